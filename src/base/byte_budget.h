@@ -1,0 +1,89 @@
+// ByteBudget: the one account of memory for the process. Every room that keeps bytes of strangers charges them here.
+//
+//   memory_limit = baseline of the process + budget;   budget = requests + traces + queues + caches
+//
+// Each holder has a cap of its own, so that a flood of one kind leaves room for the others (a hung backend's queue
+// cannot stop ingest, open traces cannot starve the queue). Threads: any; charges are relaxed atomics, made per request
+// or per block of memory, never per span. A failed charge changes nothing.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace tailgate {
+
+enum class Holder : std::uint8_t { kRequests, kTraces, kQueues, kCaches };
+inline constexpr std::array<std::string_view, 4> kHolderNames = {"requests", "traces", "queues", "caches"};
+
+class ByteBudget {
+ public:
+  using Caps = std::array<std::size_t, 4>;  // bytes, indexed by Holder
+
+  explicit ByteBudget(const Caps& caps) : caps_(caps) {}
+
+  // True and charged, or false and unchanged when the holder would pass its cap.
+  bool try_charge(Holder holder, std::size_t bytes) {
+    auto& used = used_[index(holder)];
+    const std::size_t before = used.fetch_add(bytes, std::memory_order_relaxed);
+    if (before + bytes <= caps_[index(holder)]) return true;
+    used.fetch_sub(bytes, std::memory_order_relaxed);
+    return false;
+  }
+
+  // For bytes that exist already and must be counted whatever the cap says.
+  void charge(Holder holder, std::size_t bytes) { used_[index(holder)].fetch_add(bytes, std::memory_order_relaxed); }
+  void release(Holder holder, std::size_t bytes) { used_[index(holder)].fetch_sub(bytes, std::memory_order_relaxed); }
+
+  std::size_t used(Holder holder) const { return used_[index(holder)].load(std::memory_order_relaxed); }
+  std::size_t cap(Holder holder) const { return caps_[index(holder)]; }
+
+ private:
+  static std::size_t index(Holder holder) { return static_cast<std::size_t>(holder); }
+
+  Caps caps_;
+  std::array<std::atomic<std::size_t>, 4> used_{};
+};
+
+// A charge that is given back when it goes out of scope. Grows in steps; belongs to one thread at a time.
+class Charge {
+ public:
+  Charge() = default;
+  Charge(ByteBudget& budget, Holder holder) : budget_(&budget), holder_(holder) {}
+  Charge(Charge&& other) noexcept : budget_(other.budget_), holder_(other.holder_), bytes_(other.bytes_) { other.bytes_ = 0; }
+  Charge& operator=(Charge&& other) noexcept {
+    if (this != &other) {
+      release();
+      budget_ = other.budget_;
+      holder_ = other.holder_;
+      bytes_ = other.bytes_;
+      other.bytes_ = 0;
+    }
+    return *this;
+  }
+  ~Charge() { release(); }
+
+  bool try_grow(std::size_t bytes) {
+    if (budget_ != nullptr && !budget_->try_charge(holder_, bytes)) return false;
+    bytes_ += bytes;
+    return true;
+  }
+  void grow(std::size_t bytes) {
+    if (budget_ != nullptr) budget_->charge(holder_, bytes);
+    bytes_ += bytes;
+  }
+  void release() {
+    if (budget_ != nullptr && bytes_ != 0) budget_->release(holder_, bytes_);
+    bytes_ = 0;
+  }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  ByteBudget* budget_ = nullptr;
+  Holder holder_ = Holder::kRequests;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace tailgate

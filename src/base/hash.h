@@ -1,0 +1,23 @@
+// Hashes. Ids and names come from strangers, so every table is seeded per process (XXH3); FNV-1a is here because the
+// probabilistic policy is defined by it.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace tailgate {
+
+// XXH3 64 with a seed. About 3 ns for 16 bytes, some 15 GB/s for long input.
+std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed);
+
+// A seed from the system's random source. Throws nothing; falls back to addresses and the clock if there is none.
+std::uint64_t random_seed();
+
+// FNV-1a, 64 bit (offset 14695981039346656037, prime 1099511628211), continuing from `h`.
+inline constexpr std::uint64_t kFnvOffset = 14695981039346656037ULL;
+constexpr std::uint64_t fnv1a(std::string_view bytes, std::uint64_t h = kFnvOffset) {
+  for (const char c : bytes) h = (h ^ static_cast<std::uint8_t>(c)) * 1099511628211ULL;
+  return h;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,36 @@
+// TraceId and SpanId: plain bytes as they came on the wire. Strangers choose them: hash with a seed, compare whole.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace tailgate {
+
+template <std::size_t N>
+struct IdBytes {
+  std::array<char, N> bytes{};
+
+  static IdBytes from(const char* p) {
+    IdBytes id;
+    std::memcpy(id.bytes.data(), p, N);
+    return id;
+  }
+  // Exactly 2N hex digits of any case; empty otherwise.
+  static std::optional<IdBytes> from_hex(std::string_view hex);
+
+  bool is_zero() const { return *this == IdBytes{}; }
+  std::string_view view() const { return {bytes.data(), N}; }
+  std::string hex() const;  // 2N lower-case digits
+  bool operator==(const IdBytes&) const = default;
+  auto operator<=>(const IdBytes&) const = default;
+};
+
+using TraceId = IdBytes<16>;
+using SpanId = IdBytes<8>;
+
+}  // namespace tailgate

@@ -1,0 +1,37 @@
+// KeptTrace: a trace (or late spans of one) on its way out. Immutable once made and shared by every exporter's queue;
+// its bytes are charged to the budget's `queues` until the last queue lets go of it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/byte_budget.h"
+#include "model/ids.h"
+#include "model/verdict.h"
+
+namespace tailgate {
+
+struct KeptTrace {
+  TraceId id;
+  // `resource_spans` fields of an ExportTraceServiceRequest, tags included: requests are made by concatenation.
+  std::string otlp;
+  std::uint32_t spans = 0;
+  std::uint64_t start_ns = 0;  // first start and last end over its spans, Unix nanoseconds by the senders' clocks
+  std::uint64_t end_ns = 0;
+  std::uint32_t errors = 0;
+  std::string root_service;  // service.name and name of the root span; of the first span when no root came
+  std::string root_name;
+  bool has_root = false;
+  bool late = false;          // spans that came after the verdict
+  Verdict verdict;
+  std::string policy;         // name of the policy that kept it
+  std::uint64_t exporters = 0;  // bit i: exporter i of the configuration, in its order, gets it
+  Charge charge;
+
+  std::size_t bytes() const { return otlp.size() + sizeof(KeptTrace) + 64; }
+};
+
+using KeptTracePtr = std::shared_ptr<const KeptTrace>;
+
+}  // namespace tailgate

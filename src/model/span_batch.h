@@ -1,0 +1,78 @@
+// SpanBatch: the spans of one request (or of one slice of a very large one), found in its bytes and grouped by trace.
+//
+// Everything points into the request's bytes: a batch must not outlive them. Only TraceBuffer::add keeps bytes, by
+// copying. A batch belongs to one I/O thread and is cleared and filled again for each request, so that a span costs no
+// allocation once the vectors have grown.
+//
+//   groups[]   one per ScopeSpans: the resource and scope bytes its spans share
+//   traces[]   one per trace id; heads a list through spans[].next, in the order of arrival
+//   spans[]
+//   words[]    traces.size() * words_per_trace predicate bits
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "model/ids.h"
+#include "model/trace_facts.h"
+
+namespace tailgate {
+
+inline constexpr std::uint32_t kNone = UINT32_MAX;
+
+// The receiver and format a request came by; an index into telemetry's table of sources.
+using SourceId = std::uint16_t;
+
+struct ScopeGroup {
+  ByteView resource;        // fields of ResourceSpans but scope_spans: resource, schema_url, unknown ones, with tags
+  ByteView scope;           // fields of ScopeSpans but spans: scope, schema_url, unknown ones, with tags
+  std::uint64_t hash = 0;   // of both
+};
+
+struct BatchSpan {
+  const char* data;            // content of the Span message, without tag and length
+  std::uint32_t size;          // bytes
+  std::uint32_t group;         // index in groups
+  std::uint32_t next;          // next span of the same trace, or kNone
+  std::uint32_t id_hash;       // seeded hash of trace's span id, never 0
+  std::uint32_t parent_hash;   // the same of the parent's id; 0: no parent
+};
+
+struct BatchTrace {
+  TraceId id;
+  std::uint64_t hash = 0;  // seeded, of all 16 bytes
+  std::uint32_t first = kNone;
+  std::uint32_t last = kNone;
+  TraceFacts facts;
+};
+
+class SpanBatch {
+ public:
+  std::vector<ScopeGroup> groups;
+  std::vector<BatchSpan> spans;
+  std::vector<BatchTrace> traces;
+  std::vector<std::uint64_t> words;
+  std::size_t words_per_trace = 0;
+  std::uint32_t policy_epoch = 0;   // which PolicySet's predicates were asked
+  std::uint64_t hash_seed = 0;      // constant for the process
+  std::deque<std::string> scratch;  // prefix bytes that were not contiguous in the request
+
+  // Forgets the content, keeps the memory.
+  void clear();
+
+  // The entry of `id`, made if it is new. Cost: one probe of a table that fits in cache.
+  std::uint32_t trace_index(const TraceId& id);
+
+  std::uint64_t* words_of(std::uint32_t trace) { return words.data() + trace * words_per_trace; }
+  const std::uint64_t* words_of(std::uint32_t trace) const { return words.data() + trace * words_per_trace; }
+
+ private:
+  void grow_table();
+
+  std::vector<std::uint32_t> table_;  // open addressing, a power of two; kNone is empty
+};
+
+}  // namespace tailgate

@@ -1,0 +1,40 @@
+// The words for what becomes of a trace, shared by every room. The strings are label values of the metrics.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace tailgate {
+
+// Why a trace was closed. The reason stays with its verdict.
+enum class CloseReason : std::uint8_t {
+  kRoot,      // root seen, then quiet and linked for decision_wait_after_root_received
+  kTimeout,   // decision_wait was over
+  kSize,      // trace_bytes_max or trace_spans_max reached
+  kTooLarge,  // maximum_trace_size_bytes passed: not sampled, unjudged
+  kMemory,    // the budget was short
+  kShutdown,
+};
+inline constexpr std::array<std::string_view, 6> kCloseReasonNames = {"root",      "timeout", "size",
+                                                                      "too_large", "memory",  "shutdown"};
+
+enum class Decision : std::uint8_t {
+  kSampled,
+  kNotSampled,
+  kDropped,  // by a drop policy
+};
+inline constexpr std::array<std::string_view, 3> kDecisionNames = {"sampled", "not_sampled", "dropped"};
+
+// The outcome for one trace. 8 bytes: it is what the decision cache remembers.
+struct Verdict {
+  Decision decision = Decision::kNotSampled;
+  bool by_chance = false;     // kept, but would not be with other random bits: the first to go when a queue is full
+  std::uint16_t policy = 0;   // PolicyNames id of the policy that decided; 0 is "none"
+  std::uint16_t route = 0;    // RouteTable id: which exporters get it; 0 is no exporter
+  CloseReason reason = CloseReason::kTimeout;
+  std::uint8_t spare = 0;
+};
+static_assert(sizeof(Verdict) == 8);
+
+}  // namespace tailgate

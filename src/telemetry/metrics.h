@@ -1,0 +1,119 @@
+// The table of metrics: every series the daemon exposes, in one place. docs/metrics.md has a row for each, and a test
+// compares them. Components count in plain integers of their own; at a scrape each writes what it has to a MetricWriter.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace tailgate {
+
+enum class MetricType { kCounter, kGauge, kHistogram };
+
+struct Metric {
+  std::string_view name;
+  MetricType type;
+  std::string_view labels;  // comma separated, in the order of the values given to MetricWriter
+  std::string_view help;
+};
+
+namespace metric {
+using enum MetricType;
+inline constexpr Metric kSpansReceived{"tailgate_spans_received_total", kCounter, "receiver,format",
+                                       "Spans of every request that could be parsed."};
+inline constexpr Metric kSpansRefused{"tailgate_spans_refused_total", kCounter, "receiver,reason",
+                                      "Spans refused, by the limit or check that refused them."};
+inline constexpr Metric kSpansForwarded{"tailgate_spans_forwarded_total", kCounter, "",
+                                        "Spans of kept traces handed to the exporters' queues, counted once."};
+inline constexpr Metric kSpansNotSampled{"tailgate_spans_not_sampled_total", kCounter, "",
+                                         "Spans of traces that no policy kept."};
+inline constexpr Metric kSpansDropped{"tailgate_spans_dropped_total", kCounter, "",
+                                      "Spans of traces that a drop policy dropped."};
+inline constexpr Metric kSpansShed{"tailgate_spans_shed_total", kCounter, "reason",
+                                   "Spans of kept traces that could not be handed to any exporter."};
+inline constexpr Metric kRequestsRefused{"tailgate_requests_refused_total", kCounter, "receiver,reason",
+                                         "Requests refused, bodies that do not parse included."};
+inline constexpr Metric kLateSpans{"tailgate_late_spans_total", kCounter, "decision",
+                                   "Spans that came after the verdict of their trace and followed it."};
+inline constexpr Metric kTracesDecided{"tailgate_traces_decided_total", kCounter, "decision,close_reason",
+                                       "Traces decided, by outcome and by what closed them."};
+inline constexpr Metric kPolicyVotes{"tailgate_policy_votes_total", kCounter, "policy,decision",
+                                     "Votes of each policy over the traces it judged."};
+inline constexpr Metric kPolicyKeptTraces{"tailgate_policy_kept_traces_total", kCounter, "policy",
+                                          "Traces kept in the name of this policy."};
+inline constexpr Metric kPolicyKeptSpans{"tailgate_policy_kept_spans_total", kCounter, "policy",
+                                         "Spans kept in the name of this policy."};
+inline constexpr Metric kPolicyKeptBytes{"tailgate_policy_kept_bytes_total", kCounter, "policy",
+                                         "Span bytes kept in the name of this policy."};
+inline constexpr Metric kBufferTraces{"tailgate_buffer_traces", kGauge, "", "Traces held, undecided."};
+inline constexpr Metric kBufferSpans{"tailgate_buffer_spans", kGauge, "", "Spans held, undecided."};
+inline constexpr Metric kBufferBytes{"tailgate_buffer_bytes", kGauge, "", "Bytes of the spans held, undecided."};
+inline constexpr Metric kDecisionLatency{"tailgate_decision_latency_seconds", kHistogram, "",
+                                         "From the first span of a trace to its verdict."};
+inline constexpr Metric kDecisionCacheEntries{"tailgate_decision_cache_entries", kGauge, "decision",
+                                              "Verdicts remembered for late spans."};
+inline constexpr Metric kExportSpans{"tailgate_export_spans_total", kCounter, "exporter",
+                                     "Spans the backend has accepted."};
+inline constexpr Metric kExportBytes{"tailgate_export_bytes_total", kCounter, "exporter",
+                                     "OTLP bytes the backend has accepted, before compression."};
+inline constexpr Metric kExportRoutedSpans{"tailgate_export_routed_spans_total", kCounter, "exporter",
+                                           "Spans routed to this exporter: sent, failed, dropped or queued."};
+inline constexpr Metric kExportFailedSpans{"tailgate_export_failed_spans_total", kCounter, "exporter,reason",
+                                           "Spans the backend refused for good."};
+inline constexpr Metric kExportDroppedSpans{"tailgate_export_dropped_spans_total", kCounter, "exporter,reason",
+                                            "Spans dropped before they were sent."};
+inline constexpr Metric kExportFailures{"tailgate_export_failures_total", kCounter, "exporter,reason",
+                                        "Attempts to send that failed, retried ones included."};
+inline constexpr Metric kExportQueueBytes{"tailgate_export_queue_bytes", kGauge, "exporter",
+                                          "Bytes waiting for this exporter or in flight."};
+inline constexpr Metric kExportQueueSpans{"tailgate_export_queue_spans", kGauge, "exporter",
+                                          "Spans waiting for this exporter or in flight."};
+inline constexpr Metric kMemoryBudget{"tailgate_memory_budget_bytes", kGauge, "holder",
+                                      "Bytes this holder may take at most."};
+inline constexpr Metric kMemoryUsed{"tailgate_memory_used_bytes", kGauge, "holder", "Bytes charged to this holder."};
+inline constexpr Metric kConnections{"tailgate_connections", kGauge, "receiver", "Open connections."};
+inline constexpr Metric kConnectionsClosed{"tailgate_connections_closed_total", kCounter, "receiver,reason",
+                                           "Connections closed by a limit, by which."};
+inline constexpr Metric kConfigReloads{"tailgate_config_reloads_total", kCounter, "result",
+                                       "Attempts to load changed policies."};
+inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commit,compiler", "Always 1."};
+}  // namespace metric
+
+inline constexpr std::array kMetrics = {
+    metric::kSpansReceived,    metric::kSpansRefused,       metric::kSpansForwarded,   metric::kSpansNotSampled,
+    metric::kSpansDropped,     metric::kSpansShed,          metric::kRequestsRefused,  metric::kLateSpans,
+    metric::kTracesDecided,    metric::kPolicyVotes,        metric::kPolicyKeptTraces, metric::kPolicyKeptSpans,
+    metric::kPolicyKeptBytes,  metric::kBufferTraces,       metric::kBufferSpans,      metric::kBufferBytes,
+    metric::kDecisionLatency,  metric::kDecisionCacheEntries, metric::kExportSpans,    metric::kExportBytes,
+    metric::kExportRoutedSpans, metric::kExportFailedSpans, metric::kExportDroppedSpans, metric::kExportFailures,
+    metric::kExportQueueBytes, metric::kExportQueueSpans,   metric::kMemoryBudget,     metric::kMemoryUsed,
+    metric::kConnections,      metric::kConnectionsClosed,  metric::kConfigReloads,    metric::kBuildInfo,
+};
+
+// Gathers one scrape and renders it in Prometheus' text format (prometheus-cpp's serializer). One thread; made per scrape.
+class MetricWriter {
+ public:
+  MetricWriter();
+  ~MetricWriter();
+  MetricWriter(const MetricWriter&) = delete;
+  MetricWriter& operator=(const MetricWriter&) = delete;
+
+  // `label_values` in the order of metric.labels.
+  void add(const Metric& metric, std::initializer_list<std::string_view> label_values, double value);
+
+  // `counts[i]` observations at or below bounds[i] and above the bound before; the last is for the rest.
+  void add_histogram(const Metric& metric, std::span<const double> bounds, std::span<const std::uint64_t> counts,
+                     double sum);
+
+  std::string text() const;
+
+ private:
+  struct Families;
+  std::unique_ptr<Families> families_;
+};
+
+}  // namespace tailgate
