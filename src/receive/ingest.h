@@ -1,15 +1,25 @@
 // Ingest: the one way in for spans, whatever protocol they came by. A receiver turns its request into OTLP bytes (an
-// ExportTraceServiceRequest) and calls accept(), which scans them once, asks for room and hands the spans to the shards.
+// ExportTraceServiceRequest) and calls accept(), which scans them once and hands the spans to the shards.
 //
-// Threads: any; each I/O thread uses scratch memory of its own. Cost: one scan and one copy of every span.
+// Threads: any; each uses scratch memory of its own. Cost: one scan and one copy of every span.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "model/span_batch.h"
+#include "telemetry/metrics.h"
+#include "wire/scan_plan.h"
 
 namespace tailgate {
 
@@ -27,5 +37,51 @@ struct IngestResult {
 
 // Takes one request's OTLP bytes; they need to live only until the call returns.
 using Ingest = std::function<IngestResult(SourceId source, ByteView otlp)>;
+
+// The receivers and formats spans come by, in the order they were added at start. Constant afterwards.
+struct Source {
+  std::string receiver;  // the name in the configuration
+  std::string format;    // otlp_proto, otlp_json, ...
+};
+
+// What was refused at the door, and the receipt of spans that were: both sides of the account under one lock, so that
+// received = refused holds for this part at every scrape. Threads: any; touched per refused request, never per span.
+class Refusals {
+ public:
+  void request(SourceId source, std::string_view reason);
+  void spans(SourceId source, std::string_view reason, std::uint64_t count);  // received and refused
+
+  struct Snapshot {
+    std::map<SourceId, std::uint64_t> received;                                // spans
+    std::map<std::pair<SourceId, std::string>, std::uint64_t> spans, requests;  // by source and reason
+  };
+  Snapshot snapshot() const;
+
+ private:
+  mutable std::mutex mutex_;
+  Snapshot counts_;  // guarded by mutex_
+};
+
+class IngestPipeline {
+ public:
+  struct Hooks {
+    std::function<std::shared_ptr<const ScanPlan>()> plan;  // the live policies' plan; once per request
+    // Takes a batch whole (true) or refuses it whole for want of room.
+    std::function<bool(const SpanBatch&, SourceId, TimePoint now)> deliver;
+    std::uint64_t hash_seed = 0;
+  };
+  IngestPipeline(Hooks hooks, Refusals& refusals) : hooks_(std::move(hooks)), refusals_(refusals) {}
+
+  // A request that does not parse, or finds no room, is counted here with its reason: the caller only answers.
+  IngestResult accept(SourceId source, ByteView otlp);
+
+  // From now on everything is refused with kShuttingDown.
+  void stop() { stopping_.store(true, std::memory_order_relaxed); }
+
+ private:
+  Hooks hooks_;
+  Refusals& refusals_;
+  std::atomic<bool> stopping_{false};
+};
 
 }  // namespace tailgate

@@ -1,0 +1,94 @@
+// ChunkPool: memory for span bytes, in pieces of two sizes out of one region that is recycled and never given back.
+//
+//   region  [ slab 2 MiB | slab | ... ]  reserved at start as address space, committed slab by slab as it is needed
+//   piece   small 256 B or large 1 KiB; its last 4 bytes hold the reference of the next piece of its chain
+//   ref     index of the piece in units of 256 B; 31 bits, so 512 GiB at most
+//
+// Freed memory is handed around as whole chains: freeing a trace costs the same whatever its size, and its bytes are not
+// read again. A large piece can be cut into four small ones; small ones are not put together again, and a trace that finds
+// no large piece takes small ones, so neither size can starve the other.
+//
+// Threads: each shard has a LocalChunks under its own lock and takes from / gives to the pool's lock in batches.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+namespace tailgate {
+
+using ChunkRef = std::uint32_t;
+inline constexpr ChunkRef kNoChunk = UINT32_MAX;
+inline constexpr ChunkRef kLargeBit = 1u << 31;  // in a link: the next piece is a large one
+inline constexpr std::size_t kChunkUnit = 256;   // bytes; a small piece
+inline constexpr std::size_t kLargeChunk = 1024;  // bytes
+
+// Pieces of one size, linked from head to tail.
+struct ChunkChain {
+  ChunkRef head = kNoChunk;
+  ChunkRef tail = kNoChunk;
+  std::uint32_t count = 0;
+};
+
+class ChunkPool {
+ public:
+  // Reserves address space for `bytes_max`; commits nothing yet. Aborts the process if the system has no address space.
+  explicit ChunkPool(std::size_t bytes_max);
+  ~ChunkPool();
+  ChunkPool(const ChunkPool&) = delete;
+  ChunkPool& operator=(const ChunkPool&) = delete;
+
+  char* at(ChunkRef ref) const { return base_ + static_cast<std::size_t>(ref) * kChunkUnit; }
+
+  // Chains of free pieces, about `want` of them or more; empty when the region is used up.
+  bool take(bool large, std::uint32_t want, std::vector<ChunkChain>& chains);
+  void give(bool large, std::vector<ChunkChain>& chains, std::size_t first);
+
+  std::size_t bytes_committed() const;
+  std::size_t bytes_max() const { return bytes_max_; }
+
+  // Commits slabs until `bytes` are free and untaken, if the region allows. Called by the sweeper, so that the first touch
+  // of memory is not paid on the way of a span.
+  void prepare(std::size_t bytes);
+
+ private:
+  bool commit_slab();
+
+  char* base_ = nullptr;
+  std::size_t bytes_max_ = 0;
+  mutable std::mutex mutex_;
+  // guarded by mutex_
+  std::size_t bytes_committed_ = 0;
+  std::size_t bytes_carved_ = 0;  // of the committed part, handed out at least once
+  std::vector<ChunkChain> free_small_;
+  std::vector<ChunkChain> free_large_;
+};
+
+// The free pieces of one shard. Guarded by the shard's lock.
+class LocalChunks {
+ public:
+  explicit LocalChunks(ChunkPool& pool) : pool_(pool) {}
+
+  // A piece of the size wanted; when there is none, of the other size (`got_large` says which). kNoChunk: all is used.
+  ChunkRef take(bool large, bool& got_large);
+  ChunkRef take_small();
+  void give(bool large, const ChunkChain& chain);
+
+  char* at(ChunkRef ref) const { return pool_.at(ref); }
+  std::size_t bytes_free() const { return (small_.pieces * kChunkUnit) + (large_.pieces * kLargeChunk); }
+
+ private:
+  struct Free {
+    std::vector<ChunkChain> chains;  // the last one is being used up
+    std::size_t pieces = 0;
+  };
+  ChunkRef pop(Free& free, bool large);
+  bool refill(Free& free, bool large);
+
+  ChunkPool& pool_;
+  Free small_;
+  Free large_;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,47 @@
+// DeadlineWheel: open traces by the moment they are next looked at. A ring of 4,096 lists of 16 ms each (65 s); what is due
+// later waits in the last list and is put in again. Links lie in the traces themselves, so insert and remove are O(1) and
+// allocate nothing. Threads: the holder of the shard's lock. Times are the buffer's wrapping milliseconds.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "buffer/open_trace.h"
+
+namespace tailgate {
+
+class DeadlineWheel {
+ public:
+  explicit DeadlineWheel(ChunkPool& pool);
+
+  void insert(ChunkRef ref, std::uint32_t due_ms);
+  void remove(ChunkRef ref);
+
+  // Takes out a trace whose moment is at or before `now`, or one that waited in the last list; kNoChunk when there is none.
+  // The caller looks whether it is due and puts it in again if it is not.
+  ChunkRef pop(std::uint32_t now_ms);
+
+  // The trace that would be looked at next, however far away; kNoChunk when there is none.
+  ChunkRef first() const;
+
+  bool empty() const { return count_ == 0; }
+  std::uint32_t next_ms() const;  // start of the first non-empty list; only when not empty
+
+ private:
+  static constexpr std::uint32_t kTickMs = 16;
+  static constexpr std::uint32_t kSlots = 4096;
+  static constexpr std::uint32_t kTicks = UINT32_MAX / kTickMs + 1;  // of the wrapping clock
+  static constexpr std::uint32_t kNowhere = UINT32_MAX;
+
+  OpenTrace& trace(ChunkRef ref) const { return *reinterpret_cast<OpenTrace*>(pool_.at(ref)); }
+  std::uint32_t distance_to_first() const;  // in ticks from cursor_ to the first non-empty list, or kNowhere
+
+  ChunkPool& pool_;
+  std::vector<ChunkRef> heads_;
+  std::array<std::uint64_t, kSlots / 64> used_{};  // bit: the slot is not empty
+  std::uint32_t cursor_ = 0;                       // tick that is being looked at
+  std::size_t count_ = 0;
+};
+
+}  // namespace tailgate

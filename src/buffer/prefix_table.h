@@ -1,0 +1,60 @@
+// PrefixTable: the resource and scope bytes of one shard's spans, stored once per distinct value (services repeat them in
+// every request) and referred to by number from the payload of traces.
+//
+// A prefix may go when no trace can refer to it any more: traces are counted by the generation (about a second) they were
+// opened in, and a prefix last used before the oldest generation with a trace is free. Threads: the holder of the shard's lock; the address and
+// content of a prefix stay good, without the lock, as long as a trace of its time is counted.
+#pragma once
+
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "model/span_batch.h"
+
+namespace tailgate {
+
+// Generations are the buffer's wrapping milliseconds / 1024, so 22 bits that wrap evenly.
+inline constexpr std::uint32_t kGenerationMs = 1024;
+
+struct Prefix {
+  std::string resource;  // as in ScopeGroup
+  std::string scope;
+  std::uint64_t key = 0;
+  std::uint32_t last_used = 0;
+
+  static std::size_t bytes_of(ByteView resource, ByteView scope) { return resource.size() + scope.size() + sizeof(Prefix) + 96; }
+  std::size_t bytes() const { return bytes_of(resource, scope); }  // with the tables' share
+};
+
+class PrefixTable {
+ public:
+  // The number of `group`'s prefix, stored if it is new. The caller has seen to it that there is room.
+  std::uint32_t intern(const ScopeGroup& group, std::uint32_t now);
+  const Prefix& at(std::uint32_t id) const { return *prefixes_[id]; }
+
+  void count_trace(std::uint32_t opened) { ++traces_of(opened); }
+  void uncount_trace(std::uint32_t opened) { --traces_of(opened); }
+
+  // Frees what nobody can refer to. Costs O(prefixes); called about once a second.
+  void evict(std::uint32_t now);
+
+  std::size_t bytes() const { return bytes_; }
+  std::size_t size() const { return by_hash_.size(); }
+
+ private:
+  std::uint32_t& traces_of(std::uint32_t generation);
+
+  std::size_t bytes_ = 0;
+  std::vector<std::unique_ptr<Prefix>> prefixes_;  // by number; null is free
+  std::vector<std::uint32_t> free_numbers_;
+  boost::unordered_flat_map<std::uint64_t, std::uint32_t> by_hash_;
+  std::deque<std::uint32_t> open_;   // traces opened in generation first_ + i
+  std::uint32_t first_ = 0;
+};
+
+}  // namespace tailgate

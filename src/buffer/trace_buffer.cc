@@ -1,0 +1,271 @@
+#include "buffer/trace_buffer.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "base/invariant.h"
+#include "wire/otlp_scan.h"
+#include "wire/protobuf.h"
+
+namespace tailgate {
+namespace {
+
+// What the map costs per open trace beside the pool: key, reference, control byte, load factor.
+constexpr std::size_t kMapBytes = 40;
+
+std::uint32_t whole_ms(Duration d) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(ms, 0, 1'000'000'000));  // 11 days; the clock wraps at 49
+}
+
+bool later(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) > 0; }
+
+}  // namespace
+
+std::size_t TraceBuffer::IdHash::operator()(const TraceId& id) const { return hash_bytes(id.view(), seed); }
+
+TraceBuffer::TraceBuffer(const BufferLimits& limits, ChunkPool& pool, ByteBudget& budget, PolicySetPtr policies,
+                         std::uint64_t seed, TimePoint origin)
+    : limits_(limits),
+      wait_ms_(whole_ms(limits.decision_wait)),
+      after_root_ms_(limits.decision_wait_after_root > Duration::zero()
+                         ? std::max<std::uint32_t>(1, whole_ms(limits.decision_wait_after_root))
+                         : 0),
+      pool_(pool),
+      budget_(budget),
+      policies_(std::move(policies)),
+      origin_(origin),
+      chunks_(pool),
+      by_id_(0, IdHash{seed}),
+      wheel_(pool),
+      cache_(limits.cache_bytes, seed + 1) {}
+
+void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::size_t count, SourceId source, TimePoint now,
+                      AddResult& result) {
+  const std::uint32_t now_ms = to_ms(now);
+  const std::uint32_t generation = now_ms / kGenerationMs;
+  const std::size_t prefix_bytes_before = prefixes_.bytes();
+  prefix_of_group_.assign(batch.groups.size(), kNoPrefix);  // not asked yet
+  std::uint64_t spans = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const BatchTrace& part = batch.traces[traces[i]];
+    spans += part.facts.spans;
+    const auto found = by_id_.find(part.id);
+    ChunkRef ref;
+    if (found != by_id_.end()) {
+      ref = found->second;
+    } else {
+      if (const std::optional<Verdict> verdict = cache_.find(part.id)) {
+        count_late(*verdict, part, traces[i], result);
+        continue;
+      }
+      ref = open_trace(chunks_, part.id, now_ms, batch.policy_epoch, batch.words_per_trace);
+      by_id_.emplace(part.id, ref);
+      prefixes_.count_trace(generation);
+      budget_.charge(Holder::kTraces, kMapBytes);
+      trace(ref).due_ms = now_ms + wait_ms_;
+      wheel_.insert(ref, now_ms + wait_ms_);
+    }
+    OpenTrace& open = trace(ref);
+    const std::size_t pool_before = found != by_id_.end() ? open.pool_bytes() : 0;
+    append(open, batch, part, generation);
+    if (open.epoch == batch.policy_epoch) {
+      const std::uint64_t* const words = batch.words_of(traces[i]);
+      for (std::size_t w = 0; w < batch.words_per_trace; ++w) open.word_array()[w] |= words[w];
+    } else {
+      open.epoch = OpenTrace::kMixedEpochs;
+    }
+    open.last_ms = now_ms;
+    open.waits_for_parent = false;
+    result.pool_bytes += open.pool_bytes() - pool_before;
+    counters_.held_bytes += part.facts.bytes;
+    counters_.held += part.facts.spans;
+
+    if (limits_.maximum_trace_size_bytes != 0 && open.facts.bytes > limits_.maximum_trace_size_bytes) {
+      close(ref, CloseReason::kTooLarge, now_ms, result.closed);
+    } else if (open.facts.bytes >= limits_.trace_bytes_max || open.facts.spans >= limits_.trace_spans_max) {
+      close(ref, CloseReason::kSize, now_ms, result.closed);
+    } else if (const std::uint32_t due = due_ms(open); later(open.due_ms, due)) {
+      wheel_.remove(ref);
+      wheel_.insert(ref, due);
+    }
+  }
+  counters_.received[source] += spans;
+  result.prefix_bytes = prefixes_.bytes() - prefix_bytes_before;
+}
+
+void TraceBuffer::append(OpenTrace& open, const SpanBatch& batch, const BatchTrace& part, std::uint32_t generation) {
+  for (std::uint32_t s = part.first; s != kNone; s = batch.spans[s].next) {
+    const BatchSpan& span = batch.spans[s];
+    std::uint32_t& prefix = prefix_of_group_[span.group];
+    if (prefix == kNoPrefix) prefix = prefixes_.intern(batch.groups[span.group], generation);
+    char head[14];
+    char* p = head;
+    if (prefix != open.last_prefix) {
+      p = pb::write_varint(p, static_cast<std::uint64_t>(span.size) << 1 | 1);
+      std::memcpy(p, &prefix, 4);
+      p += 4;
+      open.last_prefix = prefix;
+    } else {
+      p = pb::write_varint(p, static_cast<std::uint64_t>(span.size) << 1);
+    }
+    append_bytes(chunks_, open, head, static_cast<std::size_t>(p - head));
+    append_bytes(chunks_, open, span.data, span.size);
+    append_link(chunks_, open, {span.id_hash, span.parent_hash});
+    ++open.facts.spans;  // one by one: append_link counts on it
+  }
+  const std::uint32_t spans = open.facts.spans;
+  open.facts.merge(part.facts);
+  open.facts.spans = spans;
+}
+
+std::uint32_t TraceBuffer::due_ms(const OpenTrace& open) const {
+  const std::uint32_t hard = open.first_ms + wait_ms_;
+  if (after_root_ms_ == 0 || !open.facts.root_seen || open.waits_for_parent) return hard;
+  const std::uint32_t soft = open.last_ms + after_root_ms_;
+  return later(hard, soft) ? soft : hard;
+}
+
+bool TraceBuffer::is_due(OpenTrace& open, std::uint32_t now_ms, CloseReason& reason) {
+  if (!later(open.first_ms + wait_ms_, now_ms)) {
+    reason = CloseReason::kTimeout;
+    return true;
+  }
+  if (later(due_ms(open), now_ms)) return false;
+  if (!is_linked(pool_, open, links_)) {
+    open.waits_for_parent = true;
+    return false;
+  }
+  reason = CloseReason::kRoot;
+  return true;
+}
+
+bool TraceBuffer::close_due(TimePoint now, std::size_t max, std::vector<ClosedTrace>& closed) {
+  const std::uint32_t now_ms = to_ms(now);
+  for (std::size_t n = 0; n < max; ++n) {
+    const ChunkRef ref = wheel_.pop(now_ms);
+    if (ref == kNoChunk) return false;
+    OpenTrace& open = trace(ref);
+    CloseReason reason = CloseReason::kTimeout;
+    const bool due = is_due(open, now_ms, reason);
+    wheel_.insert(ref, due ? now_ms : due_ms(open));
+    if (due) close(ref, reason, now_ms, closed);
+  }
+  return true;
+}
+
+std::size_t TraceBuffer::close_early(CloseReason reason, TimePoint now, std::size_t max, std::vector<ClosedTrace>& closed) {
+  std::size_t n = 0;
+  for (; n < max; ++n) {
+    const ChunkRef ref = wheel_.first();
+    if (ref == kNoChunk) break;
+    close(ref, reason, to_ms(now), closed);
+  }
+  return n;
+}
+
+void TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, std::vector<ClosedTrace>& closed) {
+  OpenTrace& open = trace(ref);
+  wheel_.remove(ref);
+  by_id_.erase(open.id);
+  Verdict verdict;
+  if (reason != CloseReason::kTooLarge) verdict = judge(open);
+  verdict.reason = reason;
+  cache_.put(open.id, verdict);
+
+  const double seconds = static_cast<double>(now_ms - open.first_ms) / 1000;
+  const auto bucket = std::lower_bound(kLatencyBounds.begin(), kLatencyBounds.end(), seconds) - kLatencyBounds.begin();
+  ++counters_.latency[static_cast<std::size_t>(bucket)];
+  counters_.latency_sum += seconds;
+  ++counters_.decided[static_cast<std::size_t>(verdict.decision)][static_cast<std::size_t>(reason)];
+  if (verdict.decision == Decision::kSampled) {
+    PolicyTally::Row& row = counters_.policies.row(verdict.policy);
+    ++row.kept_traces;
+    row.kept_spans += open.facts.spans;
+    row.kept_bytes += open.facts.bytes;
+    closed.push_back({ref, verdict});
+    return;
+  }
+  (verdict.decision == Decision::kDropped ? counters_.dropped : counters_.not_sampled) += open.facts.spans;
+  release(ref);
+}
+
+Verdict TraceBuffer::judge(OpenTrace& open) {
+  const std::uint64_t* words = open.word_array();
+  if (open.epoch != policies_->epoch()) {
+    ask_again(open);
+    words = words_.data();
+  }
+  return policies_->decide({open.id, open.facts, words}, counters_.policies);
+}
+
+// The policies changed while the trace was open: its stored bytes are scanned once more, by the set that judges it.
+void TraceBuffer::ask_again(const OpenTrace& open) {
+  const ScanPlan& plan = policies_->plan();
+  words_.assign(plan.words(), 0);
+  attributes_.resize(plan.attribute_keys().size() + 1);
+  gather_payload(pool_, open, payload_);
+  std::uint32_t last_prefix = kNoPrefix;
+  for_each_span(payload_, [&](std::uint32_t prefix, ByteView span) {
+    if (prefix != last_prefix) ask_resource(plan, prefixes_.at(prefix).resource, attributes_.data(), words_.data());
+    last_prefix = prefix;
+    SpanFields fields;
+    INVARIANT(scan_span(span, plan, fields, attributes_.data()));  // it was scanned once before
+    ask_span(plan, fields, words_.data());
+  });
+}
+
+void TraceBuffer::count_late(const Verdict& verdict, const BatchTrace& part, std::uint32_t index, AddResult& result) {
+  const std::uint32_t spans = part.facts.spans;
+  counters_.late[static_cast<std::size_t>(verdict.decision)] += spans;
+  switch (verdict.decision) {
+    case Decision::kSampled:
+      counters_.held += spans;  // until settle_late
+      counters_.held_bytes += part.facts.bytes;
+      result.late.push_back({index, verdict});
+      return;
+    case Decision::kNotSampled:
+      counters_.not_sampled += spans;
+      return;
+    case Decision::kDropped:
+      counters_.dropped += spans;
+      return;
+  }
+}
+
+void TraceBuffer::release(ChunkRef ref) {
+  const OpenTrace& open = trace(ref);
+  counters_.held -= open.facts.spans;
+  counters_.held_bytes -= open.facts.bytes;
+  prefixes_.uncount_trace(open.first_ms / kGenerationMs);
+  budget_.release(Holder::kTraces, open.pool_bytes() + kMapBytes);
+  free_trace(chunks_, ref);
+}
+
+void TraceBuffer::settle(const ClosedTrace& closed, std::uint32_t malformed, std::optional<Shed> shed) {
+  const std::uint32_t spans = trace(closed.ref).facts.spans - malformed;
+  counters_.shed[static_cast<std::size_t>(Shed::kMalformed)] += malformed;
+  (shed ? counters_.shed[static_cast<std::size_t>(*shed)] : counters_.forwarded) += spans;
+  release(closed.ref);
+}
+
+void TraceBuffer::settle_late(const LateSpans&, std::uint32_t spans, std::uint64_t bytes, std::uint32_t malformed,
+                              std::optional<Shed> shed) {
+  counters_.held -= spans;
+  counters_.held_bytes -= bytes;
+  counters_.shed[static_cast<std::size_t>(Shed::kMalformed)] += malformed;
+  (shed ? counters_.shed[static_cast<std::size_t>(*shed)] : counters_.forwarded) += spans - malformed;
+}
+
+std::size_t TraceBuffer::tidy(TimePoint now) {
+  const std::size_t before = prefixes_.bytes();
+  prefixes_.evict(to_ms(now) / kGenerationMs);
+  return before - prefixes_.bytes();
+}
+
+Duration TraceBuffer::until_due(TimePoint now) const {
+  if (wheel_.empty()) return Duration::max();
+  return std::chrono::milliseconds(std::max(0, static_cast<std::int32_t>(wheel_.next_ms() - to_ms(now))));
+}
+
+}  // namespace tailgate

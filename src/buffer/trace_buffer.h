@@ -1,0 +1,162 @@
+// TraceBuffer: the open traces of one shard, keyed by trace id, and what became of them.
+//
+// Threads: called under its shard's lock, so it has none of its own. It has no clock either: time is an argument.
+// A trace is decided in the same hold of the lock in which it closes: deciding reads facts and bits only (some hundred
+// nanoseconds), the verdict goes into the cache and a dropped trace's memory is free again before anyone else can look,
+// so there is no state "closed but undecided" for a span to fall into. Kept traces are handed out (ClosedTrace), framed
+// without the lock, and given back with settle(); until then their spans count as held.
+//
+// Always true between calls: counters().received = all outcomes + spans_held(); nothing is open beyond decision_wait plus
+// a tick of the wheel, as long as close_due() is called.
+#pragma once
+
+#include <array>
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/byte_budget.h"
+#include "base/clock.h"
+#include "buffer/chunk_pool.h"
+#include "buffer/deadline_wheel.h"
+#include "buffer/decision_cache.h"
+#include "buffer/open_trace.h"
+#include "buffer/prefix_table.h"
+#include "decide/policy_set.h"
+#include "model/span_batch.h"
+#include "model/verdict.h"
+
+namespace tailgate {
+
+struct BufferLimits {
+  Duration decision_wait = std::chrono::seconds(30);
+  Duration decision_wait_after_root = Duration::zero();  // zero: the root decides nothing
+  std::uint64_t trace_bytes_max = 64 << 20;              // then the trace is decided on the spot
+  std::uint32_t trace_spans_max = 100'000;
+  std::uint64_t maximum_trace_size_bytes = 0;  // contrib's: larger traces are not sampled, unjudged; 0 is off
+  std::size_t cache_bytes = 0;                 // decision cache of this shard
+};
+
+inline constexpr std::size_t kSourcesMax = 64;
+inline constexpr std::array<std::string_view, 3> kShedReasons = {"queue_full", "malformed", "no_exporter"};
+enum class Shed : std::uint8_t { kQueueFull, kMalformed, kNoExporter };
+
+// Upper bounds in seconds of tailgate_decision_latency_seconds; one more bucket holds the rest.
+inline constexpr std::array<double, 12> kLatencyBounds = {0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 45, 60};
+
+// A span's receipt and its end are counted in the same block, under the same lock: the sum is right at every moment.
+struct BufferCounters {
+  std::array<std::uint64_t, kSourcesMax> received{};  // spans, by source
+  std::uint64_t forwarded = 0, not_sampled = 0, dropped = 0;  // spans
+  std::array<std::uint64_t, kShedReasons.size()> shed{};      // spans
+  std::uint64_t held = 0;                                     // spans
+  std::uint64_t held_bytes = 0;
+  std::array<std::uint64_t, 3> late{};                        // spans, by Decision; part of the outcomes above
+  std::array<std::array<std::uint64_t, 6>, 3> decided{};      // traces, by Decision and CloseReason
+  std::array<std::uint64_t, kLatencyBounds.size() + 1> latency{};
+  double latency_sum = 0;
+  PolicyTally policies;
+};
+
+// A kept trace on its way out. Its pieces still belong to the buffer's pool: settle() must be called once for each.
+struct ClosedTrace {
+  ChunkRef ref = kNoChunk;
+  Verdict verdict;
+};
+
+// Late spans of a trace that was kept: they go out at once, straight from the request.
+struct LateSpans {
+  std::uint32_t trace = 0;  // index in the batch
+  Verdict verdict;
+};
+
+struct AddResult {
+  std::vector<ClosedTrace> closed;  // traces that hit a limit and are kept
+  std::vector<LateSpans> late;      // of kept traces; settle_late() must be called once for each
+  std::size_t pool_bytes = 0;       // taken from the pool: at most pool_bytes_bound() of what came
+  std::size_t prefix_bytes = 0;     // new in the PrefixTable
+  void clear() {
+    closed.clear();
+    late.clear();
+    pool_bytes = prefix_bytes = 0;
+  }
+};
+
+class TraceBuffer {
+ public:
+  TraceBuffer(const BufferLimits& limits, ChunkPool& pool, ByteBudget& budget, PolicySetPtr policies, std::uint64_t seed,
+              TimePoint origin);
+
+  // Takes the traces of `batch` whose indices are given, copying their spans. The caller has charged the budget's `traces`
+  // with pool_bytes_bound() of them and gives back what result.pool_bytes does not name.
+  void add(const SpanBatch& batch, const std::uint32_t* traces, std::size_t count, SourceId source, TimePoint now,
+           AddResult& result);
+
+  // Closes traces due at or before `now`, at most `max` of them. True: there may be more. Kept ones are appended.
+  bool close_due(TimePoint now, std::size_t max, std::vector<ClosedTrace>& closed);
+
+  // Closes up to `max` traces, soonest due first, whether due or not. Returns how many.
+  std::size_t close_early(CloseReason reason, TimePoint now, std::size_t max, std::vector<ClosedTrace>& closed);
+
+  // The end of a closed trace: counts its spans (`malformed` of them shed, the rest by `shed`, or forwarded when that is
+  // empty) and frees its memory.
+  void settle(const ClosedTrace& closed, std::uint32_t malformed, std::optional<Shed> shed);
+  void settle_late(const LateSpans& late, std::uint32_t spans, std::uint64_t bytes, std::uint32_t malformed,
+                   std::optional<Shed> shed);
+
+  void set_policies(PolicySetPtr policies) { policies_ = std::move(policies); }
+  // Once a second: frees prefixes that no trace can refer to. Returns their bytes.
+  std::size_t tidy(TimePoint now);
+
+  // Of a closed trace, without the lock.
+  OpenTrace& trace(ChunkRef ref) const { return *reinterpret_cast<OpenTrace*>(pool_.at(ref)); }
+  // Under the lock; the prefix stays good until the trace is settled.
+  const Prefix& prefix(std::uint32_t id) const { return prefixes_.at(id); }
+
+  const BufferCounters& counters() const { return counters_; }
+  std::size_t traces_held() const { return by_id_.size(); }
+  std::size_t prefix_bytes() const { return prefixes_.bytes(); }
+  std::uint64_t cache_entries(bool kept) const { return cache_.entries(kept); }
+  Duration until_due(TimePoint now) const;  // of the wheel's next list; Duration::max() when nothing is open
+
+ private:
+  struct IdHash {
+    std::uint64_t seed;
+    std::size_t operator()(const TraceId& id) const;
+  };
+
+  void append(OpenTrace& trace, const SpanBatch& batch, const BatchTrace& part, std::uint32_t generation);
+  void schedule(ChunkRef ref, OpenTrace& trace);
+  std::uint32_t due_ms(const OpenTrace& trace) const;
+  bool is_due(OpenTrace& trace, std::uint32_t now_ms, CloseReason& reason);
+  void close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, std::vector<ClosedTrace>& closed);
+  Verdict judge(OpenTrace& trace);
+  void ask_again(const OpenTrace& trace);
+  void count_late(const Verdict& verdict, const BatchTrace& part, std::uint32_t index, AddResult& result);
+  void release(ChunkRef ref);
+  std::uint32_t to_ms(TimePoint t) const {
+    return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(t - origin_).count());
+  }
+
+  BufferLimits limits_;
+  std::uint32_t wait_ms_, after_root_ms_;
+  ChunkPool& pool_;
+  ByteBudget& budget_;
+  PolicySetPtr policies_;
+  TimePoint origin_;
+  LocalChunks chunks_;
+  boost::unordered_flat_map<TraceId, ChunkRef, IdHash> by_id_;
+  DeadlineWheel wheel_;
+  DecisionCache cache_;
+  PrefixTable prefixes_;
+  BufferCounters counters_;
+  // scratch, kept for its memory
+  std::vector<std::uint32_t> prefix_of_group_;
+  std::vector<std::uint32_t> links_;
+  std::string payload_;
+  std::vector<std::uint64_t> words_;
+  std::vector<ByteView> attributes_;
+};
+
+}  // namespace tailgate

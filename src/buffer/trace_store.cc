@@ -1,0 +1,425 @@
+#include "buffer/trace_store.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/hash.h"
+#include "base/invariant.h"
+#include "wire/otlp_frame.h"
+#include "wire/otlp_scan.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::size_t kClosePerHold = 32;      // traces closed in one hold of a shard's lock
+constexpr std::size_t kRelieveStep = 64;       // the same when memory is short
+constexpr Duration kTidyEvery = std::chrono::seconds(1);
+constexpr Duration kSweepMin = std::chrono::milliseconds(5);
+constexpr Duration kSweepMax = std::chrono::milliseconds(100);
+constexpr std::size_t kLocalSlack = 3 << 20;   // free pieces a shard may keep to itself, and what is cut to the wrong size
+
+}  // namespace
+
+struct TraceStore::Shard {
+  Shard(const BufferLimits& limits, ChunkPool& pool, ByteBudget& budget, PolicySetPtr policies, std::uint64_t seed,
+        TimePoint origin)
+      : buffer(limits, pool, budget, std::move(policies), seed, origin) {}
+
+  mutable std::mutex mutex;
+  TraceBuffer buffer;  // guarded by mutex
+};
+
+struct TraceStore::Work {
+  std::vector<std::uint32_t> order;       // trace indices of a batch, sorted by shard
+  std::vector<std::uint32_t> begin;       // of each shard in order
+  AddResult added;
+  std::vector<ClosedTrace> closed;
+  std::vector<std::string> payloads;      // gathered, one per closed trace
+  std::vector<std::uint32_t> prefix_ids;
+  std::vector<const Prefix*> prefixes;    // by position in prefix_ids
+  std::vector<FrameSpan> frame;
+  std::vector<KeptTracePtr> out;
+};
+
+namespace {
+
+// What the daemon says about a kept trace: its root (or its first span) and the name of that span's service.
+struct Headline {
+  ByteView resource;
+  ByteView name;
+  bool root = false;
+};
+
+std::string service_name(ByteView resource_prefix) {
+  ScanPlan plan;
+  plan.attribute_slot("service.name");
+  class Read final : public SpanPredicate {
+   public:
+    explicit Read(std::string& name) : name_(name) {}
+    bool on_resource(const ByteView* attributes) const override {
+      if (attributes[0].data() != nullptr) name_ = string_value(attributes[0]).value_or(ByteView());
+      return false;
+    }
+    bool on_span(const SpanFields&) const override { return false; }
+
+   private:
+    std::string& name_;
+  };
+  std::string name;
+  plan.add(std::make_unique<Read>(name));
+  std::array<ByteView, 2> attributes;
+  std::uint64_t words = 0;
+  ask_resource(plan, resource_prefix, attributes.data(), &words);
+  return name;
+}
+
+}  // namespace
+
+TraceStore::TraceStore(const TraceStoreOptions& options, ByteBudget& budget, PolicySetPtr policies, NamesTable& names,
+                       RouteTable& routes, KeptSink sink, std::uint64_t seed, TimePoint origin)
+    : budget_(budget),
+      names_(names),
+      routes_(routes),
+      sink_(std::move(sink)),
+      seed_(seed),
+      prefix_bytes_max_(options.prefix_bytes),
+      pool_(options.pool_bytes + options.shards * kLocalSlack),
+      next_tidy_(origin + kTidyEvery),
+      policies_(std::move(policies)) {
+  BufferLimits limits = options.limits;
+  limits.cache_bytes /= options.shards;
+  for (std::size_t i = 0; i < options.shards; ++i) {
+    shards_.push_back(std::make_unique<Shard>(limits, pool_, budget_, policies_, seed + 2 * i + 1, origin));
+  }
+}
+
+TraceStore::~TraceStore() = default;
+
+std::size_t TraceStore::shard_of(std::uint64_t hash) const {
+  __extension__ using Wide = unsigned __int128;
+  return static_cast<std::size_t>(static_cast<Wide>(hash) * shards_.size() >> 64);
+}
+
+bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) {
+  if (batch.traces.empty()) return true;
+  thread_local Work work;
+
+  // Order the traces by shard with one counting pass.
+  work.begin.assign(shards_.size() + 1, 0);
+  std::size_t pool_bound = 0;
+  for (const BatchTrace& trace : batch.traces) {
+    ++work.begin[shard_of(trace.hash) + 1];
+    pool_bound += pool_bytes_bound(trace.facts.bytes, trace.facts.spans);
+  }
+  for (std::size_t s = 1; s <= shards_.size(); ++s) work.begin[s] += work.begin[s - 1];
+  work.order.resize(batch.traces.size());
+  std::vector<std::uint32_t>& fill = work.prefix_ids;
+  fill.assign(work.begin.begin(), work.begin.end() - 1);
+  for (std::uint32_t t = 0; t < batch.traces.size(); ++t) work.order[fill[shard_of(batch.traces[t].hash)]++] = t;
+
+  // Reserve what all of it can take at most, before the first append: accepted whole or refused whole. A prefix may be new
+  // to every shard.
+  std::size_t prefix_bound = 0;
+  for (const ScopeGroup& group : batch.groups) prefix_bound += Prefix::bytes_of(group.resource, group.scope);
+  prefix_bound *= std::min(shards_.size(), batch.traces.size());
+  if (!reserve(pool_bound, prefix_bound) && !relieve(pool_bound, prefix_bound, now, work)) return false;
+
+  std::size_t pool_taken = 0;
+  std::size_t prefix_taken = 0;
+  for (std::size_t s = 0; s < shards_.size(); ++s) {
+    const std::size_t count = work.begin[s + 1] - work.begin[s];
+    if (count == 0) continue;
+    work.added.clear();
+    Shard& shard = *shards_[s];
+    {
+      const std::lock_guard lock(shard.mutex);
+      shard.buffer.add(batch, work.order.data() + work.begin[s], count, source, now, work.added);
+    }
+    pool_taken += work.added.pool_bytes;
+    prefix_taken += work.added.prefix_bytes;
+    if (!work.added.late.empty()) settle_late(shard, batch, work.added.late, work);
+    if (!work.added.closed.empty()) settle(shard, work.added.closed, work);
+  }
+  INVARIANT(pool_taken <= pool_bound && prefix_taken <= prefix_bound);
+  release(pool_bound - pool_taken, prefix_bound - prefix_taken);
+  return true;
+}
+
+bool TraceStore::reserve(std::size_t pool_bytes, std::size_t prefix_bytes) {
+  const std::size_t before = prefix_bytes_.fetch_add(prefix_bytes, std::memory_order_relaxed);
+  if (before + prefix_bytes <= prefix_bytes_max_ && budget_.try_charge(Holder::kTraces, pool_bytes + prefix_bytes)) return true;
+  prefix_bytes_.fetch_sub(prefix_bytes, std::memory_order_relaxed);
+  return false;
+}
+
+void TraceStore::release(std::size_t pool_bytes, std::size_t prefix_bytes) {
+  prefix_bytes_.fetch_sub(prefix_bytes, std::memory_order_relaxed);
+  budget_.release(Holder::kTraces, pool_bytes + prefix_bytes);
+}
+
+bool TraceStore::relieve(std::size_t pool_bytes, std::size_t prefix_bytes, TimePoint now, Work& work) {
+  // Decide early: soonest due first, some from each shard in turn, until there is room or nothing is left to decide.
+  std::size_t idle = 0;
+  while (idle < shards_.size()) {
+    Shard& shard = *shards_[next_relief_.fetch_add(1, std::memory_order_relaxed) % shards_.size()];
+    work.closed.clear();
+    std::size_t n = 0;
+    std::size_t prefixes_freed = 0;
+    const bool prefixes_short = prefix_bytes_.load(std::memory_order_relaxed) + prefix_bytes > prefix_bytes_max_;
+    {
+      const std::lock_guard lock(shard.mutex);
+      n = shard.buffer.close_early(CloseReason::kMemory, now, kRelieveStep, work.closed);
+      if (n == 0 || prefixes_short) prefixes_freed = shard.buffer.tidy(now);
+    }
+    release(0, prefixes_freed);
+    if (!work.closed.empty()) settle(shard, work.closed, work);
+    if (reserve(pool_bytes, prefix_bytes)) return true;
+    idle = n == 0 && prefixes_freed == 0 ? idle + 1 : 0;
+  }
+  return false;
+}
+
+TimePoint TraceStore::sweep(TimePoint now) {
+  thread_local Work work;
+  const bool tidy = now >= next_tidy_;
+  if (tidy) next_tidy_ = now + kTidyEvery;
+  Duration wait = kSweepMax;
+  std::size_t freed = 0;
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    for (bool more = true; more;) {
+      work.closed.clear();
+      {
+        const std::lock_guard lock(shard->mutex);
+        more = shard->buffer.close_due(now, kClosePerHold, work.closed);
+        if (!more) wait = std::min(wait, shard->buffer.until_due(now));
+        if (!more && tidy) freed += shard->buffer.tidy(now);
+      }
+      if (!work.closed.empty()) settle(*shard, work.closed, work);
+    }
+  }
+  release(0, freed);
+  if (tidy) pool_.prepare(8 << 20);
+  return now + std::max(wait, kSweepMin);
+}
+
+void TraceStore::close_all(CloseReason reason, TimePoint now) {
+  thread_local Work work;
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    for (bool more = true; more;) {
+      work.closed.clear();
+      {
+        const std::lock_guard lock(shard->mutex);
+        more = shard->buffer.close_early(reason, now, kClosePerHold, work.closed) != 0;
+      }
+      if (!work.closed.empty()) settle(*shard, work.closed, work);
+    }
+  }
+}
+
+// Kept traces leave: their bytes are gathered and framed without the lock, their prefixes looked up under it once for all.
+void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, Work& work) {
+  const auto number_of = [&](std::uint32_t id) {
+    return static_cast<std::size_t>(std::lower_bound(work.prefix_ids.begin(), work.prefix_ids.end(), id) - work.prefix_ids.begin());
+  };
+  if (work.payloads.size() < closed.size()) work.payloads.resize(closed.size());
+  work.prefix_ids.clear();
+  for (std::size_t i = 0; i < closed.size(); ++i) {
+    gather_payload(pool_, shard.buffer.trace(closed[i].ref), work.payloads[i]);
+    for_each_span(work.payloads[i], [&](std::uint32_t id, ByteView) {
+      if (work.prefix_ids.empty() || work.prefix_ids.back() != id) work.prefix_ids.push_back(id);
+    });
+  }
+  std::sort(work.prefix_ids.begin(), work.prefix_ids.end());
+  work.prefix_ids.erase(std::unique(work.prefix_ids.begin(), work.prefix_ids.end()), work.prefix_ids.end());
+  work.prefixes.clear();
+  {
+    const std::lock_guard lock(shard.mutex);
+    for (const std::uint32_t id : work.prefix_ids) work.prefixes.push_back(&shard.buffer.prefix(id));
+  }
+  struct End {
+    std::uint32_t malformed;
+    std::optional<Shed> shed;
+  };
+  std::vector<End> ends;
+  work.out.clear();
+  for (std::size_t i = 0; i < closed.size(); ++i) {
+    const OpenTrace& open = shard.buffer.trace(closed[i].ref);
+    work.frame.clear();
+    for_each_span(work.payloads[i], [&](std::uint32_t id, ByteView span) {
+      const Prefix& prefix = *work.prefixes[number_of(id)];
+      work.frame.push_back({prefix.resource, prefix.scope, span});
+    });
+    std::uint32_t malformed = 0;
+    const std::shared_ptr<KeptTrace> kept = make_kept(work, open.id, closed[i].verdict, open.facts, malformed);
+    const std::optional<Shed> shed = charge(*kept);
+    if (!shed && kept->spans != 0) work.out.push_back(kept);
+    ends.push_back({malformed, shed});
+    if (work.payloads[i].capacity() > 1 << 20) std::string().swap(work.payloads[i]);
+  }
+  {
+    const std::lock_guard lock(shard.mutex);
+    for (std::size_t i = 0; i < closed.size(); ++i) shard.buffer.settle(closed[i], ends[i].malformed, ends[i].shed);
+  }
+  for (KeptTracePtr& kept : work.out) sink_.push(std::move(kept));
+  work.out.clear();
+}
+
+void TraceStore::settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, Work& work) {
+  for (const LateSpans& item : late) {
+    const BatchTrace& part = batch.traces[item.trace];
+    work.frame.clear();
+    for (std::uint32_t s = part.first; s != kNone; s = batch.spans[s].next) {
+      const BatchSpan& span = batch.spans[s];
+      work.frame.push_back({batch.groups[span.group].resource, batch.groups[span.group].scope, ByteView(span.data, span.size)});
+    }
+    std::uint32_t malformed = 0;
+    const std::shared_ptr<KeptTrace> kept = make_kept(work, part.id, item.verdict, part.facts, malformed);
+    kept->late = true;
+    const std::optional<Shed> shed = charge(*kept);
+    {
+      const std::lock_guard lock(shard.mutex);
+      shard.buffer.settle_late(item, part.facts.spans, part.facts.bytes, malformed, shed);
+    }
+    if (!shed && kept->spans != 0) sink_.push(kept);
+  }
+}
+
+std::shared_ptr<KeptTrace> TraceStore::make_kept(Work& work, const TraceId& id, const Verdict& verdict, const TraceFacts& facts,
+                                                 std::uint32_t& malformed) const {
+  auto kept = std::make_shared<KeptTrace>();
+  kept->id = id;
+  kept->verdict = verdict;
+  kept->policy = names_.name_of(verdict.policy);
+  kept->exporters = routes_.exporters_of(verdict.route);
+  kept->start_ns = facts.start_min_ns;
+  kept->end_ns = facts.end_max_ns;
+  kept->errors = facts.errors;
+  kept->has_root = facts.root_seen;
+
+  // One span with broken nested bytes would make a backend refuse its whole batch, strangers' traces included.
+  static const ScanPlan no_plan;
+  ByteView good_resource, good_scope;
+  Headline headline;
+  const std::size_t before = work.frame.size();
+  std::erase_if(work.frame, [&](const FrameSpan& span) {
+    if (span.resource.data() != good_resource.data() || span.resource.size() != good_resource.size()) {
+      if (!resource_prefix_is_well_formed(span.resource)) return true;
+      good_resource = span.resource;
+    }
+    if (span.scope.data() != good_scope.data() || span.scope.size() != good_scope.size()) {
+      if (!scope_prefix_is_well_formed(span.scope)) return true;
+      good_scope = span.scope;
+    }
+    if (!span_is_well_formed(span.span)) return true;
+    if (!headline.root) {
+      SpanFields fields;
+      ByteView no_attributes;
+      scan_span(span.span, no_plan, fields, &no_attributes);
+      if (headline.resource.data() == nullptr || !fields.has_parent()) {
+        headline = {span.resource.data() != nullptr ? span.resource : ByteView("", 0), fields.name, !fields.has_parent()};
+      }
+    }
+    return false;
+  });
+  malformed = static_cast<std::uint32_t>(before - work.frame.size());
+  kept->spans = static_cast<std::uint32_t>(work.frame.size());
+  kept->root_service = service_name(headline.resource);
+  kept->root_name = headline.name;
+  frame_trace(work.frame, kept->otlp);
+  return kept;
+}
+
+std::optional<Shed> TraceStore::charge(KeptTrace& kept) {
+  if (kept.exporters == 0) return Shed::kNoExporter;
+  kept.charge = Charge(budget_, Holder::kQueues);
+  if (!kept.charge.try_grow(kept.bytes()) && !(sink_.make_room(kept.bytes()) && kept.charge.try_grow(kept.bytes()))) {
+    return Shed::kQueueFull;
+  }
+  return std::nullopt;
+}
+
+void TraceStore::set_policies(const PolicySetPtr& policies) {
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    const std::lock_guard lock(shard->mutex);
+    shard->buffer.set_policies(policies);
+  }
+  const std::lock_guard lock(policies_mutex_);
+  policies_ = policies;
+}
+
+PolicySetPtr TraceStore::policies() const {
+  const std::lock_guard lock(policies_mutex_);
+  return policies_;
+}
+
+TraceStore::Snapshot TraceStore::snapshot() const {
+  Snapshot sum;
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    const std::lock_guard lock(shard->mutex);
+    const BufferCounters& c = shard->buffer.counters();
+    BufferCounters& t = sum.totals;
+    for (std::size_t i = 0; i < kSourcesMax; ++i) t.received[i] += c.received[i];
+    t.forwarded += c.forwarded;
+    t.not_sampled += c.not_sampled;
+    t.dropped += c.dropped;
+    for (std::size_t i = 0; i < t.shed.size(); ++i) t.shed[i] += c.shed[i];
+    t.held += c.held;
+    t.held_bytes += c.held_bytes;
+    for (std::size_t d = 0; d < 3; ++d) {
+      t.late[d] += c.late[d];
+      for (std::size_t r = 0; r < 6; ++r) t.decided[d][r] += c.decided[d][r];
+    }
+    for (std::size_t i = 0; i < t.latency.size(); ++i) t.latency[i] += c.latency[i];
+    t.latency_sum += c.latency_sum;
+    for (std::size_t p = 0; p < c.policies.rows.size(); ++p) {
+      const PolicyTally::Row& from = c.policies.rows[p];
+      PolicyTally::Row& to = t.policies.row(static_cast<std::uint16_t>(p));
+      to.sampled += from.sampled;
+      to.not_sampled += from.not_sampled;
+      to.dropped += from.dropped;
+      to.kept_traces += from.kept_traces;
+      to.kept_spans += from.kept_spans;
+      to.kept_bytes += from.kept_bytes;
+    }
+    sum.traces += shard->buffer.traces_held();
+    sum.cache_kept += shard->buffer.cache_entries(true);
+    sum.cache_others += shard->buffer.cache_entries(false);
+    sum.prefix_bytes += shard->buffer.prefix_bytes();
+  }
+  sum.pool_committed = pool_.bytes_committed();
+  return sum;
+}
+
+void TraceStore::collect(const Snapshot& snapshot, MetricWriter& out) const {
+  const auto number = [](auto n) { return static_cast<double>(n); };
+  const BufferCounters& c = snapshot.totals;
+  out.add(metric::kSpansForwarded, {}, number(c.forwarded));
+  out.add(metric::kSpansNotSampled, {}, number(c.not_sampled));
+  out.add(metric::kSpansDropped, {}, number(c.dropped));
+  for (std::size_t i = 0; i < c.shed.size(); ++i) out.add(metric::kSpansShed, {kShedReasons[i]}, number(c.shed[i]));
+  out.add(metric::kBufferTraces, {}, number(snapshot.traces));
+  out.add(metric::kBufferSpans, {}, number(c.held));
+  out.add(metric::kBufferBytes, {}, number(c.held_bytes));
+  for (std::size_t d = 0; d < kDecisionNames.size(); ++d) {
+    out.add(metric::kLateSpans, {kDecisionNames[d]}, number(c.late[d]));
+    for (std::size_t r = 0; r < kCloseReasonNames.size(); ++r) {
+      out.add(metric::kTracesDecided, {kDecisionNames[d], kCloseReasonNames[r]}, number(c.decided[d][r]));
+    }
+  }
+  for (std::size_t p = 1; p < names_.size(); ++p) {
+    const auto policy = static_cast<std::uint16_t>(p);
+    const std::string name = names_.name_of(policy);
+    const PolicyTally::Row row = p < c.policies.rows.size() ? c.policies.rows[p] : PolicyTally::Row();
+    out.add(metric::kPolicyVotes, {name, "sampled"}, number(row.sampled));
+    out.add(metric::kPolicyVotes, {name, "not_sampled"}, number(row.not_sampled));
+    out.add(metric::kPolicyVotes, {name, "dropped"}, number(row.dropped));
+    out.add(metric::kPolicyKeptTraces, {name}, number(row.kept_traces));
+    out.add(metric::kPolicyKeptSpans, {name}, number(row.kept_spans));
+    out.add(metric::kPolicyKeptBytes, {name}, number(row.kept_bytes));
+  }
+  out.add_histogram(metric::kDecisionLatency, kLatencyBounds, c.latency, c.latency_sum);
+  out.add(metric::kDecisionCacheEntries, {"sampled"}, number(snapshot.cache_kept));
+  out.add(metric::kDecisionCacheEntries, {"not_sampled"}, number(snapshot.cache_others));
+}
+
+}  // namespace tailgate

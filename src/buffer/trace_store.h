@@ -1,0 +1,98 @@
+// TraceStore: the shards. Takes batches from receivers, closes what is due, and hands kept traces on.
+//
+// Threads: accept() by any I/O thread, which runs it to completion: group by shard, reserve, append under one lock per shard
+// and request. sweep() by the sweeper. The shard of a trace is a seeded hash of all 16 id bytes. Never two shard locks at
+// once; nothing is called out under one. Framing of kept traces happens without the lock, by whoever closed them.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/byte_budget.h"
+#include "base/clock.h"
+#include "buffer/trace_buffer.h"
+#include "model/kept_trace.h"
+#include "telemetry/metrics.h"
+
+namespace tailgate {
+
+// Where kept traces go. `make_room(bytes)` may free queue memory by dropping what matters least; both are called without
+// a shard lock, by any thread.
+struct KeptSink {
+  std::function<void(KeptTracePtr)> push;
+  std::function<bool(std::size_t bytes)> make_room;
+};
+
+struct TraceStoreOptions {
+  std::size_t shards = 8;
+  BufferLimits limits;  // cache_bytes is that of the whole store
+  std::size_t pool_bytes = 256 << 20;    // what the budget lets traces have
+  std::size_t prefix_bytes = 16 << 20;   // of it, what resources and scopes may take
+};
+
+class TraceStore {
+ public:
+  TraceStore(const TraceStoreOptions& options, ByteBudget& budget, PolicySetPtr policies, NamesTable& names, RouteTable& routes,
+             KeptSink sink, std::uint64_t seed, TimePoint origin);
+  ~TraceStore();
+
+  // Takes the spans of `batch`, all or none. False: no room even after deciding traces early.
+  bool accept(const SpanBatch& batch, SourceId source, TimePoint now);
+
+  // Closes what is due at `now` and settles it. Returns when to come again.
+  TimePoint sweep(TimePoint now);
+
+  // Decides everything that is open.
+  void close_all(CloseReason reason, TimePoint now);
+
+  void set_policies(const PolicySetPtr& policies);
+  PolicySetPtr policies() const;
+
+  // Seed of SpanBatch::hash_seed for batches given to this store.
+  std::uint64_t hash_seed() const { return seed_; }
+
+  // Counters as they were at one moment of each shard; the sums of the law hold for the result. `received` may be added to.
+  struct Snapshot {
+    BufferCounters totals;
+    std::size_t traces = 0;
+    std::uint64_t cache_kept = 0, cache_others = 0;
+    std::size_t pool_committed = 0;
+    std::size_t prefix_bytes = 0;
+  };
+  Snapshot snapshot() const;
+  void collect(const Snapshot& snapshot, MetricWriter& out) const;
+
+ private:
+  struct Shard;
+  struct Work;  // scratch of one thread
+
+  std::size_t shard_of(std::uint64_t hash) const;
+  bool reserve(std::size_t pool_bytes, std::size_t prefix_bytes);
+  void release(std::size_t pool_bytes, std::size_t prefix_bytes);
+  bool relieve(std::size_t pool_bytes, std::size_t prefix_bytes, TimePoint now, Work& work);
+  void settle(Shard& shard, std::vector<ClosedTrace>& closed, Work& work);
+  void settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, Work& work);
+  std::shared_ptr<KeptTrace> make_kept(Work& work, const TraceId& id, const Verdict& verdict, const TraceFacts& facts,
+                                       std::uint32_t& malformed) const;
+  std::optional<Shed> charge(KeptTrace& kept);
+
+  ByteBudget& budget_;
+  NamesTable& names_;
+  RouteTable& routes_;
+  KeptSink sink_;
+  std::uint64_t seed_;
+  std::size_t prefix_bytes_max_;
+  std::atomic<std::size_t> prefix_bytes_{0};  // of all shards' tables, and reserved
+  ChunkPool pool_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::atomic<std::size_t> next_relief_{0};
+  TimePoint next_tidy_;
+  mutable std::mutex policies_mutex_;
+  PolicySetPtr policies_;  // guarded by policies_mutex_
+};
+
+}  // namespace tailgate

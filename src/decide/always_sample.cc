@@ -1,0 +1,20 @@
+// always_sample: keeps every trace.
+//     - {name: all, type: always_sample}
+#include "decide/registry.h"
+
+namespace tailgate {
+namespace {
+
+class AlwaysSample final : public Policy {
+ public:
+  Ballot evaluate(const JudgedTrace&) const override { return {Vote::kSampled, false}; }
+};
+
+}  // namespace
+
+PolicyPtr make_always_sample(const ConfigNode& entry, ScanPlan&) {
+  entry.child("always_sample").finish();
+  return std::make_unique<AlwaysSample>();
+}
+
+}  // namespace tailgate

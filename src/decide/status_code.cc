@@ -1,0 +1,53 @@
+// status_code: keeps a trace in which a span has one of the listed status codes.
+//     - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+#include "decide/registry.h"
+
+namespace tailgate {
+namespace {
+
+class HasStatus final : public SpanPredicate {
+ public:
+  explicit HasStatus(unsigned codes) : codes_(codes) {}
+  bool on_resource(const ByteView*) const override { return false; }
+  bool on_span(const SpanFields& span) const override {
+    return static_cast<std::uint32_t>(span.status_code) < 3 && (codes_ >> span.status_code & 1) != 0;
+  }
+
+ private:
+  unsigned codes_;  // bit n: StatusCode n
+};
+
+class StatusCodePolicy final : public Policy {
+ public:
+  explicit StatusCodePolicy(std::size_t bit) : bit_(bit) {}
+  Ballot evaluate(const JudgedTrace& trace) const override {
+    return {trace.bit(bit_) ? Vote::kSampled : Vote::kNotSampled, false};
+  }
+
+ private:
+  std::size_t bit_;
+};
+
+}  // namespace
+
+PolicyPtr make_status_code(const ConfigNode& entry, ScanPlan& plan) {
+  const ConfigNode node = entry.child("status_code");
+  unsigned codes = 0;
+  for (const ConfigNode& item : node.child("status_codes").items()) {
+    const std::string code = item.scalar();
+    if (code == "UNSET") {
+      codes |= 1u << static_cast<int>(StatusCode::kUnset);
+    } else if (code == "OK") {
+      codes |= 1u << static_cast<int>(StatusCode::kOk);
+    } else if (code == "ERROR") {
+      codes |= 1u << static_cast<int>(StatusCode::kError);
+    } else {
+      item.error("want OK, ERROR or UNSET");
+    }
+  }
+  if (node.child("status_codes").items().empty()) node.error("status_codes", "want at least one of OK, ERROR, UNSET");
+  node.finish();
+  return std::make_unique<StatusCodePolicy>(plan.add(std::make_unique<HasStatus>(codes)));
+}
+
+}  // namespace tailgate

@@ -1,0 +1,71 @@
+#include "receive/ingest.h"
+
+#include <fmt/format.h>
+
+#include "wire/otlp_scan.h"
+
+namespace tailgate {
+
+void Refusals::request(SourceId source, std::string_view reason) {
+  const std::lock_guard lock(mutex_);
+  ++counts_.requests[{source, std::string(reason)}];
+}
+
+void Refusals::spans(SourceId source, std::string_view reason, std::uint64_t count) {
+  if (count == 0) return;
+  const std::lock_guard lock(mutex_);
+  counts_.received[source] += count;
+  counts_.spans[{source, std::string(reason)}] += count;
+}
+
+Refusals::Snapshot Refusals::snapshot() const {
+  const std::lock_guard lock(mutex_);
+  return counts_;
+}
+
+IngestResult IngestPipeline::accept(SourceId source, ByteView otlp) {
+  IngestResult result;
+  if (stopping_.load(std::memory_order_relaxed)) {
+    refusals_.request(source, "shutdown");
+    result.kind = IngestResult::Kind::kShuttingDown;
+    result.message = "shutting down";
+    return result;
+  }
+  const std::shared_ptr<const ScanPlan> plan = hooks_.plan();
+  const TimePoint now = monotonic_now();
+  thread_local SpanBatch batch;
+  batch.clear();
+  batch.hash_seed = hooks_.hash_seed;
+
+  std::uint64_t delivered = 0;
+  const auto deliver = [&](SpanBatch& slice) {
+    if (!hooks_.deliver(slice, source, now)) return false;
+    delivered += slice.spans.size();
+    return true;
+  };
+  const ScanResult scan = scan_request(otlp, *plan, batch, deliver);
+  if (!scan.ok) {
+    refusals_.request(source, "malformed");
+    result.kind = IngestResult::Kind::kMalformed;
+    result.message = scan.error;
+    return result;
+  }
+  const std::uint64_t good = scan.spans - scan.bad_ids;
+  // A scan that was stopped in the middle of a very large request left the rest unread; what is known of it is refused.
+  if (delivered + batch.spans.size() != good || !deliver(batch)) {
+    refusals_.request(source, "no_memory");
+    refusals_.spans(source, "no_memory", good - delivered);
+    refusals_.spans(source, "bad_id", scan.bad_ids);
+    result.kind = IngestResult::Kind::kNoMemory;
+    result.message = "no room in the buffer; try again";
+    return result;
+  }
+  refusals_.spans(source, "bad_id", scan.bad_ids);
+  if (scan.bad_ids != 0) {
+    result.rejected_spans = scan.bad_ids;
+    result.message = fmt::format("{} span{} rejected, first: {}", scan.bad_ids, scan.bad_ids == 1 ? "" : "s", scan.first_bad_id);
+  }
+  return result;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,30 @@
+// Framing: the spans of one trace, with the prefixes they came under, back into `resource_spans` fields. Spans under the
+// same resource share one ResourceSpans, under the same scope one ScopeSpans, in the order of first arrival; the bytes of
+// each span and prefix are those that came in, unknown fields included. Pure; any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace tailgate {
+
+struct FrameSpan {
+  ByteView resource;  // fields of ResourceSpans but scope_spans, with tags
+  ByteView scope;     // fields of ScopeSpans but spans, with tags
+  ByteView span;      // content of the Span message
+};
+
+// Appends `resource_spans` fields, tags included, to `out`. `spans` is reordered. Views into one another's bytes are
+// compared by address first, so that interned prefixes cost nothing to tell apart.
+void frame_trace(std::vector<FrameSpan>& spans, std::string& out);
+
+// False if a backend would reject the bytes: walks the nested messages of a span (attributes, events, links, status),
+// which the scanner leaves alone. Run over kept spans only. Nesting deeper than 100 is not looked into.
+bool span_is_well_formed(ByteView span);
+// The same for a ResourceSpans / ScopeSpans prefix.
+bool resource_prefix_is_well_formed(ByteView prefix);
+bool scope_prefix_is_well_formed(ByteView prefix);
+
+}  // namespace tailgate
