@@ -7,8 +7,8 @@
 //   }
 //
 // A reader never throws and never stops: a bad value is recorded in the document's ConfigIssues and the default is
-// returned, so that `tailgate check` shows all errors at once. Whoever loaded the document looks at the issues at the end.
-// Threads: one at a time. Copies are cheap and share the document. A missing key gives a node that is not there.
+// returned, so that `tailgate check` shows all errors at once. Whoever loaded the document looks at the issues at the
+// end. Threads: one at a time. Copies are cheap and share the document. A missing key gives a node that is not there.
 #pragma once
 
 #include <cstdint>
@@ -36,26 +36,30 @@ struct IntegerRange {
   std::int64_t max = std::numeric_limits<std::int64_t>::max();
 };
 
+// The name among `known` that is nearest to `name` by edit distance; "" when none is near. For "did you mean".
+std::string nearest_name(std::string_view name, const std::vector<std::string>& known);
+
 class ConfigNode {
  public:
   ConfigNode() = default;  // not there
 
   // --- shape
-  bool present() const;    // the key exists (its value may be null)
-  bool is_null() const;    // absent or null
+  bool present() const;  // the key exists (its value may be null)
+  bool is_null() const;  // absent or null
   bool is_map() const;
   bool is_list() const;
   bool is_scalar() const;
   const std::string& file() const;
-  int line() const;    // from 1
-  int column() const;  // from 1
-  std::string path() const;  // "sampling.policies[2].latency"
+  int line() const;            // from 1
+  int column() const;          // from 1
+  std::string path() const;    // "sampling.policies[2].latency"
   std::string scalar() const;  // the text of a scalar, "" otherwise
 
-  bool has(std::string_view key) const;              // counts as asked for
-  ConfigNode child(std::string_view key) const;      // counts as asked for; not there when absent or this is no map
-  std::vector<ConfigNode> items() const;             // of a list; an error when present, not null and no list
-  std::vector<std::pair<std::string, ConfigNode>> entries() const;  // of a map, in the order of the file; all count as asked for
+  bool has(std::string_view key) const;          // counts as asked for
+  ConfigNode child(std::string_view key) const;  // counts as asked for; not there when absent or this is no map
+  std::vector<ConfigNode> items() const;         // of a list; an error when present, not null and no list
+  std::vector<std::pair<std::string, ConfigNode>> entries()
+      const;  // of a map, in the order of the file; all count as asked for
 
   // --- typed values of keys of this map; the default when absent or null, or (with an error recorded) when bad
   std::string text(std::string_view key, std::string_view fallback = "") const;
@@ -65,7 +69,8 @@ class ConfigNode {
   Duration duration(std::string_view key, Duration fallback, Duration min = Duration::zero()) const;  // "5s"
   std::uint64_t bytes(std::string_view key, std::uint64_t fallback) const;  // "512MiB" or a plain number
   std::vector<std::string> texts(std::string_view key) const;               // a list of scalars
-  std::string choice(std::string_view key, std::string_view fallback, const std::vector<std::string_view>& choices) const;
+  std::string choice(std::string_view key, std::string_view fallback,
+                     const std::vector<std::string_view>& choices) const;
 
   // The scalar itself as text / integer, for items of a list.
   std::int64_t as_integer(std::int64_t fallback, IntegerRange range = {}) const;

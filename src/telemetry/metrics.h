@@ -102,7 +102,7 @@ class MetricWriter {
   MetricWriter(const MetricWriter&) = delete;
   MetricWriter& operator=(const MetricWriter&) = delete;
 
-  // `label_values` in the order of metric.labels.
+  // `label_values` in the order of metric.labels. A series that is there already grows by `value`.
   void add(const Metric& metric, std::initializer_list<std::string_view> label_values, double value);
 
   // `counts[i]` observations at or below bounds[i] and above the bound before; the last is for the rest.

@@ -1,0 +1,12 @@
+// Environment references in the scalars of a document. Rules: config_file.h.
+#pragma once
+
+#include "config/config_file.h"
+#include "config/yaml_value.h"
+
+namespace tailgate {
+
+// Replaces every reference at and below `root`. What cannot be resolved is an error in `issues` and becomes null.
+void expand_environment(YamlValuePtr& root, const Environment& environment, ConfigIssues& issues);
+
+}  // namespace tailgate

@@ -1,0 +1,63 @@
+// The room's own tree of a YAML document. Nodes that an anchor names are shared, so this is a graph without cycles; its
+// size written out in full is bounded, and so is its depth (yaml-cpp refuses more than 500 levels).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tailgate {
+
+struct YamlValue;
+using YamlValuePtr = std::shared_ptr<YamlValue>;
+
+struct YamlPlace {
+  int line = 1;  // from 1
+  int column = 1;
+};
+
+struct YamlEntry {
+  std::string key;
+  YamlPlace place;  // of the key
+  YamlValuePtr value;
+};
+
+struct YamlValue {
+  enum class Kind : std::uint8_t { kNull, kScalar, kList, kMap };
+
+  Kind kind = Kind::kNull;
+  bool expanded = false;  // environment references are replaced
+  bool closed = true;     // false while its content is being parsed
+  YamlPlace place;
+  std::shared_ptr<const std::string> file;
+  std::string text;                     // of a scalar
+  std::optional<std::string> original;  // the environment's text this value was parsed from; string fields take it
+  std::vector<YamlEntry> entries;       // of a map, in the order of the file, keys unique
+  std::vector<YamlValuePtr> items;      // of a list
+  std::uint64_t size = 1;               // nodes when aliases are written out
+
+  const YamlEntry* find(std::string_view key) const {
+    for (const YamlEntry& e : entries) {
+      if (e.key == key) return &e;
+    }
+    return nullptr;
+  }
+};
+
+// Parses one document; `origin` is where the text begins. Syntax errors, duplicate keys, keys that are no scalars and
+// aliases that grow past a million nodes are errors with their place. An empty text is null.
+Result<YamlValuePtr> parse_yaml(std::string_view text, const std::string& file, YamlPlace origin = {});
+
+// "file:line:column: path: want, got ...": the one form of every message of the room.
+std::string config_message(std::string_view file, YamlPlace place, std::string_view path, std::string_view text);
+
+// What came, for messages: 'text' (shortened, control characters as \xNN), "nothing", "a list", "a map".
+std::string describe(const YamlValue* value);
+std::string quote_for_message(std::string_view text);
+
+}  // namespace tailgate

@@ -1,0 +1,172 @@
+// SendQueue: what one exporter still has to send. It batches, decides when a failed batch is tried again, and what goes
+// when room runs out. It has no clock, no lock and no thread: time is an argument, the runner's lock is around it.
+//
+//   push -> waiting traces -> next_batch -> a slot per batch -> finish: sent, failed, or waiting in its slot for a
+//   retry
+//
+// A batch keeps its slot while it waits for a retry, so a dead backend holds `in_flight_max` batches and is asked no
+// more often than that. Always true on return: routed = sent + failed + dropped + queued, in spans; queued bytes are at
+// most bytes_max.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "model/kept_trace.h"
+
+namespace tailgate {
+
+// Why an attempt failed; label values of export_failures and export_failed_spans.
+enum class FailReason : std::uint8_t {
+  kTimeout,
+  kUnavailable,
+  kRefused,    // the backend is over a limit, or the request is
+  kPermanent,  // the backend will never take it
+  kPartial,    // spans a backend rejected out of a request that it took
+  kIo,
+  kExpired,  // retry_on_failure.max_elapsed_time was over
+};
+inline constexpr std::array<std::string_view, 7> kFailReasonNames = {"timeout", "unavailable", "refused", "permanent",
+                                                                     "partial", "io",          "expired"};
+
+enum class DropReason : std::uint8_t { kQueueFull, kShutdown };
+inline constexpr std::array<std::string_view, 2> kDropReasonNames = {"queue_full", "shutdown"};
+
+// As the Collector's retry_on_failure, except that it does not give up after 300 s by default.
+struct RetryOptions {
+  bool enabled = true;
+  Duration initial_interval = std::chrono::seconds(5);
+  double multiplier = 1.5;
+  double randomization_factor = 0.5;  // a delay is drawn from interval * (1 -+ this)
+  Duration max_interval = std::chrono::seconds(30);
+  Duration max_elapsed_time = Duration::zero();  // since the first attempt; zero: no limit
+};
+
+struct SendQueueOptions {
+  std::size_t bytes_max = 64 << 20;                         // waiting and in flight
+  std::size_t batch_bytes = 1 << 20;                        // a batch is full; one trace alone may be larger
+  Duration flush_timeout = std::chrono::milliseconds(200);  // the oldest waiting trace waits at most this long
+  std::uint32_t in_flight_max = 10;
+  RetryOptions retry = {};
+  std::uint64_t seed = 1;  // of the jitter
+};
+
+struct Batch {
+  std::uint64_t id = 0;
+  std::vector<KeptTracePtr> traces;
+  std::size_t bytes = 0;  // of OTLP
+  std::uint64_t spans = 0;
+};
+using BatchPtr = std::shared_ptr<const Batch>;
+
+// What became of one attempt.
+struct SendResult {
+  enum class Kind : std::uint8_t { kDone, kRetry, kPermanent };
+
+  Kind kind = Kind::kDone;
+  FailReason reason = FailReason::kUnavailable;  // of a failure
+  Duration retry_after = Duration::zero();       // what the backend asked for
+  std::uint64_t rejected_spans = 0;              // of a batch that is done: partial success
+  std::string detail;                            // for the log
+
+  static SendResult done(std::uint64_t rejected = 0) {
+    SendResult r;
+    r.rejected_spans = rejected;
+    return r;
+  }
+  static SendResult retry(FailReason why, std::string text, Duration after = Duration::zero()) {
+    return {Kind::kRetry, why, after, 0, std::move(text)};
+  }
+  static SendResult permanent(FailReason why, std::string text) {
+    return {Kind::kPermanent, why, Duration::zero(), 0, std::move(text)};
+  }
+};
+
+struct QueueStats {
+  std::uint64_t routed_spans = 0;
+  std::uint64_t sent_spans = 0;
+  std::uint64_t sent_bytes = 0;
+  std::array<std::uint64_t, kFailReasonNames.size()> failed_spans{};
+  std::array<std::uint64_t, kDropReasonNames.size()> dropped_spans{};
+  std::array<std::uint64_t, kFailReasonNames.size()> failures{};  // attempts
+  std::uint64_t queued_spans = 0;
+  std::uint64_t queued_bytes = 0;  // of KeptTrace::bytes()
+};
+
+class SendQueue {
+ public:
+  explicit SendQueue(const SendQueueOptions& options);
+
+  // Takes `trace` in, dropping others for it when there is no room: first the oldest kept by chance, then the oldest of
+  // the rest, then the oldest batch that waits for a retry. A trace kept by chance does not push out a certain one; it
+  // is dropped itself, and so is what is larger than the queue. True when a sleeping runner has to look again.
+  bool push(KeptTracePtr trace, TimePoint now);
+
+  // The next batch to send: one whose retry is due, else a new one that is full or has waited long enough. Nothing when
+  // every slot is taken. The caller reports with finish().
+  BatchPtr next_batch(TimePoint now);
+
+  // The earliest time at which next_batch() may have one if nothing else happens; nothing when only a push or a finish
+  // can change that.
+  std::optional<TimePoint> next_due() const;
+
+  // Ends an attempt. A batch that is no longer known (abandoned) is ignored. Returns the delay until the next attempt.
+  std::optional<Duration> finish(std::uint64_t batch_id, const SendResult& result, TimePoint now);
+
+  // Drops one waiting trace in the order of push(); false when none waits.
+  bool evict_one();
+
+  // From here on batches do not wait to be full, retries that wait are due now and later ones wait at most a second
+  // unless the backend asks for more.
+  void begin_drain(TimePoint now);
+
+  // Drops everything, in flight too, with reason `shutdown`.
+  void abandon();
+
+  bool empty() const { return stats_.queued_spans == 0 && slots_.empty() && chance_.empty() && certain_.empty(); }
+  std::size_t waiting_bytes() const { return waiting_bytes_; }  // could be evicted
+  const QueueStats& stats() const { return stats_; }
+
+ private:
+  struct Waiting {
+    std::uint64_t order;
+    TimePoint since;
+    KeptTracePtr trace;
+  };
+  struct Slot {
+    BatchPtr batch;
+    bool in_flight = true;
+    TimePoint due{};  // of the retry
+    TimePoint first_try{};
+    Duration interval{};  // the next backoff, before jitter
+  };
+
+  Waiting* oldest();
+  KeptTracePtr take_oldest();
+  bool batch_ready(TimePoint now) const;
+  bool drop_for(const KeptTrace& incoming);
+  void forget(const KeptTrace& trace, DropReason reason);
+  void end_slot(std::size_t index);
+  Duration jittered(Duration interval);
+
+  SendQueueOptions options_;
+  std::deque<Waiting> chance_;     // kept by chance
+  std::deque<Waiting> certain_;    // the rest
+  std::vector<Slot> slots_;        // at most in_flight_max, oldest first
+  std::size_t waiting_bytes_ = 0;  // KeptTrace::bytes()
+  std::size_t waiting_otlp_ = 0;
+  std::uint64_t next_order_ = 0;
+  std::uint64_t next_id_ = 1;
+  std::uint64_t random_;
+  bool draining_ = false;
+  QueueStats stats_;
+};
+
+}  // namespace tailgate

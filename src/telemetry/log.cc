@@ -1,0 +1,156 @@
+#include "telemetry/log.h"
+
+#include <fmt/format.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <memory>
+#include <utility>
+
+namespace tailgate {
+namespace {
+
+class FunctionSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit FunctionSink(std::function<void(std::string_view)> write) : write_(std::move(write)) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& msg) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(msg, line);
+    write_(std::string_view(line.data(), line.size()));
+  }
+  void flush_() override {}
+
+  std::function<void(std::string_view)> write_;
+};
+
+spdlog::level::level_enum level_of(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarn:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+  }
+  return spdlog::level::info;
+}
+
+// Logging has to work everywhere, so this is the one object of the process that is not handed down.
+struct State {
+  std::shared_ptr<spdlog::logger> logger;
+  LogFormat format = LogFormat::kText;
+};
+
+State make_state(const LogOptions& options) {
+  spdlog::sink_ptr sink;
+  if (options.sink) {
+    sink = std::make_shared<FunctionSink>(options.sink);
+  } else {
+    sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  }
+  auto logger = std::make_shared<spdlog::logger>("tailgate", std::move(sink));
+  const char* pattern = options.format == LogFormat::kText ? "%Y-%m-%dT%H:%M:%S.%eZ %l %v"
+                                                           : R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})";
+  logger->set_formatter(std::make_unique<spdlog::pattern_formatter>(pattern, spdlog::pattern_time_type::utc, "\n"));
+  logger->set_level(level_of(options.level));
+  logger->flush_on(spdlog::level::debug);
+  return {std::move(logger), options.format};
+}
+
+State& state() {
+  static State the_state = make_state({});
+  return the_state;
+}
+
+void append_json(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20) {
+      out += fmt::format("\\u{:04x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+// Values with spaces, quotes or control characters are quoted, so that a stranger's name cannot start a new line.
+void append_text(std::string& out, std::string_view value) {
+  bool plain = !value.empty();
+  for (const char c : value) plain = plain && static_cast<unsigned char>(c) > 0x20 && c != '"' && c != '\\' && c != '=';
+  if (plain) {
+    out += value;
+  } else {
+    append_json(out, value);
+  }
+}
+
+void write(LogLevel level, std::string_view message, LogFields fields) {
+  State& s = state();
+  if (!s.logger->should_log(level_of(level))) return;
+  std::string line;
+  if (s.format == LogFormat::kText) {
+    for (const char c : message) line += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    for (const LogField& f : fields) {
+      line += ' ';
+      line += f.key;
+      line += '=';
+      append_text(line, f.value);
+    }
+  } else {
+    line += "\"message\":";
+    append_json(line, message);
+    for (const LogField& f : fields) {
+      line += ',';
+      append_json(line, f.key);
+      line += ':';
+      if (f.number) {
+        line += f.value;
+      } else {
+        append_json(line, f.value);
+      }
+    }
+  }
+  s.logger->log(level_of(level), spdlog::string_view_t(line.data(), line.size()));
+}
+
+}  // namespace
+
+std::optional<LogLevel> parse_log_level(std::string_view name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "info") return LogLevel::kInfo;
+  if (name == "warn") return LogLevel::kWarn;
+  if (name == "error") return LogLevel::kError;
+  return std::nullopt;
+}
+
+void setup_log(const LogOptions& options) { state() = make_state(options); }
+
+void log_debug(std::string_view message, LogFields fields) { write(LogLevel::kDebug, message, fields); }
+void log_info(std::string_view message, LogFields fields) { write(LogLevel::kInfo, message, fields); }
+void log_warn(std::string_view message, LogFields fields) { write(LogLevel::kWarn, message, fields); }
+void log_error(std::string_view message, LogFields fields) { write(LogLevel::kError, message, fields); }
+bool log_enabled(LogLevel level) { return state().logger->should_log(level_of(level)); }
+
+std::optional<std::uint64_t> LogLimiter::pass(TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  if (last_ && now - *last_ < every_) {
+    ++held_;
+    return std::nullopt;
+  }
+  last_ = now;
+  return std::exchange(held_, 0);
+}
+
+}  // namespace tailgate

@@ -1,0 +1,23 @@
+// OTLP protobuf bytes to OTLP JSON text, as the Collector's file exporter writes it (OTLP 1.x, "JSON Protobuf
+// Encoding"): lowerCamelCase keys, ids in hex, enums as numbers, 64-bit numbers as strings, bytes in base64, default
+// values left out except those the Collector writes (ids of spans, resource, scope, status, an attribute's value).
+//
+// What protobuf allows is understood: any order of fields, repeated scalars (the last wins), split messages (merged),
+// unknown fields (left out; JSON cannot carry them). Bytes that are no UTF-8 in a text become U+FFFD, values nested
+// deeper than 64 become null. Costs one pass per message level; allocates only for messages that came in pieces.
+#pragma once
+
+#include <string>
+
+#include "base/bytes.h"
+
+namespace tailgate {
+
+// Appends the TracesData / ExportTraceServiceRequest `otlp` as one JSON object without line breaks. False when some of
+// the bytes are malformed: the object then holds what stood before them, and is valid JSON all the same.
+bool append_otlp_json(std::string& out, ByteView otlp);
+
+// Appends `text` as a JSON string with its quotes; invalid UTF-8 becomes U+FFFD.
+void append_json_string(std::string& out, ByteView text);
+
+}  // namespace tailgate
