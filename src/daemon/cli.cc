@@ -1,7 +1,127 @@
 #include "daemon/cli.h"
 
-namespace tailgate {
+#include <fmt/format.h>
+#include <signal.h>
 
-int run_cli(int, char**) { return 2; }
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+#include "daemon/version.h"
+#include "telemetry/log.h"
+
+namespace tailgate {
+namespace {
+
+constexpr int kDone = 0, kJudgedBad = 1, kWrongUsage = 2, kCannotOpen = 3;
+
+constexpr std::string_view kHelp =
+    R"(tailgate: a trace collector with tail-based sampling
+
+  tailgate run --config FILE [--set KEY=VALUE]...     the daemon
+  tailgate check --config FILE [--set KEY=VALUE]...   says what is wrong with a configuration, starts nothing
+  tailgate --version
+  tailgate --help
+
+  --config FILE      YAML; see docs/config.md
+  --set KEY=VALUE    overrides one value: a.b.c=VALUE, VALUE is YAML, list items go by index; the last one wins
+
+Exit codes: 0 done, 1 the configuration is wrong, 2 wrong usage, 3 cannot bind or open, 128 + signal after a second signal.
+)";
+
+int usage(std::string_view what) {
+  fmt::print(stderr, "tailgate: {}\n\n{}", what, kHelp);
+  return kWrongUsage;
+}
+
+std::optional<DaemonConfig> load(const ConfigSource& source, int& exit_code) {
+  Result<DaemonConfig> config = load_daemon_config(source);
+  exit_code = kJudgedBad;
+  if (!config) {
+    fmt::print(stderr, "{}\n", config.error().text);
+    return std::nullopt;
+  }
+  for (const std::string& line : config->issues->errors) fmt::print(stderr, "{}\n", line);
+  if (!config->issues->errors.empty()) return std::nullopt;
+  return std::move(*config);
+}
+
+int check(const ConfigSource& source) {
+  int exit_code = kDone;
+  const std::optional<DaemonConfig> config = load(source, exit_code);
+  if (!config) return exit_code;
+  for (const std::string& line : config->issues->notices) fmt::print(stderr, "{}\n", line);
+  fmt::print("{}: good\n", source.path);
+  return kDone;
+}
+
+int run(const ConfigSource& source) {
+  // gRPC reads this once: its default poller costs the whole process half as much again (docs/design).
+  setenv("GRPC_POLL_STRATEGY", "poll", 0);
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before any thread: they inherit it
+  ::signal(SIGPIPE, SIG_IGN);
+
+  int exit_code = kDone;
+  std::optional<DaemonConfig> config = load(source, exit_code);
+  if (!config) return exit_code;
+  setup_log(config->logs);
+  log_info("starting", {{"version", build_version()}, {"commit", build_commit()}, {"config", source.path}});
+  for (const std::string& line : config->issues->notices) log_warn(line);
+  Daemon daemon(std::move(*config), source);
+  if (const Result<void> started = daemon.start(); !started) {
+    log_error("cannot start", {{"error", started.error().text}});
+    return started.error().kind == ErrorKind::kConfig ? kJudgedBad : kCannotOpen;
+  }
+  daemon.run();
+  return kDone;
+}
+
+}  // namespace
+
+int run_cli(int argc, char** argv) {
+  if (argc < 2) return usage("want a command");
+  const std::string_view command = argv[1];
+  if (command == "--help" || command == "-h" || command == "help") {
+    fmt::print("{}", kHelp);
+    return kDone;
+  }
+  if (command == "--version" || command == "version") {
+    fmt::print("tailgate {} (commit {}, {})\n", build_version(), build_commit(), build_compiler());
+    return kDone;
+  }
+  if (command != "run" && command != "check") return usage(fmt::format("unknown command '{}'", command));
+  ConfigSource source;
+  for (int i = 2; i < argc; ++i) {
+    std::string_view flag = argv[i];
+    if (flag == "--help") {
+      fmt::print("{}", kHelp);
+      return kDone;
+    }
+    std::optional<std::string> value;
+    if (const auto equals = flag.find('='); equals != std::string_view::npos) {
+      value = flag.substr(equals + 1);
+      flag = flag.substr(0, equals);
+    } else if (i + 1 < argc) {
+      value = argv[++i];
+    }
+    if (flag != "--config" && flag != "--set") return usage(fmt::format("unknown flag '{}'", flag));
+    if (!value) return usage(fmt::format("{} wants a value", flag));
+    if (flag == "--config") {
+      source.path = *value;
+    } else if (value->find('=') == std::string::npos) {
+      return usage(fmt::format("--set wants KEY=VALUE, got '{}'", *value));
+    } else {
+      source.overrides.push_back(*value);
+    }
+  }
+  if (source.path.empty()) return usage(fmt::format("{} wants --config FILE", command));
+  return command == "check" ? check(source) : run(source);
+}
 
 }  // namespace tailgate

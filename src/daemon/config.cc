@@ -1,0 +1,230 @@
+#include "daemon/config.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <thread>
+
+#include "base/units.h"
+#include "config/file_watch.h"
+#include "daemon/version.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::size_t kMiB = 1 << 20;
+// Code, stacks, allocator slack, connections, gRPC: measured at 25 to 40 MiB under load.
+constexpr std::size_t kBaseline = 48 * kMiB;
+constexpr std::size_t kMemoryLimitMin = 96 * kMiB;
+
+std::size_t machine_memory() {
+  std::size_t bytes = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGE_SIZE));
+  for (const char* file : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    std::ifstream in(file);
+    std::size_t limit = 0;
+    if (in >> limit && limit != 0) bytes = std::min(bytes, limit);
+  }
+  return bytes;
+}
+
+void read_sampling(const ConfigNode& node, SamplingConfig& out) {
+  BufferLimits& limits = out.store.limits;
+  limits.decision_wait = node.duration("decision_wait", limits.decision_wait, std::chrono::milliseconds(1));
+  limits.decision_wait_after_root = node.duration("decision_wait_after_root_received", Duration::zero());
+  out.memory_limit = node.bytes("memory_limit", std::max(machine_memory() / 4, kMemoryLimitMin));
+  if (out.memory_limit < kMemoryLimitMin) {
+    node.error("memory_limit", fmt::format("want at least {}", format_bytes(kMemoryLimitMin)));
+    out.memory_limit = kMemoryLimitMin;
+  }
+  const std::int64_t shards = node.integer("shards", 0, {.min = 0, .max = 1024});
+  out.store.shards = shards != 0 ? static_cast<std::size_t>(shards) : 4 * std::max(1u, std::thread::hardware_concurrency());
+  limits.trace_bytes_max = node.bytes("trace_bytes_max", limits.trace_bytes_max);
+  if (limits.trace_bytes_max == 0 || limits.trace_bytes_max > 1024 * kMiB) node.error("trace_bytes_max", "want 1 byte to 1GiB");
+  limits.trace_spans_max =
+      static_cast<std::uint32_t>(node.integer("trace_spans_max", limits.trace_spans_max, {.min = 1, .max = 10'000'000}));
+  limits.maximum_trace_size_bytes = node.bytes("maximum_trace_size_bytes", 0);
+
+  const ConfigNode cache = node.child("decision_cache");
+  out.cache_bytes = cache.bytes("max_bytes", std::clamp(out.memory_limit / 16, 4 * kMiB, 64 * kMiB));
+  if (out.cache_bytes > out.memory_limit / 4) cache.error("max_bytes", "want at most a quarter of memory_limit");
+  cache.without_effect({"sampled_cache_size", "non_sampled_cache_size"});
+  cache.finish();
+  limits.cache_bytes = out.cache_bytes;
+
+  node.without_effect({"num_traces", "expected_new_traces_per_sec", "num_shards", "block_on_overflow"});
+  out.policy_patterns = node.texts("policy_files");
+}
+
+// The `policies:` of the main file, then of each policy file in order of its name.
+void read_policies(const ConfigNode& sampling, const std::string& main_file, const LoadOptions& options,
+                   const std::vector<std::string>& patterns, std::vector<ConfigNode>& out) {
+  for (const ConfigNode& item : sampling.child("policies").items()) out.push_back(item);
+  for (const std::string& pattern : patterns) {
+    for (const std::string& file : expand_glob(pattern, main_file)) {
+      LoadOptions file_options = options;
+      file_options.overrides.clear();
+      const Result<ConfigDocument> document = load_config_file(file, file_options);
+      if (!document) {
+        options.issues->errors.push_back(document.error().text);
+        continue;
+      }
+      for (const ConfigNode& item : document->root.child("policies").items()) out.push_back(item);
+      document->root.finish();
+    }
+  }
+}
+
+struct HostPort {
+  std::string host, port;
+};
+
+HostPort split(const std::string& endpoint) {
+  const auto colon = endpoint.rfind(':');
+  if (colon == std::string::npos) return {endpoint, ""};
+  return {endpoint.substr(0, colon), endpoint.substr(colon + 1)};
+}
+
+bool this_machine(const std::string& host) {
+  return host.empty() || host == "localhost" || host.starts_with("127.") || host == "::1" || host == "[::1]" ||
+         host == "0.0.0.0" || host == "[::]" || host == "::";
+}
+
+void check_loops(const DaemonConfig& config) {
+  for (std::size_t i = 0; i < config.exporters->size(); ++i) {
+    const HostPort to = split(config.exporters->endpoint_of(i));
+    if (to.port.empty() || to.port == "0" || !this_machine(to.host)) continue;
+    for (const auto& receiver : config.receivers) {
+      for (const std::string& endpoint : receiver->wanted_endpoints()) {
+        const HostPort from = split(endpoint);
+        if (from.port != to.port || !this_machine(from.host)) continue;
+        config.exporters->node_of(i).error(
+            "endpoint", fmt::format("want an endpoint that is not the receiver '{}' of this daemon", receiver->name()));
+      }
+    }
+  }
+}
+
+void read_telemetry(const ConfigNode& node, DaemonConfig& config) {
+  const ConfigNode metrics = node.child("metrics");
+  config.metrics_endpoint = metrics.text("endpoint", "localhost:8888");
+  metrics.finish();
+  const ConfigNode health = node.child("health");
+  config.health_endpoint = health.text("endpoint", "localhost:13133");
+  health.finish();
+  const ConfigNode logs = node.child("logs");
+  config.logs.level = parse_log_level(logs.choice("level", "info", {"debug", "info", "warn", "error"})).value_or(LogLevel::kInfo);
+  config.logs.format = logs.choice("format", "text", {"text", "json"}) == "json" ? LogFormat::kJson : LogFormat::kText;
+  logs.finish();
+  node.finish();
+}
+
+void read_receivers(const ConfigNode& node, DaemonConfig& config) {
+  for (const auto& [name, entry] : node.entries()) {
+    const ReceiverType* const type = find_receiver_type(name);
+    if (type == nullptr) {
+      std::string known;
+      for (const ReceiverType& t : receiver_types()) known += fmt::format("{}{}", known.empty() ? "" : ", ", t.name);
+      entry.error(fmt::format("want a receiver this build knows ({})", known));
+      continue;
+    }
+    config.receivers.push_back(type->make(entry, name));
+  }
+  if (config.receivers.empty()) node.error("want at least one receiver");
+}
+
+void check_routes(const DaemonConfig& config, const std::vector<ConfigNode>& policies) {
+  for (std::size_t i = 0; i < config.exporters->size(); ++i) {
+    for (const ConfigNode& wanted : config.exporters->policies_node(i).items()) {
+      const bool known = std::any_of(policies.begin(), policies.end(),
+                                     [&](const ConfigNode& p) { return p.text("name") == wanted.scalar(); });
+      if (!known) wanted.error("want the name of a policy");
+    }
+  }
+}
+
+std::string join(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += (text.empty() ? "" : "\n") + line;
+  return text;
+}
+
+}  // namespace
+
+ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes) {
+  const std::size_t budget = memory_limit - std::min(kBaseline, memory_limit / 3);
+  const std::size_t queues = budget / 4;
+  // Room for one request of the largest size, where the budget allows it.
+  const std::size_t requests = std::min(std::max(budget / 8, std::min(72 * kMiB, budget / 4)), 512 * kMiB);
+  const std::size_t taken = queues + requests + cache_bytes;
+  return {requests, budget - std::min(budget, taken), queues, cache_bytes};
+}
+
+Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
+  DaemonConfig config;
+  config.issues = std::make_shared<ConfigIssues>();
+  LoadOptions options;
+  options.overrides = source.overrides;
+  options.issues = config.issues;
+  Result<ConfigDocument> document = load_config_file(source.path, options);
+  if (!document) return tl::unexpected(document.error());
+  const ConfigNode& root = document->root;
+
+  const ConfigNode sampling = root.child("sampling");
+  read_sampling(sampling, config.sampling);
+  read_policies(sampling, source.path, options, config.sampling.policy_patterns, config.sampling.policies);
+  sampling.finish();
+
+  const ByteBudget::Caps caps = budget_caps(config.sampling.memory_limit, config.sampling.cache_bytes);
+  config.budget = std::make_unique<ByteBudget>(caps);
+  config.sampling.store.pool_bytes = caps[static_cast<std::size_t>(Holder::kTraces)];
+  config.sampling.store.prefix_bytes = config.sampling.store.pool_bytes / 16;
+
+  read_receivers(root.child("receivers"), config);
+  const ConfigNode exporters = root.child("exporters");
+  config.exporters = Exporters::make(exporters, *config.budget, {.version = std::string(build_version())});
+  if (config.exporters->size() == 0) exporters.error("want at least one exporter");
+  for (std::size_t i = 0; i < config.exporters->size(); ++i) config.routes.push_back({config.exporters->policies_of(i)});
+  check_loops(config);
+  check_routes(config, config.sampling.policies);
+  config.policies = PolicySet::build(config.sampling.policies, config.routes, *config.names, *config.route_table, 1);
+  if (config.policies->plan().words() > kTraceWordsMax) {
+    sampling.error("policies", fmt::format("want at most {} conditions over spans in all", kTraceWordsMax * 64));
+  }
+  if (config.policies->empty()) sampling.notice("no policies: nothing will be kept");
+
+  read_telemetry(root.child("telemetry"), config);
+  config.shutdown_timeout = root.duration("shutdown_timeout", std::chrono::seconds(10));
+  root.finish();
+  return config;
+}
+
+Result<PolicySetPtr> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes, NamesTable& names,
+                                     RouteTable& route_table, std::uint32_t epoch) {
+  LoadOptions options;
+  options.overrides = source.overrides;
+  options.issues = std::make_shared<ConfigIssues>();
+  Result<ConfigDocument> document = load_config_file(source.path, options);
+  if (!document) return tl::unexpected(document.error());
+  SamplingConfig sampling;
+  const ConfigNode node = document->root.child("sampling");
+  read_sampling(node, sampling);
+  read_policies(node, source.path, options, sampling.policy_patterns, sampling.policies);
+  node.finish();
+  PolicySetPtr policies = PolicySet::build(sampling.policies, routes, names, route_table, epoch);
+  for (const RouteRule& route : routes) {
+    for (const std::string& wanted : route.policies) {
+      const bool known = std::any_of(sampling.policies.begin(), sampling.policies.end(),
+                                     [&](const ConfigNode& p) { return p.text("name") == wanted; });
+      if (!known) node.error("policies", fmt::format("want a policy named '{}': an exporter routes by it", wanted));
+    }
+  }
+  if (policies->plan().words() > kTraceWordsMax) {
+    node.error("policies", fmt::format("want at most {} conditions over spans in all", kTraceWordsMax * 64));
+  }
+  if (!options.issues->errors.empty()) return fail(ErrorKind::kConfig, join(options.issues->errors));
+  return policies;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,60 @@
+// DaemonConfig: the whole configuration, read and checked, nothing opened yet. `check` stops here; `run` goes on.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/byte_budget.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "buffer/trace_store.h"
+#include "config/config_file.h"
+#include "decide/policy_set.h"
+#include "export/exporters.h"
+#include "receive/registry.h"
+#include "telemetry/log.h"
+
+namespace tailgate {
+
+struct SamplingConfig {
+  std::size_t memory_limit = 0;  // bytes of RSS
+  std::size_t cache_bytes = 0;   // decision cache
+  TraceStoreOptions store;
+  std::vector<ConfigNode> policies;        // of the main file and of the policy files, in order
+  std::vector<std::string> policy_patterns;  // as written, relative to the main file
+};
+
+struct DaemonConfig {
+  std::shared_ptr<ConfigIssues> issues;  // errors here: not to be started
+  SamplingConfig sampling;
+  std::vector<std::unique_ptr<Receiver>> receivers;
+  std::unique_ptr<ByteBudget> budget;
+  std::unique_ptr<Exporters> exporters;
+  std::vector<RouteRule> routes;  // of the exporters, by index
+  std::shared_ptr<NamesTable> names = std::make_shared<NamesTable>();
+  std::shared_ptr<RouteTable> route_table = std::make_shared<RouteTable>();
+  PolicySetPtr policies;
+  std::string metrics_endpoint;
+  std::string health_endpoint;
+  LogOptions logs;
+  Duration shutdown_timeout{};
+};
+
+struct ConfigSource {
+  std::string path;
+  std::vector<std::string> overrides;
+};
+
+// Fails only when a file cannot be read or is no YAML; everything else is in `issues`.
+Result<DaemonConfig> load_daemon_config(const ConfigSource& source);
+
+// The policies alone, for a reload: read again from the files, checked against the routes of the running exporters. Errors
+// (kConfig) hold every problem, a line each.
+Result<PolicySetPtr> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes, NamesTable& names,
+                                     RouteTable& route_table, std::uint32_t epoch);
+
+// How a memory_limit is shared out. The rest up to the limit is the process itself.
+ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes);
+
+}  // namespace tailgate

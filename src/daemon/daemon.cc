@@ -1,0 +1,219 @@
+#include "daemon/daemon.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <map>
+
+#include "base/hash.h"
+#include "base/invariant.h"
+#include "daemon/version.h"
+#include "telemetry/log.h"
+
+namespace tailgate {
+namespace {
+
+std::vector<std::string> watched_patterns(const DaemonConfig& config) { return config.sampling.policy_patterns; }
+
+// Waits up to a second for one of `signals`; 0 when none came.
+int wait_signal(const sigset_t& signals) {
+  const timespec second{1, 0};
+  const int got = sigtimedwait(&signals, nullptr, &second);
+  return got > 0 ? got : 0;
+}
+
+}  // namespace
+
+Daemon::Daemon(DaemonConfig config, ConfigSource source)
+    : config_(std::move(config)), source_(std::move(source)), watch_({source_.path}, watched_patterns(config_)) {
+  KeptSink sink;
+  Exporters* const exporters = config_.exporters.get();
+  sink.push = [exporters](KeptTracePtr kept) { exporters->push(kept, monotonic_now()); };
+  sink.make_room = [exporters](std::size_t bytes) { return exporters->make_room(bytes); };
+  config_.budget->charge(Holder::kCaches, config_.sampling.cache_bytes);
+  store_ = std::make_unique<TraceStore>(config_.sampling.store, *config_.budget, config_.policies, *config_.names,
+                                        *config_.route_table, std::move(sink), random_seed(), monotonic_now());
+  IngestPipeline::Hooks hooks;
+  hooks.plan = [this] {
+    PolicySetPtr policies = store_->policies();
+    const ScanPlan* const plan = &policies->plan();
+    return std::shared_ptr<const ScanPlan>(std::move(policies), plan);
+  };
+  hooks.deliver = [this](const SpanBatch& batch, SourceId by, TimePoint now) { return store_->accept(batch, by, now); };
+  hooks.hash_seed = store_->hash_seed();
+  ingest_ = std::make_unique<IngestPipeline>(std::move(hooks), refusals_);
+
+  metrics_page_.add("/metrics", [this] {
+    Response response;
+    response.headers.emplace_back("content-type", "text/plain; version=0.0.4; charset=utf-8");
+    response.body = metrics_text();
+    return response;
+  });
+  health_pages_.add("/health", [] { return plain_response(200, "alive"); });
+  health_pages_.add("/ready", [this] { return ready(); });
+}
+
+Daemon::~Daemon() {
+  // Front to back, whatever start() got to.
+  for (const auto& receiver : config_.receivers) receiver->stop(Duration::zero());
+  page_servers_.clear();
+  if (io_threads_) io_threads_->stop();
+  if (page_threads_) page_threads_->stop();
+  sweeper_.reset();
+}
+
+Result<void> Daemon::start() {
+  if (const Result<void> opened = config_.exporters->start(); !opened) return opened;
+  page_threads_ = std::make_unique<IoThreads>(1, "pages");
+  page_threads_->start();
+  io_threads_ = std::make_unique<IoThreads>();
+  io_threads_->start();
+  sweeper_ = std::make_unique<Sweeper>(*store_);
+
+  struct PageServer {
+    const char* name;
+    const std::string& endpoint;
+    Pages& pages;
+  };
+  for (const PageServer& page : {PageServer{"metrics", config_.metrics_endpoint, metrics_page_},
+                                 PageServer{"health", config_.health_endpoint, health_pages_}}) {
+    ServerOptions options;
+    options.name = page.name;
+    options.endpoint = page.endpoint;
+    Result<std::unique_ptr<Server>> server = Server::open(*page_threads_, options, page.pages);
+    if (!server) return tl::unexpected(server.error());
+    log_info("listening", {{"page", page.name}, {"endpoint", (*server)->endpoint()}});
+    page_servers_.push_back(std::move(*server));
+  }
+
+  ReceiverContext context;
+  context.threads = io_threads_.get();
+  context.budget = config_.budget.get();
+  context.ingest = [this](SourceId by, ByteView otlp) { return ingest_->accept(by, otlp); };
+  context.source = [this](std::string_view receiver, std::string_view format) {
+    INVARIANT(sources_.size() < kSourcesMax);
+    sources_.push_back({std::string(receiver), std::string(format)});
+    return static_cast<SourceId>(sources_.size() - 1);
+  };
+  context.refused = [this](SourceId by, std::string_view reason) { refusals_.request(by, reason); };
+  context.notice = [](std::string_view text) { log_warn(text); };
+  for (const auto& receiver : config_.receivers) {
+    if (const Result<void> opened = receiver->start(context); !opened) return opened;
+    for (const std::string& endpoint : receiver->endpoints()) {
+      log_info("listening", {{"receiver", receiver->name()}, {"endpoint", endpoint}});
+    }
+  }
+  serving_ = true;
+  return {};
+}
+
+void Daemon::run() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  sd_notify(0, "READY=1");
+  log_info("ready");
+  for (;;) {
+    const int signal = wait_signal(signals);
+    if (signal == SIGTERM || signal == SIGINT) {
+      log_info("draining", {{"signal", signal}});
+      break;
+    }
+    if (watch_.changed() || signal == SIGHUP) reload();
+  }
+  // Signals are unblocked in a thread of their own while this one drains, so that a second one ends the process at once.
+  std::thread([signals] {
+    int second = 0;
+    sigset_t ends = signals;
+    sigdelset(&ends, SIGHUP);
+    sigwait(&ends, &second);
+    _exit(128 + second);
+  }).detach();
+  sd_notify(0, "STOPPING=1");
+  drain();
+  log_info("stopped");
+}
+
+void Daemon::drain() {
+  const TimePoint deadline = monotonic_now() + config_.shutdown_timeout;
+  serving_ = false;
+  for (const auto& receiver : config_.receivers) receiver->drain();
+  // Requests in flight get a part of the time; what comes later is told to go elsewhere.
+  for (const auto& receiver : config_.receivers) receiver->stop(std::min<Duration>(config_.shutdown_timeout / 4, std::chrono::seconds(5)));
+  ingest_->stop();
+  sweeper_.reset();
+  store_->close_all(CloseReason::kShutdown, monotonic_now());
+  config_.exporters->drain(deadline, monotonic_now());
+}
+
+void Daemon::reload() {
+  const std::uint32_t epoch = epoch_ + 1;
+  Result<PolicySetPtr> policies = reload_policies(source_, config_.routes, *config_.names, *config_.route_table, epoch);
+  const std::lock_guard lock(status_mutex_);
+  if (!policies) {
+    ++reloads_failed_;
+    reload_error_ = policies.error().text;
+    log_error("policies not loaded, the ones before stay in force", {{"error", reload_error_}});
+    return;
+  }
+  epoch_ = epoch;
+  store_->set_policies(*policies);
+  ++reloads_ok_;
+  reload_error_.clear();
+  log_info("policies loaded; a change of anything but policies needs a restart", {{"file", source_.path}});
+}
+
+Response Daemon::ready() const {
+  if (!serving_) return plain_response(503, "not ready");
+  const std::lock_guard lock(status_mutex_);
+  if (reload_error_.empty()) return plain_response(200, "ready");
+  return plain_response(200, "ready; the last change of policies was not loaded: " + reload_error_);
+}
+
+std::string Daemon::metrics_text() const {
+  MetricWriter out;
+  collect(out);
+  return out.text();
+}
+
+void Daemon::collect(MetricWriter& out) const {
+  const auto number = [](auto n) { return static_cast<double>(n); };
+  // The order matters: a span is refused only after it was not taken, so each side of the law comes from one snapshot.
+  const Refusals::Snapshot refused = refusals_.snapshot();
+  const TraceStore::Snapshot store = store_->snapshot();
+  std::map<std::pair<std::string, std::string>, std::uint64_t> received, spans, requests;
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    auto& sum = received[{sources_[i].receiver, sources_[i].format}];
+    sum += store.totals.received[i];
+    if (const auto it = refused.received.find(static_cast<SourceId>(i)); it != refused.received.end()) sum += it->second;
+  }
+  for (const auto& [key, count] : refused.spans) spans[{sources_[key.first].receiver, key.second}] += count;
+  for (const auto& [key, count] : refused.requests) requests[{sources_[key.first].receiver, key.second}] += count;
+  for (const auto& [key, count] : received) out.add(metric::kSpansReceived, {key.first, key.second}, number(count));
+  for (const auto& [key, count] : spans) out.add(metric::kSpansRefused, {key.first, key.second}, number(count));
+  for (const auto& [key, count] : requests) out.add(metric::kRequestsRefused, {key.first, key.second}, number(count));
+  store_->collect(store, out);
+  config_.exporters->collect(out);
+  for (std::size_t h = 0; h < kHolderNames.size(); ++h) {
+    out.add(metric::kMemoryBudget, {kHolderNames[h]}, number(config_.budget->cap(static_cast<Holder>(h))));
+    out.add(metric::kMemoryUsed, {kHolderNames[h]}, number(config_.budget->used(static_cast<Holder>(h))));
+  }
+  for (const auto& receiver : config_.receivers) {
+    const ReceiverStats stats = receiver->stats();
+    out.add(metric::kConnections, {receiver->name()}, number(stats.connections));
+    for (std::size_t i = 0; i < kCloseWhyNames.size(); ++i) {
+      out.add(metric::kConnectionsClosed, {receiver->name(), kCloseWhyNames[i]}, number(stats.closed[i]));
+    }
+  }
+  {
+    const std::lock_guard lock(status_mutex_);
+    out.add(metric::kConfigReloads, {"success"}, number(reloads_ok_));
+    out.add(metric::kConfigReloads, {"failure"}, number(reloads_failed_));
+  }
+  out.add(metric::kBuildInfo, {build_version(), build_commit(), build_compiler()}, 1);
+}
+
+}  // namespace tailgate

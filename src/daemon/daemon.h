@@ -1,0 +1,63 @@
+// Daemon: the pipeline, built back to front, and its life: start, reload, drain, stop.
+//
+//   receivers -> IngestPipeline -> TraceStore (<- Sweeper) -> Exporters          metrics, health: pages of their own
+//
+// Threads: the main thread makes it, calls run() and destroys it.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "buffer/sweeper.h"
+#include "config/file_watch.h"
+#include "daemon/config.h"
+#include "net/io_threads.h"
+#include "net/server.h"
+#include "receive/ingest.h"
+#include "web/pages.h"
+
+namespace tailgate {
+
+class Daemon {
+ public:
+  Daemon(DaemonConfig config, ConfigSource source);
+  ~Daemon();
+
+  // Opens exporters, then pages, then receivers. Errors: kIo (cannot bind or open), kConfig.
+  Result<void> start();
+
+  // Serves until SIGTERM or SIGINT, looking for changed policies each second and on SIGHUP. The signals must be blocked in
+  // every thread. A second signal while draining ends the process at once with 128 + its number.
+  void run();
+
+ private:
+  void collect(MetricWriter& out) const;
+  std::string metrics_text() const;
+  Response ready() const;
+  void reload();
+  void drain();
+
+  DaemonConfig config_;
+  ConfigSource source_;
+  FileWatch watch_;
+  std::atomic<bool> serving_{false};
+  std::uint32_t epoch_ = 1;
+  std::uint64_t reloads_ok_ = 0, reloads_failed_ = 0;  // guarded by status_mutex_
+  std::string reload_error_;                           // guarded by status_mutex_
+  mutable std::mutex status_mutex_;
+
+  std::vector<Source> sources_;
+  Refusals refusals_;
+  std::unique_ptr<TraceStore> store_;
+  std::unique_ptr<IngestPipeline> ingest_;
+  Pages metrics_page_, health_pages_;
+  std::unique_ptr<IoThreads> page_threads_;
+  std::unique_ptr<IoThreads> io_threads_;
+  std::vector<std::unique_ptr<Server>> page_servers_;
+  std::unique_ptr<Sweeper> sweeper_;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,198 @@
+#include <catch2/catch.hpp>
+
+#include "base/hash.h"
+#include "decide/probabilistic.h"
+#include "decide/registry.h"
+#include "support/otlp_builder.h"
+#include "support/policies.h"
+
+using namespace tailgate;
+using namespace tailgate::test;
+
+namespace {
+
+// The verdict of one policy over one trace that came in one request.
+Verdict judge(const Policies& policies, const std::string& bytes) {
+  INFO((policies.errors.empty() ? "" : policies.errors[0]));
+  REQUIRE(policies.errors.empty());
+  const Scanned scanned(bytes, policies.set->plan());
+  REQUIRE(scanned.result.ok);
+  REQUIRE(scanned.batch.traces.size() == 1);
+  PolicyTally tally;
+  const BatchTrace& trace = scanned.batch.traces[0];
+  return policies.set->decide({trace.id, trace.facts, scanned.batch.words_of(0)}, tally);
+}
+
+bool keeps(const std::string& policy, const std::vector<SpanSpec>& spans) {
+  return judge(Policies("[" + policy + "]"), request(spans)).decision == Decision::kSampled;
+}
+
+}  // namespace
+
+TEST_CASE("always_sample keeps", "[decide]") { CHECK(keeps("{name: p, type: always_sample}", {{}})); }
+
+TEST_CASE("latency keeps a trace over the threshold and not at it", "[decide]") {
+  const std::string slow = "{name: p, type: latency, latency: {threshold_ms: 500}}";
+  CHECK(keeps(slow, {{.start_ms = 0, .end_ms = 501}}));
+  CHECK_FALSE(keeps(slow, {{.start_ms = 0, .end_ms = 500}}));
+  CHECK(keeps(slow, {{.id = 1, .start_ms = 100, .end_ms = 110}, {.id = 2, .start_ms = 605, .end_ms = 611}}));
+}
+
+TEST_CASE("latency asks the upper bound of the whole trace, in any order of its spans", "[decide]") {
+  const std::string between = "{name: p, type: latency, latency: {threshold_ms: 10, upper_threshold_ms: 50}}";
+  CHECK(keeps(between, {{.start_ms = 0, .end_ms = 50}}));
+  CHECK_FALSE(keeps(between, {{.start_ms = 0, .end_ms = 51}}));
+  CHECK_FALSE(keeps(between, {{.id = 1, .start_ms = 0, .end_ms = 20}, {.id = 2, .start_ms = 0, .end_ms = 200}}));
+}
+
+TEST_CASE("status_code keeps a trace with any span of a listed code", "[decide]") {
+  const std::string errors = "{name: p, type: status_code, status_code: {status_codes: [ERROR]}}";
+  CHECK(keeps(errors, {{.id = 1}, {.id = 2, .status = 2}}));
+  CHECK_FALSE(keeps(errors, {{.id = 1}, {.id = 2, .status = 1}}));
+  CHECK(keeps("{name: p, type: status_code, status_code: {status_codes: [UNSET, OK]}}", {{.status = 0}}));
+}
+
+TEST_CASE("span_count bounds are inclusive and a written 0 means 0", "[decide]") {
+  const std::string two = "{name: p, type: span_count, span_count: {min_spans: 2, max_spans: 2}}";
+  CHECK_FALSE(keeps(two, {{.id = 1}}));
+  CHECK(keeps(two, {{.id = 1}, {.id = 2}}));
+  CHECK_FALSE(keeps(two, {{.id = 1}, {.id = 2}, {.id = 3}}));
+  CHECK_FALSE(keeps("{name: p, type: span_count, span_count: {max_spans: 0}}", {{.id = 1}}));
+  CHECK(keeps("{name: p, type: span_count, span_count: {min_spans: 1}}", {{.id = 1}}));
+}
+
+TEST_CASE("string_attribute matches exact values on span and resource", "[decide]") {
+  const std::string route = "{name: p, type: string_attribute, string_attribute: {key: http.route, values: [/a, /b]}}";
+  CHECK(keeps(route, {{.attributes = {{"http.route", "/b"}}}}));
+  CHECK_FALSE(keeps(route, {{.attributes = {{"http.route", "/bb"}}}}));
+  CHECK_FALSE(keeps(route, {{.attributes = {{"http.target", "/a"}}}}));
+  CHECK(keeps("{name: p, type: string_attribute, string_attribute: {key: service.name, values: [web]}}", {{}}));
+  // with duplicate keys the first wins
+  CHECK_FALSE(keeps(route, {{.attributes = {{"http.route", "/x"}, {"http.route", "/a"}}}}));
+}
+
+TEST_CASE("string_attribute patterns are RE2 and not anchored", "[decide]") {
+  const std::string pattern =
+      "{name: p, type: string_attribute, string_attribute: {key: http.route, values: ['/pay/[0-9]+', ^health$], "
+      "enabled_regex_matching: true}}";
+  CHECK(keeps(pattern, {{.attributes = {{"http.route", "/v1/pay/42/x"}}}}));
+  CHECK(keeps(pattern, {{.attributes = {{"http.route", "health"}}}}));
+  CHECK_FALSE(keeps(pattern, {{.attributes = {{"http.route", "healthy"}}}}));
+  // an empty value of a span never matches, one of a resource matches what matches ""
+  const std::string any = "{name: p, type: string_attribute, string_attribute: {key: K, values: ['.*'], enabled_regex_matching: true}}";
+  CHECK_FALSE(keeps(any, {{.attributes = {{"K", ""}}}}));
+  auto data = traces({{}});
+  auto* attribute = data.mutable_resource_spans(0)->mutable_resource()->add_attributes();
+  attribute->set_key("K");
+  attribute->mutable_value()->set_int_value(5);
+  CHECK(judge(Policies("[" + any + "]"), data.SerializeAsString()).decision == Decision::kSampled);
+}
+
+TEST_CASE("string_attribute with invert_match keeps what nothing matches", "[decide]") {
+  const std::string others =
+      "{name: p, type: string_attribute, string_attribute: {key: http.route, values: [/health], invert_match: true}}";
+  CHECK_FALSE(keeps(others, {{.id = 1}, {.id = 2, .attributes = {{"http.route", "/health"}}}}));
+  CHECK(keeps(others, {{.id = 1}, {.id = 2, .attributes = {{"http.route", "/a"}}}}));
+}
+
+TEST_CASE("probabilistic thresholds and hashes are contrib's to the bit", "[decide]") {
+  CHECK(probabilistic_threshold(0.1) == 0x004189374bc6a7ef);
+  CHECK(probabilistic_threshold(1) == 0x028f5c28f5c28f5f);
+  CHECK(probabilistic_threshold(5) == 0x0cccccccccccccff);
+  CHECK(probabilistic_threshold(10) == 0x19999999999999ff);
+  CHECK(probabilistic_threshold(25) == 0x3fffffffffffffff);
+  CHECK(probabilistic_threshold(33.3) == 0x553f7ced91686fff);
+  CHECK(probabilistic_threshold(50) == 0x7fffffffffffffff);
+  CHECK(probabilistic_threshold(99.9) == 0xffbe76c8b4395fff);
+  CHECK(probabilistic_threshold(100) == UINT64_MAX);
+  CHECK(probabilistic_threshold(250) == UINT64_MAX);
+  CHECK(probabilistic_threshold(0) == 0);
+
+  const auto h = [](const char* hex, std::string_view salt = "default-hash-seed") {
+    return fnv1a(TraceId::from_hex(hex)->view(), fnv1a(salt));
+  };
+  CHECK(h("00000000000000000000000000000000") == 0xe19536eed1bbac3d);
+  CHECK(h("00000000000000000000000000000001") == 0xe19535eed1bbaa8a);
+  CHECK(h("0102030405060708090a0b0c0d0e0f10") == 0xdbcf64d5420f4cad);
+  CHECK(h("4bf92f3577b34da6a3ce929d0e0e4736") == 0xa54533ba2e4970b5);
+  CHECK(h("ffffffffffffffffffffffffffffffff") == 0x17bec3739634fe2d);
+  CHECK(h("00000000000000000000000000000000", "a") == 0xda0b881500262f8c);
+  CHECK(h("4bf92f3577b34da6a3ce929d0e0e4736", "a") == 0xa7dcb3cdd79b8980);
+}
+
+TEST_CASE("probabilistic keeps its share and says that it went by chance", "[decide]") {
+  const Policies tenth("[{name: p, type: probabilistic, probabilistic: {sampling_percentage: 10}}]");
+  std::size_t kept = 0;
+  for (std::uint64_t i = 0; i < 10'000; ++i) {
+    const Verdict verdict = judge(tenth, request({{.trace = (i + 1) * 0x9e3779b97f4a7c15}}));
+    kept += verdict.decision == Decision::kSampled;
+    if (verdict.decision == Decision::kSampled) CHECK(verdict.by_chance);
+  }
+  CHECK(kept > 900);
+  CHECK(kept < 1100);
+}
+
+TEST_CASE("and needs all, not swaps, drop beats everything", "[decide]") {
+  const std::string slow = "{name: s, type: latency, latency: {threshold_ms: 100}}";
+  const std::string error = "{name: e, type: status_code, status_code: {status_codes: [ERROR]}}";
+  const std::string both = "{name: p, type: and, and: {and_sub_policy: [" + slow + ", " + error + "]}}";
+  CHECK(keeps(both, {{.end_ms = 200, .status = 2}}));
+  CHECK_FALSE(keeps(both, {{.end_ms = 200}}));
+  CHECK_FALSE(keeps(both, {{.status = 2}}));
+  CHECK(keeps("{name: p, type: not, not: {not_sub_policy: " + error + "}}", {{}}));
+  CHECK_FALSE(keeps("{name: p, type: not, not: {not_sub_policy: " + error + "}}", {{.status = 2}}));
+  CHECK(keeps("{name: p, type: and, and: {and_sub_policy: [" + slow + ", {name: n, type: not, not: {not_sub_policy: " + error +
+                  "}}]}}",
+              {{.end_ms = 200}}));
+
+  const Policies set("[" + error + ", {name: d, type: drop, drop: {drop_sub_policy: [" + slow + "]}}]");
+  CHECK(judge(set, request({{.end_ms = 200, .status = 2}})).decision == Decision::kDropped);
+  CHECK(judge(set, request({{.end_ms = 50, .status = 2}})).decision == Decision::kSampled);
+  CHECK(judge(set, request({{.end_ms = 50}})).decision == Decision::kNotSampled);
+}
+
+TEST_CASE("the first that keeps gives the name, and exporters get what they asked for", "[decide]") {
+  const std::string yaml =
+      "[{name: errors, type: status_code, status_code: {status_codes: [ERROR]}},"
+      " {name: slow, type: latency, latency: {threshold_ms: 100}}]";
+  // exporter 0 takes all, 1 only slow ones, 2 only errors
+  const Policies set(yaml, {{}, {{"slow"}}, {{"errors"}}});
+  const auto exporters = [&](const std::vector<SpanSpec>& spans) {
+    const Verdict verdict = judge(set, request(spans));
+    return std::pair(set.names->name_of(verdict.policy), set.table->exporters_of(verdict.route));
+  };
+  CHECK(exporters({{.end_ms = 200, .status = 2}}) == std::pair<std::string, std::uint64_t>("errors", 0b111));
+  CHECK(exporters({{.end_ms = 200}}) == std::pair<std::string, std::uint64_t>("slow", 0b011));
+  CHECK(exporters({{.status = 2}}) == std::pair<std::string, std::uint64_t>("errors", 0b101));
+}
+
+TEST_CASE("a certain keep is not by chance, whoever else kept by chance", "[decide]") {
+  const Policies set(
+      "[{name: all, type: probabilistic, probabilistic: {sampling_percentage: 99.99}},"
+      " {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}]");
+  CHECK(judge(set, request({{.trace = 3}})).by_chance);
+  CHECK_FALSE(judge(set, request({{.trace = 3, .status = 2}})).by_chance);
+}
+
+TEST_CASE("policies that cannot be meant are errors that name the place", "[decide]") {
+  const auto error = [](const std::string& yaml) {
+    const Policies policies(yaml);
+    return policies.errors.empty() ? std::string("none") : policies.errors[0];
+  };
+  CHECK(error("[{name: p, type: latency, latency: {threshold_ms: -5}}]").starts_with("test.yaml:1:"));
+  CHECK(error("[{name: p, type: latency, latency: {threshold_ms: -5}}]").find("latency.threshold_ms") != std::string::npos);
+  CHECK(error("[{name: p, type: latency, latency: {treshold_ms: 5}}]").find("threshold_ms") != std::string::npos);
+  CHECK(error("[{name: p, type: latencyy}]").find("latency") != std::string::npos);
+  CHECK(error("[{type: always_sample}]").find("name") != std::string::npos);
+  CHECK(error("[{name: a, type: always_sample}, {name: a, type: always_sample}]").find("name") != std::string::npos);
+  CHECK(error("[{name: _a, type: always_sample}]").find("name") != std::string::npos);
+  CHECK(error("[{name: p, type: status_code, status_code: {status_codes: []}}]") != "none");
+  CHECK(error("[{name: p, type: status_code, status_code: {status_codes: [error]}}]").find("ERROR") != std::string::npos);
+  CHECK(error("[{name: p, type: string_attribute, string_attribute: {key: a, values: ['(']  , enabled_regex_matching: true}}]") !=
+        "none");
+  CHECK(error("[{name: p, type: and, and: {and_sub_policy: []}}]") != "none");
+  CHECK(error("[{name: p, type: drop, drop: {}}]") != "none");
+  CHECK(error("[{name: p, type: not, not: {}}]") != "none");
+  CHECK(error("[{name: p, type: and, and: {and_sub_policy: [{name: x, type: and, and: {and_sub_policy: []}}]}}]") != "none");
+  CHECK(error("[{name: p, type: probabilistic, probabilistic: {sampling_percentage: -1}}]") != "none");
+}
