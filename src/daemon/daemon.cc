@@ -94,6 +94,7 @@ Result<void> Daemon::start() {
   context.budget = config_.budget.get();
   context.ingest = [this](SourceId by, ByteView otlp) { return ingest_->accept(by, otlp); };
   context.source = [this](std::string_view receiver, std::string_view format) {
+    const std::lock_guard lock(status_mutex_);
     INVARIANT(sources_.size() < kSourcesMax);
     sources_.push_back({std::string(receiver), std::string(format)});
     return static_cast<SourceId>(sources_.size() - 1);
@@ -184,14 +185,19 @@ void Daemon::collect(MetricWriter& out) const {
   // The order matters: a span is refused only after it was not taken, so each side of the law comes from one snapshot.
   const Refusals::Snapshot refused = refusals_.snapshot();
   const TraceStore::Snapshot store = store_->snapshot();
+  std::vector<Source> sources;
+  {
+    const std::lock_guard lock(status_mutex_);
+    sources = sources_;
+  }
   std::map<std::pair<std::string, std::string>, std::uint64_t> received, spans, requests;
-  for (std::size_t i = 0; i < sources_.size(); ++i) {
-    auto& sum = received[{sources_[i].receiver, sources_[i].format}];
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    auto& sum = received[{sources[i].receiver, sources[i].format}];
     sum += store.totals.received[i];
     if (const auto it = refused.received.find(static_cast<SourceId>(i)); it != refused.received.end()) sum += it->second;
   }
-  for (const auto& [key, count] : refused.spans) spans[{sources_[key.first].receiver, key.second}] += count;
-  for (const auto& [key, count] : refused.requests) requests[{sources_[key.first].receiver, key.second}] += count;
+  for (const auto& [key, count] : refused.spans) spans[{sources[key.first].receiver, key.second}] += count;
+  for (const auto& [key, count] : refused.requests) requests[{sources[key.first].receiver, key.second}] += count;
   for (const auto& [key, count] : received) out.add(metric::kSpansReceived, {key.first, key.second}, number(count));
   for (const auto& [key, count] : spans) out.add(metric::kSpansRefused, {key.first, key.second}, number(count));
   for (const auto& [key, count] : requests) out.add(metric::kRequestsRefused, {key.first, key.second}, number(count));

@@ -49,7 +49,7 @@ class Daemon {
   std::string reload_error_;                           // guarded by status_mutex_
   mutable std::mutex status_mutex_;
 
-  std::vector<Source> sources_;
+  std::vector<Source> sources_;  // guarded by status_mutex_
   Refusals refusals_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<IngestPipeline> ingest_;
