@@ -489,9 +489,10 @@ Result<std::string> otlp_json_to_proto(ByteView text) {
   options.max_depth = kAnyValueDepthMax * 4 + 32;  // a value in a list of pairs is four levels of JSON
   try {
     json::basic_parser<Writer> parser(options);
+    Writer& writer = parser.handler();
+    writer.out.reserve(text.size());  // enough for every document, and touched only as it fills
     json::error_code ec;
     const std::size_t n = parser.write_some(false, text.data(), text.size(), ec);
-    Writer& writer = parser.handler();
     if (!writer.problem.empty()) return fail(ErrorKind::kBadInput, std::move(writer.problem));
     if (!ec && n < text.size()) ec = json::error::extra_data;
     if (ec) return fail(ErrorKind::kBadInput, fmt::format("at byte {}, {}: {}", n, writer.path(), ec.message()));
