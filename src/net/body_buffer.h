@@ -1,0 +1,52 @@
+// BodyBuffer: the bytes of one body, charged to the budget's `requests` as they arrive, never by what a sender claims.
+//
+//   capacity  address space; grows to the expected size in steps, so that a body is copied at most a few times
+//   size      bytes that came; charge = size rounded up to 64 KiB
+//
+// Blocks of up to 1 MiB are recycled per thread (4 MiB at most, part of the process's baseline), because the first touch
+// of fresh memory costs more than the copy. Threads: belongs to one; may be moved to another whole.
+#pragma once
+
+#include <cstddef>
+
+#include "base/byte_budget.h"
+#include "base/bytes.h"
+
+namespace tailgate {
+
+class BodyBuffer {
+ public:
+  BodyBuffer() = default;
+  explicit BodyBuffer(ByteBudget* budget) : charge_(budget != nullptr ? Charge(*budget, Holder::kRequests) : Charge()) {}
+  BodyBuffer(BodyBuffer&& other) noexcept;
+  BodyBuffer& operator=(BodyBuffer&& other) noexcept;
+  ~BodyBuffer() { reset(); }
+
+  // A hint from a length prefix or Content-Length. Takes no memory.
+  void expect(std::size_t bytes) { expected_ = bytes; }
+
+  // False and unchanged when the budget has no room.
+  bool append(ByteView bytes);
+
+  // Room for more bytes at the end: write up to `size` there, then add what was written. Null when there is no room.
+  char* room(std::size_t size);
+  void add(std::size_t written) { size_ += written; }
+
+  ByteView view() const { return {data_, size_}; }
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+
+  // Gives memory and charge back.
+  void reset();
+
+ private:
+  void grow(std::size_t wanted);
+
+  char* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+  std::size_t expected_ = 0;
+  Charge charge_;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,191 @@
+#include "net/connection.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <exception>
+#include <utility>
+
+namespace tailgate {
+namespace {
+
+constexpr std::size_t kReadBuffer = 512 << 10;
+constexpr int kReadsPerTurn = 4;  // then the other connections of the thread have theirs
+constexpr Duration kLinger = std::chrono::seconds(5);
+constexpr Duration kLingerAbuse = std::chrono::milliseconds(500);
+
+char* read_buffer() {
+  thread_local const std::unique_ptr<char[]> buffer(new char[kReadBuffer]);
+  return buffer.get();
+}
+
+}  // namespace
+
+Connection::Connection(Worker& worker, boost::asio::ip::tcp::socket socket, const SessionContext& context,
+                       std::string remote, Gone gone)
+    : worker_(worker),
+      socket_(std::move(socket)),
+      remote_(std::move(remote)),
+      gone_(std::move(gone)),
+      progress_(monotonic_now()),
+      write_timeout_(context.limits.header_timeout) {
+  session_ = make_http_session(context, remote_, progress_);
+}
+
+void Connection::start() { wait_read(); }
+
+void Connection::wait_read() {
+  if (reading_ || closed_ || peer_done_) return;
+  reading_ = true;
+  socket_.async_wait(boost::asio::ip::tcp::socket::wait_read, [self = shared_from_this()](const boost::system::error_code& ec) {
+    self->reading_ = false;
+    if (self->closed_) return;
+    if (ec) return self->close_now(std::nullopt);
+    if (self->lingering_) return self->on_discardable();
+    self->on_readable();
+  });
+}
+
+void Connection::wait_write() {
+  if (writing_ || closed_) return;
+  writing_ = true;
+  socket_.async_wait(boost::asio::ip::tcp::socket::wait_write, [self = shared_from_this()](const boost::system::error_code& ec) {
+    self->writing_ = false;
+    if (self->closed_) return;
+    if (ec) return self->close_now(std::nullopt);
+    self->go_on();
+  });
+}
+
+void Connection::on_readable() {
+  char* buffer = read_buffer();
+  try {
+    for (int i = 0; i < kReadsPerTurn && !session_->closing() && out_.size() - out_at_ < kOutputHigh; ++i) {
+      const ssize_t n = ::recv(socket_.native_handle(), buffer, kReadBuffer, 0);
+      if (n > 0) {
+        session_->feed({buffer, static_cast<std::size_t>(n)}, monotonic_now());
+        session_->take_output(out_);
+        if (static_cast<std::size_t>(n) < kReadBuffer) break;
+        continue;
+      }
+      if (n == 0) {
+        peer_done_ = true;
+      } else if (errno == EINTR) {
+        continue;
+      } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
+        return close_now(std::nullopt);
+      }
+      break;
+    }
+  } catch (const std::exception&) {  // no memory
+    return close_now(std::nullopt);
+  }
+  go_on();
+}
+
+bool Connection::flush() {
+  for (;;) {
+    if (out_at_ == out_.size()) {
+      out_.clear();
+      out_at_ = 0;
+      session_->take_output(out_);
+      if (out_.empty()) {
+        if (out_.capacity() > (64 << 10)) std::string().swap(out_);
+        return true;
+      }
+      progress_ = monotonic_now();
+    }
+    const ssize_t n = ::send(socket_.native_handle(), out_.data() + out_at_, out_.size() - out_at_, MSG_NOSIGNAL);
+    if (n > 0) {
+      out_at_ += static_cast<std::size_t>(n);
+      progress_ = monotonic_now();
+    } else if (n < 0 && errno == EINTR) {
+      continue;
+    } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      wait_write();
+      return false;
+    } else {
+      close_now(std::nullopt);
+      return false;
+    }
+  }
+}
+
+void Connection::go_on() {
+  if (closed_ || lingering_) return;
+  try {
+    for (;;) {
+      if (!flush()) {
+        if (!closed_ && !session_->closing() && out_.size() - out_at_ < kOutputHigh) wait_read();
+        return;
+      }
+      if (session_->closing()) return linger();
+      session_->feed({}, monotonic_now());  // what was held back while the output was high
+      session_->take_output(out_);
+      if (out_.empty() && !session_->closing()) break;
+    }
+  } catch (const std::exception&) {
+    return close_now(std::nullopt);
+  }
+  if (peer_done_) return close_now(std::nullopt);
+  wait_read();
+}
+
+void Connection::linger() {
+  if (peer_done_) return close_now(session_->close_why());
+  lingering_ = true;
+  linger_until_ = monotonic_now() + (session_->close_why() ? kLingerAbuse : kLinger);
+  boost::system::error_code ignored;
+  socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_send, ignored);
+  wait_read();
+}
+
+void Connection::on_discardable() {
+  char* buffer = read_buffer();
+  for (int i = 0; i < kReadsPerTurn; ++i) {
+    const ssize_t n = ::recv(socket_.native_handle(), buffer, kReadBuffer, 0);
+    if (n > 0) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) break;
+    return close_now(session_->close_why());
+  }
+  wait_read();
+}
+
+void Connection::tick(TimePoint now) {
+  if (closed_) return;
+  if (lingering_) {
+    if (now >= linger_until_) close_now(session_->close_why());
+    return;
+  }
+  if (out_at_ < out_.size() && now - progress_ >= write_timeout_) return close_now(CloseWhy::kSlowReader);
+  session_->tick(now);
+  go_on();
+}
+
+void Connection::drain() {
+  if (closed_ || lingering_) return;
+  session_->drain();
+  go_on();
+}
+
+void Connection::close_now(std::optional<CloseWhy> why) {
+  if (closed_) return;
+  closed_ = true;
+  if (!why) why = session_->close_why();
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  session_.reset();
+  gone_(worker_, remote_, why);
+  // The worker's reference may have been the last one but for the handlers on their way.
+  auto& list = worker_.connections;
+  if (slot < list.size() && list[slot].get() == this) {
+    const auto self = std::move(list[slot]);
+    if (slot + 1 != list.size()) {
+      list[slot] = std::move(list.back());
+      list[slot]->slot = slot;
+    }
+    list.pop_back();
+  }
+}
+
+}  // namespace tailgate

@@ -1,0 +1,357 @@
+// HTTP/1.1 on Beast's parser. One request at a time; pipelined ones wait in `in_` until the answer before them is out.
+//
+// Against smuggling (RFC 9112 section 6.3): Content-Length beside Transfer-Encoding, codings other than "chunked", and
+// Transfer-Encoding in HTTP/1.0 get 400 and the connection is closed, as after every request that does not parse.
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <exception>
+
+#include "net/body_pace.h"
+#include "net/session.h"
+
+namespace tailgate {
+namespace {
+
+namespace http = boost::beast::http;
+using boost::beast::error_code;
+
+// A Beast body that ends in a BodyBuffer.
+struct BufferBody {
+  struct value_type {
+    BodyBuffer buffer;
+    std::size_t max = 0;
+    std::optional<BodyError> error;
+  };
+  class reader {
+   public:
+    template <bool isRequest, class Fields>
+    reader(http::header<isRequest, Fields>&, value_type& value) : value_(value) {}
+    void init(const boost::optional<std::uint64_t>&, error_code& ec) { ec = {}; }
+    template <class Buffers>
+    std::size_t put(const Buffers& buffers, error_code& ec) {
+      std::size_t taken = 0;
+      for (auto it = boost::asio::buffer_sequence_begin(buffers); it != boost::asio::buffer_sequence_end(buffers); ++it) {
+        const boost::asio::const_buffer part = *it;
+        if (part.size() > value_.max - value_.buffer.size()) {
+          value_.error = BodyError::kTooLarge;
+        } else if (!value_.buffer.append({static_cast<const char*>(part.data()), part.size()})) {
+          value_.error = BodyError::kNoMemory;
+        }
+        if (value_.error) {
+          ec = http::error::body_limit;
+          return taken;
+        }
+        taken += part.size();
+      }
+      ec = {};
+      return taken;
+    }
+    void finish(error_code& ec) { ec = {}; }
+
+   private:
+    value_type& value_;
+  };
+};
+
+class Http1Session final : public Session {
+ public:
+  Http1Session(const SessionContext& context, std::string remote, TimePoint now) : context_(context), since_(now) {
+    head_.remote = std::move(remote);
+  }
+
+  void feed(ByteView bytes, TimePoint now) override {
+    now_ = now;
+    if (closing()) return;
+    if (in_.empty()) {
+      bytes.remove_prefix(run(bytes));
+      if (!closing()) in_.assign(bytes);
+    } else {
+      in_.append(bytes);
+      in_.erase(0, run(in_));
+    }
+    if (in_.empty() && in_.capacity() > (64 << 10)) std::string().swap(in_);
+  }
+
+  void take_output(std::string& out) override {
+    if (out.empty()) {
+      out.swap(out_);
+    } else {
+      out += out_;
+      out_.clear();
+    }
+  }
+
+  void tick(TimePoint now) override {
+    now_ = now;
+    if (closing()) return;
+    if (state_ == State::kBody) {
+      if (!pace_.slow(now, context_.limits)) return;
+      refuse_request(408, "the body came too slowly");
+      close(CloseWhy::kSlowBody);
+    } else if (parser_) {
+      if (now - since_ < context_.limits.header_timeout) return;
+      refuse_request(408, "the headers came too slowly");
+      close(CloseWhy::kHeaderTimeout);
+    } else if (served_ > 0 ? now - since_ >= context_.limits.idle_timeout : now - since_ >= context_.limits.header_timeout) {
+      close(served_ > 0 ? CloseWhy::kIdle : CloseWhy::kHeaderTimeout);
+    }
+  }
+
+  void drain() override {
+    draining_ = true;
+    if (!parser_ && in_.empty()) close();
+  }
+
+  bool quiet() const override { return !parser_ && in_.empty() && out_.empty(); }
+
+ private:
+  enum class State { kHeaders, kBody };
+
+  // Works through `data` and returns how much of it is done with.
+  std::size_t run(ByteView data) {
+    std::size_t done = 0;
+    while (!closing() && out_.size() < kOutputHigh) {
+      ByteView rest = data.substr(done);
+      if (!parser_) {
+        while (!rest.empty() && (rest.front() == '\r' || rest.front() == '\n')) {  // RFC 9112 section 2.2
+          rest.remove_prefix(1);
+          ++done;
+        }
+        if (rest.empty()) break;
+        begin_request();
+      }
+      error_code ec;
+      const std::size_t n = parser_->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
+      done += n;
+      if (state_ == State::kBody) pace_.bytes += n;
+      if (ec && ec != http::error::need_more) {
+        on_parse_error(ec);
+        break;
+      }
+      if (state_ == State::kHeaders && parser_->is_header_done()) on_headers();
+      if (closing()) break;
+      if (parser_ && parser_->is_done()) {
+        on_complete();
+      } else if (ec == http::error::need_more && n == 0) {
+        break;
+      }
+    }
+    return closing() ? data.size() : done;
+  }
+
+  void begin_request() {
+    parser_.emplace();
+    parser_->header_limit(static_cast<std::uint32_t>(context_.limits.header_bytes));
+    parser_->body_limit(boost::none);  // the reader above counts
+    state_ = State::kHeaders;
+    since_ = now_;
+    head_.clear();
+  }
+
+  void on_parse_error(const error_code& ec) {
+    if (ec == http::error::body_limit && body().error) {
+      respond_and_close(context_.handler.refuse(head_, *body().error));
+      return;
+    }
+    if (ec == http::error::header_limit) {
+      refuse_request(431, "the headers are too large");
+      close(CloseWhy::kHeaders);
+      return;
+    }
+    refuse_request(ec == http::error::bad_version ? 505 : 400, "not an HTTP/1.1 request: " + ec.message());
+    close(CloseWhy::kProtocol);
+  }
+
+  void on_headers() {
+    const auto& message = parser_->get();
+    head_.method.assign(message.method_string().data(), message.method_string().size());
+    head_.target.assign(message.target().data(), message.target().size());
+    for (const auto& field : message) {
+      head_.headers.add({field.name_string().data(), field.name_string().size()}, {field.value().data(), field.value().size()});
+    }
+    if (const auto length = parser_->content_length()) head_.content_length = *length;
+
+    if (const char* wrong = against_the_rules(message.version())) {
+      refuse_request(400, wrong);
+      close(CloseWhy::kProtocol);
+      return;
+    }
+    Admission admission;
+    try {
+      admission = context_.handler.admit(head_);
+    } catch (const std::exception&) {
+      admission.refusal = plain_response(500);
+    }
+    if (!admission.refusal) {
+      body().max = std::min(admission.body_bytes_max, context_.limits.body_bytes);
+      if (head_.content_length && *head_.content_length > body().max) {
+        admission.refusal = context_.handler.refuse(head_, BodyError::kTooLarge);
+      } else if (const auto expect = head_.headers.find("expect"); expect && message.version() >= 11) {
+        if (!boost::beast::iequals({expect->data(), expect->size()}, "100-continue")) {
+          admission.refusal = plain_response(417, "only 100-continue can be expected");
+        } else if (!parser_->is_done()) {
+          out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+        }
+      }
+    }
+    if (admission.refusal) {
+      if (!parser_->is_done()) return respond_and_close(std::move(*admission.refusal));
+      return respond(std::move(*admission.refusal));
+    }
+    body().buffer = BodyBuffer(context_.budget);
+    if (head_.content_length) body().buffer.expect(*head_.content_length);
+    state_ = State::kBody;
+    pace_.start(now_);
+  }
+
+  const char* against_the_rules(unsigned version) const {
+    if (const auto coding = head_.headers.find("transfer-encoding")) {
+      if (head_.headers.find("content-length")) return "Content-Length beside Transfer-Encoding";
+      if (version < 11) return "Transfer-Encoding in HTTP/1.0";
+      if (head_.headers.count("transfer-encoding") != 1 ||
+          !boost::beast::iequals({coding->data(), coding->size()}, "chunked")) {
+        return "the only Transfer-Encoding taken is chunked";
+      }
+    }
+    if (head_.headers.count("content-length") > 1) return "more than one Content-Length";
+    const auto hosts = head_.headers.count("host");
+    if (hosts > 1 || (hosts == 0 && version >= 11)) return "exactly one Host is wanted";
+    return nullptr;
+  }
+
+  void on_complete() {
+    if (state_ != State::kBody) return;  // refused already
+    Response response;
+    try {
+      context_.handler.handle(head_, body().buffer, response);
+    } catch (const std::exception&) {
+      response = plain_response(500);
+    }
+    respond(std::move(response));
+  }
+
+  // For requests no handler has seen.
+  void refuse_request(int status, const std::string& text) {
+    respond_and_close(plain_response(status, text));
+  }
+
+  void respond_and_close(Response response) {
+    response.close = true;
+    respond(std::move(response));
+  }
+
+  // Writes the answer and makes ready for the next request.
+  void respond(Response response) {
+    const bool head_only = head_.method == "HEAD";
+    const bool keep = !response.close && !draining_ && parser_->is_done() && parser_->keep_alive();
+    out_ += "HTTP/1.1 ";
+    out_ += std::to_string(response.status);
+    out_ += ' ';
+    out_ += http_reason(response.status);
+    out_ += "\r\n";
+    for (const auto& [name, value] : response.headers) out_.append(name).append(": ").append(value).append("\r\n");
+    if (response.status != 204 && response.status != 304) {
+      out_.append("content-length: ").append(std::to_string(response.body.size())).append("\r\n");
+    }
+    if (!keep) {
+      out_ += "connection: close\r\n";
+    } else if (parser_->get().version() < 11) {
+      out_ += "connection: keep-alive\r\n";
+    }
+    out_ += "\r\n";
+    if (!head_only && response.status != 204 && response.status != 304) out_ += response.body;
+    parser_.reset();
+    state_ = State::kHeaders;
+    since_ = now_;
+    ++served_;
+    if (!keep) close();
+  }
+
+  BufferBody::value_type& body() { return parser_->get().body(); }
+
+  const SessionContext& context_;
+  std::optional<http::request_parser<BufferBody>> parser_;  // set while a request is being received
+  State state_ = State::kHeaders;
+  RequestHead head_;
+  std::string in_;
+  std::string out_;
+  TimePoint now_{};
+  TimePoint since_;  // of the connection, the request's first byte, or the last answer
+  BodyPace pace_;
+  std::uint64_t served_ = 0;
+  bool draining_ = false;
+};
+
+constexpr ByteView kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+class DetectingSession final : public Session {
+ public:
+  DetectingSession(const SessionContext& context, std::string remote, TimePoint now)
+      : context_(context), remote_(std::move(remote)), since_(now) {}
+
+  void feed(ByteView bytes, TimePoint now) override {
+    if (inner_) return inner_feed(bytes, now);
+    first_.append(bytes.substr(0, kPreface.size()));
+    const auto rest = bytes.substr(std::min(bytes.size(), kPreface.size()));
+    if (first_.size() < kPreface.size() && kPreface.starts_with(first_)) return;
+    const bool http2 = ByteView(first_).starts_with(kPreface);
+    inner_ = http2 ? make_http2_session(context_, std::move(remote_), now) : make_http1_session(context_, std::move(remote_), now);
+    inner_->feed(first_, now);
+    if (!inner_->closing() && !rest.empty()) inner_->feed(rest, now);
+    std::string().swap(first_);
+    note();
+  }
+  void take_output(std::string& out) override {
+    if (inner_) inner_->take_output(out);
+    note();
+  }
+  void tick(TimePoint now) override {
+    if (inner_) {
+      inner_->tick(now);
+    } else if (now - since_ >= context_.limits.header_timeout) {
+      close(CloseWhy::kHeaderTimeout);
+    }
+    note();
+  }
+  void drain() override {
+    if (inner_) {
+      inner_->drain();
+    } else {
+      close();
+    }
+    note();
+  }
+  bool quiet() const override { return inner_ ? inner_->quiet() : true; }
+
+ private:
+  void inner_feed(ByteView bytes, TimePoint now) {
+    inner_->feed(bytes, now);
+    note();
+  }
+  void note() {
+    if (!inner_ || !inner_->closing()) return;
+    if (inner_->close_why()) {
+      close(*inner_->close_why());
+    } else {
+      close();
+    }
+  }
+
+  const SessionContext& context_;
+  std::string remote_;
+  std::string first_;
+  TimePoint since_;
+  std::unique_ptr<Session> inner_;
+};
+
+}  // namespace
+
+std::unique_ptr<Session> make_http1_session(const SessionContext& context, std::string remote, TimePoint now) {
+  return std::make_unique<Http1Session>(context, std::move(remote), now);
+}
+
+std::unique_ptr<Session> make_http_session(const SessionContext& context, std::string remote, TimePoint now) {
+  return std::make_unique<DetectingSession>(context, std::move(remote), now);
+}
+
+}  // namespace tailgate

@@ -1,0 +1,497 @@
+// HTTP/2 on nghttp2. Body bytes go from the read buffer into the stream's BodyBuffer in one copy; answers of a batch of
+// reads are taken out together.
+//
+// What nghttp2 does not bound itself is counted here: frames without progress, resets either way, header lists. Over a
+// limit a callback fails, nghttp2 is left where it stands, and the peer gets a GOAWAY of our own making.
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <exception>
+#include <unordered_map>
+#include <vector>
+
+#include "base/invariant.h"
+#include "net/body_pace.h"
+#include "net/session.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::int32_t kStreamWindow = 8 << 20;
+constexpr std::int32_t kConnectionWindow = 16 << 20;
+constexpr std::uint32_t kFrameSize = 1 << 20;
+constexpr std::size_t kGrpcPrefix = 5;
+constexpr std::size_t kStreamsRecycled = 16;
+
+struct Stream {
+  std::int32_t id = 0;
+  RequestHead head;
+  BodyBuffer body;
+  BodyPace pace;
+  std::size_t body_max = 0;
+  std::size_t header_bytes = 0;
+  bool grpc = false;
+  bool prefix_seen = false;
+  bool headers_over = false;
+  bool admitted = false;   // the body is wanted
+  bool complete = false;   // END_STREAM came
+  bool answered = false;   // a response is submitted
+  bool finished = false;   // and sent
+  TimePoint answered_at{};
+  Response response;
+  std::size_t body_sent = 0;
+
+  void clear() {
+    head.clear();
+    body.reset();
+    body_max = header_bytes = body_sent = 0;
+    grpc = prefix_seen = headers_over = admitted = complete = answered = finished = false;
+    response = Response{};
+  }
+};
+
+nghttp2_nv field(std::string_view name, std::string_view value) {
+  return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
+          reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+}
+
+class Http2Session final : public Session {
+ public:
+  Http2Session(const SessionContext& context, std::string remote, TimePoint now);
+  ~Http2Session() override { nghttp2_session_del(session_); }
+
+  void feed(ByteView bytes, TimePoint now) override;
+  void take_output(std::string& out) override;
+  void tick(TimePoint now) override;
+  void drain() override;
+  bool quiet() const override { return streams_.empty() && nghttp2_session_want_write(session_) == 0; }
+
+ private:
+  friend struct Callbacks;
+
+  int fatal(CloseWhy why) {
+    if (!fatal_) fatal_ = why;
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+  }
+  void abort_with(CloseWhy why);
+  void close_if_done();
+  int count_reset();
+  Stream* find(std::int32_t id) { return static_cast<Stream*>(nghttp2_session_get_stream_user_data(session_, id)); }
+
+  int on_begin_frame(const nghttp2_frame_hd& hd);
+  int on_begin_headers(const nghttp2_frame& frame);
+  int on_header(const nghttp2_frame& frame, std::string_view name, std::string_view value);
+  int on_frame(const nghttp2_frame& frame);
+  int on_data(std::int32_t id, ByteView bytes);
+  int on_sent(const nghttp2_frame& frame);
+  void on_closed(std::int32_t id);
+  void on_headers_complete(Stream& s);
+  void on_complete(Stream& s);
+  void answer(Stream& s, Response response);
+  ssize_t read_response(std::int32_t id, std::uint8_t* to, std::size_t size, std::uint32_t* flags);
+
+  const SessionContext& context_;
+  const std::string remote_;
+  nghttp2_session* session_ = nullptr;
+  std::unordered_map<std::int32_t, std::unique_ptr<Stream>> streams_;
+  std::vector<std::unique_ptr<Stream>> spare_;
+  std::vector<nghttp2_nv> fields_;
+  std::string goaway_;  // handmade, behind everything else
+  std::optional<CloseWhy> fatal_;
+  TimePoint now_;
+  TimePoint active_;          // last request, body byte or answer
+  TimePoint header_since_{};  // a header block has begun and not ended
+  bool header_open_ = false;
+  bool idle_ = false;
+  std::uint64_t requests_ = 0;
+  std::uint32_t frames_ = 0;  // without progress
+  TimePoint forgiven_;
+  std::uint32_t resets_ = 0;
+  TimePoint resets_since_;
+  std::uint32_t large_headers_ = 0;
+  std::int32_t last_id_ = 0;
+};
+
+// nghttp2 is C: a table of plain functions that go straight to the members.
+struct Callbacks {
+  static Http2Session& self(void* p) { return *static_cast<Http2Session*>(p); }
+
+  static int begin_frame(nghttp2_session*, const nghttp2_frame_hd* hd, void* p) { return self(p).on_begin_frame(*hd); }
+  static int begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* p) { return self(p).on_begin_headers(*frame); }
+  static int header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_size,
+                    const std::uint8_t* value, std::size_t value_size, std::uint8_t, void* p) {
+    return self(p).on_header(*frame, {reinterpret_cast<const char*>(name), name_size},
+                             {reinterpret_cast<const char*>(value), value_size});
+  }
+  static int frame(nghttp2_session*, const nghttp2_frame* frame, void* p) { return self(p).on_frame(*frame); }
+  static int data(nghttp2_session*, std::uint8_t, std::int32_t id, const std::uint8_t* data, std::size_t size, void* p) {
+    return self(p).on_data(id, {reinterpret_cast<const char*>(data), size});
+  }
+  static int sent(nghttp2_session*, const nghttp2_frame* frame, void* p) { return self(p).on_sent(*frame); }
+  static int closed(nghttp2_session*, std::int32_t id, std::uint32_t, void* p) {
+    self(p).on_closed(id);
+    return 0;
+  }
+  static ssize_t read(nghttp2_session*, std::int32_t id, std::uint8_t* to, std::size_t size, std::uint32_t* flags,
+                      nghttp2_data_source*, void* p) {
+    return self(p).read_response(id, to, size, flags);
+  }
+
+  // Made once; nghttp2 copies what it needs.
+  static const nghttp2_session_callbacks* table() {
+    static nghttp2_session_callbacks* const callbacks = [] {
+      nghttp2_session_callbacks* c = nullptr;
+      INVARIANT(nghttp2_session_callbacks_new(&c) == 0);
+      nghttp2_session_callbacks_set_on_begin_frame_callback(c, begin_frame);
+      nghttp2_session_callbacks_set_on_begin_headers_callback(c, begin_headers);
+      nghttp2_session_callbacks_set_on_header_callback(c, header);
+      nghttp2_session_callbacks_set_on_frame_recv_callback(c, frame);
+      nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, data);
+      nghttp2_session_callbacks_set_on_frame_send_callback(c, sent);
+      nghttp2_session_callbacks_set_on_stream_close_callback(c, closed);
+      return c;
+    }();
+    return callbacks;
+  }
+};
+
+Http2Session::Http2Session(const SessionContext& context, std::string remote, TimePoint now)
+    : context_(context), remote_(std::move(remote)), now_(now), active_(now), forgiven_(now), resets_since_(now) {
+  nghttp2_option* option = nullptr;
+  if (nghttp2_option_new(&option) != 0) throw std::bad_alloc();
+  nghttp2_option_set_no_closed_streams(option, 1);
+  nghttp2_option_set_stream_reset_rate_limit(option, 1'000'000, 1'000'000);  // counted here, with the provoked ones
+  const int rv = nghttp2_session_server_new2(&session_, Callbacks::table(), this, option);
+  nghttp2_option_del(option);
+  if (rv != 0) throw std::bad_alloc();
+  const nghttp2_settings_entry settings[] = {
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, context_.limits.streams},
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, static_cast<std::uint32_t>(kStreamWindow)},
+      {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, kFrameSize},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(context_.limits.header_bytes)},
+      {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+  };
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, std::size(settings));
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kConnectionWindow);
+}
+
+void Http2Session::feed(ByteView bytes, TimePoint now) {
+  now_ = now;
+  if (closing() || bytes.empty()) return;
+  const ssize_t n = nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  if (fatal_) return abort_with(*fatal_);
+  if (n < 0) {
+    const bool flood = n == NGHTTP2_ERR_FLOODED;
+    const bool headers = n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+    return abort_with(flood ? CloseWhy::kNoProgress : headers ? CloseWhy::kHeaders : CloseWhy::kProtocol);
+  }
+  close_if_done();
+}
+
+void Http2Session::take_output(std::string& out) {
+  while (out.size() < kOutputHigh && goaway_.empty()) {
+    const std::uint8_t* data = nullptr;
+    const ssize_t n = nghttp2_session_mem_send(session_, &data);
+    if (n <= 0) {
+      if (n < 0) abort_with(fatal_.value_or(CloseWhy::kProtocol));
+      break;
+    }
+    out.append(reinterpret_cast<const char*>(data), static_cast<std::size_t>(n));
+  }
+  if (!goaway_.empty()) {
+    out += goaway_;
+    goaway_.clear();
+    return;
+  }
+  close_if_done();
+}
+
+// nghttp2 may not be asked for frames any more after a failed callback; a GOAWAY is 17 bytes (RFC 9113 section 6.8).
+void Http2Session::abort_with(CloseWhy why) {
+  if (closing()) return;
+  const auto error = why == CloseWhy::kProtocol ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM;
+  const auto id = static_cast<std::uint32_t>(last_id_);
+  const unsigned char frame[] = {0, 0, 8, NGHTTP2_GOAWAY, 0, 0, 0, 0, 0,
+                                 static_cast<unsigned char>(id >> 24), static_cast<unsigned char>(id >> 16),
+                                 static_cast<unsigned char>(id >> 8), static_cast<unsigned char>(id),
+                                 0, 0, 0, static_cast<unsigned char>(error)};
+  goaway_.assign(reinterpret_cast<const char*>(frame), sizeof frame);
+  for (auto& [key, s] : streams_) s->body.reset();
+  close(why);
+}
+
+void Http2Session::close_if_done() {
+  if (closing() || nghttp2_session_want_read(session_) != 0 || nghttp2_session_want_write(session_) != 0) return;
+  if (idle_) {
+    close(CloseWhy::kIdle);
+  } else {
+    close();
+  }
+}
+
+int Http2Session::on_begin_frame(const nghttp2_frame_hd& hd) {
+  if (hd.type != NGHTTP2_CONTINUATION) header_open_ = false;
+  if (++frames_ > context_.limits.frames_without_progress) return fatal(CloseWhy::kNoProgress);
+  return 0;
+}
+
+int Http2Session::count_reset() {
+  if (now_ - resets_since_ >= std::chrono::seconds(1)) {
+    resets_since_ = now_;
+    resets_ = 0;
+  }
+  return ++resets_ > context_.limits.resets_per_second ? fatal(CloseWhy::kResets) : 0;
+}
+
+int Http2Session::on_begin_headers(const nghttp2_frame& frame) {
+  header_open_ = true;
+  header_since_ = now_;
+  if (frame.hd.type != NGHTTP2_HEADERS || frame.headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
+  std::unique_ptr<Stream> stream;
+  if (spare_.empty()) {
+    stream = std::make_unique<Stream>();
+  } else {
+    stream = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  stream->id = frame.hd.stream_id;
+  stream->head.is_http2 = true;
+  if (stream->head.remote.empty()) stream->head.remote = remote_;
+  stream->pace.start(now_);
+  nghttp2_session_set_stream_user_data(session_, frame.hd.stream_id, stream.get());
+  last_id_ = frame.hd.stream_id;
+  streams_[frame.hd.stream_id] = std::move(stream);
+  return 0;
+}
+
+int Http2Session::on_header(const nghttp2_frame& frame, std::string_view name, std::string_view value) {
+  if (frame.hd.type != NGHTTP2_HEADERS) return 0;
+  Stream* s = find(frame.hd.stream_id);
+  if (s == nullptr) return 0;
+  s->header_bytes += name.size() + value.size() + 32;  // RFC 9113 section 6.5.2
+  if (s->header_bytes > context_.limits.header_bytes) {
+    if (!s->headers_over && ++large_headers_ > context_.limits.large_header_streams) return fatal(CloseWhy::kHeaders);
+    s->headers_over = true;
+    header_open_ = false;
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // resets the stream; the block is decoded on for HPACK's sake
+  }
+  if (frame.headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // trailers of a request: of no use to anyone here
+  if (name.starts_with(':')) {
+    if (name == ":method") s->head.method.assign(value);
+    if (name == ":path") s->head.target.assign(value);
+    if (name == ":authority") s->head.headers.add("host", value);
+    return 0;
+  }
+  if (name == "content-length") {
+    std::uint64_t length = 0;
+    const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), length);
+    if (ec == std::errc() && end == value.data() + value.size()) s->head.content_length = length;
+  }
+  s->head.headers.add(name, value);
+  return 0;
+}
+
+int Http2Session::on_frame(const nghttp2_frame& frame) {
+  Stream* s = frame.hd.stream_id != 0 ? find(frame.hd.stream_id) : nullptr;
+  switch (frame.hd.type) {
+    case NGHTTP2_HEADERS:
+      header_open_ = false;
+      if (s != nullptr && frame.headers.cat == NGHTTP2_HCAT_REQUEST) on_headers_complete(*s);
+      [[fallthrough]];
+    case NGHTTP2_DATA:
+      if (s != nullptr && (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) on_complete(*s);
+      return 0;
+    case NGHTTP2_RST_STREAM:
+      // A peer that has our whole answer may drop the rest of its request; before that it costs us a request for nothing.
+      return s != nullptr && !s->finished ? count_reset() : 0;
+    default:
+      return 0;
+  }
+}
+
+void Http2Session::on_headers_complete(Stream& s) {
+  active_ = now_;
+  Admission admission;
+  try {
+    admission = context_.handler.admit(s.head);
+    if (!admission.refusal) {
+      s.body_max = std::min(admission.body_bytes_max, context_.limits.body_bytes);
+      const std::size_t framing = admission.grpc ? kGrpcPrefix : 0;
+      if (s.head.content_length && *s.head.content_length > s.body_max + framing) {
+        admission.refusal = context_.handler.refuse(s.head, BodyError::kTooLarge);
+      }
+      s.body_max += framing;
+    }
+  } catch (const std::exception&) {
+    admission.refusal = plain_response(500);
+  }
+  if (admission.refusal) return answer(s, std::move(*admission.refusal));
+  s.grpc = admission.grpc;
+  s.admitted = true;
+  s.body = BodyBuffer(context_.budget);
+  if (s.head.content_length) s.body.expect(*s.head.content_length);
+}
+
+int Http2Session::on_data(std::int32_t id, ByteView bytes) {
+  frames_ -= static_cast<std::uint32_t>(std::min<std::size_t>(frames_, 1 + bytes.size() / 64));
+  Stream* s = find(id);
+  if (s == nullptr || !s->admitted || s->answered) return 0;
+  active_ = now_;
+  s->pace.bytes += bytes.size();
+  std::optional<BodyError> error;
+  if (bytes.size() > s->body_max - s->body.size()) {
+    error = BodyError::kTooLarge;
+  } else {
+    if (s->grpc && !s->prefix_seen && s->body.size() + bytes.size() >= kGrpcPrefix) {
+      // The prefix is looked at before its message takes memory; it is split over frames only by odd senders.
+      char prefix[kGrpcPrefix];
+      const std::size_t have = s->body.size();
+      std::copy_n(s->body.view().data(), have, prefix);
+      std::copy_n(bytes.data(), kGrpcPrefix - have, prefix + have);
+      const std::uint32_t length = __builtin_bswap32(load_le<std::uint32_t>(prefix + 1));
+      s->prefix_seen = true;
+      if (length > s->body_max - kGrpcPrefix) {
+        error = BodyError::kTooLarge;
+      } else {
+        s->body.expect(kGrpcPrefix + length);
+      }
+    }
+    if (!error && !s->body.append(bytes)) error = BodyError::kNoMemory;
+  }
+  if (error) {
+    s->body.reset();
+    answer(*s, context_.handler.refuse(s->head, *error));
+  }
+  return 0;
+}
+
+void Http2Session::on_complete(Stream& s) {
+  s.complete = true;
+  frames_ = 0;
+  ++requests_;
+  active_ = now_;
+  if (s.answered) return;
+  Response response;
+  try {
+    context_.handler.handle(s.head, s.body, response);
+  } catch (const std::exception&) {
+    response = plain_response(500);
+  }
+  s.body.reset();
+  answer(s, std::move(response));
+}
+
+void Http2Session::answer(Stream& s, Response response) {
+  s.answered = true;
+  s.answered_at = now_;
+  s.response = std::move(response);
+  const Response& r = s.response;
+  const std::string status = std::to_string(r.status);
+  const std::string length = std::to_string(r.body.size());
+  const bool trailers_only = r.body.empty() && !r.trailers.empty();
+  fields_.clear();
+  fields_.push_back(field(":status", status));
+  for (const auto& [name, value] : r.headers) fields_.push_back(field(name, value));
+  if (r.trailers.empty() && r.status != 204 && r.status != 304) fields_.push_back(field("content-length", length));
+  if (trailers_only) {
+    for (const auto& [name, value] : r.trailers) fields_.push_back(field(name, value));
+  }
+  const bool has_body = !r.body.empty() && s.head.method != "HEAD";
+  nghttp2_data_provider provider{};
+  provider.read_callback = Callbacks::read;
+  nghttp2_submit_response(session_, s.id, fields_.data(), fields_.size(), has_body ? &provider : nullptr);
+}
+
+ssize_t Http2Session::read_response(std::int32_t id, std::uint8_t* to, std::size_t size, std::uint32_t* flags) {
+  Stream* s = find(id);
+  if (s == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  const std::string& body = s->response.body;
+  const std::size_t n = std::min(size, body.size() - s->body_sent);
+  std::memcpy(to, body.data() + s->body_sent, n);
+  s->body_sent += n;
+  if (s->body_sent == body.size()) {
+    *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (!s->response.trailers.empty()) {
+      *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+      fields_.clear();
+      for (const auto& [name, value] : s->response.trailers) fields_.push_back(field(name, value));
+      nghttp2_submit_trailer(session_, id, fields_.data(), fields_.size());
+    }
+  }
+  return static_cast<ssize_t>(n);
+}
+
+int Http2Session::on_sent(const nghttp2_frame& frame) {
+  switch (frame.hd.type) {
+    case NGHTTP2_RST_STREAM:
+      return frame.rst_stream.error_code != NGHTTP2_NO_ERROR ? count_reset() : 0;
+    case NGHTTP2_GOAWAY:
+      if (frame.goaway.error_code != NGHTTP2_NO_ERROR) close(CloseWhy::kProtocol);
+      return 0;
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_DATA:
+      if ((frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+        active_ = now_;
+        if (Stream* s = find(frame.hd.stream_id); s != nullptr) {
+          s->finished = true;
+          // RFC 9113 section 8.1: the rest of the request is not wanted.
+          if (!s->complete) nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+        }
+      }
+      return 0;
+    default:
+      return 0;
+  }
+}
+
+void Http2Session::on_closed(std::int32_t id) {
+  const auto it = streams_.find(id);
+  if (it == streams_.end()) return;
+  if (spare_.size() < kStreamsRecycled) {
+    it->second->clear();
+    spare_.push_back(std::move(it->second));
+  }
+  streams_.erase(it);
+}
+
+void Http2Session::tick(TimePoint now) {
+  now_ = now;
+  if (closing()) return;
+  const auto forgiven = static_cast<std::uint32_t>((now - forgiven_) / std::chrono::milliseconds(100));
+  if (forgiven > 0) {
+    frames_ -= std::min(frames_, forgiven);
+    forgiven_ = now;
+  }
+  const ServerLimits& limits = context_.limits;
+  if (header_open_ && now - header_since_ >= limits.header_timeout) return abort_with(CloseWhy::kHeaderTimeout);
+  for (auto& [id, s] : streams_) {
+    const bool slow = !s->answered && s->pace.slow(now, limits);
+    const bool stuck = s->answered && !s->finished && now - s->answered_at >= limits.idle_timeout;
+    if (!slow && !stuck) continue;
+    s->body.reset();
+    s->answered = true;  // nothing more is taken from it
+    s->answered_at = now;
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+  }
+  if (streams_.empty() && !idle_ && now - active_ >= limits.idle_timeout) {
+    idle_ = true;
+    nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last_id_, NGHTTP2_NO_ERROR, nullptr, 0);
+  }
+  close_if_done();
+}
+
+void Http2Session::drain() {
+  if (closing()) return;
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last_id_, NGHTTP2_NO_ERROR, nullptr, 0);
+  close_if_done();
+}
+
+}  // namespace
+
+std::unique_ptr<Session> make_http2_session(const SessionContext& context, std::string remote, TimePoint now) {
+  return std::make_unique<Http2Session>(context, std::move(remote), now);
+}
+
+}  // namespace tailgate

@@ -1,0 +1,78 @@
+// HttpClient: one HTTP/1.1 connection to one server, for exporters. Keep-alive; opens the connection at the first post and
+// again after the server closed it. One post at a time: a second one before the callback came is a bug of the caller.
+//
+// Threads: all calls and callbacks on the thread that runs the io_context. Ownership: the callback is called exactly
+// once per post, never from inside post(). Destroying the client drops a post in flight without calling back.
+// Errors: kUnavailable for resolving, connecting, TLS, timeouts and resets (try again); kBadInput for an answer that is
+// no HTTP or has a body over the cap. Any HTTP status is a success here: what it means is the exporter's business.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace tailgate {
+
+struct HttpUrl {
+  bool tls = false;
+  std::string host;  // without the brackets of an IPv6 address
+  std::string port;  // "80", "443" or as given
+  std::string path;  // begins with '/', query included
+
+  std::string authority() const;  // for the Host header: brackets back, default ports left out
+};
+
+// "http://host:port/path?query" or https. User info and fragments are refused.
+Result<HttpUrl> parse_http_url(std::string_view text);
+
+struct HttpReply {
+  int status = 0;
+  std::string retry_after;  // header values, "" when absent
+  std::string content_type;
+  std::string content_encoding;
+  std::string body;
+};
+
+struct HttpClientOptions {
+  std::string ca_file;                // PEM; "": the system's default paths
+  bool insecure_skip_verify = false;  // takes any certificate
+  std::string server_name;            // for SNI and verification; "": the URL's host
+  std::size_t response_bytes_max = 4 << 20;
+};
+
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+
+class HttpClient {
+ public:
+  using Callback = std::function<void(Result<HttpReply>)>;
+
+  HttpClient(boost::asio::io_context& io, HttpUrl url, HttpClientOptions options = {});
+  ~HttpClient();
+  HttpClient(const HttpClient&) = delete;
+  HttpClient& operator=(const HttpClient&) = delete;
+
+  // Host, Content-Length and Connection are set here; content-type and the rest come with `headers`. `timeout` bounds
+  // the whole of resolving, connecting, sending and receiving. A kept-alive connection that turns out closed before the
+  // first byte of the answer is opened again once.
+  void post(HttpHeaders headers, std::shared_ptr<const std::string> body, Duration timeout, Callback done);
+
+  // The post in flight, if any, ends with kUnavailable "cancelled"; the connection is closed.
+  void cancel();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,136 @@
+#include "net/listen.h"
+
+#include <fmt/format.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+namespace tailgate {
+namespace {
+
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+
+  void set_port(std::uint16_t port) {
+    if (storage.ss_family == AF_INET) reinterpret_cast<sockaddr_in*>(&storage)->sin_port = htons(port);
+    if (storage.ss_family == AF_INET6) reinterpret_cast<sockaddr_in6*>(&storage)->sin6_port = htons(port);
+  }
+};
+
+std::uint16_t local_port(int fd) {
+  Address a;
+  a.size = sizeof a.storage;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&a.storage), &a.size) != 0) return 0;
+  if (a.storage.ss_family == AF_INET) return ntohs(reinterpret_cast<sockaddr_in*>(&a.storage)->sin_port);
+  return ntohs(reinterpret_cast<sockaddr_in6*>(&a.storage)->sin6_port);
+}
+
+Result<std::vector<Address>> resolve(const std::string& host) {
+  std::vector<std::string> names = {host};
+  if (host == "localhost") names = {"127.0.0.1", "::1"};
+  if (host.empty() || host == "*") names = {"::"};
+  std::vector<Address> out;
+  for (const std::string& name : names) {
+    addrinfo hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_PASSIVE;
+    addrinfo* found = nullptr;
+    if (const int rv = ::getaddrinfo(name.c_str(), nullptr, &hints, &found); rv != 0) {
+      return fail(ErrorKind::kIo, fmt::format("cannot resolve '{}': {}", name, ::gai_strerror(rv)));
+    }
+    for (const addrinfo* a = found; a != nullptr; a = a->ai_next) {
+      Address address;
+      std::memcpy(&address.storage, a->ai_addr, a->ai_addrlen);
+      address.size = a->ai_addrlen;
+      out.push_back(address);
+    }
+    ::freeaddrinfo(found);
+  }
+  return out;
+}
+
+// The descriptor, or -1 with errno.
+int listen_on(Address address, std::uint16_t port, bool both_families) {
+  address.set_port(port);
+  const int fd = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  const int one = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (address.storage.ss_family == AF_INET6) {
+    const int only = both_families ? 0 : 1;
+    ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+  }
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0 || ::listen(fd, 1024) != 0) {
+    const int saved = errno;
+    ::close(fd);
+    errno = saved;
+    return -1;
+  }
+  return fd;
+}
+
+bool no_such_family(int error) { return error == EAFNOSUPPORT || error == EADDRNOTAVAIL || error == EPROTONOSUPPORT; }
+
+}  // namespace
+
+std::string Endpoint::text() const {
+  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
+}
+
+Result<Endpoint> parse_endpoint(std::string_view text) {
+  const auto bad = [&] { return fail(ErrorKind::kConfig, fmt::format("want HOST:PORT, got '{}'", text)); };
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return bad();
+  std::string_view host = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  if (host.starts_with('[')) {
+    if (!host.ends_with(']')) return bad();
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string_view::npos || host.find('/') != std::string_view::npos) {
+    return bad();
+  }
+  Endpoint out{std::string(host), 0};
+  const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), out.port);
+  if (port.empty() || ec != std::errc() || end != port.data() + port.size()) return bad();
+  return out;
+}
+
+Result<Listeners> open_listeners(const Endpoint& endpoint) {
+  auto addresses = resolve(endpoint.host);
+  if (!addresses) return tl::unexpected<Error>(addresses.error());
+  const bool every = endpoint.host.empty() || endpoint.host == "*" || endpoint.host == "::";
+  // A free port of the first address may be taken on the next one; then another is tried.
+  for (int attempt = 0;; ++attempt) {
+    Listeners out{{}, endpoint};
+    int error = 0;
+    for (const Address& address : *addresses) {
+      const int fd = listen_on(address, out.endpoint.port, every);
+      if (fd >= 0) {
+        out.descriptors.push_back(fd);
+        if (out.endpoint.port == 0) out.endpoint.port = local_port(fd);
+      } else if (addresses->size() == 1 || !no_such_family(errno)) {
+        error = errno;
+        break;
+      }
+    }
+    if (error == 0 && out.descriptors.empty()) error = EADDRNOTAVAIL;
+    if (error == 0) return out;
+    for (const int fd : out.descriptors) ::close(fd);
+    if (every && addresses->size() == 1 && no_such_family(error)) {  // a machine without IPv6
+      addresses = resolve("0.0.0.0");
+      if (!addresses) return tl::unexpected<Error>(addresses.error());
+      continue;
+    }
+    if (endpoint.port == 0 && error == EADDRINUSE && attempt < 16) continue;
+    return fail(ErrorKind::kIo, fmt::format("cannot listen on {}: {}", endpoint.text(), std::strerror(error)));
+  }
+}
+
+}  // namespace tailgate

@@ -1,0 +1,32 @@
+// Listening sockets for an endpoint as written in a config.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tailgate {
+
+struct Endpoint {
+  std::string host;  // without brackets; "" and "*" are every address
+  std::uint16_t port = 0;
+
+  std::string text() const;  // "localhost:4317", "[::1]:4317"
+};
+
+// "host:port", "[v6]:port", ":port".
+Result<Endpoint> parse_endpoint(std::string_view text);
+
+struct Listeners {
+  std::vector<int> descriptors;  // non-blocking, close-on-exec; whoever takes them closes them
+  Endpoint endpoint;             // with the port in use
+};
+
+// `localhost` is 127.0.0.1 and ::1 (the latter where the machine has IPv6); other names are every address they resolve to.
+// Port 0 is one free port, the same for every address. Blocks while a name is resolved. Errors: kIo.
+Result<Listeners> open_listeners(const Endpoint& endpoint);
+
+}  // namespace tailgate

@@ -1,0 +1,310 @@
+#include "net/server.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "net/connection.h"
+#include "net/listen.h"
+
+namespace tailgate {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+using std::chrono::milliseconds;
+
+constexpr int kAcceptsPerTurn = 64;
+constexpr auto kAcceptPause = milliseconds(100);
+
+// Time limits are judged this often: a tenth of the shortest, between 10 and 200 ms.
+Duration tick_of(const ServerLimits& limits) {
+  const Duration shortest = std::min({limits.header_timeout, limits.body_grace, limits.idle_timeout});
+  return std::clamp<Duration>(shortest / 10, milliseconds(10), milliseconds(200));
+}
+
+int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+}  // namespace
+
+struct Server::Core : std::enable_shared_from_this<Server::Core> {
+  Core(ServerOptions o, Handler& handler)
+      : options(std::move(o)), context{handler, options.limits, options.budget}, tick(tick_of(options.limits)) {}
+
+  struct Listener {
+    Listener(asio::io_context& io, int descriptor) : fd(descriptor), acceptor(io), pause(io) {}
+    int fd;
+    tcp::acceptor acceptor;
+    asio::steady_timer pause;
+  };
+
+  void start_listener(Listener& l);
+  void on_acceptable(Listener& l);
+  bool out_of_descriptors(Listener& l);
+  void admit(int fd, const sockaddr_storage& from);
+  void adopt(Worker& w, int fd, bool v6, const std::string& remote);
+  void start_tick(Worker& w);
+  void gone(Worker& w, const std::string& remote, std::optional<CloseWhy> why);
+  void count(CloseWhy why) { closed[static_cast<std::size_t>(why)].fetch_add(1, std::memory_order_relaxed); }
+  void on_all(const std::function<void(Worker&)>& work);
+  void release_slot(Worker& w, const std::string& remote);
+
+  const ServerOptions options;
+  SessionContext context;
+  const Duration tick;
+  Endpoint endpoint;
+  std::string endpoint_text;
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::vector<std::unique_ptr<Listener>> listeners;  // all on the first worker's thread
+  int spare = -1;                                    // that thread only
+  std::atomic<bool> draining{false};
+  bool stopped = false;  // the owner's thread only
+  std::atomic<std::uint64_t> accepted{0};
+  std::array<std::atomic<std::uint64_t>, kCloseWhyNames.size()> closed{};
+
+  std::mutex mutex;
+  std::condition_variable all_gone;
+  std::size_t connections = 0;                          // guarded by mutex
+  std::map<std::string, std::size_t> from_address;      // guarded by mutex
+};
+
+void Server::Core::start_listener(Listener& l) {
+  l.acceptor.async_wait(tcp::acceptor::wait_read, [core = shared_from_this(), &l](const error_code& ec) {
+    if (ec || core->draining.load()) return;
+    core->on_acceptable(l);
+  });
+}
+
+void Server::Core::on_acceptable(Listener& l) {
+  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    sockaddr_storage from{};
+    socklen_t size = sizeof from;
+    const int fd = ::accept4(l.fd, reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      admit(fd, from);
+      continue;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+    if (errno == EMFILE || errno == ENFILE) {
+      if (out_of_descriptors(l)) continue;
+    } else if (errno != ENOBUFS && errno != ENOMEM) {
+      continue;  // ECONNABORTED, EINTR, EPROTO and the network's errors of accept(2): the next one may be fine
+    }
+    l.pause.expires_after(kAcceptPause);
+    l.pause.async_wait([core = shared_from_this(), &l](const error_code& ec) {
+      if (!ec && !core->draining.load()) core->start_listener(l);
+    });
+    return;
+  }
+  start_listener(l);
+}
+
+// Gives the spare descriptor to one waiting connection and closes that. False when there is none to give.
+bool Server::Core::out_of_descriptors(Listener& l) {
+  count(CloseWhy::kDescriptors);
+  if (spare >= 0) {
+    ::close(spare);
+    spare = -1;
+    const int fd = ::accept4(l.fd, nullptr, nullptr, SOCK_CLOEXEC);
+    if (fd >= 0) ::close(fd);
+  }
+  spare = open_spare();
+  return spare >= 0;
+}
+
+void Server::Core::admit(int fd, const sockaddr_storage& from) {
+  char text[INET6_ADDRSTRLEN] = "";
+  const bool v6 = from.ss_family == AF_INET6;
+  const void* address = v6 ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&from)->sin6_addr)
+                           : &reinterpret_cast<const sockaddr_in*>(&from)->sin_addr;
+  ::inet_ntop(from.ss_family, address, text, sizeof text);
+  const std::string remote = text;
+  std::optional<CloseWhy> refused;
+  {
+    const std::lock_guard lock(mutex);
+    auto& of_address = from_address[remote];
+    if (connections >= options.limits.connections) {
+      refused = CloseWhy::kConnections;
+    } else if (of_address >= options.limits.connections_per_address) {
+      refused = CloseWhy::kAddress;
+    } else {
+      ++connections;
+      ++of_address;
+    }
+    if (refused && of_address == 0) from_address.erase(remote);
+  }
+  if (refused) {
+    count(*refused);
+    ::close(fd);
+    return;
+  }
+  accepted.fetch_add(1, std::memory_order_relaxed);
+  const int one = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  auto& w = **std::min_element(workers.begin(), workers.end(),
+                               [](const auto& a, const auto& b) { return a->count.load() < b->count.load(); });
+  w.count.fetch_add(1);
+  asio::post(w.io, [core = shared_from_this(), &w, fd, v6, remote] { core->adopt(w, fd, v6, remote); });
+}
+
+void Server::Core::adopt(Worker& w, int fd, bool v6, const std::string& remote) {
+  error_code ec;
+  tcp::socket socket(w.io);
+  socket.assign(v6 ? tcp::v6() : tcp::v4(), fd, ec);
+  if (ec || w.draining) {
+    if (ec) ::close(fd);
+    return release_slot(w, remote);
+  }
+  std::shared_ptr<Connection> connection;
+  try {
+    connection = std::make_shared<Connection>(
+        w, std::move(socket), context, remote,
+        [core = shared_from_this()](Worker& from, const std::string& address, std::optional<CloseWhy> why) {
+          core->gone(from, address, why);
+        });
+    connection->slot = w.connections.size();
+    w.connections.push_back(connection);
+  } catch (const std::exception&) {  // no memory
+    return release_slot(w, remote);
+  }
+  connection->start();
+}
+
+void Server::Core::release_slot(Worker& w, const std::string& remote) {
+  w.count.fetch_sub(1);
+  const std::lock_guard lock(mutex);
+  const auto it = from_address.find(remote);
+  if (it != from_address.end() && --it->second == 0) from_address.erase(it);
+  if (--connections == 0) all_gone.notify_all();
+}
+
+void Server::Core::gone(Worker& w, const std::string& remote, std::optional<CloseWhy> why) {
+  if (why) count(*why);
+  release_slot(w, remote);
+}
+
+void Server::Core::start_tick(Worker& w) {
+  w.timer.expires_after(tick);
+  w.timer.async_wait([core = shared_from_this(), &w](const error_code& ec) {
+    if (ec) return;
+    const TimePoint now = monotonic_now();
+    const auto open = w.connections;  // a tick may close one, which takes it out of the list
+    for (const auto& connection : open) connection->tick(now);
+    core->start_tick(w);
+  });
+}
+
+// Runs `work` on every worker's thread and waits until all are done.
+void Server::Core::on_all(const std::function<void(Worker&)>& work) {
+  std::mutex m;
+  std::condition_variable done;
+  std::size_t left = workers.size();
+  for (auto& worker : workers) {
+    asio::post(worker->io, [&, w = worker.get()] {
+      work(*w);
+      const std::lock_guard lock(m);
+      if (--left == 0) done.notify_all();
+    });
+  }
+  std::unique_lock lock(m);
+  done.wait(lock, [&] { return left == 0; });
+}
+
+Server::Server(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+
+Result<std::unique_ptr<Server>> Server::open(IoThreads& threads, ServerOptions options, Handler& handler) {
+  const auto endpoint = parse_endpoint(options.endpoint);
+  if (!endpoint) return tl::unexpected<Error>(endpoint.error());
+  auto listening = open_listeners(*endpoint);
+  if (!listening) return tl::unexpected<Error>(listening.error());
+
+  const auto core = std::make_shared<Core>(std::move(options), handler);
+  core->endpoint = listening->endpoint;
+  core->endpoint_text = listening->endpoint.text();
+  core->spare = open_spare();
+  for (std::size_t i = 0; i < threads.size(); ++i) core->workers.push_back(std::make_unique<Worker>(threads.context(i), i));
+  for (const int fd : listening->descriptors) {
+    auto listener = std::make_unique<Core::Listener>(core->workers[0]->io, fd);
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+    error_code ec;
+    listener->acceptor.assign(address.ss_family == AF_INET6 ? tcp::v6() : tcp::v4(), fd, ec);
+    if (ec) return fail(ErrorKind::kIo, "cannot listen on " + core->endpoint_text + ": " + ec.message());
+    core->listeners.push_back(std::move(listener));
+  }
+  for (auto& worker : core->workers) {
+    asio::post(worker->io, [core, w = worker.get()] {
+      core->start_tick(*w);
+      if (w->index != 0) return;
+      for (auto& listener : core->listeners) core->start_listener(*listener);
+    });
+  }
+  return std::unique_ptr<Server>(new Server(core));
+}
+
+Server::~Server() { stop(Duration::zero()); }
+
+const std::string& Server::name() const { return core_->options.name; }
+const std::string& Server::endpoint() const { return core_->endpoint_text; }
+std::uint16_t Server::port() const { return core_->endpoint.port; }
+
+ServerStats Server::stats() const {
+  ServerStats out;
+  {
+    const std::lock_guard lock(core_->mutex);
+    out.connections = core_->connections;
+  }
+  out.accepted = core_->accepted.load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i < out.closed.size(); ++i) out.closed[i] = core_->closed[i].load(std::memory_order_relaxed);
+  return out;
+}
+
+void Server::drain() {
+  if (core_->draining.exchange(true)) return;
+  for (auto& worker : core_->workers) {
+    asio::post(worker->io, [core = core_, w = worker.get()] {
+      w->draining = true;
+      if (w->index == 0) {
+        for (auto& listener : core->listeners) {
+          error_code ignored;
+          listener->acceptor.close(ignored);
+          listener->pause.cancel();
+        }
+        if (core->spare >= 0) ::close(std::exchange(core->spare, -1));
+      }
+      const auto open = w->connections;
+      for (const auto& connection : open) connection->drain();
+    });
+  }
+}
+
+void Server::stop(Duration grace) {
+  if (std::exchange(core_->stopped, true)) return;
+  drain();
+  {
+    std::unique_lock lock(core_->mutex);
+    core_->all_gone.wait_for(lock, grace, [&] { return core_->connections == 0; });
+  }
+  core_->on_all([](Worker& w) {
+    const auto open = w.connections;
+    for (const auto& connection : open) connection->close_now(CloseWhy::kDrained);
+    w.timer.cancel();
+  });
+  // Handlers that were on their way hold the core and the sockets; one more round lets them run out.
+  core_->on_all([](Worker&) {});
+  core_->on_all([](Worker&) {});
+}
+
+}  // namespace tailgate

@@ -1,0 +1,69 @@
+// Server: one endpoint for HTTP/1.1 and cleartext HTTP/2, told apart by the connection preface.
+//
+//   Handler& outlives the server's stop();   IoThreads outlives the Server
+//
+//   IoThreads threads;  threads.start();
+//   auto server = Server::open(threads, {.name = "otlp/grpc", .endpoint = "localhost:4317"}, handler);
+//   log("listening receiver=... endpoint=", (*server)->endpoint());
+//   ...
+//   (*server)->drain();  ...  (*server)->stop(5s);
+//
+// One thread accepts and hands every connection to the I/O thread that has the fewest. Connections live and die on
+// their thread. When descriptors run out, a spare one is given up to accept and close; failing that, accepting pauses
+// for 100 ms. Threads: open, stop and the destructor on the thread that owns it (never an I/O thread); the rest on any.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/byte_budget.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "net/http.h"
+#include "net/io_threads.h"
+#include "net/limits.h"
+
+namespace tailgate {
+
+struct ServerOptions {
+  std::string name;      // for messages and metrics
+  std::string endpoint;  // HOST:PORT
+  ServerLimits limits;
+  ByteBudget* budget = nullptr;  // request bodies are charged here; null: not at all
+};
+
+struct ServerStats {
+  std::uint64_t connections = 0;  // open now
+  std::uint64_t accepted = 0;
+  std::array<std::uint64_t, kCloseWhyNames.size()> closed{};  // by CloseWhy
+};
+
+class Server {
+ public:
+  // Binds and begins to serve. Errors: kConfig for an endpoint that does not read, kIo when it cannot be bound.
+  static Result<std::unique_ptr<Server>> open(IoThreads& threads, ServerOptions options, Handler& handler);
+  ~Server();  // stop(0)
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  const std::string& name() const;
+  const std::string& endpoint() const;  // HOST:PORT with the port in use
+  std::uint16_t port() const;
+  ServerStats stats() const;
+
+  // Stops accepting; GOAWAY, Connection: close; requests in flight are finished and answered.
+  void drain();
+
+  // drain(), then waits until every connection is gone, closing what is left after `grace`. When it returns, the
+  // handler is not called any more. The threads must be running.
+  void stop(Duration grace);
+
+ private:
+  struct Core;
+  explicit Server(std::shared_ptr<Core> core);
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,57 @@
+// Receiver: one `receivers:` entry of the configuration, from its keys to its listening sockets.
+//
+//   make (registry)  reads the keys, reports problems to the node; nothing is opened
+//   start            binds and serves;  drain: no new work;  stop: waits, then closes
+//
+// Threads: made, started, drained and stopped by the daemon's main thread; stats from any.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/byte_budget.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "model/span_batch.h"
+#include "net/io_threads.h"
+#include "net/limits.h"
+#include "net/server.h"
+#include "receive/ingest.h"
+
+namespace tailgate {
+
+// What a receiver needs of the daemon. The functions may be called from every I/O thread at the same time.
+struct ReceiverContext {
+  IoThreads* threads = nullptr;
+  ByteBudget* budget = nullptr;
+  Ingest ingest;
+  // The id under which telemetry counts (receiver, format); asked once per format at start.
+  std::function<SourceId(std::string_view receiver, std::string_view format)> source;
+  // A request was refused: malformed, limit, no_memory, unsupported, shutdown.
+  std::function<void(SourceId, std::string_view reason)> refused;
+  std::function<void(std::string_view text)> notice;  // worth one line of log
+};
+
+struct ReceiverStats {
+  std::uint64_t connections = 0;
+  std::array<std::uint64_t, kCloseWhyNames.size()> closed{};  // by CloseWhy
+};
+
+class Receiver {
+ public:
+  virtual ~Receiver() = default;
+
+  virtual const std::string& name() const = 0;                    // as in the configuration: "otlp", "otlp/2"
+  virtual std::vector<std::string> wanted_endpoints() const = 0;  // HOST:PORT as configured
+  // Errors: kConfig, kIo. After an error the receiver is stopped.
+  virtual Result<void> start(const ReceiverContext& context) = 0;
+  virtual std::vector<std::string> endpoints() const = 0;  // listening on, with the ports in use
+  virtual void drain() = 0;
+  virtual void stop(Duration grace) = 0;  // the threads must be running
+  virtual ReceiverStats stats() const = 0;
+};
+
+}  // namespace tailgate
