@@ -1,0 +1,99 @@
+// debug: one readable line per kept trace on standard error or standard output.
+//     debug: {verbosity: basic, output_paths: [stderr]}
+//   4bf92f3577b34da6a3ce929d0e0e4736 shop "GET /checkout" 1.203s spans=12 errors=1 policy=errors close_reason=root
+// Late spans of a trace say late=true. A terminal that is gone loses lines: they are counted failed, reason `io`.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/units.h"
+#include "export/export_config.h"
+#include "export/registry.h"
+
+namespace tailgate {
+namespace {
+
+// Names come from strangers: quoted when they could be taken for something else, control characters never raw.
+void append_name(std::string& out, std::string_view name) {
+  constexpr std::size_t kShown = 200;
+  out += '"';
+  for (const char c : name.substr(0, kShown)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else {
+      out += c;
+    }
+  }
+  out += name.size() > kShown ? "...\"" : "\"";
+}
+
+std::string readable(std::uint64_t start_ns, std::uint64_t end_ns) {
+  if (end_ns < start_ns || end_ns - start_ns > static_cast<std::uint64_t>(INT64_MAX)) return "?";
+  const std::uint64_t ns = end_ns - start_ns;
+  const std::uint64_t unit = ns >= 1'000'000'000 ? 1'000'000 : ns >= 1'000'000 ? 1'000 : 1;  // four digits or so
+  return format_duration(Duration(static_cast<std::int64_t>(ns / unit * unit)));
+}
+
+class DebugExporter final : public BlockingExporter {
+ public:
+  explicit DebugExporter(int fd) : fd_(fd) {}
+  Result<void> start() override { return {}; }
+
+ protected:
+  SendResult write(const Batch& batch) override {
+    std::string lines;
+    for (const KeptTracePtr& t : batch.traces) append_line(lines, *t);
+    std::string_view rest = lines;
+    while (!rest.empty()) {
+      const ssize_t n = ::write(fd_, rest.data(), rest.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return SendResult::permanent(FailReason::kIo, std::strerror(errno));
+      rest.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return SendResult::done();
+  }
+
+ private:
+  static void append_line(std::string& out, const KeptTrace& t) {
+    out += t.id.hex();
+    out += ' ';
+    append_name(out, t.root_service);
+    out += ' ';
+    append_name(out, t.root_name);
+    fmt::format_to(std::back_inserter(out), " {} spans={} errors={} policy={} close_reason={}{}{}\n",
+                   readable(t.start_ns, t.end_ns), t.spans, t.errors, t.policy,
+                   kCloseReasonNames[static_cast<std::size_t>(t.verdict.reason)],
+                   t.has_root || t.late ? "" : " root=none", t.late ? " late=true" : "");
+  }
+
+  int fd_;
+};
+
+}  // namespace
+
+ExporterParts read_debug_exporter(const ConfigNode& node, const ExporterDefaults& defaults) {
+  ExporterParts parts;
+  const std::string verbosity = node.choice("verbosity", "basic", {"basic", "normal", "detailed"});
+  if (verbosity != "basic") node.child("verbosity").notice("written as `basic`: one line per trace");
+  const std::vector<std::string> outputs = node.texts("output_paths");
+  int fd = STDERR_FILENO;
+  if (outputs.size() > 1 || (outputs.size() == 1 && outputs[0] != "stdout" && outputs[0] != "stderr")) {
+    node.child("output_paths").error("want [stdout] or [stderr]");
+  } else if (!outputs.empty() && outputs[0] == "stdout") {
+    fd = STDOUT_FILENO;
+  }
+  node.without_effect({"sampling_initial", "sampling_thereafter", "use_internal_logger"});
+  parts.queue.bytes_max = defaults.queue_bytes_max;
+  parts.queue.in_flight_max = 1;
+  read_queue(node, parts.queue);
+  parts.exporter = std::make_unique<DebugExporter>(fd);
+  return parts;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,157 @@
+#include "export/export_config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+namespace tailgate {
+namespace {
+
+constexpr std::string_view kNotHere = "accepted, but without effect here";
+
+void read_batch(const ConfigNode& batch, SendQueueOptions& options, std::string_view queue_sizer) {
+  options.flush_timeout = batch.duration("flush_timeout", options.flush_timeout);
+  const std::string sizer = batch.choice("sizer", queue_sizer, {"requests", "items", "bytes"});
+  if (sizer == "bytes") {
+    options.batch_bytes = static_cast<std::size_t>(batch.bytes("min_size", options.batch_bytes));
+    const std::uint64_t most = batch.bytes("max_size", 0);
+    if (most != 0) options.batch_bytes = std::min<std::size_t>(options.batch_bytes, most);
+    if (options.batch_bytes == 0) options.batch_bytes = 1;
+  } else {
+    batch.without_effect({"min_size", "max_size"});
+  }
+  batch.without_effect({"enabled", "partition"});
+  batch.finish();
+}
+
+std::string read_whole(const ConfigNode& node, std::string_view key) {
+  const std::string path = node.text(key);
+  if (path.empty()) return "";
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream content;
+  content << in.rdbuf();
+  if (!in || content.str().empty()) {
+    node.error(key, fmt::format("want a file that can be read ({})", std::strerror(errno)));
+    return "";
+  }
+  return std::move(content).str();
+}
+
+std::string file_or_pem(const ConfigNode& node, std::string_view file_key, std::string_view pem_key) {
+  const std::string file = read_whole(node, file_key);
+  const std::string pem = node.text(pem_key);
+  if (!file.empty() && !pem.empty()) node.error(pem_key, fmt::format("want either this or {}", file_key));
+  return file.empty() ? pem : file;
+}
+
+}  // namespace
+
+void read_queue(const ConfigNode& node, SendQueueOptions& options) {
+  const ConfigNode queue = node.child("sending_queue");
+  if (queue.has("enabled") && !queue.boolean("enabled", true)) {
+    queue.child("enabled").notice("the queue cannot be switched off; accepted, but without effect here");
+  }
+  options.in_flight_max =
+      static_cast<std::uint32_t>(queue.integer("num_consumers", options.in_flight_max, {.min = 1, .max = 1000}));
+  const std::string sizer = queue.choice("sizer", "requests", {"requests", "items", "bytes"});
+  if (sizer == "bytes") {
+    options.bytes_max = static_cast<std::size_t>(queue.bytes("queue_size", options.bytes_max));
+  } else if (queue.has("queue_size")) {
+    queue.child("queue_size")
+        .notice(fmt::format("{}; queues are bounded in bytes: max_bytes, or sizer: bytes", kNotHere));
+  }
+  options.bytes_max = static_cast<std::size_t>(queue.bytes("max_bytes", options.bytes_max));
+  if (options.bytes_max == 0) queue.error("max_bytes", "want more than 0");
+  queue.without_effect({"storage", "wait_for_result", "block_on_overflow", "blocking"});
+  read_batch(queue.child("batch"), options, sizer == "bytes" ? "bytes" : "items");
+  queue.finish();
+
+  const ConfigNode retry = node.child("retry_on_failure");
+  RetryOptions& r = options.retry;
+  r.enabled = retry.boolean("enabled", r.enabled);
+  r.initial_interval = retry.duration("initial_interval", r.initial_interval);
+  r.max_interval = retry.duration("max_interval", r.max_interval);
+  r.max_elapsed_time = retry.duration("max_elapsed_time", r.max_elapsed_time);
+  r.multiplier = retry.number("multiplier", r.multiplier);
+  if (r.multiplier < 1) retry.error("multiplier", "want 1 or more");
+  r.randomization_factor = retry.number("randomization_factor", r.randomization_factor);
+  if (r.randomization_factor < 0 || r.randomization_factor > 1) retry.error("randomization_factor", "want 0 to 1");
+  r.multiplier = std::max(r.multiplier, 1.0);
+  r.randomization_factor = std::clamp(r.randomization_factor, 0.0, 1.0);
+  retry.finish();
+}
+
+std::vector<std::pair<std::string, std::string>> read_headers(const ConfigNode& node) {
+  std::vector<std::pair<std::string, std::string>> out;
+  const auto add = [&](const ConfigNode& at, std::string name, std::string value) {
+    const auto bad_name = [](char c) {
+      return c <= ' ' || c >= 127 || std::strchr("\"(),/:;<=>?@[\\]{}", c) != nullptr;
+    };
+    const auto bad_value = [](char c) { return c < ' ' || c == 127; };
+    if (name.empty() || std::any_of(name.begin(), name.end(), bad_name)) {
+      at.error("want a header name");
+    } else if (std::any_of(value.begin(), value.end(), bad_value)) {
+      at.error("want a header value of printable ASCII");
+    } else {
+      out.emplace_back(std::move(name), std::move(value));
+    }
+  };
+  const ConfigNode headers = node.child("headers");
+  if (headers.is_list()) {
+    for (const ConfigNode& item : headers.items()) {
+      add(item, item.text("name"), item.text("value"));
+      item.finish();
+    }
+    return out;
+  }
+  for (const auto& [name, value] : headers.entries()) {
+    if (!value.is_scalar() && !value.is_null()) {
+      value.error("want a text");
+    } else {
+      add(value, name, value.scalar());
+    }
+  }
+  return out;
+}
+
+TlsConfig read_tls(const ConfigNode& node) {
+  const ConfigNode tls = node.child("tls");
+  TlsConfig out;
+  out.insecure = tls.boolean("insecure", false);
+  out.insecure_skip_verify = tls.boolean("insecure_skip_verify", false);
+  out.ca_file = tls.text("ca_file");
+  out.ca_pem = file_or_pem(tls, "ca_file", "ca_pem");
+  out.cert_pem = file_or_pem(tls, "cert_file", "cert_pem");
+  out.key_pem = file_or_pem(tls, "key_file", "key_pem");
+  if (out.cert_pem.empty() != out.key_pem.empty()) tls.error("want cert_file and key_file, or neither of them");
+  out.server_name_override = tls.text("server_name_override");
+  tls.without_effect({"min_version", "max_version", "cipher_suites", "curve_preferences", "reload_interval",
+                      "include_system_ca_certs_pool", "include_insecure_cipher_suites", "tpm"});
+  tls.finish();
+  return out;
+}
+
+bool read_gzip(const ConfigNode& node) {
+  const std::string value = node.choice("compression", "gzip", {"gzip", "none", ""});
+  return value == "gzip";
+}
+
+std::optional<std::pair<std::string, std::string>> split_host_port(const std::string& endpoint) {
+  const std::size_t colon = endpoint.rfind(':');
+  if (colon == std::string::npos || colon == 0) return std::nullopt;
+  std::string host = endpoint.substr(0, colon);
+  const std::string port = endpoint.substr(colon + 1);
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  if (port.empty() || port.size() > 5 || !std::all_of(port.begin(), port.end(), digit) || std::stoi(port) > 65535) {
+    return std::nullopt;
+  }
+  const bool brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (!brackets && host.find_first_of("[]:/ ") != std::string::npos) return std::nullopt;
+  if (brackets) host = host.substr(1, host.size() - 2);
+  return std::pair(std::move(host), port);
+}
+
+}  // namespace tailgate

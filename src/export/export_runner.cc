@@ -1,0 +1,141 @@
+#include "export/export_runner.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/units.h"
+
+namespace tailgate {
+namespace {
+
+constexpr Duration kIdleWait = std::chrono::seconds(30);
+// How long calls in flight may take to end once they are cancelled.
+constexpr Duration kCancelWait = std::chrono::milliseconds(200);
+
+}  // namespace
+
+ExportRunner::ExportRunner(std::string name, std::unique_ptr<Exporter> exporter, const SendQueueOptions& options)
+    : name_(std::move(name)), exporter_(std::move(exporter)), queue_(options) {}
+
+ExportRunner::~ExportRunner() {
+  begin_drain(TimePoint{}, TimePoint{});
+  join();
+}
+
+Result<void> ExportRunner::start() {
+  if (Result<void> started = exporter_->start(); !started) return started;
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(thread_.native_handle(), ("exp:" + name_).substr(0, 15).c_str());
+  return {};
+}
+
+void ExportRunner::push(KeptTracePtr trace, TimePoint now) {
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    wake = queue_.push(std::move(trace), now);
+    if (ended_) queue_.abandon();
+    wake = wake && !ended_;
+  }
+  if (wake) exporter_->wake();
+}
+
+std::size_t ExportRunner::waiting_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.waiting_bytes();
+}
+
+bool ExportRunner::evict_one() {
+  const std::lock_guard lock(mutex_);
+  return queue_.evict_one();
+}
+
+QueueStats ExportRunner::stats() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.stats();
+}
+
+void ExportRunner::begin_drain(TimePoint deadline, TimePoint now) {
+  {
+    const std::lock_guard lock(mutex_);
+    draining_ = true;
+    deadline_ = deadline;
+    queue_.begin_drain(now);
+  }
+  exporter_->wake();
+}
+
+void ExportRunner::join() {
+  if (thread_.joinable()) thread_.join();
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  queue_.abandon();
+}
+
+void ExportRunner::run() {
+  std::vector<BatchPtr> batches;
+  std::vector<Completion> done;
+  while (true) {
+    Duration timeout = kIdleWait;
+    std::uint64_t dropped = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      const TimePoint now = monotonic_now();
+      if (draining_ && (now >= deadline_ || queue_.empty())) break;
+      while (BatchPtr batch = queue_.next_batch(now)) batches.push_back(std::move(batch));
+      if (const std::optional<TimePoint> due = queue_.next_due()) timeout = std::min(timeout, *due - now);
+      if (draining_) timeout = std::min(timeout, deadline_ - now);
+      dropped = queue_.stats().dropped_spans[static_cast<std::size_t>(DropReason::kQueueFull)];
+    }
+    if (dropped > drops_logged_) {
+      if (const auto held = drops_log_.pass(monotonic_now())) {
+        log_warn("export queue full, kept traces dropped", {{"exporter", name_}, {"spans", dropped - drops_logged_}});
+        drops_logged_ = dropped;
+      }
+    }
+    for (BatchPtr& batch : batches) exporter_->send(std::move(batch));
+    batches.clear();
+    exporter_->wait(std::max(timeout, Duration::zero()), done);
+    const TimePoint now = monotonic_now();
+    for (const Completion& c : done) {
+      std::optional<Duration> retry_in;
+      {
+        const std::lock_guard lock(mutex_);
+        retry_in = queue_.finish(c.batch_id, c.result, now);
+      }
+      report(c, retry_in, now);
+    }
+    done.clear();
+  }
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t left = queue_.stats().queued_spans;
+  ended_ = true;
+  queue_.abandon();
+  if (left > 0) log_warn("shutdown: spans not sent in time", {{"exporter", name_}, {"spans", left}});
+  exporter_->cancel();
+  exporter_->wait(kCancelWait, done);  // gives calls a chance to end; their outcome is counted already
+}
+
+void ExportRunner::report(const Completion& c, std::optional<Duration> retry_in, TimePoint now) {
+  const bool failed = c.result.kind != SendResult::Kind::kDone;
+  if (!failed && c.result.rejected_spans == 0) return;
+  const auto held = failures_log_.pass(now);
+  if (!held) return;
+  const std::string_view reason =
+      kFailReasonNames[static_cast<std::size_t>(failed ? c.result.reason : FailReason::kPartial)];
+  if (retry_in) {
+    log_warn("export failed, will retry",
+             {{"exporter", name_},
+              {"reason", reason},
+              {"detail", c.result.detail},
+              {"retry_in", format_duration(std::chrono::round<std::chrono::milliseconds>(*retry_in))},
+              {"held_back", *held}});
+  } else {
+    log_error("export failed, spans lost",
+              {{"exporter", name_}, {"reason", reason}, {"detail", c.result.detail}, {"held_back", *held}});
+  }
+}
+
+}  // namespace tailgate

@@ -1,0 +1,61 @@
+// ExportRunner: one exporter, its queue, and the one thread that drives both.
+//
+// Threads: push, evict_one, stats, begin_drain and join from any thread. The queue is under mutex_; the exporter
+// belongs to the runner's thread, which holds no lock while it sends or waits.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "export/exporter.h"
+#include "export/send_queue.h"
+#include "telemetry/log.h"
+
+namespace tailgate {
+
+class ExportRunner {
+ public:
+  ExportRunner(std::string name, std::unique_ptr<Exporter> exporter, const SendQueueOptions& options);
+  // Drops what is left, with reason `shutdown`, if nobody drained.
+  ~ExportRunner();
+  ExportRunner(const ExportRunner&) = delete;
+  ExportRunner& operator=(const ExportRunner&) = delete;
+
+  const std::string& name() const { return name_; }
+
+  // Opens the exporter and starts the thread.
+  Result<void> start();
+
+  // Never refuses: what finds no room is dropped and counted. After the end it is dropped with reason `shutdown`.
+  void push(KeptTracePtr trace, TimePoint now);
+
+  std::size_t waiting_bytes() const;  // that could be evicted
+  bool evict_one();
+  QueueStats stats() const;  // consistent: routed = sent + failed + dropped + queued
+
+  // Sends what is queued until `deadline`, then drops the rest. Returns at once; join() waits for the end.
+  void begin_drain(TimePoint deadline, TimePoint now);
+  void join();
+
+ private:
+  void run();
+  void report(const Completion& c, std::optional<Duration> retry_in, TimePoint now);
+
+  const std::string name_;
+  const std::unique_ptr<Exporter> exporter_;
+  mutable std::mutex mutex_;
+  SendQueue queue_;        // under mutex_
+  bool draining_ = false;  // under mutex_
+  bool ended_ = false;     // under mutex_
+  TimePoint deadline_{};   // under mutex_
+  LogLimiter failures_log_{std::chrono::seconds(10)};
+  LogLimiter drops_log_{std::chrono::seconds(10)};
+  std::uint64_t drops_logged_ = 0;  // the runner's thread
+  std::thread thread_;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,75 @@
+// Exporters: the fan-out. It hands each kept trace to the exporters its bits name; each has its own queue and thread.
+//
+//   auto exporters = Exporters::make(config.child("exporters"), budget, {});
+//   if (auto started = exporters->start(); !started) ...     // 3: cannot open
+//   exporters->push(std::make_shared<const KeptTrace>(...), now);
+//   exporters->drain(now + 10s, now);                        // at the end; returns when all are done
+//
+// Bytes: whoever makes a KeptTrace charges Holder::kQueues for it once (KeptTrace::charge); when that fails,
+// make_room() and another try. Threads: make, start and drain by the daemon; push, make_room and collect by any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/byte_budget.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "config/config_node.h"
+#include "export/export_runner.h"
+#include "telemetry/metrics.h"
+
+namespace tailgate {
+
+inline constexpr std::size_t kExportersMax = 64;  // bits of KeptTrace::exporters
+
+struct ExportersOptions {
+  std::string version = "0";  // for the User-Agent
+  std::uint64_t seed = 0;     // of the retries' jitter; 0: a random one
+};
+
+class Exporters {
+ public:
+  // Reads the map under `exporters:`; never null. Problems are in the document's issues, and then it is not to be
+  // started. Opens nothing. The default size of each queue is the budget's cap for queues.
+  static std::unique_ptr<Exporters> make(const ConfigNode& node, ByteBudget& budget, const ExportersOptions& options);
+  ~Exporters();
+
+  // In the order of the configuration; the index is the bit in KeptTrace::exporters.
+  std::size_t size() const { return runners_.size(); }
+  std::vector<std::string> names() const;
+  // The names under `policies:` of exporter `i`; empty: it gets every kept trace. `policies_node` is for errors.
+  const std::vector<std::string>& policies_of(std::size_t i) const { return policies_[i]; }
+  ConfigNode policies_node(std::size_t i) const { return nodes_[i].child("policies"); }
+  // "host:port" it sends to, "" when it sends nowhere; `node` is for errors.
+  const std::string& endpoint_of(std::size_t i) const { return endpoints_[i]; }
+  ConfigNode node_of(std::size_t i) const { return nodes_[i]; }
+
+  // Opens all and starts their threads; the first that cannot be opened is the error.
+  Result<void> start();
+
+  void push(const KeptTracePtr& trace, TimePoint now);
+
+  // Drops waiting traces of the exporter with the most bytes waiting until `bytes` more fit under the budget's cap for
+  // queues; false when they do not even then.
+  bool make_room(std::size_t bytes);
+
+  // Sends what is queued until `deadline`, drops and counts the rest. Later pushes are dropped and counted too.
+  void drain(TimePoint deadline, TimePoint now);
+
+  QueueStats stats_of(std::size_t i) const { return runners_[i]->stats(); }
+  void collect(MetricWriter& writer) const;
+
+ private:
+  explicit Exporters(ByteBudget& budget) : budget_(budget) {}
+
+  ByteBudget& budget_;
+  std::vector<std::unique_ptr<ExportRunner>> runners_;
+  std::vector<std::vector<std::string>> policies_;
+  std::vector<std::string> endpoints_;
+  std::vector<ConfigNode> nodes_;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,30 @@
+#include "export/registry.h"
+
+#include <array>
+
+namespace tailgate {
+
+ExporterParts read_debug_exporter(const ConfigNode&, const ExporterDefaults&);      // debug.cc
+ExporterParts read_file_exporter(const ConfigNode&, const ExporterDefaults&);       // file.cc
+ExporterParts read_otlp_grpc_exporter(const ConfigNode&, const ExporterDefaults&);  // otlp_grpc.cc
+
+namespace {
+
+constexpr std::array kExporterTypes = {
+    ExporterType{"debug", "", read_debug_exporter},
+    ExporterType{"file", "", read_file_exporter},
+    ExporterType{"otlp", "otlp_grpc", read_otlp_grpc_exporter},
+};
+
+}  // namespace
+
+std::span<const ExporterType> exporter_types() { return kExporterTypes; }
+
+const ExporterType* find_exporter_type(std::string_view type) {
+  for (const ExporterType& t : kExporterTypes) {
+    if (type == t.type || (type == t.alias && !type.empty())) return &t;
+  }
+  return nullptr;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,38 @@
+// Every exporter type this build knows. The table in registry.cc is the only list.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "config/config_node.h"
+#include "export/exporter.h"
+
+namespace tailgate {
+
+struct ExporterDefaults {
+  std::size_t queue_bytes_max = 64 << 20;
+  std::string user_agent = "Tailgate";
+};
+
+struct ExporterParts {
+  std::unique_ptr<Exporter> exporter;  // null when the configuration has errors
+  SendQueueOptions queue;
+  std::string endpoint;  // "host:port" of a network exporter, "" otherwise
+};
+
+// Reads the keys of one exporter; `policies` is asked for by the caller, as is finish().
+using ReadExporter = ExporterParts (*)(const ConfigNode& node, const ExporterDefaults& defaults);
+
+struct ExporterType {
+  std::string_view type;
+  std::string_view alias;  // another accepted name, or ""
+  ReadExporter read;
+};
+
+std::span<const ExporterType> exporter_types();
+// By type or alias; null when there is none.
+const ExporterType* find_exporter_type(std::string_view type);
+
+}  // namespace tailgate

@@ -1,0 +1,177 @@
+#include <fcntl.h>
+#include <simdjson.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <fstream>
+#include <set>
+
+#include "component/export/export_fixture.h"
+
+using namespace tailgate;
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::string> lines_of(const fs::path& path) {
+  std::vector<std::string> out;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) out.push_back(line);
+  return out;
+}
+
+std::string trace_id_of(const std::string& line) {
+  simdjson::dom::parser parser;
+  return std::string(
+      std::string_view(parser.parse(line)["resourceSpans"].at(0)["scopeSpans"].at(0)["spans"].at(0)["traceId"]));
+}
+
+}  // namespace
+
+TEST_CASE("file writes one JSON line per kept trace and continues an existing file", "[export]") {
+  TempDir dir;
+  const std::string yaml = "file: {path: " + dir.at("kept.json") + ", flush_interval: 1s}";
+  {
+    Rig rig(yaml);
+    rig.push(kept(0xab, 3));
+    rig.push(kept(0xcd, 2));
+    rig.drain(5s);
+    CHECK(rig.exporters->stats_of(0).sent_spans == 5);
+  }
+  Rig rig(yaml);
+  rig.push(kept(0xef, 1));
+  rig.drain(5s);
+  const auto lines = lines_of(dir.at("kept.json"));
+  REQUIRE(lines.size() == 3);
+  CHECK(trace_id_of(lines[0]) == std::string(32, 'a').replace(0, 32, "abababababababababababababababab"));
+  CHECK(trace_id_of(lines[1]) == "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd");
+  CHECK(trace_id_of(lines[2]) == "efefefefefefefefefefefefefefefef");
+}
+
+TEST_CASE("file rotates by size, keeps the newest backups, and no line is lost or torn before that", "[export]") {
+  TempDir dir;
+  Rig rig("file:\n  path: " + dir.at("kept.json") +
+          "\n  rotation: {max_megabytes: 1, max_backups: 2}\n  sending_queue: {batch: {flush_timeout: 1ms}}\n");
+  const std::string name(200'000, 'n');
+  std::uint64_t spans = 0;
+  for (std::uint8_t i = 0; i < 24; ++i) {
+    rig.push(kept(i, 1, name));
+    REQUIRE(rig.sent(++spans));
+    std::this_thread::sleep_for(2ms);
+  }
+  std::set<std::string> ids;
+  std::size_t files = 0;
+  for (const auto& entry : fs::directory_iterator(dir.path)) {
+    ++files;
+    CHECK(entry.file_size() <= 1 << 20);
+    for (const std::string& line : lines_of(entry.path())) ids.insert(trace_id_of(line));
+  }
+  CHECK(files == 3);
+  CHECK(ids.size() == 14);  // 5 + 5 in backups and the last 4
+  CHECK(ids.count("17171717171717171717171717171717") == 1);
+}
+
+TEST_CASE("a file that cannot be written for a while loses and doubles nothing", "[export]") {
+  TempDir dir;
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  Rig rig("file:\n  path: " + dir.at("kept.json") +
+          "\n  retry_on_failure: {initial_interval: 20ms, max_interval: 50ms}\n");
+  const std::string name(10'000, 'n');
+  rig.push(kept(1, 1, name));
+  REQUIRE(rig.sent(1));
+  rlimit small = before;
+  small.rlim_cur = 15'000;  // the next line fits half
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+  rig.push(kept(2, 1, name));
+  const bool failed = rig.eventually([&] { return rig.failures(FailReason::kIo) >= 2; });
+  const std::size_t lines_then = lines_of(dir.at("kept.json")).size();
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+  CHECK(failed);
+  CHECK(lines_then == 1);
+  REQUIRE(rig.sent(2));
+  const auto lines = lines_of(dir.at("kept.json"));
+  REQUIRE(lines.size() == 2);
+  CHECK(trace_id_of(lines[1]) == "02020202020202020202020202020202");
+}
+
+TEST_CASE("a file that cannot be opened stops the start", "[export]") {
+  ByteBudget budget({0, 0, 1 << 20, 0});
+  const auto doc = load_config_text("file: {path: /nonexistent/dir/kept.json}", "t.yaml");
+  const auto exporters = Exporters::make(doc->root, budget, {});
+  const Result<void> started = exporters->start();
+  REQUIRE_FALSE(started);
+  CHECK(started.error().kind == ErrorKind::kIo);
+  CHECK(started.error().text == "exporter file: /nonexistent/dir/kept.json: cannot open: No such file or directory");
+}
+
+TEST_CASE("debug writes one readable line per kept trace", "[export]") {
+  TempDir dir;
+  const int file = ::open(dir.at("out").c_str(), O_WRONLY | O_CREAT, 0600);
+  const int saved = ::dup(2);
+  ::dup2(file, 2);
+  {
+    Rig rig("debug: {verbosity: basic}");
+    auto trace = std::make_shared<KeptTrace>();
+    trace->id.bytes.fill('\x4b');
+    trace->spans = 12;
+    trace->errors = 1;
+    trace->start_ns = 1'000'000'000;
+    trace->end_ns = 2'203'456'789;
+    trace->root_service = "shop";
+    trace->root_name = "GET /\n\"x\"";
+    trace->has_root = true;
+    trace->policy = "errors";
+    trace->verdict.reason = CloseReason::kRoot;
+    trace->exporters = 1;
+    rig.push(trace);
+    rig.drain(5s);
+  }
+  ::dup2(saved, 2);
+  ::close(saved);
+  ::close(file);
+  CHECK(lines_of(dir.at("out")) ==
+        std::vector<std::string>{"4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b \"shop\" \"GET /\\x0a\\\"x\\\"\" 1.203s spans=12 "
+                                 "errors=1 policy=errors close_reason=root"});
+}
+
+TEST_CASE("only the exporters whose bit is set get a trace, and make_room frees the fullest queue", "[export]") {
+  TempDir dir;
+  ByteBudget budget({0, 0, 100'000, 0});
+  const auto doc = load_config_text(
+      "otlp: {endpoint: 127.0.0.1:1, tls: {insecure: true}}\n"
+      "file: {path: " +
+          dir.at("kept.json") + ", policies: [errors, slow]}",
+      "t.yaml");
+  const auto exporters = Exporters::make(doc->root, budget, {});
+  REQUIRE(doc->issues->errors.empty());
+  CHECK(exporters->names() == std::vector<std::string>{"otlp", "file"});
+  CHECK(exporters->policies_of(0).empty());
+  CHECK(exporters->policies_of(1) == std::vector<std::string>{"errors", "slow"});
+  CHECK(exporters->endpoint_of(0) == "127.0.0.1:1");
+  for (int i = 0; i < 8; ++i) {  // not started: everything stays
+    auto trace = std::make_shared<KeptTrace>();
+    trace->otlp.assign(10'000, 'x');
+    trace->spans = 1;
+    trace->exporters = 0b01;
+    trace->charge = Charge(budget, Holder::kQueues);
+    REQUIRE(trace->charge.try_grow(trace->bytes()));
+    exporters->push(std::move(trace), monotonic_now());
+  }
+  CHECK(exporters->stats_of(0).queued_spans == 8);
+  CHECK(exporters->stats_of(1).routed_spans == 0);
+  CHECK(exporters->make_room(50'000));
+  CHECK(budget.used(Holder::kQueues) <= 50'000);
+  CHECK(exporters->stats_of(0).dropped_spans[static_cast<std::size_t>(DropReason::kQueueFull)] == 4);
+  CHECK_FALSE(exporters->make_room(100'001));
+
+  MetricWriter writer;
+  exporters->collect(writer);
+  const std::string text = writer.text();
+  CHECK(text.find("tailgate_export_dropped_spans_total{exporter=\"otlp\",reason=\"queue_full\"} 4\n") !=
+        std::string::npos);
+  CHECK(text.find("tailgate_export_queue_spans{exporter=\"otlp\"} 4\n") != std::string::npos);
+}

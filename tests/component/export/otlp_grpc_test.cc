@@ -1,0 +1,250 @@
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <deque>
+#include <mutex>
+
+#include "component/export/export_fixture.h"
+
+using namespace tailgate;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Answer {
+  grpc::Status status = grpc::Status::OK;
+  std::string body;  // of an OK answer
+  bool hang = false;
+};
+
+struct Request {
+  std::string method;
+  std::string body;
+  std::string header;  // x-scope
+  std::string user_agent;
+};
+
+// Answers each call with the next answer of its list, then with OK.
+class Backend final : public grpc::CallbackGenericService {
+ public:
+  explicit Backend(std::deque<Answer> answers, bool inflate = true) : answers_(std::move(answers)) {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    if (!inflate) builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
+    builder.RegisterCallbackGenericService(this);
+    server_ = builder.BuildAndStart();
+  }
+  ~Backend() override { server_->Shutdown(std::chrono::system_clock::now() + 100ms); }
+
+  std::string endpoint() const { return "127.0.0.1:" + std::to_string(port_); }
+  std::vector<Request> requests() {
+    const std::lock_guard lock(mutex_);
+    return requests_;
+  }
+
+ private:
+  class Reactor final : public grpc::ServerGenericBidiReactor {
+   public:
+    Reactor(Backend& backend, grpc::GenericCallbackServerContext* context) : backend_(backend), context_(context) {
+      StartRead(&request_);
+    }
+    void OnReadDone(bool ok) override {
+      if (!ok) return Finish(grpc::Status(grpc::StatusCode::INTERNAL, "no request"));
+      grpc::Slice body;
+      (void)request_.DumpToSingleSlice(&body);
+      const auto& metadata = context_->client_metadata();
+      const auto value = [&](const char* name) {
+        const auto found = metadata.find(name);
+        return found == metadata.end() ? "" : std::string(found->second.data(), found->second.size());
+      };
+      const Answer answer = backend_.take(
+          {context_->method(), std::string(body.begin(), body.end()), value("x-scope"), value("user-agent")});
+      if (answer.hang) return;  // until the client gives up
+      if (!answer.status.ok()) return Finish(answer.status);
+      const grpc::Slice reply(answer.body);
+      response_ = grpc::ByteBuffer(&reply, 1);
+      StartWriteAndFinish(&response_, {}, grpc::Status::OK);
+    }
+    void OnCancel() override { Finish(grpc::Status::CANCELLED); }
+    void OnDone() override { delete this; }
+
+   private:
+    Backend& backend_;
+    grpc::GenericCallbackServerContext* context_;
+    grpc::ByteBuffer request_;
+    grpc::ByteBuffer response_;
+  };
+
+  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
+    return new Reactor(*this, context);
+  }
+  Answer take(Request request) {
+    const std::lock_guard lock(mutex_);
+    requests_.push_back(std::move(request));
+    if (answers_.empty()) return {};
+    Answer answer = answers_.front();
+    answers_.pop_front();
+    return answer;
+  }
+
+  std::mutex mutex_;
+  std::deque<Answer> answers_;
+  std::vector<Request> requests_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+// google.rpc.Status{details: [Any{RetryInfo{retry_delay: {nanos: 50 ms}}}]}
+std::string retry_info() {
+  const std::string duration = "\x10\x80\xE1\xEB\x17";  // nanos = 50,000,000
+  const std::string info = "\x0a" + std::string(1, static_cast<char>(duration.size())) + duration;
+  const std::string type = "type.googleapis.com/google.rpc.RetryInfo";
+  const std::string any = "\x0a" + std::string(1, static_cast<char>(type.size())) + type + "\x12" +
+                          std::string(1, static_cast<char>(info.size())) + info;
+  return "\x08\x0e\x1a" + std::string(1, static_cast<char>(any.size())) + any;
+}
+
+std::string yaml(const Backend& backend, const std::string& more = "compression: none") {
+  return "otlp/test:\n  endpoint: " + backend.endpoint() +
+         "\n  tls: {insecure: true}\n  headers: {X-Scope: prod}\n"
+         "  retry_on_failure: {initial_interval: 10ms}\n"
+         "  sending_queue: {batch: {flush_timeout: 20ms}}\n  " +
+         more + "\n";
+}
+
+}  // namespace
+
+TEST_CASE("otlp sends kept traces in one request, with headers and user agent", "[export]") {
+  Backend backend({});
+  Rig rig(yaml(backend));
+  rig.push(kept(1, 3));
+  rig.push(kept(2, 4));
+  REQUIRE(rig.sent(7));
+  const auto requests = backend.requests();
+  REQUIRE(requests.size() == 1);
+  CHECK(requests[0].method == "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+  CHECK(requests[0].header == "prod");
+  CHECK(requests[0].user_agent.starts_with("Tailgate/test "));
+  twin::TracesData data;
+  REQUIRE(data.ParseFromString(requests[0].body));
+  REQUIRE(data.resource_spans_size() == 2);
+  CHECK(data.resource_spans(0).scope_spans(0).spans_size() == 3);
+  CHECK(data.resource_spans(1).scope_spans(0).spans_size() == 4);
+}
+
+TEST_CASE("otlp compresses with gzip unless told otherwise", "[export]") {
+  Backend raw({}, false);
+  Rig rig(yaml(raw, "timeout: 5s"));
+  rig.push(kept(1, 50));
+  REQUIRE(rig.sent(50));
+  CHECK(raw.requests()[0].body.starts_with("\x1f\x8b"));
+
+  Backend backend({});
+  Rig inflated(yaml(backend, "timeout: 5s"));
+  inflated.push(kept(1, 50));
+  REQUIRE(inflated.sent(50));
+  CHECK(backend.requests()[0].body == kept(1, 50)->otlp);
+}
+
+TEST_CASE("otlp tries again after UNAVAILABLE and loses nothing", "[export]") {
+  Backend backend({{grpc::Status(grpc::StatusCode::UNAVAILABLE, "busy"), "", false},
+                   {grpc::Status(grpc::StatusCode::ABORTED, "again"), "", false}});
+  Rig rig(yaml(backend));
+  rig.push(kept(1, 5));
+  REQUIRE(rig.sent(5));
+  CHECK(backend.requests().size() == 3);
+  CHECK(rig.failures(FailReason::kUnavailable) == 2);
+}
+
+TEST_CASE("otlp retries RESOURCE_EXHAUSTED only with a RetryInfo", "[export]") {
+  Backend backend({{grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "slow down", retry_info()), "", false}});
+  Rig rig(yaml(backend));
+  const TimePoint start = monotonic_now();
+  rig.push(kept(1, 5));
+  REQUIRE(rig.sent(5));
+  CHECK(monotonic_now() - start >= 50ms);
+  CHECK(rig.failures(FailReason::kRefused) == 1);
+
+  Backend other({{grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "too large"), "", false}});
+  Rig second(yaml(other));
+  second.push(kept(1, 5));
+  REQUIRE(second.settled());
+  CHECK(second.failed(FailReason::kRefused) == 5);
+  CHECK(other.requests().size() == 1);
+}
+
+TEST_CASE("otlp counts what is refused for good by status, without a retry", "[export]") {
+  Backend backend({{grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "bad"), "", false},
+                   {grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "who"), "", false}});
+  Rig rig(yaml(backend));
+  rig.push(kept(1, 5));
+  REQUIRE(rig.settled());
+  rig.push(kept(1, 6));
+  REQUIRE(rig.settled());
+  CHECK(rig.failed(FailReason::kPermanent) == 11);
+  CHECK(backend.requests().size() == 2);
+}
+
+TEST_CASE("otlp counts the spans of a partial success as failed", "[export]") {
+  twin::ExportTraceServiceResponse response;
+  response.mutable_partial_success()->set_rejected_spans(2);
+  response.mutable_partial_success()->set_error_message("too old");
+  Backend backend({{grpc::Status::OK, response.SerializeAsString(), false}});
+  Rig rig(yaml(backend));
+  rig.push(kept(1, 5));
+  REQUIRE(rig.settled());
+  CHECK(rig.exporters->stats_of(0).sent_spans == 3);
+  CHECK(rig.failed(FailReason::kPartial) == 2);
+  CHECK(backend.requests().size() == 1);
+}
+
+TEST_CASE("otlp gives up on a hanging call after its timeout and tries again", "[export]") {
+  Backend backend({{grpc::Status::OK, "", true}});
+  Rig rig(yaml(backend, "timeout: 100ms"));
+  rig.push(kept(1, 5));
+  REQUIRE(rig.sent(5));
+  CHECK(rig.failures(FailReason::kTimeout) == 1);
+}
+
+TEST_CASE("otlp keeps several calls in flight", "[export]") {
+  Backend backend({{grpc::Status::OK, "", true}, {grpc::Status::OK, "", true}});
+  Rig rig(yaml(backend, "timeout: 30s"));
+  rig.push(kept(1, 5));
+  REQUIRE(rig.eventually([&] { return backend.requests().size() == 1; }));
+  rig.push(kept(2, 6));
+  REQUIRE(rig.eventually([&] { return backend.requests().size() == 2; }));
+  rig.push(kept(3, 7));
+  REQUIRE(rig.sent(7));  // though two hang
+  CHECK(rig.exporters->stats_of(0).queued_spans == 11);
+}
+
+TEST_CASE("a drain waits for the backend until its deadline, then counts what is left", "[export]") {
+  Backend slow({{grpc::Status::OK, "", true}});
+  Rig rig(yaml(slow, "timeout: 30s"));
+  rig.push(kept(1, 5));
+  REQUIRE(rig.eventually([&] { return slow.requests().size() == 1; }));
+  rig.push(kept(2, 6));
+  const TimePoint start = monotonic_now();
+  rig.drain(300ms);
+  CHECK(monotonic_now() - start < 2s);
+  CHECK(rig.exporters->stats_of(0).sent_spans == 6);
+  CHECK(rig.dropped(DropReason::kShutdown) == 5);
+  rig.push(kept(3, 7));
+  CHECK(rig.dropped(DropReason::kShutdown) == 12);
+  CHECK(rig.exporters->stats_of(0).queued_spans == 0);
+}
+
+TEST_CASE("a backend that is not there keeps the traces queued, and one that comes gets them", "[export]") {
+  std::string endpoint;
+  {
+    Backend gone({});
+    endpoint = yaml(gone);
+  }
+  Rig rig(endpoint);
+  rig.push(kept(1, 5));
+  REQUIRE(rig.eventually([&] { return rig.failures(FailReason::kUnavailable) >= 1; }));
+  CHECK(rig.exporters->stats_of(0).queued_spans == 5);
+  rig.drain(10ms);
+  CHECK(rig.dropped(DropReason::kShutdown) == 5);
+}
