@@ -59,9 +59,6 @@ TEST_CASE("every bad exporter key is an error with its place", "[export]") {
       {"otlp: {endpoint: 'a:1', headers: {'a b': c}}", "t.yaml:1:42: otlp.headers.a b: want a header name, got 'c'"},
       {"otlp: {endpoint: 'a:1', headers: {grpc-timeout: c}}",
        "t.yaml:1:34: otlp.headers: want headers gRPC can send, not 'grpc-timeout', got a map"},
-      {"otlp: {endpoint: 'a:1', tls: {insecure_skip_verify: true}}",
-       "t.yaml:1:53: otlp.tls.insecure_skip_verify: want false: use ca_file and server_name_override, or insecure, got "
-       "'true'"},
       {"otlp: {endpoint: 'a:1', tls: {ca_file: /nonexistent}}",
        "t.yaml:1:40: otlp.tls.ca_file: want a file that can be read (No such file or directory), got '/nonexistent'"},
       {"otlp: {endpoint: 'a:1', sending_queue: {num_consumers: 0}}",
