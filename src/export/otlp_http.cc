@@ -204,7 +204,8 @@ ExporterParts read_otlp_http_exporter(const ConfigNode& node, const ExporterDefa
   parts.queue.bytes_max = defaults.queue_bytes_max;
   read_queue(node, parts.queue);
   if (options.url.host.empty()) return parts;
-  parts.endpoint = options.url.host + ":" + options.url.port;
+  const bool v6 = options.url.host.find(':') != std::string::npos;
+  parts.endpoint = fmt::format("{}{}{}:{}", v6 ? "[" : "", options.url.host, v6 ? "]" : "", options.url.port);
   parts.exporter = std::make_unique<HttpExporter>(std::move(options));
   return parts;
 }
