@@ -135,8 +135,8 @@ TlsConfig read_tls(const ConfigNode& node) {
 }
 
 bool read_gzip(const ConfigNode& node) {
-  const std::string value = node.choice("compression", "gzip", {"gzip", "none", ""});
-  return value == "gzip";
+  if (node.present() && node.child("compression").is_scalar() && node.text("compression").empty()) return false;
+  return node.choice("compression", "gzip", {"gzip", "none"}) == "gzip";
 }
 
 std::optional<std::pair<std::string, std::string>> split_host_port(const std::string& endpoint) {

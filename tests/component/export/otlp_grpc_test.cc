@@ -2,7 +2,12 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
 #include <deque>
+#include <fstream>
 #include <mutex>
 
 #include "component/export/export_fixture.h"
@@ -28,9 +33,11 @@ struct Request {
 // Answers each call with the next answer of its list, then with OK.
 class Backend final : public grpc::CallbackGenericService {
  public:
-  explicit Backend(std::deque<Answer> answers, bool inflate = true) : answers_(std::move(answers)) {
+  explicit Backend(std::deque<Answer> answers, bool inflate = true,
+                   const std::shared_ptr<grpc::ServerCredentials>& credentials = grpc::InsecureServerCredentials())
+      : answers_(std::move(answers)) {
     grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    builder.AddListeningPort("127.0.0.1:0", credentials, &port_);
     if (!inflate) builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
     builder.RegisterCallbackGenericService(this);
     server_ = builder.BuildAndStart();
@@ -93,6 +100,46 @@ class Backend final : public grpc::CallbackGenericService {
   std::vector<Request> requests_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
+};
+
+// A key and a certificate for "backend.test" that signs itself.
+struct SelfSigned {
+  std::string key;
+  std::string certificate;
+
+  SelfSigned() {
+    EVP_PKEY* pair = EVP_EC_gen("P-256");
+    X509* x = X509_new();
+    X509_set_version(x, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+    X509_gmtime_adj(X509_getm_notBefore(x), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+    X509_set_pubkey(x, pair);
+    X509_NAME* name = X509_get_subject_name(x);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("backend.test"), -1, -1,
+                               0);
+    X509_set_issuer_name(x, name);
+    X509_EXTENSION* names = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "DNS:backend.test");
+    X509_add_ext(x, names, -1);
+    X509_EXTENSION_free(names);
+    REQUIRE(X509_sign(x, pair, EVP_sha256()) > 0);
+    key = pem([&](BIO* out) { return PEM_write_bio_PrivateKey(out, pair, nullptr, nullptr, 0, nullptr, nullptr); });
+    certificate = pem([&](BIO* out) { return PEM_write_bio_X509(out, x); });
+    X509_free(x);
+    EVP_PKEY_free(pair);
+  }
+
+ private:
+  template <class Write>
+  static std::string pem(Write write) {
+    BIO* out = BIO_new(BIO_s_mem());
+    REQUIRE(write(out) == 1);
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(out, &data);
+    std::string text(data, static_cast<std::size_t>(size));
+    BIO_free(out);
+    return text;
+  }
 };
 
 // google.rpc.Status{details: [Any{RetryInfo{retry_delay: {nanos: 50 ms}}}]}
@@ -247,4 +294,29 @@ TEST_CASE("a backend that is not there keeps the traces queued, and one that com
   CHECK(rig.exporters->stats_of(0).queued_spans == 5);
   rig.drain(10ms);
   CHECK(rig.dropped(DropReason::kShutdown) == 5);
+}
+
+TEST_CASE("otlp speaks TLS, checks the certificate, and does not where that is asked for", "[export]") {
+  const SelfSigned self;
+  grpc::SslServerCredentialsOptions options;
+  options.pem_key_cert_pairs.push_back({self.key, self.certificate});
+  Backend backend({}, true, grpc::SslServerCredentials(options));
+  TempDir dir;
+  std::ofstream(dir.at("ca.pem")) << self.certificate;
+  const auto rig_with = [&](const std::string& tls) {
+    return "otlp:\n  endpoint: " + backend.endpoint() + "\n  tls: {" + tls +
+           "}\n  retry_on_failure: {initial_interval: 10ms}\n";
+  };
+  Rig checked(rig_with("ca_file: " + dir.at("ca.pem") + ", server_name_override: backend.test"));
+  checked.push(kept(1, 5));
+  CHECK(checked.sent(5));
+
+  Rig stranger(rig_with("server_name_override: backend.test"));
+  stranger.push(kept(1, 5));
+  CHECK(stranger.eventually([&] { return stranger.failures(FailReason::kUnavailable) >= 1; }));
+  CHECK(stranger.exporters->stats_of(0).sent_spans == 0);
+
+  Rig unchecked(rig_with("insecure_skip_verify: true"));
+  unchecked.push(kept(1, 5));
+  CHECK(unchecked.sent(5));
 }

@@ -1,0 +1,238 @@
+#include <zlib.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <deque>
+#include <mutex>
+
+#include "component/export/export_fixture.h"
+#include "export/retry_after.h"
+
+using namespace tailgate;
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+
+namespace {
+
+struct Answer {
+  unsigned status = 200;
+  std::string body;
+  std::string retry_after;
+  bool hang = false;
+};
+
+using Request = http::request<http::string_body>;
+
+// A synchronous server, a thread per connection; each request gets the next answer of the list, then 200.
+class Backend {
+ public:
+  explicit Backend(std::deque<Answer> answers) : answers_(std::move(answers)) {
+    thread_ = std::thread([this] {
+      while (true) {
+        boost::beast::error_code ec;
+        auto socket = std::make_shared<tcp::socket>(io_);
+        acceptor_.accept(*socket, ec);
+        if (ec || stop_) return;
+        sockets_.push_back(socket);
+        connections_.emplace_back([this, socket] { serve(*socket); });
+      }
+    });
+  }
+  ~Backend() {
+    stop_ = true;
+    boost::beast::error_code ignored;
+    tcp::socket poke(io_);
+    poke.connect(acceptor_.local_endpoint(), ignored);
+    thread_.join();
+    for (auto& s : sockets_) s->shutdown(tcp::socket::shutdown_both, ignored);
+    for (std::thread& t : connections_) t.join();
+  }
+
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(acceptor_.local_endpoint().port()); }
+  std::vector<Request> requests() {
+    const std::lock_guard lock(mutex_);
+    return requests_;
+  }
+
+ private:
+  void serve(tcp::socket& socket) {
+    boost::beast::flat_buffer buffer;
+    boost::beast::error_code ec;
+    while (true) {
+      Request request;
+      http::read(socket, buffer, request, ec);
+      if (ec) return;
+      Answer answer;
+      {
+        const std::lock_guard lock(mutex_);
+        requests_.push_back(request);
+        if (!answers_.empty()) {
+          answer = answers_.front();
+          answers_.pop_front();
+        }
+      }
+      if (answer.hang) {
+        char c = 0;
+        socket.read_some(asio::buffer(&c, 1), ec);  // until the client gives up
+        return;
+      }
+      http::response<http::string_body> response(static_cast<http::status>(answer.status), 11);
+      response.set(http::field::content_type, "application/x-protobuf");
+      if (!answer.retry_after.empty()) response.set(http::field::retry_after, answer.retry_after);
+      response.body() = answer.body;
+      response.prepare_payload();
+      http::write(socket, response, ec);
+      if (ec) return;
+    }
+  }
+
+  asio::io_context io_;
+  tcp::acceptor acceptor_{io_, tcp::endpoint(asio::ip::make_address("127.0.0.1"), 0)};
+  std::atomic<bool> stop_{false};
+  std::mutex mutex_;
+  std::deque<Answer> answers_;
+  std::vector<Request> requests_;
+  std::vector<std::shared_ptr<tcp::socket>> sockets_;
+  std::vector<std::thread> connections_;
+  std::thread thread_;
+};
+
+std::string yaml(const Backend& backend, const std::string& more = "compression: none") {
+  return "otlphttp:\n  endpoint: " + backend.url() +
+         "/base/\n  headers: {X-Scope: prod}\n"
+         "  retry_on_failure: {initial_interval: 10ms}\n"
+         "  sending_queue: {batch: {flush_timeout: 20ms}}\n  " +
+         more + "\n";
+}
+
+std::string inflate_gzip(const std::string& bytes) {
+  z_stream stream{};
+  REQUIRE(inflateInit2(&stream, 15 + 16) == Z_OK);
+  std::string out(1 << 20, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  REQUIRE(inflate(&stream, Z_FINISH) == Z_STREAM_END);
+  out.resize(stream.total_out);
+  inflateEnd(&stream);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("otlphttp posts kept traces to /v1/traces below its endpoint, with headers", "[export]") {
+  Backend backend({});
+  Rig rig(yaml(backend));
+  rig.push(kept(1, 3));
+  rig.push(kept(2, 4));
+  REQUIRE(rig.sent(7));
+  const auto requests = backend.requests();
+  REQUIRE(requests.size() == 1);
+  CHECK(requests[0].method() == http::verb::post);
+  CHECK(requests[0].target() == "/base/v1/traces");
+  CHECK(requests[0]["x-scope"] == "prod");
+  CHECK(requests[0][http::field::content_type] == "application/x-protobuf");
+  CHECK(requests[0][http::field::user_agent] == "Tailgate/test");
+  CHECK(requests[0][http::field::content_encoding].empty());
+  CHECK(requests[0].body() == kept(1, 3)->otlp + kept(2, 4)->otlp);
+}
+
+TEST_CASE("otlphttp compresses with gzip unless told otherwise, and can send JSON", "[export]") {
+  Backend backend({});
+  Rig rig(yaml(backend, "traces_endpoint: " + backend.url() + "/own"));
+  rig.push(kept(1, 50));
+  REQUIRE(rig.sent(50));
+  const Request request = backend.requests().at(0);
+  CHECK(request.target() == "/own");
+  CHECK(request[http::field::content_encoding] == "gzip");
+  CHECK(inflate_gzip(request.body()) == kept(1, 50)->otlp);
+
+  Rig json(yaml(backend, "encoding: json\n  compression: none"));
+  json.push(kept(2, 1));
+  REQUIRE(json.sent(1));
+  CHECK(backend.requests().at(1)[http::field::content_type] == "application/json");
+  CHECK(backend.requests().at(1).body().starts_with("{\"resourceSpans\":[{"));
+}
+
+TEST_CASE("otlphttp retries 429, 502, 503, 504 and nothing else", "[export]") {
+  Backend backend({{429, "", "", false}, {502, "", "", false}, {503, "", "", false}, {504, "", "", false}});
+  Rig rig(yaml(backend));
+  rig.push(kept(1, 5));
+  REQUIRE(rig.sent(5));
+  CHECK(backend.requests().size() == 5);
+  CHECK(rig.failures(FailReason::kRefused) == 1);
+  CHECK(rig.failures(FailReason::kUnavailable) == 3);
+
+  for (const unsigned status : {400u, 401u, 404u, 500u, 501u, 301u}) {
+    CAPTURE(status);
+    Backend bad({{status, "", "", false}});
+    Rig other(yaml(bad));
+    other.push(kept(1, 5));
+    REQUIRE(other.settled());
+    CHECK(other.failed(FailReason::kPermanent) == 5);
+    CHECK(bad.requests().size() == 1);
+  }
+  Backend large({{413, "", "", false}});
+  Rig third(yaml(large));
+  third.push(kept(1, 5));
+  REQUIRE(third.settled());
+  CHECK(third.failed(FailReason::kRefused) == 5);
+}
+
+TEST_CASE("otlphttp waits as long as Retry-After says", "[export]") {
+  Backend backend({{503, "", "1", false}});
+  Rig rig(yaml(backend));
+  const TimePoint start = monotonic_now();
+  rig.push(kept(1, 5));
+  REQUIRE(rig.sent(5));
+  CHECK(monotonic_now() - start >= 1s);
+}
+
+TEST_CASE("otlphttp counts the spans of a partial success as failed", "[export]") {
+  twin::ExportTraceServiceResponse response;
+  response.mutable_partial_success()->set_rejected_spans(2);
+  Backend backend({{200, response.SerializeAsString(), "", false}});
+  Rig rig(yaml(backend));
+  rig.push(kept(1, 5));
+  REQUIRE(rig.settled());
+  CHECK(rig.exporters->stats_of(0).sent_spans == 3);
+  CHECK(rig.failed(FailReason::kPartial) == 2);
+}
+
+TEST_CASE("otlphttp gives up on a hanging call after its timeout and tries again", "[export]") {
+  Backend backend({{200, "", "", true}});
+  Rig rig(yaml(backend, "timeout: 100ms"));
+  rig.push(kept(1, 5));
+  REQUIRE(rig.sent(5));
+  CHECK(rig.failures(FailReason::kTimeout) == 1);
+}
+
+TEST_CASE("otlphttp keeps several calls in flight and its drain obeys the deadline", "[export]") {
+  Backend backend({{200, "", "", true}, {200, "", "", true}});
+  Rig rig(yaml(backend));
+  rig.push(kept(1, 5));
+  REQUIRE(rig.eventually([&] { return backend.requests().size() == 1; }));
+  rig.push(kept(2, 6));
+  REQUIRE(rig.eventually([&] { return backend.requests().size() == 2; }));
+  rig.push(kept(3, 7));
+  REQUIRE(rig.sent(7));
+  const TimePoint start = monotonic_now();
+  rig.drain(200ms);
+  CHECK(monotonic_now() - start < 2s);
+  CHECK(rig.dropped(DropReason::kShutdown) == 11);
+}
+
+TEST_CASE("Retry-After is read as seconds or as a date", "[export]") {
+  const std::uint64_t wall = 784'111'777ULL * 1'000'000'000;  // Sun, 06 Nov 1994 08:49:37 GMT
+  CHECK(parse_retry_after("120", wall) == Duration(120s));
+  CHECK(parse_retry_after("Sun, 06 Nov 1994 08:50:37 GMT", wall) == Duration(60s));
+  CHECK(parse_retry_after("Sun, 06 Nov 1994 08:40:37 GMT", wall) == Duration(0s));
+  CHECK(parse_retry_after("99999999999999999999", wall) == Duration(24h));
+  CHECK_FALSE(parse_retry_after("", wall));
+  CHECK_FALSE(parse_retry_after("soon", wall));
+  CHECK_FALSE(parse_retry_after("-5", wall));
+}

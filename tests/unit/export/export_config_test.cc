@@ -1,0 +1,129 @@
+#include "export/export_config.h"
+
+#include <catch2/catch.hpp>
+
+#include "config/config_file.h"
+#include "export/exporters.h"
+#include "export/otlp_response.h"
+#include "export/registry.h"
+
+using namespace tailgate;
+using namespace std::chrono_literals;
+
+namespace {
+
+ConfigIssues issues_of(const std::string& yaml) {
+  ByteBudget budget({0, 0, 1 << 20, 0});
+  const auto doc = load_config_text(yaml, "t.yaml");
+  REQUIRE(doc);
+  (void)Exporters::make(doc->root, budget, {});
+  return *doc->issues;
+}
+
+}  // namespace
+
+TEST_CASE("the Collector's exporter blocks are accepted", "[export]") {
+  const ConfigIssues issues = issues_of(R"(
+otlp:
+  endpoint: https://tempo.example:4317
+  compression: none
+  timeout: 10s
+  headers: {authorization: "Bearer abc"}
+  tls: {min_version: "1.2"}
+  keepalive: {time: 30s, timeout: 5s, permit_without_stream: true}
+  balancer_name: pick_first
+  write_buffer_size: 524288
+  sending_queue: {enabled: true, num_consumers: 4, queue_size: 1000, storage: x, batch: {flush_timeout: 1s, min_size: 8192}}
+  retry_on_failure: {enabled: true, initial_interval: 1s, max_interval: 10s, max_elapsed_time: 60s, multiplier: 2, randomization_factor: 0}
+otlp_grpc/b: {endpoint: "dns:///b:4317", tls: {insecure: true}}
+otlphttp: {endpoint: http://b:4318, headers: [{name: a, value: b}], max_idle_conns: 5}
+otlp_http/x: {traces_endpoint: "https://b:4318/own/path", tls: {insecure_skip_verify: true}}
+file: {path: x.json, rotation: {max_megabytes: 10, max_days: 3, max_backups: 3, localtime: true}, format: json}
+debug:
+debug/two: {verbosity: basic, sampling_initial: 2}
+)");
+  CHECK(issues.errors.empty());
+  CHECK(issues.notices.size() == 7);
+}
+
+TEST_CASE("every bad exporter key is an error with its place", "[export]") {
+  const std::pair<const char*, const char*> rows[] = {
+      {"oltp: {endpoint: x}",
+       "t.yaml:1:7: oltp: want an exporter named TYPE or TYPE/NAME, TYPE one of debug, file, otlp, "
+       "otlphttp, got a map"},
+      {"otlp: {endpoint: tempo}", "t.yaml:1:18: otlp.endpoint: want host:port, got 'tempo'"},
+      {"otlp: {}", "t.yaml:1:7: otlp.endpoint: want host:port, got nothing"},
+      {"otlp: {endpoint: 'a:1', compression: zstd}",
+       "t.yaml:1:38: otlp.compression: want one of gzip, none, got 'zstd'"},
+      {"otlp: {endpoint: 'a:1', timeout: 0s}", "t.yaml:1:34: otlp.timeout: want 1ms or more, got '0s'"},
+      {"otlp: {endpoint: 'a:1', headers: {'a b': c}}", "t.yaml:1:42: otlp.headers.a b: want a header name, got 'c'"},
+      {"otlp: {endpoint: 'a:1', headers: {grpc-timeout: c}}",
+       "t.yaml:1:34: otlp.headers: want headers gRPC can send, not 'grpc-timeout', got a map"},
+      {"otlp: {endpoint: 'a:1', tls: {ca_file: /nonexistent}}",
+       "t.yaml:1:40: otlp.tls.ca_file: want a file that can be read (No such file or directory), got '/nonexistent'"},
+      {"otlp: {endpoint: 'a:1', sending_queue: {num_consumers: 0}}",
+       "t.yaml:1:56: otlp.sending_queue.num_consumers: want 1 to 1000, got '0'"},
+      {"otlp: {endpoint: 'a:1', retry_on_failure: {multiplier: 0.5}}",
+       "t.yaml:1:56: otlp.retry_on_failure.multiplier: want 1 or more, got '0.5'"},
+      {"otlp: {endpoint: 'a:1', retry_on_failure: {randomization_factor: 2}}",
+       "t.yaml:1:66: otlp.retry_on_failure.randomization_factor: want 0 to 1, got '2'"},
+      {"otlp: {endpoint: 'a:1', end_point: x}",
+       "t.yaml:1:25: otlp.end_point: want a known key, got 'end_point'; did you mean 'endpoint'?"},
+      {"file: {}", "t.yaml:1:7: file.path: want the path of a file, got nothing"},
+      {"file: {path: x, format: proto}", "t.yaml:1:25: file.format: want json, got 'proto'"},
+      {"file: {path: x, compression: zstd}",
+       "t.yaml:1:30: file.compression: want no compression, it is not supported here, got 'zstd'"},
+      {"debug: {verbosity: loud}", "t.yaml:1:20: debug.verbosity: want one of basic, normal, detailed, got 'loud'"},
+      {"otlphttp: {}", "t.yaml:1:11: otlphttp.endpoint: want http://host:port or https://host:port, got nothing"},
+      {"{}", "t.yaml:1:1: document: want at least one exporter, got a map"},
+  };
+  for (const auto& [yaml, error] : rows) {
+    CAPTURE(yaml);
+    CHECK(issues_of(yaml).errors == std::vector<std::string>{error});
+  }
+}
+
+TEST_CASE("queue keys map to bytes where they can", "[export]") {
+  const auto options = [](const std::string& yaml) {
+    SendQueueOptions out;
+    read_queue(load_config_text(yaml, "t.yaml")->root, out);
+    return out;
+  };
+  CHECK(options("{}").in_flight_max == 10);
+  CHECK(options("{}").flush_timeout == Duration(200ms));
+  CHECK(options("{}").retry.initial_interval == Duration(5s));
+  CHECK(options("{}").retry.max_elapsed_time == Duration(0s));
+  CHECK(options("sending_queue: {queue_size: 1000}").bytes_max == SendQueueOptions{}.bytes_max);
+  CHECK(options("sending_queue: {sizer: bytes, queue_size: 1000}").bytes_max == 1000);
+  CHECK(options("sending_queue: {max_bytes: 2MiB}").bytes_max == 2u << 20);
+  CHECK(options("sending_queue: {batch: {sizer: bytes, min_size: 9, max_size: 5}}").batch_bytes == 5);
+  CHECK(options("retry_on_failure: {enabled: false}").retry.enabled == false);
+}
+
+TEST_CASE("endpoints split into host and port", "[export]") {
+  using Split = std::pair<std::string, std::string>;
+  CHECK(split_host_port("a:1") == Split("a", "1"));
+  CHECK(split_host_port("[::1]:4317") == Split("::1", "4317"));
+  for (const char* bad : {"", "a", ":1", "a:", "a:x", "a:99999", "::1:4317", "a/b:1", "[::1]"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(split_host_port(bad));
+  }
+}
+
+TEST_CASE("types are found by name and alias", "[export]") {
+  CHECK(find_exporter_type("otlp") == find_exporter_type("otlp_grpc"));
+  CHECK(find_exporter_type("otlphttp") == find_exporter_type("otlp_http"));
+  CHECK(find_exporter_type("") == nullptr);
+  CHECK(find_exporter_type("jaeger") == nullptr);
+}
+
+TEST_CASE("answers of backends are read whatever they hold", "[export]") {
+  CHECK(read_partial_success("").rejected_spans == 0);
+  CHECK(read_partial_success(std::string_view("\x0a\x06\x08\x05\x12\x02no", 8)).rejected_spans == 5);
+  CHECK(read_partial_success(std::string_view("\x0a\x06\x08\x05\x12\x02no", 8)).message == "no");
+  CHECK(read_partial_success("\x0a\xff\xff").rejected_spans == 0);
+  CHECK(read_partial_success("\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01").rejected_spans == 0);  // -1
+  CHECK_FALSE(read_status_details("").retry_delay);
+  CHECK_FALSE(read_status_details("\x08\x08\x12\x02no").retry_delay);
+  CHECK(read_status_details(std::string_view("\x12\x02no", 4)).message == "no");
+}
