@@ -171,7 +171,7 @@ void Connection::drain() {
 void Connection::close_now(std::optional<CloseWhy> why) {
   if (closed_) return;
   closed_ = true;
-  if (!why) why = session_->close_why();
+  if (!why || lingering_) why = session_->close_why();  // a lingering one is done already
   boost::system::error_code ignored;
   socket_.close(ignored);
   session_.reset();

@@ -120,6 +120,7 @@ class Http1Session final : public Session {
         if (rest.empty()) break;
         begin_request();
       }
+      if (rest.empty()) break;
       error_code ec;
       const std::size_t n = parser_->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
       done += n;
@@ -158,7 +159,7 @@ class Http1Session final : public Session {
       close(CloseWhy::kHeaders);
       return;
     }
-    refuse_request(ec == http::error::bad_version ? 505 : 400, "not an HTTP/1.1 request: " + ec.message());
+    refuse_request(ec == http::error::bad_version ? 505 : 400, "the request does not parse: " + ec.message());
     close(CloseWhy::kProtocol);
   }
 

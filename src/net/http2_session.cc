@@ -24,6 +24,35 @@ constexpr std::int32_t kConnectionWindow = 16 << 20;
 constexpr std::uint32_t kFrameSize = 1 << 20;
 constexpr std::size_t kGrpcPrefix = 5;
 constexpr std::size_t kStreamsRecycled = 16;
+constexpr std::size_t kFrameHeader = 9;
+constexpr std::size_t kSmallFrame = 64;  // payload; larger ones pay for themselves in bandwidth
+
+// Counts small frames in the raw bytes: nghttp2 says nothing of frames it ignores (unknown types, closed streams).
+class FrameCounter {
+ public:
+  void feed(ByteView bytes) {
+    for (;;) {
+      const std::size_t skipped = std::min(skip_, bytes.size());
+      skip_ -= skipped;
+      bytes.remove_prefix(skipped);
+      if (bytes.empty()) return;
+      const std::size_t taken = std::min(kFrameHeader - have_, bytes.size());
+      for (std::size_t i = 0; i < taken && have_ + i < 3; ++i) length_ = length_ << 8 | static_cast<unsigned char>(bytes[i]);
+      have_ += taken;
+      bytes.remove_prefix(taken);
+      if (have_ < kFrameHeader) return;
+      if (length_ < kSmallFrame) ++small;
+      skip_ = length_;
+      have_ = length_ = 0;
+    }
+  }
+  std::uint64_t small = 0;
+
+ private:
+  std::size_t skip_ = 24;  // the preface
+  std::size_t have_ = 0;
+  std::size_t length_ = 0;
+};
 
 struct Stream {
   std::int32_t id = 0;
@@ -107,6 +136,8 @@ class Http2Session final : public Session {
   bool idle_ = false;
   std::uint64_t requests_ = 0;
   std::uint32_t frames_ = 0;  // without progress
+  FrameCounter counter_;
+  std::uint64_t small_frames_ = 0;
   TimePoint forgiven_;
   std::uint32_t resets_ = 0;
   TimePoint resets_since_;
@@ -187,6 +218,10 @@ void Http2Session::feed(ByteView bytes, TimePoint now) {
     const bool headers = n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
     return abort_with(flood ? CloseWhy::kNoProgress : headers ? CloseWhy::kHeaders : CloseWhy::kProtocol);
   }
+  counter_.feed(bytes);
+  frames_ += static_cast<std::uint32_t>(counter_.small - small_frames_);  // those nobody was told of
+  small_frames_ = counter_.small;
+  if (frames_ > context_.limits.frames_without_progress) return abort_with(CloseWhy::kNoProgress);
   close_if_done();
 }
 
@@ -233,6 +268,7 @@ void Http2Session::close_if_done() {
 
 int Http2Session::on_begin_frame(const nghttp2_frame_hd& hd) {
   if (hd.type != NGHTTP2_CONTINUATION) header_open_ = false;
+  if (hd.length < kSmallFrame) ++small_frames_;
   if (++frames_ > context_.limits.frames_without_progress) return fatal(CloseWhy::kNoProgress);
   return 0;
 }
