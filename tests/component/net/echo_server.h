@@ -43,8 +43,7 @@ class Echo : public Handler {
 };
 
 struct EchoServer {
-  explicit EchoServer(ServerLimits limits = {}, std::size_t budget_bytes = 64 << 20)
-      : budget({budget_bytes, 0, 0, 0}) {
+  explicit EchoServer(ServerLimits limits = {}, std::size_t budget_bytes = 64 << 20) : budget({budget_bytes, 0, 0, 0}) {
     threads.start();
     auto opened = Server::open(threads, {"echo", "localhost:0", limits, &budget}, handler);
     REQUIRE(opened);

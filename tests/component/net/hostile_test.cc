@@ -1,5 +1,6 @@
 // Hostile peers in short form: each holds or floods something, and honest clients keep being served.
-// Sources: CVE-2023-44487 (rapid reset), CVE-2024-27316 (CONTINUATION flood), RFC 9113 section 10.5, RFC 7541 section 7.
+// Sources: CVE-2023-44487 (rapid reset), CVE-2024-27316 (CONTINUATION flood), RFC 9113 section 10.5, RFC 7541
+// section 7.
 #include <fcntl.h>
 #include <sys/resource.h>
 
@@ -35,7 +36,8 @@ constexpr std::size_t kRssRise = 32 << 20;
 
 }  // namespace
 
-TEST_CASE("HTTP/1.1: requests whose length can be read two ways are refused and the connection closed", "[net][hostile]") {
+TEST_CASE("HTTP/1.1: requests whose length can be read two ways are refused and the connection closed",
+          "[net][hostile]") {
   EchoServer s;
   const std::string smuggled = "GET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n";
   for (const std::string head : {
@@ -58,7 +60,7 @@ TEST_CASE("HTTP/1.1: requests whose length can be read two ways are refused and 
     CHECK(c.closed());
   }
   CHECK(s.handler.handled == 0);
-  CHECK(s.closed(CloseWhy::kProtocol) == 9);
+  CHECK(EchoServer::within(1000, [&] { return s.closed(CloseWhy::kProtocol) == 9; }));
   CHECK(s.serves());
 }
 
@@ -100,7 +102,9 @@ TEST_CASE("bodies held open are charged for what came, and refused when there is
     held.back()->send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 16000000\r\n\r\n" + std::string(10'000, 'x'));
   }
   CHECK(EchoServer::within(1000, [&] { return s.handler.refused == 8; }));
-  CHECK(held.back()->receive_all(2000).find("HTTP/1.1 503") == 0);
+  int told = 0;
+  for (std::size_t i = 20; i < held.size(); ++i) told += held[i]->receive(50).find("HTTP/1.1 503") == 0 ? 1 : 0;
+  CHECK(told == 8);
   held.clear();
   CHECK(EchoServer::within(2000, [&] { return s.budget.used(Holder::kRequests) == 0; }));
   CHECK(s.serves());
@@ -149,12 +153,13 @@ TEST_CASE("slow and silent clients are let go", "[net][hostile]") {
 TEST_CASE("rapid reset, received and provoked", "[net][hostile]") {
   EchoServer s;
   const std::size_t before = rss_bytes();
+  std::uint32_t id = 0;
   SECTION("HEADERS and RST_STREAM") {
     H2Client c(s.port());
     CHECK(refused_within(c, 100, [&] {
       std::string many;
       for (int i = 0; i < 100; ++i) {
-        const std::uint32_t id = c.open(H2Client::post("/echo"));
+        id = c.open(H2Client::post("/echo"));
         many += frame(3, 0, id, u32(8));
       }
       return c.send(many);
@@ -163,7 +168,7 @@ TEST_CASE("rapid reset, received and provoked", "[net][hostile]") {
   }
   SECTION("frames that make the server reset") {
     H2Client c(s.port());
-    std::uint32_t id = 1;
+    id = 1;
     CHECK(refused_within(c, 1000, [&] {
       std::string many;
       for (int i = 0; i < 20; ++i, id += 2) {
@@ -174,6 +179,7 @@ TEST_CASE("rapid reset, received and provoked", "[net][hostile]") {
     CHECK(id < 4000);
   }
   CHECK(EchoServer::within(1000, [&] { return s.server->stats().connections == 0; }));
+  CAPTURE(id);
   for (std::size_t i = 0; i < kCloseWhyNames.size(); ++i) {
     CAPTURE(kCloseWhyNames[i]);
     CHECK(s.server->stats().closed[i] == (i == static_cast<std::size_t>(CloseWhy::kResets) ? 1 : 0));

@@ -26,7 +26,8 @@ TEST_CASE("HTTP/1.1: methods, bodies, keep-alive and pipelining", "[net]") {
     CHECK(s.server->stats().accepted == 1);
   }
   SECTION("chunked bodies, one byte at a time") {
-    for (const char b : std::string("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")) {
+    for (const char b : std::string(
+             "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")) {
       c.send(std::string(1, b));
     }
     CHECK(c.receive_responses(1).ends_with("abcde"));

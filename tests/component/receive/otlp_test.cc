@@ -32,7 +32,8 @@ std::string gzip(std::string_view in, std::size_t zeros = 0) {
     } while (z.avail_out == 0 || (flush == Z_FINISH && rv != Z_STREAM_END));
   };
   const std::string block(1 << 20, '\0');
-  for (; zeros > 0; zeros -= std::min(zeros, block.size())) put(block.data(), std::min(zeros, block.size()), Z_NO_FLUSH);
+  for (; zeros > 0; zeros -= std::min(zeros, block.size()))
+    put(block.data(), std::min(zeros, block.size()), Z_NO_FLUSH);
   put(in.data(), in.size(), Z_FINISH);
   deflateEnd(&z);
   return out;
@@ -44,8 +45,8 @@ std::string message(std::string_view payload, char flag = '\0') {
 
 std::string http(std::string_view path, std::string_view type, std::string_view body, std::string_view more = "",
                  std::string_view method = "POST") {
-  return std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: t\r\nContent-Type: " + std::string(type) + "\r\n" +
-         std::string(more) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+  return std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: t\r\nContent-Type: " + std::string(type) +
+         "\r\n" + std::string(more) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 
 struct Fixture {
@@ -81,7 +82,8 @@ struct Fixture {
   ~Fixture() { receiver->stop(0ms); }
 
   Fields grpc(Fields more = {}) const {
-    Fields out = H2Client::post(std::string(kOtlpTraceExport), {{"content-type", "application/grpc"}, {"te", "trailers"}});
+    Fields out =
+        H2Client::post(std::string(kOtlpTraceExport), {{"content-type", "application/grpc"}, {"te", "trailers"}});
     out.insert(out.end(), more.begin(), more.end());
     return out;
   }
@@ -110,7 +112,8 @@ std::string some_request() {
   return data.SerializeAsString();
 }
 
-constexpr auto kJson = R"({"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a","traceId":"54545454545454545454545454545454"}]}]}]})";
+constexpr auto kJson =
+    R"({"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"54545454545454545454545454545454","name":"a"}]}]}]})";
 
 }  // namespace
 
@@ -172,7 +175,9 @@ TEST_CASE("partial success and refusals of ingest, in each form", "[receive]") {
   auto text = f.call(http("/v1/traces", "application/json", kJson));
   CHECK(text.find("HTTP/1.1 400") == 0);
   CHECK(text.ends_with(R"({"code":3,"message":"50% wrong at byte 7"})"));
-  CHECK(f.call(http("/v1/traces", "application/x-protobuf", "x")).ends_with("\x08\x03\x12\x13" "50% wrong at byte 7"));
+  CHECK(f.call(http("/v1/traces", "application/x-protobuf", "x"))
+            .ends_with("\x08\x03\x12\x13"
+                       "50% wrong at byte 7"));
 
   f.answer = {IngestResult::Kind::kNoMemory, 0, "full"};
   reply = h2.call(f.grpc(), message("x"));
