@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::size_t kChargeStep = 64 << 10;
 constexpr std::size_t kFirstBlock = 16 << 10;
-constexpr std::size_t kFirstGuess = 256 << 10;  // trusted from a claimed length: address space only, until it is touched
+constexpr std::size_t kFirstGuess =
+    256 << 10;  // trusted from a claimed length: address space only, until it is touched
 constexpr std::size_t kRecycledBlockMax = 1 << 20;
 constexpr std::size_t kRecycledBytesMax = 4 << 20;
 
@@ -30,7 +31,8 @@ struct Recycler {
     while (count > 0) std::free(blocks[--count].data);
   }
   bool put(Block block) {
-    if (block.capacity > kRecycledBlockMax || count == blocks.size() || bytes + block.capacity > kRecycledBytesMax) return false;
+    if (block.capacity > kRecycledBlockMax || count == blocks.size() || bytes + block.capacity > kRecycledBytesMax)
+      return false;
     blocks[count++] = block;
     bytes += block.capacity;
     return true;
@@ -90,7 +92,8 @@ void BodyBuffer::grow(std::size_t wanted) {
       return;
     }
   }
-  std::size_t capacity = std::max(wanted, std::max(capacity_ * 2, std::min(std::max(expected_, kFirstBlock), kFirstGuess)));
+  std::size_t capacity =
+      std::max(wanted, std::max(capacity_ * 2, std::min(std::max(expected_, kFirstBlock), kFirstGuess)));
   if (expected_ >= wanted) capacity = std::min(capacity, expected_);
   capacity = round_up(capacity, 4096);
   void* data = std::realloc(data_, capacity);

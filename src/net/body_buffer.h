@@ -3,8 +3,8 @@
 //   capacity  address space; grows to the expected size in steps, so that a body is copied at most a few times
 //   size      bytes that came; charge = size rounded up to 64 KiB
 //
-// Blocks of up to 1 MiB are recycled per thread (4 MiB at most, part of the process's baseline), because the first touch
-// of fresh memory costs more than the copy. Threads: belongs to one; may be moved to another whole.
+// Blocks of up to 1 MiB are recycled per thread (4 MiB at most, part of the process's baseline), because the first
+// touch of fresh memory costs more than the copy. Threads: belongs to one; may be moved to another whole.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,8 @@ namespace tailgate {
 class BodyBuffer {
  public:
   BodyBuffer() = default;
-  explicit BodyBuffer(ByteBudget* budget) : charge_(budget != nullptr ? Charge(*budget, Holder::kRequests) : Charge()) {}
+  explicit BodyBuffer(ByteBudget* budget)
+      : charge_(budget != nullptr ? Charge(*budget, Holder::kRequests) : Charge()) {}
   BodyBuffer(BodyBuffer&& other) noexcept;
   BodyBuffer& operator=(BodyBuffer&& other) noexcept;
   ~BodyBuffer() { reset(); }

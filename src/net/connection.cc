@@ -37,24 +37,26 @@ void Connection::start() { wait_read(); }
 void Connection::wait_read() {
   if (reading_ || closed_ || peer_done_) return;
   reading_ = true;
-  socket_.async_wait(boost::asio::ip::tcp::socket::wait_read, [self = shared_from_this()](const boost::system::error_code& ec) {
-    self->reading_ = false;
-    if (self->closed_) return;
-    if (ec) return self->close_now(std::nullopt);
-    if (self->lingering_) return self->on_discardable();
-    self->on_readable();
-  });
+  socket_.async_wait(boost::asio::ip::tcp::socket::wait_read,
+                     [self = shared_from_this()](const boost::system::error_code& ec) {
+                       self->reading_ = false;
+                       if (self->closed_) return;
+                       if (ec) return self->close_now(std::nullopt);
+                       if (self->lingering_) return self->on_discardable();
+                       self->on_readable();
+                     });
 }
 
 void Connection::wait_write() {
   if (writing_ || closed_) return;
   writing_ = true;
-  socket_.async_wait(boost::asio::ip::tcp::socket::wait_write, [self = shared_from_this()](const boost::system::error_code& ec) {
-    self->writing_ = false;
-    if (self->closed_) return;
-    if (ec) return self->close_now(std::nullopt);
-    self->go_on();
-  });
+  socket_.async_wait(boost::asio::ip::tcp::socket::wait_write,
+                     [self = shared_from_this()](const boost::system::error_code& ec) {
+                       self->writing_ = false;
+                       if (self->closed_) return;
+                       if (ec) return self->close_now(std::nullopt);
+                       self->go_on();
+                     });
 }
 
 void Connection::on_readable() {
@@ -171,7 +173,7 @@ void Connection::drain() {
 void Connection::close_now(std::optional<CloseWhy> why) {
   if (closed_) return;
   closed_ = true;
-  if (!why) why = session_->close_why();
+  if (!why || lingering_) why = session_->close_why();  // a lingering one is done already
   boost::system::error_code ignored;
   socket_.close(ignored);
   session_.reset();

@@ -36,7 +36,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
  public:
   using Gone = std::function<void(Worker&, const std::string& remote, std::optional<CloseWhy> why)>;
 
-  Connection(Worker& worker, boost::asio::ip::tcp::socket socket, const SessionContext& context, std::string remote, Gone gone);
+  Connection(Worker& worker, boost::asio::ip::tcp::socket socket, const SessionContext& context, std::string remote,
+             Gone gone);
   void start();
   void tick(TimePoint now);
   void drain();

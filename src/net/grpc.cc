@@ -23,11 +23,12 @@ bool is_grpc(std::string_view type) {
   return type == "application/grpc" || type == "application/grpc+proto";
 }
 
-GrpcMessage read_grpc_message(const RequestHead& head, ByteView body, const ServerLimits& limits, std::size_t message_max,
-                              BodyBuffer& scratch) {
+GrpcMessage read_grpc_message(const RequestHead& head, ByteView body, const ServerLimits& limits,
+                              std::size_t message_max, BodyBuffer& scratch) {
   const std::string_view encoding = head.header("grpc-encoding");
   if (!encoding.empty() && encoding != "identity" && encoding != "gzip") {
-    return failed(RpcCode::kUnimplemented, fmt::format("grpc-encoding '{}' is not supported, identity and gzip are", encoding));
+    return failed(RpcCode::kUnimplemented,
+                  fmt::format("grpc-encoding '{}' is not supported, identity and gzip are", encoding));
   }
   if (body.size() < kPrefix) {
     return failed(RpcCode::kInternal, fmt::format("a unary call has one message, got a body of {} bytes", body.size()));
@@ -51,8 +52,9 @@ GrpcMessage read_grpc_message(const RequestHead& head, ByteView body, const Serv
       out.bytes = scratch.view();
       return out;
     case InflateResult::kTooLarge:
-      return failed(RpcCode::kResourceExhausted, fmt::format("the message inflates to more than {} bytes, or by more than {}:1",
-                                                             message_max, limits.inflate_ratio));
+      return failed(RpcCode::kResourceExhausted,
+                    fmt::format("the message inflates to more than {} bytes, or by more than {}:1", message_max,
+                                limits.inflate_ratio));
     case InflateResult::kNoMemory:
       return failed(RpcCode::kUnavailable, "no room to inflate the message, try again");
     case InflateResult::kCorrupt:
@@ -78,7 +80,8 @@ Response grpc_response(const RpcStatus& status, ByteView message) {
   if (status.code == RpcCode::kUnimplemented) r.headers.emplace_back("grpc-accept-encoding", "identity,gzip");
   r.trailers.emplace_back("grpc-status", std::to_string(static_cast<int>(status.code)));
   if (!status.message.empty()) r.trailers.emplace_back("grpc-message", percent_encoded(status.message));
-  if (status.retry_seconds != 0) r.trailers.emplace_back("grpc-status-details-bin", base64_unpadded(rpc_status_proto(status)));
+  if (status.retry_seconds != 0)
+    r.trailers.emplace_back("grpc-status-details-bin", base64_unpadded(rpc_status_proto(status)));
   return r;
 }
 

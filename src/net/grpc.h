@@ -24,8 +24,8 @@ struct GrpcMessage {
   RpcStatus status;  // kOk: `bytes` is the message; lives as long as body and scratch
   ByteView bytes;
 };
-GrpcMessage read_grpc_message(const RequestHead& head, ByteView body, const ServerLimits& limits, std::size_t message_max,
-                              BodyBuffer& scratch);
+GrpcMessage read_grpc_message(const RequestHead& head, ByteView body, const ServerLimits& limits,
+                              std::size_t message_max, BodyBuffer& scratch);
 
 // The whole answer: message and trailers when ok, trailers only otherwise (the retry time in grpc-status-details-bin).
 Response grpc_response(const RpcStatus& status, ByteView message = {});

@@ -21,8 +21,8 @@
 
 namespace tailgate {
 
-// Header fields in one block of memory; names in lower case, values without surrounding blanks. Cleared and filled again
-// for each request, so that a request costs no allocation once the block has grown.
+// Header fields in one block of memory; names in lower case, values without surrounding blanks. Cleared and filled
+// again for each request, so that a request costs no allocation once the block has grown.
 class HeaderList {
  public:
   void add(std::string_view name, std::string_view value);
@@ -63,10 +63,11 @@ struct RequestHead {
 
 struct Response {
   int status = 200;
-  std::vector<std::pair<std::string, std::string>> headers;   // names in lower case; content-length is added by the server
+  std::vector<std::pair<std::string, std::string>>
+      headers;  // names in lower case; content-length is added by the server
   std::string body;
   std::vector<std::pair<std::string, std::string>> trailers;  // HTTP/2 only
-  bool close = false;  // HTTP/1.1: close the connection behind it
+  bool close = false;                                         // HTTP/1.1: close the connection behind it
 };
 
 // An answer of one line of text for people; no body at all when `text` is empty.

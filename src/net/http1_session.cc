@@ -30,7 +30,8 @@ struct BufferBody {
     template <class Buffers>
     std::size_t put(const Buffers& buffers, error_code& ec) {
       std::size_t taken = 0;
-      for (auto it = boost::asio::buffer_sequence_begin(buffers); it != boost::asio::buffer_sequence_end(buffers); ++it) {
+      for (auto it = boost::asio::buffer_sequence_begin(buffers); it != boost::asio::buffer_sequence_end(buffers);
+           ++it) {
         const boost::asio::const_buffer part = *it;
         if (part.size() > value_.max - value_.buffer.size()) {
           value_.error = BodyError::kTooLarge;
@@ -92,7 +93,8 @@ class Http1Session final : public Session {
       if (now - since_ < context_.limits.header_timeout) return;
       refuse_request(408, "the headers came too slowly");
       close(CloseWhy::kHeaderTimeout);
-    } else if (served_ > 0 ? now - since_ >= context_.limits.idle_timeout : now - since_ >= context_.limits.header_timeout) {
+    } else if (served_ > 0 ? now - since_ >= context_.limits.idle_timeout
+                           : now - since_ >= context_.limits.header_timeout) {
       close(served_ > 0 ? CloseWhy::kIdle : CloseWhy::kHeaderTimeout);
     }
   }
@@ -120,6 +122,7 @@ class Http1Session final : public Session {
         if (rest.empty()) break;
         begin_request();
       }
+      if (rest.empty()) break;
       error_code ec;
       const std::size_t n = parser_->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
       done += n;
@@ -158,7 +161,7 @@ class Http1Session final : public Session {
       close(CloseWhy::kHeaders);
       return;
     }
-    refuse_request(ec == http::error::bad_version ? 505 : 400, "not an HTTP/1.1 request: " + ec.message());
+    refuse_request(ec == http::error::bad_version ? 505 : 400, "the request does not parse: " + ec.message());
     close(CloseWhy::kProtocol);
   }
 
@@ -167,7 +170,8 @@ class Http1Session final : public Session {
     head_.method.assign(message.method_string().data(), message.method_string().size());
     head_.target.assign(message.target().data(), message.target().size());
     for (const auto& field : message) {
-      head_.headers.add({field.name_string().data(), field.name_string().size()}, {field.value().data(), field.value().size()});
+      head_.headers.add({field.name_string().data(), field.name_string().size()},
+                        {field.value().data(), field.value().size()});
     }
     if (const auto length = parser_->content_length()) head_.content_length = *length;
 
@@ -231,9 +235,7 @@ class Http1Session final : public Session {
   }
 
   // For requests no handler has seen.
-  void refuse_request(int status, const std::string& text) {
-    respond_and_close(plain_response(status, text));
-  }
+  void refuse_request(int status, const std::string& text) { respond_and_close(plain_response(status, text)); }
 
   void respond_and_close(Response response) {
     response.close = true;
@@ -295,7 +297,8 @@ class DetectingSession final : public Session {
     const auto rest = bytes.substr(std::min(bytes.size(), kPreface.size()));
     if (first_.size() < kPreface.size() && kPreface.starts_with(first_)) return;
     const bool http2 = ByteView(first_).starts_with(kPreface);
-    inner_ = http2 ? make_http2_session(context_, std::move(remote_), now) : make_http1_session(context_, std::move(remote_), now);
+    inner_ = http2 ? make_http2_session(context_, std::move(remote_), now)
+                   : make_http1_session(context_, std::move(remote_), now);
     inner_->feed(first_, now);
     if (!inner_->closing() && !rest.empty()) inner_->feed(rest, now);
     std::string().swap(first_);

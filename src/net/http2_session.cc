@@ -24,6 +24,36 @@ constexpr std::int32_t kConnectionWindow = 16 << 20;
 constexpr std::uint32_t kFrameSize = 1 << 20;
 constexpr std::size_t kGrpcPrefix = 5;
 constexpr std::size_t kStreamsRecycled = 16;
+constexpr std::size_t kFrameHeader = 9;
+constexpr std::size_t kSmallFrame = 64;  // payload; larger ones pay for themselves in bandwidth
+
+// Counts small frames in the raw bytes: nghttp2 says nothing of frames it ignores (unknown types, closed streams).
+class FrameCounter {
+ public:
+  void feed(ByteView bytes) {
+    for (;;) {
+      const std::size_t skipped = std::min(skip_, bytes.size());
+      skip_ -= skipped;
+      bytes.remove_prefix(skipped);
+      if (bytes.empty()) return;
+      const std::size_t taken = std::min(kFrameHeader - have_, bytes.size());
+      for (std::size_t i = 0; i < taken && have_ + i < 3; ++i)
+        length_ = length_ << 8 | static_cast<unsigned char>(bytes[i]);
+      have_ += taken;
+      bytes.remove_prefix(taken);
+      if (have_ < kFrameHeader) return;
+      if (length_ < kSmallFrame) ++small;
+      skip_ = length_;
+      have_ = length_ = 0;
+    }
+  }
+  std::uint64_t small = 0;
+
+ private:
+  std::size_t skip_ = 24;  // the preface
+  std::size_t have_ = 0;
+  std::size_t length_ = 0;
+};
 
 struct Stream {
   std::int32_t id = 0;
@@ -35,10 +65,10 @@ struct Stream {
   bool grpc = false;
   bool prefix_seen = false;
   bool headers_over = false;
-  bool admitted = false;   // the body is wanted
-  bool complete = false;   // END_STREAM came
-  bool answered = false;   // a response is submitted
-  bool finished = false;   // and sent
+  bool admitted = false;  // the body is wanted
+  bool complete = false;  // END_STREAM came
+  bool answered = false;  // a response is submitted
+  bool finished = false;  // and sent
   TimePoint answered_at{};
   Response response;
   std::size_t body_sent = 0;
@@ -54,7 +84,8 @@ struct Stream {
 
 nghttp2_nv field(std::string_view name, std::string_view value) {
   return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
-          reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+          reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+          NGHTTP2_NV_FLAG_NONE};
 }
 
 class Http2Session final : public Session {
@@ -107,6 +138,8 @@ class Http2Session final : public Session {
   bool idle_ = false;
   std::uint64_t requests_ = 0;
   std::uint32_t frames_ = 0;  // without progress
+  FrameCounter counter_;
+  std::uint64_t small_frames_ = 0;
   TimePoint forgiven_;
   std::uint32_t resets_ = 0;
   TimePoint resets_since_;
@@ -119,14 +152,17 @@ struct Callbacks {
   static Http2Session& self(void* p) { return *static_cast<Http2Session*>(p); }
 
   static int begin_frame(nghttp2_session*, const nghttp2_frame_hd* hd, void* p) { return self(p).on_begin_frame(*hd); }
-  static int begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* p) { return self(p).on_begin_headers(*frame); }
+  static int begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* p) {
+    return self(p).on_begin_headers(*frame);
+  }
   static int header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_size,
                     const std::uint8_t* value, std::size_t value_size, std::uint8_t, void* p) {
     return self(p).on_header(*frame, {reinterpret_cast<const char*>(name), name_size},
                              {reinterpret_cast<const char*>(value), value_size});
   }
   static int frame(nghttp2_session*, const nghttp2_frame* frame, void* p) { return self(p).on_frame(*frame); }
-  static int data(nghttp2_session*, std::uint8_t, std::int32_t id, const std::uint8_t* data, std::size_t size, void* p) {
+  static int data(nghttp2_session*, std::uint8_t, std::int32_t id, const std::uint8_t* data, std::size_t size,
+                  void* p) {
     return self(p).on_data(id, {reinterpret_cast<const char*>(data), size});
   }
   static int sent(nghttp2_session*, const nghttp2_frame* frame, void* p) { return self(p).on_sent(*frame); }
@@ -180,13 +216,18 @@ Http2Session::Http2Session(const SessionContext& context, std::string remote, Ti
 void Http2Session::feed(ByteView bytes, TimePoint now) {
   now_ = now;
   if (closing() || bytes.empty()) return;
-  const ssize_t n = nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  const ssize_t n =
+      nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   if (fatal_) return abort_with(*fatal_);
   if (n < 0) {
     const bool flood = n == NGHTTP2_ERR_FLOODED;
     const bool headers = n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
     return abort_with(flood ? CloseWhy::kNoProgress : headers ? CloseWhy::kHeaders : CloseWhy::kProtocol);
   }
+  counter_.feed(bytes);
+  frames_ += static_cast<std::uint32_t>(counter_.small - small_frames_);  // those nobody was told of
+  small_frames_ = counter_.small;
+  if (frames_ > context_.limits.frames_without_progress) return abort_with(CloseWhy::kNoProgress);
   close_if_done();
 }
 
@@ -213,10 +254,23 @@ void Http2Session::abort_with(CloseWhy why) {
   if (closing()) return;
   const auto error = why == CloseWhy::kProtocol ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM;
   const auto id = static_cast<std::uint32_t>(last_id_);
-  const unsigned char frame[] = {0, 0, 8, NGHTTP2_GOAWAY, 0, 0, 0, 0, 0,
-                                 static_cast<unsigned char>(id >> 24), static_cast<unsigned char>(id >> 16),
-                                 static_cast<unsigned char>(id >> 8), static_cast<unsigned char>(id),
-                                 0, 0, 0, static_cast<unsigned char>(error)};
+  const unsigned char frame[] = {0,
+                                 0,
+                                 8,
+                                 NGHTTP2_GOAWAY,
+                                 0,
+                                 0,
+                                 0,
+                                 0,
+                                 0,
+                                 static_cast<unsigned char>(id >> 24),
+                                 static_cast<unsigned char>(id >> 16),
+                                 static_cast<unsigned char>(id >> 8),
+                                 static_cast<unsigned char>(id),
+                                 0,
+                                 0,
+                                 0,
+                                 static_cast<unsigned char>(error)};
   goaway_.assign(reinterpret_cast<const char*>(frame), sizeof frame);
   for (auto& [key, s] : streams_) s->body.reset();
   close(why);
@@ -233,6 +287,7 @@ void Http2Session::close_if_done() {
 
 int Http2Session::on_begin_frame(const nghttp2_frame_hd& hd) {
   if (hd.type != NGHTTP2_CONTINUATION) header_open_ = false;
+  if (hd.length < kSmallFrame) ++small_frames_;
   if (++frames_ > context_.limits.frames_without_progress) return fatal(CloseWhy::kNoProgress);
   return 0;
 }
@@ -304,7 +359,8 @@ int Http2Session::on_frame(const nghttp2_frame& frame) {
       if (s != nullptr && (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) on_complete(*s);
       return 0;
     case NGHTTP2_RST_STREAM:
-      // A peer that has our whole answer may drop the rest of its request; before that it costs us a request for nothing.
+      // A peer that has our whole answer may drop the rest of its request; before that it costs us a request for
+      // nothing.
       return s != nullptr && !s->finished ? count_reset() : 0;
     default:
       return 0;

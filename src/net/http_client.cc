@@ -40,7 +40,8 @@ std::string HttpUrl::authority() const {
 
 Result<HttpUrl> parse_http_url(std::string_view text) {
   const auto bad = [&](std::string_view why) {
-    return fail(ErrorKind::kConfig, fmt::format("want http://HOST[:PORT][/PATH] or https://..., got '{}': {}", text, why));
+    return fail(ErrorKind::kConfig,
+                fmt::format("want http://HOST[:PORT][/PATH] or https://..., got '{}': {}", text, why));
   };
   HttpUrl url;
   std::string_view rest = text;
@@ -83,7 +84,8 @@ Result<HttpUrl> parse_http_url(std::string_view text) {
   if (!port.empty()) {
     std::uint16_t number = 0;
     const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), number);
-    if (ec != std::errc() || end != port.data() + port.size() || number == 0) return bad("the port is a number up to 65535");
+    if (ec != std::errc() || end != port.data() + port.size() || number == 0)
+      return bad("the port is a number up to 65535");
   }
   url.port = port.empty() ? (url.tls ? "443" : "80") : std::string(port);
   return url;
@@ -95,7 +97,8 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
   using Request = http::request<http::span_body<const char>>;
   using Parser = http::response_parser<http::string_body>;
 
-  // One connection and what is under way on it. Operations cut short still look at it: it goes when their handlers have.
+  // One connection and what is under way on it. Operations cut short still look at it: it goes when their handlers
+  // have.
   struct Link {
     Link(asio::io_context& context, ssl::context& tls_context) : stream(context, tls_context) {}
     ssl::stream<tcp::socket> stream;  // the TLS layer is left out for http://
@@ -113,25 +116,27 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
   void start() {
     reused = link != nullptr;
     if (reused) return write(turn);
-    resolver.async_resolve(url.host, url.port,
-                           [self = shared_from_this(), t = turn](const error_code& ec, const tcp::resolver::results_type& found) {
-                             if (!self->current(t)) return;
-                             if (ec) return self->failed(fmt::format("cannot resolve {}: {}", self->url.host, ec.message()));
-                             self->connect(t, found);
-                           });
+    resolver.async_resolve(
+        url.host, url.port,
+        [self = shared_from_this(), t = turn](const error_code& ec, const tcp::resolver::results_type& found) {
+          if (!self->current(t)) return;
+          if (ec) return self->failed(fmt::format("cannot resolve {}: {}", self->url.host, ec.message()));
+          self->connect(t, found);
+        });
   }
 
   void connect(std::uint64_t t, const tcp::resolver::results_type& found) {
     if (const auto wrong = prepare()) return failed(*wrong);
-    asio::async_connect(link->stream.next_layer(), found,
-                        [self = shared_from_this(), l = link, t](const error_code& ec, const tcp::endpoint&) {
-                          if (!self->current(t)) return;
-                          if (ec) return self->failed(fmt::format("cannot connect to {}: {}", self->url.authority(), ec.message()));
-                          error_code ignored;
-                          l->stream.next_layer().set_option(tcp::no_delay(true), ignored);
-                          if (!self->url.tls) return self->write(t);
-                          self->handshake(t);
-                        });
+    asio::async_connect(
+        link->stream.next_layer(), found,
+        [self = shared_from_this(), l = link, t](const error_code& ec, const tcp::endpoint&) {
+          if (!self->current(t)) return;
+          if (ec) return self->failed(fmt::format("cannot connect to {}: {}", self->url.authority(), ec.message()));
+          error_code ignored;
+          l->stream.next_layer().set_option(tcp::no_delay(true), ignored);
+          if (!self->url.tls) return self->write(t);
+          self->handshake(t);
+        });
   }
 
   // A fresh stream; the TLS context is made once. The error's text, if any.
@@ -169,11 +174,12 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
   }
 
   void handshake(std::uint64_t t) {
-    link->stream.async_handshake(ssl::stream_base::client, [self = shared_from_this(), l = link, t](const error_code& ec) {
-      if (!self->current(t)) return;
-      if (ec) return self->failed(fmt::format("TLS with {}: {}", self->url.authority(), ec.message()));
-      self->write(t);
-    });
+    link->stream.async_handshake(
+        ssl::stream_base::client, [self = shared_from_this(), l = link, t](const error_code& ec) {
+          if (!self->current(t)) return;
+          if (ec) return self->failed(fmt::format("TLS with {}: {}", self->url.authority(), ec.message()));
+          self->write(t);
+        });
   }
 
   template <class Next>
@@ -226,7 +232,8 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
     }
     const bool theirs = ec.category() == http::make_error_code(http::error::body_limit).category() &&
                         ec != http::error::end_of_stream && ec != http::error::partial_message;
-    failed(fmt::format("{} {}: {}", what, url.authority(), ec.message()), theirs ? ErrorKind::kBadInput : ErrorKind::kUnavailable);
+    failed(fmt::format("{} {}: {}", what, url.authority(), ec.message()),
+           theirs ? ErrorKind::kBadInput : ErrorKind::kUnavailable);
   }
 
   void received() {
@@ -280,7 +287,7 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
   HttpHeaders headers;
   std::shared_ptr<const std::string> body;
   Callback done;
-  std::uint64_t turn = 0;   // attempts
+  std::uint64_t turn = 0;  // attempts
   std::uint64_t posts = 0;
   bool reused = false;
 };

@@ -1,5 +1,6 @@
-// HttpClient: one HTTP/1.1 connection to one server, for exporters. Keep-alive; opens the connection at the first post and
-// again after the server closed it. One post at a time: a second one before the callback came is a bug of the caller.
+// HttpClient: one HTTP/1.1 connection to one server, for exporters. Keep-alive; opens the connection at the first post
+// and again after the server closed it. One post at a time: a second one before the callback came is a bug of the
+// caller.
 //
 // Threads: all calls and callbacks on the thread that runs the io_context. Ownership: the callback is called exactly
 // once per post, never from inside post(). Destroying the client drops a post in flight without calling back.

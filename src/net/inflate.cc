@@ -29,7 +29,8 @@ struct ZlibState {
 
 }  // namespace
 
-InflateResult inflate_body(Coding coding, ByteView in, const ServerLimits& limits, std::size_t output_max, BodyBuffer& out) {
+InflateResult inflate_body(Coding coding, ByteView in, const ServerLimits& limits, std::size_t output_max,
+                           BodyBuffer& out) {
   thread_local ZlibState state;
   if (in.empty()) return InflateResult::kCorrupt;
   if (!state.begin(coding)) return InflateResult::kNoMemory;

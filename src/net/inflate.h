@@ -22,6 +22,7 @@ enum class InflateResult {
 enum class Coding { kGzip, kDeflate };
 
 // Appends to `out`, whose charge grows with it. On failure `out` holds part of the output.
-InflateResult inflate_body(Coding coding, ByteView in, const ServerLimits& limits, std::size_t output_max, BodyBuffer& out);
+InflateResult inflate_body(Coding coding, ByteView in, const ServerLimits& limits, std::size_t output_max,
+                           BodyBuffer& out);
 
 }  // namespace tailgate

@@ -16,35 +16,36 @@ class ConfigNode;
 struct ServerLimits {
   std::size_t connections = 4096;             // of this endpoint
   std::size_t connections_per_address = 256;  // of one remote address
-  Duration header_timeout = std::chrono::seconds(10);  // first byte, request headers, header blocks; also a stuck writer
-  std::size_t body_rate_min = 1 << 10;                 // bytes per second, judged over each body_grace
+  Duration header_timeout =
+      std::chrono::seconds(10);         // first byte, request headers, header blocks; also a stuck writer
+  std::size_t body_rate_min = 1 << 10;  // bytes per second, judged over each body_grace
   Duration body_grace = std::chrono::seconds(5);
-  Duration idle_timeout = std::chrono::seconds(60);    // between requests of a kept-alive connection
-  std::uint32_t streams = 128;                         // at a time, per HTTP/2 connection
-  std::uint32_t resets_per_second = 100;               // received or provoked, per connection
-  std::uint32_t frames_without_progress = 1000;        // PING, SETTINGS, empty DATA ...; forgiven at 10 a second
-  std::size_t header_bytes = 16 << 10;                 // header list of one request
-  std::uint32_t large_header_streams = 10;             // streams refused for it before the connection is closed
-  std::size_t body_bytes = 64 << 20;                   // as it comes over the wire
+  Duration idle_timeout = std::chrono::seconds(60);  // between requests of a kept-alive connection
+  std::uint32_t streams = 128;                       // at a time, per HTTP/2 connection
+  std::uint32_t resets_per_second = 100;             // received or provoked, per connection
+  std::uint32_t frames_without_progress = 1000;      // PING, SETTINGS, empty DATA ...; forgiven at 10 a second
+  std::size_t header_bytes = 16 << 10;               // header list of one request
+  std::uint32_t large_header_streams = 10;           // streams refused for it before the connection is closed
+  std::size_t body_bytes = 64 << 20;                 // as it comes over the wire
   std::size_t inflated_bytes = 64 << 20;
-  std::uint32_t inflate_ratio = 200;                   // output to input, judged above inflate_ratio_from
+  std::uint32_t inflate_ratio = 200;  // output to input, judged above inflate_ratio_from
   std::size_t inflate_ratio_from = 4 << 20;
 };
 
 // Why a connection was closed by us; the strings are label values of tailgate_connections_closed_total.
 enum class CloseWhy : std::uint8_t {
-  kConnections,      // past `connections`
-  kAddress,          // past `connections_per_address`
-  kDescriptors,      // the process has no file descriptor left
+  kConnections,  // past `connections`
+  kAddress,      // past `connections_per_address`
+  kDescriptors,  // the process has no file descriptor left
   kHeaderTimeout,
   kSlowBody,
-  kSlowReader,       // does not take our answers
+  kSlowReader,  // does not take our answers
   kIdle,
   kResets,
   kNoProgress,
-  kHeaders,          // header lists over the limit, again and again
-  kProtocol,         // no HTTP, or against its rules
-  kDrained,          // still busy at the deadline of a shutdown
+  kHeaders,   // header lists over the limit, again and again
+  kProtocol,  // no HTTP, or against its rules
+  kDrained,   // still busy at the deadline of a shutdown
 };
 inline constexpr std::array<std::string_view, 12> kCloseWhyNames = {
     "connections", "address", "descriptors", "header_timeout", "slow_body", "slow_reader",

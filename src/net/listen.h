@@ -25,8 +25,8 @@ struct Listeners {
   Endpoint endpoint;             // with the port in use
 };
 
-// `localhost` is 127.0.0.1 and ::1 (the latter where the machine has IPv6); other names are every address they resolve to.
-// Port 0 is one free port, the same for every address. Blocks while a name is resolved. Errors: kIo.
+// `localhost` is 127.0.0.1 and ::1 (the latter where the machine has IPv6); other names are every address they resolve
+// to. Port 0 is one free port, the same for every address. Blocks while a name is resolved. Errors: kIo.
 Result<Listeners> open_listeners(const Endpoint& endpoint);
 
 }  // namespace tailgate

@@ -15,7 +15,8 @@ std::size_t utf8_length(std::string_view s) {
   for (std::size_t i = 1; i < n; ++i) {
     if ((at(i) & 0xC0) != 0x80) return 0;
   }
-  if ((c == 0xE0 && at(1) < 0xA0) || (c == 0xED && at(1) > 0x9F) || (c == 0xF0 && at(1) < 0x90) || (c == 0xF4 && at(1) > 0x8F)) {
+  if ((c == 0xE0 && at(1) < 0xA0) || (c == 0xED && at(1) > 0x9F) || (c == 0xF0 && at(1) < 0x90) ||
+      (c == 0xF4 && at(1) > 0x8F)) {
     return 0;
   }
   return n;
@@ -63,9 +64,11 @@ std::string rpc_status_proto(const RpcStatus& status) {
 }
 
 std::string rpc_status_json(const RpcStatus& status) {
-  std::string out = fmt::format("{{\"code\":{},\"message\":{}", static_cast<int>(status.code), json_quoted(status.message));
+  std::string out =
+      fmt::format("{{\"code\":{},\"message\":{}", static_cast<int>(status.code), json_quoted(status.message));
   if (status.retry_seconds != 0) {
-    out += fmt::format(",\"details\":[{{\"@type\":\"{}\",\"retryDelay\":\"{}s\"}}]", kRetryInfoType, status.retry_seconds);
+    out +=
+        fmt::format(",\"details\":[{{\"@type\":\"{}\",\"retryDelay\":\"{}s\"}}]", kRetryInfoType, status.retry_seconds);
   }
   return out + "}";
 }

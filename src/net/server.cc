@@ -75,8 +75,8 @@ struct Server::Core : std::enable_shared_from_this<Server::Core> {
 
   std::mutex mutex;
   std::condition_variable all_gone;
-  std::size_t connections = 0;                          // guarded by mutex
-  std::map<std::string, std::size_t> from_address;      // guarded by mutex
+  std::size_t connections = 0;                      // guarded by mutex
+  std::map<std::string, std::size_t> from_address;  // guarded by mutex
 };
 
 void Server::Core::start_listener(Listener& l) {
@@ -233,7 +233,8 @@ Result<std::unique_ptr<Server>> Server::open(IoThreads& threads, ServerOptions o
   core->endpoint = listening->endpoint;
   core->endpoint_text = listening->endpoint.text();
   core->spare = open_spare();
-  for (std::size_t i = 0; i < threads.size(); ++i) core->workers.push_back(std::make_unique<Worker>(threads.context(i), i));
+  for (std::size_t i = 0; i < threads.size(); ++i)
+    core->workers.push_back(std::make_unique<Worker>(threads.context(i), i));
   for (const int fd : listening->descriptors) {
     auto listener = std::make_unique<Core::Listener>(core->workers[0]->io, fd);
     sockaddr_storage address{};

@@ -83,9 +83,11 @@ std::optional<Response> OtlpHandler::other_signal(Form form, std::string_view pa
   const bool grpc = path.starts_with(kPrefix) && path != kOtlpTraceExport;
   if (!grpc && path != "/v1/metrics" && path != "/v1/logs") return std::nullopt;
   static std::atomic<bool> said{false};
-  const bool known = !grpc || path.find("MetricsService") != std::string_view::npos || path.find("LogsService") != std::string_view::npos;
+  const bool known = !grpc || path.find("MetricsService") != std::string_view::npos ||
+                     path.find("LogsService") != std::string_view::npos;
   if (known && context_.notice && !said.exchange(true)) {
-    context_.notice(fmt::format("something sends metrics or logs ({}); this daemon takes traces only and refuses them", path));
+    context_.notice(
+        fmt::format("something sends metrics or logs ({}); this daemon takes traces only and refuses them", path));
   }
   return refusal(form, "unsupported", 404,
                  {form == Form::kGrpc ? RpcCode::kUnimplemented : RpcCode::kNotFound,
@@ -97,7 +99,8 @@ Admission OtlpHandler::admit(const RequestHead& head) {
   const std::string_view path = head.path();
   Admission out;
   out.body_bytes_max = config_.message_max;
-  const auto refuse_with = [&](std::string_view reason, int http, RpcCode code, std::string text, std::uint32_t retry = 0) {
+  const auto refuse_with = [&](std::string_view reason, int http, RpcCode code, std::string text,
+                               std::uint32_t retry = 0) {
     out.refusal = refusal(form, reason, http, {code, std::move(text), retry});
     return out;
   };
@@ -113,7 +116,8 @@ Admission OtlpHandler::admit(const RequestHead& head) {
     return refuse_with("unsupported", 415, RpcCode::kUnimplemented, "want content-type application/grpc over HTTP/2");
   }
   if (!grpc_path && path != config_.traces_path) {
-    return refuse_with("unsupported", 404, RpcCode::kNotFound, fmt::format("nothing here; traces go to {}", config_.traces_path));
+    return refuse_with("unsupported", 404, RpcCode::kNotFound,
+                       fmt::format("nothing here; traces go to {}", config_.traces_path));
   }
   if (head.method != "POST") {
     refuse_with("unsupported", 405, RpcCode::kUnimplemented, fmt::format("want POST, got {}", head.method));
@@ -121,8 +125,9 @@ Admission OtlpHandler::admit(const RequestHead& head) {
     return out;
   }
   if (form == Form::kOther) {
-    return refuse_with("unsupported", 415, RpcCode::kUnimplemented,
-                       fmt::format("want content-type {} or {}, got '{}'", kProtobufType, kJsonType, head.header("content-type")));
+    return refuse_with(
+        "unsupported", 415, RpcCode::kUnimplemented,
+        fmt::format("want content-type {} or {}, got '{}'", kProtobufType, kJsonType, head.header("content-type")));
   }
   if (draining_.load(std::memory_order_relaxed)) {
     return refuse_with("shutdown", 503, RpcCode::kUnavailable, "shutting down, try again", kRetrySeconds);
@@ -147,8 +152,9 @@ Admission OtlpHandler::admit(const RequestHead& head) {
 Response OtlpHandler::refuse(const RequestHead& head, BodyError why) {
   const Form form = form_of(head);
   if (why == BodyError::kTooLarge) {
-    return refusal(form, "limit", 413,
-                   {RpcCode::kResourceExhausted, fmt::format("the request is larger than {} bytes", config_.message_max), 0});
+    return refusal(
+        form, "limit", 413,
+        {RpcCode::kResourceExhausted, fmt::format("the request is larger than {} bytes", config_.message_max), 0});
   }
   return refusal(form, "no_memory", 503, {RpcCode::kUnavailable, "no room for the request, try again", kRetrySeconds});
 }
@@ -191,13 +197,15 @@ Response OtlpHandler::handle_http(Form form, const RequestHead& head, ByteView b
       case InflateResult::kTooLarge:
         return refusal(form, "limit", 413,
                        {RpcCode::kResourceExhausted,
-                        fmt::format("the request inflates to more than {} bytes, or by more than {}:1", config_.message_max,
-                                    config_.limits.inflate_ratio),
+                        fmt::format("the request inflates to more than {} bytes, or by more than {}:1",
+                                    config_.message_max, config_.limits.inflate_ratio),
                         0});
       case InflateResult::kNoMemory:
-        return refusal(form, "no_memory", 503, {RpcCode::kUnavailable, "no room to inflate the request, try again", kRetrySeconds});
+        return refusal(form, "no_memory", 503,
+                       {RpcCode::kUnavailable, "no room to inflate the request, try again", kRetrySeconds});
       case InflateResult::kCorrupt:
-        return refusal(form, "malformed", 400, {RpcCode::kInvalidArgument, fmt::format("the body is no whole {}", encoding), 0});
+        return refusal(form, "malformed", 400,
+                       {RpcCode::kInvalidArgument, fmt::format("the body is no whole {}", encoding), 0});
     }
     body = inflated.view();
   }
@@ -205,7 +213,8 @@ Response OtlpHandler::handle_http(Form form, const RequestHead& head, ByteView b
 
   Charge charge = context_.budget != nullptr ? Charge(*context_.budget, Holder::kRequests) : Charge();
   if (!charge.try_grow(body.size())) {  // the protobuf bytes are never more than the JSON's
-    return refusal(form, "no_memory", 503, {RpcCode::kUnavailable, "no room to convert the request, try again", kRetrySeconds});
+    return refusal(form, "no_memory", 503,
+                   {RpcCode::kUnavailable, "no room to convert the request, try again", kRetrySeconds});
   }
   const auto otlp = otlp_json_to_proto(body);
   if (!otlp) return refusal(form, "malformed", 400, {RpcCode::kInvalidArgument, otlp.error().text, 0});

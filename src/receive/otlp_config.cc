@@ -8,7 +8,8 @@ namespace {
 
 void not_supported(const ConfigNode& node, std::initializer_list<std::string_view> keys) {
   for (const std::string_view key : keys) {
-    if (node.has(key) && !node.child(key).is_null()) node.error(key, "nothing: this is not supported by the otlp receiver");
+    if (node.has(key) && !node.child(key).is_null())
+      node.error(key, "nothing: this is not supported by the otlp receiver");
   }
 }
 

@@ -17,29 +17,65 @@ namespace {
 
 namespace json = boost::json;
 
-enum class Kind : std::uint8_t { kMessage, kString, kHex, kBase64, kBool, kInt32, kUint32, kInt64, kFixed64, kFixed32, kDouble };
+enum class Kind : std::uint8_t {
+  kMessage,
+  kString,
+  kHex,
+  kBase64,
+  kBool,
+  kInt32,
+  kUint32,
+  kInt64,
+  kFixed64,
+  kFixed32,
+  kDouble
+};
 
 constexpr std::string_view wanted(Kind kind) {
   switch (kind) {
-    case Kind::kMessage: return "an object";
-    case Kind::kString: return "a string";
-    case Kind::kHex: return "a string of hex digits";
-    case Kind::kBase64: return "a string in base64";
-    case Kind::kBool: return "true or false";
-    case Kind::kInt32: return "an integer";
-    case Kind::kUint32: return "an integer from 0 to 4294967295";
-    case Kind::kInt64: return "a 64-bit integer";
-    case Kind::kFixed64: return "an unsigned 64-bit integer";
-    case Kind::kFixed32: return "an integer from 0 to 4294967295";
-    case Kind::kDouble: return "a number";
+    case Kind::kMessage:
+      return "an object";
+    case Kind::kString:
+      return "a string";
+    case Kind::kHex:
+      return "a string of hex digits";
+    case Kind::kBase64:
+      return "a string in base64";
+    case Kind::kBool:
+      return "true or false";
+    case Kind::kInt32:
+      return "an integer";
+    case Kind::kUint32:
+      return "an integer from 0 to 4294967295";
+    case Kind::kInt64:
+      return "a 64-bit integer";
+    case Kind::kFixed64:
+      return "an unsigned 64-bit integer";
+    case Kind::kFixed32:
+      return "an integer from 0 to 4294967295";
+    case Kind::kDouble:
+      return "a number";
   }
   return "";
 }
 
 // The schema as a table: what protoc would know about the messages of a trace (opentelemetry-proto v1.11).
 enum class Type : std::uint8_t {
-  kNone, kRequest, kResourceSpans, kScopeSpans, kResource, kEntityRef, kScope, kSpan, kEvent, kLink, kStatus, kKeyValue,
-  kAnyValue, kArrayValue, kKeyValueList
+  kNone,
+  kRequest,
+  kResourceSpans,
+  kScopeSpans,
+  kResource,
+  kEntityRef,
+  kScope,
+  kSpan,
+  kEvent,
+  kLink,
+  kStatus,
+  kKeyValue,
+  kAnyValue,
+  kArrayValue,
+  kKeyValueList
 };
 
 struct Field {
@@ -51,25 +87,36 @@ struct Field {
   bool in_oneof = false;  // written even when it has its default value
 };
 
-constexpr Field message(std::string_view name, std::uint32_t number, Type type) { return {name, number, Kind::kMessage, false, type, false}; }
-constexpr Field messages(std::string_view name, std::uint32_t number, Type type) { return {name, number, Kind::kMessage, true, type, false}; }
-constexpr Field scalar(std::string_view name, std::uint32_t number, Kind kind) { return {name, number, kind, false, Type::kNone, false}; }
-constexpr Field one_of(std::string_view name, std::uint32_t number, Kind kind) { return {name, number, kind, false, Type::kNone, true}; }
+constexpr Field message(std::string_view name, std::uint32_t number, Type type) {
+  return {name, number, Kind::kMessage, false, type, false};
+}
+constexpr Field messages(std::string_view name, std::uint32_t number, Type type) {
+  return {name, number, Kind::kMessage, true, type, false};
+}
+constexpr Field scalar(std::string_view name, std::uint32_t number, Kind kind) {
+  return {name, number, kind, false, Type::kNone, false};
+}
+constexpr Field one_of(std::string_view name, std::uint32_t number, Kind kind) {
+  return {name, number, kind, false, Type::kNone, true};
+}
 
 constexpr Field kAttributes1 = messages("attributes", 1, Type::kKeyValue);
 
 constexpr Field kRequest[] = {messages("resourceSpans", 1, Type::kResourceSpans)};
-constexpr Field kResourceSpans[] = {message("resource", 1, Type::kResource), messages("scopeSpans", 2, Type::kScopeSpans),
+constexpr Field kResourceSpans[] = {message("resource", 1, Type::kResource),
+                                    messages("scopeSpans", 2, Type::kScopeSpans),
                                     scalar("schemaUrl", 3, Kind::kString)};
 constexpr Field kScopeSpans[] = {message("scope", 1, Type::kScope), messages("spans", 2, Type::kSpan),
                                  scalar("schemaUrl", 3, Kind::kString)};
 constexpr Field kResource[] = {kAttributes1, scalar("droppedAttributesCount", 2, Kind::kUint32),
                                messages("entityRefs", 3, Type::kEntityRef)};
-constexpr Field kEntityRef[] = {scalar("schemaUrl", 1, Kind::kString), scalar("type", 2, Kind::kString),
+constexpr Field kEntityRef[] = {scalar("schemaUrl", 1, Kind::kString),
+                                scalar("type", 2, Kind::kString),
                                 {"idKeys", 3, Kind::kString, true, Type::kNone, false},
                                 {"descriptionKeys", 4, Kind::kString, true, Type::kNone, false}};
 constexpr Field kScope[] = {scalar("name", 1, Kind::kString), scalar("version", 2, Kind::kString),
-                            messages("attributes", 3, Type::kKeyValue), scalar("droppedAttributesCount", 4, Kind::kUint32)};
+                            messages("attributes", 3, Type::kKeyValue),
+                            scalar("droppedAttributesCount", 4, Kind::kUint32)};
 constexpr Field kSpan[] = {scalar("traceId", 1, Kind::kHex),
                            scalar("spanId", 2, Kind::kHex),
                            scalar("traceState", 3, Kind::kString),
@@ -87,36 +134,56 @@ constexpr Field kSpan[] = {scalar("traceId", 1, Kind::kHex),
                            message("status", 15, Type::kStatus),
                            scalar("flags", 16, Kind::kFixed32)};
 constexpr Field kEvent[] = {scalar("timeUnixNano", 1, Kind::kFixed64), scalar("name", 2, Kind::kString),
-                            messages("attributes", 3, Type::kKeyValue), scalar("droppedAttributesCount", 4, Kind::kUint32)};
-constexpr Field kLink[] = {scalar("traceId", 1, Kind::kHex),       scalar("spanId", 2, Kind::kHex),
-                           scalar("traceState", 3, Kind::kString), messages("attributes", 4, Type::kKeyValue),
-                           scalar("droppedAttributesCount", 5, Kind::kUint32), scalar("flags", 6, Kind::kFixed32)};
+                            messages("attributes", 3, Type::kKeyValue),
+                            scalar("droppedAttributesCount", 4, Kind::kUint32)};
+constexpr Field kLink[] = {scalar("traceId", 1, Kind::kHex),
+                           scalar("spanId", 2, Kind::kHex),
+                           scalar("traceState", 3, Kind::kString),
+                           messages("attributes", 4, Type::kKeyValue),
+                           scalar("droppedAttributesCount", 5, Kind::kUint32),
+                           scalar("flags", 6, Kind::kFixed32)};
 constexpr Field kStatus[] = {scalar("message", 2, Kind::kString), scalar("code", 3, Kind::kInt32)};
 constexpr Field kKeyValue[] = {scalar("key", 1, Kind::kString), message("value", 2, Type::kAnyValue)};
-constexpr Field kAnyValue[] = {one_of("stringValue", 1, Kind::kString), one_of("boolValue", 2, Kind::kBool),
-                               one_of("intValue", 3, Kind::kInt64),     one_of("doubleValue", 4, Kind::kDouble),
-                               message("arrayValue", 5, Type::kArrayValue), message("kvlistValue", 6, Type::kKeyValueList),
-                               one_of("bytesValue", 7, Kind::kBase64)};
+constexpr Field kAnyValue[] = {
+    one_of("stringValue", 1, Kind::kString),     one_of("boolValue", 2, Kind::kBool),
+    one_of("intValue", 3, Kind::kInt64),         one_of("doubleValue", 4, Kind::kDouble),
+    message("arrayValue", 5, Type::kArrayValue), message("kvlistValue", 6, Type::kKeyValueList),
+    one_of("bytesValue", 7, Kind::kBase64)};
 constexpr Field kArrayValue[] = {messages("values", 1, Type::kAnyValue)};
 constexpr Field kKeyValueList[] = {messages("values", 1, Type::kKeyValue)};
 
 std::span<const Field> fields_of(Type type) {
   switch (type) {
-    case Type::kNone: return {};
-    case Type::kRequest: return kRequest;
-    case Type::kResourceSpans: return kResourceSpans;
-    case Type::kScopeSpans: return kScopeSpans;
-    case Type::kResource: return kResource;
-    case Type::kEntityRef: return kEntityRef;
-    case Type::kScope: return kScope;
-    case Type::kSpan: return kSpan;
-    case Type::kEvent: return kEvent;
-    case Type::kLink: return kLink;
-    case Type::kStatus: return kStatus;
-    case Type::kKeyValue: return kKeyValue;
-    case Type::kAnyValue: return kAnyValue;
-    case Type::kArrayValue: return kArrayValue;
-    case Type::kKeyValueList: return kKeyValueList;
+    case Type::kNone:
+      return {};
+    case Type::kRequest:
+      return kRequest;
+    case Type::kResourceSpans:
+      return kResourceSpans;
+    case Type::kScopeSpans:
+      return kScopeSpans;
+    case Type::kResource:
+      return kResource;
+    case Type::kEntityRef:
+      return kEntityRef;
+    case Type::kScope:
+      return kScope;
+    case Type::kSpan:
+      return kSpan;
+    case Type::kEvent:
+      return kEvent;
+    case Type::kLink:
+      return kLink;
+    case Type::kStatus:
+      return kStatus;
+    case Type::kKeyValue:
+      return kKeyValue;
+    case Type::kAnyValue:
+      return kAnyValue;
+    case Type::kArrayValue:
+      return kArrayValue;
+    case Type::kKeyValueList:
+      return kKeyValueList;
   }
   return {};
 }
@@ -131,8 +198,11 @@ std::optional<T> integer(std::string_view text) {
   // "1e3" and "2.0" are integers to JSON; doubles tell them apart up to 2^53.
   double d = 0;
   const auto [dend, dec] = std::from_chars(text.data(), text.data() + text.size(), d);
-  if (dec != std::errc() || dend != text.data() + text.size() || d != std::floor(d) || std::fabs(d) > 9007199254740992.0) return std::nullopt;
-  if (d < static_cast<double>(std::numeric_limits<T>::min()) || d > static_cast<double>(std::numeric_limits<T>::max())) return std::nullopt;
+  if (dec != std::errc() || dend != text.data() + text.size() || d != std::floor(d) ||
+      std::fabs(d) > 9007199254740992.0)
+    return std::nullopt;
+  if (d < static_cast<double>(std::numeric_limits<T>::min()) || d > static_cast<double>(std::numeric_limits<T>::max()))
+    return std::nullopt;
   return static_cast<T>(d);
 }
 
@@ -312,11 +382,11 @@ class Writer {
 
  private:
   struct Frame {
-    Type type;           // of the object; kNone for an array
-    const Field* array;  // the field this array is the value of
-    const Field* field;  // where the next value goes; null: nobody knows it
-    std::size_t start;   // of the object's bytes in `out`
-    std::uint32_t index; // of the next element
+    Type type;            // of the object; kNone for an array
+    const Field* array;   // the field this array is the value of
+    const Field* field;   // where the next value goes; null: nobody knows it
+    std::size_t start;    // of the object's bytes in `out`
+    std::uint32_t index;  // of the next element
   };
 
   const Field* slot() const { return stack_.back().field; }
@@ -408,7 +478,8 @@ class Writer {
   bool numeric_value(const Field& field, std::string_view s) {
     switch (field.kind) {
       case Kind::kInt32:
-        if (const auto v = integer<std::int32_t>(s)) return number(field, static_cast<std::uint64_t>(static_cast<std::int64_t>(*v)));
+        if (const auto v = integer<std::int32_t>(s))
+          return number(field, static_cast<std::uint64_t>(static_cast<std::int64_t>(*v)));
         return false;
       case Kind::kUint32:
         if (const auto v = integer<std::uint32_t>(s)) return number(field, *v);
@@ -459,7 +530,8 @@ class Writer {
     out.append(s);
   }
 
-  // A length-delimited field whose length is not known yet: one byte is left for it; close() makes room when it takes more.
+  // A length-delimited field whose length is not known yet: one byte is left for it; close() makes room when it takes
+  // more.
   std::size_t open(const Field& field) {
     varint((field.number << 3) | 2);
     out.push_back('\0');

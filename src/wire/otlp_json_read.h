@@ -1,7 +1,7 @@
 // OTLP/JSON to OTLP protobuf bytes, in one pass.
 //
-// Memory: the output (never larger than the input), its growth, and one string value; no tree is built, so that 60 MB of
-// tiny nodes cost no more than 60 MB of one string. That is why this stands on Boost.JSON's event parser and not on
+// Memory: the output (never larger than the input), its growth, and one string value; no tree is built, so that 60 MB
+// of tiny nodes cost no more than 60 MB of one string. That is why this stands on Boost.JSON's event parser and not on
 // simdjson, whose index and tape take 5 to 14 times such an input before the first value is looked at.
 //
 // Rules (OTLP specification, section JSON Protobuf Encoding): ids are hex of any case, enums integers, 64-bit integers

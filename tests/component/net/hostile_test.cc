@@ -1,0 +1,309 @@
+// Hostile peers in short form: each holds or floods something, and honest clients keep being served.
+// Sources: CVE-2023-44487 (rapid reset), CVE-2024-27316 (CONTINUATION flood), RFC 9113 section 10.5, RFC 7541
+// section 7.
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include "echo_server.h"
+
+using namespace tailgate;
+using namespace tailgate::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+ServerLimits quick() {
+  ServerLimits limits;
+  limits.header_timeout = 300ms;
+  limits.body_grace = 300ms;
+  limits.idle_timeout = 500ms;
+  return limits;
+}
+
+// Sends until the server has had enough.
+template <class Send>
+bool refused_within(H2Client& c, int rounds, Send send) {
+  for (int i = 0; i < rounds; ++i) {
+    if (!send()) break;
+    c.run(5, [] { return false; });
+    if (c.closed()) return true;
+  }
+  c.run_until_closed(3000);
+  return c.closed();
+}
+
+constexpr std::size_t kRssRise = 32 << 20;
+
+}  // namespace
+
+TEST_CASE("HTTP/1.1: requests whose length can be read two ways are refused and the connection closed",
+          "[net][hostile]") {
+  EchoServer s;
+  const std::string smuggled = "GET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n";
+  for (const std::string head : {
+           "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+           "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+           "Transfer-Encoding: gzip\r\nContent-Length: 5\r\n",
+           "Transfer-Encoding: gzip, chunked\r\n",
+           "Transfer-Encoding: xchunked\r\n",
+           "Content-Length: 5\r\nContent-Length: 6\r\n",
+           "Content-Length: +5\r\n",
+           "Content-Length: 5\r\nHost: u\r\n",
+           "Bad Header: x\r\n",
+       }) {
+    CAPTURE(head);
+    RawClient c(s.port());
+    c.send("POST / HTTP/1.1\r\nHost: t\r\n" + head + "\r\n0\r\n\r\n" + smuggled);
+    const auto all = c.receive_all(2000);
+    CHECK(all.find("HTTP/1.1 400") == 0);
+    CHECK(all.find("HTTP/1.1", 5) == std::string::npos);
+    CHECK(c.closed());
+  }
+  CHECK(s.handler.handled == 0);
+  CHECK(EchoServer::within(1000, [&] { return s.closed(CloseWhy::kProtocol) == 9; }));
+  CHECK(s.serves());
+}
+
+TEST_CASE("HTTP/1.1: headers and bodies have their limits", "[net][hostile]") {
+  EchoServer s;
+  SECTION("a header list over 16 KiB") {
+    RawClient c(s.port());
+    c.send("GET / HTTP/1.1\r\nHost: t\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n");
+    CHECK(c.receive_all(2000).find("HTTP/1.1 431") == 0);
+  }
+  SECTION("a Content-Length over the cap is refused before a byte of the body") {
+    RawClient c(s.port());
+    c.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1073741824\r\n\r\n");
+    CHECK(c.receive_all(2000).find("HTTP/1.1 413") == 0);
+    CHECK(s.budget.used(Holder::kRequests) == 0);
+  }
+  SECTION("a chunked body over the cap, its sender still sending") {
+    s.handler.body_max = 1 << 20;
+    RawClient c(s.port());
+    c.send("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+    const std::string chunk = "10000\r\n" + std::string(65536, 'x') + "\r\n";
+    for (int i = 0; i < 40; ++i) c.send(chunk);
+    CHECK(c.receive_responses(1).find("HTTP/1.1 413") == 0);
+  }
+  CHECK(s.serves());
+}
+
+TEST_CASE("bodies held open are charged for what came, and refused when there is no room", "[net][hostile]") {
+  EchoServer s({}, 2 << 20);
+  std::vector<std::unique_ptr<RawClient>> held;
+  for (int i = 0; i < 20; ++i) {
+    held.push_back(std::make_unique<RawClient>(s.port()));
+    held.back()->send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 16000000\r\n\r\n" + std::string(10'000, 'x'));
+  }
+  CHECK(EchoServer::within(1000, [&] { return s.budget.used(Holder::kRequests) == 20U * 65536; }));
+  CHECK(s.serves());
+  for (int i = 0; i < 20; ++i) {
+    held.push_back(std::make_unique<RawClient>(s.port()));
+    held.back()->send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 16000000\r\n\r\n" + std::string(10'000, 'x'));
+  }
+  CHECK(EchoServer::within(1000, [&] { return s.handler.refused == 8; }));
+  int told = 0;
+  for (std::size_t i = 20; i < held.size(); ++i) told += held[i]->receive(50).find("HTTP/1.1 503") == 0 ? 1 : 0;
+  CHECK(told == 8);
+  held.clear();
+  CHECK(EchoServer::within(2000, [&] { return s.budget.used(Holder::kRequests) == 0; }));
+  CHECK(s.serves());
+}
+
+TEST_CASE("slow and silent clients are let go", "[net][hostile]") {
+  EchoServer s(quick());
+  RawClient silent(s.port());
+  RawClient slow_headers(s.port());
+  slow_headers.send("GET / HTTP/1.1\r\nHo");
+  RawClient half_preface(s.port());
+  half_preface.send("PRI * HTTP/2.0\r\n");
+  RawClient idle(s.port());
+  idle.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+  RawClient slow_body(s.port());
+  slow_body.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\nxx");
+  H2Client h2_idle(s.port());
+  H2Client h2_open_block(s.port());
+  h2_open_block.send(frame(1, 0, 1, hpack(H2Client::post("/echo"))));  // no END_HEADERS
+  H2Client h2_held(s.port());
+  for (int i = 0; i < 20; ++i) h2_held.data(h2_held.open(H2Client::post("/echo")), "x", false);
+
+  CHECK(silent.receive_all(3000).empty());
+  CHECK(silent.closed());
+  CHECK(slow_headers.receive_all(3000).find("HTTP/1.1 408") == 0);
+  CHECK(half_preface.receive_all(3000).empty());
+  CHECK(half_preface.closed());
+  idle.receive_all(3000);
+  CHECK(idle.closed());
+  CHECK(slow_body.receive_all(3000).find("HTTP/1.1 408") == 0);
+  h2_idle.run_until_closed(3000);
+  CHECK(h2_idle.goaway);
+  CHECK(h2_idle.closed());
+  h2_open_block.run_until_closed(3000);
+  CHECK(h2_open_block.closed());
+  h2_held.run(3000, [&] { return h2_held.replies[39].reset; });
+  for (std::uint32_t id = 1; id < 40; id += 2) CHECK(h2_held.replies[id].reset);
+  CHECK(EchoServer::within(3000, [&] { return s.budget.used(Holder::kRequests) == 0; }));
+  CHECK(EchoServer::within(3000, [&] { return s.server->stats().connections <= 1; }));
+  CHECK(s.closed(CloseWhy::kHeaderTimeout) == 4);
+  CHECK(s.closed(CloseWhy::kSlowBody) == 1);
+  CHECK(s.closed(CloseWhy::kIdle) >= 2);
+  CHECK(s.serves());
+}
+
+TEST_CASE("rapid reset, received and provoked", "[net][hostile]") {
+  EchoServer s;
+  const std::size_t before = rss_bytes();
+  std::uint32_t id = 0;
+  SECTION("HEADERS and RST_STREAM") {
+    H2Client c(s.port());
+    CHECK(refused_within(c, 100, [&] {
+      std::string many;
+      for (int i = 0; i < 100; ++i) {
+        id = c.open(H2Client::post("/echo"));
+        many += frame(3, 0, id, u32(8));
+      }
+      return c.send(many);
+    }));
+    CHECK(c.next_id() < 3000);
+  }
+  SECTION("frames that make the server reset") {
+    H2Client c(s.port());
+    id = 1;
+    CHECK(refused_within(c, 1000, [&] {
+      std::string many;
+      for (int i = 0; i < 20; ++i, id += 2) {
+        many += frame(1, 4, id, hpack(H2Client::post("/echo", {{"content-length", "1"}}))) + frame(0, 0, id, "xx");
+      }
+      return c.send(many);
+    }));
+    CHECK(id < 4000);
+  }
+  CHECK(EchoServer::within(1000, [&] { return s.server->stats().connections == 0; }));
+  CAPTURE(id);
+  for (std::size_t i = 0; i < kCloseWhyNames.size(); ++i) {
+    CAPTURE(kCloseWhyNames[i]);
+    CHECK(s.server->stats().closed[i] == (i == static_cast<std::size_t>(CloseWhy::kResets) ? 1 : 0));
+  }
+  CHECK(s.serves());
+  if (!kSanitized) CHECK(rss_bytes() < before + kRssRise);
+}
+
+TEST_CASE("frames without progress", "[net][hostile]") {
+  EchoServer s;
+  H2Client c(s.port());
+  const auto id = c.open(H2Client::post("/echo"));
+  std::string many;
+  SECTION("PING") {
+    for (int i = 0; i < 500; ++i) many += frame(6, 0, 0, "12345678");
+  }
+  SECTION("SETTINGS") {
+    for (int i = 0; i < 500; ++i) many += frame(4, 0, 0, {});
+  }
+  SECTION("empty DATA") {
+    for (int i = 0; i < 500; ++i) many += frame(0, 0, id, {});
+  }
+  SECTION("DATA of padding only") {
+    for (int i = 0; i < 500; ++i) many += frame(0, 8, id, std::string("\x04\0\0\0\0", 5));
+  }
+  SECTION("WINDOW_UPDATE") {
+    for (int i = 0; i < 500; ++i) many += frame(8, 0, 0, u32(1));
+  }
+  SECTION("PRIORITY") {
+    for (int i = 0; i < 500; ++i) many += frame(2, 0, 101, u32(0) + "x");
+  }
+  SECTION("frames of an unknown type") {
+    for (int i = 0; i < 500; ++i) many += frame(99, 0, 0, "x");
+  }
+  CHECK(refused_within(c, 1000, [&] { return c.send(many); }));
+  CHECK(s.serves());
+  CHECK(EchoServer::within(1000, [&] { return s.closed(CloseWhy::kNoProgress) == 1; }));
+}
+
+TEST_CASE("header lists", "[net][hostile]") {
+  EchoServer s;
+  const std::size_t before = rss_bytes();
+  SECTION("CONTINUATION flood") {
+    H2Client c(s.port());
+    c.send(frame(1, 0, 1, hpack(H2Client::post("/echo"))));
+    CHECK(refused_within(c, 10'000, [&] { return c.send(frame(9, 0, 1, hpack({{"x-y", "z"}}))); }));
+  }
+  SECTION("one entry of 4 KB, referred to again and again") {
+    H2Client c(s.port());
+    std::string block = hpack(H2Client::post("/echo"));
+    block.push_back('\x40');  // literal with incremental indexing (RFC 7541 section 6.2.1)
+    hpack_length(block, 1, 127, 0);
+    block += "a";
+    hpack_length(block, 3900, 127, 0);
+    block += std::string(3900, 'v');
+    c.send(frame(1, 5, 1, block));
+    std::uint32_t id = 3;
+    CHECK(refused_within(c, 10'000, [&] {
+      const std::string refs = hpack(H2Client::post("/echo")) + std::string(16'000, '\xBE');  // index 62, 16,000 times
+      const bool sent = c.send(frame(1, 5, id, refs));
+      id += 2;
+      return sent;
+    }));
+    CHECK(EchoServer::within(1000, [&] { return s.closed(CloseWhy::kHeaders) == 1; }));
+  }
+  SECTION("a header list of 1 MB") {
+    H2Client c(s.port());
+    std::string block = hpack(H2Client::post("/echo", {{"x", std::string(12'000, 'x')}}));
+    c.send(frame(1, 0, 1, block));
+    CHECK(refused_within(c, 100, [&] { return c.send(frame(9, 0, 1, hpack({{"x", std::string(12'000, 'x')}}))); }));
+  }
+  CHECK(s.serves());
+  if (!kSanitized) CHECK(rss_bytes() < before + kRssRise);
+}
+
+TEST_CASE("streams opened and never ended are capped", "[net][hostile]") {
+  EchoServer s;
+  const std::size_t before = rss_bytes();
+  H2Client c(s.port());
+  for (int i = 0; i < 128; ++i) c.open(H2Client::post("/echo"));
+  CHECK(s.serves());
+  c.open(H2Client::post("/echo"));  // against what SETTINGS said and the client acknowledged
+  c.run_until_closed(2000);
+  CHECK(c.goaway_code == 1);  // PROTOCOL_ERROR
+  CHECK(c.closed());
+  CHECK(s.serves());
+  if (!kSanitized) CHECK(rss_bytes() < before + kRssRise);
+}
+
+TEST_CASE("connections are capped in number and per address", "[net][hostile]") {
+  ServerLimits limits;
+  limits.connections_per_address = 10;
+  EchoServer s(limits);
+  std::vector<std::unique_ptr<RawClient>> many;
+  for (int i = 0; i < 30; ++i) many.push_back(std::make_unique<RawClient>(s.port()));
+  CHECK(EchoServer::within(1000, [&] { return s.closed(CloseWhy::kAddress) == 20; }));
+  CHECK(s.server->stats().connections == 10);
+  many.clear();
+  CHECK(EchoServer::within(1000, [&] { return s.server->stats().connections == 0; }));
+  CHECK(s.serves());
+}
+
+TEST_CASE("accepting goes on after the descriptors ran out", "[net][hostile]") {
+  EchoServer s;
+  std::vector<std::unique_ptr<RawClient>> waiting;
+  for (int i = 0; i < 20; ++i) waiting.push_back(nullptr);
+  rlimit old{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &old) == 0);
+  // Room for 8 more of either side; the server runs dry first or a client does: both are in this process.
+  int probe = ::open("/dev/null", O_RDONLY);
+  ::close(probe);
+  std::vector<std::unique_ptr<RawClient>> ready;
+  const rlimit low{static_cast<rlim_t>(probe) + 30, old.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &low) == 0);
+  for (int i = 0; i < 29; ++i) ready.push_back(std::make_unique<RawClient>(s.port()));
+  CHECK(EchoServer::within(2000, [&] { return s.closed(CloseWhy::kDescriptors) > 0; }));
+  rusage before{};
+  ::getrusage(RUSAGE_SELF, &before);
+  ::usleep(500'000);
+  rusage after{};
+  ::getrusage(RUSAGE_SELF, &after);
+  const auto micros = [](const timeval& t) { return t.tv_sec * 1'000'000 + t.tv_usec; };
+  CHECK(micros(after.ru_utime) + micros(after.ru_stime) - micros(before.ru_utime) - micros(before.ru_stime) < 200'000);
+  ready.clear();
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &old) == 0);
+  CHECK(EchoServer::within(2000, [&] { return s.serves(); }));
+}

@@ -1,0 +1,283 @@
+// The OTLP receiver over real sockets: both endpoints, every form, every refusal.
+#include "receive/otlp.h"
+
+#include <zlib.h>
+
+#include <catch2/catch.hpp>
+#include <mutex>
+
+#include "otlp_twin.pb.h"
+#include "support/raw_client.h"
+
+using namespace tailgate;
+using namespace tailgate::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string gzip(std::string_view in, std::size_t zeros = 0) {
+  z_stream z{};
+  deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
+  std::string out;
+  char buffer[65536];
+  const auto put = [&](const char* data, std::size_t size, int flush) {
+    z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data));
+    z.avail_in = static_cast<uInt>(size);
+    int rv = Z_OK;
+    do {
+      z.next_out = reinterpret_cast<Bytef*>(buffer);
+      z.avail_out = sizeof buffer;
+      rv = deflate(&z, flush);
+      out.append(buffer, sizeof buffer - z.avail_out);
+    } while (z.avail_out == 0 || (flush == Z_FINISH && rv != Z_STREAM_END));
+  };
+  const std::string block(1 << 20, '\0');
+  for (; zeros > 0; zeros -= std::min(zeros, block.size()))
+    put(block.data(), std::min(zeros, block.size()), Z_NO_FLUSH);
+  put(in.data(), in.size(), Z_FINISH);
+  deflateEnd(&z);
+  return out;
+}
+
+std::string message(std::string_view payload, char flag = '\0') {
+  return std::string(1, flag) + u32(static_cast<std::uint32_t>(payload.size())) + std::string(payload);
+}
+
+std::string http(std::string_view path, std::string_view type, std::string_view body, std::string_view more = "",
+                 std::string_view method = "POST") {
+  return std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: t\r\nContent-Type: " + std::string(type) +
+         "\r\n" + std::string(more) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+
+struct Fixture {
+  explicit Fixture(std::size_t budget_bytes = 256 << 20) : budget({budget_bytes, 0, 0, 0}) {
+    threads.start();
+    OtlpConfig config;
+    config.grpc = OtlpEndpointConfig{};
+    config.grpc->endpoint = "localhost:0";
+    config.http = config.grpc;
+    receiver = make_otlp_receiver(config, "otlp");
+    ReceiverContext context;
+    context.threads = &threads;
+    context.budget = &budget;
+    context.ingest = [this](SourceId source, ByteView otlp) {
+      const std::lock_guard lock(mutex);
+      taken.emplace_back(source, std::string(otlp.substr(0, 1 << 20)));
+      return answer;
+    };
+    context.source = [](std::string_view, std::string_view format) { return SourceId(format == "otlp_json" ? 2 : 1); };
+    context.refused = [this](SourceId, std::string_view reason) {
+      const std::lock_guard lock(mutex);
+      ++refused[std::string(reason)];
+    };
+    context.notice = [this](std::string_view) {
+      const std::lock_guard lock(mutex);
+      ++notices;
+    };
+    REQUIRE(receiver->start(context));
+    for (const auto& e : receiver->endpoints()) {
+      ports.push_back(static_cast<std::uint16_t>(std::stoi(e.substr(e.rfind(':') + 1))));
+    }
+  }
+  ~Fixture() { receiver->stop(0ms); }
+
+  Fields grpc(Fields more = {}) const {
+    Fields out =
+        H2Client::post(std::string(kOtlpTraceExport), {{"content-type", "application/grpc"}, {"te", "trailers"}});
+    out.insert(out.end(), more.begin(), more.end());
+    return out;
+  }
+  std::string call(const std::string& request) const {
+    RawClient c(ports[1]);
+    c.send(request);
+    return c.receive_responses(1);
+  }
+
+  ByteBudget budget;
+  IoThreads threads{2};
+  std::unique_ptr<Receiver> receiver;
+  std::vector<std::uint16_t> ports;
+  std::mutex mutex;
+  std::vector<std::pair<SourceId, std::string>> taken;
+  std::map<std::string, int> refused;
+  int notices = 0;
+  IngestResult answer;
+};
+
+std::string some_request() {
+  twin::TracesData data;
+  auto* span = data.add_resource_spans()->add_scope_spans()->add_spans();
+  span->set_name("a");
+  span->set_trace_id(std::string(16, 'T'));
+  return data.SerializeAsString();
+}
+
+constexpr auto kJson =
+    R"({"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"54545454545454545454545454545454","name":"a"}]}]}]})";
+
+}  // namespace
+
+TEST_CASE("either endpoint takes gRPC, protobuf and JSON, plain and gzip", "[receive]") {
+  Fixture f;
+  const std::string request = some_request();
+  for (const auto port : f.ports) {
+    H2Client h2(port);
+    auto reply = h2.call(f.grpc(), message(request));
+    CHECK(reply.fields["grpc-status"] == "0");
+    CHECK(reply.fields["content-type"] == "application/grpc");
+    CHECK(reply.body == std::string(5, '\0'));
+    reply = h2.call(f.grpc({{"grpc-encoding", "gzip"}}), message(gzip(request), '\1'));
+    CHECK(reply.fields["grpc-status"] == "0");
+    reply = h2.call(f.grpc({{"grpc-encoding", "gzip"}}), message(request));  // not compressed although it could be
+    CHECK(reply.fields["grpc-status"] == "0");
+    reply = h2.call(f.grpc(), message(""));
+    CHECK(reply.fields["grpc-status"] == "0");
+    reply = h2.call(H2Client::post("/v1/traces", {{"content-type", "application/x-protobuf"}}), request);
+    CHECK(reply.fields[":status"] == "200");
+    CHECK(reply.fields["content-type"] == "application/x-protobuf");
+
+    RawClient h1(port);
+    h1.send(http("/v1/traces", "application/x-protobuf", request));
+    CHECK(h1.receive_responses(1).find("HTTP/1.1 200") == 0);
+    h1.send(http("/v1/traces", "application/x-protobuf", gzip(request), "Content-Encoding: gzip\r\n"));
+    CHECK(h1.receive_responses(1).find("HTTP/1.1 200") == 0);
+    h1.send(http("/v1/traces", "application/json; charset=utf-8", kJson));
+    const auto json = h1.receive_responses(1);
+    CHECK(json.find("content-type: application/json\r\n") != std::string::npos);
+    CHECK(json.ends_with("\r\n\r\n{}"));
+    h1.send(http("/v1/traces", "application/json", gzip(kJson), "Content-Encoding: gzip\r\n"));
+    CHECK(h1.receive_responses(1).find("HTTP/1.1 200") == 0);
+  }
+  CHECK(f.taken.size() == 18);
+  for (const auto& [source, bytes] : f.taken) CHECK((bytes == request || bytes.empty()));
+  CHECK(f.taken.back().first == 2);
+  CHECK(f.refused.empty());
+}
+
+TEST_CASE("partial success and refusals of ingest, in each form", "[receive]") {
+  Fixture f;
+  H2Client h2(f.ports[0]);
+  f.answer.rejected_spans = 3;
+  f.answer.message = "bad \"ids\"";
+  auto reply = h2.call(f.grpc(), message("x"));
+  twin::ExportTraceServiceResponse response;
+  REQUIRE(response.ParseFromString(reply.body.substr(5)));
+  CHECK(response.partial_success().rejected_spans() == 3);
+  CHECK(response.partial_success().error_message() == "bad \"ids\"");
+  CHECK(f.call(http("/v1/traces", "application/json", kJson))
+            .ends_with(R"({"partialSuccess":{"rejectedSpans":"3","errorMessage":"bad \"ids\""}})"));
+
+  f.answer = {IngestResult::Kind::kMalformed, 0, "50% wrong at byte 7"};
+  reply = h2.call(f.grpc(), message("x"));
+  CHECK(reply.fields["grpc-status"] == "3");
+  CHECK(reply.fields["grpc-message"] == "50%25 wrong at byte 7");
+  CHECK(reply.fields.count("grpc-status-details-bin") == 0);
+  auto text = f.call(http("/v1/traces", "application/json", kJson));
+  CHECK(text.find("HTTP/1.1 400") == 0);
+  CHECK(text.ends_with(R"({"code":3,"message":"50% wrong at byte 7"})"));
+  CHECK(f.call(http("/v1/traces", "application/x-protobuf", "x"))
+            .ends_with("\x08\x03\x12\x13"
+                       "50% wrong at byte 7"));
+
+  f.answer = {IngestResult::Kind::kNoMemory, 0, "full"};
+  reply = h2.call(f.grpc(), message("x"));
+  CHECK(reply.fields["grpc-status"] == "14");
+  CHECK(reply.fields["grpc-status-details-bin"] ==
+        "CA4SBGZ1bGwaMAoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxIECgIIAQ");
+  text = f.call(http("/v1/traces", "application/json", kJson));
+  CHECK(text.find("HTTP/1.1 503") == 0);
+  CHECK(text.find("retry-after: 1\r\n") != std::string::npos);
+  CHECK(text.find(R"("retryDelay":"1s")") != std::string::npos);
+  CHECK(f.refused == std::map<std::string, int>{{"malformed", 3}, {"no_memory", 2}});
+}
+
+TEST_CASE("what is not OTLP traces is refused by the right name", "[receive]") {
+  Fixture f;
+  const auto status = [&](const std::string& request) { return f.call(request).substr(9, 3); };
+  CHECK(status(http("/v1/traces", "text/plain", "x")) == "415");
+  CHECK(status(http("/v1/traces", "application/grpc", "x")) == "415");
+  CHECK(status(http("/v1/traces", "application/json", "x", "Content-Encoding: zstd\r\n")) == "415");
+  CHECK(status(http("/v1/traces", "application/json", "", "", "GET")) == "405");
+  CHECK(status(http("/", "application/json", "{}")) == "404");
+  CHECK(status(http("/v1/traces", "application/json", "{")) == "400");
+  CHECK(status(http("/v1/traces", "application/json", "")) == "400");
+  CHECK(status(http("/v1/traces", "application/json", "xx", "Content-Encoding: gzip\r\n")) == "400");
+  CHECK(status(http("/v1/metrics", "application/json", "{}")) == "404");
+  CHECK(status(http("/v1/logs", "application/x-protobuf", "")) == "404");
+
+  H2Client h2(f.ports[0]);
+  const auto grpc = [&](Fields fields, const std::string& body) { return h2.call(fields, body).fields; };
+  auto unknown = f.grpc();
+  unknown[2].second = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+  auto fields = grpc(unknown, message("x"));
+  CHECK(fields["grpc-status"] == "12");
+  CHECK(fields[":status"] == "200");
+  CHECK(f.notices <= 1);
+  unknown[2].second = "/a.b/C";
+  CHECK(grpc(unknown, message("x"))["grpc-status"] == "12");
+  fields = grpc(f.grpc({{"grpc-encoding", "zstd"}}), message("x", '\1'));
+  CHECK(fields["grpc-status"] == "12");
+  CHECK(fields["grpc-accept-encoding"] == "identity,gzip");
+  CHECK(fields[":status"] == "200");
+  CHECK(grpc(f.grpc(), "")["grpc-status"] == "13");
+  CHECK(grpc(f.grpc(), "abc")["grpc-status"] == "13");
+  CHECK(grpc(f.grpc(), message("x") + "y")["grpc-status"] == "13");
+  CHECK(grpc(f.grpc(), message("x", '\1'))["grpc-status"] == "13");
+  CHECK(grpc(f.grpc({{"grpc-encoding", "gzip"}}), message("x", '\1'))["grpc-status"] == "13");
+  CHECK(grpc(f.grpc(), message("x"))["grpc-status"] == "0");
+
+  f.receiver->drain();
+}
+
+TEST_CASE("while draining every request is answered: try again", "[receive]") {
+  Fixture f;
+  H2Client h2(f.ports[0]);
+  const auto open = h2.open(f.grpc());
+  h2.run(50, [] { return false; });
+  f.receiver->drain();
+  h2.data(open, message("x"), true);
+  CHECK(h2.wait(open).fields["grpc-status"] == "0");  // begun before
+}
+
+TEST_CASE("gzip bombs, one and eight at once", "[receive][hostile]") {
+  Fixture f(128 << 20);
+  const std::string bomb = gzip("", std::size_t{1} << 30);
+  REQUIRE(bomb.size() < 2 << 20);
+  const std::size_t before = rss_bytes();
+  std::size_t peak = before;
+  const auto text = f.call(http("/v1/traces", "application/x-protobuf", bomb, "Content-Encoding: gzip\r\n"));
+  CHECK(text.find("HTTP/1.1 413") == 0);
+  CHECK(text.find("retry-after") == std::string::npos);
+  std::vector<std::unique_ptr<H2Client>> eight;
+  std::vector<std::uint32_t> ids;
+  for (int i = 0; i < 8; ++i) eight.push_back(std::make_unique<H2Client>(f.ports[0]));
+  for (auto& c : eight) ids.push_back(c->request(f.grpc({{"grpc-encoding", "gzip"}}), message(bomb, '\1')));
+  peak = std::max(peak, rss_bytes());
+  for (std::size_t i = 0; i < eight.size(); ++i) {
+    auto reply = eight[i]->wait(ids[i], 20'000);
+    CHECK(reply.fields["grpc-status"] == "8");
+    CHECK(reply.fields.count("grpc-status-details-bin") == 0);
+    peak = std::max(peak, rss_bytes());
+  }
+  CHECK(f.refused == std::map<std::string, int>{{"limit", 9}});
+  WARN("RSS rose by " << (peak - before) / 1024 << " KiB");
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  CHECK(peak - before < 80U << 20);
+#endif
+  // Under the ratio guard, but over the cap: 65 MiB of noise that hardly shrinks is refused by its size.
+  CHECK(f.budget.used(Holder::kRequests) == 0);
+  CHECK(eight[0]->call(f.grpc(), message("x")).fields["grpc-status"] == "0");
+}
+
+TEST_CASE("no room in the budget: unavailable, with the time to wait", "[receive][hostile]") {
+  Fixture f(256 << 10);
+  H2Client h2(f.ports[0]);
+  auto reply = h2.call(f.grpc(), message(std::string(1 << 20, 'x')));
+  CHECK(reply.fields["grpc-status"] == "14");
+  CHECK(reply.fields.count("grpc-status-details-bin") == 1);
+  reply = h2.call(f.grpc({{"grpc-encoding", "gzip"}}), message(gzip("", 1 << 20), '\1'));
+  CHECK(reply.fields["grpc-status"] == "14");
+  CHECK(f.call(http("/v1/traces", "application/x-protobuf", std::string(1 << 20, 'x'))).find("HTTP/1.1 503") == 0);
+  CHECK(f.refused == std::map<std::string, int>{{"no_memory", 3}});
+  CHECK(h2.call(f.grpc(), message("x")).fields["grpc-status"] == "0");
+}
