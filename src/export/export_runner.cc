@@ -109,11 +109,15 @@ void ExportRunner::run() {
     }
     done.clear();
   }
-  const std::lock_guard lock(mutex_);
-  const std::uint64_t left = queue_.stats().queued_spans;
-  ended_ = true;
-  queue_.abandon();
-  if (left > 0) log_warn("shutdown: spans not sent in time", {{"exporter", name_}, {"spans", left}});
+  std::uint64_t left = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    left = queue_.stats().queued_spans;
+    ended_ = true;
+    queue_.abandon();
+  }
+  if (left == 0) return;
+  log_warn("shutdown: spans not sent in time", {{"exporter", name_}, {"spans", left}});
   exporter_->cancel();
   exporter_->wait(kCancelWait, done);  // gives calls a chance to end; their outcome is counted already
 }
