@@ -1,0 +1,388 @@
+// The load test: starts the daemon, sends traffic whose outcome is known, takes what the daemon forwards, and says what it
+// cost and whether it was right. One process: the sender on the main thread, the sink on a thread of its own.
+//
+//   load --daemon build/bench/tailgate [--shape large|small] [--rate SPANS_PER_S] [--seconds N] [--wait 5s]
+//        [--memory 12GiB] [--connections 4] [--in-flight 4] [--overload] [--set KEY=VALUE]...
+//
+// Without --rate it saturates. --overload expects refusals and does not compare the kept set. Exit code 1 if a check fails.
+#include <dirent.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <regex>
+#include <thread>
+
+#include "base/hash.h"
+#include "base/units.h"
+#include "h2_client.h"
+#include "net/grpc.h"
+#include "net/io_threads.h"
+#include "net/server.h"
+#include "traffic.h"
+#include "wire/protobuf.h"
+
+using namespace tailgate;
+using namespace tailgate::bench;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::uint64_t kRun = 20'260'101;
+
+struct Options {
+  std::string daemon;
+  Shape shape = kLarge;
+  double rate = 0;
+  int seconds = 20;
+  std::string wait = "5s", memory = "12GiB";
+  std::size_t connections = 4, in_flight = 4;
+  bool overload = false;
+  std::vector<std::string> set;
+};
+
+struct IdHash {
+  std::size_t operator()(const TraceId& id) const { return hash_bytes(id.view(), 1); }
+};
+
+// Counts spans by trace, reading nothing but ids.
+class Sink final : public Handler {
+ public:
+  Admission admit(const RequestHead&) override {
+    Admission admission;
+    admission.grpc = true;
+    return admission;
+  }
+  void handle(const RequestHead&, BodyBuffer& body, Response& response) override {
+    const ByteView bytes = body.view().substr(5);
+    each(bytes, 1, [&](ByteView resource) {
+      each(resource, 2, [&](ByteView scope) { each(scope, 2, [&](ByteView span) { ++spans_[TraceId::from(span.data() + 2)]; }); });
+    });
+    response.headers.emplace_back("content-type", "application/grpc");
+    response.body.assign(5, '\0');
+    response.trailers.emplace_back("grpc-status", "0");
+  }
+  Response refuse(const RequestHead&, BodyError) override { return plain_response(413); }
+
+  boost::unordered_flat_map<TraceId, std::uint32_t, IdHash> spans_;  // read after the server has stopped
+
+ private:
+  template <class F>
+  static void each(ByteView message, std::uint32_t field, F&& visit) {
+    const char* p = message.data();
+    const char* const end = p + message.size();
+    while (p < end) {
+      std::uint32_t tag = 0;
+      ByteView content;
+      if (!pb::read_tag(p, end, tag)) std::abort();
+      if (tag == pb::tag_of(field, pb::kLen)) {
+        if (!pb::read_len(p, end, content)) std::abort();
+        visit(content);
+      } else if (!pb::skip_value(p, end, tag)) {
+        std::abort();
+      }
+    }
+  }
+};
+
+double cpu_seconds(pid_t pid) {
+  std::ifstream in(fmt::format("/proc/{}/stat", pid));
+  std::string text((std::istreambuf_iterator<char>(in)), {});
+  text = text.substr(text.rfind(')') + 2);
+  unsigned long user = 0, system = 0;
+  std::sscanf(text.c_str(), "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
+  return static_cast<double>(user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+double status_mb(pid_t pid, const std::string& key) {
+  std::ifstream in(fmt::format("/proc/{}/status", pid));
+  std::string line;
+  while (std::getline(in, line)) {
+    if (line.starts_with(key + ":")) return std::strtod(line.c_str() + key.size() + 1, nullptr) * 1024 / 1e6;
+  }
+  return 0;
+}
+
+std::string http_get(std::uint16_t port, const std::string& path) {
+  std::string out;
+  FILE* const pipe = popen(fmt::format("curl -s http://127.0.0.1:{}{}", port, path).c_str(), "r");
+  char buffer[4096];
+  while (const std::size_t n = fread(buffer, 1, sizeof buffer, pipe)) out.append(buffer, n);
+  pclose(pipe);
+  return out;
+}
+
+// The sum of a metric over its labels.
+double metric(const std::string& text, const std::string& name) {
+  double sum = 0;
+  for (std::size_t at = 0; (at = text.find("\n" + name, at)) != std::string::npos; ++at) {
+    const char next = text[at + 1 + name.size()];
+    if (next != ' ' && next != '{') continue;
+    sum += std::strtod(text.c_str() + text.find_last_of(' ', text.find('\n', at + 1)), nullptr);
+  }
+  return sum;
+}
+
+bool law_holds(const std::string& text) {
+  const double received = metric(text, "tailgate_spans_received_total");
+  const double ends = metric(text, "tailgate_spans_refused_total") + metric(text, "tailgate_spans_forwarded_total") +
+                      metric(text, "tailgate_spans_not_sampled_total") + metric(text, "tailgate_spans_dropped_total") +
+                      metric(text, "tailgate_spans_shed_total") + metric(text, "tailgate_buffer_spans");
+  if (received != ends) fmt::print("LAW BROKEN: received {} accounted {}\n", received, ends);
+  return received == ends;
+}
+
+struct Daemon {
+  pid_t pid = 0;
+  std::string log;
+  std::uint16_t port = 0, metrics_port = 0;
+};
+
+Daemon start_daemon(const Options& options, std::uint16_t sink_port) {
+  Daemon d;
+  const std::string dir = fmt::format("/tmp/tailgate-load-{}", getpid());
+  if (std::system(("mkdir -p " + dir).c_str()) != 0) std::exit(3);
+  d.log = dir + "/log";
+  const std::string config = dir + "/config.yaml";
+  std::ofstream(config) << fmt::format(
+      R"(receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "127.0.0.1:0"}}}}}}}}
+sampling:
+  decision_wait: {}
+  memory_limit: {}
+  policies:{}
+exporters:
+  otlp: {{endpoint: "127.0.0.1:{}", compression: none, tls: {{insecure: true}}}}
+telemetry: {{metrics: {{endpoint: "127.0.0.1:0"}}, health: {{endpoint: "127.0.0.1:0"}}}}
+)",
+      options.wait, options.memory, kPolicies, sink_port);
+  d.pid = fork();
+  if (d.pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (std::freopen(d.log.c_str(), "w", stderr) == nullptr) std::_Exit(127);
+    std::vector<const char*> argv = {options.daemon.c_str(), "run", "--config", config.c_str()};
+    for (const std::string& s : options.set) argv.insert(argv.end(), {"--set", s.c_str()});
+    argv.push_back(nullptr);
+    execv(argv[0], const_cast<char**>(argv.data()));
+    std::_Exit(127);
+  }
+  for (int i = 0; i < 500; ++i) {
+    std::this_thread::sleep_for(20ms);
+    std::ifstream in(d.log);
+    const std::string text((std::istreambuf_iterator<char>(in)), {});
+    std::smatch match;
+    if (text.find("ready") == std::string::npos) continue;
+    if (std::regex_search(text, match, std::regex("receiver=otlp endpoint=\\S*:(\\d+)"))) d.port = static_cast<std::uint16_t>(std::stoi(match[1]));
+    if (std::regex_search(text, match, std::regex("page=metrics endpoint=\\S*:(\\d+)"))) d.metrics_port = static_cast<std::uint16_t>(std::stoi(match[1]));
+    return d;
+  }
+  fmt::print(stderr, "the daemon did not start; see {}\n", d.log);
+  std::exit(3);
+}
+
+Options parse(int argc, char** argv) {
+  Options o;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    const auto value = [&] { return std::string(++i < argc ? argv[i] : ""); };
+    if (flag == "--daemon") o.daemon = value();
+    else if (flag == "--shape") o.shape = value() == "small" ? kSmall : kLarge;
+    else if (flag == "--rate") o.rate = std::stod(value());
+    else if (flag == "--seconds") o.seconds = std::stoi(value());
+    else if (flag == "--wait") o.wait = value();
+    else if (flag == "--memory") o.memory = value();
+    else if (flag == "--connections") o.connections = std::stoul(value());
+    else if (flag == "--in-flight") o.in_flight = std::stoul(value());
+    else if (flag == "--overload") o.overload = true;
+    else if (flag == "--set") o.set.push_back(value());
+    else { fmt::print(stderr, "load: unknown flag {}\n", flag); std::exit(2); }
+  }
+  return o;
+}
+
+struct Lane {  // a connection and the pool that is written through it
+  std::unique_ptr<H2Client> client;
+  std::vector<Group> pool;
+  std::size_t group = 0, request = 0;
+  std::vector<TraceId> ids;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Options options = parse(argc, argv);
+  const double wait_s = static_cast<double>(parse_duration(options.wait)->count()) / 1e9;
+  Sink sink;
+  IoThreads sink_threads(1, "sink");
+  sink_threads.start();
+  ServerOptions sink_options;
+  sink_options.name = "sink";
+  sink_options.endpoint = "127.0.0.1:0";
+  auto sink_server = Server::open(sink_threads, sink_options, sink);
+  if (!sink_server) return 3;
+  Daemon daemon = start_daemon(options, (*sink_server)->port());
+
+  std::vector<Lane> lanes(options.connections);
+  double wire_bytes = 0;
+  std::size_t wire_requests = 0;
+  for (std::size_t l = 0; l < lanes.size(); ++l) {
+    lanes[l].client = std::make_unique<H2Client>(daemon.port, "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+    lanes[l].pool = make_pool(options.shape, options.shape.services == 1 ? 50 : 25, l + 1);
+    for (const Group& g : lanes[l].pool) {
+      for (const Request& r : g.requests) wire_bytes += static_cast<double>(r.grpc.size()), ++wire_requests;
+    }
+  }
+  const double bytes_per_span = wire_bytes / static_cast<double>(wire_requests * options.shape.spans_per_request());
+
+  std::vector<TraceId> expected;
+  std::uint64_t sent_spans = 0, next_trace = 0;
+  const double rss_idle = status_mb(daemon.pid, "VmRSS");
+  const double cpu_before = cpu_seconds(daemon.pid);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto end = begin + std::chrono::seconds(options.seconds);
+
+  // Every second: RSS against what is buffered, and the law.
+  std::atomic<bool> stop_watch{false};
+  bool law = true;
+  double worst_ratio = 0, ratio_at_mb = 0, rss_peak = 0;
+  std::thread watch([&] {
+    for (int i = 0; !stop_watch; ++i) {
+      std::this_thread::sleep_for(100ms);
+      rss_peak = std::max(rss_peak, status_mb(daemon.pid, "VmRSS"));
+      if (i % 10 != 9) continue;
+      const std::string text = http_get(daemon.metrics_port, "/metrics");
+      if (text.empty()) continue;
+      law &= law_holds(text);
+      const double held_mb = metric(text, "tailgate_buffer_spans") * bytes_per_span / 1e6;
+      const double rss = status_mb(daemon.pid, "VmRSS");
+      const double cache_mb = std::min(metric(text, "tailgate_decision_cache_entries") * 16 / 1e6 * 2, 67.0);
+      if (held_mb > 200 && (i / 10) > wait_s) {
+        const double ratio = (rss - 67 - cache_mb) / held_mb;  // beyond 64 MiB and what the cache holds
+        if (ratio > worst_ratio) worst_ratio = ratio, ratio_at_mb = held_mb;
+      }
+    }
+  });
+
+  bool lost = false;
+  std::vector<pollfd> polls(lanes.size());
+  while (std::chrono::steady_clock::now() < end && !lost) {
+    bool progress = false;
+    const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    for (Lane& lane : lanes) {
+      H2Client& client = *lane.client;
+      while (!client.wants_write() && client.in_flight() < options.in_flight) {
+        if (options.rate != 0 && static_cast<double>(sent_spans) > elapsed * options.rate) break;
+        Group& group = lane.pool[lane.group];
+        if (lane.request == 0) {
+          lane.ids.clear();
+          for (std::size_t t = 0; t < options.shape.traces; ++t) {
+            lane.ids.push_back(nth_id(kRun, next_trace++));
+            if (group.kept[t] || kept_by_chance(lane.ids.back())) expected.push_back(lane.ids.back());
+          }
+        }
+        Request& request = group.requests[lane.request];
+        for (const auto& [at, trace] : request.ids) std::memcpy(request.grpc.data() + at, lane.ids[trace].bytes.data(), 16);
+        client.start(request.grpc);
+        sent_spans += options.shape.spans_per_request();
+        if (++lane.request == group.requests.size()) {
+          lane.request = 0;
+          lane.group = (lane.group + 1) % lane.pool.size();
+        }
+        progress = true;
+        lost |= !client.pump();
+      }
+      lost |= !client.pump();
+    }
+    if (progress) continue;
+    for (std::size_t l = 0; l < lanes.size(); ++l) {
+      polls[l] = {lanes[l].client->fd(), static_cast<short>(POLLIN | (lanes[l].client->wants_write() ? POLLOUT : 0)), 0};
+    }
+    poll(polls.data(), polls.size(), 2);
+  }
+  // Complete the traces begun, so that every expected trace is whole.
+  for (Lane& lane : lanes) {
+    H2Client& client = *lane.client;
+    const auto patience = std::chrono::steady_clock::now() + 20s;
+    while (!lost && (client.in_flight() != 0 || client.wants_write() || lane.request != 0)) {
+      if (lane.request != 0 && !client.wants_write()) {
+        Group& group = lane.pool[lane.group];
+        Request& request = group.requests[lane.request];
+        for (const auto& [at, trace] : request.ids) std::memcpy(request.grpc.data() + at, lane.ids[trace].bytes.data(), 16);
+        client.start(request.grpc);
+        sent_spans += options.shape.spans_per_request();
+        if (++lane.request == group.requests.size()) {
+          lane.request = 0;
+          lane.group = (lane.group + 1) % lane.pool.size();
+        }
+      }
+      if (!client.pump() || std::chrono::steady_clock::now() > patience) lost = true;
+      pollfd one = {client.fd(), POLLIN, 0};
+      poll(&one, 1, 1);
+    }
+  }
+  const double sending_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  // Wait until all is decided and sent; it belongs to the cost.
+  for (int i = 0; i < 300; ++i) {
+    std::this_thread::sleep_for(200ms);
+    const std::string text = http_get(daemon.metrics_port, "/metrics");
+    if (!text.empty() && metric(text, "tailgate_buffer_spans") == 0 && metric(text, "tailgate_export_queue_spans") == 0) break;
+  }
+  const double cpu = cpu_seconds(daemon.pid) - cpu_before;
+  stop_watch = true;
+  watch.join();
+  const std::string text = http_get(daemon.metrics_port, "/metrics");
+  law &= law_holds(text);
+  kill(daemon.pid, SIGTERM);
+  int status = 0;
+  waitpid(daemon.pid, &status, 0);
+  (*sink_server)->stop(1s);
+
+  std::uint64_t ok = 0, refused = 0, refused_with_retry = 0;
+  for (const Lane& lane : lanes) {
+    ok += lane.client->answered_ok;
+    for (const auto& [code, n] : lane.client->answered_other) {
+      refused += n;
+      fmt::print("answers with grpc-status {}: {}\n", code, n);
+    }
+    refused_with_retry += lane.client->other_with_retry;
+  }
+  std::size_t whole = 0, broken = 0, missing = 0;
+  std::size_t known = 0;
+  for (const TraceId& id : expected) {
+    const auto it = sink.spans_.find(id);
+    if (it == sink.spans_.end()) {
+      ++missing;
+      continue;
+    }
+    ++known;
+    (it->second == options.shape.spans_per_trace() ? whole : broken) += 1;
+  }
+  const std::size_t strangers = sink.spans_.size() - known;
+  const double millions = static_cast<double>(sent_spans) / 1e6;
+  fmt::print("{} {}: {:.0f} spans/s ({:.0f} MB/s, {:.0f} B a span), {:.3f} CPU s per million spans\n", options.shape.name,
+             options.rate != 0 ? fmt::format("at {:.0f}/s", options.rate) : "saturated", static_cast<double>(sent_spans) / sending_s,
+             static_cast<double>(sent_spans) * bytes_per_span / sending_s / 1e6, bytes_per_span, cpu / millions);
+  fmt::print("  requests ok {} refused {} (with retry time {}), law {}, daemon exit {}\n", ok, refused, refused_with_retry,
+             law ? "holds" : "BROKEN", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+  fmt::print("  expected {} traces: whole {} broken {} missing {}, not expected {}\n", expected.size(), whole, broken, missing, strangers);
+  fmt::print("  RSS idle {:.0f} MB, peak {:.0f} MB; (RSS - 64 MiB - cache) / wire bytes buffered {:.3f} at {:.0f} MB\n", rss_idle,
+             rss_peak, worst_ratio, ratio_at_mb);
+  bool good = law && !lost && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  if (options.overload) {
+    good &= refused == refused_with_retry && rss_peak < 563 * 1.048576;
+  } else {
+    good &= refused == 0 && missing == 0 && broken == 0 && strangers == 0;
+  }
+  fmt::print("  {}{}\n", good ? "good" : "FAILED", lost ? " (a connection was lost)" : "");
+  return good ? 0 : 1;
+}

@@ -1,0 +1,110 @@
+// Microbenchmarks of the hot functions: scan, buffer (append and drop), frame. Per span.
+#include <benchmark/benchmark.h>
+
+#include <cstring>
+
+#include "buffer/trace_buffer.h"
+#include "config/config_file.h"
+#include "decide/policy_set.h"
+#include "traffic.h"
+#include "wire/otlp_frame.h"
+#include "wire/otlp_scan.h"
+
+using namespace tailgate;
+using namespace tailgate::bench;
+
+namespace {
+
+struct Fixture {
+  explicit Fixture(const Shape& shape) : pool(make_pool(shape, 50, 1)) {
+    const auto document = load_config_text("policies:" + std::string(kPolicies), "bench");
+    policies = PolicySet::build(document->root.child("policies").items(), {{}}, names, routes, 1);
+    for (const Group& group : pool) {
+      for (const Request& request : group.requests) requests.push_back(ByteView(request.grpc).substr(5));
+    }
+  }
+  std::vector<Group> pool;
+  std::vector<ByteView> requests;
+  NamesTable names;
+  RouteTable routes;
+  PolicySetPtr policies;
+};
+
+const Shape& shape_of(const benchmark::State& state) { return state.range(0) == 0 ? kLarge : kSmall; }
+
+void scan(benchmark::State& state) {
+  Fixture f(shape_of(state));
+  SpanBatch batch;
+  std::size_t i = 0;
+  const ScanPlan none;
+  const ScanPlan& plan = state.range(1) == 0 ? none : f.policies->plan();
+  for (auto _ : state) {
+    batch.clear();
+    benchmark::DoNotOptimize(scan_request(f.requests[i++ % f.requests.size()], plan, batch, [](SpanBatch&) { return true; }));
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * shape_of(state).spans_per_request()));
+}
+
+void append_and_close(benchmark::State& state) {
+  Fixture f(shape_of(state));
+  ChunkPool chunks(4ULL << 30);
+  ByteBudget budget({1ULL << 40, 1ULL << 40, 1ULL << 40, 1ULL << 40});
+  TraceBuffer buffer({.decision_wait = std::chrono::seconds(1), .cache_bytes = 64 << 20}, chunks, budget, f.policies, 1, TimePoint());
+  // Scanned once; only ids change, so that what is measured is the buffer.
+  std::vector<std::unique_ptr<SpanBatch>> batches;
+  for (const ByteView request : f.requests) {
+    auto batch = std::make_unique<SpanBatch>();
+    scan_request(request, f.policies->plan(), *batch, [](SpanBatch&) { return true; });
+    batches.push_back(std::move(batch));
+  }
+  const std::size_t services = shape_of(state).services;
+  std::vector<std::uint32_t> all;
+  for (std::uint32_t t = 0; t < shape_of(state).traces; ++t) all.push_back(t);
+  std::uint64_t n = 0;
+  AddResult added;
+  std::vector<ClosedTrace> closed;
+  TimePoint now;
+  std::size_t i = 0;
+  for (auto _ : state) {
+    SpanBatch& batch = *batches[i % batches.size()];
+    for (std::size_t t = 0; t < batch.traces.size(); ++t) batch.traces[t].id = nth_id(1, n + t);
+    if (++i % services == 0) n += batch.traces.size();
+    now += std::chrono::microseconds(80);  // a million spans a second
+    added.clear();
+    std::size_t bound = 0;
+    for (const BatchTrace& trace : batch.traces) bound += pool_bytes_bound(trace.facts.bytes, trace.facts.spans);
+    budget.charge(Holder::kTraces, bound);
+    buffer.add(batch, all.data(), all.size(), 0, now, added);
+    budget.release(Holder::kTraces, bound - added.pool_bytes);
+    closed.clear();
+    buffer.close_due(now, 32, closed);
+    for (const ClosedTrace& c : closed) buffer.settle(c, 0, std::nullopt);
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * shape_of(state).spans_per_request()));
+}
+
+void frame(benchmark::State& state) {
+  Fixture f(shape_of(state));
+  SpanBatch batch;
+  scan_request(f.requests[0], f.policies->plan(), batch, [](SpanBatch&) { return true; });
+  std::vector<FrameSpan> spans;
+  std::string out;
+  for (auto _ : state) {
+    spans.clear();
+    for (const BatchSpan& span : batch.spans) {
+      spans.push_back({batch.groups[span.group].resource, batch.groups[span.group].scope, ByteView(span.data, span.size)});
+    }
+    out.clear();
+    frame_trace(spans, out);
+    benchmark::DoNotOptimize(out.data());
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * batch.spans.size()));
+}
+
+}  // namespace
+
+// Arguments: shape (0 large, 1 small), and for scan: policies (0 none, 1 the four of the load test).
+BENCHMARK(scan)->Args({0, 0})->Args({0, 1})->Args({1, 0})->Args({1, 1});
+BENCHMARK(append_and_close)->Args({0})->Args({1})->MinTime(3);
+BENCHMARK(frame)->Args({0})->Args({1});
+BENCHMARK_MAIN();
