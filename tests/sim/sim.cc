@@ -95,9 +95,9 @@ class Run {
   std::uint64_t go() {
     for (int step = 0; step < 400; ++step) {
       if (r_.one_in(40)) {
-        now_ += std::chrono::milliseconds(r_.below(8000));  // a pause
+        now_ += std::chrono::milliseconds(2 * r_.below(4000));  // a pause
       } else {
-        now_ += std::chrono::milliseconds(r_.below(60));
+        now_ += std::chrono::milliseconds(2 * r_.below(30));
       }
       if (!r_.one_in(4)) send();
       if (r_.one_in(2)) sweep();
