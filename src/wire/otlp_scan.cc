@@ -405,8 +405,14 @@ class Scan {
         return false;
       }
       checked_ = true;
+      spans_in_all_ = whole.spans;
+      bad_ids_in_all_ = whole.bad_ids;
     }
-    if (!on_slice_(batch_)) return false;
+    if (!on_slice_(batch_)) {  // stopped: the counts are those of the whole request all the same
+      result_.spans = spans_in_all_;
+      result_.bad_ids = bad_ids_in_all_;
+      return false;
+    }
     // Copies of prefixes live in scratch, which clear() empties: the prefixes in hand move over to the fresh batch.
     std::string resource(resource_prefix_);
     std::string scope(scope_prefix_);
@@ -424,6 +430,7 @@ class Scan {
   ScanResult result_;
   bool only_check_ = false;
   bool checked_ = false;
+  std::uint64_t spans_in_all_ = 0, bad_ids_in_all_ = 0;  // once checked
   std::size_t resource_ = 0, scope_ = 0, span_ = 0;  // where we are, for messages
   std::uint32_t group_ = kNone;
   ByteView resource_prefix_, scope_prefix_;
