@@ -5,12 +5,13 @@
 //        [--memory 12GiB] [--connections 4] [--in-flight 4] [--overload] [--set KEY=VALUE]...
 //
 // Without --rate it saturates. --overload expects refusals and does not compare the kept set. Exit code 1 if a check fails.
-#include <dirent.h>
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -115,11 +116,18 @@ double status_mb(pid_t pid, const std::string& key) {
 }
 
 std::string http_get(std::uint16_t port, const std::string& path) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   std::string out;
-  FILE* const pipe = popen(fmt::format("curl -s http://127.0.0.1:{}{}", port, path).c_str(), "r");
-  char buffer[4096];
-  while (const std::size_t n = fread(buffer, 1, sizeof buffer, pipe)) out.append(buffer, n);
-  pclose(pipe);
+  const std::string request = fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+  if (connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 && send(fd, request.data(), request.size(), 0) > 0) {
+    char buffer[4096];
+    for (ssize_t n = 0; (n = recv(fd, buffer, sizeof buffer, 0)) > 0;) out.append(buffer, static_cast<std::size_t>(n));
+  }
+  close(fd);
   return out;
 }
 
