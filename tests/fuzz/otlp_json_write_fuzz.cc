@@ -1,5 +1,5 @@
-// Any bytes as OTLP protobuf to JSON: what is written is one line of valid JSON, also when the bytes are not well-formed;
-// when they are, our own reader takes the line back.
+// Any bytes as OTLP protobuf to JSON: what is written is one line of valid JSON, also when the bytes are not
+// well-formed; when they are, our own reader takes the line back.
 #include <simdjson.h>
 
 #include <cstddef>

@@ -1,5 +1,6 @@
-// The store under all its threads at once, about a second per case: receivers accept, a sweeper closes, policies change, scrapes
-// read. Every snapshot obeys the law of the metrics. Under TSan this is the proof that each object has one lock or one owner.
+// The store under all its threads at once, about a second per case: receivers accept, a sweeper closes, policies
+// change, scrapes read. Every snapshot obeys the law of the metrics. Under TSan this is the proof that each object has
+// one lock or one owner.
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <thread>
@@ -56,7 +57,8 @@ Totals totals(const TraceStore& store) {
   const BufferCounters c = store.snapshot().totals;
   std::uint64_t received = 0;
   for (const std::uint64_t n : c.received) received += n;
-  return {received, c.forwarded + c.not_sampled + c.dropped + c.shed[0] + c.shed[1] + c.shed[2] + c.held, c.held, c.forwarded};
+  return {received, c.forwarded + c.not_sampled + c.dropped + c.shed[0] + c.shed[1] + c.shed[2] + c.held, c.held,
+          c.forwarded};
 }
 
 void stress(std::size_t pool_bytes, std::size_t queue_bytes) {
@@ -77,7 +79,8 @@ void stress(std::size_t pool_bytes, std::size_t queue_bytes) {
   options.pool_bytes = pool_bytes;
   options.prefix_bytes = pool_bytes / 8;
   const TimePoint origin(1h);
-  TraceStore store(options, budget, policy_set(kErrors, epoch, names, routes), names, routes, std::move(sink), 11, origin);
+  TraceStore store(options, budget, policy_set(kErrors, epoch, names, routes), names, routes, std::move(sink), 11,
+                   origin);
 
   std::atomic<bool> stop{false};
   std::atomic<std::int64_t> ms{0};  // the clock of all threads, moved by the sweeper

@@ -18,7 +18,8 @@ class Echo final : public Handler {
 std::string answer_to(std::string_view request, std::size_t piece) {
   Echo echo;
   const ServerLimits limits;
-  const auto session = make_http1_session({echo, limits, nullptr}, "127.0.0.1", TimePoint{});
+  const SessionContext context{echo, limits, nullptr};
+  const auto session = make_http1_session(context, "127.0.0.1", TimePoint{});
   std::string out;
   for (std::size_t at = 0; at < request.size(); at += piece) session->feed(request.substr(at, piece), TimePoint{});
   session->take_output(out);

@@ -81,7 +81,8 @@ TEST_CASE("every key that the code reads is described", "[tree]") {
   for (const SourceFile& file : source_files()) {
     if (file.room == "config") continue;
     for (const std::string& key :
-         matches(file.text, R"re([.>](?:text|integer|duration|bytes|boolean|number|choice|texts|child|has)\("([a-z_]+)")re")) {
+         matches(file.text,
+                 R"re([.>](?:text|integer|duration|bytes|boolean|number|choice|texts|child|has)\("([a-z_]+)")re")) {
       keys.insert(key);
     }
     for (const std::string& key : matches(file.text, R"re(count\(node, "([a-z_]+)")re")) keys.insert(key);
