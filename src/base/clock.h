@@ -2,7 +2,7 @@
 // out. Span timestamps are a stranger's clock and stay plain uint64_t nanoseconds inside a trace.
 //
 // The core takes `now` as an argument. monotonic_now() and wall_now() are called only where a loop meets the world
-// (daemon, net, receivers, sweeper, SendQueue's loop); tests/unit/tree_test.cc keeps it so.
+// (daemon, net, receivers, sweeper, SendQueue's loop); tests/unit/tree keeps it so.
 #pragma once
 
 #include <chrono>

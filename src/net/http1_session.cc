@@ -123,6 +123,9 @@ class Http1Session final : public Session {
         begin_request();
       }
       if (rest.empty()) break;
+      // Beast 1.81 asserts that it sees 5 bytes of a last chunk at least, and means input. A chunked body never ends in
+      // fewer ("0 CR LF CR LF"), so they are waited for.
+      if (state_ == State::kBody && parser_->chunked() && rest.size() < 5) break;
       error_code ec;
       const std::size_t n = parser_->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
       done += n;

@@ -1,0 +1,148 @@
+// The store under all its threads at once, about a second per case: receivers accept, a sweeper closes, policies
+// change, scrapes read. Every snapshot obeys the law of the metrics. Under TSan this is the proof that each object has
+// one lock or one owner.
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <thread>
+#include <vector>
+
+#include "buffer/trace_store.h"
+#include "support/otlp_builder.h"
+#include "support/policies.h"
+#include "support/random_otlp.h"
+
+using namespace tailgate;
+using namespace tailgate::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr const char* kErrors = "[{name: errors, type: status_code, status_code: {status_codes: [ERROR]}}]";
+constexpr const char* kRoutes =
+    "[{name: routes, type: string_attribute, string_attribute: {key: http.route, values: [/a]}},"
+    " {name: some, type: probabilistic, probabilistic: {sampling_percentage: 20}}]";
+
+PolicySetPtr policy_set(const char* yaml, std::uint32_t epoch, NamesTable& names, RouteTable& routes) {
+  const auto document = load_config_text(yaml, "test.yaml");
+  return PolicySet::build(document->root.items(), {{}}, names, routes, epoch);
+}
+
+// Requests of many small traces and a few large ones; all receivers share the trace ids.
+std::vector<std::string> requests(std::uint64_t seed) {
+  Random r(seed);
+  std::vector<std::string> out;
+  std::uint64_t span = seed << 32;
+  for (int i = 0; i < 200; ++i) {
+    std::vector<SpanSpec> specs;
+    for (std::uint64_t n = 1 + r.below(20); n != 0; --n) {
+      SpanSpec spec;
+      spec.trace = r.one_in(8) ? 1 + r.below(3) : 10 + r.below(500);
+      spec.id = ++span;
+      spec.parent = r.one_in(3) ? 0 : span - 1;
+      spec.status = r.one_in(20) ? 2 : 0;
+      spec.name = std::string(r.below(300), 'n');
+      if (r.one_in(20)) spec.attributes = {{"http.route", "/a"}};
+      specs.push_back(spec);
+    }
+    out.push_back(request(specs, "service-" + std::to_string(r.below(30))));
+  }
+  return out;
+}
+
+struct Totals {
+  std::uint64_t received, ends, held, forwarded;
+};
+
+Totals totals(const TraceStore& store) {
+  const BufferCounters c = store.snapshot().totals;
+  std::uint64_t received = 0;
+  for (const std::uint64_t n : c.received) received += n;
+  return {received, c.forwarded + c.not_sampled + c.dropped + c.shed[0] + c.shed[1] + c.shed[2] + c.held, c.held,
+          c.forwarded};
+}
+
+void stress(std::size_t pool_bytes, std::size_t queue_bytes) {
+  NamesTable names;
+  RouteTable routes;
+  ByteBudget budget({64 << 20, pool_bytes, queue_bytes, 64 << 20});
+  std::uint32_t epoch = 1;
+  std::atomic<std::uint64_t> kept_spans{0}, accepted{0};
+  KeptSink sink;
+  sink.push = [&](KeptTracePtr kept) { kept_spans += kept->spans; };
+  sink.make_room = [](std::size_t) { return false; };
+  TraceStoreOptions options;
+  options.shards = 3;
+  options.limits.decision_wait = 300ms;
+  options.limits.decision_wait_after_root = 20ms;
+  options.limits.trace_spans_max = 500;
+  options.limits.cache_bytes = 1 << 20;
+  options.pool_bytes = pool_bytes;
+  options.prefix_bytes = pool_bytes / 8;
+  const TimePoint origin(1h);
+  TraceStore store(options, budget, policy_set(kErrors, epoch, names, routes), names, routes, std::move(sink), 11,
+                   origin);
+
+  std::atomic<bool> stop{false};
+  std::atomic<std::int64_t> ms{0};  // the clock of all threads, moved by the sweeper
+  const auto now = [&] { return origin + std::chrono::milliseconds(ms.load()); };
+  std::atomic<std::uint64_t> broken{0}, scrapes{0};
+
+  std::vector<std::thread> threads;
+  for (std::uint64_t t = 1; t <= 3; ++t) {
+    threads.emplace_back([&, t] {
+      const std::vector<std::string> all = requests(t);
+      SpanBatch batch;
+      for (std::size_t i = 0; !stop; ++i) {
+        const PolicySetPtr policies = store.policies();
+        batch.clear();
+        batch.hash_seed = store.hash_seed();
+        scan_request(all[i % all.size()], policies->plan(), batch, [](SpanBatch&) { return true; });
+        if (store.accept(batch, static_cast<SourceId>(t), now())) accepted += batch.spans.size();
+      }
+    });
+  }
+  threads.emplace_back([&] {
+    while (!stop) {
+      ms += 7;
+      store.sweep(now());
+      std::this_thread::sleep_for(1ms);
+    }
+  });
+  threads.emplace_back([&] {
+    while (!stop) {
+      ++epoch;
+      store.set_policies(policy_set(epoch % 2 == 0 ? kRoutes : kErrors, epoch, names, routes));
+      std::this_thread::sleep_for(5ms);
+    }
+  });
+  threads.emplace_back([&] {
+    while (!stop) {
+      const Totals t = totals(store);
+      broken += t.received != t.ends;
+      ++scrapes;
+      std::this_thread::sleep_for(1ms);
+    }
+  });
+  std::this_thread::sleep_for(900ms);
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+
+  store.close_all(CloseReason::kShutdown, now());
+  const Totals end = totals(store);
+  CHECK(broken == 0);
+  CHECK(scrapes > 10);
+  CHECK(accepted > 1000);
+  CHECK(end.received == accepted);
+  CHECK(end.received == end.ends);
+  CHECK(end.held == 0);
+  CHECK(end.forwarded == kept_spans);
+  store.sweep(now() + 60s);  // frees prefixes
+  CHECK(budget.used(Holder::kTraces) == 0);
+  CHECK(budget.used(Holder::kQueues) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("the law holds at every scrape while all threads work", "[buffer]") { stress(64 << 20, 64 << 20); }
+
+TEST_CASE("the law holds at every scrape when memory and queues are short", "[buffer]") { stress(256 << 10, 16 << 10); }

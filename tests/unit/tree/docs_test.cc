@@ -1,0 +1,111 @@
+// The pages under docs/ name what the code's tables hold, and nothing else.
+#include <catch2/catch.hpp>
+
+#include "decide/registry.h"
+#include "export/registry.h"
+#include "receive/registry.h"
+#include "telemetry/metrics.h"
+#include "tree.h"
+
+using namespace tailgate;
+using namespace tailgate::test;
+
+namespace {
+
+// First cells of the rows of the first table under `heading`.
+std::vector<std::string> names_under(const char* page, const std::string& heading) {
+  std::string text = read_text(kTree / page);
+  const std::size_t begin = text.find("\n" + heading + "\n");
+  REQUIRE(begin != std::string::npos);
+  text.erase(0, begin + heading.size() + 2);
+  text.erase(std::min(text.find("\n#"), text.size()));
+  std::vector<std::string> out;
+  for (const auto& row : table_rows(text)) out.push_back(row.at(0));
+  return out;
+}
+
+std::string type_name(MetricType type) {
+  return type == MetricType::kCounter ? "counter" : type == MetricType::kGauge ? "gauge" : "histogram";
+}
+
+}  // namespace
+
+TEST_CASE("docs/policies.md has a row for each policy type", "[tree]") {
+  std::vector<std::string> types;
+  for (const PolicyType& type : policy_types()) types.emplace_back(type.name);
+  CHECK(names_under("docs/policies.md", "## Types") == types);
+}
+
+TEST_CASE("docs/receivers.md has a row for each receiver type", "[tree]") {
+  std::vector<std::string> types;
+  for (const ReceiverType& type : receiver_types()) types.emplace_back(type.name);
+  CHECK(names_under("docs/receivers.md", "## Types") == types);
+}
+
+TEST_CASE("docs/exporters.md has a row for each exporter type", "[tree]") {
+  std::vector<std::string> types;
+  for (const ExporterType& type : exporter_types()) types.emplace_back(type.type);
+  CHECK(names_under("docs/exporters.md", "## Types") == types);
+}
+
+TEST_CASE("docs/metrics.md has a row for each metric, with its type and labels", "[tree]") {
+  std::set<std::string> code, docs;
+  for (const Metric& metric : kMetrics) {
+    std::string labels(metric.labels);
+    for (std::size_t at = 0; (at = labels.find(',', at)) != std::string::npos; at += 2) labels.replace(at, 1, ", ");
+    code.insert(std::string(metric.name) + " " + type_name(metric.type) + " " + labels);
+  }
+  for (const auto& row : table_rows(read_text(kTree / "docs/metrics.md"))) {
+    if (row.size() == 4 && row[0].starts_with("tailgate_")) docs.insert(row.at(0) + " " + row.at(1) + " " + row.at(2));
+  }
+  CHECK(docs == code);
+}
+
+TEST_CASE("src/README.md has a row for each room", "[tree]") {
+  std::set<std::string> rooms, rows;
+  for (const auto& entry : fs::directory_iterator(kTree / "src")) {
+    if (entry.is_directory()) rooms.insert(entry.path().filename().string() + "/");
+  }
+  for (const std::string& name : names_under("src/README.md", "## Rooms")) {
+    if (name.ends_with('/')) rows.insert(name);
+  }
+  CHECK(rows == rooms);
+}
+
+TEST_CASE("every key that the code reads is described", "[tree]") {
+  std::string pages;
+  for (const char* page : {"config", "policies", "receivers", "exporters"}) {
+    pages += read_text(kTree / (std::string("docs/") + page + ".md"));
+  }
+  std::set<std::string> keys;
+  for (const SourceFile& file : source_files()) {
+    if (file.room == "config") continue;
+    for (const std::string& key :
+         matches(file.text,
+                 R"re([.>](?:text|integer|duration|bytes|boolean|number|choice|texts|child|has)\("([a-z_]+)")re")) {
+      keys.insert(key);
+    }
+    for (const std::string& key : matches(file.text, R"re(count\(node, "([a-z_]+)")re")) keys.insert(key);
+    for (const std::string& list : matches(file.text, R"re((?:without_effect\(|not_supported\(node, )\{([^}]*)\})re")) {
+      for (const std::string& key : matches(list, "\"([a-z0-9_]+)\"")) keys.insert(key);
+    }
+  }
+  CHECK(keys.size() > 100);
+  for (const std::string& key : keys) {
+    INFO("the key `" << key << "` is on none of docs/{config,policies,receivers,exporters}.md");
+    CHECK(std::regex_search(pages, std::regex("[`.{ ,]" + key + "[`:.,} ]")));
+  }
+}
+
+TEST_CASE("every link from a page to a file of this tree leads somewhere", "[tree]") {
+  std::vector<fs::path> pages = {kTree / "README.md", kTree / "src/README.md"};
+  for (const auto& entry : fs::recursive_directory_iterator(kTree / "docs")) {
+    if (entry.path().extension() == ".md") pages.push_back(entry.path());
+  }
+  for (const fs::path& page : pages) {
+    for (const std::string& target : matches(read_text(page), R"(\]\(([^)#:]+)[)#])")) {
+      INFO(page.lexically_relative(kTree).string() << " links to " << target);
+      CHECK(fs::exists(page.parent_path() / target));
+    }
+  }
+}
