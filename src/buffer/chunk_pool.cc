@@ -41,20 +41,39 @@ ChunkPool::ChunkPool(std::size_t bytes_max) : bytes_max_((bytes_max + kSlab - 1)
 
 ChunkPool::~ChunkPool() { munmap(base_, bytes_max_); }
 
-bool ChunkPool::commit_slab() {
-  if (bytes_committed_ == bytes_max_) return false;
-  char* const slab = base_ + bytes_committed_;
+// Commits one slab unless `want_ready` bytes are ready already. False: nothing is ready and the region is used up.
+bool ChunkPool::commit_slab(std::size_t want_ready) {
+  const std::lock_guard commit_lock(commit_mutex_);
+  std::size_t at = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (bytes_committed_ - bytes_carved_ >= want_ready) return true;
+    if (bytes_committed_ == bytes_max_) return bytes_committed_ != bytes_carved_;
+    at = bytes_committed_;
+  }
+  char* const slab = base_ + at;
   if (mprotect(slab, kSlab, PROT_READ | PROT_WRITE) != 0) return false;
   madvise(slab, kSlab, MADV_HUGEPAGE);
 #ifdef MADV_POPULATE_WRITE
   madvise(slab, kSlab, MADV_POPULATE_WRITE);  // Linux 5.14; on older ones the first touch faults page by page
 #endif
-  bytes_committed_ += kSlab;
+  const std::lock_guard lock(mutex_);
+  bytes_committed_ = at + kSlab;
   return true;
 }
 
 bool ChunkPool::take(bool large, std::uint32_t want, std::vector<ChunkChain>& chains) {
-  const std::lock_guard lock(mutex_);
+  for (;;) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (take_free(large, want, chains) || carve(large, want, chains)) return true;
+    }
+    if (!commit_slab(large ? kLargeChunk : kChunkUnit)) return false;
+  }
+}
+
+// Under mutex_: from the free lists.
+bool ChunkPool::take_free(bool large, std::uint32_t want, std::vector<ChunkChain>& chains) {
   std::vector<ChunkChain>& free = large ? free_large_ : free_small_;
   std::uint32_t got = 0;
   while (got < want && !free.empty()) {
@@ -72,26 +91,16 @@ bool ChunkPool::take(bool large, std::uint32_t want, std::vector<ChunkChain>& ch
     got += chain.count;
     free.pop_back();
   }
-  if (got != 0) return true;
-  // Carve fresh memory: pieces in a row, linked.
+  return got != 0;
+}
+
+// Under mutex_: from committed memory that was never used, pieces in a row.
+bool ChunkPool::carve(bool large, std::uint32_t want, std::vector<ChunkChain>& chains) {
   const std::size_t size = piece_size(large);
-  if (bytes_carved_ == bytes_committed_ && !commit_slab()) return false;
-  const std::size_t room = bytes_committed_ - bytes_carved_;
-  const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(want, room / size));
-  if (count == 0) {  // the end of a slab is too small for a large piece
-    const auto first = static_cast<ChunkRef>(bytes_carved_ / kChunkUnit);
-    const auto rest = static_cast<std::uint32_t>(room / kChunkUnit);
-    for (std::uint32_t i = 0; i < rest; ++i) link(at(first + i), false, i + 1 < rest ? first + i + 1 : kNoChunk);
-    if (rest != 0) free_small_.push_back({first, first + rest - 1, rest});
-    bytes_carved_ = bytes_committed_;
-    if (!commit_slab()) return false;
-    const auto next = static_cast<ChunkRef>(bytes_carved_ / kChunkUnit);
-    link(at(next), true, kNoChunk);
-    chains.push_back({next, next, 1});
-    bytes_carved_ += size;
-    return true;
-  }
-  const std::uint32_t step = static_cast<std::uint32_t>(size / kChunkUnit);
+  // Slabs lie side by side and a large piece may lie across two, so nothing is left over at a slab's end.
+  const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(want, (bytes_committed_ - bytes_carved_) / size));
+  if (count == 0) return false;
+  const auto step = static_cast<std::uint32_t>(size / kChunkUnit);
   const auto first = static_cast<ChunkRef>(bytes_carved_ / kChunkUnit);
   for (std::uint32_t i = 0; i < count; ++i) {
     link(at(first + i * step), large, i + 1 < count ? first + (i + 1) * step : kNoChunk);
@@ -113,10 +122,16 @@ std::size_t ChunkPool::bytes_committed() const {
   return bytes_committed_;
 }
 
-void ChunkPool::prepare(std::size_t bytes) {
-  const std::lock_guard lock(mutex_);
-  if (!free_small_.empty() && !free_large_.empty()) return;
-  while (bytes_committed_ - bytes_carved_ < bytes && commit_slab()) {
+void ChunkPool::prepare() {
+  for (int slabs = 0; slabs < 2; ++slabs) {  // the caller has traces to close: a slab may take milliseconds
+    std::size_t want = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!free_small_.empty() && !free_large_.empty()) return;
+      want = std::clamp<std::size_t>(bytes_carved_ / 8, kSlab, 64 << 20);
+      if (bytes_committed_ - bytes_carved_ >= want || bytes_committed_ == bytes_max_) return;
+    }
+    if (!commit_slab(want)) return;
   }
 }
 

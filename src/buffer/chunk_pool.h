@@ -41,25 +41,28 @@ class ChunkPool {
 
   char* at(ChunkRef ref) const { return base_ + static_cast<std::size_t>(ref) * kChunkUnit; }
 
-  // Chains of free pieces, about `want` of them or more; empty when the region is used up.
+  // Chains of free pieces, about `want` of them or more; false when the region is used up.
   bool take(bool large, std::uint32_t want, std::vector<ChunkChain>& chains);
   void give(bool large, std::vector<ChunkChain>& chains, std::size_t first);
 
   std::size_t bytes_committed() const;
   std::size_t bytes_max() const { return bytes_max_; }
 
-  // Commits slabs until `bytes` are free and untaken, if the region allows. Called by the sweeper, so that the first touch
-  // of memory is not paid on the way of a span.
-  void prepare(std::size_t bytes);
+  // Commits up to two slabs ahead of their use, an eighth of what is in use and 64 MiB at most in all. Called by the
+  // sweeper, so that the first touch of memory is paid by its thread and not on the way of a span.
+  void prepare();
 
  private:
-  bool commit_slab();
+  bool commit_slab(std::size_t want_ready);
+  bool take_free(bool large, std::uint32_t want, std::vector<ChunkChain>& chains);
+  bool carve(bool large, std::uint32_t want, std::vector<ChunkChain>& chains);
 
   char* base_ = nullptr;
   std::size_t bytes_max_ = 0;
+  std::mutex commit_mutex_;  // held while a slab is committed, which takes up to milliseconds; before mutex_
   mutable std::mutex mutex_;
   // guarded by mutex_
-  std::size_t bytes_committed_ = 0;
+  std::size_t bytes_committed_ = 0;  // changed by the holder of both
   std::size_t bytes_carved_ = 0;  // of the committed part, handed out at least once
   std::vector<ChunkChain> free_small_;
   std::vector<ChunkChain> free_large_;

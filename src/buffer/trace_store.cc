@@ -198,7 +198,7 @@ TimePoint TraceStore::sweep(TimePoint now) {
     }
   }
   release(0, freed);
-  if (tidy) pool_.prepare(8 << 20);
+  pool_.prepare();
   return now + std::max(wait, kSweepMin);
 }
 

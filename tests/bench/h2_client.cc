@@ -57,6 +57,14 @@ H2Client::H2Client(std::uint16_t port, std::string_view path) {
   literal(headers_, "te", "trailers");
   out_ = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   frame_header(0, kSettings, 0, 0);
+  grant(1 << 30);
+}
+
+// Room for answers on the whole connection: each carries 5 bytes.
+void H2Client::grant(std::uint32_t bytes) {
+  frame_header(4, kWindow, 0, 0);
+  const std::uint32_t value = htonl(bytes);
+  out_.append(reinterpret_cast<const char*>(&value), 4);
 }
 
 H2Client::~H2Client() {
@@ -143,6 +151,13 @@ bool H2Client::read() {
 
 bool H2Client::frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream, std::string_view payload) {
   switch (type) {
+    case kData:
+      received_ += static_cast<std::uint32_t>(payload.size());
+      if (received_ > 1 << 20) {
+        grant(received_);
+        received_ = 0;
+      }
+      return true;
     case kSettings:
       if ((flags & 1) != 0) return true;
       for (std::size_t i = 0; i + 6 <= payload.size(); i += 6) {

@@ -39,7 +39,7 @@ class H2Client {
   bool read();
   bool frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream, std::string_view payload);
   void frame_header(std::size_t size, std::uint8_t type, std::uint8_t flags, std::uint32_t stream);
-  void write_body();
+  void grant(std::uint32_t bytes);
 
   int fd_ = -1;
   std::string headers_;  // encoded once: literals, nothing indexed
@@ -55,6 +55,7 @@ class H2Client {
   std::map<std::uint32_t, std::int64_t> stream_windows_;
   std::size_t max_frame_ = 16384;
   std::size_t in_flight_ = 0;
+  std::uint32_t received_ = 0;  // bytes of answers not yet granted again
   std::string in_;
   std::string block_;
   nghttp2_hd_inflater* inflater_ = nullptr;
