@@ -477,6 +477,11 @@ def oversize_prefix(ports, deadline):
     return repeat(deadline, once)
 
 
+def nothing(_, deadline):
+    time.sleep(max(0, deadline - time.monotonic()))
+    return Counter(nothing=1)
+
+
 def many_connections(ports, deadline):
     seen, held = Counter(), []
     while time.monotonic() < deadline:
@@ -499,9 +504,9 @@ def many_connections(ports, deadline):
 
 
 def only(*wanted):
-    """The attacker saw these and nothing else, the first of them at least once."""
+    """The attacker saw these and nothing else."""
     def check(seen):
-        expect(seen[wanted[0]] > 0 and set(seen) <= set(wanted), f"want {' or '.join(wanted)}, got {dict(seen)}")
+        expect(seen and set(seen) <= set(wanted), f"want {' or '.join(wanted)}, got {dict(seen)}")
     return check
 
 
@@ -523,6 +528,7 @@ class Attack:
 REPORTED = None  # rise_max: bounded by the budget only; the daemon's own limit must hold
 
 ATTACKS = [
+    Attack("none: the good clients alone", nothing),
     Attack("gzip bomb, HTTP", bomb_http(zeros_bomb), only("HTTP 413"), 80),
     Attack("gzip bomb, gRPC", bomb_grpc(zeros_bomb), only("gRPC 8"), 80),
     Attack("gzip bomb under the ratio, HTTP", bomb_http(dense_bomb), only("HTTP 413", "HTTP 503"), 80),
@@ -547,14 +553,15 @@ ATTACKS = [
     Attack("bodies held, 1 MiB each", held_connections(1000, BODY_HEAD + bytes(MIB), bytes(1024))),
     Attack("bodies that trickle", held_connections(1000, BODY_HEAD, b"\0"), is_cut, long_only=True),
     Attack("slow headers", held_connections(2000, SLOW_HEAD, b"x: y\r\n"), is_cut, long_only=True),
+    Attack("deep AnyValue, protobuf", deep_protobuf, only("HTTP 200", "HTTP 400", "HTTP 503"), REPORTED),
+    Attack("deep AnyValue, JSON", deep_json, only("HTTP 400", "HTTP 200")),
+    Attack("Content-Length and Transfer-Encoding", both_lengths, only("1 x 400")),
+    Attack("oversize gRPC prefix", oversize_prefix, only("gRPC 8")),
+    # From here on requests are honestly large, and the account of memory is what bounds them.
     Attack("30 million empty spans", empty_spans, only("HTTP 200"), REPORTED),
     Attack("2 million tiny traces a request", tiny_spans, only("HTTP 200", "HTTP 503"), REPORTED),
     Attack("60 MB of tiny JSON objects", json_nodes(b"{}"), only("HTTP 200", "HTTP 400", "HTTP 503"), REPORTED),
     Attack("60 MB of tiny JSON arrays", json_nodes(b"[]"), only("HTTP 400", "HTTP 503"), REPORTED),
-    Attack("deep AnyValue, protobuf", deep_protobuf, only("HTTP 200", "HTTP 400")),
-    Attack("deep AnyValue, JSON", deep_json, only("HTTP 400", "HTTP 200")),
-    Attack("Content-Length and Transfer-Encoding", both_lengths, only("1 x 400")),
-    Attack("oversize gRPC prefix", oversize_prefix, only("gRPC 8")),
     Attack("descriptor exhaustion", many_connections, files=160),
 ]
 
@@ -591,13 +598,14 @@ def warm_up(daemon, seconds):
         return otlp.request([otlp.span(os.urandom(16), attributes=[("key", "v" * 100)]) for _ in range(count)])
 
     while True:
-        expect(http_client.send() == "ok" and grpc_client.send() == "ok", "a warm-up request was refused")
+        for _ in range(20):
+            expect(http_client.send() == "ok" and grpc_client.send() == "ok", "a warm-up request was refused")
         body = large(500)
         for _ in range(4):
             post(daemon.http, body, PROTOBUF)
             post(daemon.http, gzip.compress(body), {**PROTOBUF, "Content-Encoding": "gzip"})
             grpc_client.connection.call(h2.grpc_message(body))
-        post(daemon.http, large(20000), PROTOBUF)
+        post(daemon.http, large(10000), PROTOBUF)
         if time.monotonic() >= deadline:
             break
     http_client.drop()
@@ -705,11 +713,11 @@ def main():
     failures = []
     with tempfile.TemporaryDirectory() as directory:
         with start_daemon(options.tailgate, directory) as shared:
-            warm_up(shared, 5 if long_run else 0.5)
+            warm_up(shared, 20 if long_run else 3)
             for attack in attacks:
                 if attack.files:
                     with start_daemon(options.tailgate, directory, attack) as own:
-                        warm_up(own, 1 if long_run else 0.2)
+                        warm_up(own, 20 if long_run else 3)
                         row, wrong = run_one(own, attack, options.seconds, long_run)
                         expect(own.stop() == 0, "the daemon did not end with 0")
                 else:
