@@ -168,12 +168,13 @@ ChunkRef LocalChunks::take(bool large, bool& got_large) {
 
 ChunkRef LocalChunks::take_small() {
   if (small_.chains.empty() && !refill(small_, false)) {
-    // Cut a large piece into four.
+    // Cut a large piece into small ones.
+    constexpr ChunkRef kParts = kLargeChunk / kChunkUnit;
     if (large_.chains.empty() && !refill(large_, true)) return kNoChunk;
     const ChunkRef first = pop(large_, true);
-    for (ChunkRef i = 0; i < 4; ++i) link(at(first + i), false, i < 3 ? first + i + 1 : kNoChunk);
-    small_.chains.push_back({first, first + 3, 4});
-    small_.pieces += 4;
+    for (ChunkRef i = 0; i < kParts; ++i) link(at(first + i), false, i + 1 < kParts ? first + i + 1 : kNoChunk);
+    small_.chains.push_back({first, first + kParts - 1, kParts});
+    small_.pieces += kParts;
   }
   return pop(small_, false);
 }

@@ -1,11 +1,11 @@
 // ChunkPool: memory for span bytes, in pieces of two sizes out of one region that is recycled and never given back.
 //
 //   region  [ slab 2 MiB | slab | ... ]  reserved at start as address space, committed slab by slab as it is needed
-//   piece   small 256 B or large 1 KiB; its last 4 bytes hold the reference of the next piece of its chain
+//   piece   small 256 B or large 2 KiB; its last 4 bytes hold the reference of the next piece of its chain
 //   ref     index of the piece in units of 256 B; 31 bits, so 512 GiB at most
 //
 // Freed memory is handed around as whole chains: freeing a trace costs the same whatever its size, and its bytes are not
-// read again. A large piece can be cut into four small ones; small ones are not put together again, and a trace that finds
+// read again. A large piece can be cut into eight small ones; small ones are not put together again, and a trace that finds
 // no large piece takes small ones, so neither size can starve the other.
 //
 // Threads: each shard has a LocalChunks under its own lock and takes from / gives to the pool's lock in batches.
@@ -22,7 +22,7 @@ using ChunkRef = std::uint32_t;
 inline constexpr ChunkRef kNoChunk = UINT32_MAX;
 inline constexpr ChunkRef kLargeBit = 1u << 31;  // in a link: the next piece is a large one
 inline constexpr std::size_t kChunkUnit = 256;   // bytes; a small piece
-inline constexpr std::size_t kLargeChunk = 1024;  // bytes
+inline constexpr std::size_t kLargeChunk = 2048;  // bytes
 
 // Pieces of one size, linked from head to tail.
 struct ChunkChain {

@@ -5,7 +5,7 @@
 
 namespace tailgate {
 
-// Ticks are due_ms / kTickMs; as milliseconds wrap at 2^32 and 2^32 / 16 is a multiple of kSlots, so does the ring.
+// Milliseconds wrap at 2^32, and 2^32 / kTickMs is a multiple of kSlots, so the ring wraps with them.
 
 DeadlineWheel::DeadlineWheel(ChunkPool& pool) : pool_(pool), heads_(kSlots, kNoChunk) {}
 
@@ -13,7 +13,7 @@ void DeadlineWheel::insert(ChunkRef ref, std::uint32_t due_ms) {
   OpenTrace& t = trace(ref);
   t.due_ms = due_ms;
   // Distance from the cursor, taking a moment in the past as now.
-  std::uint32_t ahead = (due_ms / kTickMs - cursor_) & (kTicks - 1);
+  std::uint32_t ahead = (due_ms / kTickMs + (due_ms % kTickMs != 0) - cursor_) & (kTicks - 1);
   if (ahead >= kTicks / 2) ahead = 0;
   if (ahead >= kSlots) ahead = kSlots - 1;
   const std::uint32_t slot = (cursor_ + ahead) % kSlots;
@@ -59,11 +59,8 @@ ChunkRef DeadlineWheel::pop(std::uint32_t now_ms) {
   const std::uint32_t first = distance_to_first();
   cursor_ = (cursor_ + std::min(first, ahead)) & (kTicks - 1);
   if (first > ahead) return kNoChunk;
-  ChunkRef ref = heads_[cursor_ % kSlots];
-  if (first == ahead) {  // this tick is not over: only what is due within it
-    while (ref != kNoChunk && static_cast<std::int32_t>(trace(ref).due_ms - now_ms) > 0) ref = trace(ref).wheel_next;
-  }
-  if (ref != kNoChunk) remove(ref);
+  const ChunkRef ref = heads_[cursor_ % kSlots];
+  remove(ref);
   return ref;
 }
 

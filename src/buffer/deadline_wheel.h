@@ -1,5 +1,5 @@
-// DeadlineWheel: open traces by the moment they are next looked at. A ring of 4,096 lists of 16 ms each (65 s); what is due
-// later waits in the last list and is put in again. Links lie in the traces themselves, so insert and remove are O(1) and
+// DeadlineWheel: open traces by the moment they are next looked at, to 2 ms, never early. A ring of 16,384 lists of 2 ms each
+// (32 s); what is due later waits in the last list and is put in again. Links lie in the traces themselves, so insert and remove are O(1) and
 // allocate nothing. Threads: the holder of the shard's lock. Times are the buffer's wrapping milliseconds.
 #pragma once
 
@@ -18,8 +18,8 @@ class DeadlineWheel {
   void insert(ChunkRef ref, std::uint32_t due_ms);
   void remove(ChunkRef ref);
 
-  // Takes out a trace whose moment is at or before `now`, or one that waited in the last list; kNoChunk when there is none.
-  // The caller looks whether it is due and puts it in again if it is not.
+  // Takes out a trace whose moment, rounded up to a tick, has come, or one that waited in the last list; kNoChunk when there
+  // is none. The caller looks whether it is due and puts it in again if it is not.
   ChunkRef pop(std::uint32_t now_ms);
 
   // The trace that would be looked at next, however far away; kNoChunk when there is none.
@@ -29,8 +29,8 @@ class DeadlineWheel {
   std::uint32_t next_ms() const;  // start of the first non-empty list; only when not empty
 
  private:
-  static constexpr std::uint32_t kTickMs = 16;
-  static constexpr std::uint32_t kSlots = 4096;
+  static constexpr std::uint32_t kTickMs = 2;
+  static constexpr std::uint32_t kSlots = 16384;
   static constexpr std::uint32_t kTicks = UINT32_MAX / kTickMs + 1;  // of the wrapping clock
   static constexpr std::uint32_t kNowhere = UINT32_MAX;
 

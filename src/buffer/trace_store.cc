@@ -16,6 +16,7 @@ constexpr std::size_t kRelieveStep = 64;       // the same when memory is short
 constexpr Duration kTidyEvery = std::chrono::seconds(1);
 constexpr Duration kSweepMin = std::chrono::milliseconds(5);
 constexpr Duration kSweepMax = std::chrono::milliseconds(100);
+constexpr std::size_t kPartBytes = 2 << 20;    // of spans in one KeptTrace
 constexpr std::size_t kLocalSlack = 3 << 20;   // free pieces a shard may keep to itself, and what is cut to the wrong size
 
 }  // namespace
@@ -47,6 +48,7 @@ namespace {
 struct Headline {
   ByteView resource;
   ByteView name;
+  bool found = false;
   bool root = false;
 };
 
@@ -71,6 +73,33 @@ std::string service_name(ByteView resource_prefix) {
   std::uint64_t words = 0;
   ask_resource(plan, resource_prefix, attributes.data(), &words);
   return name;
+}
+
+// One span with broken nested bytes would make a backend refuse its whole batch, strangers' traces included: such spans are
+// left out. Returns how many.
+std::uint32_t drop_malformed(std::vector<FrameSpan>& frame, Headline& headline) {
+  static const ScanPlan no_plan;
+  ByteView good_resource, good_scope;
+  const std::size_t before = frame.size();
+  std::erase_if(frame, [&](const FrameSpan& span) {
+    if (span.resource.data() != good_resource.data() || span.resource.size() != good_resource.size()) {
+      if (!resource_prefix_is_well_formed(span.resource)) return true;
+      good_resource = span.resource;
+    }
+    if (span.scope.data() != good_scope.data() || span.scope.size() != good_scope.size()) {
+      if (!scope_prefix_is_well_formed(span.scope)) return true;
+      good_scope = span.scope;
+    }
+    if (!span_is_well_formed(span.span)) return true;
+    if (!headline.root) {
+      SpanFields fields;
+      ByteView no_attributes;
+      scan_span(span.span, no_plan, fields, &no_attributes);
+      if (!headline.found || !fields.has_parent()) headline = {span.resource, fields.name, true, !fields.has_parent()};
+    }
+    return false;
+  });
+  return static_cast<std::uint32_t>(before - frame.size());
 }
 
 }  // namespace
@@ -249,11 +278,9 @@ void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, Work& wo
       const Prefix& prefix = *work.prefixes[number_of(id)];
       work.frame.push_back({prefix.resource, prefix.scope, span});
     });
-    std::uint32_t malformed = 0;
-    const std::shared_ptr<KeptTrace> kept = make_kept(work, open.id, closed[i].verdict, open.facts, malformed);
-    const std::optional<Shed> shed = charge(*kept);
-    if (!shed && kept->spans != 0) work.out.push_back(kept);
-    ends.push_back({malformed, shed});
+    End end{};
+    end.shed = make_kept(work, open.id, closed[i].verdict, open.facts, false, end.malformed);
+    ends.push_back(end);
     if (work.payloads[i].capacity() > 1 << 20) std::string().swap(work.payloads[i]);
   }
   {
@@ -273,67 +300,63 @@ void TraceStore::settle_late(Shard& shard, const SpanBatch& batch, const std::ve
       work.frame.push_back({batch.groups[span.group].resource, batch.groups[span.group].scope, ByteView(span.data, span.size)});
     }
     std::uint32_t malformed = 0;
-    const std::shared_ptr<KeptTrace> kept = make_kept(work, part.id, item.verdict, part.facts, malformed);
-    kept->late = true;
-    const std::optional<Shed> shed = charge(*kept);
+    work.out.clear();
+    const std::optional<Shed> shed = make_kept(work, part.id, item.verdict, part.facts, true, malformed);
     {
       const std::lock_guard lock(shard.mutex);
       shard.buffer.settle_late(item, part.facts.spans, part.facts.bytes, malformed, shed);
     }
-    if (!shed && kept->spans != 0) sink_.push(kept);
+    for (KeptTracePtr& kept : work.out) sink_.push(std::move(kept));
+    work.out.clear();
   }
 }
 
-std::shared_ptr<KeptTrace> TraceStore::make_kept(Work& work, const TraceId& id, const Verdict& verdict, const TraceFacts& facts,
-                                                 std::uint32_t& malformed) const {
-  auto kept = std::make_shared<KeptTrace>();
-  kept->id = id;
-  kept->verdict = verdict;
-  kept->policy = names_.name_of(verdict.policy);
-  kept->exporters = routes_.exporters_of(verdict.route);
-  kept->start_ns = facts.start_min_ns;
-  kept->end_ns = facts.end_max_ns;
-  kept->errors = facts.errors;
-  kept->has_root = facts.root_seen;
-
-  // One span with broken nested bytes would make a backend refuse its whole batch, strangers' traces included.
-  static const ScanPlan no_plan;
-  ByteView good_resource, good_scope;
+// Makes what goes out of work.frame and appends it to work.out, charged to the queues: all of the trace or nothing.
+std::optional<Shed> TraceStore::make_kept(Work& work, const TraceId& id, const Verdict& verdict, const TraceFacts& facts, bool late,
+                                          std::uint32_t& malformed) {
   Headline headline;
-  const std::size_t before = work.frame.size();
-  std::erase_if(work.frame, [&](const FrameSpan& span) {
-    if (span.resource.data() != good_resource.data() || span.resource.size() != good_resource.size()) {
-      if (!resource_prefix_is_well_formed(span.resource)) return true;
-      good_resource = span.resource;
-    }
-    if (span.scope.data() != good_scope.data() || span.scope.size() != good_scope.size()) {
-      if (!scope_prefix_is_well_formed(span.scope)) return true;
-      good_scope = span.scope;
-    }
-    if (!span_is_well_formed(span.span)) return true;
-    if (!headline.root) {
-      SpanFields fields;
-      ByteView no_attributes;
-      scan_span(span.span, no_plan, fields, &no_attributes);
-      if (headline.resource.data() == nullptr || !fields.has_parent()) {
-        headline = {span.resource.data() != nullptr ? span.resource : ByteView("", 0), fields.name, !fields.has_parent()};
-      }
-    }
-    return false;
-  });
-  malformed = static_cast<std::uint32_t>(before - work.frame.size());
-  kept->spans = static_cast<std::uint32_t>(work.frame.size());
-  kept->root_service = service_name(headline.resource);
-  kept->root_name = headline.name;
-  frame_trace(work.frame, kept->otlp);
-  return kept;
-}
+  malformed = drop_malformed(work.frame, headline);
+  if (work.frame.empty()) return std::nullopt;
+  TraceSummary summary;
+  summary.id = id;
+  summary.verdict = verdict;
+  summary.policy = names_.name_of(verdict.policy);
+  summary.exporters = routes_.exporters_of(verdict.route);
+  summary.start_ns = facts.start_min_ns;
+  summary.end_ns = facts.end_max_ns;
+  summary.errors = facts.errors;
+  summary.has_root = facts.root_seen;
+  summary.root_service = service_name(headline.resource);
+  summary.root_name = headline.name;
+  summary.late = late;
+  if (summary.exporters == 0) return Shed::kNoExporter;
 
-std::optional<Shed> TraceStore::charge(KeptTrace& kept) {
-  if (kept.exporters == 0) return Shed::kNoExporter;
-  kept.charge = Charge(budget_, Holder::kQueues);
-  if (!kept.charge.try_grow(kept.bytes()) && !(sink_.make_room(kept.bytes()) && kept.charge.try_grow(kept.bytes()))) {
-    return Shed::kQueueFull;
+  std::vector<std::shared_ptr<KeptTrace>> parts;
+  for (std::size_t from = 0; from < work.frame.size();) {
+    std::size_t to = from;
+    std::size_t bytes = 0;
+    while (to < work.frame.size() && (to == from || bytes + work.frame[to].span.size() <= kPartBytes)) bytes += work.frame[to++].span.size();
+    auto part = std::make_shared<KeptTrace>();
+    static_cast<TraceSummary&>(*part) = summary;
+    part->part = static_cast<std::uint32_t>(parts.size());
+    part->spans = static_cast<std::uint32_t>(to - from);
+    if (part->spans == work.frame.size()) {
+      frame_trace(work.frame, part->otlp);
+    } else {
+      std::vector<FrameSpan> spans(work.frame.begin() + static_cast<std::ptrdiff_t>(from),
+                                   work.frame.begin() + static_cast<std::ptrdiff_t>(to));
+      frame_trace(spans, part->otlp);
+    }
+    part->charge = Charge(budget_, Holder::kQueues);
+    if (!part->charge.try_grow(part->bytes()) && !(sink_.make_room(part->bytes()) && part->charge.try_grow(part->bytes()))) {
+      return Shed::kQueueFull;
+    }
+    parts.push_back(std::move(part));
+    from = to;
+  }
+  for (const std::shared_ptr<KeptTrace>& part : parts) {
+    part->parts = static_cast<std::uint32_t>(parts.size());
+    work.out.push_back(part);
   }
   return std::nullopt;
 }

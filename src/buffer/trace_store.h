@@ -76,9 +76,8 @@ class TraceStore {
   bool relieve(std::size_t pool_bytes, std::size_t prefix_bytes, TimePoint now, Work& work);
   void settle(Shard& shard, std::vector<ClosedTrace>& closed, Work& work);
   void settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, Work& work);
-  std::shared_ptr<KeptTrace> make_kept(Work& work, const TraceId& id, const Verdict& verdict, const TraceFacts& facts,
-                                       std::uint32_t& malformed) const;
-  std::optional<Shed> charge(KeptTrace& kept);
+  std::optional<Shed> make_kept(Work& work, const TraceId& id, const Verdict& verdict, const TraceFacts& facts, bool late,
+                                std::uint32_t& malformed);
 
   ByteBudget& budget_;
   NamesTable& names_;

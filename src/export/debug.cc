@@ -66,10 +66,11 @@ class DebugExporter final : public BlockingExporter {
     append_name(out, t.root_service);
     out += ' ';
     append_name(out, t.root_name);
-    fmt::format_to(std::back_inserter(out), " {} spans={} errors={} policy={} close_reason={}{}{}\n",
+    fmt::format_to(std::back_inserter(out), " {} spans={} errors={} policy={} close_reason={}{}{}{}\n",
                    readable(t.start_ns, t.end_ns), t.spans, t.errors, t.policy,
                    kCloseReasonNames[static_cast<std::size_t>(t.verdict.reason)],
-                   t.has_root || t.late ? "" : " root=none", t.late ? " late=true" : "");
+                   t.has_root || t.late ? "" : " root=none", t.late ? " late=true" : "",
+                   t.parts > 1 ? fmt::format(" part={}/{}", t.part + 1, t.parts) : "");
   }
 
   int fd_;

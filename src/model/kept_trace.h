@@ -12,21 +12,28 @@
 
 namespace tailgate {
 
-struct KeptTrace {
+// What is said of a kept trace as a whole.
+struct TraceSummary {
   TraceId id;
-  // `resource_spans` fields of an ExportTraceServiceRequest, tags included: requests are made by concatenation.
-  std::string otlp;
-  std::uint32_t spans = 0;
   std::uint64_t start_ns = 0;  // first start and last end over its spans, Unix nanoseconds by the senders' clocks
   std::uint64_t end_ns = 0;
   std::uint32_t errors = 0;
   std::string root_service;  // service.name and name of the root span; of the first span when no root came
   std::string root_name;
   bool has_root = false;
-  bool late = false;          // spans that came after the verdict
+  bool late = false;            // these spans came after the verdict
   Verdict verdict;
-  std::string policy;         // name of the policy that kept it
+  std::string policy;           // name of the policy that kept it
   std::uint64_t exporters = 0;  // bit i: exporter i of the configuration, in its order, gets it
+  // A trace of more than 2 MiB goes out in parts, since backends refuse requests over some size (4 MiB is gRPC's default):
+  // number `part` of `parts`, from 0.
+  std::uint32_t part = 0, parts = 1;
+};
+
+struct KeptTrace : TraceSummary {
+  // `resource_spans` fields of an ExportTraceServiceRequest, tags included: requests are made by concatenation.
+  std::string otlp;
+  std::uint32_t spans = 0;  // in otlp
   Charge charge;
 
   std::size_t bytes() const { return otlp.size() + sizeof(KeptTrace) + 64; }

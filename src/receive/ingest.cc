@@ -26,7 +26,6 @@ Refusals::Snapshot Refusals::snapshot() const {
 IngestResult IngestPipeline::accept(SourceId source, ByteView otlp) {
   IngestResult result;
   if (stopping_.load(std::memory_order_relaxed)) {
-    refusals_.request(source, "shutdown");
     result.kind = IngestResult::Kind::kShuttingDown;
     result.message = "shutting down";
     return result;
@@ -45,7 +44,6 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp) {
   };
   const ScanResult scan = scan_request(otlp, *plan, batch, deliver);
   if (!scan.ok) {
-    refusals_.request(source, "malformed");
     result.kind = IngestResult::Kind::kMalformed;
     result.message = scan.error;
     return result;
@@ -53,7 +51,6 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp) {
   const std::uint64_t good = scan.spans - scan.bad_ids;
   // A scan that was stopped in the middle of a very large request left the rest unread; what is known of it is refused.
   if (delivered + batch.spans.size() != good || !deliver(batch)) {
-    refusals_.request(source, "no_memory");
     refusals_.spans(source, "no_memory", good - delivered);
     refusals_.spans(source, "bad_id", scan.bad_ids);
     result.kind = IngestResult::Kind::kNoMemory;

@@ -72,7 +72,7 @@ class IngestPipeline {
   };
   IngestPipeline(Hooks hooks, Refusals& refusals) : hooks_(std::move(hooks)), refusals_(refusals) {}
 
-  // A request that does not parse, or finds no room, is counted here with its reason: the caller only answers.
+  // Spans that are not taken are counted here, with their reason. Requests are counted by the receiver that answers them.
   IngestResult accept(SourceId source, ByteView otlp);
 
   // From now on everything is refused with kShuttingDown.

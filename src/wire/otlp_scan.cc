@@ -28,23 +28,35 @@ inline bool ends_with_one_value(const char* p, const char* end) {
   return pb::read_len(p, end, value) && p == end;
 }
 
-void note_attribute(ByteView key_value, const ScanPlan& plan, ByteView* attributes) {
-  const char* p = key_value.data();
-  const char* const end = p + key_value.size();
-  ByteView key;
-  if (end - p >= 2 && *p == static_cast<char>(kTag1) && static_cast<std::uint8_t>(p[1]) < 0x80 &&
-      end - p - 2 >= p[1] && ends_with_one_value(p + 2 + p[1], end)) {
-    key = ByteView(p + 2, static_cast<std::size_t>(p[1]));
-  } else {
-    while (p < end) {  // any order, repeated or unknown fields: the last key wins
-      std::uint32_t tag = 0;
-      if (!pb::read_tag(p, end, tag)) return;
-      if (tag == kTag1 ? !pb::read_len(p, end, key) : !pb::skip_value(p, end, tag)) return;
-    }
-  }
+void note_key(ByteView key, ByteView key_value, const ScanPlan& plan, ByteView* attributes) {
   const int slot = plan.find_slot(key);
   // The first of several attributes with one key counts, as it does in the Collector.
   if (slot >= 0 && attributes[slot].data() == nullptr) attributes[slot] = key_value;
+}
+
+// Any order, repeated or unknown fields: the last key wins.
+void note_odd_attribute(ByteView key_value, const ScanPlan& plan, ByteView* attributes) {
+  const char* p = key_value.data();
+  const char* const end = p + key_value.size();
+  ByteView key;
+  while (p < end) {
+    std::uint32_t tag = 0;
+    if (!pb::read_tag(p, end, tag)) return;
+    if (tag == kTag1 ? !pb::read_len(p, end, key) : !pb::skip_value(p, end, tag)) return;
+  }
+  note_key(key, key_value, plan, attributes);
+}
+
+[[gnu::always_inline]] inline void note_attribute(ByteView key_value, const ScanPlan& plan, ByteView* attributes) {
+  const char* const p = key_value.data();
+  const char* const end = p + key_value.size();
+  if (end - p >= 2 && *p == static_cast<char>(kTag1) && static_cast<std::uint8_t>(p[1]) < 0x80 &&
+      end - p - 2 >= p[1] && ends_with_one_value(p + 2 + p[1], end)) [[likely]] {
+    const ByteView key(p + 2, static_cast<std::size_t>(p[1]));
+    if (plan.maybe_slot(key)) [[unlikely]] note_key(key, key_value, plan, attributes);
+  } else {
+    note_odd_attribute(key_value, plan, attributes);
+  }
 }
 
 bool read_status(ByteView status, std::int32_t& code) {
@@ -332,9 +344,10 @@ class Scan {
   }
 
   bool take_span(ByteView span, const SpanFields& f) {
-    constexpr ByteView kZeros("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16);
-    if (f.trace_id.size() != 16 || f.trace_id == kZeros) return bad_id("trace_id", f.trace_id.size(), "16 bytes, not zero");
-    if (f.span_id.size() != 8 || f.span_id == kZeros.substr(8)) return bad_id("span_id", f.span_id.size(), "8 bytes, not zero");
+    if (f.trace_id.size() != 16 || (word(f.trace_id) | word(f.trace_id.substr(8))) == 0) {
+      return bad_id("trace_id", f.trace_id.size(), "16 bytes, not zero");
+    }
+    if (f.span_id.size() != 8 || word(f.span_id) == 0) return bad_id("span_id", f.span_id.size(), "8 bytes, not zero");
     if (!f.parent_span_id.empty() && f.parent_span_id.size() != 8) {
       return bad_id("parent_span_id", f.parent_span_id.size(), "0 or 8 bytes");
     }
@@ -371,10 +384,12 @@ class Scan {
     return true;
   }
 
+  static std::uint64_t word(ByteView bytes) { return load_le<std::uint64_t>(bytes.data()); }
+
   // Never 0, which says "no parent". 32 bits: two ids of a trace of n spans collide with a chance of n*n/2^33, and then a
   // missing parent may pass for a present one; nothing else rests on it.
   std::uint32_t link_hash(ByteView id) const {
-    std::uint64_t h = load_le<std::uint64_t>(id.data()) ^ batch_.hash_seed;
+    std::uint64_t h = word(id) ^ batch_.hash_seed;
     h *= 0x9e3779b97f4a7c15ULL;
     h ^= h >> 32;
     h *= 0xd6e8feb86659fd93ULL;
@@ -390,8 +405,14 @@ class Scan {
         return false;
       }
       checked_ = true;
+      spans_in_all_ = whole.spans;
+      bad_ids_in_all_ = whole.bad_ids;
     }
-    if (!on_slice_(batch_)) return false;
+    if (!on_slice_(batch_)) {  // stopped: the counts are those of the whole request all the same
+      result_.spans = spans_in_all_;
+      result_.bad_ids = bad_ids_in_all_;
+      return false;
+    }
     // Copies of prefixes live in scratch, which clear() empties: the prefixes in hand move over to the fresh batch.
     std::string resource(resource_prefix_);
     std::string scope(scope_prefix_);
@@ -409,6 +430,7 @@ class Scan {
   ScanResult result_;
   bool only_check_ = false;
   bool checked_ = false;
+  std::uint64_t spans_in_all_ = 0, bad_ids_in_all_ = 0;  // once checked
   std::size_t resource_ = 0, scope_ = 0, span_ = 0;  // where we are, for messages
   std::uint32_t group_ = kNone;
   ByteView resource_prefix_, scope_prefix_;

@@ -30,7 +30,7 @@ struct ScanResult {
 // Reads `request` (an ExportTraceServiceRequest or TracesData) into `batch`, which must be clear. When the batch holds
 // kSpansPerSlice spans `on_slice` is called to take them, after which the batch is cleared and filled further; before the
 // first slice is handed on the whole request is checked, so that a malformed one is refused whole. The last spans stay
-// in the batch for the caller. `on_slice` returns false to stop.
+// in the batch for the caller. `on_slice` returns false to stop; the result counts the whole request even then.
 ScanResult scan_request(ByteView request, const ScanPlan& plan, SpanBatch& batch,
                         const std::function<bool(SpanBatch&)>& on_slice);
 

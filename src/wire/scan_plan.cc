@@ -7,7 +7,8 @@
 namespace tailgate {
 
 bool SpanFields::has_parent() const {
-  return !parent_span_id.empty() && parent_span_id.find_first_not_of('\0') != ByteView::npos;
+  if (parent_span_id.size() == 8) return load_le<std::uint64_t>(parent_span_id.data()) != 0;
+  return parent_span_id.find_first_not_of('\0') != ByteView::npos;
 }
 
 std::optional<ByteView> string_value(ByteView key_value) {
@@ -49,6 +50,7 @@ std::size_t ScanPlan::attribute_slot(std::string_view key) {
   if (it != keys_.end()) return static_cast<std::size_t>(it - keys_.begin());
   keys_.emplace_back(key);
   length_mask_ |= 1ULL << (key.size() & 63);
+  if (!key.empty()) first_mask_ |= 1ULL << (static_cast<std::uint8_t>(key[0]) & 63);
   return keys_.size() - 1;
 }
 

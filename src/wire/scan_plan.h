@@ -54,10 +54,11 @@ class ScanPlan {
   // Adds a predicate and gives its bit.
   std::size_t add(std::unique_ptr<SpanPredicate> predicate);
 
-  // The slot of `key`, or -1. Most keys are told off by their length alone.
-  int find_slot(ByteView key) const {
-    if ((length_mask_ >> (key.size() & 63) & 1) == 0) return -1;
-    return find_slot_slow(key);
+  // The slot of `key`, or -1. Most keys are told off by their length and first byte alone.
+  int find_slot(ByteView key) const { return maybe_slot(key) ? find_slot_slow(key) : -1; }
+  bool maybe_slot(ByteView key) const {
+    return (length_mask_ >> (key.size() & 63) & 1) != 0 &&
+           (key.empty() || (first_mask_ >> (static_cast<std::uint8_t>(key[0]) & 63) & 1) != 0);
   }
   bool wants_attributes() const { return !keys_.empty(); }
 
@@ -66,6 +67,7 @@ class ScanPlan {
 
   std::vector<std::string> keys_;
   std::uint64_t length_mask_ = 0;  // bit n: some key has a length of n modulo 64
+  std::uint64_t first_mask_ = 0;   // bit n: some key begins with a byte of n modulo 64
   std::size_t words_ = 1;
 };
 

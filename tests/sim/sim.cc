@@ -41,8 +41,9 @@ struct Shape {
   explicit Shape(Random& r) {
     pressure = r.one_in(2);
     reload = r.one_in(3);
-    wait = std::chrono::milliseconds(200 + r.below(5000));
-    after_root = r.one_in(2) ? std::chrono::milliseconds(50 + r.below(1000)) : 0ms;
+    // Even milliseconds: the wheel looks every 2 ms, and the model has no wheel.
+    wait = std::chrono::milliseconds(200 + 2 * r.below(2500));
+    after_root = r.one_in(2) ? std::chrono::milliseconds(50 + 2 * r.below(500)) : 0ms;
     shards = 1 + r.below(8);
     pool_bytes = pressure ? (32 << 10) + r.below(512 << 10) : 64 << 20;
     queue_bytes = pressure && r.one_in(2) ? 4 << 10 : 64 << 20;
@@ -94,9 +95,9 @@ class Run {
   std::uint64_t go() {
     for (int step = 0; step < 400; ++step) {
       if (r_.one_in(40)) {
-        now_ += std::chrono::milliseconds(r_.below(8000));  // a pause
+        now_ += std::chrono::milliseconds(2 * r_.below(4000));  // a pause
       } else {
-        now_ += std::chrono::milliseconds(r_.below(60));
+        now_ += std::chrono::milliseconds(2 * r_.below(30));
       }
       if (!r_.one_in(4)) send();
       if (r_.one_in(2)) sweep();

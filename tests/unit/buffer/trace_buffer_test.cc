@@ -38,10 +38,10 @@ TEST_CASE("the root closes a trace once it has been quiet and linked", "[buffer]
   f.add({{.id = 2, .parent = 1, .status = 2}}, 0s);
   CHECK(f.close_due(5s) == 0);  // no root yet
   f.add({{.id = 1}}, 5s);
-  CHECK(f.close_due(6'999ms) == 0);
-  f.add({{.id = 3, .parent = 1}}, 6'999ms);  // not quiet
-  CHECK(f.close_due(8'998ms) == 0);
-  REQUIRE(f.close_due(8'999ms) == 1);
+  CHECK(f.close_due(6'998ms) == 0);
+  f.add({{.id = 3, .parent = 1}}, 6'998ms);  // not quiet
+  CHECK(f.close_due(8'997ms) == 0);
+  REQUIRE(f.close_due(8'998ms) == 1);
   CHECK(f.closed[0].verdict.reason == CloseReason::kRoot);
 }
 

@@ -1,0 +1,129 @@
+#include "buffer/trace_store.h"
+
+#include <catch2/catch.hpp>
+
+#include "support/buffer_fixture.h"
+
+using namespace tailgate;
+using namespace tailgate::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct StoreFixture {
+  explicit StoreFixture(std::size_t queue_bytes = 64 << 20, std::vector<RouteRule> routes = {{}})
+      : policies(BufferFixture::kErrors, routes), budget({64 << 20, 64 << 20, queue_bytes, 64 << 20}) {
+    TraceStoreOptions options;
+    options.shards = 3;
+    options.limits.decision_wait = 1s;
+    options.limits.cache_bytes = 1 << 20;
+    options.pool_bytes = 64 << 20;
+    KeptSink sink;
+    sink.push = [this](KeptTracePtr kept) { out.push_back(std::move(kept)); };
+    sink.make_room = [](std::size_t) { return false; };
+    store = std::make_unique<TraceStore>(options, budget, policies.set, *policies.names, *policies.table, std::move(sink), 5,
+                                         at(0s));
+  }
+
+  bool send(const std::string& bytes, Duration when) {
+    Scanned scanned(bytes, policies.set->plan());
+    scanned.batch.clear();
+    scanned.batch.hash_seed = store->hash_seed();
+    scan_request(scanned.bytes, policies.set->plan(), scanned.batch, [](SpanBatch&) { return true; });
+    return store->accept(scanned.batch, 0, at(when));
+  }
+
+  Policies policies;
+  ByteBudget budget;
+  std::vector<KeptTracePtr> out;
+  std::unique_ptr<TraceStore> store;
+};
+
+}  // namespace
+
+TEST_CASE("a kept trace comes out with what is said of it", "[buffer]") {
+  StoreFixture f;
+  f.send(request({{.id = 2, .parent = 1, .start_ms = 5, .end_ms = 40, .status = 2, .name = "child"}}, "db"), 0s);
+  f.send(request({{.id = 1, .start_ms = 0, .end_ms = 50, .name = "GET /"}}, "web"), 500ms);
+  f.store->sweep(at(1s));
+  REQUIRE(f.out.size() == 1);
+  const KeptTrace& kept = *f.out[0];
+  CHECK(kept.spans == 2);
+  CHECK(kept.errors == 1);
+  CHECK(kept.has_root);
+  CHECK(kept.root_service == "web");
+  CHECK(kept.root_name == "GET /");
+  CHECK(kept.end_ns - kept.start_ns == 50'000'000);
+  CHECK(kept.policy == "errors");
+  CHECK(kept.exporters == 1);
+  CHECK_FALSE(kept.late);
+  CHECK(f.budget.used(Holder::kQueues) == kept.bytes());
+}
+
+TEST_CASE("a trace larger than a backend takes in one request goes out in parts", "[buffer]") {
+  StoreFixture f;
+  std::vector<SpanSpec> specs;
+  for (std::uint64_t i = 1; i <= 50; ++i) specs.push_back({.id = i, .status = 2, .name = std::string(100'000, 'n')});
+  f.send(request(specs), 0s);
+  f.store->sweep(at(1s));
+  REQUIRE(f.out.size() == 3);
+  std::uint32_t spans = 0;
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    CHECK(f.out[i]->part == i);
+    CHECK(f.out[i]->parts == 3);
+    CHECK(f.out[i]->otlp.size() < 2'200'000);
+    spans += f.out[i]->spans;
+  }
+  CHECK(spans == 50);
+  CHECK(f.store->snapshot().totals.forwarded == 50);
+}
+
+TEST_CASE("a span that no backend would parse is shed and the rest of its trace is not", "[buffer]") {
+  StoreFixture f;
+  std::string bytes = request({{.id = 1, .status = 2}, {.id = 2, .attributes = {{"k", "v"}}}});
+  bytes[bytes.find("\x0a\x01k") + 1] = '\x70';
+  f.send(bytes, 0s);
+  f.store->sweep(at(1s));
+  REQUIRE(f.out.size() == 1);
+  CHECK(f.out[0]->spans == 1);
+  const BufferCounters counters = f.store->snapshot().totals;
+  CHECK(counters.forwarded == 1);
+  CHECK(counters.shed[static_cast<std::size_t>(Shed::kMalformed)] == 1);
+}
+
+TEST_CASE("a kept trace that finds no queue is shed with the reason", "[buffer]") {
+  StoreFixture full(100);
+  full.send(request({{.status = 2}}), 0s);
+  full.store->sweep(at(1s));
+  CHECK(full.out.empty());
+  CHECK(full.store->snapshot().totals.shed[static_cast<std::size_t>(Shed::kQueueFull)] == 1);
+  CHECK(full.budget.used(Holder::kQueues) == 0);
+
+  StoreFixture nobody(64 << 20, {{{"other"}}});
+  nobody.send(request({{.status = 2}}), 0s);
+  nobody.store->sweep(at(1s));
+  CHECK(nobody.out.empty());
+  CHECK(nobody.store->snapshot().totals.shed[static_cast<std::size_t>(Shed::kNoExporter)] == 1);
+}
+
+TEST_CASE("late spans of a kept trace go out at once", "[buffer]") {
+  StoreFixture f;
+  f.send(request({{.id = 1, .status = 2}}), 0s);
+  f.store->sweep(at(1s));
+  f.send(request({{.id = 2, .parent = 1}}), 3s);
+  REQUIRE(f.out.size() == 2);
+  CHECK(f.out[1]->late);
+  CHECK(f.out[1]->spans == 1);
+  CHECK(f.out[1]->policy == "errors");
+  CHECK(f.store->snapshot().totals.late[0] == 1);
+  CHECK(f.store->snapshot().totals.held == 0);
+}
+
+TEST_CASE("shutdown decides what is open", "[buffer]") {
+  StoreFixture f;
+  f.send(request({{.trace = 1, .status = 2}, {.trace = 2}}), 0s);
+  f.store->close_all(CloseReason::kShutdown, at(100ms));
+  CHECK(f.out.size() == 1);
+  CHECK(f.store->snapshot().totals.decided[0][static_cast<std::size_t>(CloseReason::kShutdown)] == 1);
+  CHECK(f.store->snapshot().totals.decided[1][static_cast<std::size_t>(CloseReason::kShutdown)] == 1);
+}

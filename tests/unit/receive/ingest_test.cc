@@ -1,0 +1,92 @@
+#include "receive/ingest.h"
+
+#include <catch2/catch.hpp>
+
+#include "support/otlp_builder.h"
+
+using namespace tailgate;
+using namespace tailgate::test;
+
+namespace {
+
+struct Fixture {
+  Refusals refusals;
+  std::size_t delivered = 0;
+  std::size_t refuse_after = SIZE_MAX;  // spans
+  IngestPipeline pipeline{{.plan = [] { return std::make_shared<const ScanPlan>(); },
+                           .deliver =
+                               [this](const SpanBatch& batch, SourceId, TimePoint) {
+                                 if (delivered + batch.spans.size() > refuse_after) return false;
+                                 delivered += batch.spans.size();
+                                 return true;
+                               },
+                           .hash_seed = 1},
+                          refusals};
+
+  std::uint64_t refused(const std::string& reason) { return refusals.snapshot().spans[{SourceId{0}, reason}]; }
+};
+
+std::string many(std::size_t spans) {
+  std::vector<SpanSpec> specs;
+  for (std::uint64_t i = 0; i < spans; ++i) specs.push_back({.trace = i % 50, .id = i + 1});
+  return request(specs);
+}
+
+}  // namespace
+
+TEST_CASE("a request is taken whole, and an empty one is fine", "[receive]") {
+  Fixture f;
+  CHECK(f.pipeline.accept(0, many(3)).kind == IngestResult::Kind::kAccepted);
+  CHECK(f.delivered == 3);
+  CHECK(f.pipeline.accept(0, "").kind == IngestResult::Kind::kAccepted);
+  CHECK(f.refusals.snapshot().received.empty());
+}
+
+TEST_CASE("spans with bad ids are received and refused, the others delivered", "[receive]") {
+  Fixture f;
+  auto data = traces({{.id = 1}, {.id = 2}});
+  data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(0)->set_span_id("123");
+  const IngestResult result = f.pipeline.accept(0, data.SerializeAsString());
+  CHECK(result.kind == IngestResult::Kind::kAccepted);
+  CHECK(result.rejected_spans == 1);
+  CHECK(result.message == "1 span rejected, first: resource_spans[0].scope_spans[0].spans[0].span_id: want 8 bytes, not zero, got 3 bytes");
+  CHECK(f.delivered == 1);
+  CHECK(f.refused("bad_id") == 1);
+  CHECK(f.refusals.snapshot().received[0] == 1);
+}
+
+TEST_CASE("a malformed request is refused and none of its spans counted", "[receive]") {
+  Fixture f;
+  const std::string bytes = many(3);
+  const IngestResult result = f.pipeline.accept(0, bytes.substr(0, bytes.size() - 1));
+  CHECK(result.kind == IngestResult::Kind::kMalformed);
+  CHECK_FALSE(result.message.empty());
+  CHECK(f.delivered == 0);
+  CHECK(f.refusals.snapshot().received.empty());
+}
+
+TEST_CASE("a request without room is refused and its spans are received and refused", "[receive]") {
+  Fixture f;
+  f.refuse_after = 2;
+  CHECK(f.pipeline.accept(0, many(3)).kind == IngestResult::Kind::kNoMemory);
+  CHECK(f.refused("no_memory") == 3);
+  CHECK(f.refusals.snapshot().received[0] == 3);
+}
+
+TEST_CASE("every span of a request of several slices is accounted for when room runs out in the middle", "[receive]") {
+  const std::size_t total = 8192 * 3 + 100;
+  for (const std::size_t limit : {std::size_t{0}, std::size_t{8192}, std::size_t{8192 * 2}, std::size_t{8192 * 3}}) {
+    Fixture f;
+    f.refuse_after = limit;
+    CHECK(f.pipeline.accept(0, many(total)).kind == IngestResult::Kind::kNoMemory);
+    CHECK(f.delivered == limit);
+    CHECK(f.refused("no_memory") == total - limit);
+  }
+}
+
+TEST_CASE("after stop everything is sent elsewhere", "[receive]") {
+  Fixture f;
+  f.pipeline.stop();
+  CHECK(f.pipeline.accept(0, many(1)).kind == IngestResult::Kind::kShuttingDown);
+  CHECK(f.delivered == 0);
+}
