@@ -24,11 +24,11 @@ class ByteBudget {
 
   explicit ByteBudget(const Caps& caps) : caps_(caps) {}
 
-  // True and charged, or false and unchanged when the holder would pass its cap.
-  bool try_charge(Holder holder, std::size_t bytes) {
+  // True and charged, or false and unchanged when the holder would come closer to its cap than `leave`.
+  bool try_charge(Holder holder, std::size_t bytes, std::size_t leave = 0) {
     auto& used = used_[index(holder)];
     const std::size_t before = used.fetch_add(bytes, std::memory_order_relaxed);
-    if (before + bytes <= caps_[index(holder)]) return true;
+    if (before + bytes + leave <= caps_[index(holder)]) return true;
     used.fetch_sub(bytes, std::memory_order_relaxed);
     return false;
   }
@@ -65,8 +65,12 @@ class Charge {
   }
   ~Charge() { release(); }
 
-  bool try_grow(std::size_t bytes) {
-    if (budget_ != nullptr && !budget_->try_charge(holder_, bytes)) return false;
+  // `reserve_parts`: the part of the cap, as 1/n, that is left for others; 0: none.
+  bool try_grow(std::size_t bytes, std::size_t reserve_parts = 0) {
+    if (budget_ != nullptr) {
+      const std::size_t leave = reserve_parts != 0 ? budget_->cap(holder_) / reserve_parts : 0;
+      if (!budget_->try_charge(holder_, bytes, leave)) return false;
+    }
     bytes_ += bytes;
     return true;
   }

@@ -41,14 +41,14 @@ ChunkPool::ChunkPool(std::size_t bytes_max) : bytes_max_((bytes_max + kSlab - 1)
 
 ChunkPool::~ChunkPool() { munmap(base_, bytes_max_); }
 
-// Commits one slab unless `want_ready` bytes are ready already. False: nothing is ready and the region is used up.
+// Commits one slab unless `want_ready` bytes are ready already. False: fewer are ready and the region is used up.
 bool ChunkPool::commit_slab(std::size_t want_ready) {
   const std::lock_guard commit_lock(commit_mutex_);
   std::size_t at = 0;
   {
     const std::lock_guard lock(mutex_);
     if (bytes_committed_ - bytes_carved_ >= want_ready) return true;
-    if (bytes_committed_ == bytes_max_) return bytes_committed_ != bytes_carved_;
+    if (bytes_committed_ == bytes_max_) return false;
     at = bytes_committed_;
   }
   char* const slab = base_ + at;
@@ -185,11 +185,13 @@ void LocalChunks::give(bool large, const ChunkChain& chain) {
   free.chains.push_back(chain);
   free.pieces += chain.count;
   if (free.pieces * piece_size(large) <= kLocalBytesMax) return;
-  // Keep the newer half: it is likelier to be in cache.
-  const std::size_t give_count = std::max<std::size_t>(1, free.chains.size() / 2);
+  // Keep the newer half, which is likelier to be in cache; less when its chains are those of giant traces.
+  std::size_t give_count = 0;
+  while (give_count < free.chains.size() / 2 || free.pieces * piece_size(large) > kLocalBytesMax) {
+    free.pieces -= free.chains[give_count++].count;
+  }
   std::vector<ChunkChain> old(free.chains.begin(), free.chains.begin() + static_cast<std::ptrdiff_t>(give_count));
   free.chains.erase(free.chains.begin(), free.chains.begin() + static_cast<std::ptrdiff_t>(give_count));
-  for (const ChunkChain& c : old) free.pieces -= c.count;
   pool_.give(large, old, 0);
 }
 

@@ -68,7 +68,7 @@ class ChunkPool {
   std::vector<ChunkChain> free_large_;
 };
 
-// The free pieces of one shard. Guarded by the shard's lock.
+// The free pieces of one shard, about half a MiB of each size at most. Guarded by the shard's lock.
 class LocalChunks {
  public:
   explicit LocalChunks(ChunkPool& pool) : pool_(pool) {}

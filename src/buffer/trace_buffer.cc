@@ -40,9 +40,15 @@ TraceBuffer::TraceBuffer(const BufferLimits& limits, ChunkPool& pool, ByteBudget
       wheel_(pool),
       cache_(limits.cache_bytes, seed + 1) {}
 
+std::uint32_t TraceBuffer::advance(TimePoint now) {
+  const std::uint32_t now_ms = to_ms(now);
+  if (later(now_ms, latest_ms_)) latest_ms_ = now_ms;
+  return latest_ms_;
+}
+
 void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::size_t count, SourceId source, TimePoint now,
                       AddResult& result) {
-  const std::uint32_t now_ms = to_ms(now);
+  const std::uint32_t now_ms = advance(now);
   const std::uint32_t generation = now_ms / kGenerationMs;
   const std::size_t prefix_bytes_before = prefixes_.bytes();
   prefix_of_group_.assign(batch.groups.size(), kNoPrefix);  // not asked yet
@@ -141,7 +147,7 @@ bool TraceBuffer::is_due(OpenTrace& open, std::uint32_t now_ms, CloseReason& rea
 }
 
 bool TraceBuffer::close_due(TimePoint now, std::size_t max, std::vector<ClosedTrace>& closed) {
-  const std::uint32_t now_ms = to_ms(now);
+  const std::uint32_t now_ms = advance(now);
   for (std::size_t n = 0; n < max; ++n) {
     const ChunkRef ref = wheel_.pop(now_ms);
     if (ref == kNoChunk) return false;
@@ -159,7 +165,7 @@ std::size_t TraceBuffer::close_early(CloseReason reason, TimePoint now, std::siz
   for (; n < max; ++n) {
     const ChunkRef ref = wheel_.first();
     if (ref == kNoChunk) break;
-    close(ref, reason, to_ms(now), closed);
+    close(ref, reason, advance(now), closed);
   }
   return n;
 }
@@ -259,7 +265,7 @@ void TraceBuffer::settle_late(const LateSpans&, std::uint32_t spans, std::uint64
 
 std::size_t TraceBuffer::tidy(TimePoint now) {
   const std::size_t before = prefixes_.bytes();
-  prefixes_.evict(to_ms(now) / kGenerationMs);
+  prefixes_.evict(advance(now) / kGenerationMs);
   return before - prefixes_.bytes();
 }
 

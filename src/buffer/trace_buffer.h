@@ -135,6 +135,8 @@ class TraceBuffer {
   void ask_again(const OpenTrace& trace);
   void count_late(const Verdict& verdict, const BatchTrace& part, std::uint32_t index, AddResult& result);
   void release(ChunkRef ref);
+  // The shard's time never goes back: a request read the clock before it was scanned, others were quicker.
+  std::uint32_t advance(TimePoint now);
   std::uint32_t to_ms(TimePoint t) const {
     return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(t - origin_).count());
   }
@@ -145,6 +147,7 @@ class TraceBuffer {
   ByteBudget& budget_;
   PolicySetPtr policies_;
   TimePoint origin_;
+  std::uint32_t latest_ms_ = 0;
   LocalChunks chunks_;
   boost::unordered_flat_map<TraceId, ChunkRef, IdHash> by_id_;
   DeadlineWheel wheel_;

@@ -155,8 +155,9 @@ std::string join(const std::vector<std::string>& lines) {
 ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes) {
   const std::size_t budget = memory_limit - std::min(kBaseline, memory_limit / 3);
   const std::size_t queues = budget / 4;
-  // Room for one request of the largest size, where the budget allows it.
-  const std::size_t requests = std::min(std::max(budget / 8, std::min(72 * kMiB, budget / 4)), 512 * kMiB);
+  // Room for one request of the largest size, compressed and inflated, and some small ones beside it, where the budget
+  // allows it.
+  const std::size_t requests = std::min(std::max(budget / 8, std::min(80 * kMiB, budget / 4)), 512 * kMiB);
   const std::size_t taken = queues + requests + cache_bytes;
   return {requests, budget - std::min(budget, taken), queues, cache_bytes};
 }

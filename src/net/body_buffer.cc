@@ -1,5 +1,7 @@
 #include "net/body_buffer.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -11,8 +13,7 @@ namespace {
 
 constexpr std::size_t kChargeStep = 64 << 10;
 constexpr std::size_t kFirstBlock = 16 << 10;
-constexpr std::size_t kFirstGuess =
-    256 << 10;  // trusted from a claimed length: address space only, until it is touched
+constexpr std::size_t kFirstGuess = 256 << 10;  // trusted from a claimed length when a recycled block is at hand
 constexpr std::size_t kRecycledBlockMax = 1 << 20;
 constexpr std::size_t kRecycledBytesMax = 4 << 20;
 
@@ -42,7 +43,7 @@ struct Recycler {
     for (std::size_t i = count; i > 0; --i) {
       const Block block = blocks[i - 1];
       if (block.capacity < wanted) continue;
-      std::memmove(&blocks[i - 1], &blocks[i], (count - i) * sizeof(Block));
+      std::memmove(blocks.data() + i - 1, blocks.data() + i, (count - i) * sizeof(Block));
       --count;
       bytes -= block.capacity;
       return block;
@@ -54,6 +55,29 @@ struct Recycler {
 Recycler& recycler() {
   thread_local Recycler r;
   return r;
+}
+
+bool is_mapped(std::size_t capacity) { return capacity > kRecycledBlockMax; }
+
+void give_back(char* data, std::size_t capacity) {
+  if (is_mapped(capacity)) {
+    ::munmap(data, capacity);
+  } else if (!recycler().put({data, capacity})) {
+    std::free(data);
+  }
+}
+
+// A mapping of `capacity` bytes with the `size` bytes of the block before, which is gone afterwards.
+char* remap(char* data, std::size_t size, std::size_t before, std::size_t capacity) {
+  const bool grows = data != nullptr && is_mapped(before);
+  void* const to = grows ? ::mremap(data, before, capacity, MREMAP_MAYMOVE)
+                         : ::mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (to == MAP_FAILED) throw std::bad_alloc();
+  if (!grows && data != nullptr) {
+    std::memcpy(to, data, size);
+    give_back(data, before);
+  }
+  return static_cast<char*>(to);
 }
 
 constexpr std::size_t round_up(std::size_t bytes, std::size_t step) { return (bytes + step - 1) / step * step; }
@@ -92,19 +116,27 @@ void BodyBuffer::grow(std::size_t wanted) {
       return;
     }
   }
-  std::size_t capacity =
-      std::max(wanted, std::max(capacity_ * 2, std::min(std::max(expected_, kFirstBlock), kFirstGuess)));
+  // Fresh memory is taken for what came, not for what was claimed: a block that is hardly touched still leaves its pages
+  // behind when it goes.
+  std::size_t capacity = std::max(2 * std::max(wanted, capacity_), kFirstBlock);
   if (expected_ >= wanted) capacity = std::min(capacity, expected_);
   capacity = round_up(capacity, 4096);
-  void* data = std::realloc(data_, capacity);
-  if (data == nullptr) throw std::bad_alloc();
-  data_ = static_cast<char*>(data);
+  if (is_mapped(capacity)) {
+    data_ = remap(data_, size_, capacity_, capacity);
+  } else {
+    void* const data = std::realloc(data_, capacity);
+    if (data == nullptr) throw std::bad_alloc();
+    data_ = static_cast<char*>(data);
+  }
   capacity_ = capacity;
 }
 
 char* BodyBuffer::room(std::size_t size) {
   const std::size_t wanted = size_ + size;
-  if (wanted > charge_.bytes() && !charge_.try_grow(round_up(wanted, kChargeStep) - charge_.bytes())) return nullptr;
+  const std::size_t reserve_parts = wanted > kLargeBody ? kReserveParts : 0;
+  if (wanted > charge_.bytes() && !charge_.try_grow(round_up(wanted, kChargeStep) - charge_.bytes(), reserve_parts)) {
+    return nullptr;
+  }
   if (wanted > capacity_) grow(wanted);
   return data_ + size_;
 }
@@ -119,7 +151,7 @@ bool BodyBuffer::append(ByteView bytes) {
 }
 
 void BodyBuffer::reset() {
-  if (data_ != nullptr && !recycler().put({data_, capacity_})) std::free(data_);
+  if (data_ != nullptr) give_back(data_, capacity_);
   data_ = nullptr;
   size_ = capacity_ = expected_ = 0;
   charge_.release();

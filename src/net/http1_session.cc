@@ -15,6 +15,8 @@ namespace {
 namespace http = boost::beast::http;
 using boost::beast::error_code;
 
+constexpr std::size_t kInKept = 1 << 10;  // bytes held back are rare; a connection does not keep their room
+
 // A Beast body that ends in a BodyBuffer.
 struct BufferBody {
   struct value_type {
@@ -70,7 +72,10 @@ class Http1Session final : public Session {
       in_.append(bytes);
       in_.erase(0, run(in_));
     }
-    if (in_.empty() && in_.capacity() > (64 << 10)) std::string().swap(in_);
+    if (in_.empty() && in_.capacity() > kInKept) std::string().swap(in_);
+    if (state_ == State::kBody && !closing() && context_.held != nullptr && !held_.hold(*context_.held, body().buffer.size())) {
+      respond_and_close(context_.handler.refuse(head_, BodyError::kNoMemory));
+    }
   }
 
   void take_output(std::string& out) override {
@@ -86,7 +91,7 @@ class Http1Session final : public Session {
     now_ = now;
     if (closing()) return;
     if (state_ == State::kBody) {
-      if (!pace_.slow(now, context_.limits)) return;
+      if (!pace_.slow(now, context_.limits, body().buffer.size(), held_.pressed())) return;
       refuse_request(408, "the body came too slowly");
       close(CloseWhy::kSlowBody);
     } else if (parser_) {
@@ -228,6 +233,7 @@ class Http1Session final : public Session {
 
   void on_complete() {
     if (state_ != State::kBody) return;  // refused already
+    held_.release();
     Response response;
     try {
       context_.handler.handle(head_, body().buffer, response);
@@ -266,6 +272,7 @@ class Http1Session final : public Session {
     out_ += "\r\n";
     if (!head_only && response.status != 204 && response.status != 304) out_ += response.body;
     parser_.reset();
+    held_.release();
     state_ = State::kHeaders;
     since_ = now_;
     ++served_;
@@ -283,6 +290,7 @@ class Http1Session final : public Session {
   TimePoint now_{};
   TimePoint since_;  // of the connection, the request's first byte, or the last answer
   BodyPace pace_;
+  HeldBodies::Share held_;
   std::uint64_t served_ = 0;
   bool draining_ = false;
 };
@@ -302,8 +310,12 @@ class DetectingSession final : public Session {
     const bool http2 = ByteView(first_).starts_with(kPreface);
     inner_ = http2 ? make_http2_session(context_, std::move(remote_), now)
                    : make_http1_session(context_, std::move(remote_), now);
-    inner_->feed(first_, now);
-    if (!inner_->closing() && !rest.empty()) inner_->feed(rest, now);
+    if (first_.size() + rest.size() == bytes.size()) {  // nothing came before: no need to go by two pieces
+      inner_->feed(bytes, now);
+    } else {
+      inner_->feed(first_, now);
+      if (!inner_->closing() && !rest.empty()) inner_->feed(rest, now);
+    }
     std::string().swap(first_);
     note();
   }

@@ -60,9 +60,11 @@ struct Stream {
   RequestHead head;
   BodyBuffer body;
   BodyPace pace;
+  HeldBodies::Share held;
   std::size_t body_max = 0;
   std::size_t header_bytes = 0;
   bool grpc = false;
+  bool touched = false;   // is in touched_
   bool prefix_seen = false;
   bool headers_over = false;
   bool admitted = false;  // the body is wanted
@@ -77,7 +79,8 @@ struct Stream {
     head.clear();
     body.reset();
     body_max = header_bytes = body_sent = 0;
-    grpc = prefix_seen = headers_over = admitted = complete = answered = finished = false;
+    held.release();
+    grpc = touched = prefix_seen = headers_over = admitted = complete = answered = finished = false;
     response = Response{};
   }
 };
@@ -116,6 +119,8 @@ class Http2Session final : public Session {
   int on_header(const nghttp2_frame& frame, std::string_view name, std::string_view value);
   int on_frame(const nghttp2_frame& frame);
   int on_data(std::int32_t id, ByteView bytes);
+  void hold_incomplete();
+  void refuse_body(Stream& s, BodyError why);
   int on_sent(const nghttp2_frame& frame);
   void on_closed(std::int32_t id);
   void on_headers_complete(Stream& s);
@@ -129,6 +134,7 @@ class Http2Session final : public Session {
   std::unordered_map<std::int32_t, std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Stream>> spare_;
   std::vector<nghttp2_nv> fields_;
+  std::vector<std::int32_t> touched_;  // streams that got body bytes in this feed
   std::string goaway_;  // handmade, behind everything else
   std::optional<CloseWhy> fatal_;
   TimePoint now_;
@@ -224,6 +230,7 @@ void Http2Session::feed(ByteView bytes, TimePoint now) {
     const bool headers = n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
     return abort_with(flood ? CloseWhy::kNoProgress : headers ? CloseWhy::kHeaders : CloseWhy::kProtocol);
   }
+  hold_incomplete();
   counter_.feed(bytes);
   frames_ += static_cast<std::uint32_t>(counter_.small - small_frames_);  // those nobody was told of
   small_frames_ = counter_.small;
@@ -272,7 +279,10 @@ void Http2Session::abort_with(CloseWhy why) {
                                  0,
                                  static_cast<unsigned char>(error)};
   goaway_.assign(reinterpret_cast<const char*>(frame), sizeof frame);
-  for (auto& [key, s] : streams_) s->body.reset();
+  for (auto& [key, s] : streams_) {
+    s->body.reset();
+    s->held.release();
+  }
   close(why);
 }
 
@@ -417,14 +427,35 @@ int Http2Session::on_data(std::int32_t id, ByteView bytes) {
     if (!error && !s->body.append(bytes)) error = BodyError::kNoMemory;
   }
   if (error) {
-    s->body.reset();
-    answer(*s, context_.handler.refuse(s->head, *error));
+    refuse_body(*s, *error);
+  } else if (!s->touched) {
+    s->touched = true;
+    touched_.push_back(id);
   }
   return 0;
 }
 
+void Http2Session::refuse_body(Stream& s, BodyError why) {
+  s.body.reset();
+  s.held.release();
+  answer(s, context_.handler.refuse(s.head, why));
+}
+
+// What is complete by now is not counted: most requests come whole in one read.
+void Http2Session::hold_incomplete() {
+  for (const std::int32_t id : touched_) {
+    Stream* const s = find(id);
+    if (s == nullptr) continue;
+    s->touched = false;
+    if (s->answered || s->complete || context_.held == nullptr) continue;
+    if (!s->held.hold(*context_.held, s->body.size())) refuse_body(*s, BodyError::kNoMemory);
+  }
+  touched_.clear();
+}
+
 void Http2Session::on_complete(Stream& s) {
   s.complete = true;
+  s.held.release();
   frames_ = 0;
   ++requests_;
   active_ = now_;
@@ -523,10 +554,11 @@ void Http2Session::tick(TimePoint now) {
   const ServerLimits& limits = context_.limits;
   if (header_open_ && now - header_since_ >= limits.header_timeout) return abort_with(CloseWhy::kHeaderTimeout);
   for (auto& [id, s] : streams_) {
-    const bool slow = !s->answered && s->pace.slow(now, limits);
+    const bool slow = !s->answered && s->pace.slow(now, limits, s->body.size(), s->held.pressed());
     const bool stuck = s->answered && !s->finished && now - s->answered_at >= limits.idle_timeout;
     if (!slow && !stuck) continue;
     s->body.reset();
+    s->held.release();
     s->answered = true;  // nothing more is taken from it
     s->answered_at = now;
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);

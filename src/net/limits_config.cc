@@ -26,6 +26,7 @@ ServerLimits read_server_limits(const ConfigNode& node, ServerLimits limits) {
   limits.large_header_streams = count(node, "large_header_streams", limits.large_header_streams, 1'000'000);
   limits.body_bytes = node.bytes("body_bytes", limits.body_bytes);
   limits.inflated_bytes = node.bytes("inflated_bytes", limits.inflated_bytes);
+  limits.held_body_bytes = node.bytes("held_body_bytes", limits.held_body_bytes);
   limits.inflate_ratio = count(node, "inflate_ratio", limits.inflate_ratio, 1'000'000);
   limits.inflate_ratio_from = node.bytes("inflate_ratio_from", limits.inflate_ratio_from);
   return limits;

@@ -34,13 +34,21 @@ Duration tick_of(const ServerLimits& limits) {
   return std::clamp<Duration>(shortest / 10, milliseconds(10), milliseconds(200));
 }
 
+std::size_t held_max(const ServerOptions& options) {
+  if (options.limits.held_body_bytes != 0) return options.limits.held_body_bytes;
+  return options.budget != nullptr ? options.budget->cap(Holder::kRequests) / 8 : SIZE_MAX / 2;
+}
+
 int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 }  // namespace
 
 struct Server::Core : std::enable_shared_from_this<Server::Core> {
   Core(ServerOptions o, Handler& handler)
-      : options(std::move(o)), context{handler, options.limits, options.budget}, tick(tick_of(options.limits)) {}
+      : options(std::move(o)),
+        held(held_max(options)),
+        context{handler, options.limits, options.budget, &held},
+        tick(tick_of(options.limits)) {}
 
   struct Listener {
     Listener(asio::io_context& io, int descriptor) : fd(descriptor), acceptor(io), pause(io) {}
@@ -61,6 +69,7 @@ struct Server::Core : std::enable_shared_from_this<Server::Core> {
   void release_slot(Worker& w, const std::string& remote);
 
   const ServerOptions options;
+  HeldBodies held;
   SessionContext context;
   const Duration tick;
   Endpoint endpoint;

@@ -11,6 +11,7 @@
 #include "base/byte_budget.h"
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "net/held_bodies.h"
 #include "net/http.h"
 #include "net/limits.h"
 
@@ -21,6 +22,7 @@ struct SessionContext {
   Handler& handler;
   const ServerLimits& limits;
   ByteBudget* budget = nullptr;  // null: nothing is charged
+  HeldBodies* held = nullptr;    // null: not counted
 };
 
 // Bytes of answers not yet taken by the peer above which a session neither reads nor answers further.

@@ -1,0 +1,129 @@
+#include "net/held_bodies.h"
+
+#include <catch2/catch.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/body_buffer.h"
+#include "net/body_pace.h"
+#include "net/session.h"
+
+using namespace tailgate;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Takes every body and says 200.
+struct AnyHandler final : Handler {
+  Admission admit(const RequestHead&) override {
+    Admission admission;
+    admission.body_bytes_max = 64 << 20;
+    return admission;
+  }
+  void handle(const RequestHead&, BodyBuffer&, Response& response) override { response = plain_response(200, "taken"); }
+  Response refuse(const RequestHead&, BodyError why) override {
+    return plain_response(why == BodyError::kNoMemory ? 503 : 413, "refused");
+  }
+};
+
+constexpr const char* kHead = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n";
+
+std::string output(Session& session) {
+  std::string out;
+  session.take_output(out);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("held bodies are refused past the room there is, but for one", "[net]") {
+  HeldBodies bodies(1000);
+  HeldBodies::Share a, b, c, d;
+  CHECK(a.hold(bodies, 600));
+  CHECK(bodies.pressed());
+  CHECK(b.hold(bodies, 400));
+  CHECK(c.hold(bodies, 5000));  // the one
+  CHECK(c.pressed());
+  CHECK_FALSE(d.hold(bodies, 1));
+  CHECK_FALSE(b.hold(bodies, 401));
+  a.release();
+  CHECK(d.hold(bodies, 100));
+  c.release();
+  CHECK(b.hold(bodies, 100'000));
+  b.release();
+  d.release();
+  CHECK_FALSE(bodies.pressed());
+}
+
+TEST_CASE("a held body has to grow by a quarter when room is short", "[net]") {
+  const ServerLimits limits;
+  BodyPace pace;
+  pace.start(TimePoint{});
+  pace.bytes = 10'000;  // in 5 s: above 1 KiB/s
+  CHECK_FALSE(BodyPace(pace).slow(TimePoint{} + 5s, limits, 1 << 20, false));
+  CHECK(BodyPace(pace).slow(TimePoint{} + 5s, limits, 1 << 20, true));
+  CHECK_FALSE(BodyPace(pace).slow(TimePoint{} + 5s, limits, 40'000, true));
+}
+
+TEST_CASE("senders that hold bodies do not keep out requests that come whole", "[net]") {
+  AnyHandler handler;
+  const ServerLimits limits;
+  ByteBudget budget({1 << 20, 0, 0, 0});
+  HeldBodies held(3000);
+  const SessionContext context{handler, limits, &budget, &held};
+  std::vector<std::unique_ptr<Session>> sessions;
+  for (int i = 0; i < 4; ++i) sessions.push_back(make_http1_session(context, "192.0.2.1", TimePoint{}));
+  for (int i = 0; i < 3; ++i) {
+    sessions[static_cast<std::size_t>(i)]->feed(std::string(kHead) + std::string(2000, 'x'), TimePoint{});
+  }
+  CHECK(output(*sessions[0]).empty());
+  CHECK(output(*sessions[1]).empty());  // the one that may be larger than the room
+  CHECK(output(*sessions[2]).starts_with("HTTP/1.1 503"));
+  CHECK(sessions[2]->closing());
+  sessions[3]->feed(std::string(kHead) + std::string(5000, 'x'), TimePoint{});
+  CHECK(output(*sessions[3]).starts_with("HTTP/1.1 200"));
+  sessions[0].reset();
+  sessions[3]->feed(std::string(kHead) + std::string(2000, 'x'), TimePoint{});
+  CHECK(output(*sessions[3]).empty());
+  sessions[3]->feed(std::string(3000, 'x'), TimePoint{});
+  CHECK(output(*sessions[3]).starts_with("HTTP/1.1 200"));
+}
+
+TEST_CASE("a body keeps its bytes while it grows from block to mapping", "[net]") {
+  ByteBudget budget({64 << 20, 0, 0, 0});
+  BodyBuffer body(&budget);
+  std::string expected;
+  for (int i = 0; i < 50; ++i) {
+    const std::string piece(100'003, static_cast<char>('a' + i % 26));
+    expected += piece;
+    REQUIRE(body.append(piece));
+  }
+  CHECK(body.view() == expected);
+  body.reset();
+  CHECK(budget.used(Holder::kRequests) == 0);
+}
+
+TEST_CASE("large bodies leave room for small requests", "[net]") {
+  ByteBudget budget({16 << 20, 0, 0, 0});
+  BodyBuffer large(&budget), small(&budget);
+  const std::string mib(1 << 20, 'x');
+  int taken = 0;
+  while (large.append(mib)) ++taken;
+  CHECK(taken == 15);
+  CHECK(small.append(std::string(500'000, 'x')));
+}
+
+TEST_CASE("blocks are recycled when the recycler is full", "[net]") {
+  ByteBudget budget({64 << 20, 0, 0, 0});
+  std::vector<BodyBuffer> bodies;
+  for (int i = 0; i < 100; ++i) {
+    bodies.emplace_back(&budget);
+    REQUIRE(bodies.back().append("body"));
+  }
+  bodies.clear();
+  for (int i = 0; i < 100; ++i) {
+    bodies.emplace_back(&budget);
+    REQUIRE(bodies.back().append("body"));
+  }
+}
