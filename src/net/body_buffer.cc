@@ -116,8 +116,8 @@ void BodyBuffer::grow(std::size_t wanted) {
       return;
     }
   }
-  // Fresh memory is taken for what came, not for what was claimed: a block that is hardly touched still leaves its pages
-  // behind when it goes.
+  // Fresh memory is taken for what came, not for what was claimed: a block that is hardly touched still leaves its
+  // pages behind when it goes.
   std::size_t capacity = std::max(2 * std::max(wanted, capacity_), kFirstBlock);
   if (expected_ >= wanted) capacity = std::min(capacity, expected_);
   capacity = round_up(capacity, 4096);

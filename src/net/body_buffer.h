@@ -1,12 +1,13 @@
 // BodyBuffer: the bytes of one body, charged to the budget's `requests` as they arrive, never by what a sender claims.
 //
 //   capacity  address space; grows to the expected size in steps, so that a body is copied at most a few times
-//   size      bytes that came; charge = size rounded up to 64 KiB. Bodies over 1 MiB leave a sixteenth of the cap to others
+//   size      bytes that came; charge = size rounded up to 64 KiB. Bodies over 1 MiB leave a sixteenth of the cap to
+//   others
 //
 // Blocks of up to 1 MiB are recycled per thread (4 MiB at most, part of the process's baseline), because the first
-// touch of fresh memory costs more than the copy. Larger ones are mapped for the body alone: they grow without a copy and
-// go back to the system at once, so that what is charged is what is resident. Threads: belongs to one; may be moved to
-// another whole.
+// touch of fresh memory costs more than the copy. Larger ones are mapped for the body alone: they grow without a copy
+// and go back to the system at once, so that what is charged is what is resident. Threads: belongs to one; may be moved
+// to another whole.
 #pragma once
 
 #include <cstddef>

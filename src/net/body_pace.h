@@ -21,8 +21,8 @@ struct BodyPace {
   bool slow(TimePoint now, const ServerLimits& limits, std::size_t held, bool pressed) {
     if (now - since < limits.body_grace) return false;
     const double seconds = std::chrono::duration<double>(limits.body_grace).count();
-    const double wanted = std::max(seconds * static_cast<double>(limits.body_rate_min),
-                                   pressed ? static_cast<double>(held) / 4 : 0);
+    const double wanted =
+        std::max(seconds * static_cast<double>(limits.body_rate_min), pressed ? static_cast<double>(held) / 4 : 0);
     if (static_cast<double>(bytes) < wanted) return true;
     start(now);
     return false;

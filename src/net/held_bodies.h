@@ -1,5 +1,5 @@
-// HeldBodies: the bytes of one endpoint's bodies that are still incomplete when their bytes have been read. A request that
-// comes whole in one read is never counted, so what senders hold back cannot keep the others out.
+// HeldBodies: the bytes of one endpoint's bodies that are still incomplete when their bytes have been read. A request
+// that comes whole in one read is never counted, so what senders hold back cannot keep the others out.
 //
 // Past `max`, the next body that is held is refused; one at a time may be larger than the room there is, so that large
 // requests get through. Under pressure a held body must grow by a quarter in each body_grace or goes: holding costs

@@ -73,7 +73,8 @@ class Http1Session final : public Session {
       in_.erase(0, run(in_));
     }
     if (in_.empty() && in_.capacity() > kInKept) std::string().swap(in_);
-    if (state_ == State::kBody && !closing() && context_.held != nullptr && !held_.hold(*context_.held, body().buffer.size())) {
+    if (state_ == State::kBody && !closing() && context_.held != nullptr &&
+        !held_.hold(*context_.held, body().buffer.size())) {
       respond_and_close(context_.handler.refuse(head_, BodyError::kNoMemory));
     }
   }

@@ -64,7 +64,7 @@ struct Stream {
   std::size_t body_max = 0;
   std::size_t header_bytes = 0;
   bool grpc = false;
-  bool touched = false;   // is in touched_
+  bool touched = false;  // is in touched_
   bool prefix_seen = false;
   bool headers_over = false;
   bool admitted = false;  // the body is wanted
@@ -135,7 +135,7 @@ class Http2Session final : public Session {
   std::vector<std::unique_ptr<Stream>> spare_;
   std::vector<nghttp2_nv> fields_;
   std::vector<std::int32_t> touched_;  // streams that got body bytes in this feed
-  std::string goaway_;  // handmade, behind everything else
+  std::string goaway_;                 // handmade, behind everything else
   std::optional<CloseWhy> fatal_;
   TimePoint now_;
   TimePoint active_;          // last request, body byte or answer

@@ -33,8 +33,10 @@ ChunkChain take_chain(LocalChunks& chunks, bool large, std::uint32_t count) {
 TEST_CASE("a shard does not keep the memory of a giant trace for itself", "[buffer]") {
   ChunkPool pool(16 * kMiB);
   LocalChunks one(pool), other(pool);
-  for (int i = 0; i < 3; ++i) one.give(true, take_chain(one, true, 2048));
-  const ChunkChain a = take_chain(one, true, 4096), b = take_chain(one, true, 4096), c = take_chain(one, true, 4096);
+  for (int i = 0; i < 3; ++i) one.give(true, take_chain(one, true, 2 * kMiB / kLargeChunk));
+  constexpr std::uint32_t kGiant = 4 * kMiB / kLargeChunk;
+  const ChunkChain a = take_chain(one, true, kGiant), b = take_chain(one, true, kGiant),
+                   c = take_chain(one, true, kGiant);
   for (const ChunkChain& chain : {a, b, c}) one.give(true, chain);
   CHECK(one.bytes_free() <= kMiB);
   take_chain(other, false, 15 * kMiB / kChunkUnit);  // cut from the large ones

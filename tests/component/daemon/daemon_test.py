@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""The built binary as its users meet it: exit codes, flags, endpoints, signals, metrics. daemon_test.py TAILGATE"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+
+import otlp_bytes as otlp  # noqa: E402
+from tailgate_process import Daemon, basic_config, get, until  # noqa: E402
+
+BINARY = os.path.abspath(sys.argv.pop(1))
+ERRORS = {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
+
+
+def tailgate(*arguments, env=None):
+    return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, **(env or {})})
+
+
+def send(port, spans):
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/traces", otlp.request(spans),
+                                     {"Content-Type": "application/x-protobuf"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.status
+
+
+class DaemonTest(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        self.kept_path = os.path.join(self.directory.name, "kept.json")
+
+    def config(self, **sampling):
+        return basic_config([ERRORS], {"file": {"path": self.kept_path}}, **sampling)
+
+    def written(self, config, name="tailgate.yaml"):
+        path = os.path.join(self.directory.name, name)
+        with open(path, "w") as out:
+            out.write(config if isinstance(config, str) else json.dumps(config))
+        return path
+
+    def start(self, config, **more):
+        daemon = Daemon(BINARY, self.directory.name, config, **more)
+        self.addCleanup(daemon.kill)
+        return daemon
+
+    def kept(self):
+        """Trace id to number of spans, of what the file exporter wrote."""
+        out = {}
+        if os.path.exists(self.kept_path):
+            with open(self.kept_path) as lines:
+                for line in lines:
+                    for resource in json.loads(line)["resourceSpans"]:
+                        for scope in resource["scopeSpans"]:
+                            for span in scope["spans"]:
+                                out[span["traceId"]] = out.get(span["traceId"], 0) + 1
+        return out
+
+    def test_wrong_usage_is_2(self):
+        path = self.written(self.config())
+        for arguments in ([], ["fly"], ["run"], ["check"], ["run", "--config"], ["run", "--config", path, "--fast", "1"],
+                          ["check", "--config", path, "--set", "no-equals-sign"]):
+            done = tailgate(*arguments)
+            self.assertEqual(done.returncode, 2, arguments)
+            self.assertIn("Exit codes", done.stderr)
+
+    def test_version_and_help(self):
+        version = tailgate("--version")
+        self.assertEqual(version.returncode, 0)
+        self.assertRegex(version.stdout, r"^tailgate \d+\.\d+\.\d+ \(commit ([0-9a-f]+|unknown), .+\)$")
+        help_text = tailgate("--help")
+        self.assertEqual(help_text.returncode, 0)
+        for word in ("run", "check", "--config", "--set"):
+            self.assertIn(word, help_text.stdout)
+
+    def test_check(self):
+        path = self.written(self.config())
+        self.assertEqual(tailgate("check", "--config", path).returncode, 0)
+        self.assertEqual(tailgate("check", f"--config={path}").returncode, 0)
+        self.assertEqual(tailgate("check", "--config", path + ".none").returncode, 1)
+
+        bad = self.written("receivers:\n  otlp: {protocols: {grpc: }}\nsampling:\n  decision_wate: 3s\nexporters: {debug: }\n", "bad.yaml")
+        done = tailgate("check", "--config", bad)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"bad\.yaml:4:\d+: .*decision_wate")
+        self.assertIn("decision_wait", done.stderr)
+        self.assertEqual(tailgate("run", "--config", bad).returncode, 1)
+
+    def test_set_overrides_and_the_last_one_wins(self):
+        path = self.written(self.config())
+        self.assertEqual(tailgate("check", "--config", path, "--set", "sampling.decision_wait=soon").returncode, 1)
+        self.assertEqual(tailgate("check", "--config", path, "--set", "sampling.decision_wait=soon",
+                                  "--set", "sampling.decision_wait=200ms").returncode, 0)
+        self.assertEqual(tailgate("check", "--config", path, "--set", "sampling.policies.0.type=no_such").returncode, 1)
+
+        daemon = self.start(self.config(decision_wait="300s"), sets=["sampling.decision_wait=100ms"])
+        self.assertEqual(send(daemon.http, [otlp.span(b"t" * 16, error=True)]), 200)
+        until(self.kept, "the trace is kept after the overridden wait")
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_environment(self):
+        path = self.written(json.dumps(self.config()).replace('"2s"', '"${env:TAILGATE_TEST_WAIT}"'))
+        self.assertEqual(tailgate("check", "--config", path, env={"TAILGATE_TEST_WAIT": "1s"}).returncode, 0)
+        done = tailgate("check", "--config", path)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("TAILGATE_TEST_WAIT", done.stderr)
+
+    def test_port_0_is_logged_and_served(self):
+        daemon = self.start(self.config())
+        self.assertEqual([name for name, _, _ in daemon.receivers], ["otlp", "otlp"])
+        self.assertEqual(set(daemon.pages), {"metrics", "health"})
+        ports = [port for _, _, port in daemon.receivers] + list(daemon.pages.values())
+        self.assertEqual(len(set(ports)), 4)
+        for _, _, port in daemon.receivers:
+            self.assertEqual(send(port, [otlp.span(os.urandom(16))]), 200)
+        self.assertEqual(daemon.ready(), (200, "ready\n"))
+        self.assertEqual(get(daemon.pages["health"], "/health")[0], 200)
+        self.assertEqual(get(daemon.pages["metrics"], "/nothing")[0], 404)
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_a_port_in_use_is_3(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            config = self.config()
+            config["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"] = f"127.0.0.1:{taken.getsockname()[1]}"
+            done = tailgate("run", "--config", self.written(config))
+            self.assertIn(str(taken.getsockname()[1]), done.stderr)
+        self.assertEqual(done.returncode, 3)
+
+    def test_a_file_that_cannot_be_opened_is_3(self):
+        config = self.config()
+        config["exporters"]["file"]["path"] = os.path.join(self.directory.name, "nowhere", "kept.json")
+        self.assertEqual(tailgate("run", "--config", self.written(config)).returncode, 3)
+
+    def test_sigterm_decides_what_is_open_and_exports_it(self):
+        daemon = self.start(self.config(decision_wait="300s"))
+        bad, good = os.urandom(16), os.urandom(16)
+        self.assertEqual(send(daemon.http, [otlp.span(bad, error=True), otlp.span(bad, parent=b"p" * 8)]), 200)
+        self.assertEqual(send(daemon.http, [otlp.span(good)]), 200)
+        metrics = daemon.metrics()
+        metrics.check_law()
+        self.assertEqual(metrics.sum("tailgate_buffer_spans"), 3)
+        self.assertEqual(daemon.stop(), 0)
+        self.assertEqual(self.kept(), {bad.hex(): 2})
+        self.assertIn("draining", daemon.log())
+        self.assertIn("stopped", daemon.log())
+
+    def test_the_reason_is_shutdown(self):
+        config = self.config(decision_wait="300s")
+        config["exporters"]["debug"] = {"verbosity": "basic"}
+        daemon = self.start(config)
+        trace = os.urandom(16)
+        self.assertEqual(send(daemon.http, [otlp.span(trace, error=True)]), 200)
+        self.assertEqual(daemon.stop(), 0)
+        line = next(line for line in daemon.log().splitlines() if line.startswith(trace.hex()))
+        self.assertIn("close_reason=shutdown", line)
+        self.assertIn("policy=errors", line)
+
+    def test_a_second_signal_ends_at_once(self):
+        config = self.config(decision_wait="300s")
+        with socket.create_server(("127.0.0.1", 0)) as hole:  # takes connections and never answers
+            config["exporters"] = {"otlphttp": {"endpoint": f"http://127.0.0.1:{hole.getsockname()[1]}"}}
+            config["shutdown_timeout"] = "60s"
+            daemon = self.start(config)
+            self.assertEqual(send(daemon.http, [otlp.span(os.urandom(16), error=True)]), 200)
+            daemon.signal(signal.SIGTERM)
+            until(lambda: "draining" in daemon.log(), "the daemon drains")
+            until(lambda: daemon.ready()[0] == 503, "/ready says that it drains")
+            daemon.signal(signal.SIGTERM)
+            self.assertEqual(daemon.wait(10), 128 + 15)
+
+    def test_interrupt_drains_too(self):
+        daemon = self.start(self.config())
+        daemon.signal(signal.SIGINT)
+        self.assertEqual(daemon.wait(), 0)
+
+    def test_metrics(self):
+        daemon = self.start(self.config(decision_wait="100ms"))
+        for i in range(20):
+            self.assertEqual(send(daemon.http, [otlp.span(os.urandom(16), error=i % 4 == 0) for _ in range(5)]), 200)
+            daemon.metrics().check_law()
+        self.assertEqual(send(daemon.http, [otlp.span(b"short"), otlp.span(os.urandom(16))]), 200)
+        until(lambda: daemon.metrics().sum("tailgate_buffer_spans") == 0, "all is decided")
+        metrics = daemon.metrics()
+        metrics.check_law()
+        self.assertEqual(metrics.sum("tailgate_spans_received_total", receiver="otlp", format="otlp_proto"), 102)
+        self.assertEqual(metrics.by("tailgate_spans_refused_total", "reason"), {"bad_id": 1})
+        self.assertEqual(metrics.sum("tailgate_spans_forwarded_total"), 25)
+        self.assertEqual(metrics.sum("tailgate_spans_not_sampled_total"), 76)
+        self.assertEqual(metrics.sum("tailgate_traces_decided_total", decision="sampled", close_reason="timeout"), 25)
+        self.assertEqual(metrics.sum("tailgate_build_info"), 1)
+        until(lambda: daemon.metrics().sum("tailgate_export_spans_total", exporter="file") == 25, "all is written")
+        self.assertEqual(daemon.stop(), 0)
+        self.assertEqual(sum(self.kept().values()), 25)
+
+
+if __name__ == "__main__":
+    unittest.main()
