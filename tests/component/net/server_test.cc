@@ -77,7 +77,7 @@ TEST_CASE("HTTP/1.1: methods, bodies, keep-alive and pipelining", "[net]") {
     d.send("GET /none HTTP/1.1\r\nHost: t\r\n\r\nGET / HTTP/1.1\r\nHost: t\r\n\r\n");
     CHECK(d.receive_responses(2).find("200 OK") != std::string::npos);
   }
-  CHECK(EchoServer::within(1000, [&] { return s.budget.used(Holder::kRequests) == 0; }));
+  CHECK(EchoServer::within(20'000, [&] { return s.budget.used(Holder::kRequests) == 0; }));
 }
 
 TEST_CASE("HTTP/2: bodies, trailers, many streams", "[net]") {
@@ -151,7 +151,7 @@ TEST_CASE("drain finishes what is in flight and closes the rest", "[net]") {
   h2.data(id, "first", false);
   H2Client stuck(s.port());
   stuck.open(H2Client::post("/echo"));
-  REQUIRE(EchoServer::within(1000, [&] { return s.server->stats().connections == 4; }));
+  REQUIRE(EchoServer::within(20'000, [&] { return s.server->stats().connections == 4; }));
   ::usleep(50'000);
 
   s.server->drain();
