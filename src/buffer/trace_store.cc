@@ -12,6 +12,7 @@ namespace tailgate {
 namespace {
 
 constexpr std::size_t kClosePerHold = 32;      // traces closed in one hold of a shard's lock
+constexpr std::size_t kClosePerAdd = 4;        // traces looked at when a request comes by: more than it can open on average
 constexpr std::size_t kRelieveStep = 64;       // the same when memory is short
 constexpr Duration kTidyEvery = std::chrono::seconds(1);
 constexpr Duration kSweepMin = std::chrono::milliseconds(5);
@@ -163,6 +164,8 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
     {
       const std::lock_guard lock(shard.mutex);
       shard.buffer.add(batch, work.order.data() + work.begin[s], count, source, now, work.added);
+      // What is due goes in the same hold of the lock: under load the sweeper alone would wait for its turn too long.
+      shard.buffer.close_due(now, kClosePerAdd, work.added.closed);
     }
     pool_taken += work.added.pool_bytes;
     prefix_taken += work.added.prefix_bytes;

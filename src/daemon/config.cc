@@ -197,6 +197,7 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
 
   read_telemetry(root.child("telemetry"), config);
   config.shutdown_timeout = root.duration("shutdown_timeout", std::chrono::seconds(10));
+  config.io_threads = static_cast<std::size_t>(root.integer("io_threads", 0, {.min = 0, .max = 256}));
   root.finish();
   return config;
 }

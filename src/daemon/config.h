@@ -39,6 +39,7 @@ struct DaemonConfig {
   std::string health_endpoint;
   LogOptions logs;
   Duration shutdown_timeout{};
+  std::size_t io_threads = 0;  // 0: one per core
 };
 
 struct ConfigSource {

@@ -69,7 +69,7 @@ Result<void> Daemon::start() {
   if (const Result<void> opened = config_.exporters->start(); !opened) return opened;
   page_threads_ = std::make_unique<IoThreads>(1, "pages");
   page_threads_->start();
-  io_threads_ = std::make_unique<IoThreads>();
+  io_threads_ = std::make_unique<IoThreads>(config_.io_threads);
   io_threads_->start();
   sweeper_ = std::make_unique<Sweeper>(*store_);
 

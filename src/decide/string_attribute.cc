@@ -19,6 +19,7 @@ class OneOf final : public SpanPredicate {
  public:
   OneOf(std::size_t slot, std::vector<std::string> values) : slot_(slot), values_(std::move(values)) {
     std::sort(values_.begin(), values_.end());
+    for (const std::string& value : values_) lengths_ |= 1ULL << (value.size() & 63);
   }
   bool on_resource(const ByteView* attributes) const override { return matches(attributes[slot_]); }
   bool on_span(const SpanFields& span) const override { return matches(span.attributes[slot_]); }
@@ -27,11 +28,12 @@ class OneOf final : public SpanPredicate {
   bool matches(ByteView key_value) const {
     if (key_value.data() == nullptr) return false;
     const std::optional<ByteView> value = string_value(key_value);
-    return value && std::binary_search(values_.begin(), values_.end(), *value, std::less<>());
+    return value && (lengths_ >> (value->size() & 63) & 1) != 0 && std::binary_search(values_.begin(), values_.end(), *value, std::less<>());
   }
 
   std::size_t slot_;
   std::vector<std::string> values_;  // sorted
+  std::uint64_t lengths_ = 0;        // bit n: some value has a length of n modulo 64
 };
 
 class AnyPattern final : public SpanPredicate {

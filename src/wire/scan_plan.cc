@@ -12,6 +12,15 @@ bool SpanFields::has_parent() const {
 }
 
 std::optional<ByteView> string_value(ByteView key_value) {
+  // As every SDK writes it: key, then a value that is one string, both shorter than 126 bytes.
+  const std::size_t size = key_value.size();
+  if (size >= 4 && key_value[0] == 0x0A && static_cast<std::uint8_t>(key_value[1]) < 0x7e) {
+    const auto at = static_cast<std::size_t>(2 + key_value[1]);  // of `value`
+    if (at + 4 <= size && key_value[at] == 0x12 && key_value[at + 2] == 0x0A && key_value[at + 3] >= 0 &&
+        static_cast<std::size_t>(key_value[at + 3]) + at + 4 == size && key_value[at + 1] == key_value[at + 3] + 2) {
+      return key_value.substr(at + 4);
+    }
+  }
   // AnyValue's oneof: string 1, bool 2, int 3, double 4, array 5, kvlist 6, bytes 7. Several `value` fields merge, so
   // the last member seen over all of them is the one that is set; a known number with a wrong wire type is unknown.
   constexpr std::uint32_t kMembers[] = {0, pb::kLen, pb::kVarint, pb::kVarint, pb::kFixed64, pb::kLen, pb::kLen, pb::kLen};
