@@ -128,7 +128,7 @@ void ChunkPool::prepare() {
     {
       const std::lock_guard lock(mutex_);
       if (!free_small_.empty() && !free_large_.empty()) return;
-      want = std::clamp<std::size_t>(bytes_carved_ / 8, kSlab, 64 << 20);
+      want = std::clamp<std::size_t>(bytes_carved_ / 32, kSlab, 64 << 20);
       if (bytes_committed_ - bytes_carved_ >= want || bytes_committed_ == bytes_max_) return;
     }
     if (!commit_slab(want)) return;

@@ -48,7 +48,7 @@ class ChunkPool {
   std::size_t bytes_committed() const;
   std::size_t bytes_max() const { return bytes_max_; }
 
-  // Commits up to two slabs ahead of their use, an eighth of what is in use and 64 MiB at most in all. Called by the
+  // Commits up to two slabs ahead of their use, a 32nd of what is in use and 64 MiB at most in all. Called by the
   // sweeper, so that the first touch of memory is paid by its thread and not on the way of a span.
   void prepare();
 

@@ -272,7 +272,7 @@ int main(int argc, char** argv) {
       law &= law_holds(text);
       const double held_mb = metric(text, "tailgate_buffer_spans") * bytes_per_span / 1e6;
       const double rss = status_mb(daemon.pid, "VmRSS");
-      const double cache_mb = std::min(metric(text, "tailgate_decision_cache_entries") * 16 / 1e6 * 2, 67.0);
+      const double cache_mb = metric(text, "tailgate_memory_used_bytes{holder=\"caches\"}") / 1e6;  // what it is set to hold
       if (held_mb > ratio_at_mb) {  // memory is recycled, not given back: the fullest moment is the one that counts
         worst_ratio = (rss - 67 - cache_mb) / held_mb;  // beyond 64 MiB and what the cache holds
         ratio_at_mb = held_mb;
