@@ -40,6 +40,7 @@ class DecisionCache {
     std::uint64_t used = 0;
   };
 
+  std::uint64_t fingerprint_of(const TraceId& id) const;
   static Table make_table(std::size_t bytes);
   static Entry* bucket_of(const Table& table, std::uint64_t hash) {
     __extension__ using Wide = unsigned __int128;

@@ -1,5 +1,6 @@
 #include "buffer/prefix_table.h"
 
+#include "base/hash.h"
 #include "base/invariant.h"
 #include "buffer/open_trace.h"
 
@@ -17,16 +18,16 @@ std::uint32_t PrefixTable::intern(const ScopeGroup& group, std::uint32_t now) {
   std::uint64_t key = group.hash;
   for (auto it = by_hash_.find(key); it != by_hash_.end(); it = by_hash_.find(++key)) {  // ++: another with the same hash
     Prefix& known = *prefixes_[it->second];
-    if (known.resource != group.resource || known.scope != group.scope) continue;
+    if (known.resource() != group.resource || known.scope != group.scope) continue;
     known.last_used = now;
     return it->second;
   }
   auto prefix = std::make_unique<Prefix>();
-  prefix->resource = group.resource;
+  prefix->shared_resource = intern_resource(group.resource);
   prefix->scope = group.scope;
   prefix->key = key;
   prefix->last_used = now;
-  bytes_ += prefix->bytes();
+  bytes_ += Prefix::scope_bytes(prefix->scope);
   std::uint32_t id;
   if (!free_numbers_.empty()) {
     id = free_numbers_.back();
@@ -38,6 +39,15 @@ std::uint32_t PrefixTable::intern(const ScopeGroup& group, std::uint32_t now) {
   }
   by_hash_.emplace(key, id);
   return id;
+}
+
+std::shared_ptr<const std::string> PrefixTable::intern_resource(ByteView resource) {
+  std::uint64_t key = hash_bytes(resource, 0x7265736f75726365ULL);
+  for (auto it = resources_.find(key); it != resources_.end(); it = resources_.find(++key)) {
+    if (*it->second == resource) return it->second;
+  }
+  bytes_ += Prefix::resource_bytes(resource);
+  return resources_.emplace(key, std::make_shared<const std::string>(resource)).first->second;
 }
 
 std::uint32_t& PrefixTable::traces_of(std::uint32_t generation) {
@@ -56,11 +66,16 @@ void PrefixTable::evict(std::uint32_t now) {
   const std::uint32_t oldest = open_.empty() ? now : first_;
   for (std::uint32_t id = 0; id < prefixes_.size(); ++id) {
     if (prefixes_[id] == nullptr || distance(oldest, prefixes_[id]->last_used) >= 0) continue;
-    bytes_ -= prefixes_[id]->bytes();
+    bytes_ -= Prefix::scope_bytes(prefixes_[id]->scope);
     by_hash_.erase(prefixes_[id]->key);
     prefixes_[id].reset();
     free_numbers_.push_back(id);
   }
+  erase_if(resources_, [this](const auto& entry) {
+    if (entry.second.use_count() != 1) return false;
+    bytes_ -= Prefix::resource_bytes(*entry.second);
+    return true;
+  });
 }
 
 }  // namespace tailgate

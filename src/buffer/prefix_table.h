@@ -1,5 +1,5 @@
 // PrefixTable: the resource and scope bytes of one shard's spans, stored once per distinct value (services repeat them in
-// every request) and referred to by number from the payload of traces.
+// every request; the scopes of a resource share its bytes) and referred to by number from the payload of traces.
 //
 // A prefix may go when no trace can refer to it any more: traces are counted by the generation (about a second) they were
 // opened in, and a prefix last used before the oldest generation with a trace is free. Threads: the holder of the shard's lock; the address and
@@ -22,13 +22,16 @@ namespace tailgate {
 inline constexpr std::uint32_t kGenerationMs = 1024;
 
 struct Prefix {
-  std::string resource;  // as in ScopeGroup
+  std::shared_ptr<const std::string> shared_resource;  // one for all scopes of a resource
   std::string scope;
   std::uint64_t key = 0;
   std::uint32_t last_used = 0;
 
-  static std::size_t bytes_of(ByteView resource, ByteView scope) { return resource.size() + scope.size() + sizeof(Prefix) + 96; }
-  std::size_t bytes() const { return bytes_of(resource, scope); }  // with the tables' share
+  ByteView resource() const { return *shared_resource; }  // as in ScopeGroup
+  // With the tables' share.
+  static std::size_t resource_bytes(ByteView resource) { return resource.size() + 128; }
+  static std::size_t scope_bytes(ByteView scope) { return scope.size() + sizeof(Prefix) + 96; }
+  static std::size_t bytes_of(ByteView resource, ByteView scope) { return resource_bytes(resource) + scope_bytes(scope); }
 };
 
 class PrefixTable {
@@ -47,12 +50,14 @@ class PrefixTable {
   std::size_t size() const { return by_hash_.size(); }
 
  private:
+  std::shared_ptr<const std::string> intern_resource(ByteView resource);
   std::uint32_t& traces_of(std::uint32_t generation);
 
   std::size_t bytes_ = 0;
   std::vector<std::unique_ptr<Prefix>> prefixes_;  // by number; null is free
   std::vector<std::uint32_t> free_numbers_;
   boost::unordered_flat_map<std::uint64_t, std::uint32_t> by_hash_;
+  boost::unordered_flat_map<std::uint64_t, std::shared_ptr<const std::string>> resources_;  // by hash
   std::deque<std::uint32_t> open_;   // traces opened in generation first_ + i
   std::uint32_t first_ = 0;
 };

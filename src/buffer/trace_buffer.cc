@@ -213,7 +213,7 @@ void TraceBuffer::ask_again(const OpenTrace& open) {
   gather_payload(pool_, open, payload_);
   std::uint32_t last_prefix = kNoPrefix;
   for_each_span(payload_, [&](std::uint32_t prefix, ByteView span) {
-    if (prefix != last_prefix) ask_resource(plan, prefixes_.at(prefix).resource, attributes_.data(), words_.data());
+    if (prefix != last_prefix) ask_resource(plan, prefixes_.at(prefix).resource(), attributes_.data(), words_.data());
     last_prefix = prefix;
     SpanFields fields;
     INVARIANT(scan_span(span, plan, fields, attributes_.data()));  // it was scanned once before

@@ -17,6 +17,7 @@ constexpr std::size_t kRelieveStep = 64;       // the same when memory is short
 constexpr Duration kTidyEvery = std::chrono::seconds(1);
 constexpr Duration kSweepMin = std::chrono::milliseconds(5);
 constexpr Duration kSweepMax = std::chrono::milliseconds(100);
+constexpr std::size_t kGatherBytes = 2 << 20;  // of kept traces copied out at a time
 constexpr std::size_t kPartBytes = 2 << 20;    // of spans in one KeptTrace
 constexpr std::size_t kLocalSlack = 3 << 20;   // free pieces a shard may keep to itself, and what is cut to the wrong size
 
@@ -152,7 +153,11 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
   std::size_t prefix_bound = 0;
   for (const ScopeGroup& group : batch.groups) prefix_bound += Prefix::bytes_of(group.resource, group.scope);
   prefix_bound *= std::min(shards_.size(), batch.traces.size());
-  if (!reserve(pool_bound, prefix_bound) && !relieve(pool_bound, prefix_bound, now, work)) return false;
+  if (!reserve(pool_bound, prefix_bound)) {
+    // What could not fit into an empty buffer must not empty a full one.
+    const bool could_fit = prefix_bound <= prefix_bytes_max_ && pool_bound + prefix_bound <= budget_.cap(Holder::kTraces);
+    if (!could_fit || !relieve(pool_bound, prefix_bound, now, work)) return false;
+  }
 
   std::size_t pool_taken = 0;
   std::size_t prefix_taken = 0;
@@ -250,6 +255,19 @@ void TraceStore::close_all(CloseReason reason, TimePoint now) {
 
 // Kept traces leave: their bytes are gathered and framed without the lock, their prefixes looked up under it once for all.
 void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, Work& work) {
+  // A few megabytes at a time: what is gathered is not in the budget.
+  std::vector<ClosedTrace> some;
+  for (std::size_t i = 0; i < closed.size();) {
+    some.clear();
+    for (std::size_t bytes = 0; i < closed.size() && (some.empty() || bytes + shard.buffer.trace(closed[i].ref).payload_bytes <= kGatherBytes); ++i) {
+      bytes += shard.buffer.trace(closed[i].ref).payload_bytes;
+      some.push_back(closed[i]);
+    }
+    settle_some(shard, some, work);
+  }
+}
+
+void TraceStore::settle_some(Shard& shard, const std::vector<ClosedTrace>& closed, Work& work) {
   const auto number_of = [&](std::uint32_t id) {
     return static_cast<std::size_t>(std::lower_bound(work.prefix_ids.begin(), work.prefix_ids.end(), id) - work.prefix_ids.begin());
   };
@@ -279,12 +297,12 @@ void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, Work& wo
     work.frame.clear();
     for_each_span(work.payloads[i], [&](std::uint32_t id, ByteView span) {
       const Prefix& prefix = *work.prefixes[number_of(id)];
-      work.frame.push_back({prefix.resource, prefix.scope, span});
+      work.frame.push_back({prefix.resource(), prefix.scope, span});
     });
     End end{};
     end.shed = make_kept(work, open.id, closed[i].verdict, open.facts, false, end.malformed);
     ends.push_back(end);
-    if (work.payloads[i].capacity() > 1 << 20) std::string().swap(work.payloads[i]);
+    if (work.payloads[i].capacity() > 256 << 10) std::string().swap(work.payloads[i]);
   }
   {
     const std::lock_guard lock(shard.mutex);
@@ -351,7 +369,7 @@ std::optional<Shed> TraceStore::make_kept(Work& work, const TraceId& id, const V
       frame_trace(spans, part->otlp);
     }
     part->charge = Charge(budget_, Holder::kQueues);
-    if (!part->charge.try_grow(part->bytes()) && !(sink_.make_room(part->bytes()) && part->charge.try_grow(part->bytes()))) {
+    if (!part->charge.try_grow(part->bytes()) && !(sink_.make_room(part->bytes(), verdict.by_chance) && part->charge.try_grow(part->bytes()))) {
       return Shed::kQueueFull;
     }
     parts.push_back(std::move(part));

@@ -20,11 +20,11 @@
 
 namespace tailgate {
 
-// Where kept traces go. `make_room(bytes)` may free queue memory by dropping what matters least; both are called without
-// a shard lock, by any thread.
+// Where kept traces go. `make_room` may free queue memory by dropping what matters least: for a trace kept by chance only
+// others kept by chance. Both are called without a shard lock, by any thread.
 struct KeptSink {
   std::function<void(KeptTracePtr)> push;
-  std::function<bool(std::size_t bytes)> make_room;
+  std::function<bool(std::size_t bytes, bool by_chance)> make_room;
 };
 
 struct TraceStoreOptions {
@@ -75,6 +75,7 @@ class TraceStore {
   void release(std::size_t pool_bytes, std::size_t prefix_bytes);
   bool relieve(std::size_t pool_bytes, std::size_t prefix_bytes, TimePoint now, Work& work);
   void settle(Shard& shard, std::vector<ClosedTrace>& closed, Work& work);
+  void settle_some(Shard& shard, const std::vector<ClosedTrace>& closed, Work& work);
   void settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, Work& work);
   std::optional<Shed> make_kept(Work& work, const TraceId& id, const Verdict& verdict, const TraceFacts& facts, bool late,
                                 std::uint32_t& malformed);

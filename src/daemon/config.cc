@@ -21,7 +21,16 @@ constexpr std::size_t kMemoryLimitMin = 96 * kMiB;
 
 std::size_t machine_memory() {
   std::size_t bytes = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGE_SIZE));
-  for (const char* file : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+  std::vector<std::string> files = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+  // Outside a namespace of its own (a systemd unit) the process's group is further down; each one above it counts too.
+  std::ifstream own("/proc/self/cgroup");
+  for (std::string line; std::getline(own, line);) {
+    if (!line.starts_with("0::/")) continue;
+    for (std::string group = line.substr(3); group.size() > 1; group = group.substr(0, group.rfind('/'))) {
+      files.push_back("/sys/fs/cgroup" + group + "/memory.max");
+    }
+  }
+  for (const std::string& file : files) {
     std::ifstream in(file);
     std::size_t limit = 0;
     if (in >> limit && limit != 0) bytes = std::min(bytes, limit);
@@ -39,7 +48,9 @@ void read_sampling(const ConfigNode& node, SamplingConfig& out) {
     out.memory_limit = kMemoryLimitMin;
   }
   const std::int64_t shards = node.integer("shards", 0, {.min = 0, .max = 1024});
-  out.store.shards = shards != 0 ? static_cast<std::size_t>(shards) : 4 * std::max(1u, std::thread::hardware_concurrency());
+  // Four per core, but not so many that what each keeps to itself counts against a small limit.
+  const std::size_t by_cores = 4 * std::max(1u, std::thread::hardware_concurrency());
+  out.store.shards = shards != 0 ? static_cast<std::size_t>(shards) : std::min(by_cores, std::max<std::size_t>(4, out.memory_limit / (32 * kMiB)));
   limits.trace_bytes_max = node.bytes("trace_bytes_max", limits.trace_bytes_max);
   if (limits.trace_bytes_max == 0 || limits.trace_bytes_max > 1024 * kMiB) node.error("trace_bytes_max", "want 1 byte to 1GiB");
   limits.trace_spans_max =
@@ -53,6 +64,7 @@ void read_sampling(const ConfigNode& node, SamplingConfig& out) {
   cache.finish();
   limits.cache_bytes = out.cache_bytes;
 
+  node.choice("sampling_strategy", "trace-complete", {"trace-complete"});
   node.without_effect({"num_traces", "expected_new_traces_per_sec", "num_shards", "block_on_overflow"});
   out.policy_patterns = node.texts("policy_files");
 }
@@ -180,7 +192,7 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
   const ByteBudget::Caps caps = budget_caps(config.sampling.memory_limit, config.sampling.cache_bytes);
   config.budget = std::make_unique<ByteBudget>(caps);
   config.sampling.store.pool_bytes = caps[static_cast<std::size_t>(Holder::kTraces)];
-  config.sampling.store.prefix_bytes = config.sampling.store.pool_bytes / 16;
+  config.sampling.store.prefix_bytes = config.sampling.store.pool_bytes / 8;
 
   read_receivers(root.child("receivers"), config);
   const ConfigNode exporters = root.child("exporters");

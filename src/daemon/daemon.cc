@@ -32,7 +32,7 @@ Daemon::Daemon(DaemonConfig config, ConfigSource source)
   KeptSink sink;
   Exporters* const exporters = config_.exporters.get();
   sink.push = [exporters](KeptTracePtr kept) { exporters->push(kept, monotonic_now()); };
-  sink.make_room = [exporters](std::size_t bytes) { return exporters->make_room(bytes); };
+  sink.make_room = [exporters](std::size_t bytes, bool by_chance) { return exporters->make_room(bytes, by_chance); };
   config_.budget->charge(Holder::kCaches, config_.sampling.cache_bytes);
   store_ = std::make_unique<TraceStore>(config_.sampling.store, *config_.budget, config_.policies, *config_.names,
                                         *config_.route_table, std::move(sink), random_seed(), monotonic_now());

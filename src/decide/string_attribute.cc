@@ -84,7 +84,6 @@ PolicyPtr make_string_attribute(const ConfigNode& entry, ScanPlan& plan) {
   if (regex) {
     RE2::Options options;
     options.set_log_errors(false);
-    options.set_encoding(RE2::Options::EncodingLatin1);  // attribute bytes need not be valid UTF-8
     options.set_max_mem(1 << 20);
     auto patterns = std::make_unique<RE2::Set>(options, RE2::UNANCHORED);
     for (const ConfigNode& item : node.child("values").items()) {

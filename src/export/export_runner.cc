@@ -42,9 +42,9 @@ void ExportRunner::push(KeptTracePtr trace, TimePoint now) {
   if (wake) exporter_->wake();
 }
 
-std::size_t ExportRunner::waiting_bytes() const {
+std::size_t ExportRunner::waiting_bytes(bool only_chance) const {
   const std::lock_guard lock(mutex_);
-  return queue_.waiting_bytes();
+  return queue_.waiting_bytes(only_chance);
 }
 
 bool ExportRunner::evict_one() {

@@ -33,7 +33,7 @@ class ExportRunner {
   // Never refuses: what finds no room is dropped and counted. After the end it is dropped with reason `shutdown`.
   void push(KeptTracePtr trace, TimePoint now);
 
-  std::size_t waiting_bytes() const;  // that could be evicted
+  std::size_t waiting_bytes(bool only_chance) const;  // that could be evicted
   bool evict_one();
   QueueStats stats() const;  // consistent: routed = sent + failed + dropped + queued
 

@@ -71,17 +71,21 @@ void Exporters::push(const KeptTracePtr& trace, TimePoint now) {
   }
 }
 
-bool Exporters::make_room(std::size_t bytes) {
+bool Exporters::make_room(std::size_t bytes, bool by_chance) {
   const std::size_t cap = budget_.cap(Holder::kQueues);
   if (bytes > cap) return false;
   while (budget_.used(Holder::kQueues) + bytes > cap) {
+    // Certain keeps go only when nothing kept by chance waits anywhere, and never for one kept by chance.
     ExportRunner* fullest = nullptr;
-    std::size_t most = 0;
-    for (const auto& r : runners_) {
-      const std::size_t waiting = r->waiting_bytes();
-      if (waiting <= most) continue;
-      fullest = r.get();
-      most = waiting;
+    for (const bool only_chance : {true, false}) {
+      if (fullest != nullptr || (!only_chance && by_chance)) break;
+      std::size_t most = 0;
+      for (const auto& r : runners_) {
+        const std::size_t waiting = r->waiting_bytes(only_chance);
+        if (waiting <= most) continue;
+        fullest = r.get();
+        most = waiting;
+      }
     }
     if (fullest == nullptr) return false;
     fullest->evict_one();

@@ -52,9 +52,10 @@ class Exporters {
 
   void push(const KeptTracePtr& trace, TimePoint now);
 
-  // Drops waiting traces of the exporter with the most bytes waiting until `bytes` more fit under the budget's cap for
+  // Drops waiting traces, those kept by chance first and, for a trace that is itself kept by chance, only those, of the
+  // exporter with the most bytes of them waiting, until `bytes` more fit under the budget's cap for
   // queues; false when they do not even then.
-  bool make_room(std::size_t bytes);
+  bool make_room(std::size_t bytes, bool by_chance);
 
   // Sends what is queued until `deadline`, drops and counts the rest. Later pushes are dropped and counted too.
   void drain(TimePoint deadline, TimePoint now);

@@ -131,7 +131,8 @@ class SendQueue {
   void abandon();
 
   bool empty() const { return stats_.queued_spans == 0 && slots_.empty() && chance_.empty() && certain_.empty(); }
-  std::size_t waiting_bytes() const { return waiting_bytes_; }  // could be evicted
+  // That could be evicted: all, or those kept by chance, which go first.
+  std::size_t waiting_bytes(bool only_chance = false) const { return only_chance ? chance_bytes_ : waiting_bytes_; }
   const QueueStats& stats() const { return stats_; }
 
  private:
@@ -161,6 +162,7 @@ class SendQueue {
   std::deque<Waiting> certain_;    // the rest
   std::vector<Slot> slots_;        // at most in_flight_max, oldest first
   std::size_t waiting_bytes_ = 0;  // KeptTrace::bytes()
+  std::size_t chance_bytes_ = 0;   // of it, kept by chance
   std::size_t waiting_otlp_ = 0;
   std::uint64_t next_order_ = 0;
   std::uint64_t next_id_ = 1;

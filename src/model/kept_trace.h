@@ -36,7 +36,7 @@ struct KeptTrace : TraceSummary {
   std::uint32_t spans = 0;  // in otlp
   Charge charge;
 
-  std::size_t bytes() const { return otlp.size() + sizeof(KeptTrace) + 64; }
+  std::size_t bytes() const { return otlp.capacity() + sizeof(KeptTrace) + 64; }
 };
 
 using KeptTracePtr = std::shared_ptr<const KeptTrace>;

@@ -55,6 +55,12 @@ class FrameCounter {
   std::size_t length_ = 0;
 };
 
+// Headers of an ordinary request. More is charged to the budget, and may take half of the room for requests at most: a few
+// bytes of HPACK references stand for many of headers.
+constexpr std::size_t kHeadFree = 1 << 10;
+constexpr std::size_t kHeadStep = 2 << 10;
+constexpr std::size_t kHeadReserveParts = 2;
+
 struct Stream {
   std::int32_t id = 0;
   RequestHead head;
@@ -63,6 +69,7 @@ struct Stream {
   HeldBodies::Share held;
   std::size_t body_max = 0;
   std::size_t header_bytes = 0;
+  Charge head_charge;  // of header_bytes beyond kHeadFree
   bool grpc = false;
   bool touched = false;  // is in touched_
   bool prefix_seen = false;
@@ -76,10 +83,15 @@ struct Stream {
   std::size_t body_sent = 0;
 
   void clear() {
-    head.clear();
+    if (header_bytes > kHeadFree) {
+      head = RequestHead{};  // not kept for the next stream: it has grown
+    } else {
+      head.clear();
+    }
     body.reset();
     body_max = header_bytes = body_sent = 0;
     held.release();
+    head_charge.release();
     grpc = touched = prefix_seen = headers_over = admitted = complete = answered = finished = false;
     response = Response{};
   }
@@ -341,6 +353,13 @@ int Http2Session::on_header(const nghttp2_frame& frame, std::string_view name, s
     s->headers_over = true;
     header_open_ = false;
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // resets the stream; the block is decoded on for HPACK's sake
+  }
+  if (s->header_bytes > kHeadFree + s->head_charge.bytes() && context_.budget != nullptr) {
+    if (s->head_charge.bytes() == 0) s->head_charge = Charge(*context_.budget, Holder::kRequests);
+    if (!s->head_charge.try_grow(kHeadStep, kHeadReserveParts)) {
+      header_open_ = false;
+      return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
   }
   if (frame.headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // trailers of a request: of no use to anyone here
   if (name.starts_with(':')) {

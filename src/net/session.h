@@ -26,7 +26,7 @@ struct SessionContext {
 };
 
 // Bytes of answers not yet taken by the peer above which a session neither reads nor answers further.
-inline constexpr std::size_t kOutputHigh = 1 << 20;
+inline constexpr std::size_t kOutputHigh = 64 << 10;
 
 class Session {
  public:

@@ -256,42 +256,59 @@ class Scan {
     return false;
   }
 
-  // Collects all fields of `message` but `repeated_tag` into one run of bytes: a view where they lie together, else a copy.
-  bool prefix_of(ByteView message, ByteView& prefix) {
+  // The fields of a message but its repeated ones (tag 2), as one run of bytes. Where they do not lie together a copy is made,
+  // but only once a span is taken under them: empty messages must cost no memory.
+  struct PrefixBytes {
+    ByteView message;
+    ByteView view;
+    bool gathered = true;  // view is good
+  };
+
+  bool find_prefix(ByteView message, PrefixBytes& prefix) {
+    prefix = {message, ByteView(), true};
     const char* p = message.data();
     const char* const end = p + message.size();
     const char* run = nullptr;  // the prefix lies in [run, run_end) as long as it is contiguous
     const char* run_end = nullptr;
-    std::string* copy = nullptr;
     while (p < end) {
       const char* const field = p;
       std::uint32_t tag = 0;
       if (!pb::read_tag(p, end, tag) || !pb::skip_value(p, end, tag)) return false;
       if (tag == kTag2) continue;
-      if (copy != nullptr) {
-        copy->append(field, p);
-      } else if (run == nullptr) {
+      if (run == nullptr) {
         run = field;
-        run_end = p;
-      } else if (run_end == field) {
-        run_end = p;
-      } else {
-        copy = &batch_.scratch.emplace_back(run, run_end);
-        copy->append(field, p);
+      } else if (run_end != field) {
+        prefix.gathered = false;
       }
+      run_end = p;
     }
-    prefix = copy != nullptr ? ByteView(*copy) : run != nullptr ? ByteView(run, static_cast<std::size_t>(run_end - run)) : ByteView();
+    if (run != nullptr && prefix.gathered) prefix.view = ByteView(run, static_cast<std::size_t>(run_end - run));
     return true;
+  }
+
+  ByteView bytes_of(PrefixBytes& prefix) {
+    if (prefix.gathered) return prefix.view;
+    std::string& copy = batch_.scratch.emplace_back();
+    const char* p = prefix.message.data();
+    const char* const end = p + prefix.message.size();
+    while (p < end) {
+      const char* const field = p;
+      std::uint32_t tag = 0;
+      pb::read_tag(p, end, tag);  // cannot fail: find_prefix has been over these bytes
+      pb::skip_value(p, end, tag);
+      if (tag != kTag2) copy.append(field, p);
+    }
+    prefix.view = copy;
+    prefix.gathered = true;
+    return prefix.view;
   }
 
   bool walk_resource(ByteView resource_spans) {
     scope_ = span_ = 0;
-    ByteView resource;
-    if (!prefix_of(resource_spans, resource)) return malformed("bad field in ResourceSpans");
-    resource_prefix_ = resource;
+    if (!find_prefix(resource_spans, resource_prefix_)) return malformed("bad field in ResourceSpans");
     if (!only_check_) {
       std::fill(resource_words_.begin(), resource_words_.end(), 0);
-      ask_resource(plan_, resource, attributes_.data(), resource_words_.data());
+      ask_resource(plan_, resource_spans, attributes_.data(), resource_words_.data());
     }
     const char* p = resource_spans.data();
     const char* const end = p + resource_spans.size();
@@ -312,13 +329,13 @@ class Scan {
 
   bool walk_scope(ByteView scope_spans) {
     span_ = 0;
-    if (!prefix_of(scope_spans, scope_prefix_)) return malformed("bad field in ScopeSpans");
+    if (!find_prefix(scope_spans, scope_prefix_)) return malformed("bad field in ScopeSpans");
     group_ = kNone;
     const char* p = scope_spans.data();
     const char* const end = p + scope_spans.size();
     while (p < end) {
       std::uint32_t tag = 0;
-      pb::read_tag(p, end, tag);  // cannot fail: prefix_of has been over these bytes
+      pb::read_tag(p, end, tag);  // cannot fail: find_prefix has been over these bytes
       if (tag != kTag2) {
         pb::skip_value(p, end, tag);
         continue;
@@ -356,8 +373,9 @@ class Scan {
 
     if (group_ == kNone) {
       group_ = static_cast<std::uint32_t>(batch_.groups.size());
-      const std::uint64_t hash = hash_bytes(scope_prefix_, hash_bytes(resource_prefix_, batch_.hash_seed));
-      batch_.groups.push_back({resource_prefix_, scope_prefix_, hash});
+      const ByteView resource = bytes_of(resource_prefix_);
+      const ByteView scope = bytes_of(scope_prefix_);
+      batch_.groups.push_back({resource, scope, hash_bytes(scope, hash_bytes(resource, batch_.hash_seed))});
     }
     const bool has_parent = f.has_parent();
     const std::uint32_t index = static_cast<std::uint32_t>(batch_.spans.size());
@@ -413,12 +431,13 @@ class Scan {
       result_.bad_ids = bad_ids_in_all_;
       return false;
     }
-    // Copies of prefixes live in scratch, which clear() empties: the prefixes in hand move over to the fresh batch.
-    std::string resource(resource_prefix_);
-    std::string scope(scope_prefix_);
+    // Copies of prefixes live in scratch, which clear() empties: they are made again for the spans to come.
     batch_.clear();
-    resource_prefix_ = batch_.scratch.emplace_back(std::move(resource));
-    scope_prefix_ = batch_.scratch.emplace_back(std::move(scope));
+    PrefixBytes prefix;
+    find_prefix(resource_prefix_.message, prefix);
+    resource_prefix_ = prefix;
+    find_prefix(scope_prefix_.message, prefix);
+    scope_prefix_ = prefix;
     group_ = kNone;
     return true;
   }
@@ -433,7 +452,7 @@ class Scan {
   std::uint64_t spans_in_all_ = 0, bad_ids_in_all_ = 0;  // once checked
   std::size_t resource_ = 0, scope_ = 0, span_ = 0;  // where we are, for messages
   std::uint32_t group_ = kNone;
-  ByteView resource_prefix_, scope_prefix_;
+  PrefixBytes resource_prefix_, scope_prefix_;
   std::vector<ByteView> attributes_;
   std::vector<std::uint64_t> resource_words_;
 };

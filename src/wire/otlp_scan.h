@@ -37,8 +37,8 @@ ScanResult scan_request(ByteView request, const ScanPlan& plan, SpanBatch& batch
 // The fields of one Span message. False: malformed. `attributes` has room for plan.attribute_keys().size() views.
 bool scan_span(ByteView span, const ScanPlan& plan, SpanFields& fields, ByteView* attributes);
 
-// Asks every predicate about a span / about the resource in a `ResourceSpans` prefix (fields with tags), or-ing the
-// answers into `words`.
+// Asks every predicate about a span / about the resource in a ResourceSpans message or a prefix of one (fields with tags),
+// or-ing the answers into `words`.
 void ask_span(const ScanPlan& plan, const SpanFields& fields, std::uint64_t* words);
 void ask_resource(const ScanPlan& plan, ByteView resource_prefix, ByteView* attributes, std::uint64_t* words);
 

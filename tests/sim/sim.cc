@@ -87,7 +87,7 @@ class Run {
     options.prefix_bytes = std::max<std::size_t>(shape_.pool_bytes / 16, 16 << 10);
     KeptSink sink;
     sink.push = [this](KeptTracePtr kept) { take(*kept); };
-    sink.make_room = [](std::size_t) { return false; };
+    sink.make_room = [](std::size_t, bool) { return false; };
     store_ = std::make_unique<TraceStore>(options, budget_, first_.set, *first_.names, *first_.table, std::move(sink), seed, now_);
   }
 

@@ -69,7 +69,7 @@ void stress(std::size_t pool_bytes, std::size_t queue_bytes) {
   std::atomic<std::uint64_t> kept_spans{0}, accepted{0};
   KeptSink sink;
   sink.push = [&](KeptTracePtr kept) { kept_spans += kept->spans; };
-  sink.make_room = [](std::size_t) { return false; };
+  sink.make_room = [](std::size_t, bool) { return false; };
   TraceStoreOptions options;
   options.shards = 3;
   options.limits.decision_wait = 300ms;

@@ -157,16 +157,20 @@ TEST_CASE("only the exporters whose bit is set get a trace, and make_room frees 
     trace->otlp.assign(10'000, 'x');
     trace->spans = 1;
     trace->exporters = 0b01;
+    trace->verdict.by_chance = i == 5;
     trace->charge = Charge(budget, Holder::kQueues);
     REQUIRE(trace->charge.try_grow(trace->bytes()));
     exporters->push(std::move(trace), monotonic_now());
   }
   CHECK(exporters->stats_of(0).queued_spans == 8);
   CHECK(exporters->stats_of(1).routed_spans == 0);
-  CHECK(exporters->make_room(50'000));
+  CHECK(exporters->make_room(25'000, true));  // the one kept by chance makes room for another such
+  CHECK_FALSE(exporters->make_room(35'000, true));
+  CHECK(exporters->stats_of(0).queued_spans == 7);
+  CHECK(exporters->make_room(50'000, false));
   CHECK(budget.used(Holder::kQueues) <= 50'000);
   CHECK(exporters->stats_of(0).dropped_spans[static_cast<std::size_t>(DropReason::kQueueFull)] == 4);
-  CHECK_FALSE(exporters->make_room(100'001));
+  CHECK_FALSE(exporters->make_room(100'001, false));
 
   MetricWriter writer;
   exporters->collect(writer);

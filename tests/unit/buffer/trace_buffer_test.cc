@@ -147,7 +147,7 @@ TEST_CASE("the stored bytes of a trace are the bytes that came, whatever their s
     twin::Span want;
     fill(want, specs[n]);
     REQUIRE(span == want.SerializeAsString());
-    CHECK((f.buffer.prefix(prefix).resource.find("web") != std::string::npos) == (n / 10 % 2 == 0));
+    CHECK((f.buffer.prefix(prefix).resource().find("web") != std::string::npos) == (n / 10 % 2 == 0));
     ++n;
   });
   CHECK(n == 300);

@@ -78,6 +78,10 @@ TEST_CASE("string_attribute patterns are RE2 and not anchored", "[decide]") {
   CHECK(keeps(pattern, {{.attributes = {{"http.route", "/v1/pay/42/x"}}}}));
   CHECK(keeps(pattern, {{.attributes = {{"http.route", "health"}}}}));
   CHECK_FALSE(keeps(pattern, {{.attributes = {{"http.route", "healthy"}}}}));
+  const std::string utf8 =
+      "{name: p, type: string_attribute, string_attribute: {key: K, values: ['^caf[éè]$'], enabled_regex_matching: true}}";
+  CHECK(keeps(utf8, {{.attributes = {{"K", "café"}}}}));
+  CHECK_FALSE(keeps(utf8, {{.attributes = {{"K", "cafe"}}}}));
   // an empty value of a span never matches, one of a resource matches what matches ""
   const std::string any = "{name: p, type: string_attribute, string_attribute: {key: K, values: ['.*'], enabled_regex_matching: true}}";
   CHECK_FALSE(keeps(any, {{.attributes = {{"K", ""}}}}));
