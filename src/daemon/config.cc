@@ -144,6 +144,7 @@ void read_receivers(const ConfigNode& node, DaemonConfig& config) {
     config.receivers.push_back(type->make(entry, name));
   }
   if (config.receivers.empty()) node.error("want at least one receiver");
+  if (config.receivers.size() > kSourcesMax / 2) node.error(fmt::format("want at most {} receivers", kSourcesMax / 2));
 }
 
 void check_routes(const DaemonConfig& config, const std::vector<ConfigNode>& policies) {
@@ -214,8 +215,8 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
   return config;
 }
 
-Result<PolicySetPtr> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes, NamesTable& names,
-                                     RouteTable& route_table, std::uint32_t epoch) {
+Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes, NamesTable& names,
+                                         RouteTable& route_table, std::uint32_t epoch) {
   LoadOptions options;
   options.overrides = source.overrides;
   options.issues = std::make_shared<ConfigIssues>();
@@ -238,7 +239,7 @@ Result<PolicySetPtr> reload_policies(const ConfigSource& source, const std::vect
     node.error("policies", fmt::format("want at most {} conditions over spans in all", kTraceWordsMax * 64));
   }
   if (!options.issues->errors.empty()) return fail(ErrorKind::kConfig, join(options.issues->errors));
-  return policies;
+  return ReloadedPolicies{std::move(policies), std::move(sampling.policy_patterns)};
 }
 
 }  // namespace tailgate

@@ -52,8 +52,12 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source);
 
 // The policies alone, for a reload: read again from the files, checked against the routes of the running exporters. Errors
 // (kConfig) hold every problem, a line each.
-Result<PolicySetPtr> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes, NamesTable& names,
-                                     RouteTable& route_table, std::uint32_t epoch);
+struct ReloadedPolicies {
+  PolicySetPtr policies;
+  std::vector<std::string> patterns;  // of policy_files, as they are now
+};
+Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes, NamesTable& names,
+                                         RouteTable& route_table, std::uint32_t epoch);
 
 // How a memory_limit is shared out. The rest up to the limit is the process itself.
 ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes);

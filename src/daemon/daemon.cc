@@ -16,8 +16,6 @@
 namespace tailgate {
 namespace {
 
-std::vector<std::string> watched_patterns(const DaemonConfig& config) { return config.sampling.policy_patterns; }
-
 // Waits up to a second for one of `signals`; 0 when none came.
 int wait_signal(const sigset_t& signals) {
   const timespec second{1, 0};
@@ -28,7 +26,7 @@ int wait_signal(const sigset_t& signals) {
 }  // namespace
 
 Daemon::Daemon(DaemonConfig config, ConfigSource source)
-    : config_(std::move(config)), source_(std::move(source)), watch_({source_.path}, watched_patterns(config_)) {
+    : config_(std::move(config)), source_(std::move(source)), watch_({source_.path}, config_.sampling.policy_patterns) {
   KeptSink sink;
   Exporters* const exporters = config_.exporters.get();
   sink.push = [exporters](KeptTracePtr kept) { exporters->push(kept, monotonic_now()); };
@@ -95,7 +93,7 @@ Result<void> Daemon::start() {
   context.ingest = [this](SourceId by, ByteView otlp) { return ingest_->accept(by, otlp); };
   context.source = [this](std::string_view receiver, std::string_view format) {
     const std::lock_guard lock(status_mutex_);
-    INVARIANT(sources_.size() < kSourcesMax);
+    INVARIANT(sources_.size() < kSourcesMax);  // load_daemon_config has counted
     sources_.push_back({std::string(receiver), std::string(format)});
     return static_cast<SourceId>(sources_.size() - 1);
   };
@@ -152,7 +150,7 @@ void Daemon::drain() {
 
 void Daemon::reload() {
   const std::uint32_t epoch = epoch_ + 1;
-  Result<PolicySetPtr> policies = reload_policies(source_, config_.routes, *config_.names, *config_.route_table, epoch);
+  Result<ReloadedPolicies> policies = reload_policies(source_, config_.routes, *config_.names, *config_.route_table, epoch);
   const std::lock_guard lock(status_mutex_);
   if (!policies) {
     ++reloads_failed_;
@@ -161,7 +159,11 @@ void Daemon::reload() {
     return;
   }
   epoch_ = epoch;
-  store_->set_policies(*policies);
+  store_->set_policies(policies->policies);
+  if (policies->patterns != config_.sampling.policy_patterns) {
+    config_.sampling.policy_patterns = policies->patterns;
+    watch_ = FileWatch({source_.path}, policies->patterns);
+  }
   ++reloads_ok_;
   reload_error_.clear();
   log_info("policies loaded; a change of anything but policies needs a restart", {{"file", source_.path}});

@@ -127,3 +127,24 @@ TEST_CASE("shutdown decides what is open", "[buffer]") {
   CHECK(f.store->snapshot().totals.decided[0][static_cast<std::size_t>(CloseReason::kShutdown)] == 1);
   CHECK(f.store->snapshot().totals.decided[1][static_cast<std::size_t>(CloseReason::kShutdown)] == 1);
 }
+
+TEST_CASE("a request that could never fit is refused and the open traces are left alone", "[buffer]") {
+  StoreFixture f;
+  f.send(request({{.trace = 1}}), 0s);
+  std::vector<SpanSpec> specs;
+  for (std::uint64_t i = 0; i < 8000; ++i) specs.push_back({.trace = 10 + i, .name = std::string(7000, 'n')});
+  CHECK_FALSE(f.send(request(specs), 0s));
+  CHECK(f.store->snapshot().traces == 1);
+}
+
+TEST_CASE("the scopes of a resource share its bytes", "[buffer]") {
+  StoreFixture f;
+  auto data = traces({{.id = 1}}, std::string(10'000, 's'));
+  for (int i = 0; i < 9; ++i) {
+    auto* scope = data.mutable_resource_spans(0)->add_scope_spans();
+    scope->mutable_scope()->set_name(std::string(1, static_cast<char>('a' + i)));
+    fill(*scope->add_spans(), {.id = static_cast<std::uint64_t>(i) + 2});
+  }
+  f.send(data.SerializeAsString(), 0s);
+  CHECK(f.store->snapshot().prefix_bytes < 13'000);
+}

@@ -130,3 +130,13 @@ TEST_CASE("groups nest to a hundred levels and no further", "[wire]") {
   CHECK_FALSE(Scanned(nested(101), plan).result.ok);
   CHECK_FALSE(Scanned(nested(3).substr(2), plan).result.ok);  // an end without a beginning
 }
+
+TEST_CASE("messages without spans cost no memory, wherever their fields lie", "[wire]") {
+  std::string bytes;
+  for (int i = 0; i < 1000; ++i) bytes.append("\x0a\x06\x0a\x00\x12\x00\x1a\x00", 8);  // resource, scope_spans, schema_url
+  const ScanPlan plan;
+  const Scanned scanned(bytes, plan);
+  CHECK(scanned.result.ok);
+  CHECK(scanned.batch.scratch.empty());
+  CHECK(scanned.batch.groups.empty());
+}
