@@ -73,6 +73,12 @@ class Http1Session final : public Session {
       in_.erase(0, run(in_));
     }
     if (in_.empty() && in_.capacity() > kInKept) std::string().swap(in_);
+    // Requests behind answers that the peer does not read count as bodies held back do.
+    if (in_.size() <= kInKept) {
+      input_held_.release();
+    } else if (!closing() && context_.held != nullptr && !input_held_.hold(*context_.held, in_.size())) {
+      return close(CloseWhy::kSlowReader);
+    }
     if (state_ == State::kBody && !closing() && context_.held != nullptr &&
         !held_.hold(*context_.held, body().buffer.size())) {
       respond_and_close(context_.handler.refuse(head_, BodyError::kNoMemory));
@@ -292,6 +298,7 @@ class Http1Session final : public Session {
   TimePoint since_;  // of the connection, the request's first byte, or the last answer
   BodyPace pace_;
   HeldBodies::Share held_;
+  HeldBodies::Share input_held_;
   std::uint64_t served_ = 0;
   bool draining_ = false;
 };

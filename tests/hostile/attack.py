@@ -404,6 +404,12 @@ def empty_spans(ports, deadline):
     return repeat(deadline, lambda: post(ports.http, body, PROTOBUF))
 
 
+def empty_resources(ports, deadline):
+    """ResourceSpans without a span, their fields not side by side."""
+    body = b"\x0a\x06\x0a\x00\x12\x00\x1a\x00" * (7 * 1000 * 1000)
+    return repeat(deadline, lambda: post(ports.http, body, PROTOBUF))
+
+
 def tiny_spans(ports, deadline):
     """60 MB of spans of 30 bytes, each with a trace id of its own."""
     count = 2 * 1000 * 1000
@@ -552,13 +558,16 @@ ATTACKS = [
     Attack("bodies held, 16 KiB each", held_connections(1000, BODY_HEAD + bytes(16 << 10), bytes(1024))),
     Attack("bodies held, 1 MiB each", held_connections(1000, BODY_HEAD + bytes(MIB), bytes(1024))),
     Attack("bodies that trickle", held_connections(1000, BODY_HEAD, b"\0"), is_cut, long_only=True),
+    Attack("answers not read", held_connections(1000, b"GET /nothing HTTP/1.1\r\nHost: t\r\n\r\n" * 12000, b"G")),
     Attack("slow headers", held_connections(2000, SLOW_HEAD, b"x: y\r\n"), is_cut, long_only=True),
     Attack("deep AnyValue, protobuf", deep_protobuf, only("HTTP 200", "HTTP 400", "HTTP 503"), REPORTED),
     Attack("deep AnyValue, JSON", deep_json, only("HTTP 400", "HTTP 200")),
     Attack("Content-Length and Transfer-Encoding", both_lengths, only("1 x 400")),
     Attack("oversize gRPC prefix", oversize_prefix, only("gRPC 8")),
     # From here on requests are honestly large, and the account of memory is what bounds them.
-    Attack("30 million empty spans", empty_spans, only("HTTP 200"), REPORTED),
+    # 57 MiB of the rise are the body itself.
+    Attack("30 million empty spans", empty_spans, only("HTTP 200"), 57 + 32),
+    Attack("7 million empty ResourceSpans", empty_resources, only("HTTP 200"), 57 + 32),
     Attack("2 million tiny traces a request", tiny_spans, only("HTTP 200", "HTTP 503"), REPORTED),
     Attack("60 MB of tiny JSON objects", json_nodes(b"{}"), only("HTTP 200", "HTTP 400", "HTTP 503"), REPORTED),
     Attack("60 MB of tiny JSON arrays", json_nodes(b"[]"), only("HTTP 400", "HTTP 503"), REPORTED),
