@@ -61,6 +61,9 @@ ChunkRef open_trace(LocalChunks& chunks, const TraceId& id, std::uint32_t now_ms
   trace.payload_bytes = 0;
   trace.last_prefix = kNoPrefix;
   trace.epoch = epoch;
+  trace.interval = 0;
+  trace.root_name = 0;
+  trace.shed_step = 0;
   trace.wheel_slot = 0;
   trace.words = static_cast<std::uint8_t>(words);
   trace.mixed = trace.tail_large = trace.waits_for_parent = false;
@@ -107,30 +110,17 @@ std::size_t pool_bytes_bound(std::size_t bytes, std::size_t spans) {
   return payload + payload / 32 + kChunkUnit + kLargeChunk + links;
 }
 
-bool is_linked(const ChunkPool& pool, OpenTrace& trace, std::vector<std::uint32_t>& scratch) {
+void read_links(const ChunkPool& pool, OpenTrace& trace, std::vector<SpanLink>& out) {
   const std::size_t n = trace.facts.spans;
-  scratch.clear();
-  std::vector<std::uint32_t>& ids = scratch;
-  const auto for_each = [&](auto&& visit) {
-    for (std::size_t i = 0; i < std::min(n, kInlineLinks); ++i) visit(trace.links()[i]);
-    if (n <= kInlineLinks) return;
-    std::size_t in_piece = (n - kInlineLinks - 1) % kLinksPerPiece + 1;  // the newest piece may be part full
-    for (ChunkRef piece = trace.links_head; piece != kNoChunk; piece = get_link(pool.at(piece), false)) {
-      for (std::size_t i = 0; i < in_piece; ++i) {
-        SpanLink link;
-        std::memcpy(&link, pool.at(piece) + i * sizeof link, sizeof link);
-        visit(link);
-      }
-      in_piece = kLinksPerPiece;
-    }
-  };
-  for_each([&](SpanLink link) { ids.push_back(link.id); });
-  std::sort(ids.begin(), ids.end());
-  bool linked = true;
-  for_each([&](SpanLink link) {
-    linked = linked && (link.parent == 0 || std::binary_search(ids.begin(), ids.end(), link.parent));
-  });
-  return linked;
+  out.resize(n);
+  std::memcpy(out.data(), trace.links(), std::min(n, kInlineLinks) * sizeof(SpanLink));
+  std::size_t at = kInlineLinks;
+  std::size_t in_piece = n > kInlineLinks ? (n - kInlineLinks - 1) % kLinksPerPiece + 1 : 0;  // the newest may be part full
+  for (ChunkRef piece = trace.links_head; at < n; piece = get_link(pool.at(piece), false)) {
+    std::memcpy(out.data() + at, pool.at(piece), in_piece * sizeof(SpanLink));
+    at += in_piece;
+    in_piece = kLinksPerPiece;
+  }
 }
 
 void gather_payload(const ChunkPool& pool, const OpenTrace& trace, std::string& out) {

@@ -31,7 +31,7 @@ struct SpanLink {
 };
 inline constexpr std::size_t kInlineLinks = 8;
 inline constexpr std::size_t kLinksPerPiece = (kChunkUnit - 4) / sizeof(SpanLink);
-inline constexpr std::size_t kTraceWordsMax = 7;  // 448 predicates
+inline constexpr std::size_t kTraceWordsMax = 6;  // 384 predicates, less 64 for each counter
 inline constexpr std::uint32_t kNoPrefix = UINT32_MAX;
 
 struct OpenTrace {
@@ -49,8 +49,11 @@ struct OpenTrace {
   std::uint32_t payload_bytes;
   std::uint32_t last_prefix;            // of the record written last; kNoPrefix forces one
   std::uint32_t epoch;                  // of the PolicySet whose predicates were asked; kMixedEpochs if several
+  std::uint32_t interval;               // JudgedTrace::interval: the one this trace waits for the end of; 0: none
+  std::uint32_t root_name;              // service and name of the root, NameTable number; 0: no root yet
   std::uint16_t wheel_slot;
-  std::uint8_t words;                   // predicate words that follow the links
+  std::uint8_t words;                   // of the ScanPlan, that follow the links
+  std::uint8_t shed_step;               // of the threshold new traces had to pass when this one was opened
   bool mixed : 1;                       // a small piece stands among the large ones
   bool tail_large : 1;
   bool waits_for_parent : 1;            // found unlinked; looked at again when a span comes
@@ -87,8 +90,8 @@ void append_link(LocalChunks& chunks, OpenTrace& trace, SpanLink link);
 // An upper bound of what appending `spans` spans of `bytes` bytes in all can take from the pool, a new trace included.
 std::size_t pool_bytes_bound(std::size_t bytes, std::size_t spans);
 
-// True if every parent named was seen. Costs a sort of the trace's links.
-bool is_linked(const ChunkPool& pool, OpenTrace& trace, std::vector<std::uint32_t>& scratch);
+// Copies the links of a trace's spans, in no order worth naming.
+void read_links(const ChunkPool& pool, OpenTrace& trace, std::vector<SpanLink>& out);
 
 // Copies the payload of a trace into one run of bytes.
 void gather_payload(const ChunkPool& pool, const OpenTrace& trace, std::string& out);

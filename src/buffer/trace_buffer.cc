@@ -12,6 +12,8 @@ namespace {
 
 // What the map costs per open trace beside the pool: key, reference, control byte, load factor.
 constexpr std::size_t kMapBytes = 40;
+// After the end of an interval, for those who read the clock before it and got their shard's lock after.
+constexpr Duration kIntervalGrace = std::chrono::milliseconds(20);
 
 std::uint32_t whole_ms(Duration d) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
@@ -31,6 +33,7 @@ TraceBuffer::TraceBuffer(const BufferLimits& limits, ChunkPool& pool, ByteBudget
       after_root_ms_(limits.decision_wait_after_root > Duration::zero()
                          ? std::max<std::uint32_t>(1, whole_ms(limits.decision_wait_after_root))
                          : 0),
+      wall_at_origin_ns_(limits.wall_at_origin_ns),
       pool_(pool),
       budget_(budget),
       policies_(std::move(policies)),
@@ -43,6 +46,7 @@ TraceBuffer::TraceBuffer(const BufferLimits& limits, ChunkPool& pool, ByteBudget
 std::uint32_t TraceBuffer::advance(TimePoint now) {
   const std::uint32_t now_ms = to_ms(now);
   if (later(now_ms, latest_ms_)) latest_ms_ = now_ms;
+  latest_ = std::max(latest_, now);
   return latest_ms_;
 }
 
@@ -75,9 +79,8 @@ void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::
     OpenTrace& open = trace(ref);
     const std::size_t pool_before = found != by_id_.end() ? open.pool_bytes() : 0;
     append(open, batch, part, generation);
-    if (open.epoch == batch.policy_epoch) {
-      const std::uint64_t* const words = batch.words_of(traces[i]);
-      for (std::size_t w = 0; w < batch.words_per_trace; ++w) open.word_array()[w] |= words[w];
+    if (open.epoch == batch.policy_epoch && batch.policy_epoch == policies_->epoch()) {
+      policies_->plan().merge(open.word_array(), batch.words_of(traces[i]));
     } else {
       open.epoch = OpenTrace::kMixedEpochs;
     }
@@ -88,9 +91,9 @@ void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::
     counters_.held += part.facts.spans;
 
     if (limits_.maximum_trace_size_bytes != 0 && open.facts.bytes > limits_.maximum_trace_size_bytes) {
-      close(ref, CloseReason::kTooLarge, now_ms, result.closed);
+      close(ref, CloseReason::kTooLarge, now_ms, Wait::kMayNot, result.closed);
     } else if (open.facts.bytes >= limits_.trace_bytes_max || open.facts.spans >= limits_.trace_spans_max) {
-      close(ref, CloseReason::kSize, now_ms, result.closed);
+      close(ref, CloseReason::kSize, now_ms, Wait::kMayNot, result.closed);
     } else if (const std::uint32_t due = due_ms(open); later(open.due_ms, due)) {
       wheel_.remove(ref);
       wheel_.insert(ref, due);
@@ -126,6 +129,7 @@ void TraceBuffer::append(OpenTrace& open, const SpanBatch& batch, const BatchTra
 }
 
 std::uint32_t TraceBuffer::due_ms(const OpenTrace& open) const {
+  if (open.interval != 0) return to_ms(end_of_interval(open.interval) + kIntervalGrace);
   const std::uint32_t hard = open.first_ms + wait_ms_;
   if (after_root_ms_ == 0 || !open.facts.root_seen || open.waits_for_parent) return hard;
   const std::uint32_t soft = open.last_ms + after_root_ms_;
@@ -138,7 +142,8 @@ bool TraceBuffer::is_due(OpenTrace& open, std::uint32_t now_ms, CloseReason& rea
     return true;
   }
   if (later(due_ms(open), now_ms)) return false;
-  if (!is_linked(pool_, open, links_)) {
+  read_links(pool_, open, links_.links);
+  if (links_.missing_parents() != 0) {
     open.waits_for_parent = true;
     return false;
   }
@@ -155,7 +160,7 @@ bool TraceBuffer::close_due(TimePoint now, std::size_t max, std::vector<ClosedTr
     CloseReason reason = CloseReason::kTimeout;
     const bool due = is_due(open, now_ms, reason);
     wheel_.insert(ref, due ? now_ms : due_ms(open));
-    if (due) close(ref, reason, now_ms, closed);
+    if (due) close(ref, reason, now_ms, Wait::kMay, closed);
   }
   return true;
 }
@@ -165,18 +170,29 @@ std::size_t TraceBuffer::close_early(CloseReason reason, TimePoint now, std::siz
   for (; n < max; ++n) {
     const ChunkRef ref = wheel_.first();
     if (ref == kNoChunk) break;
-    close(ref, reason, advance(now), closed);
+    close(ref, reason, advance(now), Wait::kMayNot, closed);
   }
   return n;
 }
 
-void TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, std::vector<ClosedTrace>& closed) {
+bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, Wait wait, std::vector<ClosedTrace>& closed) {
   OpenTrace& open = trace(ref);
   wheel_.remove(ref);
-  by_id_.erase(open.id);
+  const OpenTraceShape shape(pool_, open, links_, [&] { return count_services(open); });
   Verdict verdict;
-  if (reason != CloseReason::kTooLarge) verdict = judge(open);
+  const bool unjudged = reason == CloseReason::kTooLarge || (reason == CloseReason::kShutdown && limits_.drop_on_shutdown);
+  if (!unjudged) {
+    const std::optional<Verdict> judged = judge(open, reason, now_ms, wait, shape);
+    if (!judged) {
+      open.interval = limit_interval(latest_);
+      wheel_.insert(ref, due_ms(open));
+      return false;
+    }
+    verdict = *judged;
+  }
   verdict.reason = reason;
+  verdict.complete = open.facts.root_seen && shape.missing_parents() == 0;
+  by_id_.erase(open.id);
   cache_.put(open.id, verdict);
 
   const double seconds = static_cast<double>(now_ms - open.first_ms) / 1000;
@@ -190,19 +206,29 @@ void TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
     row.kept_spans += open.facts.spans;
     row.kept_bytes += open.facts.bytes;
     closed.push_back({ref, verdict});
-    return;
+    return true;
   }
   (verdict.decision == Decision::kDropped ? counters_.dropped : counters_.not_sampled) += open.facts.spans;
   release(ref);
+  return true;
 }
 
-Verdict TraceBuffer::judge(OpenTrace& open) {
+std::optional<Verdict> TraceBuffer::judge(OpenTrace& open, CloseReason reason, std::uint32_t, Wait wait, const TraceShape& shape) {
+  const ScanPlan& plan = policies_->plan();
   const std::uint64_t* words = open.word_array();
   if (open.epoch != policies_->epoch()) {
     ask_again(open);
     words = words_.data();
   }
-  return policies_->decide({open.id, open.facts, words}, counters_.policies);
+  JudgedTrace judged{open.id, open.facts, words, words + plan.bit_words(), &shape, reason};
+  judged.now = latest_;
+  judged.interval = open.interval;
+  if (judged.interval == 0 && wait == Wait::kMayNot) judged.interval = std::max(2u, limit_interval(latest_)) - 1;
+  judged.random = randomness_of(open.id);
+  if (const std::optional<std::size_t> i = plan.randomness(); i && judged.counters[*i] != 0) {
+    judged.random = judged.counters[*i] & (kNever - 1);
+  }
+  return policies_->decide(judged, counters_.policies, ballots_);
 }
 
 // The policies changed while the trace was open: its stored bytes are scanned once more, by the set that judges it.
@@ -210,15 +236,44 @@ void TraceBuffer::ask_again(const OpenTrace& open) {
   const ScanPlan& plan = policies_->plan();
   words_.assign(plan.words(), 0);
   attributes_.resize(plan.attribute_keys().size() + 1);
+  resource_attributes_.resize(attributes_.size());
   gather_payload(pool_, open, payload_);
   std::uint32_t last_prefix = kNoPrefix;
-  for_each_span(payload_, [&](std::uint32_t prefix, ByteView span) {
-    if (prefix != last_prefix) ask_resource(plan, prefixes_.at(prefix).resource(), attributes_.data(), words_.data());
-    last_prefix = prefix;
+  std::uint64_t bytes = 0;
+  SpanContext context;
+  context.resource_attributes = resource_attributes_.data();
+  context.now_unix_ns = wall_at_origin_ns_ + static_cast<std::uint64_t>((latest_ - origin_).count());
+  for_each_span(payload_, [&](std::uint32_t number, ByteView span) {
+    if (number != last_prefix) {
+      const Prefix& prefix = prefixes_.at(number);
+      context.resource = prefix.resource();
+      context.scope = prefix.scope;
+      ask_resource(plan, context.resource, resource_attributes_.data(), words_.data());
+      bytes += context.resource.size() + context.scope.size() + 6;
+    }
+    last_prefix = number;
     SpanFields fields;
     INVARIANT(scan_span(span, plan, fields, attributes_.data()));  // it was scanned once before
+    fields.context = &context;
     ask_span(plan, fields, words_.data());
+    bytes += 1 + pb::varint_size(span.size()) + span.size();
   });
+  // Where one request ended and the next began is not remembered: nearly what it would have been.
+  if (const std::optional<std::size_t> i = plan.request_bytes()) words_[plan.bit_words() + *i] = bytes;
+}
+
+std::uint32_t TraceBuffer::count_services(const OpenTrace& open) {
+  gather_payload(pool_, open, payload_);
+  std::vector<std::uint32_t> numbers;
+  for_each_span(payload_, [&](std::uint32_t number, ByteView) {
+    if (numbers.empty() || numbers.back() != number) numbers.push_back(number);
+  });
+  std::sort(numbers.begin(), numbers.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+  std::vector<std::string> names;
+  for (const std::uint32_t number : numbers) names.push_back(service_name(prefixes_.at(number).resource()));
+  std::sort(names.begin(), names.end());
+  return static_cast<std::uint32_t>(std::unique(names.begin(), names.end()) - names.begin());
 }
 
 void TraceBuffer::count_late(const Verdict& verdict, const BatchTrace& part, std::uint32_t index, AddResult& result) {

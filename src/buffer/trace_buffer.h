@@ -23,6 +23,7 @@
 #include "buffer/decision_cache.h"
 #include "buffer/open_trace.h"
 #include "buffer/prefix_table.h"
+#include "buffer/trace_shape.h"
 #include "decide/policy_set.h"
 #include "model/span_batch.h"
 #include "model/verdict.h"
@@ -35,7 +36,9 @@ struct BufferLimits {
   std::uint64_t trace_bytes_max = 64 << 20;              // then the trace is decided on the spot
   std::uint32_t trace_spans_max = 100'000;
   std::uint64_t maximum_trace_size_bytes = 0;  // contrib's: larger traces are not sampled, unjudged; 0 is off
+  bool drop_on_shutdown = false;               // contrib's: what is open when the daemon ends is not judged
   std::size_t cache_bytes = 0;                 // decision cache of this shard
+  std::uint64_t wall_at_origin_ns = 0;         // the wall clock when the buffer's own clock was at its origin
 };
 
 inline constexpr std::size_t kSourcesMax = 64;
@@ -130,8 +133,11 @@ class TraceBuffer {
   void schedule(ChunkRef ref, OpenTrace& trace);
   std::uint32_t due_ms(const OpenTrace& trace) const;
   bool is_due(OpenTrace& trace, std::uint32_t now_ms, CloseReason& reason);
-  void close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, std::vector<ClosedTrace>& closed);
-  Verdict judge(OpenTrace& trace);
+  enum class Wait : std::uint8_t { kMay, kMayNot };
+  // False: it waits for the end of an interval (JudgedTrace::interval), which only Wait::kMay allows.
+  bool close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, Wait wait, std::vector<ClosedTrace>& closed);
+  std::optional<Verdict> judge(OpenTrace& trace, CloseReason reason, std::uint32_t now_ms, Wait wait, const TraceShape& shape);
+  std::uint32_t count_services(const OpenTrace& trace);
   void ask_again(const OpenTrace& trace);
   void count_late(const Verdict& verdict, const BatchTrace& part, std::uint32_t index, AddResult& result);
   void release(ChunkRef ref);
@@ -140,14 +146,17 @@ class TraceBuffer {
   std::uint32_t to_ms(TimePoint t) const {
     return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(t - origin_).count());
   }
+  TimePoint latest() const { return latest_; }
 
   BufferLimits limits_;
   std::uint32_t wait_ms_, after_root_ms_;
+  std::uint64_t wall_at_origin_ns_;
   ChunkPool& pool_;
   ByteBudget& budget_;
   PolicySetPtr policies_;
   TimePoint origin_;
   std::uint32_t latest_ms_ = 0;
+  TimePoint latest_;
   LocalChunks chunks_;
   boost::unordered_flat_map<TraceId, ChunkRef, IdHash> by_id_;
   DeadlineWheel wheel_;
@@ -156,10 +165,11 @@ class TraceBuffer {
   BufferCounters counters_;
   // scratch, kept for its memory
   std::vector<std::uint32_t> prefix_of_group_;
-  std::vector<std::uint32_t> links_;
+  LinkScan links_;
+  std::vector<Ballot> ballots_;
   std::string payload_;
   std::vector<std::uint64_t> words_;
-  std::vector<ByteView> attributes_;
+  std::vector<ByteView> attributes_, resource_attributes_;
 };
 
 }  // namespace tailgate

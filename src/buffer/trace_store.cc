@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 
 #include "base/hash.h"
 #include "base/invariant.h"
@@ -42,6 +43,7 @@ struct TraceStore::Work {
   std::vector<const Prefix*> prefixes;    // by position in prefix_ids
   std::vector<FrameSpan> frame;
   std::vector<KeptTracePtr> out;
+  std::deque<std::string> stamps;         // bytes that frame points to
 };
 
 namespace {
@@ -50,32 +52,9 @@ namespace {
 struct Headline {
   ByteView resource;
   ByteView name;
-  bool found = false;
+  const char* span = nullptr;  // its bytes
   bool root = false;
 };
-
-std::string service_name(ByteView resource_prefix) {
-  ScanPlan plan;
-  plan.attribute_slot("service.name");
-  class Read final : public SpanPredicate {
-   public:
-    explicit Read(std::string& name) : name_(name) {}
-    bool on_resource(const ByteView* attributes) const override {
-      if (attributes[0].data() != nullptr) name_ = string_value(attributes[0]).value_or(ByteView());
-      return false;
-    }
-    bool on_span(const SpanFields&) const override { return false; }
-
-   private:
-    std::string& name_;
-  };
-  std::string name;
-  plan.add(std::make_unique<Read>(name));
-  std::array<ByteView, 2> attributes;
-  std::uint64_t words = 0;
-  ask_resource(plan, resource_prefix, attributes.data(), &words);
-  return name;
-}
 
 // One span with broken nested bytes would make a backend refuse its whole batch, strangers' traces included: such spans are
 // left out. Returns how many.
@@ -97,7 +76,9 @@ std::uint32_t drop_malformed(std::vector<FrameSpan>& frame, Headline& headline) 
       SpanFields fields;
       ByteView no_attributes;
       scan_span(span.span, no_plan, fields, &no_attributes);
-      if (!headline.found || !fields.has_parent()) headline = {span.resource, fields.name, true, !fields.has_parent()};
+      if (headline.span == nullptr || !fields.has_parent()) {
+        headline = {span.resource, fields.name, span.span.data(), !fields.has_parent()};
+      }
     }
     return false;
   });
@@ -106,17 +87,20 @@ std::uint32_t drop_malformed(std::vector<FrameSpan>& frame, Headline& headline) 
 
 }  // namespace
 
-TraceStore::TraceStore(const TraceStoreOptions& options, ByteBudget& budget, PolicySetPtr policies, NamesTable& names,
-                       RouteTable& routes, KeptSink sink, std::uint64_t seed, TimePoint origin)
+TraceStore::TraceStore(const TraceStoreOptions& options, ByteBudget& budget, PolicySetPtr policies, PolicyTables& tables, KeptSink sink,
+                       std::uint64_t seed, TimePoint origin)
     : budget_(budget),
-      names_(names),
-      routes_(routes),
+      tables_(tables),
       sink_(std::move(sink)),
       seed_(seed),
       prefix_bytes_max_(options.prefix_bytes),
+      record_(options.record_policy),
+      origin_(origin),
+      wall_at_origin_ns_(options.limits.wall_at_origin_ns),
       pool_(options.pool_bytes + options.shards * kLocalSlack),
       next_tidy_(origin + kTidyEvery),
       policies_(std::move(policies)) {
+  policies_->activate();
   BufferLimits limits = options.limits;
   limits.cache_bytes /= options.shards;
   for (std::size_t i = 0; i < options.shards; ++i) {
@@ -174,8 +158,8 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
     }
     pool_taken += work.added.pool_bytes;
     prefix_taken += work.added.prefix_bytes;
-    if (!work.added.late.empty()) settle_late(shard, batch, work.added.late, work);
-    if (!work.added.closed.empty()) settle(shard, work.added.closed, work);
+    if (!work.added.late.empty()) settle_late(shard, batch, work.added.late, now, work);
+    if (!work.added.closed.empty()) settle(shard, work.added.closed, now, work);
   }
   INVARIANT(pool_taken <= pool_bound && prefix_taken <= prefix_bound);
   release(pool_bound - pool_taken, prefix_bound - prefix_taken);
@@ -209,7 +193,7 @@ bool TraceStore::relieve(std::size_t pool_bytes, std::size_t prefix_bytes, TimeP
       if (n == 0 || prefixes_short) prefixes_freed = shard.buffer.tidy(now);
     }
     release(0, prefixes_freed);
-    if (!work.closed.empty()) settle(shard, work.closed, work);
+    if (!work.closed.empty()) settle(shard, work.closed, now, work);
     if (reserve(pool_bytes, prefix_bytes)) return true;
     idle = n == 0 && prefixes_freed == 0 ? idle + 1 : 0;
   }
@@ -231,7 +215,7 @@ TimePoint TraceStore::sweep(TimePoint now) {
         if (!more) wait = std::min(wait, shard->buffer.until_due(now));
         if (!more && tidy) freed += shard->buffer.tidy(now);
       }
-      if (!work.closed.empty()) settle(*shard, work.closed, work);
+      if (!work.closed.empty()) settle(*shard, work.closed, now, work);
     }
   }
   release(0, freed);
@@ -248,13 +232,13 @@ void TraceStore::close_all(CloseReason reason, TimePoint now) {
         const std::lock_guard lock(shard->mutex);
         more = shard->buffer.close_early(reason, now, kClosePerHold, work.closed) != 0;
       }
-      if (!work.closed.empty()) settle(*shard, work.closed, work);
+      if (!work.closed.empty()) settle(*shard, work.closed, now, work);
     }
   }
 }
 
 // Kept traces leave: their bytes are gathered and framed without the lock, their prefixes looked up under it once for all.
-void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, Work& work) {
+void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Work& work) {
   // A few megabytes at a time: what is gathered is not in the budget.
   std::vector<ClosedTrace> some;
   for (std::size_t i = 0; i < closed.size();) {
@@ -263,11 +247,11 @@ void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, Work& wo
       bytes += shard.buffer.trace(closed[i].ref).payload_bytes;
       some.push_back(closed[i]);
     }
-    settle_some(shard, some, work);
+    settle_some(shard, some, now, work);
   }
 }
 
-void TraceStore::settle_some(Shard& shard, const std::vector<ClosedTrace>& closed, Work& work) {
+void TraceStore::settle_some(Shard& shard, const std::vector<ClosedTrace>& closed, TimePoint now, Work& work) {
   const auto number_of = [&](std::uint32_t id) {
     return static_cast<std::size_t>(std::lower_bound(work.prefix_ids.begin(), work.prefix_ids.end(), id) - work.prefix_ids.begin());
   };
@@ -300,7 +284,7 @@ void TraceStore::settle_some(Shard& shard, const std::vector<ClosedTrace>& close
       work.frame.push_back({prefix.resource(), prefix.scope, span});
     });
     End end{};
-    end.shed = make_kept(work, open.id, closed[i].verdict, open.facts, false, end.malformed);
+    end.shed = make_kept(work, open.id, closed[i].verdict, open.facts, false, now, end.malformed);
     ends.push_back(end);
     if (work.payloads[i].capacity() > 256 << 10) std::string().swap(work.payloads[i]);
   }
@@ -312,7 +296,7 @@ void TraceStore::settle_some(Shard& shard, const std::vector<ClosedTrace>& close
   work.out.clear();
 }
 
-void TraceStore::settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, Work& work) {
+void TraceStore::settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, TimePoint now, Work& work) {
   for (const LateSpans& item : late) {
     const BatchTrace& part = batch.traces[item.trace];
     work.frame.clear();
@@ -322,7 +306,7 @@ void TraceStore::settle_late(Shard& shard, const SpanBatch& batch, const std::ve
     }
     std::uint32_t malformed = 0;
     work.out.clear();
-    const std::optional<Shed> shed = make_kept(work, part.id, item.verdict, part.facts, true, malformed);
+    const std::optional<Shed> shed = make_kept(work, part.id, item.verdict, part.facts, true, now, malformed);
     {
       const std::lock_guard lock(shard.mutex);
       shard.buffer.settle_late(item, part.facts.spans, part.facts.bytes, malformed, shed);
@@ -334,15 +318,15 @@ void TraceStore::settle_late(Shard& shard, const SpanBatch& batch, const std::ve
 
 // Makes what goes out of work.frame and appends it to work.out, charged to the queues: all of the trace or nothing.
 std::optional<Shed> TraceStore::make_kept(Work& work, const TraceId& id, const Verdict& verdict, const TraceFacts& facts, bool late,
-                                          std::uint32_t& malformed) {
+                                          TimePoint now, std::uint32_t& malformed) {
   Headline headline;
   malformed = drop_malformed(work.frame, headline);
   if (work.frame.empty()) return std::nullopt;
   TraceSummary summary;
   summary.id = id;
   summary.verdict = verdict;
-  summary.policy = names_.name_of(verdict.policy);
-  summary.exporters = routes_.exporters_of(verdict.route);
+  summary.policy = tables_.names.name_of(verdict.policy);
+  summary.exporters = tables_.routes.exporters_of(verdict.route);
   summary.start_ns = facts.start_min_ns;
   summary.end_ns = facts.end_max_ns;
   summary.errors = facts.errors;
@@ -351,12 +335,13 @@ std::optional<Shed> TraceStore::make_kept(Work& work, const TraceId& id, const V
   summary.root_name = headline.name;
   summary.late = late;
   if (summary.exporters == 0) return Shed::kNoExporter;
+  stamp(work, summary, headline.span, now);
 
   std::vector<std::shared_ptr<KeptTrace>> parts;
   for (std::size_t from = 0; from < work.frame.size();) {
     std::size_t to = from;
     std::size_t bytes = 0;
-    while (to < work.frame.size() && (to == from || bytes + work.frame[to].span.size() <= kPartBytes)) bytes += work.frame[to++].span.size();
+    while (to < work.frame.size() && (to == from || bytes + work.frame[to].size() <= kPartBytes)) bytes += work.frame[to++].size();
     auto part = std::make_shared<KeptTrace>();
     static_cast<TraceSummary&>(*part) = summary;
     part->part = static_cast<std::uint32_t>(parts.size());
@@ -369,7 +354,7 @@ std::optional<Shed> TraceStore::make_kept(Work& work, const TraceId& id, const V
       frame_trace(spans, part->otlp);
     }
     part->charge = Charge(budget_, Holder::kQueues);
-    if (!part->charge.try_grow(part->bytes()) && !(sink_.make_room(part->bytes(), verdict.by_chance) && part->charge.try_grow(part->bytes()))) {
+    if (!part->charge.try_grow(part->bytes()) && !(sink_.make_room(part->bytes(), verdict.by_chance()) && part->charge.try_grow(part->bytes()))) {
       return Shed::kQueueFull;
     }
     parts.push_back(std::move(part));
@@ -382,7 +367,21 @@ std::optional<Shed> TraceStore::make_kept(Work& work, const TraceId& id, const V
   return std::nullopt;
 }
 
+void TraceStore::stamp(Work& work, const TraceSummary& summary, const char* root, TimePoint now) {
+  work.stamps.clear();
+  const StampInput in{summary.id, summary.verdict, summary.policy, tables_.thresholds.value_of(summary.verdict.threshold),
+                      wall_at_origin_ns_ + static_cast<std::uint64_t>((now - origin_).count()), summary.late};
+  const StampResult result = stamp_thresholds(in, work.frame, work.stamps);
+  if (result.unparsable != 0) unparsable_ += result.unparsable;
+  if (result.no_room != 0) no_room_ += result.no_room;
+  if (record_ == RecordPolicy::kOff) return;
+  std::size_t at = 0;
+  while (at + 1 < work.frame.size() && work.frame[at].span.data() != root) ++at;
+  stamp_policy(in, record_, at, work.frame, work.stamps);
+}
+
 void TraceStore::set_policies(const PolicySetPtr& policies) {
+  policies->activate();
   for (const std::unique_ptr<Shard>& shard : shards_) {
     const std::lock_guard lock(shard->mutex);
     shard->buffer.set_policies(policies);
@@ -441,6 +440,8 @@ void TraceStore::collect(const Snapshot& snapshot, MetricWriter& out) const {
   out.add(metric::kSpansNotSampled, {}, number(c.not_sampled));
   out.add(metric::kSpansDropped, {}, number(c.dropped));
   for (std::size_t i = 0; i < c.shed.size(); ++i) out.add(metric::kSpansShed, {kShedReasons[i]}, number(c.shed[i]));
+  out.add(metric::kTracestateUnwritten, {"unparsable"}, number(unparsable_.load()));
+  out.add(metric::kTracestateUnwritten, {"no_room"}, number(no_room_.load()));
   out.add(metric::kBufferTraces, {}, number(snapshot.traces));
   out.add(metric::kBufferSpans, {}, number(c.held));
   out.add(metric::kBufferBytes, {}, number(c.held_bytes));
@@ -450,9 +451,9 @@ void TraceStore::collect(const Snapshot& snapshot, MetricWriter& out) const {
       out.add(metric::kTracesDecided, {kDecisionNames[d], kCloseReasonNames[r]}, number(c.decided[d][r]));
     }
   }
-  for (std::size_t p = 1; p < names_.size(); ++p) {
+  for (std::size_t p = 1; p < tables_.names.size(); ++p) {
     const auto policy = static_cast<std::uint16_t>(p);
-    const std::string name = names_.name_of(policy);
+    const std::string name = tables_.names.name_of(policy);
     const PolicyTally::Row row = p < c.policies.rows.size() ? c.policies.rows[p] : PolicyTally::Row();
     out.add(metric::kPolicyVotes, {name, "sampled"}, number(row.sampled));
     out.add(metric::kPolicyVotes, {name, "not_sampled"}, number(row.not_sampled));

@@ -14,6 +14,7 @@
 
 #include "base/byte_budget.h"
 #include "base/clock.h"
+#include "buffer/stamp.h"
 #include "buffer/trace_buffer.h"
 #include "model/kept_trace.h"
 #include "telemetry/metrics.h"
@@ -32,12 +33,13 @@ struct TraceStoreOptions {
   BufferLimits limits;  // cache_bytes is that of the whole store
   std::size_t pool_bytes = 256 << 20;    // what the budget lets traces have
   std::size_t prefix_bytes = 16 << 20;   // of it, what resources and scopes may take
+  RecordPolicy record_policy = RecordPolicy::kOff;
 };
 
 class TraceStore {
  public:
-  TraceStore(const TraceStoreOptions& options, ByteBudget& budget, PolicySetPtr policies, NamesTable& names, RouteTable& routes,
-             KeptSink sink, std::uint64_t seed, TimePoint origin);
+  TraceStore(const TraceStoreOptions& options, ByteBudget& budget, PolicySetPtr policies, PolicyTables& tables, KeptSink sink,
+             std::uint64_t seed, TimePoint origin);
   ~TraceStore();
 
   // Takes the spans of `batch`, all or none. False: no room even after deciding traces early.
@@ -74,18 +76,22 @@ class TraceStore {
   bool reserve(std::size_t pool_bytes, std::size_t prefix_bytes);
   void release(std::size_t pool_bytes, std::size_t prefix_bytes);
   bool relieve(std::size_t pool_bytes, std::size_t prefix_bytes, TimePoint now, Work& work);
-  void settle(Shard& shard, std::vector<ClosedTrace>& closed, Work& work);
-  void settle_some(Shard& shard, const std::vector<ClosedTrace>& closed, Work& work);
-  void settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, Work& work);
+  void settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Work& work);
+  void settle_some(Shard& shard, const std::vector<ClosedTrace>& closed, TimePoint now, Work& work);
+  void settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, TimePoint now, Work& work);
+  void stamp(Work& work, const TraceSummary& summary, const char* root, TimePoint now);
   std::optional<Shed> make_kept(Work& work, const TraceId& id, const Verdict& verdict, const TraceFacts& facts, bool late,
-                                std::uint32_t& malformed);
+                                TimePoint now, std::uint32_t& malformed);
 
   ByteBudget& budget_;
-  NamesTable& names_;
-  RouteTable& routes_;
+  PolicyTables& tables_;
   KeptSink sink_;
   std::uint64_t seed_;
   std::size_t prefix_bytes_max_;
+  RecordPolicy record_;
+  TimePoint origin_;
+  std::uint64_t wall_at_origin_ns_;
+  std::atomic<std::uint64_t> unparsable_{0}, no_room_{0};  // tracestates of kept spans that got no new threshold
   std::atomic<std::size_t> prefix_bytes_{0};  // of all shards' tables, and reserved
   ChunkPool pool_;
   std::vector<std::unique_ptr<Shard>> shards_;

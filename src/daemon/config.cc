@@ -64,16 +64,23 @@ void read_sampling(const ConfigNode& node, SamplingConfig& out) {
   cache.finish();
   limits.cache_bytes = out.cache_bytes;
 
-  node.choice("sampling_strategy", "trace-complete", {"trace-complete"});
+  if (node.text("sampling_strategy", "trace-complete") != "trace-complete") {
+    node.error("sampling_strategy", "want trace-complete: 'span-ingest' would judge each request alone and cut traces apart");
+  }
+  limits.drop_on_shutdown = node.boolean("drop_pending_traces_on_shutdown", false);
   node.without_effect({"num_traces", "expected_new_traces_per_sec", "num_shards", "block_on_overflow"});
-  out.policy_patterns = node.texts("policy_files");
+  out.use_tracestate = node.boolean("use_tracestate", false);
+  const std::string record = node.choice("record_policy", "false", {"false", "true", "root", "scope"});
+  out.store.record_policy = record == "scope" ? RecordPolicy::kScope : record == "false" ? RecordPolicy::kOff : RecordPolicy::kRoot;
+  out.sample_on_first_match = node.boolean("sample_on_first_match", false);
 }
 
-// The `policies:` of the main file, then of each policy file in order of its name.
-void read_policies(const ConfigNode& sampling, const std::string& main_file, const LoadOptions& options,
-                   const std::vector<std::string>& patterns, std::vector<ConfigNode>& out) {
-  for (const ConfigNode& item : sampling.child("policies").items()) out.push_back(item);
-  for (const std::string& pattern : patterns) {
+// The policies of the main file's list, then of each file in order of its name.
+void read_policies(const ConfigNode& sampling, std::string_view list_key, std::string_view files_key, const std::string& main_file,
+                   const LoadOptions& options, std::vector<std::string>& patterns, std::vector<ConfigNode>& out) {
+  for (const ConfigNode& item : sampling.child(list_key).items()) out.push_back(item);
+  for (const std::string& pattern : sampling.texts(files_key)) {
+    patterns.push_back(pattern);
     for (const std::string& file : expand_glob(pattern, main_file)) {
       LoadOptions file_options = options;
       file_options.overrides.clear();
@@ -86,6 +93,25 @@ void read_policies(const ConfigNode& sampling, const std::string& main_file, con
       document->root.finish();
     }
   }
+}
+
+void read_all_policies(const ConfigNode& node, const std::string& main_file, const LoadOptions& options, SamplingConfig& out) {
+  read_policies(node, "policies", "policy_files", main_file, options, out.policy_patterns, out.policies);
+  read_policies(node, "shadow_policies", "shadow_policy_files", main_file, options, out.policy_patterns, out.shadow_policies);
+}
+
+PolicySetPtr build_policies(const SamplingConfig& sampling, const std::vector<RouteRule>& routes, PolicyTables& tables,
+                            std::uint32_t epoch, const ConfigNode& node) {
+  PolicySetOptions options;
+  options.epoch = epoch;
+  options.use_tracestate = sampling.use_tracestate;
+  options.sample_on_first_match = sampling.sample_on_first_match;
+  PolicySetPtr policies = PolicySet::build(sampling.policies, sampling.shadow_policies, routes, tables, options);
+  if (policies->plan().words() > kTraceWordsMax) {
+    node.error("policies", fmt::format("want at most {} conditions over spans in all, 64 fewer for each counter "
+                                       "(bytes_limiting, use_tracestate, count(...))", kTraceWordsMax * 64));
+  }
+  return policies;
 }
 
 struct HostPort {
@@ -187,7 +213,7 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
 
   const ConfigNode sampling = root.child("sampling");
   read_sampling(sampling, config.sampling);
-  read_policies(sampling, source.path, options, config.sampling.policy_patterns, config.sampling.policies);
+  read_all_policies(sampling, source.path, options, config.sampling);
   sampling.finish();
 
   const ByteBudget::Caps caps = budget_caps(config.sampling.memory_limit, config.sampling.cache_bytes);
@@ -202,10 +228,7 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
   for (std::size_t i = 0; i < config.exporters->size(); ++i) config.routes.push_back({config.exporters->policies_of(i)});
   check_loops(config);
   check_routes(config, config.sampling.policies);
-  config.policies = PolicySet::build(config.sampling.policies, config.routes, *config.names, *config.route_table, 1);
-  if (config.policies->plan().words() > kTraceWordsMax) {
-    sampling.error("policies", fmt::format("want at most {} conditions over spans in all", kTraceWordsMax * 64));
-  }
+  config.policies = build_policies(config.sampling, config.routes, *config.tables, 1, sampling);
   if (config.policies->empty()) sampling.notice("no policies: nothing will be kept");
 
   read_telemetry(root.child("telemetry"), config);
@@ -215,8 +238,8 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
   return config;
 }
 
-Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes, NamesTable& names,
-                                         RouteTable& route_table, std::uint32_t epoch) {
+Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes, PolicyTables& tables,
+                                         std::uint32_t epoch) {
   LoadOptions options;
   options.overrides = source.overrides;
   options.issues = std::make_shared<ConfigIssues>();
@@ -225,18 +248,15 @@ Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::
   SamplingConfig sampling;
   const ConfigNode node = document->root.child("sampling");
   read_sampling(node, sampling);
-  read_policies(node, source.path, options, sampling.policy_patterns, sampling.policies);
+  read_all_policies(node, source.path, options, sampling);
   node.finish();
-  PolicySetPtr policies = PolicySet::build(sampling.policies, routes, names, route_table, epoch);
+  PolicySetPtr policies = build_policies(sampling, routes, tables, epoch, node);
   for (const RouteRule& route : routes) {
     for (const std::string& wanted : route.policies) {
       const bool known = std::any_of(sampling.policies.begin(), sampling.policies.end(),
                                      [&](const ConfigNode& p) { return p.text("name") == wanted; });
       if (!known) node.error("policies", fmt::format("want a policy named '{}': an exporter routes by it", wanted));
     }
-  }
-  if (policies->plan().words() > kTraceWordsMax) {
-    node.error("policies", fmt::format("want at most {} conditions over spans in all", kTraceWordsMax * 64));
   }
   if (!options.issues->errors.empty()) return fail(ErrorKind::kConfig, join(options.issues->errors));
   return ReloadedPolicies{std::move(policies), std::move(sampling.policy_patterns)};

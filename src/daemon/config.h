@@ -21,8 +21,11 @@ struct SamplingConfig {
   std::size_t memory_limit = 0;  // bytes of RSS
   std::size_t cache_bytes = 0;   // decision cache
   TraceStoreOptions store;
-  std::vector<ConfigNode> policies;        // of the main file and of the policy files, in order
-  std::vector<std::string> policy_patterns;  // as written, relative to the main file
+  bool use_tracestate = false;
+  bool sample_on_first_match = false;
+  std::vector<ConfigNode> policies;          // of the main file and of the policy files, in order
+  std::vector<ConfigNode> shadow_policies;   // the same of shadow_policies and shadow_policy_files
+  std::vector<std::string> policy_patterns;  // of both kinds of files, as written, relative to the main file
 };
 
 struct DaemonConfig {
@@ -32,8 +35,7 @@ struct DaemonConfig {
   std::unique_ptr<ByteBudget> budget;
   std::unique_ptr<Exporters> exporters;
   std::vector<RouteRule> routes;  // of the exporters, by index
-  std::shared_ptr<NamesTable> names = std::make_shared<NamesTable>();
-  std::shared_ptr<RouteTable> route_table = std::make_shared<RouteTable>();
+  std::shared_ptr<PolicyTables> tables = std::make_shared<PolicyTables>();
   PolicySetPtr policies;
   std::string metrics_endpoint;
   std::string health_endpoint;
@@ -56,8 +58,8 @@ struct ReloadedPolicies {
   PolicySetPtr policies;
   std::vector<std::string> patterns;  // of policy_files, as they are now
 };
-Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes, NamesTable& names,
-                                         RouteTable& route_table, std::uint32_t epoch);
+Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes, PolicyTables& tables,
+                                         std::uint32_t epoch);
 
 // How a memory_limit is shared out. The rest up to the limit is the process itself.
 ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes);

@@ -32,8 +32,9 @@ Daemon::Daemon(DaemonConfig config, ConfigSource source)
   sink.push = [exporters](KeptTracePtr kept) { exporters->push(kept, monotonic_now()); };
   sink.make_room = [exporters](std::size_t bytes, bool by_chance) { return exporters->make_room(bytes, by_chance); };
   config_.budget->charge(Holder::kCaches, config_.sampling.cache_bytes);
-  store_ = std::make_unique<TraceStore>(config_.sampling.store, *config_.budget, config_.policies, *config_.names,
-                                        *config_.route_table, std::move(sink), random_seed(), monotonic_now());
+  config_.sampling.store.limits.wall_at_origin_ns = wall_now_ns();
+  store_ = std::make_unique<TraceStore>(config_.sampling.store, *config_.budget, config_.policies, *config_.tables,
+                                        std::move(sink), random_seed(), monotonic_now());
   IngestPipeline::Hooks hooks;
   hooks.plan = [this] {
     PolicySetPtr policies = store_->policies();
@@ -150,7 +151,7 @@ void Daemon::drain() {
 
 void Daemon::reload() {
   const std::uint32_t epoch = epoch_ + 1;
-  Result<ReloadedPolicies> policies = reload_policies(source_, config_.routes, *config_.names, *config_.route_table, epoch);
+  Result<ReloadedPolicies> policies = reload_policies(source_, config_.routes, *config_.tables, epoch);
   const std::lock_guard lock(status_mutex_);
   if (!policies) {
     ++reloads_failed_;

@@ -7,12 +7,12 @@ namespace {
 
 class AlwaysSample final : public Policy {
  public:
-  Ballot evaluate(const JudgedTrace&) const override { return {Vote::kSampled, false}; }
+  Ballot evaluate(const JudgedTrace&) const override { return ballot(true); }
 };
 
 }  // namespace
 
-PolicyPtr make_always_sample(const ConfigNode& entry, ScanPlan&) {
+PolicyPtr make_always_sample(const ConfigNode& entry, PolicyBuild&) {
   entry.child("always_sample").finish();
   return std::make_unique<AlwaysSample>();
 }

@@ -10,8 +10,14 @@ class Drop final : public Policy {
  public:
   explicit Drop(std::vector<PolicyPtr> policies) : policies_(std::move(policies)) {}
   Ballot evaluate(const JudgedTrace& trace) const override {
-    const Ballot all = evaluate_all(policies_, trace);
-    return {all.vote == Vote::kSampled ? Vote::kDropped : Vote::kNotSampled, all.by_chance};
+    Ballot all = evaluate_all(policies_, trace);
+    if (all.sampled()) all.vote = Vote::kDropped;
+    return all;
+  }
+  bool stateful() const override { return any_stateful(policies_); }
+  int deciding_bit(const JudgedTrace& trace) const override { return first_deciding_bit(policies_, trace); }
+  void activate() const override {
+    for (const PolicyPtr& policy : policies_) policy->activate();
   }
   bool drops() const override { return true; }
 
@@ -21,9 +27,9 @@ class Drop final : public Policy {
 
 }  // namespace
 
-PolicyPtr make_drop(const ConfigNode& entry, ScanPlan& plan) {
+PolicyPtr make_drop(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("drop");
-  std::vector<PolicyPtr> policies = make_nested(node, "drop_sub_policy", plan);
+  std::vector<PolicyPtr> policies = make_nested(node, "drop_sub_policy", build);
   node.finish();
   return std::make_unique<Drop>(std::move(policies));
 }

@@ -17,7 +17,7 @@ class Latency final : public Policy {
   Ballot evaluate(const JudgedTrace& trace) const override {
     const std::int64_t ms = trace.facts.duration_ns() / 1'000'000;
     const bool keep = ms > threshold_ms_ && (!upper_ms_ || ms <= *upper_ms_);
-    return {keep ? Vote::kSampled : Vote::kNotSampled, false};
+    return ballot(keep);
   }
 
  private:
@@ -27,7 +27,7 @@ class Latency final : public Policy {
 
 }  // namespace
 
-PolicyPtr make_latency(const ConfigNode& entry, ScanPlan&) {
+PolicyPtr make_latency(const ConfigNode& entry, PolicyBuild&) {
   const ConfigNode node = entry.child("latency");
   const std::int64_t threshold = node.integer("threshold_ms", 0, {.min = 0});
   std::optional<std::int64_t> upper;

@@ -9,9 +9,13 @@
 namespace tailgate {
 
 // Reads the list under `key`; an empty or missing one is an error. Policies with errors are left out.
-std::vector<PolicyPtr> make_nested(const ConfigNode& node, std::string_view key, ScanPlan& plan);
+std::vector<PolicyPtr> make_nested(const ConfigNode& node, std::string_view key, PolicyBuild& build);
 
-// Sampled if all are; by chance if any of them went by chance.
+// Sampled if all are, with the strictest of their thresholds. Stops at the first that is not, as contrib does.
 Ballot evaluate_all(const std::vector<PolicyPtr>& policies, const JudgedTrace& trace);
+
+// The same for the parts of a trace that is known to be sampled: the first predicate that decided one of them.
+int first_deciding_bit(const std::vector<PolicyPtr>& policies, const JudgedTrace& trace);
+bool any_stateful(const std::vector<PolicyPtr>& policies);
 
 }  // namespace tailgate

@@ -10,8 +10,12 @@ class Not final : public Policy {
   explicit Not(PolicyPtr policy) : policy_(std::move(policy)) {}
   Ballot evaluate(const JudgedTrace& trace) const override {
     const Ballot inner = policy_->evaluate(trace);
-    return {inner.vote == Vote::kSampled ? Vote::kNotSampled : Vote::kSampled, inner.by_chance};
+    if (inner.vote == Vote::kPending) return inner;
+    // "Kept unless R reaches T" is no threshold: th cannot say it.
+    return {inner.sampled() ? Vote::kNotSampled : Vote::kSampled, inner.by_chance() ? kUnknownChance : kCertain};
   }
+  bool stateful() const override { return policy_->stateful(); }
+  void activate() const override { policy_->activate(); }
 
  private:
   PolicyPtr policy_;
@@ -19,14 +23,14 @@ class Not final : public Policy {
 
 }  // namespace
 
-PolicyPtr make_not(const ConfigNode& entry, ScanPlan& plan) {
+PolicyPtr make_not(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("not");
   const ConfigNode inner = node.child("not_sub_policy");
   if (inner.is_null()) {
     node.error("not_sub_policy", "want a policy");
     return nullptr;
   }
-  PolicyPtr policy = make_policy(inner, plan, PolicyPlace::kInsideNot);
+  PolicyPtr policy = make_policy(inner, build, PolicyPlace::kInsideNot);
   node.finish();
   if (policy == nullptr) return nullptr;
   return std::make_unique<Not>(std::move(policy));

@@ -1,7 +1,7 @@
 #include "decide/policy_set.h"
 
 #include <algorithm>
-#include <map>
+#include <set>
 
 #include "decide/registry.h"
 
@@ -43,66 +43,133 @@ std::uint64_t RouteTable::exporters_of(std::uint16_t number) const {
   return routes_[number];
 }
 
-std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>& policies, const std::vector<RouteRule>& routes,
-                                                  NamesTable& names, RouteTable& route_table, std::uint32_t epoch) {
+std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>& policies, const std::vector<ConfigNode>& shadows,
+                                                  const std::vector<RouteRule>& routes, PolicyTables& tables,
+                                                  const PolicySetOptions& options) {
   auto set = std::make_shared<PolicySet>();
-  set->plan_.epoch = epoch;
-  set->routes_ = &route_table;
+  set->options_ = options;
+  set->plan_.epoch = options.epoch;
+  set->tables_ = &tables;
+  if (options.use_tracestate) set->plan_.add_randomness();
   for (std::size_t i = 0; i < routes.size(); ++i) {
     if (routes[i].policies.empty()) set->always_ |= 1ULL << i;
   }
-  std::map<std::string, bool> seen;
-  for (const ConfigNode& entry : policies) {
-    PolicyPtr policy = make_policy(entry, set->plan_, PolicyPlace::kTop);
+  PolicyBuild build{set->plan_, tables.limiters, options.use_tracestate, {}};
+  std::set<std::string> seen;
+  const auto compile = [&](const ConfigNode& entry, bool shadow, std::vector<Entry>& out) {
+    build.path = shadow ? "(shadow)" : "";  // a shadow's limits are its own
+    PolicyPtr policy = make_policy(entry, build, PolicyPlace::kTop);
     const std::string name = entry.is_map() ? entry.text("name") : "";
     if (entry.is_map()) {
       if (name.empty()) entry.error("name", "want a name");
       if (name.starts_with('_')) entry.error("name", "want a name that does not begin with '_' (those are Tailgate's own)");
-      if (!name.empty() && seen[name]) entry.error("name", "want a name no other policy has");
-      seen[name] = true;
+      if (!name.empty() && !seen.insert(name).second) entry.error("name", "want a name no other policy has");
     }
-    if (policy == nullptr) continue;
+    if (policy == nullptr) return;
     std::uint64_t exporters = 0;
     for (std::size_t i = 0; i < routes.size(); ++i) {
       if (std::find(routes[i].policies.begin(), routes[i].policies.end(), name) != routes[i].policies.end()) exporters |= 1ULL << i;
     }
-    set->policies_.push_back({std::move(policy), names.number_of(name), exporters});
-  }
+    out.push_back({std::move(policy), tables.names.number_of(name), exporters});
+  };
+  for (const ConfigNode& entry : policies) compile(entry, false, set->policies_);
+  for (const ConfigNode& entry : shadows) compile(entry, true, set->shadows_);
   std::stable_partition(set->policies_.begin(), set->policies_.end(), [](const Entry& e) { return e.policy->drops(); });
   return set;
 }
 
-Verdict PolicySet::decide(const JudgedTrace& trace, PolicyTally& tally) const {
+void PolicySet::activate() const {
+  for (const Entry& entry : policies_) entry.policy->activate();
+  for (const Entry& entry : shadows_) entry.policy->activate();
+}
+
+std::optional<Verdict> PolicySet::decide(const JudgedTrace& trace, PolicyTally& tally, std::vector<Ballot>& ballots) const {
+  const std::optional<Verdict> verdict = combine(trace, ballots);
+  if (!verdict) return std::nullopt;
+  for (std::size_t i = 0; i < policies_.size(); ++i) {
+    PolicyTally::Row& row = tally.row(policies_[i].number);
+    row.sampled += ballots[i].vote == Vote::kSampled;
+    row.not_sampled += ballots[i].vote == Vote::kNotSampled;
+    row.dropped += ballots[i].vote == Vote::kDropped;
+  }
+  if (!shadows_.empty()) judge_shadows(trace, verdict->decision == Decision::kSampled, tally);
+  return verdict;
+}
+
+std::optional<Verdict> PolicySet::combine(const JudgedTrace& trace, std::vector<Ballot>& ballots) const {
+  ballots.assign(policies_.size(), Ballot{Vote::kNotAsked, kCertain});
   Verdict verdict;
   std::uint64_t exporters = 0;
-  bool all_by_chance = true;
-  for (const Entry& entry : policies_) {
-    const Ballot ballot = entry.policy->evaluate(trace);
-    PolicyTally::Row& row = tally.row(entry.number);
+  // The chance of a trace that several would keep is that of the most permissive; certainty beats all. Where one part of it
+  // is unknown all of it is, and so it is when only chance kept it from being dropped.
+  std::uint64_t threshold = kNever;
+  bool certain = false;
+  bool unknown = false;
+  bool might_have_dropped = false;
+  bool pending = false;
+  for (std::size_t i = 0; i < policies_.size(); ++i) {
+    const Entry& entry = policies_[i];
+    const Ballot ballot = ballots[i] = entry.policy->evaluate(trace);
     if (ballot.vote == Vote::kNotSampled) {
-      ++row.not_sampled;
+      might_have_dropped |= entry.policy->drops() && ballot.by_chance();
       continue;
     }
     if (ballot.vote == Vote::kDropped) {
-      ++row.dropped;
       verdict.decision = Decision::kDropped;
       verdict.policy = entry.number;
       return verdict;
     }
-    ++row.sampled;
+    if (ballot.vote == Vote::kPending) {
+      pending = true;
+      continue;
+    }
     if (verdict.decision != Decision::kSampled) {
       verdict.decision = Decision::kSampled;
       verdict.policy = entry.number;
       exporters = always_;
     }
     exporters |= entry.exporters;
-    all_by_chance &= ballot.by_chance;
+    certain |= ballot.threshold == kCertain;
+    unknown |= ballot.threshold == kUnknownChance;
+    threshold = std::min(threshold, ballot.threshold);
+    if (options_.sample_on_first_match && !pending) break;
   }
+  if (pending) return std::nullopt;
   if (verdict.decision == Decision::kSampled) {
-    verdict.by_chance = all_by_chance;
-    verdict.route = routes_->number_of(exporters);
+    if (might_have_dropped || (unknown && !certain)) {
+      threshold = kUnknownChance;
+    } else if (certain) {
+      threshold = kCertain;
+    }
+    verdict.threshold = tables_->thresholds.code_of(threshold);
+    verdict.route = tables_->routes.number_of(exporters);
   }
   return verdict;
+}
+
+void PolicySet::judge_shadows(const JudgedTrace& trace, bool kept, PolicyTally& tally) const {
+  for (const Entry& entry : shadows_) {
+    Ballot ballot = entry.policy->evaluate(trace);
+    if (ballot.vote == Vote::kPending) {
+      // Nobody waits for a shadow: it is judged by the cut of the second before.
+      JudgedTrace now = trace;
+      now.interval = limit_interval(trace.now) - 1;
+      ballot = entry.policy->evaluate(now);
+    }
+    PolicyTally::Shadow& row = tally.shadow(entry.number);
+    if (ballot.sampled()) {
+      row.kept_traces += 1;
+      row.kept_spans += trace.facts.spans;
+      row.kept_bytes += trace.facts.bytes;
+      row.would_add += !kept;
+    } else if (kept) {
+      row.would_lose += 1;
+      if (trace.facts.errors == 0) continue;
+      if (row.lost_errors.size() < PolicyTally::kLostErrorsMax) row.lost_errors.emplace_back();
+      row.lost_errors[row.next_lost] = trace.id;
+      row.next_lost = (row.next_lost + 1) % PolicyTally::kLostErrorsMax;
+    }
+  }
 }
 
 }  // namespace tailgate

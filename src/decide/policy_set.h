@@ -1,17 +1,20 @@
 // PolicySet: the loaded policies as one immutable thing. Its plan tells the scanner what to look for; decide() turns what
-// the scanner found into a Verdict. Swapped whole on reload; threads share it by pointer. NamesTable and RouteTable live as
-// long as the process, so that numbers in caches and counters keep their meaning over reloads.
+// the scanner found into a Verdict. Swapped whole on reload; threads share it by pointer. PolicyTables live as long as the
+// process.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/config_node.h"
+#include "decide/limiter.h"
 #include "decide/policy.h"
+#include "model/threshold.h"
 #include "model/verdict.h"
 #include "wire/scan_plan.h"
 
@@ -48,34 +51,78 @@ struct RouteRule {
   std::vector<std::string> policies;  // empty: every kept trace
 };
 
+// What outlives any one PolicySet: numbers in caches and counters keep their meaning over reloads. Threads: any.
+struct PolicyTables {
+  NamesTable names;
+  RouteTable routes;
+  ThresholdTable thresholds;
+  Limiters limiters;
+};
+
 // Plain counters of one shard, indexed by policy number. Guarded by the shard's lock.
 struct PolicyTally {
   struct Row {
     std::uint64_t sampled = 0, not_sampled = 0, dropped = 0;
     std::uint64_t kept_traces = 0, kept_spans = 0, kept_bytes = 0;
   };
+  // What a shadow policy would have done. Row of the live set beside it: `live`.
+  struct Shadow {
+    std::uint64_t kept_traces = 0, kept_spans = 0, kept_bytes = 0;
+    std::uint64_t would_add = 0, would_lose = 0;  // traces: kept by it and not by the live set; the other way about
+    std::vector<TraceId> lost_errors;             // the last few traces with errors among those it would lose
+    std::size_t next_lost = 0;                    // where the next one goes, once the list is full
+  };
+  static constexpr std::size_t kLostErrorsMax = 10;
+
   std::vector<Row> rows;
+  std::vector<Shadow> shadows;
 
   Row& row(std::uint16_t policy) {
     if (rows.size() <= policy) rows.resize(policy + 1u);
     return rows[policy];
   }
+  Shadow& shadow(std::uint16_t policy) {
+    if (shadows.size() <= policy) shadows.resize(policy + 1u);
+    return shadows[policy];
+  }
+};
+
+struct PolicySetOptions {
+  std::uint32_t epoch = 1;
+  bool use_tracestate = false;
+  bool sample_on_first_match = false;
 };
 
 class PolicySet {
  public:
-  // Compiles `policies` (the entries of the main file's list and of the policy files). Errors are recorded at the nodes;
-  // look at the document's issues before using the result. `routes[i].policies` must all exist.
-  static std::shared_ptr<const PolicySet> build(const std::vector<ConfigNode>& policies, const std::vector<RouteRule>& routes,
-                                                NamesTable& names, RouteTable& route_table, std::uint32_t epoch);
+  // Compiles `policies` and `shadows` (the entries of the main file's lists and of the policy files). Errors are recorded at
+  // the nodes; look at the document's issues before using the result. `routes[i].policies` must all exist. `tables` must
+  // outlive the set.
+  static std::shared_ptr<const PolicySet> build(const std::vector<ConfigNode>& policies, const std::vector<ConfigNode>& shadows,
+                                                const std::vector<RouteRule>& routes, PolicyTables& tables,
+                                                const PolicySetOptions& options);
 
   const ScanPlan& plan() const { return plan_; }
   std::uint32_t epoch() const { return plan_.epoch; }
   bool empty() const { return policies_.empty(); }
+  bool use_tracestate() const { return options_.use_tracestate; }
 
-  // Dropped > sampled > not sampled; the first that sampled gives the name. Counts votes in `tally`. The verdict's reason
-  // is left to the caller. Cost: some nanoseconds per policy; no allocation.
-  Verdict decide(const JudgedTrace& trace, PolicyTally& tally) const;
+  // In the order they are asked: drop policies first. Shadows come after the others.
+  std::size_t size() const { return policies_.size(); }
+  std::size_t shadow_size() const { return shadows_.size(); }
+  std::uint16_t number_of(std::size_t i) const { return policies_[i].number; }
+  std::uint16_t shadow_number_of(std::size_t i) const { return shadows_[i].number; }
+  const Policy& policy(std::size_t i) const { return *policies_[i].policy; }
+  // The attribute a predicate looks at.
+  const std::string& attribute_of(std::size_t bit) const { return plan_.attribute_of(bit); }
+
+  // This set goes live: limits take its rates. Call once, before it judges.
+  void activate() const;
+
+  // Dropped > sampled > not sampled; the first that sampled gives the name. Counts votes in `tally`. The verdict's reason and
+  // `complete` are left to the caller. `ballots` gets a vote per policy. Empty: ask again when the interval is over
+  // (JudgedTrace::interval); nothing was counted. Cost: some nanoseconds per policy; no allocation once `ballots` has grown.
+  std::optional<Verdict> decide(const JudgedTrace& trace, PolicyTally& tally, std::vector<Ballot>& ballots) const;
 
  private:
   struct Entry {
@@ -84,10 +131,15 @@ class PolicySet {
     std::uint64_t exporters;  // those that named this policy
   };
 
+  std::optional<Verdict> combine(const JudgedTrace& trace, std::vector<Ballot>& ballots) const;
+  void judge_shadows(const JudgedTrace& trace, bool kept, PolicyTally& tally) const;
+
+  PolicySetOptions options_;
   std::vector<Entry> policies_;  // drop policies first, otherwise in order
+  std::vector<Entry> shadows_;
   std::uint64_t always_ = 0;     // exporters that take every kept trace
   ScanPlan plan_;
-  RouteTable* routes_ = nullptr;
+  PolicyTables* tables_ = nullptr;
 };
 
 using PolicySetPtr = std::shared_ptr<const PolicySet>;

@@ -2,6 +2,7 @@
 //     - {name: baseline, type: probabilistic, probabilistic: {sampling_percentage: 1, hash_salt: ""}}
 // Bit for bit contrib's tail_sampling: h = FNV-1a 64 over salt ("default-hash-seed" when empty) and the 16 id bytes; kept
 // when h <= trunc((2^64-1) * percentage/100), the product rounded to 64 bits of mantissa, nearest even (Go's big.Float).
+// With `use_tracestate` the trace's own randomness decides instead (model/threshold.h), so that `th` can be written.
 #include "decide/probabilistic.h"
 
 #include <bit>
@@ -48,7 +49,7 @@ class Probabilistic final : public Policy {
 
   Ballot evaluate(const JudgedTrace& trace) const override {
     const bool keep = fnv1a(trace.id.view(), salted_) <= threshold_;
-    return {keep ? Vote::kSampled : Vote::kNotSampled, threshold_ != UINT64_MAX};
+    return {keep ? Vote::kSampled : Vote::kNotSampled, threshold_ != UINT64_MAX ? kUnknownChance : kCertain};
   }
 
  private:
@@ -56,14 +57,27 @@ class Probabilistic final : public Policy {
   std::uint64_t salted_;  // the hash after the salt
 };
 
+class ByRandomness final : public Policy {
+ public:
+  explicit ByRandomness(std::uint64_t threshold) : threshold_(threshold) {}
+  Ballot evaluate(const JudgedTrace& trace) const override { return ballot_by_random(trace.random, threshold_); }
+
+ private:
+  std::uint64_t threshold_;
+};
+
 }  // namespace
 
-PolicyPtr make_probabilistic(const ConfigNode& entry, ScanPlan&) {
+PolicyPtr make_probabilistic(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("probabilistic");
   const double percentage = node.number("sampling_percentage", 0);
   if (!(percentage >= 0)) node.error("sampling_percentage", "want 0 or more");
   const std::string salt = node.text("hash_salt");
   node.finish();
+  if (build.use_tracestate) {
+    if (!salt.empty()) node.notice("hash_salt has no effect with use_tracestate: the trace's own randomness decides");
+    return std::make_unique<ByRandomness>(threshold_of_percentage(percentage));
+  }
   return std::make_unique<Probabilistic>(probabilistic_threshold(percentage), salt);
 }
 

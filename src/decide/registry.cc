@@ -6,44 +6,82 @@
 
 namespace tailgate {
 
-PolicyPtr make_always_sample(const ConfigNode& entry, ScanPlan& plan);     // always_sample.cc
-PolicyPtr make_and(const ConfigNode& entry, ScanPlan& plan);               // and.cc
-PolicyPtr make_drop(const ConfigNode& entry, ScanPlan& plan);              // drop.cc
-PolicyPtr make_latency(const ConfigNode& entry, ScanPlan& plan);           // latency.cc
-PolicyPtr make_not(const ConfigNode& entry, ScanPlan& plan);               // not.cc
-PolicyPtr make_probabilistic(const ConfigNode& entry, ScanPlan& plan);     // probabilistic.cc
-PolicyPtr make_span_count(const ConfigNode& entry, ScanPlan& plan);        // span_count.cc
-PolicyPtr make_status_code(const ConfigNode& entry, ScanPlan& plan);       // status_code.cc
-PolicyPtr make_string_attribute(const ConfigNode& entry, ScanPlan& plan);  // string_attribute.cc
+PolicyPtr make_always_sample(const ConfigNode& entry, PolicyBuild& build);  // always_sample.cc
+PolicyPtr make_and(const ConfigNode& entry, PolicyBuild& build);  // and.cc
+PolicyPtr make_boolean_attribute(const ConfigNode& entry, PolicyBuild& build);  // boolean_attribute.cc
+PolicyPtr make_bytes_limiting(const ConfigNode& entry, PolicyBuild& build);  // rate_limiting.cc
+PolicyPtr make_composite(const ConfigNode& entry, PolicyBuild& build);  // composite.cc
+PolicyPtr make_drop(const ConfigNode& entry, PolicyBuild& build);  // drop.cc
+PolicyPtr make_latency(const ConfigNode& entry, PolicyBuild& build);  // latency.cc
+PolicyPtr make_not(const ConfigNode& entry, PolicyBuild& build);  // not.cc
+PolicyPtr make_numeric_attribute(const ConfigNode& entry, PolicyBuild& build);  // numeric_attribute.cc
+PolicyPtr make_probabilistic(const ConfigNode& entry, PolicyBuild& build);  // probabilistic.cc
+PolicyPtr make_rate_limiting(const ConfigNode& entry, PolicyBuild& build);  // rate_limiting.cc
+PolicyPtr make_span_count(const ConfigNode& entry, PolicyBuild& build);  // span_count.cc
+PolicyPtr make_status_code(const ConfigNode& entry, PolicyBuild& build);  // status_code.cc
+PolicyPtr make_string_attribute(const ConfigNode& entry, PolicyBuild& build);  // string_attribute.cc
+PolicyPtr make_trace_flags(const ConfigNode& entry, PolicyBuild& build);  // trace_flags.cc
+PolicyPtr make_trace_state(const ConfigNode& entry, PolicyBuild& build);  // trace_state.cc
 
 namespace {
 
 constexpr std::array kPolicyTypes = {
     PolicyType{"always_sample", make_always_sample},
-    PolicyType{"and", make_and, true},
-    PolicyType{"drop", make_drop, true},
+    PolicyType{"and", make_and, Nesting::kAnd},
+    PolicyType{"boolean_attribute", make_boolean_attribute},
+    PolicyType{"bytes_limiting", make_bytes_limiting},
+    PolicyType{"composite", make_composite, Nesting::kTopOnly},
+    PolicyType{"drop", make_drop, Nesting::kTopOnly},
     PolicyType{"latency", make_latency},
-    PolicyType{"not", make_not, true},
+    PolicyType{"not", make_not, Nesting::kNot},
+    PolicyType{"numeric_attribute", make_numeric_attribute},
     PolicyType{"probabilistic", make_probabilistic},
+    PolicyType{"rate_limiting", make_rate_limiting},
     PolicyType{"span_count", make_span_count},
     PolicyType{"status_code", make_status_code},
     PolicyType{"string_attribute", make_string_attribute},
+    PolicyType{"trace_flags", make_trace_flags},
+    PolicyType{"trace_state", make_trace_state},
 };
+
+class PredicatePolicy final : public Policy {
+ public:
+  PredicatePolicy(std::size_t bit, bool invert) : bit_(bit), invert_(invert) {}
+  Ballot evaluate(const JudgedTrace& trace) const override { return ballot(trace.bit(bit_) != invert_); }
+  int deciding_bit(const JudgedTrace&) const override { return invert_ ? -1 : static_cast<int>(bit_); }
+
+ private:
+  std::size_t bit_;
+  bool invert_;
+};
+
+bool fits(Nesting nesting, PolicyPlace place) {
+  switch (place) {
+    case PolicyPlace::kTop:
+      return true;
+    case PolicyPlace::kInsideNot:
+      return nesting == Nesting::kPlain;
+    case PolicyPlace::kInsideList:
+      return nesting == Nesting::kPlain || nesting == Nesting::kNot;
+    case PolicyPlace::kInsideComposite:
+      return nesting == Nesting::kPlain || nesting == Nesting::kAnd;
+  }
+  return false;
+}
 
 }  // namespace
 
 std::span<const PolicyType> policy_types() { return kPolicyTypes; }
 
-PolicyPtr make_policy(const ConfigNode& entry, ScanPlan& plan, PolicyPlace place) {
+PolicyPtr make_policy(const ConfigNode& entry, PolicyBuild& build, PolicyPlace place) {
   if (!entry.is_map()) {
     entry.error("want a policy: {name, type, ...}");
     return nullptr;
   }
-  entry.text("name");
+  const std::string name = entry.text("name");
   std::vector<std::string_view> allowed;
   for (const PolicyType& type : kPolicyTypes) {
-    const bool fits = place == PolicyPlace::kTop || !type.nests || (place == PolicyPlace::kInside && type.name == "not");
-    if (fits) allowed.push_back(type.name);
+    if (fits(type.nesting, place)) allowed.push_back(type.name);
   }
   const std::string wanted = entry.choice("type", "", allowed);
   const auto type = std::find_if(kPolicyTypes.begin(), kPolicyTypes.end(), [&](const auto& t) { return t.name == wanted; });
@@ -51,9 +89,16 @@ PolicyPtr make_policy(const ConfigNode& entry, ScanPlan& plan, PolicyPlace place
     if (!entry.has("type")) entry.error("want a `type`");
     return nullptr;
   }
-  PolicyPtr policy = type->make(entry, plan);
+  const std::string outer = build.path;
+  build.path = outer.empty() ? name : outer + "/" + name;
+  PolicyPtr policy = type->make(entry, build);
+  build.path = outer;
   entry.finish();
   return policy;
+}
+
+PolicyPtr policy_of_predicate(PolicyBuild& build, std::unique_ptr<SpanPredicate> predicate, std::string attribute, bool invert) {
+  return std::make_unique<PredicatePolicy>(build.plan.add(std::move(predicate), std::move(attribute)), invert);
 }
 
 }  // namespace tailgate

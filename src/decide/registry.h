@@ -2,29 +2,50 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "config/config_node.h"
+#include "decide/limiter.h"
 #include "decide/policy.h"
 #include "wire/scan_plan.h"
 
 namespace tailgate {
 
-// Reads one entry of `policies:`. `entry` is the whole entry, `plan` takes the predicates. Null after recording an error.
-using PolicyFactory = PolicyPtr (*)(const ConfigNode& entry, ScanPlan& plan);
+// What policies are made with.
+struct PolicyBuild {
+  ScanPlan& plan;  // takes predicates
+  Limiters& limiters;
+  bool use_tracestate = false;
+  std::string path;  // of the policy being made, by names: "limits/inner". Limiters go by it
+};
+
+// Reads one entry of `policies:`. `entry` is the whole entry. Null after recording an error.
+using PolicyFactory = PolicyPtr (*)(const ConfigNode& entry, PolicyBuild& build);
+
+// Where a type may stand.
+enum class Nesting : std::uint8_t {
+  kPlain,    // anywhere
+  kNot,      // `not`: in a list of `and` and `drop`, not in itself or `composite`
+  kAnd,      // `and`: in `composite` only
+  kTopOnly,  // holds others
+};
 
 struct PolicyType {
   std::string_view name;
   PolicyFactory make;
-  bool nests = false;  // holds other policies, so it may not stand inside `and`, `not`, `drop` (but `not` may)
+  Nesting nesting = Nesting::kPlain;
 };
 
 std::span<const PolicyType> policy_types();
 
-// Where a policy stands decides what it may be: any type at the top, the shared ones inside others.
-enum class PolicyPlace { kTop, kInsideNot, kInside };
+// Where a policy stands decides what it may be: any type at the top, contrib's shared ones inside others.
+enum class PolicyPlace { kTop, kInsideNot, kInsideList, kInsideComposite };
 
 // Finds the type named by entry.type and makes the policy. Null after recording an error.
-PolicyPtr make_policy(const ConfigNode& entry, ScanPlan& plan, PolicyPlace place);
+PolicyPtr make_policy(const ConfigNode& entry, PolicyBuild& build, PolicyPlace place);
+
+// The policy that most types are: sampled if one predicate (which looks at `attribute`) is true of some span or resource.
+PolicyPtr policy_of_predicate(PolicyBuild& build, std::unique_ptr<SpanPredicate> predicate, std::string attribute, bool invert);
 
 }  // namespace tailgate

@@ -14,7 +14,7 @@ class SpanCount final : public Policy {
 
   Ballot evaluate(const JudgedTrace& trace) const override {
     const bool keep = trace.facts.spans >= min_ && trace.facts.spans <= max_;
-    return {keep ? Vote::kSampled : Vote::kNotSampled, false};
+    return ballot(keep);
   }
 
  private:
@@ -24,7 +24,7 @@ class SpanCount final : public Policy {
 
 }  // namespace
 
-PolicyPtr make_span_count(const ConfigNode& entry, ScanPlan&) {
+PolicyPtr make_span_count(const ConfigNode& entry, PolicyBuild&) {
   constexpr std::int64_t kMax = std::numeric_limits<std::int32_t>::max();
   const ConfigNode node = entry.child("span_count");
   const std::int64_t min = node.integer("min_spans", 0, {.min = 0, .max = kMax});

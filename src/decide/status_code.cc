@@ -17,20 +17,9 @@ class HasStatus final : public SpanPredicate {
   unsigned codes_;  // bit n: StatusCode n
 };
 
-class StatusCodePolicy final : public Policy {
- public:
-  explicit StatusCodePolicy(std::size_t bit) : bit_(bit) {}
-  Ballot evaluate(const JudgedTrace& trace) const override {
-    return {trace.bit(bit_) ? Vote::kSampled : Vote::kNotSampled, false};
-  }
-
- private:
-  std::size_t bit_;
-};
-
 }  // namespace
 
-PolicyPtr make_status_code(const ConfigNode& entry, ScanPlan& plan) {
+PolicyPtr make_status_code(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("status_code");
   unsigned codes = 0;
   for (const ConfigNode& item : node.child("status_codes").items()) {
@@ -47,7 +36,7 @@ PolicyPtr make_status_code(const ConfigNode& entry, ScanPlan& plan) {
   }
   if (node.child("status_codes").items().empty()) node.error("status_codes", "want at least one of OK, ERROR, UNSET");
   node.finish();
-  return std::make_unique<StatusCodePolicy>(plan.add(std::make_unique<HasStatus>(codes)));
+  return policy_of_predicate(build, std::make_unique<HasStatus>(codes), "status.code", false);
 }
 
 }  // namespace tailgate

@@ -56,21 +56,9 @@ class AnyPattern final : public SpanPredicate {
   std::unique_ptr<RE2::Set> patterns_;
 };
 
-class StringAttribute final : public Policy {
- public:
-  StringAttribute(std::size_t bit, bool invert) : bit_(bit), invert_(invert) {}
-  Ballot evaluate(const JudgedTrace& trace) const override {
-    return {trace.bit(bit_) != invert_ ? Vote::kSampled : Vote::kNotSampled, false};
-  }
-
- private:
-  std::size_t bit_;
-  bool invert_;
-};
-
 }  // namespace
 
-PolicyPtr make_string_attribute(const ConfigNode& entry, ScanPlan& plan) {
+PolicyPtr make_string_attribute(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("string_attribute");
   const std::string key = node.text("key");
   if (key.empty()) node.error("key", "want the name of an attribute");
@@ -79,7 +67,7 @@ PolicyPtr make_string_attribute(const ConfigNode& entry, ScanPlan& plan) {
   node.without_effect({"cache_max_size"});
   if (node.child("values").items().empty()) node.error("values", "want at least one value");
 
-  const std::size_t slot = plan.attribute_slot(key);
+  const std::size_t slot = build.plan.attribute_slot(key);
   std::unique_ptr<SpanPredicate> predicate;
   if (regex) {
     RE2::Options options;
@@ -98,7 +86,7 @@ PolicyPtr make_string_attribute(const ConfigNode& entry, ScanPlan& plan) {
     predicate = std::make_unique<OneOf>(slot, std::move(values));
   }
   node.finish();
-  return std::make_unique<StringAttribute>(plan.add(std::move(predicate)), invert);
+  return policy_of_predicate(build, std::move(predicate), key, invert);
 }
 
 }  // namespace tailgate

@@ -39,15 +39,15 @@ bool SendQueue::push(KeptTracePtr trace, TimePoint now) {
   const bool was_empty = chance_.empty() && certain_.empty();
   const bool was_full = waiting_otlp_ >= options_.batch_bytes;
   waiting_bytes_ += bytes;
-  if (trace->verdict.by_chance) chance_bytes_ += bytes;
+  if (trace->verdict.by_chance()) chance_bytes_ += bytes;
   waiting_otlp_ += trace->otlp.size();
-  auto& list = trace->verdict.by_chance ? chance_ : certain_;
+  auto& list = trace->verdict.by_chance() ? chance_ : certain_;
   list.push_back({next_order_++, now, std::move(trace)});
   return was_empty || (!was_full && waiting_otlp_ >= options_.batch_bytes);
 }
 
 bool SendQueue::drop_for(const KeptTrace& incoming) {
-  if (incoming.verdict.by_chance && chance_.empty()) return false;
+  if (incoming.verdict.by_chance() && chance_.empty()) return false;
   if (evict_one()) return true;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     if (slots_[i].in_flight) continue;
@@ -64,7 +64,7 @@ bool SendQueue::evict_one() {
   const KeptTracePtr trace = std::move(list.front().trace);
   list.pop_front();
   waiting_bytes_ -= trace->bytes();
-  if (trace->verdict.by_chance) chance_bytes_ -= trace->bytes();
+  if (trace->verdict.by_chance()) chance_bytes_ -= trace->bytes();
   waiting_otlp_ -= trace->otlp.size();
   forget(*trace, DropReason::kQueueFull);
   return true;
@@ -88,7 +88,7 @@ KeptTracePtr SendQueue::take_oldest() {
   KeptTracePtr trace = std::move(first->trace);
   (!chance_.empty() && first == &chance_.front() ? chance_ : certain_).pop_front();
   waiting_bytes_ -= trace->bytes();
-  if (trace->verdict.by_chance) chance_bytes_ -= trace->bytes();
+  if (trace->verdict.by_chance()) chance_bytes_ -= trace->bytes();
   waiting_otlp_ -= trace->otlp.size();
   return trace;
 }

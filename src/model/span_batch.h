@@ -7,7 +7,7 @@
 //   groups[]   one per ScopeSpans: the resource and scope bytes its spans share
 //   traces[]   one per trace id; heads a list through spans[].next, in the order of arrival
 //   spans[]
-//   words[]    traces.size() * words_per_trace predicate bits
+//   words[]    traces.size() * words_per_trace words: predicate bits and counters as the ScanPlan lays them out
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,7 @@ struct ScopeGroup {
   ByteView resource;        // fields of ResourceSpans but scope_spans: resource, schema_url, unknown ones, with tags
   ByteView scope;           // fields of ScopeSpans but spans: scope, schema_url, unknown ones, with tags
   std::uint64_t hash = 0;   // of both
+  std::uint32_t resource_index = 0;  // of the ResourceSpans in the request
 };
 
 struct BatchSpan {
@@ -58,6 +59,7 @@ class SpanBatch {
   std::size_t words_per_trace = 0;
   std::uint32_t policy_epoch = 0;   // which PolicySet's predicates were asked
   std::uint64_t hash_seed = 0;      // constant for the process
+  std::uint64_t now_unix_ns = 0;    // when the request came
   std::deque<std::string> scratch;  // prefix bytes that were not contiguous in the request
 
   // Forgets the content, keeps the memory.

@@ -35,6 +35,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp) {
   thread_local SpanBatch batch;
   batch.clear();
   batch.hash_seed = hooks_.hash_seed;
+  batch.now_unix_ns = wall_now_ns();
 
   std::uint64_t delivered = 0;
   const auto deliver = [&](SpanBatch& slice) {

@@ -49,6 +49,8 @@ inline constexpr Metric kPolicyKeptSpans{"tailgate_policy_kept_spans_total", kCo
                                          "Spans kept in the name of this policy."};
 inline constexpr Metric kPolicyKeptBytes{"tailgate_policy_kept_bytes_total", kCounter, "policy",
                                          "Span bytes kept in the name of this policy."};
+inline constexpr Metric kTracestateUnwritten{"tailgate_tracestate_unwritten_total", kCounter, "reason",
+                                            "Kept spans whose tracestate could not be given the right threshold."};
 inline constexpr Metric kBufferTraces{"tailgate_buffer_traces", kGauge, "", "Traces held, undecided."};
 inline constexpr Metric kBufferSpans{"tailgate_buffer_spans", kGauge, "", "Spans held, undecided."};
 inline constexpr Metric kBufferBytes{"tailgate_buffer_bytes", kGauge, "", "Bytes of the spans held, undecided."};
@@ -87,7 +89,7 @@ inline constexpr std::array kMetrics = {
     metric::kSpansReceived,    metric::kSpansRefused,       metric::kSpansForwarded,   metric::kSpansNotSampled,
     metric::kSpansDropped,     metric::kSpansShed,          metric::kRequestsRefused,  metric::kLateSpans,
     metric::kTracesDecided,    metric::kPolicyVotes,        metric::kPolicyKeptTraces, metric::kPolicyKeptSpans,
-    metric::kPolicyKeptBytes,  metric::kBufferTraces,       metric::kBufferSpans,      metric::kBufferBytes,
+    metric::kPolicyKeptBytes,  metric::kTracestateUnwritten, metric::kBufferTraces,       metric::kBufferSpans,      metric::kBufferBytes,
     metric::kDecisionLatency,  metric::kDecisionCacheEntries, metric::kExportSpans,    metric::kExportBytes,
     metric::kExportRoutedSpans, metric::kExportFailedSpans, metric::kExportDroppedSpans, metric::kExportFailures,
     metric::kExportQueueBytes, metric::kExportQueueSpans,   metric::kMemoryBudget,     metric::kMemoryUsed,

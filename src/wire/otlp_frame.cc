@@ -138,7 +138,7 @@ void frame_trace(std::vector<FrameSpan>& spans, std::string& out) {
       const ByteView scope = spans[j].scope;
       std::size_t scope_size = scope.size();
       for (; j < spans.size() && same(spans[j].resource, spans[i].resource) && same(spans[j].scope, scope); ++j) {
-        scope_size += field_size(spans[j].span.size());
+        scope_size += field_size(spans[j].size());
       }
       scope_sizes.push_back(scope_size);
       resource_size += field_size(scope_size);
@@ -153,8 +153,10 @@ void frame_trace(std::vector<FrameSpan>& spans, std::string& out) {
       const ByteView scope = spans[i].scope;
       out.append(scope);
       for (std::size_t left = scope_size - scope.size(); left != 0; ++i) {
-        pb::append_len(out, 2, spans[i].span);
-        left -= field_size(spans[i].span.size());
+        pb::append_varint(out, pb::tag_of(2, pb::kLen));
+        pb::append_varint(out, spans[i].size());
+        out.append(spans[i].span).append(spans[i].tail);
+        left -= field_size(spans[i].size());
       }
     }
   }

@@ -14,6 +14,9 @@ struct FrameSpan {
   ByteView resource;  // fields of ResourceSpans but scope_spans, with tags
   ByteView scope;     // fields of ScopeSpans but spans, with tags
   ByteView span;      // content of the Span message
+  ByteView tail = {};  // further fields of it, written after: the last scalar wins, repeated fields add up
+
+  std::size_t size() const { return span.size() + tail.size(); }
 };
 
 // Appends `resource_spans` fields, tags included, to `out`. `spans` is reordered. Views into one another's bytes are

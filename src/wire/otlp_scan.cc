@@ -28,13 +28,15 @@ inline bool ends_with_one_value(const char* p, const char* end) {
   return pb::read_len(p, end, value) && p == end;
 }
 
+template <Attributes kWhere>
 void note_key(ByteView key, ByteView key_value, const ScanPlan& plan, ByteView* attributes) {
-  const int slot = plan.find_slot(key);
+  const int slot = plan.find_slot(key, kWhere);
   // The first of several attributes with one key counts, as it does in the Collector.
   if (slot >= 0 && attributes[slot].data() == nullptr) attributes[slot] = key_value;
 }
 
 // Any order, repeated or unknown fields: the last key wins.
+template <Attributes kWhere>
 void note_odd_attribute(ByteView key_value, const ScanPlan& plan, ByteView* attributes) {
   const char* p = key_value.data();
   const char* const end = p + key_value.size();
@@ -44,18 +46,19 @@ void note_odd_attribute(ByteView key_value, const ScanPlan& plan, ByteView* attr
     if (!pb::read_tag(p, end, tag)) return;
     if (tag == kTag1 ? !pb::read_len(p, end, key) : !pb::skip_value(p, end, tag)) return;
   }
-  note_key(key, key_value, plan, attributes);
+  note_key<kWhere>(key, key_value, plan, attributes);
 }
 
+template <Attributes kWhere>
 [[gnu::always_inline]] inline void note_attribute(ByteView key_value, const ScanPlan& plan, ByteView* attributes) {
   const char* const p = key_value.data();
   const char* const end = p + key_value.size();
   if (end - p >= 2 && *p == static_cast<char>(kTag1) && static_cast<std::uint8_t>(p[1]) < 0x80 &&
       end - p - 2 >= p[1] && ends_with_one_value(p + 2 + p[1], end)) [[likely]] {
     const ByteView key(p + 2, static_cast<std::size_t>(p[1]));
-    if (plan.maybe_slot(key)) [[unlikely]] note_key(key, key_value, plan, attributes);
+    if (plan.maybe_slot(key, kWhere)) [[unlikely]] note_key<kWhere>(key, key_value, plan, attributes);
   } else {
-    note_odd_attribute(key_value, plan, attributes);
+    note_odd_attribute<kWhere>(key_value, plan, attributes);
   }
 }
 
@@ -102,7 +105,7 @@ bool take_field(const char*& p, const char* end, std::uint32_t tag, const ScanPl
       return pb::read_fixed64(p, end, f.end_ns);
     case pb::tag_of(9, pb::kLen):
       if (!pb::read_len(p, end, bytes)) return false;
-      if (plan.wants_attributes()) note_attribute(bytes, plan, attributes);
+      if (plan.wants_attributes(Attributes::kOfSpans)) note_attribute<Attributes::kOfSpans>(bytes, plan, attributes);
       return true;
     case pb::tag_of(15, pb::kLen):
       return pb::read_len(p, end, bytes) && read_status(bytes, f.status_code);
@@ -120,6 +123,7 @@ bool scan_span(ByteView span, const ScanPlan& plan, SpanFields& f, ByteView* att
   for (std::size_t i = 0; i < slots; ++i) attributes[i] = ByteView();
   f = SpanFields();
   f.attributes = attributes;
+  f.bytes = span;
 
   const char* p = span.data();
   const char* const end = p + span.size();
@@ -150,12 +154,12 @@ bool scan_span(ByteView span, const ScanPlan& plan, SpanFields& f, ByteView* att
     f.end_ns = load_le<std::uint64_t>(p + 10);
     p += 18;
   }
-  const bool wants_attributes = plan.wants_attributes();
+  const bool wants_attributes = plan.wants_attributes(Attributes::kOfSpans);
   while (p < end && *p == 0x4A) {
     ++p;
     ByteView attribute;
     if (!pb::read_len(p, end, attribute)) return false;
-    if (wants_attributes) note_attribute(attribute, plan, attributes);
+    if (wants_attributes) note_attribute<Attributes::kOfSpans>(attribute, plan, attributes);
   }
   while (p < end) {
     std::uint32_t tag = 0;
@@ -169,13 +173,13 @@ void ask_span(const ScanPlan& plan, const SpanFields& fields, std::uint64_t* wor
     const std::uint64_t bit = 1ULL << (i & 63);
     if ((words[i >> 6] & bit) == 0 && plan.predicates[i]->on_span(fields)) words[i >> 6] |= bit;
   }
+  plan.count(fields, words);
 }
 
 void ask_resource(const ScanPlan& plan, ByteView resource_prefix, ByteView* attributes, std::uint64_t* words) {
-  if (!plan.wants_attributes()) return;
   for (std::size_t i = 0; i < plan.attribute_keys().size(); ++i) attributes[i] = ByteView();
   const char* p = resource_prefix.data();
-  const char* const end = p + resource_prefix.size();
+  const char* const end = plan.wants_attributes(Attributes::kOfResources) ? p + resource_prefix.size() : p;
   while (p < end) {
     std::uint32_t tag = 0;
     ByteView resource;
@@ -195,7 +199,7 @@ void ask_resource(const ScanPlan& plan, ByteView resource_prefix, ByteView* attr
         continue;
       }
       if (!pb::read_len(q, resource_end, attribute)) return;
-      note_attribute(attribute, plan, attributes);
+      note_attribute<Attributes::kOfResources>(attribute, plan, attributes);
     }
   }
   for (std::size_t i = 0; i < plan.predicates.size(); ++i) {
@@ -211,7 +215,10 @@ class Scan {
   Scan(ByteView request, const ScanPlan& plan, SpanBatch& batch, const std::function<bool(SpanBatch&)>& on_slice)
       : request_(request), plan_(plan), batch_(batch), on_slice_(on_slice) {
     attributes_.resize(plan.attribute_keys().size() + 1);
-    resource_words_.resize(plan.words());
+    resource_attributes_.resize(plan.attribute_keys().size() + 1);
+    resource_words_.resize(plan.bit_words());
+    context_.resource_attributes = resource_attributes_.data();
+    context_.now_unix_ns = batch.now_unix_ns;
   }
 
   ScanResult run(bool only_check) {
@@ -308,7 +315,8 @@ class Scan {
     if (!find_prefix(resource_spans, resource_prefix_)) return malformed("bad field in ResourceSpans");
     if (!only_check_) {
       std::fill(resource_words_.begin(), resource_words_.end(), 0);
-      ask_resource(plan_, resource_spans, attributes_.data(), resource_words_.data());
+      context_.resource = resource_spans;
+      ask_resource(plan_, resource_spans, resource_attributes_.data(), resource_words_.data());
     }
     const char* p = resource_spans.data();
     const char* const end = p + resource_spans.size();
@@ -331,6 +339,7 @@ class Scan {
     span_ = 0;
     if (!find_prefix(scope_spans, scope_prefix_)) return malformed("bad field in ScopeSpans");
     group_ = kNone;
+    context_.scope = scope_spans;
     const char* p = scope_spans.data();
     const char* const end = p + scope_spans.size();
     while (p < end) {
@@ -344,6 +353,7 @@ class Scan {
       pb::read_len(p, end, span);
       SpanFields fields;
       if (!scan_span(span, plan_, fields, attributes_.data())) return malformed("malformed span");
+      fields.context = &context_;
       ++result_.spans;
       if (!take_span(span, fields)) return false;
       ++span_;
@@ -375,7 +385,8 @@ class Scan {
       group_ = static_cast<std::uint32_t>(batch_.groups.size());
       const ByteView resource = bytes_of(resource_prefix_);
       const ByteView scope = bytes_of(scope_prefix_);
-      batch_.groups.push_back({resource, scope, hash_bytes(scope, hash_bytes(resource, batch_.hash_seed))});
+      batch_.groups.push_back({resource, scope, hash_bytes(scope, hash_bytes(resource, batch_.hash_seed)),
+                               static_cast<std::uint32_t>(resource_)});
     }
     const bool has_parent = f.has_parent();
     const std::uint32_t index = static_cast<std::uint32_t>(batch_.spans.size());
@@ -426,6 +437,7 @@ class Scan {
       spans_in_all_ = whole.spans;
       bad_ids_in_all_ = whole.bad_ids;
     }
+    fill_request_bytes(plan_, batch_);
     if (!on_slice_(batch_)) {  // stopped: the counts are those of the whole request all the same
       result_.spans = spans_in_all_;
       result_.bad_ids = bad_ids_in_all_;
@@ -453,8 +465,9 @@ class Scan {
   std::size_t resource_ = 0, scope_ = 0, span_ = 0;  // where we are, for messages
   std::uint32_t group_ = kNone;
   PrefixBytes resource_prefix_, scope_prefix_;
-  std::vector<ByteView> attributes_;
+  std::vector<ByteView> attributes_, resource_attributes_;
   std::vector<std::uint64_t> resource_words_;
+  SpanContext context_;
 };
 
 }  // namespace
@@ -463,7 +476,52 @@ ScanResult scan_request(ByteView request, const ScanPlan& plan, SpanBatch& batch
                         const std::function<bool(SpanBatch&)>& on_slice) {
   batch.words_per_trace = plan.words();
   batch.policy_epoch = plan.epoch;
-  return Scan(request, plan, batch, on_slice).run(false);
+  ScanResult result = Scan(request, plan, batch, on_slice).run(false);
+  fill_request_bytes(plan, batch);
+  return result;
+}
+
+std::string service_name(ByteView resource_prefix) {
+  static const ScanPlan plan = [] {
+    ScanPlan p;
+    p.attribute_slot("service.name", Attributes::kOfResources);
+    return p;
+  }();
+  ByteView attribute;
+  std::uint64_t no_words = 0;
+  ask_resource(plan, resource_prefix, &attribute, &no_words);
+  if (attribute.data() == nullptr) return {};
+  return std::string(string_value(attribute).value_or(ByteView()));
+}
+
+// As contrib counts: each request's spans of a trace under a copy of their resource, in a TracesData of their own.
+void fill_request_bytes(const ScanPlan& plan, SpanBatch& batch) {
+  if (!plan.request_bytes()) return;
+  const std::size_t word = plan.bit_words() + *plan.request_bytes();
+  const auto field = [](std::size_t content) { return 1 + pb::varint_size(content) + content; };
+  for (std::uint32_t t = 0; t < batch.traces.size(); ++t) {
+    std::size_t bytes = 0;
+    std::size_t resource = 0, scope = 0;  // content of the messages being filled
+    const ScopeGroup* last = nullptr;
+    std::uint32_t last_number = kNone;
+    for (std::uint32_t s = batch.traces[t].first; s != kNone; s = batch.spans[s].next) {
+      const BatchSpan& span = batch.spans[s];
+      if (span.group != last_number) {
+        const ScopeGroup& group = batch.groups[span.group];
+        if (last != nullptr) resource += field(scope);
+        if (last == nullptr || group.resource_index != last->resource_index) {
+          if (last != nullptr) bytes += field(resource);
+          resource = group.resource.size();
+        }
+        scope = group.scope.size();
+        last = &group;
+        last_number = span.group;
+      }
+      scope += field(span.size);
+    }
+    if (last != nullptr) bytes += field(resource + field(scope));
+    batch.words_of(t)[word] = bytes;
+  }
 }
 
 }  // namespace tailgate

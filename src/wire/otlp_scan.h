@@ -42,4 +42,10 @@ bool scan_span(ByteView span, const ScanPlan& plan, SpanFields& fields, ByteView
 void ask_span(const ScanPlan& plan, const SpanFields& fields, std::uint64_t* words);
 void ask_resource(const ScanPlan& plan, ByteView resource_prefix, ByteView* attributes, std::uint64_t* words);
 
+// The service.name of a resource, of a ResourceSpans message or a prefix of one; "" when it has none.
+std::string service_name(ByteView resource_prefix);
+
+// The batch's ScanPlan::request_bytes counter, once its spans are complete. scan_request does it for what it hands on.
+void fill_request_bytes(const ScanPlan& plan, SpanBatch& batch);
+
 }  // namespace tailgate

@@ -1,9 +1,13 @@
 // ScanPlan: what the loaded policies want to know of each span, so that the scanner decodes that and nothing else.
 //
 // Policies register predicates; each is a bit. A predicate is asked once per resource and once per span, while the bytes
-// are hot, and the answers are or-ed into the trace's words. A plan never changes once built: threads share it freely.
+// are hot, and the answers are or-ed into the trace's words. The few that need more than a bit register a counter, a whole
+// word: a sum over the spans, or the first answer that is not 0. A plan never changes once built: threads share it freely.
+//
+//   words of a trace: [ predicate bits, bit_words() ][ counters, one word each ]
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,6 +20,14 @@ namespace tailgate {
 
 enum class StatusCode : std::int32_t { kUnset = 0, kOk = 1, kError = 2 };
 
+// What the spans of one ScopeSpans share. Views into the request; valid during the call they are passed to.
+struct SpanContext {
+  ByteView resource;  // fields of the ResourceSpans message, with tags; scope_spans may stand among them
+  ByteView scope;     // fields of the ScopeSpans message, with tags; spans may stand among them
+  const ByteView* resource_attributes = nullptr;  // in the plan's slots, as SpanFields::attributes
+  std::uint64_t now_unix_ns = 0;                  // when the request came, our clock
+};
+
 // One span as the scanner saw it. Views into the request; valid during the call they are passed to.
 struct SpanFields {
   ByteView trace_id, span_id, parent_span_id, trace_state, name;
@@ -26,12 +38,23 @@ struct SpanFields {
   std::uint32_t flags = 0;
   // attributes[i]: content of the first KeyValue whose key is plan.attribute_keys[i]; data() is null when there is none.
   const ByteView* attributes = nullptr;
+  ByteView bytes;                        // the Span message
+  const SpanContext* context = nullptr;  // set before predicates are asked
 
   bool has_parent() const;  // a non-empty parent id that is not all zero
 };
 
 // The value of a KeyValue, when it is a string; last field of the oneof wins. Empty for other types and malformed bytes.
 std::optional<ByteView> string_value(ByteView key_value);
+
+// The value of a KeyValue, whatever its type. Of several `value` fields and members the last one set counts.
+struct AttributeValue {
+  enum class Kind : std::uint8_t { kUnset, kString, kBool, kInt, kDouble, kArray, kMap, kBytes };  // numbers are AnyValue's fields
+  Kind kind = Kind::kUnset;  // also for malformed bytes
+  std::uint64_t bits = 0;   // of a bool, int or double
+  ByteView bytes;           // of the others: text, ArrayValue, KeyValueList, bytes
+};
+AttributeValue attribute_value(ByteView key_value);
 
 class SpanPredicate {
  public:
@@ -41,34 +64,81 @@ class SpanPredicate {
   virtual bool on_span(const SpanFields& span) const = 0;
 };
 
+// Asked of every span; what it says is merged into a word of the trace (ScanPlan::add_sum, add_first).
+class SpanCounter {
+ public:
+  virtual ~SpanCounter() = default;
+  virtual std::uint64_t on_span(const SpanFields& span) const = 0;
+};
+
+enum class Attributes : std::uint8_t { kOfSpans = 1, kOfResources = 2, kOfBoth = 3 };
+
 class ScanPlan {
  public:
   std::vector<std::unique_ptr<SpanPredicate>> predicates;  // index: the bit
   std::uint32_t epoch = 0;
 
-  std::size_t words() const { return words_; }
+  ScanPlan();
+
+  std::size_t bit_words() const { return (predicates.size() + 63) / 64; }
+  std::size_t words() const { return bit_words() + counters_.size(); }
   const std::vector<std::string>& attribute_keys() const { return keys_; }
 
-  // The slot that will hold the attribute `key`; the same key gives the same slot.
-  std::size_t attribute_slot(std::string_view key);
-  // Adds a predicate and gives its bit.
-  std::size_t add(std::unique_ptr<SpanPredicate> predicate);
+  // The slot that will hold the attribute `key`; the same key gives the same slot. It is filled only where it was asked
+  // for: on spans, resources, or both.
+  std::size_t attribute_slot(std::string_view key, Attributes where = Attributes::kOfBoth);
+  // Adds a predicate and gives its bit. `attribute` is what it looks at, for people who ask why a trace was kept.
+  std::size_t add(std::unique_ptr<SpanPredicate> predicate, std::string attribute = "");
+  const std::string& attribute_of(std::size_t bit) const { return asked_[bit]; }
+
+  // Add a word per trace and give its index among the counters: the sum over the spans, modulo 2^64; the first value in
+  // order of arrival that is not 0.
+  std::size_t add_sum(std::unique_ptr<SpanCounter> counter);
+  std::size_t add_first(std::unique_ptr<SpanCounter> counter);
+  // A sum of another kind: bytes of a TracesData that holds the trace's spans as they were received, each request's resources
+  // and scopes with them. The same index for everyone who asks.
+  std::size_t add_request_bytes();
+  // The trace's explicit randomness (`rv` of `ot` in the W3C tracestate), the first found, with bit 63 set. 0: none.
+  std::size_t add_randomness();
+  std::optional<std::size_t> request_bytes() const { return request_bytes_; }
+  std::optional<std::size_t> randomness() const { return randomness_; }
+
+  // Merges the words of later spans of a trace into those of earlier ones.
+  void merge(std::uint64_t* words, const std::uint64_t* later) const;
+  // Asks all counters about a span.
+  void count(const SpanFields& span, std::uint64_t* words) const;
 
   // The slot of `key`, or -1. Most keys are told off by their length and first byte alone.
-  int find_slot(ByteView key) const { return maybe_slot(key) ? find_slot_slow(key) : -1; }
-  bool maybe_slot(ByteView key) const {
-    return (length_mask_ >> (key.size() & 63) & 1) != 0 &&
-           (key.empty() || (first_mask_ >> (static_cast<std::uint8_t>(key[0]) & 63) & 1) != 0);
+  int find_slot(ByteView key, Attributes where) const { return maybe_slot(key, where) ? find_slot_slow(key, where) : -1; }
+  bool maybe_slot(ByteView key, Attributes where) const {
+    const Masks& masks = masks_[where == Attributes::kOfResources];
+    return (masks.length >> (key.size() & 63) & 1) != 0 &&
+           (key.empty() || (masks.first >> (static_cast<std::uint8_t>(key[0]) & 63) & 1) != 0);
   }
-  bool wants_attributes() const { return !keys_.empty(); }
+  bool wants_attributes(Attributes where) const { return masks_[where == Attributes::kOfResources].length != 0; }
 
  private:
-  int find_slot_slow(ByteView key) const;
+  enum class Merge : std::uint8_t { kSum, kFirst };
+  struct Counter {
+    std::unique_ptr<SpanCounter> counter;  // null: filled by the scanner itself
+    Merge merge;
+  };
+  struct Masks {
+    std::uint64_t length = 0;  // bit n: some key has a length of n modulo 64
+    std::uint64_t first = 0;   // bit n: some key begins with a byte of n modulo 64
+  };
+  static constexpr std::uint16_t kNoSlot = UINT16_MAX;
+
+  int find_slot_slow(ByteView key, Attributes where) const;
 
   std::vector<std::string> keys_;
-  std::uint64_t length_mask_ = 0;  // bit n: some key has a length of n modulo 64
-  std::uint64_t first_mask_ = 0;   // bit n: some key begins with a byte of n modulo 64
-  std::size_t words_ = 1;
+  std::vector<std::uint8_t> where_;            // of each key
+  std::vector<std::uint16_t> same_length_;     // of each key: the next one whose length is the same modulo 64
+  std::array<std::uint16_t, 64> by_length_{};  // heads of these chains
+  std::array<Masks, 2> masks_;                 // for spans, for resources
+  std::vector<std::string> asked_;             // by bit
+  std::vector<Counter> counters_;
+  std::optional<std::size_t> request_bytes_, randomness_;
 };
 
 }  // namespace tailgate

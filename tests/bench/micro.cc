@@ -18,15 +18,14 @@ namespace {
 struct Fixture {
   explicit Fixture(const Shape& shape) : pool(make_pool(shape, 50, 1)) {
     const auto document = load_config_text("policies:" + std::string(kPolicies), "bench");
-    policies = PolicySet::build(document->root.child("policies").items(), {{}}, names, routes, 1);
+    policies = PolicySet::build(document->root.child("policies").items(), {}, {{}}, tables, {});
     for (const Group& group : pool) {
       for (const Request& request : group.requests) requests.push_back(ByteView(request.grpc).substr(5));
     }
   }
   std::vector<Group> pool;
   std::vector<ByteView> requests;
-  NamesTable names;
-  RouteTable routes;
+  PolicyTables tables;
   PolicySetPtr policies;
 };
 

@@ -88,7 +88,7 @@ class Run {
     KeptSink sink;
     sink.push = [this](KeptTracePtr kept) { take(*kept); };
     sink.make_room = [](std::size_t, bool) { return false; };
-    store_ = std::make_unique<TraceStore>(options, budget_, first_.set, *first_.names, *first_.table, std::move(sink), seed, now_);
+    store_ = std::make_unique<TraceStore>(options, budget_, first_.set, *first_.tables, std::move(sink), seed, now_);
   }
 
   // A hash of everything that came out.

@@ -10,17 +10,18 @@
 namespace tailgate::test {
 
 struct Policies {
-  explicit Policies(const std::string& yaml, std::vector<RouteRule> routes = {{}}, std::uint32_t epoch = 1) {
+  explicit Policies(const std::string& yaml, std::vector<RouteRule> routes = {{}}, std::uint32_t epoch = 1, PolicySetOptions with = {}) {
     auto loaded = load_config_text(yaml, "test.yaml");
     if (!loaded) {
       errors.push_back(loaded.error().text);
       return;
     }
-    set = PolicySet::build(loaded->root.items(), routes, *names, *table, epoch);
+    PolicySetOptions options = with;
+    options.epoch = epoch;
+    set = PolicySet::build(loaded->root.items(), {}, routes, *tables, options);
     errors = loaded->issues->errors;
   }
-  std::shared_ptr<NamesTable> names = std::make_shared<NamesTable>();
-  std::shared_ptr<RouteTable> table = std::make_shared<RouteTable>();
+  std::shared_ptr<PolicyTables> tables = std::make_shared<PolicyTables>();
   PolicySetPtr set;
   std::vector<std::string> errors;
 };

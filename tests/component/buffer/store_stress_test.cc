@@ -22,9 +22,9 @@ constexpr const char* kRoutes =
     "[{name: routes, type: string_attribute, string_attribute: {key: http.route, values: [/a]}},"
     " {name: some, type: probabilistic, probabilistic: {sampling_percentage: 20}}]";
 
-PolicySetPtr policy_set(const char* yaml, std::uint32_t epoch, NamesTable& names, RouteTable& routes) {
+PolicySetPtr policy_set(const char* yaml, std::uint32_t epoch, PolicyTables& tables) {
   const auto document = load_config_text(yaml, "test.yaml");
-  return PolicySet::build(document->root.items(), {{}}, names, routes, epoch);
+  return PolicySet::build(document->root.items(), {}, {{}}, tables, {.epoch = epoch});
 }
 
 // Requests of many small traces and a few large ones; all receivers share the trace ids.
@@ -62,8 +62,7 @@ Totals totals(const TraceStore& store) {
 }
 
 void stress(std::size_t pool_bytes, std::size_t queue_bytes) {
-  NamesTable names;
-  RouteTable routes;
+  PolicyTables tables;
   ByteBudget budget({64 << 20, pool_bytes, queue_bytes, 64 << 20});
   std::uint32_t epoch = 1;
   std::atomic<std::uint64_t> kept_spans{0}, accepted{0};
@@ -79,7 +78,7 @@ void stress(std::size_t pool_bytes, std::size_t queue_bytes) {
   options.pool_bytes = pool_bytes;
   options.prefix_bytes = pool_bytes / 8;
   const TimePoint origin(1h);
-  TraceStore store(options, budget, policy_set(kErrors, epoch, names, routes), names, routes, std::move(sink), 11,
+  TraceStore store(options, budget, policy_set(kErrors, epoch, tables), tables, std::move(sink), 11,
                    origin);
 
   std::atomic<bool> stop{false};
@@ -111,7 +110,7 @@ void stress(std::size_t pool_bytes, std::size_t queue_bytes) {
   threads.emplace_back([&] {
     while (!stop) {
       ++epoch;
-      store.set_policies(policy_set(epoch % 2 == 0 ? kRoutes : kErrors, epoch, names, routes));
+      store.set_policies(policy_set(epoch % 2 == 0 ? kRoutes : kErrors, epoch, tables));
       std::this_thread::sleep_for(5ms);
     }
   });

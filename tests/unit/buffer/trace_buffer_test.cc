@@ -218,7 +218,7 @@ TEST_CASE("the cache remembers in the order of decision and tells every trace ap
     TraceId id;
     for (char& c : id.bytes) c = static_cast<char>(random.next());
     ids.push_back(id);
-    cache.put(id, {.decision = Decision::kNotSampled});
+    cache.put(id, Verdict());
   }
   std::size_t recent = 0, old = 0;
   for (std::size_t i = 0; i < 2000; ++i) recent += cache.find(ids[ids.size() - 1 - i]).has_value();
@@ -230,7 +230,10 @@ TEST_CASE("the cache remembers in the order of decision and tells every trace ap
     for (char& c : id.bytes) c = static_cast<char>(random.next());
     REQUIRE_FALSE(cache.find(id));
   }
-  cache.put(ids.back(), {.decision = Decision::kSampled, .policy = 7});
+  Verdict kept;
+  kept.decision = Decision::kSampled;
+  kept.policy = 7;
+  cache.put(ids.back(), kept);
   CHECK(cache.find(ids.back())->policy == 7);  // the newer verdict
 }
 

@@ -20,7 +20,12 @@ Verdict judge(const Policies& policies, const std::string& bytes) {
   REQUIRE(scanned.batch.traces.size() == 1);
   PolicyTally tally;
   const BatchTrace& trace = scanned.batch.traces[0];
-  return policies.set->decide({trace.id, trace.facts, scanned.batch.words_of(0)}, tally);
+  const std::uint64_t* const words = scanned.batch.words_of(0);
+  JudgedTrace judged{trace.id, trace.facts, words, words + policies.set->plan().bit_words()};
+  judged.random = randomness_of(trace.id);
+  judged.now = TimePoint(std::chrono::seconds(100));
+  std::vector<Ballot> ballots;
+  return policies.set->decide(judged, tally, ballots).value();
 }
 
 bool keeps(const std::string& policy, const std::vector<SpanSpec>& spans) {
@@ -130,7 +135,7 @@ TEST_CASE("probabilistic keeps its share and says that it went by chance", "[dec
   for (std::uint64_t i = 0; i < 10'000; ++i) {
     const Verdict verdict = judge(tenth, request({{.trace = (i + 1) * 0x9e3779b97f4a7c15}}));
     kept += verdict.decision == Decision::kSampled;
-    if (verdict.decision == Decision::kSampled) CHECK(verdict.by_chance);
+    if (verdict.decision == Decision::kSampled) CHECK(verdict.by_chance());
   }
   CHECK(kept > 900);
   CHECK(kept < 1100);
@@ -163,7 +168,7 @@ TEST_CASE("the first that keeps gives the name, and exporters get what they aske
   const Policies set(yaml, {{}, {{"slow"}}, {{"errors"}}});
   const auto exporters = [&](const std::vector<SpanSpec>& spans) {
     const Verdict verdict = judge(set, request(spans));
-    return std::pair(set.names->name_of(verdict.policy), set.table->exporters_of(verdict.route));
+    return std::pair(set.tables->names.name_of(verdict.policy), set.tables->routes.exporters_of(verdict.route));
   };
   CHECK(exporters({{.end_ms = 200, .status = 2}}) == std::pair<std::string, std::uint64_t>("errors", 0b111));
   CHECK(exporters({{.end_ms = 200}}) == std::pair<std::string, std::uint64_t>("slow", 0b011));
@@ -174,8 +179,8 @@ TEST_CASE("a certain keep is not by chance, whoever else kept by chance", "[deci
   const Policies set(
       "[{name: all, type: probabilistic, probabilistic: {sampling_percentage: 99.99}},"
       " {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}]");
-  CHECK(judge(set, request({{.trace = 3}})).by_chance);
-  CHECK_FALSE(judge(set, request({{.trace = 3, .status = 2}})).by_chance);
+  CHECK(judge(set, request({{.trace = 3}})).by_chance());
+  CHECK_FALSE(judge(set, request({{.trace = 3, .status = 2}})).by_chance());
 }
 
 TEST_CASE("policies that cannot be meant are errors that name the place", "[decide]") {

@@ -1,4 +1,5 @@
 #include "export/send_queue.h"
+#include "model/threshold.h"
 
 #include <catch2/catch.hpp>
 #include <numeric>
@@ -16,7 +17,7 @@ KeptTracePtr trace(std::size_t wire, bool by_chance = false, std::uint32_t spans
   auto t = std::make_shared<KeptTrace>();
   t->otlp.assign(wire, 'x');
   t->spans = spans;
-  t->verdict.by_chance = by_chance;
+  t->verdict.threshold = by_chance ? ThresholdTable::kUnknownCode : ThresholdTable::kCertainCode;
   return t;
 }
 

@@ -1,0 +1,120 @@
+#include "buffer/stamp.h"
+
+#include <map>
+
+#include "model/threshold.h"
+#include "wire/otlp_scan.h"
+#include "wire/protobuf.h"
+#include "wire/tracestate.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::string_view kPolicyKey = "tailgate.policy";
+constexpr std::string_view kReasonKey = "tailgate.close_reason";
+constexpr std::string_view kCompleteKey = "tailgate.complete";
+constexpr std::string_view kTimeKey = "tailgate.decision_time_unix_nano";
+// contrib's, behind its gate `recordpolicy`
+constexpr std::string_view kContribPolicyKey = "tailsampling.policy";
+constexpr std::string_view kContribCachedKey = "tailsampling.cached_decision";
+
+// KeyValue{key, AnyValue} as field number `field`; `any` is the AnyValue's content.
+void append_attribute(std::string& out, std::uint32_t field, std::string_view key, const std::string& any) {
+  std::string key_value;
+  pb::append_len(key_value, 1, key);
+  pb::append_len(key_value, 2, any);
+  pb::append_len(out, field, key_value);
+}
+
+std::string text_value(std::string_view text) {
+  std::string any;
+  pb::append_len(any, 1, text);
+  return any;
+}
+
+std::string number_value(std::uint32_t field, std::uint64_t value) {
+  std::string any;
+  pb::append_varint(any, pb::tag_of(field, pb::kVarint));
+  pb::append_varint(any, value);
+  return any;
+}
+std::string bool_value(bool value) { return number_value(2, value); }
+std::string int_value(std::uint64_t value) { return number_value(3, value); }
+
+// What there is to say of a verdict, but for what contrib names differently.
+void append_verdict(const StampInput& in, std::uint32_t field, std::string& out) {
+  append_attribute(out, field, kReasonKey, text_value(kCloseReasonNames[static_cast<std::size_t>(in.verdict.reason)]));
+  append_attribute(out, field, kCompleteKey, bool_value(in.verdict.complete));
+  append_attribute(out, field, kTimeKey, int_value(in.decided_unix_ns));
+}
+
+}  // namespace
+
+StampResult stamp_thresholds(const StampInput& in, std::vector<FrameSpan>& spans, std::deque<std::string>& store) {
+  StampResult result;
+  if (in.threshold == kCertain) return result;
+  static const ScanPlan no_plan;
+  std::vector<ByteView> states;
+  std::uint64_t random = randomness_of(in.id);
+  bool explicit_random = false;
+  for (const FrameSpan& span : spans) {
+    SpanFields fields;
+    ByteView no_attributes;
+    scan_span(span.span, no_plan, fields, &no_attributes);
+    states.push_back(fields.trace_state);
+    if (explicit_random || fields.trace_state.empty()) continue;
+    if (const auto value = read_ot(fields.trace_state).random) {
+      random = *value;
+      explicit_random = true;
+    }
+  }
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    const Amended amended =
+        in.threshold == kUnknownChance ? erase_threshold(states[i]) : raise_threshold(states[i], in.threshold, random);
+    result.unparsable += amended.what == Amended::What::kUnparsable;
+    result.no_room += amended.what == Amended::What::kNoRoom;
+    if (amended.what == Amended::What::kUnchanged || amended.what == Amended::What::kUnparsable) continue;
+    std::string& tail = store.emplace_back(spans[i].tail);
+    pb::append_len(tail, 3, amended.value);
+    spans[i].tail = tail;
+  }
+  return result;
+}
+
+void stamp_policy(const StampInput& in, RecordPolicy record, std::size_t root, std::vector<FrameSpan>& spans,
+                  std::deque<std::string>& store) {
+  if (record == RecordPolicy::kRoot) {
+    FrameSpan& span = spans[root];
+    // An attribute that is there already is not added again: a daemon in front of this one has spoken first.
+    static const ScanPlan plan = [] {
+      ScanPlan p;
+      p.attribute_slot(kPolicyKey, Attributes::kOfSpans);
+      return p;
+    }();
+    SpanFields fields;
+    ByteView there;
+    scan_span(span.span, plan, fields, &there);
+    if (there.data() != nullptr) return;
+    std::string& tail = store.emplace_back(span.tail);
+    append_attribute(tail, 9, kPolicyKey, text_value(in.policy));
+    append_verdict(in, 9, tail);
+    span.tail = tail;
+  } else if (record == RecordPolicy::kScope) {
+    std::string attributes;  // of an InstrumentationScope, which merges with the one that is there
+    append_attribute(attributes, 3, kContribPolicyKey, text_value(in.policy));
+    if (in.late) append_attribute(attributes, 3, kContribCachedKey, bool_value(true));
+    append_verdict(in, 3, attributes);
+    std::map<std::pair<const char*, std::size_t>, ByteView> done;
+    for (FrameSpan& span : spans) {
+      const auto [it, fresh] = done.try_emplace({span.scope.data(), span.scope.size()});
+      if (fresh) {
+        std::string& scope = store.emplace_back(span.scope);
+        pb::append_len(scope, 1, attributes);
+        it->second = scope;
+      }
+      span.scope = it->second;
+    }
+  }
+}
+
+}  // namespace tailgate

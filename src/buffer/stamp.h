@@ -1,0 +1,42 @@
+// What is written onto the spans of a kept trace on their way out: `ot=th` in their tracestate, and why they were kept. A span
+// is never rewritten: fields are added behind its bytes (FrameSpan::tail), where in protobuf the last scalar wins and
+// repeated fields add up. Pure; any thread, without a shard's lock.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/ids.h"
+#include "model/verdict.h"
+#include "wire/otlp_frame.h"
+
+namespace tailgate {
+
+enum class RecordPolicy : std::uint8_t {
+  kOff,
+  kRoot,   // on the root span, or the first one when no root came
+  kScope,  // on every instrumentation scope, where contrib puts `tailsampling.policy`
+};
+
+struct StampInput {
+  const TraceId& id;
+  const Verdict& verdict;
+  std::string_view policy;
+  std::uint64_t threshold = 0;     // of the verdict; kCertain, kUnknownChance
+  std::uint64_t decided_unix_ns = 0;
+  bool late = false;
+};
+
+// Tracestates that could not get a new threshold.
+struct StampResult {
+  std::uint32_t unparsable = 0, no_room = 0;
+};
+
+// Bytes behind `tail` and changed `scope` live in `store`, which must outlive the framing.
+StampResult stamp_thresholds(const StampInput& in, std::vector<FrameSpan>& spans, std::deque<std::string>& store);
+void stamp_policy(const StampInput& in, RecordPolicy record, std::size_t root, std::vector<FrameSpan>& spans, std::deque<std::string>& store);
+
+}  // namespace tailgate

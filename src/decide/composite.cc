@@ -1,0 +1,126 @@
+// composite: shares a rate of spans among policies, in order. The first policy that would keep a trace decides it alone:
+// kept if its share of this second still has room.
+//     - name: shares
+//       type: composite
+//       composite:
+//         max_total_spans_per_second: 1000
+//         policy_order: [errors, rest]
+//         composite_sub_policy: [{name: errors, type: status_code, ...}, {name: rest, type: always_sample}]
+//         rate_allocation: [{policy: errors, percent: 60}]       # others: an equal part of the total
+// policy_order is obeyed and the total holds over all shares, where contrib's tail_sampling reads neither (#36955).
+// Sub-policies that policy_order leaves out come last, in the order they are written.
+#include <algorithm>
+
+#include "decide/registry.h"
+
+namespace tailgate {
+namespace {
+
+class Composite final : public Policy {
+ public:
+  Composite(std::vector<PolicyPtr> policies, std::shared_ptr<Limiter> limiter, LimitRule rule, bool by_random)
+      : policies_(std::move(policies)), limiter_(std::move(limiter)), rule_(std::move(rule)), by_random_(by_random) {}
+
+  Ballot evaluate(const JudgedTrace& trace) const override {
+    Ballot so_far = ballot(false);
+    for (std::size_t i = 0; i < policies_.size(); ++i) {
+      const Ballot one = policies_[i]->evaluate(trace);
+      if (one.vote == Vote::kPending) return one;
+      if (!one.sampled()) {
+        if (one.by_chance()) so_far.threshold = kUnknownChance;
+        continue;
+      }
+      const Ballot limited = limit(i, trace);
+      if (!limited.sampled()) return limited;
+      // After a policy that chance alone kept from deciding, nobody can say what the chance of this one was.
+      return {Vote::kSampled, so_far.by_chance() ? kUnknownChance : std::max(one.threshold, limited.threshold)};
+    }
+    return so_far;
+  }
+  bool stateful() const override { return true; }
+  int deciding_bit(const JudgedTrace& trace) const override {
+    for (const PolicyPtr& policy : policies_) {
+      if (!policy->stateful() && policy->evaluate(trace).sampled()) return policy->deciding_bit(trace);
+    }
+    return -1;
+  }
+  void activate() const override {
+    limiter_->set_rule(rule_);
+    for (const PolicyPtr& policy : policies_) policy->activate();
+  }
+
+ private:
+  Ballot limit(std::size_t lane, const JudgedTrace& trace) const {
+    const auto cost = static_cast<double>(trace.facts.spans);
+    if (cost > rule_.lanes[lane].rate || cost > rule_.total) return ballot(false);
+    if (!by_random_) return {limiter_->take(lane, cost, trace.now) ? Vote::kSampled : Vote::kNotSampled, kUnknownChance};
+    if (trace.interval != 0) return ballot_by_random(trace.random, limiter_->threshold(lane, trace.interval));
+    limiter_->offer(lane, limit_interval(trace.now), trace.random, trace.facts.spans);
+    return {Vote::kPending, kUnknownChance};
+  }
+
+  std::vector<PolicyPtr> policies_;  // in the order they are asked; lanes of the limiter
+  std::shared_ptr<Limiter> limiter_;
+  LimitRule rule_;
+  bool by_random_;
+};
+
+struct Part {
+  std::string name;
+  PolicyPtr policy;
+  double percent = 0;
+};
+
+std::vector<Part>::iterator find_part(std::vector<Part>& parts, const std::string& name) {
+  return std::find_if(parts.begin(), parts.end(), [&](const Part& part) { return part.name == name; });
+}
+
+}  // namespace
+
+PolicyPtr make_composite(const ConfigNode& entry, PolicyBuild& build) {
+  const ConfigNode node = entry.child("composite");
+  const std::int64_t total = node.integer("max_total_spans_per_second", 0, {.min = 0});
+  if (total == 0) node.error("max_total_spans_per_second", "want 1 or more");
+  std::vector<Part> parts;
+  const std::vector<ConfigNode> items = node.child("composite_sub_policy").items();
+  if (items.empty()) node.error("composite_sub_policy", "want at least one policy");
+  for (const ConfigNode& item : items) {
+    PolicyPtr policy = make_policy(item, build, PolicyPlace::kInsideComposite);
+    if (policy != nullptr) parts.push_back({item.text("name"), std::move(policy)});
+  }
+  for (const ConfigNode& item : node.child("rate_allocation").items()) {
+    const auto part = find_part(parts, item.text("policy"));
+    const double percent = item.number("percent", 0);
+    if (part == parts.end()) {
+      item.error("policy", "want the name of a policy of composite_sub_policy");
+    } else {
+      part->percent = percent;
+    }
+    if (!(percent >= 0 && percent <= 100)) item.error("percent", "want 0 to 100");
+    item.finish();
+  }
+  std::size_t placed = 0;
+  for (const ConfigNode& item : node.child("policy_order").items()) {
+    const auto part = find_part(parts, item.scalar());
+    if (part == parts.end() || static_cast<std::size_t>(part - parts.begin()) < placed) {
+      item.error("want the name of a policy of composite_sub_policy, each once");
+      continue;
+    }
+    std::rotate(parts.begin() + static_cast<std::ptrdiff_t>(placed), part, part + 1);
+    ++placed;
+  }
+  node.finish();
+
+  LimitRule rule;
+  rule.total = static_cast<double>(total);
+  rule.per_second = true;
+  std::vector<PolicyPtr> policies;
+  for (Part& part : parts) {
+    const double share = part.percent > 0 ? rule.total * part.percent / 100 : rule.total / static_cast<double>(parts.size());
+    rule.lanes.push_back({share, share});
+    policies.push_back(std::move(part.policy));
+  }
+  return std::make_unique<Composite>(std::move(policies), build.limiters.get(build.path, rule), rule, build.use_tracestate);
+}
+
+}  // namespace tailgate

@@ -1,0 +1,88 @@
+// Limiters: the counts behind rate_limiting, bytes_limiting and composite. The only state of the policies: process-wide, by
+// policy name, kept over reloads.
+//
+// First come, first served (as contrib ships) is a token bucket. By randomness (`use_tracestate`): the traces of one second
+// that ask for room are candidates; when the second is over they are put in order of R, highest first, and cut where the
+// room ends, so that the cut is a threshold T like any other and `th` can be written (contrib's otep235 scheme). A trace
+// that asks waits, open, for at most that second.
+// Threads: any; one lock per limiter, taken per trace that asks and not per span.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace tailgate {
+
+inline constexpr Duration kLimitInterval = std::chrono::seconds(1);
+// Numbered from 1 by the monotonic clock, the same for every shard.
+inline std::uint32_t limit_interval(TimePoint now) {
+  return static_cast<std::uint32_t>(now.time_since_epoch() / kLimitInterval) + 1;
+}
+inline TimePoint end_of_interval(std::uint32_t interval) { return TimePoint(kLimitInterval * interval); }
+
+// What a limiter allows. A plain rate has one lane; `composite` has one per sub-policy, in order, under a common total.
+struct LimitRule {
+  struct Lane {
+    double rate = 0;   // units a second
+    double burst = 0;  // most that can be saved up
+  };
+  std::vector<Lane> lanes;
+  double total = 0;  // units a second over all lanes; 0: no limit beside the lanes'
+  bool per_second = false;  // first come: counts begin anew with each second instead of filling up steadily
+};
+
+class Limiter {
+ public:
+  explicit Limiter(LimitRule rule);
+
+  void set_rule(LimitRule rule);  // after a reload; what was spent stays spent
+
+  // First come: takes `cost` if there is room at `now`.
+  bool take(std::size_t lane, double cost, TimePoint now);
+
+  // By randomness: a candidate of the interval (numbered from 1, kLimitInterval each).
+  void offer(std::size_t lane, std::uint32_t interval, std::uint64_t random, std::uint64_t cost);
+  // The threshold of an interval that is over; of the last one known if that interval was not offered to or is forgotten.
+  std::uint64_t threshold(std::size_t lane, std::uint32_t interval);
+  double burst(std::size_t lane) const;
+
+ private:
+  struct Candidate {
+    std::uint64_t random;
+    std::uint64_t cost;
+  };
+  struct Cut {
+    std::uint32_t interval = 0;
+    std::vector<std::uint64_t> thresholds;  // by lane
+  };
+  void cut();  // closes the open interval
+
+  mutable std::mutex mutex_;
+  LimitRule rule_;
+  std::vector<double> tokens_;  // by lane
+  TimePoint filled_{};
+  bool filled_once_ = false;
+  double total_left_ = 0;
+  std::uint32_t open_ = 0;                              // the interval that candidates_ belong to
+  std::vector<std::vector<Candidate>> candidates_;      // by lane
+  std::vector<Cut> cuts_;                               // the last few intervals, oldest first
+};
+
+class Limiters {
+ public:
+  // The limiter of that name, made with `rule` if it is new. An existing one keeps its rule until a policy set that names
+  // another one goes live (Policy::activate).
+  std::shared_ptr<Limiter> get(const std::string& name, const LimitRule& rule);
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Limiter>> all_;  // guarded by mutex_
+};
+
+}  // namespace tailgate

@@ -1,0 +1,41 @@
+// The W3C tracestate of a span (https://www.w3.org/TR/trace-context-2/#tracestate-header) and OpenTelemetry's entry in it,
+// `ot=th:...;rv:...` (OTEP 235): the sampling threshold and the explicit randomness of its trace. Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/bytes.h"
+
+namespace tailgate {
+
+// Values that are absent or malformed are not there.
+struct OtEntry {
+  std::optional<std::uint64_t> threshold;  // 56 bits
+  std::optional<std::uint64_t> random;     // 56 bits
+};
+OtEntry read_ot(ByteView tracestate);
+
+// The value of `key` if the whole tracestate is well formed as OpenTelemetry's Go API reads it: at most 32 members, no key
+// twice, keys and values by the grammar; empty members and blanks around a member are passed over. Empty otherwise.
+std::optional<ByteView> tracestate_value(ByteView tracestate, ByteView key);
+
+// The tracestate a span of a kept trace goes out with.
+struct Amended {
+  enum class What : std::uint8_t {
+    kUnchanged,
+    kChanged,     // value is the new tracestate
+    kUnparsable,  // left as it is
+    kNoRoom,      // the threshold did not fit; value is the tracestate without any
+  };
+  What what = What::kUnchanged;
+  std::string value;
+};
+// Raises `th` to `threshold` (below 2^56) for a span of a trace with randomness `random`. A threshold that came in and is
+// stricter stays; one that this randomness cannot have passed says nothing true and is taken out.
+Amended raise_threshold(ByteView tracestate, std::uint64_t threshold, std::uint64_t random);
+// Takes `th` out.
+Amended erase_threshold(ByteView tracestate);
+
+}  // namespace tailgate
