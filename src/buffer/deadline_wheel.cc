@@ -53,15 +53,13 @@ std::uint32_t DeadlineWheel::distance_to_first() const {
   return kNowhere;
 }
 
-ChunkRef DeadlineWheel::pop(std::uint32_t now_ms) {
+ChunkRef DeadlineWheel::next_due(std::uint32_t now_ms) {
   const std::uint32_t ahead = (now_ms / kTickMs - cursor_) & (kTicks - 1);
   if (ahead >= kTicks / 2) return kNoChunk;  // a clock behind the cursor: nothing to do
   const std::uint32_t first = distance_to_first();
   cursor_ = (cursor_ + std::min(first, ahead)) & (kTicks - 1);
   if (first > ahead) return kNoChunk;
-  const ChunkRef ref = heads_[cursor_ % kSlots];
-  remove(ref);
-  return ref;
+  return heads_[cursor_ % kSlots];
 }
 
 ChunkRef DeadlineWheel::first() const {

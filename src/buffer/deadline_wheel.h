@@ -18,9 +18,9 @@ class DeadlineWheel {
   void insert(ChunkRef ref, std::uint32_t due_ms);
   void remove(ChunkRef ref);
 
-  // Takes out a trace whose moment, rounded up to a tick, has come, or one that waited in the last list; kNoChunk when there
-  // is none. The caller looks whether it is due and puts it in again if it is not.
-  ChunkRef pop(std::uint32_t now_ms);
+  // A trace whose moment, rounded up to a tick, has come, or one that waited in the last list; kNoChunk when there is
+  // none. It stays where it is: the caller removes it, and puts it in again if it is not due.
+  ChunkRef next_due(std::uint32_t now_ms);
 
   // The trace that would be looked at next, however far away; kNoChunk when there is none.
   ChunkRef first() const;

@@ -1,8 +1,8 @@
 // DecisionCache: verdicts of traces decided a while ago, so that late spans follow their trace.
 //
-// A set-associative table of fixed size: 16 bytes an entry (64-bit seeded fingerprint of the trace id, 8-byte Verdict), 8
-// entries a bucket, the oldest of a bucket falls out. Kept traces have a table of their own, or the 98 % that are not kept
-// would push them out. A new trace is taken for a decided one with a chance of 8 in 2^64 per look-up.
+// A set-associative table of fixed size: 16 bytes an entry (64-bit seeded fingerprint of the trace id, 8-byte Verdict),
+// 8 entries a bucket, the oldest of a bucket falls out. A bucket is two cache lines, and a miss reads only the first.
+// Kept traces have a table of their own, or the 98 % that are not kept would push them out. A new trace is taken for a decided one with a chance of 8 in 2^64 per look-up.
 // Threads: the holder of the shard's lock. Memory is untouched, and so not resident, until it is used.
 #pragma once
 
@@ -23,28 +23,32 @@ class DecisionCache {
 
   void put(const TraceId& id, const Verdict& verdict);
   std::optional<Verdict> find(const TraceId& id) const;
+  // Starts to load what find() will read. Needs no lock: the tables stay where they are.
+  void prefetch(const TraceId& id) const;
   std::uint64_t entries(bool kept) const { return kept ? kept_.used : others_.used; }
 
  private:
-  struct Entry {
-    std::uint64_t fingerprint;  // 0: empty
-    Verdict verdict;
-  };
   static constexpr std::size_t kWays = 8;
-  struct Free {
-    void operator()(Entry* p) const;
+  struct Bucket {  // newest first
+    std::uint64_t fingerprints[kWays];  // 0: empty
+    Verdict verdicts[kWays];
+  };
+  static_assert(sizeof(Bucket) == 128);
+  struct Unmap {
+    std::size_t bytes;
+    void operator()(Bucket* p) const;
   };
   struct Table {
-    std::unique_ptr<Entry[], Free> entries;
-    std::uint64_t buckets = 0;
-    std::uint64_t used = 0;
+    std::unique_ptr<Bucket[], Unmap> buckets;
+    std::uint64_t size = 0;  // buckets
+    std::uint64_t used = 0;  // entries
   };
 
   std::uint64_t fingerprint_of(const TraceId& id) const;
   static Table make_table(std::size_t bytes);
-  static Entry* bucket_of(const Table& table, std::uint64_t hash) {
+  static Bucket& bucket_of(const Table& table, std::uint64_t hash) {
     __extension__ using Wide = unsigned __int128;
-    return &table.entries[static_cast<std::size_t>(static_cast<Wide>(hash) * table.buckets >> 64) * kWays];
+    return table.buckets[static_cast<std::size_t>(static_cast<Wide>(hash) * table.size >> 64)];
   }
 
   std::uint64_t seed_;

@@ -11,19 +11,20 @@
 #pragma once
 
 #include <array>
-#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "base/byte_budget.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "buffer/chunk_pool.h"
 #include "buffer/deadline_wheel.h"
 #include "buffer/decision_cache.h"
 #include "buffer/open_trace.h"
 #include "buffer/prefix_table.h"
 #include "buffer/trace_shape.h"
+#include "buffer/trace_table.h"
 #include "decide/policy_set.h"
 #include "model/span_batch.h"
 #include "model/verdict.h"
@@ -112,6 +113,9 @@ class TraceBuffer {
   // Once a second: frees prefixes that no trace can refer to. Returns their bytes.
   std::size_t tidy(TimePoint now);
 
+  // Starts to load what add() looks up. Needs no lock.
+  void prefetch(const TraceId& id) const;
+
   // Of a closed trace, without the lock.
   OpenTrace& trace(ChunkRef ref) const { return *reinterpret_cast<OpenTrace*>(pool_.at(ref)); }
   // Under the lock; the prefix stays good until the trace is settled.
@@ -124,13 +128,10 @@ class TraceBuffer {
   Duration until_due(TimePoint now) const;  // of the wheel's next list; Duration::max() when nothing is open
 
  private:
-  struct IdHash {
-    std::uint64_t seed;
-    std::size_t operator()(const TraceId& id) const;
-  };
-
   void append(OpenTrace& trace, const SpanBatch& batch, const BatchTrace& part, std::uint32_t generation);
-  void schedule(ChunkRef ref, OpenTrace& trace);
+  void prefetch_header(ChunkRef ref) const;
+  void look_ahead(ChunkRef ref) const;
+  std::uint64_t hash_of(const TraceId& id) const { return hash_bytes(id.view(), seed_); }
   std::uint32_t due_ms(const OpenTrace& trace) const;
   bool is_due(OpenTrace& trace, std::uint32_t now_ms, CloseReason& reason);
   enum class Wait : std::uint8_t { kMay, kMayNot };
@@ -158,7 +159,8 @@ class TraceBuffer {
   std::uint32_t latest_ms_ = 0;
   TimePoint latest_;
   LocalChunks chunks_;
-  boost::unordered_flat_map<TraceId, ChunkRef, IdHash> by_id_;
+  const std::uint64_t seed_;
+  TraceTable by_id_;
   DeadlineWheel wheel_;
   DecisionCache cache_;
   PrefixTable prefixes_;

@@ -130,7 +130,11 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
   work.order.resize(batch.traces.size());
   std::vector<std::uint32_t>& fill = work.prefix_ids;
   fill.assign(work.begin.begin(), work.begin.end() - 1);
-  for (std::uint32_t t = 0; t < batch.traces.size(); ++t) work.order[fill[shard_of(batch.traces[t].hash)]++] = t;
+  for (std::uint32_t t = 0; t < batch.traces.size(); ++t) {
+    const std::size_t s = shard_of(batch.traces[t].hash);
+    work.order[fill[s]++] = t;
+    shards_[s]->buffer.prefetch(batch.traces[t].id);
+  }
 
   // Reserve what all of it can take at most, before the first append: accepted whole or refused whole. A prefix may be new
   // to every shard.

@@ -92,7 +92,7 @@ bool Connection::flush() {
       out_at_ = 0;
       session_->take_output(out_);
       if (out_.empty()) {
-        if (out_.capacity() > (64 << 10)) std::string().swap(out_);
+        if (out_.capacity() > kBufferKept) std::string().swap(out_);
         return true;
       }
       progress_ = monotonic_now();
@@ -104,6 +104,13 @@ bool Connection::flush() {
     } else if (n < 0 && errno == EINTR) {
       continue;
     } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      // It may wait for long: room is kept for little more than what is left. (Swapped, since a short string that is
+      // moved leaves the other its old room.)
+      const std::size_t left = out_.size() - out_at_;
+      if (out_.capacity() - left > left / 4) {
+        std::string(out_, out_at_).swap(out_);
+        out_at_ = 0;
+      }
       wait_write();
       return false;
     } else {
@@ -117,10 +124,7 @@ void Connection::go_on() {
   if (closed_ || lingering_) return;
   try {
     for (;;) {
-      if (!flush()) {
-        if (!closed_ && !session_->closing() && out_.size() - out_at_ < kOutputHigh) wait_read();
-        return;
-      }
+      if (!flush()) return;  // a peer that takes no answers may ask for no more
       if (session_->closing()) return linger();
       session_->feed({}, monotonic_now());  // what was held back while the output was high
       session_->take_output(out_);

@@ -1,9 +1,10 @@
 // Connection: a socket and its session, on one I/O thread. Internal to the server.
 //
 // Reads wait for readiness and then go into one buffer per thread, so that an idle connection holds no read buffer.
-// Answers of a batch of reads are sent at once; what the kernel does not take waits, and nothing more is read above
-// kOutputHigh. A connection closed by us lingers a moment and throws away what still comes, so that the answer is not
-// lost to a reset. TLS fits between socket and session: bytes that came go through it before feed(), output after it.
+// Answers of a batch of reads are sent at once; what the kernel does not take waits, and nothing more is read until it is
+// gone: the kernel has room for megabytes, so such a peer does not read at all. A connection closed by us lingers a
+// moment and throws away what still comes, so that the answer is not lost to a reset. TLS fits between socket and
+// session: bytes that came go through it before feed(), output after it.
 #pragma once
 
 #include <atomic>

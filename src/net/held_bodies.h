@@ -25,10 +25,15 @@ class HeldBodies {
     Share(const Share&) = delete;
     Share& operator=(const Share&) = delete;
 
-    // False when there is no room to hold `bytes` in all; then it is as before.
+    // False when there is no room to hold `bytes` in all; then it is as before. Fewer than before is always granted.
     bool hold(HeldBodies& bodies, std::size_t bytes) {
       bodies_ = &bodies;
-      if (large_ || bytes <= bytes_) return true;
+      if (large_) return true;
+      if (bytes <= bytes_) {
+        bodies.used_.fetch_sub(bytes_ - bytes, std::memory_order_relaxed);
+        bytes_ = bytes;
+        return true;
+      }
       const std::size_t more = bytes - bytes_;
       if (bodies.used_.fetch_add(more, std::memory_order_relaxed) + more <= bodies.max_) {
         bytes_ = bytes;

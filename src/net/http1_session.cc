@@ -15,7 +15,7 @@ namespace {
 namespace http = boost::beast::http;
 using boost::beast::error_code;
 
-constexpr std::size_t kInKept = 1 << 10;  // bytes held back are rare; a connection does not keep their room
+constexpr std::size_t kInFree = 1 << 10;  // bytes held back that are not counted
 
 // A Beast body that ends in a BodyBuffer.
 struct BufferBody {
@@ -70,13 +70,19 @@ class Http1Session final : public Session {
       if (!closing()) in_.assign(bytes);
     } else {
       in_.append(bytes);
-      in_.erase(0, run(in_));
+      in_at_ += run(ByteView(in_).substr(in_at_));
+      // Copied when half is done with, so that a byte is moved twice at most and the room is not kept.
+      if (in_at_ >= in_.size() / 2) {
+        std::string(in_, in_at_).swap(in_);
+        in_at_ = 0;
+      }
     }
-    if (in_.empty() && in_.capacity() > kInKept) std::string().swap(in_);
     // Requests behind answers that the peer does not read count as bodies held back do.
-    if (in_.size() <= kInKept) {
+    if (in_.capacity() <= kInFree) {
       input_held_.release();
-    } else if (!closing() && context_.held != nullptr && !input_held_.hold(*context_.held, in_.size())) {
+    } else if (!closing() && context_.held != nullptr && !input_held_.hold(*context_.held, in_.capacity())) {
+      std::string().swap(in_);
+      input_held_.release();
       return close(CloseWhy::kSlowReader);
     }
     if (state_ == State::kBody && !closing() && context_.held != nullptr &&
@@ -92,6 +98,7 @@ class Http1Session final : public Session {
       out += out_;
       out_.clear();
     }
+    if (out_.capacity() > kBufferKept) std::string().swap(out_);
   }
 
   void tick(TimePoint now) override {
@@ -293,6 +300,7 @@ class Http1Session final : public Session {
   State state_ = State::kHeaders;
   RequestHead head_;
   std::string in_;
+  std::size_t in_at_ = 0;  // of in_, what is done with
   std::string out_;
   TimePoint now_{};
   TimePoint since_;  // of the connection, the request's first byte, or the last answer

@@ -26,7 +26,10 @@ struct SessionContext {
 };
 
 // Bytes of answers not yet taken by the peer above which a session neither reads nor answers further.
-inline constexpr std::size_t kOutputHigh = 64 << 10;
+inline constexpr std::size_t kOutputHigh = 16 << 10;
+
+// What a connection's buffers may keep for the next time when they are empty.
+inline constexpr std::size_t kBufferKept = 4 << 10;
 
 class Session {
  public:

@@ -97,13 +97,19 @@ class Sink final : public Handler {
   }
 };
 
-double cpu_seconds(pid_t pid) {
+struct Cpu {
+  double user = 0, system = 0;  // seconds
+  double sum() const { return user + system; }
+};
+
+Cpu cpu_seconds(pid_t pid) {
   std::ifstream in(fmt::format("/proc/{}/stat", pid));
   std::string text((std::istreambuf_iterator<char>(in)), {});
   text = text.substr(text.rfind(')') + 2);
   unsigned long user = 0, system = 0;
   std::sscanf(text.c_str(), "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
-  return static_cast<double>(user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  const auto ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
+  return {static_cast<double>(user) / ticks, static_cast<double>(system) / ticks};
 }
 
 double status_mb(pid_t pid, const std::string& key) {
@@ -254,7 +260,7 @@ int main(int argc, char** argv) {
   std::vector<TraceId> expected;
   std::uint64_t sent_spans = 0, next_trace = 0;
   const double rss_idle = status_mb(daemon.pid, "VmRSS");
-  const double cpu_before = cpu_seconds(daemon.pid);
+  const double cpu_before = cpu_seconds(daemon.pid).sum();
   const auto begin = std::chrono::steady_clock::now();
   const auto end = begin + std::chrono::seconds(options.seconds);
 
@@ -283,7 +289,7 @@ int main(int argc, char** argv) {
   bool lost = false;
   // After the buffer has filled once, memory is recycled: that is the state a daemon is in for all but its first seconds.
   const auto steady_at = begin + *parse_duration(options.wait) + 3s;
-  double steady_cpu = 0;
+  Cpu steady_cpu;
   std::uint64_t steady_spans = 0;
   auto steady_begin = steady_at;
   std::vector<pollfd> polls(lanes.size());
@@ -327,7 +333,8 @@ int main(int argc, char** argv) {
     poll(polls.data(), polls.size(), 2);
   }
   const double steady_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - steady_begin).count();
-  steady_cpu = cpu_seconds(daemon.pid) - steady_cpu;
+  const Cpu cpu_at_end = cpu_seconds(daemon.pid);
+  steady_cpu = {cpu_at_end.user - steady_cpu.user, cpu_at_end.system - steady_cpu.system};
   const double steady_millions = static_cast<double>(sent_spans - steady_spans) / 1e6;
   // Complete the traces begun, so that every expected trace is whole.
   for (Lane& lane : lanes) {
@@ -357,7 +364,7 @@ int main(int argc, char** argv) {
     const std::string text = http_get(daemon.metrics_port, "/metrics");
     if (!text.empty() && metric(text, "tailgate_buffer_spans") == 0 && metric(text, "tailgate_export_queue_spans") == 0) break;
   }
-  const double cpu = cpu_seconds(daemon.pid) - cpu_before;
+  const double cpu = cpu_seconds(daemon.pid).sum() - cpu_before;
   stop_watch = true;
   watch.join();
   const std::string text = http_get(daemon.metrics_port, "/metrics");
@@ -392,8 +399,8 @@ int main(int argc, char** argv) {
   fmt::print("{} {}: {:.0f} spans/s ({:.0f} MB/s, {:.0f} B a span)\n", options.shape.name,
              options.rate != 0 ? fmt::format("at {:.0f}/s", options.rate) : "saturated", static_cast<double>(sent_spans) / sending_s,
              static_cast<double>(sent_spans) * bytes_per_span / sending_s / 1e6, bytes_per_span);
-  fmt::print("  CPU s per million spans {:.3f} (steady, {:.0f} spans/s); {:.3f} from start to end, first touch of memory included\n",
-             steady_cpu / steady_millions, steady_millions * 1e6 / steady_s, cpu / millions);
+  fmt::print("  CPU s per million spans {:.3f} (steady, of it user {:.3f}, {:.0f} spans/s); {:.3f} from start to end, first touch of memory included\n",
+             steady_cpu.sum() / steady_millions, steady_cpu.user / steady_millions, steady_millions * 1e6 / steady_s, cpu / millions);
   fmt::print("  requests ok {} refused {} (with retry time {}), law {}, daemon exit {}\n", ok, refused, refused_with_retry,
              law ? "holds" : "BROKEN", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
   fmt::print("  expected {} traces: whole {} broken {} missing {}, not expected {}\n", expected.size(), whole, broken, missing, strangers);

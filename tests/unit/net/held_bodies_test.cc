@@ -90,6 +90,46 @@ TEST_CASE("senders that hold bodies do not keep out requests that come whole", "
   CHECK(output(*sessions[3]).starts_with("HTTP/1.1 200"));
 }
 
+TEST_CASE("requests behind unread answers give their room back as they are answered", "[net]") {
+  AnyHandler handler;
+  const ServerLimits limits;
+  HeldBodies held(600'000);
+  const SessionContext context{handler, limits, nullptr, &held};
+  const auto session = make_http1_session(context, "192.0.2.1", TimePoint{});
+  std::string many;
+  for (int i = 0; i < 20'000; ++i) many += "GET / HTTP/1.1\r\nHost: x\r\n\r\n";  // 540,000 bytes
+  session->feed(many, TimePoint{});
+  CHECK(held.pressed());
+  const auto answers = [&] {
+    const std::string out = output(*session);
+    std::size_t n = 0;
+    for (std::size_t at = 0; (at = out.find("HTTP/1.1 200", at)) != std::string::npos; ++at) ++n;
+    session->feed({}, TimePoint{});
+    return n;
+  };
+  std::size_t all = 0;
+  while (held.pressed()) all += answers();
+  CHECK(all > 8'000);
+  CHECK(all < 16'000);
+  while (const std::size_t n = answers()) all += n;
+  CHECK(all == 20'000);
+}
+
+TEST_CASE("many requests behind unread answers are a slow reader's", "[net]") {
+  AnyHandler handler;
+  const ServerLimits limits;
+  HeldBodies held(100'000);
+  const SessionContext context{handler, limits, nullptr, &held};
+  std::string many;
+  for (int i = 0; i < 10'000; ++i) many += "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+  const auto first = make_http1_session(context, "192.0.2.1", TimePoint{});
+  const auto second = make_http1_session(context, "192.0.2.1", TimePoint{});
+  first->feed(many, TimePoint{});  // the one that may be larger than the room
+  CHECK_FALSE(first->closing());
+  second->feed(many, TimePoint{});
+  CHECK(second->close_why() == CloseWhy::kSlowReader);
+}
+
 TEST_CASE("a body keeps its bytes while it grows from block to mapping", "[net]") {
   ByteBudget budget({64 << 20, 0, 0, 0});
   BodyBuffer body(&budget);

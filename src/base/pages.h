@@ -1,0 +1,36 @@
+// Pages: zeroed memory straight from the system, for tables that are read at random. From 2 MiB on it asks for huge
+// pages, since on a virtual machine a miss of the TLB costs as much as one of the cache, and such a look-up has both.
+// Memory is untouched, and so not resident, until it is used.
+#pragma once
+
+#include <cstddef>
+#include <new>
+
+namespace tailgate {
+
+// Aligned to a page, and to 2 MiB from 2 MiB on. Throws std::bad_alloc.
+void* map_pages(std::size_t bytes);
+void unmap_pages(void* at, std::size_t bytes);  // the size that was asked for
+
+// For containers: large blocks are mapped, small ones come from the heap. Both begin a cache line.
+template <class T>
+struct PageAllocator {
+  using value_type = T;
+  static constexpr std::size_t kMapped = 2 << 20;
+
+  PageAllocator() = default;
+  template <class U>
+  PageAllocator(const PageAllocator<U>&) {}
+
+  T* allocate(std::size_t n) {
+    const std::size_t bytes = n * sizeof(T);
+    return static_cast<T*>(bytes >= kMapped ? map_pages(bytes) : ::operator new(bytes, std::align_val_t(64)));
+  }
+  void deallocate(T* p, std::size_t n) {
+    if (n * sizeof(T) >= kMapped) return unmap_pages(p, n * sizeof(T));
+    ::operator delete(p, std::align_val_t(64));
+  }
+  friend bool operator==(PageAllocator, PageAllocator) { return true; }
+};
+
+}  // namespace tailgate
