@@ -39,7 +39,8 @@ void scan(benchmark::State& state) {
   const ScanPlan& plan = state.range(1) == 0 ? none : f.policies->plan();
   for (auto _ : state) {
     batch.clear();
-    benchmark::DoNotOptimize(scan_request(f.requests[i++ % f.requests.size()], plan, batch, [](SpanBatch&) { return true; }));
+    benchmark::DoNotOptimize(
+        scan_request(f.requests[i++ % f.requests.size()], plan, batch, [](SpanBatch&) { return true; }));
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * shape_of(state).spans_per_request()));
 }
@@ -48,7 +49,8 @@ void append_and_close(benchmark::State& state) {
   Fixture f(shape_of(state));
   ChunkPool chunks(4ULL << 30);
   ByteBudget budget({1ULL << 40, 1ULL << 40, 1ULL << 40, 1ULL << 40});
-  TraceBuffer buffer({.decision_wait = std::chrono::seconds(1), .cache_bytes = 64 << 20}, chunks, budget, f.policies, 1, TimePoint());
+  TraceBuffer buffer({.decision_wait = std::chrono::seconds(1), .cache_bytes = 64 << 20, .explain_bytes = 64 << 20},
+                     chunks, budget, f.policies, f.tables, 1, TimePoint());
   // Scanned once; only ids change, so that what is measured is the buffer.
   std::vector<std::unique_ptr<SpanBatch>> batches;
   for (const ByteView request : f.requests) {
@@ -91,7 +93,8 @@ void frame(benchmark::State& state) {
   for (auto _ : state) {
     spans.clear();
     for (const BatchSpan& span : batch.spans) {
-      spans.push_back({batch.groups[span.group].resource, batch.groups[span.group].scope, ByteView(span.data, span.size)});
+      spans.push_back(
+          {batch.groups[span.group].resource, batch.groups[span.group].scope, ByteView(span.data, span.size)});
     }
     out.clear();
     frame_trace(spans, out);
