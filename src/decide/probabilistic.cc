@@ -1,8 +1,10 @@
-// probabilistic: keeps a share of all traces, chosen by a hash of the trace id, so that collectors with the same salt agree.
+// probabilistic: keeps a share of all traces, chosen by a hash of the trace id, so that collectors with the same salt
+// agree.
 //     - {name: baseline, type: probabilistic, probabilistic: {sampling_percentage: 1, hash_salt: ""}}
-// Bit for bit contrib's tail_sampling: h = FNV-1a 64 over salt ("default-hash-seed" when empty) and the 16 id bytes; kept
-// when h <= trunc((2^64-1) * percentage/100), the product rounded to 64 bits of mantissa, nearest even (Go's big.Float).
-// With `use_tracestate` the trace's own randomness decides instead (model/threshold.h), so that `th` can be written.
+// Bit for bit contrib's tail_sampling: h = FNV-1a 64 over salt ("default-hash-seed" when empty) and the 16 id bytes;
+// kept when h <= trunc((2^64-1) * percentage/100), the product rounded to 64 bits of mantissa, nearest even (Go's
+// big.Float). With `use_tracestate` the trace's own randomness decides instead (model/threshold.h), so that `th` can be
+// written.
 #include "decide/probabilistic.h"
 
 #include <bit>
@@ -40,30 +42,26 @@ std::uint64_t probabilistic_threshold(double percentage) {
   return shift >= 128 ? 0 : static_cast<std::uint64_t>(product >> shift);
 }
 
+Chance::Chance(double percentage, std::string_view salt, bool use_tracestate)
+    : by_random_(use_tracestate),
+      threshold_(use_tracestate ? threshold_of_percentage(percentage) : probabilistic_threshold(percentage)),
+      salted_(fnv1a(salt.empty() ? "default-hash-seed" : salt)) {}
+
+Ballot Chance::ask(const JudgedTrace& trace) const {
+  if (by_random_) return ballot_by_random(trace.random, threshold_);
+  const bool keep = fnv1a(trace.id.view(), salted_) <= threshold_;
+  return {keep ? Vote::kSampled : Vote::kNotSampled, threshold_ != UINT64_MAX ? kUnknownChance : kCertain};
+}
+
 namespace {
 
 class Probabilistic final : public Policy {
  public:
-  Probabilistic(std::uint64_t threshold, std::string_view salt)
-      : threshold_(threshold), salted_(fnv1a(salt.empty() ? "default-hash-seed" : salt)) {}
-
-  Ballot evaluate(const JudgedTrace& trace) const override {
-    const bool keep = fnv1a(trace.id.view(), salted_) <= threshold_;
-    return {keep ? Vote::kSampled : Vote::kNotSampled, threshold_ != UINT64_MAX ? kUnknownChance : kCertain};
-  }
+  explicit Probabilistic(Chance chance) : chance_(chance) {}
+  Ballot evaluate(const JudgedTrace& trace) const override { return chance_.ask(trace); }
 
  private:
-  std::uint64_t threshold_;
-  std::uint64_t salted_;  // the hash after the salt
-};
-
-class ByRandomness final : public Policy {
- public:
-  explicit ByRandomness(std::uint64_t threshold) : threshold_(threshold) {}
-  Ballot evaluate(const JudgedTrace& trace) const override { return ballot_by_random(trace.random, threshold_); }
-
- private:
-  std::uint64_t threshold_;
+  Chance chance_;
 };
 
 }  // namespace
@@ -74,11 +72,10 @@ PolicyPtr make_probabilistic(const ConfigNode& entry, PolicyBuild& build) {
   if (!(percentage >= 0)) node.error("sampling_percentage", "want 0 or more");
   const std::string salt = node.text("hash_salt");
   node.finish();
-  if (build.use_tracestate) {
-    if (!salt.empty()) node.notice("hash_salt has no effect with use_tracestate: the trace's own randomness decides");
-    return std::make_unique<ByRandomness>(threshold_of_percentage(percentage));
+  if (build.use_tracestate && !salt.empty()) {
+    node.notice("hash_salt has no effect with use_tracestate: the trace's own randomness decides");
   }
-  return std::make_unique<Probabilistic>(probabilistic_threshold(percentage), salt);
+  return std::make_unique<Probabilistic>(Chance(percentage, salt, build.use_tracestate));
 }
 
 }  // namespace tailgate

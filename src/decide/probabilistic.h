@@ -1,11 +1,26 @@
-// The threshold of the probabilistic policy, apart so that tests can hold it against contrib's.
+// Keeping a share of all traces: contrib's hash of the trace id, or the trace's own randomness with use_tracestate.
 #pragma once
 
 #include <cstdint>
+#include <string_view>
+
+#include "decide/policy.h"
 
 namespace tailgate {
 
-// The largest hash that is kept at `percentage`. 0 keeps only a hash of 0; 100 and more keep all.
+// A trace is kept when its hash is at most this.
 std::uint64_t probabilistic_threshold(double percentage);
+
+// Chance of a policy or of a part of one.
+class Chance {
+ public:
+  Chance(double percentage, std::string_view salt, bool use_tracestate);
+  Ballot ask(const JudgedTrace& trace) const;
+
+ private:
+  bool by_random_;
+  std::uint64_t threshold_;  // of the hash, or T
+  std::uint64_t salted_;     // the hash after the salt
+};
 
 }  // namespace tailgate

@@ -26,8 +26,8 @@ using PolicyFactory = PolicyPtr (*)(const ConfigNode& entry, PolicyBuild& build)
 // Where a type may stand.
 enum class Nesting : std::uint8_t {
   kPlain,    // anywhere
-  kNot,      // `not`: in a list of `and` and `drop`, not in itself or `composite`
-  kAnd,      // `and`: in `composite` only
+  kNot,      // `not`: in a list of `and`, `drop`, `first_match`, not in itself or `composite`
+  kAnd,      // `and`: in `composite` and `first_match`
   kTopOnly,  // holds others
 };
 
@@ -40,12 +40,14 @@ struct PolicyType {
 std::span<const PolicyType> policy_types();
 
 // Where a policy stands decides what it may be: any type at the top, contrib's shared ones inside others.
-enum class PolicyPlace { kTop, kInsideNot, kInsideList, kInsideComposite };
+enum class PolicyPlace { kTop, kInsideNot, kInsideList, kInsideComposite, kInsideRule };
 
 // Finds the type named by entry.type and makes the policy. Null after recording an error.
 PolicyPtr make_policy(const ConfigNode& entry, PolicyBuild& build, PolicyPlace place);
 
-// The policy that most types are: sampled if one predicate (which looks at `attribute`) is true of some span or resource.
-PolicyPtr policy_of_predicate(PolicyBuild& build, std::unique_ptr<SpanPredicate> predicate, std::string attribute, bool invert);
+// The policy that most types are: sampled if one predicate (which looks at `attribute`) is true of some span or
+// resource.
+PolicyPtr policy_of_predicate(PolicyBuild& build, std::unique_ptr<SpanPredicate> predicate, std::string attribute,
+                              bool invert);
 
 }  // namespace tailgate

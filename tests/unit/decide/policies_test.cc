@@ -1,5 +1,7 @@
 #include <catch2/catch.hpp>
 
+#include <cmath>
+
 #include "base/hash.h"
 #include "decide/probabilistic.h"
 #include "decide/registry.h"
@@ -84,11 +86,13 @@ TEST_CASE("string_attribute patterns are RE2 and not anchored", "[decide]") {
   CHECK(keeps(pattern, {{.attributes = {{"http.route", "health"}}}}));
   CHECK_FALSE(keeps(pattern, {{.attributes = {{"http.route", "healthy"}}}}));
   const std::string utf8 =
-      "{name: p, type: string_attribute, string_attribute: {key: K, values: ['^caf[éè]$'], enabled_regex_matching: true}}";
+      "{name: p, type: string_attribute, string_attribute: {key: K, values: ['^caf[éè]$'], enabled_regex_matching: "
+      "true}}";
   CHECK(keeps(utf8, {{.attributes = {{"K", "café"}}}}));
   CHECK_FALSE(keeps(utf8, {{.attributes = {{"K", "cafe"}}}}));
   // an empty value of a span never matches, one of a resource matches what matches ""
-  const std::string any = "{name: p, type: string_attribute, string_attribute: {key: K, values: ['.*'], enabled_regex_matching: true}}";
+  const std::string any =
+      "{name: p, type: string_attribute, string_attribute: {key: K, values: ['.*'], enabled_regex_matching: true}}";
   CHECK_FALSE(keeps(any, {{.attributes = {{"K", ""}}}}));
   auto data = traces({{}});
   auto* attribute = data.mutable_resource_spans(0)->mutable_resource()->add_attributes();
@@ -150,8 +154,8 @@ TEST_CASE("and needs all, not swaps, drop beats everything", "[decide]") {
   CHECK_FALSE(keeps(both, {{.status = 2}}));
   CHECK(keeps("{name: p, type: not, not: {not_sub_policy: " + error + "}}", {{}}));
   CHECK_FALSE(keeps("{name: p, type: not, not: {not_sub_policy: " + error + "}}", {{.status = 2}}));
-  CHECK(keeps("{name: p, type: and, and: {and_sub_policy: [" + slow + ", {name: n, type: not, not: {not_sub_policy: " + error +
-                  "}}]}}",
+  CHECK(keeps("{name: p, type: and, and: {and_sub_policy: [" + slow +
+                  ", {name: n, type: not, not: {not_sub_policy: " + error + "}}]}}",
               {{.end_ms = 200}}));
 
   const Policies set("[" + error + ", {name: d, type: drop, drop: {drop_sub_policy: [" + slow + "]}}]");
@@ -183,25 +187,153 @@ TEST_CASE("a certain keep is not by chance, whoever else kept by chance", "[deci
   CHECK_FALSE(judge(set, request({{.trace = 3, .status = 2}})).by_chance());
 }
 
+TEST_CASE("numeric_attribute bounds are inclusive, a written 0 means 0, other types read as 0", "[decide]") {
+  const auto with = [](const char* policy, auto&& set) {
+    twin::TracesData data = traces({{}});
+    set(*data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(0));
+    return judge(Policies(std::string("[{name: p, type: numeric_attribute, numeric_attribute: ") + policy + "}]"),
+                 data.SerializeAsString())
+               .decision == Decision::kSampled;
+  };
+  const auto number = [](std::int64_t n) {
+    return [n](twin::Span& span) {
+      auto* a = span.add_attributes();
+      a->set_key("n");
+      a->mutable_value()->set_int_value(n);
+    };
+  };
+  CHECK(with("{key: n, min_value: 5, max_value: 7}", number(5)));
+  CHECK(with("{key: n, min_value: 5, max_value: 7}", number(7)));
+  CHECK_FALSE(with("{key: n, min_value: 5, max_value: 7}", number(8)));
+  CHECK_FALSE(with("{key: n, min_value: 0}", number(-1)));
+  CHECK_FALSE(with("{key: n, max_value: 0}", number(1)));
+  CHECK(with("{key: n, max_value: 5}", number(-7)));
+  const auto text = [](twin::Span& span) {
+    auto* a = span.add_attributes();
+    a->set_key("n");
+    a->mutable_value()->set_string_value("6");
+  };
+  CHECK_FALSE(with("{key: n, min_value: 5}", text));
+  CHECK(with("{key: n, min_value: -5, max_value: 5}", text));
+  CHECK(with("{key: n, min_value: 5, invert_match: true}", text));
+  CHECK(with("{key: n, min_value: 5, invert_match: true}", [](twin::Span&) {}));
+}
+
+TEST_CASE("boolean_attribute: a value of another type reads as false", "[decide]") {
+  const std::string yes = "{name: p, type: boolean_attribute, boolean_attribute: {key: vip, value: true}}";
+  const std::string no = "{name: p, type: boolean_attribute, boolean_attribute: {key: vip, value: false}}";
+  CHECK_FALSE(keeps(yes, {{.attributes = {{"vip", "true"}}}}));
+  CHECK(keeps(no, {{.attributes = {{"vip", "true"}}}}));
+  CHECK_FALSE(keeps(no, {{}}));
+}
+
+TEST_CASE("rate_limiting keeps while there is room, for the process", "[decide]") {
+  const Policies set("[{name: p, type: rate_limiting, rate_limiting: {spans_per_second: 2, burst_capacity: 3}}]");
+  CHECK(judge(set, request({{.id = 1}, {.id = 2}})).decision == Decision::kSampled);
+  CHECK(judge(set, request({{.id = 1}, {.id = 2}})).decision == Decision::kNotSampled);
+  CHECK(judge(set, request({{.id = 1}})).by_chance());
+  CHECK(judge(set, request({{.id = 1}})).decision == Decision::kNotSampled);
+}
+
+TEST_CASE("composite asks in policy_order and gives each its share of one total", "[decide]") {
+  const std::string yaml =
+      "[{name: p, type: composite, composite: {max_total_spans_per_second: 4, policy_order: [errors, rest], "
+      "composite_sub_policy: "
+      "[{name: rest, type: always_sample}, {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}], "
+      "rate_allocation: [{policy: errors, percent: 75}, {policy: rest, percent: 50}]}}]";
+  const Policies set(yaml);
+  const auto kept = [&](int status) {
+    return judge(set, request({{.status = status}})).decision == Decision::kSampled;
+  };
+  CHECK(kept(2));
+  CHECK(kept(2));
+  CHECK(kept(2));
+  CHECK_FALSE(kept(2));  // its share is spent; `rest` would have room but does not take it over
+  CHECK(kept(0));
+  CHECK_FALSE(kept(0));  // its share is not, but the total is
+}
+
+TEST_CASE("endpoint: the first entry that a span meets decides", "[decide]") {
+  const std::string api =
+      "{name: p, type: endpoint, endpoint: [{service: web, route: '/pay/*', error: true}, {service: web, route: "
+      "'/pay/*', latency: 300ms},"
+      " {service: '*', route: '/pay/**', percentage: 0}, {service: 'w*', span: 'GET *'}]}";
+  const auto pay = [](const char* route, std::uint64_t ms, int status = 0) {
+    return std::vector<SpanSpec>{
+        {.end_ms = ms, .status = status, .name = "GET x", .attributes = {{"http.route", route}}}};
+  };
+  CHECK(keeps(api, pay("/pay/card", 1, 2)));
+  CHECK(keeps(api, pay("/pay/card", 301)));
+  CHECK_FALSE(keeps(api, pay("/pay/card", 300)));     // the third entry is met before the fourth
+  CHECK_FALSE(keeps(api, pay("/pay/card/x", 1000)));  // '*' ends at a '/'
+  CHECK(keeps(api, pay("/other", 1)));
+  CHECK(keeps(api, {{.name = "GET a b"}}));
+  CHECK_FALSE(keeps(api, {{.name = "GET a/b"}}));
+  CHECK_FALSE(keeps(api, {{.name = "POST x"}}));
+  // error and latency are asked of the span that is the endpoint
+  CHECK_FALSE(keeps(api, {{.id = 1, .name = "POST", .attributes = {{"http.route", "/pay/card"}}},
+                          {.id = 2, .parent = 1, .end_ms = 900, .status = 2, .name = "q"}}));
+  CHECK_FALSE(judge(Policies("[" + api + "]"), request(pay("/other", 1), "api")).decision == Decision::kSampled);
+}
+
+TEST_CASE("first_match: the first rule that matches decides with its share", "[decide]") {
+  const std::string rules =
+      "{name: p, type: first_match, first_match: [{policy: {type: status_code, status_code: {status_codes: [ERROR]}}},"
+      " {policy: {type: latency, latency: {threshold_ms: 100}}, percentage: 0}, {percentage: 100}]}";
+  CHECK(keeps(rules, {{.end_ms = 200, .status = 2}}));
+  CHECK_FALSE(keeps(rules, {{.end_ms = 200}}));
+  CHECK(keeps(rules, {{}}));
+  const Policies shares(
+      "[{name: p, type: first_match, first_match: [{policy: {type: latency, latency: {threshold_ms: 100}}, percentage: "
+      "50}, {percentage: 5}]}]",
+      {{}}, 1, {.use_tracestate = true});
+  std::size_t slow = 0, rest = 0;
+  for (std::uint64_t i = 1; i <= 4000; ++i) {
+    const std::uint64_t id = i * 0x9e3779b97f4a7c15;
+    const Verdict verdict = judge(shares, request({{.trace = id, .end_ms = 200}}));
+    slow += verdict.decision == Decision::kSampled;
+    if (verdict.by_chance()) CHECK(shares.tables->thresholds.value_of(verdict.threshold) == kNever / 2);
+    rest += judge(shares, request({{.trace = id}})).decision == Decision::kSampled;
+  }
+  CHECK(std::abs(static_cast<long>(slow) - 2000) < 130);
+  CHECK(std::abs(static_cast<long>(rest) - 200) < 60);
+}
+
+TEST_CASE("sample_on_first_match stops at the first vote to keep", "[decide]") {
+  const Policies set(
+      "[{name: a, type: always_sample}, {name: cap, type: rate_limiting, rate_limiting: {spans_per_second: 1}}]", {{}},
+      1, {.sample_on_first_match = true});
+  const Scanned scanned(request({{}}), set.set->plan());
+  PolicyTally tally;
+  std::vector<Ballot> ballots;
+  const BatchTrace& trace = scanned.batch.traces[0];
+  REQUIRE(set.set->decide({trace.id, trace.facts, scanned.batch.words_of(0)}, tally, ballots));
+  CHECK(ballots[1].vote == Vote::kNotAsked);
+  CHECK(tally.row(set.set->number_of(1)).sampled == 0);
+}
+
 TEST_CASE("policies that cannot be meant are errors that name the place", "[decide]") {
   const auto error = [](const std::string& yaml) {
     const Policies policies(yaml);
     return policies.errors.empty() ? std::string("none") : policies.errors[0];
   };
   CHECK(error("[{name: p, type: latency, latency: {threshold_ms: -5}}]").starts_with("test.yaml:1:"));
-  CHECK(error("[{name: p, type: latency, latency: {threshold_ms: -5}}]").find("latency.threshold_ms") != std::string::npos);
+  CHECK(error("[{name: p, type: latency, latency: {threshold_ms: -5}}]").find("latency.threshold_ms") !=
+        std::string::npos);
   CHECK(error("[{name: p, type: latency, latency: {treshold_ms: 5}}]").find("threshold_ms") != std::string::npos);
   CHECK(error("[{name: p, type: latencyy}]").find("latency") != std::string::npos);
   CHECK(error("[{type: always_sample}]").find("name") != std::string::npos);
   CHECK(error("[{name: a, type: always_sample}, {name: a, type: always_sample}]").find("name") != std::string::npos);
   CHECK(error("[{name: _a, type: always_sample}]").find("name") != std::string::npos);
   CHECK(error("[{name: p, type: status_code, status_code: {status_codes: []}}]") != "none");
-  CHECK(error("[{name: p, type: status_code, status_code: {status_codes: [error]}}]").find("ERROR") != std::string::npos);
-  CHECK(error("[{name: p, type: string_attribute, string_attribute: {key: a, values: ['(']  , enabled_regex_matching: true}}]") !=
-        "none");
+  CHECK(error("[{name: p, type: status_code, status_code: {status_codes: [error]}}]").find("ERROR") !=
+        std::string::npos);
+  CHECK(error("[{name: p, type: string_attribute, string_attribute: {key: a, values: ['(']  , enabled_regex_matching: "
+              "true}}]") != "none");
   CHECK(error("[{name: p, type: and, and: {and_sub_policy: []}}]") != "none");
   CHECK(error("[{name: p, type: drop, drop: {}}]") != "none");
   CHECK(error("[{name: p, type: not, not: {}}]") != "none");
-  CHECK(error("[{name: p, type: and, and: {and_sub_policy: [{name: x, type: and, and: {and_sub_policy: []}}]}}]") != "none");
+  CHECK(error("[{name: p, type: and, and: {and_sub_policy: [{name: x, type: and, and: {and_sub_policy: []}}]}}]") !=
+        "none");
   CHECK(error("[{name: p, type: probabilistic, probabilistic: {sampling_percentage: -1}}]") != "none");
 }
