@@ -6,22 +6,24 @@
 
 namespace tailgate {
 
-PolicyPtr make_always_sample(const ConfigNode& entry, PolicyBuild& build);  // always_sample.cc
-PolicyPtr make_and(const ConfigNode& entry, PolicyBuild& build);  // and.cc
+PolicyPtr make_always_sample(const ConfigNode& entry, PolicyBuild& build);      // always_sample.cc
+PolicyPtr make_and(const ConfigNode& entry, PolicyBuild& build);                // and.cc
 PolicyPtr make_boolean_attribute(const ConfigNode& entry, PolicyBuild& build);  // boolean_attribute.cc
-PolicyPtr make_bytes_limiting(const ConfigNode& entry, PolicyBuild& build);  // rate_limiting.cc
-PolicyPtr make_composite(const ConfigNode& entry, PolicyBuild& build);  // composite.cc
-PolicyPtr make_drop(const ConfigNode& entry, PolicyBuild& build);  // drop.cc
-PolicyPtr make_latency(const ConfigNode& entry, PolicyBuild& build);  // latency.cc
-PolicyPtr make_not(const ConfigNode& entry, PolicyBuild& build);  // not.cc
+PolicyPtr make_bytes_limiting(const ConfigNode& entry, PolicyBuild& build);     // rate_limiting.cc
+PolicyPtr make_composite(const ConfigNode& entry, PolicyBuild& build);          // composite.cc
+PolicyPtr make_drop(const ConfigNode& entry, PolicyBuild& build);               // drop.cc
+PolicyPtr make_latency(const ConfigNode& entry, PolicyBuild& build);            // latency.cc
+PolicyPtr make_not(const ConfigNode& entry, PolicyBuild& build);                // not.cc
 PolicyPtr make_numeric_attribute(const ConfigNode& entry, PolicyBuild& build);  // numeric_attribute.cc
-PolicyPtr make_probabilistic(const ConfigNode& entry, PolicyBuild& build);  // probabilistic.cc
-PolicyPtr make_rate_limiting(const ConfigNode& entry, PolicyBuild& build);  // rate_limiting.cc
-PolicyPtr make_span_count(const ConfigNode& entry, PolicyBuild& build);  // span_count.cc
-PolicyPtr make_status_code(const ConfigNode& entry, PolicyBuild& build);  // status_code.cc
-PolicyPtr make_string_attribute(const ConfigNode& entry, PolicyBuild& build);  // string_attribute.cc
-PolicyPtr make_trace_flags(const ConfigNode& entry, PolicyBuild& build);  // trace_flags.cc
-PolicyPtr make_trace_state(const ConfigNode& entry, PolicyBuild& build);  // trace_state.cc
+PolicyPtr make_ottl_condition(const ConfigNode& entry, PolicyBuild& build);     // ottl_condition.cc
+PolicyPtr make_probabilistic(const ConfigNode& entry, PolicyBuild& build);      // probabilistic.cc
+PolicyPtr make_rate_limiting(const ConfigNode& entry, PolicyBuild& build);      // rate_limiting.cc
+PolicyPtr make_span_count(const ConfigNode& entry, PolicyBuild& build);         // span_count.cc
+PolicyPtr make_status_code(const ConfigNode& entry, PolicyBuild& build);        // status_code.cc
+PolicyPtr make_string_attribute(const ConfigNode& entry, PolicyBuild& build);   // string_attribute.cc
+PolicyPtr make_trace(const ConfigNode& entry, PolicyBuild& build);              // trace_policy.cc
+PolicyPtr make_trace_flags(const ConfigNode& entry, PolicyBuild& build);        // trace_flags.cc
+PolicyPtr make_trace_state(const ConfigNode& entry, PolicyBuild& build);        // trace_state.cc
 
 namespace {
 
@@ -35,11 +37,13 @@ constexpr std::array kPolicyTypes = {
     PolicyType{"latency", make_latency},
     PolicyType{"not", make_not, Nesting::kNot},
     PolicyType{"numeric_attribute", make_numeric_attribute},
+    PolicyType{"ottl_condition", make_ottl_condition},
     PolicyType{"probabilistic", make_probabilistic},
     PolicyType{"rate_limiting", make_rate_limiting},
     PolicyType{"span_count", make_span_count},
     PolicyType{"status_code", make_status_code},
     PolicyType{"string_attribute", make_string_attribute},
+    PolicyType{"trace", make_trace},
     PolicyType{"trace_flags", make_trace_flags},
     PolicyType{"trace_state", make_trace_state},
 };
@@ -84,7 +88,8 @@ PolicyPtr make_policy(const ConfigNode& entry, PolicyBuild& build, PolicyPlace p
     if (fits(type.nesting, place)) allowed.push_back(type.name);
   }
   const std::string wanted = entry.choice("type", "", allowed);
-  const auto type = std::find_if(kPolicyTypes.begin(), kPolicyTypes.end(), [&](const auto& t) { return t.name == wanted; });
+  const auto type =
+      std::find_if(kPolicyTypes.begin(), kPolicyTypes.end(), [&](const auto& t) { return t.name == wanted; });
   if (type == kPolicyTypes.end()) {
     if (!entry.has("type")) entry.error("want a `type`");
     return nullptr;
@@ -97,7 +102,8 @@ PolicyPtr make_policy(const ConfigNode& entry, PolicyBuild& build, PolicyPlace p
   return policy;
 }
 
-PolicyPtr policy_of_predicate(PolicyBuild& build, std::unique_ptr<SpanPredicate> predicate, std::string attribute, bool invert) {
+PolicyPtr policy_of_predicate(PolicyBuild& build, std::unique_ptr<SpanPredicate> predicate, std::string attribute,
+                              bool invert) {
   return std::make_unique<PredicatePolicy>(build.plan.add(std::move(predicate), std::move(attribute)), invert);
 }
 

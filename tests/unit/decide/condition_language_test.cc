@@ -1,5 +1,5 @@
-// The language of conditions: what is true of one span. contrib v0.140's OTTL, run over the same span, says the same of
-// all rows but the same; rows marked `ours` are the differences docs/compatibility.md names.
+// The language of conditions: what is true of one span. contrib v0.140's OTTL, run over the same span, says the same, but that it
+// cannot parse the negation of a path.
 #include <catch2/catch.hpp>
 
 #include "support/conditions.h"
