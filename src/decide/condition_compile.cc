@@ -437,6 +437,7 @@ Result<TestPtr> Compiler::test(AstIndex index) {
       if (constant == nullptr) return std::make_unique<Compare>(std::move(*left), op, std::move(*right));
       if ((*left)->constant() != nullptr)
         return std::make_unique<Constant>(compare(*(*left)->constant(), *constant, op));
+      if (TestPtr fast = fast_compare(**left, op, *constant); fast != nullptr) return fast;
       return std::make_unique<CompareConstant>(std::move(*left), op, *constant);
     }
     case AstKind::kPath:

@@ -7,7 +7,6 @@ namespace tailgate {
 namespace {
 
 bool concat(Evaluation& e, const Arguments& a, Value& out) {
-  // Everything is taken twice, so that the arena is asked once and a result past its limit is never built.
   std::string text;
   bool first = true;
   Value item;
@@ -99,12 +98,12 @@ bool change_case(Evaluation& e, const Arguments& a, Value& out) {
   std::string text;
   text.reserve(a[0].text.size());
   for (std::size_t i = 0; i < a[0].text.size(); ++i) {
-    const auto c = static_cast<std::uint8_t>(a[0].text[i]);
-    const auto d = i + 1 < a[0].text.size() ? static_cast<std::uint8_t>(a[0].text[i + 1]) : 0;
+    const std::uint32_t c = static_cast<std::uint8_t>(a[0].text[i]);
+    const std::uint32_t d = i + 1 < a[0].text.size() ? static_cast<std::uint8_t>(a[0].text[i + 1]) : 0u;
     if (c < 0x80) {
       text += static_cast<char>(map(c));
     } else if (c >= 0xC2 && c <= 0xDF && (d & 0xC0) == 0x80) {
-      const char32_t mapped = map((c & 0x1Fu) << 6 | (d & 0x3Fu));
+      const char32_t mapped = map((c & 0x1F) << 6 | (d & 0x3F));
       text += static_cast<char>(0xC0 | mapped >> 6);
       text += static_cast<char>(0x80 | (mapped & 0x3F));
       ++i;

@@ -31,6 +31,13 @@ struct Evaluation {
   }
 };
 
+// What an Expr reads, where there is a short way to compare it.
+struct ExprShape {
+  enum Kind : std::uint8_t { kOther, kSpanSlot, kResourceSlot, kName, kKind, kStatusCode };
+  Kind kind = kOther;
+  std::size_t slot = 0;
+};
+
 class Expr {
  public:
   virtual ~Expr() = default;
@@ -38,6 +45,7 @@ class Expr {
   virtual bool evaluate(Evaluation& e, Value& out) const = 0;
   // The value, when it is the same for every span.
   virtual const Value* constant() const { return nullptr; }
+  virtual ExprShape shape() const { return {}; }
 };
 
 class Test {
@@ -48,6 +56,9 @@ class Test {
 
 using ExprPtr = std::unique_ptr<const Expr>;
 using TestPtr = std::unique_ptr<const Test>;
+
+// The short way, or null. `constant` refers to the condition's constants.
+TestPtr fast_compare(const Expr& left, CompareOp op, const Value& constant);  // condition_fast.cc
 
 class Literal final : public Expr {
  public:

@@ -305,6 +305,12 @@ class FieldExpr final : public Expr {
  public:
   explicit FieldExpr(Field field) : field_(field) {}
   bool evaluate(Evaluation& e, Value& out) const override { return read_field(field_, e, out); }
+  ExprShape shape() const override {
+    return {field_ == Field::kName         ? ExprShape::kName
+            : field_ == Field::kKind       ? ExprShape::kKind
+            : field_ == Field::kStatusCode ? ExprShape::kStatusCode
+                                           : ExprShape::kOther};
+  }
 
  private:
   Field field_;
@@ -318,6 +324,7 @@ class SpanAttribute final : public Expr {
     out = found.data() == nullptr ? Value() : decode_key_value(found);
     return true;
   }
+  ExprShape shape() const override { return {ExprShape::kSpanSlot, slot_}; }
 
  private:
   std::size_t slot_;
@@ -334,6 +341,7 @@ class ResourceAttribute final : public Expr {
     out = found.data() == nullptr ? Value() : decode_key_value(found);
     return true;
   }
+  ExprShape shape() const override { return {ExprShape::kResourceSlot, slot_}; }
 
  private:
   std::size_t slot_;
@@ -450,7 +458,7 @@ tl::unexpected<Error> unknown_path(std::uint32_t column, const std::string& path
 
 namespace {
 
-// What a path stands for: the names after its context.
+// A path's context, and the index of the first name after it.
 struct Resolved {
   std::string_view context;
   std::size_t begin = 0;
@@ -482,7 +490,9 @@ Result<ExprPtr> Compiler::path(const AstNode& node) {
     return made;
   };
   std::string written, name;
-  const auto [context, begin] = context_of(ast, node, kind);
+  const Resolved resolved = context_of(ast, node, kind);
+  const std::string_view context = resolved.context;
+  const std::size_t begin = resolved.begin;
   for (std::size_t i = 0; i < node.children.size(); ++i) {
     const AstNode& field = ast.child(node, i);
     written.append(i == 0 ? "" : ".").append(field.text);

@@ -206,25 +206,6 @@ bool find_index(const Value& list, std::int64_t index, Value& value) {
 
 namespace {
 
-template <class T>
-bool ordered(const T& a, const T& b, CompareOp op) {
-  switch (op) {
-    case CompareOp::kEqual:
-      return a == b;
-    case CompareOp::kNotEqual:
-      return a != b;
-    case CompareOp::kLess:
-      return a < b;
-    case CompareOp::kLessEqual:
-      return a <= b;
-    case CompareOp::kGreater:
-      return a > b;
-    case CompareOp::kGreaterEqual:
-      return a >= b;
-  }
-  return false;
-}
-
 double as_double(const Value& v) { return v.is(ValueKind::kInt) ? static_cast<double>(v.integer) : v.number; }
 
 bool maps_equal(const Value& a, const Value& b, int depth) {

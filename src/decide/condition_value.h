@@ -184,6 +184,25 @@ bool find_key(const Value& map, std::string_view key, Value& value);  // the fir
 bool find_index(const Value& list, std::int64_t index, Value& value);
 
 // --- rules
+template <class T>
+bool ordered(const T& a, const T& b, CompareOp op) {
+  switch (op) {
+    case CompareOp::kEqual:
+      return a == b;
+    case CompareOp::kNotEqual:
+      return a != b;
+    case CompareOp::kLess:
+      return a < b;
+    case CompareOp::kLessEqual:
+      return a <= b;
+    case CompareOp::kGreater:
+      return a > b;
+    case CompareOp::kGreaterEqual:
+      return a >= b;
+  }
+  return false;
+}
+
 // As contrib's compare.go: numbers with numbers, otherwise like with like; of unlike values only != is true.
 bool compare(const Value& a, const Value& b, CompareOp op);
 bool deep_equal(const Value& a, const Value& b, int depth = 0);

@@ -1,5 +1,5 @@
-// The language of conditions: what is true of one span. contrib v0.140's OTTL, run over the same span, says the same, but that it
-// cannot parse the negation of a path.
+// The language of conditions: what is true of one span. contrib v0.140's OTTL, run over the same span, says the same,
+// but that it cannot parse the negation of a path.
 #include <catch2/catch.hpp>
 
 #include "support/conditions.h"
@@ -227,4 +227,46 @@ TEST_CASE("literals of conditions are Go's", "[decide]") {
       {"[] == []", "true"},
       {"{} == {}", "true"},
   });
+}
+
+TEST_CASE("the short way of comparing says what the long way says, however an attribute is encoded", "[decide]") {
+  // Encodings of the KeyValue "k", most of them legal and never written by an SDK: what follows is its content.
+  const std::string key("\x0a\x01k", 3), x("\x12\x03\x0a\x01x", 5), seven("\x12\x02\x18\x07", 4);
+  const std::string long_text = std::string("\x12\xcb\x01\x0a\xc8\x01", 6) + std::string(200, 'x');
+  const std::vector<std::string> encodings = {
+      key + x,
+      x + key,
+      key + seven,
+      key + x + seven,
+      key + seven + x,
+      key,
+      key + std::string("\x12\x00", 2),
+      key + std::string("\x12\x02\x10\x01", 4),                                       // true
+      key + std::string("\x12\x09\x21\0\0\0\0\0\0\x1c\x40", 11),                      // 7.0
+      key + std::string("\x12\x0b\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13),  // -1
+      key + std::string("\x12\x05\x0a\x01y\x18\x07", 7),                              // "y", then 7: the last wins
+      key + std::string("\x12\x05\x18\x07\x0a\x01x", 7),
+      key + std::string("\x12\x83\x00\x0a\x01x", 6),  // a length of two bytes
+      key + std::string("\x12\x04\x0a\x81\x00x", 6),
+      std::string("\x0a\x81\x00k", 4) + x,
+      key + x + std::string("\x18\x05", 2),  // an unknown field after it
+      key + long_text,
+      key + std::string("\x12\x03\x0a\x05x", 5),  // a text that passes the end
+      key + std::string("\x12\x02\x18\x87", 4),   // half a number
+  };
+  for (const std::string& encoding : encodings) {
+    twin::TracesData data = rich_trace();
+    auto* span = data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(0);
+    span->clear_attributes();
+    // field 9 of the Span, as an unknown field of the twin
+    span->GetReflection()->MutableUnknownFields(span)->AddLengthDelimited(9, encoding);
+    for (const char* op : {"==", "!=", "<", "<=", ">", ">="}) {
+      for (const char* constant : {"\"x\"", "\"\"", "7", "7.0", "-1", "true", "nil"}) {
+        const std::string rest = std::string(" ") + op + " " + constant;
+        INFO(encoding << rest);
+        CHECK(ask("attributes[\"k\"]" + rest, ConditionKind::kSpan, data) ==
+              ask("Coalesce([attributes[\"k\"]])" + rest, ConditionKind::kSpan, data));
+      }
+    }
+  }
 }
