@@ -57,11 +57,20 @@ class AttributeIsNumber final : public Test {
     const ByteView* const slots = slots_of(e.in.span, resource_);
     if (slots == nullptr || slots[slot_].data() == nullptr) return truth(op_ == CompareOp::kNotEqual);
     const char *p, *end;
-    if (constant_.is(ValueKind::kInt) && common_value(slots[slot_], p, end) && p < end && p[0] == 0x18) {
+    if (common_value(slots[slot_], p, end) && p < end) {
       std::uint64_t n = 0;
-      ++p;
-      if (pb::read_varint(p, end, n) && p == end)
-        return truth(ordered(static_cast<std::int64_t>(n), constant_.integer, op_));
+      const char tag = *p++;
+      if (tag == 0x18 && pb::read_varint(p, end, n) && p == end) {
+        const auto integer = static_cast<std::int64_t>(n);
+        if (constant_.is(ValueKind::kInt)) return truth(ordered(integer, constant_.integer, op_));
+        return truth(ordered(static_cast<double>(integer), constant_.number, op_));
+      }
+      if (tag == 0x21 && end - p == 8) {
+        const bool integer = constant_.is(ValueKind::kInt);
+        const double wanted = integer ? static_cast<double>(constant_.integer) : constant_.number;
+        return truth(ordered(std::bit_cast<double>(load_le<std::uint64_t>(p)), wanted, op_));
+      }
+      if (tag == 0x0A && p < end && *p >= 0 && end - p == 1 + *p) return truth(op_ == CompareOp::kNotEqual);  // a text
     }
     return truth(compare(decode_key_value(slots[slot_]), constant_, op_));
   }

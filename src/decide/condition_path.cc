@@ -8,8 +8,8 @@
 
 #include "config/config_node.h"
 #include "decide/condition_expr.h"
-#include "decide/condition_trace_state.h"
 #include "wire/protobuf.h"
+#include "wire/tracestate.h"
 
 namespace tailgate {
 namespace {
@@ -390,7 +390,7 @@ class TraceStateKey final : public Expr {
     Value key;
     if (!key_->evaluate(e, key)) return false;
     if (!key.is(ValueKind::kString)) return e.fail("trace_state is indexed by a string");
-    const std::optional<std::string_view> found = trace_state_value(e.in.span.trace_state, key.text);
+    const std::optional<std::string_view> found = tracestate_value(e.in.span.trace_state, key.text);
     out = found ? Value::of_text(*found) : Value();
     return true;
   }

@@ -165,6 +165,7 @@ TEST_CASE("conditions read every field of a span", "[decide]") {
       {R"~(trace_state == "vendor=gold,other=x")~", "true"},
       {R"~(trace_state["vendor"] == "gold")~", "true"},
       {R"~(trace_state["missing"] == "")~", "true"},
+      {R"~(trace_state["missing"] == nil)~", "false"},
       {"dropped_attributes_count == 5", "true"},
       {"dropped_events_count == 6", "true"},
       {"dropped_links_count == 7", "true"},
