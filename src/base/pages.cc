@@ -11,8 +11,8 @@ constexpr std::size_t kHuge = 2 << 20;
 
 }  // namespace
 
-void* map_pages(std::size_t bytes) {
-  const std::size_t slack = bytes >= kHuge ? kHuge : 0;
+void* map_pages(std::size_t bytes, PageKind kind) {
+  const std::size_t slack = kind == PageKind::kHuge && bytes >= kHuge ? kHuge : 0;
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   void* const region = mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE, kFlags, -1, 0);
   if (region == MAP_FAILED) throw std::bad_alloc();

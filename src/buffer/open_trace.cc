@@ -45,7 +45,8 @@ void add_piece(LocalChunks& chunks, OpenTrace& trace) {
 
 }  // namespace
 
-ChunkRef open_trace(LocalChunks& chunks, const TraceId& id, std::uint32_t now_ms, std::uint32_t epoch, std::size_t words) {
+ChunkRef open_trace(LocalChunks& chunks, const TraceId& id, std::uint32_t now_ms, std::uint32_t epoch,
+                    std::size_t words) {
   const ChunkRef piece = chunks.take_small();
   INVARIANT(piece != kNoChunk);
   INVARIANT(words <= kTraceWordsMax);
@@ -103,8 +104,8 @@ void append_link(LocalChunks& chunks, OpenTrace& trace, SpanLink link) {
 }
 
 std::size_t pool_bytes_bound(std::size_t bytes, std::size_t spans) {
-  // A record's head and prefix id take at most 9 bytes. Worst case in small pieces, plus the first piece, a large piece just
-  // begun, and the links.
+  // A record's head and prefix id take at most 9 bytes. Worst case in small pieces, plus the first piece, a large piece
+  // just begun, and the links.
   const std::size_t payload = bytes + spans * 9;
   const std::size_t links = (spans / kLinksPerPiece + 1) * kChunkUnit;
   return payload + payload / 32 + kChunkUnit + kLargeChunk + links;
@@ -114,11 +115,12 @@ void read_links(const ChunkPool& pool, OpenTrace& trace, std::vector<SpanLink>& 
   const std::size_t n = trace.facts.spans;
   out.resize(n);
   std::memcpy(out.data(), trace.links(), std::min(n, kInlineLinks) * sizeof(SpanLink));
-  std::size_t at = kInlineLinks;
-  std::size_t in_piece = n > kInlineLinks ? (n - kInlineLinks - 1) % kLinksPerPiece + 1 : 0;  // the newest may be part full
-  for (ChunkRef piece = trace.links_head; at < n; piece = get_link(pool.at(piece), false)) {
+  if (n <= kInlineLinks) return;
+  std::size_t at = n;  // pieces hang together from the newest, which may be part full
+  std::size_t in_piece = (n - kInlineLinks - 1) % kLinksPerPiece + 1;
+  for (ChunkRef piece = trace.links_head; at > kInlineLinks; piece = get_link(pool.at(piece), false)) {
+    at -= in_piece;
     std::memcpy(out.data() + at, pool.at(piece), in_piece * sizeof(SpanLink));
-    at += in_piece;
     in_piece = kLinksPerPiece;
   }
 }

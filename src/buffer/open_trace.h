@@ -1,5 +1,5 @@
-// OpenTrace: one undecided trace in pieces of the ChunkPool. The header lies at the start of the trace's first piece, so that
-// a trace is found, appended to and freed without any other allocation.
+// OpenTrace: one undecided trace in pieces of the ChunkPool. The header lies at the start of the trace's first piece,
+// so that a trace is found, appended to and freed without any other allocation.
 //
 //   first piece (small)                       further pieces
 //   [ OpenTrace | 8 links | words | payload ][next] -> [ payload ][next] -> ... the first 2 KiB small, then large ones
@@ -36,27 +36,27 @@ inline constexpr std::uint32_t kNoPrefix = UINT32_MAX;
 
 struct OpenTrace {
   TraceId id;
-  TraceFacts facts;                     // 40 bytes
-  std::uint32_t first_ms;               // arrival of the first and the last span, milliseconds of the buffer's own clock;
-  std::uint32_t last_ms;                // they wrap after 49 days and are compared by difference
-  std::uint32_t due_ms;                 // when the wheel will look at this trace
-  ChunkRef wheel_next, wheel_prev;      // kNoChunk at the ends
-  ChunkRef tail;                        // piece being filled
-  std::uint16_t tail_used, tail_size;   // payload end in it and where its payload must end, bytes from its start
-  ChunkRef small_tail, large_head;      // where the small pieces end and the large ones begin
+  TraceFacts facts;                 // 40 bytes
+  std::uint32_t first_ms;           // arrival of the first and the last span, milliseconds of the buffer's own clock;
+  std::uint32_t last_ms;            // they wrap after 49 days and are compared by difference
+  std::uint32_t due_ms;             // when the wheel will look at this trace
+  ChunkRef wheel_next, wheel_prev;  // kNoChunk at the ends
+  ChunkRef tail;                    // piece being filled
+  std::uint16_t tail_used, tail_size;  // payload end in it and where its payload must end, bytes from its start
+  ChunkRef small_tail, large_head;     // where the small pieces end and the large ones begin
   std::uint32_t small_count, large_count;
-  ChunkRef links_head, links_tail;      // newest and oldest piece of links beyond the inline ones
+  ChunkRef links_head, links_tail;  // newest and oldest piece of links beyond the inline ones
   std::uint32_t payload_bytes;
-  std::uint32_t last_prefix;            // of the record written last; kNoPrefix forces one
-  std::uint32_t epoch;                  // of the PolicySet whose predicates were asked; kMixedEpochs if several
-  std::uint32_t interval;               // JudgedTrace::interval: the one this trace waits for the end of; 0: none
-  std::uint32_t root_name;              // service and name of the root, NameTable number; 0: no root yet
+  std::uint32_t last_prefix;  // of the record written last; kNoPrefix forces one
+  std::uint32_t epoch;        // of the PolicySet whose predicates were asked; kMixedEpochs if several
+  std::uint32_t interval;     // JudgedTrace::interval: the one this trace waits for the end of; 0: none
+  std::uint32_t root_name;    // service and name of the root, NameTable number; 0: no root yet
   std::uint16_t wheel_slot;
-  std::uint8_t words;                   // of the ScanPlan, that follow the links
-  std::uint8_t shed_step;               // of the threshold new traces had to pass when this one was opened
-  bool mixed : 1;                       // a small piece stands among the large ones
+  std::uint8_t words;      // of the ScanPlan, that follow the links
+  std::uint8_t shed_step;  // of the threshold new traces had to pass when this one was opened
+  bool mixed : 1;          // a small piece stands among the large ones
   bool tail_large : 1;
-  bool waits_for_parent : 1;            // found unlinked; looked at again when a span comes
+  bool waits_for_parent : 1;  // found unlinked; looked at again when a span comes
 
   static constexpr std::uint32_t kMixedEpochs = UINT32_MAX;
 
@@ -71,15 +71,14 @@ struct OpenTrace {
     return facts.spans <= kInline ? 0 : (facts.spans - kInline + kPerPiece - 1) / kPerPiece;
   }
   // Bytes of pool memory this trace takes.
-  std::size_t pool_bytes() const {
-    return (small_count + link_pieces()) * kChunkUnit + large_count * kLargeChunk;
-  }
+  std::size_t pool_bytes() const { return (small_count + link_pieces()) * kChunkUnit + large_count * kLargeChunk; }
 };
 static_assert(sizeof(OpenTrace) % 8 == 0);
 static_assert(sizeof(OpenTrace) + kInlineLinks * sizeof(SpanLink) + kTraceWordsMax * 8 + 4 <= kChunkUnit);
 
 // Makes a trace in a fresh small piece. kNoChunk never: the caller has charged the budget, which the region covers.
-ChunkRef open_trace(LocalChunks& chunks, const TraceId& id, std::uint32_t now_ms, std::uint32_t epoch, std::size_t words);
+ChunkRef open_trace(LocalChunks& chunks, const TraceId& id, std::uint32_t now_ms, std::uint32_t epoch,
+                    std::size_t words);
 
 // Appends payload bytes; takes pieces as needed.
 void append_bytes(LocalChunks& chunks, OpenTrace& trace, const char* bytes, std::size_t size);
@@ -90,7 +89,7 @@ void append_link(LocalChunks& chunks, OpenTrace& trace, SpanLink link);
 // An upper bound of what appending `spans` spans of `bytes` bytes in all can take from the pool, a new trace included.
 std::size_t pool_bytes_bound(std::size_t bytes, std::size_t spans);
 
-// Copies the links of a trace's spans, in no order worth naming.
+// Copies the links of a trace's spans, in the order of arrival.
 void read_links(const ChunkPool& pool, OpenTrace& trace, std::vector<SpanLink>& out);
 
 // Copies the payload of a trace into one run of bytes.

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/invariant.h"
 #include "buffer/open_trace.h"
+#include "wire/otlp_scan.h"
 
 namespace tailgate {
 namespace {
@@ -16,7 +17,8 @@ std::int32_t distance(std::uint32_t a, std::uint32_t b) { return static_cast<std
 
 std::uint32_t PrefixTable::intern(const ScopeGroup& group, std::uint32_t now) {
   std::uint64_t key = group.hash;
-  for (auto it = by_hash_.find(key); it != by_hash_.end(); it = by_hash_.find(++key)) {  // ++: another with the same hash
+  for (auto it = by_hash_.find(key); it != by_hash_.end();
+       it = by_hash_.find(++key)) {  // ++: another with the same hash
     Prefix& known = *prefixes_[it->second];
     if (known.resource() != group.resource || known.scope != group.scope) continue;
     known.last_used = now;
@@ -24,6 +26,7 @@ std::uint32_t PrefixTable::intern(const ScopeGroup& group, std::uint32_t now) {
   }
   auto prefix = std::make_unique<Prefix>();
   prefix->shared_resource = intern_resource(group.resource);
+  prefix->service = service_name(prefix->resource());
   prefix->scope = group.scope;
   prefix->key = key;
   prefix->last_used = now;

@@ -1,9 +1,10 @@
-// PrefixTable: the resource and scope bytes of one shard's spans, stored once per distinct value (services repeat them in
-// every request; the scopes of a resource share its bytes) and referred to by number from the payload of traces.
+// PrefixTable: the resource and scope bytes of one shard's spans, stored once per distinct value (services repeat them
+// in every request; the scopes of a resource share its bytes) and referred to by number from the payload of traces.
 //
-// A prefix may go when no trace can refer to it any more: traces are counted by the generation (about a second) they were
-// opened in, and a prefix last used before the oldest generation with a trace is free. Threads: the holder of the shard's lock; the address and
-// content of a prefix stay good, without the lock, as long as a trace of its time is counted.
+// A prefix may go when no trace can refer to it any more: traces are counted by the generation (about a second) they
+// were opened in, and a prefix last used before the oldest generation with a trace is free. Threads: the holder of the
+// shard's lock; the address and content of a prefix stay good, without the lock, as long as a trace of its time is
+// counted.
 #pragma once
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -23,6 +24,7 @@ inline constexpr std::uint32_t kGenerationMs = 1024;
 
 struct Prefix {
   std::shared_ptr<const std::string> shared_resource;  // one for all scopes of a resource
+  ByteView service;                                    // service.name in it; "" when it has none
   std::string scope;
   std::uint64_t key = 0;
   std::uint32_t last_used = 0;
@@ -31,7 +33,9 @@ struct Prefix {
   // With the tables' share.
   static std::size_t resource_bytes(ByteView resource) { return resource.size() + 128; }
   static std::size_t scope_bytes(ByteView scope) { return scope.size() + sizeof(Prefix) + 96; }
-  static std::size_t bytes_of(ByteView resource, ByteView scope) { return resource_bytes(resource) + scope_bytes(scope); }
+  static std::size_t bytes_of(ByteView resource, ByteView scope) {
+    return resource_bytes(resource) + scope_bytes(scope);
+  }
 };
 
 class PrefixTable {
@@ -58,7 +62,7 @@ class PrefixTable {
   std::vector<std::uint32_t> free_numbers_;
   boost::unordered_flat_map<std::uint64_t, std::uint32_t> by_hash_;
   boost::unordered_flat_map<std::uint64_t, std::shared_ptr<const std::string>> resources_;  // by hash
-  std::deque<std::uint32_t> open_;   // traces opened in generation first_ + i
+  std::deque<std::uint32_t> open_;  // traces opened in generation first_ + i
   std::uint32_t first_ = 0;
 };
 

@@ -24,7 +24,7 @@ bool later(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(
 }  // namespace
 
 TraceBuffer::TraceBuffer(const BufferLimits& limits, ChunkPool& pool, ByteBudget& budget, PolicySetPtr policies,
-                         std::uint64_t seed, TimePoint origin)
+                         PolicyTables& tables, std::uint64_t seed, TimePoint origin)
     : limits_(limits),
       wait_ms_(whole_ms(limits.decision_wait)),
       after_root_ms_(limits.decision_wait_after_root > Duration::zero()
@@ -34,11 +34,13 @@ TraceBuffer::TraceBuffer(const BufferLimits& limits, ChunkPool& pool, ByteBudget
       pool_(pool),
       budget_(budget),
       policies_(std::move(policies)),
+      tables_(tables),
       origin_(origin),
       chunks_(pool),
       seed_(seed),
       wheel_(pool),
-      cache_(limits.cache_bytes, seed + 1) {}
+      cache_(limits.cache_bytes, seed + 1),
+      explain_(limits.explain_bytes, limits.explain_policies, seed + 2) {}
 
 std::uint32_t TraceBuffer::advance(TimePoint now) {
   const std::uint32_t now_ms = to_ms(now);
@@ -47,8 +49,8 @@ std::uint32_t TraceBuffer::advance(TimePoint now) {
   return latest_ms_;
 }
 
-void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::size_t count, SourceId source, TimePoint now,
-                      AddResult& result) {
+void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::size_t count, SourceId source,
+                      TimePoint now, AddResult& result) {
   const std::uint32_t now_ms = advance(now);
   const std::uint32_t generation = now_ms / kGenerationMs;
   const std::size_t prefix_bytes_before = prefixes_.bytes();
@@ -66,7 +68,9 @@ void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::
         count_late(*verdict, part, traces[i], result);
         continue;
       }
+      if (shed_step_ != 0 && sheds(batch, part, traces[i], now_ms)) continue;
       ref = open_trace(chunks_, part.id, now_ms, batch.policy_epoch, batch.words_per_trace);
+      trace(ref).shed_step = shed_step_;
       by_id_.insert(hash, ref);
       prefixes_.count_trace(generation);
       budget_.charge(Holder::kTraces, kMapBytes);
@@ -80,6 +84,11 @@ void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::
       policies_->plan().merge(open.word_array(), batch.words_of(traces[i]));
     } else {
       open.epoch = OpenTrace::kMixedEpochs;
+    }
+    if (open.root_name == 0 && part.root_group != kNone && explain_.on()) {
+      bool fresh = false;
+      open.root_name = roots_.add(prefixes_.at(prefix_of_group_[part.root_group]).service, part.root_name, fresh);
+      if (fresh) budget_.charge(Holder::kTraces, RootNames::kEntryBytes);
     }
     open.last_ms = now_ms;
     open.waits_for_parent = false;
@@ -190,22 +199,26 @@ bool TraceBuffer::close_due(TimePoint now, std::size_t max, std::vector<ClosedTr
   return more;
 }
 
-std::size_t TraceBuffer::close_early(CloseReason reason, TimePoint now, std::size_t max, std::vector<ClosedTrace>& closed) {
+std::size_t TraceBuffer::close_early(CloseReason reason, TimePoint now, std::size_t max,
+                                     std::vector<ClosedTrace>& closed) {
   std::size_t n = 0;
   for (; n < max; ++n) {
     const ChunkRef ref = wheel_.first();
     if (ref == kNoChunk) break;
-    close(ref, reason, advance(now), Wait::kMayNot, closed);
+    last_early_wait_ms_ = advance(now) - trace(ref).first_ms;
+    close(ref, reason, latest_ms_, Wait::kMayNot, closed);
   }
   return n;
 }
 
-bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, Wait wait, std::vector<ClosedTrace>& closed) {
+bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, Wait wait,
+                        std::vector<ClosedTrace>& closed) {
   OpenTrace& open = trace(ref);
   wheel_.remove(ref);
   const OpenTraceShape shape(pool_, open, links_, [&] { return count_services(open); });
   Verdict verdict;
-  const bool unjudged = reason == CloseReason::kTooLarge || (reason == CloseReason::kShutdown && limits_.drop_on_shutdown);
+  const bool unjudged =
+      reason == CloseReason::kTooLarge || (reason == CloseReason::kShutdown && limits_.drop_on_shutdown);
   if (!unjudged) {
     const std::optional<Verdict> judged = judge(open, reason, now_ms, wait, shape);
     if (!judged) {
@@ -216,9 +229,19 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
     verdict = *judged;
   }
   verdict.reason = reason;
-  verdict.complete = open.facts.root_seen && shape.missing_parents() == 0;
+  const std::uint32_t missing = shape.missing_parents();
+  verdict.complete = open.facts.root_seen && missing == 0;
+  if (open.shed_step != 0 && verdict.decision == Decision::kSampled) {
+    // Only traces above the threshold of the shedding could come this far: it is part of their chance.
+    const std::uint64_t threshold = tables_.thresholds.value_of(verdict.threshold);
+    const std::uint64_t shed = static_cast<std::uint64_t>(open.shed_step) << (kRandomBits - 8);
+    verdict.threshold =
+        tables_.thresholds.code_of(policies_->use_tracestate() ? std::max(threshold, shed) : kUnknownChance);
+  }
   by_id_.erase(hash_of(open.id), ref);
   cache_.put(open.id, verdict);
+  if (unjudged) ballots_.clear();
+  if (explain_.on()) remember(open, verdict, now_ms, missing);
 
   const double seconds = static_cast<double>(now_ms - open.first_ms) / 1000;
   const auto bucket = std::lower_bound(kLatencyBounds.begin(), kLatencyBounds.end(), seconds) - kLatencyBounds.begin();
@@ -230,7 +253,11 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
     ++row.kept_traces;
     row.kept_spans += open.facts.spans;
     row.kept_bytes += open.facts.bytes;
-    closed.push_back({ref, verdict});
+    ClosedTrace& kept = closed.emplace_back();
+    kept.ref = ref;
+    kept.verdict = verdict;
+    kept.judged_by = policies_;
+    if (explain_.on()) note_deciding(open, kept);
     return true;
   }
   (verdict.decision == Decision::kDropped ? counters_.dropped : counters_.not_sampled) += open.facts.spans;
@@ -238,13 +265,15 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
   return true;
 }
 
-std::optional<Verdict> TraceBuffer::judge(OpenTrace& open, CloseReason reason, std::uint32_t, Wait wait, const TraceShape& shape) {
+std::optional<Verdict> TraceBuffer::judge(OpenTrace& open, CloseReason reason, std::uint32_t, Wait wait,
+                                          const TraceShape& shape) {
   const ScanPlan& plan = policies_->plan();
   const std::uint64_t* words = open.word_array();
   if (open.epoch != policies_->epoch()) {
     ask_again(open);
     words = words_.data();
   }
+  words_of_judged_ = words;
   JudgedTrace judged{open.id, open.facts, words, words + plan.bit_words(), &shape, reason};
   judged.now = latest_;
   judged.interval = open.interval;
@@ -253,6 +282,7 @@ std::optional<Verdict> TraceBuffer::judge(OpenTrace& open, CloseReason reason, s
   if (const std::optional<std::size_t> i = plan.randomness(); i && judged.counters[*i] != 0) {
     judged.random = judged.counters[*i] & (kNever - 1);
   }
+  random_ = judged.random;
   return policies_->decide(judged, counters_.policies, ballots_);
 }
 
@@ -295,15 +325,47 @@ std::uint32_t TraceBuffer::count_services(const OpenTrace& open) {
   });
   std::sort(numbers.begin(), numbers.end());
   numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
-  std::vector<std::string> names;
-  for (const std::uint32_t number : numbers) names.push_back(service_name(prefixes_.at(number).resource()));
+  std::vector<ByteView> names;
+  for (const std::uint32_t number : numbers) names.push_back(prefixes_.at(number).service);
   std::sort(names.begin(), names.end());
   return static_cast<std::uint32_t>(std::unique(names.begin(), names.end()) - names.begin());
+}
+
+bool TraceBuffer::sheds(const SpanBatch& batch, const BatchTrace& part, std::uint32_t index, std::uint32_t now_ms) {
+  std::uint64_t random = randomness_of(part.id);
+  const ScanPlan& plan = policies_->plan();
+  if (plan.randomness() && batch.policy_epoch == plan.epoch) {
+    const std::uint64_t explicit_random = batch.words_of(index)[plan.bit_words() + *plan.randomness()];
+    if (explicit_random != 0) random = explicit_random & (kNever - 1);
+  }
+  if (random >> (kRandomBits - 8) >= shed_step_) return false;
+  Verdict verdict;
+  verdict.reason = CloseReason::kMemory;
+  verdict.shed = true;
+  cache_.put(part.id, verdict);
+  counters_.shed[static_cast<std::size_t>(Shed::kOverload)] += part.facts.spans;
+  ++counters_.shed_traces;
+  if (explain_.on()) {
+    ballots_.clear();
+    ExplainRecord& record = explain_.put(part.id, ballots_);
+    record.random = random;
+    record.duration_ns = part.facts.duration_ns();
+    record.bytes = part.facts.bytes;
+    record.first_ms = record.closed_ms = now_ms;
+    record.spans = part.facts.spans;
+    record.errors = part.facts.errors;
+    record.verdict = verdict;
+    record.shed = static_cast<std::uint8_t>(static_cast<int>(Shed::kOverload) + 1);
+    record.shed_step = shed_step_;
+    if (part.root_group != kNone) record.set_root(service_name(batch.groups[part.root_group].resource), part.root_name);
+  }
+  return true;
 }
 
 void TraceBuffer::count_late(const Verdict& verdict, const BatchTrace& part, std::uint32_t index, AddResult& result) {
   const std::uint32_t spans = part.facts.spans;
   counters_.late[static_cast<std::size_t>(verdict.decision)] += spans;
+  if (ExplainRecord* const record = explain_.find(part.id)) record->late_spans += spans;
   switch (verdict.decision) {
     case Decision::kSampled:
       counters_.held += spans;  // until settle_late
@@ -311,7 +373,7 @@ void TraceBuffer::count_late(const Verdict& verdict, const BatchTrace& part, std
       result.late.push_back({index, verdict});
       return;
     case Decision::kNotSampled:
-      counters_.not_sampled += spans;
+      (verdict.shed ? counters_.shed[static_cast<std::size_t>(Shed::kOverload)] : counters_.not_sampled) += spans;
       return;
     case Decision::kDropped:
       counters_.dropped += spans;
@@ -324,6 +386,7 @@ void TraceBuffer::release(ChunkRef ref) {
   counters_.held -= open.facts.spans;
   counters_.held_bytes -= open.facts.bytes;
   prefixes_.uncount_trace(open.first_ms / kGenerationMs);
+  if (open.root_name != 0 && roots_.remove(open.root_name)) budget_.release(Holder::kTraces, RootNames::kEntryBytes);
   budget_.release(Holder::kTraces, open.pool_bytes() + kMapBytes);
   free_trace(chunks_, ref);
 }
@@ -332,6 +395,15 @@ void TraceBuffer::settle(const ClosedTrace& closed, std::uint32_t malformed, std
   const std::uint32_t spans = trace(closed.ref).facts.spans - malformed;
   counters_.shed[static_cast<std::size_t>(Shed::kMalformed)] += malformed;
   (shed ? counters_.shed[static_cast<std::size_t>(*shed)] : counters_.forwarded) += spans;
+  if (ExplainRecord* const record = explain_.find(trace(closed.ref).id)) {
+    if (shed) record->shed = static_cast<std::uint8_t>(static_cast<int>(*shed) + 1);
+    for (std::size_t i = 0; i < closed.deciding_count; ++i) {
+      ExplainDetail& detail = explain_.detail(*record);
+      if (detail.vote_count == ExplainDetail::kVotes) break;
+      const ClosedTrace::Deciding& by = closed.deciding[i];
+      detail.votes[detail.vote_count++] = {by.span_id, by.bit, by.policy};
+    }
+  }
   release(closed.ref);
 }
 

@@ -6,8 +6,8 @@
 // so there is no state "closed but undecided" for a span to fall into. Kept traces are handed out (ClosedTrace), framed
 // without the lock, and given back with settle(); until then their spans count as held.
 //
-// Always true between calls: counters().received = all outcomes + spans_held(); nothing is open beyond decision_wait plus
-// a tick of the wheel, as long as close_due() is called.
+// Always true between calls: counters().received = all outcomes + spans_held(); nothing is open beyond decision_wait
+// plus a tick of the wheel, as long as close_due() is called.
 #pragma once
 
 #include <array>
@@ -21,8 +21,10 @@
 #include "buffer/chunk_pool.h"
 #include "buffer/deadline_wheel.h"
 #include "buffer/decision_cache.h"
+#include "buffer/explain_log.h"
 #include "buffer/open_trace.h"
 #include "buffer/prefix_table.h"
+#include "buffer/root_names.h"
 #include "buffer/trace_shape.h"
 #include "buffer/trace_table.h"
 #include "decide/policy_set.h"
@@ -39,25 +41,28 @@ struct BufferLimits {
   std::uint64_t maximum_trace_size_bytes = 0;  // contrib's: larger traces are not sampled, unjudged; 0 is off
   bool drop_on_shutdown = false;               // contrib's: what is open when the daemon ends is not judged
   std::size_t cache_bytes = 0;                 // decision cache of this shard
+  std::size_t explain_bytes = 0;               // ExplainLog of this shard
+  std::size_t explain_policies = 64;           // whose votes it keeps
   std::uint64_t wall_at_origin_ns = 0;         // the wall clock when the buffer's own clock was at its origin
 };
 
 inline constexpr std::size_t kSourcesMax = 64;
-inline constexpr std::array<std::string_view, 3> kShedReasons = {"queue_full", "malformed", "no_exporter"};
-enum class Shed : std::uint8_t { kQueueFull, kMalformed, kNoExporter };
+inline constexpr std::array<std::string_view, 4> kShedReasons = {"queue_full", "malformed", "no_exporter", "overload"};
+enum class Shed : std::uint8_t { kQueueFull, kMalformed, kNoExporter, kOverload };
 
 // Upper bounds in seconds of tailgate_decision_latency_seconds; one more bucket holds the rest.
 inline constexpr std::array<double, 12> kLatencyBounds = {0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 45, 60};
 
 // A span's receipt and its end are counted in the same block, under the same lock: the sum is right at every moment.
 struct BufferCounters {
-  std::array<std::uint64_t, kSourcesMax> received{};  // spans, by source
+  std::array<std::uint64_t, kSourcesMax> received{};          // spans, by source
   std::uint64_t forwarded = 0, not_sampled = 0, dropped = 0;  // spans
   std::array<std::uint64_t, kShedReasons.size()> shed{};      // spans
+  std::uint64_t shed_traces = 0;                              // by overload
   std::uint64_t held = 0;                                     // spans
   std::uint64_t held_bytes = 0;
-  std::array<std::uint64_t, 3> late{};                        // spans, by Decision; part of the outcomes above
-  std::array<std::array<std::uint64_t, 6>, 3> decided{};      // traces, by Decision and CloseReason
+  std::array<std::uint64_t, 3> late{};                    // spans, by Decision; part of the outcomes above
+  std::array<std::array<std::uint64_t, 6>, 3> decided{};  // traces, by Decision and CloseReason
   std::array<std::uint64_t, kLatencyBounds.size() + 1> latency{};
   double latency_sum = 0;
   PolicyTally policies;
@@ -67,6 +72,15 @@ struct BufferCounters {
 struct ClosedTrace {
   ChunkRef ref = kNoChunk;
   Verdict verdict;
+  PolicySetPtr judged_by;
+  // Predicates that decided, for whoever asks why: which span it was is found when the trace is framed.
+  struct Deciding {
+    std::uint32_t bit = 0;
+    std::uint32_t policy = 0;   // by its place in the set
+    std::uint64_t span_id = 0;  // as its 8 bytes stand
+  };
+  std::array<Deciding, ExplainDetail::kVotes> deciding;
+  std::uint8_t deciding_count = 0;
 };
 
 // Late spans of a trace that was kept: they go out at once, straight from the request.
@@ -89,11 +103,11 @@ struct AddResult {
 
 class TraceBuffer {
  public:
-  TraceBuffer(const BufferLimits& limits, ChunkPool& pool, ByteBudget& budget, PolicySetPtr policies, std::uint64_t seed,
-              TimePoint origin);
+  TraceBuffer(const BufferLimits& limits, ChunkPool& pool, ByteBudget& budget, PolicySetPtr policies,
+              PolicyTables& tables, std::uint64_t seed, TimePoint origin);
 
-  // Takes the traces of `batch` whose indices are given, copying their spans. The caller has charged the budget's `traces`
-  // with pool_bytes_bound() of them and gives back what result.pool_bytes does not name.
+  // Takes the traces of `batch` whose indices are given, copying their spans. The caller has charged the budget's
+  // `traces` with pool_bytes_bound() of them and gives back what result.pool_bytes does not name.
   void add(const SpanBatch& batch, const std::uint32_t* traces, std::size_t count, SourceId source, TimePoint now,
            AddResult& result);
 
@@ -103,11 +117,30 @@ class TraceBuffer {
   // Closes up to `max` traces, soonest due first, whether due or not. Returns how many.
   std::size_t close_early(CloseReason reason, TimePoint now, std::size_t max, std::vector<ClosedTrace>& closed);
 
-  // The end of a closed trace: counts its spans (`malformed` of them shed, the rest by `shed`, or forwarded when that is
-  // empty) and frees its memory.
+  // The end of a closed trace: counts its spans (`malformed` of them shed, the rest by `shed`, or forwarded when that
+  // is empty) and frees its memory.
   void settle(const ClosedTrace& closed, std::uint32_t malformed, std::optional<Shed> shed);
   void settle_late(const LateSpans& late, std::uint32_t spans, std::uint64_t bytes, std::uint32_t malformed,
                    std::optional<Shed> shed);
+
+  // New traces with a randomness below this many 256ths are shed: not taken in, and their later spans neither.
+  void set_shed_step(std::uint8_t step) { shed_step_ = step; }
+  // How long the trace that was closed early last had been open.
+  Duration last_early_wait() const { return std::chrono::milliseconds(last_early_wait_ms_); }
+
+  // Of an open or remembered trace; names are left to the caller, who knows the tables and the sets.
+  struct Remembered {
+    ExplainRecord record;
+    std::string service, name;
+    std::vector<Vote> votes;
+    std::optional<ExplainDetail> detail;
+    bool open = false;
+  };
+  std::optional<Remembered> explain(const TraceId& id);
+  // The record of `age` (0: the newest); empty when there is none.
+  const ExplainRecord* recent(std::uint64_t age) const { return explain_.recent(age); }
+  Remembered remembered(const ExplainRecord& record) const;
+  std::uint64_t wall_ns(std::uint32_t ms) const;  // of the buffer's milliseconds, which wrap: the latest such moment
 
   void set_policies(PolicySetPtr policies) { policies_ = std::move(policies); }
   // Once a second: frees prefixes that no trace can refer to. Returns their bytes.
@@ -137,9 +170,14 @@ class TraceBuffer {
   enum class Wait : std::uint8_t { kMay, kMayNot };
   // False: it waits for the end of an interval (JudgedTrace::interval), which only Wait::kMay allows.
   bool close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, Wait wait, std::vector<ClosedTrace>& closed);
-  std::optional<Verdict> judge(OpenTrace& trace, CloseReason reason, std::uint32_t now_ms, Wait wait, const TraceShape& shape);
+  std::optional<Verdict> judge(OpenTrace& trace, CloseReason reason, std::uint32_t now_ms, Wait wait,
+                               const TraceShape& shape);
   std::uint32_t count_services(const OpenTrace& trace);
+  void note_deciding(const OpenTrace& open, ClosedTrace& kept) const;
+  void remember(const OpenTrace& open, const Verdict& verdict, std::uint32_t now_ms, std::uint32_t missing);
+  void note_missing(const OpenTrace& open, ExplainRecord& record);
   void ask_again(const OpenTrace& trace);
+  bool sheds(const SpanBatch& batch, const BatchTrace& part, std::uint32_t index, std::uint32_t now_ms);
   void count_late(const Verdict& verdict, const BatchTrace& part, std::uint32_t index, AddResult& result);
   void release(ChunkRef ref);
   // The shard's time never goes back: a request read the clock before it was scanned, others were quicker.
@@ -155,6 +193,7 @@ class TraceBuffer {
   ChunkPool& pool_;
   ByteBudget& budget_;
   PolicySetPtr policies_;
+  PolicyTables& tables_;
   TimePoint origin_;
   std::uint32_t latest_ms_ = 0;
   TimePoint latest_;
@@ -163,12 +202,18 @@ class TraceBuffer {
   TraceTable by_id_;
   DeadlineWheel wheel_;
   DecisionCache cache_;
+  ExplainLog explain_;
+  RootNames roots_;
   PrefixTable prefixes_;
   BufferCounters counters_;
   // scratch, kept for its memory
   std::vector<std::uint32_t> prefix_of_group_;
+  std::uint8_t shed_step_ = 0;
+  std::uint32_t last_early_wait_ms_ = 0;
   LinkScan links_;
-  std::vector<Ballot> ballots_;
+  std::vector<Ballot> ballots_;  // of the trace judged last, as are words_of_judged_ and random_
+  const std::uint64_t* words_of_judged_ = nullptr;
+  std::uint64_t random_ = 0;
   std::string payload_;
   std::vector<std::uint64_t> words_;
   std::vector<ByteView> attributes_, resource_attributes_;

@@ -18,7 +18,7 @@ void LinkScan::index() {
   mask_ = size - 1;
   for (std::uint32_t i = 0; i < links.size(); ++i) {
     Slot& slot = table_[find(links[i].id)];
-    if (slot.id == 0) slot = {links[i].id, i};
+    if (slot.id == 0) slot = {links[i].id, i, true};
   }
 }
 
@@ -31,7 +31,7 @@ std::uint32_t LinkScan::missing_parents() {
     if (slot.id != 0) continue;
     ++missing;
     if (missing + links.size() > table_.size() * 3 / 4) return missing;  // never full; nobody counts that far
-    slot = {link.parent, 0};  // once
+    slot = {link.parent, 0, false};                                      // once
   }
   return missing;
 }

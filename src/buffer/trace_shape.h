@@ -18,6 +18,8 @@ class LinkScan {
 
   // Different parents named that have not come. Ids are told apart by 32-bit hashes (SpanLink). About 6 ns a span.
   std::uint32_t missing_parents();
+  // After missing_parents(): has a span with this id come?
+  bool has(std::uint32_t id) const { return table_[find(id)].present; }
   // Spans on the longest way down; a circle of parents counts as often as it has spans.
   std::uint32_t depth();
 
@@ -28,6 +30,7 @@ class LinkScan {
   struct Slot {
     std::uint32_t id = 0;     // 0: empty
     std::uint32_t index = 0;  // in links
+    bool present = false;     // false: only named as a parent
   };
   std::vector<Slot> table_;  // open addressing, a power of two, at most half full
   std::size_t mask_ = 0;

@@ -1,4 +1,4 @@
-#include "buffer/trace_store.h"
+#include "buffer/trace_store_impl.h"
 
 #include <algorithm>
 #include <array>
@@ -6,45 +6,25 @@
 
 #include "base/hash.h"
 #include "base/invariant.h"
-#include "wire/otlp_frame.h"
 #include "wire/otlp_scan.h"
 
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kClosePerHold = 32;      // traces closed in one hold of a shard's lock
-constexpr std::size_t kClosePerAdd = 4;        // traces looked at when a request comes by: more than it can open on average
-constexpr std::size_t kRelieveStep = 64;       // the same when memory is short
+constexpr std::size_t kClosePerHold = 32;  // traces closed in one hold of a shard's lock
+constexpr std::size_t kClosePerAdd = 4;    // traces looked at when a request comes by: more than it can open on average
+constexpr std::size_t kRelieveStep = 64;   // the same when memory is short
 constexpr Duration kTidyEvery = std::chrono::seconds(1);
+constexpr Duration kAdaptEvery = std::chrono::milliseconds(200);
 constexpr Duration kSweepMin = std::chrono::milliseconds(5);
 constexpr Duration kSweepMax = std::chrono::milliseconds(100);
 constexpr std::size_t kGatherBytes = 2 << 20;  // of kept traces copied out at a time
 constexpr std::size_t kPartBytes = 2 << 20;    // of spans in one KeptTrace
-constexpr std::size_t kLocalSlack = 3 << 20;   // free pieces a shard may keep to itself, and what is cut to the wrong size
+constexpr std::size_t kPastSets = 16;          // whose votes can still be named
+constexpr std::size_t kLocalSlack =
+    3 << 20;  // free pieces a shard may keep to itself, and what is cut to the wrong size
 
 }  // namespace
-
-struct TraceStore::Shard {
-  Shard(const BufferLimits& limits, ChunkPool& pool, ByteBudget& budget, PolicySetPtr policies, std::uint64_t seed,
-        TimePoint origin)
-      : buffer(limits, pool, budget, std::move(policies), seed, origin) {}
-
-  mutable std::mutex mutex;
-  TraceBuffer buffer;  // guarded by mutex
-};
-
-struct TraceStore::Work {
-  std::vector<std::uint32_t> order;       // trace indices of a batch, sorted by shard
-  std::vector<std::uint32_t> begin;       // of each shard in order
-  AddResult added;
-  std::vector<ClosedTrace> closed;
-  std::vector<std::string> payloads;      // gathered, one per closed trace
-  std::vector<std::uint32_t> prefix_ids;
-  std::vector<const Prefix*> prefixes;    // by position in prefix_ids
-  std::vector<FrameSpan> frame;
-  std::vector<KeptTracePtr> out;
-  std::deque<std::string> stamps;         // bytes that frame points to
-};
 
 namespace {
 
@@ -56,8 +36,8 @@ struct Headline {
   bool root = false;
 };
 
-// One span with broken nested bytes would make a backend refuse its whole batch, strangers' traces included: such spans are
-// left out. Returns how many.
+// One span with broken nested bytes would make a backend refuse its whole batch, strangers' traces included: such spans
+// are left out. Returns how many.
 std::uint32_t drop_malformed(std::vector<FrameSpan>& frame, Headline& headline) {
   static const ScanPlan no_plan;
   ByteView good_resource, good_scope;
@@ -87,8 +67,8 @@ std::uint32_t drop_malformed(std::vector<FrameSpan>& frame, Headline& headline) 
 
 }  // namespace
 
-TraceStore::TraceStore(const TraceStoreOptions& options, ByteBudget& budget, PolicySetPtr policies, PolicyTables& tables, KeptSink sink,
-                       std::uint64_t seed, TimePoint origin)
+TraceStore::TraceStore(const TraceStoreOptions& options, ByteBudget& budget, PolicySetPtr policies,
+                       PolicyTables& tables, KeptSink sink, std::uint64_t seed, TimePoint origin)
     : budget_(budget),
       tables_(tables),
       sink_(std::move(sink)),
@@ -99,12 +79,15 @@ TraceStore::TraceStore(const TraceStoreOptions& options, ByteBudget& budget, Pol
       wall_at_origin_ns_(options.limits.wall_at_origin_ns),
       pool_(options.pool_bytes + options.shards * kLocalSlack),
       next_tidy_(origin + kTidyEvery),
+      overload_min_wait_(options.overload_min_wait),
+      next_adapt_(origin + kAdaptEvery),
       policies_(std::move(policies)) {
   policies_->activate();
   BufferLimits limits = options.limits;
   limits.cache_bytes /= options.shards;
+  limits.explain_bytes /= options.shards;
   for (std::size_t i = 0; i < options.shards; ++i) {
-    shards_.push_back(std::make_unique<Shard>(limits, pool_, budget_, policies_, seed + 2 * i + 1, origin));
+    shards_.push_back(std::make_unique<Shard>(limits, pool_, budget_, policies_, tables_, seed + 2 * i + 1, origin));
   }
 }
 
@@ -136,14 +119,15 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
     shards_[s]->buffer.prefetch(batch.traces[t].id);
   }
 
-  // Reserve what all of it can take at most, before the first append: accepted whole or refused whole. A prefix may be new
-  // to every shard.
+  // Reserve what all of it can take at most, before the first append: accepted whole or refused whole. A prefix may be
+  // new to every shard.
   std::size_t prefix_bound = 0;
   for (const ScopeGroup& group : batch.groups) prefix_bound += Prefix::bytes_of(group.resource, group.scope);
   prefix_bound *= std::min(shards_.size(), batch.traces.size());
   if (!reserve(pool_bound, prefix_bound)) {
     // What could not fit into an empty buffer must not empty a full one.
-    const bool could_fit = prefix_bound <= prefix_bytes_max_ && pool_bound + prefix_bound <= budget_.cap(Holder::kTraces);
+    const bool could_fit =
+        prefix_bound <= prefix_bytes_max_ && pool_bound + prefix_bound <= budget_.cap(Holder::kTraces);
     if (!could_fit || !relieve(pool_bound, prefix_bound, now, work)) return false;
   }
 
@@ -156,6 +140,7 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
     Shard& shard = *shards_[s];
     {
       const std::lock_guard lock(shard.mutex);
+      shard.buffer.set_shed_step(shed_step_.load(std::memory_order_relaxed));
       shard.buffer.add(batch, work.order.data() + work.begin[s], count, source, now, work.added);
       // What is due goes in the same hold of the lock: under load the sweeper alone would wait for its turn too long.
       shard.buffer.close_due(now, kClosePerAdd, work.added.closed);
@@ -172,7 +157,8 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
 
 bool TraceStore::reserve(std::size_t pool_bytes, std::size_t prefix_bytes) {
   const std::size_t before = prefix_bytes_.fetch_add(prefix_bytes, std::memory_order_relaxed);
-  if (before + prefix_bytes <= prefix_bytes_max_ && budget_.try_charge(Holder::kTraces, pool_bytes + prefix_bytes)) return true;
+  if (before + prefix_bytes <= prefix_bytes_max_ && budget_.try_charge(Holder::kTraces, pool_bytes + prefix_bytes))
+    return true;
   prefix_bytes_.fetch_sub(prefix_bytes, std::memory_order_relaxed);
   return false;
 }
@@ -194,6 +180,8 @@ bool TraceStore::relieve(std::size_t pool_bytes, std::size_t prefix_bytes, TimeP
     {
       const std::lock_guard lock(shard.mutex);
       n = shard.buffer.close_early(CloseReason::kMemory, now, kRelieveStep, work.closed);
+      if (n != 0)
+        early_wait_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(shard.buffer.last_early_wait()).count();
       if (n == 0 || prefixes_short) prefixes_freed = shard.buffer.tidy(now);
     }
     release(0, prefixes_freed);
@@ -208,6 +196,7 @@ TimePoint TraceStore::sweep(TimePoint now) {
   thread_local Work work;
   const bool tidy = now >= next_tidy_;
   if (tidy) next_tidy_ = now + kTidyEvery;
+  if (now >= next_adapt_) adapt_shedding(now);
   Duration wait = kSweepMax;
   std::size_t freed = 0;
   for (const std::unique_ptr<Shard>& shard : shards_) {
@@ -227,6 +216,22 @@ TimePoint TraceStore::sweep(TimePoint now) {
   return now + std::max(wait, kSweepMin);
 }
 
+// Shedding takes over where deciding early would go too far: a trace that is decided before its spans have come is
+// judged by a part of itself. The share of new traces taken in follows how long those closed early had been open, since
+// what is held is that wait times what comes in; it moves slowly, as the wait answers only after as long.
+void TraceStore::adapt_shedding(TimePoint now) {
+  next_adapt_ = now + kAdaptEvery;
+  const std::int64_t wait_ms = early_wait_ms_.exchange(-1);
+  if (overload_min_wait_ == Duration::zero()) return;
+  if (wait_ms < 0) {
+    taken_share_ = std::min(1.0, taken_share_ * 1.05 + 0.005);
+  } else {
+    const double ratio = static_cast<double>(wait_ms) * 1e6 / static_cast<double>(overload_min_wait_.count());
+    taken_share_ = std::clamp(taken_share_ * std::clamp(ratio, 0.8, 1.05), 1.0 / 256, 1.0);
+  }
+  shed_step_ = static_cast<std::uint8_t>(std::min(255.0, (1 - taken_share_) * 256));
+}
+
 void TraceStore::close_all(CloseReason reason, TimePoint now) {
   thread_local Work work;
   for (const std::unique_ptr<Shard>& shard : shards_) {
@@ -241,13 +246,16 @@ void TraceStore::close_all(CloseReason reason, TimePoint now) {
   }
 }
 
-// Kept traces leave: their bytes are gathered and framed without the lock, their prefixes looked up under it once for all.
+// Kept traces leave: their bytes are gathered and framed without the lock, their prefixes looked up under it once for
+// all.
 void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Work& work) {
   // A few megabytes at a time: what is gathered is not in the budget.
   std::vector<ClosedTrace> some;
   for (std::size_t i = 0; i < closed.size();) {
     some.clear();
-    for (std::size_t bytes = 0; i < closed.size() && (some.empty() || bytes + shard.buffer.trace(closed[i].ref).payload_bytes <= kGatherBytes); ++i) {
+    for (std::size_t bytes = 0;
+         i < closed.size() && (some.empty() || bytes + shard.buffer.trace(closed[i].ref).payload_bytes <= kGatherBytes);
+         ++i) {
       bytes += shard.buffer.trace(closed[i].ref).payload_bytes;
       some.push_back(closed[i]);
     }
@@ -255,9 +263,10 @@ void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoin
   }
 }
 
-void TraceStore::settle_some(Shard& shard, const std::vector<ClosedTrace>& closed, TimePoint now, Work& work) {
+void TraceStore::settle_some(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Work& work) {
   const auto number_of = [&](std::uint32_t id) {
-    return static_cast<std::size_t>(std::lower_bound(work.prefix_ids.begin(), work.prefix_ids.end(), id) - work.prefix_ids.begin());
+    return static_cast<std::size_t>(std::lower_bound(work.prefix_ids.begin(), work.prefix_ids.end(), id) -
+                                    work.prefix_ids.begin());
   };
   if (work.payloads.size() < closed.size()) work.payloads.resize(closed.size());
   work.prefix_ids.clear();
@@ -287,6 +296,7 @@ void TraceStore::settle_some(Shard& shard, const std::vector<ClosedTrace>& close
       const Prefix& prefix = *work.prefixes[number_of(id)];
       work.frame.push_back({prefix.resource(), prefix.scope, span});
     });
+    find_deciding_spans(work, closed[i]);
     End end{};
     end.shed = make_kept(work, open.id, closed[i].verdict, open.facts, false, now, end.malformed);
     ends.push_back(end);
@@ -300,13 +310,15 @@ void TraceStore::settle_some(Shard& shard, const std::vector<ClosedTrace>& close
   work.out.clear();
 }
 
-void TraceStore::settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, TimePoint now, Work& work) {
+void TraceStore::settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, TimePoint now,
+                             Work& work) {
   for (const LateSpans& item : late) {
     const BatchTrace& part = batch.traces[item.trace];
     work.frame.clear();
     for (std::uint32_t s = part.first; s != kNone; s = batch.spans[s].next) {
       const BatchSpan& span = batch.spans[s];
-      work.frame.push_back({batch.groups[span.group].resource, batch.groups[span.group].scope, ByteView(span.data, span.size)});
+      work.frame.push_back(
+          {batch.groups[span.group].resource, batch.groups[span.group].scope, ByteView(span.data, span.size)});
     }
     std::uint32_t malformed = 0;
     work.out.clear();
@@ -321,8 +333,8 @@ void TraceStore::settle_late(Shard& shard, const SpanBatch& batch, const std::ve
 }
 
 // Makes what goes out of work.frame and appends it to work.out, charged to the queues: all of the trace or nothing.
-std::optional<Shed> TraceStore::make_kept(Work& work, const TraceId& id, const Verdict& verdict, const TraceFacts& facts, bool late,
-                                          TimePoint now, std::uint32_t& malformed) {
+std::optional<Shed> TraceStore::make_kept(Work& work, const TraceId& id, const Verdict& verdict,
+                                          const TraceFacts& facts, bool late, TimePoint now, std::uint32_t& malformed) {
   Headline headline;
   malformed = drop_malformed(work.frame, headline);
   if (work.frame.empty()) return std::nullopt;
@@ -345,7 +357,8 @@ std::optional<Shed> TraceStore::make_kept(Work& work, const TraceId& id, const V
   for (std::size_t from = 0; from < work.frame.size();) {
     std::size_t to = from;
     std::size_t bytes = 0;
-    while (to < work.frame.size() && (to == from || bytes + work.frame[to].size() <= kPartBytes)) bytes += work.frame[to++].size();
+    while (to < work.frame.size() && (to == from || bytes + work.frame[to].size() <= kPartBytes))
+      bytes += work.frame[to++].size();
     auto part = std::make_shared<KeptTrace>();
     static_cast<TraceSummary&>(*part) = summary;
     part->part = static_cast<std::uint32_t>(parts.size());
@@ -358,7 +371,8 @@ std::optional<Shed> TraceStore::make_kept(Work& work, const TraceId& id, const V
       frame_trace(spans, part->otlp);
     }
     part->charge = Charge(budget_, Holder::kQueues);
-    if (!part->charge.try_grow(part->bytes()) && !(sink_.make_room(part->bytes(), verdict.by_chance()) && part->charge.try_grow(part->bytes()))) {
+    if (!part->charge.try_grow(part->bytes()) &&
+        !(sink_.make_room(part->bytes(), verdict.by_chance()) && part->charge.try_grow(part->bytes()))) {
       return Shed::kQueueFull;
     }
     parts.push_back(std::move(part));
@@ -373,8 +387,12 @@ std::optional<Shed> TraceStore::make_kept(Work& work, const TraceId& id, const V
 
 void TraceStore::stamp(Work& work, const TraceSummary& summary, const char* root, TimePoint now) {
   work.stamps.clear();
-  const StampInput in{summary.id, summary.verdict, summary.policy, tables_.thresholds.value_of(summary.verdict.threshold),
-                      wall_at_origin_ns_ + static_cast<std::uint64_t>((now - origin_).count()), summary.late};
+  const StampInput in{summary.id,
+                      summary.verdict,
+                      summary.policy,
+                      tables_.thresholds.value_of(summary.verdict.threshold),
+                      wall_at_origin_ns_ + static_cast<std::uint64_t>((now - origin_).count()),
+                      summary.late};
   const StampResult result = stamp_thresholds(in, work.frame, work.stamps);
   if (result.unparsable != 0) unparsable_ += result.unparsable;
   if (result.no_room != 0) no_room_ += result.no_room;
@@ -391,7 +409,8 @@ void TraceStore::set_policies(const PolicySetPtr& policies) {
     shard->buffer.set_policies(policies);
   }
   const std::lock_guard lock(policies_mutex_);
-  policies_ = policies;
+  past_.push_back(std::exchange(policies_, policies));
+  if (past_.size() > kPastSets) past_.pop_front();
 }
 
 PolicySetPtr TraceStore::policies() const {
@@ -410,6 +429,7 @@ TraceStore::Snapshot TraceStore::snapshot() const {
     t.not_sampled += c.not_sampled;
     t.dropped += c.dropped;
     for (std::size_t i = 0; i < t.shed.size(); ++i) t.shed[i] += c.shed[i];
+    t.shed_traces += c.shed_traces;
     t.held += c.held;
     t.held_bytes += c.held_bytes;
     for (std::size_t d = 0; d < 3; ++d) {
@@ -427,6 +447,18 @@ TraceStore::Snapshot TraceStore::snapshot() const {
       to.kept_traces += from.kept_traces;
       to.kept_spans += from.kept_spans;
       to.kept_bytes += from.kept_bytes;
+    }
+    for (std::size_t p = 0; p < c.policies.shadows.size(); ++p) {
+      const PolicyTally::Shadow& from = c.policies.shadows[p];
+      PolicyTally::Shadow& to = t.policies.shadow(static_cast<std::uint16_t>(p));
+      to.kept_traces += from.kept_traces;
+      to.kept_spans += from.kept_spans;
+      to.kept_bytes += from.kept_bytes;
+      to.would_add += from.would_add;
+      to.would_lose += from.would_lose;
+      for (const TraceId& id : from.lost_errors) {
+        if (to.lost_errors.size() < PolicyTally::kLostErrorsMax) to.lost_errors.push_back(id);
+      }
     }
     sum.traces += shard->buffer.traces_held();
     sum.cache_kept += shard->buffer.cache_entries(true);
@@ -465,6 +497,20 @@ void TraceStore::collect(const Snapshot& snapshot, MetricWriter& out) const {
     out.add(metric::kPolicyKeptTraces, {name}, number(row.kept_traces));
     out.add(metric::kPolicyKeptSpans, {name}, number(row.kept_spans));
     out.add(metric::kPolicyKeptBytes, {name}, number(row.kept_bytes));
+  }
+  out.add(metric::kShedRatio, {}, number(shed_step_.load()) / 256);
+  out.add(metric::kTracesShed, {"overload"}, number(c.shed_traces));
+  const PolicySetPtr set = policies();
+  for (std::size_t i = 0; i < set->shadow_size(); ++i) {
+    const std::uint16_t policy = set->shadow_number_of(i);
+    const std::string name = tables_.names.name_of(policy);
+    const PolicyTally::Shadow row =
+        policy < c.policies.shadows.size() ? c.policies.shadows[policy] : PolicyTally::Shadow();
+    out.add(metric::kShadowKeptTraces, {name}, number(row.kept_traces));
+    out.add(metric::kShadowKeptSpans, {name}, number(row.kept_spans));
+    out.add(metric::kShadowKeptBytes, {name}, number(row.kept_bytes));
+    out.add(metric::kShadowFlips, {name, "add"}, number(row.would_add));
+    out.add(metric::kShadowFlips, {name, "lose"}, number(row.would_lose));
   }
   out.add_histogram(metric::kDecisionLatency, kLatencyBounds, c.latency, c.latency_sum);
   out.add(metric::kDecisionCacheEntries, {"sampled"}, number(snapshot.cache_kept));

@@ -20,7 +20,8 @@ constexpr std::size_t kBaseline = 48 * kMiB;
 constexpr std::size_t kMemoryLimitMin = 96 * kMiB;
 
 std::size_t machine_memory() {
-  std::size_t bytes = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGE_SIZE));
+  std::size_t bytes =
+      static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGE_SIZE));
   std::vector<std::string> files = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
   // Outside a namespace of its own (a systemd unit) the process's group is further down; each one above it counts too.
   std::ifstream own("/proc/self/cgroup");
@@ -50,11 +51,13 @@ void read_sampling(const ConfigNode& node, SamplingConfig& out) {
   const std::int64_t shards = node.integer("shards", 0, {.min = 0, .max = 1024});
   // Four per core, but not so many that what each keeps to itself counts against a small limit.
   const std::size_t by_cores = 4 * std::max(1u, std::thread::hardware_concurrency());
-  out.store.shards = shards != 0 ? static_cast<std::size_t>(shards) : std::min(by_cores, std::max<std::size_t>(4, out.memory_limit / (32 * kMiB)));
+  out.store.shards = shards != 0 ? static_cast<std::size_t>(shards)
+                                 : std::min(by_cores, std::max<std::size_t>(4, out.memory_limit / (32 * kMiB)));
   limits.trace_bytes_max = node.bytes("trace_bytes_max", limits.trace_bytes_max);
-  if (limits.trace_bytes_max == 0 || limits.trace_bytes_max > 1024 * kMiB) node.error("trace_bytes_max", "want 1 byte to 1GiB");
-  limits.trace_spans_max =
-      static_cast<std::uint32_t>(node.integer("trace_spans_max", limits.trace_spans_max, {.min = 1, .max = 10'000'000}));
+  if (limits.trace_bytes_max == 0 || limits.trace_bytes_max > 1024 * kMiB)
+    node.error("trace_bytes_max", "want 1 byte to 1GiB");
+  limits.trace_spans_max = static_cast<std::uint32_t>(
+      node.integer("trace_spans_max", limits.trace_spans_max, {.min = 1, .max = 10'000'000}));
   limits.maximum_trace_size_bytes = node.bytes("maximum_trace_size_bytes", 0);
 
   const ConfigNode cache = node.child("decision_cache");
@@ -63,21 +66,31 @@ void read_sampling(const ConfigNode& node, SamplingConfig& out) {
   cache.without_effect({"sampled_cache_size", "non_sampled_cache_size"});
   cache.finish();
   limits.cache_bytes = out.cache_bytes;
+  const ConfigNode explain = node.child("explain");
+  out.explain_bytes = explain.bytes("max_bytes", std::min(out.memory_limit / 16, 64 * kMiB));
+  if (out.explain_bytes > out.memory_limit / 4) explain.error("max_bytes", "want at most a quarter of memory_limit");
+  explain.finish();
+  limits.explain_bytes = out.explain_bytes;
+  out.store.overload_min_wait = node.duration("overload_min_wait", limits.decision_wait / 10);
 
   if (node.text("sampling_strategy", "trace-complete") != "trace-complete") {
-    node.error("sampling_strategy", "want trace-complete: 'span-ingest' would judge each request alone and cut traces apart");
+    node.error("sampling_strategy",
+               "want trace-complete: 'span-ingest' would judge each request alone and cut traces apart");
   }
   limits.drop_on_shutdown = node.boolean("drop_pending_traces_on_shutdown", false);
   node.without_effect({"num_traces", "expected_new_traces_per_sec", "num_shards", "block_on_overflow"});
   out.use_tracestate = node.boolean("use_tracestate", false);
   const std::string record = node.choice("record_policy", "false", {"false", "true", "root", "scope"});
-  out.store.record_policy = record == "scope" ? RecordPolicy::kScope : record == "false" ? RecordPolicy::kOff : RecordPolicy::kRoot;
+  out.store.record_policy = record == "scope"   ? RecordPolicy::kScope
+                            : record == "false" ? RecordPolicy::kOff
+                                                : RecordPolicy::kRoot;
   out.sample_on_first_match = node.boolean("sample_on_first_match", false);
 }
 
 // The policies of the main file's list, then of each file in order of its name.
-void read_policies(const ConfigNode& sampling, std::string_view list_key, std::string_view files_key, const std::string& main_file,
-                   const LoadOptions& options, std::vector<std::string>& patterns, std::vector<ConfigNode>& out) {
+void read_policies(const ConfigNode& sampling, std::string_view list_key, std::string_view files_key,
+                   const std::string& main_file, const LoadOptions& options, std::vector<std::string>& patterns,
+                   std::vector<ConfigNode>& out) {
   for (const ConfigNode& item : sampling.child(list_key).items()) out.push_back(item);
   for (const std::string& pattern : sampling.texts(files_key)) {
     patterns.push_back(pattern);
@@ -95,9 +108,11 @@ void read_policies(const ConfigNode& sampling, std::string_view list_key, std::s
   }
 }
 
-void read_all_policies(const ConfigNode& node, const std::string& main_file, const LoadOptions& options, SamplingConfig& out) {
+void read_all_policies(const ConfigNode& node, const std::string& main_file, const LoadOptions& options,
+                       SamplingConfig& out) {
   read_policies(node, "policies", "policy_files", main_file, options, out.policy_patterns, out.policies);
-  read_policies(node, "shadow_policies", "shadow_policy_files", main_file, options, out.policy_patterns, out.shadow_policies);
+  read_policies(node, "shadow_policies", "shadow_policy_files", main_file, options, out.policy_patterns,
+                out.shadow_policies);
 }
 
 PolicySetPtr build_policies(const SamplingConfig& sampling, const std::vector<RouteRule>& routes, PolicyTables& tables,
@@ -109,7 +124,8 @@ PolicySetPtr build_policies(const SamplingConfig& sampling, const std::vector<Ro
   PolicySetPtr policies = PolicySet::build(sampling.policies, sampling.shadow_policies, routes, tables, options);
   if (policies->plan().words() > kTraceWordsMax) {
     node.error("policies", fmt::format("want at most {} conditions over spans in all, 64 fewer for each counter "
-                                       "(bytes_limiting, use_tracestate, count(...))", kTraceWordsMax * 64));
+                                       "(bytes_limiting, use_tracestate, count(...))",
+                                       kTraceWordsMax * 64));
   }
   return policies;
 }
@@ -152,7 +168,8 @@ void read_telemetry(const ConfigNode& node, DaemonConfig& config) {
   config.health_endpoint = health.text("endpoint", "localhost:13133");
   health.finish();
   const ConfigNode logs = node.child("logs");
-  config.logs.level = parse_log_level(logs.choice("level", "info", {"debug", "info", "warn", "error"})).value_or(LogLevel::kInfo);
+  config.logs.level =
+      parse_log_level(logs.choice("level", "info", {"debug", "info", "warn", "error"})).value_or(LogLevel::kInfo);
   config.logs.format = logs.choice("format", "text", {"text", "json"}) == "json" ? LogFormat::kJson : LogFormat::kText;
   logs.finish();
   node.finish();
@@ -216,7 +233,8 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
   read_all_policies(sampling, source.path, options, config.sampling);
   sampling.finish();
 
-  const ByteBudget::Caps caps = budget_caps(config.sampling.memory_limit, config.sampling.cache_bytes);
+  const ByteBudget::Caps caps =
+      budget_caps(config.sampling.memory_limit, config.sampling.cache_bytes + config.sampling.explain_bytes);
   config.budget = std::make_unique<ByteBudget>(caps);
   config.sampling.store.pool_bytes = caps[static_cast<std::size_t>(Holder::kTraces)];
   config.sampling.store.prefix_bytes = config.sampling.store.pool_bytes / 8;
@@ -225,21 +243,27 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
   const ConfigNode exporters = root.child("exporters");
   config.exporters = Exporters::make(exporters, *config.budget, {.version = std::string(build_version())});
   if (config.exporters->size() == 0) exporters.error("want at least one exporter");
-  for (std::size_t i = 0; i < config.exporters->size(); ++i) config.routes.push_back({config.exporters->policies_of(i)});
+  for (std::size_t i = 0; i < config.exporters->size(); ++i)
+    config.routes.push_back({config.exporters->policies_of(i)});
   check_loops(config);
   check_routes(config, config.sampling.policies);
+  // Twice the policies there are now: a reload may bring more.
+  config.sampling.store.limits.explain_policies = std::max<std::size_t>(64, config.sampling.policies.size() * 2);
   config.policies = build_policies(config.sampling, config.routes, *config.tables, 1, sampling);
   if (config.policies->empty()) sampling.notice("no policies: nothing will be kept");
 
   read_telemetry(root.child("telemetry"), config);
+  const ConfigNode web = root.child("web");
+  config.web_endpoint = web.text("endpoint", "localhost:16680");
+  web.finish();
   config.shutdown_timeout = root.duration("shutdown_timeout", std::chrono::seconds(10));
   config.io_threads = static_cast<std::size_t>(root.integer("io_threads", 0, {.min = 0, .max = 256}));
   root.finish();
   return config;
 }
 
-Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes, PolicyTables& tables,
-                                         std::uint32_t epoch) {
+Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes,
+                                         PolicyTables& tables, std::uint32_t epoch) {
   LoadOptions options;
   options.overrides = source.overrides;
   options.issues = std::make_shared<ConfigIssues>();

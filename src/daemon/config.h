@@ -18,8 +18,9 @@
 namespace tailgate {
 
 struct SamplingConfig {
-  std::size_t memory_limit = 0;  // bytes of RSS
-  std::size_t cache_bytes = 0;   // decision cache
+  std::size_t memory_limit = 0;   // bytes of RSS
+  std::size_t cache_bytes = 0;    // decision cache
+  std::size_t explain_bytes = 0;  // what /explain remembers
   TraceStoreOptions store;
   bool use_tracestate = false;
   bool sample_on_first_match = false;
@@ -39,6 +40,7 @@ struct DaemonConfig {
   PolicySetPtr policies;
   std::string metrics_endpoint;
   std::string health_endpoint;
+  std::string web_endpoint;
   LogOptions logs;
   Duration shutdown_timeout{};
   std::size_t io_threads = 0;  // 0: one per core
@@ -52,16 +54,16 @@ struct ConfigSource {
 // Fails only when a file cannot be read or is no YAML; everything else is in `issues`.
 Result<DaemonConfig> load_daemon_config(const ConfigSource& source);
 
-// The policies alone, for a reload: read again from the files, checked against the routes of the running exporters. Errors
-// (kConfig) hold every problem, a line each.
+// The policies alone, for a reload: read again from the files, checked against the routes of the running exporters.
+// Errors (kConfig) hold every problem, a line each.
 struct ReloadedPolicies {
   PolicySetPtr policies;
   std::vector<std::string> patterns;  // of policy_files, as they are now
 };
-Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes, PolicyTables& tables,
-                                         std::uint32_t epoch);
+Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes,
+                                         PolicyTables& tables, std::uint32_t epoch);
 
 // How a memory_limit is shared out. The rest up to the limit is the process itself.
-ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes);
+ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes);  // cache_bytes: all caches
 
 }  // namespace tailgate

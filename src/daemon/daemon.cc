@@ -31,7 +31,7 @@ Daemon::Daemon(DaemonConfig config, ConfigSource source)
   Exporters* const exporters = config_.exporters.get();
   sink.push = [exporters](KeptTracePtr kept) { exporters->push(kept, monotonic_now()); };
   sink.make_room = [exporters](std::size_t bytes, bool by_chance) { return exporters->make_room(bytes, by_chance); };
-  config_.budget->charge(Holder::kCaches, config_.sampling.cache_bytes);
+  config_.budget->charge(Holder::kCaches, config_.sampling.cache_bytes + config_.sampling.explain_bytes);
   config_.sampling.store.limits.wall_at_origin_ns = wall_now_ns();
   store_ = std::make_unique<TraceStore>(config_.sampling.store, *config_.budget, config_.policies, *config_.tables,
                                         std::move(sink), random_seed(), monotonic_now());
@@ -45,14 +45,20 @@ Daemon::Daemon(DaemonConfig config, ConfigSource source)
   hooks.hash_seed = store_->hash_seed();
   ingest_ = std::make_unique<IngestPipeline>(std::move(hooks), refusals_);
 
-  metrics_page_.add("/metrics", [this] {
+  metrics_page_.add("/metrics", [this](const RequestHead&) {
     Response response;
     response.headers.emplace_back("content-type", "text/plain; version=0.0.4; charset=utf-8");
     response.body = metrics_text();
     return response;
   });
-  health_pages_.add("/health", [] { return plain_response(200, "alive"); });
-  health_pages_.add("/ready", [this] { return ready(); });
+  health_pages_.add("/health", [](const RequestHead&) { return plain_response(200, "alive"); });
+  health_pages_.add("/ready", [this](const RequestHead&) { return ready(); });
+  ExplainHooks explain;
+  explain.explain = [this](const TraceId& id) { return store_->explain(id); };
+  explain.recent = [this](const ExplainQuery& query) { return store_->explain_recent(query); };
+  explain.shadow = [this] { return shadow_report(); };
+  explain.exporters = exporters->names();
+  add_explain_pages(web_pages_, std::move(explain));
 }
 
 Daemon::~Daemon() {
@@ -78,7 +84,8 @@ Result<void> Daemon::start() {
     Pages& pages;
   };
   for (const PageServer& page : {PageServer{"metrics", config_.metrics_endpoint, metrics_page_},
-                                 PageServer{"health", config_.health_endpoint, health_pages_}}) {
+                                 PageServer{"health", config_.health_endpoint, health_pages_},
+                                 PageServer{"web", config_.web_endpoint, web_pages_}}) {
     ServerOptions options;
     options.name = page.name;
     options.endpoint = page.endpoint;
@@ -124,7 +131,8 @@ void Daemon::run() {
     }
     if (watch_.changed() || signal == SIGHUP) reload();
   }
-  // Signals are unblocked in a thread of their own while this one drains, so that a second one ends the process at once.
+  // Signals are unblocked in a thread of their own while this one drains, so that a second one ends the process at
+  // once.
   std::thread([signals] {
     int second = 0;
     sigset_t ends = signals;
@@ -142,7 +150,8 @@ void Daemon::drain() {
   serving_ = false;
   for (const auto& receiver : config_.receivers) receiver->drain();
   // Requests in flight get a part of the time; what comes later is told to go elsewhere.
-  for (const auto& receiver : config_.receivers) receiver->stop(std::min<Duration>(config_.shutdown_timeout / 4, std::chrono::seconds(5)));
+  for (const auto& receiver : config_.receivers)
+    receiver->stop(std::min<Duration>(config_.shutdown_timeout / 4, std::chrono::seconds(5)));
   ingest_->stop();
   sweeper_.reset();
   store_->close_all(CloseReason::kShutdown, monotonic_now());
@@ -177,6 +186,30 @@ Response Daemon::ready() const {
   return plain_response(200, "ready; the last change of policies was not loaded: " + reload_error_);
 }
 
+ShadowReport Daemon::shadow_report() const {
+  const TraceStore::Snapshot snapshot = store_->snapshot();
+  const PolicyTally& tally = snapshot.totals.policies;
+  ShadowReport report;
+  const PolicySetPtr set = store_->policies();
+  for (std::size_t i = 0; i < set->shadow_size(); ++i) {
+    const std::uint16_t number = set->shadow_number_of(i);
+    const PolicyTally::Shadow row = number < tally.shadows.size() ? tally.shadows[number] : PolicyTally::Shadow();
+    report.policies.push_back({config_.tables->names.name_of(number), row.kept_traces, row.kept_spans, row.kept_bytes,
+                               row.would_add, row.would_lose, row.lost_errors});
+  }
+  for (std::size_t d = 0; d < kDecisionNames.size(); ++d) {
+    for (const std::uint64_t n : snapshot.totals.decided[d]) {
+      report.traces += n;
+      if (d == static_cast<std::size_t>(Decision::kSampled)) report.kept_traces += n;
+    }
+  }
+  for (const PolicyTally::Row& row : tally.rows) {
+    report.kept_spans += row.kept_spans;
+    report.kept_bytes += row.kept_bytes;
+  }
+  return report;
+}
+
 std::string Daemon::metrics_text() const {
   MetricWriter out;
   collect(out);
@@ -197,7 +230,8 @@ void Daemon::collect(MetricWriter& out) const {
   for (std::size_t i = 0; i < sources.size(); ++i) {
     auto& sum = received[{sources[i].receiver, sources[i].format}];
     sum += store.totals.received[i];
-    if (const auto it = refused.received.find(static_cast<SourceId>(i)); it != refused.received.end()) sum += it->second;
+    if (const auto it = refused.received.find(static_cast<SourceId>(i)); it != refused.received.end())
+      sum += it->second;
   }
   for (const auto& [key, count] : refused.spans) spans[{sources[key.first].receiver, key.second}] += count;
   for (const auto& [key, count] : refused.requests) requests[{sources[key.first].receiver, key.second}] += count;

@@ -17,6 +17,7 @@
 #include "net/io_threads.h"
 #include "net/server.h"
 #include "receive/ingest.h"
+#include "web/explain.h"
 #include "web/pages.h"
 
 namespace tailgate {
@@ -29,14 +30,15 @@ class Daemon {
   // Opens exporters, then pages, then receivers. Errors: kIo (cannot bind or open), kConfig.
   Result<void> start();
 
-  // Serves until SIGTERM or SIGINT, looking for changed policies each second and on SIGHUP. The signals must be blocked in
-  // every thread. A second signal while draining ends the process at once with 128 + its number.
+  // Serves until SIGTERM or SIGINT, looking for changed policies each second and on SIGHUP. The signals must be blocked
+  // in every thread. A second signal while draining ends the process at once with 128 + its number.
   void run();
 
  private:
   void collect(MetricWriter& out) const;
   std::string metrics_text() const;
   Response ready() const;
+  ShadowReport shadow_report() const;
   void reload();
   void drain();
 
@@ -53,7 +55,7 @@ class Daemon {
   Refusals refusals_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<IngestPipeline> ingest_;
-  Pages metrics_page_, health_pages_;
+  Pages metrics_page_, health_pages_, web_pages_;
   std::unique_ptr<IoThreads> page_threads_;
   std::unique_ptr<IoThreads> io_threads_;
   std::vector<std::unique_ptr<Server>> page_servers_;

@@ -16,6 +16,12 @@ std::uint16_t NamesTable::number_of(std::string_view name) {
   return static_cast<std::uint16_t>(names_.size() - 1);
 }
 
+std::optional<std::uint16_t> NamesTable::find(std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = std::find(names_.begin(), names_.end(), name);
+  return it != names_.end() ? std::optional(static_cast<std::uint16_t>(it - names_.begin())) : std::nullopt;
+}
+
 std::string NamesTable::name_of(std::uint16_t number) const {
   const std::lock_guard lock(mutex_);
   return number < names_.size() ? names_[number] : names_[0];
@@ -43,7 +49,8 @@ std::uint64_t RouteTable::exporters_of(std::uint16_t number) const {
   return routes_[number];
 }
 
-std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>& policies, const std::vector<ConfigNode>& shadows,
+std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>& policies,
+                                                  const std::vector<ConfigNode>& shadows,
                                                   const std::vector<RouteRule>& routes, PolicyTables& tables,
                                                   const PolicySetOptions& options) {
   auto set = std::make_shared<PolicySet>();
@@ -62,13 +69,15 @@ std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>&
     const std::string name = entry.is_map() ? entry.text("name") : "";
     if (entry.is_map()) {
       if (name.empty()) entry.error("name", "want a name");
-      if (name.starts_with('_')) entry.error("name", "want a name that does not begin with '_' (those are Tailgate's own)");
+      if (name.starts_with('_'))
+        entry.error("name", "want a name that does not begin with '_' (those are Tailgate's own)");
       if (!name.empty() && !seen.insert(name).second) entry.error("name", "want a name no other policy has");
     }
     if (policy == nullptr) return;
     std::uint64_t exporters = 0;
     for (std::size_t i = 0; i < routes.size(); ++i) {
-      if (std::find(routes[i].policies.begin(), routes[i].policies.end(), name) != routes[i].policies.end()) exporters |= 1ULL << i;
+      if (std::find(routes[i].policies.begin(), routes[i].policies.end(), name) != routes[i].policies.end())
+        exporters |= 1ULL << i;
     }
     out.push_back({std::move(policy), tables.names.number_of(name), exporters});
   };
@@ -83,7 +92,8 @@ void PolicySet::activate() const {
   for (const Entry& entry : shadows_) entry.policy->activate();
 }
 
-std::optional<Verdict> PolicySet::decide(const JudgedTrace& trace, PolicyTally& tally, std::vector<Ballot>& ballots) const {
+std::optional<Verdict> PolicySet::decide(const JudgedTrace& trace, PolicyTally& tally,
+                                         std::vector<Ballot>& ballots) const {
   const std::optional<Verdict> verdict = combine(trace, ballots);
   if (!verdict) return std::nullopt;
   for (std::size_t i = 0; i < policies_.size(); ++i) {
@@ -100,8 +110,8 @@ std::optional<Verdict> PolicySet::combine(const JudgedTrace& trace, std::vector<
   ballots.assign(policies_.size(), Ballot{Vote::kNotAsked, kCertain});
   Verdict verdict;
   std::uint64_t exporters = 0;
-  // The chance of a trace that several would keep is that of the most permissive; certainty beats all. Where one part of it
-  // is unknown all of it is, and so it is when only chance kept it from being dropped.
+  // The chance of a trace that several would keep is that of the most permissive; certainty beats all. Where one part
+  // of it is unknown all of it is, and so it is when only chance kept it from being dropped.
   std::uint64_t threshold = kNever;
   bool certain = false;
   bool unknown = false;
@@ -143,6 +153,7 @@ std::optional<Verdict> PolicySet::combine(const JudgedTrace& trace, std::vector<
       threshold = kCertain;
     }
     verdict.threshold = tables_->thresholds.code_of(threshold);
+    verdict.chance = threshold != kCertain;
     verdict.route = tables_->routes.number_of(exporters);
   }
   return verdict;

@@ -1,6 +1,6 @@
-// PolicySet: the loaded policies as one immutable thing. Its plan tells the scanner what to look for; decide() turns what
-// the scanner found into a Verdict. Swapped whole on reload; threads share it by pointer. PolicyTables live as long as the
-// process.
+// PolicySet: the loaded policies as one immutable thing. Its plan tells the scanner what to look for; decide() turns
+// what the scanner found into a Verdict. Swapped whole on reload; threads share it by pointer. PolicyTables live as
+// long as the process.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,7 @@ class NamesTable {
  public:
   NamesTable() : names_{"none"} {}
   std::uint16_t number_of(std::string_view name);  // a full table gives 0
+  std::optional<std::uint16_t> find(std::string_view name) const;
   std::string name_of(std::uint16_t number) const;
   std::size_t size() const;
 
@@ -33,8 +34,8 @@ class NamesTable {
   std::vector<std::string> names_;  // guarded by mutex_
 };
 
-// Sets of exporters (bit i: exporter i) by number, so that a cached verdict can name one in 16 bits. Number 0 is the empty
-// set. Threads: any; asked per kept trace.
+// Sets of exporters (bit i: exporter i) by number, so that a cached verdict can name one in 16 bits. Number 0 is the
+// empty set. Threads: any; asked per kept trace.
 class RouteTable {
  public:
   RouteTable() : routes_{0} {}
@@ -95,10 +96,11 @@ struct PolicySetOptions {
 
 class PolicySet {
  public:
-  // Compiles `policies` and `shadows` (the entries of the main file's lists and of the policy files). Errors are recorded at
-  // the nodes; look at the document's issues before using the result. `routes[i].policies` must all exist. `tables` must
-  // outlive the set.
-  static std::shared_ptr<const PolicySet> build(const std::vector<ConfigNode>& policies, const std::vector<ConfigNode>& shadows,
+  // Compiles `policies` and `shadows` (the entries of the main file's lists and of the policy files). Errors are
+  // recorded at the nodes; look at the document's issues before using the result. `routes[i].policies` must all exist.
+  // `tables` must outlive the set.
+  static std::shared_ptr<const PolicySet> build(const std::vector<ConfigNode>& policies,
+                                                const std::vector<ConfigNode>& shadows,
                                                 const std::vector<RouteRule>& routes, PolicyTables& tables,
                                                 const PolicySetOptions& options);
 
@@ -119,9 +121,10 @@ class PolicySet {
   // This set goes live: limits take its rates. Call once, before it judges.
   void activate() const;
 
-  // Dropped > sampled > not sampled; the first that sampled gives the name. Counts votes in `tally`. The verdict's reason and
-  // `complete` are left to the caller. `ballots` gets a vote per policy. Empty: ask again when the interval is over
-  // (JudgedTrace::interval); nothing was counted. Cost: some nanoseconds per policy; no allocation once `ballots` has grown.
+  // Dropped > sampled > not sampled; the first that sampled gives the name. Counts votes in `tally`. The verdict's
+  // reason and `complete` are left to the caller. `ballots` gets a vote per policy. Empty: ask again when the interval
+  // is over (JudgedTrace::interval); nothing was counted. Cost: some nanoseconds per policy; no allocation once
+  // `ballots` has grown.
   std::optional<Verdict> decide(const JudgedTrace& trace, PolicyTally& tally, std::vector<Ballot>& ballots) const;
 
  private:
@@ -137,7 +140,7 @@ class PolicySet {
   PolicySetOptions options_;
   std::vector<Entry> policies_;  // drop policies first, otherwise in order
   std::vector<Entry> shadows_;
-  std::uint64_t always_ = 0;     // exporters that take every kept trace
+  std::uint64_t always_ = 0;  // exporters that take every kept trace
   ScanPlan plan_;
   PolicyTables* tables_ = nullptr;
 };

@@ -27,19 +27,19 @@ inline constexpr std::uint32_t kNone = UINT32_MAX;
 using SourceId = std::uint16_t;
 
 struct ScopeGroup {
-  ByteView resource;        // fields of ResourceSpans but scope_spans: resource, schema_url, unknown ones, with tags
-  ByteView scope;           // fields of ScopeSpans but spans: scope, schema_url, unknown ones, with tags
-  std::uint64_t hash = 0;   // of both
+  ByteView resource;       // fields of ResourceSpans but scope_spans: resource, schema_url, unknown ones, with tags
+  ByteView scope;          // fields of ScopeSpans but spans: scope, schema_url, unknown ones, with tags
+  std::uint64_t hash = 0;  // of both
   std::uint32_t resource_index = 0;  // of the ResourceSpans in the request
 };
 
 struct BatchSpan {
-  const char* data;            // content of the Span message, without tag and length
-  std::uint32_t size;          // bytes
-  std::uint32_t group;         // index in groups
-  std::uint32_t next;          // next span of the same trace, or kNone
-  std::uint32_t id_hash;       // seeded hash of trace's span id, never 0
-  std::uint32_t parent_hash;   // the same of the parent's id; 0: no parent
+  const char* data;           // content of the Span message, without tag and length
+  std::uint32_t size;         // bytes
+  std::uint32_t group;        // index in groups
+  std::uint32_t next;         // next span of the same trace, or kNone
+  std::uint32_t id_hash;      // seeded hash of trace's span id, never 0
+  std::uint32_t parent_hash;  // the same of the parent's id; 0: no parent
 };
 
 struct BatchTrace {
@@ -47,6 +47,8 @@ struct BatchTrace {
   std::uint64_t hash = 0;  // seeded, of all 16 bytes
   std::uint32_t first = kNone;
   std::uint32_t last = kNone;
+  std::uint32_t root_group = kNone;  // of its first root in this batch
+  ByteView root_name;                // span name of that root
   TraceFacts facts;
 };
 

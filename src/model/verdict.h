@@ -29,14 +29,16 @@ inline constexpr std::array<std::string_view, 3> kDecisionNames = {"sampled", "n
 // The outcome for one trace. 8 bytes: it is what the decision cache remembers.
 struct Verdict {
   Decision decision = Decision::kNotSampled;
-  CloseReason reason : 7 = CloseReason::kTimeout;
+  CloseReason reason : 5 = CloseReason::kTimeout;
   bool complete : 1 = false;    // root seen and no parent missing when it was decided
+  bool chance : 1 = false;      // kept, but its policies would have answered another id differently
+  bool shed : 1 = false;        // not sampled, unjudged: memory was short when it came
   std::uint16_t policy = 0;     // NamesTable number of the policy that decided; 0 is "none"
   std::uint16_t route = 0;      // RouteTable number: which exporters get it; 0 is no exporter
   std::uint16_t threshold = 0;  // of a kept trace, ThresholdTable code; 0: kept with certainty
 
-  // Kept, but would not be with other random bits: the first to go when a queue is full.
-  bool by_chance() const { return threshold != 0; }
+  // The first to go when a queue is full.
+  bool by_chance() const { return chance; }
 };
 static_assert(sizeof(Verdict) == 8);
 

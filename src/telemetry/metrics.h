@@ -1,5 +1,6 @@
 // The table of metrics: every series the daemon exposes, in one place. docs/metrics.md has a row for each, and a test
-// compares them. Components count in plain integers of their own; at a scrape each writes what it has to a MetricWriter.
+// compares them. Components count in plain integers of their own; at a scrape each writes what it has to a
+// MetricWriter.
 #pragma once
 
 #include <array>
@@ -49,8 +50,21 @@ inline constexpr Metric kPolicyKeptSpans{"tailgate_policy_kept_spans_total", kCo
                                          "Spans kept in the name of this policy."};
 inline constexpr Metric kPolicyKeptBytes{"tailgate_policy_kept_bytes_total", kCounter, "policy",
                                          "Span bytes kept in the name of this policy."};
+inline constexpr Metric kTracesShed{"tailgate_traces_shed_total", kCounter, "reason",
+                                    "Traces not taken in because memory was short."};
+inline constexpr Metric kShedRatio{"tailgate_shed_ratio", kGauge, "",
+                                   "Share of new traces that are shed, by randomness, since memory is short."};
+inline constexpr Metric kShadowKeptTraces{"tailgate_shadow_kept_traces_total", kCounter, "policy",
+                                          "Traces a shadow policy would have kept."};
+inline constexpr Metric kShadowKeptSpans{"tailgate_shadow_kept_spans_total", kCounter, "policy",
+                                         "Spans of traces a shadow policy would have kept."};
+inline constexpr Metric kShadowKeptBytes{"tailgate_shadow_kept_bytes_total", kCounter, "policy",
+                                         "Bytes of traces a shadow policy would have kept."};
+inline constexpr Metric kShadowFlips{
+    "tailgate_shadow_flips_total", kCounter, "policy,flip",
+    "Traces a shadow policy would have kept and the live ones did not (add), or the other way about (lose)."};
 inline constexpr Metric kTracestateUnwritten{"tailgate_tracestate_unwritten_total", kCounter, "reason",
-                                            "Kept spans whose tracestate could not be given the right threshold."};
+                                             "Kept spans whose tracestate could not be given the right threshold."};
 inline constexpr Metric kBufferTraces{"tailgate_buffer_traces", kGauge, "", "Traces held, undecided."};
 inline constexpr Metric kBufferSpans{"tailgate_buffer_spans", kGauge, "", "Spans held, undecided."};
 inline constexpr Metric kBufferBytes{"tailgate_buffer_bytes", kGauge, "", "Bytes of the spans held, undecided."};
@@ -86,17 +100,20 @@ inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commi
 }  // namespace metric
 
 inline constexpr std::array kMetrics = {
-    metric::kSpansReceived,    metric::kSpansRefused,       metric::kSpansForwarded,   metric::kSpansNotSampled,
-    metric::kSpansDropped,     metric::kSpansShed,          metric::kRequestsRefused,  metric::kLateSpans,
-    metric::kTracesDecided,    metric::kPolicyVotes,        metric::kPolicyKeptTraces, metric::kPolicyKeptSpans,
-    metric::kPolicyKeptBytes,  metric::kTracestateUnwritten, metric::kBufferTraces,       metric::kBufferSpans,      metric::kBufferBytes,
-    metric::kDecisionLatency,  metric::kDecisionCacheEntries, metric::kExportSpans,    metric::kExportBytes,
-    metric::kExportRoutedSpans, metric::kExportFailedSpans, metric::kExportDroppedSpans, metric::kExportFailures,
-    metric::kExportQueueBytes, metric::kExportQueueSpans,   metric::kMemoryBudget,     metric::kMemoryUsed,
-    metric::kConnections,      metric::kConnectionsClosed,  metric::kConfigReloads,    metric::kBuildInfo,
+    metric::kSpansReceived,        metric::kSpansRefused,        metric::kSpansForwarded,   metric::kSpansNotSampled,
+    metric::kSpansDropped,         metric::kSpansShed,           metric::kRequestsRefused,  metric::kLateSpans,
+    metric::kTracesDecided,        metric::kPolicyVotes,         metric::kPolicyKeptTraces, metric::kPolicyKeptSpans,
+    metric::kPolicyKeptBytes,      metric::kTracestateUnwritten, metric::kTracesShed,       metric::kShedRatio,
+    metric::kShadowKeptTraces,     metric::kShadowKeptSpans,     metric::kShadowKeptBytes,  metric::kShadowFlips,
+    metric::kBufferTraces,         metric::kBufferSpans,         metric::kBufferBytes,      metric::kDecisionLatency,
+    metric::kDecisionCacheEntries, metric::kExportSpans,         metric::kExportBytes,      metric::kExportRoutedSpans,
+    metric::kExportFailedSpans,    metric::kExportDroppedSpans,  metric::kExportFailures,   metric::kExportQueueBytes,
+    metric::kExportQueueSpans,     metric::kMemoryBudget,        metric::kMemoryUsed,       metric::kConnections,
+    metric::kConnectionsClosed,    metric::kConfigReloads,       metric::kBuildInfo,
 };
 
-// Gathers one scrape and renders it in Prometheus' text format (prometheus-cpp's serializer). One thread; made per scrape.
+// Gathers one scrape and renders it in Prometheus' text format (prometheus-cpp's serializer). One thread; made per
+// scrape.
 class MetricWriter {
  public:
   MetricWriter();

@@ -2,10 +2,18 @@
 
 namespace tailgate {
 
+const Pages::Page* Pages::find(std::string_view path) const {
+  if (const auto it = pages_.find(path); it != pages_.end()) return &it->second;
+  const auto slash = path.rfind('/');
+  if (slash == std::string_view::npos) return nullptr;
+  const auto it = pages_.find(path.substr(0, slash + 1));
+  return it != pages_.end() ? &it->second : nullptr;
+}
+
 Admission Pages::admit(const RequestHead& head) {
   Admission admission;
   admission.body_bytes_max = 0;
-  if (!pages_.contains(head.path())) {
+  if (find(head.path()) == nullptr) {
     std::string known;
     for (const auto& [path, page] : pages_) known += (known.empty() ? "" : ", ") + path;
     admission.refusal = plain_response(404, "not found; here are " + known);
@@ -16,7 +24,7 @@ Admission Pages::admit(const RequestHead& head) {
   return admission;
 }
 
-void Pages::handle(const RequestHead& head, BodyBuffer&, Response& response) { response = pages_.find(head.path())->second(); }
+void Pages::handle(const RequestHead& head, BodyBuffer&, Response& response) { response = (*find(head.path()))(head); }
 
 Response Pages::refuse(const RequestHead&, BodyError) { return plain_response(413, "want no body"); }
 

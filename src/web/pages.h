@@ -1,4 +1,4 @@
-// Pages: small GET pages of the daemon itself (/metrics, /health, /ready) as a handler of net's server.
+// Pages: small GET pages of the daemon itself (/metrics, /health, /explain) as a handler of net's server.
 //
 // Threads: any; each page's function is called by the I/O thread that serves it and must not block.
 #pragma once
@@ -13,9 +13,9 @@ namespace tailgate {
 
 class Pages final : public Handler {
  public:
-  using Page = std::function<Response()>;
+  using Page = std::function<Response(const RequestHead&)>;
 
-  // Before the server is opened.
+  // Before the server is opened. A path that ends with '/' takes everything under it.
   void add(std::string path, Page page) { pages_[std::move(path)] = std::move(page); }
 
   Admission admit(const RequestHead& head) override;
@@ -23,6 +23,8 @@ class Pages final : public Handler {
   Response refuse(const RequestHead& head, BodyError why) override;
 
  private:
+  const Page* find(std::string_view path) const;
+
   std::map<std::string, Page, std::less<>> pages_;
 };
 

@@ -1,9 +1,10 @@
 // How the scan is quick. Every SDK writes a span's fields in the order of their numbers, so scan_span tests for each
-// expected tag byte in turn: these branches predict well, where one switch over the tag would miss on nearly every field.
-// Each test takes exactly one occurrence of its field as the general loop would, so any order, repetition or omission
-// gives the same answer, only slower. Attributes are passed over by their length unless the plan wants a key, and then
-// told off by key length first. Groups are walked twice, first hopping over the spans to find the bytes they share
-// (schema_url comes after the spans), then span by span: the hop touches one line per span, which the scan needs anyway.
+// expected tag byte in turn: these branches predict well, where one switch over the tag would miss on nearly every
+// field. Each test takes exactly one occurrence of its field as the general loop would, so any order, repetition or
+// omission gives the same answer, only slower. Attributes are passed over by their length unless the plan wants a key,
+// and then told off by key length first. Groups are walked twice, first hopping over the spans to find the bytes they
+// share (schema_url comes after the spans), then span by span: the hop touches one line per span, which the scan needs
+// anyway.
 #include "wire/otlp_scan.h"
 
 #include <fmt/format.h>
@@ -53,10 +54,11 @@ template <Attributes kWhere>
 [[gnu::always_inline]] inline void note_attribute(ByteView key_value, const ScanPlan& plan, ByteView* attributes) {
   const char* const p = key_value.data();
   const char* const end = p + key_value.size();
-  if (end - p >= 2 && *p == static_cast<char>(kTag1) && static_cast<std::uint8_t>(p[1]) < 0x80 &&
-      end - p - 2 >= p[1] && ends_with_one_value(p + 2 + p[1], end)) [[likely]] {
+  if (end - p >= 2 && *p == static_cast<char>(kTag1) && static_cast<std::uint8_t>(p[1]) < 0x80 && end - p - 2 >= p[1] &&
+      ends_with_one_value(p + 2 + p[1], end)) [[likely]] {
     const ByteView key(p + 2, static_cast<std::size_t>(p[1]));
-    if (plan.maybe_slot(key, kWhere)) [[unlikely]] note_key<kWhere>(key, key_value, plan, attributes);
+    if (plan.maybe_slot(key, kWhere)) [[unlikely]]
+      note_key<kWhere>(key, key_value, plan, attributes);
   } else {
     note_odd_attribute<kWhere>(key_value, plan, attributes);
   }
@@ -257,14 +259,14 @@ class Scan {
   bool malformed_request(const char* what, const char* p) {
     if (result_.ok) {
       result_.ok = false;
-      result_.error = fmt::format("not an OTLP trace request: {} near byte {} of {}", what, p - request_.data(),
-                                  request_.size());
+      result_.error =
+          fmt::format("not an OTLP trace request: {} near byte {} of {}", what, p - request_.data(), request_.size());
     }
     return false;
   }
 
-  // The fields of a message but its repeated ones (tag 2), as one run of bytes. Where they do not lie together a copy is made,
-  // but only once a span is taken under them: empty messages must cost no memory.
+  // The fields of a message but its repeated ones (tag 2), as one run of bytes. Where they do not lie together a copy
+  // is made, but only once a span is taken under them: empty messages must cost no memory.
   struct PrefixBytes {
     ByteView message;
     ByteView view;
@@ -364,8 +366,9 @@ class Scan {
   bool bad_id(const char* which, std::size_t size, const char* want) {
     ++result_.bad_ids;
     if (result_.first_bad_id.empty()) {
-      result_.first_bad_id = fmt::format("resource_spans[{}].scope_spans[{}].spans[{}].{}: want {}, got {} bytes{}", resource_,
-                                         scope_, span_, which, want, size, size == 16 || size == 8 ? " of zero" : "");
+      result_.first_bad_id =
+          fmt::format("resource_spans[{}].scope_spans[{}].spans[{}].{}: want {}, got {} bytes{}", resource_, scope_,
+                      span_, which, want, size, size == 16 || size == 8 ? " of zero" : "");
     }
     return true;
   }
@@ -406,7 +409,11 @@ class Scan {
     facts.bytes += span.size();
     facts.spans += 1;
     facts.errors += f.status_code == static_cast<std::int32_t>(StatusCode::kError);
-    facts.root_seen |= !has_parent;
+    if (!has_parent && !facts.root_seen) {
+      facts.root_seen = true;
+      trace.root_name = f.name;
+      trace.root_group = group_;
+    }
     std::uint64_t* const words = batch_.words_of(t);
     for (std::size_t i = 0; i < resource_words_.size(); ++i) words[i] |= resource_words_[i];
     ask_span(plan_, f, words);
@@ -415,8 +422,8 @@ class Scan {
 
   static std::uint64_t word(ByteView bytes) { return load_le<std::uint64_t>(bytes.data()); }
 
-  // Never 0, which says "no parent". 32 bits: two ids of a trace of n spans collide with a chance of n*n/2^33, and then a
-  // missing parent may pass for a present one; nothing else rests on it.
+  // Never 0, which says "no parent". 32 bits: two ids of a trace of n spans collide with a chance of n*n/2^33, and then
+  // a missing parent may pass for a present one; nothing else rests on it.
   std::uint32_t link_hash(ByteView id) const {
     std::uint64_t h = word(id) ^ batch_.hash_seed;
     h *= 0x9e3779b97f4a7c15ULL;
@@ -462,7 +469,7 @@ class Scan {
   bool only_check_ = false;
   bool checked_ = false;
   std::uint64_t spans_in_all_ = 0, bad_ids_in_all_ = 0;  // once checked
-  std::size_t resource_ = 0, scope_ = 0, span_ = 0;  // where we are, for messages
+  std::size_t resource_ = 0, scope_ = 0, span_ = 0;      // where we are, for messages
   std::uint32_t group_ = kNone;
   PrefixBytes resource_prefix_, scope_prefix_;
   std::vector<ByteView> attributes_, resource_attributes_;
@@ -481,7 +488,7 @@ ScanResult scan_request(ByteView request, const ScanPlan& plan, SpanBatch& batch
   return result;
 }
 
-std::string service_name(ByteView resource_prefix) {
+ByteView service_name(ByteView resource_prefix) {
   static const ScanPlan plan = [] {
     ScanPlan p;
     p.attribute_slot("service.name", Attributes::kOfResources);
@@ -491,7 +498,7 @@ std::string service_name(ByteView resource_prefix) {
   std::uint64_t no_words = 0;
   ask_resource(plan, resource_prefix, &attribute, &no_words);
   if (attribute.data() == nullptr) return {};
-  return std::string(string_value(attribute).value_or(ByteView()));
+  return string_value(attribute).value_or(ByteView());
 }
 
 // As contrib counts: each request's spans of a trace under a copy of their resource, in a TracesData of their own.

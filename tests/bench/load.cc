@@ -1,10 +1,11 @@
-// The load test: starts the daemon, sends traffic whose outcome is known, takes what the daemon forwards, and says what it
-// cost and whether it was right. One process: the sender on the main thread, the sink on a thread of its own.
+// The load test: starts the daemon, sends traffic whose outcome is known, takes what the daemon forwards, and says what
+// it cost and whether it was right. One process: the sender on the main thread, the sink on a thread of its own.
 //
 //   load --daemon build/bench/tailgate [--shape large|small] [--rate SPANS_PER_S] [--seconds N] [--wait 5s]
 //        [--memory 12GiB] [--connections 4] [--in-flight 4] [--overload] [--set KEY=VALUE]...
 //
-// Without --rate it saturates. --overload expects refusals and does not compare the kept set. Exit code 1 if a check fails.
+// Without --rate it saturates. --overload expects refusals and does not compare the kept set. Exit code 1 if a check
+// fails.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -68,7 +69,8 @@ class Sink final : public Handler {
   void handle(const RequestHead&, BodyBuffer& body, Response& response) override {
     const ByteView bytes = body.view().substr(5);
     each(bytes, 1, [&](ByteView resource) {
-      each(resource, 2, [&](ByteView scope) { each(scope, 2, [&](ByteView span) { ++spans_[TraceId::from(span.data() + 2)]; }); });
+      each(resource, 2,
+           [&](ByteView scope) { each(scope, 2, [&](ByteView span) { ++spans_[TraceId::from(span.data() + 2)]; }); });
     });
     response.headers.emplace_back("content-type", "application/grpc");
     response.body.assign(5, '\0');
@@ -129,7 +131,8 @@ std::string http_get(std::uint16_t port, const std::string& path) {
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   std::string out;
   const std::string request = fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
-  if (connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 && send(fd, request.data(), request.size(), 0) > 0) {
+  if (connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 &&
+      send(fd, request.data(), request.size(), 0) > 0) {
     char buffer[4096];
     for (ssize_t n = 0; (n = recv(fd, buffer, sizeof buffer, 0)) > 0;) out.append(buffer, static_cast<std::size_t>(n));
   }
@@ -178,6 +181,7 @@ sampling:
 exporters:
   otlp: {{endpoint: "127.0.0.1:{}", compression: none, tls: {{insecure: true}}}}
 telemetry: {{metrics: {{endpoint: "127.0.0.1:0"}}, health: {{endpoint: "127.0.0.1:0"}}}}
+web: {{endpoint: "127.0.0.1:0"}}
 )",
       options.wait, options.memory, kPolicies, sink_port);
   d.pid = fork();
@@ -196,8 +200,10 @@ telemetry: {{metrics: {{endpoint: "127.0.0.1:0"}}, health: {{endpoint: "127.0.0.
     const std::string text((std::istreambuf_iterator<char>(in)), {});
     std::smatch match;
     if (text.find("ready") == std::string::npos) continue;
-    if (std::regex_search(text, match, std::regex("receiver=otlp endpoint=\\S*:(\\d+)"))) d.port = static_cast<std::uint16_t>(std::stoi(match[1]));
-    if (std::regex_search(text, match, std::regex("page=metrics endpoint=\\S*:(\\d+)"))) d.metrics_port = static_cast<std::uint16_t>(std::stoi(match[1]));
+    if (std::regex_search(text, match, std::regex("receiver=otlp endpoint=\\S*:(\\d+)")))
+      d.port = static_cast<std::uint16_t>(std::stoi(match[1]));
+    if (std::regex_search(text, match, std::regex("page=metrics endpoint=\\S*:(\\d+)")))
+      d.metrics_port = static_cast<std::uint16_t>(std::stoi(match[1]));
     return d;
   }
   fmt::print(stderr, "the daemon did not start; see {}\n", d.log);
@@ -209,17 +215,30 @@ Options parse(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
     const auto value = [&] { return std::string(++i < argc ? argv[i] : ""); };
-    if (flag == "--daemon") o.daemon = value();
-    else if (flag == "--shape") o.shape = value() == "small" ? kSmall : kLarge;
-    else if (flag == "--rate") o.rate = std::stod(value());
-    else if (flag == "--seconds") o.seconds = std::stoi(value());
-    else if (flag == "--wait") o.wait = value();
-    else if (flag == "--memory") o.memory = value();
-    else if (flag == "--connections") o.connections = std::stoul(value());
-    else if (flag == "--in-flight") o.in_flight = std::stoul(value());
-    else if (flag == "--overload") o.overload = true;
-    else if (flag == "--set") o.set.push_back(value());
-    else { fmt::print(stderr, "load: unknown flag {}\n", flag); std::exit(2); }
+    if (flag == "--daemon")
+      o.daemon = value();
+    else if (flag == "--shape")
+      o.shape = value() == "small" ? kSmall : kLarge;
+    else if (flag == "--rate")
+      o.rate = std::stod(value());
+    else if (flag == "--seconds")
+      o.seconds = std::stoi(value());
+    else if (flag == "--wait")
+      o.wait = value();
+    else if (flag == "--memory")
+      o.memory = value();
+    else if (flag == "--connections")
+      o.connections = std::stoul(value());
+    else if (flag == "--in-flight")
+      o.in_flight = std::stoul(value());
+    else if (flag == "--overload")
+      o.overload = true;
+    else if (flag == "--set")
+      o.set.push_back(value());
+    else {
+      fmt::print(stderr, "load: unknown flag {}\n", flag);
+      std::exit(2);
+    }
   }
   return o;
 }
@@ -249,7 +268,8 @@ int main(int argc, char** argv) {
   double wire_bytes = 0;
   std::size_t wire_requests = 0;
   for (std::size_t l = 0; l < lanes.size(); ++l) {
-    lanes[l].client = std::make_unique<H2Client>(daemon.port, "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+    lanes[l].client =
+        std::make_unique<H2Client>(daemon.port, "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
     lanes[l].pool = make_pool(options.shape, options.shape.services == 1 ? 50 : 25, l + 1);
     for (const Group& g : lanes[l].pool) {
       for (const Request& r : g.requests) wire_bytes += static_cast<double>(r.grpc.size()), ++wire_requests;
@@ -278,7 +298,8 @@ int main(int argc, char** argv) {
       law &= law_holds(text);
       const double held_mb = metric(text, "tailgate_buffer_spans") * bytes_per_span / 1e6;
       const double rss = status_mb(daemon.pid, "VmRSS");
-      const double cache_mb = metric(text, "tailgate_memory_used_bytes{holder=\"caches\"}") / 1e6;  // what it is set to hold
+      const double cache_mb =
+          metric(text, "tailgate_memory_used_bytes{holder=\"caches\"}") / 1e6;  // what it is set to hold
       if (held_mb > ratio_at_mb) {  // memory is recycled, not given back: the fullest moment is the one that counts
         worst_ratio = (rss - 67 - cache_mb) / held_mb;  // beyond 64 MiB and what the cache holds
         ratio_at_mb = held_mb;
@@ -287,7 +308,8 @@ int main(int argc, char** argv) {
   });
 
   bool lost = false;
-  // After the buffer has filled once, memory is recycled: that is the state a daemon is in for all but its first seconds.
+  // After the buffer has filled once, memory is recycled: that is the state a daemon is in for all but its first
+  // seconds.
   const auto steady_at = begin + *parse_duration(options.wait) + 3s;
   Cpu steady_cpu;
   std::uint64_t steady_spans = 0;
@@ -314,7 +336,8 @@ int main(int argc, char** argv) {
           }
         }
         Request& request = group.requests[lane.request];
-        for (const auto& [at, trace] : request.ids) std::memcpy(request.grpc.data() + at, lane.ids[trace].bytes.data(), 16);
+        for (const auto& [at, trace] : request.ids)
+          std::memcpy(request.grpc.data() + at, lane.ids[trace].bytes.data(), 16);
         client.start(request.grpc);
         sent_spans += options.shape.spans_per_request();
         if (++lane.request == group.requests.size()) {
@@ -328,7 +351,8 @@ int main(int argc, char** argv) {
     }
     if (progress) continue;
     for (std::size_t l = 0; l < lanes.size(); ++l) {
-      polls[l] = {lanes[l].client->fd(), static_cast<short>(POLLIN | (lanes[l].client->wants_write() ? POLLOUT : 0)), 0};
+      polls[l] = {lanes[l].client->fd(), static_cast<short>(POLLIN | (lanes[l].client->wants_write() ? POLLOUT : 0)),
+                  0};
     }
     poll(polls.data(), polls.size(), 2);
   }
@@ -344,7 +368,8 @@ int main(int argc, char** argv) {
       if (lane.request != 0 && !client.wants_write()) {
         Group& group = lane.pool[lane.group];
         Request& request = group.requests[lane.request];
-        for (const auto& [at, trace] : request.ids) std::memcpy(request.grpc.data() + at, lane.ids[trace].bytes.data(), 16);
+        for (const auto& [at, trace] : request.ids)
+          std::memcpy(request.grpc.data() + at, lane.ids[trace].bytes.data(), 16);
         client.start(request.grpc);
         sent_spans += options.shape.spans_per_request();
         if (++lane.request == group.requests.size()) {
@@ -362,7 +387,8 @@ int main(int argc, char** argv) {
   for (int i = 0; i < 300; ++i) {
     std::this_thread::sleep_for(200ms);
     const std::string text = http_get(daemon.metrics_port, "/metrics");
-    if (!text.empty() && metric(text, "tailgate_buffer_spans") == 0 && metric(text, "tailgate_export_queue_spans") == 0) break;
+    if (!text.empty() && metric(text, "tailgate_buffer_spans") == 0 && metric(text, "tailgate_export_queue_spans") == 0)
+      break;
   }
   const double cpu = cpu_seconds(daemon.pid).sum() - cpu_before;
   stop_watch = true;
@@ -397,15 +423,20 @@ int main(int argc, char** argv) {
   const std::size_t strangers = sink.spans_.size() - known;
   const double millions = static_cast<double>(sent_spans) / 1e6;
   fmt::print("{} {}: {:.0f} spans/s ({:.0f} MB/s, {:.0f} B a span)\n", options.shape.name,
-             options.rate != 0 ? fmt::format("at {:.0f}/s", options.rate) : "saturated", static_cast<double>(sent_spans) / sending_s,
+             options.rate != 0 ? fmt::format("at {:.0f}/s", options.rate) : "saturated",
+             static_cast<double>(sent_spans) / sending_s,
              static_cast<double>(sent_spans) * bytes_per_span / sending_s / 1e6, bytes_per_span);
-  fmt::print("  CPU s per million spans {:.3f} (steady, of it user {:.3f}, {:.0f} spans/s); {:.3f} from start to end, first touch of memory included\n",
-             steady_cpu.sum() / steady_millions, steady_cpu.user / steady_millions, steady_millions * 1e6 / steady_s, cpu / millions);
-  fmt::print("  requests ok {} refused {} (with retry time {}), law {}, daemon exit {}\n", ok, refused, refused_with_retry,
-             law ? "holds" : "BROKEN", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
-  fmt::print("  expected {} traces: whole {} broken {} missing {}, not expected {}\n", expected.size(), whole, broken, missing, strangers);
-  fmt::print("  RSS idle {:.0f} MB, peak {:.0f} MB; (RSS - 64 MiB - cache) / wire bytes buffered {:.3f} at {:.0f} MB\n", rss_idle,
-             rss_peak, worst_ratio, ratio_at_mb);
+  fmt::print(
+      "  CPU s per million spans {:.3f} (steady, of it user {:.3f}, {:.0f} spans/s); {:.3f} from start to end, first "
+      "touch of memory included\n",
+      steady_cpu.sum() / steady_millions, steady_cpu.user / steady_millions, steady_millions * 1e6 / steady_s,
+      cpu / millions);
+  fmt::print("  requests ok {} refused {} (with retry time {}), law {}, daemon exit {}\n", ok, refused,
+             refused_with_retry, law ? "holds" : "BROKEN", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+  fmt::print("  expected {} traces: whole {} broken {} missing {}, not expected {}\n", expected.size(), whole, broken,
+             missing, strangers);
+  fmt::print("  RSS idle {:.0f} MB, peak {:.0f} MB; (RSS - 64 MiB - cache) / wire bytes buffered {:.3f} at {:.0f} MB\n",
+             rss_idle, rss_peak, worst_ratio, ratio_at_mb);
   bool good = law && !lost && WIFEXITED(status) && WEXITSTATUS(status) == 0;
   if (options.overload) {
     good &= refused == refused_with_retry && rss_peak < 563 * 1.048576;

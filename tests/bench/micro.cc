@@ -51,8 +51,8 @@ void append_and_close(benchmark::State& state) {
   Fixture f(shape_of(state));
   ChunkPool chunks(4ULL << 30);
   ByteBudget budget({1ULL << 40, 1ULL << 40, 1ULL << 40, 1ULL << 40});
-  TraceBuffer buffer({.decision_wait = std::chrono::seconds(1), .cache_bytes = 64 << 20}, chunks, budget, f.policies, 1,
-                     TimePoint());
+  TraceBuffer buffer({.decision_wait = std::chrono::seconds(1), .cache_bytes = 64 << 20, .explain_bytes = 64 << 20},
+                     chunks, budget, f.policies, f.tables, 1, TimePoint());
   // Scanned once; only ids change, so that what is measured is the buffer.
   std::vector<std::unique_ptr<SpanBatch>> batches;
   for (const ByteView request : f.requests) {

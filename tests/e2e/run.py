@@ -419,7 +419,7 @@ def test_default_config(tools, binary, directory, source):
     """config/tailgate.yaml as it is, but for its ports and waits: the file and the terminal."""
     shutil.copy(os.path.join(source, "config", "tailgate.yaml"), directory)
     sets = ["receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0", "receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
-            "telemetry.metrics.endpoint=127.0.0.1:0", "telemetry.health.endpoint=127.0.0.1:0",
+            "telemetry.metrics.endpoint=127.0.0.1:0", "telemetry.health.endpoint=127.0.0.1:0", "web.endpoint=127.0.0.1:0",
             "sampling.decision_wait=5s", "sampling.decision_wait_after_root_received=500ms"]
     with Daemon(binary, directory, path=os.path.join(directory, "tailgate.yaml"), sets=sets, cwd=directory) as daemon:
         client = clients(tools, daemon)[0]

@@ -28,12 +28,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
-#define CHECK(x, ...)                                                                     \
-  do {                                                                                    \
-    if (!(x)) {                                                                           \
+#define CHECK(x, ...)                                                                        \
+  do {                                                                                       \
+    if (!(x)) {                                                                              \
       fmt::print(stderr, "seed {}: {} is false; {}\n", seed_, #x, fmt::format(__VA_ARGS__)); \
-      std::exit(1);                                                                       \
-    }                                                                                     \
+      std::exit(1);                                                                          \
+    }                                                                                        \
   } while (false)
 
 // What a seed decides about its run.
@@ -100,7 +100,8 @@ class Run {
         now_ += std::chrono::milliseconds(2 * r_.below(30));
       }
       if (!r_.one_in(4)) {
-        if (!shape_.pressure) sweep();  // a request closes a few of the due traces in passing: the model cannot know which
+        if (!shape_.pressure)
+          sweep();  // a request closes a few of the due traces in passing: the model cannot know which
         send();
       }
       if (r_.one_in(2)) sweep();
@@ -115,8 +116,8 @@ class Run {
     check();
     finish();
     if (verbose_) {
-      fmt::print("seed {}: pressure {} reload {} traces {} kept {} refused {}\n", seed_, shape_.pressure, shape_.reload, model_.size(),
-                 kept_.size(), refused_);
+      fmt::print("seed {}: pressure {} reload {} traces {} kept {} refused {}\n", seed_, shape_.pressure, shape_.reload,
+                 model_.size(), kept_.size(), refused_);
     }
     return out_hash_;
   }
@@ -146,7 +147,8 @@ class Run {
       specs.push_back(spec);
     }
     const std::string service = r_.one_in(5) ? fmt::format("pod-{}", r_.below(50)) : "web";
-    const PolicySetPtr policies = r_.one_in(3) || !reloaded_ ? store_->policies() : first_.set;  // scanned just before a reload
+    const PolicySetPtr policies =
+        r_.one_in(3) || !reloaded_ ? store_->policies() : first_.set;  // scanned just before a reload
     std::string bytes = request(specs, service);
     SpanBatch batch;
     batch.hash_seed = store_->hash_seed();
@@ -219,7 +221,8 @@ class Run {
   void check() {
     const TraceStore::Snapshot s = store_->snapshot();
     const BufferCounters& c = s.totals;
-    const std::uint64_t ends = c.forwarded + c.not_sampled + c.dropped + c.shed[0] + c.shed[1] + c.shed[2] + c.held;
+    const std::uint64_t ends =
+        c.forwarded + c.not_sampled + c.dropped + c.shed[0] + c.shed[1] + c.shed[2] + c.shed[3] + c.held;
     CHECK(c.received[0] == ends, "received {}, accounted {}", c.received[0], ends);
     CHECK(c.received[0] == received_, "received {}, sent {}", c.received[0], received_);
     // Map entries are charged without asking: a few per cent over at most.
@@ -242,8 +245,8 @@ class Run {
       if (shape_.pressure) {
         CHECK(got == 0 || got == trace.spans, "trace {}: {} of {} spans kept", id, got, trace.spans);
       } else {
-        CHECK(got == (trace.kept ? trace.spans : 0), "trace {}: {} of {} spans, the model says {}", id, got, trace.spans,
-              trace.kept ? "kept" : "not kept");
+        CHECK(got == (trace.kept ? trace.spans : 0), "trace {}: {} of {} spans, the model says {}", id, got,
+              trace.spans, trace.kept ? "kept" : "not kept");
       }
     }
   }

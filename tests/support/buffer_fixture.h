@@ -15,7 +15,7 @@ inline TimePoint at(Duration d) { return TimePoint(std::chrono::hours(1)) + d; }
 
 struct BufferFixture {
   explicit BufferFixture(BufferLimits limits = {}, const std::string& yaml = kErrors)
-      : policies(yaml), buffer(limits, pool, budget, policies.set, 42, at(Duration::zero())) {}
+      : policies(yaml), buffer(limits, pool, budget, policies.set, *policies.tables, 42, at(Duration::zero())) {}
 
   static constexpr const char* kErrors = "[{name: errors, type: status_code, status_code: {status_codes: [ERROR]}}]";
 
@@ -52,7 +52,7 @@ struct BufferFixture {
   // The right side of the law of the metrics.
   std::uint64_t accounted() const {
     const BufferCounters& c = buffer.counters();
-    return c.forwarded + c.not_sampled + c.dropped + c.shed[0] + c.shed[1] + c.shed[2] + c.held;
+    return c.forwarded + c.not_sampled + c.dropped + c.shed[0] + c.shed[1] + c.shed[2] + c.shed[3] + c.held;
   }
   std::uint64_t received() const { return buffer.counters().received[0]; }
   std::uint64_t decided(Decision decision, CloseReason reason) const {

@@ -52,6 +52,7 @@ def basic_config(policies, exporters, **sampling):
         "sampling": {"decision_wait": "2s", "memory_limit": "512MiB", "policies": policies, **sampling},
         "exporters": exporters,
         "telemetry": {"metrics": {"endpoint": "127.0.0.1:0"}, "health": {"endpoint": "127.0.0.1:0"}},
+        "web": {"endpoint": "127.0.0.1:0"},
     }
 
 

@@ -57,8 +57,8 @@ Totals totals(const TraceStore& store) {
   const BufferCounters c = store.snapshot().totals;
   std::uint64_t received = 0;
   for (const std::uint64_t n : c.received) received += n;
-  return {received, c.forwarded + c.not_sampled + c.dropped + c.shed[0] + c.shed[1] + c.shed[2] + c.held, c.held,
-          c.forwarded};
+  return {received, c.forwarded + c.not_sampled + c.dropped + c.shed[0] + c.shed[1] + c.shed[2] + c.shed[3] + c.held,
+          c.held, c.forwarded};
 }
 
 void stress(std::size_t pool_bytes, std::size_t queue_bytes) {
@@ -78,8 +78,7 @@ void stress(std::size_t pool_bytes, std::size_t queue_bytes) {
   options.pool_bytes = pool_bytes;
   options.prefix_bytes = pool_bytes / 8;
   const TimePoint origin(1h);
-  TraceStore store(options, budget, policy_set(kErrors, epoch, tables), tables, std::move(sink), 11,
-                   origin);
+  TraceStore store(options, budget, policy_set(kErrors, epoch, tables), tables, std::move(sink), 11, origin);
 
   std::atomic<bool> stop{false};
   std::atomic<std::int64_t> ms{0};  // the clock of all threads, moved by the sweeper

@@ -39,7 +39,7 @@ class DaemonTest(unittest.TestCase):
         self.kept_path = os.path.join(self.directory.name, "kept.json")
 
     def config(self, **sampling):
-        return basic_config([ERRORS], {"file": {"path": self.kept_path}}, **sampling)
+        return basic_config([dict(ERRORS)], {"file": {"path": self.kept_path}}, **sampling)
 
     def written(self, config, name="tailgate.yaml"):
         path = os.path.join(self.directory.name, name)
@@ -116,9 +116,9 @@ class DaemonTest(unittest.TestCase):
     def test_port_0_is_logged_and_served(self):
         daemon = self.start(self.config())
         self.assertEqual([name for name, _, _ in daemon.receivers], ["otlp", "otlp"])
-        self.assertEqual(set(daemon.pages), {"metrics", "health"})
+        self.assertEqual(set(daemon.pages), {"metrics", "health", "web"})
         ports = [port for _, _, port in daemon.receivers] + list(daemon.pages.values())
-        self.assertEqual(len(set(ports)), 4)
+        self.assertEqual(len(set(ports)), 5)
         for _, _, port in daemon.receivers:
             self.assertEqual(send(port, [otlp.span(os.urandom(16))]), 200)
         self.assertEqual(daemon.ready(), (200, "ready\n"))
@@ -199,6 +199,66 @@ class DaemonTest(unittest.TestCase):
         until(lambda: daemon.metrics().sum("tailgate_export_spans_total", exporter="file") == 25, "all is written")
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual(sum(self.kept().values()), 25)
+
+    def ask(self, daemon, path):
+        status, body = get(daemon.pages["web"], path)
+        return status, json.loads(body)
+
+    def test_explain(self):
+        config = self.config(decision_wait="200ms")
+        config["sampling"]["policies"].append(
+            {"name": "some", "type": "probabilistic", "probabilistic": {"sampling_percentage": 0.000001}})
+        daemon = self.start(config)
+        bad, good, orphan = os.urandom(16), os.urandom(16), os.urandom(16)
+        child = otlp.span(bad, error=True)
+        self.assertEqual(send(daemon.http, [otlp.span(bad), child, otlp.span(good), otlp.span(orphan, parent=b"abcdefgh")]), 200)
+        status, answer = self.ask(daemon, f"/explain/{bad.hex()}")
+        if answer["state"] == "open":
+            self.assertEqual((status, answer["verdict"], answer["spans"]), (200, None, 2))
+        until(lambda: daemon.metrics().sum("tailgate_buffer_spans") == 0, "all is decided")
+        status, answer = self.ask(daemon, f"/explain/{bad.hex()}")
+        self.assertEqual((status, answer["state"], answer["verdict"], answer["policy"]), (200, "decided", "sampled", "errors"))
+        self.assertEqual((answer["spans"], answer["errors"], answer["close_reason"], answer["exporters"]), (2, 1, "timeout", ["file"]))
+        votes = {vote["policy"]: vote for vote in answer["votes"]}
+        self.assertEqual(votes["errors"]["vote"], "sampled")
+        self.assertEqual(votes["errors"]["attribute"], "status.code")
+        self.assertIn(bytes.fromhex(votes["errors"]["span_id"]), child)
+        self.assertEqual(votes["some"]["vote"], "not_sampled")
+        self.assertEqual(answer["threshold"], "0")
+        self.assertEqual(answer["random"], bad.hex()[18:])
+        answer = self.ask(daemon, f"/explain/{good.hex()}")[1]
+        self.assertEqual((answer["verdict"], answer["policy"], answer["complete"]), ("not_sampled", None, True))
+        answer = self.ask(daemon, f"/explain/{orphan.hex()}")[1]
+        self.assertEqual((answer["complete"], answer["missing_parents"], answer["root"]), (False, [b"abcdefgh".hex()], None))
+        self.assertEqual(send(daemon.http, [otlp.span(good), otlp.span(good)]), 200)
+        self.assertEqual(self.ask(daemon, f"/explain/{good.hex()}")[1]["late_spans"], 2)
+
+        self.assertEqual([a["trace_id"] for a in self.ask(daemon, "/explain?policy=errors")[1]], [bad.hex()])
+        self.assertEqual({a["trace_id"] for a in self.ask(daemon, "/explain?decision=not_sampled")[1]}, {good.hex(), orphan.hex()})
+        self.assertEqual(len(self.ask(daemon, "/explain?limit=1")[1]), 1)
+        self.assertEqual(self.ask(daemon, "/explain?policy=nobody")[1], [])
+        for path, code in ((f"/explain/{os.urandom(16).hex()}", 404), ("/explain/xyz", 400), (f"/explain/{'0' * 32}", 400),
+                           ("/explain?decision=maybe", 400), ("/explain?limit=0", 400), ("/explain?color=red", 400)):
+            status, answer = self.ask(daemon, path)
+            self.assertEqual(status, code, path)
+            self.assertIn("error", answer)
+
+    def test_shadow(self):
+        config = self.config(decision_wait="100ms", shadow_policies=[
+            {"name": "all", "type": "always_sample"},
+            {"name": "long", "type": "span_count", "span_count": {"min_spans": 3}}])
+        daemon = self.start(config)
+        bad, long = os.urandom(16), os.urandom(16)
+        self.assertEqual(send(daemon.http, [otlp.span(bad, error=True)] + [otlp.span(long) for _ in range(3)]), 200)
+        until(lambda: daemon.metrics().sum("tailgate_buffer_spans") == 0, "all is decided")
+        report = self.ask(daemon, "/shadow")[1]
+        rows = {row.pop("name"): row for row in report["policies"]}
+        self.assertEqual((rows["all"]["kept_traces"], rows["all"]["would_add"], rows["all"]["would_lose"]), (2, 1, 0))
+        self.assertEqual((rows["long"]["would_add"], rows["long"]["would_lose"], rows["long"]["lost_errors"]), (1, 1, [bad.hex()]))
+        self.assertEqual((report["live"]["traces"], report["live"]["kept_traces"]), (2, 1))
+        self.assertEqual(daemon.metrics().sum("tailgate_shadow_flips_total", policy="long", flip="lose"), 1)
+        self.assertEqual(daemon.stop(), 0)
+        self.assertEqual(set(self.kept()), {bad.hex()})
 
 
 if __name__ == "__main__":

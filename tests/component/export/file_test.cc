@@ -8,7 +8,6 @@
 #include <set>
 
 #include "component/export/export_fixture.h"
-#include "model/threshold.h"
 
 using namespace tailgate;
 using namespace std::chrono_literals;
@@ -158,7 +157,7 @@ TEST_CASE("only the exporters whose bit is set get a trace, and make_room frees 
     trace->otlp.assign(10'000, 'x');
     trace->spans = 1;
     trace->exporters = 0b01;
-    trace->verdict.threshold = i == 5 ? ThresholdTable::kUnknownCode : ThresholdTable::kCertainCode;
+    trace->verdict.chance = i == 5;
     trace->charge = Charge(budget, Holder::kQueues);
     REQUIRE(trace->charge.try_grow(trace->bytes()));
     exporters->push(std::move(trace), monotonic_now());

@@ -1,5 +1,4 @@
 #include "export/send_queue.h"
-#include "model/threshold.h"
 
 #include <catch2/catch.hpp>
 #include <numeric>
@@ -17,7 +16,7 @@ KeptTracePtr trace(std::size_t wire, bool by_chance = false, std::uint32_t spans
   auto t = std::make_shared<KeptTrace>();
   t->otlp.assign(wire, 'x');
   t->spans = spans;
-  t->verdict.threshold = by_chance ? ThresholdTable::kUnknownCode : ThresholdTable::kCertainCode;
+  t->verdict.chance = by_chance;
   return t;
 }
 

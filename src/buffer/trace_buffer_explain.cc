@@ -1,0 +1,96 @@
+// TraceBuffer's memory of what became of its traces.
+#include <algorithm>
+
+#include "buffer/trace_buffer.h"
+#include "wire/otlp_scan.h"
+
+namespace tailgate {
+
+void TraceBuffer::note_deciding(const OpenTrace& open, ClosedTrace& kept) const {
+  JudgedTrace judged{open.id, open.facts,         words_of_judged_, words_of_judged_ + policies_->plan().bit_words(),
+                     nullptr, kept.verdict.reason};
+  judged.random = random_;
+  for (std::size_t i = 0; i < ballots_.size() && kept.deciding_count < kept.deciding.size(); ++i) {
+    if (!ballots_[i].sampled()) continue;
+    const int bit = policies_->policy(i).deciding_bit(judged);
+    if (bit >= 0)
+      kept.deciding[kept.deciding_count++] = {static_cast<std::uint32_t>(bit), static_cast<std::uint32_t>(i), 0};
+  }
+}
+
+void TraceBuffer::remember(const OpenTrace& open, const Verdict& verdict, std::uint32_t now_ms, std::uint32_t missing) {
+  ExplainRecord& record = explain_.put(open.id, ballots_);
+  record.random = ballots_.empty() ? randomness_of(open.id) : random_;
+  record.duration_ns = open.facts.duration_ns();
+  record.bytes = open.facts.bytes;
+  record.first_ms = open.first_ms;
+  record.closed_ms = now_ms;
+  record.spans = open.facts.spans;
+  record.errors = open.facts.errors;
+  record.missing = missing;
+  record.epoch = policies_->epoch();
+  record.verdict = verdict;
+  record.shed_step = open.shed_step;
+  if (open.root_name != 0) record.set_root(roots_.at(open.root_name).service, roots_.at(open.root_name).name);
+  if (missing != 0) note_missing(open, record);
+}
+
+// The ids of the first few parents that did not come; links know them by hash only. After LinkScan::missing_parents().
+void TraceBuffer::note_missing(const OpenTrace& open, ExplainRecord& record) {
+  ExplainDetail& detail = explain_.detail(record);
+  static const ScanPlan no_plan;
+  gather_payload(pool_, open, payload_);
+  std::size_t i = 0;
+  for_each_span(payload_, [&](std::uint32_t, ByteView span) {
+    const SpanLink link = links_.links[i++];
+    if (link.parent == 0 || detail.missing_count == ExplainDetail::kMissing || links_.has(link.parent)) return;
+    SpanFields fields;
+    ByteView none;
+    scan_span(span, no_plan, fields, &none);
+    const auto id = load_le<std::uint64_t>(fields.parent_span_id.data());
+    const std::uint64_t* const first = detail.missing;
+    const std::uint64_t* const end = first + detail.missing_count;
+    if (std::find(first, end, id) == end) detail.missing[detail.missing_count++] = id;
+  });
+}
+
+TraceBuffer::Remembered TraceBuffer::remembered(const ExplainRecord& record) const {
+  Remembered out{record, std::string(record.service()), std::string(record.name()), {}, std::nullopt, false};
+  for (std::size_t i = 0; i < record.votes; ++i) out.votes.push_back(explain_.vote(record, i));
+  if (const ExplainDetail* detail = explain_.find_detail(record)) out.detail = *detail;
+  return out;
+}
+
+std::optional<TraceBuffer::Remembered> TraceBuffer::explain(const TraceId& id) {
+  const ChunkRef ref = by_id_.find(hash_of(id), [&](ChunkRef r) { return trace(r).id == id; });
+  if (ref == kNoChunk) {
+    const ExplainRecord* const record = explain_.find(id);
+    return record != nullptr ? std::optional(remembered(*record)) : std::nullopt;
+  }
+  OpenTrace& open = trace(ref);
+  Remembered out;
+  out.open = true;
+  out.record.id = id;
+  out.record.random = randomness_of(id);
+  out.record.duration_ns = open.facts.duration_ns();
+  out.record.bytes = open.facts.bytes;
+  out.record.first_ms = open.first_ms;
+  out.record.spans = open.facts.spans;
+  out.record.errors = open.facts.errors;
+  out.record.shed_step = open.shed_step;
+  read_links(pool_, open, links_.links);
+  out.record.missing = links_.missing_parents();
+  out.record.verdict.complete = open.facts.root_seen && out.record.missing == 0;
+  if (open.root_name != 0) {
+    out.service = roots_.at(open.root_name).service;
+    out.name = roots_.at(open.root_name).name;
+  }
+  return out;
+}
+
+std::uint64_t TraceBuffer::wall_ns(std::uint32_t ms) const {
+  const std::uint64_t ago_ms = latest_ms_ - ms;  // wraps with the milliseconds
+  return wall_at_origin_ns_ + static_cast<std::uint64_t>((latest_ - origin_).count()) - ago_ms * 1'000'000;
+}
+
+}  // namespace tailgate

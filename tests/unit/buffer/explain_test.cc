@@ -1,0 +1,150 @@
+#include <catch2/catch.hpp>
+
+#include "buffer/explain_log.h"
+#include "support/buffer_fixture.h"
+#include "support/random_otlp.h"
+
+using namespace tailgate;
+using namespace tailgate::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+TraceId random_id(Random& random) {
+  TraceId id;
+  for (char& c : id.bytes) c = static_cast<char>(random.next());
+  return id;
+}
+
+BufferLimits with_explain() {
+  BufferLimits limits;
+  limits.decision_wait = 1s;
+  limits.cache_bytes = 1 << 16;
+  limits.explain_bytes = 1 << 20;
+  limits.wall_at_origin_ns = 1'000'000'000'000;
+  return limits;
+}
+
+TraceId id_of(std::uint64_t n) { return TraceId::from(trace_id(n).data()); }
+
+}  // namespace
+
+TEST_CASE("the log finds the last traces put and forgets the oldest", "[buffer]") {
+  ExplainLog log(1 << 20, 64, 7);
+  Random random(1);
+  std::vector<TraceId> ids;
+  const std::vector<Ballot> ballots = {
+      {Vote::kSampled, 0}, {Vote::kNotAsked, 0}, {Vote::kDropped, 0}, {Vote::kNotSampled, 0}, {Vote::kSampled, 0}};
+  for (int i = 0; i < 20'000; ++i) {
+    ids.push_back(random_id(random));
+    log.put(ids.back(), ballots).spans = static_cast<std::uint32_t>(i);
+  }
+  const std::size_t size = log.size();
+  CHECK(size > 4'500);  // 64 MiB hold some 300,000
+  CHECK(size < 20'000);
+  for (std::size_t i = 0; i < size; ++i) {
+    const std::size_t n = ids.size() - 1 - i;
+    const ExplainRecord* const record = log.find(ids[n]);
+    REQUIRE(record != nullptr);
+    CHECK(record->spans == n);
+    CHECK(log.recent(i) == record);
+    CHECK(log.vote(*record, 2) == Vote::kDropped);
+    CHECK(log.vote(*record, 4) == Vote::kSampled);
+  }
+  CHECK(log.find(ids[ids.size() - 1 - size]) == nullptr);
+  CHECK(log.recent(size) == nullptr);
+  CHECK(log.find(random_id(random)) == nullptr);
+}
+
+TEST_CASE("details go to the record that asked and to no other", "[buffer]") {
+  ExplainLog log(1 << 20, 64, 7);
+  Random random(2);
+  for (int round = 0; round < 30'000; ++round) {
+    const TraceId id = random_id(random);
+    ExplainRecord& record = log.put(id, {});
+    CHECK(log.find_detail(record) == nullptr);
+    if (round % 3 != 0) continue;
+    ExplainDetail& detail = log.detail(record);
+    REQUIRE(detail.missing_count == 0);
+    detail.missing[detail.missing_count++] = static_cast<std::uint64_t>(round);
+    REQUIRE(log.find_detail(record)->missing[0] == static_cast<std::uint64_t>(round));
+  }
+  std::size_t with = 0;
+  for (std::size_t age = 0; age < log.size(); ++age) with += log.find_detail(*log.recent(age)) != nullptr;
+  CHECK(with == log.size() / 12);  // as many as there is room for, the newest
+}
+
+TEST_CASE("without memory nothing is remembered", "[buffer]") {
+  CHECK_FALSE(ExplainLog(0, 64, 1).on());
+  BufferLimits limits = with_explain();
+  limits.explain_bytes = 0;
+  BufferFixture f(limits);
+  f.add({{.trace = 1}}, 0s);
+  f.close_due(2s);
+  CHECK_FALSE(f.buffer.explain(id_of(1)));
+}
+
+TEST_CASE("a dropped trace is explained", "[buffer]") {
+  BufferFixture f(with_explain());
+  f.add({{.trace = 1, .id = 2, .parent = 1, .start_ms = 5, .end_ms = 30}, {.trace = 1, .id = 3, .parent = 9}}, 0s,
+        "db");
+  f.add({{.trace = 1, .id = 1, .start_ms = 0, .end_ms = 40, .name = "GET /"}}, 300ms, "web");
+  const auto open = f.buffer.explain(id_of(1));
+  REQUIRE(open);
+  CHECK(open->open);
+  CHECK(open->record.spans == 3);
+  f.close_due(2s);
+  const auto what = f.buffer.explain(id_of(1));
+  REQUIRE(what);
+  CHECK_FALSE(what->open);
+  CHECK(what->record.verdict.decision == Decision::kNotSampled);
+  CHECK(what->record.verdict.reason == CloseReason::kTimeout);
+  CHECK_FALSE(what->record.verdict.complete);
+  CHECK(what->record.missing == 1);
+  REQUIRE(what->detail);
+  std::uint64_t missing = 0;
+  std::memcpy(&missing, span_id(9).data(), 8);
+  CHECK(what->detail->missing[0] == missing);
+  CHECK(what->record.duration_ns == 40'000'000);
+  CHECK(what->service == "web");
+  CHECK(what->name == "GET /");
+  CHECK(what->votes == std::vector<Vote>{Vote::kNotSampled});
+  CHECK(f.buffer.wall_ns(what->record.first_ms) == 1'000'000'000'000);
+  f.add({{.trace = 1, .id = 4}}, 3s);
+  CHECK(f.buffer.explain(id_of(1))->record.late_spans == 1);
+  CHECK_FALSE(f.buffer.explain(id_of(2)));
+}
+
+TEST_CASE("names of roots are counted by the traces that have them, and paid for", "[buffer]") {
+  BufferFixture f(with_explain());
+  const std::size_t before = f.budget.used(Holder::kTraces);
+  for (std::uint64_t t = 1; t <= 50; ++t) f.add({{.trace = t, .name = "op " + std::to_string(t % 5)}}, 0s);
+  f.close_due(2s);
+  CHECK(f.budget.used(Holder::kTraces) == before);
+  CHECK(f.buffer.explain(id_of(7))->name == "op 2");
+  f.add({{.trace = 100, .name = std::string(1000, 'n')}}, 3s, std::string(100, 's'));
+  f.close_due(5s);
+  CHECK(f.buffer.explain(id_of(100))->service == std::string(32, 's'));
+  CHECK(f.buffer.explain(id_of(100))->name == std::string(40, 'n'));
+}
+
+TEST_CASE("new traces are shed by their randomness, whole, and counted", "[buffer]") {
+  BufferFixture f(with_explain());
+  f.add({{.trace = 1}}, 0s);  // its id ends in zeros but for the last byte: the lowest randomness there is
+  f.buffer.set_shed_step(1);
+  f.add({{.trace = 2, .status = 2}, {.trace = 1, .id = 5, .status = 2}, {.trace = 1ULL << 50, .status = 2}}, 100ms);
+  CHECK(f.buffer.counters().shed[static_cast<std::size_t>(Shed::kOverload)] == 1);
+  CHECK(f.buffer.traces_held() == 2);  // the one that was open, and the one above the threshold
+  f.buffer.set_shed_step(0);
+  f.add({{.trace = 2, .id = 2}}, 200ms);  // the rest of a trace that was shed follows it
+  CHECK(f.buffer.counters().shed[static_cast<std::size_t>(Shed::kOverload)] == 2);
+  CHECK(f.buffer.counters().shed_traces == 1);
+  CHECK(f.close_due(3s) == 2);
+  CHECK(f.accounted() == f.received());
+  const auto what = f.buffer.explain(id_of(2));
+  REQUIRE(what);
+  CHECK(what->record.verdict.shed);
+  CHECK(what->record.shed_step == 1);
+  CHECK(what->record.late_spans == 1);
+  f.settle_all();
+}
