@@ -63,6 +63,13 @@ struct BufferCounters {
   std::uint64_t held_bytes = 0;
   std::array<std::uint64_t, 3> late{};                    // spans, by Decision; part of the outcomes above
   std::array<std::array<std::uint64_t, 6>, 3> decided{};  // traces, by Decision and CloseReason
+  std::uint64_t decided_in_all() const {
+    std::uint64_t n = 0;
+    for (const auto& by_reason : decided) {
+      for (const std::uint64_t traces : by_reason) n += traces;
+    }
+    return n;
+  }
   std::array<std::uint64_t, kLatencyBounds.size() + 1> latency{};
   double latency_sum = 0;
   PolicyTally policies;

@@ -14,14 +14,17 @@ namespace tailgate::test {
 inline TimePoint at(Duration d) { return TimePoint(std::chrono::hours(1)) + d; }
 
 struct BufferFixture {
-  explicit BufferFixture(BufferLimits limits = {}, const std::string& yaml = kErrors)
-      : policies(yaml), buffer(limits, pool, budget, policies.set, *policies.tables, 42, at(Duration::zero())) {}
+  explicit BufferFixture(BufferLimits limits = {}, const std::string& yaml = kErrors, PolicySetOptions options = {})
+      : policies(yaml, {{}}, 1, options), buffer(limits, pool, budget, policies.set, *policies.tables, 42, at(Duration::zero())) {}
 
   static constexpr const char* kErrors = "[{name: errors, type: status_code, status_code: {status_codes: [ERROR]}}]";
 
   // Adds spans as one request. Kept traces that close on the spot are in added.closed.
   void add(const std::vector<SpanSpec>& spans, Duration when, const std::string& service = "web") {
-    requests.push_back(std::make_unique<Scanned>(request(spans, service), policies.set->plan()));
+    add_request(request(spans, service), when);
+  }
+  void add_request(std::string bytes, Duration when) {
+    requests.push_back(std::make_unique<Scanned>(std::move(bytes), policies.set->plan()));
     const SpanBatch& batch = requests.back()->batch;
     std::vector<std::uint32_t> all;
     std::size_t bound = 0;
