@@ -10,7 +10,7 @@ class Not final : public Policy {
   explicit Not(PolicyPtr policy) : policy_(std::move(policy)) {}
   Ballot evaluate(const JudgedTrace& trace) const override {
     const Ballot inner = policy_->evaluate(trace);
-    if (inner.vote == Vote::kPending) return inner;
+    if (inner.vote == Vote::kPending || inner.vote == Vote::kNotAsked) return inner;
     // "Kept unless R reaches T" is no threshold: th cannot say it.
     return {inner.sampled() ? Vote::kNotSampled : Vote::kSampled, inner.by_chance() ? kUnknownChance : kCertain};
   }

@@ -40,7 +40,7 @@ struct JudgedTrace {
 };
 
 enum class Vote : std::uint8_t {
-  kNotAsked,
+  kNotAsked,  // also: asked, and it failed (ottl_condition with error_mode propagate)
   kNotSampled,
   kSampled,
   kDropped,

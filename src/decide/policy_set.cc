@@ -120,6 +120,7 @@ std::optional<Verdict> PolicySet::combine(const JudgedTrace& trace, std::vector<
   for (std::size_t i = 0; i < policies_.size(); ++i) {
     const Entry& entry = policies_[i];
     const Ballot ballot = ballots[i] = entry.policy->evaluate(trace);
+    if (ballot.vote == Vote::kNotAsked) continue;  // it failed: as if it were not there
     if (ballot.vote == Vote::kNotSampled) {
       might_have_dropped |= entry.policy->drops() && ballot.by_chance();
       continue;

@@ -17,11 +17,13 @@ PolicyPtr make_first_match(const ConfigNode& entry, PolicyBuild& build);        
 PolicyPtr make_latency(const ConfigNode& entry, PolicyBuild& build);            // latency.cc
 PolicyPtr make_not(const ConfigNode& entry, PolicyBuild& build);                // not.cc
 PolicyPtr make_numeric_attribute(const ConfigNode& entry, PolicyBuild& build);  // numeric_attribute.cc
+PolicyPtr make_ottl_condition(const ConfigNode& entry, PolicyBuild& build);     // ottl_condition.cc
 PolicyPtr make_probabilistic(const ConfigNode& entry, PolicyBuild& build);      // probabilistic.cc
 PolicyPtr make_rate_limiting(const ConfigNode& entry, PolicyBuild& build);      // rate_limiting.cc
 PolicyPtr make_span_count(const ConfigNode& entry, PolicyBuild& build);         // span_count.cc
 PolicyPtr make_status_code(const ConfigNode& entry, PolicyBuild& build);        // status_code.cc
 PolicyPtr make_string_attribute(const ConfigNode& entry, PolicyBuild& build);   // string_attribute.cc
+PolicyPtr make_trace(const ConfigNode& entry, PolicyBuild& build);              // trace_policy.cc
 PolicyPtr make_trace_flags(const ConfigNode& entry, PolicyBuild& build);        // trace_flags.cc
 PolicyPtr make_trace_state(const ConfigNode& entry, PolicyBuild& build);        // trace_state.cc
 
@@ -39,11 +41,13 @@ constexpr std::array kPolicyTypes = {
     PolicyType{"latency", make_latency},
     PolicyType{"not", make_not, Nesting::kNot},
     PolicyType{"numeric_attribute", make_numeric_attribute},
+    PolicyType{"ottl_condition", make_ottl_condition},
     PolicyType{"probabilistic", make_probabilistic},
     PolicyType{"rate_limiting", make_rate_limiting},
     PolicyType{"span_count", make_span_count},
     PolicyType{"status_code", make_status_code},
     PolicyType{"string_attribute", make_string_attribute},
+    PolicyType{"trace", make_trace},
     PolicyType{"trace_flags", make_trace_flags},
     PolicyType{"trace_state", make_trace_state},
 };

@@ -160,7 +160,7 @@ std::optional<ByteView> tracestate_value(ByteView tracestate, ByteView key) {
   for (std::size_t i = 0; i < members.size; ++i) {
     if (members.all[i].first == key) return members.all[i].second;
   }
-  return std::nullopt;
+  return ByteView("");
 }
 
 Amended raise_threshold(ByteView tracestate, std::uint64_t threshold, std::uint64_t random) {

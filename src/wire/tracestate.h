@@ -17,8 +17,9 @@ struct OtEntry {
 };
 OtEntry read_ot(ByteView tracestate);
 
-// The value of `key` if the whole tracestate is well formed as OpenTelemetry's Go API reads it: at most 32 members, no key
-// twice, keys and values by the grammar; empty members and blanks around a member are passed over. Empty otherwise.
+// The value of `key`, or "" where there is none, if the whole tracestate is well formed as OpenTelemetry's Go API reads it: at
+// most 32 members, no key twice, keys and values by the grammar; empty members and blanks around a member are passed over.
+// Nothing otherwise.
 std::optional<ByteView> tracestate_value(ByteView tracestate, ByteView key);
 
 // The tracestate a span of a kept trace goes out with.

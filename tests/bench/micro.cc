@@ -2,9 +2,11 @@
 #include <benchmark/benchmark.h>
 
 #include <cstring>
+#include <utility>
 
 #include "buffer/trace_buffer.h"
 #include "config/config_file.h"
+#include "decide/condition.h"
 #include "decide/policy_set.h"
 #include "traffic.h"
 #include "wire/otlp_frame.h"
@@ -103,10 +105,74 @@ void frame(benchmark::State& state) {
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * batch.spans.size()));
 }
 
+// One condition over one scanned span of the large shape: what asking it costs, without the scan.
+constexpr const char* kConditions[] = {
+    R"(attributes["http.route"] == "/checkout")",
+    R"(attributes["app.attribute.3"] > 100)",
+    R"(kind == SPAN_KIND_SERVER and status.code == STATUS_CODE_ERROR)",
+    R"(name == "operation" or name == "other")",
+    R"(resource.attributes["service.name"] == "service-9")",
+    R"(end_time - start_time > Duration("10s"))",
+    R"(IsMatch(attributes["http.route"], "^/pay/[0-9]+"))",
+    R"(IsMatch(name, "^GET /(users|orders)/[0-9]+$"))",
+    R"(HasPrefix(ToLowerCase(name), "get") and Split(attributes["http.route"], "/")[1] == "pay")",
+    R"(Len(attributes) > 100 or Substring(SHA256(attributes["http.route"]), 0, 2) == "00")",
+};
+
+void condition(benchmark::State& state) {
+  Fixture f(kLarge);
+  struct Asked final : SpanPredicate {
+    bool on_resource(const ByteView*) const override { return false; }
+    bool on_span(const SpanFields& span) const override {
+      if (!std::exchange(done, true)) {
+        for (auto _ : *state) benchmark::DoNotOptimize(asked->evaluate({span}));
+      }
+      return true;
+    }
+    const Condition* asked = nullptr;
+    benchmark::State* state = nullptr;
+    mutable bool done = false;  // the first span answers for all
+  };
+  ScanPlan plan;
+  const char* const text = kConditions[state.range(0)];
+  const Result<Condition> parsed = parse_condition(text, ConditionKind::kSpan, plan);
+  auto predicate = std::make_unique<Asked>();
+  predicate->asked = &*parsed;
+  predicate->state = &state;
+  plan.add(std::move(predicate));
+  SpanBatch batch;
+  scan_request(f.requests[0], plan, batch, [](SpanBatch&) { return true; });
+  state.SetLabel(text);
+}
+
+// The scan of the large shape with n policies, each one condition on the same key: what one more costs.
+void scan_with_conditions(benchmark::State& state) {
+  std::string yaml = "policies:";
+  for (std::int64_t i = 0; i < state.range(0); ++i) {
+    yaml += "\n  - {name: p" + std::to_string(i) +
+            ", type: ottl_condition, ottl_condition: {span: ['attributes[\"http.route\"] == \"/none/" +
+            std::to_string(i) + "\"']}}";
+  }
+  Fixture f(kLarge);
+  const auto document = load_config_text(yaml, "bench");
+  PolicyTables tables;
+  const auto policies = PolicySet::build(document->root.child("policies").items(), {}, {{}}, tables, {});
+  SpanBatch batch;
+  std::size_t i = 0;
+  for (auto _ : state) {
+    batch.clear();
+    benchmark::DoNotOptimize(
+        scan_request(f.requests[i++ % f.requests.size()], policies->plan(), batch, [](SpanBatch&) { return true; }));
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * kLarge.spans_per_request()));
+}
+
 }  // namespace
 
 // Arguments: shape (0 large, 1 small), and for scan: policies (0 none, 1 the four of the load test).
 BENCHMARK(scan)->Args({0, 0})->Args({0, 1})->Args({1, 0})->Args({1, 1});
 BENCHMARK(append_and_close)->Args({0})->Args({1})->MinTime(3);
 BENCHMARK(frame)->Args({0})->Args({1});
+BENCHMARK(condition)->DenseRange(0, 9);
+BENCHMARK(scan_with_conditions)->Arg(0)->Arg(1)->Arg(10)->Arg(100);
 BENCHMARK_MAIN();
