@@ -1,0 +1,208 @@
+#include "buffer/offline.h"
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+#include <utility>
+
+#include "base/hash.h"
+#include "base/invariant.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::uint64_t kSeed = 0x7a11;  // of ids' hashes; the same each time, so that a run can be repeated
+
+}  // namespace
+
+std::size_t OfflineJudge::IdHash::operator()(const TraceId& id) const { return hash_bytes(id.view(), kSeed); }
+
+class OfflineJudge::Shape final : public TraceShape {
+ public:
+  Shape(const Trace& trace, const std::vector<Group>& groups, LinkScan& scan)
+      : trace_(trace), groups_(groups), scan_(scan) {
+    scan_.links.clear();
+    for (const Span& span : trace.spans) scan_.links.push_back(span.link);
+  }
+  std::uint32_t missing_parents() const override {
+    if (!missing_) missing_ = scan_.missing_parents();
+    return *missing_;
+  }
+  std::uint32_t depth() const override { return scan_.depth(); }
+  std::uint32_t services() const override {
+    std::set<std::uint32_t> seen;
+    std::set<ByteView> names;
+    for (const Span& span : trace_.spans) {
+      if (seen.insert(span.group).second) names.insert(service_name(groups_[span.group].resource));
+    }
+    return static_cast<std::uint32_t>(names.size());
+  }
+
+ private:
+  const Trace& trace_;
+  const std::vector<Group>& groups_;
+  LinkScan& scan_;
+  mutable std::optional<std::uint32_t> missing_;
+};
+
+OfflineJudge::OfflineJudge(PolicySetPtr policies, const BufferLimits& limits)
+    : policies_(std::move(policies)), limits_(limits) {
+  policies_->activate();
+}
+
+ScanResult OfflineJudge::add(std::string otlp) {
+  requests_.push_back(std::move(otlp));
+  const ByteView request = requests_.back();
+
+  // Once without questions: is it well formed, and when was it?
+  static const ScanPlan kNothing;
+  std::uint64_t end_ns = 0;
+  const auto look = [&](const SpanBatch& batch) {
+    for (const BatchTrace& trace : batch.traces) end_ns = std::max(end_ns, trace.facts.end_max_ns);
+    return true;
+  };
+  batch_.clear();
+  batch_.hash_seed = kSeed;
+  ScanResult result = scan_request(request, kNothing, batch_, look);
+  if (!result.ok) {
+    requests_.pop_back();
+    return result;
+  }
+  look(batch_);
+
+  batch_.clear();
+  batch_.now_unix_ns = end_ns;
+  const auto keep = [&](SpanBatch& batch) {
+    take(batch);
+    return true;
+  };
+  result = scan_request(request, policies_->plan(), batch_, keep);
+  take(batch_);
+  return result;
+}
+
+void OfflineJudge::take(SpanBatch& batch) {
+  const auto first_group = static_cast<std::uint32_t>(groups_.size());
+  for (const ScopeGroup& group : batch.groups) groups_.push_back({group.resource, group.scope, batch.now_unix_ns});
+  if (!batch.scratch.empty()) scratch_.push_back(std::exchange(batch.scratch, {}));
+  for (std::uint32_t t = 0; t < batch.traces.size(); ++t) {
+    const BatchTrace& part = batch.traces[t];
+    const auto [at, is_new] = by_id_.try_emplace(part.id, static_cast<std::uint32_t>(traces_.size()));
+    if (is_new) traces_.push_back({part.id, {}, std::vector<std::uint64_t>(batch.words_per_trace), {}});
+    Trace& trace = traces_[at->second];
+    trace.facts.merge(part.facts);
+    policies_->plan().merge(trace.words.data(), batch.words_of(t));
+    for (std::uint32_t s = part.first; s != kNone; s = batch.spans[s].next) {
+      const BatchSpan& span = batch.spans[s];
+      trace.spans.push_back(
+          {ByteView(span.data, span.size), first_group + span.group, {span.id_hash, span.parent_hash}});
+    }
+  }
+}
+
+// Intervals are numbered in 32 bits of seconds, which ends far beyond them are cut to.
+TimePoint OfflineJudge::end_of(const Trace& trace) {
+  constexpr std::uint64_t kLatest = (UINT32_MAX - 2ULL) * 1'000'000'000ULL;
+  return TimePoint(Duration(static_cast<std::int64_t>(std::min(trace.facts.end_max_ns, kLatest))));
+}
+
+CloseReason OfflineJudge::reason_of(const Trace& trace, const TraceShape& shape) const {
+  const std::uint64_t largest = limits_.maximum_trace_size_bytes;
+  if (largest != 0 && trace.facts.bytes > largest) return CloseReason::kTooLarge;
+  if (trace.facts.bytes >= limits_.trace_bytes_max || trace.facts.spans >= limits_.trace_spans_max) {
+    return CloseReason::kSize;
+  }
+  const bool by_root = limits_.decision_wait_after_root > Duration::zero() && trace.facts.root_seen;
+  return by_root && shape.missing_parents() == 0 ? CloseReason::kRoot : CloseReason::kTimeout;
+}
+
+std::vector<OfflineTrace> OfflineJudge::finish() {
+  std::vector<OfflineTrace> out(traces_.size());
+  std::vector<std::uint32_t> order(traces_.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return end_of(traces_[a]) < end_of(traces_[b]); });
+  // Limits that choose by randomness see all candidates of an interval before any of them is answered.
+  std::vector<std::uint32_t> waiting;
+  for (std::size_t i = 0; i < order.size();) {
+    const std::uint32_t interval = limit_interval(end_of(traces_[order[i]]));
+    waiting.clear();
+    for (; i < order.size() && limit_interval(end_of(traces_[order[i]])) == interval; ++i) {
+      if (!judge(traces_[order[i]], 0, out[order[i]])) waiting.push_back(order[i]);
+    }
+    for (const std::uint32_t t : waiting) INVARIANT(judge(traces_[t], interval, out[t]));
+  }
+  return out;
+}
+
+bool OfflineJudge::judge(const Trace& trace, std::uint32_t interval, OfflineTrace& out) {
+  out.id = trace.id;
+  out.facts = trace.facts;
+  const Shape shape(trace, groups_, links_);
+  const CloseReason reason = reason_of(trace, shape);
+  std::vector<int> bits;
+  if (reason != CloseReason::kTooLarge) {
+    const ScanPlan& plan = policies_->plan();
+    const std::uint64_t* const words = trace.words.data();
+    JudgedTrace judged{trace.id, trace.facts, words, words + plan.bit_words(), &shape, reason};
+    judged.now = end_of(trace);
+    judged.interval = interval;
+    judged.random = randomness_of(trace.id);
+    if (const auto i = plan.randomness(); i && judged.counters[*i] != 0) {
+      judged.random = judged.counters[*i] & (kNever - 1);
+    }
+    const std::optional<Verdict> verdict = policies_->decide(judged, tally_, ballots_);
+    if (!verdict) return false;
+    out.verdict = *verdict;
+    for (std::size_t i = 0; i < ballots_.size(); ++i) {
+      const Ballot& one = ballots_[i];
+      if (one.vote == Vote::kNotAsked) continue;
+      out.votes.push_back({policies_->number_of(i), one.vote, one.threshold, std::nullopt, ""});
+      const bool decided = one.vote == Vote::kSampled || one.vote == Vote::kDropped;
+      bits.push_back(decided ? policies_->policy(i).deciding_bit(judged) : -1);
+    }
+  }
+  out.verdict.reason = reason;
+  out.verdict.complete = trace.facts.root_seen && shape.missing_parents() == 0;
+  find_deciders(trace, bits, out.votes);
+  return true;
+}
+
+// The answers on the trace do not say whose they were: its spans are asked again, one by one, until all are found.
+void OfflineJudge::find_deciders(const Trace& trace, const std::vector<int>& bits, std::vector<OfflineVote>& votes) {
+  auto missing = std::count_if(bits.begin(), bits.end(), [](int bit) { return bit >= 0; });
+  if (missing == 0) return;
+  const ScanPlan& plan = policies_->plan();
+  std::vector<ByteView> attributes(plan.attribute_keys().size() + 1);
+  std::vector<ByteView> resource_attributes(attributes.size());
+  std::vector<std::uint64_t> resource_words(plan.words()), words(plan.words());
+  SpanContext context;
+  context.resource_attributes = resource_attributes.data();
+  std::uint32_t last_group = kNone;
+  for (const Span& span : trace.spans) {
+    if (span.group != last_group) {
+      const Group& group = groups_[span.group];
+      context.resource = group.resource;
+      context.scope = group.scope;
+      context.now_unix_ns = group.now_unix_ns;
+      std::fill(resource_words.begin(), resource_words.end(), 0);
+      ask_resource(plan, context.resource, resource_attributes.data(), resource_words.data());
+      last_group = span.group;
+    }
+    SpanFields fields;
+    INVARIANT(scan_span(span.bytes, plan, fields, attributes.data()));  // it was scanned once before
+    fields.context = &context;
+    words = resource_words;
+    ask_span(plan, fields, words.data());
+    for (std::size_t i = 0; i < bits.size(); ++i) {
+      if (bits[i] < 0 || votes[i].span) continue;
+      const auto bit = static_cast<std::size_t>(bits[i]);
+      if ((words[bit >> 6] >> (bit & 63) & 1) == 0) continue;
+      votes[i].span = SpanId::from(fields.span_id.data());
+      votes[i].attribute = policies_->attribute_of(bit);
+      if (--missing == 0) return;
+    }
+  }
+}
+
+}  // namespace tailgate
