@@ -7,9 +7,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/decide.h"
 #include "daemon/version.h"
 #include "telemetry/log.h"
 
@@ -21,15 +23,17 @@ constexpr int kDone = 0, kJudgedBad = 1, kWrongUsage = 2, kCannotOpen = 3;
 constexpr std::string_view kHelp =
     R"(tailgate: a trace collector with tail-based sampling
 
-  tailgate run --config FILE [--set KEY=VALUE]...     the daemon
-  tailgate check --config FILE [--set KEY=VALUE]...   says what is wrong with a configuration, starts nothing
+  tailgate run --config FILE [--set KEY=VALUE]...                the daemon
+  tailgate check --config FILE [--set KEY=VALUE]...              says what is wrong with a configuration, starts nothing
+  tailgate decide --config FILE [--set KEY=VALUE]... SPANS...    what the policies make of OTLP files; a JSON line a trace
   tailgate --version
   tailgate --help
 
   --config FILE      YAML; see docs/config.md
   --set KEY=VALUE    overrides one value: a.b.c=VALUE, VALUE is YAML, list items go by index; the last one wins
+  SPANS              OTLP traces, protobuf or JSON lines; - for standard input; see docs/commands.md
 
-Exit codes: 0 done, 1 the configuration is wrong, 2 wrong usage, 3 cannot bind or open, 128 + signal after a second signal.
+Exit codes: 0 done, 1 the input was judged bad, 2 wrong usage, 3 cannot bind or open, 128 + signal after a second signal.
 )";
 
 int usage(std::string_view what) {
@@ -82,6 +86,54 @@ int run(const ConfigSource& source) {
   return kDone;
 }
 
+int decide(const ConfigSource& source, const std::vector<std::string>& files) {
+  int exit_code = kDone;
+  const std::optional<DaemonConfig> config = load(source, exit_code);
+  return config ? decide_files(*config, files) : exit_code;
+}
+
+// What stands after the command.
+struct Arguments {
+  bool help = false;
+  ConfigSource source;
+  std::vector<std::string> files;
+  std::string wrong;  // what is wrong with them
+};
+
+Arguments parse(int argc, char** argv) {
+  Arguments out;
+  bool only_files = false;
+  for (int i = 2; i < argc && out.wrong.empty() && !out.help; ++i) {
+    std::string_view flag = argv[i];
+    if (only_files || flag == "-" || !flag.starts_with('-')) {
+      out.files.emplace_back(flag);
+      continue;
+    }
+    only_files = flag == "--";
+    out.help = flag == "--help";
+    if (only_files || out.help) continue;
+    std::optional<std::string> value;
+    if (const auto equals = flag.find('='); equals != std::string_view::npos) {
+      value = flag.substr(equals + 1);
+      flag = flag.substr(0, equals);
+    } else if (i + 1 < argc) {
+      value = argv[++i];
+    }
+    if (flag != "--config" && flag != "--set") {
+      out.wrong = fmt::format("unknown flag '{}'", flag);
+    } else if (!value) {
+      out.wrong = fmt::format("{} wants a value", flag);
+    } else if (flag == "--config") {
+      out.source.path = *value;
+    } else if (value->find('=') == std::string::npos) {
+      out.wrong = fmt::format("--set wants KEY=VALUE, got '{}'", *value);
+    } else {
+      out.source.overrides.push_back(*value);
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 int run_cli(int argc, char** argv) {
@@ -95,33 +147,22 @@ int run_cli(int argc, char** argv) {
     fmt::print("tailgate {} (commit {}, {})\n", build_version(), build_commit(), build_compiler());
     return kDone;
   }
-  if (command != "run" && command != "check") return usage(fmt::format("unknown command '{}'", command));
-  ConfigSource source;
-  for (int i = 2; i < argc; ++i) {
-    std::string_view flag = argv[i];
-    if (flag == "--help") {
-      fmt::print("{}", kHelp);
-      return kDone;
-    }
-    std::optional<std::string> value;
-    if (const auto equals = flag.find('='); equals != std::string_view::npos) {
-      value = flag.substr(equals + 1);
-      flag = flag.substr(0, equals);
-    } else if (i + 1 < argc) {
-      value = argv[++i];
-    }
-    if (flag != "--config" && flag != "--set") return usage(fmt::format("unknown flag '{}'", flag));
-    if (!value) return usage(fmt::format("{} wants a value", flag));
-    if (flag == "--config") {
-      source.path = *value;
-    } else if (value->find('=') == std::string::npos) {
-      return usage(fmt::format("--set wants KEY=VALUE, got '{}'", *value));
-    } else {
-      source.overrides.push_back(*value);
-    }
+  if (command != "run" && command != "check" && command != "decide") {
+    return usage(fmt::format("unknown command '{}'", command));
   }
-  if (source.path.empty()) return usage(fmt::format("{} wants --config FILE", command));
-  return command == "check" ? check(source) : run(source);
+  const Arguments arguments = parse(argc, argv);
+  if (arguments.help) {
+    fmt::print("{}", kHelp);
+    return kDone;
+  }
+  if (!arguments.wrong.empty()) return usage(arguments.wrong);
+  if (arguments.source.path.empty()) return usage(fmt::format("{} wants --config FILE", command));
+  if (command == "decide") {
+    if (arguments.files.empty()) return usage("decide wants files of spans, or - for standard input");
+    return decide(arguments.source, arguments.files);
+  }
+  if (!arguments.files.empty()) return usage(fmt::format("{} wants no '{}'", command, arguments.files[0]));
+  return command == "check" ? check(arguments.source) : run(arguments.source);
 }
 
 }  // namespace tailgate

@@ -1,9 +1,10 @@
-// The command line: run | check | --version | --help.
+// The command line: run | check | decide | --version | --help.
 #pragma once
 
 namespace tailgate {
 
-// Exit codes: 0 done, 1 the input was judged bad, 2 wrong usage, 3 cannot bind or open, 128 + signal after a second signal.
+// Exit codes: 0 done, 1 the input was judged bad, 2 wrong usage, 3 cannot bind or open, 128 + signal after a second
+// signal.
 int run_cli(int argc, char** argv);
 
 }  // namespace tailgate

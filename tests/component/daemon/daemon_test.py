@@ -67,7 +67,8 @@ class DaemonTest(unittest.TestCase):
     def test_wrong_usage_is_2(self):
         path = self.written(self.config())
         for arguments in ([], ["fly"], ["run"], ["check"], ["run", "--config"], ["run", "--config", path, "--fast", "1"],
-                          ["check", "--config", path, "--set", "no-equals-sign"]):
+                          ["check", "--config", path, "--set", "no-equals-sign"], ["check", "--config", path, path],
+                          ["decide", "--config", path]):
             done = tailgate(*arguments)
             self.assertEqual(done.returncode, 2, arguments)
             self.assertIn("Exit codes", done.stderr)
@@ -78,7 +79,7 @@ class DaemonTest(unittest.TestCase):
         self.assertRegex(version.stdout, r"^tailgate \d+\.\d+\.\d+ \(commit ([0-9a-f]+|unknown), .+\)$")
         help_text = tailgate("--help")
         self.assertEqual(help_text.returncode, 0)
-        for word in ("run", "check", "--config", "--set"):
+        for word in ("run", "check", "decide", "--config", "--set"):
             self.assertIn(word, help_text.stdout)
 
     def test_check(self):

@@ -1,0 +1,179 @@
+#include "daemon/decide.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <map>
+
+#include "buffer/offline.h"
+#include "wire/otlp_json_read.h"
+#include "wire/otlp_json_write.h"
+
+namespace tailgate {
+namespace {
+
+constexpr int kDone = 0, kJudgedBad = 1, kCannotOpen = 3;
+
+Result<std::string> read_whole(const std::string& name) {
+  std::FILE* const file = name == "-" ? stdin : std::fopen(name.c_str(), "re");
+  const auto cannot = [&] {
+    return fail(ErrorKind::kIo, fmt::format("{}: cannot read: {}", name, std::strerror(errno)));
+  };
+  if (file == nullptr) return cannot();
+  std::string text;
+  char block[1 << 16];
+  std::size_t n = 0;
+  while ((n = std::fread(block, 1, sizeof block, file)) > 0) text.append(block, n);
+  const bool bad = std::ferror(file) != 0;  // a folder opens, and cannot be read
+  const Result<std::string> failed = bad ? Result<std::string>(cannot()) : Result<std::string>();
+  if (file != stdin) std::fclose(file);
+  if (bad) return failed;
+  return text;
+}
+
+class Input {
+ public:
+  explicit Input(OfflineJudge& judge) : judge_(judge) {}
+
+  void add(const std::string& name, std::string content) {
+    if (!content.starts_with('{')) return add_request(name, std::move(content));
+    const std::string_view text = content;
+    std::size_t line = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = std::min(text.find('\n', at), text.size());
+      const std::string_view one = text.substr(at, end - at);
+      at = end + 1;
+      ++line;
+      if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+      const std::string where = fmt::format("{}:{}", name, line);
+      Result<std::string> otlp = otlp_json_to_proto(one);
+      if (!otlp && line == 1) {  // one object over many lines, as tools print it for people
+        if (Result<std::string> whole = otlp_json_to_proto(text)) return add_request(name, std::move(*whole));
+      }
+      if (otlp) {
+        add_request(where, std::move(*otlp));
+      } else {
+        problem(where, otlp.error().text);
+      }
+    }
+  }
+
+  bool all_good() const { return all_good_; }
+
+ private:
+  void add_request(const std::string& where, std::string otlp) {
+    const ScanResult result = judge_.add(std::move(otlp));
+    if (!result.ok) return problem(where, result.error);
+    if (result.bad_ids == 0) return;
+    const std::string_view plural = result.bad_ids == 1 ? "" : "s";
+    problem(where, fmt::format("{} span{} left out, first: {}", result.bad_ids, plural, result.first_bad_id));
+  }
+
+  void problem(const std::string& where, std::string_view what) {
+    fmt::print(stderr, "{}: {}\n", where, what);
+    all_good_ = false;
+  }
+
+  OfflineJudge& judge_;
+  bool all_good_ = true;
+};
+
+std::string_view name_of(Vote vote) {
+  switch (vote) {
+    case Vote::kSampled:
+      return "sampled";
+    case Vote::kDropped:
+      return "dropped";
+    case Vote::kNotSampled:
+      return "not_sampled";
+    case Vote::kNotAsked:
+    case Vote::kPending:
+      break;
+  }
+  return "not_asked";  // not in what the judge gives
+}
+
+class Lines {
+ public:
+  // Policies are asked in an order of their own; people look for that of the file.
+  explicit Lines(const DaemonConfig& config) : names_(config.tables->names) {
+    std::size_t i = 0;
+    for (const ConfigNode& policy : config.sampling.policies) {
+      place_.try_emplace(config.tables->names.number_of(policy.text("name")), i++);
+    }
+  }
+
+  void append(OfflineTrace& trace, std::string& out) const {
+    std::stable_sort(trace.votes.begin(), trace.votes.end(), [&](const OfflineVote& a, const OfflineVote& b) {
+      return place_.at(a.policy) < place_.at(b.policy);
+    });
+    out += R"({"trace_id":)";
+    append_json_string(out, trace.id.hex());
+    out += R"(,"verdict":)";
+    append_json_string(out, kDecisionNames[static_cast<std::size_t>(trace.verdict.decision)]);
+    out += R"(,"policy":)";
+    append_or_null(out, trace.verdict.policy == 0 ? "" : names_.name_of(trace.verdict.policy));
+    out += R"(,"close_reason":)";
+    append_json_string(out, kCloseReasonNames[static_cast<std::size_t>(trace.verdict.reason)]);
+    out += R"(,"votes":[)";
+    for (const OfflineVote& vote : trace.votes) {
+      out += out.back() == '[' ? R"({"policy":)" : R"(,{"policy":)";
+      append_json_string(out, names_.name_of(vote.policy));
+      out += R"(,"vote":)";
+      append_json_string(out, name_of(vote.vote));
+      out += R"(,"span_id":)";
+      append_or_null(out, vote.span ? vote.span->hex() : "");
+      out += R"(,"attribute":)";
+      append_or_null(out, vote.attribute);
+      out += '}';
+    }
+    out += "]}\n";
+  }
+
+ private:
+  static void append_or_null(std::string& out, const std::string& text) {
+    if (text.empty()) {
+      out += "null";
+    } else {
+      append_json_string(out, text);
+    }
+  }
+
+  const NamesTable& names_;
+  std::map<std::uint16_t, std::size_t> place_;  // policy number to its place in the configuration
+};
+
+}  // namespace
+
+int decide_files(const DaemonConfig& config, const std::vector<std::string>& files) {
+  OfflineJudge judge(config.policies, config.sampling.store.limits);
+  Input input(judge);
+  for (const std::string& name : files) {
+    Result<std::string> content = read_whole(name);
+    if (!content) {
+      fmt::print(stderr, "{}\n", content.error().text);
+      return kCannotOpen;
+    }
+    input.add(name, std::move(*content));
+  }
+
+  const Lines lines(config);
+  std::string text;
+  std::vector<OfflineTrace> traces = judge.finish();
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    lines.append(traces[i], text);
+    if (text.size() < (1 << 16) && i + 1 != traces.size()) continue;
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    text.clear();
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    fmt::print(stderr, "standard output: {}\n", std::strerror(errno));
+    return kCannotOpen;
+  }
+  return input.all_good() ? kDone : kJudgedBad;
+}
+
+}  // namespace tailgate
