@@ -45,6 +45,7 @@ class TreeBuilder final : public YAML::EventHandler {
                 const std::string& value) override {
     YamlValuePtr v = make(YamlValue::Kind::kScalar, mark, anchor);
     v->text = value;
+    v->quoted = tag == "!";
     add(v, value, tag == "?");
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,

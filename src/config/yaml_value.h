@@ -1,4 +1,4 @@
-// The room's own tree of a YAML document. Nodes that an anchor names are shared, so this is a graph without cycles; its
+// The tree of a YAML document, for this room and for those who change documents (`tailgate migrate`); readers use ConfigNode. Nodes that an anchor names are shared, so this is a graph without cycles; its
 // size written out in full is bounded, and so is its depth (yaml-cpp refuses more than 500 levels).
 #pragma once
 
@@ -36,6 +36,7 @@ struct YamlValue {
   YamlPlace place;
   std::shared_ptr<const std::string> file;
   std::string text;                     // of a scalar
+  bool quoted = false;                  // the scalar stood in quotes or as a block
   std::optional<std::string> original;  // the environment's text this value was parsed from; string fields take it
   std::vector<YamlEntry> entries;       // of a map, in the order of the file, keys unique
   std::vector<YamlValuePtr> items;      // of a list

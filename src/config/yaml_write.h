@@ -1,0 +1,14 @@
+// A YAML tree as text for people: blocks outside, short maps and lists on one line inside. Environment references and
+// other scalars stay as they are; what stood in quotes stands in quotes again. parse_yaml() of the text gives the same
+// tree.
+#pragma once
+
+#include <string>
+
+#include "config/yaml_value.h"
+
+namespace tailgate {
+
+std::string write_yaml(const YamlValue& root);
+
+}  // namespace tailgate

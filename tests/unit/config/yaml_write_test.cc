@@ -1,0 +1,152 @@
+#include "config/yaml_write.h"
+
+#include <catch2/catch.hpp>
+
+using namespace tailgate;
+
+namespace {
+
+bool same(const YamlValue& a, const YamlValue& b) {
+  if (a.kind != b.kind || a.text != b.text || a.entries.size() != b.entries.size() ||
+      a.items.size() != b.items.size()) {
+    return false;
+  }
+  for (std::size_t i = 0; i < a.entries.size(); ++i) {
+    if (a.entries[i].key != b.entries[i].key || !same(*a.entries[i].value, *b.entries[i].value)) return false;
+  }
+  for (std::size_t i = 0; i < a.items.size(); ++i) {
+    if (!same(*a.items[i], *b.items[i])) return false;
+  }
+  return true;
+}
+
+YamlValuePtr parsed(std::string_view text) {
+  const Result<YamlValuePtr> value = parse_yaml(text, "t.yaml");
+  INFO((value ? "" : value.error().text));
+  REQUIRE(value.has_value());
+  return *value;
+}
+
+}  // namespace
+
+TEST_CASE("outer maps are blocks, short inner ones and items of lists stand on a line", "[config]") {
+  const std::string text = R"(receivers:
+  otlp:
+    protocols:
+      grpc: {endpoint: "0.0.0.0:4317"}
+      http: {}
+sampling:
+  decision_wait: 10s
+  policies:
+    - {name: a, type: status_code, status_code: {status_codes: [ERROR, UNSET]}}
+    - name: b
+      type: string_attribute
+      string_attribute:
+        key: http.route
+        values: [/a-rather-long-route/to/a/place, /another-rather-long-route/to/b]
+)";
+  CHECK(write_yaml(*parsed(text)) == text);
+}
+
+TEST_CASE("scalars come back as they were, whatever is in them", "[config]") {
+  const std::vector<std::string> texts = {"",
+                                          " ",
+                                          "a",
+                                          "null",
+                                          "~",
+                                          "Null",
+                                          "true",
+                                          "007",
+                                          "1e3",
+                                          "-",
+                                          "-1",
+                                          "- a",
+                                          "?",
+                                          "? a",
+                                          ":",
+                                          "a:",
+                                          "a: b",
+                                          "a:b",
+                                          "#",
+                                          "a #b",
+                                          "a#b",
+                                          "[",
+                                          "]",
+                                          "{a}",
+                                          "${env:A}",
+                                          "${env:A:-b: c}",
+                                          "$$x",
+                                          "http://${env:H}:4318/x?a=b&c=d",
+                                          "*a",
+                                          "&a",
+                                          "!a",
+                                          "|",
+                                          ">",
+                                          "%a",
+                                          "@a",
+                                          "`a`",
+                                          "'",
+                                          "\"",
+                                          "\\",
+                                          "a\\nb",
+                                          "a\nb",
+                                          "a\n",
+                                          "\n\na",
+                                          "\t",
+                                          "a\tb",
+                                          "  a",
+                                          "a  ",
+                                          "...",
+                                          "---",
+                                          "--- a",
+                                          "<<",
+                                          "=",
+                                          "^/v[12]/pay$",
+                                          "a, b",
+                                          "Bearer ${env:TOKEN}",
+                                          "\xc3\xa4\xe2\x82\xac",
+                                          "\x01\x7f",
+                                          "0x1F",
+                                          "1:2:3",
+                                          "2026-01-01",
+                                          "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+                                          "yes",
+                                          "no",
+                                          "a'b\"c",
+                                          "{",
+                                          "}",
+                                          ",",
+                                          "(?i)x{2,3}"};
+  const auto scalar = [](const std::string& text, bool quoted) {
+    auto value = std::make_shared<YamlValue>();
+    value->kind = YamlValue::Kind::kScalar;
+    value->text = text;
+    value->quoted = quoted;
+    return value;
+  };
+  for (const bool quoted : {false, true}) {
+    YamlValue root;
+    root.kind = YamlValue::Kind::kMap;
+    auto list = std::make_shared<YamlValue>();
+    list->kind = YamlValue::Kind::kList;
+    for (const std::string& text : texts) {
+      const YamlValuePtr one = scalar(text, quoted);
+      list->items.push_back(one);
+      root.entries.push_back({"x." + text, {}, one});
+      auto inner = std::make_shared<YamlValue>();
+      inner->kind = YamlValue::Kind::kMap;
+      inner->entries = {{text, {}, one}, {"and" + text, {}, one}};
+      list->items.push_back(inner);
+      root.entries.push_back({text + ".y", {}, inner});
+    }
+    root.entries.push_back({"list", {}, list});
+    const std::string text = write_yaml(root);
+    CHECK(same(*parsed(text), root));
+    CHECK(write_yaml(*parsed(text)) == text);
+  }
+}
+
+TEST_CASE("null, the empty map and the empty list keep their kinds", "[config]") {
+  const std::string text = "a: null\nb: {}\nc: []\n";
+  CHECK(write_yaml(*parsed(text)) == text);
+}
