@@ -10,7 +10,7 @@ namespace {
 
 using Kind = YamlValue::Kind;
 
-constexpr std::size_t kLineMax = 100;  // of what is written on one line, without its indent
+constexpr std::size_t kLineMax = 110;  // of what is written on one line, without its indent
 constexpr int kAlwaysBlock = 2;        // levels from the root that never share a line
 
 bool is_one_of(char c, std::string_view set) { return set.find(c) != std::string_view::npos; }

@@ -12,6 +12,7 @@
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/decide.h"
+#include "daemon/migrate.h"
 #include "daemon/version.h"
 #include "telemetry/log.h"
 
@@ -26,12 +27,14 @@ constexpr std::string_view kHelp =
   tailgate run --config FILE [--set KEY=VALUE]...                the daemon
   tailgate check --config FILE [--set KEY=VALUE]...              says what is wrong with a configuration, starts nothing
   tailgate decide --config FILE [--set KEY=VALUE]... SPANS...    what the policies make of OTLP files; a JSON line a trace
+  tailgate migrate COLLECTOR.yaml                                the same configuration, of an OpenTelemetry Collector
   tailgate --version
   tailgate --help
 
   --config FILE      YAML; see docs/config.md
   --set KEY=VALUE    overrides one value: a.b.c=VALUE, VALUE is YAML, list items go by index; the last one wins
   SPANS              OTLP traces, protobuf or JSON lines; - for standard input; see docs/commands.md
+  COLLECTOR.yaml     what it has and Tailgate does not is named on standard error, and the exit code is 1
 
 Exit codes: 0 done, 1 the input was judged bad, 2 wrong usage, 3 cannot bind or open, 128 + signal after a second signal.
 )";
@@ -147,7 +150,7 @@ int run_cli(int argc, char** argv) {
     fmt::print("tailgate {} (commit {}, {})\n", build_version(), build_commit(), build_compiler());
     return kDone;
   }
-  if (command != "run" && command != "check" && command != "decide") {
+  if (command != "run" && command != "check" && command != "decide" && command != "migrate") {
     return usage(fmt::format("unknown command '{}'", command));
   }
   const Arguments arguments = parse(argc, argv);
@@ -156,6 +159,12 @@ int run_cli(int argc, char** argv) {
     return kDone;
   }
   if (!arguments.wrong.empty()) return usage(arguments.wrong);
+  if (command == "migrate") {
+    if (!arguments.source.path.empty() || !arguments.source.overrides.empty() || arguments.files.size() != 1) {
+      return usage("migrate wants one file, the configuration of a Collector, or - for standard input");
+    }
+    return migrate_file(arguments.files[0]);
+  }
   if (arguments.source.path.empty()) return usage(fmt::format("{} wants --config FILE", command));
   if (command == "decide") {
     if (arguments.files.empty()) return usage("decide wants files of spans, or - for standard input");

@@ -1,4 +1,4 @@
-// The command line: run | check | decide | --version | --help.
+// The command line: run | check | decide | migrate | --version | --help.
 #pragma once
 
 namespace tailgate {

@@ -224,7 +224,9 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
   LoadOptions options;
   options.overrides = source.overrides;
   options.issues = config.issues;
-  Result<ConfigDocument> document = load_config_file(source.path, options);
+  options.environment = source.environment;
+  Result<ConfigDocument> document =
+      source.text ? load_config_text(*source.text, source.path, options) : load_config_file(source.path, options);
   if (!document) return tl::unexpected(document.error());
   const ConfigNode& root = document->root;
 

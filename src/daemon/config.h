@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,8 @@ struct DaemonConfig {
 struct ConfigSource {
   std::string path;
   std::vector<std::string> overrides;
+  std::optional<std::string> text = std::nullopt;  // instead of what is at `path`
+  Environment environment = nullptr;               // the process's when empty
 };
 
 // Fails only when a file cannot be read or is no YAML; everything else is in `issues`.

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "buffer/offline.h"
+#include "daemon/input.h"
 #include "wire/otlp_json_read.h"
 #include "wire/otlp_json_write.h"
 
@@ -16,23 +17,6 @@ namespace tailgate {
 namespace {
 
 constexpr int kDone = 0, kJudgedBad = 1, kCannotOpen = 3;
-
-Result<std::string> read_whole(const std::string& name) {
-  std::FILE* const file = name == "-" ? stdin : std::fopen(name.c_str(), "re");
-  const auto cannot = [&] {
-    return fail(ErrorKind::kIo, fmt::format("{}: cannot read: {}", name, std::strerror(errno)));
-  };
-  if (file == nullptr) return cannot();
-  std::string text;
-  char block[1 << 16];
-  std::size_t n = 0;
-  while ((n = std::fread(block, 1, sizeof block, file)) > 0) text.append(block, n);
-  const bool bad = std::ferror(file) != 0;  // a folder opens, and cannot be read
-  const Result<std::string> failed = bad ? Result<std::string>(cannot()) : Result<std::string>();
-  if (file != stdin) std::fclose(file);
-  if (bad) return failed;
-  return text;
-}
 
 class Input {
  public:
@@ -152,7 +136,7 @@ int decide_files(const DaemonConfig& config, const std::vector<std::string>& fil
   OfflineJudge judge(config.policies, config.sampling.store.limits);
   Input input(judge);
   for (const std::string& name : files) {
-    Result<std::string> content = read_whole(name);
+    Result<std::string> content = read_input(name);
     if (!content) {
       fmt::print(stderr, "{}\n", content.error().text);
       return kCannotOpen;

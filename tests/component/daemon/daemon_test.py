@@ -68,7 +68,7 @@ class DaemonTest(unittest.TestCase):
         path = self.written(self.config())
         for arguments in ([], ["fly"], ["run"], ["check"], ["run", "--config"], ["run", "--config", path, "--fast", "1"],
                           ["check", "--config", path, "--set", "no-equals-sign"], ["check", "--config", path, path],
-                          ["decide", "--config", path]):
+                          ["decide", "--config", path], ["migrate"], ["migrate", path, path], ["migrate", "--config", path]):
             done = tailgate(*arguments)
             self.assertEqual(done.returncode, 2, arguments)
             self.assertIn("Exit codes", done.stderr)
@@ -79,7 +79,7 @@ class DaemonTest(unittest.TestCase):
         self.assertRegex(version.stdout, r"^tailgate \d+\.\d+\.\d+ \(commit ([0-9a-f]+|unknown), .+\)$")
         help_text = tailgate("--help")
         self.assertEqual(help_text.returncode, 0)
-        for word in ("run", "check", "decide", "--config", "--set"):
+        for word in ("run", "check", "decide", "migrate", "--config", "--set"):
             self.assertIn(word, help_text.stdout)
 
     def test_check(self):

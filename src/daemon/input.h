@@ -1,0 +1,13 @@
+// Whole files, and standard input, for commands.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace tailgate {
+
+// Everything in the file; "-" is standard input. Errors: kIo, "name: cannot read: why".
+Result<std::string> read_input(const std::string& name);
+
+}  // namespace tailgate

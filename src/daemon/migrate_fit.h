@@ -1,0 +1,13 @@
+// Inner parts of migrate.cc: makes a configuration one that this build takes.
+#pragma once
+
+#include "daemon/migrate_tree.h"
+
+namespace tailgate {
+
+// Loads `root` as `tailgate check` would, takes out what is an error (a policy whole: half of one would mean something
+// else) or without effect, and reports it at its origin. What references to the environment and files stand for is not
+// judged, nor parts of types this build does not know.
+void fit_to_loader(YamlValue& root, const Trees& trees, Report& report);
+
+}  // namespace tailgate

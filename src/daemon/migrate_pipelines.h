@@ -1,0 +1,34 @@
+// Inner parts of migrate.cc: what the `service.pipelines` of a Collector come to.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "daemon/migrate_tree.h"
+
+namespace tailgate {
+
+struct Ref {
+  std::string id;  // "otlp/2"
+  Origin at;
+};
+
+struct Pipeline {
+  std::string name;  // "traces/2"
+  Origin at;
+  std::vector<Ref> receivers, processors, exporters;
+};
+
+struct Pipelines {
+  // Those carried over: the first that samples, and those that sample by the same processors. `forward` connectors are
+  // followed, so a pipeline here may be several of the Collector's.
+  std::vector<Pipeline> carried;
+  std::set<std::string> used;  // "receivers.otlp": by any pipeline, of any signal, carried or not
+};
+
+Pipelines read_pipelines(const Trees& trees, Report& report);
+
+bool is_sampler(std::string_view processor_type);
+
+}  // namespace tailgate

@@ -1,0 +1,84 @@
+// Inner parts of migrate.cc: trees that remember which place of the Collector's file each value came from.
+#pragma once
+
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "config/yaml_value.h"
+
+namespace tailgate {
+
+// A place in the Collector's file.
+struct Origin {
+  YamlPlace place;
+  std::string path;
+};
+
+// Everything that is said on standard error.
+class Report {
+ public:
+  explicit Report(std::string file) : file_(std::move(file)) {}
+
+  void loss(const Origin& at, std::string_view text) { add(at, "lost: ", text, true); }
+  void note(const Origin& at, std::string_view text) { add(at, "note: ", text, false); }
+  bool lost() const { return lost_; }
+  std::vector<std::string> messages() const;  // in the order of the file, each once
+
+ private:
+  struct Line {
+    YamlPlace place;
+    std::string text;
+  };
+  void add(const Origin& at, std::string_view kind, std::string_view text, bool lost);
+
+  std::string file_;
+  std::vector<Line> lines_;
+  bool lost_ = false;
+};
+
+// The Collector's document, and copies of its parts that may be changed.
+class Trees {
+ public:
+  explicit Trees(YamlValuePtr source);
+
+  const YamlValue& source() const { return *source_; }
+  // Where a value of the source or of a copy came from; where its nearest parent did when it was made.
+  Origin origin(const YamlValue* value) const;
+  Origin origin(const YamlValue* parent, std::string_view key) const;
+
+  YamlValuePtr copy(const YamlValue& value);
+  YamlValuePtr map(const Origin& from);
+  YamlValuePtr scalar(std::string text, const Origin& from);
+
+ private:
+  void index(const YamlValue& value, const std::string& path);
+
+  YamlValuePtr source_;
+  std::unordered_map<const YamlValue*, Origin> origins_;
+  std::vector<YamlValuePtr> made_;  // keeps addresses from being used again
+};
+
+// The value at `path`, null when something on the way is not there or no map.
+const YamlValue* look_up(const YamlValue* at, std::initializer_list<std::string_view> path);
+YamlValuePtr* entry(YamlValue& map, std::string_view key);  // null when it is not there
+void put(YamlValue& map, std::string_view key, YamlValuePtr value);
+YamlValuePtr take(YamlValue& map, std::string_view key);  // removes it; null when it was not there
+
+bool is_null(const YamlValue* value);
+std::string text_of(const YamlValue* value, std::string_view fallback = "");
+// The part of "type/name" before the slash.
+std::string_view type_of(std::string_view id);
+
+bool has_reference(std::string_view text);   // ${...}
+bool has_reference(const YamlValue& value);  // in it or below
+// The first reference that is not to the environment, "" when there is none.
+std::string foreign_reference(std::string_view text);
+
+}  // namespace tailgate
