@@ -33,7 +33,7 @@ ExplainLog::ExplainLog(std::size_t bytes_max, std::size_t policies_max, std::uin
   details_ = PageArray<ExplainDetail>(capacity_ / kRecordsPerDetail, PageKind::kSmall);
 }
 
-std::uint32_t* ExplainLog::bucket(const TraceId& id) {
+std::uint32_t* ExplainLog::bucket(const TraceId& id) const {
   __extension__ using Wide = unsigned __int128;
   const std::uint64_t hash = hash_bytes(id.view(), seed_);
   return &index_[static_cast<std::size_t>(static_cast<Wide>(hash) * buckets_ >> 64) * kWays];

@@ -125,6 +125,7 @@ void TraceBuffer::look_ahead(ChunkRef ref) const {
   if (ref == kNoChunk) return;
   const OpenTrace& next = trace(ref);
   prefetch(next.id);
+  explain_.prefetch(next.id);
   if (next.wheel_next != kNoChunk) prefetch_header(next.wheel_next);
 }
 

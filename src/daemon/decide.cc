@@ -22,9 +22,9 @@ class Input {
  public:
   explicit Input(OfflineJudge& judge) : judge_(judge) {}
 
-  void add(const std::string& name, std::string content) {
-    if (!content.starts_with('{')) return add_request(name, std::move(content));
+  void add(const std::string& name, const std::string& content) {
     const std::string_view text = content;
+    if (text.empty() || text[0] != '{') return add_request(name, content);
     std::size_t line = 0;
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t end = std::min(text.find('\n', at), text.size());
@@ -141,7 +141,7 @@ int decide_files(const DaemonConfig& config, const std::vector<std::string>& fil
       fmt::print(stderr, "{}\n", content.error().text);
       return kCannotOpen;
     }
-    input.add(name, std::move(*content));
+    input.add(name, *content);
   }
 
   const Lines lines(config);

@@ -1,7 +1,8 @@
 // The load test: starts the daemon, sends traffic whose outcome is known, takes what the daemon forwards, and says what
 // it cost and whether it was right. One process: the sender on the main thread, the sink on a thread of its own.
 //
-//   load --daemon build/bench/tailgate [--shape large|small] [--rate SPANS_PER_S] [--seconds N] [--wait 5s]
+//   load --daemon build/bench/tailgate [--shape large|small] [--rate SPANS_PER_S] [--seconds N] [--wait 5s] [--policies
+//   N]
 //        [--memory 12GiB] [--connections 4] [--in-flight 4] [--overload] [--set KEY=VALUE]...
 //
 // Without --rate it saturates. --overload expects refusals and does not compare the kept set. Exit code 1 if a check
@@ -50,6 +51,7 @@ struct Options {
   int seconds = 20;
   std::string wait = "5s", memory = "12GiB";
   std::size_t connections = 4, in_flight = 4;
+  int policies = 0;  // beside the four
   bool overload = false;
   std::vector<std::string> set;
 };
@@ -166,6 +168,23 @@ struct Daemon {
   std::uint16_t port = 0, metrics_port = 0;
 };
 
+// Typed policies beside the four that keep nothing: each looks at an attribute, most of them at one that spans have.
+std::string more_policies(int count) {
+  constexpr const char* kKeys[] = {"http.route",      "app.attribute.0", "app.attribute.1", "app.attribute.2",
+                                   "service.version", "db.system",       "app.attribute.3"};
+  std::string out;
+  for (int i = 0; i < count; ++i) {
+    out += fmt::format(
+        "\n    - {{name: more-{}, type: {}}}", i,
+        i % 3 == 2
+            ? fmt::format("numeric_attribute, numeric_attribute: {{key: {}, min_value: {}}}", kKeys[i % 7],
+                          1'000'000 + i)
+            : fmt::format("string_attribute, string_attribute: {{key: {}, values: [\"none of these {}\", \"nor {}\"]}}",
+                          kKeys[i % 7], i, i));
+  }
+  return out;
+}
+
 Daemon start_daemon(const Options& options, std::uint16_t sink_port) {
   Daemon d;
   const std::string dir = fmt::format("/tmp/tailgate-load-{}", getpid());
@@ -177,13 +196,13 @@ Daemon start_daemon(const Options& options, std::uint16_t sink_port) {
 sampling:
   decision_wait: {}
   memory_limit: {}
-  policies:{}
+  policies:{}{}
 exporters:
   otlp: {{endpoint: "127.0.0.1:{}", compression: none, tls: {{insecure: true}}}}
 telemetry: {{metrics: {{endpoint: "127.0.0.1:0"}}, health: {{endpoint: "127.0.0.1:0"}}}}
 web: {{endpoint: "127.0.0.1:0"}}
 )",
-      options.wait, options.memory, kPolicies, sink_port);
+      options.wait, options.memory, kPolicies, more_policies(options.policies), sink_port);
   d.pid = fork();
   if (d.pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -231,6 +250,8 @@ Options parse(int argc, char** argv) {
       o.connections = std::stoul(value());
     else if (flag == "--in-flight")
       o.in_flight = std::stoul(value());
+    else if (flag == "--policies")
+      o.policies = std::stoi(value());
     else if (flag == "--overload")
       o.overload = true;
     else if (flag == "--set")

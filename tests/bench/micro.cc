@@ -51,7 +51,9 @@ void append_and_close(benchmark::State& state) {
   Fixture f(shape_of(state));
   ChunkPool chunks(4ULL << 30);
   ByteBudget budget({1ULL << 40, 1ULL << 40, 1ULL << 40, 1ULL << 40});
-  TraceBuffer buffer({.decision_wait = std::chrono::seconds(1), .cache_bytes = 64 << 20, .explain_bytes = 64 << 20},
+  TraceBuffer buffer({.decision_wait = std::chrono::seconds(1),
+                      .cache_bytes = 64 << 20,
+                      .explain_bytes = state.range(1) != 0 ? 64u << 20 : 0},
                      chunks, budget, f.policies, f.tables, 1, TimePoint());
   // Scanned once; only ids change, so that what is measured is the buffer.
   std::vector<std::unique_ptr<SpanBatch>> batches;
@@ -167,11 +169,43 @@ void scan_with_conditions(benchmark::State& state) {
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * kLarge.spans_per_request()));
 }
 
+// A log of 1 GiB that is full, some five million decisions.
+ExplainLog& full_log() {
+  static ExplainLog* const log = [] {
+    auto* const filled = new ExplainLog(1 << 30, 64, 1);
+    const std::vector<Ballot> ballots(4);
+    for (std::uint64_t n = 0; n < 7'000'000; ++n) filled->put(nth_id(1, n), ballots).spans = 50;
+    return filled;
+  }();
+  return *log;
+}
+
+void remember(benchmark::State& state) {
+  ExplainLog& log = full_log();
+  const std::vector<Ballot> ballots(4);
+  std::uint64_t n = 10'000'000;
+  for (auto _ : state) log.put(nth_id(1, n++), ballots).spans = 50;
+  state.counters["records"] = static_cast<double>(log.size());
+}
+
+void explain(benchmark::State& state) {
+  ExplainLog& log = full_log();
+  std::uint64_t found = 0, n = 0;
+  for (auto _ : state) {
+    n += 7919;
+    found += log.find(nth_id(1, 6'999'999 - n % 5'000'000)) != nullptr;
+  }
+  state.counters["found"] = static_cast<double>(found) / static_cast<double>(state.iterations());
+}
+
 }  // namespace
 
-// Arguments: shape (0 large, 1 small), and for scan: policies (0 none, 1 the four of the load test).
+// Arguments: shape (0 large, 1 small); for scan: policies (0 none, 1 the four of the load test); for append_and_close:
+// is /explain on?
 BENCHMARK(scan)->Args({0, 0})->Args({0, 1})->Args({1, 0})->Args({1, 1});
-BENCHMARK(append_and_close)->Args({0})->Args({1})->MinTime(3);
+BENCHMARK(append_and_close)->Args({0, 1})->Args({0, 0})->Args({1, 1})->Args({1, 0})->MinTime(3);
+BENCHMARK(explain);
+BENCHMARK(remember);
 BENCHMARK(frame)->Args({0})->Args({1});
 BENCHMARK(condition)->DenseRange(0, 9);
 BENCHMARK(scan_with_conditions)->Arg(0)->Arg(1)->Arg(10)->Arg(100);
