@@ -248,6 +248,7 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
   const auto bucket = std::lower_bound(kLatencyBounds.begin(), kLatencyBounds.end(), seconds) - kLatencyBounds.begin();
   ++counters_.latency[static_cast<std::size_t>(bucket)];
   counters_.latency_sum += seconds;
+  counters_.incomplete[static_cast<std::size_t>(verdict.decision)] += !verdict.complete;
   ++counters_.decided[static_cast<std::size_t>(verdict.decision)][static_cast<std::size_t>(reason)];
   if (verdict.decision == Decision::kSampled) {
     PolicyTally::Row& row = counters_.policies.row(verdict.policy);

@@ -58,6 +58,7 @@ struct BufferCounters {
   std::array<std::uint64_t, kSourcesMax> received{};          // spans, by source
   std::uint64_t forwarded = 0, not_sampled = 0, dropped = 0;  // spans
   std::array<std::uint64_t, kShedReasons.size()> shed{};      // spans
+  std::array<std::uint64_t, 3> incomplete{};                  // traces, by Decision
   std::uint64_t shed_traces = 0;                              // by overload
   std::uint64_t held = 0;                                     // spans
   std::uint64_t held_bytes = 0;

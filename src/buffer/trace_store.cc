@@ -434,6 +434,7 @@ TraceStore::Snapshot TraceStore::snapshot() const {
     t.held_bytes += c.held_bytes;
     for (std::size_t d = 0; d < 3; ++d) {
       t.late[d] += c.late[d];
+      t.incomplete[d] += c.incomplete[d];
       for (std::size_t r = 0; r < 6; ++r) t.decided[d][r] += c.decided[d][r];
     }
     for (std::size_t i = 0; i < t.latency.size(); ++i) t.latency[i] += c.latency[i];
@@ -482,6 +483,7 @@ void TraceStore::collect(const Snapshot& snapshot, MetricWriter& out) const {
   out.add(metric::kBufferSpans, {}, number(c.held));
   out.add(metric::kBufferBytes, {}, number(c.held_bytes));
   for (std::size_t d = 0; d < kDecisionNames.size(); ++d) {
+    out.add(metric::kTracesIncomplete, {kDecisionNames[d]}, number(c.incomplete[d]));
     out.add(metric::kLateSpans, {kDecisionNames[d]}, number(c.late[d]));
     for (std::size_t r = 0; r < kCloseReasonNames.size(); ++r) {
       out.add(metric::kTracesDecided, {kDecisionNames[d], kCloseReasonNames[r]}, number(c.decided[d][r]));

@@ -50,6 +50,8 @@ inline constexpr Metric kPolicyKeptSpans{"tailgate_policy_kept_spans_total", kCo
                                          "Spans kept in the name of this policy."};
 inline constexpr Metric kPolicyKeptBytes{"tailgate_policy_kept_bytes_total", kCounter, "policy",
                                          "Span bytes kept in the name of this policy."};
+inline constexpr Metric kTracesIncomplete{"tailgate_traces_incomplete_total", kCounter, "decision",
+                                         "Traces decided without their root or with parents missing."};
 inline constexpr Metric kTracesShed{"tailgate_traces_shed_total", kCounter, "reason",
                                     "Traces not taken in because memory was short."};
 inline constexpr Metric kShedRatio{"tailgate_shed_ratio", kGauge, "",
@@ -103,7 +105,7 @@ inline constexpr std::array kMetrics = {
     metric::kSpansReceived,        metric::kSpansRefused,        metric::kSpansForwarded,   metric::kSpansNotSampled,
     metric::kSpansDropped,         metric::kSpansShed,           metric::kRequestsRefused,  metric::kLateSpans,
     metric::kTracesDecided,        metric::kPolicyVotes,         metric::kPolicyKeptTraces, metric::kPolicyKeptSpans,
-    metric::kPolicyKeptBytes,      metric::kTracestateUnwritten, metric::kTracesShed,       metric::kShedRatio,
+    metric::kPolicyKeptBytes,      metric::kTracestateUnwritten, metric::kTracesIncomplete, metric::kTracesShed,       metric::kShedRatio,
     metric::kShadowKeptTraces,     metric::kShadowKeptSpans,     metric::kShadowKeptBytes,  metric::kShadowFlips,
     metric::kBufferTraces,         metric::kBufferSpans,         metric::kBufferBytes,      metric::kDecisionLatency,
     metric::kDecisionCacheEntries, metric::kExportSpans,         metric::kExportBytes,      metric::kExportRoutedSpans,

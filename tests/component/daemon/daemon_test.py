@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import unittest
 import urllib.request
 
@@ -260,6 +262,60 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(daemon.metrics().sum("tailgate_shadow_flips_total", policy="long", flip="lose"), 1)
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual(set(self.kept()), {bad.hex()})
+
+    def test_a_thousand_reloads_lose_nothing(self):
+        """Policy files change all the time, good and bad; every trace is kept by the one or the other set, whole."""
+        policies = os.path.join(self.directory.name, "policies.yaml")
+        sets = ('policies: [{name: even, type: always_sample}]', 'policies: [{name: odd, type: span_count, span_count: {min_spans: 1}}]',
+                'policies: [{name: bad, type: no_such_type}]')
+
+        def write(text):
+            with open(policies + ".new", "w") as out:
+                out.write(text)
+            os.replace(policies + ".new", policies)
+
+        write(sets[0])
+        config = self.config(decision_wait="50ms", record_policy=True, policy_files=[policies])
+        config["sampling"]["policies"] = []
+        daemon = self.start(config)
+        traces, refused, done = [], [], threading.Event()
+
+        def load():
+            while not done.is_set():
+                trace = os.urandom(16)
+                for _ in range(3):  # a trace's spans come under several sets
+                    if send(daemon.http, [otlp.span(trace)]) != 200:
+                        refused.append(trace)
+                traces.append(trace)
+
+        sender = threading.Thread(target=load)
+        sender.start()
+        try:
+            for reloads in range(1, 1001):
+                write(sets[reloads % 3])
+                daemon.signal(signal.SIGHUP)
+                if reloads % 5 == 0:
+                    until(lambda: daemon.metrics().sum("tailgate_config_reloads_total") >= reloads / 5, "reloads are counted", every=0.001)
+                else:
+                    time.sleep(0.001)
+            until(lambda: daemon.metrics().sum("tailgate_config_reloads_total") >= 1000 or daemon.signal(signal.SIGHUP),
+                  "signals that met others on their way are made up for", every=0.002)
+        finally:
+            done.set()
+            sender.join()
+        self.assertEqual(refused, [])
+        metrics = daemon.metrics()
+        metrics.check_law()
+        self.assertGreaterEqual(metrics.sum("tailgate_config_reloads_total"), 1000)
+        self.assertGreater(metrics.sum("tailgate_config_reloads_total", result="success"), 300)
+        self.assertGreater(metrics.sum("tailgate_config_reloads_total", result="failure"), 100)
+        until(lambda: daemon.metrics().sum("tailgate_buffer_spans") == 0, "all is decided")
+        votes = daemon.metrics()
+        # Judged by one set: one of the two policies voted on each trace, and it kept it.
+        self.assertEqual(votes.sum("tailgate_policy_votes_total", decision="sampled"), len(traces))
+        self.assertEqual(votes.sum("tailgate_policy_votes_total", decision="not_sampled"), 0)
+        self.assertEqual(daemon.stop(), 0)
+        self.assertEqual(self.kept(), {trace.hex(): 3 for trace in traces})
 
 
 if __name__ == "__main__":
