@@ -20,8 +20,11 @@ bool is_kind(const std::shared_ptr<Impl>& impl, Kind kind) {
 }
 
 void report(Impl& at, std::string_view want) {
-  at.issues->errors.push_back(
-      config_message(*at.file, at.place, at.path, fmt::format("{}, got {}", want, describe(at.value.get()))));
+  std::string text =
+      config_message(*at.file, at.place, at.path, fmt::format("{}, got {}", want, describe(at.value.get())));
+  // A reader that looks twice says it once.
+  std::vector<std::string>& errors = at.issues->errors;
+  if (std::find(errors.begin(), errors.end(), text) == errors.end()) errors.push_back(std::move(text));
 }
 
 void remember(Impl& impl, std::string_view key) {

@@ -1,5 +1,5 @@
-// composite: shares a rate of spans among policies, in order. The first policy that would keep a trace decides it alone:
-// kept if its share of this second still has room.
+// composite: shares a rate of spans among policies, in order. The first policy that would keep a trace decides it
+// alone: kept if its share of this second still has room.
 //     - name: shares
 //       type: composite
 //       composite:
@@ -53,7 +53,8 @@ class Composite final : public Policy {
   Ballot limit(std::size_t lane, const JudgedTrace& trace) const {
     const auto cost = static_cast<double>(trace.facts.spans);
     if (cost > rule_.lanes[lane].rate || cost > rule_.total) return ballot(false);
-    if (!by_random_) return {limiter_->take(lane, cost, trace.now) ? Vote::kSampled : Vote::kNotSampled, kUnknownChance};
+    if (!by_random_)
+      return {limiter_->take(lane, cost, trace.now) ? Vote::kSampled : Vote::kNotSampled, kUnknownChance};
     if (trace.interval != 0) return ballot_by_random(trace.random, limiter_->threshold(lane, trace.interval));
     limiter_->offer(lane, limit_interval(trace.now), trace.random, trace.facts.spans);
     return {Vote::kPending, kUnknownChance};
@@ -99,6 +100,9 @@ PolicyPtr make_composite(const ConfigNode& entry, PolicyBuild& build) {
     if (!(percent >= 0 && percent <= 100)) item.error("percent", "want 0 to 100");
     item.finish();
   }
+  if (node.has("policy_order")) {
+    node.child("policy_order").notice("is obeyed, and the total holds over all shares; contrib reads neither (#36955)");
+  }
   std::size_t placed = 0;
   for (const ConfigNode& item : node.child("policy_order").items()) {
     const auto part = find_part(parts, item.scalar());
@@ -116,11 +120,13 @@ PolicyPtr make_composite(const ConfigNode& entry, PolicyBuild& build) {
   rule.per_second = true;
   std::vector<PolicyPtr> policies;
   for (Part& part : parts) {
-    const double share = part.percent > 0 ? rule.total * part.percent / 100 : rule.total / static_cast<double>(parts.size());
+    const double share =
+        part.percent > 0 ? rule.total * part.percent / 100 : rule.total / static_cast<double>(parts.size());
     rule.lanes.push_back({share, share});
     policies.push_back(std::move(part.policy));
   }
-  return std::make_unique<Composite>(std::move(policies), build.limiters.get(build.path, rule), rule, build.use_tracestate);
+  return std::make_unique<Composite>(std::move(policies), build.limiters.get(build.path, rule), rule,
+                                     build.use_tracestate);
 }
 
 }  // namespace tailgate

@@ -1,9 +1,9 @@
 // numeric_attribute: keeps a trace in which an integer attribute of a resource or a span lies between two bounds.
 //     - {name: server-errors, type: numeric_attribute,
 //        numeric_attribute: {key: http.response.status_code, min_value: 500, max_value: 599, invert_match: false}}
-// Both bounds inclusive; one that is not written is no bound, a written 0 means 0, and none at all is an error (contrib's
-// tail_sampling reads 0 as "none" and ends at the first decision without any). An attribute that is no integer, a double
-// included, reads as 0. invert_match keeps the traces in which nothing matches.
+// Both bounds inclusive; one that is not written is no bound, a written 0 means 0, and none at all is an error
+// (contrib's tail_sampling reads 0 as "none" and ends at the first decision without any). An attribute that is no
+// integer, a double included, reads as 0. invert_match keeps the traces in which nothing matches.
 #include <limits>
 
 #include "decide/registry.h"
@@ -38,6 +38,9 @@ PolicyPtr make_numeric_attribute(const ConfigNode& entry, PolicyBuild& build) {
   if (!node.has("min_value") && !node.has("max_value")) node.error("min_value", "want min_value, max_value or both");
   const std::int64_t min = node.integer("min_value", std::numeric_limits<std::int64_t>::min());
   const std::int64_t max = node.integer("max_value", std::numeric_limits<std::int64_t>::max());
+  for (const char* bound : {"min_value", "max_value"}) {
+    if (node.child(bound).scalar() == "0") node.child(bound).notice("0 is a bound here; contrib reads it as none");
+  }
   if (max < min) node.error("max_value", "want min_value or more");
   const bool invert = node.boolean("invert_match", false);
   node.finish();

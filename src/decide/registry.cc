@@ -1,5 +1,7 @@
 #include "decide/registry.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <string>
@@ -104,7 +106,10 @@ PolicyPtr make_policy(const ConfigNode& entry, PolicyBuild& build, PolicyPlace p
   build.path = outer.empty() ? name : outer + "/" + name;
   PolicyPtr policy = type->make(entry, build);
   build.path = outer;
-  entry.finish();
+  for (const auto& [key, value] : entry.entries()) {
+    if (key == "name" || key == "type" || key == wanted) continue;
+    value.error(fmt::format("want `name`, `type` and, under `{}:`, its settings; no key '{}' here", wanted, key));
+  }
   return policy;
 }
 

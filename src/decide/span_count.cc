@@ -29,6 +29,8 @@ PolicyPtr make_span_count(const ConfigNode& entry, PolicyBuild&) {
   const ConfigNode node = entry.child("span_count");
   const std::int64_t min = node.integer("min_spans", 0, {.min = 0, .max = kMax});
   const std::int64_t max = node.integer("max_spans", std::numeric_limits<std::int64_t>::max(), {.min = 0, .max = kMax});
+  if (node.child("max_spans").scalar() == "0")
+    node.child("max_spans").notice("0 is a bound here; contrib reads it as none");
   if (max < min) node.error("max_spans", "want min_spans or more");
   node.finish();
   return std::make_unique<SpanCount>(min, max);

@@ -10,7 +10,8 @@
 namespace tailgate::test {
 
 struct Policies {
-  explicit Policies(const std::string& yaml, std::vector<RouteRule> routes = {{}}, std::uint32_t epoch = 1, PolicySetOptions with = {}) {
+  explicit Policies(const std::string& yaml, std::vector<RouteRule> routes = {{}}, std::uint32_t epoch = 1,
+                    PolicySetOptions with = {}) {
     auto loaded = load_config_text(yaml, "test.yaml");
     if (!loaded) {
       errors.push_back(loaded.error().text);
@@ -20,10 +21,11 @@ struct Policies {
     options.epoch = epoch;
     set = PolicySet::build(loaded->root.items(), {}, routes, *tables, options);
     errors = loaded->issues->errors;
+    notices = loaded->issues->notices;
   }
   std::shared_ptr<PolicyTables> tables = std::make_shared<PolicyTables>();
   PolicySetPtr set;
-  std::vector<std::string> errors;
+  std::vector<std::string> errors, notices;
 };
 
 }  // namespace tailgate::test

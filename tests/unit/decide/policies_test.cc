@@ -312,6 +312,22 @@ TEST_CASE("sample_on_first_match stops at the first vote to keep", "[decide]") {
   CHECK(tally.row(set.set->number_of(1)).sampled == 0);
 }
 
+TEST_CASE("a policy that contrib would judge otherwise says so", "[decide]") {
+  const auto noticed = [](const std::string& policy) {
+    const Policies policies("[" + policy + "]");
+    REQUIRE(policies.errors.empty());
+    return policies.notices.size();
+  };
+  CHECK(noticed("{name: p, type: latency, latency: {threshold_ms: 5}}") == 0);
+  CHECK(noticed("{name: p, type: latency, latency: {threshold_ms: 5, upper_threshold_ms: 9}}") == 1);
+  CHECK(noticed("{name: p, type: numeric_attribute, numeric_attribute: {key: a, min_value: 1, max_value: 5}}") == 0);
+  CHECK(noticed("{name: p, type: numeric_attribute, numeric_attribute: {key: a, min_value: 0, max_value: 5}}") == 1);
+  CHECK(noticed("{name: p, type: span_count, span_count: {max_spans: 0}}") == 1);
+  CHECK(noticed("{name: p, type: composite, composite: {max_total_spans_per_second: 9, policy_order: [a], "
+                "composite_sub_policy: "
+                "[{name: a, type: always_sample}]}}") == 1);
+}
+
 TEST_CASE("policies that cannot be meant are errors that name the place", "[decide]") {
   const auto error = [](const std::string& yaml) {
     const Policies policies(yaml);
