@@ -43,6 +43,10 @@ void read_sampling(const ConfigNode& node, SamplingConfig& out) {
   BufferLimits& limits = out.store.limits;
   limits.decision_wait = node.duration("decision_wait", limits.decision_wait, std::chrono::milliseconds(1));
   limits.decision_wait_after_root = node.duration("decision_wait_after_root_received", Duration::zero());
+  for (const char* wait : {"decision_wait", "decision_wait_after_root_received"}) {
+    if (node.duration(wait, Duration::zero()) % std::chrono::seconds(1) == Duration::zero()) continue;
+    node.child(wait).notice("is kept to the millisecond; contrib cuts it to whole seconds");
+  }
   out.memory_limit = node.bytes("memory_limit", std::max(machine_memory() / 4, kMemoryLimitMin));
   if (out.memory_limit < kMemoryLimitMin) {
     node.error("memory_limit", fmt::format("want at least {}", format_bytes(kMemoryLimitMin)));
