@@ -20,6 +20,11 @@ namespace tailgate {
 
 enum class StatusCode : std::int32_t { kUnset = 0, kOk = 1, kError = 2 };
 
+// A varint field of Span that no OTLP has: 1 marks a span whose sender asked for its trace to be kept (Jaeger's DEBUG,
+// Zipkin's debug), which OTLP cannot say. Conversions write it, the scanner sees it, everyone else skips it as an unknown
+// field; a bit of `flags` would be passed on by all who read it.
+inline constexpr std::uint32_t kKeepMarkField = 1990;
+
 // What the spans of one ScopeSpans share. Views into the request; valid during the call they are passed to.
 struct SpanContext {
   ByteView resource;  // fields of the ResourceSpans message, with tags; scope_spans may stand among them
@@ -36,6 +41,7 @@ struct SpanFields {
   std::int32_t kind = 0;
   std::int32_t status_code = 0;
   std::uint32_t flags = 0;
+  bool keep_mark = false;  // kKeepMarkField is there and not 0
   // attributes[i]: content of the first KeyValue whose key is plan.attribute_keys[i]; data() is null when there is none.
   const ByteView* attributes = nullptr;
   ByteView bytes;                        // the Span message
