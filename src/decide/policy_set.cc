@@ -7,6 +7,8 @@
 
 namespace tailgate {
 
+PolicyPtr make_debug(PolicyBuild& build);  // debug_mark.cc
+
 std::uint16_t NamesTable::number_of(std::string_view name) {
   const std::lock_guard lock(mutex_);
   const auto it = std::find(names_.begin(), names_.end(), name);
@@ -62,6 +64,18 @@ std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>&
     if (routes[i].policies.empty()) set->always_ |= 1ULL << i;
   }
   PolicyBuild build{set->plan_, tables.limiters, options.use_tracestate, {}};
+  const auto exporters_naming = [&](const std::string& name) {
+    std::uint64_t exporters = 0;
+    for (std::size_t i = 0; i < routes.size(); ++i) {
+      if (std::find(routes[i].policies.begin(), routes[i].policies.end(), name) != routes[i].policies.end())
+        exporters |= 1ULL << i;
+    }
+    return exporters;
+  };
+  if (options.keep_marked) {
+    const std::string name(kDebugPolicy);
+    set->policies_.push_back({make_debug(build), tables.names.number_of(name), exporters_naming(name)});
+  }
   std::set<std::string> seen;
   const auto compile = [&](const ConfigNode& entry, bool shadow, std::vector<Entry>& out) {
     build.path = shadow ? "(shadow)" : "";  // a shadow's limits are its own
@@ -74,12 +88,7 @@ std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>&
       if (!name.empty() && !seen.insert(name).second) entry.error("name", "want a name no other policy has");
     }
     if (policy == nullptr) return;
-    std::uint64_t exporters = 0;
-    for (std::size_t i = 0; i < routes.size(); ++i) {
-      if (std::find(routes[i].policies.begin(), routes[i].policies.end(), name) != routes[i].policies.end())
-        exporters |= 1ULL << i;
-    }
-    out.push_back({std::move(policy), tables.names.number_of(name), exporters});
+    out.push_back({std::move(policy), tables.names.number_of(name), exporters_naming(name)});
   };
   for (const ConfigNode& entry : policies) compile(entry, false, set->policies_);
   for (const ConfigNode& entry : shadows) compile(entry, true, set->shadows_);

@@ -88,10 +88,14 @@ struct PolicyTally {
   }
 };
 
+// Keeps traces whose sender asked for it; ours, not of the configuration. A drop policy still drops them.
+inline constexpr std::string_view kDebugPolicy = "_debug";
+
 struct PolicySetOptions {
   std::uint32_t epoch = 1;
   bool use_tracestate = false;
   bool sample_on_first_match = false;
+  bool keep_marked = false;  // the policy `_debug`: a receiver is there that can mark spans (kKeepMarkField)
 };
 
 class PolicySet {

@@ -113,6 +113,10 @@ bool take_field(const char*& p, const char* end, std::uint32_t tag, const ScanPl
       return pb::read_len(p, end, bytes) && read_status(bytes, f.status_code);
     case pb::tag_of(16, pb::kFixed32):
       return pb::read_fixed32(p, end, f.flags);
+    case pb::tag_of(kKeepMarkField, pb::kVarint):
+      if (!pb::read_varint(p, end, value)) return false;
+      f.keep_mark = value != 0;
+      return true;
     default:
       return pb::skip_value(p, end, tag);
   }
