@@ -31,7 +31,7 @@ std::uint16_t local_port(int fd) {
   return ntohs(reinterpret_cast<sockaddr_in6*>(&a.storage)->sin6_port);
 }
 
-Result<std::vector<Address>> resolve(const std::string& host) {
+Result<std::vector<Address>> resolve(const std::string& host, int type = SOCK_STREAM) {
   std::vector<std::string> names = {host};
   if (host == "localhost") names = {"127.0.0.1", "::1"};
   if (host.empty() || host == "*") names = {"::"};
@@ -39,7 +39,7 @@ Result<std::vector<Address>> resolve(const std::string& host) {
   for (const std::string& name : names) {
     addrinfo hints{};
     hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_socktype = type;
     hints.ai_flags = AI_PASSIVE;
     addrinfo* found = nullptr;
     if (const int rv = ::getaddrinfo(name.c_str(), nullptr, &hints, &found); rv != 0) {
@@ -56,18 +56,20 @@ Result<std::vector<Address>> resolve(const std::string& host) {
   return out;
 }
 
-// The descriptor, or -1 with errno.
-int listen_on(Address address, std::uint16_t port, bool both_families) {
+// The descriptor, or -1 with errno. Of datagram sockets several may share a port, `shared`.
+int listen_on(Address address, std::uint16_t port, bool both_families, int type = SOCK_STREAM, bool shared = false) {
   address.set_port(port);
-  const int fd = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int fd = ::socket(address.storage.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;
   const int one = 1;
-  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (type == SOCK_STREAM) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (shared) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
   if (address.storage.ss_family == AF_INET6) {
     const int only = both_families ? 0 : 1;
     ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
   }
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0 || ::listen(fd, 1024) != 0) {
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0 ||
+      (type == SOCK_STREAM && ::listen(fd, 1024) != 0)) {
     const int saved = errno;
     ::close(fd);
     errno = saved;
@@ -102,8 +104,26 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
   return out;
 }
 
-Result<Listeners> open_listeners(const Endpoint& endpoint) {
-  auto addresses = resolve(endpoint.host);
+namespace {
+
+// `copies` sockets of one datagram address, the first descriptor's place in `out` telling the port. -1 with errno.
+int open_copies(const Address& address, bool every, std::size_t copies, Listeners& out) {
+  // SO_REUSEPORT would let a second daemon of the same user share the port in silence, so it is first asked for alone.
+  const int alone = listen_on(address, out.endpoint.port, every, SOCK_DGRAM, false);
+  if (alone < 0) return -1;
+  const std::uint16_t port = out.endpoint.port != 0 ? out.endpoint.port : local_port(alone);
+  ::close(alone);
+  for (std::size_t i = 0; i < copies; ++i) {
+    const int fd = listen_on(address, port, every, SOCK_DGRAM, true);
+    if (fd < 0) return -1;
+    out.descriptors.push_back(fd);
+  }
+  out.endpoint.port = port;
+  return 0;
+}
+
+Result<Listeners> open_sockets(const Endpoint& endpoint, int type, std::size_t copies) {
+  auto addresses = resolve(endpoint.host, type);
   if (!addresses) return tl::unexpected<Error>(addresses.error());
   const bool every = endpoint.host.empty() || endpoint.host == "*" || endpoint.host == "::";
   // A free port of the first address may be taken on the next one; then another is tried.
@@ -111,11 +131,12 @@ Result<Listeners> open_listeners(const Endpoint& endpoint) {
     Listeners out{{}, endpoint};
     int error = 0;
     for (const Address& address : *addresses) {
-      const int fd = listen_on(address, out.endpoint.port, every);
-      if (fd >= 0) {
+      const int fd =
+          type == SOCK_DGRAM ? open_copies(address, every, copies, out) : listen_on(address, out.endpoint.port, every);
+      if (fd >= 0 && type == SOCK_STREAM) {
         out.descriptors.push_back(fd);
         if (out.endpoint.port == 0) out.endpoint.port = local_port(fd);
-      } else if (addresses->size() == 1 || !no_such_family(errno)) {
+      } else if (fd < 0 && (addresses->size() == 1 || !no_such_family(errno))) {
         error = errno;
         break;
       }
@@ -124,13 +145,21 @@ Result<Listeners> open_listeners(const Endpoint& endpoint) {
     if (error == 0) return out;
     for (const int fd : out.descriptors) ::close(fd);
     if (every && addresses->size() == 1 && no_such_family(error)) {  // a machine without IPv6
-      addresses = resolve("0.0.0.0");
+      addresses = resolve("0.0.0.0", type);
       if (!addresses) return tl::unexpected<Error>(addresses.error());
       continue;
     }
     if (endpoint.port == 0 && error == EADDRINUSE && attempt < 16) continue;
     return fail(ErrorKind::kIo, fmt::format("cannot listen on {}: {}", endpoint.text(), std::strerror(error)));
   }
+}
+
+}  // namespace
+
+Result<Listeners> open_listeners(const Endpoint& endpoint) { return open_sockets(endpoint, SOCK_STREAM, 1); }
+
+Result<Listeners> open_datagram_sockets(const Endpoint& endpoint, std::size_t copies) {
+  return open_sockets(endpoint, SOCK_DGRAM, copies);
 }
 
 }  // namespace tailgate

@@ -1,0 +1,69 @@
+// UdpServer: one UDP endpoint, read by the I/O threads.
+//
+// Every address has a socket per I/O thread (SO_REUSEPORT): the kernel spreads the senders over them, one sender's
+// datagrams stay on one thread and in order. Each turn takes up to 32 datagrams with one recvmmsg. What the kernel
+// throws away because a socket's buffer is full is read from the socket and counted, so that sent = received +
+// kernel_dropped on this machine. Threads: open, stop and the destructor on the thread that owns it (never an I/O
+// thread); stats on any.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "net/io_threads.h"
+
+namespace tailgate {
+
+struct UdpOptions {
+  std::string endpoint;                     // HOST:PORT
+  std::size_t receive_buffer = 8 << 20;     // bytes of each socket
+  std::size_t datagram_bytes_max = 65'000;  // larger ones are dropped and counted
+};
+
+struct UdpDatagram {
+  ByteView bytes;
+  std::uint64_t sender = 0;  // the same for the same address and port
+};
+
+class DatagramHandler {
+ public:
+  virtual ~DatagramHandler() = default;
+  // Called by all I/O threads at the same time; must not block. The bytes live until the call returns.
+  virtual void handle(std::span<const UdpDatagram> datagrams) = 0;
+};
+
+struct UdpStats {
+  std::uint64_t datagrams = 0;       // handed to the handler
+  std::uint64_t too_large = 0;       // past datagram_bytes_max
+  std::uint64_t kernel_dropped = 0;  // for want of room in a socket's buffer
+};
+
+class UdpServer {
+ public:
+  // Binds and begins to read. Errors: kConfig for an endpoint that does not read, kIo when it cannot be bound.
+  static Result<std::unique_ptr<UdpServer>> open(IoThreads& threads, UdpOptions options, DatagramHandler& handler);
+  ~UdpServer();  // stop()
+  UdpServer(const UdpServer&) = delete;
+  UdpServer& operator=(const UdpServer&) = delete;
+
+  const std::string& endpoint() const;  // HOST:PORT with the port in use
+  std::uint16_t port() const;
+  std::size_t receive_buffer() const;  // bytes the kernel granted each socket
+  UdpStats stats() const;
+
+  // Reads what has arrived, then closes the sockets. When it returns the handler is not called any more. The threads
+  // must be running.
+  void stop();
+
+ private:
+  struct Core;
+  explicit UdpServer(std::shared_ptr<Core> core);
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace tailgate
