@@ -125,6 +125,7 @@ PolicySetPtr build_policies(const SamplingConfig& sampling, const std::vector<Ro
   options.epoch = epoch;
   options.use_tracestate = sampling.use_tracestate;
   options.sample_on_first_match = sampling.sample_on_first_match;
+  options.keep_marked = sampling.keep_marked;
   PolicySetPtr policies = PolicySet::build(sampling.policies, sampling.shadow_policies, routes, tables, options);
   if (policies->plan().words() > kTraceWordsMax) {
     node.error("policies", fmt::format("want at most {} conditions over spans in all, 64 fewer for each counter "
@@ -191,15 +192,21 @@ void read_receivers(const ConfigNode& node, DaemonConfig& config) {
     config.receivers.push_back(type->make(entry, name));
   }
   if (config.receivers.empty()) node.error("want at least one receiver");
-  if (config.receivers.size() > kSourcesMax / 2) node.error(fmt::format("want at most {} receivers", kSourcesMax / 2));
+  // Each has up to three formats.
+  if (config.receivers.size() > kSourcesMax / 3) node.error(fmt::format("want at most {} receivers", kSourcesMax / 3));
+  for (const auto& receiver : config.receivers) config.sampling.keep_marked |= receiver->marks_spans();
 }
 
-void check_routes(const DaemonConfig& config, const std::vector<ConfigNode>& policies) {
+bool is_policy(const std::string& name, const SamplingConfig& sampling) {
+  if (name == kDebugPolicy) return sampling.keep_marked;
+  return std::any_of(sampling.policies.begin(), sampling.policies.end(),
+                     [&](const ConfigNode& p) { return p.text("name") == name; });
+}
+
+void check_routes(const DaemonConfig& config) {
   for (std::size_t i = 0; i < config.exporters->size(); ++i) {
     for (const ConfigNode& wanted : config.exporters->policies_node(i).items()) {
-      const bool known = std::any_of(policies.begin(), policies.end(),
-                                     [&](const ConfigNode& p) { return p.text("name") == wanted.scalar(); });
-      if (!known) wanted.error("want the name of a policy");
+      if (!is_policy(wanted.scalar(), config.sampling)) wanted.error("want the name of a policy");
     }
   }
 }
@@ -252,11 +259,11 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
   for (std::size_t i = 0; i < config.exporters->size(); ++i)
     config.routes.push_back({config.exporters->policies_of(i)});
   check_loops(config);
-  check_routes(config, config.sampling.policies);
+  check_routes(config);
   // Twice the policies there are now: a reload may bring more.
   config.sampling.store.limits.explain_policies = std::max<std::size_t>(64, config.sampling.policies.size() * 2);
   config.policies = build_policies(config.sampling, config.routes, *config.tables, 1, sampling);
-  if (config.policies->empty()) sampling.notice("no policies: nothing will be kept");
+  if (config.sampling.policies.empty()) sampling.notice("no policies: nothing will be kept");
 
   read_telemetry(root.child("telemetry"), config);
   const ConfigNode web = root.child("web");
@@ -269,13 +276,14 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
 }
 
 Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes,
-                                         PolicyTables& tables, std::uint32_t epoch) {
+                                         PolicyTables& tables, std::uint32_t epoch, bool keep_marked) {
   LoadOptions options;
   options.overrides = source.overrides;
   options.issues = std::make_shared<ConfigIssues>();
   Result<ConfigDocument> document = load_config_file(source.path, options);
   if (!document) return tl::unexpected(document.error());
   SamplingConfig sampling;
+  sampling.keep_marked = keep_marked;
   const ConfigNode node = document->root.child("sampling");
   read_sampling(node, sampling);
   read_all_policies(node, source.path, options, sampling);
@@ -283,9 +291,8 @@ Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::
   PolicySetPtr policies = build_policies(sampling, routes, tables, epoch, node);
   for (const RouteRule& route : routes) {
     for (const std::string& wanted : route.policies) {
-      const bool known = std::any_of(sampling.policies.begin(), sampling.policies.end(),
-                                     [&](const ConfigNode& p) { return p.text("name") == wanted; });
-      if (!known) node.error("policies", fmt::format("want a policy named '{}': an exporter routes by it", wanted));
+      if (is_policy(wanted, sampling)) continue;
+      node.error("policies", fmt::format("want a policy named '{}': an exporter routes by it", wanted));
     }
   }
   if (!options.issues->errors.empty()) return fail(ErrorKind::kConfig, join(options.issues->errors));

@@ -25,6 +25,7 @@ struct SamplingConfig {
   TraceStoreOptions store;
   bool use_tracestate = false;
   bool sample_on_first_match = false;
+  bool keep_marked = false;  // some receiver's senders can ask for a trace to be kept: the policy _debug
   std::vector<ConfigNode> policies;          // of the main file and of the policy files, in order
   std::vector<ConfigNode> shadow_policies;   // the same of shadow_policies and shadow_policy_files
   std::vector<std::string> policy_patterns;  // of both kinds of files, as written, relative to the main file
@@ -64,7 +65,7 @@ struct ReloadedPolicies {
   std::vector<std::string> patterns;  // of policy_files, as they are now
 };
 Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes,
-                                         PolicyTables& tables, std::uint32_t epoch);
+                                         PolicyTables& tables, std::uint32_t epoch, bool keep_marked);
 
 // How a memory_limit is shared out. The rest up to the limit is the process itself.
 ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes);  // cache_bytes: all caches

@@ -160,7 +160,8 @@ void Daemon::drain() {
 
 void Daemon::reload() {
   const std::uint32_t epoch = epoch_ + 1;
-  Result<ReloadedPolicies> policies = reload_policies(source_, config_.routes, *config_.tables, epoch);
+  Result<ReloadedPolicies> policies = reload_policies(source_, config_.routes, *config_.tables, epoch,
+                                                       config_.sampling.keep_marked);
   const std::lock_guard lock(status_mutex_);
   if (!policies) {
     ++reloads_failed_;
@@ -246,6 +247,13 @@ void Daemon::collect(MetricWriter& out) const {
   }
   for (const auto& receiver : config_.receivers) {
     const ReceiverStats stats = receiver->stats();
+    for (std::size_t i = 0; stats.udp && i < kUdpDropNames.size(); ++i) {
+      out.add(metric::kUdpDropped, {kUdpDropNames[i]}, number(stats.udp_dropped[i]));
+    }
+    for (std::size_t i = 0; stats.clients && i < kClientLossNames.size(); ++i) {
+      out.add(metric::kClientLostSpans, {receiver->name(), kClientLossNames[i]}, number(stats.client_lost_spans[i]));
+    }
+    if (stats.clients) out.add(metric::kClientLostBatches, {receiver->name()}, number(stats.client_lost_batches));
     out.add(metric::kConnections, {receiver->name()}, number(stats.connections));
     for (std::size_t i = 0; i < kCloseWhyNames.size(); ++i) {
       out.add(metric::kConnectionsClosed, {receiver->name(), kCloseWhyNames[i]}, number(stats.closed[i]));

@@ -61,7 +61,8 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp) {
   refusals_.spans(source, "bad_id", scan.bad_ids);
   if (scan.bad_ids != 0) {
     result.rejected_spans = scan.bad_ids;
-    result.message = fmt::format("{} span{} rejected, first: {}", scan.bad_ids, scan.bad_ids == 1 ? "" : "s", scan.first_bad_id);
+    result.message =
+        fmt::format("{} span{} rejected, first: {}", scan.bad_ids, scan.bad_ids == 1 ? "" : "s", scan.first_bad_id);
   }
   return result;
 }

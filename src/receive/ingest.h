@@ -52,7 +52,7 @@ class Refusals {
   void spans(SourceId source, std::string_view reason, std::uint64_t count);  // received and refused
 
   struct Snapshot {
-    std::map<SourceId, std::uint64_t> received;                                // spans
+    std::map<SourceId, std::uint64_t> received;                                 // spans
     std::map<std::pair<SourceId, std::string>, std::uint64_t> spans, requests;  // by source and reason
   };
   Snapshot snapshot() const;
@@ -72,7 +72,8 @@ class IngestPipeline {
   };
   IngestPipeline(Hooks hooks, Refusals& refusals) : hooks_(std::move(hooks)), refusals_(refusals) {}
 
-  // Spans that are not taken are counted here, with their reason. Requests are counted by the receiver that answers them.
+  // Spans that are not taken are counted here, with their reason. Requests are counted by the receiver that answers
+  // them.
   IngestResult accept(SourceId source, ByteView otlp);
 
   // From now on everything is refused with kShuttingDown.

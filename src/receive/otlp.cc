@@ -212,7 +212,9 @@ Response OtlpHandler::handle_http(Form form, const RequestHead& head, ByteView b
   if (form == Form::kProtobuf) return ingest(form, body);
 
   Charge charge = context_.budget != nullptr ? Charge(*context_.budget, Holder::kRequests) : Charge();
-  if (!charge.try_grow(body.size(), body.size() > kLargeBody ? kReserveParts : 0)) {  // the protobuf bytes are never more than the JSON's
+  if (!charge.try_grow(body.size(), body.size() > kLargeBody
+                                        ? kReserveParts
+                                        : 0)) {  // the protobuf bytes are never more than the JSON's
     return refusal(form, "no_memory", 503,
                    {RpcCode::kUnavailable, "no room to convert the request, try again", kRetrySeconds});
   }

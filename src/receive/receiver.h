@@ -35,9 +35,18 @@ struct ReceiverContext {
   std::function<void(std::string_view text)> notice;  // worth one line of log
 };
 
+inline constexpr std::array<std::string_view, 5> kUdpDropNames = {"kernel", "malformed", "no_memory", "too_large",
+                                                                  "shutdown"};
+inline constexpr std::array<std::string_view, 3> kClientLossNames = {"full_queue", "too_large", "failed_to_emit"};
+
 struct ReceiverStats {
   std::uint64_t connections = 0;
-  std::array<std::uint64_t, kCloseWhyNames.size()> closed{};  // by CloseWhy
+  std::array<std::uint64_t, kCloseWhyNames.size()> closed{};      // by CloseWhy
+  bool udp = false;                                               // has UDP endpoints
+  std::array<std::uint64_t, kUdpDropNames.size()> udp_dropped{};  // datagrams, by kUdpDropNames
+  bool clients = false;                                           // its clients report what they lose
+  std::uint64_t client_lost_batches = 0;
+  std::array<std::uint64_t, kClientLossNames.size()> client_lost_spans{};  // by kClientLossNames
 };
 
 class Receiver {
@@ -46,6 +55,7 @@ class Receiver {
 
   virtual const std::string& name() const = 0;                    // as in the configuration: "otlp", "otlp/2"
   virtual std::vector<std::string> wanted_endpoints() const = 0;  // HOST:PORT as configured
+  virtual bool marks_spans() const { return false; }              // its senders can ask for a trace to be kept
   // Errors: kConfig, kIo. After an error the receiver is stopped.
   virtual Result<void> start(const ReceiverContext& context) = 0;
   virtual std::vector<std::string> endpoints() const = 0;  // listening on, with the ports in use

@@ -4,12 +4,16 @@
 
 namespace tailgate {
 
-std::unique_ptr<Receiver> make_otlp_receiver(const ConfigNode& node, std::string name);  // otlp_config.cc
+std::unique_ptr<Receiver> make_jaeger_receiver(const ConfigNode& node, std::string name);  // jaeger_config.cc
+std::unique_ptr<Receiver> make_otlp_receiver(const ConfigNode& node, std::string name);    // otlp_config.cc
+std::unique_ptr<Receiver> make_zipkin_receiver(const ConfigNode& node, std::string name);  // zipkin.cc
 
 namespace {
 
 constexpr std::array kReceiverTypes = {
+    ReceiverType{"jaeger", make_jaeger_receiver},
     ReceiverType{"otlp", make_otlp_receiver},
+    ReceiverType{"zipkin", make_zipkin_receiver},
 };
 
 }  // namespace

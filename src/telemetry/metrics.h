@@ -38,6 +38,12 @@ inline constexpr Metric kSpansShed{"tailgate_spans_shed_total", kCounter, "reaso
                                    "Spans of kept traces that could not be handed to any exporter."};
 inline constexpr Metric kRequestsRefused{"tailgate_requests_refused_total", kCounter, "receiver,reason",
                                          "Requests refused, bodies that do not parse included."};
+inline constexpr Metric kUdpDropped{"tailgate_udp_dropped_total", kCounter, "reason",
+                                    "Datagrams that gave no spans, by what dropped them."};
+inline constexpr Metric kClientLostBatches{"tailgate_client_lost_batches_total", kCounter, "receiver",
+                                           "Batches that Jaeger clients numbered and that never came."};
+inline constexpr Metric kClientLostSpans{"tailgate_client_lost_spans_total", kCounter, "receiver,reason",
+                                         "Spans that Jaeger clients say they lost before sending them."};
 inline constexpr Metric kLateSpans{"tailgate_late_spans_total", kCounter, "decision",
                                    "Spans that came after the verdict of their trace and followed it."};
 inline constexpr Metric kTracesDecided{"tailgate_traces_decided_total", kCounter, "decision,close_reason",
@@ -51,7 +57,7 @@ inline constexpr Metric kPolicyKeptSpans{"tailgate_policy_kept_spans_total", kCo
 inline constexpr Metric kPolicyKeptBytes{"tailgate_policy_kept_bytes_total", kCounter, "policy",
                                          "Span bytes kept in the name of this policy."};
 inline constexpr Metric kTracesIncomplete{"tailgate_traces_incomplete_total", kCounter, "decision",
-                                         "Traces decided without their root or with parents missing."};
+                                          "Traces decided without their root or with parents missing."};
 inline constexpr Metric kTracesShed{"tailgate_traces_shed_total", kCounter, "reason",
                                     "Traces not taken in because memory was short."};
 inline constexpr Metric kShedRatio{"tailgate_shed_ratio", kGauge, "",
@@ -102,16 +108,17 @@ inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commi
 }  // namespace metric
 
 inline constexpr std::array kMetrics = {
-    metric::kSpansReceived,        metric::kSpansRefused,        metric::kSpansForwarded,   metric::kSpansNotSampled,
-    metric::kSpansDropped,         metric::kSpansShed,           metric::kRequestsRefused,  metric::kLateSpans,
-    metric::kTracesDecided,        metric::kPolicyVotes,         metric::kPolicyKeptTraces, metric::kPolicyKeptSpans,
-    metric::kPolicyKeptBytes,      metric::kTracestateUnwritten, metric::kTracesIncomplete, metric::kTracesShed,       metric::kShedRatio,
-    metric::kShadowKeptTraces,     metric::kShadowKeptSpans,     metric::kShadowKeptBytes,  metric::kShadowFlips,
-    metric::kBufferTraces,         metric::kBufferSpans,         metric::kBufferBytes,      metric::kDecisionLatency,
-    metric::kDecisionCacheEntries, metric::kExportSpans,         metric::kExportBytes,      metric::kExportRoutedSpans,
-    metric::kExportFailedSpans,    metric::kExportDroppedSpans,  metric::kExportFailures,   metric::kExportQueueBytes,
-    metric::kExportQueueSpans,     metric::kMemoryBudget,        metric::kMemoryUsed,       metric::kConnections,
-    metric::kConnectionsClosed,    metric::kConfigReloads,       metric::kBuildInfo,
+    metric::kSpansReceived,        metric::kSpansRefused,       metric::kSpansForwarded,  metric::kSpansNotSampled,
+    metric::kSpansDropped,         metric::kSpansShed,          metric::kRequestsRefused, metric::kUdpDropped,
+    metric::kClientLostBatches,    metric::kClientLostSpans,    metric::kLateSpans,       metric::kTracesDecided,
+    metric::kPolicyVotes,          metric::kPolicyKeptTraces,   metric::kPolicyKeptSpans, metric::kPolicyKeptBytes,
+    metric::kTracestateUnwritten,  metric::kTracesIncomplete,   metric::kTracesShed,      metric::kShedRatio,
+    metric::kShadowKeptTraces,     metric::kShadowKeptSpans,    metric::kShadowKeptBytes, metric::kShadowFlips,
+    metric::kBufferTraces,         metric::kBufferSpans,        metric::kBufferBytes,     metric::kDecisionLatency,
+    metric::kDecisionCacheEntries, metric::kExportSpans,        metric::kExportBytes,     metric::kExportRoutedSpans,
+    metric::kExportFailedSpans,    metric::kExportDroppedSpans, metric::kExportFailures,  metric::kExportQueueBytes,
+    metric::kExportQueueSpans,     metric::kMemoryBudget,       metric::kMemoryUsed,      metric::kConnections,
+    metric::kConnectionsClosed,    metric::kConfigReloads,      metric::kBuildInfo,
 };
 
 // Gathers one scrape and renders it in Prometheus' text format (prometheus-cpp's serializer). One thread; made per

@@ -1,0 +1,63 @@
+// Keys of the endpoints of `jaeger` and `zipkin`: the Collector's server settings, as the otlp receiver has them.
+#include <algorithm>
+
+#include "config/config_node.h"
+#include "receive/convert_handler.h"
+
+namespace tailgate {
+namespace {
+
+void not_supported(const ConfigNode& node, std::initializer_list<std::string_view> keys) {
+  for (const std::string_view key : keys) {
+    if (node.has(key) && !node.child(key).is_null()) node.error(key, "nothing: this is not supported by this receiver");
+  }
+}
+
+ConvertEndpointConfig with_limits(const ConfigNode& node, std::string_view default_endpoint,
+                                  const ServerLimits& limits) {
+  ConvertEndpointConfig out;
+  out.limits = limits;
+  out.message_max = std::min(limits.body_bytes, limits.inflated_bytes);
+  out.endpoint = node.text("endpoint", default_endpoint);
+  return out;
+}
+
+// A size the user asked for is a size the endpoint takes, whatever the defaults of the limits say.
+void widen(ConvertEndpointConfig& config) {
+  config.limits.body_bytes = config.message_max;
+  config.limits.inflated_bytes = config.message_max;
+}
+
+}  // namespace
+
+ConvertEndpointConfig read_grpc_endpoint(const ConfigNode& node, std::string_view default_endpoint,
+                                         const ServerLimits& limits) {
+  ConvertEndpointConfig out = with_limits(node, default_endpoint, limits);
+  if (const auto mib = node.integer("max_recv_msg_size_mib", 0, {.min = 0, .max = 2047}); mib > 0) {
+    out.message_max = static_cast<std::size_t>(mib) << 20;
+  }
+  if (const auto streams = node.integer("max_concurrent_streams", 0, {.min = 0, .max = 100'000}); streams > 0) {
+    out.limits.streams = static_cast<std::uint32_t>(streams);
+  }
+  node.choice("transport", "tcp", {"tcp"});
+  not_supported(node, {"tls", "auth"});
+  node.without_effect({"keepalive", "read_buffer_size", "write_buffer_size", "include_metadata", "middlewares"});
+  node.finish();
+  widen(out);
+  return out;
+}
+
+ConvertEndpointConfig read_http_endpoint(const ConfigNode& node, std::string_view default_endpoint,
+                                         const ServerLimits& limits) {
+  ConvertEndpointConfig out = with_limits(node, default_endpoint, limits);
+  if (const auto bytes = node.bytes("max_request_body_size", 0); bytes > 0) out.message_max = bytes;
+  out.limits.idle_timeout = node.duration("idle_timeout", limits.idle_timeout, std::chrono::milliseconds(1));
+  out.limits.header_timeout = node.duration("read_header_timeout", limits.header_timeout, std::chrono::milliseconds(1));
+  not_supported(node, {"tls", "auth", "cors"});
+  node.without_effect({"transport", "include_metadata", "response_headers", "compression_algorithms", "read_timeout",
+                       "write_timeout", "keep_alives_enabled", "middlewares"});
+  widen(out);
+  return out;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,179 @@
+#include "receive/jaeger.h"
+
+#include <fmt/format.h>
+
+#include "base/hash.h"
+#include "base/units.h"
+#include "receive/servers.h"
+#include "wire/jaeger_proto.h"
+
+namespace tailgate {
+
+void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
+  BudgetRoom room(context_.budget);
+  thread_local ByteSink otlp;
+  otlp.set_room(&room);
+  otlp.clear();
+  std::uint64_t good = 0;
+  for (const UdpDatagram& datagram : datagrams) {
+    const std::size_t before = otlp.size();
+    const Result<JaegerClient> client = jaeger_message_to_otlp(datagram.bytes, protocol_, otlp);
+    if (client) {
+      ++good;
+      clients_.saw(*client, datagram.sender);
+      continue;
+    }
+    otlp.truncate(before);
+    (client.error().kind == ErrorKind::kRefused ? no_memory_ : malformed_).fetch_add(1, std::memory_order_relaxed);
+  }
+  // One request after the other is a request: all of a turn's spans are scanned and stored at once.
+  if (!otlp.view().empty()) {
+    switch (context_.ingest(source_, otlp.view()).kind) {
+      case IngestResult::Kind::kAccepted:
+        break;
+      case IngestResult::Kind::kMalformed:
+        malformed_.fetch_add(good, std::memory_order_relaxed);
+        break;
+      case IngestResult::Kind::kNoMemory:
+        no_memory_.fetch_add(good, std::memory_order_relaxed);
+        break;
+      case IngestResult::Kind::kShuttingDown:
+        shutdown_.fetch_add(good, std::memory_order_relaxed);
+        break;
+    }
+  }
+  otlp.clear();  // before its charge is given back
+}
+
+JaegerDatagrams::Dropped JaegerDatagrams::dropped() const {
+  return {malformed_.load(std::memory_order_relaxed), no_memory_.load(std::memory_order_relaxed),
+          shutdown_.load(std::memory_order_relaxed)};
+}
+
+namespace {
+
+class JaegerReceiver final : public Receiver {
+ public:
+  JaegerReceiver(JaegerConfig config, std::string name) : config_(std::move(config)), name_(std::move(name)) {}
+  ~JaegerReceiver() override { stop(Duration::zero()); }
+
+  const std::string& name() const override { return name_; }
+  bool marks_spans() const override { return true; }
+
+  std::vector<std::string> wanted_endpoints() const override {
+    std::vector<std::string> out;  // UDP is nothing an exporter could send to
+    if (config_.grpc) out.push_back(config_.grpc->endpoint);
+    if (config_.thrift_http) out.push_back(config_.thrift_http->endpoint);
+    return out;
+  }
+
+  Result<void> start(const ReceiverContext& context) override {
+    Result<void> started = start_all(context);
+    if (!started) stop(Duration::zero());
+    return started;
+  }
+
+  std::vector<std::string> endpoints() const override {
+    std::vector<std::string> out = servers_.endpoints();
+    for (const auto& udp : udp_) out.push_back(udp.server->endpoint());
+    return out;
+  }
+
+  void drain() override { servers_.drain(); }
+
+  void stop(Duration grace) override {
+    drain();
+    for (const auto& udp : udp_) udp.server->stop();
+    servers_.stop(grace);
+  }
+
+  ReceiverStats stats() const override {
+    ReceiverStats out = servers_.stats();
+    for (const auto& udp : udp_) {
+      const UdpStats s = udp.server->stats();
+      const JaegerDatagrams::Dropped dropped = udp.handler->dropped();
+      out.udp = true;
+      const std::array<std::uint64_t, kUdpDropNames.size()> counts = {s.kernel_dropped, dropped.malformed,
+                                                                      dropped.no_memory, s.too_large, dropped.shutdown};
+      for (std::size_t i = 0; i < counts.size(); ++i) out.udp_dropped[i] += counts[i];
+    }
+    const JaegerClients::Lost lost = clients_.lost();
+    out.clients = true;
+    out.client_lost_batches = lost.batches;
+    out.client_lost_spans = lost.spans;
+    return out;
+  }
+
+ private:
+  struct Udp {
+    std::unique_ptr<JaegerDatagrams> handler;  // outlives the server
+    std::unique_ptr<UdpServer> server;
+  };
+
+  Result<void> start_all(const ReceiverContext& context) {
+    const auto source = [&](std::string_view format) {
+      return context.source ? context.source(name_, format) : SourceId{0};
+    };
+    if (config_.grpc) {
+      ConvertRoute post{kJaegerPostSpans, true, {}, "want content-type application/grpc over HTTP/2"};
+      post.forms.push_back({"", source("jaeger_proto"), [](const RequestHead&, ByteView body, ByteSink& out) {
+                              return jaeger_proto_to_otlp(body, out);
+                            }});
+      if (auto opened = servers_.open(name_, *config_.grpc, context, {std::move(post)}); !opened) return opened;
+    }
+    const bool binary = config_.thrift_http || config_.thrift_binary;
+    const SourceId thrift_binary = binary ? source("thrift_binary") : SourceId{0};
+    if (config_.thrift_http) {
+      ConvertRoute traces{
+          "/api/traces", false, {}, "want content-type application/x-thrift (a Batch, binary protocol)"};
+      for (const std::string_view type : {"application/x-thrift", "application/vnd.apache.thrift.binary"}) {
+        traces.forms.push_back(
+            {type, thrift_binary, [this](const RequestHead& head, ByteView body, ByteSink& out) -> Result<void> {
+               const auto client = jaeger_batch_to_otlp(body, ThriftProtocol::kBinary, out);
+               if (!client) return tl::unexpected<Error>(client.error());
+               clients_.saw(*client, hash_bytes(head.remote, 0));
+               return {};
+             }});
+      }
+      if (auto opened = servers_.open(name_, *config_.thrift_http, context, {std::move(traces)}); !opened)
+        return opened;
+    }
+    if (config_.thrift_compact) {
+      const SourceId compact = source("thrift_compact");
+      if (auto opened = open_udp(*config_.thrift_compact, ThriftProtocol::kCompact, compact, context); !opened)
+        return opened;
+    }
+    if (config_.thrift_binary) return open_udp(*config_.thrift_binary, ThriftProtocol::kBinary, thrift_binary, context);
+    return {};
+  }
+
+  Result<void> open_udp(const UdpOptions& options, ThriftProtocol protocol, SourceId source,
+                        const ReceiverContext& context) {
+    Udp udp;
+    udp.handler = std::make_unique<JaegerDatagrams>(protocol, context, source, clients_);
+    auto server = UdpServer::open(*context.threads, options, *udp.handler);
+    if (!server) return tl::unexpected<Error>(server.error());
+    udp.server = std::move(*server);
+    if (udp.server->receive_buffer() < options.receive_buffer && context.notice) {
+      context.notice(fmt::format(
+          "{}: the kernel gives UDP {} a receive buffer of {} instead of {}; raise net.core.rmem_max", name_,
+          udp.server->endpoint(), format_bytes(udp.server->receive_buffer()), format_bytes(options.receive_buffer)));
+    }
+    udp_.push_back(std::move(udp));
+    return {};
+  }
+
+  const JaegerConfig config_;
+  const std::string name_;
+  JaegerClients clients_;
+  ConvertServers servers_;
+  std::vector<Udp> udp_;
+};
+
+}  // namespace
+
+std::unique_ptr<Receiver> make_jaeger_receiver(JaegerConfig config, std::string name) {
+  return std::make_unique<JaegerReceiver>(std::move(config), std::move(name));
+}
+
+}  // namespace tailgate

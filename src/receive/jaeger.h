@@ -1,0 +1,51 @@
+// The Jaeger receiver: api_v2 over gRPC, Thrift batches over HTTP, and what the UDP agent took, in both Thrift
+// protocols. The mapping to OTLP is wire/jaeger_model.h's; docs/receivers.md has it as a table.
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <string>
+
+#include "net/udp.h"
+#include "receive/convert_handler.h"
+#include "receive/jaeger_clients.h"
+#include "receive/receiver.h"
+#include "wire/jaeger_thrift.h"
+
+namespace tailgate {
+
+inline constexpr std::string_view kJaegerPostSpans = "/jaeger.api_v2.CollectorService/PostSpans";
+
+struct JaegerConfig {
+  std::optional<ConvertEndpointConfig> grpc, thrift_http;
+  std::optional<UdpOptions> thrift_compact, thrift_binary;
+};
+
+// The Collector's keys and our `limits:`. Reports problems to the node; calls finish().
+JaegerConfig read_jaeger_receiver(const ConfigNode& node);
+
+// Turns datagrams into spans, a turn's worth in one call to ingest. Shared by the I/O threads.
+class JaegerDatagrams final : public DatagramHandler {
+ public:
+  JaegerDatagrams(ThriftProtocol protocol, const ReceiverContext& context, SourceId source, JaegerClients& clients)
+      : protocol_(protocol), context_(context), source_(source), clients_(clients) {}
+
+  void handle(std::span<const UdpDatagram> datagrams) override;
+
+  // Datagrams that came and gave no span.
+  struct Dropped {
+    std::uint64_t malformed = 0, no_memory = 0, shutdown = 0;
+  };
+  Dropped dropped() const;
+
+ private:
+  const ThriftProtocol protocol_;
+  const ReceiverContext context_;
+  const SourceId source_;
+  JaegerClients& clients_;
+  std::atomic<std::uint64_t> malformed_{0}, no_memory_{0}, shutdown_{0};
+};
+
+std::unique_ptr<Receiver> make_jaeger_receiver(JaegerConfig config, std::string name);
+
+}  // namespace tailgate

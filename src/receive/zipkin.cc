@@ -1,0 +1,86 @@
+#include "receive/zipkin.h"
+
+#include "config/config_node.h"
+#include "receive/servers.h"
+#include "wire/zipkin.h"
+
+namespace tailgate {
+namespace {
+
+class ZipkinReceiver final : public Receiver {
+ public:
+  ZipkinReceiver(ZipkinConfig config, std::string name) : config_(std::move(config)), name_(std::move(name)) {}
+  ~ZipkinReceiver() override { stop(Duration::zero()); }
+
+  const std::string& name() const override { return name_; }
+  bool marks_spans() const override { return true; }
+  std::vector<std::string> wanted_endpoints() const override { return {config_.http.endpoint}; }
+
+  Result<void> start(const ReceiverContext& context) override {
+    const auto source = [&](std::string_view format) {
+      return context.source ? context.source(name_, format) : SourceId{0};
+    };
+    const SourceId json = source("zipkin_json");
+    const SourceId proto = source("zipkin_proto");
+    const ZipkinOptions options = config_.options;
+    const auto from_json = [options](const RequestHead&, ByteView body, ByteSink& out) {
+      return zipkin_json_to_otlp(body, options, out);
+    };
+    const auto from_proto = [options](const RequestHead&, ByteView body, ByteSink& out) {
+      return zipkin_proto_to_otlp(body, options, out);
+    };
+    ConvertRoute v2{"/api/v2/spans", false, {}, "want content-type application/json or application/x-protobuf"};
+    v2.forms = {{"application/json", json, from_json},
+                {"", json, from_json},
+                {"application/x-protobuf", proto, from_proto},
+                {"application/protobuf", proto, from_proto}};
+    ConvertRoute v1{
+        "/api/v1/spans", false, {}, "Zipkin v1 is not taken; send v2 spans (JSON or protobuf) to /api/v2/spans"};
+    return servers_.open(name_, config_.http, context, {std::move(v2), std::move(v1)});
+  }
+
+  std::vector<std::string> endpoints() const override { return servers_.endpoints(); }
+  void drain() override { servers_.drain(); }
+  void stop(Duration grace) override {
+    drain();
+    servers_.stop(grace);
+  }
+  ReceiverStats stats() const override { return servers_.stats(); }
+
+ private:
+  const ZipkinConfig config_;
+  const std::string name_;
+  ConvertServers servers_;
+};
+
+}  // namespace
+
+ZipkinConfig read_zipkin_receiver(const ConfigNode& node) {
+  ZipkinConfig out;
+  const ConfigNode limits_node = node.child("limits");
+  const ServerLimits limits = read_server_limits(limits_node);
+  limits_node.finish();
+  out.options.parse_string_tags = node.boolean("parse_string_tags", false);
+  // The keys stand under the receiver itself, or under protocols.http as the Collector has it since v0.128.
+  const ConfigNode protocols = node.child("protocols");
+  if (protocols.has("http")) {
+    const ConfigNode http = protocols.child("http");
+    out.http = read_http_endpoint(http, "localhost:9411", limits);
+    http.finish();
+  } else {
+    out.http = read_http_endpoint(node, "localhost:9411", limits);
+  }
+  protocols.finish();
+  node.finish();
+  return out;
+}
+
+std::unique_ptr<Receiver> make_zipkin_receiver(ZipkinConfig config, std::string name) {
+  return std::make_unique<ZipkinReceiver>(std::move(config), std::move(name));
+}
+
+std::unique_ptr<Receiver> make_zipkin_receiver(const ConfigNode& node, std::string name) {
+  return make_zipkin_receiver(read_zipkin_receiver(node), std::move(name));
+}
+
+}  // namespace tailgate

@@ -1,0 +1,24 @@
+// The Zipkin receiver: v2 spans over HTTP, JSON and protobuf. The mapping to OTLP is wire/zipkin_model.h's;
+// docs/receivers.md has it as a table.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "receive/convert_handler.h"
+#include "receive/receiver.h"
+#include "wire/zipkin_model.h"
+
+namespace tailgate {
+
+struct ZipkinConfig {
+  ConvertEndpointConfig http;
+  ZipkinOptions options;
+};
+
+// The Collector's keys and our `limits:`. Reports problems to the node; calls finish().
+ZipkinConfig read_zipkin_receiver(const ConfigNode& node);
+
+std::unique_ptr<Receiver> make_zipkin_receiver(ZipkinConfig config, std::string name);
+
+}  // namespace tailgate
