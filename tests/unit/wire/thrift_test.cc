@@ -5,6 +5,7 @@
 
 #include "support/foreign_cases.h"
 #include "support/foreign_twin.h"
+#include "support/limited_room.h"
 #include "support/thrift_writer.h"
 #include "wire/jaeger_thrift.h"
 
@@ -28,16 +29,6 @@ std::string problem(ByteView bytes, ThriftProtocol protocol, bool message) {
   const auto r = message ? jaeger_message_to_otlp(bytes, protocol, out) : jaeger_batch_to_otlp(bytes, protocol, out);
   return r ? "" : r.error().text;
 }
-
-struct Room final : ConversionRoom {
-  explicit Room(std::size_t bytes) : left(bytes) {}
-  bool grow(std::size_t bytes) override {
-    if (bytes > left) return false;
-    left -= bytes;
-    return true;
-  }
-  std::size_t left;
-};
 
 }  // namespace
 
@@ -140,14 +131,14 @@ TEST_CASE("Thrift: a few bytes cannot become many without being asked for", "[wi
   const std::string bytes = thrift_batch<CompactWriter>(batch);
   REQUIRE(bytes.size() < 2'500'000);
   for (const std::size_t room_bytes : {std::size_t{0}, std::size_t{1} << 20, std::size_t{8} << 20}) {
-    Room room(room_bytes);
+    LimitedRoom room(room_bytes);
     ByteSink out(&room);
     const auto r = jaeger_batch_to_otlp(bytes, kCompact, out);
     REQUIRE_FALSE(r);
     CHECK(r.error().kind == ErrorKind::kRefused);
     CHECK(out.size() <= room_bytes + ByteSink::kFree);
   }
-  Room enough(64 << 20);
+  LimitedRoom enough(64 << 20);
   ByteSink out(&enough);
   CHECK(jaeger_batch_to_otlp(bytes, kCompact, out));
 }
