@@ -165,12 +165,16 @@ void check_loops(const DaemonConfig& config) {
   }
 }
 
+DaemonConfig::Page read_page(const ConfigNode& node, std::string_view endpoint) {
+  return {node.text("endpoint", endpoint), read_server_tls(node.child("tls"))};
+}
+
 void read_telemetry(const ConfigNode& node, DaemonConfig& config) {
   const ConfigNode metrics = node.child("metrics");
-  config.metrics_endpoint = metrics.text("endpoint", "localhost:8888");
+  config.metrics = read_page(metrics, "localhost:8888");
   metrics.finish();
   const ConfigNode health = node.child("health");
-  config.health_endpoint = health.text("endpoint", "localhost:13133");
+  config.health = read_page(health, "localhost:13133");
   health.finish();
   const ConfigNode logs = node.child("logs");
   config.logs.level =
@@ -267,7 +271,7 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
 
   read_telemetry(root.child("telemetry"), config);
   const ConfigNode web = root.child("web");
-  config.web_endpoint = web.text("endpoint", "localhost:16680");
+  config.web = read_page(web, "localhost:16680");
   web.finish();
   config.shutdown_timeout = root.duration("shutdown_timeout", std::chrono::seconds(10));
   config.io_threads = static_cast<std::size_t>(root.integer("io_threads", 0, {.min = 0, .max = 256}));

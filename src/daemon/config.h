@@ -13,6 +13,7 @@
 #include "config/config_file.h"
 #include "decide/policy_set.h"
 #include "export/exporters.h"
+#include "net/tls.h"
 #include "receive/registry.h"
 #include "telemetry/log.h"
 
@@ -40,9 +41,11 @@ struct DaemonConfig {
   std::vector<RouteRule> routes;  // of the exporters, by index
   std::shared_ptr<PolicyTables> tables = std::make_shared<PolicyTables>();
   PolicySetPtr policies;
-  std::string metrics_endpoint;
-  std::string health_endpoint;
-  std::string web_endpoint;
+  struct Page {
+    std::string endpoint;
+    std::optional<TlsOptions> tls;
+  };
+  Page metrics, health, web;
   LogOptions logs;
   Duration shutdown_timeout{};
   std::size_t io_threads = 0;  // 0: one per core

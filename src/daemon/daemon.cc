@@ -80,15 +80,17 @@ Result<void> Daemon::start() {
 
   struct PageServer {
     const char* name;
-    const std::string& endpoint;
+    const DaemonConfig::Page& config;
     Pages& pages;
   };
-  for (const PageServer& page : {PageServer{"metrics", config_.metrics_endpoint, metrics_page_},
-                                 PageServer{"health", config_.health_endpoint, health_pages_},
-                                 PageServer{"web", config_.web_endpoint, web_pages_}}) {
+  for (const PageServer& page :
+       {PageServer{"metrics", config_.metrics, metrics_page_}, PageServer{"health", config_.health, health_pages_},
+        PageServer{"web", config_.web, web_pages_}}) {
     ServerOptions options;
     options.name = page.name;
-    options.endpoint = page.endpoint;
+    options.endpoint = page.config.endpoint;
+    options.tls = page.config.tls;
+    options.notice = [](std::string_view text) { log_warn(text); };
     Result<std::unique_ptr<Server>> server = Server::open(*page_threads_, options, page.pages);
     if (!server) return tl::unexpected(server.error());
     log_info("listening", {{"page", page.name}, {"endpoint", (*server)->endpoint()}});

@@ -29,7 +29,32 @@ Connection::Connection(Worker& worker, boost::asio::ip::tcp::socket socket, cons
       gone_(std::move(gone)),
       progress_(monotonic_now()),
       write_timeout_(context.limits.header_timeout) {
+  if (context.tls != nullptr) tls_ = std::make_unique<TlsFilter>(*context.tls);
   session_ = make_http_session(context, remote_, progress_);
+}
+
+bool Connection::take(ByteView bytes) {
+  if (tls_ == nullptr) {
+    session_->feed(bytes, monotonic_now());
+    return true;
+  }
+  thread_local std::string plain;
+  plain.clear();
+  const bool good = tls_->decrypt(bytes, plain);
+  if (!plain.empty()) session_->feed(plain, monotonic_now());
+  peer_done_ = peer_done_ || tls_->peer_done();
+  return good;
+}
+
+void Connection::pull() {
+  if (tls_ == nullptr) return session_->take_output(out_);
+  if (out_.size() - out_at_ < kOutputHigh) {
+    thread_local std::string plain;
+    plain.clear();
+    session_->take_output(plain);
+    tls_->encrypt(plain);
+  }
+  tls_->take_encrypted(out_);
 }
 
 void Connection::start() { wait_read(); }
@@ -65,8 +90,14 @@ void Connection::on_readable() {
     for (int i = 0; i < kReadsPerTurn && !session_->closing() && out_.size() - out_at_ < kOutputHigh; ++i) {
       const ssize_t n = ::recv(socket_.native_handle(), buffer, kReadBuffer, 0);
       if (n > 0) {
-        session_->feed({buffer, static_cast<std::size_t>(n)}, monotonic_now());
-        session_->take_output(out_);
+        const bool good = take({buffer, static_cast<std::size_t>(n)});
+        pull();
+        if (!good) {
+          // The alert, if the socket has room for it.
+          (void)::send(socket_.native_handle(), out_.data() + out_at_, out_.size() - out_at_, MSG_NOSIGNAL);
+          return close_now(CloseWhy::kTls);
+        }
+        if (peer_done_) break;
         if (static_cast<std::size_t>(n) < kReadBuffer) break;
         continue;
       }
@@ -90,7 +121,7 @@ bool Connection::flush() {
     if (out_at_ == out_.size()) {
       out_.clear();
       out_at_ = 0;
-      session_->take_output(out_);
+      pull();
       if (out_.empty()) {
         if (out_.capacity() > kBufferKept) std::string().swap(out_);
         return true;
@@ -125,9 +156,15 @@ void Connection::go_on() {
   try {
     for (;;) {
       if (!flush()) return;  // a peer that takes no answers may ask for no more
-      if (session_->closing()) return linger();
+      if (session_->closing()) {
+        if (tls_ == nullptr || said_goodbye_) return linger();
+        said_goodbye_ = true;
+        tls_->close_notify();
+        pull();
+        continue;
+      }
       session_->feed({}, monotonic_now());  // what was held back while the output was high
-      session_->take_output(out_);
+      pull();
       if (out_.empty() && !session_->closing()) break;
     }
   } catch (const std::exception&) {

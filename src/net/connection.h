@@ -1,9 +1,9 @@
 // Connection: a socket and its session, on one I/O thread. Internal to the server.
 //
 // Reads wait for readiness and then go into one buffer per thread, so that an idle connection holds no read buffer.
-// Answers of a batch of reads are sent at once; what the kernel does not take waits, and nothing more is read until it is
-// gone: the kernel has room for megabytes, so such a peer does not read at all. A connection closed by us lingers a
-// moment and throws away what still comes, so that the answer is not lost to a reset. TLS fits between socket and
+// Answers of a batch of reads are sent at once; what the kernel does not take waits, and nothing more is read until it
+// is gone: the kernel has room for megabytes, so such a peer does not read at all. A connection closed by us lingers a
+// moment and throws away what still comes, so that the answer is not lost to a reset. TLS stands between socket and
 // session: bytes that came go through it before feed(), output after it.
 #pragma once
 
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "net/session.h"
+#include "net/tls.h"
 
 namespace tailgate {
 
@@ -47,6 +48,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t slot = 0;  // in Worker::connections
 
  private:
+  // Bytes from the socket to the session. False: the peer speaks no TLS.
+  bool take(ByteView bytes);
+  // Bytes from the session to out_.
+  void pull();
   void wait_read();
   void wait_write();
   void on_readable();
@@ -60,6 +65,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::ip::tcp::socket socket_;
   const std::string remote_;
   const Gone gone_;
+  std::unique_ptr<TlsFilter> tls_;  // null: cleartext
   std::unique_ptr<Session> session_;
   std::string out_;
   std::size_t out_at_ = 0;
@@ -70,6 +76,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool lingering_ = false;
   bool peer_done_ = false;
   bool closed_ = false;
+  bool said_goodbye_ = false;  // close_notify
   Duration write_timeout_;
 };
 

@@ -48,10 +48,11 @@ enum class CloseWhy : std::uint8_t {
   kHeaders,   // header lists over the limit, again and again
   kProtocol,  // no HTTP, or against its rules
   kDrained,   // still busy at the deadline of a shutdown
+  kTls,       // the handshake failed, or no TLS at all
 };
-inline constexpr std::array<std::string_view, 12> kCloseWhyNames = {
-    "connections", "address", "descriptors", "header_timeout", "slow_body", "slow_reader",
-    "idle",        "resets",  "no_progress", "headers",        "protocol",  "drained"};
+inline constexpr std::array<std::string_view, 13> kCloseWhyNames = {
+    "connections", "address",     "descriptors", "header_timeout", "slow_body", "slow_reader", "idle",
+    "resets",      "no_progress", "headers",     "protocol",       "drained",   "tls"};
 
 // Reads a receiver's `limits:` map over `defaults` (keys as the fields above; docs/config.md). Does not call finish().
 ServerLimits read_server_limits(const ConfigNode& node, ServerLimits defaults = {});

@@ -44,10 +44,11 @@ int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
 }  // namespace
 
 struct Server::Core : std::enable_shared_from_this<Server::Core> {
-  Core(ServerOptions o, Handler& handler)
+  Core(ServerOptions o, Handler& handler, std::shared_ptr<TlsContext> tls_context)
       : options(std::move(o)),
+        tls(std::move(tls_context)),
         held(held_max(options)),
-        context{handler, options.limits, options.budget, &held},
+        context{handler, options.limits, options.budget, &held, tls.get()},
         tick(tick_of(options.limits)) {}
 
   struct Listener {
@@ -69,6 +70,7 @@ struct Server::Core : std::enable_shared_from_this<Server::Core> {
   void release_slot(Worker& w, const std::string& remote);
 
   const ServerOptions options;
+  const std::shared_ptr<TlsContext> tls;  // null: cleartext
   HeldBodies held;
   SessionContext context;
   const Duration tick;
@@ -208,6 +210,7 @@ void Server::Core::start_tick(Worker& w) {
   w.timer.async_wait([core = shared_from_this(), &w](const error_code& ec) {
     if (ec) return;
     const TimePoint now = monotonic_now();
+    if (w.index == 0 && core->tls != nullptr) core->tls->refresh(now);
     const auto open = w.connections;  // a tick may close one, which takes it out of the list
     for (const auto& connection : open) connection->tick(now);
     core->start_tick(w);
@@ -235,10 +238,16 @@ Server::Server(std::shared_ptr<Core> core) : core_(std::move(core)) {}
 Result<std::unique_ptr<Server>> Server::open(IoThreads& threads, ServerOptions options, Handler& handler) {
   const auto endpoint = parse_endpoint(options.endpoint);
   if (!endpoint) return tl::unexpected<Error>(endpoint.error());
+  std::shared_ptr<TlsContext> tls;
+  if (options.tls) {
+    auto loaded = TlsContext::load(*options.tls, options.notice);
+    if (!loaded) return tl::unexpected<Error>(loaded.error());
+    tls = std::move(*loaded);
+  }
   auto listening = open_listeners(*endpoint);
   if (!listening) return tl::unexpected<Error>(listening.error());
 
-  const auto core = std::make_shared<Core>(std::move(options), handler);
+  const auto core = std::make_shared<Core>(std::move(options), handler, std::move(tls));
   core->endpoint = listening->endpoint;
   core->endpoint_text = listening->endpoint.text();
   core->spare = open_spare();

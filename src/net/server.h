@@ -1,4 +1,4 @@
-// Server: one endpoint for HTTP/1.1 and cleartext HTTP/2, told apart by the connection preface.
+// Server: one endpoint for HTTP/1.1 and HTTP/2, told apart by the connection preface, in cleartext or over TLS.
 //
 //   Handler& outlives the server's stop();   IoThreads outlives the Server
 //
@@ -16,6 +16,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/byte_budget.h"
@@ -24,6 +25,7 @@
 #include "net/http.h"
 #include "net/io_threads.h"
 #include "net/limits.h"
+#include "net/tls.h"
 
 namespace tailgate {
 
@@ -31,7 +33,9 @@ struct ServerOptions {
   std::string name;      // for messages and metrics
   std::string endpoint;  // HOST:PORT
   ServerLimits limits;
-  ByteBudget* budget = nullptr;  // request bodies are charged here; null: not at all
+  ByteBudget* budget = nullptr;        // request bodies are charged here; null: not at all
+  std::optional<TlsOptions> tls = {};  // empty: cleartext
+  TlsContext::Notice notice = {};      // told when certificates are loaded again, or cannot be
 };
 
 struct ServerStats {
@@ -42,7 +46,8 @@ struct ServerStats {
 
 class Server {
  public:
-  // Binds and begins to serve. Errors: kConfig for an endpoint that does not read, kIo when it cannot be bound.
+  // Binds and begins to serve. Errors: kConfig for an endpoint or TLS files that do not read, kIo when it cannot be
+  // bound.
   static Result<std::unique_ptr<Server>> open(IoThreads& threads, ServerOptions options, Handler& handler);
   ~Server();  // stop(0)
   Server(const Server&) = delete;

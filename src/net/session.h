@@ -17,12 +17,15 @@
 
 namespace tailgate {
 
+class TlsContext;
+
 // What the sessions of one server share. Outlives them.
 struct SessionContext {
   Handler& handler;
   const ServerLimits& limits;
   ByteBudget* budget = nullptr;  // null: nothing is charged
   HeldBodies* held = nullptr;    // null: not counted
+  TlsContext* tls = nullptr;     // null: cleartext
 };
 
 // Bytes of answers not yet taken by the peer above which a session neither reads nor answers further.

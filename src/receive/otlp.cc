@@ -95,6 +95,19 @@ std::optional<Response> OtlpHandler::other_signal(Form form, std::string_view pa
 }
 
 Admission OtlpHandler::admit(const RequestHead& head) {
+  if (head.path() == config_.traces_path) {
+    if (auto answer = preflight(config_.cors, head)) {
+      Admission out;
+      out.refusal = std::move(*answer);
+      return out;
+    }
+  }
+  Admission out = admit_request(head);
+  if (out.refusal) add_cors_headers(config_.cors, head, *out.refusal);
+  return out;
+}
+
+Admission OtlpHandler::admit_request(const RequestHead& head) {
   const Form form = form_of(head);
   const std::string_view path = head.path();
   Admission out;
@@ -151,15 +164,22 @@ Admission OtlpHandler::admit(const RequestHead& head) {
 
 Response OtlpHandler::refuse(const RequestHead& head, BodyError why) {
   const Form form = form_of(head);
-  if (why == BodyError::kTooLarge) {
-    return refusal(
-        form, "limit", 413,
-        {RpcCode::kResourceExhausted, fmt::format("the request is larger than {} bytes", config_.message_max), 0});
-  }
-  return refusal(form, "no_memory", 503, {RpcCode::kUnavailable, "no room for the request, try again", kRetrySeconds});
+  Response response = why == BodyError::kTooLarge
+                          ? refusal(form, "limit", 413,
+                                    {RpcCode::kResourceExhausted,
+                                     fmt::format("the request is larger than {} bytes", config_.message_max), 0})
+                          : refusal(form, "no_memory", 503,
+                                    {RpcCode::kUnavailable, "no room for the request, try again", kRetrySeconds});
+  add_cors_headers(config_.cors, head, response);
+  return response;
 }
 
 void OtlpHandler::handle(const RequestHead& head, BodyBuffer& body, Response& response) {
+  handle_request(head, body, response);
+  add_cors_headers(config_.cors, head, response);
+}
+
+void OtlpHandler::handle_request(const RequestHead& head, BodyBuffer& body, Response& response) {
   const Form form = form_of(head);
   if (form != Form::kGrpc) {
     response = handle_http(form, head, body.view());
@@ -273,6 +293,8 @@ class OtlpReceiver final : public Receiver {
       options.endpoint = endpoint->endpoint;
       options.limits = endpoint->limits;
       options.budget = context.budget;
+      options.tls = endpoint->tls;
+      options.notice = context.notice;
       auto server = Server::open(*context.threads, std::move(options), *handlers_.back());
       if (!server) {
         stop(Duration::zero());

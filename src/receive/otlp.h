@@ -13,9 +13,11 @@
 #include <string_view>
 #include <vector>
 
+#include "net/cors.h"
 #include "net/grpc.h"
 #include "net/http.h"
 #include "net/limits.h"
+#include "net/tls.h"
 #include "receive/receiver.h"
 
 namespace tailgate {
@@ -29,6 +31,8 @@ struct OtlpEndpointConfig {
   std::size_t message_max = 64 << 20;  // bytes of a request, on the wire and inflated
   std::string traces_path = "/v1/traces";
   ServerLimits limits;
+  std::optional<TlsOptions> tls;
+  CorsOptions cors;
 };
 
 struct OtlpConfig {
@@ -57,6 +61,8 @@ class OtlpHandler final : public Handler {
   static Form form_of(const RequestHead& head);
   SourceId source_of(Form form) const { return form == Form::kJson ? json_ : proto_; }
 
+  Admission admit_request(const RequestHead& head);
+  void handle_request(const RequestHead& head, BodyBuffer& body, Response& response);
   Response answer(Form form, int http_status, const RpcStatus& status) const;
   Response refusal(Form form, std::string_view reason, int http_status, RpcStatus status) const;
   Response accepted(Form form, const IngestResult& result) const;

@@ -25,7 +25,8 @@ OtlpEndpointConfig read_grpc(const ConfigNode& node, const ServerLimits& limits)
     out.limits.streams = static_cast<std::uint32_t>(streams);
   }
   node.choice("transport", "tcp", {"tcp"});
-  not_supported(node, {"tls", "auth"});
+  out.tls = read_server_tls(node.child("tls"));
+  not_supported(node, {"auth"});
   node.without_effect({"keepalive", "read_buffer_size", "write_buffer_size", "include_metadata", "middlewares"});
   node.finish();
   return out;
@@ -41,7 +42,9 @@ OtlpEndpointConfig read_http(const ConfigNode& node, const ServerLimits& limits)
   if (!out.traces_path.starts_with('/')) out.traces_path.insert(0, "/");  // as the Collector does
   out.limits.idle_timeout = node.duration("idle_timeout", limits.idle_timeout, std::chrono::milliseconds(1));
   out.limits.header_timeout = node.duration("read_header_timeout", limits.header_timeout, std::chrono::milliseconds(1));
-  not_supported(node, {"tls", "auth", "cors"});
+  out.tls = read_server_tls(node.child("tls"));
+  out.cors = read_cors(node.child("cors"));
+  not_supported(node, {"auth"});
   node.without_effect({"transport", "metrics_url_path", "logs_url_path", "profiles_url_path", "include_metadata",
                        "response_headers", "compression_algorithms", "read_timeout", "write_timeout",
                        "keep_alives_enabled", "middlewares"});

@@ -57,6 +57,7 @@ class RawClient {
     fd_ = -1;
   }
   bool connected() const { return connected_; }
+  int fd() const { return fd_; }
   bool closed() const { return closed_; }
 
   // False when the server closed or did not read for 5 s.

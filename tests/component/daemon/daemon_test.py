@@ -203,6 +203,22 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual(sum(self.kept().values()), 25)
 
+    def test_browsers(self):
+        config = self.config()
+        config["receivers"]["otlp"]["protocols"]["http"]["cors"] = {"allowed_origins": ["https://*.example.com"]}
+        daemon = self.start(config)
+
+        def answer(method, origin, body=None, headers=()):
+            request = urllib.request.Request(f"http://127.0.0.1:{daemon.http}/v1/traces", body, {"Origin": origin, **dict(headers)}, method=method)
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                return reply.status, reply.headers.get("Access-Control-Allow-Origin")
+
+        asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+        self.assertEqual(answer("OPTIONS", "https://shop.example.com", headers=asks), (204, "https://shop.example.com"))
+        self.assertEqual(answer("OPTIONS", "https://evil.net", headers=asks), (204, None))
+        body = otlp.json_request(os.urandom(16))
+        self.assertEqual(answer("POST", "https://shop.example.com", body, {"Content-Type": "application/json"}), (200, "https://shop.example.com"))
+
     def ask(self, daemon, path):
         status, body = get(daemon.pages["web"], path)
         return status, json.loads(body)

@@ -1,0 +1,238 @@
+#include "net/tls.h"
+
+#include <fmt/format.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <sys/stat.h>
+
+#include <arpa/inet.h>
+#include <algorithm>
+
+#include "base/invariant.h"
+
+namespace tailgate {
+namespace {
+
+constexpr unsigned char kProtocols[] = "\x02h2\x08http/1.1";
+
+std::string openssl_error() {
+  const unsigned long code = ERR_get_error();
+  ERR_clear_error();
+  char text[256] = "unknown error";
+  if (code != 0) ERR_error_string_n(code, text, sizeof text);
+  return text;
+}
+
+int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size,
+                    void*) {
+  unsigned char* chosen = nullptr;
+  const int got = SSL_select_next_proto(&chosen, out_size, kProtocols, sizeof kProtocols - 1, in, in_size);
+  if (got != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL;  // RFC 7301 3.2: no_application_protocol
+  *out = chosen;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+Result<std::shared_ptr<SSL_CTX>> make_context(const TlsOptions& options) {
+  std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
+  INVARIANT(context != nullptr);
+  SSL_CTX* const c = context.get();
+  ERR_clear_error();
+  SSL_CTX_set_min_proto_version(c, options.min_version);
+  if (options.max_version != 0) SSL_CTX_set_max_proto_version(c, options.max_version);
+  // No renegotiation: in TLS 1.2 a client can make the server do the costly part again and again.
+  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_alpn_select_cb(c, choose_protocol, nullptr);
+  SSL_CTX_set_session_id_context(c, reinterpret_cast<const unsigned char*>("tailgate"), 8);
+  if (!options.cipher_suites.empty() && SSL_CTX_set_cipher_list(c, options.cipher_suites.c_str()) != 1) {
+    return fail(ErrorKind::kConfig, fmt::format("cipher_suites '{}': {}", options.cipher_suites, openssl_error()));
+  }
+  if (SSL_CTX_use_certificate_chain_file(c, options.cert_file.c_str()) != 1) {
+    return fail(ErrorKind::kConfig,
+                fmt::format("cannot use the certificate in {}: {}", options.cert_file, openssl_error()));
+  }
+  if (SSL_CTX_use_PrivateKey_file(c, options.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
+    return fail(ErrorKind::kConfig, fmt::format("cannot use the key in {}: {}", options.key_file, openssl_error()));
+  }
+  if (!options.client_ca_file.empty()) {
+    if (SSL_CTX_load_verify_file(c, options.client_ca_file.c_str()) != 1) {
+      return fail(ErrorKind::kConfig,
+                  fmt::format("cannot use the certificates in {}: {}", options.client_ca_file, openssl_error()));
+    }
+    SSL_CTX_set_client_CA_list(c, SSL_load_client_CA_file(options.client_ca_file.c_str()));
+    SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  }
+  return context;
+}
+
+std::string name_text(const GENERAL_NAME& name) {
+  int type = 0;
+  const void* const value = GENERAL_NAME_get0_value(&name, &type);
+  if (type == GEN_DNS || type == GEN_URI || type == GEN_EMAIL) {
+    const auto* const text = static_cast<const ASN1_STRING*>(value);
+    return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+            static_cast<std::size_t>(ASN1_STRING_length(text))};
+  }
+  if (type == GEN_IPADD) {
+    const auto* const bytes = static_cast<const ASN1_STRING*>(value);
+    char text[INET6_ADDRSTRLEN] = "";
+    const int size = ASN1_STRING_length(bytes);
+    if (size == 4 || size == 16)
+      inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(bytes), text, sizeof text);
+    return text;
+  }
+  return {};
+}
+
+// Does the peer's certificate carry one of the names? It has been verified by then.
+bool has_listed_name(const SSL* ssl, const std::vector<std::string>& wanted) {
+  X509* const certificate = SSL_get1_peer_certificate(ssl);
+  if (certificate == nullptr) return false;
+  auto* const names =
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  bool found = false;
+  for (int i = 0; names != nullptr && i < sk_GENERAL_NAME_num(names); ++i) {
+    const std::string name = name_text(*sk_GENERAL_NAME_value(names, i));
+    found = found || (!name.empty() && std::find(wanted.begin(), wanted.end(), name) != wanted.end());
+  }
+  GENERAL_NAMES_free(names);
+  X509_free(certificate);
+  return found;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<TlsContext>> TlsContext::load(const TlsOptions& options, Notice notice) {
+  const std::shared_ptr<TlsContext> out(new TlsContext(options, std::move(notice)));
+  const std::string seen = out->fingerprint();
+  Result<std::shared_ptr<SSL_CTX>> context = make_context(options);
+  if (!context) return tl::unexpected(context.error());
+  const std::lock_guard lock(out->mutex_);
+  out->context_ = std::move(*context);
+  out->loaded_ = seen;
+  return out;
+}
+
+std::shared_ptr<SSL_CTX> TlsContext::context() const {
+  const std::lock_guard lock(mutex_);
+  return context_;
+}
+
+std::string TlsContext::fingerprint() const {
+  std::string text;
+  for (const std::string* file : {&options_.cert_file, &options_.key_file, &options_.client_ca_file}) {
+    struct stat s {};
+    if (!file->empty() && ::stat(file->c_str(), &s) == 0) {
+      text += fmt::format("{}.{}.{}.{};", s.st_ino, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec);
+    }
+  }
+  return text;
+}
+
+void TlsContext::refresh(TimePoint now) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (now < next_look_) return;
+    next_look_ = now + options_.reload_interval;
+  }
+  const std::string seen = fingerprint();
+  {
+    const std::lock_guard lock(mutex_);
+    if (seen == loaded_) return;
+    loaded_ = seen;
+  }
+  Result<std::shared_ptr<SSL_CTX>> context = make_context(options_);
+  if (!context) {
+    if (notice_)
+      notice_(
+          fmt::format("the changed TLS files are not used, the ones before stay in force: {}", context.error().text));
+    return;
+  }
+  if (notice_) notice_(fmt::format("TLS files loaded again: {}", options_.cert_file));
+  const std::lock_guard lock(mutex_);
+  context_ = std::move(*context);
+}
+
+TlsFilter::TlsFilter(const TlsContext& context) : context_(context.context()), sans_(context.options().client_sans) {
+  ssl_ = SSL_new(context_.get());
+  if (ssl_ == nullptr) throw std::bad_alloc();
+  in_ = BIO_new(BIO_s_mem());
+  out_ = BIO_new(BIO_s_mem());
+  INVARIANT(in_ != nullptr && out_ != nullptr);
+  SSL_set_bio(ssl_, in_, out_);
+  SSL_set_accept_state(ssl_);
+}
+
+TlsFilter::~TlsFilter() { SSL_free(ssl_); }
+
+bool TlsFilter::advance() {
+  if (established_) return true;
+  ERR_clear_error();
+  const int done = SSL_do_handshake(ssl_);
+  if (done != 1) return SSL_get_error(ssl_, done) == SSL_ERROR_WANT_READ;
+  established_ = true;
+  if (!sans_.empty() && !has_listed_name(ssl_, sans_)) return false;
+  const std::string waiting = std::move(waiting_);
+  waiting_.clear();
+  return encrypt(waiting);
+}
+
+bool TlsFilter::decrypt(ByteView bytes, std::string& plain) {
+  // Small bites, so that what lies in OpenSSL's buffer stays small whatever the peer sends before its handshake is
+  // done.
+  constexpr std::size_t kBite = 16 << 10;
+  while (!bytes.empty()) {
+    const std::size_t n = std::min(bytes.size(), kBite);
+    if (BIO_write(in_, bytes.data(), static_cast<int>(n)) != static_cast<int>(n)) return false;
+    bytes.remove_prefix(n);
+    if (!advance()) return false;
+    if (!established_) continue;
+    for (;;) {
+      char buffer[16 << 10];
+      ERR_clear_error();
+      const int got = SSL_read(ssl_, buffer, sizeof buffer);
+      if (got > 0) {
+        plain.append(buffer, static_cast<std::size_t>(got));
+        continue;
+      }
+      const int error = SSL_get_error(ssl_, got);
+      if (error == SSL_ERROR_ZERO_RETURN) {
+        peer_done_ = true;
+        return true;
+      }
+      if (error != SSL_ERROR_WANT_READ) return false;
+      break;
+    }
+  }
+  return true;
+}
+
+bool TlsFilter::encrypt(ByteView plain) {
+  if (!established_) {
+    waiting_.append(plain);
+    return true;
+  }
+  while (!plain.empty()) {
+    const std::size_t n = std::min<std::size_t>(plain.size(), 1 << 20);
+    ERR_clear_error();
+    const int put = SSL_write(ssl_, plain.data(), static_cast<int>(n));
+    if (put <= 0) return false;  // a memory BIO takes everything
+    plain.remove_prefix(static_cast<std::size_t>(put));
+  }
+  return true;
+}
+
+void TlsFilter::take_encrypted(std::string& out) {
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(out_, &data);
+  if (size <= 0) return;
+  out.append(data, static_cast<std::size_t>(size));
+  (void)BIO_reset(out_);
+}
+
+void TlsFilter::close_notify() {
+  if (established_) SSL_shutdown(ssl_);
+  ERR_clear_error();
+}
+
+}  // namespace tailgate

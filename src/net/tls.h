@@ -1,0 +1,97 @@
+// TLS for servers: contexts made of files that may change, and a filter between a connection's socket and its session.
+//
+// TlsContext is shared by the connections of a server. It looks at its files when asked and makes a new SSL_CTX when
+// they changed; connections that are there keep the one they began with. A change that does not load leaves the old one
+// in place and is reported once. OpenSSL (Debian's 3.0): TLS 1.2 at least, ALPN h2 and http/1.1. Threads: TlsContext
+// any; TlsFilter that of its connection.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace tailgate {
+
+class ConfigNode;
+
+struct TlsOptions {
+  std::string cert_file, key_file;  // PEM; the certificate with its chain
+  std::string client_ca_file;       // set: clients must show a certificate signed by one of these
+  std::vector<std::string>
+      client_sans;  // of them, one subject alternative name (DNS, URI, mail, IP) must be listed; empty: any
+  int min_version = TLS1_2_VERSION;
+  int max_version = 0;        // 0: the newest
+  std::string cipher_suites;  // TLS 1.2 ones, OpenSSL's names separated by ':'; "" for the default
+  Duration reload_interval = std::chrono::seconds(10);
+};
+
+// Reads a receiver's `tls:` map (the Collector's keys; docs/receivers.md). Empty when there is none.
+std::optional<TlsOptions> read_server_tls(const ConfigNode& node);
+
+class TlsContext {
+ public:
+  using Notice = std::function<void(std::string_view text)>;
+
+  // Errors: kIo when a file cannot be read, kConfig when its content does not do.
+  static Result<std::shared_ptr<TlsContext>> load(const TlsOptions& options, Notice notice);
+
+  std::shared_ptr<SSL_CTX> context() const;
+  const TlsOptions& options() const { return options_; }
+  // Looks at the files if reload_interval has gone by since it last did. Cheap.
+  void refresh(TimePoint now);
+
+ private:
+  TlsContext(TlsOptions options, Notice notice) : options_(std::move(options)), notice_(std::move(notice)) {}
+
+  std::string fingerprint() const;  // of the files, by their times, sizes and inodes
+
+  const TlsOptions options_;
+  const Notice notice_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<SSL_CTX> context_;  // guarded by mutex_
+  std::string loaded_;                // guarded by mutex_: fingerprint of what was last looked at
+  TimePoint next_look_{};             // guarded by mutex_
+};
+
+// One connection: bytes of the socket in, bytes of the protocol out, and back. Does no I/O.
+class TlsFilter {
+ public:
+  explicit TlsFilter(const TlsContext& context);
+  ~TlsFilter();
+  TlsFilter(const TlsFilter&) = delete;
+  TlsFilter& operator=(const TlsFilter&) = delete;
+
+  // Takes bytes from the socket and appends what they say to `plain`. False: the handshake failed or the peer broke the
+  // protocol; what encrypted() gives (an alert) is to be sent before closing.
+  bool decrypt(ByteView bytes, std::string& plain);
+  // Takes bytes for the peer. Before the handshake is done they wait.
+  bool encrypt(ByteView plain);
+  // Appends bytes for the socket.
+  void take_encrypted(std::string& out);
+  // The peer said goodbye: no more bytes will come.
+  bool peer_done() const { return peer_done_; }
+  void close_notify();
+
+ private:
+  bool advance();
+
+  std::shared_ptr<SSL_CTX> context_;
+  SSL* ssl_ = nullptr;
+  BIO* in_ = nullptr;   // owned by ssl_
+  BIO* out_ = nullptr;  // owned by ssl_
+  const std::vector<std::string>& sans_;
+  std::string waiting_;  // plain bytes before the handshake is done
+  bool established_ = false;
+  bool peer_done_ = false;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,254 @@
+#include "net/tls.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <thread>
+
+#include "component/net/echo_server.h"
+
+using namespace tailgate;
+using namespace tailgate::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Key {
+  Key() : key(EVP_EC_gen("P-256"), EVP_PKEY_free) {}
+  std::shared_ptr<EVP_PKEY> key;
+};
+
+struct Certificate : Key {
+  // Signed by `issuer`, or by itself.
+  Certificate(const std::string& name, const std::string& san, const Certificate* issuer)
+      : x509(X509_new(), X509_free) {
+    X509* const c = x509.get();
+    X509_set_version(c, 2);
+    static long serial = 1;
+    ASN1_INTEGER_set(X509_get_serialNumber(c), ++serial);
+    X509_gmtime_adj(X509_getm_notBefore(c), -60);
+    X509_gmtime_adj(X509_getm_notAfter(c), 3600);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(c), "CN", MBSTRING_ASC,
+                               reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
+    X509_set_issuer_name(c, X509_get_subject_name(issuer != nullptr ? issuer->x509.get() : c));
+    X509_set_pubkey(c, key.get());
+    add(NID_basic_constraints, issuer == nullptr ? "critical,CA:TRUE" : "CA:FALSE");
+    if (!san.empty()) add(NID_subject_alt_name, san);
+    REQUIRE(X509_sign(c, issuer != nullptr ? issuer->key.get() : key.get(), EVP_sha256()) != 0);
+  }
+  void add(int nid, const std::string& value) {
+    X509_EXTENSION* const extension = X509V3_EXT_conf_nid(nullptr, nullptr, nid, value.c_str());
+    REQUIRE(extension != nullptr);
+    X509_add_ext(x509.get(), extension, -1);
+    X509_EXTENSION_free(extension);
+  }
+  void write(const std::string& cert_file, const std::string& key_file) const {
+    FILE* out = std::fopen(cert_file.c_str(), "w");
+    PEM_write_X509(out, x509.get());
+    std::fclose(out);
+    if (key_file.empty()) return;
+    out = std::fopen(key_file.c_str(), "w");
+    PEM_write_PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+    std::fclose(out);
+  }
+  std::shared_ptr<X509> x509;
+};
+
+struct Directory {
+  Directory() {
+    char name[] = "/tmp/tailgate-tls-XXXXXX";
+    path = mkdtemp(name);
+  }
+  ~Directory() { std::filesystem::remove_all(path); }
+  std::string file(const char* name) const { return path + "/" + name; }
+  std::string path;
+};
+
+struct TlsServer {
+  TlsServer() : ca("ca", "", nullptr), server_certificate("server", "DNS:localhost", &ca) {
+    server_certificate.write(files.file("cert"), files.file("key"));
+    ca.write(files.file("ca"), "");
+    options.cert_file = files.file("cert");
+    options.key_file = files.file("key");
+    options.reload_interval = 20ms;
+  }
+  void open() {
+    threads.start();
+    ServerOptions server_options;
+    server_options.name = "tls";
+    server_options.endpoint = "127.0.0.1:0";
+    server_options.limits.header_timeout = 2s;
+    server_options.tls = options;
+    server_options.notice = [this](std::string_view text) {
+      const std::lock_guard lock(mutex);
+      notices.emplace_back(text);
+    };
+    auto opened = Server::open(threads, std::move(server_options), handler);
+    REQUIRE(opened);
+    server = std::move(*opened);
+  }
+  std::uint64_t refused() const { return server->stats().closed[static_cast<std::size_t>(CloseWhy::kTls)]; }
+  std::size_t noticed() {
+    const std::lock_guard lock(mutex);
+    return notices.size();
+  }
+
+  Directory files;
+  Certificate ca, server_certificate;
+  TlsOptions options;
+  IoThreads threads{2};
+  Echo handler;
+  std::mutex mutex;
+  std::vector<std::string> notices;
+  std::unique_ptr<Server> server;
+};
+
+// One HTTP/1.1 request over TLS. Empty when the handshake or the exchange failed.
+struct Exchange {
+  std::string answer;
+  std::string alpn;
+  std::string served_by;  // serial number of the server's certificate
+};
+Exchange talk(const TlsServer& f, const Certificate* client = nullptr, int version = 0,
+              const char* alpn = "\x08http/1.1", std::size_t body = 5) {
+  ::signal(SIGPIPE, SIG_IGN);  // SSL_write() to a server that has hung up
+  Exchange out;
+  const std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  SSL_CTX_load_verify_file(context.get(), f.files.file("ca").c_str());
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  if (version != 0) SSL_CTX_set_max_proto_version(context.get(), version);
+  if (client != nullptr) {
+    SSL_CTX_use_certificate(context.get(), client->x509.get());
+    SSL_CTX_use_PrivateKey(context.get(), client->key.get());
+  }
+  const std::shared_ptr<SSL> ssl(SSL_new(context.get()), SSL_free);
+  SSL_set_alpn_protos(ssl.get(), reinterpret_cast<const unsigned char*>(alpn),
+                      static_cast<unsigned>(std::strlen(alpn)));
+  SSL_set1_host(ssl.get(), "localhost");
+  RawClient tcp(f.server->port());
+  REQUIRE(tcp.connected());
+  timeval limit{5, 0};
+  ::setsockopt(tcp.fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  SSL_set_fd(ssl.get(), tcp.fd());
+  if (SSL_connect(ssl.get()) != 1) return out;
+  const unsigned char* protocol = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(ssl.get(), &protocol, &size);
+  out.alpn.assign(reinterpret_cast<const char*>(protocol), size);
+  const std::shared_ptr<X509> shown(SSL_get1_peer_certificate(ssl.get()), X509_free);
+  out.served_by = std::to_string(ASN1_INTEGER_get(X509_get0_serialNumber(shown.get())));
+  const std::string request =
+      "POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: " + std::to_string(body) + "\r\n\r\n" +
+      std::string(body, 'b');
+  for (std::size_t at = 0; at < request.size();) {
+    const int n = SSL_write(ssl.get(), request.data() + at,
+                            static_cast<int>(std::min<std::size_t>(request.size() - at, 1 << 16)));
+    if (n <= 0) return out;
+    at += static_cast<std::size_t>(n);
+  }
+  char buffer[65536];
+  for (int n = 0; (n = SSL_read(ssl.get(), buffer, sizeof buffer)) > 0;)
+    out.answer.append(buffer, static_cast<std::size_t>(n));
+  // The end is said, not just cut off.
+  if (SSL_get_error(ssl.get(), 0) != SSL_ERROR_ZERO_RETURN &&
+      (SSL_get_shutdown(ssl.get()) & SSL_RECEIVED_SHUTDOWN) == 0)
+    out.answer.clear();
+  return out;
+}
+
+bool served(const Exchange& exchange) { return exchange.answer.starts_with("HTTP/1.1 200"); }
+
+}  // namespace
+
+TEST_CASE("HTTP goes over TLS 1.2 and 1.3, chosen by ALPN", "[net]") {
+  TlsServer f;
+  f.open();
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    const Exchange exchange = talk(f, nullptr, version);
+    CHECK(served(exchange));
+    CHECK(exchange.alpn == "http/1.1");
+  }
+  const Exchange large = talk(f, nullptr, 0, "\x08http/1.1", 3'000'000);
+  CHECK(served(large));
+  CHECK(large.answer.size() > 3'000'000);
+  CHECK(talk(f, nullptr, 0, "\x02h2\x08http/1.1").alpn == "h2");
+  CHECK(talk(f, nullptr, 0, "\x04spdy").answer.empty());
+  CHECK(talk(f, nullptr, TLS1_1_VERSION).answer.empty());
+}
+
+TEST_CASE("who speaks no TLS is closed and counted, and others are served", "[net]") {
+  TlsServer f;
+  f.open();
+  for (const std::string& bytes :
+       {std::string("GET / HTTP/1.1\r\n\r\n"), std::string("\x16\x03\x01\x40\x00", 5) + std::string(20'000, 'x')}) {
+    RawClient client(f.server->port());
+    client.send(bytes);
+    for (int i = 0; i < 50 && !client.closed(); ++i) client.receive(100);
+    CHECK(client.closed());
+  }
+  for (int i = 0; i < 100 && f.refused() != 2; ++i) std::this_thread::sleep_for(20ms);  // counted after the close
+  CHECK(f.refused() == 2);
+  RawClient silent(f.server->port());
+  CHECK(served(talk(f)));
+  for (int i = 0; i < 50 && !silent.closed(); ++i) silent.receive(100);
+  CHECK(silent.closed());  // the header timeout counts from the first byte that does not come
+}
+
+TEST_CASE("mTLS: only certificates of the CA, and of them only listed names", "[net]") {
+  TlsServer f;
+  f.options.client_ca_file = f.files.file("ca");
+  f.options.client_sans = {"agent.example.com", "10.1.2.3"};
+  f.open();
+  const Certificate good("agent", "DNS:agent.example.com", &f.ca);
+  const Certificate by_address("agent", "IP:10.1.2.3,DNS:other", &f.ca);
+  const Certificate other("agent", "DNS:other.example.com", &f.ca);
+  const Certificate foreign_ca("ca2", "", nullptr);
+  const Certificate foreign("agent", "DNS:agent.example.com", &foreign_ca);
+  CHECK(served(talk(f, &good)));
+  CHECK(served(talk(f, &by_address)));
+  CHECK_FALSE(served(talk(f, &other)));
+  CHECK_FALSE(served(talk(f, &foreign)));
+  CHECK_FALSE(served(talk(f)));
+}
+
+TEST_CASE("certificates that change serve new connections; broken ones do not", "[net]") {
+  TlsServer f;
+  f.open();
+  const std::string before = talk(f).served_by;
+  const Certificate next("server", "DNS:localhost", &f.ca);
+  next.write(f.files.file("cert.new"), f.files.file("key"));
+  std::filesystem::rename(f.files.file("cert.new"), f.files.file("cert"));
+  std::string after;
+  for (int i = 0; i < 100 && (after.empty() || after == before); ++i) {
+    std::this_thread::sleep_for(20ms);
+    after = talk(f).served_by;
+  }
+  CHECK(after != before);
+  const std::size_t noticed = f.noticed();
+  std::ofstream(f.files.file("cert")) << "no certificate";
+  for (int i = 0; i < 100 && f.noticed() == noticed; ++i) std::this_thread::sleep_for(20ms);
+  CHECK(f.noticed() == noticed + 1);
+  CHECK(talk(f).served_by == after);
+}
+
+TEST_CASE("TLS files that do not load say why", "[net]") {
+  TlsServer f;
+  const auto why = [&] {
+    const auto loaded = TlsContext::load(f.options, {});
+    return loaded ? std::string() : loaded.error().text;
+  };
+  CHECK(why().empty());
+  f.options.key_file = f.files.file("nothing");
+  CHECK(why().find("nothing") != std::string::npos);
+  const Certificate other("other", "", &f.ca);
+  other.write(f.files.file("other"), f.files.file("other-key"));
+  f.options.key_file = f.files.file("other-key");
+  CHECK(why().find("key values mismatch") != std::string::npos);
+}
