@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "net/grpc.h"
 #include "net/http.h"
 #include "net/limits.h"
+#include "net/tls.h"
 #include "receive/receiver.h"
 #include "wire/byte_sink.h"
 
@@ -33,6 +35,7 @@ struct ConvertEndpointConfig {
   std::string endpoint;                // HOST:PORT
   std::size_t message_max = 64 << 20;  // bytes of a request, on the wire and inflated
   ServerLimits limits;
+  std::optional<TlsOptions> tls = {};
 };
 
 // One kind of body a path takes.
