@@ -168,10 +168,13 @@ bool TraceBuffer::is_due(OpenTrace& open, std::uint32_t now_ms, CloseReason& rea
     return true;
   }
   if (later(due_ms(open), now_ms)) return false;
-  read_links(pool_, open, links_.links);
-  if (links_.missing_parents() != 0) {
-    open.waits_for_parent = true;
-    return false;
+  // One that waited for its interval was found linked before: whoever has come since does not put it off again.
+  if (open.interval == 0) {
+    read_links(pool_, open, links_.links);
+    if (links_.missing_parents() != 0) {
+      open.waits_for_parent = true;
+      return false;
+    }
   }
   reason = CloseReason::kRoot;
   return true;

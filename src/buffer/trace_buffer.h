@@ -7,7 +7,7 @@
 // without the lock, and given back with settle(); until then their spans count as held.
 //
 // Always true between calls: counters().received = all outcomes + spans_held(); nothing is open beyond decision_wait
-// plus a tick of the wheel, as long as close_due() is called.
+// plus a tick of the wheel (and the rest of an interval, JudgedTrace::interval), as long as close_due() is called.
 #pragma once
 
 #include <array>

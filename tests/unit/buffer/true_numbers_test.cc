@@ -196,3 +196,19 @@ TEST_CASE("record_policy says on the root span, or on every scope, why a trace w
     CHECK((attribute(of.attributes(), "tailsampling.cached_decision") != nullptr) == late);
   }
 }
+
+TEST_CASE("a trace that waits for its interval closes at its end, though a span with an unknown parent came", "[buffer]") {
+  BufferLimits limits;
+  limits.decision_wait = 10s;
+  limits.decision_wait_after_root = 100ms;
+  BufferFixture f(limits, "[{name: r, type: rate_limiting, rate_limiting: {spans_per_second: 100}}]",
+                  {.use_tracestate = true});
+  f.add({{.trace = 1}}, 0s);
+  f.add({{.trace = 2, .id = 1}}, 800ms);
+  CHECK(f.close_due(900ms) == 0);
+  CHECK(f.buffer.traces_held() == 2);
+  f.add({{.trace = 1, .id = 5, .parent = 9}}, 950ms);
+  CHECK_FALSE(f.buffer.close_due(at(1100ms), 1000, f.closed));  // true for ever: it would be looked at without end
+  CHECK(f.decided(Decision::kSampled, CloseReason::kRoot) == 2);
+  f.settle_all();
+}
