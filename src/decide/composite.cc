@@ -54,9 +54,9 @@ class Composite final : public Policy {
     const auto cost = static_cast<double>(trace.facts.spans);
     if (cost > rule_.lanes[lane].rate || cost > rule_.total) return ballot(false);
     if (!by_random_) return {limiter_->take(lane, cost, trace.now) ? Vote::kSampled : Vote::kNotSampled, kUnknownChance};
-    if (trace.interval != 0) return ballot_by_random(trace.random, limiter_->threshold(lane, trace.interval));
-    limiter_->offer(lane, limit_interval(trace.now), trace.random, trace.facts.spans);
-    return {Vote::kPending, kUnknownChance};
+    if (trace.interval == 0 || trace.offer) limiter_->offer(lane, limit_interval(trace.now), trace.random, trace.facts.spans);
+    if (trace.interval == 0) return {Vote::kPending, kUnknownChance};
+    return ballot_by_random(trace.random, limiter_->threshold(lane, trace.interval));
   }
 
   std::vector<PolicyPtr> policies_;  // in the order they are asked; lanes of the limiter

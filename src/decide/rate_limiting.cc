@@ -21,9 +21,9 @@ class Limited final : public Policy {
     if (!by_random_) {
       return {limiter_->take(0, static_cast<double>(cost), trace.now) ? Vote::kSampled : Vote::kNotSampled, kUnknownChance};
     }
-    if (trace.interval != 0) return ballot_by_random(trace.random, limiter_->threshold(0, trace.interval));
-    limiter_->offer(0, limit_interval(trace.now), trace.random, cost);
-    return {Vote::kPending, kUnknownChance};
+    if (trace.interval == 0 || trace.offer) limiter_->offer(0, limit_interval(trace.now), trace.random, cost);
+    if (trace.interval == 0) return {Vote::kPending, kUnknownChance};
+    return ballot_by_random(trace.random, limiter_->threshold(0, trace.interval));
   }
   bool stateful() const override { return true; }
   void activate() const override { limiter_->set_rule(rule_); }
