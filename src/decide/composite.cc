@@ -25,7 +25,10 @@ class Composite final : public Policy {
     Ballot so_far = ballot(false);
     for (std::size_t i = 0; i < policies_.size(); ++i) {
       const Ballot one = policies_[i]->evaluate(trace);
-      if (one.vote == Vote::kPending) return one;
+      if (one.vote == Vote::kPending) {
+        limit(i, trace);  // it is a candidate here as well, should it come this far
+        return one;
+      }
       if (!one.sampled()) {
         if (one.by_chance()) so_far.threshold = kUnknownChance;
         continue;
