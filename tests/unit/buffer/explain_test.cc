@@ -115,6 +115,15 @@ TEST_CASE("a dropped trace is explained", "[buffer]") {
   CHECK_FALSE(f.buffer.explain(id_of(2)));
 }
 
+TEST_CASE("a moment by the wall clock does not move with the time it is asked for", "[buffer]") {
+  BufferFixture f(with_explain());
+  f.add({{.trace = 1}}, 100'400us);
+  const std::uint64_t first = f.buffer.wall_ns(f.buffer.explain(id_of(1))->record.first_ms);
+  CHECK(first == 1'000'100'000'000);
+  f.add({{.trace = 2}}, 200'900us);
+  CHECK(f.buffer.wall_ns(f.buffer.explain(id_of(1))->record.first_ms) == first);
+}
+
 TEST_CASE("names of roots are counted by the traces that have them, and paid for", "[buffer]") {
   BufferFixture f(with_explain());
   const std::size_t before = f.budget.used(Holder::kTraces);
