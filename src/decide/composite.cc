@@ -82,8 +82,8 @@ std::vector<Part>::iterator find_part(std::vector<Part>& parts, const std::strin
 
 PolicyPtr make_composite(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("composite");
-  const std::int64_t total = node.integer("max_total_spans_per_second", 0, {.min = 0});
-  if (total == 0) node.error("max_total_spans_per_second", "want 1 or more");
+  const std::int64_t total = node.integer("max_total_spans_per_second", 1, {.min = 1});
+  if (node.child("max_total_spans_per_second").is_null()) node.error("max_total_spans_per_second", "want 1 or more");
   std::vector<Part> parts;
   const std::vector<ConfigNode> items = node.child("composite_sub_policy").items();
   if (items.empty()) node.error("composite_sub_policy", "want at least one policy");
