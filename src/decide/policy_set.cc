@@ -175,6 +175,7 @@ void PolicySet::judge_shadows(const JudgedTrace& trace, bool kept, PolicyTally& 
       ballot = entry.policy->evaluate(now);
     }
     PolicyTally::Shadow& row = tally.shadow(entry.number);
+    ++row.traces;
     if (entry.policy->drops() && ballot.vote != Vote::kDropped) continue;  // it leaves the trace to the others
     if (ballot.sampled()) {
       row.kept_traces += 1;

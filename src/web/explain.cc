@@ -155,6 +155,7 @@ Response shadow(const ShadowReport& report) {
     json::array lost;
     for (const TraceId& id : p.lost_errors) lost.push_back(json::value(id.hex()));
     policies.push_back(json::object{{"name", p.name},
+                                    {"traces", p.traces},
                                     {"kept_traces", p.kept_traces},
                                     {"kept_spans", p.kept_spans},
                                     {"kept_bytes", p.kept_bytes},

@@ -64,6 +64,7 @@ TEST_CASE("a shadow says what it would add, what it would lose, and which errors
   sets.decide(3, kNever - 1, 0, 0);        // the shadow alone
   sets.decide(4, 0, 0, 0);                 // neither
   const PolicyTally::Shadow& row = sets.of_first_shadow();
+  CHECK(row.traces == 4);
   CHECK(row.kept_traces == 2);
   CHECK(row.would_add == 1);
   CHECK(row.would_lose == 1);
