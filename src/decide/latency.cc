@@ -31,7 +31,7 @@ PolicyPtr make_latency(const ConfigNode& entry, PolicyBuild&) {
   const ConfigNode node = entry.child("latency");
   const std::int64_t threshold = node.integer("threshold_ms", 0, {.min = 0});
   std::optional<std::int64_t> upper;
-  if (node.has("upper_threshold_ms")) upper = node.integer("upper_threshold_ms", 0, {.min = 0});
+  if (!node.child("upper_threshold_ms").is_null()) upper = node.integer("upper_threshold_ms", 0, {.min = 0});
   if (upper && *upper <= threshold) node.error("upper_threshold_ms", "want more than threshold_ms");
   node.finish();
   return std::make_unique<Latency>(threshold, upper);
