@@ -40,7 +40,8 @@ ConvertEndpointConfig read_grpc_endpoint(const ConfigNode& node, std::string_vie
     out.limits.streams = static_cast<std::uint32_t>(streams);
   }
   node.choice("transport", "tcp", {"tcp"});
-  not_supported(node, {"tls", "auth"});
+  out.tls = read_server_tls(node.child("tls"));
+  not_supported(node, {"auth"});
   node.without_effect({"keepalive", "read_buffer_size", "write_buffer_size", "include_metadata", "middlewares"});
   node.finish();
   widen(out);
@@ -53,7 +54,9 @@ ConvertEndpointConfig read_http_endpoint(const ConfigNode& node, std::string_vie
   if (const auto bytes = node.bytes("max_request_body_size", 0); bytes > 0) out.message_max = bytes;
   out.limits.idle_timeout = node.duration("idle_timeout", limits.idle_timeout, std::chrono::milliseconds(1));
   out.limits.header_timeout = node.duration("read_header_timeout", limits.header_timeout, std::chrono::milliseconds(1));
-  not_supported(node, {"tls", "auth", "cors"});
+  out.tls = read_server_tls(node.child("tls"));
+  out.cors = read_cors(node.child("cors"));
+  not_supported(node, {"auth"});
   node.without_effect({"transport", "include_metadata", "response_headers", "compression_algorithms", "read_timeout",
                        "write_timeout", "keep_alives_enabled", "middlewares"});
   widen(out);

@@ -10,9 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "net/cors.h"
 #include "net/grpc.h"
 #include "net/http.h"
 #include "net/limits.h"
+#include "net/tls.h"
 #include "receive/receiver.h"
 #include "wire/byte_sink.h"
 
@@ -33,6 +35,8 @@ struct ConvertEndpointConfig {
   std::string endpoint;                // HOST:PORT
   std::size_t message_max = 64 << 20;  // bytes of a request, on the wire and inflated
   ServerLimits limits;
+  std::optional<TlsOptions> tls;
+  CorsOptions cors;
 };
 
 // One kind of body a path takes.
@@ -63,6 +67,7 @@ class ConvertHandler final : public Handler {
   void drain() { draining_.store(true, std::memory_order_relaxed); }
 
  private:
+  Admission admit_request(const RequestHead& head);
   const ConvertRoute* route_of(const RequestHead& head) const;
   static const ConvertForm* form_of(const ConvertRoute* route, const RequestHead& head);
   Response refusal(const RequestHead& head, std::string_view reason, int http_status, RpcStatus status) const;

@@ -21,6 +21,8 @@ class ConvertServers {
     options.endpoint = config.endpoint;
     options.limits = config.limits;
     options.budget = context.budget;
+    options.tls = config.tls;
+    options.notice = context.notice;
     auto server = Server::open(*context.threads, std::move(options), *handlers_.back());
     if (!server) return tl::unexpected<Error>(server.error());
     servers_.push_back(std::move(*server));
