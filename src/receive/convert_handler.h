@@ -35,8 +35,8 @@ struct ConvertEndpointConfig {
   std::string endpoint;                // HOST:PORT
   std::size_t message_max = 64 << 20;  // bytes of a request, on the wire and inflated
   ServerLimits limits;
-  std::optional<TlsOptions> tls;
-  CorsOptions cors;
+  std::optional<TlsOptions> tls = {};
+  CorsOptions cors = {};
 };
 
 // One kind of body a path takes.
