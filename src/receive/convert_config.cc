@@ -55,7 +55,8 @@ ConvertEndpointConfig read_http_endpoint(const ConfigNode& node, std::string_vie
   out.limits.idle_timeout = node.duration("idle_timeout", limits.idle_timeout, std::chrono::milliseconds(1));
   out.limits.header_timeout = node.duration("read_header_timeout", limits.header_timeout, std::chrono::milliseconds(1));
   out.tls = read_server_tls(node.child("tls"));
-  not_supported(node, {"auth", "cors"});
+  out.cors = read_cors(node.child("cors"));
+  not_supported(node, {"auth"});
   node.without_effect({"transport", "include_metadata", "response_headers", "compression_algorithms", "read_timeout",
                        "write_timeout", "keep_alives_enabled", "middlewares"});
   widen(out);

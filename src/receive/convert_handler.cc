@@ -52,6 +52,15 @@ Response ConvertHandler::refusal(const RequestHead& head, std::string_view reaso
 
 Admission ConvertHandler::admit(const RequestHead& head) {
   Admission out;
+  if (route_of(head) != nullptr) out.refusal = preflight(config_.cors, head);
+  if (out.refusal) return out;
+  out = admit_request(head);
+  if (out.refusal) add_cors_headers(config_.cors, head, *out.refusal);
+  return out;
+}
+
+Admission ConvertHandler::admit_request(const RequestHead& head) {
+  Admission out;
   out.body_bytes_max = config_.message_max;
   const auto refuse_with = [&](std::string_view reason, int http, RpcCode code, std::string text,
                                std::uint32_t retry = 0) {
@@ -89,18 +98,21 @@ Admission ConvertHandler::admit(const RequestHead& head) {
 }
 
 Response ConvertHandler::refuse(const RequestHead& head, BodyError why) {
-  if (why == BodyError::kTooLarge) {
-    return refusal(
-        head, "limit", 413,
-        {RpcCode::kResourceExhausted, fmt::format("the request is larger than {} bytes", config_.message_max), 0});
-  }
-  return refusal(head, "no_memory", 503, {RpcCode::kUnavailable, "no room for the request, try again", kRetrySeconds});
+  Response response = why == BodyError::kTooLarge
+                          ? refusal(head, "limit", 413,
+                                    {RpcCode::kResourceExhausted,
+                                     fmt::format("the request is larger than {} bytes", config_.message_max), 0})
+                          : refusal(head, "no_memory", 503,
+                                    {RpcCode::kUnavailable, "no room for the request, try again", kRetrySeconds});
+  add_cors_headers(config_.cors, head, response);
+  return response;
 }
 
 void ConvertHandler::handle(const RequestHead& head, BodyBuffer& body, Response& response) {
   const ConvertRoute* const route = route_of(head);  // admit() has found both
   const ConvertForm& form = *form_of(route, head);
   response = route->grpc ? handle_grpc(head, form, body.view()) : handle_http(head, form, body.view());
+  add_cors_headers(config_.cors, head, response);
 }
 
 Response ConvertHandler::handle_grpc(const RequestHead& head, const ConvertForm& form, ByteView body) const {

@@ -6,11 +6,11 @@
 
 #include <atomic>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "net/cors.h"
 #include "net/grpc.h"
 #include "net/http.h"
 #include "net/limits.h"
@@ -36,6 +36,7 @@ struct ConvertEndpointConfig {
   std::size_t message_max = 64 << 20;  // bytes of a request, on the wire and inflated
   ServerLimits limits;
   std::optional<TlsOptions> tls = {};
+  CorsOptions cors = {};
 };
 
 // One kind of body a path takes.
@@ -66,6 +67,7 @@ class ConvertHandler final : public Handler {
   void drain() { draining_.store(true, std::memory_order_relaxed); }
 
  private:
+  Admission admit_request(const RequestHead& head);
   const ConvertRoute* route_of(const RequestHead& head) const;
   static const ConvertForm* form_of(const ConvertRoute* route, const RequestHead& head);
   Response refusal(const RequestHead& head, std::string_view reason, int http_status, RpcStatus status) const;

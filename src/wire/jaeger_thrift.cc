@@ -126,7 +126,7 @@ class BatchReader {
   }
 
   bool read_stats() {
-    JaegerClient::Lost& lost = client_.lost.emplace();
+    JaegerClientLost& lost = client_.lost.emplace();
     return each_field([&](const ThriftField& f) {
       if (f.id == 1) return i64(f, lost.full_queue);
       if (f.id == 2) return i64(f, lost.too_large);

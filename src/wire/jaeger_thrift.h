@@ -12,16 +12,17 @@ namespace tailgate {
 
 enum class ThriftProtocol { kBinary, kCompact };
 
+// Spans a client has lost since it began.
+struct JaegerClientLost {
+  std::int64_t full_queue = 0, too_large = 0, failed_to_emit = 0;
+};
+
 // What a batch says of the client that sent it, beside its spans. Views into the request.
 struct JaegerClient {
   ByteView service_name;
   ByteView uuid;                       // tag client-uuid of the process: one per client object
   std::optional<std::int64_t> seq_no;  // counts this client's batches
-  // Spans the client has lost since it began.
-  struct Lost {
-    std::int64_t full_queue = 0, too_large = 0, failed_to_emit = 0;
-  };
-  std::optional<Lost> lost;
+  std::optional<JaegerClientLost> lost;
 };
 
 // Appends the ExportTraceServiceRequest to `out`. Errors as jaeger_proto_to_otlp.

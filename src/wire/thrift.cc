@@ -16,7 +16,7 @@ template <class T>
 bool ThriftBinary::big(T& out) {
   if (!take(sizeof(T))) return false;
   std::uint64_t v = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i) v = v << 8 | static_cast<std::uint8_t>(p_[i - sizeof(T)]);
+  for (const char* p = p_ - sizeof(T); p < p_; ++p) v = v << 8 | static_cast<std::uint8_t>(*p);
   out = static_cast<T>(v);
   return true;
 }
