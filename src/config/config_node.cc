@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "config/config_impl.h"
+#include "config/yaml_write.h"
 
 namespace tailgate {
 namespace {
@@ -289,6 +290,10 @@ std::string ConfigNode::choice(std::string_view key, std::string_view fallback,
   }
   report(*at, fmt::format("want {}{}", choices.size() > 1 ? "one of " : "", quoted_list(choices)));
   return std::string(fallback);
+}
+
+std::string ConfigNode::yaml() const {
+  return impl_ != nullptr && impl_->value != nullptr ? write_yaml(*impl_->value) : std::string();
 }
 
 void ConfigNode::error(std::string_view want) const {

@@ -54,6 +54,7 @@ class ConfigNode {
   int column() const;          // from 1
   std::string path() const;    // "sampling.policies[2].latency"
   std::string scalar() const;  // the text of a scalar, "" otherwise
+  std::string yaml() const;    // all of it as text, "" when not there; equal trees give equal texts
 
   bool has(std::string_view key) const;          // counts as asked for
   ConfigNode child(std::string_view key) const;  // counts as asked for; not there when absent or this is no map

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <thread>
 
@@ -133,6 +134,23 @@ PolicySetPtr build_policies(const SamplingConfig& sampling, const std::vector<Ro
                                        kTraceWordsMax * 64));
   }
   return policies;
+}
+
+// What a reload does not change, by path. Policies and what is said of all of them are live.
+std::map<std::string, std::string> read_at_start(const ConfigNode& root) {
+  constexpr std::array kLive = {"policies",       "policy_files",         "shadow_policies", "shadow_policy_files",
+                                "use_tracestate", "sample_on_first_match"};
+  std::map<std::string, std::string> out;
+  for (const auto& [key, value] : root.entries()) {
+    if (key != "sampling") {
+      out[key] = value.yaml();
+      continue;
+    }
+    for (const auto& [inner, of] : value.entries()) {
+      if (std::find(kLive.begin(), kLive.end(), inner) == kLive.end()) out["sampling." + inner] = of.yaml();
+    }
+  }
+  return out;
 }
 
 struct HostPort {
@@ -276,6 +294,7 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
   config.shutdown_timeout = root.duration("shutdown_timeout", std::chrono::seconds(10));
   config.io_threads = static_cast<std::size_t>(root.integer("io_threads", 0, {.min = 0, .max = 256}));
   root.finish();
+  config.at_start = read_at_start(root);
   return config;
 }
 
@@ -300,7 +319,7 @@ Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::
     }
   }
   if (!options.issues->errors.empty()) return fail(ErrorKind::kConfig, join(options.issues->errors));
-  return ReloadedPolicies{std::move(policies), std::move(sampling.policy_patterns)};
+  return ReloadedPolicies{std::move(policies), std::move(sampling.policy_patterns), read_at_start(document->root)};
 }
 
 }  // namespace tailgate

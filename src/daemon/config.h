@@ -1,6 +1,7 @@
 // DaemonConfig: the whole configuration, read and checked, nothing opened yet. `check` stops here; `run` goes on.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,9 +27,9 @@ struct SamplingConfig {
   TraceStoreOptions store;
   bool use_tracestate = false;
   bool sample_on_first_match = false;
-  bool keep_marked = false;  // some receiver's senders can ask for a trace to be kept: the policy _debug
-  std::vector<ConfigNode> policies;          // of the main file and of the policy files, in order
-  std::vector<ConfigNode> shadow_policies;   // the same of shadow_policies and shadow_policy_files
+  bool keep_marked = false;                 // some receiver's senders can ask for a trace to be kept: the policy _debug
+  std::vector<ConfigNode> policies;         // of the main file and of the policy files, in order
+  std::vector<ConfigNode> shadow_policies;  // the same of shadow_policies and shadow_policy_files
   std::vector<std::string> policy_patterns;  // of both kinds of files, as written, relative to the main file
 };
 
@@ -41,6 +42,7 @@ struct DaemonConfig {
   std::vector<RouteRule> routes;  // of the exporters, by index
   std::shared_ptr<PolicyTables> tables = std::make_shared<PolicyTables>();
   PolicySetPtr policies;
+  std::map<std::string, std::string> at_start;  // path and text of what is read at the start only
   struct Page {
     std::string endpoint;
     std::optional<TlsOptions> tls;
@@ -65,7 +67,8 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source);
 // Errors (kConfig) hold every problem, a line each.
 struct ReloadedPolicies {
   PolicySetPtr policies;
-  std::vector<std::string> patterns;  // of policy_files, as they are now
+  std::vector<std::string> patterns;            // of policy_files, as they are now
+  std::map<std::string, std::string> at_start;  // as in DaemonConfig, as the file has it now
 };
 Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes,
                                          PolicyTables& tables, std::uint32_t epoch, bool keep_marked);

@@ -162,8 +162,8 @@ void Daemon::drain() {
 
 void Daemon::reload() {
   const std::uint32_t epoch = epoch_ + 1;
-  Result<ReloadedPolicies> policies = reload_policies(source_, config_.routes, *config_.tables, epoch,
-                                                       config_.sampling.keep_marked);
+  Result<ReloadedPolicies> policies =
+      reload_policies(source_, config_.routes, *config_.tables, epoch, config_.sampling.keep_marked);
   const std::lock_guard lock(status_mutex_);
   if (!policies) {
     ++reloads_failed_;
@@ -179,14 +179,30 @@ void Daemon::reload() {
   }
   ++reloads_ok_;
   reload_error_.clear();
-  log_info("policies loaded; a change of anything but policies needs a restart", {{"file", source_.path}});
+  log_info("policies loaded", {{"file", source_.path}});
+  std::string changed;
+  std::map<std::string, std::string> paths = config_.at_start;
+  paths.insert(policies->at_start.begin(), policies->at_start.end());
+  for (const auto& [path, ignored] : paths) {
+    const auto before = config_.at_start.find(path);
+    const auto now = policies->at_start.find(path);
+    const bool same =
+        before != config_.at_start.end() && now != policies->at_start.end() && before->second == now->second;
+    if (!same) changed += (changed.empty() ? "" : ", ") + path;
+  }
+  if (!changed.empty() && changed != wants_restart_) {
+    log_warn("changed, and not in force before a restart", {{"keys", changed}});
+  }
+  wants_restart_ = std::move(changed);
 }
 
 Response Daemon::ready() const {
   if (!serving_) return plain_response(503, "not ready");
   const std::lock_guard lock(status_mutex_);
-  if (reload_error_.empty()) return plain_response(200, "ready");
-  return plain_response(200, "ready; the last change of policies was not loaded: " + reload_error_);
+  std::string text = "ready";
+  if (!wants_restart_.empty()) text += "; changed, and not in force before a restart: " + wants_restart_;
+  if (!reload_error_.empty()) text += "; the last change of policies was not loaded: " + reload_error_;
+  return plain_response(200, text);
 }
 
 ShadowReport Daemon::shadow_report() const {

@@ -49,6 +49,7 @@ class Daemon {
   std::uint32_t epoch_ = 1;
   std::uint64_t reloads_ok_ = 0, reloads_failed_ = 0;  // guarded by status_mutex_
   std::string reload_error_;                           // guarded by status_mutex_
+  std::string wants_restart_;                          // guarded by status_mutex_: paths that changed since the start
   mutable std::mutex status_mutex_;
 
   std::vector<Source> sources_;  // guarded by status_mutex_

@@ -203,6 +203,18 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual(sum(self.kept().values()), 25)
 
+    def test_what_needs_a_restart_is_named(self):
+        daemon = self.start(self.config())
+        self.assertEqual(daemon.ready(), (200, "ready\n"))
+        config = json.load(open(daemon.path))
+        config["sampling"]["decision_wait"] = "9s"
+        config["sampling"]["policies"].append({"name": "all", "type": "always_sample"})
+        del config["web"]
+        self.written(config, os.path.basename(daemon.path))
+        daemon.signal(signal.SIGHUP)
+        until(lambda: daemon.metrics().sum("tailgate_config_reloads_total", result="success") == 1, "the policies are loaded")
+        self.assertTrue(daemon.ready()[1].strip().endswith("not in force before a restart: sampling.decision_wait, web"), daemon.ready()[1])
+
     def test_browsers(self):
         config = self.config()
         config["receivers"]["otlp"]["protocols"]["http"]["cors"] = {"allowed_origins": ["https://*.example.com"]}
