@@ -168,10 +168,13 @@ bool TraceBuffer::is_due(OpenTrace& open, std::uint32_t now_ms, CloseReason& rea
     return true;
   }
   if (later(due_ms(open), now_ms)) return false;
-  read_links(pool_, open, links_.links);
-  if (links_.missing_parents() != 0) {
-    open.waits_for_parent = true;
-    return false;
+  // One that waited for its interval was found linked before: whoever has come since does not put it off again.
+  if (open.interval == 0) {
+    read_links(pool_, open, links_.links);
+    if (links_.missing_parents() != 0) {
+      open.waits_for_parent = true;
+      return false;
+    }
   }
   reason = CloseReason::kRoot;
   return true;
@@ -279,7 +282,12 @@ std::optional<Verdict> TraceBuffer::judge(OpenTrace& open, CloseReason reason, s
   JudgedTrace judged{open.id, open.facts, words, words + plan.bit_words(), &shape, reason};
   judged.now = latest_;
   judged.interval = open.interval;
-  if (judged.interval == 0 && wait == Wait::kMayNot) judged.interval = std::max(2u, limit_interval(latest_)) - 1;
+  if (wait == Wait::kMayNot) {
+    // Its own interval may not be over, and is not cut short for it: that would give the rest of it a second's room anew.
+    const std::uint32_t last = std::max(2u, limit_interval(latest_)) - 1;
+    judged.offer = open.interval == 0;
+    judged.interval = open.interval == 0 ? last : std::min(open.interval, last);
+  }
   judged.random = randomness_of(open.id);
   if (const std::optional<std::size_t> i = plan.randomness(); i && judged.counters[*i] != 0) {
     judged.random = judged.counters[*i] & (kNever - 1);

@@ -7,7 +7,7 @@
 // without the lock, and given back with settle(); until then their spans count as held.
 //
 // Always true between calls: counters().received = all outcomes + spans_held(); nothing is open beyond decision_wait
-// plus a tick of the wheel, as long as close_due() is called.
+// plus a tick of the wheel (and the rest of an interval, JudgedTrace::interval), as long as close_due() is called.
 #pragma once
 
 #include <array>
@@ -147,6 +147,8 @@ class TraceBuffer {
   std::optional<Remembered> explain(const TraceId& id);
   // The record of `age` (0: the newest); empty when there is none.
   const ExplainRecord* recent(std::uint64_t age) const { return explain_.recent(age); }
+  const ExplainRecord* recent(std::uint64_t age, std::uint64_t written) const { return explain_.recent(age, written); }
+  std::uint64_t records_written() const { return explain_.written(); }
   Remembered remembered(const ExplainRecord& record) const;
   std::uint64_t wall_ns(std::uint32_t ms) const;  // of the buffer's milliseconds, which wrap: the latest such moment
 

@@ -90,7 +90,9 @@ std::optional<TraceBuffer::Remembered> TraceBuffer::explain(const TraceId& id) {
 
 std::uint64_t TraceBuffer::wall_ns(std::uint32_t ms) const {
   const std::uint64_t ago_ms = latest_ms_ - ms;  // wraps with the milliseconds
-  return wall_at_origin_ns_ + static_cast<std::uint64_t>((latest_ - origin_).count()) - ago_ms * 1'000'000;
+  // From the whole millisecond, not from what has passed of it: the same moment whenever it is asked for.
+  const auto latest = std::chrono::floor<std::chrono::milliseconds>(latest_ - origin_);
+  return wall_at_origin_ns_ + static_cast<std::uint64_t>(Duration(latest).count()) - ago_ms * 1'000'000;
 }
 
 }  // namespace tailgate

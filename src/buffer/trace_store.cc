@@ -452,6 +452,7 @@ TraceStore::Snapshot TraceStore::snapshot() const {
     for (std::size_t p = 0; p < c.policies.shadows.size(); ++p) {
       const PolicyTally::Shadow& from = c.policies.shadows[p];
       PolicyTally::Shadow& to = t.policies.shadow(static_cast<std::uint16_t>(p));
+      to.traces += from.traces;
       to.kept_traces += from.kept_traces;
       to.kept_spans += from.kept_spans;
       to.kept_bytes += from.kept_bytes;

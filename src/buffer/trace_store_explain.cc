@@ -128,10 +128,12 @@ std::vector<Explanation> TraceStore::explain_recent(const ExplainQuery& query) c
   if (!policy) return all;
   for (const std::unique_ptr<Shard>& shard : shards_) {
     std::vector<TraceBuffer::Remembered> found;
+    std::uint64_t written = 0;  // when the first of them was looked at
     for (std::uint64_t age = 0; age < kLookedAt && found.size() < query.limit; age += kLookedAtOnce) {
       const std::lock_guard lock(shard->mutex);
+      if (age == 0) written = shard->buffer.records_written();
       for (std::uint64_t a = age; a < age + kLookedAtOnce && found.size() < query.limit; ++a) {
-        const ExplainRecord* const record = shard->buffer.recent(a);
+        const ExplainRecord* const record = shard->buffer.recent(a, written);
         if (record == nullptr) {
           age = kLookedAt;
           break;

@@ -197,8 +197,8 @@ ShadowReport Daemon::shadow_report() const {
   for (std::size_t i = 0; i < set->shadow_size(); ++i) {
     const std::uint16_t number = set->shadow_number_of(i);
     const PolicyTally::Shadow row = number < tally.shadows.size() ? tally.shadows[number] : PolicyTally::Shadow();
-    report.policies.push_back({config_.tables->names.name_of(number), row.kept_traces, row.kept_spans, row.kept_bytes,
-                               row.would_add, row.would_lose, row.lost_errors});
+    report.policies.push_back({config_.tables->names.name_of(number), row.traces, row.kept_traces, row.kept_spans,
+                               row.kept_bytes, row.would_add, row.would_lose, row.lost_errors});
   }
   for (std::size_t d = 0; d < kDecisionNames.size(); ++d) {
     for (const std::uint64_t n : snapshot.totals.decided[d]) {

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <utility>
 
 #include "buffer/offline.h"
 #include "daemon/input.h"
@@ -24,9 +25,19 @@ class Input {
 
   void add(const std::string& name, const std::string& content) {
     const std::string_view text = content;
-    if (text.empty() || text[0] != '{') return add_request(name, content);
+    if (text.starts_with("\x1f\x8b")) return problem(name, "want OTLP, got gzip: `zcat FILE | tailgate decide ... -`");
+    // Blanks and a byte order mark before the `{` are JSON's too, but a line feed is also how a TracesData begins, and its
+    // length may look like a `{`: protobuf goes first then.
+    const std::size_t from = text.starts_with("\xef\xbb\xbf") ? 3 : 0;
+    const std::size_t first = std::min(text.find_first_not_of(" \t\r\n", from), text.size());
+    const bool maybe_json = first < text.size() && text[first] == '{';
+    if (!maybe_json || first != 0) {
+      const ScanResult result = judge_.add(content);
+      if (result.ok || !maybe_json) return report(name, result);
+    }
     std::size_t line = 0;
-    for (std::size_t at = 0; at < text.size();) {
+    bool first_line = true;
+    for (std::size_t at = from; at < text.size();) {
       const std::size_t end = std::min(text.find('\n', at), text.size());
       const std::string_view one = text.substr(at, end - at);
       at = end + 1;
@@ -34,11 +45,14 @@ class Input {
       if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
       const std::string where = fmt::format("{}:{}", name, line);
       Result<std::string> otlp = otlp_json_to_proto(one);
-      if (!otlp && line == 1) {  // one object over many lines, as tools print it for people
-        if (Result<std::string> whole = otlp_json_to_proto(text)) return add_request(name, std::move(*whole));
+      if (!otlp && std::exchange(first_line, false)) {  // one object over many lines, as tools print it for people
+        if (Result<std::string> whole = otlp_json_to_proto(text.substr(from))) {
+          return report(name, judge_.add(std::move(*whole)));
+        }
       }
+      first_line = false;
       if (otlp) {
-        add_request(where, std::move(*otlp));
+        report(where, judge_.add(std::move(*otlp)));
       } else {
         problem(where, otlp.error().text);
       }
@@ -48,8 +62,7 @@ class Input {
   bool all_good() const { return all_good_; }
 
  private:
-  void add_request(const std::string& where, std::string otlp) {
-    const ScanResult result = judge_.add(std::move(otlp));
+  void report(const std::string& where, const ScanResult& result) {
     if (!result.ok) return problem(where, result.error);
     if (result.bad_ids == 0) return;
     const std::string_view plural = result.bad_ids == 1 ? "" : "s";

@@ -25,7 +25,10 @@ class Composite final : public Policy {
     Ballot so_far = ballot(false);
     for (std::size_t i = 0; i < policies_.size(); ++i) {
       const Ballot one = policies_[i]->evaluate(trace);
-      if (one.vote == Vote::kPending) return one;
+      if (one.vote == Vote::kPending) {
+        limit(i, trace);  // it is a candidate here as well, should it come this far
+        return one;
+      }
       if (!one.sampled()) {
         if (one.by_chance()) so_far.threshold = kUnknownChance;
         continue;
@@ -53,11 +56,10 @@ class Composite final : public Policy {
   Ballot limit(std::size_t lane, const JudgedTrace& trace) const {
     const auto cost = static_cast<double>(trace.facts.spans);
     if (cost > rule_.lanes[lane].rate || cost > rule_.total) return ballot(false);
-    if (!by_random_)
-      return {limiter_->take(lane, cost, trace.now) ? Vote::kSampled : Vote::kNotSampled, kUnknownChance};
-    if (trace.interval != 0) return ballot_by_random(trace.random, limiter_->threshold(lane, trace.interval));
-    limiter_->offer(lane, limit_interval(trace.now), trace.random, trace.facts.spans);
-    return {Vote::kPending, kUnknownChance};
+    if (!by_random_) return {limiter_->take(lane, cost, trace.now) ? Vote::kSampled : Vote::kNotSampled, kUnknownChance};
+    if (trace.interval == 0 || trace.offer) limiter_->offer(lane, limit_interval(trace.now), trace.random, trace.facts.spans);
+    if (trace.interval == 0) return {Vote::kPending, kUnknownChance};
+    return ballot_by_random(trace.random, limiter_->threshold(lane, trace.interval));
   }
 
   std::vector<PolicyPtr> policies_;  // in the order they are asked; lanes of the limiter
@@ -80,8 +82,8 @@ std::vector<Part>::iterator find_part(std::vector<Part>& parts, const std::strin
 
 PolicyPtr make_composite(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("composite");
-  const std::int64_t total = node.integer("max_total_spans_per_second", 0, {.min = 0});
-  if (total == 0) node.error("max_total_spans_per_second", "want 1 or more");
+  const std::int64_t total = node.integer("max_total_spans_per_second", 1, {.min = 1});
+  if (node.child("max_total_spans_per_second").is_null()) node.error("max_total_spans_per_second", "want 1 or more");
   std::vector<Part> parts;
   const std::vector<ConfigNode> items = node.child("composite_sub_policy").items();
   if (items.empty()) node.error("composite_sub_policy", "want at least one policy");

@@ -130,7 +130,7 @@ PolicyPtr make_endpoint(const ConfigNode& entry, PolicyBuild& build) {
     for (const Glob* glob : {met->service.get(), met->route.get(), met->span.get()}) {
       if (glob != nullptr && !glob->good()) item.error("want shorter patterns");
     }
-    met->any_duration = !item.has("latency");
+    met->any_duration = item.child("latency").is_null();
     met->longer_than_ns = static_cast<std::uint64_t>(item.duration("latency", Duration::zero()).count());
     met->error = item.boolean("error", false);
     const double percentage = item.number("percentage", 100);

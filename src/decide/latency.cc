@@ -32,7 +32,7 @@ PolicyPtr make_latency(const ConfigNode& entry, PolicyBuild&) {
   const ConfigNode node = entry.child("latency");
   const std::int64_t threshold = node.integer("threshold_ms", 0, {.min = 0});
   std::optional<std::int64_t> upper;
-  if (node.has("upper_threshold_ms")) {
+  if (!node.child("upper_threshold_ms").is_null()) {
     upper = node.integer("upper_threshold_ms", 0, {.min = 0});
     node.notice(
         "upper_threshold_ms is asked of the whole trace; contrib asks it of every part of it in order of arrival");

@@ -66,6 +66,7 @@ bool Limiter::take(std::size_t lane, double cost, TimePoint now) {
 void Limiter::offer(std::size_t lane, std::uint32_t interval, std::uint64_t random, std::uint64_t cost) {
   const std::lock_guard lock(mutex_);
   if (lane >= candidates_.size()) return;
+  if (!cuts_.empty() && interval <= cuts_.back().interval) return;  // too late: it follows the cut of the others
   if (interval > open_) {
     if (open_ != 0) cut();
     open_ = interval;
@@ -76,8 +77,7 @@ void Limiter::offer(std::size_t lane, std::uint32_t interval, std::uint64_t rand
 void Limiter::cut() {
   double left = rule_.total > 0 ? rule_.total : HUGE_VAL;
   // Whole intervals have gone by since the last cut, this one included.
-  const std::uint32_t last = cuts_.empty() ? open_ - 1 : cuts_.back().interval;
-  const double seconds = open_ > last ? open_ - last : 1;
+  const double seconds = cuts_.empty() ? 1 : open_ - cuts_.back().interval;
   Cut result{open_, {}};
   for (std::size_t lane = 0; lane < rule_.lanes.size(); ++lane) {
     const LimitRule::Lane& rule = rule_.lanes[lane];
@@ -113,8 +113,7 @@ void Limiter::cut() {
 
 std::uint64_t Limiter::threshold(std::size_t lane, std::uint32_t interval) {
   const std::lock_guard lock(mutex_);
-  // An interval that is asked about is over; before the first one is, those who cannot wait take what is known.
-  if (open_ != 0 && (interval >= open_ || cuts_.empty())) cut();
+  if (open_ != 0 && interval >= open_) cut();  // an interval that is asked about is over
   if (cuts_.empty()) return kCertain;
   const auto it = std::find_if(cuts_.rbegin(), cuts_.rend(), [&](const Cut& c) { return c.interval <= interval; });
   const Cut& found = it != cuts_.rend() ? *it : cuts_.front();

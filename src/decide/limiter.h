@@ -48,7 +48,8 @@ class Limiter {
 
   // By randomness: a candidate of the interval (numbered from 1, kLimitInterval each).
   void offer(std::size_t lane, std::uint32_t interval, std::uint64_t random, std::uint64_t cost);
-  // The threshold of an interval that is over; of the last one known if that interval was not offered to or is forgotten.
+  // The threshold of an interval that is over; of the last one known if that interval was not offered to or is forgotten;
+  // kCertain before the first one was cut.
   std::uint64_t threshold(std::size_t lane, std::uint32_t interval);
   double burst(std::size_t lane) const;
 

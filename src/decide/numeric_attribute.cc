@@ -35,7 +35,8 @@ PolicyPtr make_numeric_attribute(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("numeric_attribute");
   const std::string key = node.text("key");
   if (key.empty()) node.error("key", "want the name of an attribute");
-  if (!node.has("min_value") && !node.has("max_value")) node.error("min_value", "want min_value, max_value or both");
+  if (node.child("min_value").is_null() && node.child("max_value").is_null())
+    node.error("min_value", "want min_value, max_value or both");
   const std::int64_t min = node.integer("min_value", std::numeric_limits<std::int64_t>::min());
   const std::int64_t max = node.integer("max_value", std::numeric_limits<std::int64_t>::max());
   for (const char* bound : {"min_value", "max_value"}) {

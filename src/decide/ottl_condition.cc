@@ -41,13 +41,16 @@ struct Conditions {
     return Truth::kFalse;
   }
 
+  // That all of them look at; "" where they differ, since nobody notes which one it was that was true.
   std::string attribute() const {
+    const std::string* same = nullptr;
     for (const std::vector<Condition>* list : {&span, &event}) {
       for (const Condition& c : *list) {
-        if (!c.attribute().empty()) return c.attribute();
+        if (same != nullptr && *same != c.attribute()) return "";
+        same = &c.attribute();
       }
     }
-    return "";
+    return same != nullptr ? *same : "";
   }
 
  private:

@@ -34,6 +34,8 @@ struct JudgedTrace {
   // Rate limits that choose by randomness need all candidates of an interval (Limiter). 0: this trace is offered now and
   // decided when the interval is over; otherwise the interval it was offered in, or the last one when it cannot wait.
   std::uint32_t interval = 0;
+  // It cannot wait and was not offered before: it is now, or a limit that only ever met such traces would stand still.
+  bool offer = false;
 
   bool bit(std::size_t i) const { return (words[i >> 6] >> (i & 63) & 1) != 0; }
   bool complete() const { return facts.root_seen && (shape == nullptr || shape->missing_parents() == 0); }

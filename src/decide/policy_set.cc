@@ -104,7 +104,13 @@ void PolicySet::activate() const {
 std::optional<Verdict> PolicySet::decide(const JudgedTrace& trace, PolicyTally& tally,
                                          std::vector<Ballot>& ballots) const {
   const std::optional<Verdict> verdict = combine(trace, ballots);
-  if (!verdict) return std::nullopt;
+  if (!verdict) {
+    // The limits of shadows choose among the candidates of the same interval.
+    for (const Entry& entry : shadows_) {
+      if (entry.policy->stateful()) entry.policy->evaluate(trace);
+    }
+    return std::nullopt;
+  }
   for (std::size_t i = 0; i < policies_.size(); ++i) {
     PolicyTally::Row& row = tally.row(policies_[i].number);
     row.sampled += ballots[i].vote == Vote::kSampled;
@@ -178,6 +184,8 @@ void PolicySet::judge_shadows(const JudgedTrace& trace, bool kept, PolicyTally& 
       ballot = entry.policy->evaluate(now);
     }
     PolicyTally::Shadow& row = tally.shadow(entry.number);
+    ++row.traces;
+    if (entry.policy->drops() && ballot.vote != Vote::kDropped) continue;  // it leaves the trace to the others
     if (ballot.sampled()) {
       row.kept_traces += 1;
       row.kept_spans += trace.facts.spans;

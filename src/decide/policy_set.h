@@ -66,8 +66,9 @@ struct PolicyTally {
     std::uint64_t sampled = 0, not_sampled = 0, dropped = 0;
     std::uint64_t kept_traces = 0, kept_spans = 0, kept_bytes = 0;
   };
-  // What a shadow policy would have done. Row of the live set beside it: `live`.
+  // What a shadow policy would have done. The live set kept kept_traces - would_add + would_lose of the same traces.
   struct Shadow {
+    std::uint64_t traces = 0;  // that it judged
     std::uint64_t kept_traces = 0, kept_spans = 0, kept_bytes = 0;
     std::uint64_t would_add = 0, would_lose = 0;  // traces: kept by it and not by the live set; the other way about
     std::vector<TraceId> lost_errors;             // the last few traces with errors among those it would lose

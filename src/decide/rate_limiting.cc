@@ -21,9 +21,9 @@ class Limited final : public Policy {
     if (!by_random_) {
       return {limiter_->take(0, static_cast<double>(cost), trace.now) ? Vote::kSampled : Vote::kNotSampled, kUnknownChance};
     }
-    if (trace.interval != 0) return ballot_by_random(trace.random, limiter_->threshold(0, trace.interval));
-    limiter_->offer(0, limit_interval(trace.now), trace.random, cost);
-    return {Vote::kPending, kUnknownChance};
+    if (trace.interval == 0 || trace.offer) limiter_->offer(0, limit_interval(trace.now), trace.random, cost);
+    if (trace.interval == 0) return {Vote::kPending, kUnknownChance};
+    return ballot_by_random(trace.random, limiter_->threshold(0, trace.interval));
   }
   bool stateful() const override { return true; }
   void activate() const override { limiter_->set_rule(rule_); }
@@ -37,13 +37,12 @@ class Limited final : public Policy {
 
 PolicyPtr make_limited(const ConfigNode& entry, PolicyBuild& build, std::string_view type, std::string_view rate_key, bool bytes) {
   const ConfigNode node = entry.child(type);
-  const std::int64_t rate = node.integer(rate_key, 0, {.min = 0});
-  if (rate == 0) node.error(rate_key, "want 1 or more");
-  std::int64_t burst = node.integer("burst_capacity", 0, {.min = 0});
-  if (burst == 0) burst = 2 * rate;
+  const auto rate = static_cast<double>(node.integer(rate_key, 1, {.min = 1}));
+  if (node.child(rate_key).is_null()) node.error(rate_key, "want 1 or more");
+  const auto burst = static_cast<double>(node.integer("burst_capacity", 0, {.min = 0}));
   node.finish();
   LimitRule rule;
-  rule.lanes.push_back({static_cast<double>(rate), static_cast<double>(burst)});
+  rule.lanes.push_back({rate, burst == 0 ? 2 * rate : burst});
   const int counter = bytes ? static_cast<int>(build.plan.add_request_bytes()) : -1;
   return std::make_unique<Limited>(build.limiters.get(build.path, rule), rule, counter, build.use_tracestate);
 }

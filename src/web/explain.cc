@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "model/threshold.h"
+#include "wire/otlp_json_write.h"
 
 namespace tailgate {
 namespace {
@@ -24,7 +25,17 @@ Response json_response(int status, const json::value& value) {
   return response;
 }
 
-Response json_error(int status, std::string_view text) { return json_response(status, json::object{{"error", text}}); }
+// What came from outside, or was cut in the middle of a character: Boost.JSON writes bytes as they are, and those that
+// are no UTF-8 would make the whole answer no JSON.
+json::value foreign_text(std::string_view text) {
+  std::string quoted;
+  append_json_string(quoted, text);
+  return json::parse(quoted);
+}
+
+Response json_error(int status, std::string_view text) {
+  return json_response(status, json::object{{"error", foreign_text(text)}});
+}
 
 json::value text_or_null(const std::string& text) { return text.empty() ? json::value(nullptr) : json::value(text); }
 
@@ -58,7 +69,7 @@ json::object to_json(const Explanation& e, const std::vector<std::string>& expor
   if (e.root_service.empty() && e.root_name.empty()) {
     out["root"] = nullptr;
   } else {
-    out["root"] = json::object{{"service", e.root_service}, {"name", e.root_name}};
+    out["root"] = json::object{{"service", foreign_text(e.root_service)}, {"name", foreign_text(e.root_name)}};
   }
   out["random"] = random_digits(e.random);
   const bool kept = e.decided && e.verdict.decision == Decision::kSampled;
@@ -144,6 +155,7 @@ Response shadow(const ShadowReport& report) {
     json::array lost;
     for (const TraceId& id : p.lost_errors) lost.push_back(json::value(id.hex()));
     policies.push_back(json::object{{"name", p.name},
+                                    {"traces", p.traces},
                                     {"kept_traces", p.kept_traces},
                                     {"kept_spans", p.kept_spans},
                                     {"kept_bytes", p.kept_bytes},

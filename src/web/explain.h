@@ -16,6 +16,7 @@ namespace tailgate {
 struct ShadowReport {
   struct Policy {
     std::string name;
+    std::uint64_t traces = 0;  // that it judged
     std::uint64_t kept_traces = 0, kept_spans = 0, kept_bytes = 0;
     std::uint64_t would_add = 0, would_lose = 0;  // traces
     std::vector<TraceId> lost_errors;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`tailgate decide` as its users meet it: files, lines, exit codes. decide_test.py TAILGATE"""
 
+import gzip
 import json
 import os
 import subprocess
@@ -78,6 +79,19 @@ class DecideTest(unittest.TestCase):
         lines, _ = self.decide(pretty, "-", stdin=otlp.request([otlp.span(A), otlp.span(C)]))
         self.assertEqual([line["trace_id"] for line in lines], [A.hex(), C.hex()])
         self.assertEqual(self.decide("-")[0], [])  # nothing is a TracesData of nothing
+
+    def test_blanks_and_a_byte_order_mark_before_json(self):
+        one = otlp.json_request(A)
+        pretty = json.dumps(json.loads(one), indent=2).encode()
+        for stdin in (b"\n\n  " + one, b"\xef\xbb\xbf" + one + b"\n", b"\r\n" + pretty, b"\xef\xbb\xbf" + pretty):
+            self.assertEqual([line["trace_id"] for line in self.decide("-", stdin=stdin)[0]], [A.hex()], stdin)
+        for size in range(40, 200):  # whatever its length: 123 is a `{`
+            request = otlp.request([otlp.span(B, name="n" * size)])
+            self.assertEqual([line["trace_id"] for line in self.decide("-", stdin=request)[0]], [B.hex()], size)
+
+    def test_a_compressed_file_is_told_by_name(self):
+        _, errors = self.decide("-", stdin=gzip.compress(otlp.request([otlp.span(A)])), expect=1)
+        self.assertEqual(errors, "-: want OTLP, got gzip: `zcat FILE | tailgate decide ... -`\n")
 
     def test_a_bad_line_is_named_and_the_rest_is_judged(self):
         path = self.written("lines.json", otlp.json_request(A) + b"\n{\"resourceSpans\": 7}\n" + otlp.json_request(B) + b"\n")

@@ -56,6 +56,20 @@ TEST_CASE("the log finds the last traces put and forgets the oldest", "[buffer]"
   CHECK(log.find(random_id(random)) == nullptr);
 }
 
+TEST_CASE("a list read in parts repeats nothing that was there, whatever is written meanwhile", "[buffer]") {
+  ExplainLog log(1 << 20, 64, 7);
+  Random random(3);
+  for (std::uint32_t i = 0; i < 10'000; ++i) log.put(random_id(random), {}).spans = i;
+  const std::uint64_t written = log.written();
+  std::uint32_t next = 9'999;
+  std::uint64_t age = 0;
+  for (; const ExplainRecord* const record = log.recent(age, written); ++age) {
+    REQUIRE(record->spans == next--);
+    if (age % 100 == 99) log.put(random_id(random), {}).spans = 1'000'000;
+  }
+  CHECK(age > log.size() - log.size() / 50);  // to the oldest that has not been written over
+}
+
 TEST_CASE("details go to the record that asked and to no other", "[buffer]") {
   ExplainLog log(1 << 20, 64, 7);
   Random random(2);
@@ -113,6 +127,15 @@ TEST_CASE("a dropped trace is explained", "[buffer]") {
   f.add({{.trace = 1, .id = 4}}, 3s);
   CHECK(f.buffer.explain(id_of(1))->record.late_spans == 1);
   CHECK_FALSE(f.buffer.explain(id_of(2)));
+}
+
+TEST_CASE("a moment by the wall clock does not move with the time it is asked for", "[buffer]") {
+  BufferFixture f(with_explain());
+  f.add({{.trace = 1}}, 100'400us);
+  const std::uint64_t first = f.buffer.wall_ns(f.buffer.explain(id_of(1))->record.first_ms);
+  CHECK(first == 1'000'100'000'000);
+  f.add({{.trace = 2}}, 200'900us);
+  CHECK(f.buffer.wall_ns(f.buffer.explain(id_of(1))->record.first_ms) == first);
 }
 
 TEST_CASE("names of roots are counted by the traces that have them, and paid for", "[buffer]") {

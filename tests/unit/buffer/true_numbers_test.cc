@@ -196,3 +196,41 @@ TEST_CASE("record_policy says on the root span, or on every scope, why a trace w
     CHECK((attribute(of.attributes(), "tailsampling.cached_decision") != nullptr) == late);
   }
 }
+
+TEST_CASE("a trace that waits for its interval closes at its end, though a span with an unknown parent came", "[buffer]") {
+  BufferLimits limits;
+  limits.decision_wait = 10s;
+  limits.decision_wait_after_root = 100ms;
+  BufferFixture f(limits, "[{name: r, type: rate_limiting, rate_limiting: {spans_per_second: 100}}]",
+                  {.use_tracestate = true});
+  f.add({{.trace = 1}}, 0s);
+  f.add({{.trace = 2, .id = 1}}, 800ms);
+  CHECK(f.close_due(900ms) == 0);
+  CHECK(f.buffer.traces_held() == 2);
+  f.add({{.trace = 1, .id = 5, .parent = 9}}, 950ms);
+  CHECK_FALSE(f.buffer.close_due(at(1100ms), 1000, f.closed));  // true for ever: it would be looked at without end
+  CHECK(f.decided(Decision::kSampled, CloseReason::kRoot) == 2);
+  f.settle_all();
+}
+
+TEST_CASE("a limit by randomness holds where no trace can wait for the end of its interval", "[buffer]") {
+  const bool after_waiting = GENERATE(false, true);  // for a while: its interval is not over when memory runs short
+  BufferLimits limits;
+  limits.decision_wait = 10ms;
+  BufferFixture f(limits, "[{name: r, type: rate_limiting, rate_limiting: {spans_per_second: 50, burst_capacity: 50}}]",
+                  {.use_tracestate = true});
+  Random random(9);
+  std::size_t kept = 0;
+  for (int second = 0; second < 20; ++second) {
+    for (int part = 0; part < 20; ++part) {
+      const Duration now = second * 1s + part * 45ms;
+      for (int i = 0; i < 20; ++i) f.add({{.trace = random.next() | 1}}, now);
+      if (after_waiting) f.close_due(now + 20ms);
+      f.buffer.close_early(CloseReason::kMemory, at(now + 20ms), 1000, f.closed);
+    }
+    if (second > 1) kept += f.closed.size();
+    f.settle_all();
+  }
+  CHECK(kept > 18 * 25);
+  CHECK(kept < 18 * 75);  // of 18 * 400
+}

@@ -188,3 +188,15 @@ TEST_CASE("a wrong trace condition is told by what was wanted", "[decide]") {
   CHECK(error("duration").find("column 1: want a comparison") != std::string::npos);
   CHECK(error("").find("want a condition") != std::string::npos);
 }
+
+TEST_CASE("the attribute an ottl_condition is said to have looked at is that of all its conditions, or none", "[decide]") {
+  const auto attribute = [](const std::string& conditions) {
+    const Policies policies("[{name: p, type: ottl_condition, ottl_condition: {span: [" + conditions + "]}}]");
+    REQUIRE(policies.errors.empty());
+    return policies.set->attribute_of(0);
+  };
+  CHECK(attribute("'attributes[\"a\"] == 1'") == "a");
+  CHECK(attribute("'attributes[\"a\"] == 1', 'attributes[\"a\"] == 2'") == "a");
+  CHECK(attribute("'attributes[\"a\"] == 1', 'name == \"x\"'") == "");
+  CHECK(attribute("'name == \"x\"', 'attributes[\"a\"] == 1'") == "");
+}

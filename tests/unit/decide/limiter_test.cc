@@ -93,3 +93,15 @@ TEST_CASE("a rule takes effect when its set goes live, and what was spent stays 
   CHECK_FALSE(limiter->take(0, 600, at(500ms)));
   CHECK(limiter->take(0, 500, at(500ms)));
 }
+
+TEST_CASE("an interval is cut once: who comes after takes that cut and brings no room of his own", "[decide]") {
+  Limiter limiter(rate(10, 10));
+  for (std::uint64_t n = 0; n < 20; ++n) limiter.offer(0, 7, n << 50, 1);
+  const std::uint64_t threshold = limiter.threshold(0, 7);
+  CHECK(threshold > 9ULL << 50);
+  limiter.offer(0, 7, 1, 1);
+  CHECK(limiter.threshold(0, 7) == threshold);
+  limiter.offer(0, 8, 1, 1);
+  CHECK(limiter.threshold(0, 7) == threshold);
+  CHECK(limiter.threshold(0, 8) == kCertain);
+}

@@ -227,6 +227,27 @@ TEST_CASE("boolean_attribute: a value of another type reads as false", "[decide]
   CHECK_FALSE(keeps(no, {{}}));
 }
 
+TEST_CASE("a bound without a value is no bound", "[decide]") {
+  CHECK(Policies("[{name: p, type: numeric_attribute, numeric_attribute: {key: k, min_value: , max_value: ~}}]").errors.size() ==
+        1);
+  const Policies latency("[{name: p, type: latency, latency: {threshold_ms: 5, upper_threshold_ms: ~}}]");
+  CHECK(judge(latency, request({{.end_ms = 1000}})).decision == Decision::kSampled);
+  const Policies endpoint("[{name: p, type: endpoint, endpoint: [{span: a, latency: }]}]");
+  CHECK(judge(endpoint, request({{.start_ms = 7, .end_ms = 7, .name = "a"}})).decision == Decision::kSampled);
+}
+
+TEST_CASE("the largest rate is no limit, and a wrong one is said once", "[decide]") {
+  const Policies largest("[{name: p, type: rate_limiting, rate_limiting: {spans_per_second: 9223372036854775807}}]");
+  CHECK(judge(largest, request({{}})).decision == Decision::kSampled);
+  for (const std::string rate : {"0", "-5", "5MiB", "99999999999999999999", "~"}) {
+    INFO(rate);
+    CHECK(Policies("[{name: p, type: rate_limiting, rate_limiting: {spans_per_second: " + rate + "}}]").errors.size() == 1);
+    CHECK(Policies("[{name: p, type: composite, composite: {max_total_spans_per_second: " + rate +
+                   ", composite_sub_policy: [{name: a, type: always_sample}]}}]")
+              .errors.size() == 1);
+  }
+}
+
 TEST_CASE("rate_limiting keeps while there is room, for the process", "[decide]") {
   const Policies set("[{name: p, type: rate_limiting, rate_limiting: {spans_per_second: 2, burst_capacity: 3}}]");
   CHECK(judge(set, request({{.id = 1}, {.id = 2}})).decision == Decision::kSampled);
