@@ -24,7 +24,8 @@ class ConversionRoom {
 
 class ByteSink {
  public:
-  static constexpr std::size_t kFree = 64 << 10;  // bytes that are not asked for, and that clear() keeps
+  static constexpr std::size_t kFree = 64 << 10;  // bytes that are not asked for
+  static constexpr std::size_t kKept = 1 << 20;   // bytes that clear() keeps: fresh memory costs more than writing it
 
   explicit ByteSink(ConversionRoom* room = nullptr) : room_(room) {}
   ByteSink(const ByteSink&) = delete;
@@ -52,7 +53,7 @@ class ByteSink {
   }
   void clear() {
     truncate(0);
-    if (capacity_ <= kFree) return;
+    if (capacity_ <= kKept) return;
     std::free(data_);
     data_ = nullptr;
     capacity_ = 0;

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "base/bytes.h"
+#include "wire/protobuf.h"
 
 namespace tailgate {
 
@@ -111,6 +112,116 @@ class ThriftCompact {
   const char* end_;
   bool bool_ = false;  // value of the last bool field
 };
+
+// --- the calls made per field
+
+inline bool ThriftBinary::take(std::size_t n) {
+  if (static_cast<std::size_t>(end_ - p_) < n) return false;
+  p_ += n;
+  return true;
+}
+
+template <class T>
+inline bool ThriftBinary::big(T& out) {
+  if (!take(sizeof(T))) return false;
+  std::uint64_t v = 0;
+  for (const char* p = p_ - sizeof(T); p < p_; ++p) v = v << 8 | static_cast<std::uint8_t>(*p);
+  out = static_cast<T>(v);
+  return true;
+}
+
+inline std::size_t ThriftBinary::size_min(ThriftType type) {
+  switch (type) {
+    case ThriftType::kBool:
+    case ThriftType::kByte:
+    case ThriftType::kStruct:
+      return 1;
+    case ThriftType::kI16:
+      return 2;
+    case ThriftType::kI32:
+    case ThriftType::kString:
+      return 4;
+    case ThriftType::kList:
+    case ThriftType::kSet:
+      return 5;
+    case ThriftType::kMap:
+      return 6;
+    case ThriftType::kI64:
+    case ThriftType::kDouble:
+      return 8;
+    case ThriftType::kStop:
+      break;
+  }
+  return 0;
+}
+
+inline bool ThriftBinary::field(Struct&, ThriftField& out) {
+  std::uint8_t type = 0;
+  if (!big(type)) return false;
+  out.type = static_cast<ThriftType>(type);
+  if (out.type == ThriftType::kStop) return true;
+  return big(out.id) && size_min(out.type) != 0;
+}
+
+inline bool ThriftBinary::i32(std::int32_t& out) { return big(out); }
+
+inline bool ThriftBinary::i64(std::int64_t& out) { return big(out); }
+
+inline bool ThriftBinary::real(std::uint64_t& bits) { return big(bits); }
+
+inline bool ThriftBinary::bytes(ByteView& out) {
+  std::uint32_t size = 0;
+  if (!big(size) || !take(size)) return false;  // a negative length is one past every end
+  out = ByteView(p_ - size, size);
+  return true;
+}
+
+inline bool ThriftCompact::varint(std::uint64_t& out) { return pb::read_varint(p_, end_, out); }
+
+inline bool ThriftCompact::type_of(std::uint8_t nibble, ThriftType& out) {
+  // 1 and 2 are true and false; 4 to 12 i16, i32, i64, double, string, list, set, map, struct.
+  static constexpr std::array<ThriftType, 13> kTypes = {
+      ThriftType::kStop, ThriftType::kBool, ThriftType::kBool,   ThriftType::kByte,   ThriftType::kI16,
+      ThriftType::kI32,  ThriftType::kI64,  ThriftType::kDouble, ThriftType::kString, ThriftType::kList,
+      ThriftType::kSet,  ThriftType::kMap,  ThriftType::kStruct};
+  if (nibble == 0 || nibble >= kTypes.size()) return false;
+  out = kTypes[nibble];
+  return true;
+}
+
+inline bool ThriftCompact::field(Struct& in, ThriftField& out) {
+  if (p_ >= end_) return false;
+  const auto head = static_cast<std::uint8_t>(*p_++);
+  out.type = ThriftType::kStop;
+  if (head == 0) return true;
+  if (!type_of(head & 0x0F, out.type)) return false;
+  if ((head >> 4) != 0) {
+    out.id = static_cast<std::int16_t>(in.last + (head >> 4));
+  } else {
+    std::uint64_t id = 0;
+    if (!varint(id)) return false;
+    out.id = static_cast<std::int16_t>((id >> 1) ^ (~(id & 1) + 1));
+  }
+  in.last = out.id;
+  bool_ = (head & 0x0F) == 1;
+  return true;
+}
+
+inline bool ThriftCompact::i64(std::int64_t& out) {
+  std::uint64_t v = 0;
+  if (!varint(v)) return false;
+  out = static_cast<std::int64_t>((v >> 1) ^ (~(v & 1) + 1));
+  return true;
+}
+
+inline bool ThriftCompact::i32(std::int32_t& out) {
+  std::int64_t v = 0;
+  if (!i64(v)) return false;
+  out = static_cast<std::int32_t>(v);
+  return true;
+}
+
+inline bool ThriftCompact::bytes(ByteView& out) { return pb::read_len(p_, end_, out); }
 
 // Passes over the value of a field whose header has been read.
 template <class Reader>
