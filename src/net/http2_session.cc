@@ -1,8 +1,9 @@
 // HTTP/2 on nghttp2. Body bytes go from the read buffer into the stream's BodyBuffer in one copy; answers of a batch of
 // reads are taken out together.
 //
-// What nghttp2 does not bound itself is counted here: frames without progress, resets either way, header lists. Over a
-// limit a callback fails, nghttp2 is left where it stands, and the peer gets a GOAWAY of our own making.
+// What nghttp2 does not bound itself is counted here (and in http2_stream.h): frames without progress, resets either
+// way, header lists. Over a limit a callback fails, nghttp2 is left where it stands, and the peer gets a GOAWAY of our
+// own making.
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
@@ -13,7 +14,7 @@
 #include <vector>
 
 #include "base/invariant.h"
-#include "net/body_pace.h"
+#include "net/http2_stream.h"
 #include "net/session.h"
 
 namespace tailgate {
@@ -24,79 +25,6 @@ constexpr std::int32_t kConnectionWindow = 16 << 20;
 constexpr std::uint32_t kFrameSize = 1 << 20;
 constexpr std::size_t kGrpcPrefix = 5;
 constexpr std::size_t kStreamsRecycled = 16;
-constexpr std::size_t kFrameHeader = 9;
-constexpr std::size_t kSmallFrame = 64;  // payload; larger ones pay for themselves in bandwidth
-
-// Counts small frames in the raw bytes: nghttp2 says nothing of frames it ignores (unknown types, closed streams).
-class FrameCounter {
- public:
-  void feed(ByteView bytes) {
-    for (;;) {
-      const std::size_t skipped = std::min(skip_, bytes.size());
-      skip_ -= skipped;
-      bytes.remove_prefix(skipped);
-      if (bytes.empty()) return;
-      const std::size_t taken = std::min(kFrameHeader - have_, bytes.size());
-      for (std::size_t i = 0; i < taken && have_ + i < 3; ++i)
-        length_ = length_ << 8 | static_cast<unsigned char>(bytes[i]);
-      have_ += taken;
-      bytes.remove_prefix(taken);
-      if (have_ < kFrameHeader) return;
-      if (length_ < kSmallFrame) ++small;
-      skip_ = length_;
-      have_ = length_ = 0;
-    }
-  }
-  std::uint64_t small = 0;
-
- private:
-  std::size_t skip_ = 24;  // the preface
-  std::size_t have_ = 0;
-  std::size_t length_ = 0;
-};
-
-// Headers of an ordinary request. More is charged to the budget, and may take half of the room for requests at most: a few
-// bytes of HPACK references stand for many of headers.
-constexpr std::size_t kHeadFree = 1 << 10;
-constexpr std::size_t kHeadStep = 2 << 10;
-constexpr std::size_t kHeadReserveParts = 2;
-
-struct Stream {
-  std::int32_t id = 0;
-  RequestHead head;
-  BodyBuffer body;
-  BodyPace pace;
-  HeldBodies::Share held;
-  std::size_t body_max = 0;
-  std::size_t header_bytes = 0;
-  Charge head_charge;  // of header_bytes beyond kHeadFree
-  bool grpc = false;
-  bool touched = false;  // is in touched_
-  bool prefix_seen = false;
-  bool headers_over = false;
-  bool admitted = false;  // the body is wanted
-  bool complete = false;  // END_STREAM came
-  bool answered = false;  // a response is submitted
-  bool finished = false;  // and sent
-  TimePoint answered_at{};
-  Response response;
-  std::size_t body_sent = 0;
-
-  void clear() {
-    if (header_bytes > kHeadFree) {
-      head = RequestHead{};  // not kept for the next stream: it has grown
-    } else {
-      head.clear();
-    }
-    body.reset();
-    body_max = header_bytes = body_sent = 0;
-    held.release();
-    head_charge.release();
-    grpc = touched = prefix_seen = headers_over = admitted = complete = answered = finished = false;
-    response = Response{};
-  }
-};
-
 nghttp2_nv field(std::string_view name, std::string_view value) {
   return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
           reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
