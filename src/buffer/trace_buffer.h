@@ -195,7 +195,6 @@ class TraceBuffer {
   std::uint32_t to_ms(TimePoint t) const {
     return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(t - origin_).count());
   }
-  TimePoint latest() const { return latest_; }
 
   BufferLimits limits_;
   std::uint32_t wait_ms_, after_root_ms_;

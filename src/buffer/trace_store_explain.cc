@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kLookedAt = 100'000;   // records of a shard for one list
 constexpr std::size_t kLookedAtOnce = 1000;  // in one hold of the lock
-constexpr std::array<std::string_view, 5> kVoteNames = {"not_asked", "not_sampled", "sampled", "dropped", "pending"};
+constexpr std::array<std::string_view, 4> kVoteNames = {"not_asked", "not_sampled", "sampled", "dropped"};
 
 std::string hex_of(std::uint64_t id_bytes) {
   SpanId id;

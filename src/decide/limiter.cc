@@ -13,7 +13,8 @@ constexpr std::size_t kCandidatesMax = 1 << 20;  // of a lane and interval; thos
 
 }  // namespace
 
-Limiter::Limiter(LimitRule rule) : rule_(std::move(rule)), tokens_(rule_.lanes.size()), candidates_(rule_.lanes.size()) {
+Limiter::Limiter(LimitRule rule)
+    : rule_(std::move(rule)), tokens_(rule_.lanes.size()), candidates_(rule_.lanes.size()) {
   for (std::size_t i = 0; i < tokens_.size(); ++i) tokens_[i] = rule_.lanes[i].burst;
 }
 
@@ -24,11 +25,6 @@ void Limiter::set_rule(LimitRule rule) {
   tokens_.resize(rule_.lanes.size());
   for (std::size_t i = before; i < tokens_.size(); ++i) tokens_[i] = rule_.lanes[i].burst;
   candidates_.resize(rule_.lanes.size());
-}
-
-double Limiter::burst(std::size_t lane) const {
-  const std::lock_guard lock(mutex_);
-  return lane < rule_.lanes.size() ? rule_.lanes[lane].burst : 0;
 }
 
 bool Limiter::take(std::size_t lane, double cost, TimePoint now) {
@@ -48,13 +44,14 @@ bool Limiter::take(std::size_t lane, double cost, TimePoint now) {
     total_left_ -= cost;
     return true;
   }
-  // golang.org/x/time/rate, which contrib uses: allowed when the tokens are there but for less than a nanosecond of refill;
-  // nothing changes otherwise.
+  // golang.org/x/time/rate, which contrib uses: allowed when the tokens are there but for less than a nanosecond of
+  // refill; nothing changes otherwise.
   const LimitRule::Lane& rule = rule_.lanes[lane];
   double tokens = tokens_[lane];
   if (!filled_once_) filled_ = now;
   filled_once_ = true;
-  if (now > filled_) tokens = std::min(rule.burst, tokens + std::chrono::duration<double>(now - filled_).count() * rule.rate);
+  if (now > filled_)
+    tokens = std::min(rule.burst, tokens + std::chrono::duration<double>(now - filled_).count() * rule.rate);
   if (cost > rule.burst) return false;
   tokens -= cost;
   if (tokens < 0 && std::trunc(-tokens / rule.rate * 1e9) > 0) return false;
@@ -99,7 +96,8 @@ void Limiter::cut() {
     }
     if (threshold != kCertain) {  // ties with the first one rejected, and what the rounding cost, give their room back
       used = 0;
-      for (const Candidate& candidate : all) used += candidate.random >= threshold ? static_cast<double>(candidate.cost) : 0;
+      for (const Candidate& candidate : all)
+        used += candidate.random >= threshold ? static_cast<double>(candidate.cost) : 0;
     }
     tokens -= used;
     left -= used;

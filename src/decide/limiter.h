@@ -1,11 +1,11 @@
-// Limiters: the counts behind rate_limiting, bytes_limiting and composite. The only state of the policies: process-wide, by
-// policy name, kept over reloads.
+// Limiters: the counts behind rate_limiting, bytes_limiting and composite. The only state of the policies:
+// process-wide, by policy name, kept over reloads.
 //
-// First come, first served (as contrib ships) is a token bucket. By randomness (`use_tracestate`): the traces of one second
-// that ask for room are candidates; when the second is over they are put in order of R, highest first, and cut where the
-// room ends, so that the cut is a threshold T like any other and `th` can be written (contrib's otep235 scheme). A trace
-// that asks waits, open, for at most that second.
-// Threads: any; one lock per limiter, taken per trace that asks and not per span.
+// First come, first served (as contrib ships) is a token bucket. By randomness (`use_tracestate`): the traces of one
+// second that ask for room are candidates; when the second is over they are put in order of R, highest first, and cut
+// where the room ends, so that the cut is a threshold T like any other and `th` can be written (contrib's otep235
+// scheme). A trace that asks waits, open, for at most that second. Threads: any; one lock per limiter, taken per trace
+// that asks and not per span.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ struct LimitRule {
     double burst = 0;  // most that can be saved up
   };
   std::vector<Lane> lanes;
-  double total = 0;  // units a second over all lanes; 0: no limit beside the lanes'
+  double total = 0;         // units a second over all lanes; 0: no limit beside the lanes'
   bool per_second = false;  // first come: counts begin anew with each second instead of filling up steadily
 };
 
@@ -48,10 +48,9 @@ class Limiter {
 
   // By randomness: a candidate of the interval (numbered from 1, kLimitInterval each).
   void offer(std::size_t lane, std::uint32_t interval, std::uint64_t random, std::uint64_t cost);
-  // The threshold of an interval that is over; of the last one known if that interval was not offered to or is forgotten;
-  // kCertain before the first one was cut.
+  // The threshold of an interval that is over; of the last one known if that interval was not offered to or is
+  // forgotten; kCertain before the first one was cut.
   std::uint64_t threshold(std::size_t lane, std::uint32_t interval);
-  double burst(std::size_t lane) const;
 
  private:
   struct Candidate {
@@ -70,15 +69,15 @@ class Limiter {
   TimePoint filled_{};
   bool filled_once_ = false;
   double total_left_ = 0;
-  std::uint32_t open_ = 0;                              // the interval that candidates_ belong to
-  std::vector<std::vector<Candidate>> candidates_;      // by lane
-  std::vector<Cut> cuts_;                               // the last few intervals, oldest first
+  std::uint32_t open_ = 0;                          // the interval that candidates_ belong to
+  std::vector<std::vector<Candidate>> candidates_;  // by lane
+  std::vector<Cut> cuts_;                           // the last few intervals, oldest first
 };
 
 class Limiters {
  public:
-  // The limiter of that name, made with `rule` if it is new. An existing one keeps its rule until a policy set that names
-  // another one goes live (Policy::activate).
+  // The limiter of that name, made with `rule` if it is new. An existing one keeps its rule until a policy set that
+  // names another one goes live (Policy::activate).
   std::shared_ptr<Limiter> get(const std::string& name, const LimitRule& rule);
 
  private:

@@ -13,7 +13,7 @@ namespace tailgate {
 
 struct ExplainedVote {
   std::string policy;
-  std::string vote;       // sampled, not_sampled, dropped; pending for a policy that waits for the end of its interval
+  std::string vote;       // sampled, not_sampled, dropped
   std::string span_id;    // hex, of the span that decided; "" when none did or it is not known
   std::string attribute;  // what that span was asked for
 };

@@ -42,4 +42,39 @@ struct ScopeOf {
 };
 ScopeOf take_scope(const ScopeTags& tags);
 
+// The tags that become something else in OTLP, in both formats; null: not there.
+struct CommonTags {
+  ForeignTag* error = nullptr;
+  ForeignTag* kind = nullptr;
+  ForeignTag* status_code = nullptr;
+  ForeignTag* status_description = nullptr;
+  ForeignTag* trace_state = nullptr;
+  ScopeTags scope;
+};
+// Where a tag of this key belongs; null for all others. Told off by length first: asked of every tag.
+inline ForeignTag** place_of(ByteView key, CommonTags& tags) {
+  switch (key.size()) {
+    case 5:
+      return key == "error" ? &tags.error : nullptr;
+    case 9:
+      return key == "span.kind" ? &tags.kind : nullptr;
+    case 14:
+      return key == "w3c.tracestate" ? &tags.trace_state : nullptr;
+    case 15:
+      return key == "otel.scope.name" ? &tags.scope.name : nullptr;
+    case 16:
+      return key == "otel.status_code" ? &tags.status_code : nullptr;
+    case 17:
+      return key == "otel.library.name" ? &tags.scope.library_name : nullptr;
+    case 18:
+      return key == "otel.scope.version" ? &tags.scope.version : nullptr;
+    case 20:
+      return key == "otel.library.version" ? &tags.scope.library_version : nullptr;
+    case 23:
+      return key == "otel.status_description" ? &tags.status_description : nullptr;
+    default:
+      return nullptr;
+  }
+}
+
 }  // namespace tailgate

@@ -11,43 +11,15 @@ using Kind = AttributeValue::Kind;
 
 constexpr ByteView kNoServiceName = "OTLPResourceNoServiceName";
 
-// The tags that become something else in OTLP; null: not there.
-struct Special {
-  JaegerTag* kind = nullptr;
-  JaegerTag* error = nullptr;
-  JaegerTag* status_code = nullptr;
-  JaegerTag* status_description = nullptr;
+struct Special : CommonTags {
   JaegerTag* http_code = nullptr;
   JaegerTag* http_message = nullptr;
-  JaegerTag* trace_state = nullptr;
-  ScopeTags scope;
 };
 
 JaegerTag** place_of(ByteView key, Special& s) {
-  switch (key.size()) {
-    case 5:
-      return key == "error" ? &s.error : nullptr;
-    case 9:
-      return key == "span.kind" ? &s.kind : nullptr;
-    case 14:
-      return key == "w3c.tracestate" ? &s.trace_state : nullptr;
-    case 15:
-      return key == "otel.scope.name" ? &s.scope.name : nullptr;
-    case 16:
-      return key == "otel.status_code" ? &s.status_code : key == "http.status_code" ? &s.http_code : nullptr;
-    case 17:
-      return key == "otel.library.name" ? &s.scope.library_name : nullptr;
-    case 18:
-      return key == "otel.scope.version" ? &s.scope.version : nullptr;
-    case 19:
-      return key == "http.status_message" ? &s.http_message : nullptr;
-    case 20:
-      return key == "otel.library.version" ? &s.scope.library_version : nullptr;
-    case 23:
-      return key == "otel.status_description" ? &s.status_description : nullptr;
-    default:
-      return nullptr;
-  }
+  if (key.size() == 16 && key == "http.status_code") return &s.http_code;
+  if (key.size() == 19 && key == "http.status_message") return &s.http_message;
+  return place_of(key, static_cast<CommonTags&>(s));
 }
 
 std::optional<std::int64_t> integer_of(const JaegerTag& tag) {

@@ -23,18 +23,6 @@ using Kind = AttributeValue::Kind;
 constexpr std::uint32_t len(std::uint32_t field) { return pb::tag_of(field, pb::kLen); }
 constexpr std::uint32_t var(std::uint32_t field) { return pb::tag_of(field, pb::kVarint); }
 
-// Calls take(p, end, tag) for each field; it reads the value, or skips it.
-template <class Take>
-bool each_field(ByteView message, Take take) {
-  const char* p = message.data();
-  const char* const end = p + message.size();
-  while (p < end) {
-    std::uint32_t tag = 0;
-    if (!pb::read_tag(p, end, tag) || !take(p, end, tag)) return false;
-  }
-  return true;
-}
-
 // Seconds and nanoseconds; several occurrences of the message merge, since the numbers are the caller's.
 struct Seconds {
   std::int64_t seconds = 0;
@@ -45,7 +33,7 @@ struct Seconds {
 bool read_seconds(const char*& at, const char* at_end, Seconds& out) {
   ByteView message;
   return pb::read_len(at, at_end, message) &&
-         each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
+         pb::each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
            std::uint64_t v = 0;
            if (tag != var(1) && tag != var(2)) return pb::skip_value(p, end, tag);
            if (!pb::read_varint(p, end, v)) return false;
@@ -58,7 +46,7 @@ bool read_seconds(const char*& at, const char* at_end, Seconds& out) {
 bool read_tag_message(ByteView message, JaegerTag& out) {
   std::uint64_t type = 0, v_bool = 0, v_int = 0, v_double = 0;
   ByteView v_str, v_binary;
-  const bool ok = each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
+  const bool ok = pb::each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
     switch (tag) {
       case len(1):
         return pb::read_len(p, end, out.key);
@@ -122,13 +110,13 @@ class Converter {
  private:
   template <class Take>
   bool each_batch(Take take) {
-    return each_field(request_,
-                      [&](const char*& p, const char* end, std::uint32_t tag) {
-                        ByteView batch;
-                        if (tag != len(1)) return pb::skip_value(p, end, tag) || bad("a field of the request", p);
-                        if (!pb::read_len(p, end, batch)) return bad("batch", p);
-                        return each_field(batch, take) || bad("a field of the batch", p);
-                      }) ||
+    return pb::each_field(request_,
+                          [&](const char*& p, const char* end, std::uint32_t tag) {
+                            ByteView batch;
+                            if (tag != len(1)) return pb::skip_value(p, end, tag) || bad("a field of the request", p);
+                            if (!pb::read_len(p, end, batch)) return bad("batch", p);
+                            return pb::each_field(batch, take) || bad("a field of the batch", p);
+                          }) ||
            bad("a field of the request", request_.data() + request_.size());
   }
 
@@ -167,7 +155,7 @@ class Converter {
   }
 
   bool read_process(ByteView message, JaegerProcess& out) {
-    return each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
+    return pb::each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
       if (tag == len(1)) return pb::read_len(p, end, out.service_name);
       return tag == len(2) ? read_kv(p, end, out.tags) : pb::skip_value(p, end, tag);
     });
@@ -193,7 +181,7 @@ class Converter {
     Seconds start, duration;
     ByteView bytes;
     std::uint64_t v = 0;
-    const bool ok = each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
+    const bool ok = pb::each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
       switch (tag) {
         case len(1):
           if (!pb::read_len(p, end, bytes)) return false;
@@ -233,7 +221,7 @@ class Converter {
     JaegerRef ref;
     ByteView trace, span;
     std::uint64_t type = 0;
-    const bool ok = each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
+    const bool ok = pb::each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
       if (tag == len(1)) return pb::read_len(p, end, trace);
       if (tag == len(2)) return pb::read_len(p, end, span);
       return tag == var(3) ? pb::read_varint(p, end, type) : pb::skip_value(p, end, tag);
@@ -250,7 +238,7 @@ class Converter {
     JaegerLog log;
     log.first = span_.log_fields.size();
     Seconds time;
-    const bool ok = each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
+    const bool ok = pb::each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
       if (tag == len(1)) return read_seconds(p, end, time);
       return tag == len(2) ? read_kv(p, end, span_.log_fields) : pb::skip_value(p, end, tag);
     });

@@ -1,5 +1,5 @@
-// Reading protobuf's wire format without a schema, as https://protobuf.dev/programming-guides/encoding defines it and as
-// libprotobuf 3.21 accepts it (the differential tests hold us to that): tags are at most 5 bytes and never field 0,
+// Reading protobuf's wire format without a schema, as https://protobuf.dev/programming-guides/encoding defines it and
+// as libprotobuf 3.21 accepts it (the differential tests hold us to that): tags are at most 5 bytes and never field 0,
 // varints at most 10, groups (types 3 and 4) must nest properly, types 6 and 7 are errors.
 //
 // Every reader takes p by reference and the end, never reads past it, and returns false on malformed input with p
@@ -87,6 +87,19 @@ inline bool skip_value(const char*& p, const char* end, std::uint32_t tag) {
     default:
       return false;
   }
+}
+
+// Calls take(p, end, tag) for each field of a message; it reads the value, or skips it, and says whether it could. For
+// readers off the hot path.
+template <class Take>
+bool each_field(ByteView message, Take take) {
+  const char* p = message.data();
+  const char* const end = p + message.size();
+  while (p < end) {
+    std::uint32_t tag = 0;
+    if (!read_tag(p, end, tag) || !take(p, end, tag)) return false;
+  }
+  return true;
 }
 
 // --- writing

@@ -9,39 +9,7 @@ namespace {
 
 using Kind = AttributeValue::Kind;
 
-struct Special {
-  ForeignTag* error = nullptr;
-  ForeignTag* kind = nullptr;
-  ForeignTag* status_code = nullptr;
-  ForeignTag* status_description = nullptr;
-  ForeignTag* trace_state = nullptr;
-  ScopeTags scope;
-};
-
-ForeignTag** place_of(ByteView key, Special& s) {
-  switch (key.size()) {
-    case 5:
-      return key == "error" ? &s.error : nullptr;
-    case 9:
-      return key == "span.kind" ? &s.kind : nullptr;
-    case 14:
-      return key == "w3c.tracestate" ? &s.trace_state : nullptr;
-    case 15:
-      return key == "otel.scope.name" ? &s.scope.name : nullptr;
-    case 16:
-      return key == "otel.status_code" ? &s.status_code : nullptr;
-    case 17:
-      return key == "otel.library.name" ? &s.scope.library_name : nullptr;
-    case 18:
-      return key == "otel.scope.version" ? &s.scope.version : nullptr;
-    case 20:
-      return key == "otel.library.version" ? &s.scope.library_version : nullptr;
-    case 23:
-      return key == "otel.status_description" ? &s.status_description : nullptr;
-    default:
-      return nullptr;
-  }
-}
+using Special = CommonTags;
 
 struct StatusOf {
   StatusCode code = StatusCode::kUnset;

@@ -18,17 +18,6 @@ namespace {
 constexpr std::uint32_t len(std::uint32_t field) { return pb::tag_of(field, pb::kLen); }
 constexpr std::uint32_t var(std::uint32_t field) { return pb::tag_of(field, pb::kVarint); }
 
-template <class Take>
-bool each_field(ByteView message, Take take) {
-  const char* p = message.data();
-  const char* const end = p + message.size();
-  while (p < end) {
-    std::uint32_t tag = 0;
-    if (!pb::read_tag(p, end, tag) || !take(p, end, tag)) return false;
-  }
-  return true;
-}
-
 class SpanReader {
  public:
   explicit SpanReader(ByteSink& out) : out_(out) {}
@@ -37,7 +26,7 @@ class SpanReader {
     span_.clear();
     ByteView bytes;
     std::uint64_t v = 0;
-    return each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
+    return pb::each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
       switch (tag) {
         case len(1):
           if (!pb::read_len(p, end, span_.trace_id)) return false;
@@ -88,7 +77,7 @@ class SpanReader {
   bool read_endpoint(ByteView message, ZipkinEndpoint& out, std::size_t text) {
     ByteView bytes;
     std::uint64_t v = 0;
-    return each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
+    return pb::each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
       switch (tag) {
         case len(1):
           return pb::read_len(p, end, out.service_name);
@@ -117,7 +106,7 @@ class SpanReader {
   bool read_annotation(ByteView message) {
     ZipkinAnnotation annotation;
     std::uint64_t us = 0;
-    const bool ok = each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
+    const bool ok = pb::each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
       if (tag == pb::tag_of(1, pb::kFixed64)) return pb::read_fixed64(p, end, us);
       return tag == len(2) ? pb::read_len(p, end, annotation.value) : pb::skip_value(p, end, tag);
     });
@@ -128,7 +117,7 @@ class SpanReader {
   bool read_tag_entry(ByteView message) {
     ForeignTag entry;
     entry.value.kind = AttributeValue::Kind::kString;
-    const bool ok = each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
+    const bool ok = pb::each_field(message, [&](const char*& p, const char* end, std::uint32_t tag) {
       if (tag == len(1)) return pb::read_len(p, end, entry.key);
       return tag == len(2) ? pb::read_len(p, end, entry.value.bytes) : pb::skip_value(p, end, tag);
     });
@@ -147,7 +136,7 @@ Result<void> zipkin_proto_to_otlp(ByteView request, const ZipkinOptions& options
   SpanReader reader(out);
   std::size_t index = 0;
   const char* at = request.data();
-  const bool ok = each_field(request, [&](const char*& p, const char* end, std::uint32_t tag) {
+  const bool ok = pb::each_field(request, [&](const char*& p, const char* end, std::uint32_t tag) {
     at = p;
     if (tag != len(1)) return pb::skip_value(p, end, tag);
     ByteView span;
