@@ -63,7 +63,7 @@ std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>&
   for (std::size_t i = 0; i < routes.size(); ++i) {
     if (routes[i].policies.empty()) set->always_ |= 1ULL << i;
   }
-  PolicyBuild build{set->plan_, tables.limiters, options.use_tracestate, {}};
+  PolicyBuild build{set->plan_, tables.limiters, tables.condition_errors, options.use_tracestate, {}, {}};
   const auto exporters_naming = [&](const std::string& name) {
     std::uint64_t exporters = 0;
     for (std::size_t i = 0; i < routes.size(); ++i) {
@@ -79,8 +79,8 @@ std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>&
   std::set<std::string> seen;
   const auto compile = [&](const ConfigNode& entry, bool shadow, std::vector<Entry>& out) {
     build.path = shadow ? "(shadow)" : "";  // a shadow's limits are its own
+    const std::string name = build.top = entry.is_map() ? entry.text("name") : "";
     PolicyPtr policy = make_policy(entry, build, PolicyPlace::kTop);
-    const std::string name = entry.is_map() ? entry.text("name") : "";
     if (entry.is_map()) {
       if (name.empty()) entry.error("name", "want a name");
       if (name.starts_with('_'))

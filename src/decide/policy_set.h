@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "config/config_node.h"
+#include "decide/condition_errors.h"
 #include "decide/limiter.h"
 #include "decide/policy.h"
 #include "model/threshold.h"
@@ -58,6 +59,7 @@ struct PolicyTables {
   RouteTable routes;
   ThresholdTable thresholds;
   Limiters limiters;
+  ConditionErrorTable condition_errors;
 };
 
 // Plain counters of one shard, indexed by policy number. Guarded by the shard's lock.

@@ -71,6 +71,8 @@ inline constexpr Metric kShadowKeptBytes{"tailgate_shadow_kept_bytes_total", kCo
 inline constexpr Metric kShadowFlips{
     "tailgate_shadow_flips_total", kCounter, "policy,flip",
     "Traces a shadow policy would have kept and the live ones did not (add), or the other way about (lose)."};
+inline constexpr Metric kConditionErrors{"tailgate_condition_errors_total", kCounter, "policy",
+                                         "Times a condition of a policy could not be answered."};
 inline constexpr Metric kTracestateUnwritten{"tailgate_tracestate_unwritten_total", kCounter, "reason",
                                              "Kept spans whose tracestate could not be given the right threshold."};
 inline constexpr Metric kBufferTraces{"tailgate_buffer_traces", kGauge, "", "Traces held, undecided."};
@@ -108,17 +110,21 @@ inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commi
 }  // namespace metric
 
 inline constexpr std::array kMetrics = {
-    metric::kSpansReceived,        metric::kSpansRefused,       metric::kSpansForwarded,  metric::kSpansNotSampled,
-    metric::kSpansDropped,         metric::kSpansShed,          metric::kRequestsRefused, metric::kUdpDropped,
-    metric::kClientLostBatches,    metric::kClientLostSpans,    metric::kLateSpans,       metric::kTracesDecided,
-    metric::kPolicyVotes,          metric::kPolicyKeptTraces,   metric::kPolicyKeptSpans, metric::kPolicyKeptBytes,
-    metric::kTracestateUnwritten,  metric::kTracesIncomplete,   metric::kTracesShed,      metric::kShedRatio,
-    metric::kShadowKeptTraces,     metric::kShadowKeptSpans,    metric::kShadowKeptBytes, metric::kShadowFlips,
-    metric::kBufferTraces,         metric::kBufferSpans,        metric::kBufferBytes,     metric::kDecisionLatency,
-    metric::kDecisionCacheEntries, metric::kExportSpans,        metric::kExportBytes,     metric::kExportRoutedSpans,
-    metric::kExportFailedSpans,    metric::kExportDroppedSpans, metric::kExportFailures,  metric::kExportQueueBytes,
-    metric::kExportQueueSpans,     metric::kMemoryBudget,       metric::kMemoryUsed,      metric::kConnections,
-    metric::kConnectionsClosed,    metric::kConfigReloads,      metric::kBuildInfo,
+    metric::kSpansReceived,     metric::kSpansRefused,        metric::kSpansForwarded,
+    metric::kSpansNotSampled,   metric::kSpansDropped,        metric::kSpansShed,
+    metric::kRequestsRefused,   metric::kUdpDropped,          metric::kClientLostBatches,
+    metric::kClientLostSpans,   metric::kLateSpans,           metric::kTracesDecided,
+    metric::kPolicyVotes,       metric::kPolicyKeptTraces,    metric::kPolicyKeptSpans,
+    metric::kPolicyKeptBytes,   metric::kTracestateUnwritten, metric::kTracesIncomplete,
+    metric::kTracesShed,        metric::kShedRatio,           metric::kShadowKeptTraces,
+    metric::kShadowKeptSpans,   metric::kShadowKeptBytes,     metric::kShadowFlips,
+    metric::kConditionErrors,   metric::kBufferTraces,        metric::kBufferSpans,
+    metric::kBufferBytes,       metric::kDecisionLatency,     metric::kDecisionCacheEntries,
+    metric::kExportSpans,       metric::kExportBytes,         metric::kExportRoutedSpans,
+    metric::kExportFailedSpans, metric::kExportDroppedSpans,  metric::kExportFailures,
+    metric::kExportQueueBytes,  metric::kExportQueueSpans,    metric::kMemoryBudget,
+    metric::kMemoryUsed,        metric::kConnections,         metric::kConnectionsClosed,
+    metric::kConfigReloads,     metric::kBuildInfo,
 };
 
 // Gathers one scrape and renders it in Prometheus' text format (prometheus-cpp's serializer). One thread; made per
