@@ -138,17 +138,17 @@ class Run {
 
   // `cap` is in both and holds over the reload.
   static constexpr const char* kLimits =
-      "[{name: cap, type: rate_limiting, rate_limiting: {spans_per_second: 60, burst_capacity: 120}},"
+      "[{name: cap, type: rate_limiting, rate_limiting: {spans_per_second: 10, burst_capacity: 40}},"
       " {name: errors, type: status_code, status_code: {status_codes: [ERROR]}},"
       " {name: mix, type: composite, composite: {max_total_spans_per_second: 80, policy_order: [slow, rest],"
       "  composite_sub_policy: [{name: slow, type: bytes_limiting, bytes_limiting: {bytes_per_second: 2000}},"
       "                         {name: rest, type: always_sample}]}}]";
   static constexpr const char* kOtherLimits =
-      "[{name: cap, type: rate_limiting, rate_limiting: {spans_per_second: 60, burst_capacity: 120}},"
+      "[{name: cap, type: rate_limiting, rate_limiting: {spans_per_second: 10, burst_capacity: 40}},"
       " {name: rules, type: first_match, first_match: ["
       "  {policy: {name: a, type: rate_limiting, rate_limiting: {spans_per_second: 10}}, percentage: 50},"
       "  {policy: {name: b, type: rate_limiting, rate_limiting: {spans_per_second: 20}}}]}]";
-  static constexpr double kCapRate = 60, kCapBurst = 120;
+  static constexpr double kCapRate = 10, kCapBurst = 40;
 
   void send() {
     std::vector<SpanSpec> specs;
