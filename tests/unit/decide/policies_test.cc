@@ -179,6 +179,34 @@ TEST_CASE("the first that keeps gives the name, and exporters get what they aske
   CHECK(exporters({{.status = 2}}) == std::pair<std::string, std::uint64_t>("errors", 0b101));
 }
 
+TEST_CASE("exporters get the traces of the services and with the attributes they asked for", "[decide]") {
+  const std::string yaml =
+      "[{name: all, type: always_sample}, {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}]";
+  const Policies set(yaml, {{},
+                            {{}, {"check*", "cart"}},
+                            {{}, {}, {{"http.route", {"/pay/**", "/cart"}}, {"code", {"500"}}}},
+                            {{"errors"}, {"web"}}});
+  const auto exporters = [&](const std::vector<SpanSpec>& spans, const std::string& service = "web") {
+    return set.tables->routes.exporters_of(judge(set, request(spans, service)).route);
+  };
+  CHECK(exporters({{}}) == 0b0001);
+  CHECK(exporters({{}}, "checkout") == 0b0011);
+  CHECK(exporters({{}}, "cart") == 0b0011);
+  CHECK(exporters({{}}, "cart2") == 0b0001);
+  CHECK(exporters({{.status = 2}}) == 0b1001);
+  CHECK(exporters({{.status = 2}}, "cart") == 0b0011);
+  const SpanSpec pay{.id = 1, .attributes = {{"http.route", "/pay/1/2"}}},
+      code{.id = 2, .attributes = {{"code", "500"}}};
+  CHECK(exporters({pay, code}) == 0b0101);  // of two spans
+  CHECK(exporters({pay}) == 0b0001);
+
+  twin::TracesData number = traces({pay});
+  auto& code_number = *number.mutable_resource_spans(0)->mutable_resource()->add_attributes();
+  code_number.set_key("code");
+  code_number.mutable_value()->set_int_value(500);
+  CHECK(set.tables->routes.exporters_of(judge(set, number.SerializeAsString()).route) == 0b0101);
+}
+
 TEST_CASE("a certain keep is not by chance, whoever else kept by chance", "[decide]") {
   const Policies set(
       "[{name: all, type: probabilistic, probabilistic: {sampling_percentage: 99.99}},"
@@ -228,8 +256,8 @@ TEST_CASE("boolean_attribute: a value of another type reads as false", "[decide]
 }
 
 TEST_CASE("a bound without a value is no bound", "[decide]") {
-  CHECK(Policies("[{name: p, type: numeric_attribute, numeric_attribute: {key: k, min_value: , max_value: ~}}]").errors.size() ==
-        1);
+  CHECK(Policies("[{name: p, type: numeric_attribute, numeric_attribute: {key: k, min_value: , max_value: ~}}]")
+            .errors.size() == 1);
   const Policies latency("[{name: p, type: latency, latency: {threshold_ms: 5, upper_threshold_ms: ~}}]");
   CHECK(judge(latency, request({{.end_ms = 1000}})).decision == Decision::kSampled);
   const Policies endpoint("[{name: p, type: endpoint, endpoint: [{span: a, latency: }]}]");
@@ -241,7 +269,8 @@ TEST_CASE("the largest rate is no limit, and a wrong one is said once", "[decide
   CHECK(judge(largest, request({{}})).decision == Decision::kSampled);
   for (const std::string rate : {"0", "-5", "5MiB", "99999999999999999999", "~"}) {
     INFO(rate);
-    CHECK(Policies("[{name: p, type: rate_limiting, rate_limiting: {spans_per_second: " + rate + "}}]").errors.size() == 1);
+    CHECK(Policies("[{name: p, type: rate_limiting, rate_limiting: {spans_per_second: " + rate + "}}]").errors.size() ==
+          1);
     CHECK(Policies("[{name: p, type: composite, composite: {max_total_spans_per_second: " + rate +
                    ", composite_sub_policy: [{name: a, type: always_sample}]}}]")
               .errors.size() == 1);
