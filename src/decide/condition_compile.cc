@@ -441,7 +441,7 @@ Result<TestPtr> Compiler::test(AstIndex index) {
       Result<ExprPtr> right = value(n.children[1]);
       if (!right) return tl::unexpected(right.error());
       CompareOp op = n.compare;
-      for (const std::size_t side : {0, 1}) {
+      for (std::size_t side = 0; side < 2; ++side) {
         const Value* const other = (side == 0 ? *right : *left)->constant();
         const AstNode& field = ast.child(n, side);
         if (kind != ConditionKind::kTrace || field.kind != AstKind::kPath || other == nullptr) continue;
