@@ -63,8 +63,15 @@ void read_queue(const ConfigNode& node, SendQueueOptions& options) {
     queue.child("queue_size")
         .notice(fmt::format("{}; queues are bounded in bytes: max_bytes, or sizer: bytes", kNotHere));
   }
-  options.bytes_max = static_cast<std::size_t>(queue.bytes("max_bytes", options.bytes_max));
-  if (options.bytes_max == 0) queue.error("max_bytes", "want more than 0");
+  options.durable.directory = queue.text("directory");
+  std::size_t& most = options.durable.directory.empty() ? options.bytes_max : options.durable.bytes_max;
+  most = static_cast<std::size_t>(queue.bytes("max_bytes", most));
+  if (options.durable.directory.empty()) {
+    if (queue.has("max_age")) queue.error("max_age", "want a `directory` beside it: a queue in memory has no age");
+  } else {
+    options.durable.age_max = queue.duration("max_age", Duration::zero());
+  }
+  if (most == 0) queue.error("max_bytes", "want more than 0");
   queue.without_effect({"storage", "wait_for_result", "block_on_overflow", "blocking"});
   read_batch(queue.child("batch"), options, sizer == "bytes" ? "bytes" : "items");
   queue.finish();

@@ -10,6 +10,9 @@
 namespace tailgate {
 namespace {
 
+// Of a durable queue, what is being sent or waits for it in memory; and how soon what could not be read is read again.
+constexpr std::size_t kWindowMax = 32 << 20;
+constexpr Duration kRereadWait = std::chrono::seconds(1);
 constexpr Duration kIdleWait = std::chrono::seconds(30);
 // How long calls in flight may take to end once they are cancelled.
 constexpr Duration kCancelWait = std::chrono::milliseconds(200);
@@ -17,8 +20,13 @@ constexpr Duration kCancelWait = std::chrono::milliseconds(200);
 }  // namespace
 
 ExportRunner::ExportRunner(std::string name, std::unique_ptr<Exporter> exporter, const SendQueueOptions& options,
-                           std::unique_ptr<DeadLetters> dead_letters)
-    : name_(std::move(name)), exporter_(std::move(exporter)), dead_letters_(std::move(dead_letters)), queue_(options) {}
+                           std::unique_ptr<DeadLetters> dead_letters, std::unique_ptr<DurableStore> durable)
+    : name_(std::move(name)),
+      exporter_(std::move(exporter)),
+      dead_letters_(std::move(dead_letters)),
+      durable_(std::move(durable)),
+      window_(std::min<std::size_t>(options.bytes_max / 2, kWindowMax)),
+      queue_(options) {}
 
 ExportRunner::~ExportRunner() {
   begin_drain(TimePoint{}, TimePoint{});
@@ -30,12 +38,20 @@ Result<void> ExportRunner::start() {
   if (dead_letters_ != nullptr) {
     if (Result<void> started = dead_letters_->start(); !started) return started;
   }
+  if (durable_ != nullptr) {
+    if (Result<void> started = durable_->start(); !started) return started;
+  }
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), ("exp:" + name_).substr(0, 15).c_str());
   return {};
 }
 
 void ExportRunner::push(KeptTracePtr trace, TimePoint now) {
+  if (durable_ != nullptr) {
+    durable_->push(std::move(trace));
+    if (hungry_.exchange(false)) exporter_->wake();
+    return;
+  }
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
@@ -64,6 +80,24 @@ ExportRunner::Stats ExportRunner::stats() const {
     out.behind = std::max(now - *since, Duration::zero());
   out.concurrency_limit = queue_.limit().limit();
   out.circuit_open = queue_.limit().open();
+  if (durable_ != nullptr) {
+    const DurableStore::Stats d = durable_->stats();
+    out.queued_spans += d.waiting_spans;
+    out.queued_bytes += d.waiting_bytes;
+    out.routed_spans += d.waiting_spans;
+    for (std::size_t i = 0; i < d.dropped_spans.size(); ++i) {
+      out.dropped_spans[i] += d.dropped_spans[i];
+      out.routed_spans += d.dropped_spans[i];
+    }
+    for (const auto& [policy, dropped] : d.dropped_by_policy) {
+      for (std::size_t i = 0; i < dropped.size(); ++i)
+        out.lost_spans[policy][kFailReasonNames.size() + i] += dropped[i];
+    }
+    out.behind = Duration(static_cast<std::int64_t>(d.behind_ns));
+    out.durable_bytes = d.bytes;
+    out.durable_write_errors = d.write_errors;
+    out.durable_read_errors = d.read_errors;
+  }
   out.dead_letter_spans = dead_letter_spans_.load(std::memory_order_relaxed);
   out.dead_letter_failed_spans = dead_letter_failed_spans_.load(std::memory_order_relaxed);
   return out;
@@ -81,16 +115,39 @@ void ExportRunner::begin_drain(TimePoint deadline, TimePoint now) {
 
 void ExportRunner::join() {
   if (thread_.joinable()) thread_.join();
+  if (durable_ != nullptr) return durable_->stop();
   const std::lock_guard lock(mutex_);
   ended_ = true;
   queue_.abandon();
+}
+
+// Moves traces from the durable queue into the SendQueue as long as that holds little, so that it never has to drop
+// any.
+void ExportRunner::refill() {
+  hungry_ = true;  // before looking: who pushes after the look wakes this thread
+  while (const std::size_t bytes = durable_->next_bytes()) {
+    {
+      const std::lock_guard lock(mutex_);
+      const std::size_t queued = queue_.stats().queued_bytes;
+      if (queued != 0 && queued + bytes > window_) {
+        hungry_ = false;
+        return;
+      }
+    }
+    std::optional<DurableQueue::Next> next = durable_->next();
+    if (!next) return;
+    numbers_[next->trace.get()] = next->number;
+    const std::lock_guard lock(mutex_);
+    queue_.push(std::move(next->trace), monotonic_now());
+  }
 }
 
 void ExportRunner::run() {
   std::vector<BatchPtr> batches;
   std::vector<Completion> done;
   while (true) {
-    Duration timeout = kIdleWait;
+    if (durable_ != nullptr) refill();
+    Duration timeout = durable_ != nullptr && durable_->next_bytes() != 0 ? kRereadWait : kIdleWait;
     std::uint64_t dropped = 0;
     {
       const std::lock_guard lock(mutex_);
@@ -129,7 +186,14 @@ void ExportRunner::run() {
         }
       }
       report(c, finished.retry_in, now);
-      if (finished.rejected != nullptr) bury(*finished.rejected, c);
+      if (finished.rejected) bury(*finished.ended, c);
+      if (durable_ == nullptr || finished.ended == nullptr) continue;
+      for (const KeptTracePtr& trace : finished.ended->traces) {
+        const auto it = numbers_.find(trace.get());
+        if (it == numbers_.end()) continue;
+        durable_->done(it->second);
+        numbers_.erase(it);
+      }
     }
     done.clear();
   }
@@ -138,10 +202,14 @@ void ExportRunner::run() {
     const std::lock_guard lock(mutex_);
     left = queue_.stats().queued_spans;
     ended_ = true;
-    queue_.abandon();
+    if (durable_ == nullptr) queue_.abandon();
   }
   if (left == 0) return;
-  log_warn("shutdown: spans not sent in time", {{"exporter", name_}, {"spans", left}});
+  if (durable_ != nullptr) {
+    log_info("shutdown: spans stay in the durable queue", {{"exporter", name_}});
+  } else {
+    log_warn("shutdown: spans not sent in time", {{"exporter", name_}, {"spans", left}});
+  }
   exporter_->cancel();
   exporter_->wait(kCancelWait, done);  // gives calls a chance to end; their outcome is counted already
 }

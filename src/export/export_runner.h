@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "export/dead_letters.h"
+#include "export/durable_store.h"
 #include "export/exporter.h"
 #include "export/send_queue.h"
 #include "telemetry/log.h"
@@ -22,8 +24,8 @@ class ExportRunner {
  public:
   // `dead_letters` may be null: what the backend will not take is then only counted.
   ExportRunner(std::string name, std::unique_ptr<Exporter> exporter, const SendQueueOptions& options,
-               std::unique_ptr<DeadLetters> dead_letters = nullptr);
-  // Drops what is left, with reason `shutdown`, if nobody drained.
+               std::unique_ptr<DeadLetters> dead_letters = nullptr, std::unique_ptr<DurableStore> durable = nullptr);
+  // Drops what is left, with reason `shutdown`, if nobody drained; a durable queue keeps it.
   ~ExportRunner();
   ExportRunner(const ExportRunner&) = delete;
   ExportRunner& operator=(const ExportRunner&) = delete;
@@ -44,6 +46,8 @@ class ExportRunner {
     bool circuit_open = false;
     std::uint64_t dead_letter_spans = 0;         // written
     std::uint64_t dead_letter_failed_spans = 0;  // could not be written
+    std::uint64_t durable_bytes = 0;             // of the queue on disk
+    std::uint64_t durable_write_errors = 0, durable_read_errors = 0;
   };
   Stats stats() const;
 
@@ -53,6 +57,7 @@ class ExportRunner {
 
  private:
   void run();
+  void refill();
   void report(const Completion& c, std::optional<Duration> retry_in, TimePoint now);
   void bury(const Batch& batch, const Completion& c);
 
@@ -60,6 +65,11 @@ class ExportRunner {
   const std::unique_ptr<Exporter> exporter_;
   const std::unique_ptr<DeadLetters> dead_letters_;
   std::atomic<std::uint64_t> dead_letter_spans_{0}, dead_letter_failed_spans_{0};
+  const std::unique_ptr<DurableStore> durable_;  // null: the queue is in memory
+  // Of the traces that the durable queue has handed out, their numbers there. The runner's thread.
+  boost::unordered_flat_map<const KeptTrace*, std::uint64_t> numbers_;
+  std::atomic<bool> hungry_{false};  // the runner has room for what the durable queue gets next
+  const std::size_t window_;         // bytes the SendQueue holds of a durable queue
   mutable std::mutex mutex_;
   SendQueue queue_;        // under mutex_
   bool draining_ = false;  // under mutex_

@@ -21,6 +21,17 @@ std::string known_types() {
 
 namespace {
 
+// An exporter's name as the name of a folder: what is not a letter, a digit, '-' or '.' as %XX.
+std::string file_name_of(const std::string& exporter) {
+  std::string out;
+  for (const char c : exporter) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                       (c == '.' && !out.empty());
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
 // `dead_letter: {path: FILE, max_megabytes: 100, ...}`; null when it is not there.
 std::unique_ptr<DeadLetters> read_dead_letters(const ConfigNode& exporter) {
   const ConfigNode node = exporter.child("dead_letter");
@@ -64,9 +75,15 @@ std::unique_ptr<Exporters> Exporters::make(const ConfigNode& node, ByteBudget& b
     std::unique_ptr<DeadLetters> dead_letters = read_dead_letters(at);
     at.finish();
     if (parts.exporter == nullptr) continue;
+    std::unique_ptr<DurableStore> durable;
+    if (const DurableOptions& d = parts.queue.durable; !d.directory.empty()) {
+      // Twice the bytes of the records: freed room is used again, but not at once and not to the last page.
+      const std::string directory = d.directory + "/" + file_name_of(name);
+      durable = std::make_unique<DurableStore>(name, d, make_kept_log(directory, 2 * d.bytes_max + (64 << 20)));
+    }
     parts.queue.seed = seed + made->runners_.size() * 0x9e3779b97f4a7c15ULL;
-    made->runners_.push_back(
-        std::make_unique<ExportRunner>(name, std::move(parts.exporter), parts.queue, std::move(dead_letters)));
+    made->runners_.push_back(std::make_unique<ExportRunner>(name, std::move(parts.exporter), parts.queue,
+                                                            std::move(dead_letters), std::move(durable)));
     made->policies_.push_back(std::move(policies));
     made->services_.push_back(std::move(services));
     made->attributes_.push_back(std::move(attributes));
@@ -154,6 +171,9 @@ void Exporters::collect(MetricWriter& writer) const {
     writer.add(metric::kExportOldestSeconds, {name}, std::chrono::duration<double>(s.behind).count());
     writer.add(metric::kExportConcurrencyLimit, {name}, number(s.concurrency_limit));
     writer.add(metric::kExportCircuitOpen, {name}, s.circuit_open ? 1 : 0);
+    writer.add(metric::kExportDurableBytes, {name}, number(s.durable_bytes));
+    writer.add(metric::kExportDurableErrors, {name, "write"}, number(s.durable_write_errors));
+    writer.add(metric::kExportDurableErrors, {name, "read"}, number(s.durable_read_errors));
     writer.add(metric::kExportDeadLetterSpans, {name, "written"}, number(s.dead_letter_spans));
     writer.add(metric::kExportDeadLetterSpans, {name, "failed"}, number(s.dead_letter_failed_spans));
   }

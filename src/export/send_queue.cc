@@ -186,12 +186,12 @@ Finished SendQueue::finish(std::uint64_t batch_id, const SendResult& result, Tim
       const double longer = static_cast<double>(slot.interval.count()) * retry.multiplier;
       const auto capped = std::min(longer, static_cast<double>(retry.max_interval.count()));
       slot.interval = Duration(static_cast<std::int64_t>(capped));
-      return {delay, nullptr};
+      return {.retry_in = delay};
     }
     final_reason = FailReason::kExpired;
   }
 
-  Finished finished;
+  Finished finished{.retry_in = {}, .ended = slot.batch};
   if (result.kind != SendResult::Kind::kRetry && limit_.answered(slot.sent, now, in_flight())) {
     // It is back: what waits for a retry need not wait for its backoff.
     for (Slot& other : slots_) {
@@ -204,11 +204,11 @@ Finished SendQueue::finish(std::uint64_t batch_id, const SendResult& result, Tim
     stats_.failed_spans[index(FailReason::kPartial)] += rejected;
     stats_.sent_spans += batch.spans - rejected;
     stats_.sent_bytes += batch.bytes;
-    if (rejected > 0) finished.rejected = slot.batch;
+    finished.rejected = rejected > 0;
   } else {
     stats_.failed_spans[index(final_reason)] += batch.spans;
     for (const KeptTracePtr& t : batch.traces) lose(*t, index(final_reason));
-    finished.rejected = slot.batch;
+    finished.rejected = true;
   }
   stats_.queued_spans -= batch.spans;
   for (const KeptTracePtr& t : batch.traces) stats_.queued_bytes -= t->bytes();

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "export/durable_options.h"
 #include "export/send_limit.h"
 #include "model/kept_trace.h"
 
@@ -38,8 +39,8 @@ enum class FailReason : std::uint8_t {
 inline constexpr std::array<std::string_view, 7> kFailReasonNames = {"timeout", "unavailable", "refused", "permanent",
                                                                      "partial", "io",          "expired"};
 
-enum class DropReason : std::uint8_t { kQueueFull, kShutdown };
-inline constexpr std::array<std::string_view, 2> kDropReasonNames = {"queue_full", "shutdown"};
+enum class DropReason : std::uint8_t { kQueueFull, kShutdown, kTooOld, kDamaged };
+inline constexpr std::array<std::string_view, 4> kDropReasonNames = {"queue_full", "shutdown", "too_old", "damaged"};
 
 // As the Collector's retry_on_failure, except that it does not give up after 300 s by default.
 struct RetryOptions {
@@ -58,6 +59,7 @@ struct SendQueueOptions {
   std::uint32_t in_flight_max = 10;                         // batches in slots, and calls at a time at most
   RetryOptions retry = {};
   std::uint64_t seed = 1;  // of the jitter
+  DurableOptions durable = {};
 };
 
 struct Batch {
@@ -107,8 +109,9 @@ struct QueueStats {
 
 // What finish() made of an attempt.
 struct Finished {
-  std::optional<Duration> retry_in;  // tried again after this
-  BatchPtr rejected;                 // the backend will not take it, or not all of it: for the dead letters
+  std::optional<Duration> retry_in = {};  // tried again after this
+  BatchPtr ended = nullptr;                    // it is not tried again
+  bool rejected = false;             // the backend will not take it, or not all of it: for the dead letters
 };
 
 class SendQueue {

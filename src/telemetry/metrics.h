@@ -100,6 +100,11 @@ inline constexpr Metric kExportConcurrencyLimit{"tailgate_export_concurrency_lim
                                                 "Calls this exporter may have in flight now."};
 inline constexpr Metric kExportCircuitOpen{"tailgate_export_circuit_open", kGauge, "exporter",
                                            "1 while the backend counts as down and is only probed."};
+inline constexpr Metric kExportDurableBytes{"tailgate_export_durable_bytes", kGauge, "exporter",
+                                            "Bytes of kept traces that the durable queue holds for this exporter."};
+inline constexpr Metric kExportDurableErrors{
+    "tailgate_export_durable_errors_total", kCounter, "exporter,operation",
+    "Writes and reads of the durable queue that failed; they are tried again."};
 inline constexpr Metric kExportDeadLetterSpans{
     "tailgate_export_dead_letter_spans_total", kCounter, "exporter,result",
     "Spans the backend refused for good, written to the dead letters or not."};
@@ -162,6 +167,8 @@ inline constexpr std::array kMetrics = {
     metric::kExportConcurrencyLimit,
     metric::kExportCircuitOpen,
     metric::kExportDeadLetterSpans,
+    metric::kExportDurableBytes,
+    metric::kExportDurableErrors,
     metric::kExportQueueBytes,
     metric::kExportQueueSpans,
     metric::kMemoryBudget,
