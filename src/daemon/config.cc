@@ -171,11 +171,12 @@ bool this_machine(const std::string& host) {
 void check_loops(const DaemonConfig& config) {
   for (std::size_t i = 0; i < config.exporters->size(); ++i) {
     const HostPort to = split(config.exporters->endpoint_of(i));
-    if (to.port.empty() || to.port == "0" || !this_machine(to.host)) continue;
+    if (to.port.empty() || to.port == "0" || (!this_machine(to.host) && to.host != "unix")) continue;
     for (const auto& receiver : config.receivers) {
       for (const std::string& endpoint : receiver->wanted_endpoints()) {
         const HostPort from = split(endpoint);
-        if (from.port != to.port || !this_machine(from.host)) continue;
+        const bool unix_socket = endpoint.starts_with(kUnixScheme) && endpoint == config.exporters->endpoint_of(i);
+        if (!unix_socket && (from.port != to.port || !this_machine(from.host))) continue;
         config.exporters->node_of(i).error(
             "endpoint", fmt::format("want an endpoint that is not the receiver '{}' of this daemon", receiver->name()));
       }
@@ -184,7 +185,10 @@ void check_loops(const DaemonConfig& config) {
 }
 
 DaemonConfig::Page read_page(const ConfigNode& node, std::string_view endpoint) {
-  return {node.text("endpoint", endpoint), read_server_tls(node.child("tls"))};
+  DaemonConfig::Page out;
+  out.endpoint = read_listen_endpoint(node, endpoint, out.socket_mode);
+  out.tls = read_server_tls(node.child("tls"));
+  return out;
 }
 
 void read_telemetry(const ConfigNode& node, DaemonConfig& config) {

@@ -89,6 +89,7 @@ Result<void> Daemon::start() {
     ServerOptions options;
     options.name = page.name;
     options.endpoint = page.config.endpoint;
+    options.socket_mode = page.config.socket_mode;
     options.tls = page.config.tls;
     options.notice = [](std::string_view text) { log_warn(text); };
     Result<std::unique_ptr<Server>> server = Server::open(*page_threads_, options, page.pages);
