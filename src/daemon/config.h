@@ -14,6 +14,7 @@
 #include "config/config_file.h"
 #include "decide/policy_set.h"
 #include "export/exporters.h"
+#include "export/own_traces.h"
 #include "net/listen.h"
 #include "net/tls.h"
 #include "receive/registry.h"
@@ -51,6 +52,7 @@ struct DaemonConfig {
   };
   Page metrics, health, web;
   LogOptions logs;
+  OwnTracesOptions own_traces;
   Duration shutdown_timeout{};
   std::size_t io_threads = 0;  // 0: one per core
 };

@@ -101,11 +101,13 @@ void ExportRunner::run() {
     const TimePoint now = monotonic_now();
     for (const Completion& c : done) {
       std::optional<Duration> retry_in;
+      std::optional<BatchEnd> ended;
       {
         const std::lock_guard lock(mutex_);
-        retry_in = queue_.finish(c.batch_id, c.result, now);
+        retry_in = queue_.finish(c.batch_id, c.result, now, observer_ ? &ended : nullptr);
       }
       report(c, retry_in, now);
+      if (ended) observer_(name_, *ended, c.result.detail, now);
     }
     done.clear();
   }

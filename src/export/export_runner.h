@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,6 +18,10 @@
 
 namespace tailgate {
 
+// Told of each batch that ended for good, on the runner's thread and without a lock.
+using ExportObserver =
+    std::function<void(const std::string& exporter, const BatchEnd& end, std::string_view detail, TimePoint now)>;
+
 class ExportRunner {
  public:
   ExportRunner(std::string name, std::unique_ptr<Exporter> exporter, const SendQueueOptions& options);
@@ -26,6 +31,9 @@ class ExportRunner {
   ExportRunner& operator=(const ExportRunner&) = delete;
 
   const std::string& name() const { return name_; }
+
+  // Before start().
+  void observe(ExportObserver observer) { observer_ = std::move(observer); }
 
   // Opens the exporter and starts the thread.
   Result<void> start();
@@ -47,6 +55,7 @@ class ExportRunner {
 
   const std::string name_;
   const std::unique_ptr<Exporter> exporter_;
+  ExportObserver observer_;  // empty: nobody asks
   mutable std::mutex mutex_;
   SendQueue queue_;        // under mutex_
   bool draining_ = false;  // under mutex_

@@ -135,11 +135,13 @@ std::optional<TimePoint> SendQueue::next_due() const {
   return due ? std::min(*due, flush) : flush;
 }
 
-std::optional<Duration> SendQueue::finish(std::uint64_t batch_id, const SendResult& result, TimePoint now) {
+std::optional<Duration> SendQueue::finish(std::uint64_t batch_id, const SendResult& result, TimePoint now,
+                                          std::optional<BatchEnd>* ended) {
   const auto found = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.batch->id == batch_id; });
   if (found == slots_.end()) return std::nullopt;
   Slot& slot = *found;
   INVARIANT(slot.in_flight);
+  ++slot.attempts;
   const Batch& batch = *slot.batch;
   const RetryOptions& retry = options_.retry;
   if (result.kind != SendResult::Kind::kDone) ++stats_.failures[index(result.reason)];
@@ -170,6 +172,16 @@ std::optional<Duration> SendQueue::finish(std::uint64_t batch_id, const SendResu
     stats_.sent_bytes += batch.bytes;
   } else {
     stats_.failed_spans[index(final_reason)] += batch.spans;
+  }
+  if (ended != nullptr) {
+    BatchEnd& end = ended->emplace();
+    end.first_try = slot.first_try;
+    end.attempts = slot.attempts;
+    end.spans = batch.spans;
+    end.bytes = batch.bytes;
+    if (result.kind != SendResult::Kind::kDone) end.failed = final_reason;
+    if (result.kind == SendResult::Kind::kDone && result.rejected_spans != 0) end.failed = FailReason::kPartial;
+    end.own = std::any_of(batch.traces.begin(), batch.traces.end(), [](const KeptTracePtr& t) { return t->own; });
   }
   stats_.queued_spans -= batch.spans;
   for (const KeptTracePtr& t : batch.traces) stats_.queued_bytes -= t->bytes();

@@ -89,6 +89,15 @@ struct SendResult {
   }
 };
 
+// How a batch ended for good.
+struct BatchEnd {
+  TimePoint first_try{};
+  std::uint32_t attempts = 0;
+  std::uint64_t spans = 0, bytes = 0;
+  std::optional<FailReason> failed;  // spans are lost: all, or with kPartial some
+  bool own = false;                  // the daemon's own traces are in it
+};
+
 struct QueueStats {
   std::uint64_t routed_spans = 0;
   std::uint64_t sent_spans = 0;
@@ -117,8 +126,10 @@ class SendQueue {
   // can change that.
   std::optional<TimePoint> next_due() const;
 
-  // Ends an attempt. A batch that is no longer known (abandoned) is ignored. Returns the delay until the next attempt.
-  std::optional<Duration> finish(std::uint64_t batch_id, const SendResult& result, TimePoint now);
+  // Ends an attempt. A batch that is no longer known (abandoned) is ignored. Returns the delay until the next attempt;
+  // if there is none, `ended` is told how it all went.
+  std::optional<Duration> finish(std::uint64_t batch_id, const SendResult& result, TimePoint now,
+                                 std::optional<BatchEnd>* ended = nullptr);
 
   // Drops one waiting trace in the order of push(); false when none waits.
   bool evict_one();
@@ -146,7 +157,8 @@ class SendQueue {
     bool in_flight = true;
     TimePoint due{};  // of the retry
     TimePoint first_try{};
-    Duration interval{};  // the next backoff, before jitter
+    std::uint32_t attempts = 0;  // ended
+    Duration interval{};         // the next backoff, before jitter
   };
 
   Waiting* oldest();

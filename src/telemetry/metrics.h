@@ -104,6 +104,8 @@ inline constexpr Metric kConnectionsClosed{"tailgate_connections_closed_total", 
                                            "Connections closed by a limit, by which."};
 inline constexpr Metric kConfigReloads{"tailgate_config_reloads_total", kCounter, "result",
                                        "Attempts to load changed policies."};
+inline constexpr Metric kOwnSpans{"tailgate_own_spans_total", kCounter, "result",
+                                  "Spans of the daemon's own traces, queued or dropped."};
 inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commit,compiler", "Always 1."};
 }  // namespace metric
 
@@ -118,7 +120,7 @@ inline constexpr std::array kMetrics = {
     metric::kDecisionCacheEntries, metric::kExportSpans,        metric::kExportBytes,     metric::kExportRoutedSpans,
     metric::kExportFailedSpans,    metric::kExportDroppedSpans, metric::kExportFailures,  metric::kExportQueueBytes,
     metric::kExportQueueSpans,     metric::kMemoryBudget,       metric::kMemoryUsed,      metric::kConnections,
-    metric::kConnectionsClosed,    metric::kConfigReloads,      metric::kBuildInfo,
+    metric::kConnectionsClosed,    metric::kConfigReloads,      metric::kOwnSpans,        metric::kBuildInfo,
 };
 
 // Gathers one scrape and renders it in Prometheus' text format (prometheus-cpp's serializer). One thread; made per

@@ -2,6 +2,7 @@
 """The built binary as its users meet it: exit codes, flags, endpoints, signals, metrics. daemon_test.py TAILGATE"""
 
 import http.client
+import http.server
 import json
 import os
 import signal
@@ -366,6 +367,57 @@ class DaemonTest(unittest.TestCase):
             text = marked.read()
         self.assertIn('{"key":"tailgate.policy","value":{"stringValue":"_debug"}}', text)
         self.assertNotIn(failed, text)
+
+    def test_own_traces_never_loop(self):
+        """A backend that refuses everything, own spans too: one own span for each batch of kept traces, and no more."""
+        bodies = []
+
+        class Refuses(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(400)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        backend = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
+        self.addCleanup(backend.server_close)
+        self.addCleanup(backend.shutdown)
+        threading.Thread(target=backend.serve_forever, daemon=True).start()
+        own_path = os.path.join(self.directory.name, "own.json")
+        config = self.config(decision_wait="100ms")
+        config["exporters"]["otlphttp"] = {"endpoint": f"http://127.0.0.1:{backend.server_port}", "compression": "none"}
+        config["exporters"]["file/own"] = {"path": own_path, "policies": ["_own"]}
+        config["telemetry"]["traces"] = {"exporters": ["otlphttp", "file/own"]}
+        daemon = self.start(config)
+        own = lambda: daemon.metrics().sum("tailgate_own_spans_total", result="queued")  # noqa: E731
+        for count in range(1, 4):
+            self.assertEqual(send(daemon.http, [otlp.span(os.urandom(16), error=True)]), 200)
+            until(lambda: own() == count, f"{count} failed batches are own spans")
+            until(lambda: len(bodies) == 2 * count, "the backend has refused the trace and the own span")
+        self.written({**config, "sampling": {**config["sampling"], "policies": [{"name": "x", "type": "no_such"}]}})
+        until(lambda: own() == 4, "the failed reload is an own span")
+        time.sleep(0.5)  # for what must not come
+        metrics = daemon.metrics()
+        self.assertEqual((own(), len(bodies)), (4, 7))
+        metrics.check_law()
+        self.assertEqual(metrics.sum("tailgate_spans_received_total"), 3)
+        self.assertEqual(metrics.sum("tailgate_spans_forwarded_total"), 3)
+        self.assertEqual(metrics.sum("tailgate_export_failed_spans_total", exporter="otlphttp"), 7)
+        self.assertEqual(daemon.stop(), 0)
+        with open(own_path) as lines:
+            spans = [json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"][0] for line in lines]
+        self.assertEqual([s["name"] for s in spans], ["export"] * 3 + ["reload"])
+        self.assertEqual([s["status"]["code"] for s in spans], [2] * 4)
+        self.assertIn({"key": "tailgate.exporter", "value": {"stringValue": "otlphttp"}}, spans[0]["attributes"])
+        self.assertEqual(len(self.kept()), 3)
+
+        config["telemetry"]["traces"] = {"exporters": ["otlp/none"], "spans_per_minute": 0}
+        errors = tailgate("check", "--config", self.written(config, "bad.yaml")).stderr
+        self.assertIn("telemetry.traces.exporters[0]: want the name of an exporter, got 'otlp/none'", errors)
+        self.assertIn("telemetry.traces.spans_per_minute", errors)
 
     def test_shadow(self):
         config = self.config(decision_wait="100ms", shadow_policies=[

@@ -274,3 +274,31 @@ TEST_CASE("spans are accounted for and bytes bounded under random operations", "
     for (const auto& t : all) REQUIRE(t.expired());
   }
 }
+
+TEST_CASE("how a batch ended is told once, with its attempts, and whether own traces are in it", "[export]") {
+  SendQueue q({.retry = {.initial_interval = 1s, .randomization_factor = 0}});
+  std::optional<BatchEnd> end;
+  q.push(trace(100, false, 5), at(0s));
+  BatchPtr batch = q.next_batch(at(1s));
+  CHECK(q.finish(batch->id, SendResult::retry(FailReason::kTimeout, ""), at(2s), &end));
+  CHECK_FALSE(end);
+  batch = q.next_batch(at(3s));
+  CHECK_FALSE(q.finish(batch->id, SendResult::done(2), at(4s), &end));
+  REQUIRE(end);
+  CHECK(end->first_try == at(1s));
+  CHECK(end->attempts == 2);
+  CHECK(end->spans == 5);
+  CHECK(end->failed == FailReason::kPartial);
+  CHECK_FALSE(end->own);
+
+  auto own = std::make_shared<KeptTrace>();
+  own->own = true;
+  q.push(trace(100), at(5s));
+  q.push(own, at(5s));
+  batch = q.next_batch(at(6s));
+  end.reset();
+  q.finish(batch->id, SendResult::permanent(FailReason::kPermanent, ""), at(6s), &end);
+  REQUIRE(end);
+  CHECK(end->failed == FailReason::kPermanent);
+  CHECK(end->own);
+}
