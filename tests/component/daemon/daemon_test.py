@@ -193,10 +193,11 @@ class DaemonTest(unittest.TestCase):
 
         config["exporters"] = {"otlp": {"endpoint": at("grpc")}}
         config["web"] = {"endpoint": "unix://web.sock"}
+        config["receivers"]["jaeger"]["protocols"]["thrift_compact"] = {"endpoint": at("udp")}
         config["telemetry"]["health"] = {"endpoint": "localhost:0", "socket_mode": "0600"}
         config["telemetry"]["metrics"]["socket_mode"] = "rw"
         errors = tailgate("check", "--config", self.written(config, "bad.yaml")).stderr
-        for text in ("want an endpoint that is not the receiver 'otlp'", "want the absolute path of a socket: unix:///PATH, got 'unix://web.sock'",
+        for text in ("want an endpoint that is not the receiver 'otlp'", "want HOST:PORT, for datagrams", "want the absolute path of a socket: unix:///PATH, got 'unix://web.sock'",
                      "want it with an endpoint unix:///PATH only, got '0600'", "want permissions as chmod takes them, 0660, got 'rw'"):
             self.assertIn(text, errors)
 
