@@ -161,8 +161,9 @@ void read_url(const ConfigNode& node, HttpExporterOptions& options) {
     node.error("endpoint", "want http://host:port, https://host:port or unix:///path");
     return;
   }
-  const bool unix_socket = base.starts_with(kUnixScheme) && own.empty();
-  Result<HttpUrl> url = parse_http_url(own.empty() && !unix_socket ? base + "/v1/traces" : own.empty() ? base : own);
+  std::string wanted = own;
+  if (own.empty()) wanted = base.starts_with(kUnixScheme) ? base : base + "/v1/traces";
+  const Result<HttpUrl> url = parse_http_url(wanted);
   if (url) {
     options.url = *url;
     if (!url->socket_path.empty()) options.url.path = "/v1/traces";
