@@ -224,7 +224,7 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
   const bool unjudged =
       reason == CloseReason::kTooLarge || (reason == CloseReason::kShutdown && limits_.drop_on_shutdown);
   if (!unjudged) {
-    const std::optional<Verdict> judged = judge(open, reason, now_ms, wait, shape);
+    const std::optional<Verdict> judged = judge(open, reason, wait, shape);
     if (!judged) {
       open.interval = limit_interval(latest_);
       wheel_.insert(ref, due_ms(open));
@@ -262,7 +262,7 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
     kept.ref = ref;
     kept.verdict = verdict;
     kept.judged_by = policies_;
-    if (explain_.on()) note_deciding(open, kept);
+    if (explain_.on()) note_deciding(open, shape, kept);
     return true;
   }
   (verdict.decision == Decision::kDropped ? counters_.dropped : counters_.not_sampled) += open.facts.spans;
@@ -270,8 +270,7 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
   return true;
 }
 
-std::optional<Verdict> TraceBuffer::judge(OpenTrace& open, CloseReason reason, std::uint32_t, Wait wait,
-                                          const TraceShape& shape) {
+std::optional<Verdict> TraceBuffer::judge(OpenTrace& open, CloseReason reason, Wait wait, const TraceShape& shape) {
   const ScanPlan& plan = policies_->plan();
   const std::uint64_t* words = open.word_array();
   if (open.epoch != policies_->epoch()) {
@@ -283,17 +282,19 @@ std::optional<Verdict> TraceBuffer::judge(OpenTrace& open, CloseReason reason, s
   judged.now = latest_;
   judged.interval = open.interval;
   if (wait == Wait::kMayNot) {
-    // Its own interval may not be over, and is not cut short for it: that would give the rest of it a second's room anew.
+    // Its own interval may not be over, and is not cut short for it: that would give the rest of it a second's room
+    // anew.
     const std::uint32_t last = std::max(2u, limit_interval(latest_)) - 1;
     judged.offer = open.interval == 0;
     judged.interval = open.interval == 0 ? last : std::min(open.interval, last);
   }
-  judged.random = randomness_of(open.id);
-  if (const std::optional<std::size_t> i = plan.randomness(); i && judged.counters[*i] != 0) {
-    judged.random = judged.counters[*i] & (kNever - 1);
-  }
-  random_ = judged.random;
+  random_ = judged.random = random_of(open.id, judged.counters);
   return policies_->decide(judged, counters_.policies, ballots_);
+}
+
+std::uint64_t TraceBuffer::random_of(const TraceId& id, const std::uint64_t* counters) const {
+  const std::optional<std::size_t> i = policies_->plan().randomness();
+  return i && counters[*i] != 0 ? counters[*i] & (kNever - 1) : randomness_of(id);
 }
 
 // The policies changed while the trace was open: its stored bytes are scanned once more, by the set that judges it.

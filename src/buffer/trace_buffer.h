@@ -150,6 +150,7 @@ class TraceBuffer {
   const ExplainRecord* recent(std::uint64_t age, std::uint64_t written) const { return explain_.recent(age, written); }
   std::uint64_t records_written() const { return explain_.written(); }
   Remembered remembered(const ExplainRecord& record) const;
+  std::uint64_t wall_latest_ns() const { return wall_ns(latest_ms_); }  // at the latest call
   std::uint64_t wall_ns(std::uint32_t ms) const;  // of the buffer's milliseconds, which wrap: the latest such moment
 
   void set_policies(PolicySetPtr policies) { policies_ = std::move(policies); }
@@ -180,10 +181,10 @@ class TraceBuffer {
   enum class Wait : std::uint8_t { kMay, kMayNot };
   // False: it waits for the end of an interval (JudgedTrace::interval), which only Wait::kMay allows.
   bool close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, Wait wait, std::vector<ClosedTrace>& closed);
-  std::optional<Verdict> judge(OpenTrace& trace, CloseReason reason, std::uint32_t now_ms, Wait wait,
-                               const TraceShape& shape);
+  std::optional<Verdict> judge(OpenTrace& trace, CloseReason reason, Wait wait, const TraceShape& shape);
+  std::uint64_t random_of(const TraceId& id, const std::uint64_t* counters) const;  // the trace's R
   std::uint32_t count_services(const OpenTrace& trace);
-  void note_deciding(const OpenTrace& open, ClosedTrace& kept) const;
+  void note_deciding(const OpenTrace& open, const TraceShape& shape, ClosedTrace& kept) const;
   void remember(const OpenTrace& open, const Verdict& verdict, std::uint32_t now_ms, std::uint32_t missing);
   void note_missing(const OpenTrace& open, ExplainRecord& record);
   void ask_again(const OpenTrace& trace);

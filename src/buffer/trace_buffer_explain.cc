@@ -6,9 +6,9 @@
 
 namespace tailgate {
 
-void TraceBuffer::note_deciding(const OpenTrace& open, ClosedTrace& kept) const {
+void TraceBuffer::note_deciding(const OpenTrace& open, const TraceShape& shape, ClosedTrace& kept) const {
   JudgedTrace judged{open.id, open.facts,         words_of_judged_, words_of_judged_ + policies_->plan().bit_words(),
-                     nullptr, kept.verdict.reason};
+                     &shape,  kept.verdict.reason};
   judged.random = random_;
   for (std::size_t i = 0; i < ballots_.size() && kept.deciding_count < kept.deciding.size(); ++i) {
     if (!ballots_[i].sampled()) continue;
@@ -71,7 +71,9 @@ std::optional<TraceBuffer::Remembered> TraceBuffer::explain(const TraceId& id) {
   Remembered out;
   out.open = true;
   out.record.id = id;
-  out.record.random = randomness_of(id);
+  out.record.random = open.epoch == policies_->epoch()
+                          ? random_of(id, open.word_array() + policies_->plan().bit_words())
+                          : randomness_of(id);
   out.record.duration_ns = open.facts.duration_ns();
   out.record.bytes = open.facts.bytes;
   out.record.first_ms = open.first_ms;

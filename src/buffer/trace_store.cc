@@ -279,9 +279,11 @@ void TraceStore::settle_some(Shard& shard, std::vector<ClosedTrace>& closed, Tim
   std::sort(work.prefix_ids.begin(), work.prefix_ids.end());
   work.prefix_ids.erase(std::unique(work.prefix_ids.begin(), work.prefix_ids.end()), work.prefix_ids.end());
   work.prefixes.clear();
+  std::uint64_t now_unix_ns = 0;
   {
     const std::lock_guard lock(shard.mutex);
     for (const std::uint32_t id : work.prefix_ids) work.prefixes.push_back(&shard.buffer.prefix(id));
+    now_unix_ns = shard.buffer.wall_latest_ns();
   }
   struct End {
     std::uint32_t malformed;
@@ -296,7 +298,7 @@ void TraceStore::settle_some(Shard& shard, std::vector<ClosedTrace>& closed, Tim
       const Prefix& prefix = *work.prefixes[number_of(id)];
       work.frame.push_back({prefix.resource(), prefix.scope, span});
     });
-    find_deciding_spans(work, closed[i]);
+    find_deciding_spans(work, now_unix_ns, closed[i]);
     End end{};
     end.shed = make_kept(work, open.id, closed[i].verdict, open.facts, false, now, end.malformed);
     ends.push_back(end);
@@ -500,6 +502,9 @@ void TraceStore::collect(const Snapshot& snapshot, MetricWriter& out) const {
     out.add(metric::kPolicyKeptTraces, {name}, number(row.kept_traces));
     out.add(metric::kPolicyKeptSpans, {name}, number(row.kept_spans));
     out.add(metric::kPolicyKeptBytes, {name}, number(row.kept_bytes));
+  }
+  for (const auto& [name, errors] : tables_.condition_errors.all()) {
+    out.add(metric::kConditionErrors, {name}, number(errors));
   }
   out.add(metric::kShedRatio, {}, number(shed_step_.load()) / 256);
   out.add(metric::kTracesShed, {"overload"}, number(c.shed_traces));

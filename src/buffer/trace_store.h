@@ -91,7 +91,7 @@ class TraceStore {
   void settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Work& work);
   void settle_some(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Work& work);
   void settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, TimePoint now, Work& work);
-  void find_deciding_spans(Work& work, ClosedTrace& closed) const;
+  void find_deciding_spans(Work& work, std::uint64_t now_unix_ns, ClosedTrace& closed) const;
   Explanation explanation(const Shard& shard, TraceBuffer::Remembered&& what) const;
   PolicySetPtr policies_of(std::uint32_t epoch) const;
   void stamp(Work& work, const TraceSummary& summary, const char* root, TimePoint now);

@@ -20,13 +20,15 @@ std::string hex_of(std::uint64_t id_bytes) {
 
 }  // namespace
 
-// Asks the predicates that kept a trace again, of its framed spans, for the first span that each is true of.
-void TraceStore::find_deciding_spans(Work& work, ClosedTrace& closed) const {
+// Asks the predicates that kept a trace again, of its framed spans, for the first span that each is true of. Now() is
+// the moment of closing here: when each span came is not remembered.
+void TraceStore::find_deciding_spans(Work& work, std::uint64_t now_unix_ns, ClosedTrace& closed) const {
   if (closed.deciding_count == 0) return;
   const ScanPlan& plan = closed.judged_by->plan();
   std::vector<ByteView> attributes(plan.attribute_keys().size() + 1), resource_attributes(attributes.size());
   std::vector<std::uint64_t> words;
   SpanContext context;
+  context.now_unix_ns = now_unix_ns;
   context.resource_attributes = resource_attributes.data();
   std::size_t left = closed.deciding_count;
   for (const FrameSpan& span : work.frame) {

@@ -20,9 +20,9 @@ bool is_kind(const std::shared_ptr<Impl>& impl, Kind kind) {
   return impl != nullptr && impl->value != nullptr && impl->value->kind == kind;
 }
 
-void report(Impl& at, std::string_view want) {
+void report(Impl& at, std::string_view want, std::string_view hint = "") {
   std::string text =
-      config_message(*at.file, at.place, at.path, fmt::format("{}, got {}", want, describe(at.value.get())));
+      config_message(*at.file, at.place, at.path, fmt::format("{}, got {}{}", want, describe(at.value.get()), hint));
   // A reader that looks twice says it once.
   std::vector<std::string>& errors = at.issues->errors;
   if (std::find(errors.begin(), errors.end(), text) == errors.end()) errors.push_back(std::move(text));
@@ -288,7 +288,10 @@ std::string ConfigNode::choice(std::string_view key, std::string_view fallback,
   if (at->value->kind == Kind::kScalar && std::find(choices.begin(), choices.end(), value) != choices.end()) {
     return value;
   }
-  report(*at, fmt::format("want {}{}", choices.size() > 1 ? "one of " : "", quoted_list(choices)));
+  std::string near;
+  if (at->value->kind == Kind::kScalar) near = nearest_name(value, {choices.begin(), choices.end()});
+  report(*at, fmt::format("want {}{}", choices.size() > 1 ? "one of " : "", quoted_list(choices)),
+         near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
   return std::string(fallback);
 }
 

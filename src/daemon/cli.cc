@@ -49,6 +49,7 @@ std::optional<DaemonConfig> load(const ConfigSource& source, int& exit_code) {
   exit_code = kJudgedBad;
   if (!config) {
     fmt::print(stderr, "{}\n", config.error().text);
+    if (config.error().kind == ErrorKind::kIo) exit_code = kCannotOpen;
     return std::nullopt;
   }
   for (const std::string& line : config->issues->errors) fmt::print(stderr, "{}\n", line);

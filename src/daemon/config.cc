@@ -305,7 +305,8 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
   config.exporters = Exporters::make(exporters, *config.budget, {.version = std::string(build_version())});
   if (config.exporters->size() == 0) exporters.error("want at least one exporter");
   for (std::size_t i = 0; i < config.exporters->size(); ++i)
-    config.routes.push_back({config.exporters->policies_of(i)});
+    config.routes.push_back({config.exporters->policies_of(i), config.exporters->services_of(i),
+                             config.exporters->attributes_of(i)});
   check_loops(config);
   check_routes(config);
   // Twice the policies there are now: a reload may bring more.

@@ -18,8 +18,8 @@ namespace {
 
 // Waits up to a second for one of `signals`; 0 when none came.
 int wait_signal(const sigset_t& signals) {
-  const timespec second{1, 0};
-  const int got = sigtimedwait(&signals, nullptr, &second);
+  const timespec half_a_second{0, 500'000'000};
+  const int got = sigtimedwait(&signals, nullptr, &half_a_second);
   return got > 0 ? got : 0;
 }
 
@@ -58,6 +58,7 @@ Daemon::Daemon(DaemonConfig config, ConfigSource source)
   explain.recent = [this](const ExplainQuery& query) { return store_->explain_recent(query); };
   explain.shadow = [this] { return shadow_report(); };
   explain.exporters = exporters->names();
+  explain.remembers = config_.sampling.explain_bytes != 0;
   add_explain_pages(web_pages_, std::move(explain));
 }
 

@@ -23,22 +23,25 @@ class Composite final : public Policy {
 
   Ballot evaluate(const JudgedTrace& trace) const override {
     Ballot so_far = ballot(false);
+    bool pending = false;
     for (std::size_t i = 0; i < policies_.size(); ++i) {
       const Ballot one = policies_[i]->evaluate(trace);
       if (one.vote == Vote::kPending) {
         limit(i, trace);  // it is a candidate here as well, should it come this far
-        return one;
+        pending = true;   // and of the next ones, should it not
+        continue;
       }
       if (!one.sampled()) {
         if (one.by_chance()) so_far.threshold = kUnknownChance;
         continue;
       }
       const Ballot limited = limit(i, trace);
+      if (pending) break;
       if (!limited.sampled()) return limited;
       // After a policy that chance alone kept from deciding, nobody can say what the chance of this one was.
       return {Vote::kSampled, so_far.by_chance() ? kUnknownChance : std::max(one.threshold, limited.threshold)};
     }
-    return so_far;
+    return pending ? Ballot{Vote::kPending, kUnknownChance} : so_far;
   }
   bool stateful() const override { return true; }
   int deciding_bit(const JudgedTrace& trace) const override {
@@ -56,8 +59,10 @@ class Composite final : public Policy {
   Ballot limit(std::size_t lane, const JudgedTrace& trace) const {
     const auto cost = static_cast<double>(trace.facts.spans);
     if (cost > rule_.lanes[lane].rate || cost > rule_.total) return ballot(false);
-    if (!by_random_) return {limiter_->take(lane, cost, trace.now) ? Vote::kSampled : Vote::kNotSampled, kUnknownChance};
-    if (trace.interval == 0 || trace.offer) limiter_->offer(lane, limit_interval(trace.now), trace.random, trace.facts.spans);
+    if (!by_random_)
+      return {limiter_->take(lane, cost, trace.now) ? Vote::kSampled : Vote::kNotSampled, kUnknownChance};
+    if (trace.interval == 0 || trace.offer)
+      limiter_->offer(lane, limit_interval(trace.now), trace.random, trace.facts.spans);
     if (trace.interval == 0) return {Vote::kPending, kUnknownChance};
     return ballot_by_random(trace.random, limiter_->threshold(lane, trace.interval));
   }

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "decide/condition_ast.h"
+#include "decide/condition_errors.h"
 #include "decide/policy.h"
 #include "wire/scan_plan.h"
 
@@ -31,13 +32,16 @@ class Arena;
 
 class Condition {
  public:
-  Condition(std::unique_ptr<const Arena> constants, std::unique_ptr<const Test> test, std::string attribute);
+  Condition(std::unique_ptr<const Arena> constants, std::unique_ptr<const Test> test, std::string attribute,
+            ConditionErrors errors);
   Condition(Condition&&) noexcept;
   Condition& operator=(Condition&&) noexcept;
   ~Condition();
 
   // `why`, if given, is set to a constant text when the answer is kError.
   Truth evaluate(const ConditionContext& context, const char** why = nullptr) const;
+  // Of a condition on a trace that is true of it: Test::deciding_bit.
+  int deciding_bit(const ConditionContext& context) const;
   // The first attribute it looks at, "" when it looks at none. For people who ask why a trace was kept.
   const std::string& attribute() const { return attribute_; }
 
@@ -46,12 +50,16 @@ class Condition {
       constants_;  // literal texts, lists and what was computed at load; before test_, which refers to it
   std::unique_ptr<const Test> test_;
   std::string attribute_;
+  ConditionErrors errors_;
 };
 
 // Compiles `text` and enters the attributes it needs in `plan`. Errors say "column N: ..." and what was wanted there.
-Result<Condition> parse_condition(std::string_view text, ConditionKind kind, ScanPlan& plan);
+// `errors`, if given, counts the times it answers kError.
+Result<Condition> parse_condition(std::string_view text, ConditionKind kind, ScanPlan& plan,
+                                  ConditionErrors errors = nullptr);
 
 // The same for a part of a condition that has been parsed.
-Result<Condition> compile_condition(const Ast& ast, AstIndex root, ConditionKind kind, ScanPlan& plan);
+Result<Condition> compile_condition(const Ast& ast, AstIndex root, ConditionKind kind, ScanPlan& plan,
+                                    ConditionErrors errors);
 
 }  // namespace tailgate

@@ -20,6 +20,12 @@ class And final : public Test {
     }
     return Truth::kTrue;
   }
+  int deciding_bit(Evaluation& e) const override {
+    for (const TestPtr& part : parts_) {
+      if (const int bit = part->deciding_bit(e); bit >= 0) return bit;
+    }
+    return -1;
+  }
 
  private:
   std::vector<TestPtr> parts_;
@@ -33,6 +39,12 @@ class Or final : public Test {
       if (const Truth t = part->test(e); t != Truth::kFalse) return t;
     }
     return Truth::kFalse;
+  }
+  int deciding_bit(Evaluation& e) const override {
+    for (const TestPtr& part : parts_) {
+      if (part->test(e) == Truth::kTrue) return part->deciding_bit(e);
+    }
+    return -1;
   }
 
  private:
@@ -429,6 +441,13 @@ Result<TestPtr> Compiler::test(AstIndex index) {
       Result<ExprPtr> right = value(n.children[1]);
       if (!right) return tl::unexpected(right.error());
       CompareOp op = n.compare;
+      for (std::size_t side = 0; side < 2; ++side) {
+        const Value* const other = (side == 0 ? *right : *left)->constant();
+        const AstNode& field = ast.child(n, side);
+        if (kind != ConditionKind::kTrace || field.kind != AstKind::kPath || other == nullptr) continue;
+        if (auto wrong = cannot_compare(field, ast.child(n, 1 - side), *other))
+          return tl::unexpected(std::move(*wrong));
+      }
       if ((*left)->constant() != nullptr) {
         std::swap(left, right);
         op = kMirrored[static_cast<std::size_t>(op)];
@@ -462,8 +481,12 @@ Result<TestPtr> Compiler::test(AstIndex index) {
   }
 }
 
-Condition::Condition(std::unique_ptr<const Arena> constants, std::unique_ptr<const Test> test, std::string attribute)
-    : constants_(std::move(constants)), test_(std::move(test)), attribute_(std::move(attribute)) {}
+Condition::Condition(std::unique_ptr<const Arena> constants, std::unique_ptr<const Test> test, std::string attribute,
+                     ConditionErrors errors)
+    : constants_(std::move(constants)),
+      test_(std::move(test)),
+      attribute_(std::move(attribute)),
+      errors_(std::move(errors)) {}
 Condition::Condition(Condition&&) noexcept = default;
 Condition& Condition::operator=(Condition&&) noexcept = default;
 Condition::~Condition() = default;
@@ -471,22 +494,31 @@ Condition::~Condition() = default;
 Truth Condition::evaluate(const ConditionContext& context, const char** why) const {
   Evaluation e(context);
   const Truth truth = test_->test(e);
-  if (why != nullptr && truth == Truth::kError) *why = e.error;
+  if (truth == Truth::kError) {
+    if (why != nullptr) *why = e.error;
+    if (errors_ != nullptr) errors_->fetch_add(1, std::memory_order_relaxed);
+  }
   return truth;
 }
 
-Result<Condition> compile_condition(const Ast& ast, AstIndex root, ConditionKind kind, ScanPlan& plan) {
-  auto constants = std::make_unique<Arena>();
-  Compiler compiler{ast, kind, plan, *constants};
-  Result<TestPtr> test = compiler.test(root);
-  if (!test) return tl::unexpected(test.error());
-  return Condition(std::move(constants), std::move(*test), std::move(compiler.attribute));
+int Condition::deciding_bit(const ConditionContext& context) const {
+  Evaluation e(context);
+  return test_->deciding_bit(e);
 }
 
-Result<Condition> parse_condition(std::string_view text, ConditionKind kind, ScanPlan& plan) {
+Result<Condition> compile_condition(const Ast& ast, AstIndex root, ConditionKind kind, ScanPlan& plan,
+                                    ConditionErrors errors) {
+  auto constants = std::make_unique<Arena>();
+  Compiler compiler{ast, kind, plan, *constants, errors};
+  Result<TestPtr> test = compiler.test(root);
+  if (!test) return tl::unexpected(test.error());
+  return Condition(std::move(constants), std::move(*test), std::move(compiler.attribute), std::move(errors));
+}
+
+Result<Condition> parse_condition(std::string_view text, ConditionKind kind, ScanPlan& plan, ConditionErrors errors) {
   const Result<Ast> ast = parse_condition_syntax(text, kind);
   if (!ast) return tl::unexpected(ast.error());
-  return compile_condition(*ast, ast->root, kind, plan);
+  return compile_condition(*ast, ast->root, kind, plan, std::move(errors));
 }
 
 }  // namespace tailgate

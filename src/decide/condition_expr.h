@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "decide/condition.h"
@@ -52,6 +53,8 @@ class Test {
  public:
   virtual ~Test() = default;
   virtual Truth test(Evaluation& e) const = 0;
+  // Of a test on a trace that is true: a bit of the plan whose span made it so; -1: none did alone.
+  virtual int deciding_bit(Evaluation&) const { return -1; }
 };
 
 using ExprPtr = std::unique_ptr<const Expr>;
@@ -79,6 +82,7 @@ struct Compiler {
   ConditionKind kind;
   ScanPlan& plan;
   Arena& constants;
+  ConditionErrors errors;
   std::string attribute = {};  // the first one asked for
 
   Result<ExprPtr> value(AstIndex i);  // condition_compile.cc
@@ -91,6 +95,8 @@ struct Compiler {
   Result<ExprPtr> count(const AstNode& node);       // count(...)
   Result<TestPtr> any_or_all(const AstNode& node);  // any(...), all(...)
   Result<TestPtr> root_test(AstIndex i);
+  // What a field of a trace cannot be compared with, said so that a person can act on it.
+  std::optional<Error> cannot_compare(const AstNode& path, const AstNode& with, const Value& constant) const;
   bool speaks_of_root(AstIndex i) const;
   bool is_costly(AstIndex i) const;  // needs a walk over the trace's spans when it closes
 

@@ -94,6 +94,7 @@ class Bit final : public Test {
  public:
   Bit(std::size_t bit, bool wanted) : bit_(bit), wanted_(wanted) {}
   Truth test(Evaluation& e) const override { return e.in.trace->bit(bit_) == wanted_ ? Truth::kTrue : Truth::kFalse; }
+  int deciding_bit(Evaluation&) const override { return wanted_ ? static_cast<int>(bit_) : -1; }
 
  private:
   std::size_t bit_;
@@ -106,6 +107,9 @@ class RootBit final : public Test {
   Truth test(Evaluation& e) const override {
     if (!e.in.trace->facts.root_seen) return without_;
     return e.in.trace->bit(bit_) ? Truth::kTrue : Truth::kFalse;
+  }
+  int deciding_bit(Evaluation& e) const override {
+    return e.in.trace->facts.root_seen && e.in.trace->bit(bit_) ? static_cast<int>(bit_) : -1;
   }
 
  private:
@@ -124,12 +128,12 @@ class Counter final : public SpanCounter {
 };
 
 // The condition inside any(...), all(...) or count(...), which is one on spans.
-Result<Condition> inner_condition(const Ast& ast, const AstNode& call, ScanPlan& plan) {
+Result<Condition> inner_condition(const Ast& ast, const AstNode& call, ScanPlan& plan, ConditionErrors errors) {
   if (call.children.size() != 1)
     return condition_error(call.column, fmt::format("want one condition on spans: {}(...)", call.text));
   const AstNode& argument = ast.child(call, 0);
   if (!argument.text.empty()) return condition_error(argument.column, "the condition has no name");
-  return compile_condition(ast, argument.children[0], ConditionKind::kSpan, plan);
+  return compile_condition(ast, argument.children[0], ConditionKind::kSpan, plan, std::move(errors));
 }
 
 template <class Found>
@@ -176,14 +180,35 @@ Result<ExprPtr> Compiler::trace_path(const AstNode& node) {
                                                   near.empty() ? "" : "; did you mean '" + near + "'?", list));
 }
 
+std::optional<Error> Compiler::cannot_compare(const AstNode& path, const AstNode& with, const Value& constant) const {
+  const TraceRow* const row = find_row(ast.child(path, 0).text);
+  if (row == nullptr || constant.is(ValueKind::kNil)) return std::nullopt;
+  const auto wrong = [&](bool fits, std::string_view wanted) -> std::optional<Error> {
+    if (fits) return std::nullopt;
+    return condition_error(with.column, fmt::format("'{}' is compared with {}, not with {}", row->name, wanted,
+                                                    name_of(constant.kind)))
+        .value();
+  };
+  switch (row->field) {
+    case TraceField::kDuration:
+      return wrong(constant.is(ValueKind::kDuration), "a duration such as 2s or 500ms");
+    case TraceField::kComplete:
+      return wrong(constant.is(ValueKind::kBool), "true or false");
+    case TraceField::kCloseReason:
+      return wrong(constant.is(ValueKind::kString), "a text such as \"timeout\"");
+    default:
+      return wrong(constant.is(ValueKind::kInt) || constant.is(ValueKind::kDouble), "a number");
+  }
+}
+
 Result<ExprPtr> Compiler::count(const AstNode& node) {
-  Result<Condition> inner = inner_condition(ast, node, plan);
+  Result<Condition> inner = inner_condition(ast, node, plan, errors);
   if (!inner) return tl::unexpected(inner.error());
   return std::make_unique<Sum>(plan.add_sum(std::make_unique<Counter>(std::move(*inner))));
 }
 
 Result<TestPtr> Compiler::any_or_all(const AstNode& node) {
-  Result<Condition> inner = inner_condition(ast, node, plan);
+  Result<Condition> inner = inner_condition(ast, node, plan, errors);
   if (!inner) return tl::unexpected(inner.error());
   const bool all = node.text == "all";
   const auto which = all ? ConditionPredicate::Which::kFails : ConditionPredicate::Which::kHolds;
@@ -193,7 +218,7 @@ Result<TestPtr> Compiler::any_or_all(const AstNode& node) {
 }
 
 Result<TestPtr> Compiler::root_test(AstIndex i) {
-  Result<Condition> inner = compile_condition(ast, i, ConditionKind::kRoot, plan);
+  Result<Condition> inner = compile_condition(ast, i, ConditionKind::kRoot, plan, errors);
   if (!inner) return tl::unexpected(inner.error());
   const SpanFields nobody;
   ConditionContext nowhere{nobody};

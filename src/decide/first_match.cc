@@ -25,18 +25,21 @@ class FirstMatch final : public Policy {
 
   Ballot evaluate(const JudgedTrace& trace) const override {
     bool passed_by_chance = false;  // an earlier rule let this trace through by chance: nobody can say what that was
+    bool pending = false;  // the limits of later rules count it among their candidates, should it come that far
     for (const Rule& rule : rules_) {
       const Ballot matched = rule.policy != nullptr ? rule.policy->evaluate(trace) : ballot(true);
-      if (matched.vote == Vote::kPending) return matched;
+      pending |= matched.vote == Vote::kPending;
       if (!matched.sampled()) {
         passed_by_chance |= matched.by_chance();
         continue;
       }
+      if (pending) break;
       Ballot kept = rule.chance.ask(trace);
       if (kept.sampled()) kept.threshold = std::max(kept.threshold, matched.threshold);
       if (passed_by_chance || (!kept.sampled() && matched.by_chance())) kept.threshold = kUnknownChance;
       return kept;
     }
+    if (pending) return {Vote::kPending, kUnknownChance};
     return {Vote::kNotSampled, passed_by_chance ? kUnknownChance : kCertain};
   }
   bool stateful() const override {

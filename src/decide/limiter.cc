@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "model/threshold.h"
 
@@ -14,7 +15,10 @@ constexpr std::size_t kCandidatesMax = 1 << 20;  // of a lane and interval; thos
 }  // namespace
 
 Limiter::Limiter(LimitRule rule)
-    : rule_(std::move(rule)), tokens_(rule_.lanes.size()), candidates_(rule_.lanes.size()) {
+    : rule_(std::move(rule)),
+      tokens_(rule_.lanes.size()),
+      candidates_(rule_.lanes.size()),
+      offered_(rule_.lanes.size()) {
   for (std::size_t i = 0; i < tokens_.size(); ++i) tokens_[i] = rule_.lanes[i].burst;
 }
 
@@ -25,6 +29,7 @@ void Limiter::set_rule(LimitRule rule) {
   tokens_.resize(rule_.lanes.size());
   for (std::size_t i = before; i < tokens_.size(); ++i) tokens_[i] = rule_.lanes[i].burst;
   candidates_.resize(rule_.lanes.size());
+  offered_.resize(rule_.lanes.size());
 }
 
 bool Limiter::take(std::size_t lane, double cost, TimePoint now) {
@@ -68,6 +73,7 @@ void Limiter::offer(std::size_t lane, std::uint32_t interval, std::uint64_t rand
     if (open_ != 0) cut();
     open_ = interval;
   }
+  if (cuts_.empty()) offered_[lane] += cost;
   if (candidates_[lane].size() < kCandidatesMax) candidates_[lane].push_back({random, cost});
 }
 
@@ -112,7 +118,13 @@ void Limiter::cut() {
 std::uint64_t Limiter::threshold(std::size_t lane, std::uint32_t interval) {
   const std::lock_guard lock(mutex_);
   if (open_ != 0 && interval >= open_) cut();  // an interval that is asked about is over
-  if (cuts_.empty()) return kCertain;
+  if (cuts_.empty()) {
+    if (lane >= rule_.lanes.size()) return kNever;
+    const double room = rule_.per_second ? rule_.lanes[lane].rate : rule_.lanes[lane].burst;
+    const std::uint64_t all = std::accumulate(offered_.begin(), offered_.end(), std::uint64_t{0});
+    const bool total_left = rule_.total <= 0 || static_cast<double>(all) <= rule_.total;
+    return static_cast<double>(offered_[lane]) <= room && total_left ? kCertain : kNever;
+  }
   const auto it = std::find_if(cuts_.rbegin(), cuts_.rend(), [&](const Cut& c) { return c.interval <= interval; });
   const Cut& found = it != cuts_.rend() ? *it : cuts_.front();
   return lane < found.thresholds.size() ? found.thresholds[lane] : kNever;

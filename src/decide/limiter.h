@@ -49,7 +49,7 @@ class Limiter {
   // By randomness: a candidate of the interval (numbered from 1, kLimitInterval each).
   void offer(std::size_t lane, std::uint32_t interval, std::uint64_t random, std::uint64_t cost);
   // The threshold of an interval that is over; of the last one known if that interval was not offered to or is
-  // forgotten; kCertain before the first one was cut.
+  // forgotten. Before the first cut there is none: first come, first served, kCertain while there is room, then kNever.
   std::uint64_t threshold(std::size_t lane, std::uint32_t interval);
 
  private:
@@ -71,6 +71,7 @@ class Limiter {
   double total_left_ = 0;
   std::uint32_t open_ = 0;                          // the interval that candidates_ belong to
   std::vector<std::vector<Candidate>> candidates_;  // by lane
+  std::vector<std::uint64_t> offered_;              // by lane: cost of all candidates before the first cut
   std::vector<Cut> cuts_;                           // the last few intervals, oldest first
 };
 

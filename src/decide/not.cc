@@ -1,5 +1,6 @@
 // not: keeps the traces that its policy would not keep.
-//     - {name: healthy, type: not, not: {not_sub_policy: {name: a, type: status_code, status_code: {status_codes: [ERROR]}}}}
+//     - {name: healthy, type: not, not: {not_sub_policy: {name: a, type: status_code, status_code: {status_codes:
+//     [ERROR]}}}}
 #include "decide/registry.h"
 
 namespace tailgate {

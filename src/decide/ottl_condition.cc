@@ -98,10 +98,11 @@ class PropagatingPolicy final : public Policy {
   std::size_t counter_;
 };
 
-void read(const ConfigNode& node, std::string_view key, ConditionKind kind, ScanPlan& plan,
+void read(const ConfigNode& node, std::string_view key, ConditionKind kind, PolicyBuild& build,
           std::vector<Condition>& out) {
   for (const ConfigNode& item : node.child(key).items()) {
-    Result<Condition> condition = parse_condition(item.scalar(), kind, plan);
+    Result<Condition> condition =
+        parse_condition(item.scalar(), kind, build.plan, build.condition_errors.of(build.top));
     if (condition) {
       out.push_back(std::move(*condition));
     } else {
@@ -116,8 +117,8 @@ PolicyPtr make_ottl_condition(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("ottl_condition");
   Conditions conditions;
   conditions.propagate = node.choice("error_mode", "silent", {"ignore", "silent", "propagate"}) == "propagate";
-  read(node, "span", ConditionKind::kSpan, build.plan, conditions.span);
-  read(node, "spanevent", ConditionKind::kSpanEvent, build.plan, conditions.event);
+  read(node, "span", ConditionKind::kSpan, build, conditions.span);
+  read(node, "spanevent", ConditionKind::kSpanEvent, build, conditions.event);
   if (node.child("span").items().empty() && node.child("spanevent").items().empty()) {
     node.error("want at least one condition under `span` or `spanevent`");
   }

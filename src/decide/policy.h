@@ -1,5 +1,5 @@
-// Policy: one rule of the configuration, compiled. It answers over the facts of a trace and the bits its predicates left
-// there, never over spans. Pure but for rate limits, which keep count in a Limiter. Threads: any.
+// Policy: one rule of the configuration, compiled. It answers over the facts of a trace and the bits its predicates
+// left there, never over spans. Pure but for rate limits, which keep count in a Limiter. Threads: any.
 #pragma once
 
 #include <cstdint>
@@ -18,21 +18,22 @@ class TraceShape {
  public:
   virtual ~TraceShape() = default;
   virtual std::uint32_t missing_parents() const = 0;  // different span ids named as a parent that have not come
-  virtual std::uint32_t depth() const = 0;            // spans on the longest way down from a span without a known parent
-  virtual std::uint32_t services() const = 0;         // different values of service.name, an absent one among them
+  virtual std::uint32_t depth() const = 0;     // spans on the longest way down from a span without a known parent
+  virtual std::uint32_t services() const = 0;  // different values of service.name, an absent one among them
 };
 
 struct JudgedTrace {
   const TraceId& id;
   const TraceFacts& facts;
-  const std::uint64_t* words;                // predicate bits
-  const std::uint64_t* counters = nullptr;   // ScanPlan::add_sum and add_first
-  const TraceShape* shape = nullptr;         // null in tests that do not ask
+  const std::uint64_t* words;               // predicate bits
+  const std::uint64_t* counters = nullptr;  // ScanPlan::add_sum and add_first
+  const TraceShape* shape = nullptr;        // null in tests that do not ask
   CloseReason reason = CloseReason::kTimeout;
-  std::uint64_t random = 0;                  // R, 56 bits
-  TimePoint now{};                           // of the decision
-  // Rate limits that choose by randomness need all candidates of an interval (Limiter). 0: this trace is offered now and
-  // decided when the interval is over; otherwise the interval it was offered in, or the last one when it cannot wait.
+  std::uint64_t random = 0;  // R, 56 bits
+  TimePoint now{};           // of the decision
+  // Rate limits that choose by randomness need all candidates of an interval (Limiter). 0: this trace is offered now
+  // and decided when the interval is over; otherwise the interval it was offered in, or the last one when it cannot
+  // wait.
   std::uint32_t interval = 0;
   // It cannot wait and was not offered before: it is now, or a limit that only ever met such traces would stand still.
   bool offer = false;
@@ -51,8 +52,8 @@ enum class Vote : std::uint8_t {
 
 struct Ballot {
   Vote vote = Vote::kNotSampled;
-  // Sampled: a trace is kept if its R reaches this; kCertain when chance had no part, kUnknownChance when it cannot be said.
-  // Not sampled: kUnknownChance if another trace id could have been answered differently, else kCertain.
+  // Sampled: a trace is kept if its R reaches this; kCertain when chance had no part, kUnknownChance when it cannot be
+  // said. Not sampled: kUnknownChance if another trace id could have been answered differently, else kCertain.
   std::uint64_t threshold = kCertain;
 
   bool sampled() const { return vote == Vote::kSampled; }

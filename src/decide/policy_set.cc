@@ -4,6 +4,7 @@
 #include <set>
 
 #include "decide/registry.h"
+#include "decide/route_filter.h"
 
 namespace tailgate {
 
@@ -62,8 +63,10 @@ std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>&
   if (options.use_tracestate) set->plan_.add_randomness();
   for (std::size_t i = 0; i < routes.size(); ++i) {
     if (routes[i].policies.empty()) set->always_ |= 1ULL << i;
+    std::vector<std::size_t> bits = add_route_filter(routes[i], set->plan_);
+    if (!bits.empty()) set->filters_.push_back({1ULL << i, std::move(bits)});
   }
-  PolicyBuild build{set->plan_, tables.limiters, options.use_tracestate, {}};
+  PolicyBuild build{set->plan_, tables.limiters, tables.condition_errors, options.use_tracestate, {}, {}};
   const auto exporters_naming = [&](const std::string& name) {
     std::uint64_t exporters = 0;
     for (std::size_t i = 0; i < routes.size(); ++i) {
@@ -79,8 +82,8 @@ std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>&
   std::set<std::string> seen;
   const auto compile = [&](const ConfigNode& entry, bool shadow, std::vector<Entry>& out) {
     build.path = shadow ? "(shadow)" : "";  // a shadow's limits are its own
+    const std::string name = build.top = entry.is_map() ? entry.text("name") : "";
     PolicyPtr policy = make_policy(entry, build, PolicyPlace::kTop);
-    const std::string name = entry.is_map() ? entry.text("name") : "";
     if (entry.is_map()) {
       if (name.empty()) entry.error("name", "want a name");
       if (name.starts_with('_'))
@@ -166,6 +169,11 @@ std::optional<Verdict> PolicySet::combine(const JudgedTrace& trace, std::vector<
       threshold = kUnknownChance;
     } else if (certain) {
       threshold = kCertain;
+    }
+    for (const Filter& filter : filters_) {
+      const bool all =
+          std::all_of(filter.bits.begin(), filter.bits.end(), [&](std::size_t bit) { return trace.bit(bit); });
+      if (!all) exporters &= ~filter.exporter;
     }
     verdict.threshold = tables_->thresholds.code_of(threshold);
     verdict.chance = threshold != kCertain;

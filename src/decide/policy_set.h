@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "config/config_node.h"
+#include "decide/condition_errors.h"
 #include "decide/limiter.h"
 #include "decide/policy.h"
 #include "model/threshold.h"
@@ -47,9 +48,12 @@ class RouteTable {
   std::vector<std::uint64_t> routes_;  // guarded by mutex_
 };
 
-// An exporter as routing sees it.
+// An exporter as routing sees it. It gets a kept trace if one of `policies` voted to keep it, a resource of it is one
+// of `services`, and, for each of `attributes`, a resource or span has one of the values. Empty: no such condition.
 struct RouteRule {
-  std::vector<std::string> policies;  // empty: every kept trace
+  std::vector<std::string> policies = {};
+  std::vector<std::string> services = {};  // patterns (glob.h), as are the values
+  std::vector<std::pair<std::string, std::vector<std::string>>> attributes = {};
 };
 
 // What outlives any one PolicySet: numbers in caches and counters keep their meaning over reloads. Threads: any.
@@ -58,6 +62,7 @@ struct PolicyTables {
   RouteTable routes;
   ThresholdTable thresholds;
   Limiters limiters;
+  ConditionErrorTable condition_errors;
 };
 
 // Plain counters of one shard, indexed by policy number. Guarded by the shard's lock.
@@ -145,6 +150,12 @@ class PolicySet {
   PolicySetOptions options_;
   std::vector<Entry> policies_;  // drop policies first, otherwise in order
   std::vector<Entry> shadows_;
+  // Exporters with conditions beyond `policies`: what must all be true of a trace for them.
+  struct Filter {
+    std::uint64_t exporter = 0;  // its bit
+    std::vector<std::size_t> bits;
+  };
+  std::vector<Filter> filters_;
   std::uint64_t always_ = 0;  // exporters that take every kept trace
   ScanPlan plan_;
   PolicyTables* tables_ = nullptr;

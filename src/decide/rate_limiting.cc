@@ -1,10 +1,10 @@
 // rate_limiting and bytes_limiting: keep traces as long as there is room, by spans or by bytes a second.
 //     - {name: cap, type: rate_limiting, rate_limiting: {spans_per_second: 500, burst_capacity: 1000}}
 //     - {name: cap, type: bytes_limiting, bytes_limiting: {bytes_per_second: 1048576}}
-// burst_capacity is twice the rate unless it is written. A trace larger than it never passes. Room is spent when this policy
-// says yes, also if another would have kept the trace anyway. The limit holds for the whole process, over reloads.
-// Bytes are those of a TracesData with the trace's spans as they were received. Without use_tracestate first come, first
-// served (contrib's token bucket); with it, by randomness within each second (limiter.h).
+// burst_capacity is twice the rate unless it is written. A trace larger than it never passes. Room is spent when this
+// policy says yes, also if another would have kept the trace anyway. The limit holds for the whole process, over
+// reloads. Bytes are those of a TracesData with the trace's spans as they were received. Without use_tracestate first
+// come, first served (contrib's token bucket); with it, by randomness within each second (limiter.h).
 #include "decide/registry.h"
 
 namespace tailgate {
@@ -19,7 +19,8 @@ class Limited final : public Policy {
     const std::uint64_t cost = bytes_counter_ >= 0 ? trace.counters[bytes_counter_] : trace.facts.spans;
     if (static_cast<double>(cost) > rule_.lanes[0].burst) return ballot(false);
     if (!by_random_) {
-      return {limiter_->take(0, static_cast<double>(cost), trace.now) ? Vote::kSampled : Vote::kNotSampled, kUnknownChance};
+      return {limiter_->take(0, static_cast<double>(cost), trace.now) ? Vote::kSampled : Vote::kNotSampled,
+              kUnknownChance};
     }
     if (trace.interval == 0 || trace.offer) limiter_->offer(0, limit_interval(trace.now), trace.random, cost);
     if (trace.interval == 0) return {Vote::kPending, kUnknownChance};
@@ -35,7 +36,8 @@ class Limited final : public Policy {
   bool by_random_;
 };
 
-PolicyPtr make_limited(const ConfigNode& entry, PolicyBuild& build, std::string_view type, std::string_view rate_key, bool bytes) {
+PolicyPtr make_limited(const ConfigNode& entry, PolicyBuild& build, std::string_view type, std::string_view rate_key,
+                       bool bytes) {
   const ConfigNode node = entry.child(type);
   const auto rate = static_cast<double>(node.integer(rate_key, 1, {.min = 1}));
   if (node.child(rate_key).is_null()) node.error(rate_key, "want 1 or more");

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "config/config_node.h"
+#include "decide/condition_errors.h"
 #include "decide/limiter.h"
 #include "decide/policy.h"
 #include "wire/scan_plan.h"
@@ -16,7 +17,9 @@ namespace tailgate {
 struct PolicyBuild {
   ScanPlan& plan;  // takes predicates
   Limiters& limiters;
+  ConditionErrorTable& condition_errors;
   bool use_tracestate = false;
+  std::string top;   // name of the policy at the top
   std::string path;  // of the policy being made, by names: "limits/inner". Limiters go by it
 };
 

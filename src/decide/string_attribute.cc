@@ -1,9 +1,11 @@
 // string_attribute: keeps a trace in which a resource or span attribute has one of the listed values.
 //     - {name: checkout, type: string_attribute,
-//        string_attribute: {key: http.route, values: [/checkout, /pay/.*], enabled_regex_matching: true, invert_match: false}}
-// Exact values form a set without "". With enabled_regex_matching the values are RE2 patterns, found anywhere in the value
-// (not anchored). An attribute that is not a string reads as "". A span's "" never matches; a resource's matches a pattern
-// that matches "". invert_match keeps the traces in which nothing matches. All as contrib's tail_sampling v0.164 does.
+//        string_attribute: {key: http.route, values: [/checkout, /pay/.*], enabled_regex_matching: true, invert_match:
+//        false}}
+// Exact values form a set without "". With enabled_regex_matching the values are RE2 patterns, found anywhere in the
+// value (not anchored). An attribute that is not a string reads as "". A span's "" never matches; a resource's matches
+// a pattern that matches "". invert_match keeps the traces in which nothing matches. All as contrib's tail_sampling
+// v0.164 does.
 #include <re2/re2.h>
 #include <re2/set.h>
 
@@ -28,7 +30,8 @@ class OneOf final : public SpanPredicate {
   bool matches(ByteView key_value) const {
     if (key_value.data() == nullptr) return false;
     const std::optional<ByteView> value = string_value(key_value);
-    return value && (lengths_ >> (value->size() & 63) & 1) != 0 && std::binary_search(values_.begin(), values_.end(), *value, std::less<>());
+    return value && (lengths_ >> (value->size() & 63) & 1) != 0 &&
+           std::binary_search(values_.begin(), values_.end(), *value, std::less<>());
   }
 
   std::size_t slot_;

@@ -19,6 +19,12 @@ class TracePolicy final : public Policy {
     context.trace = &trace;
     return ballot(condition_.evaluate(context) == Truth::kTrue);
   }
+  int deciding_bit(const JudgedTrace& trace) const override {
+    static const SpanFields kNoSpan;
+    ConditionContext context{kNoSpan};
+    context.trace = &trace;
+    return condition_.deciding_bit(context);
+  }
 
  private:
   Condition condition_;
@@ -29,7 +35,8 @@ class TracePolicy final : public Policy {
 PolicyPtr make_trace(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("trace");
   const std::string text = node.text("condition");
-  Result<Condition> condition = parse_condition(text, ConditionKind::kTrace, build.plan);
+  Result<Condition> condition =
+      parse_condition(text, ConditionKind::kTrace, build.plan, build.condition_errors.of(build.top));
   if (!condition) node.error("condition", condition.error().text);
   node.finish();
   if (!condition) return nullptr;

@@ -16,8 +16,9 @@ constexpr Duration kCancelWait = std::chrono::milliseconds(200);
 
 }  // namespace
 
-ExportRunner::ExportRunner(std::string name, std::unique_ptr<Exporter> exporter, const SendQueueOptions& options)
-    : name_(std::move(name)), exporter_(std::move(exporter)), queue_(options) {}
+ExportRunner::ExportRunner(std::string name, std::unique_ptr<Exporter> exporter, const SendQueueOptions& options,
+                           std::unique_ptr<DeadLetters> dead_letters)
+    : name_(std::move(name)), exporter_(std::move(exporter)), dead_letters_(std::move(dead_letters)), queue_(options) {}
 
 ExportRunner::~ExportRunner() {
   begin_drain(TimePoint{}, TimePoint{});
@@ -26,6 +27,9 @@ ExportRunner::~ExportRunner() {
 
 Result<void> ExportRunner::start() {
   if (Result<void> started = exporter_->start(); !started) return started;
+  if (dead_letters_ != nullptr) {
+    if (Result<void> started = dead_letters_->start(); !started) return started;
+  }
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), ("exp:" + name_).substr(0, 15).c_str());
   return {};
@@ -52,9 +56,17 @@ bool ExportRunner::evict_one() {
   return queue_.evict_one();
 }
 
-QueueStats ExportRunner::stats() const {
+ExportRunner::Stats ExportRunner::stats() const {
+  const TimePoint now = monotonic_now();
   const std::lock_guard lock(mutex_);
-  return queue_.stats();
+  Stats out{queue_.stats()};
+  if (const std::optional<TimePoint> since = queue_.oldest_since())
+    out.behind = std::max(now - *since, Duration::zero());
+  out.concurrency_limit = queue_.limit().limit();
+  out.circuit_open = queue_.limit().open();
+  out.dead_letter_spans = dead_letter_spans_.load(std::memory_order_relaxed);
+  out.dead_letter_failed_spans = dead_letter_failed_spans_.load(std::memory_order_relaxed);
+  return out;
 }
 
 void ExportRunner::begin_drain(TimePoint deadline, TimePoint now) {
@@ -100,14 +112,25 @@ void ExportRunner::run() {
     exporter_->wait(std::max(timeout, Duration::zero()), done);
     const TimePoint now = monotonic_now();
     for (const Completion& c : done) {
-      std::optional<Duration> retry_in;
-      std::optional<BatchEnd> ended;
+      Finished finished;
+      bool open = false;
       {
         const std::lock_guard lock(mutex_);
-        retry_in = queue_.finish(c.batch_id, c.result, now, observer_ ? &ended : nullptr);
+        finished = queue_.finish(c.batch_id, c.result, now);
+        open = queue_.limit().open();
       }
-      report(c, retry_in, now);
-      if (ended) observer_(name_, *ended, c.result.detail, now);
+      if (open != circuit_logged_) {
+        circuit_logged_ = open;
+        if (open) {
+          log_warn("backend is down, one probe at a time asks for it",
+                   {{"exporter", name_}, {"detail", c.result.detail}});
+        } else {
+          log_info("backend is back", {{"exporter", name_}});
+        }
+      }
+      report(c, finished.retry_in, now);
+      if (finished.rejected != nullptr) bury(*finished.rejected, c);
+      if (observer_ && finished.ended) observer_(name_, *finished.ended, c.result.detail, now);
     }
     done.clear();
   }
@@ -122,6 +145,22 @@ void ExportRunner::run() {
   log_warn("shutdown: spans not sent in time", {{"exporter", name_}, {"spans", left}});
   exporter_->cancel();
   exporter_->wait(kCancelWait, done);  // gives calls a chance to end; their outcome is counted already
+}
+
+// Of a partial success nobody says which spans were rejected: the whole request is kept, with what the backend said.
+void ExportRunner::bury(const Batch& batch, const Completion& c) {
+  if (dead_letters_ == nullptr) return;
+  const bool partial = c.result.kind == SendResult::Kind::kDone;
+  const bool expired = c.result.kind == SendResult::Kind::kRetry;
+  const FailReason reason = partial ? FailReason::kPartial : expired ? FailReason::kExpired : c.result.reason;
+  const Result<void> written = dead_letters_->write(batch, name_, kFailReasonNames[static_cast<std::size_t>(reason)],
+                                                    c.result.detail, wall_now_ns());
+  (written ? dead_letter_spans_ : dead_letter_failed_spans_).fetch_add(batch.spans, std::memory_order_relaxed);
+  if (written) return;
+  if (const auto held = dead_letters_log_.pass(monotonic_now())) {
+    log_error("dead letters not written",
+              {{"exporter", name_}, {"detail", written.error().text}, {"held_back", *held}});
+  }
 }
 
 void ExportRunner::report(const Completion& c, std::optional<Duration> retry_in, TimePoint now) {

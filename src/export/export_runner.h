@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "export/dead_letters.h"
 #include "export/exporter.h"
 #include "export/send_queue.h"
 #include "telemetry/log.h"
@@ -24,7 +25,9 @@ using ExportObserver =
 
 class ExportRunner {
  public:
-  ExportRunner(std::string name, std::unique_ptr<Exporter> exporter, const SendQueueOptions& options);
+  // `dead_letters` may be null: what the backend will not take is then only counted.
+  ExportRunner(std::string name, std::unique_ptr<Exporter> exporter, const SendQueueOptions& options,
+               std::unique_ptr<DeadLetters> dead_letters = nullptr);
   // Drops what is left, with reason `shutdown`, if nobody drained.
   ~ExportRunner();
   ExportRunner(const ExportRunner&) = delete;
@@ -43,7 +46,14 @@ class ExportRunner {
 
   std::size_t waiting_bytes(bool only_chance) const;  // that could be evicted
   bool evict_one();
-  QueueStats stats() const;  // consistent: routed = sent + failed + dropped + queued
+  struct Stats : QueueStats {  // consistent: routed = sent + failed + dropped + queued
+    Duration behind{};         // age of the oldest trace that is not sent yet; zero when all are
+    std::uint32_t concurrency_limit = 0;
+    bool circuit_open = false;
+    std::uint64_t dead_letter_spans = 0;         // written
+    std::uint64_t dead_letter_failed_spans = 0;  // could not be written
+  };
+  Stats stats() const;
 
   // Sends what is queued until `deadline`, then drops the rest. Returns at once; join() waits for the end.
   void begin_drain(TimePoint deadline, TimePoint now);
@@ -52,18 +62,23 @@ class ExportRunner {
  private:
   void run();
   void report(const Completion& c, std::optional<Duration> retry_in, TimePoint now);
+  void bury(const Batch& batch, const Completion& c);
 
   const std::string name_;
   const std::unique_ptr<Exporter> exporter_;
   ExportObserver observer_;  // empty: nobody asks
+  const std::unique_ptr<DeadLetters> dead_letters_;
+  std::atomic<std::uint64_t> dead_letter_spans_{0}, dead_letter_failed_spans_{0};
   mutable std::mutex mutex_;
   SendQueue queue_;        // under mutex_
   bool draining_ = false;  // under mutex_
   bool ended_ = false;     // under mutex_
   TimePoint deadline_{};   // under mutex_
   LogLimiter failures_log_{std::chrono::seconds(10)};
+  LogLimiter dead_letters_log_{std::chrono::seconds(10)};
   LogLimiter drops_log_{std::chrono::seconds(10)};
   std::uint64_t drops_logged_ = 0;  // the runner's thread
+  bool circuit_logged_ = false;     // the runner's thread
   std::thread thread_;
 };
 

@@ -19,6 +19,23 @@ std::string known_types() {
 
 }  // namespace
 
+namespace {
+
+// `dead_letter: {path: FILE, max_megabytes: 100, ...}`; null when it is not there.
+std::unique_ptr<DeadLetters> read_dead_letters(const ConfigNode& exporter) {
+  const ConfigNode node = exporter.child("dead_letter");
+  if (node.is_null()) return nullptr;
+  const std::string path = node.text("path");
+  if (path.empty()) node.error("path", "want the path of a file");
+  RotationOptions rotation;
+  rotation.backups_max = 10;
+  read_rotation(node, rotation);
+  node.finish();
+  return path.empty() ? nullptr : std::make_unique<DeadLetters>(path, rotation);
+}
+
+}  // namespace
+
 std::unique_ptr<Exporters> Exporters::make(const ConfigNode& node, ByteBudget& budget,
                                            const ExportersOptions& options) {
   std::unique_ptr<Exporters> made(new Exporters(budget));
@@ -37,11 +54,22 @@ std::unique_ptr<Exporters> Exporters::make(const ConfigNode& node, ByteBudget& b
     }
     ExporterParts parts = type->read(at, defaults);
     std::vector<std::string> policies = at.texts("policies");
+    std::vector<std::string> services = at.texts("services");
+    std::vector<std::pair<std::string, std::vector<std::string>>> attributes;
+    const ConfigNode wanted = at.child("attributes");
+    for (const auto& [key, value] : wanted.entries()) {
+      attributes.emplace_back(key, value.is_list() ? wanted.texts(key) : std::vector<std::string>{value.scalar()});
+      if (attributes.back().second.empty()) value.error("want a value, or a list of values");
+    }
+    std::unique_ptr<DeadLetters> dead_letters = read_dead_letters(at);
     at.finish();
     if (parts.exporter == nullptr) continue;
     parts.queue.seed = seed + made->runners_.size() * 0x9e3779b97f4a7c15ULL;
-    made->runners_.push_back(std::make_unique<ExportRunner>(name, std::move(parts.exporter), parts.queue));
+    made->runners_.push_back(
+        std::make_unique<ExportRunner>(name, std::move(parts.exporter), parts.queue, std::move(dead_letters)));
     made->policies_.push_back(std::move(policies));
+    made->services_.push_back(std::move(services));
+    made->attributes_.push_back(std::move(attributes));
     made->endpoints_.push_back(std::move(parts.endpoint));
     made->nodes_.push_back(at);
   }
@@ -104,7 +132,7 @@ void Exporters::drain(TimePoint deadline, TimePoint now) {
 
 void Exporters::collect(MetricWriter& writer) const {
   for (const auto& r : runners_) {
-    const QueueStats s = r->stats();
+    const ExportRunner::Stats s = r->stats();
     const std::string& name = r->name();
     const auto number = [](std::uint64_t v) { return static_cast<double>(v); };
     writer.add(metric::kExportRoutedSpans, {name}, number(s.routed_spans));
@@ -119,6 +147,19 @@ void Exporters::collect(MetricWriter& writer) const {
     for (std::size_t i = 0; i < kDropReasonNames.size(); ++i) {
       writer.add(metric::kExportDroppedSpans, {name, kDropReasonNames[i]}, number(s.dropped_spans[i]));
     }
+    for (const auto& [policy, lost] : s.lost_spans) {
+      for (std::size_t i = 0; i < lost.size(); ++i) {
+        if (lost[i] == 0) continue;
+        const std::size_t fails = kFailReasonNames.size();
+        writer.add(metric::kExportLostSpans,
+                   {name, policy, i < fails ? kFailReasonNames[i] : kDropReasonNames[i - fails]}, number(lost[i]));
+      }
+    }
+    writer.add(metric::kExportOldestSeconds, {name}, std::chrono::duration<double>(s.behind).count());
+    writer.add(metric::kExportConcurrencyLimit, {name}, number(s.concurrency_limit));
+    writer.add(metric::kExportCircuitOpen, {name}, s.circuit_open ? 1 : 0);
+    writer.add(metric::kExportDeadLetterSpans, {name, "written"}, number(s.dead_letter_spans));
+    writer.add(metric::kExportDeadLetterSpans, {name, "failed"}, number(s.dead_letter_failed_spans));
   }
 }
 

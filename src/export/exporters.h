@@ -42,6 +42,11 @@ class Exporters {
   std::vector<std::string> names() const;
   // The names under `policies:` of exporter `i`; empty: it gets every kept trace. `policies_node` is for errors.
   const std::vector<std::string>& policies_of(std::size_t i) const { return policies_[i]; }
+  // Likewise `services:`, and `attributes:` as {key, values}.
+  const std::vector<std::string>& services_of(std::size_t i) const { return services_[i]; }
+  const std::vector<std::pair<std::string, std::vector<std::string>>>& attributes_of(std::size_t i) const {
+    return attributes_[i];
+  }
   ConfigNode policies_node(std::size_t i) const { return nodes_[i].child("policies"); }
   // "host:port" it sends to, "" when it sends nowhere; `node` is for errors.
   const std::string& endpoint_of(std::size_t i) const { return endpoints_[i]; }
@@ -63,7 +68,7 @@ class Exporters {
   // Sends what is queued until `deadline`, drops and counts the rest. Later pushes are dropped and counted too.
   void drain(TimePoint deadline, TimePoint now);
 
-  QueueStats stats_of(std::size_t i) const { return runners_[i]->stats(); }
+  ExportRunner::Stats stats_of(std::size_t i) const { return runners_[i]->stats(); }
   void collect(MetricWriter& writer) const;
 
  private:
@@ -71,7 +76,8 @@ class Exporters {
 
   ByteBudget& budget_;
   std::vector<std::unique_ptr<ExportRunner>> runners_;
-  std::vector<std::vector<std::string>> policies_;
+  std::vector<std::vector<std::string>> policies_, services_;
+  std::vector<std::vector<std::pair<std::string, std::vector<std::string>>>> attributes_;
   std::vector<std::string> endpoints_;
   std::vector<ConfigNode> nodes_;
 };

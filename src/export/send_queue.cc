@@ -19,7 +19,8 @@ std::size_t index(E e) {
 
 }  // namespace
 
-SendQueue::SendQueue(const SendQueueOptions& options) : options_(options), random_(options.seed) {
+SendQueue::SendQueue(const SendQueueOptions& options)
+    : options_(options), limit_(options.in_flight_max), random_(options.seed) {
   options_.in_flight_max = std::max<std::uint32_t>(options_.in_flight_max, 1);
   // The batches in flight must not take the whole of a small queue: nothing could be evicted.
   options_.batch_bytes =
@@ -74,9 +75,26 @@ void SendQueue::forget(const KeptTrace& trace, DropReason reason) {
   stats_.queued_spans -= trace.spans;
   stats_.queued_bytes -= trace.bytes();
   stats_.dropped_spans[index(reason)] += trace.spans;
+  lose(trace, kFailReasonNames.size() + index(reason));
 }
 
-SendQueue::Waiting* SendQueue::oldest() {
+void SendQueue::lose(const KeptTrace& trace, std::size_t reason) {
+  stats_.lost_spans[trace.policy][reason] += trace.spans;
+}
+
+std::uint32_t SendQueue::in_flight() const {
+  return static_cast<std::uint32_t>(
+      std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.in_flight; }));
+}
+
+std::optional<TimePoint> SendQueue::oldest_since() const {
+  std::optional<TimePoint> since;
+  if (const Waiting* first = oldest()) since = first->since;
+  for (const Slot& slot : slots_) since = std::min(since.value_or(slot.since), slot.since);
+  return since;
+}
+
+const SendQueue::Waiting* SendQueue::oldest() const {
   if (chance_.empty() && certain_.empty()) return nullptr;
   if (chance_.empty()) return &certain_.front();
   if (certain_.empty()) return &chance_.front();
@@ -84,9 +102,10 @@ SendQueue::Waiting* SendQueue::oldest() {
 }
 
 KeptTracePtr SendQueue::take_oldest() {
-  Waiting* first = oldest();
-  KeptTracePtr trace = std::move(first->trace);
-  (!chance_.empty() && first == &chance_.front() ? chance_ : certain_).pop_front();
+  const Waiting* const first = oldest();
+  std::deque<Waiting>& list = !chance_.empty() && first == &chance_.front() ? chance_ : certain_;
+  const KeptTracePtr trace = std::move(list.front().trace);
+  list.pop_front();
   waiting_bytes_ -= trace->bytes();
   if (trace->verdict.by_chance()) chance_bytes_ -= trace->bytes();
   waiting_otlp_ -= trace->otlp.size();
@@ -94,20 +113,23 @@ KeptTracePtr SendQueue::take_oldest() {
 }
 
 bool SendQueue::batch_ready(TimePoint now) const {
-  const Waiting* first = const_cast<SendQueue*>(this)->oldest();
+  const Waiting* first = oldest();
   if (first == nullptr) return false;
   return draining_ || waiting_otlp_ >= options_.batch_bytes || now - first->since >= options_.flush_timeout;
 }
 
 BatchPtr SendQueue::next_batch(TimePoint now) {
+  if (in_flight() >= limit_.limit() || (limit_.open() && now < limit_.probe_due())) return nullptr;
   for (Slot& slot : slots_) {
-    if (slot.in_flight || slot.due > now) continue;
+    if (slot.in_flight || (slot.due > now && !limit_.open())) continue;
     slot.in_flight = true;
+    slot.sent = now;
     return slot.batch;
   }
   if (slots_.size() >= options_.in_flight_max || !batch_ready(now)) return nullptr;
   auto batch = std::make_shared<Batch>();
   batch->id = next_id_++;
+  const TimePoint since = oldest()->since;
   do {
     KeptTracePtr trace = take_oldest();
     batch->bytes += trace->otlp.size();
@@ -116,29 +138,33 @@ BatchPtr SendQueue::next_batch(TimePoint now) {
   } while (oldest() != nullptr && batch->bytes + oldest()->trace->otlp.size() <= options_.batch_bytes);
   Slot slot;
   slot.batch = batch;
-  slot.first_try = now;
+  slot.since = since;
+  slot.first_try = slot.sent = now;
   slot.interval = options_.retry.initial_interval;
   slots_.push_back(std::move(slot));
   return batch;
 }
 
 std::optional<TimePoint> SendQueue::next_due() const {
+  if (in_flight() >= limit_.limit()) return std::nullopt;
+  if (limit_.open()) {
+    return slots_.empty() && oldest() == nullptr ? std::nullopt : std::optional(limit_.probe_due());
+  }
   std::optional<TimePoint> due;
   for (const Slot& slot : slots_) {
     if (!slot.in_flight && (!due || slot.due < *due)) due = slot.due;
   }
   if (slots_.size() >= options_.in_flight_max) return due;
-  const Waiting* first = const_cast<SendQueue*>(this)->oldest();
+  const Waiting* first = oldest();
   if (first == nullptr) return due;
   const bool now = draining_ || waiting_otlp_ >= options_.batch_bytes;
   const TimePoint flush = now ? first->since : first->since + options_.flush_timeout;
   return due ? std::min(*due, flush) : flush;
 }
 
-std::optional<Duration> SendQueue::finish(std::uint64_t batch_id, const SendResult& result, TimePoint now,
-                                          std::optional<BatchEnd>* ended) {
+Finished SendQueue::finish(std::uint64_t batch_id, const SendResult& result, TimePoint now) {
   const auto found = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.batch->id == batch_id; });
-  if (found == slots_.end()) return std::nullopt;
+  if (found == slots_.end()) return {};
   Slot& slot = *found;
   INVARIANT(slot.in_flight);
   ++slot.attempts;
@@ -151,6 +177,8 @@ std::optional<Duration> SendQueue::finish(std::uint64_t batch_id, const SendResu
     Duration delay = jittered(slot.interval);
     if (draining_) delay = std::min(delay, kDrainRetryMax);
     delay = std::max(delay, std::min(result.retry_after, kRetryAfterMax));
+    limit_.failed(slot.sent, now, now + delay,
+                  result.reason == FailReason::kTimeout || result.reason == FailReason::kRefused);
     const bool expired =
         retry.max_elapsed_time > Duration::zero() && now + delay - slot.first_try > retry.max_elapsed_time;
     if (!expired) {
@@ -159,40 +187,49 @@ std::optional<Duration> SendQueue::finish(std::uint64_t batch_id, const SendResu
       const double longer = static_cast<double>(slot.interval.count()) * retry.multiplier;
       const auto capped = std::min(longer, static_cast<double>(retry.max_interval.count()));
       slot.interval = Duration(static_cast<std::int64_t>(capped));
-      return delay;
+      return {delay, nullptr, std::nullopt};
     }
     final_reason = FailReason::kExpired;
   }
 
+  Finished finished;
+  if (result.kind != SendResult::Kind::kRetry && limit_.answered(slot.sent, now, in_flight())) {
+    // It is back: what waits for a retry need not wait for its backoff.
+    for (Slot& other : slots_) {
+      if (!other.in_flight) other.due = std::min(other.due, now);
+    }
+  }
   if (result.kind == SendResult::Kind::kDone) {
     const std::uint64_t rejected = std::min(result.rejected_spans, batch.spans);
     if (rejected > 0) ++stats_.failures[index(FailReason::kPartial)];
     stats_.failed_spans[index(FailReason::kPartial)] += rejected;
     stats_.sent_spans += batch.spans - rejected;
     stats_.sent_bytes += batch.bytes;
+    if (rejected > 0) finished.rejected = slot.batch;
   } else {
     stats_.failed_spans[index(final_reason)] += batch.spans;
+    for (const KeptTracePtr& t : batch.traces) lose(*t, index(final_reason));
+    finished.rejected = slot.batch;
   }
-  if (ended != nullptr) {
-    BatchEnd& end = ended->emplace();
-    end.first_try = slot.first_try;
-    end.attempts = slot.attempts;
-    end.spans = batch.spans;
-    end.bytes = batch.bytes;
-    if (result.kind != SendResult::Kind::kDone) end.failed = final_reason;
-    if (result.kind == SendResult::Kind::kDone && result.rejected_spans != 0) end.failed = FailReason::kPartial;
-    end.own = std::any_of(batch.traces.begin(), batch.traces.end(), [](const KeptTracePtr& t) { return t->own; });
-  }
+  BatchEnd& end = finished.ended.emplace();
+  end.first_try = slot.first_try;
+  end.attempts = slot.attempts;
+  end.spans = batch.spans;
+  end.bytes = batch.bytes;
+  if (result.kind != SendResult::Kind::kDone) end.failed = final_reason;
+  if (result.kind == SendResult::Kind::kDone && result.rejected_spans != 0) end.failed = FailReason::kPartial;
+  end.own = std::any_of(batch.traces.begin(), batch.traces.end(), [](const KeptTracePtr& t) { return t->own; });
   stats_.queued_spans -= batch.spans;
   for (const KeptTracePtr& t : batch.traces) stats_.queued_bytes -= t->bytes();
   end_slot(static_cast<std::size_t>(found - slots_.begin()));
-  return std::nullopt;
+  return finished;
 }
 
 void SendQueue::end_slot(std::size_t at) { slots_.erase(slots_.begin() + static_cast<std::ptrdiff_t>(at)); }
 
 void SendQueue::begin_drain(TimePoint now) {
   draining_ = true;
+  limit_.probe_at_once(now);
   for (Slot& slot : slots_) {
     if (!slot.in_flight) slot.due = std::min(slot.due, now);
   }

@@ -4,14 +4,15 @@
 //   push -> waiting traces -> next_batch -> a slot per batch -> finish: sent, failed, or waiting in its slot for a
 //   retry
 //
-// A batch keeps its slot while it waits for a retry, so a dead backend holds `in_flight_max` batches and is asked no
-// more often than that. Always true on return: routed = sent + failed + dropped + queued, in spans; queued bytes are at
-// most bytes_max.
+// A batch keeps its slot while it waits for a retry, so a dead backend holds `in_flight_max` batches; how many of them
+// are out at a time, and when a dead backend is asked again, is up to SendLimit. Always true on return: routed = sent +
+// failed + dropped + queued, in spans; queued bytes are at most bytes_max.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "export/send_limit.h"
 #include "model/kept_trace.h"
 
 namespace tailgate {
@@ -53,7 +55,7 @@ struct SendQueueOptions {
   std::size_t bytes_max = 64 << 20;                         // waiting and in flight
   std::size_t batch_bytes = 1 << 20;                        // a batch is full; one trace alone may be larger
   Duration flush_timeout = std::chrono::milliseconds(200);  // the oldest waiting trace waits at most this long
-  std::uint32_t in_flight_max = 10;
+  std::uint32_t in_flight_max = 10;                         // batches in slots, and calls at a time at most
   RetryOptions retry = {};
   std::uint64_t seed = 1;  // of the jitter
 };
@@ -107,6 +109,16 @@ struct QueueStats {
   std::array<std::uint64_t, kFailReasonNames.size()> failures{};  // attempts
   std::uint64_t queued_spans = 0;
   std::uint64_t queued_bytes = 0;  // of KeptTrace::bytes()
+  // Spans that will not arrive, by the policy that kept them and why; all of failed_spans and dropped_spans but those a
+  // backend rejected out of a request, which it does not name.
+  std::map<std::string, std::array<std::uint64_t, kFailReasonNames.size() + kDropReasonNames.size()>> lost_spans;
+};
+
+// What finish() made of an attempt.
+struct Finished {
+  std::optional<Duration> retry_in;  // tried again after this
+  BatchPtr rejected;                 // the backend will not take it, or not all of it: for the dead letters
+  std::optional<BatchEnd> ended;     // it has no further attempt
 };
 
 class SendQueue {
@@ -126,10 +138,8 @@ class SendQueue {
   // can change that.
   std::optional<TimePoint> next_due() const;
 
-  // Ends an attempt. A batch that is no longer known (abandoned) is ignored. Returns the delay until the next attempt;
-  // if there is none, `ended` is told how it all went.
-  std::optional<Duration> finish(std::uint64_t batch_id, const SendResult& result, TimePoint now,
-                                 std::optional<BatchEnd>* ended = nullptr);
+  // Ends an attempt. A batch that is no longer known (abandoned) is ignored.
+  Finished finish(std::uint64_t batch_id, const SendResult& result, TimePoint now);
 
   // Drops one waiting trace in the order of push(); false when none waits.
   bool evict_one();
@@ -145,6 +155,9 @@ class SendQueue {
   // That could be evicted: all, or those kept by chance, which go first.
   std::size_t waiting_bytes(bool only_chance = false) const { return only_chance ? chance_bytes_ : waiting_bytes_; }
   const QueueStats& stats() const { return stats_; }
+  const SendLimit& limit() const { return limit_; }
+  // When the oldest trace that is not sent yet was pushed.
+  std::optional<TimePoint> oldest_since() const;
 
  private:
   struct Waiting {
@@ -155,21 +168,26 @@ class SendQueue {
   struct Slot {
     BatchPtr batch;
     bool in_flight = true;
-    TimePoint due{};  // of the retry
+    TimePoint due{};    // of the retry
+    TimePoint since{};  // when its oldest trace was pushed
     TimePoint first_try{};
+    TimePoint sent{};            // last attempt
     std::uint32_t attempts = 0;  // ended
     Duration interval{};         // the next backoff, before jitter
   };
 
-  Waiting* oldest();
+  const Waiting* oldest() const;
   KeptTracePtr take_oldest();
   bool batch_ready(TimePoint now) const;
   bool drop_for(const KeptTrace& incoming);
   void forget(const KeptTrace& trace, DropReason reason);
+  void lose(const KeptTrace& trace, std::size_t reason);
+  std::uint32_t in_flight() const;
   void end_slot(std::size_t index);
   Duration jittered(Duration interval);
 
   SendQueueOptions options_;
+  SendLimit limit_;
   std::deque<Waiting> chance_;     // kept by chance
   std::deque<Waiting> certain_;    // the rest
   std::vector<Slot> slots_;        // at most in_flight_max, oldest first

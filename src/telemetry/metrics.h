@@ -71,6 +71,8 @@ inline constexpr Metric kShadowKeptBytes{"tailgate_shadow_kept_bytes_total", kCo
 inline constexpr Metric kShadowFlips{
     "tailgate_shadow_flips_total", kCounter, "policy,flip",
     "Traces a shadow policy would have kept and the live ones did not (add), or the other way about (lose)."};
+inline constexpr Metric kConditionErrors{"tailgate_condition_errors_total", kCounter, "policy",
+                                         "Times a condition of a policy could not be answered."};
 inline constexpr Metric kTracestateUnwritten{"tailgate_tracestate_unwritten_total", kCounter, "reason",
                                              "Kept spans whose tracestate could not be given the right threshold."};
 inline constexpr Metric kBufferTraces{"tailgate_buffer_traces", kGauge, "", "Traces held, undecided."};
@@ -90,6 +92,17 @@ inline constexpr Metric kExportFailedSpans{"tailgate_export_failed_spans_total",
                                            "Spans the backend refused for good."};
 inline constexpr Metric kExportDroppedSpans{"tailgate_export_dropped_spans_total", kCounter, "exporter,reason",
                                             "Spans dropped before they were sent."};
+inline constexpr Metric kExportLostSpans{"tailgate_export_lost_spans_total", kCounter, "exporter,policy,reason",
+                                         "Spans failed or dropped, by the policy that had kept them."};
+inline constexpr Metric kExportOldestSeconds{"tailgate_export_oldest_seconds", kGauge, "exporter",
+                                             "Age of the oldest kept trace that this exporter has not sent yet."};
+inline constexpr Metric kExportConcurrencyLimit{"tailgate_export_concurrency_limit", kGauge, "exporter",
+                                                "Calls this exporter may have in flight now."};
+inline constexpr Metric kExportCircuitOpen{"tailgate_export_circuit_open", kGauge, "exporter",
+                                           "1 while the backend counts as down and is only probed."};
+inline constexpr Metric kExportDeadLetterSpans{
+    "tailgate_export_dead_letter_spans_total", kCounter, "exporter,result",
+    "Spans the backend refused for good, written to the dead letters or not."};
 inline constexpr Metric kExportFailures{"tailgate_export_failures_total", kCounter, "exporter,reason",
                                         "Attempts to send that failed, retried ones included."};
 inline constexpr Metric kExportQueueBytes{"tailgate_export_queue_bytes", kGauge, "exporter",
@@ -110,17 +123,56 @@ inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commi
 }  // namespace metric
 
 inline constexpr std::array kMetrics = {
-    metric::kSpansReceived,        metric::kSpansRefused,       metric::kSpansForwarded,  metric::kSpansNotSampled,
-    metric::kSpansDropped,         metric::kSpansShed,          metric::kRequestsRefused, metric::kUdpDropped,
-    metric::kClientLostBatches,    metric::kClientLostSpans,    metric::kLateSpans,       metric::kTracesDecided,
-    metric::kPolicyVotes,          metric::kPolicyKeptTraces,   metric::kPolicyKeptSpans, metric::kPolicyKeptBytes,
-    metric::kTracestateUnwritten,  metric::kTracesIncomplete,   metric::kTracesShed,      metric::kShedRatio,
-    metric::kShadowKeptTraces,     metric::kShadowKeptSpans,    metric::kShadowKeptBytes, metric::kShadowFlips,
-    metric::kBufferTraces,         metric::kBufferSpans,        metric::kBufferBytes,     metric::kDecisionLatency,
-    metric::kDecisionCacheEntries, metric::kExportSpans,        metric::kExportBytes,     metric::kExportRoutedSpans,
-    metric::kExportFailedSpans,    metric::kExportDroppedSpans, metric::kExportFailures,  metric::kExportQueueBytes,
-    metric::kExportQueueSpans,     metric::kMemoryBudget,       metric::kMemoryUsed,      metric::kConnections,
-    metric::kConnectionsClosed,    metric::kConfigReloads,      metric::kOwnSpans,        metric::kBuildInfo,
+    metric::kSpansReceived,
+    metric::kSpansRefused,
+    metric::kSpansForwarded,
+    metric::kSpansNotSampled,
+    metric::kSpansDropped,
+    metric::kSpansShed,
+    metric::kRequestsRefused,
+    metric::kUdpDropped,
+    metric::kClientLostBatches,
+    metric::kClientLostSpans,
+    metric::kLateSpans,
+    metric::kTracesDecided,
+    metric::kPolicyVotes,
+    metric::kPolicyKeptTraces,
+    metric::kPolicyKeptSpans,
+    metric::kPolicyKeptBytes,
+    metric::kTracestateUnwritten,
+    metric::kTracesIncomplete,
+    metric::kTracesShed,
+    metric::kShedRatio,
+    metric::kShadowKeptTraces,
+    metric::kShadowKeptSpans,
+    metric::kShadowKeptBytes,
+    metric::kShadowFlips,
+    metric::kConditionErrors,
+    metric::kBufferTraces,
+    metric::kBufferSpans,
+    metric::kBufferBytes,
+    metric::kDecisionLatency,
+    metric::kDecisionCacheEntries,
+    metric::kExportSpans,
+    metric::kExportBytes,
+    metric::kExportRoutedSpans,
+    metric::kExportFailedSpans,
+    metric::kExportDroppedSpans,
+    metric::kExportFailures,
+    metric::kExportLostSpans,
+    metric::kExportOldestSeconds,
+    metric::kExportConcurrencyLimit,
+    metric::kExportCircuitOpen,
+    metric::kExportDeadLetterSpans,
+    metric::kExportQueueBytes,
+    metric::kExportQueueSpans,
+    metric::kMemoryBudget,
+    metric::kMemoryUsed,
+    metric::kConnections,
+    metric::kConnectionsClosed,
+    metric::kConfigReloads,
+    metric::kOwnSpans,
+    metric::kBuildInfo,
 };
 
 // Gathers one scrape and renders it in Prometheus' text format (prometheus-cpp's serializer). One thread; made per

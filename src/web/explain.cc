@@ -47,6 +47,11 @@ json::value threshold_json(std::uint64_t threshold) {
   return threshold_digits(threshold).c_str();
 }
 
+// A whole number where it is one: Boost.JSON writes 10.0 as 1E1.
+json::value milliseconds(std::int64_t ns) {
+  return ns % 1'000'000 == 0 ? json::value(ns / 1'000'000) : json::value(static_cast<double>(ns) / 1e6);
+}
+
 json::object to_json(const Explanation& e, const std::vector<std::string>& exporter_names) {
   json::object out;
   out["trace_id"] = e.id.hex();
@@ -62,7 +67,7 @@ json::object to_json(const Explanation& e, const std::vector<std::string>& expor
   out["missing_parents_count"] = e.missing_count;
   out["first_seen"] = e.first_seen_unix_ns / 1'000'000;
   out["decided"] = e.decided ? json::value(e.decided_unix_ns / 1'000'000) : json::value(nullptr);
-  out["duration_ms"] = static_cast<double>(e.duration_ns) / 1e6;
+  out["duration_ms"] = milliseconds(e.duration_ns);
   out["spans"] = e.spans;
   out["errors"] = e.errors;
   out["bytes"] = e.bytes;
@@ -143,6 +148,8 @@ Response one(const ExplainHooks& hooks, std::string_view text) {
   if (!id || id->is_zero())
     return json_error(400, fmt::format("want a trace id of 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
   const std::optional<Explanation> e = hooks.explain(*id);
+  if (!e && !hooks.remembers)
+    return json_error(404, "not an open trace, and decisions are not remembered: explain.max_bytes is 0");
   if (!e)
     return json_error(
         404, "nothing is known of this trace: it never came here, or it was decided too long ago to be remembered");

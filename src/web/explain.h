@@ -31,6 +31,7 @@ struct ExplainHooks {
   std::function<std::vector<Explanation>(const ExplainQuery&)> recent;
   std::function<ShadowReport()> shadow;
   std::vector<std::string> exporters;  // names by index
+  bool remembers = true;               // explain.max_bytes is not 0
 };
 
 // Adds /explain, /explain/{trace_id} and /shadow.

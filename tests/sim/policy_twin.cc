@@ -137,8 +137,9 @@ PolicyTwin::PolicyTwin(std::vector<PolicySpec> policies, bool first_match, bool 
   std::stable_partition(policies_.begin(), policies_.end(), [](const PolicySpec& p) { return p.type == "drop"; });
 }
 
-bool PolicyTwin::keeps(const PolicySpec& p, const TwinTrace& trace, double now, const std::string& path) {
-  if (p.type == "always_sample") return true;
+PolicyTwin::Answer PolicyTwin::keeps(const PolicySpec& p, const TwinTrace& trace, double now, const std::string& path) {
+  const auto is = [](bool yes) { return yes ? Answer::kYes : Answer::kNo; };
+  if (p.type == "always_sample") return Answer::kYes;
   if (p.type == "latency") {
     std::uint64_t start = UINT64_MAX, end = 0;
     any_span(trace, [&](const twin::Span& span) {
@@ -147,17 +148,17 @@ bool PolicyTwin::keeps(const PolicySpec& p, const TwinTrace& trace, double now, 
       return false;
     });
     const std::int64_t ms = static_cast<std::int64_t>(end - start) / 1'000'000;
-    return ms > p.low.value_or(0) && (!p.high || ms <= *p.high);
+    return is(ms > p.low.value_or(0) && (!p.high || ms <= *p.high));
   }
   if (p.type == "numeric_attribute") {
     const auto in = [&](const twin::AnyValue& v) {
       return (!p.low || int_of(v) >= *p.low) && (!p.high || int_of(v) <= *p.high);
     };
-    return any_attribute(trace, p.key, in, in) != p.invert;
+    return is(any_attribute(trace, p.key, in, in) != p.invert);
   }
   if (p.type == "boolean_attribute") {
-    const auto is = [&](const twin::AnyValue& v) { return bool_of(v) == p.flag; };
-    return any_attribute(trace, p.key, is, is) != p.invert;
+    const auto same = [&](const twin::AnyValue& v) { return bool_of(v) == p.flag; };
+    return is(any_attribute(trace, p.key, same, same) != p.invert);
   }
   if (p.type == "string_attribute") {
     const auto matches = [&](const std::string& text) {
@@ -165,94 +166,191 @@ bool PolicyTwin::keeps(const PolicySpec& p, const TwinTrace& trace, double now, 
         return p.flag ? std::regex_search(text, std::regex(value)) : !value.empty() && text == value;
       });
     };
-    return any_attribute(
-               trace, p.key, [&](const twin::AnyValue& v) { return matches(text_of(v)); },
-               [&](const twin::AnyValue& v) { return !text_of(v).empty() && matches(text_of(v)); }) != p.invert;
+    return is(any_attribute(
+                  trace, p.key, [&](const twin::AnyValue& v) { return matches(text_of(v)); },
+                  [&](const twin::AnyValue& v) { return !text_of(v).empty() && matches(text_of(v)); }) != p.invert);
   }
   if (p.type == "status_code") {
     const std::map<int, std::string> names = {{0, "UNSET"}, {1, "OK"}, {2, "ERROR"}};
-    return any_span(trace, [&](const twin::Span& span) {
+    return is(any_span(trace, [&](const twin::Span& span) {
       const auto it = names.find(span.status().code());
       return it != names.end() && std::find(p.values.begin(), p.values.end(), it->second) != p.values.end();
-    });
+    }));
   }
   if (p.type == "trace_state") {
-    return any_span(trace, [&](const twin::Span& span) {
+    return is(any_span(trace, [&](const twin::Span& span) {
       const auto value = tracestate_entry(span.trace_state(), p.key);
       return value && std::find(p.values.begin(), p.values.end(), *value) != p.values.end();
-    });
+    }));
   }
-  if (p.type == "trace_flags") return any_span(trace, [](const twin::Span& span) { return (span.flags() & 1) != 0; });
-  if (p.type == "span_count") return span_count(trace) >= p.low.value_or(0) && (!p.high || span_count(trace) <= *p.high);
+  if (p.type == "trace_flags") return is(any_span(trace, [](const twin::Span& span) { return (span.flags() & 1) != 0; }));
+  if (p.type == "span_count") return is(span_count(trace) >= p.low.value_or(0) && (!p.high || span_count(trace) <= *p.high));
   if (p.type == "probabilistic") {
-    if (!use_tracestate_) return hash_keeps(trace.id, p.key, p.percentage);
+    if (!use_tracestate_) return is(hash_keeps(trace.id, p.key, p.percentage));
     const long double p56 = std::round(static_cast<long double>(p.percentage / 100) * 72057594037927936.0L);
-    if (p.percentage <= 0) return false;
-    return p.percentage >= 100 || static_cast<long double>(randomness(trace)) >= 72057594037927936.0L - std::max(p56, 1.0L);
+    if (p.percentage <= 0) return Answer::kNo;
+    return is(p.percentage >= 100 || static_cast<long double>(randomness(trace)) >= 72057594037927936.0L - std::max(p56, 1.0L));
   }
   if (p.type == "rate_limiting" || p.type == "bytes_limiting") {
-    Bucket& bucket = buckets_[path];
     const auto rate = static_cast<double>(*p.low);
     const auto burst = static_cast<double>(p.high.value_or(2 * *p.low));
     const auto cost = static_cast<double>(p.type == "rate_limiting" ? span_count(trace) : bytes_of(trace));
+    if (use_tracestate_) {
+      if (cost > burst) return Answer::kNo;
+      Lottery& lottery = lotteries_[path];
+      if (lottery.lanes.empty()) lottery.lanes.push_back({rate, burst, burst, {}, 0});
+      return limited(path, 0, trace, cost);
+    }
+    Bucket& bucket = buckets_[path];
     const double full = bucket.begun ? std::min(burst, bucket.tokens + (now - bucket.at) * rate) : burst;
     if (!bucket.begun) bucket = {burst, now, true, {}, -1};
-    if (cost > burst || (cost > full && std::floor((cost - full) / rate * 1e9) > 0)) return false;
+    if (cost > burst || (cost > full && std::floor((cost - full) / rate * 1e9) > 0)) return Answer::kNo;
     bucket.tokens = full - cost;
     bucket.at = now;
-    return true;
+    return Answer::kYes;
   }
-  if (p.type == "and") {
-    return std::all_of(p.parts.begin(), p.parts.end(), [&](const PolicySpec& part) { return keeps(part, trace, now, path + "/" + part.name); });
+  if (p.type == "and" || p.type == "drop") {
+    bool waits = false;
+    for (const PolicySpec& part : p.parts) {
+      const Answer one = keeps(part, trace, now, path + "/" + part.name);
+      if (one == Answer::kNo) return one;
+      waits |= one == Answer::kWaits;
+    }
+    return waits ? Answer::kWaits : Answer::kYes;
   }
-  if (p.type == "not") return !keeps(p.parts[0], trace, now, path + "/" + p.parts[0].name);
+  if (p.type == "not") {
+    const Answer inner = keeps(p.parts[0], trace, now, path + "/" + p.parts[0].name);
+    return inner == Answer::kWaits ? inner : is(inner == Answer::kNo);
+  }
   if (p.type == "composite") {
     std::vector<std::size_t> order = p.order;
     for (std::size_t i = 0; i < p.parts.size(); ++i) {
       if (std::find(order.begin(), order.end(), i) == order.end()) order.push_back(i);
     }
-    for (const std::size_t i : order) {
-      if (!keeps(p.parts[i], trace, now, path + "/" + p.parts[i].name)) continue;
+    const auto total = static_cast<double>(*p.low);
+    const auto spans = static_cast<double>(span_count(trace));
+    const auto share_of = [&](std::size_t i) {
+      return p.shares[i] > 0 ? total * p.shares[i] / 100 : total / static_cast<double>(p.parts.size());
+    };
+    if (use_tracestate_ && lotteries_[path].lanes.empty()) {
+      lotteries_[path].total = total;
+      for (const std::size_t i : order) lotteries_[path].lanes.push_back({share_of(i), share_of(i), 0, {}, 0});
+    }
+    bool waits = false;  // a part before it may still take the trace: the later ones hold a place for it all the same
+    for (std::size_t place = 0; place < order.size(); ++place) {
+      const std::size_t i = order[place];
+      const Answer wanted = keeps(p.parts[i], trace, now, path + "/" + p.parts[i].name);
+      if (wanted == Answer::kNo) continue;
+      const double share = share_of(i);
+      const bool too_big = spans > share || spans > total;
+      if (use_tracestate_) {
+        const Answer room = too_big ? Answer::kNo : limited(path, place, trace, spans);
+        if (wanted == Answer::kYes) return waits ? Answer::kWaits : room;
+        waits = true;
+        continue;
+      }
       Bucket& bucket = buckets_[path];
-      const auto total = static_cast<double>(*p.low);
-      const double share = p.shares[i] > 0 ? total * p.shares[i] / 100 : total / static_cast<double>(p.parts.size());
-      const auto spans = static_cast<double>(span_count(trace));
-      if (spans > share || spans > total) return false;
+      if (too_big) return Answer::kNo;
       if (bucket.second != std::floor(now)) bucket = {0, 0, true, {}, std::floor(now)};
       double& own = bucket.spent[p.parts[i].name];
       double& all = bucket.spent[""];
-      if (own + spans > share || all + spans > total) return false;
+      if (own + spans > share || all + spans > total) return Answer::kNo;
       own += spans;
       all += spans;
-      return true;
+      return Answer::kYes;
     }
-    return false;
+    return waits ? Answer::kWaits : Answer::kNo;
   }
   throw std::logic_error("no such policy: " + p.type);
 }
 
-TwinVerdict PolicyTwin::decide(const TwinTrace& trace, double now) {
+PolicyTwin::Answer PolicyTwin::limited(const std::string& path, std::size_t lane, const TwinTrace& trace, double cost) {
+  Lottery& lottery = lotteries_[path];
+  if (second_over_) return randomness(trace) >= lottery.lanes[lane].threshold ? Answer::kYes : Answer::kNo;
+  lottery.asked = true;
+  lottery.lanes[lane].candidates.emplace_back(randomness(trace), cost);
+  return Answer::kWaits;
+}
+
+void PolicyTwin::cut(Lottery& lottery, std::uint32_t second) {
+  constexpr std::uint64_t kAll = 1ULL << 56;
+  double total = lottery.total < 0 ? std::numeric_limits<double>::infinity() : lottery.total;
+  for (Lane& lane : lottery.lanes) {
+    // composite begins each second anew; the others save up to their burst, and begin with it.
+    if (lottery.total >= 0) {
+      lane.left = lane.rate;
+    } else if (lottery.last_cut >= 0) {
+      lane.left = std::min(lane.burst, lane.left + (second - lottery.last_cut) * lane.rate);
+    }
+    const double room = std::min(lane.left, total);
+    std::sort(lane.candidates.rbegin(), lane.candidates.rend());
+    lane.threshold = 0;
+    double used = 0;
+    for (const auto& [random, cost] : lane.candidates) {
+      used += cost;
+      if (used <= room) continue;
+      // Above the first without room, to 11 significant bits of the probability.
+      std::uint64_t chance = kAll - (random + 1), unit = 1;
+      while (chance / unit >= 2048) unit *= 2;
+      lane.threshold = kAll - chance / unit * unit;
+      break;
+    }
+    for (const auto& [random, cost] : lane.candidates) {
+      if (random < lane.threshold) continue;
+      lane.left -= cost;
+      total -= cost;
+    }
+    lane.candidates.clear();
+  }
+  lottery.last_cut = second;
+}
+
+std::map<std::string, TwinVerdict> PolicyTwin::decide_second(const std::map<std::string, TwinTrace>& traces, std::uint32_t second) {
+  std::map<std::string, TwinVerdict> verdicts;
+  for (auto& [path, lottery] : lotteries_) lottery.asked = false;
+  second_over_ = false;
+  for (const auto& [id, trace] : traces) {
+    if (const auto verdict = judge(trace, second)) verdicts[id] = *verdict;
+  }
+  second_over_ = true;
+  for (auto& [path, lottery] : lotteries_) {
+    if (lottery.asked) cut(lottery, second);
+  }
+  for (const auto& [id, trace] : traces) {
+    if (!verdicts.contains(id)) verdicts[id] = judge(trace, second).value();
+  }
+  return verdicts;
+}
+
+TwinVerdict PolicyTwin::decide(const TwinTrace& trace, double now) { return judge(trace, now).value(); }
+
+std::optional<TwinVerdict> PolicyTwin::judge(const TwinTrace& trace, double now) {
   TwinVerdict verdict{"not_sampled", "", std::vector<TwinVote>(policies_.size(), TwinVote::kNotAsked)};
+  bool waits = false;
   for (std::size_t i = 0; i < policies_.size(); ++i) {
     const PolicySpec& p = policies_[i];
+    const Answer answer = keeps(p, trace, now, p.name);
+    if (answer == Answer::kWaits) {
+      waits = true;
+      continue;
+    }
+    const bool yes = answer == Answer::kYes;
     if (p.type == "drop") {
-      bool all = true;
-      for (const PolicySpec& part : p.parts) all = all && keeps(part, trace, now, p.name + "/" + part.name);
-      verdict.votes[i] = all ? TwinVote::kDropped : TwinVote::kNotSampled;
-      if (all) {
+      verdict.votes[i] = yes ? TwinVote::kDropped : TwinVote::kNotSampled;
+      if (yes) {
         verdict.decision = "dropped";
         verdict.policy = p.name;
         return verdict;
       }
       continue;
     }
-    const bool kept = keeps(p, trace, now, p.name);
-    verdict.votes[i] = kept ? TwinVote::kSampled : TwinVote::kNotSampled;
-    if (!kept) continue;
+    verdict.votes[i] = yes ? TwinVote::kSampled : TwinVote::kNotSampled;
+    if (!yes) continue;
     if (verdict.policy.empty()) verdict.policy = p.name;
     verdict.decision = "sampled";
-    if (first_match_) break;
+    if (first_match_ && !waits) break;
   }
+  if (waits) return std::nullopt;
   return verdict;
 }
 
@@ -323,14 +421,14 @@ const T& pick(Random& r, const std::vector<T>& from) {
   return from[r.below(from.size())];
 }
 
-PolicySpec random_policy(Random& r, const std::string& name, bool limits, int place);  // place 0 top, 1 in a list, 2 in not, 3 in composite
+PolicySpec random_policy(Random& r, const std::string& name, int place);  // place 0 top, 1 in a list, 2 in not, 3 in composite
 
-PolicySpec plain_policy(Random& r, const std::string& name, bool limits) {
+PolicySpec plain_policy(Random& r, const std::string& name) {
   static const std::vector<std::string> types = {"always_sample", "latency", "numeric_attribute", "boolean_attribute", "string_attribute", "status_code",
                                                  "trace_state", "trace_flags", "span_count", "probabilistic", "rate_limiting", "bytes_limiting"};
   PolicySpec p;
   p.name = name;
-  p.type = types[r.below(types.size() - (limits ? 0 : 2))];
+  p.type = types[r.below(types.size())];
   if (p.type == "always_sample" && !r.one_in(4)) p.type = "string_attribute";
   p.invert = r.one_in(4);
   p.flag = r.one_in(2);
@@ -369,23 +467,23 @@ PolicySpec plain_policy(Random& r, const std::string& name, bool limits) {
   return p;
 }
 
-PolicySpec random_policy(Random& r, const std::string& name, bool limits, int place) {
+PolicySpec random_policy(Random& r, const std::string& name, int place) {
   const std::uint64_t kind = r.below(10);
   PolicySpec p;
   p.name = name;
   const auto fill = [&](int inside) {
-    for (std::uint64_t n = 1 + r.below(3); n != 0; --n) p.parts.push_back(random_policy(r, fmt::format("p{}", p.parts.size()), limits, inside));
+    for (std::uint64_t n = 1 + r.below(3); n != 0; --n) p.parts.push_back(random_policy(r, fmt::format("p{}", p.parts.size()), inside));
   };
   if (kind == 0 && (place == 0 || place == 3)) {
     p.type = "and";
     fill(1);
   } else if (kind == 1 && place <= 1) {
     p.type = "not";
-    p.parts.push_back(random_policy(r, "inner", limits, 2));
+    p.parts.push_back(random_policy(r, "inner", 2));
   } else if (kind == 2 && place == 0) {
     p.type = "drop";
     fill(1);
-  } else if (kind == 3 && place == 0 && limits) {
+  } else if (kind == 3 && place == 0) {
     p.type = "composite";
     fill(3);
     p.low = 1 + static_cast<std::int64_t>(r.below(40));
@@ -395,7 +493,7 @@ PolicySpec random_policy(Random& r, const std::string& name, bool limits, int pl
     }
     if (r.one_in(2)) std::reverse(p.order.begin(), p.order.end());
   } else {
-    return plain_policy(r, name, limits);
+    return plain_policy(r, name);
   }
   return p;
 }
@@ -444,9 +542,9 @@ std::uint64_t random_time(Random& r) {
 
 }  // namespace
 
-std::vector<PolicySpec> random_policies(Random& r, bool limits) {
+std::vector<PolicySpec> random_policies(Random& r) {
   std::vector<PolicySpec> policies;
-  for (std::uint64_t n = 1 + r.below(6); n != 0; --n) policies.push_back(random_policy(r, fmt::format("top{}", policies.size()), limits, 0));
+  for (std::uint64_t n = 1 + r.below(6); n != 0; --n) policies.push_back(random_policy(r, fmt::format("top{}", policies.size()), 0));
   return policies;
 }
 

@@ -51,6 +51,9 @@ class PolicyTwin {
  public:
   PolicyTwin(std::vector<PolicySpec> policies, bool first_match, bool use_tracestate);
   TwinVerdict decide(const TwinTrace& trace, double now_seconds);
+  // With use_tracestate: traces that close in the same second of the clock. Those who ask a limit for room are its
+  // candidates, and the second's end decides by randomness.
+  std::map<std::string, TwinVerdict> decide_second(const std::map<std::string, TwinTrace>& traces, std::uint32_t second);
   const std::vector<PolicySpec>& policies() const { return policies_; }  // in the order they are asked
 
  private:
@@ -60,16 +63,35 @@ class PolicyTwin {
     std::map<std::string, double> spent;  // composite: by part and "" in all, this second
     double second = -1;
   };
+  enum class Answer { kNo, kYes, kWaits };
+  // A limit that chooses by randomness: of composite, one per part, cut in their order under the total.
+  struct Lane {
+    double rate = 0, burst = 0, left = 0;
+    std::vector<std::pair<std::uint64_t, double>> candidates;  // randomness, cost
+    std::uint64_t threshold = 0;
+  };
+  struct Lottery {
+    std::vector<Lane> lanes;
+    double total = -1;   // composite's
+    double last_cut = -1;
+    bool asked = false;  // this second
+  };
 
-  bool keeps(const PolicySpec& policy, const TwinTrace& trace, double now, const std::string& path);
+  Answer keeps(const PolicySpec& policy, const TwinTrace& trace, double now, const std::string& path);
+  Answer limited(const std::string& path, std::size_t lane, const TwinTrace& trace, double cost);
+  void cut(Lottery& lottery, std::uint32_t second);
+  // Nothing when it waits for the second's end.
+  std::optional<TwinVerdict> judge(const TwinTrace& trace, double now);
 
   std::vector<PolicySpec> policies_;
   bool first_match_, use_tracestate_;
   std::map<std::string, Bucket> buckets_;
+  std::map<std::string, Lottery> lotteries_;
+  bool second_over_ = false;  // the lotteries are cut
 };
 
 // Random policies and requests. Requests hold spans of `traces` different ids.
-std::vector<PolicySpec> random_policies(Random& r, bool limits);
+std::vector<PolicySpec> random_policies(Random& r);
 std::vector<twin::TracesData> random_requests(Random& r, std::size_t traces);
 
 }  // namespace tailgate::test

@@ -6,6 +6,7 @@
 //   3. a trace is kept whole or not at all, late spans included, as long as it is remembered
 //   4. without pressure the verdicts are those of a slow model: a map of traces without limits
 //   5. the same seed gives the same bytes
+//   6. limits that choose by randomness (a third of the runs): a trace waits a second at most, and no rate is exceeded
 //
 //   sim [--seed N] [--seeds COUNT] [--verbose]
 #include <fmt/format.h>
@@ -49,14 +50,15 @@ struct Shape {
     queue_bytes = pressure && r.one_in(2) ? 4 << 10 : 64 << 20;
     small_caps = pressure && r.one_in(3);
     cache = !(pressure && r.one_in(3));
+    limits = r.one_in(3);
   }
-  bool pressure, reload, small_caps, cache;
+  bool pressure, reload, small_caps, cache, limits;
   Duration wait, after_root;
   std::size_t shards, pool_bytes, queue_bytes;
 };
 
 struct ModelTrace {
-  TimePoint first, last;
+  TimePoint first, last, due{};
   std::set<std::uint64_t> ids, parents;
   bool root = false;
   bool error = false, route = false;
@@ -72,8 +74,10 @@ class Run {
         r_(seed),
         shape_(r_),
         budget_({64 << 20, shape_.pool_bytes, shape_.queue_bytes, 64 << 20}),
-        first_(kErrors, {{}}, 1),
-        second_(kRoutes, {{}}, 2) {
+        first_(shape_.limits ? kLimits : kErrors, {{}}, 1, {.use_tracestate = shape_.limits}),
+        second_(shape_.limits ? kOtherLimits : kRoutes, {{}}, 2, {.use_tracestate = shape_.limits}, first_.tables) {
+    CHECK(first_.errors.empty() && second_.errors.empty(), "policies");
+    cap_ = first_.tables->names.number_of("cap");
     TraceStoreOptions options;
     options.shards = shape_.shards;
     options.limits.decision_wait = shape_.wait;
@@ -111,13 +115,18 @@ class Run {
       }
       check();
     }
+    if (shape_.limits && !shape_.pressure) {
+      const double seconds = std::chrono::duration<double>(now_ - TimePoint(1h)).count();
+      const double most = kCapBurst + kCapRate * seconds;
+      CHECK(static_cast<double>(kept_by_cap_) <= most, "{} spans kept by cap, {} had room", kept_by_cap_, most);
+    }
     store_->close_all(CloseReason::kShutdown, now_);
     for (auto& [id, trace] : model_) decide(trace);
     check();
     finish();
     if (verbose_) {
-      fmt::print("seed {}: pressure {} reload {} traces {} kept {} refused {}\n", seed_, shape_.pressure, shape_.reload,
-                 model_.size(), kept_.size(), refused_);
+      fmt::print("seed {}: pressure {} reload {} limits {} traces {} kept {} refused {} by cap {}\n", seed_,
+                 shape_.pressure, shape_.reload, shape_.limits, model_.size(), kept_.size(), refused_, kept_by_cap_);
     }
     return out_hash_;
   }
@@ -127,6 +136,20 @@ class Run {
   static constexpr const char* kRoutes =
       "[{name: routes, type: string_attribute, string_attribute: {key: http.route, values: [/a]}}]";
 
+  // `cap` is in both and holds over the reload.
+  static constexpr const char* kLimits =
+      "[{name: cap, type: rate_limiting, rate_limiting: {spans_per_second: 10, burst_capacity: 40}},"
+      " {name: errors, type: status_code, status_code: {status_codes: [ERROR]}},"
+      " {name: mix, type: composite, composite: {max_total_spans_per_second: 80, policy_order: [slow, rest],"
+      "  composite_sub_policy: [{name: slow, type: bytes_limiting, bytes_limiting: {bytes_per_second: 2000}},"
+      "                         {name: rest, type: always_sample}]}}]";
+  static constexpr const char* kOtherLimits =
+      "[{name: cap, type: rate_limiting, rate_limiting: {spans_per_second: 10, burst_capacity: 40}},"
+      " {name: rules, type: first_match, first_match: ["
+      "  {policy: {name: a, type: rate_limiting, rate_limiting: {spans_per_second: 10}}, percentage: 50},"
+      "  {policy: {name: b, type: rate_limiting, rate_limiting: {spans_per_second: 20}}}]}]";
+  static constexpr double kCapRate = 10, kCapBurst = 40;
+
   void send() {
     std::vector<SpanSpec> specs;
     const std::uint64_t burst = shape_.pressure && r_.one_in(20) ? 400 : 12;
@@ -135,6 +158,8 @@ class Run {
       spec.trace = r_.one_in(10) ? 1 + r_.below(4) : 1 + next_trace_ / 3;  // a few giants, many small ones
       if (r_.one_in(30)) spec.trace = 1 + r_.below(next_trace_ / 3 + 1);   // late
       ++next_trace_;
+      // The randomness of small numbers would be small: it comes with the span, as `rv`.
+      if (shape_.limits) spec.trace_state = fmt::format("ot=rv:{:014x}", spec.trace * 0x9e3779b97f4a7c15ULL >> 8);
       spec.id = ++next_span_;
       if (r_.one_in(25)) spec.id = 1 + r_.below(next_span_);  // a duplicate or a stranger's
       auto it = model_.find(spec.trace);
@@ -191,18 +216,22 @@ class Run {
         for (const std::uint64_t parent : trace.parents) linked &= trace.ids.contains(parent);
         due |= linked;
       }
+      if (due && trace.due == TimePoint{}) trace.due = now_;
+      // Up to a second for the interval, some grace, and the time until the next sweep.
+      if (shape_.limits) due = due && now_ > trace.due + 1050ms;
       if (due) decide(trace);
     }
     const TraceStore::Snapshot s = store_->snapshot();
     if (!shape_.pressure) {
       std::size_t open = 0;
       for (const auto& [id, trace] : model_) open += !trace.decided;
-      CHECK(s.traces == open, "{} open, the model has {}", s.traces, open);
+      CHECK(shape_.limits ? s.traces <= open : s.traces == open, "{} open, the model has {}", s.traces, open);
     }
   }
 
   void take(const KeptTrace& kept) {
     kept_[std::string(kept.id.view())] += kept.spans;
+    if (kept.verdict.policy == cap_ && !kept.late) kept_by_cap_ += kept.spans;
     out_hash_ = hash_bytes(kept.otlp, out_hash_);
     twin::TracesData data;
     CHECK(data.ParseFromString(kept.otlp), "kept bytes do not parse");
@@ -242,7 +271,7 @@ class Run {
     for (const auto& [id, trace] : model_) {
       const auto it = kept_.find(trace_id(id));
       const std::size_t got = it == kept_.end() ? 0 : it->second;
-      if (shape_.pressure) {
+      if (shape_.pressure || shape_.limits) {
         CHECK(got == 0 || got == trace.spans, "trace {}: {} of {} spans kept", id, got, trace.spans);
       } else {
         CHECK(got == (trace.kept ? trace.spans : 0), "trace {}: {} of {} spans, the model says {}", id, got,
@@ -262,6 +291,8 @@ class Run {
   std::map<std::uint64_t, ModelTrace> model_;
   std::map<std::string, std::size_t> kept_;
   std::uint64_t next_trace_ = 0, next_span_ = 0, received_ = 0, refused_ = 0;
+  std::uint64_t kept_by_cap_ = 0;
+  std::uint16_t cap_ = 0;
   bool reloaded_ = false;
   std::uint64_t out_hash_ = 0;
 };

@@ -28,6 +28,7 @@ struct SpanSpec {
   int status = 0;
   std::string name = "op";
   std::vector<std::pair<std::string, std::string>> attributes = {};
+  std::string trace_state = "";
 };
 
 inline void fill(twin::Span& span, const SpanSpec& spec) {
@@ -35,6 +36,7 @@ inline void fill(twin::Span& span, const SpanSpec& spec) {
   span.set_span_id(span_id(spec.id));
   if (spec.parent != 0) span.set_parent_span_id(span_id(spec.parent));
   span.set_name(spec.name);
+  span.set_trace_state(spec.trace_state);
   span.set_kind(2);
   span.set_start_time_unix_nano(1'700'000'000'000'000'000ULL + spec.start_ms * 1'000'000);
   span.set_end_time_unix_nano(1'700'000'000'000'000'000ULL + spec.end_ms * 1'000'000);

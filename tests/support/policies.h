@@ -11,7 +11,8 @@ namespace tailgate::test {
 
 struct Policies {
   explicit Policies(const std::string& yaml, std::vector<RouteRule> routes = {{}}, std::uint32_t epoch = 1,
-                    PolicySetOptions with = {}) {
+                    PolicySetOptions with = {}, std::shared_ptr<PolicyTables> shared = std::make_shared<PolicyTables>())
+      : tables(std::move(shared)) {
     auto loaded = load_config_text(yaml, "test.yaml");
     if (!loaded) {
       errors.push_back(loaded.error().text);
@@ -23,7 +24,7 @@ struct Policies {
     errors = loaded->issues->errors;
     notices = loaded->issues->notices;
   }
-  std::shared_ptr<PolicyTables> tables = std::make_shared<PolicyTables>();
+  std::shared_ptr<PolicyTables> tables;
   PolicySetPtr set;
   std::vector<std::string> errors, notices;
 };

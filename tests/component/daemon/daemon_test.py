@@ -90,7 +90,7 @@ class DaemonTest(unittest.TestCase):
         path = self.written(self.config())
         self.assertEqual(tailgate("check", "--config", path).returncode, 0)
         self.assertEqual(tailgate("check", f"--config={path}").returncode, 0)
-        self.assertEqual(tailgate("check", "--config", path + ".none").returncode, 1)
+        self.assertEqual(tailgate("check", "--config", path + ".none").returncode, 3)
 
         bad = self.written("receivers:\n  otlp: {protocols: {grpc: }}\nsampling:\n  decision_wate: 3s\nexporters: {debug: }\n", "bad.yaml")
         done = tailgate("check", "--config", bad)

@@ -3,7 +3,9 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/json.hpp>
 #include <deque>
+#include <fstream>
 #include <mutex>
 
 #include "component/export/export_fixture.h"
@@ -201,6 +203,28 @@ TEST_CASE("otlphttp counts the spans of a partial success as failed", "[export]"
   REQUIRE(rig.settled());
   CHECK(rig.exporters->stats_of(0).sent_spans == 3);
   CHECK(rig.failed(FailReason::kPartial) == 2);
+}
+
+TEST_CASE("what the backend refuses for good goes to the dead letters, with the reason", "[export]") {
+  TempDir dir;
+  Backend backend({{400, "no \"such\" tenant", "", false}});
+  Rig rig(yaml(backend, "dead_letter: {path: " + dir.at("dead.json") + "}"));
+  rig.push(kept(1, 3, "GET /refused"));
+  REQUIRE(rig.eventually([&] { return rig.exporters->stats_of(0).dead_letter_spans == 3; }));
+  rig.push(kept(2));
+  REQUIRE(rig.sent(1));
+  std::ifstream file(dir.at("dead.json"));
+  std::string line, second;
+  std::getline(file, line);
+  CHECK_FALSE(std::getline(file, second));
+  const auto letter = boost::json::parse(line).as_object();
+  const auto& why = letter.at("tailgate").as_object();
+  CHECK(why.at("exporter") == "otlphttp");
+  CHECK(why.at("reason") == "permanent");
+  CHECK(std::string(why.at("detail").as_string()).find("400") != std::string::npos);
+  CHECK(why.at("policy") == "errors");
+  const auto& span = letter.at("resourceSpans").at_pointer("/0/scopeSpans/0/spans/2");
+  CHECK(span.at("name") == "GET /refused");
 }
 
 TEST_CASE("otlphttp gives up on a hanging call after its timeout and tries again", "[export]") {

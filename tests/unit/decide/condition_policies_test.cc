@@ -189,7 +189,8 @@ TEST_CASE("a wrong trace condition is told by what was wanted", "[decide]") {
   CHECK(error("").find("want a condition") != std::string::npos);
 }
 
-TEST_CASE("the attribute an ottl_condition is said to have looked at is that of all its conditions, or none", "[decide]") {
+TEST_CASE("the attribute an ottl_condition is said to have looked at is that of all its conditions, or none",
+          "[decide]") {
   const auto attribute = [](const std::string& conditions) {
     const Policies policies("[{name: p, type: ottl_condition, ottl_condition: {span: [" + conditions + "]}}]");
     REQUIRE(policies.errors.empty());
@@ -199,4 +200,72 @@ TEST_CASE("the attribute an ottl_condition is said to have looked at is that of 
   CHECK(attribute("'attributes[\"a\"] == 1', 'attributes[\"a\"] == 2'") == "a");
   CHECK(attribute("'attributes[\"a\"] == 1', 'name == \"x\"'") == "");
   CHECK(attribute("'name == \"x\"', 'attributes[\"a\"] == 1'") == "");
+}
+
+namespace {
+
+// What deciding_bit() of the first policy says of a trace, as the attribute that its predicate looks at.
+std::string decided_by(const std::string& policy, const std::vector<SpanSpec>& spans) {
+  const Policies policies("[" + policy + "]");
+  INFO((policies.errors.empty() ? "" : policies.errors[0]));
+  REQUIRE(policies.errors.empty());
+  const Scanned scanned(request(spans), policies.set->plan());
+  const BatchTrace& trace = scanned.batch.traces[0];
+  const std::uint64_t* const words = scanned.batch.words_of(0);
+  const FixedShape shape;
+  JudgedTrace judged{trace.id, trace.facts, words, words + policies.set->plan().bit_words()};
+  judged.shape = &shape;
+  REQUIRE(policies.set->policy(0).evaluate(judged).sampled());
+  const int bit = policies.set->policy(0).deciding_bit(judged);
+  return bit < 0 ? "none" : policies.set->attribute_of(static_cast<std::size_t>(bit));
+}
+
+std::string trace_policy(const std::string& condition) {
+  return "{name: p, type: trace, trace: {condition: '" + condition + "'}}";
+}
+
+}  // namespace
+
+TEST_CASE("a trace condition names the question to a span that made it true", "[decide]") {
+  const std::vector<SpanSpec> spans = {{.id = 1, .name = "a", .attributes = {{"n", "x"}}},
+                                       {.id = 2, .parent = 1, .name = "b", .attributes = {{"m", "y"}}}};
+  CHECK(decided_by(trace_policy(R"(any(attributes["m"] == "y"))"), spans) == "m");
+  CHECK(decided_by(trace_policy(R"(span_count > 1 and any(attributes["n"] == "x"))"), spans) == "n");
+  CHECK(decided_by(trace_policy(R"(any(attributes["n"] == "no") or any(attributes["m"] == "y"))"), spans) == "m");
+  CHECK(decided_by(trace_policy(R"(root.attributes["n"] == "x")"), spans) == "n");
+  CHECK(decided_by(trace_policy(R"(not any(attributes["n"] == "no"))"), spans) == "none");
+  CHECK(decided_by(trace_policy("span_count == 2"), spans) == "none");
+  CHECK(decided_by("{name: r, type: first_match, first_match: [{policy: {type: trace, trace: {condition: "
+                   "'depth == 3 and any(attributes[\"m\"] == \"y\")'}}, percentage: 100}]}",
+                   spans) == "m");
+}
+
+TEST_CASE("conditions that cannot be answered are counted by policy", "[decide]") {
+  const std::string yaml = "[{name: c, type: ottl_condition, ottl_condition: {" + kEither +
+                           "}}, {name: t, type: trace, trace: {condition: 'any(Double(attributes[\"n\"]) > 0)'}},"
+                           " {name: e, type: status_code, status_code: {status_codes: [ERROR]}}]";
+  const Policies policies(yaml);
+  REQUIRE(policies.errors.empty());
+  using Counts = std::vector<std::pair<std::string, std::uint64_t>>;
+  CHECK(policies.tables->condition_errors.all() == Counts{{"c", 0}, {"t", 0}});
+  const Scanned scanned(request({kFailing, kMatching, kFailing}), policies.set->plan());
+  const Counts counted = policies.tables->condition_errors.all();
+  CAPTURE(counted[0].second, counted[1].second);
+  CHECK(counted == Counts{{"c", 1}, {"t", 2}});  // once the second span has answered, nobody asks c again
+}
+
+TEST_CASE("a trace's fields are compared with what they are", "[decide]") {
+  CHECK(first_error(trace_policy("duration > 2")) ==
+        "test.yaml:1:44: [0].trace.condition: column 12: 'duration' is compared with a duration such as 2s or 500ms, "
+        "not with "
+        "an integer, got 'duration > 2'");
+  CHECK(first_error(trace_policy("2000 < duration")).find("column 1: 'duration' is compared with") !=
+        std::string::npos);
+  CHECK(first_error(trace_policy(R"(span_count > "3")")).find("'span_count' is compared with a number") !=
+        std::string::npos);
+  CHECK(first_error(trace_policy("complete == 1")).find("'complete' is compared with true or false") !=
+        std::string::npos);
+  CHECK(first_error(trace_policy("close_reason == 1")).find("'close_reason' is compared with a text") !=
+        std::string::npos);
+  CHECK(first_error(trace_policy("span_count > 2.5 and duration != nil")).empty());
 }

@@ -60,6 +60,22 @@ TEST_CASE("by randomness the highest get the room, and the cut is a threshold", 
   CHECK(limiter.threshold(0, 9) == kCertain);   // not offered to: as the last one
 }
 
+TEST_CASE("before the first cut a limit holds for those who cannot wait for it, first come, first served", "[decide]") {
+  Limiter limiter(rate(10, 20));
+  for (int n = 0; n < 5; ++n) {
+    limiter.offer(0, 7, 1, 4);
+    CHECK(limiter.threshold(0, 6) == kCertain);
+  }
+  limiter.offer(0, 7, 1, 1);
+  CHECK(limiter.threshold(0, 6) == kNever);
+
+  Limiter lanes({{{5, 5}, {5, 5}}, 8, true});
+  lanes.offer(0, 7, 1, 5);
+  CHECK(lanes.threshold(0, 6) == kCertain);
+  lanes.offer(1, 7, 1, 4);
+  CHECK(lanes.threshold(1, 6) == kNever);  // the total
+}
+
 TEST_CASE("adjusted counts of a cut by randomness estimate what was offered", "[decide]") {
   Random random(3);
   Limiter limiter(rate(200, 200));

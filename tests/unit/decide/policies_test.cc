@@ -201,6 +201,34 @@ TEST_CASE("the first that keeps gives the name, and exporters get what they aske
   CHECK(exporters({{.status = 2}}) == std::pair<std::string, std::uint64_t>("errors", 0b101));
 }
 
+TEST_CASE("exporters get the traces of the services and with the attributes they asked for", "[decide]") {
+  const std::string yaml =
+      "[{name: all, type: always_sample}, {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}]";
+  const Policies set(yaml, {{},
+                            {{}, {"check*", "cart"}},
+                            {{}, {}, {{"http.route", {"/pay/**", "/cart"}}, {"code", {"500"}}}},
+                            {{"errors"}, {"web"}}});
+  const auto exporters = [&](const std::vector<SpanSpec>& spans, const std::string& service = "web") {
+    return set.tables->routes.exporters_of(judge(set, request(spans, service)).route);
+  };
+  CHECK(exporters({{}}) == 0b0001);
+  CHECK(exporters({{}}, "checkout") == 0b0011);
+  CHECK(exporters({{}}, "cart") == 0b0011);
+  CHECK(exporters({{}}, "cart2") == 0b0001);
+  CHECK(exporters({{.status = 2}}) == 0b1001);
+  CHECK(exporters({{.status = 2}}, "cart") == 0b0011);
+  const SpanSpec pay{.id = 1, .attributes = {{"http.route", "/pay/1/2"}}},
+      code{.id = 2, .attributes = {{"code", "500"}}};
+  CHECK(exporters({pay, code}) == 0b0101);  // of two spans
+  CHECK(exporters({pay}) == 0b0001);
+
+  twin::TracesData number = traces({pay});
+  auto& code_number = *number.mutable_resource_spans(0)->mutable_resource()->add_attributes();
+  code_number.set_key("code");
+  code_number.mutable_value()->set_int_value(500);
+  CHECK(set.tables->routes.exporters_of(judge(set, number.SerializeAsString()).route) == 0b0101);
+}
+
 TEST_CASE("a certain keep is not by chance, whoever else kept by chance", "[decide]") {
   const Policies set(
       "[{name: all, type: probabilistic, probabilistic: {sampling_percentage: 99.99}},"

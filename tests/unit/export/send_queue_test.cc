@@ -87,7 +87,7 @@ TEST_CASE("retries back off 5 s, 7.5 s, ... 30 s with half of it as jitter", "[e
     TimePoint now = at(0s);
     double interval = 5;
     for (int attempt = 0; attempt < 10; ++attempt) {
-      const auto delay = q.finish(batch->id, SendResult::retry(FailReason::kUnavailable, ""), now);
+      const auto delay = q.finish(batch->id, SendResult::retry(FailReason::kUnavailable, ""), now).retry_in;
       REQUIRE(delay);
       const double seconds = std::chrono::duration<double>(*delay).count();
       CHECK(seconds >= interval * 0.5);
@@ -109,7 +109,7 @@ TEST_CASE("the jitter spreads", "[export]") {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     SendQueue q({.batch_bytes = 1, .seed = seed});
     q.push(trace(10), at(0s));
-    const auto delay = q.finish(q.next_batch(at(0s))->id, SendResult::retry(FailReason::kIo, ""), at(0s));
+    const auto delay = q.finish(q.next_batch(at(0s))->id, SendResult::retry(FailReason::kIo, ""), at(0s)).retry_in;
     low = std::min(low, std::chrono::duration<double>(*delay).count());
     high = std::max(high, std::chrono::duration<double>(*delay).count());
   }
@@ -121,9 +121,9 @@ TEST_CASE("the backend's own retry time is honoured, up to an hour", "[export]")
   SendQueue q({.batch_bytes = 1});
   q.push(trace(10), at(0s));
   const BatchPtr b = q.next_batch(at(0s));
-  CHECK(q.finish(b->id, SendResult::retry(FailReason::kRefused, "", 90s), at(0s)) == Duration(90s));
+  CHECK(q.finish(b->id, SendResult::retry(FailReason::kRefused, "", 90s), at(0s)).retry_in == Duration(90s));
   CHECK(q.next_batch(at(90s)) == b);
-  CHECK(q.finish(b->id, SendResult::retry(FailReason::kRefused, "", 9000h), at(90s)) == Duration(1h));
+  CHECK(q.finish(b->id, SendResult::retry(FailReason::kRefused, "", 9000h), at(90s)).retry_in == Duration(1h));
 }
 
 TEST_CASE("a permanent error, a partial success and an expired retry are counted as failed by reason", "[export]") {
@@ -135,9 +135,9 @@ TEST_CASE("a permanent error, a partial success and an expired retry are counted
   q.finish(q.next_batch(at(0s))->id, SendResult::permanent(FailReason::kPermanent, "no"), at(0s));
   q.finish(q.next_batch(at(0s))->id, SendResult::done(30), at(0s));
   const BatchPtr b = q.next_batch(at(0s));
-  CHECK(q.finish(b->id, SendResult::retry(FailReason::kTimeout, ""), at(1s)) == Duration(5s));
+  CHECK(q.finish(b->id, SendResult::retry(FailReason::kTimeout, ""), at(1s)).retry_in == Duration(5s));
   REQUIRE(q.next_batch(at(6s)) == b);
-  CHECK_FALSE(q.finish(b->id, SendResult::retry(FailReason::kTimeout, ""), at(6s)));  // 6 s + 7.5 s > 10 s
+  CHECK_FALSE(q.finish(b->id, SendResult::retry(FailReason::kTimeout, ""), at(6s)).retry_in);  // 6 s + 7.5 s > 10 s
   CHECK(failed(q, FailReason::kPermanent) == 100);
   CHECK(failed(q, FailReason::kPartial) == 30);
   CHECK(failed(q, FailReason::kExpired) == 100);
@@ -152,7 +152,7 @@ TEST_CASE("with retries off a retryable failure is final", "[export]") {
   retry.enabled = false;
   SendQueue q({.batch_bytes = 1, .retry = retry});
   q.push(trace(10), at(0s));
-  CHECK_FALSE(q.finish(q.next_batch(at(0s))->id, SendResult::retry(FailReason::kTimeout, ""), at(0s)));
+  CHECK_FALSE(q.finish(q.next_batch(at(0s))->id, SendResult::retry(FailReason::kTimeout, ""), at(0s)).retry_in);
   CHECK(failed(q, FailReason::kTimeout) == 1);
 }
 
@@ -211,7 +211,7 @@ TEST_CASE("a drain sends at once, retries soon, and what is left at the end is d
   const BatchPtr b = q.next_batch(at(1s));
   const BatchPtr c = q.next_batch(at(1s));
   REQUIRE(c != nullptr);
-  const auto delay = q.finish(a->id, SendResult::retry(FailReason::kUnavailable, ""), at(1s));
+  const auto delay = q.finish(a->id, SendResult::retry(FailReason::kUnavailable, ""), at(1s)).retry_in;
   REQUIRE(delay);
   CHECK(*delay <= 1s);
   q.finish(b->id, SendResult::done(), at(1s));
@@ -222,6 +222,90 @@ TEST_CASE("a drain sends at once, retries soon, and what is left at the end is d
   q.finish(c->id, SendResult::done(), at(2s));  // came after: no longer ours
   CHECK(q.stats().sent_spans == 1);
   CHECK(balanced(q));
+}
+
+TEST_CASE(
+    "a backend that failed five times in a row is probed by one call at a time, and its first answer sets all going",
+    "[export]") {
+  SendQueue q({.batch_bytes = 1, .in_flight_max = 4, .retry = {.randomization_factor = 0}});
+  for (int i = 0; i < 6; ++i) q.push(trace(10), at(0s));
+  std::vector<BatchPtr> out;
+  while (BatchPtr b = q.next_batch(at(0s))) out.push_back(b);
+  REQUIRE(out.size() == 4);
+  for (const BatchPtr& b : out) q.finish(b->id, SendResult::retry(FailReason::kUnavailable, ""), at(0s));
+  CHECK_FALSE(q.limit().open());
+  const BatchPtr fifth = q.next_batch(at(5s));
+  REQUIRE(fifth != nullptr);
+  CHECK(q.finish(fifth->id, SendResult::retry(FailReason::kUnavailable, ""), at(5s)).retry_in == Duration(7500ms));
+  CHECK(q.limit().open());
+  CHECK(q.next_batch(at(10s)) == nullptr);  // three others are due since 5 s
+  CHECK(q.next_due() == at(12500ms));
+  const BatchPtr probe = q.next_batch(at(12500ms));
+  REQUIRE(probe != nullptr);
+  CHECK(q.next_batch(at(12500ms)) == nullptr);
+  CHECK_FALSE(q.next_due());
+  q.finish(probe->id, SendResult::done(), at(12600ms));
+  CHECK_FALSE(q.limit().open());
+  int going = 0;
+  while (q.next_batch(at(12600ms)) != nullptr) ++going;
+  CHECK(going == 4);
+  CHECK(balanced(q));
+}
+
+TEST_CASE("calls at a time grow while latency is flat, shrink when it grows, and halve when it is too much",
+          "[export]") {
+  SendLimit limit(50);
+  CHECK(limit.limit() == 4);
+  TimePoint now = at(1s);
+  const auto answer = [&](Duration latency, int calls) {
+    for (int i = 0; i < calls; ++i) {
+      now += latency;
+      limit.answered(now - latency, now, limit.limit());
+    }
+  };
+  answer(10ms, 4000);
+  CHECK(limit.limit() == 50);
+  answer(500ms, 500);
+  CHECK(limit.limit() < 45);
+  answer(10ms, 4000);
+  CHECK(limit.limit() == 50);
+  limit.failed(now, now, now + 5s, true);
+  CHECK(limit.limit() == 25);
+  limit.failed(now - 1ms, now, now + 5s, true);  // sent before that
+  CHECK(limit.limit() == 25);
+  limit.failed(now, now + 1s, now + 5s, false);
+  CHECK(limit.limit() == 25);
+  // A call that is not one of as many as may be in flight says nothing about more of them.
+  SendLimit idle(50);
+  for (int i = 0; i < 1000; ++i) idle.answered(at(1s), at(1s) + 10ms, 1);
+  CHECK(idle.limit() == 4);
+}
+
+TEST_CASE("what is lost is counted by the policy that kept it, and what waits has an age", "[export]") {
+  const auto kept_by = [](const char* policy, std::uint32_t spans) {
+    auto t = std::make_shared<KeptTrace>();
+    t->otlp.assign(100, 'x');
+    t->spans = spans;
+    t->policy = policy;
+    return t;
+  };
+  SendQueue q({.bytes_max = 2 * (100 + kExtra), .batch_bytes = 1});
+  CHECK_FALSE(q.oldest_since());
+  q.push(kept_by("errors", 3), at(1s));
+  q.push(kept_by("slow", 5), at(2s));
+  q.push(kept_by("errors", 7), at(3s));  // pushes the first one out
+  CHECK(q.oldest_since() == at(2s));
+  const BatchPtr refused = q.next_batch(at(4s));
+  CHECK(q.oldest_since() == at(2s));
+  const Finished finished = q.finish(refused->id, SendResult::permanent(FailReason::kPermanent, "no"), at(4s));
+  CHECK(finished.rejected == refused);
+  CHECK(q.oldest_since() == at(3s));
+  const auto full = kFailReasonNames.size() + static_cast<std::size_t>(DropReason::kQueueFull);
+  CHECK(q.stats().lost_spans.at("errors")[full] == 3);
+  CHECK(q.stats().lost_spans.at("slow")[static_cast<std::size_t>(FailReason::kPermanent)] == 5);
+  const BatchPtr partial = q.next_batch(at(5s));
+  CHECK(q.finish(partial->id, SendResult::done(2), at(5s)).rejected == partial);
+  CHECK_FALSE(q.oldest_since());
 }
 
 TEST_CASE("spans are accounted for and bytes bounded under random operations", "[export]") {
@@ -277,13 +361,11 @@ TEST_CASE("spans are accounted for and bytes bounded under random operations", "
 
 TEST_CASE("how a batch ended is told once, with its attempts, and whether own traces are in it", "[export]") {
   SendQueue q({.retry = {.initial_interval = 1s, .randomization_factor = 0}});
-  std::optional<BatchEnd> end;
   q.push(trace(100, false, 5), at(0s));
   BatchPtr batch = q.next_batch(at(1s));
-  CHECK(q.finish(batch->id, SendResult::retry(FailReason::kTimeout, ""), at(2s), &end));
-  CHECK_FALSE(end);
+  CHECK_FALSE(q.finish(batch->id, SendResult::retry(FailReason::kTimeout, ""), at(2s)).ended);
   batch = q.next_batch(at(3s));
-  CHECK_FALSE(q.finish(batch->id, SendResult::done(2), at(4s), &end));
+  std::optional<BatchEnd> end = q.finish(batch->id, SendResult::done(2), at(4s)).ended;
   REQUIRE(end);
   CHECK(end->first_try == at(1s));
   CHECK(end->attempts == 2);
@@ -296,8 +378,7 @@ TEST_CASE("how a batch ended is told once, with its attempts, and whether own tr
   q.push(trace(100), at(5s));
   q.push(own, at(5s));
   batch = q.next_batch(at(6s));
-  end.reset();
-  q.finish(batch->id, SendResult::permanent(FailReason::kPermanent, ""), at(6s), &end);
+  end = q.finish(batch->id, SendResult::permanent(FailReason::kPermanent, ""), at(6s)).ended;
   REQUIRE(end);
   CHECK(end->failed == FailReason::kPermanent);
   CHECK(end->own);

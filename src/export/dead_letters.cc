@@ -1,0 +1,33 @@
+#include "export/dead_letters.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "wire/otlp_json_write.h"
+
+namespace tailgate {
+
+Result<void> DeadLetters::write(const Batch& batch, std::string_view exporter, std::string_view reason,
+                                std::string_view detail, std::uint64_t now_unix_ns) {
+  lines_.clear();
+  for (const KeptTracePtr& trace : batch.traces) {
+    append_otlp_json(lines_, trace->otlp);
+    lines_.pop_back();  // the closing brace
+    lines_ += R"(,"tailgate":{"exporter":)";
+    append_json_string(lines_, exporter);
+    lines_ += R"(,"reason":)";
+    append_json_string(lines_, reason);
+    lines_ += R"(,"detail":)";
+    append_json_string(lines_, detail);
+    lines_ += R"(,"policy":)";
+    append_json_string(lines_, trace->policy);
+    fmt::format_to(std::back_inserter(lines_), R"(,"time_unix_nano":"{}"}}}})", now_unix_ns);
+    lines_ += '\n';
+  }
+  Result<void> written = file_.append(lines_);
+  if (lines_.capacity() > (8 << 20)) lines_ = {};
+  return written;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,59 @@
+// RotatingFile: a file that is appended to in whole blocks and renamed when it is full.
+//
+// A file that would pass bytes_max is renamed to NAME-2026-05-04T10-11-12.345.EXT (UTC unless local_time) and a new one
+// is begun; the oldest backups over backups_max or older than days_max are removed. A block that fails half way is cut
+// off again, so that no line is torn. A file that exists is continued.
+//
+// Threads: one at a time.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "config/config_node.h"
+
+namespace tailgate {
+
+struct RotationOptions {
+  std::uint64_t bytes_max = 100 << 20;  // of one file; 0: no limit
+  std::int64_t days_max = 0;            // 0: no limit
+  std::int64_t backups_max = 100;       // 0: no limit
+  bool local_time = false;
+};
+
+// `max_megabytes`, `max_days`, `max_backups` and `localtime` of `node`, over what `options` holds already.
+void read_rotation(const ConfigNode& node, RotationOptions& options);
+
+class RotatingFile {
+ public:
+  RotatingFile(std::string path, const RotationOptions& options, bool make_directory);
+  ~RotatingFile();
+  RotatingFile(const RotatingFile&) = delete;
+  RotatingFile& operator=(const RotatingFile&) = delete;
+
+  Result<void> open();
+  // Writes all of it, or (kIo) nothing.
+  Result<void> append(std::string_view block);
+
+  const std::string& path() const { return text_; }
+
+ private:
+  bool reopen();
+  void close();
+  void rotate();
+  void remove_old();
+
+  const std::string text_;
+  const std::filesystem::path path_;
+  const RotationOptions options_;
+  const bool make_directory_;
+  int fd_ = -1;
+  bool regular_ = false;
+  bool rename_reported_ = false;
+  std::uint64_t bytes_ = 0;  // in the open file
+};
+
+}  // namespace tailgate
