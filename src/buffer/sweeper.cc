@@ -4,7 +4,8 @@
 
 namespace tailgate {
 
-Sweeper::Sweeper(TraceStore& store) : store_(store), thread_([this] { run(); }) {}
+Sweeper::Sweeper(TraceStore& store, Watch watch)
+    : store_(store), watch_(std::move(watch)), thread_([this] { run(); }) {}
 
 Sweeper::~Sweeper() {
   {
@@ -19,7 +20,9 @@ void Sweeper::run() {
   std::unique_lock lock(mutex_);
   while (!stop_) {
     lock.unlock();
-    const TimePoint again = store_.sweep(monotonic_now());
+    const TimePoint began = monotonic_now();
+    const TimePoint again = store_.sweep(began);
+    if (watch_) watch_(began, monotonic_now());
     lock.lock();
     wake_.wait_until(lock, again, [this] { return stop_; });
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -11,7 +12,9 @@ namespace tailgate {
 
 class Sweeper {
  public:
-  explicit Sweeper(TraceStore& store);
+  // `watch` is told of every round, on this thread; empty: nobody asks.
+  using Watch = std::function<void(TimePoint began, TimePoint ended)>;
+  explicit Sweeper(TraceStore& store, Watch watch = {});
   // Stops and joins the thread; what is open stays open.
   ~Sweeper();
   Sweeper(const Sweeper&) = delete;
@@ -21,6 +24,7 @@ class Sweeper {
   void run();
 
   TraceStore& store_;
+  const Watch watch_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stop_ = false;  // guarded by mutex_

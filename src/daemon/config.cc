@@ -171,11 +171,12 @@ bool this_machine(const std::string& host) {
 void check_loops(const DaemonConfig& config) {
   for (std::size_t i = 0; i < config.exporters->size(); ++i) {
     const HostPort to = split(config.exporters->endpoint_of(i));
-    if (to.port.empty() || to.port == "0" || !this_machine(to.host)) continue;
+    if (to.port.empty() || to.port == "0" || (!this_machine(to.host) && to.host != "unix")) continue;
     for (const auto& receiver : config.receivers) {
       for (const std::string& endpoint : receiver->wanted_endpoints()) {
         const HostPort from = split(endpoint);
-        if (from.port != to.port || !this_machine(from.host)) continue;
+        const bool unix_socket = endpoint.starts_with(kUnixScheme) && endpoint == config.exporters->endpoint_of(i);
+        if (!unix_socket && (from.port != to.port || !this_machine(from.host))) continue;
         config.exporters->node_of(i).error(
             "endpoint", fmt::format("want an endpoint that is not the receiver '{}' of this daemon", receiver->name()));
       }
@@ -184,7 +185,30 @@ void check_loops(const DaemonConfig& config) {
 }
 
 DaemonConfig::Page read_page(const ConfigNode& node, std::string_view endpoint) {
-  return {node.text("endpoint", endpoint), read_server_tls(node.child("tls"))};
+  DaemonConfig::Page out;
+  out.endpoint = read_listen_endpoint(node, endpoint, out.socket_mode);
+  out.tls = read_server_tls(node.child("tls"));
+  return out;
+}
+
+void read_own_traces(const ConfigNode& node, DaemonConfig& config) {
+  OwnTracesOptions& out = config.own_traces;
+  const std::vector<std::string> names = config.exporters->names();
+  for (const ConfigNode& wanted : node.child("exporters").items()) {
+    const auto found = std::find(names.begin(), names.end(), wanted.scalar());
+    if (found == names.end()) {
+      wanted.error("want the name of an exporter");
+    } else {
+      out.exporters |= 1ULL << (found - names.begin());
+    }
+  }
+  if (!node.is_null() && node.child("exporters").items().empty())
+    node.error("exporters", "want the names of the exporters that get the daemon's own traces");
+  out.slow = node.duration("slow", out.slow, std::chrono::milliseconds(1));
+  out.spans_per_minute =
+      static_cast<std::uint32_t>(node.integer("spans_per_minute", out.spans_per_minute, {.min = 1, .max = 6000}));
+  out.version = build_version();
+  node.finish();
 }
 
 void read_telemetry(const ConfigNode& node, DaemonConfig& config) {
@@ -199,6 +223,7 @@ void read_telemetry(const ConfigNode& node, DaemonConfig& config) {
       parse_log_level(logs.choice("level", "info", {"debug", "info", "warn", "error"})).value_or(LogLevel::kInfo);
   config.logs.format = logs.choice("format", "text", {"text", "json"}) == "json" ? LogFormat::kJson : LogFormat::kText;
   logs.finish();
+  read_own_traces(node.child("traces"), config);
   node.finish();
 }
 
@@ -221,6 +246,7 @@ void read_receivers(const ConfigNode& node, DaemonConfig& config) {
 
 bool is_policy(const std::string& name, const SamplingConfig& sampling) {
   if (name == kDebugPolicy) return sampling.keep_marked;
+  if (name == kOwnPolicy) return true;
   return std::any_of(sampling.policies.begin(), sampling.policies.end(),
                      [&](const ConfigNode& p) { return p.text("name") == name; });
 }

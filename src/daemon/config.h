@@ -14,6 +14,8 @@
 #include "config/config_file.h"
 #include "decide/policy_set.h"
 #include "export/exporters.h"
+#include "export/own_traces.h"
+#include "net/listen.h"
 #include "net/tls.h"
 #include "receive/registry.h"
 #include "telemetry/log.h"
@@ -45,10 +47,12 @@ struct DaemonConfig {
   std::map<std::string, std::string> at_start;  // path and text of what is read at the start only
   struct Page {
     std::string endpoint;
+    unsigned socket_mode = kSocketModeDefault;
     std::optional<TlsOptions> tls;
   };
   Page metrics, health, web;
   LogOptions logs;
+  OwnTracesOptions own_traces;
   Duration shutdown_timeout{};
   std::size_t io_threads = 0;  // 0: one per core
 };

@@ -69,15 +69,47 @@ Daemon::~Daemon() {
   if (io_threads_) io_threads_->stop();
   if (page_threads_) page_threads_->stop();
   sweeper_.reset();
+  // An exporter's thread may hand a span of ours to another exporter: all end before the first one goes.
+  config_.exporters->drain(TimePoint{}, TimePoint{});
 }
 
+// Exports that end for good, reloads and sweeps, where they are slow or fail.
+void Daemon::watch_own_operations() {
+  if (config_.own_traces.exporters == 0) return;
+  own_traces_ = std::make_unique<OwnTraces>(config_.own_traces, *config_.budget, [this](const KeptTracePtr& span) {
+    config_.exporters->push(span, monotonic_now());
+  });
+  config_.exporters->observe(
+      [this](const std::string& exporter, const BatchEnd& end, std::string_view detail, TimePoint now) {
+        // Never of a batch with such a span in it: there the loop would be.
+        if (end.own || !own_traces_->wants(now - end.first_try, end.failed.has_value())) return;
+        OwnOperation export_of{"export", end.first_try, now, "", {}};
+        if (end.failed)
+          export_of.failure = fmt::format("{}: {}", kFailReasonNames[static_cast<std::size_t>(*end.failed)], detail);
+        export_of.attributes = {{"tailgate.exporter", exporter},
+                                {"tailgate.attempts", std::uint64_t{end.attempts}},
+                                {"tailgate.spans", end.spans},
+                                {"tailgate.bytes", end.bytes}};
+        note(std::move(export_of));
+      });
+}
+
+void Daemon::note(OwnOperation operation) { own_traces_->note(operation, monotonic_now(), wall_now_ns()); }
+
 Result<void> Daemon::start() {
+  watch_own_operations();
   if (const Result<void> opened = config_.exporters->start(); !opened) return opened;
   page_threads_ = std::make_unique<IoThreads>(1, "pages");
   page_threads_->start();
   io_threads_ = std::make_unique<IoThreads>(config_.io_threads);
   io_threads_->start();
-  sweeper_ = std::make_unique<Sweeper>(*store_);
+  Sweeper::Watch watch_sweeps;
+  if (own_traces_ != nullptr) {
+    watch_sweeps = [this](TimePoint began, TimePoint ended) {
+      if (own_traces_->wants(ended - began, false)) note({"sweep", began, ended, "", {}});
+    };
+  }
+  sweeper_ = std::make_unique<Sweeper>(*store_, std::move(watch_sweeps));
 
   struct PageServer {
     const char* name;
@@ -90,6 +122,7 @@ Result<void> Daemon::start() {
     ServerOptions options;
     options.name = page.name;
     options.endpoint = page.config.endpoint;
+    options.socket_mode = page.config.socket_mode;
     options.tls = page.config.tls;
     options.notice = [](std::string_view text) { log_warn(text); };
     Result<std::unique_ptr<Server>> server = Server::open(*page_threads_, options, page.pages);
@@ -162,6 +195,18 @@ void Daemon::drain() {
 }
 
 void Daemon::reload() {
+  const TimePoint began = monotonic_now();
+  reload_now();
+  if (own_traces_ == nullptr) return;
+  std::string failure;
+  {
+    const std::lock_guard lock(status_mutex_);
+    failure = reload_error_;
+  }
+  note({"reload", began, monotonic_now(), std::move(failure), {{"tailgate.config", source_.path}}});
+}
+
+void Daemon::reload_now() {
   const std::uint32_t epoch = epoch_ + 1;
   Result<ReloadedPolicies> policies =
       reload_policies(source_, config_.routes, *config_.tables, epoch, config_.sampling.keep_marked);
@@ -282,6 +327,11 @@ void Daemon::collect(MetricWriter& out) const {
     const std::lock_guard lock(status_mutex_);
     out.add(metric::kConfigReloads, {"success"}, number(reloads_ok_));
     out.add(metric::kConfigReloads, {"failure"}, number(reloads_failed_));
+  }
+  if (own_traces_ != nullptr) {
+    const OwnTraces::Stats own = own_traces_->stats();
+    out.add(metric::kOwnSpans, {"queued"}, number(own.queued));
+    out.add(metric::kOwnSpans, {"dropped"}, number(own.dropped));
   }
   out.add(metric::kBuildInfo, {build_version(), build_commit(), build_compiler()}, 1);
 }

@@ -39,9 +39,13 @@ class Daemon {
   std::string metrics_text() const;
   Response ready() const;
   ShadowReport shadow_report() const;
+  void watch_own_operations();
+  void note(OwnOperation operation);
   void reload();
+  void reload_now();
   void drain();
 
+  std::unique_ptr<OwnTraces> own_traces_;  // null: off. Outlives the exporters, whose threads report to it
   DaemonConfig config_;
   ConfigSource source_;
   FileWatch watch_;

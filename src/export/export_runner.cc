@@ -186,9 +186,10 @@ void ExportRunner::run() {
         }
       }
       report(c, finished.retry_in, now);
-      if (finished.rejected) bury(*finished.ended, c);
-      if (durable_ == nullptr || finished.ended == nullptr) continue;
-      for (const KeptTracePtr& trace : finished.ended->traces) {
+      if (finished.rejected) bury(*finished.batch, c);
+      if (observer_ && finished.ended) observer_(name_, *finished.ended, c.result.detail, now);
+      if (durable_ == nullptr || finished.batch == nullptr) continue;
+      for (const KeptTracePtr& trace : finished.batch->traces) {
         const auto it = numbers_.find(trace.get());
         if (it == numbers_.end()) continue;
         durable_->done(it->second);

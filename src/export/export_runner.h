@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <boost/unordered/unordered_flat_map.hpp>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,6 +21,10 @@
 
 namespace tailgate {
 
+// Told of each batch that ended for good, on the runner's thread and without a lock.
+using ExportObserver =
+    std::function<void(const std::string& exporter, const BatchEnd& end, std::string_view detail, TimePoint now)>;
+
 class ExportRunner {
  public:
   // `dead_letters` may be null: what the backend will not take is then only counted.
@@ -31,6 +36,9 @@ class ExportRunner {
   ExportRunner& operator=(const ExportRunner&) = delete;
 
   const std::string& name() const { return name_; }
+
+  // Before start().
+  void observe(ExportObserver observer) { observer_ = std::move(observer); }
 
   // Opens the exporter and starts the thread.
   Result<void> start();
@@ -63,6 +71,7 @@ class ExportRunner {
 
   const std::string name_;
   const std::unique_ptr<Exporter> exporter_;
+  ExportObserver observer_;  // empty: nobody asks
   const std::unique_ptr<DeadLetters> dead_letters_;
   std::atomic<std::uint64_t> dead_letter_spans_{0}, dead_letter_failed_spans_{0};
   const std::unique_ptr<DurableStore> durable_;  // null: the queue is in memory

@@ -101,6 +101,10 @@ std::vector<std::string> Exporters::names() const {
   return out;
 }
 
+void Exporters::observe(const ExportObserver& observer) {
+  for (const auto& r : runners_) r->observe(observer);
+}
+
 Result<void> Exporters::start() {
   for (const auto& r : runners_) {
     if (Result<void> started = r->start(); !started) {

@@ -52,6 +52,9 @@ class Exporters {
   const std::string& endpoint_of(std::size_t i) const { return endpoints_[i]; }
   ConfigNode node_of(std::size_t i) const { return nodes_[i]; }
 
+  // Before start(); of every exporter.
+  void observe(const ExportObserver& observer);
+
   // Opens all and starts their threads; the first that cannot be opened is the error.
   Result<void> start();
 

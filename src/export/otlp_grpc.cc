@@ -27,6 +27,7 @@
 #include "export/export_config.h"
 #include "export/otlp_response.h"
 #include "export/registry.h"
+#include "net/listen.h"
 
 namespace tailgate {
 namespace {
@@ -221,7 +222,8 @@ class GrpcExporter final : public Exporter {
   std::unordered_map<std::uint64_t, std::unique_ptr<Call>> calls_;
 };
 
-// host:port; http:// and https:// say whether there is TLS; dns:, ipv4:, ipv6: and unix: go to gRPC as they are.
+// host:port; http:// and https:// say whether there is TLS; dns:, ipv4:, ipv6:, unix:// and unix: go to gRPC as they
+// are.
 void read_endpoint(const ConfigNode& node, GrpcOptions& options, std::string& shown) {
   const std::string endpoint = node.text("endpoint");
   std::string rest = endpoint;
@@ -236,6 +238,13 @@ void read_endpoint(const ConfigNode& node, GrpcOptions& options, std::string& sh
     options.tls = false;
   } else if (take("https://")) {
     options.tls = true;
+  } else if (rest.starts_with(kUnixScheme)) {
+    // A file has no name to verify: TLS only where its settings are.
+    if (!node.has("tls")) options.tls = false;
+    const std::string fault = unix_path_fault(rest.substr(kUnixScheme.size()));
+    if (!fault.empty()) return node.error("endpoint", fault);
+    options.target = shown = rest;
+    return;
   } else if (rest.starts_with("unix:")) {
     options.target = rest;
     return;

@@ -23,6 +23,7 @@
 #include "export/registry.h"
 #include "export/retry_after.h"
 #include "net/http_client.h"
+#include "net/listen.h"
 #include "wire/otlp_json_write.h"
 
 namespace tailgate {
@@ -157,14 +158,17 @@ void read_url(const ConfigNode& node, HttpExporterOptions& options) {
   while (base.ends_with('/')) base.pop_back();
   const std::string_view key = own.empty() ? "endpoint" : "traces_endpoint";
   if (own.empty() && base.empty()) {
-    node.error("endpoint", "want http://host:port or https://host:port");
+    node.error("endpoint", "want http://host:port, https://host:port or unix:///path");
     return;
   }
-  const Result<HttpUrl> url = parse_http_url(own.empty() ? base + "/v1/traces" : own);
+  std::string wanted = own;
+  if (own.empty()) wanted = base.starts_with(kUnixScheme) ? base : base + "/v1/traces";
+  const Result<HttpUrl> url = parse_http_url(wanted);
   if (url) {
     options.url = *url;
+    if (!url->socket_path.empty()) options.url.path = "/v1/traces";
   } else {
-    node.error(key, fmt::format("want http://host:port or https://host:port ({})", url.error().text));
+    node.error(key, fmt::format("want http://host:port, https://host:port or unix:///path ({})", url.error().text));
   }
 }
 
@@ -205,7 +209,9 @@ ExporterParts read_otlp_http_exporter(const ConfigNode& node, const ExporterDefa
   read_queue(node, parts.queue);
   if (options.url.host.empty()) return parts;
   const bool v6 = options.url.host.find(':') != std::string::npos;
-  parts.endpoint = fmt::format("{}{}{}:{}", v6 ? "[" : "", options.url.host, v6 ? "]" : "", options.url.port);
+  parts.endpoint = !options.url.socket_path.empty()
+                       ? fmt::format("{}{}", kUnixScheme, options.url.socket_path)
+                       : fmt::format("{}{}{}:{}", v6 ? "[" : "", options.url.host, v6 ? "]" : "", options.url.port);
   parts.exporter = std::make_unique<HttpExporter>(std::move(options));
   return parts;
 }

@@ -167,6 +167,7 @@ Finished SendQueue::finish(std::uint64_t batch_id, const SendResult& result, Tim
   if (found == slots_.end()) return {};
   Slot& slot = *found;
   INVARIANT(slot.in_flight);
+  ++slot.attempts;
   const Batch& batch = *slot.batch;
   const RetryOptions& retry = options_.retry;
   if (result.kind != SendResult::Kind::kDone) ++stats_.failures[index(result.reason)];
@@ -191,7 +192,7 @@ Finished SendQueue::finish(std::uint64_t batch_id, const SendResult& result, Tim
     final_reason = FailReason::kExpired;
   }
 
-  Finished finished{.retry_in = {}, .ended = slot.batch};
+  Finished finished{.retry_in = {}, .batch = slot.batch};
   if (result.kind != SendResult::Kind::kRetry && limit_.answered(slot.sent, now, in_flight())) {
     // It is back: what waits for a retry need not wait for its backoff.
     for (Slot& other : slots_) {
@@ -210,6 +211,14 @@ Finished SendQueue::finish(std::uint64_t batch_id, const SendResult& result, Tim
     for (const KeptTracePtr& t : batch.traces) lose(*t, index(final_reason));
     finished.rejected = true;
   }
+  BatchEnd& end = finished.ended.emplace();
+  end.first_try = slot.first_try;
+  end.attempts = slot.attempts;
+  end.spans = batch.spans;
+  end.bytes = batch.bytes;
+  if (result.kind != SendResult::Kind::kDone) end.failed = final_reason;
+  if (result.kind == SendResult::Kind::kDone && result.rejected_spans != 0) end.failed = FailReason::kPartial;
+  end.own = std::any_of(batch.traces.begin(), batch.traces.end(), [](const KeptTracePtr& t) { return t->own; });
   stats_.queued_spans -= batch.spans;
   for (const KeptTracePtr& t : batch.traces) stats_.queued_bytes -= t->bytes();
   end_slot(static_cast<std::size_t>(found - slots_.begin()));

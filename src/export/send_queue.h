@@ -93,6 +93,15 @@ struct SendResult {
   }
 };
 
+// How a batch ended for good.
+struct BatchEnd {
+  TimePoint first_try{};
+  std::uint32_t attempts = 0;
+  std::uint64_t spans = 0, bytes = 0;
+  std::optional<FailReason> failed;  // spans are lost: all, or with kPartial some
+  bool own = false;                  // the daemon's own traces are in it
+};
+
 struct QueueStats {
   std::uint64_t routed_spans = 0;
   std::uint64_t sent_spans = 0;
@@ -110,8 +119,9 @@ struct QueueStats {
 // What finish() made of an attempt.
 struct Finished {
   std::optional<Duration> retry_in = {};  // tried again after this
-  BatchPtr ended = nullptr;                    // it is not tried again
-  bool rejected = false;             // the backend will not take it, or not all of it: for the dead letters
+  BatchPtr batch = nullptr;               // it is not tried again
+  bool rejected = false;                  // the backend will not take it, or not all of it: for the dead letters
+  std::optional<BatchEnd> ended = {};     // how it ended
 };
 
 class SendQueue {
@@ -164,8 +174,9 @@ class SendQueue {
     TimePoint due{};    // of the retry
     TimePoint since{};  // when its oldest trace was pushed
     TimePoint first_try{};
-    TimePoint sent{};     // last attempt
-    Duration interval{};  // the next backoff, before jitter
+    TimePoint sent{};            // last attempt
+    std::uint32_t attempts = 0;  // ended
+    Duration interval{};         // the next backoff, before jitter
   };
 
   const Waiting* oldest() const;

@@ -21,12 +21,13 @@ struct TraceSummary {
   std::string root_service;  // service.name and name of the root span; of the first span when no root came
   std::string root_name;
   bool has_root = false;
-  bool late = false;            // these spans came after the verdict
+  bool late = false;  // these spans came after the verdict
+  bool own = false;   // of the daemon's own traces
   Verdict verdict;
   std::string policy;           // name of the policy that kept it
   std::uint64_t exporters = 0;  // bit i: exporter i of the configuration, in its order, gets it
-  // A trace of more than 2 MiB goes out in parts, since backends refuse requests over some size (4 MiB is gRPC's default):
-  // number `part` of `parts`, from 0.
+  // A trace of more than 2 MiB goes out in parts, since backends refuse requests over some size (4 MiB is gRPC's
+  // default): number `part` of `parts`, from 0.
   std::uint32_t part = 0, parts = 1;
 };
 

@@ -10,11 +10,15 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <exception>
 #include <optional>
 
 #include "base/invariant.h"
+#include "net/listen.h"
+#include "net/unix_socket.h"
 
 namespace tailgate {
 namespace {
@@ -45,6 +49,12 @@ Result<HttpUrl> parse_http_url(std::string_view text) {
   };
   HttpUrl url;
   std::string_view rest = text;
+  if (rest.starts_with(kUnixScheme)) {
+    rest.remove_prefix(kUnixScheme.size());
+    if (const std::string fault = unix_path_fault(rest); !fault.empty())
+      return fail(ErrorKind::kConfig, fmt::format("{}, got '{}'", fault, text));
+    return HttpUrl{false, "localhost", "80", "/", std::string(rest)};
+  }
   if (rest.starts_with("https://")) {
     url.tls = true;
     rest.remove_prefix(8);
@@ -116,6 +126,7 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
   void start() {
     reused = link != nullptr;
     if (reused) return write(turn);
+    if (!url.socket_path.empty()) return connect_local();
     resolver.async_resolve(
         url.host, url.port,
         [self = shared_from_this(), t = turn](const error_code& ec, const tcp::resolver::results_type& found) {
@@ -137,6 +148,18 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
           if (!self->url.tls) return self->write(t);
           self->handshake(t);
         });
+  }
+
+  // At once: a Unix socket takes a connection or does not.
+  void connect_local() {
+    if (const auto wrong = prepare()) return failed(*wrong);
+    const int fd = connect_unix(url.socket_path);
+    if (fd < 0)
+      return failed(fmt::format("cannot connect to {}{}: {}", kUnixScheme, url.socket_path, std::strerror(errno)));
+    error_code ec;
+    link->stream.next_layer().assign(tcp::v4(), fd, ec);  // Asio asks nothing of TCP of what is used here
+    if (ec) return failed(ec.message());
+    write(turn);
   }
 
   // A fresh stream; the TLS context is made once. The error's text, if any.

@@ -27,14 +27,16 @@ namespace tailgate {
 
 struct HttpUrl {
   bool tls = false;
-  std::string host;  // without the brackets of an IPv6 address
-  std::string port;  // "80", "443" or as given
-  std::string path;  // begins with '/', query included
+  std::string host;              // without the brackets of an IPv6 address
+  std::string port;              // "80", "443" or as given
+  std::string path;              // begins with '/', query included
+  std::string socket_path = {};  // of a Unix socket; then the host is localhost
 
   std::string authority() const;  // for the Host header: brackets back, default ports left out
 };
 
-// "http://host:port/path?query" or https. User info and fragments are refused.
+// "http://host:port/path?query" or https; "unix:///path/of/socket", whose `path` is "/". User info and fragments are
+// refused.
 Result<HttpUrl> parse_http_url(std::string_view text);
 
 struct HttpReply {

@@ -83,11 +83,20 @@ bool no_such_family(int error) { return error == EAFNOSUPPORT || error == EADDRN
 }  // namespace
 
 std::string Endpoint::text() const {
+  if (!path.empty()) return fmt::format("{}{}", kUnixScheme, path);
   return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
 }
 
 Result<Endpoint> parse_endpoint(std::string_view text) {
-  const auto bad = [&] { return fail(ErrorKind::kConfig, fmt::format("want HOST:PORT, got '{}'", text)); };
+  if (text.starts_with(kUnixScheme)) {
+    const std::string_view path = text.substr(kUnixScheme.size());
+    if (const std::string fault = unix_path_fault(path); !fault.empty())
+      return fail(ErrorKind::kConfig, fmt::format("{}, got '{}'", fault, text));
+    return Endpoint{"", 0, std::string(path)};
+  }
+  const auto bad = [&] {
+    return fail(ErrorKind::kConfig, fmt::format("want HOST:PORT or unix:///PATH, got '{}'", text));
+  };
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad();
   std::string_view host = text.substr(0, colon);
@@ -156,9 +165,16 @@ Result<Listeners> open_sockets(const Endpoint& endpoint, int type, std::size_t c
 
 }  // namespace
 
-Result<Listeners> open_listeners(const Endpoint& endpoint) { return open_sockets(endpoint, SOCK_STREAM, 1); }
+Result<Listeners> open_listeners(const Endpoint& endpoint, unsigned socket_mode) {
+  if (endpoint.path.empty()) return open_sockets(endpoint, SOCK_STREAM, 1);
+  Result<UnixListener> opened = listen_unix(endpoint.path, socket_mode);
+  if (!opened) return tl::unexpected<Error>(opened.error());
+  return Listeners{{opened->descriptor}, endpoint, std::move(opened->file)};
+}
 
 Result<Listeners> open_datagram_sockets(const Endpoint& endpoint, std::size_t copies) {
+  if (!endpoint.path.empty())
+    return fail(ErrorKind::kConfig, fmt::format("want HOST:PORT for datagrams, got '{}'", endpoint.text()));
   return open_sockets(endpoint, SOCK_DGRAM, copies);
 }
 

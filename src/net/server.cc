@@ -76,6 +76,7 @@ struct Server::Core : std::enable_shared_from_this<Server::Core> {
   const Duration tick;
   Endpoint endpoint;
   std::string endpoint_text;
+  std::unique_ptr<SocketFile> socket_file;  // of a Unix socket; the first worker's thread
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::unique_ptr<Listener>> listeners;  // all on the first worker's thread
   int spare = -1;                                    // that thread only
@@ -139,15 +140,16 @@ void Server::Core::admit(int fd, const sockaddr_storage& from) {
   const bool v6 = from.ss_family == AF_INET6;
   const void* address = v6 ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&from)->sin6_addr)
                            : &reinterpret_cast<const sockaddr_in*>(&from)->sin_addr;
-  ::inet_ntop(from.ss_family, address, text, sizeof text);
-  const std::string remote = text;
+  const bool local = !endpoint.path.empty();  // all its clients are of this machine and have no address
+  if (!local) ::inet_ntop(from.ss_family, address, text, sizeof text);
+  const std::string remote = local ? "unix" : text;
   std::optional<CloseWhy> refused;
   {
     const std::lock_guard lock(mutex);
     auto& of_address = from_address[remote];
     if (connections >= options.limits.connections) {
       refused = CloseWhy::kConnections;
-    } else if (of_address >= options.limits.connections_per_address) {
+    } else if (of_address >= options.limits.connections_per_address && !local) {
       refused = CloseWhy::kAddress;
     } else {
       ++connections;
@@ -162,7 +164,7 @@ void Server::Core::admit(int fd, const sockaddr_storage& from) {
   }
   accepted.fetch_add(1, std::memory_order_relaxed);
   const int one = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (!local) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   auto& w = **std::min_element(workers.begin(), workers.end(),
                                [](const auto& a, const auto& b) { return a->count.load() < b->count.load(); });
   w.count.fetch_add(1);
@@ -171,7 +173,7 @@ void Server::Core::admit(int fd, const sockaddr_storage& from) {
 
 void Server::Core::adopt(Worker& w, int fd, bool v6, const std::string& remote) {
   error_code ec;
-  tcp::socket socket(w.io);
+  tcp::socket socket(w.io);  // also around a Unix socket: Asio asks nothing of TCP of what is used here
   socket.assign(v6 ? tcp::v6() : tcp::v4(), fd, ec);
   if (ec || w.draining) {
     if (ec) ::close(fd);
@@ -244,12 +246,13 @@ Result<std::unique_ptr<Server>> Server::open(IoThreads& threads, ServerOptions o
     if (!loaded) return tl::unexpected<Error>(loaded.error());
     tls = std::move(*loaded);
   }
-  auto listening = open_listeners(*endpoint);
+  auto listening = open_listeners(*endpoint, options.socket_mode);
   if (!listening) return tl::unexpected<Error>(listening.error());
 
   const auto core = std::make_shared<Core>(std::move(options), handler, std::move(tls));
   core->endpoint = listening->endpoint;
   core->endpoint_text = listening->endpoint.text();
+  core->socket_file = std::move(listening->file);
   core->spare = open_spare();
   for (std::size_t i = 0; i < threads.size(); ++i)
     core->workers.push_back(std::make_unique<Worker>(threads.context(i), i));
@@ -296,6 +299,7 @@ void Server::drain() {
     asio::post(worker->io, [core = core_, w = worker.get()] {
       w->draining = true;
       if (w->index == 0) {
+        core->socket_file.reset();
         for (auto& listener : core->listeners) {
           error_code ignored;
           listener->acceptor.close(ignored);

@@ -25,17 +25,19 @@
 #include "net/http.h"
 #include "net/io_threads.h"
 #include "net/limits.h"
+#include "net/listen.h"
 #include "net/tls.h"
 
 namespace tailgate {
 
 struct ServerOptions {
   std::string name;      // for messages and metrics
-  std::string endpoint;  // HOST:PORT
+  std::string endpoint;  // HOST:PORT or unix:///PATH
   ServerLimits limits;
-  ByteBudget* budget = nullptr;        // request bodies are charged here; null: not at all
-  std::optional<TlsOptions> tls = {};  // empty: cleartext
-  TlsContext::Notice notice = {};      // told when certificates are loaded again, or cannot be
+  ByteBudget* budget = nullptr;               // request bodies are charged here; null: not at all
+  std::optional<TlsOptions> tls = {};         // empty: cleartext
+  TlsContext::Notice notice = {};             // told when certificates are loaded again, or cannot be
+  unsigned socket_mode = kSocketModeDefault;  // of the file of a Unix socket
 };
 
 struct ServerStats {
@@ -54,7 +56,7 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   const std::string& name() const;
-  const std::string& endpoint() const;  // HOST:PORT with the port in use
+  const std::string& endpoint() const;  // HOST:PORT with the port in use, unix:///PATH
   std::uint16_t port() const;
   ServerStats stats() const;
 

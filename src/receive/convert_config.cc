@@ -18,7 +18,7 @@ ConvertEndpointConfig with_limits(const ConfigNode& node, std::string_view defau
   ConvertEndpointConfig out;
   out.limits = limits;
   out.message_max = std::min(limits.body_bytes, limits.inflated_bytes);
-  out.endpoint = node.text("endpoint", default_endpoint);
+  out.endpoint = read_listen_endpoint(node, default_endpoint, out.socket_mode);
   return out;
 }
 

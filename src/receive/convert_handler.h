@@ -32,7 +32,8 @@ class BudgetRoom final : public ConversionRoom {
 };
 
 struct ConvertEndpointConfig {
-  std::string endpoint;                // HOST:PORT
+  std::string endpoint;  // HOST:PORT or unix:///PATH
+  unsigned socket_mode = kSocketModeDefault;
   std::size_t message_max = 64 << 20;  // bytes of a request, on the wire and inflated
   ServerLimits limits;
   std::optional<TlsOptions> tls = {};

@@ -291,6 +291,7 @@ class OtlpReceiver final : public Receiver {
       ServerOptions options;
       options.name = name_;
       options.endpoint = endpoint->endpoint;
+      options.socket_mode = endpoint->socket_mode;
       options.limits = endpoint->limits;
       options.budget = context.budget;
       options.tls = endpoint->tls;

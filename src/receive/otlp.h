@@ -27,7 +27,8 @@ class ConfigNode;
 inline constexpr std::string_view kOtlpTraceExport = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 struct OtlpEndpointConfig {
-  std::string endpoint;                // HOST:PORT
+  std::string endpoint;  // HOST:PORT or unix:///PATH
+  unsigned socket_mode = kSocketModeDefault;
   std::size_t message_max = 64 << 20;  // bytes of a request, on the wire and inflated
   std::string traces_path = "/v1/traces";
   ServerLimits limits;

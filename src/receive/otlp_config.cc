@@ -17,7 +17,7 @@ OtlpEndpointConfig read_grpc(const ConfigNode& node, const ServerLimits& limits)
   OtlpEndpointConfig out;
   out.limits = limits;
   out.message_max = std::min(limits.body_bytes, limits.inflated_bytes);
-  out.endpoint = node.text("endpoint", "localhost:4317");
+  out.endpoint = read_listen_endpoint(node, "localhost:4317", out.socket_mode);
   if (const auto mib = node.integer("max_recv_msg_size_mib", 0, {.min = 0, .max = 2047}); mib > 0) {
     out.message_max = static_cast<std::size_t>(mib) << 20;
   }
@@ -36,7 +36,7 @@ OtlpEndpointConfig read_http(const ConfigNode& node, const ServerLimits& limits)
   OtlpEndpointConfig out;
   out.limits = limits;
   out.message_max = std::min(limits.body_bytes, limits.inflated_bytes);
-  out.endpoint = node.text("endpoint", "localhost:4318");
+  out.endpoint = read_listen_endpoint(node, "localhost:4318", out.socket_mode);
   if (const auto bytes = node.bytes("max_request_body_size", 0); bytes > 0) out.message_max = bytes;
   out.traces_path = node.text("traces_url_path", out.traces_path);
   if (!out.traces_path.starts_with('/')) out.traces_path.insert(0, "/");  // as the Collector does

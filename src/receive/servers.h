@@ -19,6 +19,7 @@ class ConvertServers {
     ServerOptions options;
     options.name = name;
     options.endpoint = config.endpoint;
+    options.socket_mode = config.socket_mode;
     options.limits = config.limits;
     options.budget = context.budget;
     options.tls = config.tls;

@@ -122,6 +122,8 @@ inline constexpr Metric kConnectionsClosed{"tailgate_connections_closed_total", 
                                            "Connections closed by a limit, by which."};
 inline constexpr Metric kConfigReloads{"tailgate_config_reloads_total", kCounter, "result",
                                        "Attempts to load changed policies."};
+inline constexpr Metric kOwnSpans{"tailgate_own_spans_total", kCounter, "result",
+                                  "Spans of the daemon's own traces, queued or dropped."};
 inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commit,compiler", "Always 1."};
 }  // namespace metric
 
@@ -176,6 +178,7 @@ inline constexpr std::array kMetrics = {
     metric::kConnections,
     metric::kConnectionsClosed,
     metric::kConfigReloads,
+    metric::kOwnSpans,
     metric::kBuildInfo,
 };
 

@@ -136,6 +136,9 @@ void ZipkinToOtlp::add(ZipkinSpan& span) {
     if (ForeignTag** const place = place_of(tag.key, special)) *place = &tag;
   }
   open_resource(span.local.service_name);
+  // Exporters of OpenTelemetry write their scope, and some of them say `debug` of every span that is sampled: not a
+  // person's wish to see this one trace.
+  const bool by_sdk = special.scope.name != nullptr || special.scope.library_name != nullptr;
   open_scope(take_scope(special.scope));
 
   OtlpBuilder::SpanHead head;
@@ -168,7 +171,7 @@ void ZipkinToOtlp::add(ZipkinSpan& span) {
   build_.status(status.code, status.message);
   if (span.debug) {
     build_.fixed32(16, 1);  // debug implies sampled
-    build_.keep_mark();
+    if (!by_sdk) build_.keep_mark();
   }
   build_.close(out);
 }

@@ -284,6 +284,7 @@ inline std::vector<FlatSpan> expected_of(const twin::zipkin::ListOfSpans& list) 
 
     AttributeMap tags;
     for (const auto& tag : in.tags()) tags[tag.key()] = text_value(tag.value());
+    const bool by_sdk = tags.contains("otel.scope.name") || tags.contains("otel.library.name");
     take_scope_twin(tags, flat);
     if (tags.contains("w3c.tracestate")) span.set_trace_state(take_text(tags, "w3c.tracestate"));
     if (span.kind() == 0 && tags.contains("span.kind") && kind_number(tags["span.kind"].string_value()) != 0) {
@@ -330,7 +331,7 @@ inline std::vector<FlatSpan> expected_of(const twin::zipkin::ListOfSpans& list) 
     }
     if (in.debug()) {
       span.set_flags(1);
-      span.set_keep_mark(1);
+      if (!by_sdk) span.set_keep_mark(1);
     }
     out.push_back(flat);
   }

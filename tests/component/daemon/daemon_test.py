@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The built binary as its users meet it: exit codes, flags, endpoints, signals, metrics. daemon_test.py TAILGATE"""
 
+import http.client
+import http.server
 import json
 import os
 import signal
@@ -142,6 +144,63 @@ class DaemonTest(unittest.TestCase):
         config["exporters"]["file"]["path"] = os.path.join(self.directory.name, "nowhere", "kept.json")
         self.assertEqual(tailgate("run", "--config", self.written(config)).returncode, 3)
 
+    def test_unix_sockets(self):
+        """Pages, every TCP receiver and both network exporters: two daemons in a row, and no port between them."""
+        at = lambda name: f"unix://{self.directory.name}/{name}.sock"  # noqa: E731
+        path = lambda name: at(name).removeprefix("unix://")  # noqa: E731
+        config = self.config(decision_wait="200ms")
+        config["receivers"] = {
+            "otlp": {"protocols": {"grpc": {"endpoint": at("grpc"), "socket_mode": "0600"}, "http": {"endpoint": at("http")}}},
+            "jaeger": {"protocols": {"grpc": {"endpoint": at("jaeger")}, "thrift_http": {"endpoint": at("thrift")}}},
+            "zipkin": {"endpoint": at("zipkin")}}
+        config["telemetry"] = {"metrics": {"endpoint": at("metrics")}, "health": {"endpoint": at("health")}}
+        config["web"] = {"endpoint": at("web"), "socket_mode": "0666"}
+        front = self.start(config)
+        self.assertIn(f"listening receiver=otlp endpoint={at('grpc')}", front.log())
+        self.assertEqual([os.stat(path(name)).st_mode & 0o777 for name in ("grpc", "http", "web")], [0o600, 0o660, 0o666])
+
+        def ask(name, method, target, body=None, headers=()):
+            connection = http.client.HTTPConnection("localhost")
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.connect(path(name))
+            connection.request(method, target, body, dict(headers))
+            answer = connection.getresponse()
+            text = answer.read()
+            connection.close()
+            return answer.status, text.decode(errors="replace")
+
+        self.assertEqual(ask("health", "GET", "/ready"), (200, "ready\n"))
+        self.assertEqual(ask("zipkin", "POST", "/api/v2/spans", "[]", {"Content-Type": "application/json"})[0], 202)
+        self.assertEqual(ask("thrift", "POST", "/api/traces", b"\0", {"Content-Type": "application/x-thrift"})[0], 202)
+
+        feeder = basic_config([{"name": "all", "type": "always_sample"}], {
+            "otlp": {"endpoint": at("grpc"), "retry_on_failure": {"initial_interval": "100ms"}}, "otlphttp": {"endpoint": at("http")}},
+            decision_wait="200ms")
+        feeder = self.start(feeder, path=self.written(feeder, "feeder.yaml"))
+        bad = os.urandom(16)
+        self.assertEqual(send(feeder.http, [otlp.span(bad, error=True)]), 200)
+        until(lambda: feeder.metrics().sum("tailgate_export_spans_total") == 2, "both exporters have sent it")
+        until(lambda: self.kept().get(bad.hex()) == 2, "the trace came by both sockets")
+        self.assertIn('tailgate_spans_received_total{receiver="otlp",format="otlp_proto"} 2', ask("metrics", "GET", "/metrics")[1])
+        front.kill()  # its files stay
+        self.assertTrue(os.path.exists(path("grpc")))
+        front = self.start(config)
+        self.assertEqual(ask("health", "GET", "/ready")[0], 200)
+        self.assertEqual(tailgate("run", "--config", front.path).returncode, 3)
+        self.assertEqual(ask("health", "GET", "/ready")[0], 200)
+        self.assertEqual(front.stop(), 0)
+        self.assertEqual([name for name in os.listdir(self.directory.name) if name.endswith(".sock")], [])
+
+        config["exporters"] = {"otlp": {"endpoint": at("grpc")}}
+        config["web"] = {"endpoint": "unix://web.sock"}
+        config["receivers"]["jaeger"]["protocols"]["thrift_compact"] = {"endpoint": at("udp")}
+        config["telemetry"]["health"] = {"endpoint": "localhost:0", "socket_mode": "0600"}
+        config["telemetry"]["metrics"]["socket_mode"] = "rw"
+        errors = tailgate("check", "--config", self.written(config, "bad.yaml")).stderr
+        for text in ("want an endpoint that is not the receiver 'otlp'", "want HOST:PORT, for datagrams", "want the absolute path of a socket: unix:///PATH, got 'unix://web.sock'",
+                     "want it with an endpoint unix:///PATH only, got '0600'", "want permissions as chmod takes them, 0660, got 'rw'"):
+            self.assertIn(text, errors)
+
     def test_sigterm_decides_what_is_open_and_exports_it(self):
         daemon = self.start(self.config(decision_wait="300s"))
         bad, good = os.urandom(16), os.urandom(16)
@@ -273,6 +332,93 @@ class DaemonTest(unittest.TestCase):
             status, answer = self.ask(daemon, path)
             self.assertEqual(status, code, path)
             self.assertIn("error", answer)
+
+    def test_debug_is_kept_unless_a_policy_drops_it(self):
+        marked_path = os.path.join(self.directory.name, "marked.json")
+        config = self.config(decision_wait="200ms", record_policy=True)
+        config["sampling"]["policies"].append({"name": "health", "type": "drop", "drop": {"drop_sub_policy": [
+            {"name": "path", "type": "string_attribute", "string_attribute": {"key": "http.path", "values": ["/health"]}}]}})
+        config["receivers"]["zipkin"] = {"endpoint": "127.0.0.1:0"}
+        config["exporters"]["file/marked"] = {"path": marked_path, "policies": ["_debug"]}
+        daemon = self.start(config)
+        wanted, health, plain, failed = (os.urandom(16).hex() for _ in range(4))
+
+        def span(trace_id, path, **more):
+            return {"traceId": trace_id, "id": os.urandom(8).hex(), "name": "get", "timestamp": 1, "duration": 1,
+                    "tags": {"http.path": path, **more.pop("tags", {})}, **more}
+
+        body = json.dumps([span(wanted, "/pay", debug=True), span(health, "/health", debug=True), span(plain, "/pay"),
+                           span(failed, "/pay", tags={"error": "", "otel.scope.name": "sdk"}, debug=True)]).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{daemon.http}/api/v2/spans", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            self.assertEqual(answer.status, 202)
+        until(lambda: daemon.metrics().sum("tailgate_buffer_spans") == 0, "all is decided")
+        explained = {name: self.ask(daemon, f"/explain/{trace_id}")[1] for name, trace_id in
+                     (("wanted", wanted), ("health", health), ("plain", plain), ("failed", failed))}
+        self.assertEqual({name: (e["verdict"], e["policy"]) for name, e in explained.items()}, {
+            "wanted": ("sampled", "_debug"), "health": ("dropped", "health"), "plain": ("not_sampled", None),
+            "failed": ("sampled", "errors")})
+        self.assertEqual((explained["wanted"]["threshold"], sorted(explained["wanted"]["exporters"])), ("0", ["file", "file/marked"]))
+        metrics = daemon.metrics()
+        self.assertEqual(metrics.sum("tailgate_policy_kept_traces_total", policy="_debug"), 1)
+        self.assertEqual(metrics.sum("tailgate_spans_dropped_total"), 1)
+        self.assertEqual(daemon.stop(), 0)
+        self.assertEqual(set(self.kept()), {wanted, failed})
+        with open(marked_path) as marked:
+            text = marked.read()
+        self.assertIn('{"key":"tailgate.policy","value":{"stringValue":"_debug"}}', text)
+        self.assertNotIn(failed, text)
+
+    def test_own_traces_never_loop(self):
+        """A backend that refuses everything, own spans too: one own span for each batch of kept traces, and no more."""
+        bodies = []
+
+        class Refuses(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(400)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        backend = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
+        self.addCleanup(backend.server_close)
+        self.addCleanup(backend.shutdown)
+        threading.Thread(target=backend.serve_forever, daemon=True).start()
+        own_path = os.path.join(self.directory.name, "own.json")
+        config = self.config(decision_wait="100ms")
+        config["exporters"]["otlphttp"] = {"endpoint": f"http://127.0.0.1:{backend.server_port}", "compression": "none"}
+        config["exporters"]["file/own"] = {"path": own_path, "policies": ["_own"]}
+        config["telemetry"]["traces"] = {"exporters": ["otlphttp", "file/own"]}
+        daemon = self.start(config)
+        own = lambda: daemon.metrics().sum("tailgate_own_spans_total", result="queued")  # noqa: E731
+        for count in range(1, 4):
+            self.assertEqual(send(daemon.http, [otlp.span(os.urandom(16), error=True)]), 200)
+            until(lambda: own() == count, f"{count} failed batches are own spans")
+            until(lambda: len(bodies) == 2 * count, "the backend has refused the trace and the own span")
+        self.written({**config, "sampling": {**config["sampling"], "policies": [{"name": "x", "type": "no_such"}]}})
+        until(lambda: own() == 4, "the failed reload is an own span")
+        time.sleep(0.5)  # for what must not come
+        metrics = daemon.metrics()
+        self.assertEqual((own(), len(bodies)), (4, 7))
+        metrics.check_law()
+        self.assertEqual(metrics.sum("tailgate_spans_received_total"), 3)
+        self.assertEqual(metrics.sum("tailgate_spans_forwarded_total"), 3)
+        self.assertEqual(metrics.sum("tailgate_export_failed_spans_total", exporter="otlphttp"), 7)
+        self.assertEqual(daemon.stop(), 0)
+        with open(own_path) as lines:
+            spans = [json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"][0] for line in lines]
+        self.assertEqual([s["name"] for s in spans], ["export"] * 3 + ["reload"])
+        self.assertEqual([s["status"]["code"] for s in spans], [2] * 4)
+        self.assertIn({"key": "tailgate.exporter", "value": {"stringValue": "otlphttp"}}, spans[0]["attributes"])
+        self.assertEqual(len(self.kept()), 3)
+
+        config["telemetry"]["traces"] = {"exporters": ["otlp/none"], "spans_per_minute": 0}
+        errors = tailgate("check", "--config", self.written(config, "bad.yaml")).stderr
+        self.assertIn("telemetry.traces.exporters[0]: want the name of an exporter, got 'otlp/none'", errors)
+        self.assertIn("telemetry.traces.spans_per_minute", errors)
 
     def test_shadow(self):
         config = self.config(decision_wait="100ms", shadow_policies=[

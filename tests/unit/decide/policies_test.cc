@@ -38,6 +38,28 @@ bool keeps(const std::string& policy, const std::vector<SpanSpec>& spans) {
 
 TEST_CASE("always_sample keeps", "[decide]") { CHECK(keeps("{name: p, type: always_sample}", {{}})); }
 
+TEST_CASE("_debug keeps with certainty what a sender marked, and a drop policy goes before it", "[decide]") {
+  const Policies policies(
+      "[{name: rare, type: probabilistic, probabilistic: {sampling_percentage: 0}}, {name: health, type: drop, drop: "
+      "{drop_sub_policy: [{name: h, type: string_attribute, string_attribute: {key: http.route, values: "
+      "[/health]}}]}}]",
+      {{.policies = {}}, {.policies = {"_debug"}}}, 1, {.keep_marked = true});
+  const auto marked = [](const char* route) {
+    auto data = traces({{.id = 1, .attributes = {{"http.route", route}}}, {.id = 2}});
+    data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(1)->set_keep_mark(1);
+    return data.SerializeAsString();
+  };
+  const Verdict kept = judge(policies, marked("/pay"));
+  CHECK(kept.decision == Decision::kSampled);
+  CHECK(policies.tables->names.name_of(kept.policy) == "_debug");
+  CHECK_FALSE(kept.chance);
+  CHECK(policies.tables->routes.exporters_of(kept.route) == 0b11);
+  const Verdict dropped = judge(policies, marked("/health"));
+  CHECK(dropped.decision == Decision::kDropped);
+  CHECK(policies.tables->names.name_of(dropped.policy) == "health");
+  CHECK(judge(policies, request({{.attributes = {{"http.route", "/pay"}}}})).decision == Decision::kNotSampled);
+}
+
 TEST_CASE("latency keeps a trace over the threshold and not at it", "[decide]") {
   const std::string slow = "{name: p, type: latency, latency: {threshold_ms: 500}}";
   CHECK(keeps(slow, {{.start_ms = 0, .end_ms = 501}}));

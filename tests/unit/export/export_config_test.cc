@@ -74,7 +74,8 @@ TEST_CASE("every bad exporter key is an error with its place", "[export]") {
       {"file: {path: x, compression: zstd}",
        "t.yaml:1:30: file.compression: want no compression, it is not supported here, got 'zstd'"},
       {"debug: {verbosity: loud}", "t.yaml:1:20: debug.verbosity: want one of basic, normal, detailed, got 'loud'"},
-      {"otlphttp: {}", "t.yaml:1:11: otlphttp.endpoint: want http://host:port or https://host:port, got nothing"},
+      {"otlphttp: {}",
+       "t.yaml:1:11: otlphttp.endpoint: want http://host:port, https://host:port or unix:///path, got nothing"},
       {"{}", "t.yaml:1:1: document: want at least one exporter, got a map"},
   };
   for (const auto& [yaml, error] : rows) {

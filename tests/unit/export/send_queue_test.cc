@@ -298,7 +298,7 @@ TEST_CASE("what is lost is counted by the policy that kept it, and what waits ha
   const BatchPtr refused = q.next_batch(at(4s));
   CHECK(q.oldest_since() == at(2s));
   const Finished finished = q.finish(refused->id, SendResult::permanent(FailReason::kPermanent, "no"), at(4s));
-  CHECK(finished.ended == refused);
+  CHECK(finished.batch == refused);
   CHECK(finished.rejected);
   CHECK(q.oldest_since() == at(3s));
   const auto full = kFailReasonNames.size() + static_cast<std::size_t>(DropReason::kQueueFull);
@@ -358,4 +358,29 @@ TEST_CASE("spans are accounted for and bytes bounded under random operations", "
     REQUIRE(balanced(q));
     for (const auto& t : all) REQUIRE(t.expired());
   }
+}
+
+TEST_CASE("how a batch ended is told once, with its attempts, and whether own traces are in it", "[export]") {
+  SendQueue q({.retry = {.initial_interval = 1s, .randomization_factor = 0}});
+  q.push(trace(100, false, 5), at(0s));
+  BatchPtr batch = q.next_batch(at(1s));
+  CHECK_FALSE(q.finish(batch->id, SendResult::retry(FailReason::kTimeout, ""), at(2s)).ended);
+  batch = q.next_batch(at(3s));
+  std::optional<BatchEnd> end = q.finish(batch->id, SendResult::done(2), at(4s)).ended;
+  REQUIRE(end);
+  CHECK(end->first_try == at(1s));
+  CHECK(end->attempts == 2);
+  CHECK(end->spans == 5);
+  CHECK(end->failed == FailReason::kPartial);
+  CHECK_FALSE(end->own);
+
+  auto own = std::make_shared<KeptTrace>();
+  own->own = true;
+  q.push(trace(100), at(5s));
+  q.push(own, at(5s));
+  batch = q.next_batch(at(6s));
+  end = q.finish(batch->id, SendResult::permanent(FailReason::kPermanent, ""), at(6s)).ended;
+  REQUIRE(end);
+  CHECK(end->failed == FailReason::kPermanent);
+  CHECK(end->own);
 }

@@ -37,3 +37,18 @@ TEST_CASE("endpoints of receivers", "[net]") {
     CHECK(!parse_endpoint(bad));
   }
 }
+
+TEST_CASE("Unix sockets are unix:// and an absolute path", "[net]") {
+  CHECK(parse_endpoint("unix:///run/otlp.sock")->path == "/run/otlp.sock");
+  CHECK(parse_endpoint("unix:///run/otlp.sock")->text() == "unix:///run/otlp.sock");
+  CHECK(parse_http_url("unix:///run/otlp.sock")->socket_path == "/run/otlp.sock");
+  CHECK(parse_http_url("unix:///run/otlp.sock")->authority() == "localhost");
+  const std::string longest = "unix:///" + std::string(106, 'a');
+  CHECK(parse_endpoint(longest));
+  for (const std::string& bad : {std::string("unix://"), std::string("unix:///"), std::string("unix://run/otlp.sock"),
+                                 std::string("unix:///run/"), longest + "a"}) {
+    INFO(bad);
+    CHECK(!parse_endpoint(bad));
+    CHECK(!parse_http_url(bad));
+  }
+}

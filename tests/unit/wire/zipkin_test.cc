@@ -149,6 +149,16 @@ TEST_CASE("Zipkin: that there is a tag `error` means error", "[wire]") {
             .message() == "d");
 }
 
+TEST_CASE("Zipkin: OpenTelemetry's exporter says debug of all that is sampled, and keeps nothing by it", "[wire]") {
+  for (const char* scope :
+       {R"("otel.scope.name":"shop")", R"("otel.library.name":"shop")", R"("otel.scope.name":"")"}) {
+    const FlatSpan flat = span_of(fmt::format(R"(,"debug":true,"tags":{{{}}})", scope));
+    CHECK(flat.span.keep_mark() == 0);
+    CHECK(flat.span.flags() == 1);
+  }
+  CHECK(span_of(R"(,"debug":true,"tags":{"otel.scope.version":"1"})").span.keep_mark() == 1);
+}
+
 TEST_CASE("Zipkin: debug is marked, shared spans stay apart, tags stay texts unless asked", "[wire]") {
   CHECK(span_of(R"(,"debug":true)").span.keep_mark() == 1);
   CHECK(span_of(R"(,"debug":true)").span.flags() == 1);

@@ -1,60 +1,18 @@
 // Sends the traces of the end-to-end test with the Node SDK as OTLP/HTTP JSON, and prints what it sent.
 //
-//   node node_client.js ENDPOINT
+//   node client.js ENDPOINT
 //
-// The output is that of python_client.py. Packages are found through NODE_PATH.
+// The form is described in ../../spans.py. Packages are found through NODE_PATH.
 'use strict';
 
 const { SpanKind, SpanStatusCode, ROOT_CONTEXT, createTraceState, trace } = require('@opentelemetry/api');
 const { OTLPTraceExporter } = require('@opentelemetry/exporter-trace-otlp-http');
 const { resourceFromAttributes } = require('@opentelemetry/resources');
 const { BatchSpanProcessor, NodeTracerProvider, SamplingDecision } = require('@opentelemetry/sdk-trace-node');
+const { collect, traces } = require('./collect');
 
 const MS = 1000000n;
-const nanos = (time) => BigInt(time[0]) * 1000000000n + BigInt(time[1]);
 const hrTime = (ns) => [Number(ns / 1000000000n), Number(ns % 1000000000n)];
-
-// Numbers of nanoseconds do not fit into a JavaScript number: printed as strings, read as integers by run.py.
-function typed(value) {
-  if (typeof value === 'boolean') return ['bool', value];
-  if (typeof value === 'string') return ['string', value];
-  if (typeof value === 'number') return [Number.isInteger(value) ? 'int' : 'double', value];
-  return ['array', value.map(typed)];
-}
-
-function typedMap(attributes) {
-  return Object.fromEntries(Object.entries(attributes || {}).map(([key, value]) => [key, typed(value)]));
-}
-
-const traces = {};
-const collect = {
-  onStart() {},
-  onEnd(span) {
-    const context = span.spanContext();
-    (traces[context.traceId] = traces[context.traceId] || []).push({
-      spanId: context.spanId,
-      parentSpanId: span.parentSpanContext ? span.parentSpanContext.spanId : '',
-      traceState: context.traceState ? context.traceState.serialize() : '',
-      name: span.name,
-      kind: span.kind + 1,
-      start: String(nanos(span.startTime)),
-      end: String(nanos(span.endTime)),
-      attributes: typedMap(span.attributes),
-      events: span.events.map((e) => ({ name: e.name, time: String(nanos(e.time)), attributes: typedMap(e.attributes) })),
-      links: span.links.map((l) => ({
-        traceId: l.context.traceId,
-        spanId: l.context.spanId,
-        traceState: l.context.traceState ? l.context.traceState.serialize() : '',
-        attributes: typedMap(l.attributes),
-      })),
-      status: [span.status.code, span.status.message || ''],
-      service: span.resource.attributes['service.name'],
-      scope: span.instrumentationScope.name,
-    });
-  },
-  async forceFlush() {},
-  async shutdown() {},
-};
 
 const sampler = {
   shouldSample: () => ({

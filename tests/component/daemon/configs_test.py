@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Every file of config/: it checks, it starts, and the sidecar is as small as promised. configs_test.py TAILGATE"""
+
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "..", "support"))
+
+from tailgate_process import Daemon  # noqa: E402
+
+BINARY = os.path.abspath(sys.argv.pop(1))
+CONFIGS = os.path.join(HERE, "..", "..", "..", "config")
+FREE_PORTS = [f"{path}.endpoint=127.0.0.1:0" for path in (
+    "receivers.otlp.protocols.grpc", "receivers.otlp.protocols.http", "telemetry.metrics", "telemetry.health", "web")]
+
+# docs/performance.md promises 100 ms, 25 MiB and 0.2 % of a core for the release build on a quiet machine. Here is room for a debug
+# build and for neighbours: a start that reads and maps more than it should, memory touched ahead of need, or a thread that polls
+# shows at ten times these figures.
+READY_SECONDS_MAX, RSS_MIB_MAX, CPU_SHARE_MAX = 1.0, 40, 0.01
+
+
+class ConfigsTest(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+
+    def start(self, path):
+        daemon = Daemon(BINARY, self.directory.name, path=path, cwd=self.directory.name,
+                        sets=[*FREE_PORTS, "telemetry.logs.level=info"])
+        self.addCleanup(daemon.kill)
+        return daemon
+
+    def test_each_checks_and_starts(self):
+        files = sorted(glob.glob(os.path.join(CONFIGS, "*.yaml")))
+        self.assertIn("sidecar.yaml", [os.path.basename(path) for path in files])
+        for path in files:
+            with self.subTest(os.path.basename(path)):
+                checked = subprocess.run([BINARY, "check", "--config", path], capture_output=True, text=True, timeout=60)
+                self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+                daemon = self.start(path)
+                self.assertEqual(daemon.ready(), (200, "ready\n"))
+                self.assertEqual(daemon.stop(), 0)
+
+    def test_the_sidecar_is_small(self):
+        path = os.path.join(CONFIGS, "sidecar.yaml")
+        ready = []
+        for _ in range(3):
+            began = time.monotonic()
+            daemon = self.start(path)
+            ready.append(time.monotonic() - began)  # polled each 20 ms
+            last = daemon
+            if len(ready) < 3:
+                self.assertEqual(daemon.stop(), 0)
+        time.sleep(1)
+        before = last.cpu_seconds()
+        time.sleep(5)
+        cpu = (last.cpu_seconds() - before) / 5
+        rss = last.rss_mib()
+        print(f"ready in {min(ready) * 1000:.0f} ms, {rss:.1f} MiB, {cpu:.2%} of a core")
+        self.assertLess(min(ready), READY_SECONDS_MAX)
+        self.assertLess(rss, RSS_MIB_MAX)
+        self.assertLess(cpu, CPU_SHARE_MAX)
+        self.assertEqual(last.stop(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
