@@ -14,6 +14,7 @@
 #include "config/config_file.h"
 #include "decide/policy_set.h"
 #include "export/exporters.h"
+#include "net/auth.h"
 #include "net/tls.h"
 #include "receive/registry.h"
 #include "telemetry/log.h"
@@ -46,6 +47,7 @@ struct DaemonConfig {
   struct Page {
     std::string endpoint;
     std::optional<TlsOptions> tls;
+    std::optional<AuthOptions> auth = {};
   };
   Page metrics, health, web;
   LogOptions logs;

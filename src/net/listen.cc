@@ -158,6 +158,21 @@ Result<Listeners> open_sockets(const Endpoint& endpoint, int type, std::size_t c
 
 Result<Listeners> open_listeners(const Endpoint& endpoint) { return open_sockets(endpoint, SOCK_STREAM, 1); }
 
+bool beyond_loopback(const Listeners& listeners) {
+  for (const int fd : listeners.descriptors) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return true;
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    const bool here = address.ss_family == AF_UNIX ||
+                      (address.ss_family == AF_INET && (ntohl(v4.sin_addr.s_addr) >> 24) == 127) ||
+                      (address.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr));
+    if (!here) return true;
+  }
+  return false;
+}
+
 Result<Listeners> open_datagram_sockets(const Endpoint& endpoint, std::size_t copies) {
   return open_sockets(endpoint, SOCK_DGRAM, copies);
 }

@@ -1,14 +1,13 @@
 #include "net/tls.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <sys/stat.h>
-
-#include <arpa/inet.h>
 #include <algorithm>
 
 #include "base/invariant.h"
+#include "net/file_stamp.h"
 
 namespace tailgate {
 namespace {
@@ -84,20 +83,20 @@ std::string name_text(const GENERAL_NAME& name) {
   return {};
 }
 
-// Does the peer's certificate carry one of the names? It has been verified by then.
-bool has_listed_name(const SSL* ssl, const std::vector<std::string>& wanted) {
+// The names in the peer's certificate, which has been verified by then; none when it has shown none.
+std::vector<std::string> peer_names(const SSL* ssl) {
+  std::vector<std::string> out;
   X509* const certificate = SSL_get1_peer_certificate(ssl);
-  if (certificate == nullptr) return false;
+  if (certificate == nullptr) return out;
   auto* const names =
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
-  bool found = false;
   for (int i = 0; names != nullptr && i < sk_GENERAL_NAME_num(names); ++i) {
-    const std::string name = name_text(*sk_GENERAL_NAME_value(names, i));
-    found = found || (!name.empty() && std::find(wanted.begin(), wanted.end(), name) != wanted.end());
+    std::string name = name_text(*sk_GENERAL_NAME_value(names, i));
+    if (!name.empty()) out.push_back(std::move(name));
   }
   GENERAL_NAMES_free(names);
   X509_free(certificate);
-  return found;
+  return out;
 }
 
 }  // namespace
@@ -119,14 +118,7 @@ std::shared_ptr<SSL_CTX> TlsContext::context() const {
 }
 
 std::string TlsContext::fingerprint() const {
-  std::string text;
-  for (const std::string* file : {&options_.cert_file, &options_.key_file, &options_.client_ca_file}) {
-    struct stat s {};
-    if (!file->empty() && ::stat(file->c_str(), &s) == 0) {
-      text += fmt::format("{}.{}.{}.{};", s.st_ino, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec);
-    }
-  }
-  return text;
+  return file_stamp(options_.cert_file) + file_stamp(options_.key_file) + file_stamp(options_.client_ca_file);
 }
 
 void TlsContext::refresh(TimePoint now) {
@@ -171,7 +163,13 @@ bool TlsFilter::advance() {
   const int done = SSL_do_handshake(ssl_);
   if (done != 1) return SSL_get_error(ssl_, done) == SSL_ERROR_WANT_READ;
   established_ = true;
-  if (!sans_.empty() && !has_listed_name(ssl_, sans_)) return false;
+  // The first that is listed, or the first of all, is who the client is.
+  for (const std::string& name : peer_names(ssl_)) {
+    if (!sans_.empty() && std::find(sans_.begin(), sans_.end(), name) == sans_.end()) continue;
+    peer_name_ = name;
+    break;
+  }
+  if (!sans_.empty() && peer_name_.empty()) return false;
   const std::string waiting = std::move(waiting_);
   waiting_.clear();
   return encrypt(waiting);

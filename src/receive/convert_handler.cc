@@ -97,13 +97,12 @@ Admission ConvertHandler::admit_request(const RequestHead& head) {
   return out;
 }
 
-Response ConvertHandler::refuse(const RequestHead& head, BodyError why) {
-  Response response = why == BodyError::kTooLarge
-                          ? refusal(head, "limit", 413,
-                                    {RpcCode::kResourceExhausted,
-                                     fmt::format("the request is larger than {} bytes", config_.message_max), 0})
-                          : refusal(head, "no_memory", 503,
-                                    {RpcCode::kUnavailable, "no room for the request, try again", kRetrySeconds});
+Response ConvertHandler::refuse(const RequestHead& head, const Refusal& why) {
+  RefusalAnswer out = refusal_answer(why);
+  if (why.why == RefuseWhy::kTooLarge) {
+    out.status.message = fmt::format("the request is larger than {} bytes", config_.message_max);
+  }
+  Response response = refusal(head, out.reason, out.http, std::move(out.status));
   add_cors_headers(config_.cors, head, response);
   return response;
 }
@@ -169,7 +168,7 @@ Response ConvertHandler::ingest(const RequestHead& head, const ConvertForm& form
     }
     return refusal(head, "malformed", 400, {RpcCode::kInvalidArgument, converted.error().text, 0});
   }
-  const IngestResult result = context_.ingest(form.source, otlp.view());
+  const IngestResult result = context_.ingest(form.source, otlp.view(), head.client.get());
   otlp.clear();  // before its charge is given back
   switch (result.kind) {
     case IngestResult::Kind::kAccepted:
@@ -178,6 +177,10 @@ Response ConvertHandler::ingest(const RequestHead& head, const ConvertForm& form
       return refusal(head, "malformed", 400, {RpcCode::kInvalidArgument, result.message, 0});
     case IngestResult::Kind::kNoMemory:
       return refusal(head, "no_memory", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
+    case IngestResult::Kind::kClientSpans: {
+      RefusalAnswer out = refusal_answer({RefuseWhy::kClientSpans, result.retry_seconds});
+      return refusal(head, out.reason, out.http, std::move(out.status));
+    }
     case IngestResult::Kind::kShuttingDown:
       return refusal(head, "shutdown", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
   }

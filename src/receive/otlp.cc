@@ -162,14 +162,12 @@ Admission OtlpHandler::admit_request(const RequestHead& head) {
   return out;
 }
 
-Response OtlpHandler::refuse(const RequestHead& head, BodyError why) {
-  const Form form = form_of(head);
-  Response response = why == BodyError::kTooLarge
-                          ? refusal(form, "limit", 413,
-                                    {RpcCode::kResourceExhausted,
-                                     fmt::format("the request is larger than {} bytes", config_.message_max), 0})
-                          : refusal(form, "no_memory", 503,
-                                    {RpcCode::kUnavailable, "no room for the request, try again", kRetrySeconds});
+Response OtlpHandler::refuse(const RequestHead& head, const Refusal& why) {
+  RefusalAnswer out = refusal_answer(why);
+  if (why.why == RefuseWhy::kTooLarge) {
+    out.status.message = fmt::format("the request is larger than {} bytes", config_.message_max);
+  }
+  Response response = refusal(form_of(head), out.reason, out.http, std::move(out.status));
   add_cors_headers(config_.cors, head, response);
   return response;
 }
@@ -189,7 +187,7 @@ void OtlpHandler::handle_request(const RequestHead& head, BodyBuffer& body, Resp
   const GrpcMessage message = read_grpc_message(head, body.view(), config_.limits, config_.message_max, scratch);
   switch (message.status.code) {
     case RpcCode::kOk:
-      response = ingest(form, message.bytes);
+      response = ingest(form, head, message.bytes);
       return;
     case RpcCode::kResourceExhausted:
       response = refusal(form, "limit", 200, message.status);
@@ -229,7 +227,7 @@ Response OtlpHandler::handle_http(Form form, const RequestHead& head, ByteView b
     }
     body = inflated.view();
   }
-  if (form == Form::kProtobuf) return ingest(form, body);
+  if (form == Form::kProtobuf) return ingest(form, head, body);
 
   Charge charge = context_.budget != nullptr ? Charge(*context_.budget, Holder::kRequests) : Charge();
   if (!charge.try_grow(body.size(), body.size() > kLargeBody
@@ -240,11 +238,11 @@ Response OtlpHandler::handle_http(Form form, const RequestHead& head, ByteView b
   }
   const auto otlp = otlp_json_to_proto(body);
   if (!otlp) return refusal(form, "malformed", 400, {RpcCode::kInvalidArgument, otlp.error().text, 0});
-  return ingest(form, *otlp);
+  return ingest(form, head, *otlp);
 }
 
-Response OtlpHandler::ingest(Form form, ByteView otlp) const {
-  const IngestResult result = context_.ingest(source_of(form), otlp);
+Response OtlpHandler::ingest(Form form, const RequestHead& head, ByteView otlp) const {
+  const IngestResult result = context_.ingest(source_of(form), otlp, head.client.get());
   switch (result.kind) {
     case IngestResult::Kind::kAccepted:
       break;
@@ -252,6 +250,10 @@ Response OtlpHandler::ingest(Form form, ByteView otlp) const {
       return refusal(form, "malformed", 400, {RpcCode::kInvalidArgument, result.message, 0});
     case IngestResult::Kind::kNoMemory:
       return refusal(form, "no_memory", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
+    case IngestResult::Kind::kClientSpans: {
+      RefusalAnswer out = refusal_answer({RefuseWhy::kClientSpans, result.retry_seconds});
+      return refusal(form, out.reason, out.http, std::move(out.status));
+    }
     case IngestResult::Kind::kShuttingDown:
       return refusal(form, "shutdown", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
   }
@@ -294,6 +296,8 @@ class OtlpReceiver final : public Receiver {
       options.limits = endpoint->limits;
       options.budget = context.budget;
       options.tls = endpoint->tls;
+      options.auth = endpoint->auth;
+      options.config_path = endpoint->config_path;
       options.notice = context.notice;
       auto server = Server::open(*context.threads, std::move(options), *handlers_.back());
       if (!server) {

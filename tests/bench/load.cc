@@ -78,7 +78,7 @@ class Sink final : public Handler {
     response.body.assign(5, '\0');
     response.trailers.emplace_back("grpc-status", "0");
   }
-  Response refuse(const RequestHead&, BodyError) override { return plain_response(413); }
+  Response refuse(const RequestHead&, const Refusal&) override { return plain_response(413); }
 
   boost::unordered_flat_map<TraceId, std::uint32_t, IdHash> spans_;  // read after the server has stopped
 

@@ -30,8 +30,8 @@ class Taker final : public Handler {
     const GrpcMessage message = read_grpc_message(head, body.view(), limits_, 64 << 10, scratch);
     response = grpc_response(message.status, message.bytes);
   }
-  Response refuse(const RequestHead&, BodyError why) override {
-    return plain_response(why == BodyError::kTooLarge ? 413 : 503);
+  Response refuse(const RequestHead&, const Refusal& refusal) override {
+    return plain_response(refusal.why == RefuseWhy::kTooLarge ? 413 : 503);
   }
 
  private:

@@ -150,10 +150,10 @@ class Connection:
         finally:
             self.socket.settimeout(10)
 
-    def call(self, message, *headers):
+    def call(self, message, *headers, path=TRACE_SERVICE):
         """One unary call with the connection to itself: its gRPC status, or None when the stream was reset."""
         stream = self.stream()
-        self.send(frame(HEADERS, END_HEADERS, stream, grpc_headers(*headers)))
+        self.send(frame(HEADERS, END_HEADERS, stream, grpc_headers(*headers, path=path)))
         stream_window, sent, answer = self.stream_window, 0, []
 
         def read():

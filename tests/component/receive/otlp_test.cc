@@ -60,7 +60,7 @@ struct Fixture {
     ReceiverContext context;
     context.threads = &threads;
     context.budget = &budget;
-    context.ingest = [this](SourceId source, ByteView otlp) {
+    context.ingest = [this](SourceId source, ByteView otlp, Client*) {
       const std::lock_guard lock(mutex);
       taken.emplace_back(source, std::string(otlp.substr(0, 1 << 20)));
       return answer;
