@@ -145,19 +145,12 @@ Admission OtlpHandler::admit_request(const RequestHead& head) {
   if (draining_.load(std::memory_order_relaxed)) {
     return refuse_with("shutdown", 503, RpcCode::kUnavailable, "shutting down, try again", kRetrySeconds);
   }
-  if (form == Form::kGrpc) {
-    const std::string_view encoding = head.header("grpc-encoding");
-    if (!encoding.empty() && encoding != "identity" && encoding != "gzip") {
-      return refuse_with("unsupported", 200, RpcCode::kUnimplemented,
-                         fmt::format("grpc-encoding '{}' is not supported, identity and gzip are", encoding));
-    }
-    out.grpc = true;
-    return out;
-  }
-  const std::string_view encoding = head.header("content-encoding");
-  if (!encoding.empty() && encoding != "identity" && encoding != "gzip" && encoding != "deflate") {
-    return refuse_with("unsupported", 415, RpcCode::kUnimplemented,
-                       fmt::format("content-encoding '{}' is not supported; gzip, deflate and identity are", encoding));
+  out.grpc = form == Form::kGrpc;
+  const std::string_view header = out.grpc ? "grpc-encoding" : "content-encoding";
+  if (!coding_of(head.header(header))) {
+    return refuse_with(
+        "unsupported", 415, RpcCode::kUnimplemented,
+        fmt::format("{} '{}' is not supported, want one of {}", header, head.header(header), kCodingNames));
   }
   return out;
 }
@@ -206,9 +199,8 @@ void OtlpHandler::handle_request(const RequestHead& head, BodyBuffer& body, Resp
 
 Response OtlpHandler::handle_http(Form form, const RequestHead& head, ByteView body) const {
   BodyBuffer inflated(context_.budget);
-  const std::string_view encoding = head.header("content-encoding");
-  if (!encoding.empty() && encoding != "identity") {
-    const Coding coding = encoding == "gzip" ? Coding::kGzip : Coding::kDeflate;
+  const Coding coding = *coding_of(head.header("content-encoding"));  // admit() has seen it
+  if (coding != Coding::kIdentity) {
     switch (inflate_body(coding, body, config_.limits, config_.message_max, inflated)) {
       case InflateResult::kOk:
         break;
@@ -222,8 +214,9 @@ Response OtlpHandler::handle_http(Form form, const RequestHead& head, ByteView b
         return refusal(form, "no_memory", 503,
                        {RpcCode::kUnavailable, "no room to inflate the request, try again", kRetrySeconds});
       case InflateResult::kCorrupt:
-        return refusal(form, "malformed", 400,
-                       {RpcCode::kInvalidArgument, fmt::format("the body is no whole {}", encoding), 0});
+        return refusal(
+            form, "malformed", 400,
+            {RpcCode::kInvalidArgument, fmt::format("the body is no whole {}", head.header("content-encoding")), 0});
     }
     body = inflated.view();
   }
