@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <algorithm>
+#include <cstring>
 
 #include "base/invariant.h"
 #include "net/file_stamp.h"
@@ -12,6 +13,7 @@
 namespace tailgate {
 namespace {
 
+constexpr std::size_t kOutKept = 4 << 10;
 constexpr unsigned char kProtocols[] = "\x02h2\x08http/1.1";
 
 std::string openssl_error() {
@@ -101,6 +103,45 @@ std::vector<std::string> peer_names(const SSL* ssl) {
 
 }  // namespace
 
+// OpenSSL reads from the filter's view and writes to its string. (A memory BIO copies what it is given and keeps the
+// room for good, some 40 KiB a connection.)
+struct FilterBio {
+  static int read(BIO* bio, char* to, std::size_t size, std::size_t* taken) {
+    ByteView& in = static_cast<TlsFilter*>(BIO_get_data(bio))->in_;
+    BIO_clear_retry_flags(bio);
+    if (in.empty()) {
+      BIO_set_retry_read(bio);
+      return 0;
+    }
+    *taken = std::min(size, in.size());
+    std::memcpy(to, in.data(), *taken);
+    in.remove_prefix(*taken);
+    return 1;
+  }
+  static int write(BIO* bio, const char* from, std::size_t size, std::size_t* taken) {
+    static_cast<TlsFilter*>(BIO_get_data(bio))->out_.append(from, size);
+    *taken = size;
+    return 1;
+  }
+  static long control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+
+  static BIO* make(TlsFilter* filter) {
+    static const BIO_METHOD* const method = [] {
+      BIO_METHOD* const m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "tailgate");
+      INVARIANT(m != nullptr);
+      BIO_meth_set_read_ex(m, read);
+      BIO_meth_set_write_ex(m, write);
+      BIO_meth_set_ctrl(m, control);
+      return m;
+    }();
+    BIO* const bio = BIO_new(method);
+    if (bio == nullptr) throw std::bad_alloc();
+    BIO_set_data(bio, filter);
+    BIO_set_init(bio, 1);
+    return bio;
+  }
+};
+
 Result<std::shared_ptr<TlsContext>> TlsContext::load(const TlsOptions& options, Notice notice) {
   const std::shared_ptr<TlsContext> out(new TlsContext(options, std::move(notice)));
   const std::string seen = out->fingerprint();
@@ -146,12 +187,13 @@ void TlsContext::refresh(TimePoint now) {
 }
 
 TlsFilter::TlsFilter(const TlsContext& context) : context_(context.context()), sans_(context.options().client_sans) {
+  BIO* const bio = FilterBio::make(this);
   ssl_ = SSL_new(context_.get());
-  if (ssl_ == nullptr) throw std::bad_alloc();
-  in_ = BIO_new(BIO_s_mem());
-  out_ = BIO_new(BIO_s_mem());
-  INVARIANT(in_ != nullptr && out_ != nullptr);
-  SSL_set_bio(ssl_, in_, out_);
+  if (ssl_ == nullptr) {
+    BIO_free(bio);
+    throw std::bad_alloc();
+  }
+  SSL_set_bio(ssl_, bio, bio);  // both ways; owned by ssl_
   SSL_set_accept_state(ssl_);
 }
 
@@ -176,31 +218,26 @@ bool TlsFilter::advance() {
 }
 
 bool TlsFilter::decrypt(ByteView bytes, std::string& plain) {
-  // Small bites, so that what lies in OpenSSL's buffer stays small whatever the peer sends before its handshake is
-  // done.
-  constexpr std::size_t kBite = 16 << 10;
-  while (!bytes.empty()) {
-    const std::size_t n = std::min(bytes.size(), kBite);
-    if (BIO_write(in_, bytes.data(), static_cast<int>(n)) != static_cast<int>(n)) return false;
-    bytes.remove_prefix(n);
-    if (!advance()) return false;
-    if (!established_) continue;
-    for (;;) {
-      char buffer[16 << 10];
-      ERR_clear_error();
-      const int got = SSL_read(ssl_, buffer, sizeof buffer);
-      if (got > 0) {
-        plain.append(buffer, static_cast<std::size_t>(got));
-        continue;
-      }
-      const int error = SSL_get_error(ssl_, got);
-      if (error == SSL_ERROR_ZERO_RETURN) {
-        peer_done_ = true;
-        return true;
-      }
-      if (error != SSL_ERROR_WANT_READ) return false;
-      break;
+  in_ = bytes;
+  const bool good = read_all(plain);
+  in_ = {};
+  return good;
+}
+
+// What is no whole record yet OpenSSL keeps itself, at most one.
+bool TlsFilter::read_all(std::string& plain) {
+  if (!advance()) return false;
+  while (established_) {
+    char buffer[16 << 10];
+    ERR_clear_error();
+    const int got = SSL_read(ssl_, buffer, sizeof buffer);
+    if (got > 0) {
+      plain.append(buffer, static_cast<std::size_t>(got));
+      continue;
     }
+    const int error = SSL_get_error(ssl_, got);
+    if (error == SSL_ERROR_ZERO_RETURN) peer_done_ = true;
+    return error == SSL_ERROR_ZERO_RETURN || error == SSL_ERROR_WANT_READ;
   }
   return true;
 }
@@ -214,18 +251,20 @@ bool TlsFilter::encrypt(ByteView plain) {
     const std::size_t n = std::min<std::size_t>(plain.size(), 1 << 20);
     ERR_clear_error();
     const int put = SSL_write(ssl_, plain.data(), static_cast<int>(n));
-    if (put <= 0) return false;  // a memory BIO takes everything
+    if (put <= 0) return false;  // the filter takes everything
     plain.remove_prefix(static_cast<std::size_t>(put));
   }
   return true;
 }
 
 void TlsFilter::take_encrypted(std::string& out) {
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(out_, &data);
-  if (size <= 0) return;
-  out.append(data, static_cast<std::size_t>(size));
-  (void)BIO_reset(out_);
+  if (out.empty()) {
+    out.swap(out_);
+  } else {
+    out += out_;
+    out_.clear();
+  }
+  if (out_.capacity() > kOutKept) std::string().swap(out_);
 }
 
 void TlsFilter::close_notify() {

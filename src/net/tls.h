@@ -85,12 +85,14 @@ class TlsFilter {
   void close_notify();
 
  private:
+  friend struct FilterBio;
   bool advance();
+  bool read_all(std::string& plain);
 
   std::shared_ptr<SSL_CTX> context_;
   SSL* ssl_ = nullptr;
-  BIO* in_ = nullptr;   // owned by ssl_
-  BIO* out_ = nullptr;  // owned by ssl_
+  ByteView in_;      // bytes of the socket that OpenSSL has not read yet
+  std::string out_;  // bytes for the socket
   const std::vector<std::string>& sans_;
   std::string peer_name_;
   std::string waiting_;  // plain bytes before the handshake is done
