@@ -70,7 +70,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const std::string remote_;
   const Gone gone_;
   TlsContext* const tls_context_;   // null: cleartext
-  std::unique_ptr<TlsFilter> tls_;  // made when the first byte comes: it costs some 30 KiB
+  std::unique_ptr<TlsFilter> tls_;  // made when the first byte comes: it costs tens of KiB
   bool named_ = false;              // the session has been told who the client is
   std::unique_ptr<Session> session_;
   std::string out_;

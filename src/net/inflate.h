@@ -1,8 +1,8 @@
 // Inflating with a cap: gzip (also several members), deflate (zlib's, and the bare stream some send by that name) and
 // zstd (several frames too), never past what the limits allow.
 //
-// Cost: about 3 CPU seconds per GB of output for gzip, half of that for zstd. The state of a decoder is kept per thread; of
-// zstd only what a window of 1 MiB takes. Threads: any.
+// Cost: about 3 CPU seconds per GB of output for gzip, half of that for zstd. The state of a decoder is kept per
+// thread; of zstd only what a window of 1 MiB takes. Threads: any.
 #pragma once
 
 #include <cstddef>
