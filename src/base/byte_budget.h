@@ -83,6 +83,8 @@ class Charge {
     bytes_ = 0;
   }
   std::size_t bytes() const { return bytes_; }
+  // An empty one to the same account.
+  Charge another() const { return budget_ != nullptr ? Charge(*budget_, holder_) : Charge(); }
 
  private:
   ByteBudget* budget_ = nullptr;

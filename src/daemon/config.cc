@@ -214,9 +214,13 @@ void read_own_traces(const ConfigNode& node, DaemonConfig& config) {
 void read_telemetry(const ConfigNode& node, DaemonConfig& config) {
   const ConfigNode metrics = node.child("metrics");
   config.metrics = read_page(metrics, "localhost:8888");
+  config.metrics.auth = read_server_auth(metrics.child("auth"));
   metrics.finish();
   const ConfigNode health = node.child("health");
   config.health = read_page(health, "localhost:13133");
+  if (health.has("auth")) {
+    health.error("auth", "nothing: probes carry no credentials, and the page says no more than alive or ready");
+  }
   health.finish();
   const ConfigNode logs = node.child("logs");
   config.logs.level =
@@ -317,6 +321,7 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
   read_telemetry(root.child("telemetry"), config);
   const ConfigNode web = root.child("web");
   config.web = read_page(web, "localhost:16680");
+  config.web.auth = read_server_auth(web.child("auth"));
   web.finish();
   config.shutdown_timeout = root.duration("shutdown_timeout", std::chrono::seconds(10));
   config.io_threads = static_cast<std::size_t>(root.integer("io_threads", 0, {.min = 0, .max = 256}));

@@ -15,6 +15,7 @@
 #include "decide/policy_set.h"
 #include "export/exporters.h"
 #include "export/own_traces.h"
+#include "net/auth.h"
 #include "net/listen.h"
 #include "net/tls.h"
 #include "receive/registry.h"
@@ -49,6 +50,7 @@ struct DaemonConfig {
     std::string endpoint;
     unsigned socket_mode = kSocketModeDefault;
     std::optional<TlsOptions> tls;
+    std::optional<AuthOptions> auth = {};
   };
   Page metrics, health, web;
   LogOptions logs;

@@ -124,6 +124,8 @@ Result<void> Daemon::start() {
     options.endpoint = page.config.endpoint;
     options.socket_mode = page.config.socket_mode;
     options.tls = page.config.tls;
+    options.auth = page.config.auth;
+    if (page.name == std::string_view("web")) options.config_path = "web";  // it shows what spans say
     options.notice = [](std::string_view text) { log_warn(text); };
     Result<std::unique_ptr<Server>> server = Server::open(*page_threads_, options, page.pages);
     if (!server) return tl::unexpected(server.error());
@@ -134,7 +136,7 @@ Result<void> Daemon::start() {
   ReceiverContext context;
   context.threads = io_threads_.get();
   context.budget = config_.budget.get();
-  context.ingest = [this](SourceId by, ByteView otlp) { return ingest_->accept(by, otlp); };
+  context.ingest = [this](SourceId by, ByteView otlp, Client* client) { return ingest_->accept(by, otlp, client); };
   context.source = [this](std::string_view receiver, std::string_view format) {
     const std::lock_guard lock(status_mutex_);
     INVARIANT(sources_.size() < kSourcesMax);  // load_daemon_config has counted

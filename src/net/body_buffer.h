@@ -44,6 +44,9 @@ class BodyBuffer {
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
+  // An empty charge to the same account, for what is needed beside the bytes.
+  Charge another_charge() const { return charge_.another(); }
+
   // Gives memory and charge back.
   void reset();
 

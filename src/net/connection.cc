@@ -27,27 +27,33 @@ Connection::Connection(Worker& worker, boost::asio::ip::tcp::socket socket, cons
       socket_(std::move(socket)),
       remote_(std::move(remote)),
       gone_(std::move(gone)),
+      tls_context_(context.tls),
       progress_(monotonic_now()),
       write_timeout_(context.limits.header_timeout) {
-  if (context.tls != nullptr) tls_ = std::make_unique<TlsFilter>(*context.tls);
   session_ = make_http_session(context, remote_, progress_);
 }
 
 bool Connection::take(ByteView bytes) {
-  if (tls_ == nullptr) {
+  if (tls_context_ == nullptr) {
     session_->feed(bytes, monotonic_now());
     return true;
   }
+  if (tls_ == nullptr) tls_ = std::make_unique<TlsFilter>(*tls_context_);
   thread_local std::string plain;
   plain.clear();
   const bool good = tls_->decrypt(bytes, plain);
+  if (good && !named_ && tls_->established()) {
+    named_ = true;
+    session_->set_certificate_name(tls_->peer_name());
+  }
   if (!plain.empty()) session_->feed(plain, monotonic_now());
   peer_done_ = peer_done_ || tls_->peer_done();
   return good;
 }
 
 void Connection::pull() {
-  if (tls_ == nullptr) return session_->take_output(out_);
+  if (tls_context_ == nullptr) return session_->take_output(out_);
+  if (tls_ == nullptr) return;  // who has said nothing is told nothing
   if (out_.size() - out_at_ < kOutputHigh) {
     thread_local std::string plain;
     plain.clear();
@@ -87,7 +93,9 @@ void Connection::wait_write() {
 void Connection::on_readable() {
   char* buffer = read_buffer();
   try {
-    for (int i = 0; i < kReadsPerTurn && !session_->closing() && out_.size() - out_at_ < kOutputHigh; ++i) {
+    for (int i = 0;
+         i < kReadsPerTurn && !session_->closing() && !session_->waiting() && out_.size() - out_at_ < kOutputHigh;
+         ++i) {
       const ssize_t n = ::recv(socket_.native_handle(), buffer, kReadBuffer, 0);
       if (n > 0) {
         const bool good = take({buffer, static_cast<std::size_t>(n)});
@@ -171,7 +179,7 @@ void Connection::go_on() {
     return close_now(std::nullopt);
   }
   if (peer_done_) return close_now(std::nullopt);
-  wait_read();
+  if (!session_->waiting()) wait_read();
 }
 
 void Connection::linger() {

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -30,6 +31,7 @@ struct Worker {
   boost::asio::steady_timer timer;
   const std::size_t index;
   std::vector<std::shared_ptr<Connection>> connections;  // its thread only
+  std::deque<std::weak_ptr<Connection>> handshakes;      // its thread only: TLS not yet set up, the oldest first
   std::atomic<std::size_t> count{0};                     // handed over, not yet gone
   bool draining = false;                                 // its thread only
 };
@@ -44,11 +46,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void tick(TimePoint now);
   void drain();
   void close_now(std::optional<CloseWhy> why);
+  // A TLS handshake is wanted and has not ended.
+  bool shaking_hands() const { return tls_context_ != nullptr && !closed_ && !named_; }
 
   std::size_t slot = 0;  // in Worker::connections
 
  private:
-  // Bytes from the socket to the session. False: the peer speaks no TLS.
+  // Bytes from the socket to the session. False: the peer speaks no TLS, or may not.
   bool take(ByteView bytes);
   // Bytes from the session to out_.
   void pull();
@@ -65,7 +69,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::ip::tcp::socket socket_;
   const std::string remote_;
   const Gone gone_;
-  std::unique_ptr<TlsFilter> tls_;  // null: cleartext
+  TlsContext* const tls_context_;   // null: cleartext
+  std::unique_ptr<TlsFilter> tls_;  // made when the first byte comes: it costs tens of KiB
+  bool named_ = false;              // the session has been told who the client is
   std::unique_ptr<Session> session_;
   std::string out_;
   std::size_t out_at_ = 0;

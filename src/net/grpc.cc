@@ -26,9 +26,10 @@ bool is_grpc(std::string_view type) {
 GrpcMessage read_grpc_message(const RequestHead& head, ByteView body, const ServerLimits& limits,
                               std::size_t message_max, BodyBuffer& scratch) {
   const std::string_view encoding = head.header("grpc-encoding");
-  if (!encoding.empty() && encoding != "identity" && encoding != "gzip") {
+  const std::optional<Coding> coding = coding_of(encoding);
+  if (!coding) {
     return failed(RpcCode::kUnimplemented,
-                  fmt::format("grpc-encoding '{}' is not supported, identity and gzip are", encoding));
+                  fmt::format("grpc-encoding '{}' is not supported, want one of {}", encoding, kCodingNames));
   }
   if (body.size() < kPrefix) {
     return failed(RpcCode::kInternal, fmt::format("a unary call has one message, got a body of {} bytes", body.size()));
@@ -46,8 +47,8 @@ GrpcMessage read_grpc_message(const RequestHead& head, ByteView body, const Serv
   GrpcMessage out;
   out.bytes = body;
   if (flag == 0) return out;
-  if (encoding != "gzip") return failed(RpcCode::kInternal, "a compressed message without grpc-encoding");
-  switch (inflate_body(Coding::kGzip, body, limits, message_max, scratch)) {
+  if (*coding == Coding::kIdentity) return failed(RpcCode::kInternal, "a compressed message without grpc-encoding");
+  switch (inflate_body(*coding, body, limits, message_max, scratch)) {
     case InflateResult::kOk:
       out.bytes = scratch.view();
       return out;
@@ -60,7 +61,7 @@ GrpcMessage read_grpc_message(const RequestHead& head, ByteView body, const Serv
     case InflateResult::kCorrupt:
       break;
   }
-  return failed(RpcCode::kInternal, "the message is no whole gzip");
+  return failed(RpcCode::kInternal, fmt::format("the message is no whole {}", encoding));
 }
 
 Response grpc_response(const RpcStatus& status, ByteView message) {
@@ -68,7 +69,7 @@ Response grpc_response(const RpcStatus& status, ByteView message) {
   r.headers.emplace_back("content-type", "application/grpc");
   if (status.code == RpcCode::kOk) {
     r.headers.emplace_back("grpc-encoding", "identity");
-    r.headers.emplace_back("grpc-accept-encoding", "identity,gzip");
+    r.headers.emplace_back("grpc-accept-encoding", kCodingNames);
     const auto n = static_cast<std::uint32_t>(message.size());
     r.body.reserve(kPrefix + message.size());
     r.body.push_back('\0');
@@ -77,7 +78,7 @@ Response grpc_response(const RpcStatus& status, ByteView message) {
     r.trailers.emplace_back("grpc-status", "0");
     return r;
   }
-  if (status.code == RpcCode::kUnimplemented) r.headers.emplace_back("grpc-accept-encoding", "identity,gzip");
+  if (status.code == RpcCode::kUnimplemented) r.headers.emplace_back("grpc-accept-encoding", kCodingNames);
   r.trailers.emplace_back("grpc-status", std::to_string(static_cast<int>(status.code)));
   if (!status.message.empty()) r.trailers.emplace_back("grpc-message", percent_encoded(status.message));
   if (status.retry_seconds != 0)

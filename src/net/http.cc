@@ -38,6 +38,8 @@ void RequestHead::clear() {
   method.clear();
   target.clear();
   headers.clear();
+  identity.clear();
+  client.reset();
   content_length.reset();
 }
 

@@ -2,7 +2,8 @@
 //
 //   headers complete ─→ admit(): refuse now, or say how large the body may get
 //   body complete    ─→ handle(): run to completion on the I/O thread, fill in the response
-//   body went wrong  ─→ refuse(): too large or no memory; the response in the protocol's own words
+//   not taken        ─→ refuse(): too large, no memory, no credentials, a limit of the client; the response in the
+//                       protocol's own words
 //
 // Threads: a handler is shared by all I/O threads and is called by them at the same time. None of the calls may block.
 // Everything a handler is given lives until the call returns.
@@ -10,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,8 +20,11 @@
 
 #include "base/bytes.h"
 #include "net/body_buffer.h"
+#include "net/refusal.h"
 
 namespace tailgate {
+
+class Client;
 
 // Header fields in one block of memory; names in lower case, values without surrounding blanks. Cleared and filled
 // again for each request, so that a request costs no allocation once the block has grown.
@@ -48,7 +53,9 @@ struct RequestHead {
   std::string method;
   std::string target;  // as it came: path and query
   HeaderList headers;
-  std::string remote;  // address without the port
+  std::string remote;              // address without the port
+  std::string identity;            // of the sender, from its credentials or its certificate; empty: unknown
+  std::shared_ptr<Client> client;  // its account (net/clients.h); null: not counted
   bool is_http2 = false;
   std::optional<std::uint64_t> content_length;
 
@@ -79,16 +86,15 @@ struct Admission {
   std::size_t body_bytes_max = 64 << 20;
   // The body is one gRPC message: its 5-byte prefix tells the length, and a length over the cap is refused at once.
   bool grpc = false;
+  bool wait = false;  // not known yet: to be asked again in a moment. Set by Door, not by handlers
 };
-
-enum class BodyError { kTooLarge, kNoMemory };
 
 class Handler {
  public:
   virtual ~Handler() = default;
   virtual Admission admit(const RequestHead& head) = 0;
   virtual void handle(const RequestHead& head, BodyBuffer& body, Response& response) = 0;
-  virtual Response refuse(const RequestHead& head, BodyError why) = 0;
+  virtual Response refuse(const RequestHead& head, const Refusal& refusal) = 0;
 };
 
 std::string_view http_reason(int status);  // "OK", "Not Found"; "Unknown" for others

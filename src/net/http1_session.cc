@@ -7,6 +7,7 @@
 #include <exception>
 
 #include "net/body_pace.h"
+#include "net/door.h"
 #include "net/session.h"
 
 namespace tailgate {
@@ -22,7 +23,7 @@ struct BufferBody {
   struct value_type {
     BodyBuffer buffer;
     std::size_t max = 0;
-    std::optional<BodyError> error;
+    std::optional<RefuseWhy> error;
   };
   class reader {
    public:
@@ -36,9 +37,9 @@ struct BufferBody {
            ++it) {
         const boost::asio::const_buffer part = *it;
         if (part.size() > value_.max - value_.buffer.size()) {
-          value_.error = BodyError::kTooLarge;
+          value_.error = RefuseWhy::kTooLarge;
         } else if (!value_.buffer.append({static_cast<const char*>(part.data()), part.size()})) {
-          value_.error = BodyError::kNoMemory;
+          value_.error = RefuseWhy::kNoMemory;
         }
         if (value_.error) {
           ec = http::error::body_limit;
@@ -58,13 +59,15 @@ struct BufferBody {
 
 class Http1Session final : public Session {
  public:
-  Http1Session(const SessionContext& context, std::string remote, TimePoint now) : context_(context), since_(now) {
+  Http1Session(const SessionContext& context, std::string remote, TimePoint now)
+      : context_(context), door_(context, remote), since_(now) {
     head_.remote = std::move(remote);
   }
 
   void feed(ByteView bytes, TimePoint now) override {
     now_ = now;
     if (closing()) return;
+    if (bytes.empty() && waiting_) return;
     if (in_.empty()) {
       bytes.remove_prefix(run(bytes));
       if (!closing()) in_.assign(bytes);
@@ -85,9 +88,11 @@ class Http1Session final : public Session {
       input_held_.release();
       return close(CloseWhy::kSlowReader);
     }
-    if (state_ == State::kBody && !closing() && context_.held != nullptr &&
-        !held_.hold(*context_.held, body().buffer.size())) {
-      respond_and_close(context_.handler.refuse(head_, BodyError::kNoMemory));
+    if (state_ != State::kBody || closing()) return;
+    if (context_.held != nullptr && !held_.hold(*context_.held, body().buffer.size())) {
+      respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
+    } else if (!share_.hold(body().buffer.size(), now_)) {
+      respond_and_close(context_.handler.refuse(head_, RefuseWhy::kClientHeldBytes));
     }
   }
 
@@ -103,6 +108,11 @@ class Http1Session final : public Session {
 
   void tick(TimePoint now) override {
     now_ = now;
+    if (closing()) return;
+    if (waiting_) {
+      admit();
+      if (!waiting_ && parser_ && parser_->is_done()) on_complete();  // it has no body
+    }
     if (closing()) return;
     if (state_ == State::kBody) {
       if (!pace_.slow(now, context_.limits, body().buffer.size(), held_.pressed())) return;
@@ -123,6 +133,9 @@ class Http1Session final : public Session {
     if (!parser_ && in_.empty()) close();
   }
 
+  void set_certificate_name(std::string name) override { door_.set_certificate_name(std::move(name)); }
+  bool waiting() const override { return waiting_; }
+
   bool quiet() const override { return !parser_ && in_.empty() && out_.empty(); }
 
  private:
@@ -131,7 +144,7 @@ class Http1Session final : public Session {
   // Works through `data` and returns how much of it is done with.
   std::size_t run(ByteView data) {
     std::size_t done = 0;
-    while (!closing() && out_.size() < kOutputHigh) {
+    while (!closing() && !waiting_ && out_.size() < kOutputHigh) {
       ByteView rest = data.substr(done);
       if (!parser_) {
         while (!rest.empty() && (rest.front() == '\r' || rest.front() == '\n')) {  // RFC 9112 section 2.2
@@ -154,7 +167,7 @@ class Http1Session final : public Session {
         break;
       }
       if (state_ == State::kHeaders && parser_->is_header_done()) on_headers();
-      if (closing()) break;
+      if (closing() || waiting_) break;
       if (parser_ && parser_->is_done()) {
         on_complete();
       } else if (ec == http::error::need_more && n == 0) {
@@ -202,17 +215,18 @@ class Http1Session final : public Session {
       close(CloseWhy::kProtocol);
       return;
     }
-    Admission admission;
-    try {
-      admission = context_.handler.admit(head_);
-    } catch (const std::exception&) {
-      admission.refusal = plain_response(500);
-    }
+    admit();
+  }
+
+  void admit() {
+    Admission admission = door_.admit(head_, now_);
+    waiting_ = admission.wait;
+    if (waiting_) return;
     if (!admission.refusal) {
       body().max = std::min(admission.body_bytes_max, context_.limits.body_bytes);
       if (head_.content_length && *head_.content_length > body().max) {
-        admission.refusal = context_.handler.refuse(head_, BodyError::kTooLarge);
-      } else if (const auto expect = head_.headers.find("expect"); expect && message.version() >= 11) {
+        admission.refusal = context_.handler.refuse(head_, RefuseWhy::kTooLarge);
+      } else if (const auto expect = head_.headers.find("expect"); expect && parser_->get().version() >= 11) {
         if (!boost::beast::iequals({expect->data(), expect->size()}, "100-continue")) {
           admission.refusal = plain_response(417, "only 100-continue can be expected");
         } else if (!parser_->is_done()) {
@@ -224,6 +238,7 @@ class Http1Session final : public Session {
       if (!parser_->is_done()) return respond_and_close(std::move(*admission.refusal));
       return respond(std::move(*admission.refusal));
     }
+    share_.begin(head_.client);
     body().buffer = BodyBuffer(context_.budget);
     if (head_.content_length) body().buffer.expect(*head_.content_length);
     state_ = State::kBody;
@@ -248,6 +263,7 @@ class Http1Session final : public Session {
   void on_complete() {
     if (state_ != State::kBody) return;  // refused already
     held_.release();
+    share_.complete(body().buffer.size(), now_);
     Response response;
     try {
       context_.handler.handle(head_, body().buffer, response);
@@ -287,6 +303,8 @@ class Http1Session final : public Session {
     if (!head_only && response.status != 204 && response.status != 304) out_ += response.body;
     parser_.reset();
     held_.release();
+    share_.release();
+    waiting_ = false;
     state_ = State::kHeaders;
     since_ = now_;
     ++served_;
@@ -296,6 +314,7 @@ class Http1Session final : public Session {
   BufferBody::value_type& body() { return parser_->get().body(); }
 
   const SessionContext& context_;
+  Door door_;
   std::optional<http::request_parser<BufferBody>> parser_;  // set while a request is being received
   State state_ = State::kHeaders;
   RequestHead head_;
@@ -307,8 +326,10 @@ class Http1Session final : public Session {
   BodyPace pace_;
   HeldBodies::Share held_;
   HeldBodies::Share input_held_;
+  ClientShare share_;
   std::uint64_t served_ = 0;
   bool draining_ = false;
+  bool waiting_ = false;  // for credentials to be checked
 };
 
 constexpr ByteView kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -326,6 +347,7 @@ class DetectingSession final : public Session {
     const bool http2 = ByteView(first_).starts_with(kPreface);
     inner_ = http2 ? make_http2_session(context_, std::move(remote_), now)
                    : make_http1_session(context_, std::move(remote_), now);
+    inner_->set_certificate_name(std::move(certificate_name_));
     if (first_.size() + rest.size() == bytes.size()) {  // nothing came before: no need to go by two pieces
       inner_->feed(bytes, now);
     } else {
@@ -355,6 +377,8 @@ class DetectingSession final : public Session {
     }
     note();
   }
+  void set_certificate_name(std::string name) override { certificate_name_ = std::move(name); }
+  bool waiting() const override { return inner_ && inner_->waiting(); }
   bool quiet() const override { return inner_ ? inner_->quiet() : true; }
 
  private:
@@ -373,6 +397,7 @@ class DetectingSession final : public Session {
 
   const SessionContext& context_;
   std::string remote_;
+  std::string certificate_name_;
   std::string first_;
   TimePoint since_;
   std::unique_ptr<Session> inner_;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/invariant.h"
+#include "net/door.h"
 #include "net/http2_stream.h"
 #include "net/session.h"
 
@@ -40,6 +41,8 @@ class Http2Session final : public Session {
   void take_output(std::string& out) override;
   void tick(TimePoint now) override;
   void drain() override;
+  void set_certificate_name(std::string name) override { door_.set_certificate_name(std::move(name)); }
+  bool waiting() const override { return !waiting_.empty(); }
   bool quiet() const override { return streams_.empty() && nghttp2_session_want_write(session_) == 0; }
 
  private:
@@ -60,21 +63,24 @@ class Http2Session final : public Session {
   int on_frame(const nghttp2_frame& frame);
   int on_data(std::int32_t id, ByteView bytes);
   void hold_incomplete();
-  void refuse_body(Stream& s, BodyError why);
+  void refuse_body(Stream& s, RefuseWhy why);
   int on_sent(const nghttp2_frame& frame);
   void on_closed(std::int32_t id);
   void on_headers_complete(Stream& s);
+  void ask_again();
   void on_complete(Stream& s);
   void answer(Stream& s, Response response);
   ssize_t read_response(std::int32_t id, std::uint8_t* to, std::size_t size, std::uint32_t* flags);
 
   const SessionContext& context_;
   const std::string remote_;
+  Door door_;
   nghttp2_session* session_ = nullptr;
   std::unordered_map<std::int32_t, std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Stream>> spare_;
   std::vector<nghttp2_nv> fields_;
   std::vector<std::int32_t> touched_;  // streams that got body bytes in this feed
+  std::vector<std::int32_t> waiting_;  // streams whose credentials are being checked
   std::string goaway_;                 // handmade, behind everything else
   std::optional<CloseWhy> fatal_;
   TimePoint now_;
@@ -140,7 +146,13 @@ struct Callbacks {
 };
 
 Http2Session::Http2Session(const SessionContext& context, std::string remote, TimePoint now)
-    : context_(context), remote_(std::move(remote)), now_(now), active_(now), forgiven_(now), resets_since_(now) {
+    : context_(context),
+      remote_(std::move(remote)),
+      door_(context, remote_),
+      now_(now),
+      active_(now),
+      forgiven_(now),
+      resets_since_(now) {
   nghttp2_option* option = nullptr;
   if (nghttp2_option_new(&option) != 0) throw std::bad_alloc();
   nghttp2_option_set_no_closed_streams(option, 1);
@@ -222,7 +234,9 @@ void Http2Session::abort_with(CloseWhy why) {
   for (auto& [key, s] : streams_) {
     s->body.reset();
     s->held.release();
+    s->share.release();
   }
+  waiting_.clear();
   close(why);
 }
 
@@ -326,21 +340,27 @@ int Http2Session::on_frame(const nghttp2_frame& frame) {
 
 void Http2Session::on_headers_complete(Stream& s) {
   active_ = now_;
-  Admission admission;
-  try {
-    admission = context_.handler.admit(s.head);
-    if (!admission.refusal) {
-      s.body_max = std::min(admission.body_bytes_max, context_.limits.body_bytes);
-      const std::size_t framing = admission.grpc ? kGrpcPrefix : 0;
-      if (s.head.content_length && *s.head.content_length > s.body_max + framing) {
-        admission.refusal = context_.handler.refuse(s.head, BodyError::kTooLarge);
-      }
-      s.body_max += framing;
+  Admission admission = door_.admit(s.head, now_);
+  if (!admission.refusal) {
+    s.body_max = std::min(admission.body_bytes_max, context_.limits.body_bytes);
+    const std::size_t framing = admission.grpc ? kGrpcPrefix : 0;
+    if (s.head.content_length && *s.head.content_length > s.body_max + framing) {
+      admission.refusal = context_.handler.refuse(s.head, RefuseWhy::kTooLarge);
     }
-  } catch (const std::exception&) {
-    admission.refusal = plain_response(500);
+    s.body_max += framing;
   }
-  if (admission.refusal) return answer(s, std::move(*admission.refusal));
+  if (admission.refusal) {
+    s.body.reset();
+    s.held.release();
+    return answer(s, std::move(*admission.refusal));
+  }
+  s.waiting = admission.wait;
+  if (s.waiting) {
+    waiting_.push_back(s.id);
+  } else {
+    s.share.begin(s.head.client);
+  }
+  if (s.admitted) return;  // asked again: what has come of the body stays
   s.grpc = admission.grpc;
   s.admitted = true;
   s.body = BodyBuffer(context_.budget);
@@ -353,9 +373,9 @@ int Http2Session::on_data(std::int32_t id, ByteView bytes) {
   if (s == nullptr || !s->admitted || s->answered) return 0;
   active_ = now_;
   s->pace.bytes += bytes.size();
-  std::optional<BodyError> error;
+  std::optional<RefuseWhy> error;
   if (bytes.size() > s->body_max - s->body.size()) {
-    error = BodyError::kTooLarge;
+    error = RefuseWhy::kTooLarge;
   } else {
     if (s->grpc && !s->prefix_seen && s->body.size() + bytes.size() >= kGrpcPrefix) {
       // The prefix is looked at before its message takes memory; it is split over frames only by odd senders.
@@ -366,12 +386,12 @@ int Http2Session::on_data(std::int32_t id, ByteView bytes) {
       const std::uint32_t length = __builtin_bswap32(load_le<std::uint32_t>(prefix + 1));
       s->prefix_seen = true;
       if (length > s->body_max - kGrpcPrefix) {
-        error = BodyError::kTooLarge;
+        error = RefuseWhy::kTooLarge;
       } else {
         s->body.expect(kGrpcPrefix + length);
       }
     }
-    if (!error && !s->body.append(bytes)) error = BodyError::kNoMemory;
+    if (!error && !s->body.append(bytes)) error = RefuseWhy::kNoMemory;
   }
   if (error) {
     refuse_body(*s, *error);
@@ -382,9 +402,10 @@ int Http2Session::on_data(std::int32_t id, ByteView bytes) {
   return 0;
 }
 
-void Http2Session::refuse_body(Stream& s, BodyError why) {
+void Http2Session::refuse_body(Stream& s, RefuseWhy why) {
   s.body.reset();
   s.held.release();
+  s.share.release();
   answer(s, context_.handler.refuse(s.head, why));
 }
 
@@ -394,15 +415,21 @@ void Http2Session::hold_incomplete() {
     Stream* const s = find(id);
     if (s == nullptr) continue;
     s->touched = false;
-    if (s->answered || s->complete || context_.held == nullptr) continue;
-    if (!s->held.hold(*context_.held, s->body.size())) refuse_body(*s, BodyError::kNoMemory);
+    if (s->answered || (s->complete && !s->waiting)) continue;
+    if (context_.held != nullptr && !s->held.hold(*context_.held, s->body.size())) {
+      refuse_body(*s, RefuseWhy::kNoMemory);
+    } else if (!s->share.hold(s->body.size(), now_)) {
+      refuse_body(*s, RefuseWhy::kClientHeldBytes);
+    }
   }
   touched_.clear();
 }
 
 void Http2Session::on_complete(Stream& s) {
   s.complete = true;
+  if (s.waiting) return;
   s.held.release();
+  s.share.complete(s.body.size(), now_);
   frames_ = 0;
   ++requests_;
   active_ = now_;
@@ -417,8 +444,21 @@ void Http2Session::on_complete(Stream& s) {
   answer(s, std::move(response));
 }
 
+// Streams that wait are asked for again, and go on from where they are.
+void Http2Session::ask_again() {
+  const std::vector<std::int32_t> ids = std::move(waiting_);
+  waiting_.clear();
+  for (const std::int32_t id : ids) {
+    Stream* const s = find(id);
+    if (s == nullptr || s->answered) continue;
+    on_headers_complete(*s);
+    if (s->complete && !s->waiting && !s->answered) on_complete(*s);
+  }
+}
+
 void Http2Session::answer(Stream& s, Response response) {
   s.answered = true;
+  s.waiting = false;
   s.answered_at = now_;
   s.response = std::move(response);
   const Response& r = s.response;
@@ -493,6 +533,7 @@ void Http2Session::on_closed(std::int32_t id) {
 void Http2Session::tick(TimePoint now) {
   now_ = now;
   if (closing()) return;
+  if (!waiting_.empty()) ask_again();
   const auto forgiven = static_cast<std::uint32_t>((now - forgiven_) / std::chrono::milliseconds(100));
   if (forgiven > 0) {
     frames_ -= std::min(frames_, forgiven);
@@ -506,6 +547,7 @@ void Http2Session::tick(TimePoint now) {
     if (!slow && !stuck) continue;
     s->body.reset();
     s->held.release();
+    s->share.release();
     s->answered = true;  // nothing more is taken from it
     s->answered_at = now;
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);

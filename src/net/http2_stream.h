@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "net/body_buffer.h"
 #include "net/body_pace.h"
+#include "net/clients.h"
 #include "net/held_bodies.h"
 #include "net/http.h"
 
@@ -59,6 +60,7 @@ struct Stream {
   BodyBuffer body;
   BodyPace pace;
   HeldBodies::Share held;
+  ClientShare share;
   std::size_t body_max = 0;
   std::size_t header_bytes = 0;
   Charge head_charge;  // of header_bytes beyond kHeadFree
@@ -66,6 +68,7 @@ struct Stream {
   bool touched = false;  // is in touched_
   bool prefix_seen = false;
   bool headers_over = false;
+  bool waiting = false;   // for its credentials to be checked
   bool admitted = false;  // the body is wanted
   bool complete = false;  // END_STREAM came
   bool answered = false;  // a response is submitted
@@ -83,8 +86,9 @@ struct Stream {
     body.reset();
     body_max = header_bytes = body_sent = 0;
     held.release();
+    share.release();
     head_charge.release();
-    grpc = touched = prefix_seen = headers_over = admitted = complete = answered = finished = false;
+    grpc = touched = prefix_seen = headers_over = waiting = admitted = complete = answered = finished = false;
     response = Response{};
   }
 };

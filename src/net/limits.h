@@ -13,9 +13,20 @@ namespace tailgate {
 
 class ConfigNode;
 
+// What one client of an endpoint may take (net/clients.h says who that is). 0: as much as there is.
+struct ClientLimits {
+  static constexpr std::size_t kHalf = SIZE_MAX;  // of what all may hold
+
+  std::size_t connections = 0;     // of one identity; addresses have connections_per_address
+  std::size_t held_bytes = kHalf;  // of bodies not yet complete
+  std::uint64_t bytes_per_second = 0;
+  std::uint64_t spans_per_second = 0;
+  Duration burst = std::chrono::seconds(1);  // so much of a second's worth may come at once
+};
+
 struct ServerLimits {
   std::size_t connections = 4096;             // of this endpoint
-  std::size_t connections_per_address = 256;  // of one remote address
+  std::size_t connections_per_address = 256;  // of one remote address, of IPv6 a /64
   Duration header_timeout =
       std::chrono::seconds(10);         // first byte, request headers, header blocks; also a stuck writer
   std::size_t body_rate_min = 1 << 10;  // bytes per second, judged over each body_grace
@@ -32,6 +43,8 @@ struct ServerLimits {
       0;  // of bodies not yet complete, over all connections; 0: an eighth of the requests' budget
   std::uint32_t inflate_ratio = 200;  // output to input, judged above inflate_ratio_from
   std::size_t inflate_ratio_from = 4 << 20;
+  std::size_t tls_handshakes = 512;  // unfinished at a time; past it the oldest goes
+  ClientLimits client;
 };
 
 // Why a connection was closed by us; the strings are label values of tailgate_connections_closed_total.
@@ -45,14 +58,15 @@ enum class CloseWhy : std::uint8_t {
   kIdle,
   kResets,
   kNoProgress,
-  kHeaders,   // header lists over the limit, again and again
-  kProtocol,  // no HTTP, or against its rules
-  kDrained,   // still busy at the deadline of a shutdown
-  kTls,       // the handshake failed, or no TLS at all
+  kHeaders,     // header lists over the limit, again and again
+  kProtocol,    // no HTTP, or against its rules
+  kDrained,     // still busy at the deadline of a shutdown
+  kTls,         // the handshake failed, or no TLS at all
+  kHandshakes,  // past `tls_handshakes`, and the oldest
 };
-inline constexpr std::array<std::string_view, 13> kCloseWhyNames = {
+inline constexpr std::array<std::string_view, 14> kCloseWhyNames = {
     "connections", "address",     "descriptors", "header_timeout", "slow_body", "slow_reader", "idle",
-    "resets",      "no_progress", "headers",     "protocol",       "drained",   "tls"};
+    "resets",      "no_progress", "headers",     "protocol",       "drained",   "tls",         "handshakes"};
 
 // Reads a receiver's `limits:` map over `defaults` (keys as the fields above; docs/config.md). Does not call finish().
 ServerLimits read_server_limits(const ConfigNode& node, ServerLimits defaults = {});

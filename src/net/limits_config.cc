@@ -29,6 +29,15 @@ ServerLimits read_server_limits(const ConfigNode& node, ServerLimits limits) {
   limits.held_body_bytes = node.bytes("held_body_bytes", limits.held_body_bytes);
   limits.inflate_ratio = count(node, "inflate_ratio", limits.inflate_ratio, 1'000'000);
   limits.inflate_ratio_from = node.bytes("inflate_ratio_from", limits.inflate_ratio_from);
+  limits.tls_handshakes = count(node, "tls_handshakes", limits.tls_handshakes, 1'000'000);
+  // 0 turns one of these off.
+  ClientLimits& client = limits.client;
+  client.connections = static_cast<std::size_t>(node.integer("client_connections", 0, {.min = 0, .max = 1'000'000}));
+  client.held_bytes = node.bytes("client_held_bytes", client.held_bytes);
+  client.bytes_per_second = node.bytes("client_bytes_per_second", client.bytes_per_second);
+  client.spans_per_second =
+      static_cast<std::uint64_t>(node.integer("client_spans_per_second", 0, {.min = 0, .max = 1'000'000'000}));
+  client.burst = node.duration("client_burst", client.burst);
   return limits;
 }
 

@@ -172,6 +172,21 @@ Result<Listeners> open_listeners(const Endpoint& endpoint, unsigned socket_mode)
   return Listeners{{opened->descriptor}, endpoint, std::move(opened->file)};
 }
 
+bool beyond_loopback(const Listeners& listeners) {
+  for (const int fd : listeners.descriptors) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return true;
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    const bool here = address.ss_family == AF_UNIX ||
+                      (address.ss_family == AF_INET && (ntohl(v4.sin_addr.s_addr) >> 24) == 127) ||
+                      (address.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr));
+    if (!here) return true;
+  }
+  return false;
+}
+
 Result<Listeners> open_datagram_sockets(const Endpoint& endpoint, std::size_t copies) {
   if (!endpoint.path.empty())
     return fail(ErrorKind::kConfig, fmt::format("want HOST:PORT for datagrams, got '{}'", endpoint.text()));

@@ -36,6 +36,9 @@ struct Listeners {
 // A Unix socket gets `socket_mode`.
 Result<Listeners> open_listeners(const Endpoint& endpoint, unsigned socket_mode = kSocketModeDefault);
 
+// One of them can be reached from other machines.
+bool beyond_loopback(const Listeners& listeners);
+
 // The same for UDP: `copies` sockets for each address, all of one port, among which the kernel spreads the senders. An
 // endpoint another process has is refused. descriptors: all copies of the first address, then of the next.
 Result<Listeners> open_datagram_sockets(const Endpoint& endpoint, std::size_t copies);

@@ -17,6 +17,7 @@ enum class RpcCode : int {
   kUnimplemented = 12,
   kInternal = 13,
   kUnavailable = 14,
+  kUnauthenticated = 16,
 };
 
 struct RpcStatus {

@@ -1,6 +1,7 @@
 #include "net/server.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -14,6 +15,8 @@
 #include <mutex>
 #include <thread>
 
+#include "base/hash.h"
+#include "net/clients.h"
 #include "net/connection.h"
 #include "net/listen.h"
 
@@ -39,16 +42,42 @@ std::size_t held_max(const ServerOptions& options) {
   return options.budget != nullptr ? options.budget->cap(Holder::kRequests) / 8 : SIZE_MAX / 2;
 }
 
+// Null when there is nothing to count.
+std::unique_ptr<ClientTable> make_clients(const ClientLimits& limits) {
+  const bool any =
+      limits.connections != 0 || limits.held_bytes != 0 || limits.bytes_per_second != 0 || limits.spans_per_second != 0;
+  return any ? std::make_unique<ClientTable>(limits, random_seed()) : nullptr;
+}
+
+ClientLimits client_limits(const ServerOptions& options) {
+  ClientLimits out = options.limits.client;
+  if (out.held_bytes == ClientLimits::kHalf) out.held_bytes = held_max(options) / 2;
+  return out;
+}
+
+// Empty when there is nothing to warn of.
+std::string exposure(const ServerOptions& options, const std::string& endpoint) {
+  if (options.tls || options.config_path.empty()) return {};
+  return options.auth ? fmt::format("{} listens on {} without TLS: credentials can be read on the way; set {}.tls",
+                                    options.name, endpoint, options.config_path)
+                      : fmt::format("{} listens on {} in plaintext and serves anyone; set {}.tls and {}.auth",
+                                    options.name, endpoint, options.config_path, options.config_path);
+}
+
 int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 }  // namespace
 
 struct Server::Core : std::enable_shared_from_this<Server::Core> {
-  Core(ServerOptions o, Handler& handler, std::shared_ptr<TlsContext> tls_context)
+  Core(ServerOptions o, Handler& handler, std::shared_ptr<TlsContext> tls_context,
+       std::shared_ptr<Authenticator> authenticator)
       : options(std::move(o)),
         tls(std::move(tls_context)),
+        auth(std::move(authenticator)),
         held(held_max(options)),
-        context{handler, options.limits, options.budget, &held, tls.get()},
+        client(client_limits(options)),
+        clients(make_clients(client)),
+        context{handler, options.limits, options.budget, &held, tls.get(), auth.get(), clients.get()},
         tick(tick_of(options.limits)) {}
 
   struct Listener {
@@ -64,14 +93,18 @@ struct Server::Core : std::enable_shared_from_this<Server::Core> {
   void admit(int fd, const sockaddr_storage& from);
   void adopt(Worker& w, int fd, bool v6, const std::string& remote);
   void start_tick(Worker& w);
+  void watch_handshake(Worker& w, const std::shared_ptr<Connection>& connection);
   void gone(Worker& w, const std::string& remote, std::optional<CloseWhy> why);
   void count(CloseWhy why) { closed[static_cast<std::size_t>(why)].fetch_add(1, std::memory_order_relaxed); }
   void on_all(const std::function<void(Worker&)>& work);
   void release_slot(Worker& w, const std::string& remote);
 
   const ServerOptions options;
-  const std::shared_ptr<TlsContext> tls;  // null: cleartext
+  const std::shared_ptr<TlsContext> tls;      // null: cleartext
+  const std::shared_ptr<Authenticator> auth;  // null: everybody may send
   HeldBodies held;
+  const ClientLimits client;
+  const std::unique_ptr<ClientTable> clients;  // null: no limits of one client
   SessionContext context;
   const Duration tick;
   Endpoint endpoint;
@@ -88,7 +121,7 @@ struct Server::Core : std::enable_shared_from_this<Server::Core> {
   std::mutex mutex;
   std::condition_variable all_gone;
   std::size_t connections = 0;                      // guarded by mutex
-  std::map<std::string, std::size_t> from_address;  // guarded by mutex
+  std::map<std::string, std::size_t> from_address;  // guarded by mutex; by client_of_address
 };
 
 void Server::Core::start_listener(Listener& l) {
@@ -143,10 +176,11 @@ void Server::Core::admit(int fd, const sockaddr_storage& from) {
   const bool local = !endpoint.path.empty();  // all its clients are of this machine and have no address
   if (!local) ::inet_ntop(from.ss_family, address, text, sizeof text);
   const std::string remote = local ? "unix" : text;
+  const std::string sender = local ? remote : client_of_address(remote);
   std::optional<CloseWhy> refused;
   {
     const std::lock_guard lock(mutex);
-    auto& of_address = from_address[remote];
+    auto& of_address = from_address[sender];
     if (connections >= options.limits.connections) {
       refused = CloseWhy::kConnections;
     } else if (of_address >= options.limits.connections_per_address && !local) {
@@ -155,7 +189,7 @@ void Server::Core::admit(int fd, const sockaddr_storage& from) {
       ++connections;
       ++of_address;
     }
-    if (refused && of_address == 0) from_address.erase(remote);
+    if (refused && of_address == 0) from_address.erase(sender);
   }
   if (refused) {
     count(*refused);
@@ -191,13 +225,31 @@ void Server::Core::adopt(Worker& w, int fd, bool v6, const std::string& remote) 
   } catch (const std::exception&) {  // no memory
     return release_slot(w, remote);
   }
+  if (tls != nullptr) watch_handshake(w, connection);
   connection->start();
+}
+
+// A handshake that is not ended holds much more than a connection that waits, and strangers need no certificate to
+// begin one. The oldest goes, since an honest one takes a few round trips only.
+void Server::Core::watch_handshake(Worker& w, const std::shared_ptr<Connection>& connection) {
+  const auto done = [](const std::weak_ptr<Connection>& one) {
+    const auto other = one.lock();
+    return other == nullptr || !other->shaking_hands();
+  };
+  w.handshakes.push_back(connection);
+  while (done(w.handshakes.front())) w.handshakes.pop_front();
+  const std::size_t max = std::max<std::size_t>(options.limits.tls_handshakes / workers.size(), 1);
+  if (w.handshakes.size() <= max) return;
+  std::erase_if(w.handshakes, done);
+  if (w.handshakes.size() <= max) return;
+  if (const auto oldest = w.handshakes.front().lock()) oldest->close_now(CloseWhy::kHandshakes);
+  w.handshakes.pop_front();
 }
 
 void Server::Core::release_slot(Worker& w, const std::string& remote) {
   w.count.fetch_sub(1);
   const std::lock_guard lock(mutex);
-  const auto it = from_address.find(remote);
+  const auto it = from_address.find(client_of_address(remote));
   if (it != from_address.end() && --it->second == 0) from_address.erase(it);
   if (--connections == 0) all_gone.notify_all();
 }
@@ -213,6 +265,7 @@ void Server::Core::start_tick(Worker& w) {
     if (ec) return;
     const TimePoint now = monotonic_now();
     if (w.index == 0 && core->tls != nullptr) core->tls->refresh(now);
+    if (w.index == 0 && core->auth != nullptr) core->auth->refresh(now);
     const auto open = w.connections;  // a tick may close one, which takes it out of the list
     for (const auto& connection : open) connection->tick(now);
     core->start_tick(w);
@@ -246,10 +299,17 @@ Result<std::unique_ptr<Server>> Server::open(IoThreads& threads, ServerOptions o
     if (!loaded) return tl::unexpected<Error>(loaded.error());
     tls = std::move(*loaded);
   }
+  std::shared_ptr<Authenticator> auth;
+  if (options.auth) {
+    auto loaded = Authenticator::load(*options.auth, options.notice);
+    if (!loaded) return tl::unexpected<Error>(loaded.error());
+    auth = std::move(*loaded);
+  }
   auto listening = open_listeners(*endpoint, options.socket_mode);
   if (!listening) return tl::unexpected<Error>(listening.error());
 
-  const auto core = std::make_shared<Core>(std::move(options), handler, std::move(tls));
+  const bool exposed = beyond_loopback(*listening);
+  const auto core = std::make_shared<Core>(std::move(options), handler, std::move(tls), std::move(auth));
   core->endpoint = listening->endpoint;
   core->endpoint_text = listening->endpoint.text();
   core->socket_file = std::move(listening->file);
@@ -265,6 +325,10 @@ Result<std::unique_ptr<Server>> Server::open(IoThreads& threads, ServerOptions o
     listener->acceptor.assign(address.ss_family == AF_INET6 ? tcp::v6() : tcp::v4(), fd, ec);
     if (ec) return fail(ErrorKind::kIo, "cannot listen on " + core->endpoint_text + ": " + ec.message());
     core->listeners.push_back(std::move(listener));
+  }
+  if (const std::string text = exposure(core->options, core->endpoint_text);
+      exposed && !text.empty() && core->options.notice) {
+    core->options.notice(text);
   }
   for (auto& worker : core->workers) {
     asio::post(worker->io, [core, w = worker.get()] {

@@ -22,6 +22,7 @@
 #include "base/byte_budget.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "net/auth.h"
 #include "net/http.h"
 #include "net/io_threads.h"
 #include "net/limits.h"
@@ -34,9 +35,11 @@ struct ServerOptions {
   std::string name;      // for messages and metrics
   std::string endpoint;  // HOST:PORT or unix:///PATH
   ServerLimits limits;
-  ByteBudget* budget = nullptr;               // request bodies are charged here; null: not at all
-  std::optional<TlsOptions> tls = {};         // empty: cleartext
-  TlsContext::Notice notice = {};             // told when certificates are loaded again, or cannot be
+  ByteBudget* budget = nullptr;          // request bodies are charged here; null: not at all
+  std::optional<TlsOptions> tls = {};    // empty: cleartext
+  std::optional<AuthOptions> auth = {};  // empty: everybody may send
+  std::string config_path = {};          // of this endpoint; set: a warning when strangers can reach it in plaintext
+  TlsContext::Notice notice = {};        // told when certificates or credentials are loaded again, or cannot be
   unsigned socket_mode = kSocketModeDefault;  // of the file of a Unix socket
 };
 
@@ -48,8 +51,8 @@ struct ServerStats {
 
 class Server {
  public:
-  // Binds and begins to serve. Errors: kConfig for an endpoint or TLS files that do not read, kIo when it cannot be
-  // bound.
+  // Binds and begins to serve. Errors: kConfig for an endpoint, TLS or credential files that do not read, kIo when it
+  // cannot be bound.
   static Result<std::unique_ptr<Server>> open(IoThreads& threads, ServerOptions options, Handler& handler);
   ~Server();  // stop(0)
   Server(const Server&) = delete;

@@ -17,15 +17,19 @@
 
 namespace tailgate {
 
+class Authenticator;
+class ClientTable;
 class TlsContext;
 
 // What the sessions of one server share. Outlives them.
 struct SessionContext {
   Handler& handler;
   const ServerLimits& limits;
-  ByteBudget* budget = nullptr;  // null: nothing is charged
-  HeldBodies* held = nullptr;    // null: not counted
-  TlsContext* tls = nullptr;     // null: cleartext
+  ByteBudget* budget = nullptr;    // null: nothing is charged
+  HeldBodies* held = nullptr;      // null: not counted
+  TlsContext* tls = nullptr;       // null: cleartext
+  Authenticator* auth = nullptr;   // null: everybody may send
+  ClientTable* clients = nullptr;  // null: no limits of one client
 };
 
 // Bytes of answers not yet taken by the peer above which a session neither reads nor answers further.
@@ -50,6 +54,12 @@ class Session {
 
   // No new requests: GOAWAY, or Connection: close behind the next answer.
   virtual void drain() = 0;
+
+  // Of the client's certificate; before the first byte is fed.
+  virtual void set_certificate_name(std::string name) = 0;
+
+  // A request waits for its credentials to be checked: nothing more is to be read until a tick has settled it.
+  virtual bool waiting() const = 0;
 
   // No request is being received or answered.
   virtual bool quiet() const = 0;

@@ -1,18 +1,19 @@
 #include "net/tls.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <sys/stat.h>
-
-#include <arpa/inet.h>
 #include <algorithm>
+#include <cstring>
 
 #include "base/invariant.h"
+#include "net/file_stamp.h"
 
 namespace tailgate {
 namespace {
 
+constexpr std::size_t kOutKept = 4 << 10;
 constexpr unsigned char kProtocols[] = "\x02h2\x08http/1.1";
 
 std::string openssl_error() {
@@ -84,23 +85,62 @@ std::string name_text(const GENERAL_NAME& name) {
   return {};
 }
 
-// Does the peer's certificate carry one of the names? It has been verified by then.
-bool has_listed_name(const SSL* ssl, const std::vector<std::string>& wanted) {
+// The names in the peer's certificate, which has been verified by then; none when it has shown none.
+std::vector<std::string> peer_names(const SSL* ssl) {
+  std::vector<std::string> out;
   X509* const certificate = SSL_get1_peer_certificate(ssl);
-  if (certificate == nullptr) return false;
+  if (certificate == nullptr) return out;
   auto* const names =
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
-  bool found = false;
   for (int i = 0; names != nullptr && i < sk_GENERAL_NAME_num(names); ++i) {
-    const std::string name = name_text(*sk_GENERAL_NAME_value(names, i));
-    found = found || (!name.empty() && std::find(wanted.begin(), wanted.end(), name) != wanted.end());
+    std::string name = name_text(*sk_GENERAL_NAME_value(names, i));
+    if (!name.empty()) out.push_back(std::move(name));
   }
   GENERAL_NAMES_free(names);
   X509_free(certificate);
-  return found;
+  return out;
 }
 
 }  // namespace
+
+// OpenSSL reads from the filter's view and writes to its string. (A memory BIO copies what it is given and keeps the
+// room for good, some 40 KiB a connection.)
+struct FilterBio {
+  static int read(BIO* bio, char* to, std::size_t size, std::size_t* taken) {
+    ByteView& in = static_cast<TlsFilter*>(BIO_get_data(bio))->in_;
+    BIO_clear_retry_flags(bio);
+    if (in.empty()) {
+      BIO_set_retry_read(bio);
+      return 0;
+    }
+    *taken = std::min(size, in.size());
+    std::memcpy(to, in.data(), *taken);
+    in.remove_prefix(*taken);
+    return 1;
+  }
+  static int write(BIO* bio, const char* from, std::size_t size, std::size_t* taken) {
+    static_cast<TlsFilter*>(BIO_get_data(bio))->out_.append(from, size);
+    *taken = size;
+    return 1;
+  }
+  static long control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+
+  static BIO* make(TlsFilter* filter) {
+    static const BIO_METHOD* const method = [] {
+      BIO_METHOD* const m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "tailgate");
+      INVARIANT(m != nullptr);
+      BIO_meth_set_read_ex(m, read);
+      BIO_meth_set_write_ex(m, write);
+      BIO_meth_set_ctrl(m, control);
+      return m;
+    }();
+    BIO* const bio = BIO_new(method);
+    if (bio == nullptr) throw std::bad_alloc();
+    BIO_set_data(bio, filter);
+    BIO_set_init(bio, 1);
+    return bio;
+  }
+};
 
 Result<std::shared_ptr<TlsContext>> TlsContext::load(const TlsOptions& options, Notice notice) {
   const std::shared_ptr<TlsContext> out(new TlsContext(options, std::move(notice)));
@@ -119,14 +159,7 @@ std::shared_ptr<SSL_CTX> TlsContext::context() const {
 }
 
 std::string TlsContext::fingerprint() const {
-  std::string text;
-  for (const std::string* file : {&options_.cert_file, &options_.key_file, &options_.client_ca_file}) {
-    struct stat s {};
-    if (!file->empty() && ::stat(file->c_str(), &s) == 0) {
-      text += fmt::format("{}.{}.{}.{};", s.st_ino, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec);
-    }
-  }
-  return text;
+  return file_stamp(options_.cert_file) + file_stamp(options_.key_file) + file_stamp(options_.client_ca_file);
 }
 
 void TlsContext::refresh(TimePoint now) {
@@ -154,12 +187,13 @@ void TlsContext::refresh(TimePoint now) {
 }
 
 TlsFilter::TlsFilter(const TlsContext& context) : context_(context.context()), sans_(context.options().client_sans) {
+  BIO* const bio = FilterBio::make(this);
   ssl_ = SSL_new(context_.get());
-  if (ssl_ == nullptr) throw std::bad_alloc();
-  in_ = BIO_new(BIO_s_mem());
-  out_ = BIO_new(BIO_s_mem());
-  INVARIANT(in_ != nullptr && out_ != nullptr);
-  SSL_set_bio(ssl_, in_, out_);
+  if (ssl_ == nullptr) {
+    BIO_free(bio);
+    throw std::bad_alloc();
+  }
+  SSL_set_bio(ssl_, bio, bio);  // both ways; owned by ssl_
   SSL_set_accept_state(ssl_);
 }
 
@@ -171,38 +205,39 @@ bool TlsFilter::advance() {
   const int done = SSL_do_handshake(ssl_);
   if (done != 1) return SSL_get_error(ssl_, done) == SSL_ERROR_WANT_READ;
   established_ = true;
-  if (!sans_.empty() && !has_listed_name(ssl_, sans_)) return false;
+  // The first that is listed, or the first of all, is who the client is.
+  for (const std::string& name : peer_names(ssl_)) {
+    if (!sans_.empty() && std::find(sans_.begin(), sans_.end(), name) == sans_.end()) continue;
+    peer_name_ = name;
+    break;
+  }
+  if (!sans_.empty() && peer_name_.empty()) return false;
   const std::string waiting = std::move(waiting_);
   waiting_.clear();
   return encrypt(waiting);
 }
 
 bool TlsFilter::decrypt(ByteView bytes, std::string& plain) {
-  // Small bites, so that what lies in OpenSSL's buffer stays small whatever the peer sends before its handshake is
-  // done.
-  constexpr std::size_t kBite = 16 << 10;
-  while (!bytes.empty()) {
-    const std::size_t n = std::min(bytes.size(), kBite);
-    if (BIO_write(in_, bytes.data(), static_cast<int>(n)) != static_cast<int>(n)) return false;
-    bytes.remove_prefix(n);
-    if (!advance()) return false;
-    if (!established_) continue;
-    for (;;) {
-      char buffer[16 << 10];
-      ERR_clear_error();
-      const int got = SSL_read(ssl_, buffer, sizeof buffer);
-      if (got > 0) {
-        plain.append(buffer, static_cast<std::size_t>(got));
-        continue;
-      }
-      const int error = SSL_get_error(ssl_, got);
-      if (error == SSL_ERROR_ZERO_RETURN) {
-        peer_done_ = true;
-        return true;
-      }
-      if (error != SSL_ERROR_WANT_READ) return false;
-      break;
+  in_ = bytes;
+  const bool good = read_all(plain);
+  in_ = {};
+  return good;
+}
+
+// What is no whole record yet OpenSSL keeps itself, at most one.
+bool TlsFilter::read_all(std::string& plain) {
+  if (!advance()) return false;
+  while (established_) {
+    char buffer[16 << 10];
+    ERR_clear_error();
+    const int got = SSL_read(ssl_, buffer, sizeof buffer);
+    if (got > 0) {
+      plain.append(buffer, static_cast<std::size_t>(got));
+      continue;
     }
+    const int error = SSL_get_error(ssl_, got);
+    if (error == SSL_ERROR_ZERO_RETURN) peer_done_ = true;
+    return error == SSL_ERROR_ZERO_RETURN || error == SSL_ERROR_WANT_READ;
   }
   return true;
 }
@@ -216,18 +251,20 @@ bool TlsFilter::encrypt(ByteView plain) {
     const std::size_t n = std::min<std::size_t>(plain.size(), 1 << 20);
     ERR_clear_error();
     const int put = SSL_write(ssl_, plain.data(), static_cast<int>(n));
-    if (put <= 0) return false;  // a memory BIO takes everything
+    if (put <= 0) return false;  // the filter takes everything
     plain.remove_prefix(static_cast<std::size_t>(put));
   }
   return true;
 }
 
 void TlsFilter::take_encrypted(std::string& out) {
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(out_, &data);
-  if (size <= 0) return;
-  out.append(data, static_cast<std::size_t>(size));
-  (void)BIO_reset(out_);
+  if (out.empty()) {
+    out.swap(out_);
+  } else {
+    out += out_;
+    out_.clear();
+  }
+  if (out_.capacity() > kOutKept) std::string().swap(out_);
 }
 
 void TlsFilter::close_notify() {

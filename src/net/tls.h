@@ -79,16 +79,22 @@ class TlsFilter {
   void take_encrypted(std::string& out);
   // The peer said goodbye: no more bytes will come.
   bool peer_done() const { return peer_done_; }
+  bool established() const { return established_; }
+  // Once established: a name in the certificate the client has shown, empty without one.
+  const std::string& peer_name() const { return peer_name_; }
   void close_notify();
 
  private:
+  friend struct FilterBio;
   bool advance();
+  bool read_all(std::string& plain);
 
   std::shared_ptr<SSL_CTX> context_;
   SSL* ssl_ = nullptr;
-  BIO* in_ = nullptr;   // owned by ssl_
-  BIO* out_ = nullptr;  // owned by ssl_
+  ByteView in_;      // bytes of the socket that OpenSSL has not read yet
+  std::string out_;  // bytes for the socket
   const std::vector<std::string>& sans_;
+  std::string peer_name_;
   std::string waiting_;  // plain bytes before the handshake is done
   bool established_ = false;
   bool peer_done_ = false;

@@ -138,6 +138,7 @@ struct UdpServer::Core : std::enable_shared_from_this<UdpServer::Core> {
   DatagramHandler& handler;
   Endpoint endpoint;
   std::string endpoint_text;
+  bool exposed = false;
   std::size_t receive_buffer = SIZE_MAX;
   std::vector<std::unique_ptr<Socket>> sockets;
   bool stopped = false;  // the owner's thread only
@@ -159,6 +160,7 @@ Result<std::unique_ptr<UdpServer>> UdpServer::open(IoThreads& threads, UdpOption
   auto core = std::make_shared<Core>(std::move(options), threads, handler);
   core->endpoint = sockets->endpoint;
   core->endpoint_text = sockets->endpoint.text();
+  core->exposed = tailgate::beyond_loopback(*sockets);
   for (std::size_t i = 0; i < sockets->descriptors.size(); ++i) {
     const int fd = sockets->descriptors[i];
     core->receive_buffer = std::min(core->receive_buffer, set_receive_buffer(fd, core->options.receive_buffer));
@@ -176,6 +178,7 @@ UdpServer::~UdpServer() { stop(); }
 
 const std::string& UdpServer::endpoint() const { return core_->endpoint_text; }
 std::uint16_t UdpServer::port() const { return core_->endpoint.port; }
+bool UdpServer::beyond_loopback() const { return core_->exposed; }
 std::size_t UdpServer::receive_buffer() const { return core_->receive_buffer; }
 
 UdpStats UdpServer::stats() const {

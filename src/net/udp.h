@@ -23,6 +23,7 @@ struct UdpOptions {
   std::string endpoint;                     // HOST:PORT
   std::size_t receive_buffer = 8 << 20;     // bytes of each socket
   std::size_t datagram_bytes_max = 65'000;  // larger ones are dropped and counted
+  std::string config_path = {};             // of this endpoint, for messages
 };
 
 struct UdpDatagram {
@@ -53,6 +54,7 @@ class UdpServer {
 
   const std::string& endpoint() const;  // HOST:PORT with the port in use
   std::uint16_t port() const;
+  bool beyond_loopback() const;        // other machines can reach it
   std::size_t receive_buffer() const;  // bytes the kernel granted each socket
   UdpStats stats() const;
 

@@ -7,12 +7,6 @@
 namespace tailgate {
 namespace {
 
-void not_supported(const ConfigNode& node, std::initializer_list<std::string_view> keys) {
-  for (const std::string_view key : keys) {
-    if (node.has(key) && !node.child(key).is_null()) node.error(key, "nothing: this is not supported by this receiver");
-  }
-}
-
 ConvertEndpointConfig with_limits(const ConfigNode& node, std::string_view default_endpoint,
                                   const ServerLimits& limits) {
   ConvertEndpointConfig out;
@@ -41,7 +35,8 @@ ConvertEndpointConfig read_grpc_endpoint(const ConfigNode& node, std::string_vie
   }
   node.choice("transport", "tcp", {"tcp"});
   out.tls = read_server_tls(node.child("tls"));
-  not_supported(node, {"auth"});
+  out.auth = read_server_auth(node.child("auth"));
+  out.config_path = node.path();
   node.without_effect({"keepalive", "read_buffer_size", "write_buffer_size", "include_metadata", "middlewares"});
   node.finish();
   widen(out);
@@ -56,7 +51,8 @@ ConvertEndpointConfig read_http_endpoint(const ConfigNode& node, std::string_vie
   out.limits.header_timeout = node.duration("read_header_timeout", limits.header_timeout, std::chrono::milliseconds(1));
   out.tls = read_server_tls(node.child("tls"));
   out.cors = read_cors(node.child("cors"));
-  not_supported(node, {"auth"});
+  out.auth = read_server_auth(node.child("auth"));
+  out.config_path = node.path();
   node.without_effect({"transport", "include_metadata", "response_headers", "compression_algorithms", "read_timeout",
                        "write_timeout", "keep_alives_enabled", "middlewares"});
   widen(out);

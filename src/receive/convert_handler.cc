@@ -86,24 +86,21 @@ Admission ConvertHandler::admit_request(const RequestHead& head) {
     return refuse_with("shutdown", 503, RpcCode::kUnavailable, "shutting down, try again", kRetrySeconds);
   }
   out.grpc = route->grpc;
-  const std::string_view encoding = head.header(route->grpc ? "grpc-encoding" : "content-encoding");
-  const bool known =
-      encoding.empty() || encoding == "identity" || encoding == "gzip" || (!route->grpc && encoding == "deflate");
-  if (!known) {
-    return refuse_with("unsupported", route->grpc ? 200 : 415, RpcCode::kUnimplemented,
-                       fmt::format("encoding '{}' is not supported; gzip{} and identity are", encoding,
-                                   route->grpc ? "" : ", deflate"));
+  const std::string_view header = route->grpc ? "grpc-encoding" : "content-encoding";
+  if (!coding_of(head.header(header))) {
+    return refuse_with(
+        "unsupported", 415, RpcCode::kUnimplemented,
+        fmt::format("{} '{}' is not supported, want one of {}", header, head.header(header), kCodingNames));
   }
   return out;
 }
 
-Response ConvertHandler::refuse(const RequestHead& head, BodyError why) {
-  Response response = why == BodyError::kTooLarge
-                          ? refusal(head, "limit", 413,
-                                    {RpcCode::kResourceExhausted,
-                                     fmt::format("the request is larger than {} bytes", config_.message_max), 0})
-                          : refusal(head, "no_memory", 503,
-                                    {RpcCode::kUnavailable, "no room for the request, try again", kRetrySeconds});
+Response ConvertHandler::refuse(const RequestHead& head, const Refusal& why) {
+  RefusalAnswer out = refusal_answer(why);
+  if (why.why == RefuseWhy::kTooLarge) {
+    out.status.message = fmt::format("the request is larger than {} bytes", config_.message_max);
+  }
+  Response response = refusal(head, out.reason, out.http, std::move(out.status));
   add_cors_headers(config_.cors, head, response);
   return response;
 }
@@ -133,10 +130,9 @@ Response ConvertHandler::handle_grpc(const RequestHead& head, const ConvertForm&
 }
 
 Response ConvertHandler::handle_http(const RequestHead& head, const ConvertForm& form, ByteView body) const {
-  const std::string_view encoding = head.header("content-encoding");
-  if (encoding.empty() || encoding == "identity") return ingest(head, form, body);
+  const Coding coding = *coding_of(head.header("content-encoding"));  // admit() has seen it
+  if (coding == Coding::kIdentity) return ingest(head, form, body);
   BodyBuffer inflated(context_.budget);
-  const Coding coding = encoding == "gzip" ? Coding::kGzip : Coding::kDeflate;
   switch (inflate_body(coding, body, config_.limits, config_.message_max, inflated)) {
     case InflateResult::kOk:
       return ingest(head, form, inflated.view());
@@ -152,8 +148,9 @@ Response ConvertHandler::handle_http(const RequestHead& head, const ConvertForm&
     case InflateResult::kCorrupt:
       break;
   }
-  return refusal(head, "malformed", 400,
-                 {RpcCode::kInvalidArgument, fmt::format("the body is no whole {}", encoding), 0});
+  return refusal(
+      head, "malformed", 400,
+      {RpcCode::kInvalidArgument, fmt::format("the body is no whole {}", head.header("content-encoding")), 0});
 }
 
 Response ConvertHandler::ingest(const RequestHead& head, const ConvertForm& form, ByteView body) const {
@@ -169,7 +166,7 @@ Response ConvertHandler::ingest(const RequestHead& head, const ConvertForm& form
     }
     return refusal(head, "malformed", 400, {RpcCode::kInvalidArgument, converted.error().text, 0});
   }
-  const IngestResult result = context_.ingest(form.source, otlp.view());
+  const IngestResult result = context_.ingest(form.source, otlp.view(), head.client.get());
   otlp.clear();  // before its charge is given back
   switch (result.kind) {
     case IngestResult::Kind::kAccepted:
@@ -178,6 +175,10 @@ Response ConvertHandler::ingest(const RequestHead& head, const ConvertForm& form
       return refusal(head, "malformed", 400, {RpcCode::kInvalidArgument, result.message, 0});
     case IngestResult::Kind::kNoMemory:
       return refusal(head, "no_memory", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
+    case IngestResult::Kind::kClientSpans: {
+      RefusalAnswer out = refusal_answer({RefuseWhy::kClientSpans, result.retry_seconds});
+      return refusal(head, out.reason, out.http, std::move(out.status));
+    }
     case IngestResult::Kind::kShuttingDown:
       return refusal(head, "shutdown", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
   }

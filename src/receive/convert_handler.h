@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "net/auth.h"
 #include "net/cors.h"
 #include "net/grpc.h"
 #include "net/http.h"
@@ -37,7 +38,9 @@ struct ConvertEndpointConfig {
   std::size_t message_max = 64 << 20;  // bytes of a request, on the wire and inflated
   ServerLimits limits;
   std::optional<TlsOptions> tls = {};
+  std::optional<AuthOptions> auth = {};
   CorsOptions cors = {};
+  std::string config_path = {};  // where these keys stand
 };
 
 // One kind of body a path takes.
@@ -62,7 +65,7 @@ class ConvertHandler final : public Handler {
 
   Admission admit(const RequestHead& head) override;
   void handle(const RequestHead& head, BodyBuffer& body, Response& response) override;
-  Response refuse(const RequestHead& head, BodyError why) override;
+  Response refuse(const RequestHead& head, const Refusal& refusal) override;
 
   // From now on every request is answered "unavailable, try again".
   void drain() { draining_.store(true, std::memory_order_relaxed); }

@@ -23,7 +23,7 @@ Refusals::Snapshot Refusals::snapshot() const {
   return counts_;
 }
 
-IngestResult IngestPipeline::accept(SourceId source, ByteView otlp) {
+IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* client) {
   IngestResult result;
   if (stopping_.load(std::memory_order_relaxed)) {
     result.kind = IngestResult::Kind::kShuttingDown;
@@ -38,9 +38,13 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp) {
   batch.now_unix_ns = wall_now_ns();
 
   std::uint64_t delivered = 0;
+  std::uint32_t wait = 0;  // what the client has to
   const auto deliver = [&](SpanBatch& slice) {
+    // Asked at the first slice: a request that was begun is taken whole.
+    if (client != nullptr && delivered == 0 && (wait = client->refuse_spans(now)) != 0) return false;
     if (!hooks_.deliver(slice, source, now)) return false;
     delivered += slice.spans.size();
+    if (client != nullptr) client->took_spans(slice.spans.size(), now);
     return true;
   };
   const ScanResult scan = scan_request(otlp, *plan, batch, deliver);
@@ -52,8 +56,13 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp) {
   const std::uint64_t good = scan.spans - scan.bad_ids;
   // A scan that was stopped in the middle of a very large request left the rest unread; what is known of it is refused.
   if (delivered + batch.spans.size() != good || !deliver(batch)) {
-    refusals_.spans(source, "no_memory", good - delivered);
+    refusals_.spans(source, wait != 0 ? "client_spans" : "no_memory", good - delivered);
     refusals_.spans(source, "bad_id", scan.bad_ids);
+    if (wait != 0) {
+      result.kind = IngestResult::Kind::kClientSpans;
+      result.retry_seconds = wait;
+      return result;
+    }
     result.kind = IngestResult::Kind::kNoMemory;
     result.message = "no room in the buffer; try again";
     return result;

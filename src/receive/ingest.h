@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "model/span_batch.h"
+#include "net/clients.h"
 #include "telemetry/metrics.h"
 #include "wire/scan_plan.h"
 
@@ -28,15 +29,18 @@ struct IngestResult {
     kAccepted,      // all of it, or all but `rejected_spans` with bad ids
     kMalformed,     // not an OTLP request; nothing was taken. 400 / INVALID_ARGUMENT
     kNoMemory,      // nothing was taken; try again. 503 / UNAVAILABLE with Retry-After / RetryInfo 1 s
+    kClientSpans,   // nothing was taken; its client has to wait `retry_seconds`. 429 / UNAVAILABLE
     kShuttingDown,  // nothing was taken; try again, elsewhere. 503 / UNAVAILABLE
   };
   Kind kind = Kind::kAccepted;
   std::uint64_t rejected_spans = 0;
   std::string message;  // for people: why and where. Set unless accepted whole
+  std::uint32_t retry_seconds = 1;
 };
 
-// Takes one request's OTLP bytes; they need to live only until the call returns.
-using Ingest = std::function<IngestResult(SourceId source, ByteView otlp)>;
+// Takes one request's OTLP bytes; they need to live only until the call returns. `client` is asked before its spans are
+// taken; null: not limited.
+using Ingest = std::function<IngestResult(SourceId source, ByteView otlp, Client* client)>;
 
 // The receivers and formats spans come by, in the order they were added at start. Constant afterwards.
 struct Source {
@@ -74,7 +78,7 @@ class IngestPipeline {
 
   // Spans that are not taken are counted here, with their reason. Requests are counted by the receiver that answers
   // them.
-  IngestResult accept(SourceId source, ByteView otlp);
+  IngestResult accept(SourceId source, ByteView otlp, Client* client = nullptr);
 
   // From now on everything is refused with kShuttingDown.
   void stop() { stopping_.store(true, std::memory_order_relaxed); }

@@ -28,7 +28,8 @@ void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
   }
   // One request after the other is a request: all of a turn's spans are scanned and stored at once.
   if (!otlp.view().empty()) {
-    switch (context_.ingest(source_, otlp.view()).kind) {
+    switch (context_.ingest(source_, otlp.view(), nullptr).kind) {
+      case IngestResult::Kind::kClientSpans:  // datagrams are no client's: an address in them proves nothing
       case IngestResult::Kind::kAccepted:
         break;
       case IngestResult::Kind::kMalformed:
@@ -158,6 +159,12 @@ class JaegerReceiver final : public Receiver {
       context.notice(fmt::format(
           "{}: the kernel gives UDP {} a receive buffer of {} instead of {}; raise net.core.rmem_max", name_,
           udp.server->endpoint(), format_bytes(udp.server->receive_buffer()), format_bytes(options.receive_buffer)));
+    }
+    if (udp.server->beyond_loopback() && context.notice) {
+      context.notice(
+          fmt::format("{} listens on UDP {} in plaintext and takes spans from anyone; set {}.endpoint to a loopback "
+                      "address, or filter who can reach it",
+                      name_, udp.server->endpoint(), options.config_path));
     }
     udp_.push_back(std::move(udp));
     return {};

@@ -145,31 +145,22 @@ Admission OtlpHandler::admit_request(const RequestHead& head) {
   if (draining_.load(std::memory_order_relaxed)) {
     return refuse_with("shutdown", 503, RpcCode::kUnavailable, "shutting down, try again", kRetrySeconds);
   }
-  if (form == Form::kGrpc) {
-    const std::string_view encoding = head.header("grpc-encoding");
-    if (!encoding.empty() && encoding != "identity" && encoding != "gzip") {
-      return refuse_with("unsupported", 200, RpcCode::kUnimplemented,
-                         fmt::format("grpc-encoding '{}' is not supported, identity and gzip are", encoding));
-    }
-    out.grpc = true;
-    return out;
-  }
-  const std::string_view encoding = head.header("content-encoding");
-  if (!encoding.empty() && encoding != "identity" && encoding != "gzip" && encoding != "deflate") {
-    return refuse_with("unsupported", 415, RpcCode::kUnimplemented,
-                       fmt::format("content-encoding '{}' is not supported; gzip, deflate and identity are", encoding));
+  out.grpc = form == Form::kGrpc;
+  const std::string_view header = out.grpc ? "grpc-encoding" : "content-encoding";
+  if (!coding_of(head.header(header))) {
+    return refuse_with(
+        "unsupported", 415, RpcCode::kUnimplemented,
+        fmt::format("{} '{}' is not supported, want one of {}", header, head.header(header), kCodingNames));
   }
   return out;
 }
 
-Response OtlpHandler::refuse(const RequestHead& head, BodyError why) {
-  const Form form = form_of(head);
-  Response response = why == BodyError::kTooLarge
-                          ? refusal(form, "limit", 413,
-                                    {RpcCode::kResourceExhausted,
-                                     fmt::format("the request is larger than {} bytes", config_.message_max), 0})
-                          : refusal(form, "no_memory", 503,
-                                    {RpcCode::kUnavailable, "no room for the request, try again", kRetrySeconds});
+Response OtlpHandler::refuse(const RequestHead& head, const Refusal& why) {
+  RefusalAnswer out = refusal_answer(why);
+  if (why.why == RefuseWhy::kTooLarge) {
+    out.status.message = fmt::format("the request is larger than {} bytes", config_.message_max);
+  }
+  Response response = refusal(form_of(head), out.reason, out.http, std::move(out.status));
   add_cors_headers(config_.cors, head, response);
   return response;
 }
@@ -189,7 +180,7 @@ void OtlpHandler::handle_request(const RequestHead& head, BodyBuffer& body, Resp
   const GrpcMessage message = read_grpc_message(head, body.view(), config_.limits, config_.message_max, scratch);
   switch (message.status.code) {
     case RpcCode::kOk:
-      response = ingest(form, message.bytes);
+      response = ingest(form, head, message.bytes);
       return;
     case RpcCode::kResourceExhausted:
       response = refusal(form, "limit", 200, message.status);
@@ -208,9 +199,8 @@ void OtlpHandler::handle_request(const RequestHead& head, BodyBuffer& body, Resp
 
 Response OtlpHandler::handle_http(Form form, const RequestHead& head, ByteView body) const {
   BodyBuffer inflated(context_.budget);
-  const std::string_view encoding = head.header("content-encoding");
-  if (!encoding.empty() && encoding != "identity") {
-    const Coding coding = encoding == "gzip" ? Coding::kGzip : Coding::kDeflate;
+  const Coding coding = *coding_of(head.header("content-encoding"));  // admit() has seen it
+  if (coding != Coding::kIdentity) {
     switch (inflate_body(coding, body, config_.limits, config_.message_max, inflated)) {
       case InflateResult::kOk:
         break;
@@ -224,12 +214,13 @@ Response OtlpHandler::handle_http(Form form, const RequestHead& head, ByteView b
         return refusal(form, "no_memory", 503,
                        {RpcCode::kUnavailable, "no room to inflate the request, try again", kRetrySeconds});
       case InflateResult::kCorrupt:
-        return refusal(form, "malformed", 400,
-                       {RpcCode::kInvalidArgument, fmt::format("the body is no whole {}", encoding), 0});
+        return refusal(
+            form, "malformed", 400,
+            {RpcCode::kInvalidArgument, fmt::format("the body is no whole {}", head.header("content-encoding")), 0});
     }
     body = inflated.view();
   }
-  if (form == Form::kProtobuf) return ingest(form, body);
+  if (form == Form::kProtobuf) return ingest(form, head, body);
 
   Charge charge = context_.budget != nullptr ? Charge(*context_.budget, Holder::kRequests) : Charge();
   if (!charge.try_grow(body.size(), body.size() > kLargeBody
@@ -240,11 +231,11 @@ Response OtlpHandler::handle_http(Form form, const RequestHead& head, ByteView b
   }
   const auto otlp = otlp_json_to_proto(body);
   if (!otlp) return refusal(form, "malformed", 400, {RpcCode::kInvalidArgument, otlp.error().text, 0});
-  return ingest(form, *otlp);
+  return ingest(form, head, *otlp);
 }
 
-Response OtlpHandler::ingest(Form form, ByteView otlp) const {
-  const IngestResult result = context_.ingest(source_of(form), otlp);
+Response OtlpHandler::ingest(Form form, const RequestHead& head, ByteView otlp) const {
+  const IngestResult result = context_.ingest(source_of(form), otlp, head.client.get());
   switch (result.kind) {
     case IngestResult::Kind::kAccepted:
       break;
@@ -252,6 +243,10 @@ Response OtlpHandler::ingest(Form form, ByteView otlp) const {
       return refusal(form, "malformed", 400, {RpcCode::kInvalidArgument, result.message, 0});
     case IngestResult::Kind::kNoMemory:
       return refusal(form, "no_memory", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
+    case IngestResult::Kind::kClientSpans: {
+      RefusalAnswer out = refusal_answer({RefuseWhy::kClientSpans, result.retry_seconds});
+      return refusal(form, out.reason, out.http, std::move(out.status));
+    }
     case IngestResult::Kind::kShuttingDown:
       return refusal(form, "shutdown", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
   }
@@ -295,6 +290,8 @@ class OtlpReceiver final : public Receiver {
       options.limits = endpoint->limits;
       options.budget = context.budget;
       options.tls = endpoint->tls;
+      options.auth = endpoint->auth;
+      options.config_path = endpoint->config_path;
       options.notice = context.notice;
       auto server = Server::open(*context.threads, std::move(options), *handlers_.back());
       if (!server) {

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "net/auth.h"
 #include "net/cors.h"
 #include "net/grpc.h"
 #include "net/http.h"
@@ -33,7 +34,9 @@ struct OtlpEndpointConfig {
   std::string traces_path = "/v1/traces";
   ServerLimits limits;
   std::optional<TlsOptions> tls;
+  std::optional<AuthOptions> auth;
   CorsOptions cors;
+  std::string config_path = {};  // where these keys stand
 };
 
 struct OtlpConfig {
@@ -52,7 +55,7 @@ class OtlpHandler final : public Handler {
 
   Admission admit(const RequestHead& head) override;
   void handle(const RequestHead& head, BodyBuffer& body, Response& response) override;
-  Response refuse(const RequestHead& head, BodyError why) override;
+  Response refuse(const RequestHead& head, const Refusal& refusal) override;
 
   // From now on every request is answered "unavailable, try again".
   void drain() { draining_.store(true, std::memory_order_relaxed); }
@@ -67,7 +70,7 @@ class OtlpHandler final : public Handler {
   Response answer(Form form, int http_status, const RpcStatus& status) const;
   Response refusal(Form form, std::string_view reason, int http_status, RpcStatus status) const;
   Response accepted(Form form, const IngestResult& result) const;
-  Response ingest(Form form, ByteView otlp) const;
+  Response ingest(Form form, const RequestHead& head, ByteView otlp) const;
   Response handle_http(Form form, const RequestHead& head, ByteView body) const;
   std::optional<Response> other_signal(Form form, std::string_view path) const;
 

@@ -6,13 +6,6 @@
 namespace tailgate {
 namespace {
 
-void not_supported(const ConfigNode& node, std::initializer_list<std::string_view> keys) {
-  for (const std::string_view key : keys) {
-    if (node.has(key) && !node.child(key).is_null())
-      node.error(key, "nothing: this is not supported by the otlp receiver");
-  }
-}
-
 OtlpEndpointConfig read_grpc(const ConfigNode& node, const ServerLimits& limits) {
   OtlpEndpointConfig out;
   out.limits = limits;
@@ -26,7 +19,8 @@ OtlpEndpointConfig read_grpc(const ConfigNode& node, const ServerLimits& limits)
   }
   node.choice("transport", "tcp", {"tcp"});
   out.tls = read_server_tls(node.child("tls"));
-  not_supported(node, {"auth"});
+  out.auth = read_server_auth(node.child("auth"));
+  out.config_path = node.path();
   node.without_effect({"keepalive", "read_buffer_size", "write_buffer_size", "include_metadata", "middlewares"});
   node.finish();
   return out;
@@ -44,7 +38,8 @@ OtlpEndpointConfig read_http(const ConfigNode& node, const ServerLimits& limits)
   out.limits.header_timeout = node.duration("read_header_timeout", limits.header_timeout, std::chrono::milliseconds(1));
   out.tls = read_server_tls(node.child("tls"));
   out.cors = read_cors(node.child("cors"));
-  not_supported(node, {"auth"});
+  out.auth = read_server_auth(node.child("auth"));
+  out.config_path = node.path();
   node.without_effect({"transport", "metrics_url_path", "logs_url_path", "profiles_url_path", "include_metadata",
                        "response_headers", "compression_algorithms", "read_timeout", "write_timeout",
                        "keep_alives_enabled", "middlewares"});

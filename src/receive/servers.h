@@ -23,6 +23,8 @@ class ConvertServers {
     options.limits = config.limits;
     options.budget = context.budget;
     options.tls = config.tls;
+    options.auth = config.auth;
+    options.config_path = config.config_path;
     options.notice = context.notice;
     auto server = Server::open(*context.threads, std::move(options), *handlers_.back());
     if (!server) return tl::unexpected<Error>(server.error());

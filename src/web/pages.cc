@@ -26,6 +26,9 @@ Admission Pages::admit(const RequestHead& head) {
 
 void Pages::handle(const RequestHead& head, BodyBuffer&, Response& response) { response = (*find(head.path()))(head); }
 
-Response Pages::refuse(const RequestHead&, BodyError) { return plain_response(413, "want no body"); }
+Response Pages::refuse(const RequestHead&, const Refusal& refusal) {
+  const RefusalAnswer answer = refusal_answer(refusal);
+  return plain_response(answer.http, refusal.why == RefuseWhy::kTooLarge ? "want no body" : answer.status.message);
+}
 
 }  // namespace tailgate

@@ -20,7 +20,7 @@ class Pages final : public Handler {
 
   Admission admit(const RequestHead& head) override;
   void handle(const RequestHead& head, BodyBuffer& body, Response& response) override;
-  Response refuse(const RequestHead& head, BodyError why) override;
+  Response refuse(const RequestHead& head, const Refusal& refusal) override;
 
  private:
   const Page* find(std::string_view path) const;

@@ -35,7 +35,7 @@ void literal(std::string& out, std::string_view name, std::string_view value) {
 
 }  // namespace
 
-H2Client::H2Client(std::uint16_t port, std::string_view path) {
+H2Client::H2Client(std::uint16_t port, std::string_view path, SSL_CTX* tls) {
   fd_ = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in to{};
   to.sin_family = AF_INET;
@@ -47,6 +47,15 @@ H2Client::H2Client(std::uint16_t port, std::string_view path) {
   }
   const int one = 1;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (tls != nullptr) {
+    ssl_ = SSL_new(tls);
+    SSL_set_fd(ssl_, fd_);
+    SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>("\x02h2"), 3);
+    if (SSL_connect(ssl_) != 1) {
+      std::fprintf(stderr, "TLS handshake failed\n");
+      std::exit(3);
+    }
+  }
   fcntl(fd_, F_SETFL, O_NONBLOCK);
   nghttp2_hd_inflate_new(&inflater_);
   literal(headers_, ":method", "POST");
@@ -68,6 +77,7 @@ void H2Client::grant(std::uint32_t bytes) {
 }
 
 H2Client::~H2Client() {
+  SSL_free(ssl_);
   close(fd_);
   nghttp2_hd_inflate_del(inflater_);
 }
@@ -109,8 +119,8 @@ bool H2Client::flush() {
     int count = 0;
     if (out_at_ < out_.size()) parts[count++] = {out_.data() + out_at_, out_.size() - out_at_};
     if (frame_left_ != 0) parts[count++] = {const_cast<char*>(body_), frame_left_};
-    if (count == 0) return true;
-    ssize_t n = writev(fd_, parts, count);
+    if (count == 0) return write_record();
+    const ssize_t n = write(parts, count);
     if (n < 0) return errno == EAGAIN || errno == EINTR;
     const auto from_out = std::min(static_cast<std::size_t>(n), out_.size() - out_at_);
     out_at_ += from_out;
@@ -126,14 +136,48 @@ bool H2Client::flush() {
   }
 }
 
+// As writev. Over TLS a record's worth is copied and counts as written: OpenSSL wants the same bytes again when the socket
+// was full.
+ssize_t H2Client::write(const iovec* parts, int count) {
+  if (ssl_ == nullptr) return writev(fd_, parts, count);
+  if (!write_record()) return -1;
+  if (!record_.empty()) {
+    errno = EAGAIN;
+    return -1;
+  }
+  for (int i = 0; i < count; ++i) {
+    const std::size_t room = SSL3_RT_MAX_PLAIN_LENGTH - record_.size();
+    record_.append(static_cast<const char*>(parts[i].iov_base), std::min(room, parts[i].iov_len));
+  }
+  const auto taken = static_cast<ssize_t>(record_.size());
+  return write_record() ? taken : -1;
+}
+
+bool H2Client::write_record() {
+  if (record_.empty()) return true;
+  const int n = SSL_write(ssl_, record_.data(), static_cast<int>(record_.size()));
+  if (n > 0) {
+    record_.clear();
+    return true;
+  }
+  errno = EPIPE;
+  return SSL_get_error(ssl_, n) == SSL_ERROR_WANT_WRITE;
+}
+
 bool H2Client::pump() { return flush() && read() && flush(); }
 
 bool H2Client::read() {
   char buffer[16384];
   for (;;) {
-    const ssize_t n = recv(fd_, buffer, sizeof buffer, 0);
-    if (n == 0) return false;
-    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    ssize_t n = 0;
+    if (ssl_ != nullptr) {
+      n = SSL_read(ssl_, buffer, sizeof buffer);
+      if (n <= 0) return SSL_get_error(ssl_, static_cast<int>(n)) == SSL_ERROR_WANT_READ;
+    } else {
+      n = recv(fd_, buffer, sizeof buffer, 0);
+      if (n == 0) return false;
+      if (n < 0) return errno == EAGAIN || errno == EINTR;
+    }
     in_.append(buffer, static_cast<std::size_t>(n));
     std::size_t at = 0;
     while (in_.size() - at >= 9) {

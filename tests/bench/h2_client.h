@@ -1,8 +1,10 @@
-// A gRPC client that costs as little as possible: one HTTP/2 connection, requests already encoded, frames written by hand
-// (RFC 9113), answers read with nghttp2's HPACK decoder. For load tests; one thread.
+// A gRPC client that costs as little as possible: one HTTP/2 connection, requests already encoded, frames written by
+// hand (RFC 9113), answers read with nghttp2's HPACK decoder. For load tests; one thread.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
+#include <openssl/ssl.h>
+#include <sys/uio.h>
 
 #include <cstdint>
 #include <deque>
@@ -15,14 +17,14 @@ namespace tailgate::bench {
 
 class H2Client {
  public:
-  H2Client(std::uint16_t port, std::string_view path);
+  H2Client(std::uint16_t port, std::string_view path, SSL_CTX* tls = nullptr);  // `tls`: over TLS, ALPN h2
   ~H2Client();
   H2Client(const H2Client&) = delete;
   H2Client& operator=(const H2Client&) = delete;
 
   int fd() const { return fd_; }
   std::size_t in_flight() const { return in_flight_; }
-  bool wants_write() const { return body_ != nullptr || out_at_ < out_.size(); }
+  bool wants_write() const { return body_ != nullptr || out_at_ < out_.size() || !record_.empty(); }
 
   // Begins a request if nothing is being written. `body` must stay unchanged until wants_write() is false again.
   bool start(std::string_view body);
@@ -37,11 +39,15 @@ class H2Client {
  private:
   bool flush();
   bool read();
+  ssize_t write(const iovec* parts, int count);
+  bool write_record();
   bool frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream, std::string_view payload);
   void frame_header(std::size_t size, std::uint8_t type, std::uint8_t flags, std::uint32_t stream);
   void grant(std::uint32_t bytes);
 
   int fd_ = -1;
+  SSL* ssl_ = nullptr;
+  std::string record_;   // handed to TLS, not yet taken by the socket
   std::string headers_;  // encoded once: literals, nothing indexed
   std::string out_;
   std::size_t out_at_ = 0;

@@ -3,13 +3,16 @@
 //
 //   load --daemon build/bench/tailgate [--shape large|small] [--rate SPANS_PER_S] [--seconds N] [--wait 5s] [--policies
 //   N]
-//        [--memory 12GiB] [--connections 4] [--in-flight 4] [--overload] [--set KEY=VALUE]...
+//        [--memory 12GiB] [--connections 4] [--in-flight 4] [--overload] [--tls] [--set KEY=VALUE]...
 //
 // Without --rate it saturates. --overload expects refusals and does not compare the kept set. Exit code 1 if a check
 // fails.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -53,6 +56,7 @@ struct Options {
   std::size_t connections = 4, in_flight = 4;
   int policies = 0;  // beside the four
   bool overload = false;
+  bool tls = false;  // the sender speaks TLS to the daemon, with a certificate made for the run
   std::vector<std::string> set;
 };
 
@@ -78,7 +82,7 @@ class Sink final : public Handler {
     response.body.assign(5, '\0');
     response.trailers.emplace_back("grpc-status", "0");
   }
-  Response refuse(const RequestHead&, BodyError) override { return plain_response(413); }
+  Response refuse(const RequestHead&, const Refusal&) override { return plain_response(413); }
 
   boost::unordered_flat_map<TraceId, std::uint32_t, IdHash> spans_;  // read after the server has stopped
 
@@ -184,6 +188,32 @@ double cold_copy_gb_per_s() {
   return best;
 }
 
+// A self-signed certificate on P-256, as dir/cert.pem and dir/key.pem.
+void make_certificate(const std::string& dir) {
+  const std::unique_ptr<EVP_PKEY, void (*)(EVP_PKEY*)> key(EVP_EC_gen("P-256"), EVP_PKEY_free);
+  const std::unique_ptr<X509, void (*)(X509*)> certificate(X509_new(), X509_free);
+  X509* const c = certificate.get();
+  X509_set_version(c, 2);
+  ASN1_INTEGER_set(X509_get_serialNumber(c), 1);
+  X509_gmtime_adj(X509_getm_notBefore(c), -60);
+  X509_gmtime_adj(X509_getm_notAfter(c), 86'400);
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(c), "CN", MBSTRING_ASC,
+                             reinterpret_cast<const unsigned char*>("localhost"), -1, -1, 0);
+  X509_set_issuer_name(c, X509_get_subject_name(c));
+  X509_set_pubkey(c, key.get());
+  X509_sign(c, key.get(), EVP_sha256());
+  for (const char* name : {"cert", "key"}) {
+    FILE* const out = std::fopen((dir + "/" + name + ".pem").c_str(), "w");
+    if (out == nullptr) std::exit(3);
+    if (name[0] == 'c') {
+      PEM_write_X509(out, c);
+    } else {
+      PEM_write_PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+    }
+    std::fclose(out);
+  }
+}
+
 struct Daemon {
   pid_t pid = 0;
   std::string log;
@@ -213,8 +243,11 @@ Daemon start_daemon(const Options& options, std::uint16_t sink_port) {
   if (std::system(("mkdir -p " + dir).c_str()) != 0) std::exit(3);
   d.log = dir + "/log";
   const std::string config = dir + "/config.yaml";
+  const std::string tls =
+      options.tls ? fmt::format(", tls: {{cert_file: {0}/cert.pem, key_file: {0}/key.pem}}", dir) : std::string();
+  if (options.tls) make_certificate(dir);
   std::ofstream(config) << fmt::format(
-      R"(receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "127.0.0.1:0"}}}}}}}}
+      R"(receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "127.0.0.1:0"{}}}}}}}}}
 sampling:
   decision_wait: {}
   memory_limit: {}
@@ -224,7 +257,7 @@ exporters:
 telemetry: {{metrics: {{endpoint: "127.0.0.1:0"}}, health: {{endpoint: "127.0.0.1:0"}}}}
 web: {{endpoint: "127.0.0.1:0"}}
 )",
-      options.wait, options.memory, kPolicies, more_policies(options.policies), sink_port);
+      tls, options.wait, options.memory, kPolicies, more_policies(options.policies), sink_port);
   d.pid = fork();
   if (d.pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -276,6 +309,8 @@ Options parse(int argc, char** argv) {
       o.policies = std::stoi(value());
     else if (flag == "--overload")
       o.overload = true;
+    else if (flag == "--tls")
+      o.tls = true;
     else if (flag == "--set")
       o.set.push_back(value());
     else {
@@ -297,6 +332,7 @@ struct Lane {  // a connection and the pool that is written through it
 
 int main(int argc, char** argv) {
   const Options options = parse(argc, argv);
+  signal(SIGPIPE, SIG_IGN);  // OpenSSL writes without MSG_NOSIGNAL
   Sink sink;
   IoThreads sink_threads(1, "sink");
   sink_threads.start();
@@ -308,12 +344,14 @@ int main(int argc, char** argv) {
   const double copy_gb_s = cold_copy_gb_per_s();
   Daemon daemon = start_daemon(options, (*sink_server)->port());
 
+  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> tls(options.tls ? SSL_CTX_new(TLS_client_method()) : nullptr,
+                                                         SSL_CTX_free);
   std::vector<Lane> lanes(options.connections);
   double wire_bytes = 0;
   std::size_t wire_requests = 0;
   for (std::size_t l = 0; l < lanes.size(); ++l) {
-    lanes[l].client =
-        std::make_unique<H2Client>(daemon.port, "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+    lanes[l].client = std::make_unique<H2Client>(
+        daemon.port, "/opentelemetry.proto.collector.trace.v1.TraceService/Export", tls.get());
     lanes[l].pool = make_pool(options.shape, options.shape.services == 1 ? 50 : 25, l + 1);
     for (const Group& g : lanes[l].pool) {
       for (const Request& r : g.requests) wire_bytes += static_cast<double>(r.grpc.size()), ++wire_requests;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "net/clients.h"
 #include "net/grpc.h"
 #include "net/session.h"
 
@@ -30,8 +31,8 @@ class Taker final : public Handler {
     const GrpcMessage message = read_grpc_message(head, body.view(), limits_, 64 << 10, scratch);
     response = grpc_response(message.status, message.bytes);
   }
-  Response refuse(const RequestHead&, BodyError why) override {
-    return plain_response(why == BodyError::kTooLarge ? 413 : 503);
+  Response refuse(const RequestHead&, const Refusal& refusal) override {
+    return plain_response(refusal.why == RefuseWhy::kTooLarge ? 413 : 503);
   }
 
  private:
@@ -51,8 +52,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const ServerLimits limits;
   Taker handler(limits);
   ByteBudget budget({1 << 20, 0, 0, 0});
+  HeldBodies held(32 << 10);
+  ClientLimits of_client;
+  of_client.held_bytes = 8 << 10;
+  of_client.bytes_per_second = 1 << 20;
+  ClientTable clients(of_client, 1);
   {
-    const SessionContext context{handler, limits, &budget};
+    const SessionContext context{handler, limits, &budget, &held, nullptr, nullptr, &clients};
     TimePoint now{};
     const auto session = make_http_session(context, "127.0.0.1", now);
     std::string out;
@@ -66,6 +72,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     session->drain();
     session->take_output(out);
   }
-  if (budget.used(Holder::kRequests) != 0) __builtin_trap();
+  if (budget.used(Holder::kRequests) != 0 || held.pressed()) __builtin_trap();
+  // What the client held is given back too: one more may hold all of it.
+  ClientShare first, second;
+  first.begin(clients.find(ClientTable::Kind::kAddress, "127.0.0.1"));
+  second.begin(clients.find(ClientTable::Kind::kAddress, "127.0.0.1"));
+  if (!first.hold(4 << 10, TimePoint{}) || !second.hold(4 << 10, TimePoint{})) __builtin_trap();
   return 0;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Attacks a daemon of its own making, one attack after the other, while good clients keep sending.
 
-    attack.py TAILGATE [--seconds N] [--only NAME]...
+    attack.py TAILGATE [--seconds N] [--only NAME]... [--tls]
 
 For each attack: did the good clients get their answers, what did it cost in memory and CPU, is the daemon still there
 and does its account add up. Prints a table in Markdown; exits with 1 when something that must hold does not.
@@ -19,6 +19,7 @@ import random
 import resource
 import select
 import socket
+import ssl
 import statistics
 import struct
 import subprocess
@@ -38,6 +39,31 @@ MIB = 1 << 20
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json"}
 BROKEN = (h2.Closed, OSError, http.client.HTTPException)
+AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+TLS = None  # an SSLContext with --tls: of attackers and good clients alike
+
+
+def connect(port, source="127.0.0.1", timeout=10):
+    s = socket.create_connection(("127.0.0.1", port), timeout, (source, 0))
+    if TLS is None:
+        return s
+    try:
+        return TLS.wrap_socket(s)
+    except OSError:
+        s.close()
+        raise
+
+
+def http_connection(port, source="127.0.0.1", timeout=10):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection.sock = connect(port, source, timeout)
+    return connection
+
+
+def h2_connection(port, source="127.0.0.1", timeout=10):
+    return h2.Connection(port, source, timeout, TLS)
 
 
 def stranger():
@@ -65,7 +91,7 @@ class HttpClient:
         if self.fresh and self.sent % 10 == 0:
             self.drop()
         if self.connection is None:
-            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            self.connection = http_connection(self.port)
         self.connection.request("POST", "/v1/traces", body, JSON if as_json else PROTOBUF)
         answer = self.connection.getresponse()
         answer.read()
@@ -86,7 +112,7 @@ class GrpcClient:
         if self.fresh and self.sent % 10 == 0:
             self.drop()
         if self.connection is None:
-            self.connection = h2.Connection(self.port)
+            self.connection = h2_connection(self.port)
             self.connection.wait_settings()
         message = h2.grpc_message(otlp.request([otlp.span(os.urandom(16))], "good"))
         return {0: "ok", 14: "refused"}.get(self.connection.call(message), "failed")
@@ -146,7 +172,10 @@ class GoodClients:
 
 
 def post(port, body, headers, path="/v1/traces"):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60, source_address=(stranger(), 0))
+    try:
+        connection = http_connection(port, stranger(), 60)
+    except OSError:
+        return "cut"
     try:
         connection.request("POST", path, body, headers)
         answer = connection.getresponse()
@@ -202,7 +231,7 @@ def bomb_grpc(make, count=1):
         def once():
             connection = None
             try:
-                connection = h2.Connection(ports.grpc, stranger(), timeout=60)
+                connection = h2_connection(ports.grpc, stranger(), 60)
                 connection.wait_settings()
                 return f"gRPC {connection.call(message, ('grpc-encoding', 'gzip'))}"
             except BROKEN:
@@ -221,7 +250,7 @@ def flood(make, opening=b""):
         while time.monotonic() < deadline:
             connection = None
             try:
-                connection = h2.Connection(ports.grpc, stranger())
+                connection = h2_connection(ports.grpc, stranger())
                 connection.send(opening)
                 seen["connections"] += 1
                 while time.monotonic() < deadline:
@@ -294,7 +323,7 @@ def held_streams(first, trickle):
         while time.monotonic() < deadline:
             while len(held) < 8 and time.monotonic() < deadline:
                 try:
-                    connection = h2.Connection(ports.grpc, stranger())
+                    connection = h2_connection(ports.grpc, stranger())
                     connection.wait_settings()
                     seen["connections"] += 1
                     held.append((connection, [connection.stream() for _ in range(128)]))
@@ -336,7 +365,7 @@ def held_connections(count, opening, trickle):
                     held[s] += data
                 sent = s.send(held[s][:256 << 10])
                 del held[s][:sent]
-            except BlockingIOError:
+            except AGAIN:
                 pass
 
         def drop(s):
@@ -356,17 +385,17 @@ def held_connections(count, opening, trickle):
         next_trickle = time.monotonic()
         while time.monotonic() < deadline:
             while len(held) < count and time.monotonic() < deadline:
-                s = socket.socket()
+                s = None
                 try:
-                    s.bind((f"127.0.0.{2 + len(held) % 20}", 0))
-                    s.connect(("127.0.0.1", ports.http))
+                    s = connect(ports.http, f"127.0.0.{2 + len(held) % 20}")
                     s.setblocking(False)
                     held[s] = bytearray(opening)
                     push(s, b"")
                     seen["connections"] += 1
                 except OSError:
                     held.pop(s, None)
-                    s.close()
+                    if s is not None:
+                        s.close()
                     seen["cut"] += 1
             if time.monotonic() >= next_trickle:
                 next_trickle = time.monotonic() + 0.5
@@ -377,7 +406,7 @@ def held_connections(count, opening, trickle):
                             answer = s.recv(4096)
                             seen[answer[9:12].decode() or "closed"] += 1
                             drop(s)
-                        except BlockingIOError:
+                        except AGAIN:
                             pass
                     except OSError:
                         drop(s)
@@ -456,7 +485,7 @@ def both_lengths(ports, deadline):
             b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" % (5 + len(tail))) + tail
 
     def once():
-        with socket.create_connection(("127.0.0.1", ports.http), 10, (stranger(), 0)) as s:
+        with connect(ports.http, stranger()) as s:
             answer = b""
             try:
                 s.sendall(data)
@@ -472,7 +501,7 @@ def oversize_prefix(ports, deadline):
     def once():
         connection = None
         try:
-            connection = h2.Connection(ports.grpc, stranger())
+            connection = h2_connection(ports.grpc, stranger())
             connection.wait_settings()
             return f"gRPC {connection.call(struct.pack('>BI', 0, 1 << 30) + bytes(8 * MIB))}"
         except BROKEN:
@@ -488,11 +517,69 @@ def nothing(_, deadline):
     return Counter(nothing=1)
 
 
+def client_hello():
+    """As a client would begin; its answer is never read."""
+    out = ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), out).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return out.read()
+
+
+def half_open(trickle):
+    """TLS handshakes that are begun and not ended; `trickle`: and slowly at that."""
+    def attack(ports, deadline):
+        hello, seen, held = client_hello(), Counter(), {}
+        while time.monotonic() < deadline:
+            while len(held) < 2000 and time.monotonic() < deadline:
+                try:
+                    s = socket.create_connection(("127.0.0.1", ports.http), 5, (f"127.0.0.{2 + len(held) % 20}", 0))
+                    s.sendall(hello[:1] if trickle else hello)
+                    s.setblocking(False)
+                    held[s] = 1
+                    seen["connections"] += 1
+                except OSError:
+                    seen["cut"] += 1
+            for s in list(held):
+                try:
+                    if trickle and held[s] < len(hello) - 1:
+                        s.send(hello[held[s]:held[s] + 1])
+                        held[s] += 1
+                    while s.recv(65536):
+                        pass
+                    raise OSError
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    seen["cut"] += 1
+                    s.close()
+                    del held[s]
+            time.sleep(0.2)
+        for s in held:
+            s.close()
+        return seen
+    return attack
+
+
+def handshakes(ports, deadline):
+    """Whole handshakes and nothing behind them: the costly part again and again."""
+    def once():
+        try:
+            connect(ports.http, stranger()).close()
+            return "handshakes"
+        except OSError:
+            return "cut"
+    return repeat(deadline, once)
+
+
 def many_connections(ports, deadline):
     seen, held = Counter(), []
     while time.monotonic() < deadline:
         try:
-            held.append(socket.create_connection(("127.0.0.1", random.choice((ports.grpc, ports.http))), 1, (stranger(), 0)))
+            held.append(connect(random.choice((ports.grpc, ports.http)), stranger(), 1))
             seen["connections"] += 1
         except OSError:
             seen["cut"] += 1
@@ -539,8 +626,8 @@ ATTACKS = [
     Attack("gzip bomb, gRPC", bomb_grpc(zeros_bomb), only("gRPC 8"), 80),
     Attack("gzip bomb under the ratio, HTTP", bomb_http(dense_bomb), only("HTTP 413", "HTTP 503"), 80),
     Attack("gzip bomb under the ratio, gRPC", bomb_grpc(dense_bomb), only("gRPC 8", "gRPC 14"), 80),
-    Attack("eight gzip bombs at once", bomb_http(zeros_bomb, 8), only("HTTP 413", "HTTP 503"), 80),
-    Attack("eight bombs under the ratio", bomb_http(dense_bomb, 8), only("HTTP 413", "HTTP 503"), 80),
+    Attack("eight gzip bombs at once", bomb_http(zeros_bomb, 8), only("HTTP 413", "HTTP 503", "HTTP 429"), 80),
+    Attack("eight bombs under the ratio", bomb_http(dense_bomb, 8), only("HTTP 413", "HTTP 503", "HTTP 429"), 80),
     Attack("rapid reset", flood(reset_frames), is_cut),
     Attack("provoked resets", flood(provoking_frames), is_cut),
     Attack("CONTINUATION flood", flood(continuation_flood, h2.frame(h2.HEADERS, 0, 1, REQUEST_HEADERS)), is_cut),
@@ -572,6 +659,12 @@ ATTACKS = [
     Attack("60 MB of tiny JSON objects", json_nodes(b"{}"), only("HTTP 200", "HTTP 400", "HTTP 503"), REPORTED),
     Attack("60 MB of tiny JSON arrays", json_nodes(b"[]"), only("HTTP 400", "HTTP 503"), REPORTED),
     Attack("descriptor exhaustion", many_connections, files=160),
+]
+
+TLS_ATTACKS = [
+    Attack("half-open handshakes", half_open(False), is_cut),
+    Attack("slow handshakes", half_open(True), is_cut),
+    Attack("whole handshakes, no request", handshakes, only("handshakes")),
 ]
 
 LIMIT_MIB = 512 * 1.1  # of the daemon's whole RSS, whatever happens
@@ -621,10 +714,23 @@ def warm_up(daemon, seconds):
     grpc_client.drop()
 
 
-def start_daemon(binary, directory, attack=None):
+def make_certificate(directory):
+    """A self-signed one, and the context of clients that trust it."""
+    files = [os.path.join(directory, name) for name in ("cert.pem", "key.pem")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", "/CN=localhost", "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    context = ssl.create_default_context(cafile=files[0])
+    context.check_hostname = False
+    return files, context
+
+
+def start_daemon(binary, directory, attack=None, certificate=None):
     config = basic_config(
         [{"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}],
         {"file": {"path": os.path.join(directory, "kept.json"), "rotation": {"max_megabytes": 10, "max_backups": 1}}})
+    if certificate:
+        for protocol in config["receivers"]["otlp"]["protocols"].values():
+            protocol["tls"] = {"cert_file": certificate[0], "key_file": certificate[1]}
     limit = None
     if attack is not None and attack.files:
         limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (attack.files, attack.files))  # noqa: E731
@@ -712,20 +818,25 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tailgate")
     parser.add_argument("--seconds", type=float, default=30, help="of each attack")
+    parser.add_argument("--tls", action="store_true", help="receivers, attackers and good clients speak TLS")
     parser.add_argument("--only", action="append", help="attacks whose name contains this")
     options = parser.parse_args()
-    attacks = [a for a in ATTACKS if not options.only or any(o in a.name for o in options.only)]
+    attacks = [a for a in ATTACKS + (TLS_ATTACKS if options.tls else []) if not options.only or any(o in a.name for o in options.only)]
     long_run = options.seconds >= 20
     version = subprocess.run([options.tailgate, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    print(f"{version}; {machine()}; {options.seconds:g} s each\n")
+    print(f"{version}; {machine()}; {options.seconds:g} s each{', over TLS' if options.tls else ''}\n")
     print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD), flush=True)
     failures = []
     with tempfile.TemporaryDirectory() as directory:
-        with start_daemon(options.tailgate, directory) as shared:
+        certificate = None
+        if options.tls:
+            global TLS
+            certificate, TLS = make_certificate(directory)
+        with start_daemon(options.tailgate, directory, certificate=certificate) as shared:
             warm_up(shared, 20 if long_run else 3)
             for attack in attacks:
                 if attack.files:
-                    with start_daemon(options.tailgate, directory, attack) as own:
+                    with start_daemon(options.tailgate, directory, attack, certificate) as own:
                         warm_up(own, 20 if long_run else 3)
                         row, wrong = run_one(own, attack, options.seconds, long_run)
                         expect(own.stop() == 0, "the daemon did not end with 0")

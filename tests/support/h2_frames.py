@@ -1,6 +1,7 @@
 """HTTP/2 frames by hand, good and bad ones, and the little of HPACK needed to tell a gRPC status. Standard library only."""
 
 import socket
+import ssl
 import struct
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -73,9 +74,15 @@ class Closed(Exception):
 class Connection:
     """A client connection. Says in its SETTINGS that it keeps no HPACK table, so that answers can be read."""
 
-    def __init__(self, port, source="127.0.0.1", timeout=10):
+    def __init__(self, port, source="127.0.0.1", timeout=10, tls=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout, (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            try:
+                self.socket = tls.wrap_socket(self.socket)
+            except OSError as error:
+                self.socket.close()
+                raise Closed(str(error)) from None
         self.next_stream = 1
         self.unread = b""
         self.window = 65535      # of the connection, what the peer lets us send
@@ -143,17 +150,17 @@ class Connection:
             while True:
                 if not self.socket.recv(1 << 20):
                     raise Closed("end of stream")
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             pass
         except OSError as error:
             raise Closed(str(error)) from None
         finally:
             self.socket.settimeout(10)
 
-    def call(self, message, *headers):
+    def call(self, message, *headers, path=TRACE_SERVICE):
         """One unary call with the connection to itself: its gRPC status, or None when the stream was reset."""
         stream = self.stream()
-        self.send(frame(HEADERS, END_HEADERS, stream, grpc_headers(*headers)))
+        self.send(frame(HEADERS, END_HEADERS, stream, grpc_headers(*headers, path=path)))
         stream_window, sent, answer = self.stream_window, 0, []
 
         def read():

@@ -32,9 +32,9 @@ class Echo : public Handler {
     response.body = body.view();
     if (head.is_http2) response.trailers.emplace_back("x-trailer", "end");
   }
-  Response refuse(const RequestHead&, BodyError why) override {
+  Response refuse(const RequestHead&, const Refusal& refusal) override {
     ++refused;
-    return plain_response(why == BodyError::kTooLarge ? 413 : 503, "no");
+    return plain_response(refusal_answer(refusal).http, "no");
   }
 
   std::size_t body_max = 16 << 20;

@@ -27,14 +27,14 @@ struct Key {
 
 struct Certificate : Key {
   // Signed by `issuer`, or by itself.
-  Certificate(const std::string& name, const std::string& san, const Certificate* issuer)
+  Certificate(const std::string& name, const std::string& san, const Certificate* issuer, long seconds = 3600)
       : x509(X509_new(), X509_free) {
     X509* const c = x509.get();
     X509_set_version(c, 2);
     static long serial = 1;
     ASN1_INTEGER_set(X509_get_serialNumber(c), ++serial);
-    X509_gmtime_adj(X509_getm_notBefore(c), -60);
-    X509_gmtime_adj(X509_getm_notAfter(c), 3600);
+    X509_gmtime_adj(X509_getm_notBefore(c), -7200);
+    X509_gmtime_adj(X509_getm_notAfter(c), seconds);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(c), "CN", MBSTRING_ASC,
                                reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
     X509_set_issuer_name(c, X509_get_subject_name(issuer != nullptr ? issuer->x509.get() : c));
@@ -85,6 +85,9 @@ struct TlsServer {
     server_options.name = "tls";
     server_options.endpoint = "127.0.0.1:0";
     server_options.limits.header_timeout = 2s;
+    server_options.limits.tls_handshakes = handshakes;
+    server_options.limits.client.connections = client_connections;
+    server_options.auth = auth;
     server_options.tls = options;
     server_options.notice = [this](std::string_view text) {
       const std::lock_guard lock(mutex);
@@ -103,6 +106,8 @@ struct TlsServer {
   Directory files;
   Certificate ca, server_certificate;
   TlsOptions options;
+  std::optional<AuthOptions> auth;
+  std::size_t handshakes = 512, client_connections = 0;
   IoThreads threads{2};
   Echo handler;
   std::mutex mutex;
@@ -213,6 +218,8 @@ TEST_CASE("mTLS: only certificates of the CA, and of them only listed names", "[
   const Certificate foreign("agent", "DNS:agent.example.com", &foreign_ca);
   CHECK(served(talk(f, &good)));
   CHECK(served(talk(f, &by_address)));
+  const Certificate expired("agent", "DNS:agent.example.com", &f.ca, -60);
+  CHECK_FALSE(served(talk(f, &expired)));
   CHECK_FALSE(served(talk(f, &other)));
   CHECK_FALSE(served(talk(f, &foreign)));
   CHECK_FALSE(served(talk(f)));
@@ -251,4 +258,39 @@ TEST_CASE("TLS files that do not load say why", "[net]") {
   other.write(f.files.file("other"), f.files.file("other-key"));
   f.options.key_file = f.files.file("other-key");
   CHECK(why().find("key values mismatch") != std::string::npos);
+}
+
+TEST_CASE("handshakes begun and not ended are bounded, time out, and keep nobody out", "[net][hostile]") {
+  TlsServer f;
+  f.handshakes = 10;  // five a thread
+  f.open();
+  const std::string hello("\x16\x03\x01\x02\x00\x01", 6);  // 512 bytes of ClientHello are to follow
+  std::vector<std::unique_ptr<RawClient>> open;
+  for (int i = 0; i < 40; ++i) {
+    open.push_back(std::make_unique<RawClient>(f.server->port()));
+    open.back()->send(hello);
+    if (i % 8 == 0) CHECK(served(talk(f)));
+  }
+  const auto count = [&](CloseWhy why) { return f.server->stats().closed[static_cast<std::size_t>(why)]; };
+  CHECK(EchoServer::within(2000, [&] { return count(CloseWhy::kHandshakes) >= 30; }));
+  CHECK(served(talk(f)));
+  // The rest comes byte by byte, and is closed by the time limit.
+  const auto trickle = [&] {
+    for (const auto& one : open) one->send(std::string(1, '\0'));
+    return f.server->stats().connections == 0;
+  };
+  CHECK(EchoServer::within(6000, trickle));
+  CHECK(count(CloseWhy::kHeaderTimeout) > 0);
+  CHECK(served(talk(f)));
+}
+
+TEST_CASE("a client's certificate names it, and credentials are wanted beside it", "[net][auth]") {
+  TlsServer f;
+  f.options.client_ca_file = f.files.file("ca");
+  std::ofstream(f.files.file("tokens")) << "agent: 0123456789abcdef\n";
+  f.auth = AuthOptions{f.files.file("tokens"), "", 10s};
+  f.open();
+  const Certificate agent("agent", "DNS:agent.example.com", &f.ca);
+  CHECK(talk(f, &agent).answer.starts_with("HTTP/1.1 401"));  // a certificate alone is not enough
+  CHECK(talk(f).answer.empty());
 }

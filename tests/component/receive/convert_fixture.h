@@ -46,7 +46,7 @@ struct ConvertFixture {
     ReceiverContext context;
     context.threads = &threads;
     context.budget = &budget;
-    context.ingest = [this](SourceId source, ByteView otlp) {
+    context.ingest = [this](SourceId source, ByteView otlp, Client*) {
       const std::lock_guard lock(mutex);
       if (answer.kind != IngestResult::Kind::kAccepted) return answer;
       twin::TracesData data;

@@ -108,7 +108,7 @@ TEST_CASE("Jaeger: what is refused over gRPC and HTTP, and how", "[receive]") {
   Fixture f;
   H2Client h2(f.ports[kGrpc]);
   CHECK(h2.call(grpc("/jaeger.api_v2.SamplingManager/GetSamplingStrategy"), framed("")).fields["grpc-status"] == "12");
-  CHECK(h2.call(grpc(std::string(kJaegerPostSpans), {{"grpc-encoding", "zstd"}}), framed("x", '\1'))
+  CHECK(h2.call(grpc(std::string(kJaegerPostSpans), {{"grpc-encoding", "snappy"}}), framed("x", '\1'))
             .fields["grpc-status"] == "12");
   auto reply = h2.call(grpc(), framed("\x0A\x04\x0A\x02\x42\x7F"));
   CHECK(reply.fields["grpc-status"] == "3");

@@ -2,6 +2,7 @@
 #include "receive/otlp.h"
 
 #include <zlib.h>
+#include <zstd.h>
 
 #include <catch2/catch.hpp>
 #include <mutex>
@@ -60,7 +61,7 @@ struct Fixture {
     ReceiverContext context;
     context.threads = &threads;
     context.budget = &budget;
-    context.ingest = [this](SourceId source, ByteView otlp) {
+    context.ingest = [this](SourceId source, ByteView otlp, Client*) {
       const std::lock_guard lock(mutex);
       taken.emplace_back(source, std::string(otlp.substr(0, 1 << 20)));
       return answer;
@@ -196,7 +197,7 @@ TEST_CASE("what is not OTLP traces is refused by the right name", "[receive]") {
   const auto status = [&](const std::string& request) { return f.call(request).substr(9, 3); };
   CHECK(status(http("/v1/traces", "text/plain", "x")) == "415");
   CHECK(status(http("/v1/traces", "application/grpc", "x")) == "415");
-  CHECK(status(http("/v1/traces", "application/json", "x", "Content-Encoding: zstd\r\n")) == "415");
+  CHECK(status(http("/v1/traces", "application/json", "x", "Content-Encoding: br\r\n")) == "415");
   CHECK(status(http("/v1/traces", "application/json", "", "", "GET")) == "405");
   CHECK(status(http("/", "application/json", "{}")) == "404");
   CHECK(status(http("/v1/traces", "application/json", "{")) == "400");
@@ -215,9 +216,10 @@ TEST_CASE("what is not OTLP traces is refused by the right name", "[receive]") {
   CHECK(f.notices <= 1);
   unknown[2].second = "/a.b/C";
   CHECK(grpc(unknown, message("x"))["grpc-status"] == "12");
-  fields = grpc(f.grpc({{"grpc-encoding", "zstd"}}), message("x", '\1'));
+  fields = grpc(f.grpc({{"grpc-encoding", "snappy"}}), message("x", '\1'));
   CHECK(fields["grpc-status"] == "12");
-  CHECK(fields["grpc-accept-encoding"] == "identity,gzip");
+  CHECK(fields["grpc-accept-encoding"] == "identity,gzip,deflate,zstd");
+  CHECK(fields["grpc-message"] == "grpc-encoding 'snappy' is not supported, want one of identity,gzip,deflate,zstd");
   CHECK(fields[":status"] == "200");
   CHECK(grpc(f.grpc(), "")["grpc-status"] == "13");
   CHECK(grpc(f.grpc(), "abc")["grpc-status"] == "13");
@@ -227,6 +229,40 @@ TEST_CASE("what is not OTLP traces is refused by the right name", "[receive]") {
   CHECK(grpc(f.grpc(), message("x"))["grpc-status"] == "0");
 
   f.receiver->drain();
+}
+
+TEST_CASE("a client over its spans is told 429 or UNAVAILABLE with the time to wait", "[receive]") {
+  Fixture f;
+  f.answer = {IngestResult::Kind::kClientSpans, 0, "", 7};
+  const auto text = f.call(http("/v1/traces", "application/json", kJson));
+  CHECK(text.starts_with("HTTP/1.1 429 Too Many Requests\r\n"));
+  CHECK(text.find("retry-after: 7\r\n") != std::string::npos);
+  CHECK(text.find(R"("retryDelay":"7s")") != std::string::npos);
+  H2Client h2(f.ports[0]);
+  auto reply = h2.call(f.grpc(), message("x"));
+  CHECK(reply.fields["grpc-status"] == "14");
+  CHECK(reply.fields.count("grpc-status-details-bin") == 1);
+  CHECK(f.refused == std::map<std::string, int>{{"client_spans", 2}});
+}
+
+TEST_CASE("zstd and deflate are taken over HTTP and gRPC, and bombs of zstd are not", "[receive]") {
+  Fixture f;
+  const std::string request = some_request();
+  const auto zstd = [](std::string_view in) {
+    std::string out(ZSTD_compressBound(in.size()), '\0');
+    out.resize(ZSTD_compress(out.data(), out.size(), in.data(), in.size(), 3));
+    return out;
+  };
+  H2Client h2(f.ports[0]);
+  CHECK(h2.call(f.grpc({{"grpc-encoding", "zstd"}}), message(zstd(request), '\1')).fields["grpc-status"] == "0");
+  CHECK(f.call(http("/v1/traces", "application/x-protobuf", zstd(request), "Content-Encoding: zstd\r\n"))
+            .starts_with("HTTP/1.1 200"));
+  CHECK(f.taken.size() == 2);
+  for (const auto& [source, bytes] : f.taken) CHECK((bytes == request));
+  const std::string bomb = zstd(std::string(128 << 20, '\0'));
+  CHECK(f.call(http("/v1/traces", "application/x-protobuf", bomb, "Content-Encoding: zstd\r\n"))
+            .starts_with("HTTP/1.1 413"));
+  CHECK(h2.call(f.grpc({{"grpc-encoding", "zstd"}}), message(bomb, '\1')).fields["grpc-status"] == "8");
 }
 
 TEST_CASE("while draining every request is answered: try again", "[receive]") {

@@ -22,8 +22,8 @@ struct AnyHandler final : Handler {
     return admission;
   }
   void handle(const RequestHead&, BodyBuffer&, Response& response) override { response = plain_response(200, "taken"); }
-  Response refuse(const RequestHead&, BodyError why) override {
-    return plain_response(why == BodyError::kNoMemory ? 503 : 413, "refused");
+  Response refuse(const RequestHead&, const Refusal& refusal) override {
+    return plain_response(refusal.why == RefuseWhy::kNoMemory ? 503 : 413, "refused");
   }
 };
 

@@ -12,7 +12,7 @@ class Echo final : public Handler {
  public:
   Admission admit(const RequestHead&) override { return {}; }
   void handle(const RequestHead&, BodyBuffer& body, Response& response) override { response.body = body.view(); }
-  Response refuse(const RequestHead&, BodyError) override { return plain_response(413); }
+  Response refuse(const RequestHead&, const Refusal&) override { return plain_response(413); }
 };
 
 std::string answer_to(std::string_view request, std::size_t piece) {

@@ -65,6 +65,23 @@ TEST_CASE("a malformed request is refused and none of its spans counted", "[rece
   CHECK(f.refusals.snapshot().received.empty());
 }
 
+TEST_CASE("a client over its spans a second is refused whole, and told when to come back", "[receive]") {
+  Fixture f;
+  ClientLimits limits;
+  limits.spans_per_second = 1000;
+  limits.burst = Duration::zero();
+  Client client(limits), other(limits);
+  CHECK(f.pipeline.accept(0, many(20'000), &client).kind == IngestResult::Kind::kAccepted);  // three slices, taken whole
+  CHECK(f.delivered == 20'000);
+  const IngestResult result = f.pipeline.accept(0, many(30), &client);
+  CHECK(result.kind == IngestResult::Kind::kClientSpans);
+  CHECK(result.retry_seconds >= 19);
+  CHECK(f.refused("client_spans") == 30);
+  CHECK(f.refusals.snapshot().received[0] == 30);
+  CHECK(f.pipeline.accept(0, many(3), &other).kind == IngestResult::Kind::kAccepted);
+  CHECK(f.pipeline.accept(0, many(3)).kind == IngestResult::Kind::kAccepted);
+}
+
 TEST_CASE("a request without room is refused and its spans are received and refused", "[receive]") {
   Fixture f;
   f.refuse_after = 2;

@@ -1,0 +1,211 @@
+// Credentials over real sockets, from files that change.
+#include "net/auth.h"
+
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+
+#include "component/net/echo_server.h"
+
+using namespace tailgate;
+using namespace tailgate::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr const char* kOpenSesame = "$2b$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy";
+constexpr const char* kOtherWord = "$2y$04$abcdefghijklmnopqrstuuZazDuc34jrqzt2fANrn92RUF/VSvllO";
+constexpr const char* kAlice = "Basic YWxpY2U6b3BlbiBzZXNhbWU=";       // alice:open sesame
+constexpr const char* kAliceWrong = "Basic YWxpY2U6b3BlbiBzZXNhbWU/";  // alice:open sesame?
+constexpr const char* kAliceNew = "Basic YWxpY2U6b3RoZXIgd29yZA==";    // alice:other word
+
+struct AuthServer {
+  AuthServer() {
+    char name[] = "/tmp/tailgate-auth-XXXXXX";
+    directory = mkdtemp(name);
+    options.reload_interval = 20ms;
+  }
+  ~AuthServer() { std::filesystem::remove_all(directory); }
+
+  void write(const std::string& name, const std::string& text) const {
+    std::ofstream(directory + "/new") << text;
+    std::filesystem::rename(directory + "/new", directory + "/" + name);
+  }
+  void tokens(const std::string& text) {
+    options.bearer_tokens_file = directory + "/tokens";
+    write("tokens", text);
+  }
+  void users(const std::string& text) {
+    options.htpasswd_file = directory + "/users";
+    write("users", text);
+  }
+  void open() {
+    threads.start();
+    ServerOptions server_options;
+    server_options.name = "echo";
+    server_options.endpoint = "localhost:0";
+    server_options.auth = options;
+    server_options.notice = [this](std::string_view text) {
+      const std::lock_guard lock(mutex);
+      notices.emplace_back(text);
+    };
+    auto opened = Server::open(threads, std::move(server_options), handler);
+    REQUIRE(opened);
+    server = std::move(*opened);
+  }
+  std::string http(const std::string& authorization, const std::string& body = "ping") const {
+    RawClient client(server->port());
+    client.send("POST /echo HTTP/1.1\r\nHost: t\r\n" +
+                (authorization.empty() ? "" : "Authorization: " + authorization + "\r\n") +
+                "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    return client.receive_responses(1);
+  }
+  std::string status(const std::string& authorization) const { return http(authorization).substr(9, 3); }
+  H2Reply http2(const std::string& authorization, const std::string& body = "ping") const {
+    H2Client client(server->port());
+    Fields fields = H2Client::post("/echo");
+    if (!authorization.empty()) fields.emplace_back("authorization", authorization);
+    return client.call(fields, body);
+  }
+  std::string notice() {
+    const std::lock_guard lock(mutex);
+    return notices.empty() ? "" : notices.back();
+  }
+
+  std::string directory;
+  AuthOptions options;
+  Echo handler;
+  std::mutex mutex;
+  std::vector<std::string> notices;
+  IoThreads threads{2};
+  std::unique_ptr<Server> server;
+};
+
+}  // namespace
+
+TEST_CASE("a bearer token opens the door, anything else is 401 and its body is not read", "[net][auth]") {
+  AuthServer f;
+  f.tokens("billing: 0123456789abcdef\nfedcba9876543210\n");
+  f.open();
+  CHECK(f.status("Bearer 0123456789abcdef") == "200");
+  CHECK(f.status("bearer fedcba9876543210") == "200");
+  CHECK(f.http2("Bearer 0123456789abcdef").fields[":status"] == "200");
+  const int handled = f.handler.handled;
+  for (const char* wrong : {"", "Bearer 0123456789abcdeg", "Bearer 0123456789abcde", "Bearer", "Bearer,",
+                            "Basic 0123456789abcdef", kAlice, "0123456789abcdef"}) {
+    INFO(wrong);
+    const std::string answer = f.http(wrong);
+    CHECK(answer.substr(9, 3) == "401");
+    CHECK(answer.find("www-authenticate: Bearer realm=\"tailgate\"\r\n") != std::string::npos);
+    CHECK(f.http2(wrong).fields[":status"] == "401");
+  }
+  RawClient twice(f.server->port());
+  twice.send(
+      "POST /echo HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer 0123456789abcdef\r\n"
+      "Authorization: Bearer 0123456789abcdef\r\nContent-Length: 0\r\n\r\n");
+  CHECK(twice.receive_responses(1).substr(9, 3) == "401");
+  CHECK(f.handler.handled == handled);
+  // The answer comes before the body does.
+  RawClient early(f.server->port());
+  early.send("POST /echo HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n");
+  CHECK(early.receive_responses(1).starts_with("HTTP/1.1 401"));
+}
+
+TEST_CASE("a password is checked once, off the I/O threads, and then known", "[net][auth]") {
+  AuthServer f;
+  f.users(std::string("alice:") + kOpenSesame + "\n");
+  f.open();
+  CHECK(f.http(kAlice, "").substr(9, 3) == "200");  // no body that would wake the request
+  const std::string large(100'000, 'x');            // the body comes while the password is being checked
+  f.users(std::string("# all is forgotten\nalice:") + kOpenSesame + "\n");
+  CHECK(EchoServer::within(5000, [&] { return f.notice().find("loaded again") != std::string::npos; }));
+  CHECK(f.http(kAlice, large).find(large) != std::string::npos);
+  CHECK(f.http2(kAliceWrong).fields[":status"] == "401");
+  CHECK(f.status(kAlice) == "200");
+  CHECK(f.http2(kAlice).fields[":status"] == "200");
+  CHECK(f.http(kAliceWrong).find("www-authenticate: Basic realm=\"tailgate\"\r\n") != std::string::npos);
+  CHECK(f.status("Bearer 0123456789abcdef") == "401");
+  CHECK(f.status("Basic !!!!") == "401");
+  CHECK(f.status("Basic Ym9iOm9wZW4gc2VzYW1l") == "401");  // bob:open sesame
+}
+
+TEST_CASE("an HTTP/2 request waits for its password, with its body or before it", "[net][auth]") {
+  AuthServer f;
+  f.users(std::string("alice:") + kOpenSesame + "\n");
+  f.open();
+  const std::string large(60'000, 'x');  // what a client takes of an answer without more windows
+  CHECK(f.http2(kAlice, large).body == large);
+  AuthServer g;
+  g.users(std::string("alice:") + kOpenSesame + "\n");
+  g.open();
+  H2Client client(g.server->port());
+  Fields fields = H2Client::post("/echo", {{"authorization", kAlice}});
+  std::vector<std::uint32_t> ids;
+  for (int i = 0; i < 20; ++i) ids.push_back(client.request(fields, "ping"));
+  for (const std::uint32_t id : ids) CHECK(client.wait(id).body == "ping");
+  const std::uint32_t reset = client.open(H2Client::post("/echo", {{"authorization", kAliceWrong}}));
+  client.send(frame(3, 0, reset, u32(8)));
+  CHECK(client.call(fields, "pong").body == "pong");
+}
+
+TEST_CASE("tokens and passwords that change are in force without a restart; broken files are not", "[net][auth]") {
+  AuthServer f;
+  f.tokens("old: 0123456789abcdef\n");
+  f.users(std::string("alice:") + kOpenSesame + "\n");
+  f.open();
+  CHECK(f.status("Bearer 0123456789abcdef") == "200");
+  CHECK(f.status(kAlice) == "200");
+  f.tokens("old: 0123456789abcdef\nnew: fedcba9876543210\n");
+  CHECK(EchoServer::within(5000, [&] { return f.status("Bearer fedcba9876543210") == "200"; }));
+  CHECK(f.status("Bearer 0123456789abcdef") == "200");
+  f.tokens("new: fedcba9876543210\n");
+  CHECK(EchoServer::within(5000, [&] { return f.status("Bearer 0123456789abcdef") == "401"; }));
+  CHECK(f.status(kAlice) == "200");
+  f.users(std::string("alice:") + kOtherWord + "\n");
+  CHECK(EchoServer::within(5000, [&] { return f.status(kAlice) == "401"; }));
+  CHECK(f.status(kAliceNew) == "200");
+  f.tokens("too-short\n");
+  CHECK(EchoServer::within(5000, [&] { return f.notice().find("line 1") != std::string::npos; }));
+  CHECK(f.notice().find("too-short") == std::string::npos);
+  CHECK(f.status("Bearer fedcba9876543210") == "200");
+}
+
+TEST_CASE("guessing passwords is bounded, and those who are known are served meanwhile", "[net][auth]") {
+  AuthServer f;
+  f.users("alice:$2b$10$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy\n");
+  const auto loaded = Authenticator::load(f.options, {});
+  REQUIRE(loaded);
+  const auto guess = [&](int i, const char* client) {
+    const std::string digits = std::to_string(1000 + i);  // four base64 digits: three bytes behind "a:"
+    std::string identity;
+    return (*loaded)->check("Basic YTo6" + digits, client, identity);
+  };
+  int checking = 0, busy = 0;
+  for (int i = 0; i < 100; ++i) {
+    const AuthVerdict verdict = guess(i, "192.0.2.1");
+    checking += verdict == AuthVerdict::kChecking ? 1 : 0;
+    busy += verdict == AuthVerdict::kBusy ? 1 : 0;
+  }
+  CHECK(checking <= 4);  // two in the queue, and what was taken out meanwhile
+  CHECK(busy >= 96);
+  CHECK(guess(500, "192.0.2.2") == AuthVerdict::kChecking);  // another client has its turn
+  int strangers = 0;
+  for (int i = 0; i < 100; ++i) {
+    strangers += guess(i + 1000, ("198.51.100." + std::to_string(i)).c_str()) == AuthVerdict::kChecking ? 1 : 0;
+  }
+  CHECK(strangers <= 18);
+}
+
+TEST_CASE("credential files that do not load say why", "[net][auth]") {
+  AuthServer f;
+  f.tokens("short\n");
+  auto loaded = Authenticator::load(f.options, {});
+  REQUIRE_FALSE(loaded);
+  CHECK(loaded.error().text.find("/tokens: line 1: want a token of at least 16") != std::string::npos);
+  f.options.bearer_tokens_file = "/nowhere/tokens";
+  loaded = Authenticator::load(f.options, {});
+  REQUIRE_FALSE(loaded);
+  CHECK(loaded.error().text == "cannot read /nowhere/tokens");
+  f.options.bearer_tokens_file = f.directory;
+  CHECK_FALSE(Authenticator::load(f.options, {}));
+}
