@@ -62,6 +62,11 @@ Result<std::shared_ptr<SSL_CTX>> make_context(const TlsOptions& options) {
     }
     SSL_CTX_set_client_CA_list(c, SSL_load_client_CA_file(options.client_ca_file.c_str()));
     SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    // A session that is resumed brings the certificate of its first handshake unseen, and a new ticket each time: one
+    // that has expired since would be good for ever.
+    SSL_CTX_set_options(c, SSL_OP_NO_TICKET);
+    SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(c, 0);
   }
   return context;
 }

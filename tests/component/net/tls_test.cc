@@ -120,9 +120,11 @@ struct Exchange {
   std::string answer;
   std::string alpn;
   std::string served_by;  // serial number of the server's certificate
+  bool resumed = false;
 };
+using TlsSession = std::shared_ptr<SSL_SESSION>;
 Exchange talk(const TlsServer& f, const Certificate* client = nullptr, int version = 0,
-              const char* alpn = "\x08http/1.1", std::size_t body = 5) {
+              const char* alpn = "\x08http/1.1", std::size_t body = 5, TlsSession* session = nullptr) {
   ::signal(SIGPIPE, SIG_IGN);  // SSL_write() to a server that has hung up
   Exchange out;
   const std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
@@ -142,7 +144,9 @@ Exchange talk(const TlsServer& f, const Certificate* client = nullptr, int versi
   timeval limit{5, 0};
   ::setsockopt(tcp.fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   SSL_set_fd(ssl.get(), tcp.fd());
+  if (session != nullptr && *session != nullptr) SSL_set_session(ssl.get(), session->get());
   if (SSL_connect(ssl.get()) != 1) return out;
+  out.resumed = SSL_session_reused(ssl.get()) == 1;
   const unsigned char* protocol = nullptr;
   unsigned size = 0;
   SSL_get0_alpn_selected(ssl.get(), &protocol, &size);
@@ -165,6 +169,8 @@ Exchange talk(const TlsServer& f, const Certificate* client = nullptr, int versi
   if (SSL_get_error(ssl.get(), 0) != SSL_ERROR_ZERO_RETURN &&
       (SSL_get_shutdown(ssl.get()) & SSL_RECEIVED_SHUTDOWN) == 0)
     out.answer.clear();
+  if (session != nullptr)
+    *session = {SSL_get1_session(ssl.get()), SSL_SESSION_free};  // its ticket came with the answer
   return out;
 }
 
@@ -223,6 +229,27 @@ TEST_CASE("mTLS: only certificates of the CA, and of them only listed names", "[
   CHECK_FALSE(served(talk(f, &other)));
   CHECK_FALSE(served(talk(f, &foreign)));
   CHECK_FALSE(served(talk(f)));
+}
+
+TEST_CASE("mTLS: no session is resumed, so each connection shows its certificate", "[net]") {
+  for (const bool mtls : {false, true}) {
+    TlsServer f;
+    if (mtls) f.options.client_ca_file = f.files.file("ca");
+    f.open();
+    const Certificate agent("agent", "DNS:agent.example.com", &f.ca);
+    for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+      INFO(mtls << " " << version);
+      TlsSession session;
+      CHECK(served(talk(f, &agent, version, "\x08http/1.1", 5, &session)));
+      REQUIRE(session != nullptr);
+      CHECK(SSL_SESSION_has_ticket(session.get()) == (mtls ? 0 : 1));
+      const Exchange again = talk(f, &agent, version, "\x08http/1.1", 5, &session);
+      CHECK(served(again));
+      if (mtls) CHECK_FALSE(again.resumed);
+      const Exchange without = talk(f, nullptr, version, "\x08http/1.1", 5, &session);
+      CHECK(served(without) == !mtls);
+    }
+  }
 }
 
 TEST_CASE("certificates that change serve new connections; broken ones do not", "[net]") {
