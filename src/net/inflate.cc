@@ -115,9 +115,19 @@ struct ZstdState {
   ~ZstdState() { ZSTD_freeDCtx(context); }
 };
 
+// RFC 8878 sections 3.1.1 and 3.1.2. libzstd may also read frames of before the RFC (v0.5 to 0.7), whose windows know
+// neither the limit nor ZSTD_sizeof_DCtx().
+bool starts_zstd_frame(ByteView in) {
+  if (in.size() < sizeof(std::uint32_t)) return false;
+  const auto magic = load_le<std::uint32_t>(in.data());
+  return magic == ZSTD_MAGICNUMBER || (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START;
+}
+
 InflateResult run_zstd(ZSTD_DCtx* context, ByteView in, Charge& window, Output& out) {
   ZSTD_inBuffer from{in.data(), in.size(), 0};
+  bool between_frames = true;
   for (;;) {
+    if (between_frames && !starts_zstd_frame(in.substr(from.pos))) return InflateResult::kCorrupt;
     char* const to = out.next();
     if (to == nullptr) return InflateResult::kNoMemory;
     ZSTD_outBuffer into{to, out.step(), 0};
@@ -131,7 +141,8 @@ InflateResult run_zstd(ZSTD_DCtx* context, ByteView in, Charge& window, Output& 
     if (taken > kZstdKept && taken > window.bytes() && !window.try_grow(taken - window.bytes())) {
       return InflateResult::kNoMemory;
     }
-    if (rv == 0 && from.pos == from.size) return InflateResult::kOk;  // else another frame follows
+    between_frames = rv == 0;
+    if (between_frames && from.pos == from.size) return InflateResult::kOk;  // else another frame follows
     if (rv != 0 && from.pos == from.size && into.pos < into.size) return InflateResult::kCorrupt;  // ends too early
   }
 }

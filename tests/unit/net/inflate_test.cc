@@ -157,6 +157,24 @@ TEST_CASE("a zstd window is limited, and charged while it is there", "[net][infl
   CHECK(out.size() <= 64 << 10);  // found at once, not when the room is used up
 }
 
+TEST_CASE("a zstd frame of before RFC 8878 is corrupt, wherever it stands", "[net][inflate]") {
+  const ServerLimits limits;
+  const std::string skippable("\x5F\x2A\x4D\x18\x03\0\0\0abc", 11);
+  for (const char version : {'\x25', '\x26', '\x27'}) {
+    // A window of 2^27 bytes in the format of v0.7; its pages were taken before anything was charged.
+    const std::string legacy = version + std::string("\xB5\x2F\xFD\x00\x88\xC0\0\0", 8);
+    for (const std::string& before : {std::string(), zstd("one,"), skippable, zstd(noise(70'000)) + skippable}) {
+      ByteBudget budget({64 << 20, 0, 0, 0});
+      BodyBuffer out(&budget);
+      CHECK(inflate_body(Coding::kZstd, before + legacy, limits, 1 << 20, out) == InflateResult::kCorrupt);
+      CHECK(budget.used(Holder::kRequests) < 1 << 20);
+      BodyBuffer more(&budget);
+      CHECK(inflate_body(Coding::kZstd, before + legacy + zstd("two"), limits, 1 << 20, more) ==
+            InflateResult::kCorrupt);
+    }
+  }
+}
+
 TEST_CASE("zstd bombs end as gzip's do", "[net][inflate]") {
   const ServerLimits limits;
   const std::string zeros = zstd(std::string(32 << 20, '\0'));
