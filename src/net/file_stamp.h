@@ -1,4 +1,5 @@
-// file_stamp: tells whether a file has changed, by inode, size and time; "" when it is not there.
+// file_stamp: tells whether a file has changed, by inode, size and times; "" when it is not there. The time of the
+// inode is one of them: chmod and chown may make a file readable that was not.
 #pragma once
 
 #include <fmt/format.h>
@@ -11,7 +12,8 @@ namespace tailgate {
 inline std::string file_stamp(const std::string& file) {
   struct stat s {};
   if (file.empty() || ::stat(file.c_str(), &s) != 0) return {};
-  return fmt::format("{}.{}.{}.{};", s.st_ino, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec);
+  return fmt::format("{}.{}.{}.{}.{}.{};", s.st_ino, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_ctim.tv_sec,
+                     s.st_ctim.tv_nsec);
 }
 
 }  // namespace tailgate

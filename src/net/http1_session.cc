@@ -111,7 +111,14 @@ class Http1Session final : public Session {
     if (closing()) return;
     if (waiting_) {
       admit();
-      if (!waiting_ && parser_ && parser_->is_done()) on_complete();  // it has no body
+      if (waiting_ && now - waiting_since_ < kPasswordWaitMax) return;
+      if (waiting_) {
+        Response busy = context_.handler.refuse(head_, RefuseWhy::kAuthBusy);
+        busy.close = !parser_->is_done();
+        respond(std::move(busy));
+      } else if (parser_ && parser_->is_done()) {
+        on_complete();  // it has no body
+      }
     }
     if (closing()) return;
     if (state_ == State::kBody) {
@@ -220,6 +227,7 @@ class Http1Session final : public Session {
 
   void admit() {
     Admission admission = door_.admit(head_, now_);
+    if (admission.wait && !waiting_) waiting_since_ = now_;
     waiting_ = admission.wait;
     if (waiting_) return;
     if (!admission.refusal) {
@@ -330,6 +338,7 @@ class Http1Session final : public Session {
   std::uint64_t served_ = 0;
   bool draining_ = false;
   bool waiting_ = false;  // for credentials to be checked
+  TimePoint waiting_since_{};
 };
 
 constexpr ByteView kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

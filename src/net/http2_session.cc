@@ -81,6 +81,7 @@ class Http2Session final : public Session {
   std::vector<nghttp2_nv> fields_;
   std::vector<std::int32_t> touched_;  // streams that got body bytes in this feed
   std::vector<std::int32_t> waiting_;  // streams whose credentials are being checked
+  TimePoint stopped_at_{};             // nothing has been read since, for waiting_
   std::string goaway_;                 // handmade, behind everything else
   std::optional<CloseWhy> fatal_;
   TimePoint now_;
@@ -354,12 +355,15 @@ void Http2Session::on_headers_complete(Stream& s) {
     s.held.release();
     return answer(s, std::move(*admission.refusal));
   }
-  s.waiting = admission.wait;
-  if (s.waiting) {
+  if (admission.wait) {
+    if (!s.waiting) s.waiting_since = now_;
+    if (waiting_.empty()) stopped_at_ = now_;
     waiting_.push_back(s.id);
   } else {
+    if (s.waiting) s.pace.start(now_);
     s.share.begin(s.head.client);
   }
+  s.waiting = admission.wait;
   if (s.admitted) return;  // asked again: what has come of the body stays
   s.grpc = admission.grpc;
   s.admitted = true;
@@ -446,12 +450,20 @@ void Http2Session::on_complete(Stream& s) {
 
 // Streams that wait are asked for again, and go on from where they are.
 void Http2Session::ask_again() {
+  // While one waits nothing is read of any, which is not for them to answer for.
+  const Duration stopped = now_ - stopped_at_;
+  for (auto& [id, s] : streams_) s->pace.since += stopped;
+  header_since_ += stopped;
   const std::vector<std::int32_t> ids = std::move(waiting_);
   waiting_.clear();
   for (const std::int32_t id : ids) {
     Stream* const s = find(id);
     if (s == nullptr || s->answered) continue;
     on_headers_complete(*s);
+    if (s->waiting && now_ - s->waiting_since >= kPasswordWaitMax) {
+      waiting_.pop_back();  // it has just come there again
+      refuse_body(*s, RefuseWhy::kAuthBusy);
+    }
     if (s->complete && !s->waiting && !s->answered) on_complete(*s);
   }
 }

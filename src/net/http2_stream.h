@@ -64,6 +64,7 @@ struct Stream {
   std::size_t body_max = 0;
   std::size_t header_bytes = 0;
   Charge head_charge;  // of header_bytes beyond kHeadFree
+  TimePoint waiting_since{};
   bool grpc = false;
   bool touched = false;  // is in touched_
   bool prefix_seen = false;

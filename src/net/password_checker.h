@@ -1,7 +1,8 @@
 // PasswordChecker: bcrypt, once per credential and off the I/O threads (auth.h has the limits and why).
 //
-// Results are kept under the credentials' digest: at most 4,096 that were right and 1,024 that were wrong, forgotten
-// when the users change. Its thread starts with the first password that is not known. Threads: any.
+// Results are kept under the credentials' digest: one per user that was right, until the user's hash changes (one hash
+// has one password here, see parse_basic), and 1,024 that were wrong, until any user changes. Its thread starts with
+// the first password that is not known. Threads: any.
 #pragma once
 
 #include <condition_variable>
@@ -28,13 +29,17 @@ class PasswordChecker {
   PasswordChecker(const PasswordChecker&) = delete;
   PasswordChecker& operator=(const PasswordChecker&) = delete;
 
+  // At least one.
   void set_users(std::vector<Secret> users);
 
   // `digest` is that of `base64`, the credentials as they came.
   AuthVerdict check(const Digest& digest, std::string_view base64, std::string_view client, std::string& identity);
 
  private:
-  using Users = std::unordered_map<std::string, std::string>;  // name -> hash
+  struct Users {
+    std::unordered_map<std::string, std::string> hashes;  // by name
+    std::string costliest;                                // of the hashes
+  };
   struct Job {
     Digest digest;
     UserPassword given;

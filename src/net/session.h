@@ -4,6 +4,7 @@
 // Threads: belongs to its connection's I/O thread.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +38,10 @@ inline constexpr std::size_t kOutputHigh = 16 << 10;
 
 // What a connection's buffers may keep for the next time when they are empty.
 inline constexpr std::size_t kBufferKept = 4 << 10;
+
+// A request that has waited so long for its password to be checked is told to try again. The clocks of headers and
+// bodies stand still meanwhile: nothing is read, so the peer could not do better.
+inline constexpr Duration kPasswordWaitMax = std::chrono::seconds(4);
 
 class Session {
  public:

@@ -4,8 +4,11 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <thread>
 
 #include "component/net/echo_server.h"
+#include "net/file_stamp.h"
+#include "net/session.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
@@ -117,9 +120,10 @@ TEST_CASE("a password is checked once, off the I/O threads, and then known", "[n
   f.open();
   CHECK(f.http(kAlice, "").substr(9, 3) == "200");  // no body that would wake the request
   const std::string large(100'000, 'x');            // the body comes while the password is being checked
-  f.users(std::string("# all is forgotten\nalice:") + kOpenSesame + "\n");
-  CHECK(EchoServer::within(5000, [&] { return f.notice().find("loaded again") != std::string::npos; }));
-  CHECK(f.http(kAlice, large).find(large) != std::string::npos);
+  AuthServer g;
+  g.users(std::string("alice:") + kOpenSesame + "\n");
+  g.open();
+  CHECK(g.http(kAlice, large).find(large) != std::string::npos);
   CHECK(f.http2(kAliceWrong).fields[":status"] == "401");
   CHECK(f.status(kAlice) == "200");
   CHECK(f.http2(kAlice).fields[":status"] == "200");
@@ -170,11 +174,116 @@ TEST_CASE("tokens and passwords that change are in force without a restart; brok
   CHECK(f.status("Bearer fedcba9876543210") == "200");
 }
 
-TEST_CASE("guessing passwords is bounded, and those who are known are served meanwhile", "[net][auth]") {
+TEST_CASE("a password stays known while its user's line is as it was", "[net][auth]") {
   AuthServer f;
-  f.users("alice:$2b$10$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy\n");
+  const std::string alice = std::string("alice:") + kOpenSesame + "\n";
+  f.users(alice);
   const auto loaded = Authenticator::load(f.options, {});
   REQUIRE(loaded);
+  std::string identity;
+  const auto check = [&](const char* header) { return (*loaded)->check(header, "192.0.2.1", identity); };
+  TimePoint now = monotonic_now();
+  const auto users = [&](const std::string& text) {
+    f.users(text);
+    (*loaded)->refresh(now += 1h);
+  };
+  CHECK(check(kAlice) == AuthVerdict::kChecking);
+  CHECK(EchoServer::within(5000, [&] { return check(kAlice) == AuthVerdict::kPassed; }));
+  users("# a comment\n" + alice);
+  CHECK(check(kAlice) == AuthVerdict::kPassed);
+  users(std::string("bob:") + kOtherWord + "\n" + alice);
+  CHECK(check(kAlice) == AuthVerdict::kPassed);
+  users(std::string("alice:") + kOtherWord + "\n");
+  CHECK(check(kAlice) == AuthVerdict::kChecking);
+  CHECK(EchoServer::within(5000, [&] { return check(kAlice) == AuthVerdict::kWrong; }));
+  users(alice);
+  CHECK(check(kAlice) == AuthVerdict::kChecking);
+  CHECK(EchoServer::within(5000, [&] { return check(kAlice) == AuthVerdict::kPassed; }));
+  users(std::string("bob:") + kOtherWord + "\n");
+  CHECK(check(kAlice) == AuthVerdict::kChecking);  // a user that is gone
+}
+
+TEST_CASE("a user name that is not known takes as long as the costliest that is", "[net][auth]") {
+  AuthServer f;
+  const std::string salted = "abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy\n";
+  f.users("a:$2b$04$" + salted + "b:$2b$10$" + salted + "c:$2b$04$" + salted);
+  const auto loaded = Authenticator::load(f.options, {});
+  REQUIRE(loaded);
+  std::string identity;
+  const auto took = [&](const char* header) {
+    const TimePoint began = monotonic_now();
+    while ((*loaded)->check(header, "192.0.2.1", identity) == AuthVerdict::kChecking) std::this_thread::yield();
+    return monotonic_now() - began;
+  };
+  Duration cheap = Duration::max(), longest{};
+  for (int i = 1000; i < 1005; ++i) {
+    const Duration one = took(("Basic YTo6" + std::to_string(i)).c_str());  // of a, 64 times cheaper than b's
+    cheap = std::min(cheap, one);
+    longest = std::max(longest, one);
+  }
+  std::this_thread::sleep_for(4 * longest);       // the rest after it
+  CHECK(took("Basic bm9ib2R5Ong=") > 8 * cheap);  // nobody:x
+}
+
+TEST_CASE("a request that waits for its password is judged by that wait alone", "[net][auth]") {
+  AuthServer f;
+  f.users("a:$2b$14$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy\n");  // a second of real time at least
+  const auto loaded = Authenticator::load(f.options, {});
+  REQUIRE(loaded);
+  ServerLimits limits;
+  limits.header_timeout = limits.body_grace = 100ms;
+  const SessionContext context{f.handler, limits, nullptr, nullptr, nullptr, loaded->get()};
+  const TimePoint start{};
+  const auto http1 = make_http1_session(context, "192.0.2.1", start);
+  const auto http2 = make_http2_session(context, "192.0.2.2", start);
+  http1->feed("POST /echo HTTP/1.1\r\nHost: t\r\nAuthorization: Basic YTp4\r\nContent-Length: 4\r\n\r\n", start);
+  http2->feed("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, "") +
+                  frame(1, 4, 1, hpack(H2Client::post("/echo", {{"authorization", "Basic YTp4"}}))),
+              start);
+  std::string out1, out2;
+  http2->take_output(out2);
+  for (Duration t = 10ms; t < kPasswordWaitMax; t += 50ms) {
+    http1->tick(start + t);
+    http2->tick(start + t);
+  }
+  http1->take_output(out1);
+  out2.clear();
+  http2->take_output(out2);
+  CHECK(http1->waiting());
+  CHECK(http2->waiting());
+  CHECK(out1.empty());
+  CHECK(out2.empty());
+  CHECK(f.handler.refused == 0);
+  http1->tick(start + kPasswordWaitMax);
+  http2->tick(start + kPasswordWaitMax);
+  http1->take_output(out1);
+  http2->take_output(out2);
+  CHECK(out1.starts_with("HTTP/1.1 503"));
+  CHECK_FALSE(out2.empty());
+  CHECK_FALSE(http1->waiting());
+  CHECK_FALSE(http2->waiting());
+  CHECK(f.handler.refused == 2);
+}
+
+TEST_CASE("a file whose mode changes is looked at again", "[net][auth]") {
+  AuthServer f;
+  f.tokens("0123456789abcdef\n");
+  const std::string before = file_stamp(f.options.bearer_tokens_file);
+  CHECK(EchoServer::within(2000, [&] {  // the kernel's clock for it may stand still for 10 ms
+    std::filesystem::permissions(f.options.bearer_tokens_file, std::filesystem::perms::owner_read);
+    return file_stamp(f.options.bearer_tokens_file) != before;
+  }));
+}
+
+TEST_CASE("guessing passwords is bounded, and those who are known are served meanwhile", "[net][auth]") {
+  AuthServer f;
+  const std::string costly = "a:$2b$10$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy\n";
+  f.users(costly + "alice:" + kOpenSesame + "\n");
+  const auto loaded = Authenticator::load(f.options, {});
+  REQUIRE(loaded);
+  std::string known;
+  const auto ask_known = [&] { return (*loaded)->check(kAlice, "192.0.2.9", known); };
+  CHECK(EchoServer::within(5000, [&] { return ask_known() == AuthVerdict::kPassed; }));
   const auto guess = [&](int i, const char* client) {
     const std::string digits = std::to_string(1000 + i);  // four base64 digits: three bytes behind "a:"
     std::string identity;
@@ -194,6 +303,9 @@ TEST_CASE("guessing passwords is bounded, and those who are known are served mea
     strangers += guess(i + 1000, ("198.51.100." + std::to_string(i)).c_str()) == AuthVerdict::kChecking ? 1 : 0;
   }
   CHECK(strangers <= 18);
+  CHECK(strangers >= 10);                      // of a queue of 16, three are taken
+  CHECK(ask_known() == AuthVerdict::kPassed);  // at once, with the queue full
+  CHECK(known == "alice");
 }
 
 TEST_CASE("credential files that do not load say why", "[net][auth]") {
