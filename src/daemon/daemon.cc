@@ -113,19 +113,22 @@ Result<void> Daemon::start() {
 
   struct PageServer {
     const char* name;
+    const char* config_path;
     const DaemonConfig::Page& config;
     Pages& pages;
+    bool takes_auth = true;
   };
-  for (const PageServer& page :
-       {PageServer{"metrics", config_.metrics, metrics_page_}, PageServer{"health", config_.health, health_pages_},
-        PageServer{"web", config_.web, web_pages_}}) {
+  for (const PageServer& page : {PageServer{"metrics", "telemetry.metrics", config_.metrics, metrics_page_},
+                                 PageServer{"health", "telemetry.health", config_.health, health_pages_, false},
+                                 PageServer{"web", "web", config_.web, web_pages_}}) {
     ServerOptions options;
     options.name = page.name;
     options.endpoint = page.config.endpoint;
     options.socket_mode = page.config.socket_mode;
     options.tls = page.config.tls;
     options.auth = page.config.auth;
-    if (page.name == std::string_view("web")) options.config_path = "web";  // it shows what spans say
+    options.config_path = page.config_path;
+    options.takes_auth = page.takes_auth;
     options.notice = [](std::string_view text) { log_warn(text); };
     Result<std::unique_ptr<Server>> server = Server::open(*page_threads_, options, page.pages);
     if (!server) return tl::unexpected(server.error());
@@ -247,9 +250,10 @@ void Daemon::reload_now() {
 Response Daemon::ready() const {
   if (!serving_) return plain_response(503, "not ready");
   const std::lock_guard lock(status_mutex_);
+  // Anyone may ask: no keys or values of the configuration, which may come from the environment.
   std::string text = "ready";
-  if (!wants_restart_.empty()) text += "; changed, and not in force before a restart: " + wants_restart_;
-  if (!reload_error_.empty()) text += "; the last change of policies was not loaded: " + reload_error_;
+  if (!wants_restart_.empty()) text += "; a changed key needs a restart: see the log";
+  if (!reload_error_.empty()) text += "; the last change of policies was not loaded: see the log";
   return plain_response(200, text);
 }
 

@@ -58,6 +58,10 @@ ClientLimits client_limits(const ServerOptions& options) {
 // Empty when there is nothing to warn of.
 std::string exposure(const ServerOptions& options, const std::string& endpoint) {
   if (options.tls || options.config_path.empty()) return {};
+  if (!options.takes_auth) {
+    return fmt::format("{} listens on {} in plaintext and serves anyone; set {}.tls, or an address only probes reach",
+                       options.name, endpoint, options.config_path);
+  }
   return options.auth ? fmt::format("{} listens on {} without TLS: credentials can be read on the way; set {}.tls",
                                     options.name, endpoint, options.config_path)
                       : fmt::format("{} listens on {} in plaintext and serves anyone; set {}.tls and {}.auth",

@@ -39,6 +39,7 @@ struct ServerOptions {
   std::optional<TlsOptions> tls = {};    // empty: cleartext
   std::optional<AuthOptions> auth = {};  // empty: everybody may send
   std::string config_path = {};          // of this endpoint; set: a warning when strangers can reach it in plaintext
+  bool takes_auth = true;                // false: its configuration has no `auth`, and the warning does not ask for it
   TlsContext::Notice notice = {};        // told when certificates or credentials are loaded again, or cannot be
   unsigned socket_mode = kSocketModeDefault;  // of the file of a Unix socket
 };

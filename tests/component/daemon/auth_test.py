@@ -3,6 +3,7 @@
 
 import base64
 import http.client
+import json
 import os
 import sys
 import tempfile
@@ -128,6 +129,19 @@ class AuthTest(unittest.TestCase):
         for secret in (TOKEN, SECOND, WRONG[7:], "another-token", PASSWORD, BASIC[6:], hashed):
             self.assertNotIn(secret, daemon.log())
 
+    def test_ready_tells_strangers_nothing_of_the_configuration(self):
+        config = self.config()
+        daemon = self.start(config)
+        config["sampling"]["policies"] = [{"name": "all", "type": "s3cret"}]
+        config["sampling"]["decision_wait"] = "9s"
+        self.written(os.path.basename(daemon.path), json.dumps(config))
+        until(lambda: daemon.ready() == (200, "ready; the last change of policies was not loaded: see the log\n"),
+              "the failed reload is said")
+        self.assertIn("s3cret", daemon.log())
+        config["sampling"]["policies"] = [{"name": "all", "type": "always_sample"}]
+        self.written(os.path.basename(daemon.path), json.dumps(config))
+        until(lambda: daemon.ready() == (200, "ready; a changed key needs a restart: see the log\n"), "the restart is said")
+
     def test_refusals_are_counted_by_reason(self):
         config, _ = self.with_auth()
         del config["telemetry"]["metrics"]["auth"]
@@ -142,9 +156,14 @@ class AuthTest(unittest.TestCase):
         config["receivers"]["otlp"]["protocols"]["grpc"] = {"endpoint": "0.0.0.0:0"}
         config["receivers"]["jaeger"]["protocols"]["grpc"] = {"endpoint": "localhost:0"}
         config["receivers"]["jaeger"]["protocols"]["thrift_compact"] = {"endpoint": "0.0.0.0:0"}
+        for page in ("metrics", "health"):
+            config["telemetry"][page]["endpoint"] = "0.0.0.0:0"
+        del config["telemetry"]["metrics"]["auth"]
         log = self.start(config).log()
         warned = [line for line in log.splitlines() if " warning " in line and "listens on" in line]
-        self.assertEqual(len(warned), 5, log)
+        self.assertEqual(len(warned), 7, log)
+        self.assertTrue(any("set telemetry.metrics.tls and telemetry.metrics.auth" in line for line in warned), log)
+        self.assertTrue(any("set telemetry.health.tls, or an address only probes reach" in line for line in warned), log)
         self.assertTrue(any("set receivers.otlp.protocols.grpc.tls and receivers.otlp.protocols.grpc.auth" in line
                             for line in warned), log)
         self.assertTrue(any("credentials can be read" in line and "set receivers.zipkin.tls" in line for line in warned))
