@@ -10,8 +10,8 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kSlab = 2 << 20;       // a huge page, where the system has them
-constexpr std::uint32_t kBatch = 64;         // pieces moved between pool and shard at a time
+constexpr std::size_t kSlab = 2 << 20;             // a huge page, where the system has them
+constexpr std::uint32_t kBatch = 64;               // pieces moved between pool and shard at a time
 constexpr std::size_t kLocalBytesMax = 512 << 10;  // free bytes a shard keeps for itself
 
 std::size_t piece_size(bool large) { return large ? kLargeChunk : kChunkUnit; }
@@ -28,7 +28,8 @@ ChunkRef next_in(const char* piece, bool large) {
 }  // namespace
 
 ChunkPool::ChunkPool(std::size_t bytes_max) : bytes_max_((bytes_max + kSlab - 1) / kSlab * kSlab) {
-  // One slab more, so that the base can be aligned for huge pages. PROT_NONE: address space only, no memory is promised.
+  // One slab more, so that the base can be aligned for huge pages. PROT_NONE: address space only, no memory is
+  // promised.
   void* const region = mmap(nullptr, bytes_max_ + kSlab, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   INVARIANT(region != MAP_FAILED);
   const auto address = reinterpret_cast<std::uintptr_t>(region);

@@ -145,8 +145,9 @@ bool OfflineJudge::judge(const Trace& trace, std::uint32_t interval, OfflineTrac
     const ScanPlan& plan = policies_->plan();
     const std::uint64_t* const words = trace.words.data();
     JudgedTrace judged{trace.id, trace.facts, words, words + plan.bit_words(), &shape, reason};
-    judged.now = end_of(trace);
+    judged.now = interval == 0 ? end_of(trace) : end_of_interval(interval);
     judged.interval = interval;
+    judged.again = interval != 0;
     judged.random = randomness_of(trace.id);
     if (const auto i = plan.randomness(); i && judged.counters[*i] != 0) {
       judged.random = judged.counters[*i] & (kNever - 1);
@@ -177,6 +178,7 @@ void OfflineJudge::find_deciders(const Trace& trace, const std::vector<int>& bit
   std::vector<ByteView> resource_attributes(attributes.size());
   std::vector<std::uint64_t> resource_words(plan.words()), words(plan.words());
   SpanContext context;
+  context.again = true;
   context.resource_attributes = resource_attributes.data();
   std::uint32_t last_group = kNone;
   for (const Span& span : trace.spans) {

@@ -281,13 +281,8 @@ std::optional<Verdict> TraceBuffer::judge(OpenTrace& open, CloseReason reason, W
   JudgedTrace judged{open.id, open.facts, words, words + plan.bit_words(), &shape, reason};
   judged.now = latest_;
   judged.interval = open.interval;
-  if (wait == Wait::kMayNot) {
-    // Its own interval may not be over, and is not cut short for it: that would give the rest of it a second's room
-    // anew.
-    const std::uint32_t last = std::max(2u, limit_interval(latest_)) - 1;
-    judged.offer = open.interval == 0;
-    judged.interval = open.interval == 0 ? last : std::min(open.interval, last);
-  }
+  judged.may_wait = wait == Wait::kMay;
+  judged.again = open.interval != 0;
   random_ = judged.random = random_of(open.id, judged.counters);
   return policies_->decide(judged, counters_.policies, ballots_);
 }

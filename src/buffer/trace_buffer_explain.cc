@@ -10,6 +10,7 @@ void TraceBuffer::note_deciding(const OpenTrace& open, const TraceShape& shape, 
   JudgedTrace judged{open.id, open.facts,         words_of_judged_, words_of_judged_ + policies_->plan().bit_words(),
                      &shape,  kept.verdict.reason};
   judged.random = random_;
+  judged.again = true;
   for (std::size_t i = 0; i < ballots_.size() && kept.deciding_count < kept.deciding.size(); ++i) {
     if (!ballots_[i].sampled()) continue;
     const int bit = policies_->policy(i).deciding_bit(judged);

@@ -29,6 +29,7 @@ void TraceStore::find_deciding_spans(Work& work, std::uint64_t now_unix_ns, Clos
   std::vector<std::uint64_t> words;
   SpanContext context;
   context.now_unix_ns = now_unix_ns;
+  context.again = true;
   context.resource_attributes = resource_attributes.data();
   std::size_t left = closed.deciding_count;
   for (const FrameSpan& span : work.frame) {

@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "config/file_watch.h"
 #include "daemon/version.h"
+#include "decide/route_filter.h"
 
 namespace tailgate {
 namespace {
@@ -309,8 +310,11 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
   config.exporters = Exporters::make(exporters, *config.budget, {.version = std::string(build_version())});
   if (config.exporters->size() == 0) exporters.error("want at least one exporter");
   for (std::size_t i = 0; i < config.exporters->size(); ++i)
-    config.routes.push_back({config.exporters->policies_of(i), config.exporters->services_of(i),
-                             config.exporters->attributes_of(i)});
+    config.routes.push_back(
+        {config.exporters->policies_of(i), config.exporters->services_of(i), config.exporters->attributes_of(i)});
+  for (std::size_t i = 0; i < config.exporters->size(); ++i) {
+    if (!bad_pattern(config.routes[i]).empty()) config.exporters->node_of(i).error("want shorter patterns");
+  }
   check_loops(config);
   check_routes(config);
   // Twice the policies there are now: a reload may bring more.

@@ -46,7 +46,8 @@ class Composite final : public Policy {
   bool stateful() const override { return true; }
   int deciding_bit(const JudgedTrace& trace) const override {
     for (const PolicyPtr& policy : policies_) {
-      if (!policy->stateful() && policy->evaluate(trace).sampled()) return policy->deciding_bit(trace);
+      if (policy->stateful()) return -1;  // it cannot be asked again, and may have been the one
+      if (policy->evaluate(trace).sampled()) return policy->deciding_bit(trace);
     }
     return -1;
   }
@@ -61,10 +62,12 @@ class Composite final : public Policy {
     if (cost > rule_.lanes[lane].rate || cost > rule_.total) return ballot(false);
     if (!by_random_)
       return {limiter_->take(lane, cost, trace.now) ? Vote::kSampled : Vote::kNotSampled, kUnknownChance};
-    if (trace.interval == 0 || trace.offer)
+    if (trace.waits()) {
       limiter_->offer(lane, limit_interval(trace.now), trace.random, trace.facts.spans);
-    if (trace.interval == 0) return {Vote::kPending, kUnknownChance};
-    return ballot_by_random(trace.random, limiter_->threshold(lane, trace.interval));
+      return {Vote::kPending, kUnknownChance};
+    }
+    const auto [kept, threshold] = limiter_->answer(lane, trace.interval, trace.random, trace.facts.spans, trace.now);
+    return {kept ? Vote::kSampled : Vote::kNotSampled, threshold};
   }
 
   std::vector<PolicyPtr> policies_;  // in the order they are asked; lanes of the limiter

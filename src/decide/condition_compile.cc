@@ -496,7 +496,9 @@ Truth Condition::evaluate(const ConditionContext& context, const char** why) con
   const Truth truth = test_->test(e);
   if (truth == Truth::kError) {
     if (why != nullptr) *why = e.error;
-    if (errors_ != nullptr) errors_->fetch_add(1, std::memory_order_relaxed);
+    const bool again = context.no_root || (context.trace != nullptr && context.trace->again) ||
+                       (context.span.context != nullptr && context.span.context->again);
+    if (errors_ != nullptr && !again) errors_->fetch_add(1, std::memory_order_relaxed);
   }
   return truth;
 }

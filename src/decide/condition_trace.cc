@@ -103,10 +103,11 @@ class Bit final : public Test {
 
 class RootBit final : public Test {
  public:
-  RootBit(std::size_t bit, Truth without) : bit_(bit), without_(without) {}
+  RootBit(std::size_t bit, std::size_t failed, Truth without) : bit_(bit), failed_(failed), without_(without) {}
   Truth test(Evaluation& e) const override {
     if (!e.in.trace->facts.root_seen) return without_;
-    return e.in.trace->bit(bit_) ? Truth::kTrue : Truth::kFalse;
+    if (e.in.trace->bit(bit_)) return Truth::kTrue;
+    return e.in.trace->bit(failed_) ? Truth::kError : Truth::kFalse;
   }
   int deciding_bit(Evaluation& e) const override {
     return e.in.trace->facts.root_seen && e.in.trace->bit(bit_) ? static_cast<int>(bit_) : -1;
@@ -114,7 +115,8 @@ class RootBit final : public Test {
 
  private:
   std::size_t bit_;
-  Truth without_;  // the answer for a trace that has no root
+  std::size_t failed_;  // true when the question could not be answered of the root
+  Truth without_;       // the answer for a trace that has no root
 };
 
 // Counts the spans for which a condition is true.
@@ -228,7 +230,12 @@ Result<TestPtr> Compiler::root_test(AstIndex i) {
   const std::size_t bit =
       plan.add(std::make_unique<ConditionPredicate>(std::move(*inner), ConditionPredicate::Which::kRootHolds),
                std::move(looks_at));
-  return std::make_unique<RootBit>(bit, without);
+  // Asked of roots only; its own errors are counted by the first.
+  Result<Condition> again = compile_condition(ast, i, ConditionKind::kRoot, plan, nullptr);
+  if (!again) return tl::unexpected(again.error());
+  const std::size_t failed =
+      plan.add(std::make_unique<ConditionPredicate>(std::move(*again), ConditionPredicate::Which::kRootFails));
+  return std::make_unique<RootBit>(bit, failed, without);
 }
 
 }  // namespace tailgate

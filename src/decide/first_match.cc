@@ -48,8 +48,8 @@ class FirstMatch final : public Policy {
   }
   int deciding_bit(const JudgedTrace& trace) const override {
     for (const Rule& rule : rules_) {
-      if (rule.policy == nullptr) return -1;
-      if (!rule.policy->stateful() && rule.policy->evaluate(trace).sampled()) return rule.policy->deciding_bit(trace);
+      if (rule.policy == nullptr || rule.policy->stateful()) return -1;  // the latter cannot be asked again
+      if (rule.policy->evaluate(trace).sampled()) return rule.policy->deciding_bit(trace);
     }
     return -1;
   }

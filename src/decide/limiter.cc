@@ -2,23 +2,20 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <utility>
 
 #include "model/threshold.h"
 
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kCutsKept = 16;
-constexpr std::size_t kCandidatesMax = 1 << 20;  // of a lane and interval; those beyond follow the cut of the others
+constexpr std::size_t kCutsKept = 4;
+constexpr std::size_t kCandidatesMax = 1 << 20;  // of a lane and interval; those beyond come after the cut
 
 }  // namespace
 
 Limiter::Limiter(LimitRule rule)
-    : rule_(std::move(rule)),
-      tokens_(rule_.lanes.size()),
-      candidates_(rule_.lanes.size()),
-      offered_(rule_.lanes.size()) {
+    : rule_(std::move(rule)), tokens_(rule_.lanes.size()), candidates_(rule_.lanes.size()) {
   for (std::size_t i = 0; i < tokens_.size(); ++i) tokens_[i] = rule_.lanes[i].burst;
 }
 
@@ -29,7 +26,6 @@ void Limiter::set_rule(LimitRule rule) {
   tokens_.resize(rule_.lanes.size());
   for (std::size_t i = before; i < tokens_.size(); ++i) tokens_[i] = rule_.lanes[i].burst;
   candidates_.resize(rule_.lanes.size());
-  offered_.resize(rule_.lanes.size());
 }
 
 bool Limiter::take(std::size_t lane, double cost, TimePoint now) {
@@ -68,66 +64,84 @@ bool Limiter::take(std::size_t lane, double cost, TimePoint now) {
 void Limiter::offer(std::size_t lane, std::uint32_t interval, std::uint64_t random, std::uint64_t cost) {
   const std::lock_guard lock(mutex_);
   if (lane >= candidates_.size()) return;
-  if (!cuts_.empty() && interval <= cuts_.back().interval) return;  // too late: it follows the cut of the others
+  if (!cuts_.empty() && interval <= cuts_.back().interval) return;  // too late for its cut
   if (interval > open_) {
     if (open_ != 0) cut();
     open_ = interval;
   }
-  if (cuts_.empty()) offered_[lane] += cost;
   if (candidates_[lane].size() < kCandidatesMax) candidates_[lane].push_back({random, cost});
 }
 
-void Limiter::cut() {
-  double left = rule_.total > 0 ? rule_.total : HUGE_VAL;
-  // Whole intervals have gone by since the last cut, this one included.
-  const double seconds = cuts_.empty() ? 1 : open_ - cuts_.back().interval;
-  Cut result{open_, {}};
+void Limiter::refill(std::uint32_t interval) {
+  if (interval <= refilled_) return;
   for (std::size_t lane = 0; lane < rule_.lanes.size(); ++lane) {
     const LimitRule::Lane& rule = rule_.lanes[lane];
+    if (rule_.per_second) {
+      tokens_[lane] = rule.rate;
+    } else if (refilled_ != 0) {
+      tokens_[lane] = std::min(rule.burst, tokens_[lane] + (interval - refilled_) * rule.rate);
+    }
+  }
+  total_left_ = rule_.total > 0 ? rule_.total : HUGE_VAL;
+  refilled_ = interval;
+}
+
+void Limiter::cut() {
+  refill(open_);
+  Cut result{open_, {}, {}};
+  for (std::size_t lane = 0; lane < rule_.lanes.size(); ++lane) {
     std::vector<Candidate>& all = candidates_[lane];
-    const bool first = cuts_.empty();
-    double& tokens = tokens_[lane];
-    tokens = rule_.per_second ? rule.rate : std::min(rule.burst, first ? rule.burst : tokens + seconds * rule.rate);
-    double room = std::min(tokens, left);
+    const double room = std::min(tokens_[lane], total_left_);
     std::sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) { return a.random > b.random; });
     std::uint64_t threshold = kCertain;
     double used = 0;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      const auto cost = static_cast<double>(all[i].cost);
+    for (const Candidate& candidate : all) {
+      const auto cost = static_cast<double>(candidate.cost);
       if (used + cost > room) {
-        threshold = ThresholdTable::round_up(std::min(kNever, all[i].random + 1));
+        threshold = ThresholdTable::round_up(std::min(kNever, candidate.random + 1));
         break;
       }
       used += cost;
     }
     if (threshold != kCertain) {  // ties with the first one rejected, and what the rounding cost, give their room back
+      std::erase_if(all, [&](const Candidate& candidate) { return candidate.random < threshold; });
       used = 0;
-      for (const Candidate& candidate : all)
-        used += candidate.random >= threshold ? static_cast<double>(candidate.cost) : 0;
+      for (const Candidate& candidate : all) used += static_cast<double>(candidate.cost);
     }
-    tokens -= used;
-    left -= used;
+    tokens_[lane] -= used;
+    total_left_ -= used;
     result.thresholds.push_back(threshold);
-    all.clear();
+    result.accepted.push_back(std::exchange(all, {}));
   }
   open_ = 0;
   cuts_.push_back(std::move(result));
   if (cuts_.size() > kCutsKept) cuts_.erase(cuts_.begin());
 }
 
-std::uint64_t Limiter::threshold(std::size_t lane, std::uint32_t interval) {
+Limiter::Answer Limiter::answer(std::size_t lane, std::uint32_t interval, std::uint64_t random, std::uint64_t cost,
+                                TimePoint now) {
   const std::lock_guard lock(mutex_);
-  if (open_ != 0 && interval >= open_) cut();  // an interval that is asked about is over
-  if (cuts_.empty()) {
-    if (lane >= rule_.lanes.size()) return kNever;
-    const double room = rule_.per_second ? rule_.lanes[lane].rate : rule_.lanes[lane].burst;
-    const std::uint64_t all = std::accumulate(offered_.begin(), offered_.end(), std::uint64_t{0});
-    const bool total_left = rule_.total <= 0 || static_cast<double>(all) <= rule_.total;
-    return static_cast<double>(offered_[lane]) <= room && total_left ? kCertain : kNever;
+  if (lane >= rule_.lanes.size()) return {false, kCertain};
+  const std::uint32_t running = limit_interval(now);
+  if (open_ != 0 && running > open_) cut();
+  if (interval != 0 && interval < running) {
+    const auto it = std::find_if(cuts_.begin(), cuts_.end(), [&](const Cut& c) { return c.interval == interval; });
+    if (it != cuts_.end() && lane < it->thresholds.size()) {
+      if (random < it->thresholds[lane]) return {false, kUnknownChance};
+      const std::vector<Candidate>& accepted = it->accepted[lane];
+      auto found = std::lower_bound(accepted.begin(), accepted.end(), random,
+                                    [](const Candidate& c, std::uint64_t r) { return c.random > r; });
+      for (; found != accepted.end() && found->random == random; ++found) {
+        if (cost <= found->cost) return {true, it->thresholds[lane]};
+      }
+    }
   }
-  const auto it = std::find_if(cuts_.rbegin(), cuts_.rend(), [&](const Cut& c) { return c.interval <= interval; });
-  const Cut& found = it != cuts_.rend() ? *it : cuts_.front();
-  return lane < found.thresholds.size() ? found.thresholds[lane] : kNever;
+  refill(running);
+  const auto wanted = static_cast<double>(cost);
+  if (wanted > std::min(tokens_[lane], total_left_)) return {false, kUnknownChance};
+  tokens_[lane] -= wanted;
+  total_left_ -= wanted;
+  return {true, kUnknownChance};
 }
 
 std::shared_ptr<Limiter> Limiters::get(const std::string& name, const LimitRule& rule) {

@@ -4,8 +4,10 @@
 // First come, first served (as contrib ships) is a token bucket. By randomness (`use_tracestate`): the traces of one
 // second that ask for room are candidates; when the second is over they are put in order of R, highest first, and cut
 // where the room ends, so that the cut is a threshold T like any other and `th` can be written (contrib's otep235
-// scheme). A trace that asks waits, open, for at most that second. Threads: any; one lock per limiter, taken per trace
-// that asks and not per span.
+// scheme). A trace that asks waits, open, for at most that second. One that was no candidate of the cut (it cannot
+// wait; it grew, or the policies changed, while it waited) takes from the room that the cut left, first come, first
+// served: the rate holds, and the chance cannot be said. Threads: any; one lock per limiter, taken per trace that asks
+// and not per span.
 #pragma once
 
 #include <cstdint>
@@ -48,9 +50,14 @@ class Limiter {
 
   // By randomness: a candidate of the interval (numbered from 1, kLimitInterval each).
   void offer(std::size_t lane, std::uint32_t interval, std::uint64_t random, std::uint64_t cost);
-  // The threshold of an interval that is over; of the last one known if that interval was not offered to or is
-  // forgotten. Before the first cut there is none: first come, first served, kCertain while there is room, then kNever.
-  std::uint64_t threshold(std::size_t lane, std::uint32_t interval);
+  // For a candidate of `interval` (0: of none), asked at `now`. Of an interval that is over: whether it lies above its
+  // cut, and the cut's threshold. Everyone else, one larger than when it was offered included: first come,
+  // kUnknownChance.
+  struct Answer {
+    bool kept = false;
+    std::uint64_t threshold = 0;  // kCertain when all of its interval had room
+  };
+  Answer answer(std::size_t lane, std::uint32_t interval, std::uint64_t random, std::uint64_t cost, TimePoint now);
 
  private:
   struct Candidate {
@@ -59,19 +66,21 @@ class Limiter {
   };
   struct Cut {
     std::uint32_t interval = 0;
-    std::vector<std::uint64_t> thresholds;  // by lane
+    std::vector<std::uint64_t> thresholds;         // by lane
+    std::vector<std::vector<Candidate>> accepted;  // by lane, greatest randomness first
   };
-  void cut();  // closes the open interval
+  void cut();                           // closes the open interval
+  void refill(std::uint32_t interval);  // room is given by the interval
 
   mutable std::mutex mutex_;
   LimitRule rule_;
   std::vector<double> tokens_;  // by lane
   TimePoint filled_{};
   bool filled_once_ = false;
-  double total_left_ = 0;
+  double total_left_ = 0;                           // of this second, or interval
   std::uint32_t open_ = 0;                          // the interval that candidates_ belong to
   std::vector<std::vector<Candidate>> candidates_;  // by lane
-  std::vector<std::uint64_t> offered_;              // by lane: cost of all candidates before the first cut
+  std::uint32_t refilled_ = 0;                      // the interval that tokens_ are those of; 0: none yet
   std::vector<Cut> cuts_;                           // the last few intervals, oldest first
 };
 

@@ -31,14 +31,15 @@ struct JudgedTrace {
   CloseReason reason = CloseReason::kTimeout;
   std::uint64_t random = 0;  // R, 56 bits
   TimePoint now{};           // of the decision
-  // Rate limits that choose by randomness need all candidates of an interval (Limiter). 0: this trace is offered now
-  // and decided when the interval is over; otherwise the interval it was offered in, or the last one when it cannot
-  // wait.
+  // Rate limits that choose by randomness need all candidates of an interval (Limiter). A trace that may wait and was
+  // not offered yet (interval 0) is offered now and decided when the interval is over; else the interval it was offered
+  // in.
   std::uint32_t interval = 0;
-  // It cannot wait and was not offered before: it is now, or a limit that only ever met such traces would stand still.
-  bool offer = false;
+  bool may_wait = true;
+  bool again = false;  // asked before: what fails is not counted once more
 
   bool bit(std::size_t i) const { return (words[i >> 6] >> (i & 63) & 1) != 0; }
+  bool waits() const { return may_wait && interval == 0; }  // for the end of an interval, if a limit asks for it
   bool complete() const { return facts.root_seen && (shape == nullptr || shape->missing_parents() == 0); }
 };
 

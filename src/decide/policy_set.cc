@@ -107,13 +107,7 @@ void PolicySet::activate() const {
 std::optional<Verdict> PolicySet::decide(const JudgedTrace& trace, PolicyTally& tally,
                                          std::vector<Ballot>& ballots) const {
   const std::optional<Verdict> verdict = combine(trace, ballots);
-  if (!verdict) {
-    // The limits of shadows choose among the candidates of the same interval.
-    for (const Entry& entry : shadows_) {
-      if (entry.policy->stateful()) entry.policy->evaluate(trace);
-    }
-    return std::nullopt;
-  }
+  if (!verdict) return std::nullopt;
   for (std::size_t i = 0; i < policies_.size(); ++i) {
     PolicyTally::Row& row = tally.row(policies_[i].number);
     row.sampled += ballots[i].vote == Vote::kSampled;
@@ -183,14 +177,11 @@ std::optional<Verdict> PolicySet::combine(const JudgedTrace& trace, std::vector<
 }
 
 void PolicySet::judge_shadows(const JudgedTrace& trace, bool kept, PolicyTally& tally) const {
+  JudgedTrace judged = trace;
+  judged.may_wait = false;  // nobody waits for a shadow: its limits are first come, first served
+  judged.interval = 0;
   for (const Entry& entry : shadows_) {
-    Ballot ballot = entry.policy->evaluate(trace);
-    if (ballot.vote == Vote::kPending) {
-      // Nobody waits for a shadow: it is judged by the cut of the second before.
-      JudgedTrace now = trace;
-      now.interval = limit_interval(trace.now) - 1;
-      ballot = entry.policy->evaluate(now);
-    }
+    const Ballot ballot = entry.policy->evaluate(judged);
     PolicyTally::Shadow& row = tally.shadow(entry.number);
     ++row.traces;
     if (entry.policy->drops() && ballot.vote != Vote::kDropped) continue;  // it leaves the trace to the others

@@ -22,9 +22,12 @@ class Limited final : public Policy {
       return {limiter_->take(0, static_cast<double>(cost), trace.now) ? Vote::kSampled : Vote::kNotSampled,
               kUnknownChance};
     }
-    if (trace.interval == 0 || trace.offer) limiter_->offer(0, limit_interval(trace.now), trace.random, cost);
-    if (trace.interval == 0) return {Vote::kPending, kUnknownChance};
-    return ballot_by_random(trace.random, limiter_->threshold(0, trace.interval));
+    if (trace.waits()) {
+      limiter_->offer(0, limit_interval(trace.now), trace.random, cost);
+      return {Vote::kPending, kUnknownChance};
+    }
+    const auto [kept, threshold] = limiter_->answer(0, trace.interval, trace.random, cost, trace.now);
+    return {kept ? Vote::kSampled : Vote::kNotSampled, threshold};
   }
   bool stateful() const override { return true; }
   void activate() const override { limiter_->set_rule(rule_); }

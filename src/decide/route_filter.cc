@@ -53,6 +53,18 @@ class HasValue final : public SpanPredicate {
 
 }  // namespace
 
+std::string bad_pattern(const RouteRule& rule) {
+  for (const std::string& service : rule.services) {
+    if (!Glob(service).good()) return service;
+  }
+  for (const auto& [key, values] : rule.attributes) {
+    for (const std::string& value : values) {
+      if (!Glob(value).good()) return value;
+    }
+  }
+  return "";
+}
+
 std::vector<std::size_t> add_route_filter(const RouteRule& rule, ScanPlan& plan) {
   std::vector<std::size_t> bits;
   if (!rule.services.empty()) {

@@ -3,12 +3,16 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "decide/policy_set.h"
 #include "wire/scan_plan.h"
 
 namespace tailgate {
+
+// Text of the first pattern of the rule that is too large to be compiled; "" when all are fine.
+std::string bad_pattern(const RouteRule& rule);
 
 // Adds the questions to `plan` and gives their bits: all must be true. Nothing when the rule asks nothing.
 std::vector<std::size_t> add_route_filter(const RouteRule& rule, ScanPlan& plan);

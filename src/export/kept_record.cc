@@ -22,7 +22,8 @@ enum Field : std::uint32_t {
   kPart,
   kParts,
   kSpans,
-  kOtlp,  // last
+  kOtlp,  // last in the record
+  kOwn,
 };
 
 void put(std::string& out, Field field, std::uint64_t value) {
@@ -52,6 +53,7 @@ std::string write_kept_record(const KeptTrace& t, std::uint64_t pushed_unix_ns) 
   put(out, kPart, t.part);
   put(out, kParts, t.parts);
   put(out, kSpans, t.spans);
+  put(out, kOwn, t.own);
   pb::append_len(out, kOtlp, t.otlp);
   return out;
 }
@@ -122,6 +124,9 @@ std::optional<KeptRecord> read_kept_record(ByteView bytes, bool whole) {
         break;
       case kParts:
         t.parts = static_cast<std::uint32_t>(v);
+        break;
+      case kOwn:
+        t.own = v != 0;
         break;
       case kSpans:
         t.spans = static_cast<std::uint32_t>(v);

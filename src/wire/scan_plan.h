@@ -1,8 +1,9 @@
 // ScanPlan: what the loaded policies want to know of each span, so that the scanner decodes that and nothing else.
 //
-// Policies register predicates; each is a bit. A predicate is asked once per resource and once per span, while the bytes
-// are hot, and the answers are or-ed into the trace's words. The few that need more than a bit register a counter, a whole
-// word: a sum over the spans, or the first answer that is not 0. A plan never changes once built: threads share it freely.
+// Policies register predicates; each is a bit. A predicate is asked once per resource and once per span, while the
+// bytes are hot, and the answers are or-ed into the trace's words. The few that need more than a bit register a
+// counter, a whole word: a sum over the spans, or the first answer that is not 0. A plan never changes once built:
+// threads share it freely.
 //
 //   words of a trace: [ predicate bits, bit_words() ][ counters, one word each ]
 #pragma once
@@ -21,8 +22,8 @@ namespace tailgate {
 enum class StatusCode : std::int32_t { kUnset = 0, kOk = 1, kError = 2 };
 
 // A varint field of Span that no OTLP has: 1 marks a span whose sender asked for its trace to be kept (Jaeger's DEBUG,
-// Zipkin's debug), which OTLP cannot say. Conversions write it, the scanner sees it, everyone else skips it as an unknown
-// field; a bit of `flags` would be passed on by all who read it.
+// Zipkin's debug), which OTLP cannot say. Conversions write it, the scanner sees it, everyone else skips it as an
+// unknown field; a bit of `flags` would be passed on by all who read it.
 inline constexpr std::uint32_t kKeepMarkField = 1990;
 
 // What the spans of one ScopeSpans share. Views into the request; valid during the call they are passed to.
@@ -31,6 +32,7 @@ struct SpanContext {
   ByteView scope;     // fields of the ScopeSpans message, with tags; spans may stand among them
   const ByteView* resource_attributes = nullptr;  // in the plan's slots, as SpanFields::attributes
   std::uint64_t now_unix_ns = 0;                  // when the request came, our clock
+  bool again = false;  // these spans were asked before, and what fails is not counted once more
 };
 
 // One span as the scanner saw it. Views into the request; valid during the call they are passed to.
@@ -42,7 +44,8 @@ struct SpanFields {
   std::int32_t status_code = 0;
   std::uint32_t flags = 0;
   bool keep_mark = false;  // kKeepMarkField is there and not 0
-  // attributes[i]: content of the first KeyValue whose key is plan.attribute_keys[i]; data() is null when there is none.
+  // attributes[i]: content of the first KeyValue whose key is plan.attribute_keys[i]; data() is null when there is
+  // none.
   const ByteView* attributes = nullptr;
   ByteView bytes;                        // the Span message
   const SpanContext* context = nullptr;  // set before predicates are asked
@@ -50,15 +53,25 @@ struct SpanFields {
   bool has_parent() const;  // a non-empty parent id that is not all zero
 };
 
-// The value of a KeyValue, when it is a string; last field of the oneof wins. Empty for other types and malformed bytes.
+// The value of a KeyValue, when it is a string; last field of the oneof wins. Empty for other types and malformed
+// bytes.
 std::optional<ByteView> string_value(ByteView key_value);
 
 // The value of a KeyValue, whatever its type. Of several `value` fields and members the last one set counts.
 struct AttributeValue {
-  enum class Kind : std::uint8_t { kUnset, kString, kBool, kInt, kDouble, kArray, kMap, kBytes };  // numbers are AnyValue's fields
+  enum class Kind : std::uint8_t {
+    kUnset,
+    kString,
+    kBool,
+    kInt,
+    kDouble,
+    kArray,
+    kMap,
+    kBytes
+  };                         // numbers are AnyValue's fields
   Kind kind = Kind::kUnset;  // also for malformed bytes
-  std::uint64_t bits = 0;   // of a bool, int or double
-  ByteView bytes;           // of the others: text, ArrayValue, KeyValueList, bytes
+  std::uint64_t bits = 0;    // of a bool, int or double
+  ByteView bytes;            // of the others: text, ArrayValue, KeyValueList, bytes
 };
 AttributeValue attribute_value(ByteView key_value);
 
@@ -101,8 +114,8 @@ class ScanPlan {
   // order of arrival that is not 0.
   std::size_t add_sum(std::unique_ptr<SpanCounter> counter);
   std::size_t add_first(std::unique_ptr<SpanCounter> counter);
-  // A sum of another kind: bytes of a TracesData that holds the trace's spans as they were received, each request's resources
-  // and scopes with them. The same index for everyone who asks.
+  // A sum of another kind: bytes of a TracesData that holds the trace's spans as they were received, each request's
+  // resources and scopes with them. The same index for everyone who asks.
   std::size_t add_request_bytes();
   // The trace's explicit randomness (`rv` of `ot` in the W3C tracestate), the first found, with bit 63 set. 0: none.
   std::size_t add_randomness();
@@ -115,7 +128,9 @@ class ScanPlan {
   void count(const SpanFields& span, std::uint64_t* words) const;
 
   // The slot of `key`, or -1. Most keys are told off by their length and first byte alone.
-  int find_slot(ByteView key, Attributes where) const { return maybe_slot(key, where) ? find_slot_slow(key, where) : -1; }
+  int find_slot(ByteView key, Attributes where) const {
+    return maybe_slot(key, where) ? find_slot_slow(key, where) : -1;
+  }
   bool maybe_slot(ByteView key, Attributes where) const {
     const Masks& masks = masks_[where == Attributes::kOfResources];
     return (masks.length >> (key.size() & 63) & 1) != 0 &&

@@ -16,7 +16,8 @@ namespace {
 
 struct Store {
   explicit Store(const std::string& yaml, bool use_tracestate, RecordPolicy record = RecordPolicy::kOff)
-      : policies(yaml, {{}}, 1, {.use_tracestate = use_tracestate}), budget({1ULL << 32, 1ULL << 32, 1ULL << 32, 1ULL << 32}) {
+      : policies(yaml, {{}}, 1, {.use_tracestate = use_tracestate}),
+        budget({1ULL << 32, 1ULL << 32, 1ULL << 32, 1ULL << 32}) {
     TraceStoreOptions options;
     options.shards = 2;
     options.limits.decision_wait = 100ms;
@@ -73,21 +74,30 @@ std::string random_trace_id(Random& r) {
 TEST_CASE("adjusted counts estimate the true count for each kind of policy", "[buffer]") {
   const auto [name, yaml] = GENERATE(table<std::string, std::string>({
       {"probabilistic", "[{name: p, type: probabilistic, probabilistic: {sampling_percentage: 10}}]"},
-      {"the most permissive of two", "[{name: p, type: probabilistic, probabilistic: {sampling_percentage: 10}},"
-                                     " {name: q, type: probabilistic, probabilistic: {sampling_percentage: 40}}]"},
-      {"errors and a baseline", "[{name: e, type: status_code, status_code: {status_codes: [ERROR]}},"
-                                " {name: p, type: probabilistic, probabilistic: {sampling_percentage: 5}}]"},
-      {"and", "[{name: a, type: and, and: {and_sub_policy: [{name: o, type: status_code, status_code: {status_codes: [ERROR]}},"
-              " {name: p, type: probabilistic, probabilistic: {sampling_percentage: 30}}]}}, {name: rest, type: and, and: {and_sub_policy: ["
-              "{name: n, type: not, not: {not_sub_policy: {name: o, type: status_code, status_code: {status_codes: [ERROR]}}}},"
-              "{name: p, type: probabilistic, probabilistic: {sampling_percentage: 10}}]}}]"},
+      {"the most permissive of two",
+       "[{name: p, type: probabilistic, probabilistic: {sampling_percentage: 10}},"
+       " {name: q, type: probabilistic, probabilistic: {sampling_percentage: 40}}]"},
+      {"errors and a baseline",
+       "[{name: e, type: status_code, status_code: {status_codes: [ERROR]}},"
+       " {name: p, type: probabilistic, probabilistic: {sampling_percentage: 5}}]"},
+      {"and",
+       "[{name: a, type: and, and: {and_sub_policy: [{name: o, type: status_code, status_code: {status_codes: "
+       "[ERROR]}},"
+       " {name: p, type: probabilistic, probabilistic: {sampling_percentage: 30}}]}}, {name: rest, type: and, and: "
+       "{and_sub_policy: ["
+       "{name: n, type: not, not: {not_sub_policy: {name: o, type: status_code, status_code: {status_codes: "
+       "[ERROR]}}}},"
+       "{name: p, type: probabilistic, probabilistic: {sampling_percentage: 10}}]}}]"},
       {"rate_limiting", "[{name: r, type: rate_limiting, rate_limiting: {spans_per_second: 500}}]"},
       {"bytes_limiting", "[{name: r, type: bytes_limiting, bytes_limiting: {bytes_per_second: 50000}}]"},
-      {"errors beside a rate", "[{name: e, type: status_code, status_code: {status_codes: [ERROR]}},"
-                               " {name: r, type: rate_limiting, rate_limiting: {spans_per_second: 300}}]"},
-      {"composite", "[{name: c, type: composite, composite: {max_total_spans_per_second: 600, policy_order: [e, rest], composite_sub_policy:"
-                    " [{name: e, type: status_code, status_code: {status_codes: [ERROR]}}, {name: rest, type: always_sample}],"
-                    " rate_allocation: [{policy: e, percent: 20}, {policy: rest, percent: 70}]}}]"},
+      {"errors beside a rate",
+       "[{name: e, type: status_code, status_code: {status_codes: [ERROR]}},"
+       " {name: r, type: rate_limiting, rate_limiting: {spans_per_second: 300}}]"},
+      {"composite",
+       "[{name: c, type: composite, composite: {max_total_spans_per_second: 600, policy_order: [e, rest], "
+       "composite_sub_policy:"
+       " [{name: e, type: status_code, status_code: {status_codes: [ERROR]}}, {name: rest, type: always_sample}],"
+       " rate_allocation: [{policy: e, percent: 20}, {policy: rest, percent: 70}]}}]"},
   }));
   INFO(name);
   Store f(yaml, true);
@@ -137,7 +147,8 @@ TEST_CASE("what was kept with certainty keeps its th, what was kept by an unknow
   const auto state_of = [](const std::string& yaml, bool use_tracestate, const std::string& in) {
     Store f(yaml, use_tracestate);
     twin::TracesData data = traces({{.status = 2}});
-    data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(0)->set_trace_id("0123456789" + std::string(6, '\xff'));
+    data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(0)->set_trace_id("0123456789" +
+                                                                                           std::string(6, '\xff'));
     data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(0)->set_trace_state(in);
     f.send(data, 0s);
     for (Duration now = 0s; now < 3s; now += 10ms) f.store->sweep(at(now));
@@ -154,10 +165,13 @@ TEST_CASE("what was kept with certainty keeps its th, what was kept by an unknow
   CHECK(state_of(hashed, false, "a=b") == "a=b");
   CHECK(state_of(limited, false, "ot=th:2") == "");
   CHECK(state_of(limited, true, "ot=th:2") == "ot=th:2");  // there was room for all
-  CHECK(state_of("[{name: n, type: not, not: {not_sub_policy: {name: p, type: probabilistic, probabilistic: {sampling_percentage: 0.001}}}}]", true,
-                 "ot=th:2;x:y") == "ot=x:y");
-  CHECK(state_of("[{name: d, type: drop, drop: {drop_sub_policy: [{name: p, type: probabilistic, probabilistic: {sampling_percentage: 0.001}}]}},"
-                 " {name: all, type: always_sample}]", true, "ot=th:2") == "");
+  CHECK(state_of("[{name: n, type: not, not: {not_sub_policy: {name: p, type: probabilistic, probabilistic: "
+                 "{sampling_percentage: 0.001}}}}]",
+                 true, "ot=th:2;x:y") == "ot=x:y");
+  CHECK(state_of("[{name: d, type: drop, drop: {drop_sub_policy: [{name: p, type: probabilistic, probabilistic: "
+                 "{sampling_percentage: 0.001}}]}},"
+                 " {name: all, type: always_sample}]",
+                 true, "ot=th:2") == "");
   CHECK(state_of(all, true, "not a tracestate") == "not a tracestate");
 }
 
@@ -168,7 +182,8 @@ TEST_CASE("record_policy says on the root span, or on every scope, why a trace w
     }
     return nullptr;
   };
-  const std::vector<SpanSpec> specs = {{.id = 2, .parent = 1, .status = 2}, {.id = 1, .attributes = {{"http.route", "/a"}}}};
+  const std::vector<SpanSpec> specs = {{.id = 2, .parent = 1, .status = 2},
+                                       {.id = 1, .attributes = {{"http.route", "/a"}}}};
   Store root(BufferFixture::kErrors, false, RecordPolicy::kRoot);
   root.send(traces(specs), 0s);
   root.store->sweep(at(200ms));
@@ -197,7 +212,8 @@ TEST_CASE("record_policy says on the root span, or on every scope, why a trace w
   }
 }
 
-TEST_CASE("a trace that waits for its interval closes at its end, though a span with an unknown parent came", "[buffer]") {
+TEST_CASE("a trace that waits for its interval closes at its end, though a span with an unknown parent came",
+          "[buffer]") {
   BufferLimits limits;
   limits.decision_wait = 10s;
   limits.decision_wait_after_root = 100ms;
@@ -233,4 +249,43 @@ TEST_CASE("a limit by randomness holds where no trace can wait for the end of it
   }
   CHECK(kept > 18 * 25);
   CHECK(kept < 18 * 75);  // of 18 * 400
+}
+
+TEST_CASE("a trace that grew while it waited is not the one the cut was about", "[buffer]") {
+  BufferLimits limits;
+  limits.decision_wait = 10s;
+  limits.decision_wait_after_root = 100ms;
+  BufferFixture f(limits, "[{name: r, type: rate_limiting, rate_limiting: {spans_per_second: 2, burst_capacity: 2}}]",
+                  {.use_tracestate = true});
+  const bool grown = GENERATE(false, true);
+  f.add({{.trace = 1}}, 500ms);
+  CHECK(f.close_due(650ms) == 0);
+  if (grown) f.add({{.trace = 1, .id = 5, .parent = 1}}, 900ms);
+  CHECK(f.close_due(999ms) == 0);
+  CHECK(f.close_due(1100ms) == 1);
+  REQUIRE(f.closed.size() == 1);
+  CHECK(f.closed[0].verdict.threshold == (grown ? ThresholdTable::kUnknownCode : 0));
+  CHECK(f.buffer.counters().held == (grown ? 2u : 1u));
+  f.settle_all();
+  CHECK(f.buffer.counters().forwarded == (grown ? 2u : 1u));
+}
+
+TEST_CASE("a trace that waits is judged by the set that is live when its interval ends", "[buffer]") {
+  BufferLimits limits;
+  limits.decision_wait = 10s;
+  limits.decision_wait_after_root = 100ms;
+  BufferFixture f(limits, "[{name: r, type: rate_limiting, rate_limiting: {spans_per_second: 100}}]",
+                  {.use_tracestate = true});
+  const std::string other = GENERATE("r", "s");  // the same limiter, of which it is a candidate, or a new one
+  const Policies next("[{name: " + other + ", type: rate_limiting, rate_limiting: {spans_per_second: 100}}]", {{}}, 2,
+                      {.use_tracestate = true}, f.policies.tables);
+  REQUIRE(next.errors.empty());
+  f.add({{.trace = 1}}, 500ms);
+  CHECK(f.close_due(650ms) == 0);
+  f.buffer.set_policies(next.set);
+  CHECK(f.close_due(1100ms) == 1);
+  REQUIRE(f.closed.size() == 1);
+  CHECK(f.closed[0].judged_by == next.set);
+  CHECK(f.closed[0].verdict.threshold == (other == "r" ? 0 : ThresholdTable::kUnknownCode));
+  f.settle_all();
 }

@@ -269,3 +269,16 @@ TEST_CASE("a trace's fields are compared with what they are", "[decide]") {
         std::string::npos);
   CHECK(first_error(trace_policy("span_count > 2.5 and duration != nil")).empty());
 }
+
+TEST_CASE("errors are counted when a condition is asked of traffic, and not when it is loaded", "[decide]") {
+  const Policies policies("[" + trace_policy("1 / Len(root.name) > 5") + "]");
+  REQUIRE(policies.errors.empty());
+  CHECK(policies.tables->condition_errors.all()[0].second == 0);
+}
+
+TEST_CASE("a question about the root that cannot be answered is neither true nor false", "[decide]") {
+  const std::vector<SpanSpec> nameless = {{.id = 1, .name = ""}};
+  CHECK_FALSE(keeps_trace("1 / Len(root.name) > 5", nameless));
+  CHECK_FALSE(keeps_trace("not (1 / Len(root.name) > 5)", nameless));
+  CHECK(keeps_trace("not (1 / Len(root.name) > 5)", {{.id = 1, .name = "a"}}));
+}

@@ -51,29 +51,55 @@ TEST_CASE("lanes share a total that begins anew each second", "[decide]") {
 TEST_CASE("by randomness the highest get the room, and the cut is a threshold", "[decide]") {
   Limiter limiter(rate(10, 10));
   for (const std::uint64_t percent : {5, 95, 50, 75, 25}) limiter.offer(0, 7, percent << 49, 4);
-  const std::uint64_t threshold = limiter.threshold(0, 7);
-  CHECK(threshold > 50ULL << 49);
-  CHECK(threshold <= 75ULL << 49);
-  limiter.offer(0, 8, 1, 10);  // all there is room for
-  CHECK(limiter.threshold(0, 8) == kCertain);
-  CHECK(limiter.threshold(0, 7) == threshold);  // late askers get the same answer
-  CHECK(limiter.threshold(0, 9) == kCertain);   // not offered to: as the last one
+  const TimePoint over = end_of_interval(7);
+  const Limiter::Answer high = limiter.answer(0, 7, 75ULL << 49, 4, over);
+  CHECK(high.kept);
+  CHECK(high.threshold > 50ULL << 49);
+  CHECK(high.threshold <= 75ULL << 49);
+  CHECK(limiter.answer(0, 7, 95ULL << 49, 4, over).threshold == high.threshold);
+  const Limiter::Answer low = limiter.answer(0, 7, 50ULL << 49, 4, over);
+  CHECK_FALSE(low.kept);
+  CHECK(low.threshold == kUnknownChance);
+  limiter.offer(0, 8, 1, 2);  // the 2 that are left, and the 8 that come in
+  limiter.offer(0, 8, 2, 8);
+  CHECK(limiter.answer(0, 8, 1, 2, end_of_interval(8)).threshold == kCertain);
+  CHECK(limiter.answer(0, 7, 95ULL << 49, 4, end_of_interval(8)).threshold == high.threshold);  // asked late
 }
 
-TEST_CASE("before the first cut a limit holds for those who cannot wait for it, first come, first served", "[decide]") {
+TEST_CASE("who was no candidate takes from what the cut left, first come, by a chance nobody knows", "[decide]") {
   Limiter limiter(rate(10, 20));
-  for (int n = 0; n < 5; ++n) {
-    limiter.offer(0, 7, 1, 4);
-    CHECK(limiter.threshold(0, 6) == kCertain);
-  }
-  limiter.offer(0, 7, 1, 1);
-  CHECK(limiter.threshold(0, 6) == kNever);
+  limiter.offer(0, 7, 100, 12);
+  const TimePoint over = end_of_interval(7);
+  CHECK(limiter.answer(0, 7, 100, 12, over).kept);
+  // Never offered, offered elsewhere, or grown since: 8 are left, and 10 come in.
+  const Limiter::Answer stranger = limiter.answer(0, 7, 101, 10, over);
+  CHECK(stranger.kept);
+  CHECK(stranger.threshold == kUnknownChance);
+  CHECK(limiter.answer(0, 7, 100, 13, over).threshold == kUnknownChance);
+  CHECK_FALSE(limiter.answer(0, 7, 100, 13, over).kept);
+  CHECK(limiter.answer(0, 0, 5, 8, over).kept);
+  const Limiter::Answer none = limiter.answer(0, 0, kNever - 1, 1, over);
+  CHECK_FALSE(none.kept);
+  CHECK(none.threshold == kUnknownChance);
+  CHECK(limiter.answer(0, 0, 5, 10, over + kLimitInterval).kept);  // the next second's
+  // A candidate finds what is left then.
+  limiter.offer(0, 10, 50, 11);
+  CHECK(limiter.answer(0, 0, 5, 5, end_of_interval(10) - 1ms).kept);
+  CHECK_FALSE(limiter.answer(0, 10, 50, 11, end_of_interval(10)).kept);
+}
+
+TEST_CASE("a limit that was never cut holds too, and what it refused takes no room", "[decide]") {
+  Limiter limiter(rate(10, 20));
+  CHECK(limiter.answer(0, 0, 1, 19, at(0s)).kept);
+  CHECK_FALSE(limiter.answer(0, 0, 1, 2, at(0s)).kept);
+  CHECK(limiter.answer(0, 0, 1, 1, at(0s)).kept);
+  CHECK_FALSE(limiter.answer(0, 0, 1, 1, at(0s)).kept);
 
   Limiter lanes({{{5, 5}, {5, 5}}, 8, true});
-  lanes.offer(0, 7, 1, 5);
-  CHECK(lanes.threshold(0, 6) == kCertain);
-  lanes.offer(1, 7, 1, 4);
-  CHECK(lanes.threshold(1, 6) == kNever);  // the total
+  CHECK(lanes.answer(0, 0, 1, 5, at(0s)).kept);
+  CHECK_FALSE(lanes.answer(1, 0, 1, 4, at(0s)).kept);  // the total
+  CHECK(lanes.answer(1, 0, 1, 3, at(0s)).kept);
+  CHECK(lanes.answer(1, 0, 1, 5, at(1s)).kept);
 }
 
 TEST_CASE("adjusted counts of a cut by randomness estimate what was offered", "[decide]") {
@@ -88,9 +114,13 @@ TEST_CASE("adjusted counts of a cut by randomness estimate what was offered", "[
       limiter.offer(0, interval, r, 1);
     }
     offered += candidates.size();
-    const std::uint64_t threshold = limiter.threshold(0, interval);
-    std::uint64_t kept = 0;
-    for (const std::uint64_t r : candidates) kept += r >= threshold;
+    std::uint64_t kept = 0, threshold = kCertain;
+    for (const std::uint64_t r : candidates) {
+      const Limiter::Answer answer = limiter.answer(0, interval, r, 1, end_of_interval(interval));
+      kept += answer.kept;
+      if (answer.kept) threshold = answer.threshold;
+      CHECK((!answer.kept || r >= threshold));
+    }
     CHECK(kept <= 200);
     const double p = static_cast<double>(kNever - threshold) / static_cast<double>(kNever);
     estimate += static_cast<double>(kept) / p;
@@ -110,14 +140,14 @@ TEST_CASE("a rule takes effect when its set goes live, and what was spent stays 
   CHECK(limiter->take(0, 500, at(500ms)));
 }
 
-TEST_CASE("an interval is cut once: who comes after takes that cut and brings no room of his own", "[decide]") {
+TEST_CASE("an interval is cut once: who comes after brings no room of his own", "[decide]") {
   Limiter limiter(rate(10, 10));
   for (std::uint64_t n = 0; n < 20; ++n) limiter.offer(0, 7, n << 50, 1);
-  const std::uint64_t threshold = limiter.threshold(0, 7);
-  CHECK(threshold > 9ULL << 50);
+  int kept = 0;
+  for (std::uint64_t n = 0; n < 20; ++n) kept += limiter.answer(0, 7, n << 50, 1, end_of_interval(7) - 1ms).kept;
+  CHECK(kept == 10);  // asked before it was over: not by the cut, and they have taken the room
   limiter.offer(0, 7, 1, 1);
-  CHECK(limiter.threshold(0, 7) == threshold);
-  limiter.offer(0, 8, 1, 1);
-  CHECK(limiter.threshold(0, 7) == threshold);
-  CHECK(limiter.threshold(0, 8) == kCertain);
+  kept = 0;
+  for (std::uint64_t n = 0; n < 20; ++n) kept += limiter.answer(0, 7, n << 50, 1, end_of_interval(7)).kept;
+  CHECK(kept == 0);  // the cut found no room, and says so of all its candidates
 }

@@ -35,7 +35,7 @@ struct Sets {
     words[0] = bit;
     JudgedTrace trace{id, facts, words.data(), words.data() + set->plan().bit_words()};
     trace.random = random;
-    trace.now = at(0s);
+    trace.now = interval == 0 ? at(0s) : end_of_interval(interval);
     trace.interval = interval;
     return set->decide(trace, tally, ballots);
   }
@@ -85,7 +85,7 @@ TEST_CASE("a shadow that drops loses what it drops and nothing else", "[decide]"
   CHECK(sets.of_first_shadow().lost_errors[0].bytes[15] == 1);
 }
 
-TEST_CASE("a shadow's limit by randomness is offered what waits for a live one", "[decide]") {
+TEST_CASE("nobody waits for a shadow: its limits are first come, first served", "[decide]") {
   Sets sets(limit("live", 60), limit("shadow", 20), true);
   const std::uint32_t interval = limit_interval(at(0s));
   for (std::uint8_t n = 0; n < 100; ++n) CHECK_FALSE(sets.decide(n, n * (kNever / 100), 0, 0));
@@ -97,7 +97,8 @@ TEST_CASE("a shadow's limit by randomness is offered what waits for a live one",
   }
   CHECK(kept == 60);
   CHECK(sets.of_first_shadow().kept_traces == 20);
-  CHECK(sets.of_first_shadow().would_lose == 40);
+  CHECK(sets.of_first_shadow().would_lose == 60);  // the first 20 have the least randomness
+  CHECK(sets.of_first_shadow().would_add == 20);
 }
 
 TEST_CASE("a limit inside a composite is not the way around its share", "[decide]") {

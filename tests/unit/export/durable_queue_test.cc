@@ -217,6 +217,7 @@ TEST_CASE("a record carries all of a kept trace, and a damaged one is told", "[e
   t.root_name = std::string("GET \0/", 6);
   t.has_root = true;
   t.late = true;
+  t.own = true;
   t.verdict.reason = CloseReason::kMemory;
   t.verdict.complete = true;
   t.verdict.chance = true;
@@ -235,6 +236,7 @@ TEST_CASE("a record carries all of a kept trace, and a damaged one is told", "[e
                    u.parts, u.spans, u.otlp) == std::tuple(t.start_ns, t.end_ns, t.errors, t.root_service, t.root_name,
                                                            t.has_root, t.late, t.policy, t.part, t.parts, t.spans,
                                                            t.otlp));
+  CHECK(u.own);
   CHECK(u.verdict.decision == Decision::kSampled);
   CHECK(u.verdict.reason == CloseReason::kMemory);
   CHECK((u.verdict.complete && u.verdict.by_chance()));
