@@ -1,5 +1,6 @@
 // Clients: what each sender takes of one endpoint, so that one that floods is refused while others are served. A client
-// is who it says it is (an identity: token, user, certificate), or its address; of IPv6 a /64.
+// is who it says it is (an identity: token, user, certificate), or its address; of IPv6 a /64, of a Unix socket the
+// user at its other end.
 //
 //   ClientTable   4,096 clients at most, 512 sets of 8; the one of a set that has been quiet longest goes. Where all of
 //                 a set are at work, the rest of it shares one account: strangers can use up the table, not memory

@@ -53,7 +53,7 @@ struct RequestHead {
   std::string method;
   std::string target;  // as it came: path and query
   HeaderList headers;
-  std::string remote;              // address without the port
+  std::string remote;              // address without the port; "unix:UID" over a Unix socket
   std::string identity;            // of the sender, from its credentials or its certificate; empty: unknown
   std::shared_ptr<Client> client;  // its account (net/clients.h); null: not counted
   bool is_http2 = false;

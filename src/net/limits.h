@@ -26,7 +26,7 @@ struct ClientLimits {
 
 struct ServerLimits {
   std::size_t connections = 4096;             // of this endpoint
-  std::size_t connections_per_address = 256;  // of one remote address, of IPv6 a /64
+  std::size_t connections_per_address = 256;  // of one remote address, of IPv6 a /64, or user of a Unix socket
   Duration header_timeout =
       std::chrono::seconds(10);         // first byte, request headers, header blocks; also a stuck writer
   std::size_t body_rate_min = 1 << 10;  // bytes per second, judged over each body_grace

@@ -68,6 +68,22 @@ std::string exposure(const ServerOptions& options, const std::string& endpoint) 
                                     options.name, endpoint, options.config_path, options.config_path);
 }
 
+std::string address_text(const sockaddr_storage& from) {
+  char text[INET6_ADDRSTRLEN] = "";
+  const void* address = from.ss_family == AF_INET6
+                            ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&from)->sin6_addr)
+                            : &reinterpret_cast<const sockaddr_in*>(&from)->sin_addr;
+  ::inet_ntop(from.ss_family, address, text, sizeof text);
+  return text;
+}
+
+// Who connected a Unix socket, as the kernel says: "unix:UID". It has no address to tell clients apart by.
+std::string unix_peer(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? fmt::format("unix:{}", peer.uid) : "unix";
+}
+
 int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 }  // namespace
@@ -173,21 +189,17 @@ bool Server::Core::out_of_descriptors(Listener& l) {
 }
 
 void Server::Core::admit(int fd, const sockaddr_storage& from) {
-  char text[INET6_ADDRSTRLEN] = "";
   const bool v6 = from.ss_family == AF_INET6;
-  const void* address = v6 ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&from)->sin6_addr)
-                           : &reinterpret_cast<const sockaddr_in*>(&from)->sin_addr;
-  const bool local = !endpoint.path.empty();  // all its clients are of this machine and have no address
-  if (!local) ::inet_ntop(from.ss_family, address, text, sizeof text);
-  const std::string remote = local ? "unix" : text;
-  const std::string sender = local ? remote : client_of_address(remote);
+  const bool local = !endpoint.path.empty();
+  const std::string remote = local ? unix_peer(fd) : address_text(from);
+  const std::string sender = client_of_address(remote);
   std::optional<CloseWhy> refused;
   {
     const std::lock_guard lock(mutex);
     auto& of_address = from_address[sender];
     if (connections >= options.limits.connections) {
       refused = CloseWhy::kConnections;
-    } else if (of_address >= options.limits.connections_per_address && !local) {
+    } else if (of_address >= options.limits.connections_per_address) {
       refused = CloseWhy::kAddress;
     } else {
       ++connections;

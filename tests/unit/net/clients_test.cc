@@ -47,7 +47,7 @@ TEST_CASE("an address counts as itself, of IPv6 as its /64", "[net][clients]") {
   CHECK(client_of_address("2001:db8:1:2:3:4:5:6") == "2001:db8:1:2::/64");
   CHECK(client_of_address("2001:db8:1:2::") == "2001:db8:1:2::/64");
   CHECK(client_of_address("2001:db8:1:3::1") != client_of_address("2001:db8:1:2::1"));
-  CHECK(client_of_address("unix") == "unix");
+  CHECK(client_of_address("unix:1000") == "unix:1000");
 }
 
 TEST_CASE("a rate is paid afterwards, with a burst before it bites", "[net][clients]") {
