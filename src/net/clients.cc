@@ -24,10 +24,19 @@ std::uint32_t Client::wait_of(const std::atomic<std::int64_t>& due, TimePoint no
   return static_cast<std::uint32_t>(std::min<std::int64_t>((at - nanos(now) + kSecond - 1) / kSecond, kWaitMax));
 }
 
+// Nanoseconds.
+std::int64_t Client::cost_of(std::size_t count, std::uint64_t per_second) {
+  return static_cast<std::int64_t>(std::min<std::uint64_t>(count, kCountMax) * kSecond / per_second);
+}
+
+bool Client::owes_more_than(std::size_t count, TimePoint now) const {
+  if (limits_.bytes_per_second == 0) return false;
+  return bytes_due_.load(std::memory_order_relaxed) > nanos(now) + cost_of(count, limits_.bytes_per_second);
+}
+
 void Client::take(std::atomic<std::int64_t>& due, std::size_t count, std::uint64_t per_second, TimePoint now) {
   if (per_second == 0 || count == 0) return;
-  const std::uint64_t n = std::min<std::uint64_t>(count, kCountMax);
-  const auto cost = static_cast<std::int64_t>(n * kSecond / per_second);
+  const std::int64_t cost = cost_of(count, per_second);
   const std::int64_t from = nanos(now) - limits_.burst.count();
   std::int64_t before = due.load(std::memory_order_relaxed);
   while (!due.compare_exchange_weak(before, std::max(before, from) + cost, std::memory_order_relaxed)) {
@@ -73,19 +82,26 @@ std::string client_of_address(std::string_view address) {
   return std::string(out) + "/64";
 }
 
-bool ClientShare::hold(std::size_t bytes, TimePoint now) {
-  if (client_ == nullptr) return true;
+std::optional<Refusal> ClientShare::hold(std::size_t bytes, TimePoint now) {
+  if (client_ == nullptr) return std::nullopt;
   paid(bytes, now);
+  if (!ahead_ && client_->owes_more_than(body_max_, now)) {
+    // Were all to go, a sender that tries them all again would never get one through.
+    if (client_->owes_more_than(2 * body_max_, now) || client_->ahead_.exchange(true, std::memory_order_relaxed))
+      return Refusal(RefuseWhy::kClientBytes, client_->bytes_wait(now));
+    ahead_ = true;
+  }
   if (bytes <= held_) {
     client_->held_.fetch_sub(held_ - bytes, std::memory_order_relaxed);
     held_ = bytes;
-    return true;
+    return std::nullopt;
   }
   const std::size_t more = bytes - held_;
   const std::size_t all = client_->held_.fetch_add(more, std::memory_order_relaxed) + more;
   held_ = bytes;
   const std::size_t max = client_->limits_.held_bytes;
-  return max == 0 || all <= max || all == bytes;
+  if (max == 0 || all <= max || all == bytes) return std::nullopt;
+  return RefuseWhy::kClientHeldBytes;
 }
 
 void ClientShare::paid(std::size_t bytes, TimePoint now) {
@@ -96,8 +112,10 @@ void ClientShare::paid(std::size_t bytes, TimePoint now) {
 
 void ClientShare::release() {
   if (client_ != nullptr && held_ != 0) client_->held_.fetch_sub(held_, std::memory_order_relaxed);
+  if (ahead_) client_->ahead_.store(false, std::memory_order_relaxed);
   client_.reset();
   held_ = paid_ = 0;
+  ahead_ = false;
 }
 
 bool ClientSeat::take(const ClientPtr& client) {

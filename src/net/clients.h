@@ -8,7 +8,10 @@
 //
 // Rates are paid afterwards: what is taken moves a due time (GCRA), and nothing is taken while it lies in the future.
 // So a request is taken whole, however large, and the rate holds on average; `client_burst` is what may come at once.
-// Threads: any. A lock and a few atomics per request, none per span.
+// Of several bodies that arrive together, once more is owed than the largest could cost, one at a time goes on and the
+// others are refused; none begins to go on while twice as much is owed. So a client is ahead of its rate by burst +
+// three such bodies + one read of each of its connections at most. Threads: any. A lock and a few atomics per request,
+// none per span.
 #pragma once
 
 #include <array>
@@ -17,12 +20,14 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/clock.h"
 #include "net/limits.h"
+#include "net/refusal.h"
 
 namespace tailgate {
 
@@ -36,6 +41,9 @@ class Client {
   // that one of each such period is read and its spans are counted.
   std::uint32_t bytes_wait(TimePoint now) const { return wait_of(bytes_due_, now); }
   std::uint32_t spans_wait(TimePoint now) const { return wait_of(spans_closed_until_, now); }
+
+  // More is owed than `count` bytes cost.
+  bool owes_more_than(std::size_t count, TimePoint now) const;
 
   void took_bytes(std::size_t count, TimePoint now) { take(bytes_due_, count, limits_.bytes_per_second, now); }
   void took_spans(std::size_t count, TimePoint now) { take(spans_due_, count, limits_.spans_per_second, now); }
@@ -51,11 +59,13 @@ class Client {
   friend class ClientSeat;
 
   static std::uint32_t wait_of(const std::atomic<std::int64_t>& due, TimePoint now);
+  static std::int64_t cost_of(std::size_t count, std::uint64_t per_second);
   void take(std::atomic<std::int64_t>& due, std::size_t count, std::uint64_t per_second, TimePoint now);
 
   const ClientLimits& limits_;
   std::atomic<std::int64_t> bytes_due_{INT64_MIN}, spans_due_{INT64_MIN}, spans_closed_until_{INT64_MIN};
   std::atomic<std::size_t> held_{0};
+  std::atomic<bool> ahead_{false};  // a request of it goes on whatever is owed
   std::atomic<std::size_t> connections_{0};
 };
 
@@ -100,13 +110,15 @@ class ClientShare {
   ClientShare(const ClientShare&) = delete;
   ClientShare& operator=(const ClientShare&) = delete;
 
-  void begin(ClientPtr client) {
+  // `body_max`: the body is never larger.
+  void begin(ClientPtr client, std::size_t body_max) {
     release();
     client_ = std::move(client);
+    body_max_ = body_max;
   }
-  // The body is incomplete and holds `bytes` in all. False when the client holds too much; one request alone always
-  // may.
-  bool hold(std::size_t bytes, TimePoint now);
+  // The body is incomplete and holds `bytes` in all. A refusal when the client holds or owes too much; one request
+  // alone never gets one.
+  std::optional<Refusal> hold(std::size_t bytes, TimePoint now);
   // The body has come to its end.
   void complete(std::size_t bytes, TimePoint now) {
     paid(bytes, now);
@@ -118,8 +130,10 @@ class ClientShare {
   void paid(std::size_t bytes, TimePoint now);
 
   ClientPtr client_;
+  std::size_t body_max_ = 0;
   std::size_t held_ = 0;
   std::size_t paid_ = 0;
+  bool ahead_ = false;  // ours is the one of Client::ahead_
 };
 
 // A connection's place among those of one identity.

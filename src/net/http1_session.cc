@@ -91,8 +91,8 @@ class Http1Session final : public Session {
     if (state_ != State::kBody || closing()) return;
     if (context_.held != nullptr && !held_.hold(*context_.held, body().buffer.size())) {
       respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
-    } else if (!share_.hold(body().buffer.size(), now_)) {
-      respond_and_close(context_.handler.refuse(head_, RefuseWhy::kClientHeldBytes));
+    } else if (const auto refusal = share_.hold(body().buffer.size(), now_)) {
+      respond_and_close(context_.handler.refuse(head_, *refusal));
     }
   }
 
@@ -246,7 +246,7 @@ class Http1Session final : public Session {
       if (!parser_->is_done()) return respond_and_close(std::move(*admission.refusal));
       return respond(std::move(*admission.refusal));
     }
-    share_.begin(head_.client);
+    share_.begin(head_.client, body().max);
     body().buffer = BodyBuffer(context_.budget);
     if (head_.content_length) body().buffer.expect(*head_.content_length);
     state_ = State::kBody;

@@ -63,7 +63,7 @@ class Http2Session final : public Session {
   int on_frame(const nghttp2_frame& frame);
   int on_data(std::int32_t id, ByteView bytes);
   void hold_incomplete();
-  void refuse_body(Stream& s, RefuseWhy why);
+  void refuse_body(Stream& s, const Refusal& why);
   int on_sent(const nghttp2_frame& frame);
   void on_closed(std::int32_t id);
   void on_headers_complete(Stream& s);
@@ -361,7 +361,7 @@ void Http2Session::on_headers_complete(Stream& s) {
     waiting_.push_back(s.id);
   } else {
     if (s.waiting) s.pace.start(now_);
-    s.share.begin(s.head.client);
+    s.share.begin(s.head.client, s.body_max);
   }
   s.waiting = admission.wait;
   if (s.admitted) return;  // asked again: what has come of the body stays
@@ -406,7 +406,7 @@ int Http2Session::on_data(std::int32_t id, ByteView bytes) {
   return 0;
 }
 
-void Http2Session::refuse_body(Stream& s, RefuseWhy why) {
+void Http2Session::refuse_body(Stream& s, const Refusal& why) {
   s.body.reset();
   s.held.release();
   s.share.release();
@@ -422,8 +422,8 @@ void Http2Session::hold_incomplete() {
     if (s->answered || (s->complete && !s->waiting)) continue;
     if (context_.held != nullptr && !s->held.hold(*context_.held, s->body.size())) {
       refuse_body(*s, RefuseWhy::kNoMemory);
-    } else if (!s->share.hold(s->body.size(), now_)) {
-      refuse_body(*s, RefuseWhy::kClientHeldBytes);
+    } else if (const auto refusal = s->share.hold(s->body.size(), now_)) {
+      refuse_body(*s, *refusal);
     }
   }
   touched_.clear();

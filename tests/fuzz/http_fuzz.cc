@@ -75,8 +75,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (budget.used(Holder::kRequests) != 0 || held.pressed()) __builtin_trap();
   // What the client held is given back too: one more may hold all of it.
   ClientShare first, second;
-  first.begin(clients.find(ClientTable::Kind::kAddress, "127.0.0.1"));
-  second.begin(clients.find(ClientTable::Kind::kAddress, "127.0.0.1"));
-  if (!first.hold(4 << 10, TimePoint{}) || !second.hold(4 << 10, TimePoint{})) __builtin_trap();
+  first.begin(clients.find(ClientTable::Kind::kAddress, "127.0.0.1"), SIZE_MAX);
+  second.begin(clients.find(ClientTable::Kind::kAddress, "127.0.0.1"), SIZE_MAX);
+  if (first.hold(4 << 10, TimePoint{}) || second.hold(4 << 10, TimePoint{})) __builtin_trap();
   return 0;
 }

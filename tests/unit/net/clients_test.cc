@@ -111,19 +111,41 @@ TEST_CASE("one request may hold what it likes, several of a client only the limi
   limits.held_bytes = 1000;
   const auto client = std::make_shared<Client>(limits);
   ClientShare a, b, other;
-  a.begin(client);
-  b.begin(client);
-  other.begin(std::make_shared<Client>(limits));
-  CHECK(a.hold(5000, kStart));
-  CHECK_FALSE(b.hold(1, kStart));
-  CHECK(other.hold(900, kStart));
+  a.begin(client, 1 << 20);
+  b.begin(client, 1 << 20);
+  other.begin(std::make_shared<Client>(limits), 1 << 20);
+  CHECK_FALSE(a.hold(5000, kStart));
+  CHECK(b.hold(1, kStart));
+  CHECK_FALSE(other.hold(900, kStart));
   b.release();
   a.complete(6000, kStart);
-  b.begin(client);
-  CHECK(b.hold(800, kStart));
-  a.begin(client);
-  CHECK(a.hold(200, kStart));
-  CHECK_FALSE(a.hold(201, kStart));
+  b.begin(client, 1 << 20);
+  CHECK_FALSE(b.hold(800, kStart));
+  a.begin(client, 1 << 20);
+  CHECK_FALSE(a.hold(200, kStart));
+  CHECK(a.hold(201, kStart));
+}
+
+TEST_CASE("of bodies that arrive together one goes on, once more is owed than the largest costs", "[net][clients]") {
+  ClientLimits limits;
+  limits.held_bytes = 0;
+  limits.bytes_per_second = 1000;
+  const auto client = std::make_shared<Client>(limits);
+  ClientShare a, b;
+  a.begin(client, 5000);
+  b.begin(client, 5000);
+  CHECK_FALSE(a.hold(2999, kStart));
+  CHECK_FALSE(b.hold(3001, kStart));  // 1,000 are the burst: 5,000 are owed
+  CHECK_FALSE(a.hold(3000, kStart));  // passes it, and goes on
+  const std::optional<Refusal> over = b.hold(3001, kStart);
+  REQUIRE(over);
+  CHECK(over->why == RefuseWhy::kClientBytes);
+  CHECK(over->retry_seconds == 6);
+  CHECK_FALSE(b.hold(3001, kStart + 1ms));  // which pays for a byte
+  CHECK_FALSE(a.hold(5000, kStart + 1ms));
+  CHECK(b.hold(3001, kStart + 1ms));
+  a.complete(5000, kStart + 1ms);
+  CHECK_FALSE(b.hold(3001, kStart + 1ms));  // now it is the one
 }
 
 TEST_CASE("connections of an identity are counted, and leave", "[net][clients]") {
@@ -190,4 +212,37 @@ TEST_CASE("a certificate's name is the client, whatever the address", "[net][cli
   const auto fourth = make_http_session(context, "192.0.2.3", kStart);
   fourth->set_certificate_name("agent");
   CHECK(answer(*fourth, post(1), kStart).starts_with("HTTP/1.1 200"));
+}
+
+TEST_CASE("many large bodies put a client ahead by three and a read each, together or in turn", "[net][clients]") {
+  for (const bool in_turn : {false, true}) {
+    AnyHandler handler;
+    ServerLimits limits;
+    limits.body_bytes = 10'000;
+    ClientLimits of_client;
+    of_client.held_bytes = 0;
+    of_client.bytes_per_second = 1000;
+    ClientTable clients(of_client, 1);
+    const SessionContext context{handler, limits, nullptr, nullptr, nullptr, nullptr, &clients};
+    constexpr std::size_t kSessions = 20, kReads = 20, kRead = 500;
+    std::vector<std::unique_ptr<Session>> sessions;
+    for (std::size_t i = 0; i < kSessions; ++i) {
+      sessions.push_back(make_http1_session(context, "192.0.2.1", kStart));
+      const std::string request = post(kReads * kRead);
+      sessions.back()->feed(request.substr(0, request.size() - kReads * kRead), kStart);  // let in: nothing is owed
+    }
+    std::size_t taken = 0, refused = 0, whole = 0;
+    for (std::size_t i = 0; i < kSessions * kReads; ++i) {
+      Session& session = *sessions[in_turn ? i / kReads : i % kSessions];
+      if (session.closing()) continue;
+      taken += kRead;
+      const std::string said = answer(session, std::string(kRead, 'b'), kStart);
+      if (said.find("client_bytes") != std::string::npos) ++refused;
+      if (said.starts_with("HTTP/1.1 200")) ++whole;
+    }
+    INFO(in_turn);
+    CHECK(refused + whole == kSessions);
+    CHECK(whole >= 1);
+    CHECK(taken <= 1000 + 3 * 10'000 + kSessions * kRead);
+  }
 }
