@@ -171,6 +171,7 @@ Exchange talk(const TlsServer& f, const Certificate* client = nullptr, int versi
     out.answer.clear();
   if (session != nullptr)
     *session = {SSL_get1_session(ssl.get()), SSL_SESSION_free};  // its ticket came with the answer
+  SSL_shutdown(ssl.get());  // OpenSSL resumes no session of a connection that was dropped without a word
   return out;
 }
 
@@ -245,7 +246,7 @@ TEST_CASE("mTLS: no session is resumed, so each connection shows its certificate
       CHECK(SSL_SESSION_has_ticket(session.get()) == (mtls ? 0 : 1));
       const Exchange again = talk(f, &agent, version, "\x08http/1.1", 5, &session);
       CHECK(served(again));
-      if (mtls) CHECK_FALSE(again.resumed);
+      CHECK(again.resumed == !mtls);  // so the client does all that resuming takes, and it is the server that does not
       const Exchange without = talk(f, nullptr, version, "\x08http/1.1", 5, &session);
       CHECK(served(without) == !mtls);
     }
