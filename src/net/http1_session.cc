@@ -86,6 +86,8 @@ class Http1Session final : public Session {
     } else if (!closing() && context_.held != nullptr && !input_held_.hold(*context_.held, in_.capacity())) {
       std::string().swap(in_);
       input_held_.release();
+      // Behind a request that waits for its password it is that one's body, or others: not the peer's fault.
+      if (waiting_) return respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
       return close(CloseWhy::kSlowReader);
     }
     if (state_ != State::kBody || closing()) return;

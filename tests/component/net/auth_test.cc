@@ -265,6 +265,29 @@ TEST_CASE("a request that waits for its password is judged by that wait alone", 
   CHECK(f.handler.refused == 2);
 }
 
+TEST_CASE("a request that waits for its password and finds no room to be held is told to try again", "[net][auth]") {
+  AuthServer f;
+  f.users("a:$2b$14$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy\n");
+  const auto loaded = Authenticator::load(f.options, {});
+  REQUIRE(loaded);
+  const ServerLimits limits;
+  HeldBodies held(1000);
+  HeldBodies::Share large;
+  REQUIRE(large.hold(held, 5000));  // the one that may be larger than the room
+  const SessionContext context{f.handler, limits, nullptr, &held, nullptr, loaded->get()};
+  const auto session = make_http1_session(context, "192.0.2.1", TimePoint{});
+  session->feed("POST /echo HTTP/1.1\r\nHost: t\r\nAuthorization: Basic YTp4\r\nContent-Length: 5000\r\n\r\n" +
+                    std::string(4000, 'x'),
+                TimePoint{});
+  std::string out;
+  session->take_output(out);
+  CHECK(out.starts_with("HTTP/1.1 503"));
+  CHECK(session->closing());
+  CHECK_FALSE(session->close_why());  // not counted as slow_reader
+  CHECK_FALSE(session->waiting());
+  CHECK(f.handler.refused == 1);
+}
+
 TEST_CASE("a file whose mode changes is looked at again", "[net][auth]") {
   AuthServer f;
   f.tokens("0123456789abcdef\n");
