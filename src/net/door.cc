@@ -33,9 +33,10 @@ Admission Door::admit(RequestHead& head, TimePoint now) {
   try {
     out = context_.handler.admit(head);
     if (out.refusal) return out;
-    if (log_enabled(LogLevel::kDebug)) log_traceparent(head);
     std::optional<Refusal> refusal = identify(head, out.wait);
     if (out.wait) return out;
+    if (log_enabled(LogLevel::kDebug))
+      log_traceparent(head);  // not before: a request that waits is asked for each tick
     if (!refusal) refusal = measure(head, now);
     if (!refusal) return out;
     out.refusal = context_.handler.refuse(head, *refusal);

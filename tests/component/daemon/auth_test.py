@@ -233,6 +233,17 @@ class AuthTest(unittest.TestCase):
         post(loud.http, "/v1/traces", spans(1), traceparent="x" * 55)
         until(lambda: f"traceparent={parent}" in loud.log() and "traceparent=malformed" in loud.log(), "both are logged")
 
+    def test_a_traceparent_is_logged_once_though_its_request_waits(self):
+        parent = "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
+        config = self.config()
+        users = self.written("users", f"alice:{crypt.crypt(PASSWORD, '$2b$12$abcdefghijklmnopqrstuu')}\n")  # 0.2 s
+        config["receivers"]["otlp"]["protocols"]["http"].update(auth={"htpasswd_file": users})
+        config["telemetry"]["logs"] = {"level": "debug"}
+        daemon = self.start(config)
+        self.assertEqual(post(daemon.http, "/v1/traces", spans(1), authorization=BASIC, traceparent=parent)[0], 200)
+        self.assertEqual(daemon.stop(), 0)
+        self.assertEqual(daemon.log().count(f"traceparent={parent}"), 1)
+
 
 if __name__ == "__main__":
     unittest.main()
