@@ -16,7 +16,7 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kFileMax = 16 << 20;
+constexpr std::size_t kFileMax = 1 << 20;  // read and hashed on an I/O thread when it changes
 
 Result<std::string> read_secret_file(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
@@ -26,7 +26,7 @@ Result<std::string> read_secret_file(const std::string& file) {
     text.append(part, static_cast<std::size_t>(in.gcount()));
   }
   if (!in.eof() && text.size() <= kFileMax) return fail(ErrorKind::kIo, fmt::format("cannot read {}", file));
-  if (text.size() > kFileMax) return fail(ErrorKind::kConfig, fmt::format("{}: want at most 16 MiB", file));
+  if (text.size() > kFileMax) return fail(ErrorKind::kConfig, fmt::format("{}: want at most 1 MiB", file));
   return text;
 }
 

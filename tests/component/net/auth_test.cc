@@ -343,4 +343,12 @@ TEST_CASE("credential files that do not load say why", "[net][auth]") {
   CHECK(loaded.error().text == "cannot read /nowhere/tokens");
   f.options.bearer_tokens_file = f.directory;
   CHECK_FALSE(Authenticator::load(f.options, {}));
+  std::string large = "0123456789abcdef\n#";
+  large.resize(1 << 20, 'x');
+  f.tokens(large);
+  CHECK(Authenticator::load(f.options, {}));
+  f.tokens(large + "x");
+  loaded = Authenticator::load(f.options, {});
+  REQUIRE_FALSE(loaded);
+  CHECK(loaded.error().text == f.directory + "/tokens: want at most 1 MiB");
 }
