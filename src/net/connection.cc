@@ -178,8 +178,9 @@ void Connection::go_on() {
   } catch (const std::exception&) {
     return close_now(std::nullopt);
   }
+  if (session_->waiting()) return;  // its answer comes with a tick, and may still go to a peer that has said all it has
   if (peer_done_) return close_now(std::nullopt);
-  if (!session_->waiting()) wait_read();
+  wait_read();
 }
 
 void Connection::linger() {

@@ -253,6 +253,33 @@ TEST_CASE("mTLS: no session is resumed, so each connection shows its certificate
   }
 }
 
+TEST_CASE("who says goodbye behind a request that waits for its password has its answer", "[net][auth]") {
+  TlsServer f;
+  std::ofstream(f.files.file("users")) << "alice:$2b$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy\n";
+  f.auth = AuthOptions{"", f.files.file("users"), 10s};
+  f.open();
+  const std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  const std::shared_ptr<SSL> ssl(SSL_new(context.get()), SSL_free);
+  RawClient tcp(f.server->port());
+  SSL_set_fd(ssl.get(), tcp.fd());
+  REQUIRE(SSL_connect(ssl.get()) == 1);
+  const std::string request =
+      "POST /echo HTTP/1.1\r\nhost: x\r\nauthorization: Basic YWxpY2U6b3BlbiBzZXNhbWU=\r\ncontent-length: "
+      "4\r\n\r\nping";
+  int held = 1;  // so that request and close_notify come in one read
+  ::setsockopt(tcp.fd(), IPPROTO_TCP, TCP_CORK, &held, sizeof held);
+  REQUIRE(SSL_write(ssl.get(), request.data(), static_cast<int>(request.size())) > 0);
+  SSL_shutdown(ssl.get());
+  held = 0;
+  ::setsockopt(tcp.fd(), IPPROTO_TCP, TCP_CORK, &held, sizeof held);
+  std::string answer;
+  char buffer[4096];
+  for (int n = 0; (n = SSL_read(ssl.get(), buffer, sizeof buffer)) > 0;)
+    answer.append(buffer, static_cast<std::size_t>(n));
+  CHECK(answer.starts_with("HTTP/1.1 200"));
+  CHECK(answer.ends_with("ping"));
+}
+
 TEST_CASE("certificates that change serve new connections; broken ones do not", "[net]") {
   TlsServer f;
   f.open();
