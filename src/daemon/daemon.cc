@@ -309,6 +309,12 @@ void Daemon::collect(MetricWriter& out) const {
   for (const auto& [key, count] : received) out.add(metric::kSpansReceived, {key.first, key.second}, number(count));
   for (const auto& [key, count] : spans) out.add(metric::kSpansRefused, {key.first, key.second}, number(count));
   for (const auto& [key, count] : requests) out.add(metric::kRequestsRefused, {key.first, key.second}, number(count));
+  for (const auto& [page, pages] :
+       {std::pair("metrics", &metrics_page_), std::pair("health", &health_pages_), std::pair("web", &web_pages_)}) {
+    for (const auto& [reason, count] : pages->refused()) {
+      out.add(metric::kPageRequestsRefused, {page, reason}, number(count));
+    }
+  }
   store_->collect(store, out);
   config_.exporters->collect(out);
   for (std::size_t h = 0; h < kHolderNames.size(); ++h) {

@@ -38,6 +38,8 @@ inline constexpr Metric kSpansShed{"tailgate_spans_shed_total", kCounter, "reaso
                                    "Spans of kept traces that could not be handed to any exporter."};
 inline constexpr Metric kRequestsRefused{"tailgate_requests_refused_total", kCounter, "receiver,reason",
                                          "Requests refused, bodies that do not parse included."};
+inline constexpr Metric kPageRequestsRefused{"tailgate_page_requests_refused_total", kCounter, "page,reason",
+                                             "Requests for the daemon's own pages that were refused."};
 inline constexpr Metric kUdpDropped{"tailgate_udp_dropped_total", kCounter, "reason",
                                     "Datagrams that gave no spans, by what dropped them."};
 inline constexpr Metric kClientLostBatches{"tailgate_client_lost_batches_total", kCounter, "receiver",
@@ -135,6 +137,7 @@ inline constexpr std::array kMetrics = {
     metric::kSpansDropped,
     metric::kSpansShed,
     metric::kRequestsRefused,
+    metric::kPageRequestsRefused,
     metric::kUdpDropped,
     metric::kClientLostBatches,
     metric::kClientLostSpans,

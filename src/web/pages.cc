@@ -21,13 +21,25 @@ Admission Pages::admit(const RequestHead& head) {
     admission.refusal = plain_response(405, "want GET");
     admission.refusal->headers.emplace_back("allow", "GET, HEAD");
   }
+  if (admission.refusal) count("unsupported");
   return admission;
+}
+
+void Pages::count(std::string_view reason) {
+  const std::lock_guard lock(mutex_);
+  ++refused_[reason];
+}
+
+std::map<std::string_view, std::uint64_t> Pages::refused() const {
+  const std::lock_guard lock(mutex_);
+  return refused_;
 }
 
 void Pages::handle(const RequestHead& head, BodyBuffer&, Response& response) { response = (*find(head.path()))(head); }
 
 Response Pages::refuse(const RequestHead&, const Refusal& refusal) {
   const RefusalAnswer answer = refusal_answer(refusal);
+  count(answer.reason);
   return plain_response(answer.http, refusal.why == RefuseWhy::kTooLarge ? "want no body" : answer.status.message);
 }
 

@@ -3,9 +3,12 @@
 // Threads: any; each page's function is called by the I/O thread that serves it and must not block.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <string>
+#include <string_view>
 
 #include "net/http.h"
 
@@ -22,10 +25,16 @@ class Pages final : public Handler {
   void handle(const RequestHead& head, BodyBuffer& body, Response& response) override;
   Response refuse(const RequestHead& head, const Refusal& refusal) override;
 
+  // Requests refused, by reason: `unsupported` (another path or method), and those of net/refusal.cc.
+  std::map<std::string_view, std::uint64_t> refused() const;
+
  private:
   const Page* find(std::string_view path) const;
+  void count(std::string_view reason);
 
   std::map<std::string, Page, std::less<>> pages_;
+  mutable std::mutex mutex_;
+  std::map<std::string_view, std::uint64_t> refused_;  // guarded by mutex_; the keys are constants
 };
 
 }  // namespace tailgate

@@ -151,6 +151,23 @@ class AuthTest(unittest.TestCase):
         reasons = daemon.metrics().by("tailgate_requests_refused_total", "reason")
         self.assertEqual((reasons["no_credentials"], reasons["bad_credentials"]), (2, 1))
 
+    def test_refusals_of_pages_are_counted_too(self):
+        config, _ = self.with_auth()
+        del config["telemetry"]["metrics"]["auth"]
+        daemon = self.start(config)
+        web, health = daemon.pages["web"], daemon.pages["health"]
+        for authorization in (None, WRONG, WRONG, f"Bearer {TOKEN}"):
+            connection = http.client.HTTPConnection("127.0.0.1", web, timeout=10)
+            connection.request("GET", "/explain", headers={"Authorization": authorization} if authorization else {})
+            connection.getresponse().read()
+            connection.close()
+        self.assertEqual(get(health, "/explain")[0], 404)
+        self.assertEqual(post(health, "/health")[0], 405)
+        refused = {(labels["page"], labels["reason"]): value for name, labels, value in daemon.metrics().samples
+                   if name == "tailgate_page_requests_refused_total"}
+        self.assertEqual(refused, {("web", "no_credentials"): 1, ("web", "bad_credentials"): 2,
+                                   ("health", "unsupported"): 2})
+
     def test_who_listens_to_strangers_in_plaintext_is_warned(self):
         config, _ = self.with_auth("0.0.0.0")
         config["receivers"]["otlp"]["protocols"]["grpc"] = {"endpoint": "0.0.0.0:0"}
