@@ -35,8 +35,8 @@ Admission Door::admit(RequestHead& head, TimePoint now) {
     if (out.refusal) return out;
     std::optional<Refusal> refusal = identify(head, out.wait);
     if (out.wait) return out;
-    if (log_enabled(LogLevel::kDebug))
-      log_traceparent(head);  // not before: a request that waits is asked for each tick
+    // Not before: a request that waits is asked for at every tick.
+    if (log_enabled(LogLevel::kDebug)) log_traceparent(head);
     if (!refusal) refusal = measure(head, now);
     if (!refusal) return out;
     out.refusal = context_.handler.refuse(head, *refusal);
