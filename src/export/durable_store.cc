@@ -1,21 +1,38 @@
 #include "export/durable_store.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <pthread.h>
 
+#include <algorithm>
+#include <set>
 #include <utility>
 
+#include "base/hash.h"
 #include "export/kept_record.h"
 
 namespace tailgate {
 namespace {
 
-constexpr Duration kCommitEvery = std::chrono::milliseconds(500);
+constexpr Duration kCommitEvery = std::chrono::milliseconds(200);
 constexpr std::size_t kCommitBytes = 8 << 20;
+
+std::vector<DurableOptions> options_of(const std::vector<DurableStore::Member>& members) {
+  std::vector<DurableOptions> out;
+  for (const DurableStore::Member& m : members) out.push_back(m.options);
+  return out;
+}
+
+std::uint64_t mark_of(const std::string& exporter) { return hash_bytes(exporter, 0); }
 
 }  // namespace
 
-DurableStore::DurableStore(std::string exporter, const DurableOptions& options, std::unique_ptr<KeptLog> log)
-    : exporter_(std::move(exporter)), log_(std::move(log)), queue_(options) {}
+DurableStore::DurableStore(std::vector<Member> members, std::unique_ptr<KeptLog> log)
+    : members_(std::move(members)),
+      log_(std::move(log)),
+      calls_(members_.size()),
+      queue_(options_of(members_)),
+      read_errors_(members_.size()) {}
 
 DurableStore::~DurableStore() {
   stop();
@@ -23,56 +40,94 @@ DurableStore::~DurableStore() {
 }
 
 Result<void> DurableStore::start() {
-  std::size_t damaged = 0;
-  std::vector<std::uint64_t> bad;
-  Result<void> opened = log_->open([&](std::uint64_t number, ByteView bytes) {
+  if (started_) return {};
+  KeptLog::Writes bad;
+  std::set<std::string> gone;
+  std::uint64_t gone_spans = 0;
+  Result<void> opened = log_->open([&](std::uint64_t number, ByteView bytes, const std::vector<std::uint64_t>& marks) {
     const std::optional<KeptRecord> record = read_kept_record(bytes, false);
-    if (record) {
-      queue_.restore(number, record->pushed_unix_ns, *record->trace, bytes.size());
-    } else {
-      bad.push_back(number);
-      ++damaged;
+    if (!record) return bad.removes.push_back(number);
+    std::uint64_t wanted = 0;
+    bool keep = false;
+    for (const std::string& name : record->exporters) {
+      if (std::find(marks.begin(), marks.end(), mark_of(name)) != marks.end()) continue;
+      std::size_t e = 0;
+      while (e < members_.size() && members_[e].name != name) ++e;
+      if (e < members_.size()) {
+        wanted |= std::uint64_t{1} << e;
+      } else {
+        keep = true;
+        gone.insert(name);
+      }
     }
+    if (wanted == 0 && keep) gone_spans += record->trace->spans;
+    queue_.restore(number, record->pushed_unix_ns, *record->trace, bytes.size(), wanted, keep);
   });
   if (!opened) return opened;
-  if (damaged != 0) {
-    damaged_ = damaged;
+  const std::string& directory = members_[0].options.directory;
+  if (!bad.removes.empty()) {
+    damaged_ = bad.removes.size();
     log_error("records of the durable queue were damaged and are removed",
-              {{"exporter", exporter_}, {"records", damaged}});
-    if (Result<void> removed = log_->commit({}, bad); !removed) return removed;
+              {{"directory", directory}, {"records", damaged_}});
+    if (Result<void> removed = log_->commit(bad); !removed) return removed;
   }
-  if (const auto stats = queue_.stats(); stats.restored_spans != 0) {
-    log_info("kept traces found in the durable queue",
-             {{"exporter", exporter_}, {"spans", stats.restored_spans}, {"bytes", stats.bytes}});
+  if (!gone.empty()) {
+    log_warn(
+        "the durable queue holds kept traces for exporters that are not configured; they stay there",
+        {{"directory", directory}, {"exporters", fmt::format("{}", fmt::join(gone, ", "))}, {"spans", gone_spans}});
+  }
+  for (std::size_t e = 0; e < members_.size(); ++e) {
+    if (const auto stats = queue_.stats(e); stats.restored_spans != 0) {
+      log_info("kept traces found in the durable queue",
+               {{"exporter", members_[e].name}, {"spans", stats.restored_spans}, {"bytes", stats.bytes}});
+    }
   }
   started_ = true;
   thread_ = std::thread([this] { run(); });
-  pthread_setname_np(thread_.native_handle(), ("dq:" + exporter_).substr(0, 15).c_str());
+  pthread_setname_np(thread_.native_handle(), "durable");
   return {};
 }
 
-void DurableStore::push(KeptTracePtr trace) {
+void DurableStore::on_commit(std::size_t exporter, std::function<void()> call) {
+  const std::lock_guard lock(calls_mutex_);
+  calls_[exporter] = std::move(call);
+}
+
+void DurableStore::push(const KeptTracePtr& trace, std::uint64_t wanted) {
   bool much = false;
   {
     const std::lock_guard lock(mutex_);
     pushed_bytes_ += trace->bytes();
     much = pushed_bytes_ >= kCommitBytes && !failing_;
-    queue_.push(std::move(trace), wall_now_ns());
+    queue_.push(trace, wanted, wall_now_ns());
   }
   if (much) wake_.notify_one();
 }
 
-std::size_t DurableStore::next_bytes() const {
-  const std::lock_guard lock(mutex_);
-  return queue_.next_bytes();
+void DurableStore::hurry() {
+  {
+    const std::lock_guard lock(mutex_);
+    hurry_ = true;
+  }
+  wake_.notify_one();
 }
 
-std::optional<DurableQueue::Next> DurableStore::next() {
+std::size_t DurableStore::next_bytes(std::size_t exporter) const {
+  const std::lock_guard lock(mutex_);
+  return queue_.next_bytes(exporter);
+}
+
+bool DurableStore::anything_waits(std::size_t exporter) const {
+  const std::lock_guard lock(mutex_);
+  return queue_.waits(exporter);
+}
+
+std::optional<DurableQueue::Next> DurableStore::next(std::size_t exporter) {
   for (;;) {
     std::optional<DurableQueue::Next> next;
     {
       const std::lock_guard lock(mutex_);
-      next = queue_.next();
+      next = queue_.next(exporter);
     }
     if (!next || next->trace != nullptr) return next;
     const Result<std::string> bytes = log_->read(next->number);
@@ -82,17 +137,20 @@ std::optional<DurableQueue::Next> DurableStore::next() {
       next->trace = std::move(record->trace);
       return next;
     }
-    const std::lock_guard lock(mutex_);
-    if (bytes) {
-      ++damaged_;
-      queue_.drop_damaged(next->number);
-    } else {
-      ++read_errors_;
-      queue_.put_back(next->number);
+    {
+      const std::lock_guard lock(mutex_);
+      if (bytes) {
+        ++damaged_;
+        queue_.drop_damaged(exporter, next->number);
+      } else {
+        ++read_errors_[exporter];
+        queue_.put_back(exporter, next->number);
+      }
     }
+    const std::lock_guard lock(reads_mutex_);
     if (const auto held = reads_log_.pass(monotonic_now())) {
       log_error("durable queue cannot be read",
-                {{"exporter", exporter_},
+                {{"exporter", members_[exporter].name},
                  {"detail", bytes ? std::string("a damaged record, removed") : bytes.error().text},
                  {"held_back", *held}});
     }
@@ -100,15 +158,17 @@ std::optional<DurableQueue::Next> DurableStore::next() {
   }
 }
 
-void DurableStore::done(std::uint64_t number) {
+void DurableStore::done(std::size_t exporter, std::uint64_t number) {
   const std::lock_guard lock(mutex_);
-  queue_.done(number);
+  queue_.done(exporter, number);
 }
 
 void DurableStore::run() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    wake_.wait_for(lock, kCommitEvery, [&] { return stopping_ || (pushed_bytes_ >= kCommitBytes && !failing_); });
+    wake_.wait_for(lock, kCommitEvery,
+                   [&] { return stopping_ || hurry_ || (pushed_bytes_ >= kCommitBytes && !failing_); });
+    hurry_ = false;
     lock.unlock();
     commit_once();
     lock.lock();
@@ -124,12 +184,22 @@ void DurableStore::commit_once() {
     pushed_bytes_ = 0;
   }
   if (plan.empty()) return;
-  KeptLog::Puts puts;
-  puts.reserve(plan.puts.size());
+  KeptLog::Writes writes;
+  writes.puts.reserve(plan.puts.size());
+  std::vector<std::string_view> names;
   for (const DurableQueue::Plan::Put& put : plan.puts) {
-    puts.emplace_back(put.number, write_kept_record(*put.trace, put.pushed_unix_ns));
+    names.clear();
+    for (std::size_t e = 0; e < members_.size(); ++e) {
+      if ((put.wanted >> e & 1) != 0) names.push_back(members_[e].name);
+    }
+    writes.puts.emplace_back(put.number, write_kept_record(*put.trace, put.pushed_unix_ns, names));
   }
-  const Result<void> written = log_->commit(puts, plan.removes);
+  for (const DurableQueue::Plan::Mark& mark : plan.marks) {
+    writes.marks.emplace_back(mark.number, mark_of(members_[mark.exporter].name));
+  }
+  writes.removes = plan.removes;
+  const bool puts = !plan.puts.empty();
+  const Result<void> written = log_->commit(writes);
   bool was_failing = false;
   {
     const std::lock_guard lock(mutex_);
@@ -137,13 +207,19 @@ void DurableStore::commit_once() {
     write_errors_ += written ? 0 : 1;
     was_failing = std::exchange(failing_, !written);
   }
+  if (puts) {
+    const std::lock_guard lock(calls_mutex_);
+    for (const auto& call : calls_) {
+      if (call) call();
+    }
+  }
   if (!written) {
     if (const auto held = errors_log_.pass(monotonic_now())) {
       log_error("durable queue cannot be written; kept traces are in memory only until it can",
-                {{"exporter", exporter_}, {"detail", written.error().text}, {"held_back", *held}});
+                {{"directory", members_[0].options.directory}, {"detail", written.error().text}, {"held_back", *held}});
     }
   } else if (was_failing) {
-    log_info("durable queue is written again", {{"exporter", exporter_}});
+    log_info("durable queue is written again", {{"directory", members_[0].options.directory}});
   }
 }
 
@@ -158,13 +234,13 @@ void DurableStore::stop() {
   commit_once();
 }
 
-DurableStore::Stats DurableStore::stats() const {
+DurableStore::Stats DurableStore::stats(std::size_t exporter) const {
   const std::uint64_t now = wall_now_ns();
   const std::lock_guard lock(mutex_);
-  Stats out{queue_.stats()};
+  Stats out{queue_.stats(exporter)};
   if (out.oldest_unix_ns != 0 && out.oldest_unix_ns < now) out.behind_ns = now - out.oldest_unix_ns;
   out.write_errors = write_errors_;
-  out.read_errors = read_errors_;
+  out.read_errors = read_errors_[exporter];
   out.damaged_records = damaged_;
   return out;
 }

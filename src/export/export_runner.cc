@@ -10,8 +10,7 @@
 namespace tailgate {
 namespace {
 
-// Of a durable queue, what is being sent or waits for it in memory; and how soon what could not be read is read again.
-constexpr std::size_t kWindowMax = 32 << 20;
+// How soon what could not be read is read again.
 constexpr Duration kRereadWait = std::chrono::seconds(1);
 constexpr Duration kIdleWait = std::chrono::seconds(30);
 // How long calls in flight may take to end once they are cancelled.
@@ -20,15 +19,16 @@ constexpr Duration kCancelWait = std::chrono::milliseconds(200);
 }  // namespace
 
 ExportRunner::ExportRunner(std::string name, std::unique_ptr<Exporter> exporter, const SendQueueOptions& options,
-                           std::unique_ptr<DeadLetters> dead_letters, std::unique_ptr<DurableStore> durable)
+                           std::unique_ptr<DeadLetters> dead_letters, DurableSeat durable)
     : name_(std::move(name)),
       exporter_(std::move(exporter)),
       dead_letters_(std::move(dead_letters)),
       durable_(std::move(durable)),
-      window_(std::min<std::size_t>(options.bytes_max / 2, kWindowMax)),
+      window_(options.durable.window_max),
       queue_(options) {}
 
 ExportRunner::~ExportRunner() {
+  if (durable_.store != nullptr) durable_.store->on_commit(durable_.index, {});
   begin_drain(TimePoint{}, TimePoint{});
   join();
 }
@@ -38,8 +38,9 @@ Result<void> ExportRunner::start() {
   if (dead_letters_ != nullptr) {
     if (Result<void> started = dead_letters_->start(); !started) return started;
   }
-  if (durable_ != nullptr) {
-    if (Result<void> started = durable_->start(); !started) return started;
+  if (durable_.store != nullptr) {
+    if (Result<void> started = durable_.store->start(); !started) return started;
+    durable_.store->on_commit(durable_.index, [this] { exporter_->wake(); });
   }
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), ("exp:" + name_).substr(0, 15).c_str());
@@ -47,11 +48,6 @@ Result<void> ExportRunner::start() {
 }
 
 void ExportRunner::push(KeptTracePtr trace, TimePoint now) {
-  if (durable_ != nullptr) {
-    durable_->push(std::move(trace));
-    if (hungry_.exchange(false)) exporter_->wake();
-    return;
-  }
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
@@ -63,6 +59,7 @@ void ExportRunner::push(KeptTracePtr trace, TimePoint now) {
 }
 
 std::size_t ExportRunner::waiting_bytes(bool only_chance) const {
+  if (durable_.store != nullptr) return 0;  // what it has handed out is its business
   const std::lock_guard lock(mutex_);
   return queue_.waiting_bytes(only_chance);
 }
@@ -80,8 +77,8 @@ ExportRunner::Stats ExportRunner::stats() const {
     out.behind = std::max(now - *since, Duration::zero());
   out.concurrency_limit = queue_.limit().limit();
   out.circuit_open = queue_.limit().open();
-  if (durable_ != nullptr) {
-    const DurableStore::Stats d = durable_->stats();
+  if (durable_.store != nullptr) {
+    const DurableStore::Stats d = durable_.store->stats(durable_.index);
     out.queued_spans += d.waiting_spans;
     out.queued_bytes += d.waiting_bytes;
     out.routed_spans += d.waiting_spans;
@@ -110,12 +107,13 @@ void ExportRunner::begin_drain(TimePoint deadline, TimePoint now) {
     deadline_ = deadline;
     queue_.begin_drain(now);
   }
+  if (durable_.store != nullptr) durable_.store->hurry();  // what is not on disk yet is not sent
   exporter_->wake();
 }
 
 void ExportRunner::join() {
   if (thread_.joinable()) thread_.join();
-  if (durable_ != nullptr) return durable_->stop();
+  if (durable_.store != nullptr) return;
   const std::lock_guard lock(mutex_);
   ended_ = true;
   queue_.abandon();
@@ -124,17 +122,14 @@ void ExportRunner::join() {
 // Moves traces from the durable queue into the SendQueue as long as that holds little, so that it never has to drop
 // any.
 void ExportRunner::refill() {
-  hungry_ = true;  // before looking: who pushes after the look wakes this thread
-  while (const std::size_t bytes = durable_->next_bytes()) {
+  DurableStore& store = *durable_.store;
+  while (const std::size_t bytes = store.next_bytes(durable_.index)) {
     {
       const std::lock_guard lock(mutex_);
       const std::size_t queued = queue_.stats().queued_bytes;
-      if (queued != 0 && queued + bytes > window_) {
-        hungry_ = false;
-        return;
-      }
+      if (queued != 0 && queued + bytes > window_) return;
     }
-    std::optional<DurableQueue::Next> next = durable_->next();
+    std::optional<DurableQueue::Next> next = store.next(durable_.index);
     if (!next) return;
     numbers_[next->trace.get()] = next->number;
     const std::lock_guard lock(mutex_);
@@ -146,13 +141,18 @@ void ExportRunner::run() {
   std::vector<BatchPtr> batches;
   std::vector<Completion> done;
   while (true) {
-    if (durable_ != nullptr) refill();
-    Duration timeout = durable_ != nullptr && durable_->next_bytes() != 0 ? kRereadWait : kIdleWait;
+    Duration timeout = kIdleWait;
+    bool more = false;
+    if (durable_.store != nullptr) {
+      refill();
+      more = durable_.store->anything_waits(durable_.index);
+      if (durable_.store->next_bytes(durable_.index) != 0) timeout = kRereadWait;
+    }
     std::uint64_t dropped = 0;
     {
       const std::lock_guard lock(mutex_);
       const TimePoint now = monotonic_now();
-      if (draining_ && (now >= deadline_ || queue_.empty())) break;
+      if (draining_ && (now >= deadline_ || (queue_.empty() && !more))) break;
       while (BatchPtr batch = queue_.next_batch(now)) batches.push_back(std::move(batch));
       if (const std::optional<TimePoint> due = queue_.next_due()) timeout = std::min(timeout, *due - now);
       if (draining_) timeout = std::min(timeout, deadline_ - now);
@@ -188,11 +188,11 @@ void ExportRunner::run() {
       report(c, finished.retry_in, now);
       if (finished.rejected) bury(*finished.batch, c);
       if (observer_ && finished.ended) observer_(name_, *finished.ended, c.result.detail, now);
-      if (durable_ == nullptr || finished.batch == nullptr) continue;
+      if (durable_.store == nullptr || finished.batch == nullptr) continue;
       for (const KeptTracePtr& trace : finished.batch->traces) {
         const auto it = numbers_.find(trace.get());
         if (it == numbers_.end()) continue;
-        durable_->done(it->second);
+        durable_.store->done(durable_.index, it->second);
         numbers_.erase(it);
       }
     }
@@ -203,10 +203,10 @@ void ExportRunner::run() {
     const std::lock_guard lock(mutex_);
     left = queue_.stats().queued_spans;
     ended_ = true;
-    if (durable_ == nullptr) queue_.abandon();
+    if (durable_.store == nullptr) queue_.abandon();
   }
   if (left == 0) return;
-  if (durable_ != nullptr) {
+  if (durable_.store != nullptr) {
     log_info("shutdown: spans stay in the durable queue", {{"exporter", name_}});
   } else {
     log_warn("shutdown: spans not sent in time", {{"exporter", name_}, {"spans", left}});

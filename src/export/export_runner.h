@@ -29,13 +29,14 @@ class ExportRunner {
  public:
   // `dead_letters` may be null: what the backend will not take is then only counted.
   ExportRunner(std::string name, std::unique_ptr<Exporter> exporter, const SendQueueOptions& options,
-               std::unique_ptr<DeadLetters> dead_letters = nullptr, std::unique_ptr<DurableStore> durable = nullptr);
+               std::unique_ptr<DeadLetters> dead_letters = nullptr, DurableSeat durable = {});
   // Drops what is left, with reason `shutdown`, if nobody drained; a durable queue keeps it.
   ~ExportRunner();
   ExportRunner(const ExportRunner&) = delete;
   ExportRunner& operator=(const ExportRunner&) = delete;
 
   const std::string& name() const { return name_; }
+  const DurableSeat& durable() const { return durable_; }
 
   // Before start().
   void observe(ExportObserver observer) { observer_ = std::move(observer); }
@@ -43,13 +44,14 @@ class ExportRunner {
   // Opens the exporter and starts the thread.
   Result<void> start();
 
-  // Never refuses: what finds no room is dropped and counted. After the end it is dropped with reason `shutdown`.
+  // Not for one with a durable queue, whose store is pushed to. Never refuses: what finds no room is dropped and
+  // counted. After the end it is dropped with reason `shutdown`.
   void push(KeptTracePtr trace, TimePoint now);
 
   std::size_t waiting_bytes(bool only_chance) const;  // that could be evicted
-  bool evict_one();
-  struct Stats : QueueStats {  // consistent: routed = sent + failed + dropped + queued
-    Duration behind{};         // age of the oldest trace that is not sent yet; zero when all are
+  bool evict_one();                                   // not of a durable queue
+  struct Stats : QueueStats {                         // consistent: routed = sent + failed + dropped + queued
+    Duration behind{};                                // age of the oldest trace that is not sent yet; zero when all are
     std::uint32_t concurrency_limit = 0;
     bool circuit_open = false;
     std::uint64_t dead_letter_spans = 0;         // written
@@ -74,11 +76,10 @@ class ExportRunner {
   ExportObserver observer_;  // empty: nobody asks
   const std::unique_ptr<DeadLetters> dead_letters_;
   std::atomic<std::uint64_t> dead_letter_spans_{0}, dead_letter_failed_spans_{0};
-  const std::unique_ptr<DurableStore> durable_;  // null: the queue is in memory
+  const DurableSeat durable_;  // without a store the queue is in memory
   // Of the traces that the durable queue has handed out, their numbers there. The runner's thread.
   boost::unordered_flat_map<const KeptTrace*, std::uint64_t> numbers_;
-  std::atomic<bool> hungry_{false};  // the runner has room for what the durable queue gets next
-  const std::size_t window_;         // bytes the SendQueue holds of a durable queue
+  const std::size_t window_;  // bytes the SendQueue holds of a durable queue
   mutable std::mutex mutex_;
   SendQueue queue_;        // under mutex_
   bool draining_ = false;  // under mutex_

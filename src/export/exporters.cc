@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
 #include "base/hash.h"
 #include "export/registry.h"
 
@@ -13,21 +17,6 @@ std::string known_types() {
   for (const ExporterType& t : exporter_types()) {
     if (!out.empty()) out += ", ";
     out += t.type;
-  }
-  return out;
-}
-
-}  // namespace
-
-namespace {
-
-// An exporter's name as the name of a folder: what is not a letter, a digit, '-' or '.' as %XX.
-std::string file_name_of(const std::string& exporter) {
-  std::string out;
-  for (const char c : exporter) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                       (c == '.' && !out.empty());
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
   }
   return out;
 }
@@ -57,6 +46,13 @@ std::unique_ptr<Exporters> Exporters::make(const ConfigNode& node, ByteBudget& b
   const auto entries = node.entries();
   if (entries.empty()) node.error("want at least one exporter");
   if (entries.size() > kExportersMax) node.error(fmt::format("want at most {} exporters", kExportersMax));
+  struct One {
+    std::string name;
+    std::unique_ptr<Exporter> exporter;
+    SendQueueOptions queue;
+    std::unique_ptr<DeadLetters> dead_letters;
+  };
+  std::vector<One> all;
   for (const auto& [name, at] : entries) {
     const ExporterType* type = find_exporter_type(std::string_view(name).substr(0, name.find('/')));
     if (type == nullptr || name.ends_with('/')) {
@@ -75,20 +71,49 @@ std::unique_ptr<Exporters> Exporters::make(const ConfigNode& node, ByteBudget& b
     std::unique_ptr<DeadLetters> dead_letters = read_dead_letters(at);
     at.finish();
     if (parts.exporter == nullptr) continue;
-    std::unique_ptr<DurableStore> durable;
-    if (const DurableOptions& d = parts.queue.durable; !d.directory.empty()) {
-      // Twice the bytes of the records: freed room is used again, but not at once and not to the last page.
-      const std::string directory = d.directory + "/" + file_name_of(name);
-      durable = std::make_unique<DurableStore>(name, d, make_kept_log(directory, 2 * d.bytes_max + (64 << 20)));
-    }
-    parts.queue.seed = seed + made->runners_.size() * 0x9e3779b97f4a7c15ULL;
-    made->runners_.push_back(std::make_unique<ExportRunner>(name, std::move(parts.exporter), parts.queue,
-                                                            std::move(dead_letters), std::move(durable)));
+    parts.queue.seed = seed + all.size() * 0x9e3779b97f4a7c15ULL;
+    all.push_back({name, std::move(parts.exporter), parts.queue, std::move(dead_letters)});
     made->policies_.push_back(std::move(policies));
     made->services_.push_back(std::move(services));
     made->attributes_.push_back(std::move(attributes));
     made->endpoints_.push_back(std::move(parts.endpoint));
     made->nodes_.push_back(at);
+  }
+  std::map<std::string, std::vector<std::size_t>> by_directory;
+  for (std::size_t i = 0; i < all.size() && i < kExportersMax; ++i) {
+    if (const std::string& directory = all[i].queue.durable.directory; !directory.empty())
+      by_directory[(std::filesystem::path(directory) / "").lexically_normal().string()].push_back(i);
+  }
+  // Half the memory for queues is left for what is not on disk yet: a dead backend must not cost the disk its room.
+  std::size_t durable = 0;
+  for (const auto& [directory, members] : by_directory) durable += members.size();
+  for (One& one : all) {
+    DurableOptions& d = one.queue.durable;
+    d.memory_max =
+        std::min(d.memory_max, budget.cap(Holder::kQueues) / 4 / std::max<std::size_t>(1, by_directory.size()));
+    d.window_max = std::min(d.window_max, budget.cap(Holder::kQueues) / 4 / std::max<std::size_t>(1, durable));
+  }
+  std::vector<DurableSeat> seats(all.size());
+  for (const auto& [directory, members] : by_directory) {
+    Shelf shelf;
+    shelf.seat_of.resize(kExportersMax);
+    std::vector<DurableStore::Member> them;
+    std::size_t bytes = 64 << 20;
+    for (const std::size_t i : members) {
+      shelf.members |= std::uint64_t{1} << i;
+      shelf.seat_of[i] = static_cast<std::uint8_t>(them.size());
+      them.push_back({all[i].name, all[i].queue.durable});
+      bytes +=
+          2 * all[i].queue.durable.bytes_max;  // freed room is used again, but not at once and not to the last page
+    }
+    shelf.store = std::make_shared<DurableStore>(std::move(them), make_kept_log(directory, bytes));
+    for (const std::size_t i : members) seats[i] = {shelf.store, shelf.seat_of[i]};
+    made->durable_ |= shelf.members;
+    made->shelves_.push_back(std::move(shelf));
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    made->runners_.push_back(std::make_unique<ExportRunner>(all[i].name, std::move(all[i].exporter), all[i].queue,
+                                                            std::move(all[i].dead_letters), std::move(seats[i])));
   }
   return made;
 }
@@ -115,8 +140,15 @@ Result<void> Exporters::start() {
 }
 
 void Exporters::push(const KeptTracePtr& trace, TimePoint now) {
+  for (const Shelf& shelf : shelves_) {
+    std::uint64_t wanted = 0;
+    for (std::uint64_t bits = trace->exporters & shelf.members; bits != 0; bits &= bits - 1)
+      wanted |= std::uint64_t{1} << shelf.seat_of[static_cast<std::size_t>(__builtin_ctzll(bits))];
+    if (wanted != 0) shelf.store->push(trace, wanted);
+  }
+  const std::uint64_t direct = trace->exporters & ~durable_;
   for (std::size_t i = 0; i < runners_.size(); ++i) {
-    if ((trace->exporters >> i & 1) != 0) runners_[i]->push(trace, now);
+    if ((direct >> i & 1) != 0) runners_[i]->push(trace, now);
   }
 }
 
@@ -145,6 +177,7 @@ bool Exporters::make_room(std::size_t bytes, bool by_chance) {
 void Exporters::drain(TimePoint deadline, TimePoint now) {
   for (const auto& r : runners_) r->begin_drain(deadline, now);
   for (const auto& r : runners_) r->join();
+  for (const Shelf& shelf : shelves_) shelf.store->stop();
 }
 
 void Exporters::collect(MetricWriter& writer) const {

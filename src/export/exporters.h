@@ -74,7 +74,15 @@ class Exporters {
  private:
   explicit Exporters(ByteBudget& budget) : budget_(budget) {}
 
+  struct Shelf {  // exporters with the same sending_queue.directory
+    std::shared_ptr<DurableStore> store;
+    std::uint64_t members = 0;          // bits of exporters
+    std::vector<std::uint8_t> seat_of;  // by exporter
+  };
+
   ByteBudget& budget_;
+  std::vector<Shelf> shelves_;
+  std::uint64_t durable_ = 0;  // bits of all their members
   std::vector<std::unique_ptr<ExportRunner>> runners_;
   std::vector<std::vector<std::string>> policies_, services_;
   std::vector<std::vector<std::pair<std::string, std::vector<std::string>>>> attributes_;

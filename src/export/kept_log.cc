@@ -10,9 +10,24 @@
 #include <cstring>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 namespace tailgate {
 namespace {
+
+// Aborts what is not committed.
+struct Transaction {
+  Transaction(MDB_env* env, unsigned flags) : code(mdb_txn_begin(env, nullptr, flags, &get)) {}
+  ~Transaction() {
+    if (get != nullptr) mdb_txn_abort(get);
+  }
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+  int commit() { return mdb_txn_commit(std::exchange(get, nullptr)); }
+
+  MDB_txn* get = nullptr;
+  const int code;
+};
 
 class Lmdb final : public KeptLog {
  public:
@@ -22,7 +37,7 @@ class Lmdb final : public KeptLog {
     if (lock_ >= 0) ::close(lock_);
   }
 
-  Result<void> open(const std::function<void(std::uint64_t, ByteView)>& each) override {
+  Result<void> open(const Each& each) override {
     std::error_code error;
     std::filesystem::create_directories(directory_, error);
     if (error) return fail(ErrorKind::kIo, fmt::format("{}: {}", directory_, error.message()));
@@ -31,74 +46,86 @@ class Lmdb final : public KeptLog {
     if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
       return fail(ErrorKind::kIo, fmt::format("{}: another process has this queue open", directory_));
     }
+    const auto there = std::filesystem::file_size(directory_ + "/data.mdb", error);
     int code = mdb_env_create(&env_);
-    if (code == 0) code = mdb_env_set_mapsize(env_, bytes_max_);
+    if (code == 0) code = mdb_env_set_mapsize(env_, bytes_max_ + (error ? 0 : there));
+    if (code == 0) code = mdb_env_set_maxdbs(env_, 2);
     // Each number is read once, so reading ahead brings nothing.
     if (code == 0) code = mdb_env_open(env_, directory_.c_str(), MDB_NORDAHEAD | MDB_NOTLS, 0640);
     if (code != 0) return failed("open", code);
-    MDB_txn* txn = nullptr;
-    code = mdb_txn_begin(env_, nullptr, 0, &txn);
+    Transaction txn(env_, 0);
+    code = txn.code;
+    if (code == 0) code = mdb_dbi_open(txn.get, "records", MDB_INTEGERKEY | MDB_CREATE, &records_);
+    if (code == 0) {
+      code = mdb_dbi_open(txn.get, "marks", MDB_INTEGERKEY | MDB_DUPSORT | MDB_DUPFIXED | MDB_INTEGERDUP | MDB_CREATE,
+                          &marks_);
+    }
     if (code != 0) return failed("open", code);
-    code = mdb_dbi_open(txn, nullptr, MDB_INTEGERKEY, &db_);
-    if (code != 0) {
-      mdb_txn_abort(txn);
-      return failed("open", code);
-    }
-    MDB_cursor* cursor = nullptr;
-    code = mdb_cursor_open(txn, db_, &cursor);
-    MDB_val key{}, value{};
-    while (code == 0 && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-      std::uint64_t number = 0;
-      if (key.mv_size == sizeof number) std::memcpy(&number, key.mv_data, sizeof number);
-      each(number, ByteView(static_cast<const char*>(value.mv_data), value.mv_size));
-    }
-    if (cursor != nullptr) mdb_cursor_close(cursor);
-    if (code != MDB_NOTFOUND) {
-      mdb_txn_abort(txn);
-      return failed("read", code);
-    }
-    code = mdb_txn_commit(txn);
+    if (code = read_all(txn.get, each); code != 0) return failed("read", code);
+    code = txn.commit();
     return code == 0 ? Result<void>() : failed("open", code);
   }
 
-  Result<void> commit(const Puts& puts, const std::vector<std::uint64_t>& removes) override {
-    MDB_txn* txn = nullptr;
-    int code = mdb_txn_begin(env_, nullptr, 0, &txn);
-    if (code != 0) return failed("begin", code);
-    for (std::uint64_t number : removes) {
-      MDB_val key{sizeof number, &number};
-      code = mdb_del(txn, db_, &key, nullptr);
-      if (code == MDB_NOTFOUND) code = 0;
-      if (code != 0) break;
+  Result<void> commit(const Writes& writes) override {
+    Transaction txn(env_, 0);
+    if (txn.code != 0) return failed("begin", txn.code);
+    int code = 0;
+    for (auto [number, mark] : writes.marks) {
+      MDB_val key{sizeof number, &number}, value{sizeof mark, &mark};
+      if (code == 0) code = mdb_put(txn.get, marks_, &key, &value, MDB_NODUPDATA);
+      if (code == MDB_KEYEXIST) code = 0;
     }
-    for (auto it = puts.begin(); code == 0 && it != puts.end(); ++it) {
+    for (std::uint64_t number : writes.removes) {
+      for (const MDB_dbi db : {records_, marks_}) {
+        MDB_val key{sizeof number, &number};
+        if (code == 0) code = mdb_del(txn.get, db, &key, nullptr);
+        if (code == MDB_NOTFOUND) code = 0;
+      }
+    }
+    for (auto it = writes.puts.begin(); code == 0 && it != writes.puts.end(); ++it) {
       std::uint64_t number = it->first;
-      MDB_val key{sizeof number, &number};
-      MDB_val value{it->second.size(), const_cast<char*>(it->second.data())};
-      code = mdb_put(txn, db_, &key, &value, 0);
+      MDB_val key{sizeof number, &number}, value{it->second.size(), const_cast<char*>(it->second.data())};
+      code = mdb_put(txn.get, records_, &key, &value, 0);
     }
-    if (code != 0) {
-      mdb_txn_abort(txn);
-      return failed("write", code);
-    }
-    code = mdb_txn_commit(txn);
+    if (code != 0) return failed("write", code);
+    code = txn.commit();
     return code == 0 ? Result<void>() : failed("commit", code);
   }
 
   Result<std::string> read(std::uint64_t number) override {
-    MDB_txn* txn = nullptr;
-    int code = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn);
-    if (code != 0) return tl::unexpected(failed("begin", code).error());
+    const Transaction txn(env_, MDB_RDONLY);
+    if (txn.code != 0) return tl::unexpected(failed("begin", txn.code).error());
     MDB_val key{sizeof number, &number}, value{};
-    code = mdb_get(txn, db_, &key, &value);
-    std::string out;
-    if (code == 0) out.assign(static_cast<const char*>(value.mv_data), value.mv_size);
-    mdb_txn_abort(txn);
-    if (code != 0) return tl::unexpected(failed("read", code).error());
-    return out;
+    if (const int code = mdb_get(txn.get, records_, &key, &value); code != 0) {
+      return tl::unexpected(failed("read", code).error());
+    }
+    return std::string(static_cast<const char*>(value.mv_data), value.mv_size);
   }
 
  private:
+  int read_all(MDB_txn* txn, const Each& each) {
+    MDB_cursor *records = nullptr, *marks = nullptr;
+    int code = mdb_cursor_open(txn, records_, &records);
+    if (code == 0) code = mdb_cursor_open(txn, marks_, &marks);
+    MDB_val key{}, value{};
+    std::vector<std::uint64_t> marked;
+    while (code == 0 && (code = mdb_cursor_get(records, &key, &value, MDB_NEXT)) == 0) {
+      std::uint64_t number = 0;
+      if (key.mv_size == sizeof number) std::memcpy(&number, key.mv_data, sizeof number);
+      marked.clear();
+      MDB_val mark{};
+      for (int found = mdb_cursor_get(marks, &key, &mark, MDB_SET_KEY); found == 0;
+           found = mdb_cursor_get(marks, &key, &mark, MDB_NEXT_DUP)) {
+        marked.emplace_back();
+        if (mark.mv_size == sizeof number) std::memcpy(&marked.back(), mark.mv_data, sizeof number);
+      }
+      each(number, ByteView(static_cast<const char*>(value.mv_data), value.mv_size), marked);
+    }
+    if (marks != nullptr) mdb_cursor_close(marks);
+    if (records != nullptr) mdb_cursor_close(records);
+    return code == MDB_NOTFOUND ? 0 : code;
+  }
+
   Result<void> failed(std::string_view what, int code) const {
     return fail(ErrorKind::kIo, fmt::format("{}: {}: {}", directory_, what, mdb_strerror(code)));
   }
@@ -107,7 +134,7 @@ class Lmdb final : public KeptLog {
   const std::size_t bytes_max_;
   int lock_ = -1;
   MDB_env* env_ = nullptr;
-  MDB_dbi db_ = 0;
+  MDB_dbi records_ = 0, marks_ = 0;
 };
 
 }  // namespace

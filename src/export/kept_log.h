@@ -18,16 +18,23 @@ namespace tailgate {
 
 class KeptLog {
  public:
-  using Puts = std::vector<std::pair<std::uint64_t, std::string>>;  // number, record; ascending, above all that exist
+  struct Writes {
+    std::vector<std::pair<std::uint64_t, std::string>> puts;     // number, record; ascending, above all that exist
+    std::vector<std::uint64_t> removes;                          // their marks go too
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> marks;  // number of a record, a mark on it; made first
+  };
+  // A record that is there, with the marks on it.
+  using Each = std::function<void(std::uint64_t number, ByteView record, const std::vector<std::uint64_t>& marks)>;
 
   virtual ~KeptLog() = default;
   // Calls `each` for every record that is there, by number. kIo: it cannot be opened, or another process has it.
-  virtual Result<void> open(const std::function<void(std::uint64_t, ByteView)>& each) = 0;
-  virtual Result<void> commit(const Puts& puts, const std::vector<std::uint64_t>& removes) = 0;
+  virtual Result<void> open(const Each& each) = 0;
+  virtual Result<void> commit(const Writes& writes) = 0;
   virtual Result<std::string> read(std::uint64_t number) = 0;
 };
 
-// In `directory`, which is made. At most `bytes_max` are taken there, holes between records included.
+// In `directory`, which is made. At most `bytes_max` are taken there beyond what is there already, holes between
+// records included.
 std::unique_ptr<KeptLog> make_kept_log(const std::string& directory, std::size_t bytes_max);
 
 }  // namespace tailgate

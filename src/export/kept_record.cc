@@ -24,6 +24,7 @@ enum Field : std::uint32_t {
   kSpans,
   kOtlp,  // last in the record
   kOwn,
+  kExporter,  // one for each
 };
 
 void put(std::string& out, Field field, std::uint64_t value) {
@@ -34,9 +35,12 @@ void put(std::string& out, Field field, std::uint64_t value) {
 
 }  // namespace
 
-std::string write_kept_record(const KeptTrace& t, std::uint64_t pushed_unix_ns) {
+std::string write_kept_record(const KeptTrace& t, std::uint64_t pushed_unix_ns,
+                              const std::vector<std::string_view>& exporters) {
   std::string out;
-  out.reserve(t.otlp.size() + 128 + t.root_service.size() + t.root_name.size() + t.policy.size());
+  std::size_t names = t.root_service.size() + t.root_name.size() + t.policy.size();
+  for (const std::string_view name : exporters) names += name.size() + 3;
+  out.reserve(t.otlp.size() + 128 + names);
   put(out, kPushed, pushed_unix_ns);
   pb::append_len(out, kTraceId, t.id.view());
   put(out, kStart, t.start_ns);
@@ -54,6 +58,7 @@ std::string write_kept_record(const KeptTrace& t, std::uint64_t pushed_unix_ns) 
   put(out, kParts, t.parts);
   put(out, kSpans, t.spans);
   put(out, kOwn, t.own);
+  for (const std::string_view name : exporters) pb::append_len(out, kExporter, name);
   pb::append_len(out, kOtlp, t.otlp);
   return out;
 }
@@ -80,6 +85,9 @@ std::optional<KeptRecord> read_kept_record(ByteView bytes, bool whole) {
           break;
         case kPolicy:
           t.policy = text;
+          break;
+        case kExporter:
+          record.exporters.emplace_back(text);
           break;
         case kOtlp:
           otlp = text;

@@ -17,10 +17,10 @@ std::string file_yaml(const TempDir& dir, const std::string& path, const std::st
 class Failing final : public KeptLog {
  public:
   Failing(std::unique_ptr<KeptLog> inner, std::atomic<bool>& fails) : inner_(std::move(inner)), fails_(fails) {}
-  Result<void> open(const std::function<void(std::uint64_t, ByteView)>& each) override { return inner_->open(each); }
-  Result<void> commit(const Puts& puts, const std::vector<std::uint64_t>& removes) override {
+  Result<void> open(const Each& each) override { return inner_->open(each); }
+  Result<void> commit(const Writes& writes) override {
     if (fails_) return fail(ErrorKind::kIo, "no space left on device");
-    return inner_->commit(puts, removes);
+    return inner_->commit(writes);
   }
   Result<std::string> read(std::uint64_t number) override { return inner_->read(number); }
 
@@ -28,6 +28,10 @@ class Failing final : public KeptLog {
   std::unique_ptr<KeptLog> inner_;
   std::atomic<bool>& fails_;
 };
+
+const auto nothing = [](std::uint64_t, ByteView, const std::vector<std::uint64_t>&) {};
+
+std::vector<DurableStore::Member> one_member() { return {{"x", {.directory = "d"}}}; }
 
 }  // namespace
 
@@ -92,39 +96,39 @@ TEST_CASE("a disk that is full for a while loses nothing and is written again", 
   TempDir dir;
   std::atomic<bool> full{true};
   const auto make = [&] {
-    return std::make_unique<DurableStore>("x", DurableOptions{.directory = "d"},
+    return std::make_unique<DurableStore>(one_member(),
                                           std::make_unique<Failing>(make_kept_log(dir.at("q"), 64 << 20), full));
   };
   {
     auto store = make();
     REQUIRE(store->start());
-    for (std::uint8_t id = 1; id <= 20; ++id) store->push(kept(id));
-    for (int i = 0; i < 1000 && store->stats().write_errors < 2; ++i) std::this_thread::sleep_for(10ms);
-    CHECK(store->stats().write_errors >= 2);
-    const auto first = store->next();  // sending goes on
+    for (std::uint8_t id = 1; id <= 20; ++id) store->push(kept(id), 1);
+    for (int i = 0; i < 1000 && store->stats(0).write_errors < 2; ++i) std::this_thread::sleep_for(10ms);
+    CHECK(store->stats(0).write_errors >= 2);
+    const auto first = store->next(0);  // sending goes on
     REQUIRE(first);
-    store->done(first->number);
+    store->done(0, first->number);
     full = false;
     store->stop();
-    CHECK(store->stats().waiting_spans == 19);
+    CHECK(store->stats(0).waiting_spans == 19);
   }
   auto store = make();
   REQUIRE(store->start());
-  CHECK(store->stats().restored_spans == 19);
+  CHECK(store->stats(0).restored_spans == 19);
 }
 
 TEST_CASE("a damaged record is counted and removed, and the others are sent", "[export]") {
   TempDir dir;
   {
     const auto log = make_kept_log(dir.at("q"), 64 << 20);
-    REQUIRE(log->open([](std::uint64_t, ByteView) {}));
-    REQUIRE(log->commit({{1, "\xff\xff"}, {2, write_kept_record(*kept(2), 5)}}, {}));
+    REQUIRE(log->open(nothing));
+    REQUIRE(log->commit({{{1, "\xff\xff"}, {2, write_kept_record(*kept(2), 5, {"x"})}}, {}, {}}));
   }
-  DurableStore store("x", {.directory = "d"}, make_kept_log(dir.at("q"), 64 << 20));
+  DurableStore store(one_member(), make_kept_log(dir.at("q"), 64 << 20));
   REQUIRE(store.start());
-  CHECK(store.stats().damaged_records == 1);
-  CHECK(store.stats().restored_spans == 1);
-  const auto next = store.next();
+  CHECK(store.stats(0).damaged_records == 1);
+  CHECK(store.stats(0).restored_spans == 1);
+  const auto next = store.next(0);
   REQUIRE(next);
   CHECK(next->trace->id == kept(2)->id);
 }
@@ -132,13 +136,71 @@ TEST_CASE("a damaged record is counted and removed, and the others are sent", "[
 TEST_CASE("what does not fit the map is an error, and fits when there is room again", "[export]") {
   TempDir dir;
   const auto log = make_kept_log(dir.at("q"), 1 << 20);
-  REQUIRE(log->open([](std::uint64_t, ByteView) {}));
-  REQUIRE(log->commit({{1, std::string(500'000, 'a')}}, {}));
-  const auto failed = log->commit({{2, std::string(900'000, 'b')}}, {});
+  REQUIRE(log->open(nothing));
+  REQUIRE(log->commit({{{1, std::string(500'000, 'a')}}, {}, {}}));
+  const auto failed = log->commit({{{2, std::string(900'000, 'b')}}, {}, {}});
   REQUIRE_FALSE(failed);
   CHECK(failed.error().kind == ErrorKind::kIo);
   CHECK(log->read(1)->size() == 500'000);
-  REQUIRE(log->commit({}, {1}));
-  REQUIRE(log->commit({}, {}));
-  CHECK(log->commit({{3, std::string(400'000, 'c')}}, {}));
+  REQUIRE(log->commit({{}, {1}, {}}));
+  REQUIRE(log->commit({}));
+  CHECK(log->commit({{{3, std::string(400'000, 'c')}}, {}, {}}));
+}
+
+TEST_CASE("marks are there at the next start, until their record goes", "[export]") {
+  TempDir dir;
+  using Found = std::map<std::uint64_t, std::vector<std::uint64_t>>;
+  const auto reopened = [&](const KeptLog::Writes& writes) {
+    {
+      const auto log = make_kept_log(dir.at("q"), 1 << 20);
+      REQUIRE(log->open(nothing));
+      REQUIRE(log->commit(writes));
+    }
+    Found found;
+    const auto log = make_kept_log(dir.at("q"), 1 << 20);
+    REQUIRE(log->open([&](std::uint64_t n, ByteView, const std::vector<std::uint64_t>& marks) { found[n] = marks; }));
+    return found;
+  };
+  CHECK(reopened({{{1, "a"}, {2, "b"}}, {}, {{1, 70}, {1, 30}}}) == Found{{1, {30, 70}}, {2, {}}});
+  CHECK(reopened({{}, {}, {{1, 70}}}) == Found{{1, {30, 70}}, {2, {}}});
+  CHECK(reopened({{}, {1}, {}}) == Found{{2, {}}});
+  CHECK(reopened({{{3, "c"}}, {}, {}}) == Found{{2, {}}, {3, {}}});
+}
+
+TEST_CASE("of several backends each gets what it did not have, also after a restart", "[export]") {
+  TempDir dir;
+  const auto both = [&](const std::string& b) {
+    return "file/a:\n  path: " + dir.at("a.json") + "\n  sending_queue: {directory: " + dir.at("queue") +
+           "}\nfile/b:\n  path: " + b +
+           "\n  retry_on_failure: {initial_interval: 20ms, max_interval: 20ms}\n  sending_queue: {directory: " +
+           dir.at("queue") + "/}\n";
+  };
+  const auto lines = [](const std::string& path) {
+    std::ifstream file(path);
+    std::size_t n = 0;
+    for (std::string line; std::getline(file, line);) ++n;
+    return n;
+  };
+  {
+    Rig rig(both("/dev/full"));
+    for (std::uint8_t id = 1; id <= 30; ++id) rig.push(kept(id));
+    REQUIRE(rig.sent(30));
+    rig.drain(300ms);
+    CHECK(rig.exporters->stats_of(1).queued_spans == 30);
+  }
+  {
+    Rig rig(both("/dev/full").substr(0, both("/dev/full").find("file/b")));  // b is not configured for a while
+    rig.push(kept(31));
+    REQUIRE(rig.sent(1));
+    CHECK(rig.exporters->stats_of(0).routed_spans == 1);
+    rig.drain(1s);
+  }
+  {
+    Rig rig(both(dir.at("b.json")));
+    REQUIRE(rig.eventually([&] { return rig.exporters->stats_of(1).sent_spans == 30; }));
+    CHECK(rig.exporters->stats_of(0).routed_spans == 0);
+    rig.drain(1s);
+  }
+  CHECK(lines(dir.at("a.json")) == 31);
+  CHECK(lines(dir.at("b.json")) == 30);
 }

@@ -1,5 +1,6 @@
 #include "export/durable_queue.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <random>
 
@@ -9,6 +10,8 @@ using namespace tailgate;
 using namespace std::chrono_literals;
 
 namespace {
+
+using Options = std::vector<DurableOptions>;
 
 KeptTracePtr trace(std::size_t wire, bool by_chance = false, std::uint32_t spans = 1, const char* policy = "errors") {
   auto t = std::make_shared<KeptTrace>();
@@ -24,52 +27,65 @@ const std::size_t kSize = trace(1000)->bytes();
 void commit(DurableQueue& q, bool written = true) { q.end_commit(q.begin_commit(), written); }
 
 std::uint64_t dropped(const DurableQueue& q, DropReason reason) {
-  return q.stats().dropped_spans[static_cast<std::size_t>(reason)];
+  return q.stats(0).dropped_spans[static_cast<std::size_t>(reason)];
 }
 
 }  // namespace
 
-TEST_CASE("what the backend has before the first commit is never written", "[export]") {
-  DurableQueue q({});
-  q.push(trace(1000), 1);
-  const auto next = q.next();
+TEST_CASE("nothing is handed out before it is on disk, unless the disk refuses it", "[export]") {
+  DurableQueue q(Options{{}});
+  q.push(trace(1000), 1, 1);
+  CHECK_FALSE(q.next(0));
+  CHECK(q.next_bytes(0) == 0);
+  CHECK(q.waits(0));
+  DurableQueue::Plan plan = q.begin_commit();
+  CHECK_FALSE(q.next(0));
+  const bool written = GENERATE(false, true);
+  q.end_commit(std::move(plan), written);
+  const auto next = q.next(0);
   REQUIRE(next);
   CHECK(next->trace != nullptr);
-  q.done(next->number);
-  CHECK(q.begin_commit().empty());
-  CHECK(q.stats().bytes == 0);
+  CHECK_FALSE(q.waits(0));
+  q.done(0, next->number);
+  plan = q.begin_commit();
+  CHECK(plan.puts.empty());
+  CHECK(plan.removes.size() == (written ? 1 : 0));
+  CHECK(q.stats(0).bytes == 0);
+  CHECK(q.memory_bytes() == 0);
 }
 
-TEST_CASE("what is handed out and not done is written; what is done is removed by the next commit", "[export]") {
-  DurableQueue q({});
-  q.push(trace(1000), 1);
-  q.push(trace(1000), 2);
-  const auto first = q.next();
+TEST_CASE("what is done while it is being written is removed by the next commit", "[export]") {
+  DurableQueue q(Options{{}});
+  q.push(trace(1000), 1, 1);
+  q.push(trace(1000), 1, 2);
+  commit(q, false);
+  const auto first = q.next(0);
+  REQUIRE(first);
   DurableQueue::Plan plan = q.begin_commit();
   REQUIRE(plan.puts.size() == 2);
   CHECK(plan.puts[0].number == first->number);
   CHECK(plan.puts[0].pushed_unix_ns == 1);
-  q.done(first->number);  // while it is being written
+  q.done(0, first->number);
   q.end_commit(std::move(plan), true);
   plan = q.begin_commit();
   CHECK(plan.puts.empty());
   CHECK(plan.removes == std::vector<std::uint64_t>{first->number});
   q.end_commit(std::move(plan), true);
   CHECK(q.begin_commit().empty());
-  CHECK(q.stats().oldest_unix_ns == 2);
+  CHECK(q.stats(0).oldest_unix_ns == 2);
 }
 
 TEST_CASE("a commit that failed is made again, and nothing of it is lost", "[export]") {
-  DurableQueue q({});
-  q.push(trace(1000), 1);
+  DurableQueue q(Options{{}});
+  q.push(trace(1000), 1, 1);
   commit(q);
-  const auto first = q.next();
-  q.done(first->number);
-  q.push(trace(1000), 2);
-  q.push(trace(1000), 3);
+  const auto first = q.next(0);
+  q.done(0, first->number);
+  q.push(trace(1000), 1, 2);
+  q.push(trace(1000), 1, 3);
   commit(q, false);
-  const auto second = q.next();
-  q.done(second->number);
+  const auto second = q.next(0);
+  q.done(0, second->number);
   DurableQueue::Plan plan = q.begin_commit();
   REQUIRE(plan.puts.size() == 1);
   CHECK(plan.puts[0].pushed_unix_ns == 3);
@@ -77,133 +93,227 @@ TEST_CASE("a commit that failed is made again, and nothing of it is lost", "[exp
   q.end_commit(std::move(plan), true);
 }
 
-TEST_CASE("memory lets go of the newest that are on disk; they come back as numbers, in order", "[export]") {
-  DurableQueue q({.memory_max = 2 * kSize});
-  for (std::uint64_t n = 1; n <= 5; ++n) q.push(trace(1000), n);
-  CHECK(q.memory_bytes() == 5 * kSize);  // not on disk yet
+TEST_CASE("memory lets go of the newest that are on disk, those just written excepted; they come back in order",
+          "[export]") {
+  DurableQueue q(Options{{.memory_max = 2 * kSize}});
+  for (std::uint64_t n = 1; n <= 5; ++n) q.push(trace(1000), 1, n);
+  commit(q);
+  CHECK(q.memory_bytes() == 5 * kSize);  // whoever is not behind takes them now
+  q.push(trace(1000), 1, 6);
   commit(q);
   CHECK(q.memory_bytes() == 2 * kSize);
   std::uint64_t last = 0;
-  for (int n = 1; n <= 5; ++n) {
-    const auto next = q.next();
+  for (int n = 1; n <= 6; ++n) {
+    const auto next = q.next(0);
     REQUIRE(next);
-    CHECK((next->trace != nullptr) == (n <= 2));
+    CHECK((next->trace != nullptr) == (n == 1 || n == 6));
     CHECK(next->number > last);
     last = next->number;
   }
-  CHECK_FALSE(q.next());
-  q.put_back(last);
-  CHECK(q.next()->number == last);
+  CHECK_FALSE(q.next(0));
+  q.put_back(0, last);
+  CHECK(q.next(0)->number == last);
   CHECK(q.memory_bytes() == 0);
 }
 
 TEST_CASE("when full, the oldest kept by chance go first, and those handed out never", "[export]") {
-  DurableQueue q({.bytes_max = 4 * kSize});
-  q.push(trace(1000, true, 1, "baseline"), 1);
-  q.push(trace(1000, false, 10), 2);
-  q.push(trace(1000, true, 100, "baseline"), 3);
-  q.push(trace(1000, false, 1000), 4);
-  REQUIRE(q.next());  // the first
-  q.push(trace(1000, false, 2), 5);
+  DurableQueue q(Options{{.bytes_max = 4 * kSize}});
+  q.push(trace(1000, true, 1, "baseline"), 1, 1);
+  q.push(trace(1000, false, 10), 1, 2);
+  q.push(trace(1000, true, 100, "baseline"), 1, 3);
+  q.push(trace(1000, false, 1000), 1, 4);
+  commit(q);
+  REQUIRE(q.next(0));  // the first
+  q.push(trace(1000, false, 2), 1, 5);
   CHECK(dropped(q, DropReason::kQueueFull) == 100);
-  q.push(trace(1000, true, 5, "baseline"), 6);  // only certain ones wait
+  q.push(trace(1000, true, 5, "baseline"), 1, 6);  // only certain ones wait
   CHECK(dropped(q, DropReason::kQueueFull) == 105);
-  q.push(trace(1000, false, 3), 7);
+  q.push(trace(1000, false, 3), 1, 7);
   CHECK(dropped(q, DropReason::kQueueFull) == 115);
-  q.push(trace(9000, false, 7), 8);  // larger than all of it: pushes nothing out
+  q.push(trace(9000, false, 7), 1, 8);  // larger than all of it: pushes nothing out
   CHECK(dropped(q, DropReason::kQueueFull) == 122);
-  const auto stats = q.stats();
+  const auto stats = q.stats(0);
   CHECK(stats.dropped_by_policy.at("baseline")[static_cast<std::size_t>(DropReason::kQueueFull)] == 105);
   CHECK(stats.dropped_by_policy.at("errors")[static_cast<std::size_t>(DropReason::kQueueFull)] == 17);
   CHECK(stats.bytes == 4 * kSize);
 }
 
+TEST_CASE("one exporter's full share costs another nothing", "[export]") {
+  DurableQueue q(Options{{.bytes_max = 2 * kSize}, {}});
+  for (std::uint64_t n = 1; n <= 5; ++n) q.push(trace(1000), 3, n);
+  CHECK(q.stats(0).waiting_spans == 2);
+  CHECK(dropped(q, DropReason::kQueueFull) == 3);
+  CHECK(q.stats(1).waiting_spans == 5);
+  CHECK(q.stats(1).dropped_spans[0] == 0);
+  const DurableQueue::Plan plan = q.begin_commit();
+  REQUIRE(plan.puts.size() == 5);
+  CHECK(plan.puts[0].wanted == 2);
+  CHECK(plan.puts[4].wanted == 3);
+}
+
+TEST_CASE("a record stays until all who want it are done, and says who is", "[export]") {
+  DurableQueue q(Options{{}, {}});
+  q.push(trace(1000), 3, 1);
+  commit(q);
+  const auto a = q.next(0), b = q.next(1);
+  REQUIRE((a && b));
+  CHECK(q.memory_bytes() == 0);
+  q.done(1, b->number);
+  DurableQueue::Plan plan = q.begin_commit();
+  REQUIRE(plan.marks.size() == 1);
+  CHECK(plan.marks[0].number == a->number);
+  CHECK(plan.marks[0].exporter == 1);
+  CHECK(plan.removes.empty());
+  q.end_commit(std::move(plan), false);
+  q.done(0, a->number);
+  plan = q.begin_commit();
+  CHECK(plan.marks.size() == 1);  // made before it is removed
+  CHECK(plan.removes.size() == 1);
+}
+
+TEST_CASE("the parts of a trace go in together", "[export]") {
+  DurableQueue q(Options{{}});
+  const auto part = [](char id, std::uint32_t n) {
+    KeptTrace t = {};
+    t.id.bytes.fill(id);
+    t.part = n;
+    t.parts = 2;
+    t.spans = 1;
+    return std::make_shared<const KeptTrace>(std::move(t));
+  };
+  q.push(part('a', 0), 1, 1);
+  q.push(part('b', 0), 1, 1);
+  CHECK(q.begin_commit().empty());
+  q.push(part('b', 1), 1, 1);
+  const DurableQueue::Plan plan = q.begin_commit();
+  REQUIRE(plan.puts.size() == 2);
+  CHECK(plan.puts[0].trace->part == 0);
+  CHECK(plan.puts[1].trace->part == 1);
+  CHECK(plan.puts[0].trace->id.bytes[0] == 'b');
+}
+
 TEST_CASE("what is too old goes", "[export]") {
-  DurableQueue q({.age_max = 10s});
+  DurableQueue q(Options{{.age_max = 10s}});
   const std::uint64_t second = 1'000'000'000;
-  q.push(trace(1000, false, 1), 1 * second);
-  q.push(trace(1000, true, 2), 5 * second);
-  q.push(trace(1000, false, 4), 9 * second);
+  q.push(trace(1000, false, 1), 1, 1 * second);
+  q.push(trace(1000, true, 2), 1, 5 * second);
+  q.push(trace(1000, false, 4), 1, 9 * second);
   q.expire(11 * second);
   CHECK(dropped(q, DropReason::kTooOld) == 0);
   q.expire(16 * second);
   CHECK(dropped(q, DropReason::kTooOld) == 3);
-  CHECK(q.stats().waiting_spans == 4);
+  CHECK(q.stats(0).waiting_spans == 4);
 }
 
 TEST_CASE("what was found at the start is sent first, and new numbers follow", "[export]") {
-  DurableQueue q({});
-  q.restore(17, 1000, *trace(0, true, 3), 500);
-  q.restore(40, 2000, *trace(0, false, 4), 600);
-  q.push(trace(1000, false, 5), 3000);
-  CHECK(q.stats().restored_spans == 7);
-  CHECK(q.stats().waiting_spans == 12);
-  CHECK(q.stats().oldest_unix_ns == 1000);
-  const auto a = q.next(), b = q.next(), c = q.next();
+  DurableQueue q(Options{{}});
+  q.restore(17, 1000, *trace(0, true, 3), 500, 1, false);
+  q.restore(40, 2000, *trace(0, false, 4), 600, 1, true);
+  q.restore(50, 2000, *trace(0, false, 7), 600, 0, true);   // another's, which is not here
+  q.restore(51, 2000, *trace(0, false, 7), 600, 0, false);  // nobody's any more
+  q.push(trace(1000, false, 5), 1, 3000);
+  CHECK(q.stats(0).restored_spans == 7);
+  CHECK(q.stats(0).waiting_spans == 12);
+  CHECK(q.stats(0).oldest_unix_ns == 1000);
+  DurableQueue::Plan plan = q.begin_commit();
+  CHECK(plan.removes == std::vector<std::uint64_t>{51});
+  q.end_commit(std::move(plan), true);
+  const auto a = q.next(0), b = q.next(0), c = q.next(0);
   CHECK(a->number == 17);
   CHECK(a->trace == nullptr);
   CHECK(b->number == 40);
-  CHECK(c->number == 41);
-  q.done(17);
-  CHECK(q.begin_commit().removes == std::vector<std::uint64_t>{17});
+  CHECK(c->number == 52);
+  q.done(0, 17);
+  q.done(0, 40);
+  plan = q.begin_commit();
+  CHECK(plan.removes == std::vector<std::uint64_t>{17});
+  REQUIRE(plan.marks.size() == 1);  // another wants it too
+  CHECK(plan.marks[0].number == 40);
 }
 
 // A model of the disk: what a crash would find there.
 TEST_CASE("under random operations nothing is lost that was not counted, whenever the process dies", "[export]") {
+  struct OnDisk {
+    std::uint64_t wanted;
+  };
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     std::mt19937_64 r(seed);
-    std::map<std::uint64_t, std::string> disk;
-    DurableQueue q({.bytes_max = 40 * kSize, .memory_max = 3 * kSize});
-    std::map<std::uint64_t, std::string> out;
-    std::uint64_t pushed = 0, done = 0;
+    std::map<std::uint64_t, OnDisk> disk;
+    DurableQueue q(Options{{.bytes_max = 40 * kSize, .memory_max = 3 * kSize}, {.bytes_max = 25 * kSize}});
+    std::array<std::set<std::uint64_t>, 2> out;
+    std::array<std::uint64_t, 2> pushed{}, done{};
+    bool refused = false;  // the disk said no at least once: what is not on it may have been sent
+    std::size_t held = 0;
     const auto write = [&](const DurableQueue::Plan& plan) {
-      for (const auto& put : plan.puts) disk[put.number] = write_kept_record(*put.trace, put.pushed_unix_ns);
+      for (const auto& mark : plan.marks) disk.at(mark.number).wanted &= ~(1ULL << mark.exporter);
       for (const std::uint64_t n : plan.removes) REQUIRE(disk.erase(n) == 1);
+      for (const auto& put : plan.puts) {
+        REQUIRE(put.trace != nullptr);
+        disk[put.number] = {put.wanted};
+      }
+    };
+    const auto finish_one = [&](std::size_t e) {
+      if (out[e].empty()) return;
+      q.done(e, *out[e].begin());
+      out[e].erase(out[e].begin());
+      ++done[e];
     };
     for (int step = 0; step < 400; ++step) {
+      const std::size_t e = r() % 2;
       switch (r() % 5) {
         case 0:
-        case 1:
-          q.push(trace(1000, r() % 2 == 0), pushed++ + 1);
+        case 1: {
+          const std::uint64_t wanted = 1 + r() % 3;
+          q.push(trace(1000, r() % 2 == 0), wanted, step + 1);
+          for (std::size_t i = 0; i < 2; ++i) pushed[i] += wanted >> i & 1;
           break;
+        }
         case 2:
-          if (const auto next = q.next()) {
+          if (const auto next = q.next(e)) {
+            // On disk for all who want it, so that a crash loses it for none.
+            REQUIRE((disk.contains(next->number) || refused));
             REQUIRE((next->trace != nullptr || disk.contains(next->number)));
-            out[next->number] = "";
+            if (disk.contains(next->number)) REQUIRE((disk[next->number].wanted >> e & 1) == 1);
+            REQUIRE(out[e].insert(next->number).second);
+            if (r() % 8 == 0) {
+              q.put_back(e, next->number);
+              out[e].erase(next->number);
+            }
           }
           break;
         case 3:
-          if (!out.empty()) {
-            q.done(out.begin()->first);
-            out.erase(out.begin());
-            ++done;
-          }
+          finish_one(e);
           break;
         case 4: {
           DurableQueue::Plan plan = q.begin_commit();
-          if (r() % 3 == 0 && !out.empty()) {
-            q.done(out.begin()->first);
-            out.erase(out.begin());
-            ++done;
-          }
+          if (r() % 3 == 0) finish_one(e);
           const bool written = r() % 4 != 0;
           if (written) write(plan);
+          refused |= !written;
           q.end_commit(std::move(plan), written);
+          held = std::max(held, q.memory_bytes());
           break;
         }
       }
-      const auto stats = q.stats();
-      REQUIRE(stats.bytes <= 40 * kSize);
-      REQUIRE(pushed == done + stats.dropped_spans[0] + stats.waiting_spans + out.size());
+      for (std::size_t i = 0; i < 2; ++i) {
+        const auto stats = q.stats(i);
+        REQUIRE(stats.bytes <= (i == 0 ? 40 : 25) * kSize);
+        REQUIRE(pushed[i] == done[i] + stats.dropped_spans[0] + stats.waiting_spans + out[i].size());
+      }
     }
-    // After one more commit the disk holds exactly what is neither done nor dropped.
-    DurableQueue::Plan plan = q.begin_commit();
-    write(plan);
-    q.end_commit(std::move(plan), true);
-    plan = q.begin_commit();
-    write(plan);
-    REQUIRE(disk.size() == q.stats().waiting_spans + out.size());
-    for (const auto& [number, unused] : out) REQUIRE(disk.contains(number));
+    // After two more commits the disk holds exactly what is neither done nor dropped.
+    for (int i = 0; i < 2; ++i) {
+      DurableQueue::Plan plan = q.begin_commit();
+      write(plan);
+      q.end_commit(std::move(plan), true);
+    }
+    for (std::size_t i = 0; i < 2; ++i) {
+      const auto wanted =
+          std::count_if(disk.begin(), disk.end(), [&](const auto& d) { return d.second.wanted >> i & 1; });
+      REQUIRE(static_cast<std::size_t>(wanted) == q.stats(i).waiting_spans + out[i].size());
+      for (const std::uint64_t number : out[i]) REQUIRE(disk.contains(number));
+    }
+    for (const auto& [number, record] : disk) REQUIRE(record.wanted != 0);
   }
 }
 
@@ -226,7 +336,7 @@ TEST_CASE("a record carries all of a kept trace, and a damaged one is told", "[e
   t.parts = 3;
   t.spans = 70'000;
   t.otlp = std::string(300, '\xff');
-  const std::string bytes = write_kept_record(t, 1'790'000'000'000'000'000);
+  const std::string bytes = write_kept_record(t, 1'790'000'000'000'000'000, {"otlp/jaeger", "file"});
   const auto whole = read_kept_record(bytes, true);
   REQUIRE(whole);
   const KeptTrace& u = *whole->trace;
@@ -237,6 +347,7 @@ TEST_CASE("a record carries all of a kept trace, and a damaged one is told", "[e
                                                            t.has_root, t.late, t.policy, t.part, t.parts, t.spans,
                                                            t.otlp));
   CHECK(u.own);
+  CHECK(whole->exporters == std::vector<std::string>{"otlp/jaeger", "file"});
   CHECK(u.verdict.decision == Decision::kSampled);
   CHECK(u.verdict.reason == CloseReason::kMemory);
   CHECK((u.verdict.complete && u.verdict.by_chance()));
