@@ -2,7 +2,10 @@
 
 import gzip
 import http.server
+import multiprocessing
+import os
 import random
+import signal
 import socket
 import struct
 import threading
@@ -58,10 +61,10 @@ def spans_of(data):
 
 
 class Sink:
-    """mode: ok; busy (503 with Retry-After); slow (half a second an answer); reset (the connection ends in mid-body);
+    """mode: ok; busy (503 with Retry-After); slow (two seconds an answer); reset (the connection ends in mid-body);
     partial (takes it and says that it rejected a span); flaky (one of the others, a third of the time)."""
 
-    def __init__(self, mode="ok", seed=1):
+    def __init__(self, mode="ok", seed=1, port=0):
         self.mode = mode
         self.lock = threading.Lock()
         self.traces = {}     # trace id -> set of span ids
@@ -92,7 +95,7 @@ class Sink:
             def handle_error(self, *_):
                 pass  # the daemon is killed in the middle of its requests
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", port), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -121,7 +124,7 @@ class Sink:
             handler.end_headers()
             return
         if mode == "slow":
-            time.sleep(0.5)
+            time.sleep(2)
         if handler.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         now = time.monotonic()
@@ -148,3 +151,58 @@ class Sink:
     def snapshot(self):
         with self.lock:
             return {trace: set(spans) for trace, spans in self.traces.items()}
+
+
+class SinkProcess:
+    """A Sink in a process of its own, which can be stopped, ended and started again on its port; it keeps its memory."""
+
+    def __init__(self):
+        self.port = 0
+        self.memory = {}
+        self.start()
+
+    def start(self):
+        self.pipe, theirs = multiprocessing.Pipe()
+        self.process = multiprocessing.Process(target=self._run, args=(theirs, self.port, self.memory), daemon=True)
+        self.process.start()
+        self.memory = {}
+        self.port = self.pipe.recv()
+
+    @staticmethod
+    def _run(pipe, port, memory):
+        sink = Sink(port=port)
+        for name, value in memory.items():
+            setattr(sink, name, value)
+        pipe.send(sink.port)
+        while True:
+            command, argument = pipe.recv()
+            if command == "mode":
+                sink.mode = argument
+                pipe.send(None)
+            elif command == "look":
+                with sink.lock:
+                    pipe.send({name: getattr(sink, name) for name in argument})
+            else:
+                with sink.lock:  # no request is half remembered, and none is answered after this
+                    pipe.send({name: getattr(sink, name) for name in ("traces", "first", "order", "doubles", "requests")})
+                    os._exit(0)
+
+    def _ask(self, command, argument=None):
+        self.pipe.send((command, argument))
+        return self.pipe.recv()
+
+    def mode(self, mode):
+        self._ask("mode", mode)
+
+    def look(self, *names):
+        return self._ask("look", names)
+
+    def pause(self):
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self):
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def end(self):
+        self.memory = self._ask("end")
+        self.process.join()
