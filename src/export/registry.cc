@@ -6,6 +6,7 @@ namespace tailgate {
 
 ExporterParts read_debug_exporter(const ConfigNode&, const ExporterDefaults&);      // debug.cc
 ExporterParts read_file_exporter(const ConfigNode&, const ExporterDefaults&);       // file.cc
+ExporterParts read_kafka_exporter(const ConfigNode&, const ExporterDefaults&);      // kafka_config.cc
 ExporterParts read_otlp_grpc_exporter(const ConfigNode&, const ExporterDefaults&);  // otlp_grpc.cc
 ExporterParts read_otlp_http_exporter(const ConfigNode&, const ExporterDefaults&);  // otlp_http.cc
 
@@ -14,6 +15,7 @@ namespace {
 constexpr std::array kExporterTypes = {
     ExporterType{"debug", "", read_debug_exporter},
     ExporterType{"file", "", read_file_exporter},
+    ExporterType{"kafka", "", read_kafka_exporter},
     ExporterType{"otlp", "otlp_grpc", read_otlp_grpc_exporter},
     ExporterType{"otlphttp", "otlp_http", read_otlp_http_exporter},
 };

@@ -67,6 +67,7 @@ TEST_CASE("a library is included in its room only", "[tree]") {
       {"yaml-cpp", {"config"}},
       {"spdlog", {"telemetry"}},
       {"prometheus", {"telemetry"}},
+      {"librdkafka", {"export"}},
       {"re2", {"decide"}},
       {"systemd", {"daemon"}},
       {"openssl", {"net", "decide"}},
