@@ -1,21 +1,16 @@
 """The kafka exporter: config/to-kafka.yaml, a real broker, and a real Jaeger that reads the topic."""
 
 import os
-import shutil
 import urllib.request
 
 import otlp_bytes as otlp
 from backends import Kafka
-from files import SOURCE
+from files import shipped
 from harness import expect_kept, settled
 from jaeger import Jaeger
 from sdk import clients
-from tailgate_process import Daemon, expect, until
+from tailgate_process import expect, until
 from tools import say
-
-FREE_PORTS = [f"{path}.endpoint=127.0.0.1:0" for path in (
-    "receivers.otlp.protocols.grpc", "receivers.otlp.protocols.http", "telemetry.metrics", "telemetry.health", "web")]
-QUICK = ["sampling.decision_wait=5s", "sampling.decision_wait_after_root_received=300ms"]
 
 
 def post(daemon, body):
@@ -32,12 +27,6 @@ def failed_trace(spans=1, blob=0, service="big"):
     return trace_id.hex(), otlp.request(made, service)
 
 
-def daemon_of(binary, directory, sets):
-    path = os.path.join(directory, "to-kafka.yaml")
-    shutil.copy(os.path.join(SOURCE, "config", "to-kafka.yaml"), path)
-    return Daemon(binary, directory, path=path, sets=[*FREE_PORTS, *QUICK, *sets], cwd=directory)
-
-
 def test_kafka(tools, binary, directory):
     """Whole traces under their ids, through Jaeger's own kafka receiver; large ones in parts; over a restart of the broker."""
     with Kafka(tools, directory) as kafka:
@@ -45,7 +34,7 @@ def test_kafka(tools, binary, directory):
                               "traces": {"topic": "otlp_spans", "encoding": "otlp_proto"}}}
         retry = ["exporters.kafka.retry_on_failure.initial_interval=200ms", "exporters.kafka.retry_on_failure.max_interval=1s"]
         sets = [f"exporters.kafka.brokers.0={kafka.broker}", "exporters.kafka.timeout=3s", *retry]
-        with daemon_of(binary, directory, sets) as daemon:
+        with shipped("to-kafka.yaml", binary, directory, sets) as daemon:
             client = clients(tools, daemon)[0]
             sent = client.send()
             settled(daemon, "kafka")
@@ -89,7 +78,7 @@ def test_kafka_refuses(tools, binary, directory):
     with Kafka(tools, directory, **{"message.max.bytes": 20000, "auto.create.topics.enable": "true"}) as kafka:
         sets = [f"exporters.kafka.brokers.0={kafka.broker}", "exporters.kafka.producer.compression=none",
                 "exporters.kafka.sending_queue.batch.flush_timeout=2s"]
-        with daemon_of(binary, directory, sets) as daemon:
+        with shipped("to-kafka.yaml", binary, directory, sets) as daemon:
             (small, one), (large, two) = failed_trace(), failed_trace(1, 60_000)
             post(daemon, one)
             post(daemon, two)

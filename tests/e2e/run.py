@@ -20,6 +20,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 
+import elasticsearch  # noqa: E402
 import files  # noqa: E402
 import kafka  # noqa: E402
 import sdk  # noqa: E402
@@ -36,6 +37,7 @@ TESTS = {
     "sdk_otlphttp": sdk.test_otlphttp,
     "default_config": files.test_default_config,
     "config_map": files.test_config_map,
+    "elasticsearch": elasticsearch.test_elasticsearch,
     "kafka": kafka.test_kafka,
     "kafka_refuses": kafka.test_kafka_refuses,
     **{name: client_test(importlib.import_module(f"clients.{name}")) for name in CLIENTS},

@@ -45,6 +45,14 @@ kafka:
   producer: {max_message_bytes: 2000000, required_acks: 1, compression: zstd, compression_params: {level: 3}}
   auth: {sasl: {username: u, password: p, mechanism: SCRAM-SHA-512}, tls: {insecure_skip_verify: true}}
   metadata: {full: true, refresh_interval: 5m}
+elasticsearch:
+  endpoints: ["http://a:9200", "https://b/es"]
+  user: u
+  password: p
+  index_prefix: prod
+  shards: 1
+  replicas: 0
+  compression: none
 file: {path: x.json, rotation: {max_megabytes: 10, max_days: 3, max_backups: 3, localtime: true}, format: json}
 debug:
 debug/two: {verbosity: basic, sampling_initial: 2}
@@ -56,8 +64,8 @@ debug/two: {verbosity: basic, sampling_initial: 2}
 TEST_CASE("every bad exporter key is an error with its place", "[export]") {
   const std::pair<const char*, const char*> rows[] = {
       {"oltp: {endpoint: x}",
-       "t.yaml:1:7: oltp: want an exporter named TYPE or TYPE/NAME, TYPE one of debug, file, kafka, "
-       "otlp, otlphttp, got a map"},
+       "t.yaml:1:7: oltp: want an exporter named TYPE or TYPE/NAME, TYPE one of debug, "
+       "elasticsearch, file, kafka, otlp, otlphttp, got a map"},
       {"otlp: {endpoint: tempo}", "t.yaml:1:18: otlp.endpoint: want host:port, got 'tempo'"},
       {"otlp: {}", "t.yaml:1:7: otlp.endpoint: want host:port, got nothing"},
       {"otlp: {endpoint: 'a:1', compression: zstd}",
@@ -104,6 +112,22 @@ TEST_CASE("every bad exporter key is an error with its place", "[export]") {
        "t.yaml:1:85: kafka.auth.sasl.password_file: want either this or password, got '/etc/hostname'"},
       {"kafka: {brokers: ['a:1'], auth: {kerberos: {}}}",
        "t.yaml:1:44: kafka.auth.kerberos: want `sasl` instead, it is not supported here, got a map"},
+      {"elasticsearch: {}",
+       "t.yaml:1:16: elasticsearch.endpoints: want a list of http://host:port or https://host:port, got nothing"},
+      {"elasticsearch: {endpoint: 'http://a:1', user: u}",
+       "t.yaml:1:16: elasticsearch: want user and password, or neither of them, got a map"},
+      {"elasticsearch: {endpoint: 'http://a:1', api_key: k, bearer_token: t}",
+       "t.yaml:1:16: elasticsearch: want one of user, api_key and bearer_token, got a map"},
+      {"elasticsearch: {endpoint: 'http://a:1', index_prefix: Prod}",
+       "t.yaml:1:55: elasticsearch.index_prefix: want at most 100 of a-z, 0-9, '-' and '_', a letter or digit first, "
+       "got "
+       "'Prod'"},
+      {"elasticsearch: {endpoint: 'http://a:1', shards: 0}",
+       "t.yaml:1:49: elasticsearch.shards: want 1 to 1024, got '0'"},
+      {"elasticsearch: {endpoint: 'http://a:1/x?y'}",
+       "t.yaml:1:27: elasticsearch.endpoint: want http://host:port or https://host:port (a query has no place in it), "
+       "got "
+       "'http://a:1/x?y'"},
       {"{}", "t.yaml:1:1: document: want at least one exporter, got a map"},
   };
   for (const auto& [yaml, error] : rows) {
