@@ -24,6 +24,7 @@ import elasticsearch  # noqa: E402
 import files  # noqa: E402
 import kafka  # noqa: E402
 import sdk  # noqa: E402
+import zipkin  # noqa: E402
 from harness import client_test  # noqa: E402
 from tailgate_process import Failed  # noqa: E402
 from tools import Skip, Tools, say  # noqa: E402
@@ -40,6 +41,7 @@ TESTS = {
     "elasticsearch": elasticsearch.test_elasticsearch,
     "kafka": kafka.test_kafka,
     "kafka_refuses": kafka.test_kafka_refuses,
+    "zipkin": zipkin.test_zipkin,
     **{name: client_test(importlib.import_module(f"clients.{name}")) for name in CLIENTS},
 }
 

@@ -53,6 +53,7 @@ elasticsearch:
   shards: 1
   replicas: 0
   compression: none
+zipkin: {endpoint: "http://zipkin:9411/api/v2/spans", format: json}
 file: {path: x.json, rotation: {max_megabytes: 10, max_days: 3, max_backups: 3, localtime: true}, format: json}
 debug:
 debug/two: {verbosity: basic, sampling_initial: 2}
@@ -65,7 +66,7 @@ TEST_CASE("every bad exporter key is an error with its place", "[export]") {
   const std::pair<const char*, const char*> rows[] = {
       {"oltp: {endpoint: x}",
        "t.yaml:1:7: oltp: want an exporter named TYPE or TYPE/NAME, TYPE one of debug, "
-       "elasticsearch, file, kafka, otlp, otlphttp, got a map"},
+       "elasticsearch, file, kafka, otlp, otlphttp, zipkin, got a map"},
       {"otlp: {endpoint: tempo}", "t.yaml:1:18: otlp.endpoint: want host:port, got 'tempo'"},
       {"otlp: {}", "t.yaml:1:7: otlp.endpoint: want host:port, got nothing"},
       {"otlp: {endpoint: 'a:1', compression: zstd}",
@@ -128,6 +129,8 @@ TEST_CASE("every bad exporter key is an error with its place", "[export]") {
        "t.yaml:1:27: elasticsearch.endpoint: want http://host:port or https://host:port (a query has no place in it), "
        "got "
        "'http://a:1/x?y'"},
+      {"zipkin: {}", "t.yaml:1:9: zipkin.endpoint: want http://host:port/api/v2/spans or https://..., got nothing"},
+      {"zipkin: {endpoint: 'http://a:1', format: proto}", "t.yaml:1:42: zipkin.format: want json, got 'proto'"},
       {"{}", "t.yaml:1:1: document: want at least one exporter, got a map"},
   };
   for (const auto& [yaml, error] : rows) {
