@@ -34,10 +34,11 @@ struct Reader {
     if (in_items && depth == kItems) {
       if (items.size() >= items_max) return refuse(fmt::format("more than {} items", items_max), ec);
       items.emplace_back();
+      in_item = true;
       type.clear();
       reason.clear();
     }
-    if (in_items && depth == kOperation) in_error = key == "error";
+    if (in_item && depth == kOperation) in_error = key == "error";
     ++depth;
     key.clear();
     return true;
@@ -45,7 +46,9 @@ struct Reader {
   bool on_object_end(std::size_t, json::error_code&) {
     --depth;
     if (depth == kOperation) in_error = false;
-    if (in_items && depth == kItems && (!type.empty() || !reason.empty())) {
+    if (!in_item || depth != kItems) return true;
+    in_item = false;
+    if (!type.empty() || !reason.empty()) {
       items.back().why = reason.empty() ? type : type.empty() ? reason : type + ": " + reason;
       if (items.back().why.size() > kTextMax) items.back().why.resize(kTextMax);
     }
@@ -80,14 +83,14 @@ struct Reader {
     if (in_error && depth == kError && key == "type") type = text;
     if (in_error && depth == kError && key == "reason") reason = text;
     // "error" may be a text alone.
-    if (in_items && depth == kOperation && key == "error") reason = text;
+    if (in_item && depth == kOperation && key == "error") reason = text;
     text.clear();
     return true;
   }
 
   bool on_number_part(json::string_view, json::error_code&) { return true; }
   bool on_int64(std::int64_t v, json::string_view, json::error_code&) {
-    if (in_items && depth == kOperation && key == "status" && v > 0 && v < 1000)
+    if (in_item && depth == kOperation && key == "status" && v > 0 && v < 1000)
       items.back().status = static_cast<int>(v);
     return true;
   }
@@ -112,7 +115,7 @@ struct Reader {
   const std::size_t items_max;
   std::vector<BulkItem> items;
   std::size_t depth = 0;
-  bool is_object = false, has_items = false, in_items = false, in_error = false;
+  bool is_object = false, has_items = false, in_items = false, in_item = false, in_error = false;
   std::string key, text, type, reason, problem;
 };
 

@@ -41,6 +41,15 @@ TEST_CASE("what is no answer to _bulk, or too much of one, is an error", "[wire]
   CHECK(read_bulk_reply(chatty, 1)->at(0).why.size() == 300);
 }
 
+TEST_CASE("a list inside the list of items is no item", "[wire]") {  // found by the fuzzer
+  const auto items =
+      read_bulk_reply(R"({"items":[[{"status":214,"error":"x"}],{"create":{"status":201}},[{"status":9}]]})", 9);
+  REQUIRE(items);
+  REQUIRE(items->size() == 1);
+  CHECK((*items)[0].status == 201);
+  CHECK((*items)[0].why.empty());
+}
+
 TEST_CASE("items and statuses elsewhere in the answer count for nothing", "[wire]") {
   const auto items = read_bulk_reply(
       R"({"status":500,"error":{"type":"t"},"x":{"items":[{"create":{"status":400}}]},"items":[{"create":{"status":200},"y":{"z":{"status":400}}}]})",
