@@ -4,7 +4,7 @@ import os
 import urllib.request
 
 import otlp_bytes as otlp
-from backends import Kafka
+from backends import Kafka, free_ports
 from files import shipped
 from harness import expect_kept, settled
 from jaeger import Jaeger
@@ -71,6 +71,34 @@ def test_kafka(tools, binary, directory):
         expect(all(len(p) == 1 for p in keys.values()), "a trace is in several partitions")
         expect(keys.keys() >= {*sent["keep"], trace_id, held_id}, "a key is missing")
         say(f"  {count} messages, each key in one partition")
+
+
+def test_kafka_auth(tools, binary, directory):
+    """SASL: with the right password spans arrive; with a wrong one they wait, and the log says why but not the password."""
+    sasl = free_ports(1)[0]
+    plain, controller = free_ports(2)
+    login = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_tailgate="right-secret";'
+    settings = {"listeners": f"PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller},SASL://127.0.0.1:{sasl}",
+                "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+                "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT",
+                "sasl.enabled.mechanisms": "PLAIN", "listener.name.sasl.plain.sasl.jaas.config": login}
+    with Kafka(tools, directory, **settings):
+        for password, arrives in (("right-secret", True), ("wrong-secret", False)):
+            path = os.path.join(directory, "password")
+            with open(path, "w") as out:
+                out.write(password + "\n")
+            auth = f"{{sasl: {{mechanism: PLAIN, username: tailgate, password_file: {path}}}}}"
+            sets = [f"exporters.kafka.brokers.0=127.0.0.1:{sasl}", f"exporters.kafka.auth={auth}", "exporters.kafka.timeout=3s",
+                    "shutdown_timeout=1s"]
+            with shipped("to-kafka.yaml", binary, directory, sets) as daemon:
+                post(daemon, failed_trace()[1])
+                name = "tailgate_export_spans_total" if arrives else "tailgate_export_failures_total"
+                until(lambda: daemon.metrics().sum(name, exporter="kafka") == 1, f"{name} with {password}", 60)
+                expect(daemon.stop() == 0, "the daemon did not end with 0")
+                log = daemon.log()
+            expect(password not in log, "the password is in the log")
+            expect(arrives or "uthentication failed" in log, f"the log does not say why: {log[-1000:]}")
+    say("  the right password is taken; a wrong one is told, and not shown")
 
 
 def test_kafka_refuses(tools, binary, directory):

@@ -40,6 +40,7 @@ TESTS = {
     "config_map": files.test_config_map,
     "elasticsearch": elasticsearch.test_elasticsearch,
     "kafka": kafka.test_kafka,
+    "kafka_auth": kafka.test_kafka_auth,
     "kafka_refuses": kafka.test_kafka_refuses,
     "zipkin": zipkin.test_zipkin,
     **{name: client_test(importlib.import_module(f"clients.{name}")) for name in CLIENTS},
