@@ -42,6 +42,7 @@ struct Message {
   ByteView payload;   // into that trace, or into Work::pieces
   std::uint64_t spans;
   State state = State::kOpen;
+  bool alone = false;  // goes by the client that sends each message by itself
 };
 
 // One batch, from its first attempt until it has ended for good.
@@ -83,12 +84,25 @@ FailReason reason_of(rd_kafka_resp_err_t code) {
   }
 }
 
+class KafkaExporter;
+
+// A producer of librdkafka's. There is a second one, made when it is needed, which puts no two messages in one request:
+// a broker refuses a request whole, and does not say for which of its messages.
+struct Client {
+  KafkaExporter* owner;
+  bool alone;
+  rd_kafka_t* handle = nullptr;  // null: not open
+  rd_kafka_topic_t* topic = nullptr;
+  bool fatal = false;
+  std::size_t out = 0;  // messages it has
+};
+
 class KafkaExporter final : public Exporter {
  public:
   explicit KafkaExporter(KafkaOptions options) : options_(std::move(options)) {}
 
   ~KafkaExporter() override {
-    close();  // before the bytes it has views of
+    for (Client* client : {&together_, &alone_}) close(*client);  // before the bytes they have views of
     if (events_ >= 0) ::close(events_);
   }
 
@@ -98,7 +112,7 @@ class KafkaExporter final : public Exporter {
     kafka_ = *loaded;
     events_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (events_ < 0) return fail(ErrorKind::kIo, fmt::format("kafka: eventfd: {}", std::strerror(errno)));
-    return open();
+    return open(together_);
   }
 
   void send(BatchPtr batch) override {
@@ -108,9 +122,6 @@ class KafkaExporter final : public Exporter {
     Work& work = *slot;
     work.batch = std::move(batch);
     work.failure.reset();
-    if (client_ == nullptr) {
-      if (Result<void> opened = open(); !opened) last_error_ = opened.error().text;
-    }
     work.out = 1;  // held until all are handed over: a report must not end it in between
     for (Message& m : work.messages) {
       if (m.state != Message::State::kOpen) continue;
@@ -129,7 +140,7 @@ class KafkaExporter final : public Exporter {
     }
     std::uint64_t ignored = 0;
     [[maybe_unused]] const ssize_t n = ::read(events_, &ignored, sizeof ignored);
-    poll();
+    for (Client* client : {&together_, &alone_}) poll(*client);
     for (Completion& c : done_) done.push_back(std::move(c));
     done_.clear();
   }
@@ -139,7 +150,9 @@ class KafkaExporter final : public Exporter {
     [[maybe_unused]] const ssize_t n = ::write(events_, &one, sizeof one);
   }
 
-  void cancel() override { purge(); }
+  void cancel() override {
+    for (Client* client : {&together_, &alone_}) purge(*client);
+  }
 
  private:
   std::unique_ptr<Work> make_work(const BatchPtr& batch) const {
@@ -165,12 +178,16 @@ class KafkaExporter final : public Exporter {
   }
 
   rd_kafka_resp_err_t produce(Message& m) {
-    if (client_ == nullptr || fatal_) return RD_KAFKA_RESP_ERR__STATE;
+    Client& client = m.alone ? alone_ : together_;
+    if (client.handle == nullptr) {
+      if (Result<void> opened = open(client); !opened) last_error_ = opened.error().text;
+    }
+    if (client.handle == nullptr || client.fatal) return RD_KAFKA_RESP_ERR__STATE;
     const std::string key = m.work->batch->traces[m.trace]->id.hex();
-    const int failed = kafka_.produce(topic_, RD_KAFKA_PARTITION_UA, 0, const_cast<char*>(m.payload.data()),
+    const int failed = kafka_.produce(client.topic, RD_KAFKA_PARTITION_UA, 0, const_cast<char*>(m.payload.data()),
                                       m.payload.size(), key.data(), key.size(), &m);
     if (failed != 0) return kafka_.last_error();
-    ++out_;
+    ++client.out;
     return RD_KAFKA_RESP_ERR_NO_ERROR;
   }
 
@@ -218,77 +235,89 @@ class KafkaExporter final : public Exporter {
     works_.erase(id);
   }
 
-  void poll() {
-    if (client_ == nullptr) return;
-    while (kafka_.poll(client_, 0) > 0) {
+  void poll(Client& client) {
+    if (client.handle == nullptr) return;
+    while (kafka_.poll(client.handle, 0) > 0) {
     }
-    if (!fatal_) return;
+    if (!client.fatal) return;
     // An idempotent producer that lost its place refuses everything from then on: a new one takes over.
-    purge();
-    while (kafka_.poll(client_, 0) > 0) {
+    purge(client);
+    while (kafka_.poll(client.handle, 0) > 0) {
     }
-    if (out_ == 0) close();
+    if (client.out == 0) close(client);
   }
 
-  void purge() {
-    if (client_ == nullptr) return;
-    kafka_.purge(client_, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+  void purge(const Client& client) {
+    if (client.handle == nullptr) return;
+    kafka_.purge(client.handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
   }
 
   // --- the client
-  Result<void> open() {
+  Result<void> open(Client& client) {
     rd_kafka_conf_t* const conf = kafka_.conf_new();
     std::array<char, 512> why{};
+    const auto set = [&](const std::string& name, const std::string& value) {
+      return kafka_.conf_set(conf, name.c_str(), value.c_str(), why.data(), why.size()) == RD_KAFKA_CONF_OK;
+    };
+    if (client.alone) set("batch.num.messages", "1");
     for (const auto& [name, value] : options_.properties) {
-      if (kafka_.conf_set(conf, name.c_str(), value.c_str(), why.data(), why.size()) != RD_KAFKA_CONF_OK) {
-        kafka_.conf_destroy(conf);
-        return fail(ErrorKind::kConfig, fmt::format("kafka: {}: librdkafka does not take it", name));
-      }
+      if (set(name, value)) continue;
+      kafka_.conf_destroy(conf);
+      return fail(ErrorKind::kConfig, fmt::format("kafka: {}: librdkafka does not take it", name));
     }
-    kafka_.conf_set_opaque(conf, this);
+    kafka_.conf_set_opaque(conf, &client);
     kafka_.conf_set_dr_msg_cb(conf, on_report);
     kafka_.conf_set_error_cb(conf, on_error);
     kafka_.conf_set_log_cb(conf, on_log);
-    client_ = kafka_.create(RD_KAFKA_PRODUCER, conf, why.data(), why.size());
-    if (client_ == nullptr) {
+    client.handle = kafka_.create(RD_KAFKA_PRODUCER, conf, why.data(), why.size());
+    if (client.handle == nullptr) {
       kafka_.conf_destroy(conf);
       return fail(ErrorKind::kConfig, fmt::format("kafka: {}", why.data()));
     }
-    fatal_ = false;
-    topic_ = kafka_.topic_new(client_, options_.topic.c_str(), nullptr);
-    if (topic_ == nullptr) {
+    client.fatal = false;
+    client.topic = kafka_.topic_new(client.handle, options_.topic.c_str(), nullptr);
+    if (client.topic == nullptr) {
       std::string text = fmt::format("kafka: topic {}: {}", options_.topic, kafka_.err2str(kafka_.last_error()));
-      close();
+      close(client);
       return fail(ErrorKind::kConfig, std::move(text));
     }
-    rd_kafka_queue_t* const queue = kafka_.queue_get_main(client_);
+    rd_kafka_queue_t* const queue = kafka_.queue_get_main(client.handle);
     static constexpr std::uint64_t kOne = 1;
     kafka_.queue_io_event_enable(queue, events_, &kOne, sizeof kOne);
     kafka_.queue_destroy(queue);
     return {};
   }
 
-  void close() {
-    if (topic_ != nullptr) kafka_.topic_destroy(topic_);
-    topic_ = nullptr;
-    if (client_ != nullptr) {
-      purge();
-      kafka_.poll(client_, 0);
-      kafka_.destroy(client_);
-    }
-    client_ = nullptr;
+  // Reports that are still to come are not waited for: who closes has none, or is at its end.
+  void close(Client& client) {
+    if (client.topic != nullptr) kafka_.topic_destroy(client.topic);
+    if (client.handle != nullptr) kafka_.destroy(client.handle);
+    client.topic = nullptr;
+    client.handle = nullptr;
+    client.out = 0;
   }
 
-  static void on_report(rd_kafka_t*, const rd_kafka_message_t* message, void* self) {
-    --static_cast<KafkaExporter*>(self)->out_;
-    static_cast<KafkaExporter*>(self)->reported(*static_cast<Message*>(message->_private), message->err);
+  static void on_report(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
+    auto* const client = static_cast<Client*>(opaque);
+    --client->out;
+    Message& m = *static_cast<Message*>(message->_private);
+    if (is_permanent(message->err) && !m.alone) return client->owner->again_alone(m);
+    client->owner->reported(m, message->err);
+  }
+
+  // Its neighbours may be to blame.
+  void again_alone(Message& m) {
+    m.alone = true;
+    const rd_kafka_resp_err_t code = produce(m);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) reported(m, code);
   }
 
   static void on_error(rd_kafka_t*, int code, const char* text, void* opaque) {
-    auto* const self = static_cast<KafkaExporter*>(opaque);
-    if (code == RD_KAFKA_RESP_ERR__FATAL) self->fatal_ = true;
+    auto* const client = static_cast<Client*>(opaque);
+    if (code == RD_KAFKA_RESP_ERR__FATAL) client->fatal = true;
     // "All brokers are down" says less than what came before it.
-    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || self->last_error_.empty()) self->last_error_ = text;
+    std::string& last = client->owner->last_error_;
+    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || last.empty()) last = text;
   }
 
   // From librdkafka's threads. What matters comes to on_error as well.
@@ -299,10 +328,7 @@ class KafkaExporter final : public Exporter {
   const KafkaOptions options_;
   KafkaLibrary kafka_;
   int events_ = -1;
-  rd_kafka_t* client_ = nullptr;  // null: not open
-  rd_kafka_topic_t* topic_ = nullptr;
-  bool fatal_ = false;
-  std::size_t out_ = 0;  // messages librdkafka has
+  Client together_{this, false}, alone_{this, true};
   std::string last_error_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Work>> works_;  // by batch
   std::vector<Completion> done_;
