@@ -8,10 +8,10 @@
 
 namespace tailgate {
 
-Result<void> DeadLetters::write(const Batch& batch, std::string_view exporter, std::string_view reason,
-                                std::string_view detail, std::uint64_t now_unix_ns) {
+Result<void> DeadLetters::write(std::span<const KeptTracePtr> traces, std::string_view exporter,
+                                std::string_view reason, std::string_view detail, std::uint64_t now_unix_ns) {
   lines_.clear();
-  for (const KeptTracePtr& trace : batch.traces) {
+  for (const KeptTracePtr& trace : traces) {
     append_otlp_json(lines_, trace->otlp);
     lines_.pop_back();  // the closing brace
     lines_ += R"(,"tailgate":{"exporter":)";

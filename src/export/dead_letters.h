@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -21,8 +22,8 @@ class DeadLetters {
   DeadLetters(std::string path, const RotationOptions& options) : file_(std::move(path), options, true) {}
 
   Result<void> start() { return file_.open(); }
-  Result<void> write(const Batch& batch, std::string_view exporter, std::string_view reason, std::string_view detail,
-                     std::uint64_t now_unix_ns);
+  Result<void> write(std::span<const KeptTracePtr> traces, std::string_view exporter, std::string_view reason,
+                     std::string_view detail, std::uint64_t now_unix_ns);
 
  private:
   RotatingFile file_;

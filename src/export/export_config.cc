@@ -124,8 +124,21 @@ std::vector<std::pair<std::string, std::string>> read_headers(const ConfigNode& 
   return out;
 }
 
-TlsConfig read_tls(const ConfigNode& node) {
-  const ConfigNode tls = node.child("tls");
+std::string read_secret(const ConfigNode& node, const std::string& key) {
+  const std::string in_file = key + "_file";
+  std::string secret = read_whole(node, in_file);
+  if (!secret.empty() && node.has(key)) node.error(in_file, fmt::format("want either this or {}", key));
+  if (secret.empty()) return node.text(key);
+  constexpr const char* kBlank = " \t\r\n";
+  secret.erase(secret.find_last_not_of(kBlank) + 1);
+  secret.erase(0, std::min(secret.find_first_not_of(kBlank), secret.size()));
+  if (secret.empty()) node.error(in_file, "want a file with something in it");
+  return secret;
+}
+
+TlsConfig read_tls(const ConfigNode& node) { return read_tls_block(node.child("tls")); }
+
+TlsConfig read_tls_block(const ConfigNode& tls) {
   TlsConfig out;
   out.insecure = tls.boolean("insecure", false);
   out.insecure_skip_verify = tls.boolean("insecure_skip_verify", false);

@@ -18,6 +18,10 @@ void read_queue(const ConfigNode& node, SendQueueOptions& options);
 // `headers`: a map, or a list of {name, value}.
 std::vector<std::pair<std::string, std::string>> read_headers(const ConfigNode& node);
 
+// The value of `key`, or what is in the file that `key`_file names, without blanks and line ends around it; "" when
+// there is neither. Its value is in no error.
+std::string read_secret(const ConfigNode& node, const std::string& key);
+
 struct TlsConfig {
   bool insecure = false;  // no TLS at all
   bool insecure_skip_verify = false;
@@ -30,6 +34,7 @@ struct TlsConfig {
 
 // `tls`. Files are read here, so that `check` finds the missing ones.
 TlsConfig read_tls(const ConfigNode& node);
+TlsConfig read_tls_block(const ConfigNode& tls);  // the same, where the block is at hand
 
 // "none" or "gzip"; gzip when absent, as in the Collector. True for gzip.
 bool read_gzip(const ConfigNode& node);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "base/units.h"
@@ -215,15 +216,25 @@ void ExportRunner::run() {
   exporter_->wait(kCancelWait, done);  // gives calls a chance to end; their outcome is counted already
 }
 
-// Of a partial success nobody says which spans were rejected: the whole request is kept, with what the backend said.
+// Of a partial success the traces with rejected spans; the whole request where the backend does not name them.
 void ExportRunner::bury(const Batch& batch, const Completion& c) {
   if (dead_letters_ == nullptr) return;
   const bool partial = c.result.kind == SendResult::Kind::kDone;
   const bool expired = c.result.kind == SendResult::Kind::kRetry;
   const FailReason reason = partial ? FailReason::kPartial : expired ? FailReason::kExpired : c.result.reason;
-  const Result<void> written = dead_letters_->write(batch, name_, kFailReasonNames[static_cast<std::size_t>(reason)],
-                                                    c.result.detail, wall_now_ns());
-  (written ? dead_letter_spans_ : dead_letter_failed_spans_).fetch_add(batch.spans, std::memory_order_relaxed);
+  const auto keep = [&](std::span<const KeptTracePtr> traces, std::string_view detail) -> Result<void> {
+    Result<void> written =
+        dead_letters_->write(traces, name_, kFailReasonNames[static_cast<std::size_t>(reason)], detail, wall_now_ns());
+    std::uint64_t spans = 0;
+    for (const KeptTracePtr& t : traces) spans += t->spans;
+    (written ? dead_letter_spans_ : dead_letter_failed_spans_).fetch_add(spans, std::memory_order_relaxed);
+    return written;
+  };
+  Result<void> written;
+  if (c.result.rejected.empty()) written = keep(batch.traces, c.result.detail);
+  for (const RejectedTrace& t : c.result.rejected) {
+    if (Result<void> one = keep({&batch.traces.at(t.index), 1}, t.why); !one) written = std::move(one);
+  }
   if (written) return;
   if (const auto held = dead_letters_log_.pass(monotonic_now())) {
     log_error("dead letters not written",

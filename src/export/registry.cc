@@ -4,18 +4,24 @@
 
 namespace tailgate {
 
-ExporterParts read_debug_exporter(const ConfigNode&, const ExporterDefaults&);      // debug.cc
-ExporterParts read_file_exporter(const ConfigNode&, const ExporterDefaults&);       // file.cc
-ExporterParts read_otlp_grpc_exporter(const ConfigNode&, const ExporterDefaults&);  // otlp_grpc.cc
-ExporterParts read_otlp_http_exporter(const ConfigNode&, const ExporterDefaults&);  // otlp_http.cc
+ExporterParts read_debug_exporter(const ConfigNode&, const ExporterDefaults&);          // debug.cc
+ExporterParts read_elasticsearch_exporter(const ConfigNode&, const ExporterDefaults&);  // elasticsearch_config.cc
+ExporterParts read_file_exporter(const ConfigNode&, const ExporterDefaults&);           // file.cc
+ExporterParts read_kafka_exporter(const ConfigNode&, const ExporterDefaults&);          // kafka_config.cc
+ExporterParts read_otlp_grpc_exporter(const ConfigNode&, const ExporterDefaults&);      // otlp_grpc.cc
+ExporterParts read_otlp_http_exporter(const ConfigNode&, const ExporterDefaults&);      // otlp_http.cc
+ExporterParts read_zipkin_exporter(const ConfigNode&, const ExporterDefaults&);         // zipkin.cc
 
 namespace {
 
 constexpr std::array kExporterTypes = {
     ExporterType{"debug", "", read_debug_exporter},
+    ExporterType{"elasticsearch", "", read_elasticsearch_exporter},
     ExporterType{"file", "", read_file_exporter},
+    ExporterType{"kafka", "", read_kafka_exporter},
     ExporterType{"otlp", "otlp_grpc", read_otlp_grpc_exporter},
     ExporterType{"otlphttp", "otlp_http", read_otlp_http_exporter},
+    ExporterType{"zipkin", "", read_zipkin_exporter},
 };
 
 }  // namespace

@@ -75,11 +75,11 @@ void SendQueue::forget(const KeptTrace& trace, DropReason reason) {
   stats_.queued_spans -= trace.spans;
   stats_.queued_bytes -= trace.bytes();
   stats_.dropped_spans[index(reason)] += trace.spans;
-  lose(trace, kFailReasonNames.size() + index(reason));
+  lose(trace, kFailReasonNames.size() + index(reason), trace.spans);
 }
 
-void SendQueue::lose(const KeptTrace& trace, std::size_t reason) {
-  stats_.lost_spans[trace.policy][reason] += trace.spans;
+void SendQueue::lose(const KeptTrace& trace, std::size_t reason, std::uint64_t spans) {
+  stats_.lost_spans[trace.policy][reason] += spans;
 }
 
 std::uint32_t SendQueue::in_flight() const {
@@ -203,12 +203,14 @@ Finished SendQueue::finish(std::uint64_t batch_id, const SendResult& result, Tim
     const std::uint64_t rejected = std::min(result.rejected_spans, batch.spans);
     if (rejected > 0) ++stats_.failures[index(FailReason::kPartial)];
     stats_.failed_spans[index(FailReason::kPartial)] += rejected;
+    for (const RejectedTrace& t : result.rejected)
+      lose(*batch.traces.at(t.index), index(FailReason::kPartial), t.spans);
     stats_.sent_spans += batch.spans - rejected;
     stats_.sent_bytes += batch.bytes;
     finished.rejected = rejected > 0;
   } else {
     stats_.failed_spans[index(final_reason)] += batch.spans;
-    for (const KeptTracePtr& t : batch.traces) lose(*t, index(final_reason));
+    for (const KeptTracePtr& t : batch.traces) lose(*t, index(final_reason), t->spans);
     finished.rejected = true;
   }
   BatchEnd& end = finished.ended.emplace();

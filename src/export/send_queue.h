@@ -70,6 +70,13 @@ struct Batch {
 };
 using BatchPtr = std::shared_ptr<const Batch>;
 
+// A trace of a batch that the backend took without some of its spans.
+struct RejectedTrace {
+  std::size_t index = 0;  // in Batch::traces
+  std::uint64_t spans = 0;
+  std::string why;
+};
+
 // What became of one attempt.
 struct SendResult {
   enum class Kind : std::uint8_t { kDone, kRetry, kPermanent };
@@ -79,10 +86,19 @@ struct SendResult {
   Duration retry_after = Duration::zero();       // what the backend asked for
   std::uint64_t rejected_spans = 0;              // of a batch that is done: partial success
   std::string detail;                            // for the log
+  // Where those spans are, one entry a trace; empty when the backend does not say.
+  std::vector<RejectedTrace> rejected = {};
 
   static SendResult done(std::uint64_t rejected = 0) {
     SendResult r;
     r.rejected_spans = rejected;
+    return r;
+  }
+  static SendResult done_but_for(std::vector<RejectedTrace> traces) {
+    SendResult r;
+    for (const RejectedTrace& t : traces) r.rejected_spans += t.spans;
+    if (!traces.empty()) r.detail = traces.front().why;
+    r.rejected = std::move(traces);
     return r;
   }
   static SendResult retry(FailReason why, std::string text, Duration after = Duration::zero()) {
@@ -112,7 +128,7 @@ struct QueueStats {
   std::uint64_t queued_spans = 0;
   std::uint64_t queued_bytes = 0;  // of KeptTrace::bytes()
   // Spans that will not arrive, by the policy that kept them and why; all of failed_spans and dropped_spans but those a
-  // backend rejected out of a request, which it does not name.
+  // backend rejected out of a request without naming them.
   std::map<std::string, std::array<std::uint64_t, kFailReasonNames.size() + kDropReasonNames.size()>> lost_spans;
 };
 
@@ -184,7 +200,7 @@ class SendQueue {
   bool batch_ready(TimePoint now) const;
   bool drop_for(const KeptTrace& incoming);
   void forget(const KeptTrace& trace, DropReason reason);
-  void lose(const KeptTrace& trace, std::size_t reason);
+  void lose(const KeptTrace& trace, std::size_t reason, std::uint64_t spans);
   std::uint32_t in_flight() const;
   void end_slot(std::size_t index);
   Duration jittered(Duration interval);

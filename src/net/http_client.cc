@@ -171,7 +171,9 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
                            ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1,
                        ec);
       if (url.tls && !options.insecure_skip_verify) {
-        if (options.ca_file.empty()) {
+        if (!options.ca_pem.empty()) {
+          tls->add_certificate_authority(asio::buffer(options.ca_pem), ec);
+        } else if (options.ca_file.empty()) {
           tls->set_default_verify_paths(ec);
         } else {
           tls->load_verify_file(options.ca_file, ec);
@@ -179,6 +181,14 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
         if (ec) {
           tls.reset();
           return fmt::format("cannot load CA certificates {}: {}", options.ca_file, ec.message());
+        }
+      }
+      if (url.tls && !options.cert_pem.empty()) {
+        tls->use_certificate_chain(asio::buffer(options.cert_pem), ec);
+        if (!ec) tls->use_private_key(asio::buffer(options.key_pem), ssl::context::pem, ec);
+        if (ec) {
+          tls.reset();
+          return fmt::format("cannot use our own certificate: {}", ec.message());
         }
       }
     }
@@ -218,7 +228,7 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
     Link& l = *link;
     l.parser.reset();
     l.body = body;
-    l.request.emplace(http::verb::post, url.path, 11);
+    l.request.emplace(http::string_to_verb(method), path, 11);
     l.request->set(http::field::host, url.authority());
     for (const auto& [name, value] : headers) l.request->set(name, value);
     if (body) l.request->body() = boost::beast::span<const char>(body->data(), body->size());
@@ -307,6 +317,7 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
   asio::steady_timer timer;
   std::optional<ssl::context> tls;
   std::shared_ptr<Link> link;  // null: not connected
+  std::string method, path;
   HttpHeaders headers;
   std::shared_ptr<const std::string> body;
   Callback done;
@@ -326,7 +337,14 @@ HttpClient::~HttpClient() {
 }
 
 void HttpClient::post(HttpHeaders headers, std::shared_ptr<const std::string> body, Duration timeout, Callback done) {
+  send("POST", impl_->url.path, std::move(headers), std::move(body), timeout, std::move(done));
+}
+
+void HttpClient::send(std::string method, std::string path, HttpHeaders headers,
+                      std::shared_ptr<const std::string> body, Duration timeout, Callback done) {
   Impl& self = *impl_;
+  self.method = std::move(method);
+  self.path = std::move(path);
   INVARIANT(!self.done);
   ++self.turn;
   ++self.posts;

@@ -48,9 +48,11 @@ struct HttpReply {
 };
 
 struct HttpClientOptions {
-  std::string ca_file;                // PEM; "": the system's default paths
-  bool insecure_skip_verify = false;  // takes any certificate
-  std::string server_name;            // for SNI and verification; "": the URL's host
+  std::string ca_file;                      // PEM; "": the system's default paths
+  std::string ca_pem = {};                  // its content, instead
+  std::string cert_pem = {}, key_pem = {};  // our own certificate, or none
+  bool insecure_skip_verify = false;        // takes any certificate
+  std::string server_name;                  // for SNI and verification; "": the URL's host
   std::size_t response_bytes_max = 4 << 20;
 };
 
@@ -69,6 +71,10 @@ class HttpClient {
   // the whole of resolving, connecting, sending and receiving. A kept-alive connection that turns out closed before the
   // first byte of the answer is opened again once.
   void post(HttpHeaders headers, std::shared_ptr<const std::string> body, Duration timeout, Callback done);
+
+  // The same with another method ("PUT") and another path of that server.
+  void send(std::string method, std::string path, HttpHeaders headers, std::shared_ptr<const std::string> body,
+            Duration timeout, Callback done);
 
   // The post in flight, if any, ends with kUnavailable "cancelled"; the connection is closed.
   void cancel();

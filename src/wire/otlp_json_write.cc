@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "wire/field_reader.h"
+#include "wire/json_write.h"
 
 namespace tailgate {
 namespace {
@@ -176,46 +177,6 @@ struct Came {
   std::uint64_t value;
   ByteView bytes;
 };
-
-template <class T>
-void append_number(std::string& out, T value) {
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-  out.append(text, end);
-}
-
-template <class T>
-void append_quoted(std::string& out, T value) {
-  out += '"';
-  append_number(out, value);
-  out += '"';
-}
-
-void append_hex(std::string& out, ByteView bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  out += '"';
-  for (const char c : bytes) {
-    out += kDigits[static_cast<std::uint8_t>(c) >> 4];
-    out += kDigits[static_cast<std::uint8_t>(c) & 15];
-  }
-  out += '"';
-}
-
-void append_base64(std::string& out, ByteView bytes) {
-  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const auto byte = [&](std::size_t i) -> std::uint32_t {
-    return i < bytes.size() ? static_cast<std::uint8_t>(bytes[i]) : 0u;
-  };
-  out += '"';
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::uint32_t three = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
-    out += kDigits[three >> 18];
-    out += kDigits[three >> 12 & 63];
-    out += i + 1 < bytes.size() ? kDigits[three >> 6 & 63] : '=';
-    out += i + 2 < bytes.size() ? kDigits[three & 63] : '=';
-  }
-  out += '"';
-}
 
 void append_double(std::string& out, double value) {
   if (std::isnan(value)) {

@@ -1,4 +1,4 @@
-"""A real Jaeger v2 with its storage in memory, on free ports that stay the same over a restart."""
+"""A real Jaeger v2 on free ports that stay the same over a restart; its storage is in memory unless a test says otherwise."""
 
 import json
 import os
@@ -10,28 +10,30 @@ from tailgate_process import Failed, expect, get, until
 
 
 class Jaeger:
-    def __init__(self, binary, directory):
+    def __init__(self, binary, directory, name="jaeger", receivers=None, storage=None):
+        """`receivers`: more of them, beside OTLP and Zipkin; `storage`: of jaeger_storage's backends."""
         self.binary, self.process = binary, None
-        self.log_path = os.path.join(directory, "jaeger.log")
-        held = [socket.create_server(("127.0.0.1", 0)) for _ in range(5)]
-        self.grpc, self.http, self.query, query_grpc, health = (s.getsockname()[1] for s in held)
+        self.log_path = os.path.join(directory, f"{name}.log")
+        held = [socket.create_server(("127.0.0.1", 0)) for _ in range(6)]
+        self.grpc, self.http, self.zipkin, self.query, query_grpc, health = (s.getsockname()[1] for s in held)
         for s in held:
             s.close()
         at = lambda port: {"endpoint": f"127.0.0.1:{port}"}  # noqa: E731
-        self.config = os.path.join(directory, "jaeger.yaml")
+        self.config = os.path.join(directory, f"{name}.yaml")
+        receivers = {"otlp": {"protocols": {"grpc": at(self.grpc), "http": at(self.http)}}, "zipkin": at(self.zipkin), **(receivers or {})}
         with open(self.config, "w") as out:
             json.dump({
                 "service": {
                     "extensions": ["jaeger_storage", "jaeger_query", "healthcheckv2"],
-                    "pipelines": {"traces": {"receivers": ["otlp"], "processors": ["batch"], "exporters": ["jaeger_storage_exporter"]}},
+                    "pipelines": {"traces": {"receivers": list(receivers), "processors": ["batch"], "exporters": ["jaeger_storage_exporter"]}},
                     "telemetry": {"metrics": {"level": "none"}, "logs": {"level": "warn"}},
                 },
                 "extensions": {
                     "healthcheckv2": {"use_v2": True, "http": at(health)},
                     "jaeger_query": {"storage": {"traces": "some"}, "http": at(self.query), "grpc": at(query_grpc)},
-                    "jaeger_storage": {"backends": {"some": {"memory": {"max_traces": 100000}}}},
+                    "jaeger_storage": {"backends": {"some": storage or {"memory": {"max_traces": 100000}}}},
                 },
-                "receivers": {"otlp": {"protocols": {"grpc": at(self.grpc), "http": at(self.http)}}},
+                "receivers": receivers,
                 "processors": {"batch": {"timeout": "100ms"}},
                 "exporters": {"jaeger_storage_exporter": {"trace_storage": "some"}},
             }, out)

@@ -20,8 +20,11 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 
+import elasticsearch  # noqa: E402
 import files  # noqa: E402
+import kafka  # noqa: E402
 import sdk  # noqa: E402
+import zipkin  # noqa: E402
 from harness import client_test  # noqa: E402
 from tailgate_process import Failed  # noqa: E402
 from tools import Skip, Tools, say  # noqa: E402
@@ -35,6 +38,11 @@ TESTS = {
     "sdk_otlphttp": sdk.test_otlphttp,
     "default_config": files.test_default_config,
     "config_map": files.test_config_map,
+    "elasticsearch": elasticsearch.test_elasticsearch,
+    "kafka": kafka.test_kafka,
+    "kafka_auth": kafka.test_kafka_auth,
+    "kafka_refuses": kafka.test_kafka_refuses,
+    "zipkin": zipkin.test_zipkin,
     **{name: client_test(importlib.import_module(f"clients.{name}")) for name in CLIENTS},
 }
 

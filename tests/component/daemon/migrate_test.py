@@ -100,7 +100,7 @@ processors:
 exporters:
   otlp: {tls: {insecure: true}, headers: {x-key: hunter2, "bad header": hunter3}}
   otlphttp: {endpoint: "http://b:4318", retry_on_failure: {multiplier: hunter4}}
-  zipkin: {endpoint: "http://z:9411"}
+  splunk_hec: {endpoint: "http://z:9411"}
 connectors:
   spanmetrics: {}
 service:
@@ -108,8 +108,8 @@ service:
     metrics: {readers: [{periodic: {exporter: {otlp: {}}}}]}
   pipelines:
     metrics: {receivers: [spanmetrics], exporters: [otlp]}
-    traces/plain: {receivers: [otlp], exporters: [zipkin, spanmetrics]}
-    traces/a: {receivers: [otlp, kafka, nowhere], processors: [filter, probabilistic_sampler, tail_sampling/a], exporters: [otlp, otlphttp, zipkin]}
+    traces/plain: {receivers: [otlp], exporters: [splunk_hec, spanmetrics]}
+    traces/a: {receivers: [otlp, kafka, nowhere], processors: [filter, probabilistic_sampler, tail_sampling/a], exporters: [otlp, otlphttp, splunk_hec]}
     traces/b: {receivers: [otlp], processors: [tail_sampling/b], exporters: [otlphttp]}
     logs: {receivers: [otlp], exporters: [otlp]}
 """
@@ -210,7 +210,7 @@ exporters:
                      "processors.tail_sampling/a.decision_wait", "processors.tail_sampling/a.policies[0].type",
                      "processors.tail_sampling/a.policies[1].and.and_sub_policy[0].latency.treshold_ms",
                      "processors.tail_sampling/a.policies[4].string_attribute.values[0]", "processors.probabilistic_sampler",
-                     "exporters.otlp.endpoint", "exporters.otlphttp.retry_on_failure.multiplier", "exporters.zipkin",
+                     "exporters.otlp.endpoint", "exporters.otlphttp.retry_on_failure.multiplier", "exporters.splunk_hec",
                      "connectors.spanmetrics", "service.pipelines.traces/plain", "service.pipelines.traces/b",
                      "service.pipelines.metrics", "service.pipelines.traces/a.receivers[2]",
                      "service.telemetry.metrics.readers[0]"):

@@ -38,19 +38,35 @@ otlp:
 otlp_grpc/b: {endpoint: "dns:///b:4317", tls: {insecure: true}}
 otlphttp: {endpoint: http://b:4318, headers: [{name: a, value: b}], max_idle_conns: 5}
 otlp_http/x: {traces_endpoint: "https://b:4318/own/path", tls: {insecure_skip_verify: true}}
+kafka:
+  brokers: ["a:9092", "b:9092"]
+  protocol_version: 3.9.0
+  traces: {topic: spans, encoding: otlp_proto}
+  producer: {max_message_bytes: 2000000, required_acks: 1, compression: zstd, compression_params: {level: 3}}
+  auth: {sasl: {username: u, password: p, mechanism: SCRAM-SHA-512}, tls: {insecure_skip_verify: true}}
+  metadata: {full: true, refresh_interval: 5m}
+elasticsearch:
+  endpoints: ["http://a:9200", "https://b/es"]
+  user: u
+  password: p
+  index_prefix: prod
+  shards: 1
+  replicas: 0
+  compression: none
+zipkin: {endpoint: "http://zipkin:9411/api/v2/spans", format: json}
 file: {path: x.json, rotation: {max_megabytes: 10, max_days: 3, max_backups: 3, localtime: true}, format: json}
 debug:
 debug/two: {verbosity: basic, sampling_initial: 2}
 )");
   CHECK(issues.errors.empty());
-  CHECK(issues.notices.size() == 7);
+  CHECK(issues.notices.size() == 10);
 }
 
 TEST_CASE("every bad exporter key is an error with its place", "[export]") {
   const std::pair<const char*, const char*> rows[] = {
       {"oltp: {endpoint: x}",
-       "t.yaml:1:7: oltp: want an exporter named TYPE or TYPE/NAME, TYPE one of debug, file, otlp, "
-       "otlphttp, got a map"},
+       "t.yaml:1:7: oltp: want an exporter named TYPE or TYPE/NAME, TYPE one of debug, "
+       "elasticsearch, file, kafka, otlp, otlphttp, zipkin, got a map"},
       {"otlp: {endpoint: tempo}", "t.yaml:1:18: otlp.endpoint: want host:port, got 'tempo'"},
       {"otlp: {}", "t.yaml:1:7: otlp.endpoint: want host:port, got nothing"},
       {"otlp: {endpoint: 'a:1', compression: zstd}",
@@ -76,6 +92,45 @@ TEST_CASE("every bad exporter key is an error with its place", "[export]") {
       {"debug: {verbosity: loud}", "t.yaml:1:20: debug.verbosity: want one of basic, normal, detailed, got 'loud'"},
       {"otlphttp: {}",
        "t.yaml:1:11: otlphttp.endpoint: want http://host:port, https://host:port or unix:///path, got nothing"},
+      {"kafka: {}", "t.yaml:1:8: kafka.brokers: want a list of host:port, got nothing"},
+      {"kafka: {brokers: [a]}", "t.yaml:1:18: kafka.brokers: want a list of host:port, not 'a', got a list"},
+      {"kafka: {brokers: ['a:1'], topic: a b}",
+       "t.yaml:1:34: kafka.topic: want a name of at most 249 letters, digits, '.', '_' or '-', got 'a b'"},
+      {"kafka: {brokers: ['a:1'], topic: a, traces: {topic: b}}",
+       "t.yaml:1:34: kafka.topic: want either this or traces.topic, got 'a'"},
+      {"kafka: {brokers: ['a:1'], encoding: jaeger_proto}",
+       "t.yaml:1:37: kafka.encoding: want otlp_proto, got 'jaeger_proto'"},
+      {"kafka: {brokers: ['a:1'], producer: {compression: brotli}}",
+       "t.yaml:1:51: kafka.producer.compression: want one of none, gzip, snappy, lz4, zstd, got 'brotli'"},
+      {"kafka: {brokers: ['a:1'], producer: {max_message_bytes: 10}}",
+       "t.yaml:1:57: kafka.producer.max_message_bytes: want 1000 to 1000000000, got '10'"},
+      {"kafka: {brokers: ['a:1'], timeout: 20m}", "t.yaml:1:36: kafka.timeout: want 15m or less, got '20m'"},
+      {"kafka: {brokers: ['a:1'], auth: {sasl: {username: u}}}",
+       "t.yaml:1:40: kafka.auth.sasl: want a password, or a password_file with one in it, got a map"},
+      {"kafka: {brokers: ['a:1'], auth: {sasl: {username: u, password: p, mechanism: MD5}}}",
+       "t.yaml:1:78: kafka.auth.sasl.mechanism: want one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, got 'MD5'"},
+      {"kafka: {brokers: ['a:1'], auth: {sasl: {username: u, password: hush, password_file: /etc/hostname}}}",
+       "t.yaml:1:85: kafka.auth.sasl.password_file: want either this or password, got '/etc/hostname'"},
+      {"kafka: {brokers: ['a:1'], auth: {kerberos: {}}}",
+       "t.yaml:1:44: kafka.auth.kerberos: want `sasl` instead, it is not supported here, got a map"},
+      {"elasticsearch: {}",
+       "t.yaml:1:16: elasticsearch.endpoints: want a list of http://host:port or https://host:port, got nothing"},
+      {"elasticsearch: {endpoint: 'http://a:1', user: u}",
+       "t.yaml:1:16: elasticsearch: want user and password, or neither of them, got a map"},
+      {"elasticsearch: {endpoint: 'http://a:1', api_key: k, bearer_token: t}",
+       "t.yaml:1:16: elasticsearch: want one of user, api_key and bearer_token, got a map"},
+      {"elasticsearch: {endpoint: 'http://a:1', index_prefix: Prod}",
+       "t.yaml:1:55: elasticsearch.index_prefix: want at most 100 of a-z, 0-9, '-' and '_', a letter or digit first, "
+       "got "
+       "'Prod'"},
+      {"elasticsearch: {endpoint: 'http://a:1', shards: 0}",
+       "t.yaml:1:49: elasticsearch.shards: want 1 to 1024, got '0'"},
+      {"elasticsearch: {endpoint: 'http://a:1/x?y'}",
+       "t.yaml:1:27: elasticsearch.endpoint: want http://host:port or https://host:port (a query has no place in it), "
+       "got "
+       "'http://a:1/x?y'"},
+      {"zipkin: {}", "t.yaml:1:9: zipkin.endpoint: want http://host:port/api/v2/spans or https://..., got nothing"},
+      {"zipkin: {endpoint: 'http://a:1', format: proto}", "t.yaml:1:42: zipkin.format: want json, got 'proto'"},
       {"{}", "t.yaml:1:1: document: want at least one exporter, got a map"},
   };
   for (const auto& [yaml, error] : rows) {

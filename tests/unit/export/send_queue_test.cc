@@ -384,3 +384,25 @@ TEST_CASE("how a batch ended is told once, with its attempts, and whether own tr
   CHECK(end->failed == FailReason::kPermanent);
   CHECK(end->own);
 }
+
+TEST_CASE("what a backend names as rejected is lost to its own policy and no other", "[export]") {
+  const auto kept_by = [](const char* policy, std::uint32_t spans) {
+    auto t = std::make_shared<KeptTrace>();
+    t->otlp.assign(100, 'x');
+    t->spans = spans;
+    t->policy = policy;
+    return t;
+  };
+  SendQueue q({.batch_bytes = 200});
+  q.push(kept_by("errors", 3), at(0s));
+  q.push(kept_by("slow", 5), at(0s));
+  const BatchPtr batch = q.next_batch(at(1s));
+  REQUIRE(batch->traces.size() == 2);
+  const Finished finished = q.finish(batch->id, SendResult::done_but_for({{1, 4, "mapping"}}), at(1s));
+  CHECK(finished.rejected);
+  CHECK(failed(q, FailReason::kPartial) == 4);
+  CHECK(q.stats().sent_spans == 4);
+  CHECK(q.stats().lost_spans.size() == 1);
+  CHECK(q.stats().lost_spans.at("slow")[static_cast<std::size_t>(FailReason::kPartial)] == 4);
+  CHECK(balanced(q));
+}

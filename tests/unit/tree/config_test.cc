@@ -8,7 +8,7 @@ using namespace tailgate;
 using namespace tailgate::test;
 
 TEST_CASE("the configurations in the tree are good as they are", "[tree]") {
-  for (const char* file : {"config/tailgate.yaml", "config/sidecar.yaml", "deploy/container.yaml"}) {
+  for (const char* file : {"config/tailgate.yaml", "config/sidecar.yaml", "config/to-kafka.yaml", "config/to-elasticsearch.yaml", "deploy/container.yaml"}) {
     INFO(file);
     const auto config = load_daemon_config({(kTree / file).string(), {}});
     REQUIRE(config.has_value());

@@ -1,0 +1,159 @@
+#include "export/http_exporter.h"
+
+#include <fmt/format.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/invariant.h"
+#include "export/export_config.h"
+#include "export/retry_after.h"
+#include "net/listen.h"
+
+namespace tailgate {
+namespace {
+
+std::string gzip(const std::string& plain) {
+  z_stream stream{};
+  constexpr int kGzip = 15 + 16;  // window bits, with a gzip header
+  INVARIANT(deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzip, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+  std::string out(deflateBound(&stream, plain.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(plain.data()));
+  stream.avail_in = static_cast<uInt>(plain.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  INVARIANT(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+}  // namespace
+
+struct HttpExporterBase::Call {
+  std::string method, path, content_type;
+  std::shared_ptr<const std::string> body;
+  Answer answer;
+  std::size_t server = 0, tried = 0;
+};
+
+HttpExporterBase::HttpExporterBase(HttpExporterOptions options)
+    : options_(std::move(options)), work_(io_.get_executor()), idle_(options_.urls.size()) {
+  if (options_.gzip) options_.headers.emplace_back("Content-Encoding", "gzip");
+}
+
+void HttpExporterBase::call(std::string method, std::string path, std::string content_type, std::string body,
+                            Answer answer) {
+  auto made = std::make_shared<Call>();
+  made->method = std::move(method);
+  made->path = std::move(path);
+  made->content_type = std::move(content_type);
+  made->body = std::make_shared<const std::string>(options_.gzip ? gzip(body) : std::move(body));
+  made->answer = std::move(answer);
+  made->server = server_;
+  go(made);
+}
+
+void HttpExporterBase::go(const std::shared_ptr<Call>& call) {
+  const std::size_t at = call->server;
+  if (idle_[at].empty()) {
+    clients_.push_back(std::make_unique<HttpClient>(io_, options_.urls[at], options_.client));
+    idle_[at].push_back(clients_.back().get());
+  }
+  HttpClient* const client = idle_[at].back();
+  idle_[at].pop_back();
+  std::string path = options_.urls[at].path;
+  if (!call->path.empty() && path.ends_with('/')) path.pop_back();
+  HttpHeaders headers = options_.headers;
+  headers.emplace_back("Content-Type", call->content_type);
+  client->send(call->method, path + call->path, std::move(headers), call->body, options_.timeout,
+               [this, client, at, call](Result<HttpReply> reply) {
+                 idle_[at].push_back(client);
+                 if (!reply && !cancelled_ && ++call->tried < options_.urls.size()) {
+                   call->server = (at + 1) % options_.urls.size();
+                   return go(call);
+                 }
+                 if (reply) server_ = at;
+                 call->answer(std::move(reply));
+               });
+}
+
+void HttpExporterBase::wait(Duration timeout, std::vector<Completion>& done) {
+  woken_ = false;
+  const auto until = std::chrono::steady_clock::duration(timeout);
+  TimePoint now = monotonic_now();
+  const TimePoint end = now + until;
+  while (done_.empty() && !woken_ && now < end) {
+    io_.run_one_for(end - now);
+    now = monotonic_now();
+  }
+  io_.poll();
+  for (Completion& c : done_) done.push_back(std::move(c));
+  done_.clear();
+}
+
+void HttpExporterBase::wake() {
+  boost::asio::post(io_, [this] { woken_ = true; });
+}
+
+void HttpExporterBase::cancel() {
+  cancelled_ = true;
+  for (const auto& client : clients_) client->cancel();
+}
+
+SendResult failure_of(const Error& error) {
+  const bool late = error.text.ends_with(" in time");  // HttpClient has one kind for all of these
+  return SendResult::retry(late ? FailReason::kTimeout : FailReason::kUnavailable, error.text);
+}
+
+SendResult failure_of(const HttpReply& reply, std::string_view said) {
+  std::string text = fmt::format("HTTP status {}{}{}", reply.status, said.empty() ? "" : ": ", said);
+  const Duration after = parse_retry_after(reply.retry_after, wall_now_ns()).value_or(Duration::zero());
+  switch (reply.status) {
+    case 429:
+      return SendResult::retry(FailReason::kRefused, std::move(text), after);
+    case 502:
+    case 503:
+    case 504:
+      return SendResult::retry(FailReason::kUnavailable, std::move(text), after);
+    case 413:
+      return SendResult::permanent(FailReason::kRefused, std::move(text));
+    default:
+      return SendResult::permanent(FailReason::kPermanent, std::move(text));
+  }
+}
+
+void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, std::string_view user_agent) {
+  const TlsConfig tls = read_tls(node);
+  options.client.ca_pem = tls.ca_pem;
+  options.client.insecure_skip_verify = tls.insecure_skip_verify;
+  options.client.server_name = tls.server_name_override;
+  options.client.cert_pem = tls.cert_pem;
+  options.client.key_pem = tls.key_pem;
+  options.headers = read_headers(node);
+  for (const auto& [name, value] : options.headers) {
+    std::string lower = name;
+    for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+    if (lower == "content-length" || lower == "content-type" || lower == "content-encoding" ||
+        lower == "transfer-encoding" || lower == "connection" || lower == "host") {
+      node.child("headers").error(fmt::format("want headers that are not set here, not '{}'", name));
+    }
+  }
+  options.headers.emplace_back("User-Agent", user_agent);
+  options.gzip = read_gzip(node);
+  options.timeout = node.duration("timeout", options.timeout, std::chrono::milliseconds(1));
+  for (const char* key : {"auth", "proxy_url"}) {
+    if (!node.child(key).is_null()) node.child(key).error("want no such key, it is not supported here");
+  }
+}
+
+std::string endpoint_of(const HttpUrl& url) {
+  if (!url.socket_path.empty()) return fmt::format("{}{}", kUnixScheme, url.socket_path);
+  const bool v6 = url.host.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}", v6 ? "[" : "", url.host, v6 ? "]" : "", url.port);
+}
+
+}  // namespace tailgate

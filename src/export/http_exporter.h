@@ -1,0 +1,73 @@
+// HttpExporterBase: what exporters that speak HTTP have in common: the loop that drives the calls, a connection for
+// each call in flight (the most recently used first, so that few stay open when little is sent), and going to the next
+// of several servers when one does not answer.
+//
+// Threads: the runner's thread runs the io_context; wake() posts to it.
+#pragma once
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/config_node.h"
+#include "export/exporter.h"
+#include "net/http_client.h"
+
+namespace tailgate {
+
+struct HttpExporterOptions {
+  std::vector<HttpUrl> urls;  // servers that stand for one another; at least one
+  HttpClientOptions client;
+  HttpHeaders headers;
+  bool gzip = true;
+  Duration timeout = std::chrono::seconds(30);  // of a call to one server
+};
+
+class HttpExporterBase : public Exporter {
+ public:
+  explicit HttpExporterBase(HttpExporterOptions options);
+
+  Result<void> start() override { return {}; }
+  void wait(Duration timeout, std::vector<Completion>& done) final;
+  void wake() final;
+  void cancel() final;
+
+ protected:
+  using Answer = std::function<void(Result<HttpReply>)>;
+
+  const HttpExporterOptions& options() const { return options_; }
+  // `path` goes behind that of the server's URL. The body is compressed where that is wanted. `answer` is called once,
+  // from wait(): with an error when none of the servers answered.
+  void call(std::string method, std::string path, std::string content_type, std::string body, Answer answer);
+  void end(std::uint64_t batch_id, SendResult result) { done_.push_back({batch_id, std::move(result)}); }
+
+ private:
+  struct Call;
+  void go(const std::shared_ptr<Call>& call);
+
+  HttpExporterOptions options_;
+  std::vector<Completion> done_;
+  bool woken_ = false;      // set by a handler of io_, so by the runner's thread
+  bool cancelled_ = false;  // for good
+  std::size_t server_ = 0;  // the one that is asked first
+  boost::asio::io_context io_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  std::vector<std::vector<HttpClient*>> idle_;        // by server
+  std::vector<std::unique_ptr<HttpClient>> clients_;  // go before io_
+};
+
+// The failure that an HTTP status other than 2xx is: 429, 502, 503 and 504 are tried again, with Retry-After, every
+// other is final (OTLP specification, "OTLP/HTTP Response"). `said` is what the server said of it.
+SendResult failure_of(const HttpReply& reply, std::string_view said);
+// And the one of no answer at all.
+SendResult failure_of(const Error& error);
+
+// `headers`, `tls`, `compression`, `timeout` and `auth`, which is an error.
+void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, std::string_view user_agent);
+// "http://host:port" or "unix:///path" of a URL, for messages and for telling our own receivers.
+std::string endpoint_of(const HttpUrl& url);
+
+}  // namespace tailgate

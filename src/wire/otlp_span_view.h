@@ -1,0 +1,68 @@
+// The spans of an OTLP request as plain values, for conversions to other formats: everything is a view into the
+// request. What protobuf allows is understood (any order, repeated scalars, split messages); unknown fields are passed
+// over. Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "base/bytes.h"
+#include "wire/scan_plan.h"
+
+namespace tailgate {
+
+struct AttributeView {
+  ByteView key;
+  AttributeValue value;
+};
+using AttributeViews = std::vector<AttributeView>;
+
+struct EventView {
+  std::uint64_t time_ns = 0;
+  ByteView name;
+  AttributeViews attributes;
+  std::uint32_t dropped_attributes = 0;
+};
+
+struct LinkView {
+  ByteView trace_id, span_id, trace_state;
+  AttributeViews attributes;
+  std::uint32_t dropped_attributes = 0;
+};
+
+struct SpanView {
+  ByteView trace_id, span_id, parent_span_id, trace_state, name;
+  std::uint32_t kind = 0, flags = 0, status_code = 0;
+  std::uint64_t start_ns = 0, end_ns = 0;
+  ByteView status_message;
+  AttributeViews attributes;
+  std::vector<EventView> events;
+  std::vector<LinkView> links;
+};
+
+struct ResourceView {
+  std::uint64_t number = 0;  // of the resource in the request, from 1: what was made of it can be kept
+  AttributeViews attributes;
+};
+
+struct ScopeView {
+  ByteView name, version;
+  AttributeViews attributes;
+};
+
+// One span with what it stands under. `resource` and `scope` are the same objects for spans in a row that share them.
+using TakeSpan = std::function<void(const ResourceView& resource, const ScopeView& scope, const SpanView& span)>;
+
+// Calls `take` for each span in order. False when the bytes are malformed: what stood before the fault may have been
+// taken.
+bool each_span(ByteView otlp, const TakeSpan& take);
+
+// The elements of an attribute of kind kArray or kMap; those of other kinds have none.
+std::vector<AttributeValue> array_of(const AttributeValue& value);
+AttributeViews map_of(const AttributeValue& value);
+
+// The last attribute of that name, as a map would have it; null when there is none.
+const AttributeValue* find_attribute(const AttributeViews& attributes, ByteView key);
+
+}  // namespace tailgate

@@ -1,0 +1,122 @@
+"""The kafka exporter: config/to-kafka.yaml, a real broker, and a real Jaeger that reads the topic."""
+
+import os
+import urllib.request
+
+import otlp_bytes as otlp
+from backends import Kafka, free_ports
+from files import shipped
+from harness import expect_kept, settled
+from jaeger import Jaeger
+from sdk import clients
+from tailgate_process import expect, until
+from tools import say
+
+
+def post(daemon, body):
+    request = urllib.request.Request(f"http://127.0.0.1:{daemon.http}/v1/traces", body, {"Content-Type": "application/x-protobuf"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        expect(answer.status == 200, f"the daemon says {answer.status}")
+
+
+def failed_trace(spans=1, blob=0, service="big"):
+    """A trace kept for its error, of `spans` spans with `blob` bytes each that hardly compress; its id."""
+    trace_id = os.urandom(16)
+    made = [otlp.span(trace_id, name=f"n{i}", error=True, attributes=[("blob", os.urandom(blob // 2).hex())] if blob else ())
+            for i in range(spans)]
+    return trace_id.hex(), otlp.request(made, service)
+
+
+def test_kafka(tools, binary, directory):
+    """Whole traces under their ids, through Jaeger's own kafka receiver; large ones in parts; over a restart of the broker."""
+    with Kafka(tools, directory) as kafka:
+        receiver = {"kafka": {"brokers": [kafka.broker], "initial_offset": "earliest",
+                              "traces": {"topic": "otlp_spans", "encoding": "otlp_proto"}}}
+        retry = ["exporters.kafka.retry_on_failure.initial_interval=200ms", "exporters.kafka.retry_on_failure.max_interval=1s"]
+        sets = [f"exporters.kafka.brokers.0={kafka.broker}", "exporters.kafka.timeout=3s", *retry]
+        with shipped("to-kafka.yaml", binary, directory, sets) as daemon:
+            client = clients(tools, daemon)[0]
+            sent = client.send()
+            settled(daemon, "kafka")
+            with Jaeger(tools.jaeger(), directory, receivers=receiver) as jaeger:
+                for trace_id, spans in sent["keep"].items():
+                    expect_kept(jaeger, trace_id, spans, "by Kafka")
+                say(f"  {len(sent['keep'])} traces in Jaeger as they were sent")
+
+                # 30 spans of 100 KB are 3 MB: over one message's 1,000,000 bytes.
+                trace_id, body = failed_trace(30, 100_000)
+                post(daemon, body)
+                until(lambda: len(jaeger.trace_v3(trace_id) or []) == 30, "a trace of 3 MB is in Jaeger whole", 60, 0.1)
+                metrics = settled(daemon, "kafka")
+                expect(metrics.sum("tailgate_export_failed_spans_total", exporter="kafka") == 0, "spans failed")
+
+                # The broker is away: the queue holds, and the rest goes when it is back.
+                kafka.stop()
+                held_id, body = failed_trace()
+                post(daemon, body)
+                until(lambda: daemon.metrics().sum("tailgate_export_failures_total", exporter="kafka") > 0, "an attempt failed", 60)
+                expect(daemon.metrics().sum("tailgate_export_queue_spans", exporter="kafka") == 1, "the span does not wait")
+                kafka.start()
+                until(lambda: jaeger.trace_v3(held_id), "what waited is in Jaeger", 90, 0.2)
+                settled(daemon, "kafka")
+                say("  3 MB in parts, and what waited for the broker")
+            expect(daemon.stop() == 0, "the daemon did not end with 0")
+
+        count, keys = 0, {}
+        for partition, key, value in kafka.messages("otlp_spans", 1000):
+            count += 1
+            expect(len(key) == 32 and key == key.lower(), f"a key is {key!r}")
+            expect(bytes.fromhex(key) in value, f"the message of {key} holds another trace")
+            keys.setdefault(key, set()).add(partition)
+        expect(all(len(p) == 1 for p in keys.values()), "a trace is in several partitions")
+        expect(keys.keys() >= {*sent["keep"], trace_id, held_id}, "a key is missing")
+        say(f"  {count} messages, each key in one partition")
+
+
+def test_kafka_auth(tools, binary, directory):
+    """SASL: with the right password spans arrive; with a wrong one they wait, and the log says why but not the password."""
+    sasl = free_ports(1)[0]
+    plain, controller = free_ports(2)
+    login = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_tailgate="right-secret";'
+    settings = {"listeners": f"PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller},SASL://127.0.0.1:{sasl}",
+                "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+                "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT",
+                "sasl.enabled.mechanisms": "PLAIN", "listener.name.sasl.plain.sasl.jaas.config": login}
+    with Kafka(tools, directory, **settings):
+        for password, arrives in (("right-secret", True), ("wrong-secret", False)):
+            path = os.path.join(directory, "password")
+            with open(path, "w") as out:
+                out.write(password + "\n")
+            auth = f"{{sasl: {{mechanism: PLAIN, username: tailgate, password_file: {path}}}}}"
+            sets = [f"exporters.kafka.brokers.0=127.0.0.1:{sasl}", f"exporters.kafka.auth={auth}", "exporters.kafka.timeout=3s",
+                    "shutdown_timeout=1s"]
+            with shipped("to-kafka.yaml", binary, directory, sets) as daemon:
+                post(daemon, failed_trace()[1])
+                name = "tailgate_export_spans_total" if arrives else "tailgate_export_failures_total"
+                until(lambda: daemon.metrics().sum(name, exporter="kafka") == 1, f"{name} with {password}", 60)
+                expect(daemon.stop() == 0, "the daemon did not end with 0")
+                log = daemon.log()
+            expect(password not in log, "the password is in the log")
+            expect(arrives or "uthentication failed" in log, f"the log does not say why: {log[-1000:]}")
+    say("  the right password is taken; a wrong one is told, and not shown")
+
+
+def test_kafka_refuses(tools, binary, directory):
+    """A message the broker finds too large is a dead letter, what was with it is not; a topic that is missing is waited for."""
+    with Kafka(tools, directory, **{"message.max.bytes": 20000, "auto.create.topics.enable": "true"}) as kafka:
+        sets = [f"exporters.kafka.brokers.0={kafka.broker}", "exporters.kafka.producer.compression=none",
+                "exporters.kafka.sending_queue.batch.flush_timeout=2s"]
+        with shipped("to-kafka.yaml", binary, directory, sets) as daemon:
+            (small, one), (large, two) = failed_trace(), failed_trace(1, 60_000)
+            post(daemon, one)
+            post(daemon, two)
+            metrics = settled(daemon, "kafka")
+            sent = metrics.sum("tailgate_export_spans_total", exporter="kafka")
+            lost = metrics.sum("tailgate_export_failed_spans_total", exporter="kafka")
+            expect((sent, lost) == (1, 1), f"{sent:.0f} spans sent, {lost:.0f} failed")
+            letters = open(os.path.join(directory, "dead-letters.json")).read()
+            expect(large in letters and small not in letters and "too large" in letters.lower(), f"dead letters: {letters[:300]}")
+            expect(daemon.stop() == 0, "the daemon did not end with 0")
+        keys = [key for _, key, _ in kafka.messages("otlp_spans", 10)]
+        expect(keys == [small], f"the topic has {keys}")
+    say("  a message over the broker's limit is a dead letter, the other arrived")
