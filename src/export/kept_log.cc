@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <shared_mutex>
 #include <system_error>
 #include <utility>
 
@@ -46,9 +47,50 @@ class Lmdb final : public KeptLog {
     if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
       return fail(ErrorKind::kIo, fmt::format("{}: another process has this queue open", directory_));
     }
+    if (Result<void> env = open_env(); !env) return env;
+    const Transaction txn(env_, MDB_RDONLY);
+    if (txn.code != 0) return failed("read", txn.code);
+    const int code = read_all(txn.get, each);
+    return code == 0 ? Result<void>() : failed("read", code);
+  }
+
+  // After a write that failed at the wrong moment LMDB refuses everything until its files are opened anew.
+  Result<void> commit(const Writes& writes) override {
+    Result<void> done = fail(ErrorKind::kIo, "");
+    {
+      const std::shared_lock lock(env_mutex_);
+      done = env_ == nullptr ? failed("open", MDB_PANIC) : try_commit(writes);
+    }
+    if (done) return done;
+    const std::lock_guard lock(env_mutex_);
+    if (env_ != nullptr) mdb_env_close(env_);
+    env_ = nullptr;
+    if (Result<void> again = open_env(); !again) {
+      if (env_ != nullptr) mdb_env_close(env_);
+      env_ = nullptr;
+    }
+    return done;
+  }
+
+  Result<std::string> read(std::uint64_t number) override {
+    const std::shared_lock lock(env_mutex_);
+    if (env_ == nullptr) return tl::unexpected(failed("open", MDB_PANIC).error());
+    const Transaction txn(env_, MDB_RDONLY);
+    if (txn.code != 0) return tl::unexpected(failed("begin", txn.code).error());
+    MDB_val key{sizeof number, &number}, value{};
+    if (const int code = mdb_get(txn.get, records_, &key, &value); code != 0) {
+      return tl::unexpected(failed("read", code).error());
+    }
+    return std::string(static_cast<const char*>(value.mv_data), value.mv_size);
+  }
+
+ private:
+  Result<void> open_env() {
+    std::error_code error;
     const auto there = std::filesystem::file_size(directory_ + "/data.mdb", error);
+    if (map_bytes_ == 0) map_bytes_ = bytes_max_ + (error ? 0 : there);
     int code = mdb_env_create(&env_);
-    if (code == 0) code = mdb_env_set_mapsize(env_, bytes_max_ + (error ? 0 : there));
+    if (code == 0) code = mdb_env_set_mapsize(env_, map_bytes_);
     if (code == 0) code = mdb_env_set_maxdbs(env_, 2);
     // Each number is read once, so reading ahead brings nothing.
     if (code == 0) code = mdb_env_open(env_, directory_.c_str(), MDB_NORDAHEAD | MDB_NOTLS, 0640);
@@ -60,13 +102,11 @@ class Lmdb final : public KeptLog {
       code = mdb_dbi_open(txn.get, "marks", MDB_INTEGERKEY | MDB_DUPSORT | MDB_DUPFIXED | MDB_INTEGERDUP | MDB_CREATE,
                           &marks_);
     }
-    if (code != 0) return failed("open", code);
-    if (code = read_all(txn.get, each); code != 0) return failed("read", code);
-    code = txn.commit();
+    if (code == 0) code = txn.commit();
     return code == 0 ? Result<void>() : failed("open", code);
   }
 
-  Result<void> commit(const Writes& writes) override {
+  Result<void> try_commit(const Writes& writes) {
     Transaction txn(env_, 0);
     if (txn.code != 0) return failed("begin", txn.code);
     int code = 0;
@@ -92,17 +132,6 @@ class Lmdb final : public KeptLog {
     return code == 0 ? Result<void>() : failed("commit", code);
   }
 
-  Result<std::string> read(std::uint64_t number) override {
-    const Transaction txn(env_, MDB_RDONLY);
-    if (txn.code != 0) return tl::unexpected(failed("begin", txn.code).error());
-    MDB_val key{sizeof number, &number}, value{};
-    if (const int code = mdb_get(txn.get, records_, &key, &value); code != 0) {
-      return tl::unexpected(failed("read", code).error());
-    }
-    return std::string(static_cast<const char*>(value.mv_data), value.mv_size);
-  }
-
- private:
   int read_all(MDB_txn* txn, const Each& each) {
     MDB_cursor *records = nullptr, *marks = nullptr;
     int code = mdb_cursor_open(txn, records_, &records);
@@ -133,7 +162,9 @@ class Lmdb final : public KeptLog {
   const std::string directory_;
   const std::size_t bytes_max_;
   int lock_ = -1;
-  MDB_env* env_ = nullptr;
+  std::size_t map_bytes_ = 0;
+  std::shared_mutex env_mutex_;  // shared: it is used; alone: it is opened anew
+  MDB_env* env_ = nullptr;       // null: it could not be opened anew
   MDB_dbi records_ = 0, marks_ = 0;
 };
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A backend that is away, with a durable queue and a second backend that is well.
 
-outage_test.py TAILGATE [--seconds N] [--rate SPANS_PER_SECOND] [--slack SECONDS] [MODE...]: for each mode of being away, N seconds all well, N seconds away, then
+outage_test.py TAILGATE [--seconds N] [--rate SPANS_PER_SECOND] [--slack SECONDS] [--modes MODE...]: for each mode of being away, N seconds all well, N seconds away, then
 back. Nothing may be lost, what waited comes in the order of its age and at twice the line rate at least, and the other backend's
 latency stays what it was.
 """
@@ -139,7 +139,7 @@ def run(binary, mode, seconds, rate, slack):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("binary")
-    parser.add_argument("modes", nargs="*", default=MODES)
+    parser.add_argument("--modes", nargs="+", default=MODES)
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--rate", type=int, default=2000)
     parser.add_argument("--slack", type=float, default=0.02, help="seconds of latency that a machine busy with other things may add")
