@@ -56,7 +56,10 @@ struct Options {
   std::size_t connections = 4, in_flight = 4;
   int policies = 0;  // beside the four
   bool overload = false;
-  bool tls = false;  // the sender speaks TLS to the daemon, with a certificate made for the run
+  bool tls = false;       // the sender speaks TLS to the daemon, with a certificate made for the run
+  int exporters = 1;      // all to the same sink, each gets everything
+  bool durable = false;   // their queue is on disk, in the run's folder
+  bool keep_all = false;  // always_sample instead of the four
   std::vector<std::string> set;
 };
 
@@ -243,6 +246,13 @@ Daemon start_daemon(const Options& options, std::uint16_t sink_port) {
   if (std::system(("mkdir -p " + dir).c_str()) != 0) std::exit(3);
   d.log = dir + "/log";
   const std::string config = dir + "/config.yaml";
+  std::string exporters;
+  for (int i = 0; i < options.exporters; ++i) {
+    exporters +=
+        fmt::format(R"(
+  otlp/{}: {{endpoint: "127.0.0.1:{}", compression: none, tls: {{insecure: true}}{}}})",
+                    i, sink_port, options.durable ? fmt::format(", sending_queue: {{directory: {}/queue}}", dir) : "");
+  }
   const std::string tls =
       options.tls ? fmt::format(", tls: {{cert_file: {0}/cert.pem, key_file: {0}/key.pem}}", dir) : std::string();
   if (options.tls) make_certificate(dir);
@@ -252,12 +262,12 @@ sampling:
   decision_wait: {}
   memory_limit: {}
   policies:{}{}
-exporters:
-  otlp: {{endpoint: "127.0.0.1:{}", compression: none, tls: {{insecure: true}}}}
+exporters:{}
 telemetry: {{metrics: {{endpoint: "127.0.0.1:0"}}, health: {{endpoint: "127.0.0.1:0"}}}}
 web: {{endpoint: "127.0.0.1:0"}}
 )",
-      tls, options.wait, options.memory, kPolicies, more_policies(options.policies), sink_port);
+      tls, options.wait, options.memory, options.keep_all ? "\n    - {name: all, type: always_sample}" : kPolicies,
+      more_policies(options.policies), exporters);
   d.pid = fork();
   if (d.pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -311,6 +321,12 @@ Options parse(int argc, char** argv) {
       o.overload = true;
     else if (flag == "--tls")
       o.tls = true;
+    else if (flag == "--exporters")
+      o.exporters = std::stoi(value());
+    else if (flag == "--durable")
+      o.durable = true;
+    else if (flag == "--keep-all")
+      o.keep_all = true;
     else if (flag == "--set")
       o.set.push_back(value());
     else {
@@ -414,7 +430,8 @@ int main(int argc, char** argv) {
           lane.ids.clear();
           for (std::size_t t = 0; t < options.shape.traces; ++t) {
             lane.ids.push_back(nth_id(kRun, next_trace++));
-            if (group.kept[t] || kept_by_chance(lane.ids.back())) expected.push_back(lane.ids.back());
+            if (options.keep_all || group.kept[t] || kept_by_chance(lane.ids.back()))
+              expected.push_back(lane.ids.back());
           }
         }
         Request& request = group.requests[lane.request];
@@ -500,7 +517,8 @@ int main(int argc, char** argv) {
       continue;
     }
     ++known;
-    (it->second == options.shape.spans_per_trace() ? whole : broken) += 1;
+    const std::size_t want = options.shape.spans_per_trace() * static_cast<std::size_t>(options.exporters);
+    (it->second == want ? whole : broken) += 1;
   }
   const std::size_t strangers = sink.spans_.size() - known;
   const double millions = static_cast<double>(sent_spans) / 1e6;
