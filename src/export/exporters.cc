@@ -81,8 +81,10 @@ std::unique_ptr<Exporters> Exporters::make(const ConfigNode& node, ByteBudget& b
   }
   std::map<std::string, std::vector<std::size_t>> by_directory;
   for (std::size_t i = 0; i < all.size() && i < kExportersMax; ++i) {
-    if (const std::string& directory = all[i].queue.durable.directory; !directory.empty())
-      by_directory[(std::filesystem::path(directory) / "").lexically_normal().string()].push_back(i);
+    if (all[i].queue.durable.directory.empty()) continue;
+    std::string directory = std::filesystem::path(all[i].queue.durable.directory).lexically_normal().string();
+    if (directory.size() > 1 && directory.back() == '/') directory.pop_back();
+    by_directory[directory].push_back(i);
   }
   // Half the memory for queues is left for what is not on disk yet: a dead backend must not cost the disk its room.
   std::size_t durable = 0;
