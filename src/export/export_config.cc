@@ -154,9 +154,27 @@ TlsConfig read_tls_block(const ConfigNode& tls) {
   return out;
 }
 
-bool read_gzip(const ConfigNode& node) {
-  if (node.present() && node.child("compression").is_scalar() && node.text("compression").empty()) return false;
-  return node.choice("compression", "gzip", {"gzip", "none"}) == "gzip";
+Compression read_compression(const ConfigNode& node, bool zstd) {
+  if (node.present() && node.child("compression").is_scalar() && node.text("compression").empty())
+    return Compression::kNone;
+  std::vector<std::string_view> known = {"gzip", "none"};
+  if (zstd) known.push_back("zstd");
+  const std::string wanted = node.choice("compression", "gzip", known);
+  return wanted == "none" ? Compression::kNone : wanted == "zstd" ? Compression::kZstd : Compression::kGzip;
+}
+
+void read_bearer_token(const ConfigNode& node, std::vector<std::pair<std::string, std::string>>& headers) {
+  const std::string token = read_secret(node, "bearer_token");
+  if (token.empty()) return;
+  if (std::any_of(token.begin(), token.end(), [](char c) { return c <= ' ' || c >= 127; })) {
+    node.error("want a bearer token of one line, printable ASCII without blanks");
+  }
+  for (const auto& [name, value] : headers) {
+    std::string lower = name;
+    for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+    if (lower == "authorization") node.child("headers").error("want no Authorization beside bearer_token");
+  }
+  headers.emplace_back("Authorization", "Bearer " + token);
 }
 
 std::optional<std::pair<std::string, std::string>> split_host_port(const std::string& endpoint) {

@@ -36,8 +36,11 @@ struct TlsConfig {
 TlsConfig read_tls(const ConfigNode& node);
 TlsConfig read_tls_block(const ConfigNode& tls);  // the same, where the block is at hand
 
-// "none" or "gzip"; gzip when absent, as in the Collector. True for gzip.
-bool read_gzip(const ConfigNode& node);
+enum class Compression { kNone, kGzip, kZstd };
+// gzip when absent, as in the Collector; zstd only where `zstd`.
+Compression read_compression(const ConfigNode& node, bool zstd);
+// `bearer_token` or `bearer_token_file`, as an Authorization header behind `headers`.
+void read_bearer_token(const ConfigNode& node, std::vector<std::pair<std::string, std::string>>& headers);
 
 // host:port, [v6]:port. Nothing when the port is missing or no number.
 std::optional<std::pair<std::string, std::string>> split_host_port(const std::string& endpoint);

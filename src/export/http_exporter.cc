@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -31,6 +32,26 @@ std::string gzip(const std::string& plain) {
   return out;
 }
 
+std::string zstd(const std::string& plain) {
+  std::string out(ZSTD_compressBound(plain.size()), '\0');
+  const std::size_t size = ZSTD_compress(out.data(), out.size(), plain.data(), plain.size(), ZSTD_CLEVEL_DEFAULT);
+  INVARIANT(!ZSTD_isError(size));
+  out.resize(size);
+  return out;
+}
+
+std::string compressed(std::string plain, Compression how) {
+  switch (how) {
+    case Compression::kGzip:
+      return gzip(plain);
+    case Compression::kZstd:
+      return zstd(plain);
+    case Compression::kNone:
+      break;
+  }
+  return plain;
+}
+
 }  // namespace
 
 struct HttpExporterBase::Call {
@@ -42,7 +63,9 @@ struct HttpExporterBase::Call {
 
 HttpExporterBase::HttpExporterBase(HttpExporterOptions options)
     : options_(std::move(options)), work_(io_.get_executor()), idle_(options_.urls.size()) {
-  if (options_.gzip) options_.headers.emplace_back("Content-Encoding", "gzip");
+  if (options_.compression != Compression::kNone) {
+    options_.headers.emplace_back("Content-Encoding", options_.compression == Compression::kZstd ? "zstd" : "gzip");
+  }
 }
 
 void HttpExporterBase::call(std::string method, std::string path, std::string content_type, std::string body,
@@ -51,7 +74,7 @@ void HttpExporterBase::call(std::string method, std::string path, std::string co
   made->method = std::move(method);
   made->path = std::move(path);
   made->content_type = std::move(content_type);
-  made->body = std::make_shared<const std::string>(options_.gzip ? gzip(body) : std::move(body));
+  made->body = std::make_shared<const std::string>(compressed(std::move(body), options_.compression));
   made->answer = std::move(answer);
   made->server = server_;
   go(made);
@@ -126,7 +149,7 @@ SendResult failure_of(const HttpReply& reply, std::string_view said) {
   }
 }
 
-void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, std::string_view user_agent) {
+void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, std::string_view user_agent, bool zstd) {
   const TlsConfig tls = read_tls(node);
   options.client.ca_pem = tls.ca_pem;
   options.client.insecure_skip_verify = tls.insecure_skip_verify;
@@ -143,7 +166,7 @@ void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, st
     }
   }
   options.headers.emplace_back("User-Agent", user_agent);
-  options.gzip = read_gzip(node);
+  options.compression = read_compression(node, zstd);
   options.timeout = node.duration("timeout", options.timeout, std::chrono::milliseconds(1));
   for (const char* key : {"auth", "proxy_url"}) {
     if (!node.child(key).is_null()) node.child(key).error("want no such key, it is not supported here");

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "config/config_node.h"
+#include "export/export_config.h"
 #include "export/exporter.h"
 #include "net/http_client.h"
 
@@ -22,7 +23,7 @@ struct HttpExporterOptions {
   std::vector<HttpUrl> urls;  // servers that stand for one another; at least one
   HttpClientOptions client;
   HttpHeaders headers;
-  bool gzip = true;
+  Compression compression = Compression::kGzip;
   Duration timeout = std::chrono::seconds(30);  // of a call to one server
 };
 
@@ -65,8 +66,9 @@ SendResult failure_of(const HttpReply& reply, std::string_view said);
 // And the one of no answer at all.
 SendResult failure_of(const Error& error);
 
-// `headers`, `tls`, `compression`, `timeout` and `auth`, which is an error.
-void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, std::string_view user_agent);
+// `headers`, `tls`, `compression` (zstd where the protocol has it), `timeout` and `auth`, which is an error.
+void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, std::string_view user_agent,
+                        bool zstd = false);
 // "http://host:port" or "unix:///path" of a URL, for messages and for telling our own receivers.
 std::string endpoint_of(const HttpUrl& url);
 

@@ -259,7 +259,9 @@ void read_endpoint(const ConfigNode& node, GrpcOptions& options, std::string& sh
 }
 
 void read_metadata(const ConfigNode& node, GrpcOptions& options) {
-  for (auto& [name, value] : read_headers(node)) {
+  std::vector<std::pair<std::string, std::string>> headers = read_headers(node);
+  read_bearer_token(node, headers);
+  for (auto& [name, value] : headers) {
     std::string lower = name;
     for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
     const auto slice = [](const std::string& s) { return grpc_slice_from_static_buffer(s.data(), s.size()); };
@@ -284,7 +286,7 @@ ExporterParts read_otlp_grpc_exporter(const ConfigNode& node, const ExporterDefa
   options.tls_config = read_tls(node);
   read_endpoint(node, options, parts.endpoint);
   read_metadata(node, options);
-  options.gzip = read_gzip(node);
+  options.gzip = read_compression(node, false) == Compression::kGzip;
   options.timeout = node.duration("timeout", options.timeout, std::chrono::milliseconds(1));
   options.balancer = node.choice("balancer_name", "round_robin", {"round_robin", "pick_first"});
   options.authority = node.text("authority");

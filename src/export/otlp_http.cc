@@ -82,7 +82,8 @@ ExporterParts read_otlp_http_exporter(const ConfigNode& node, const ExporterDefa
   ExporterParts parts;
   HttpExporterOptions options;
   read_url(node, options);
-  read_http_exporter(node, options, defaults.user_agent);
+  read_http_exporter(node, options, defaults.user_agent, true);
+  read_bearer_token(node, options.headers);
   const bool json = node.choice("encoding", "proto", {"proto", "json"}) == "json";
   node.without_effect({"metrics_endpoint", "logs_endpoint", "profiles_endpoint", "compression_params",
                        "read_buffer_size", "write_buffer_size", "max_idle_conns", "max_idle_conns_per_host",

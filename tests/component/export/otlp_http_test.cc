@@ -1,4 +1,5 @@
 #include <zlib.h>
+#include <zstd.h>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core.hpp>
@@ -153,11 +154,21 @@ TEST_CASE("otlphttp compresses with gzip unless told otherwise, and can send JSO
   CHECK(request[http::field::content_encoding] == "gzip");
   CHECK(inflate_gzip(request.body()) == kept(1, 50)->otlp);
 
+  Rig with_zstd(yaml(backend, "compression: zstd\n  bearer_token: s3cret"));
+  with_zstd.push(kept(1, 50));
+  REQUIRE(with_zstd.sent(50));
+  const Request second = backend.requests().at(1);
+  CHECK(second[http::field::content_encoding] == "zstd");
+  CHECK(second[http::field::authorization] == "Bearer s3cret");
+  std::string plain(1 << 20, '\0');
+  plain.resize(ZSTD_decompress(plain.data(), plain.size(), second.body().data(), second.body().size()));
+  CHECK(plain == kept(1, 50)->otlp);
+
   Rig json(yaml(backend, "encoding: json\n  compression: none"));
   json.push(kept(2, 1));
   REQUIRE(json.sent(1));
-  CHECK(backend.requests().at(1)[http::field::content_type] == "application/json");
-  CHECK(backend.requests().at(1).body().starts_with("{\"resourceSpans\":[{"));
+  CHECK(backend.requests().at(2)[http::field::content_type] == "application/json");
+  CHECK(backend.requests().at(2).body().starts_with("{\"resourceSpans\":[{"));
 }
 
 TEST_CASE("otlphttp retries 429, 502, 503, 504 and nothing else", "[export]") {
