@@ -28,6 +28,7 @@ struct Request {
   std::string body;
   std::string header;  // x-scope
   std::string user_agent;
+  std::string authorization;
 };
 
 // Answers each call with the next answer of its list, then with OK.
@@ -65,8 +66,8 @@ class Backend final : public grpc::CallbackGenericService {
         const auto found = metadata.find(name);
         return found == metadata.end() ? "" : std::string(found->second.data(), found->second.size());
       };
-      const Answer answer = backend_.take(
-          {context_->method(), std::string(body.begin(), body.end()), value("x-scope"), value("user-agent")});
+      const Answer answer = backend_.take({context_->method(), std::string(body.begin(), body.end()), value("x-scope"),
+                                           value("user-agent"), value("authorization")});
       if (answer.hang) return;  // until the client gives up
       if (!answer.status.ok()) return Finish(answer.status);
       const grpc::Slice reply(answer.body);
@@ -164,12 +165,13 @@ std::string yaml(const Backend& backend, const std::string& more = "compression:
 
 TEST_CASE("otlp sends kept traces in one request, with headers and user agent", "[export]") {
   Backend backend({});
-  Rig rig(yaml(backend));
+  Rig rig(yaml(backend, "compression: none\n  bearer_token: s3cret"));
   rig.push(kept(1, 3));
   rig.push(kept(2, 4));
   REQUIRE(rig.sent(7));
   const auto requests = backend.requests();
   REQUIRE(requests.size() == 1);
+  CHECK(requests[0].authorization == "Bearer s3cret");
   CHECK(requests[0].method == "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
   CHECK(requests[0].header == "prod");
   CHECK(requests[0].user_agent.starts_with("Tailgate/test "));
