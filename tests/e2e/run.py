@@ -21,6 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 
 import files  # noqa: E402
+import prometheus  # noqa: E402
 import sdk  # noqa: E402
 from harness import client_test  # noqa: E402
 from tailgate_process import Failed  # noqa: E402
@@ -35,6 +36,7 @@ TESTS = {
     "sdk_otlphttp": sdk.test_otlphttp,
     "default_config": files.test_default_config,
     "config_map": files.test_config_map,
+    "prometheus": prometheus.test_prometheus,
     **{name: client_test(importlib.import_module(f"clients.{name}")) for name in CLIENTS},
 }
 
