@@ -23,6 +23,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 import files  # noqa: E402
 import prometheus  # noqa: E402
 import sdk  # noqa: E402
+import tempo  # noqa: E402
 from harness import client_test  # noqa: E402
 from tailgate_process import Failed  # noqa: E402
 from tools import Skip, Tools, say  # noqa: E402
@@ -37,6 +38,8 @@ TESTS = {
     "default_config": files.test_default_config,
     "config_map": files.test_config_map,
     "prometheus": prometheus.test_prometheus,
+    "tempo": tempo.test_tempo,
+    "tempo_s3": tempo.test_tempo_s3,
     **{name: client_test(importlib.import_module(f"clients.{name}")) for name in CLIENTS},
 }
 
