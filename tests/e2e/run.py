@@ -20,6 +20,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 
+import examples  # noqa: E402
 import files  # noqa: E402
 import prometheus  # noqa: E402
 import sdk  # noqa: E402
@@ -37,6 +38,9 @@ TESTS = {
     "sdk_otlphttp": sdk.test_otlphttp,
     "default_config": files.test_default_config,
     "config_map": files.test_config_map,
+    "to_jaeger": examples.test_to_jaeger,
+    "gateway": examples.test_gateway,
+    "fan_out": examples.test_fan_out,
     "prometheus": prometheus.test_prometheus,
     "tempo": tempo.test_tempo,
     "tempo_s3": tempo.test_tempo_s3,

@@ -6,16 +6,14 @@ import os
 import re
 import time
 
-from harness import explained, settled
-from sdk import POLICIES, clients, count
+from examples import CONFIGS, policy_of, send_by_sdk, shipped
+from sdk import POLICIES
 from servers import Minio, Tempo
 from spans import expect_same, spans_of_otlp
-from tailgate_process import Daemon, expect, until
+from tailgate_process import expect, until
 from tools import program, run, say
 
-CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "config", "to-tempo.yaml")
 ID_KEYS = {"traceId", "spanId", "parentSpanId"}
-OURS = "tailgate."
 
 
 def with_hex_ids(value):
@@ -28,15 +26,6 @@ def with_hex_ids(value):
 def spans_in(tempo, trace_id):
     trace = tempo.trace(trace_id)
     return spans_of_otlp({"resourceSpans": with_hex_ids(trace["batches"])}).get(trace_id) if trace else None
-
-
-def policy_of(spans):
-    """Takes out what `record_policy` put on the root span; the policy."""
-    root, = (s for s in spans if any(key.startswith(OURS) for key in s["attributes"]))
-    expect(root["parentSpanId"] == "", f"{OURS}policy is on span {root['name']!r}, not on the root")
-    policy = root["attributes"]["tailgate.policy"][1]
-    root["attributes"] = {key: value for key, value in root["attributes"].items() if not key.startswith(OURS)}
-    return policy
 
 
 def expect_stored(tempo, kept, where):
@@ -56,23 +45,12 @@ def expect_stored(tempo, kept, where):
 
 
 def send_through(tools, binary, directory, exporters, which):
-    """config/to-tempo.yaml but for its ports, waits, exporters and policies; the traces it kept, with their policies."""
-    policies = json.dumps(POLICIES)
-    sets = [f"{path}.endpoint=127.0.0.1:0" for path in (
-        "receivers.otlp.protocols.grpc", "receivers.otlp.protocols.http", "telemetry.metrics", "telemetry.health", "web")]
-    sets += ["sampling.decision_wait=5s", "sampling.decision_wait_after_root_received=500ms", f"sampling.policies={policies}"]
+    """config/to-tempo.yaml but for its exporters and policies."""
+    sets = ["sampling.decision_wait=5s", "sampling.decision_wait_after_root_received=1s", f"sampling.policies={json.dumps(POLICIES)}"]
     if exporters:
         sets.append(f"exporters={json.dumps(exporters)}")
-    exporter = next(iter(exporters or {"otlp/tempo": None}))
-    with Daemon(binary, directory, path=CONFIG, sets=sets, cwd=directory) as daemon:
-        kept, dropped = {}, []
-        for client in clients(tools, daemon)[which]:
-            sent = client.send()
-            dropped += sent["drop"]
-            kept.update(sent["keep"])
-        metrics = settled(daemon, exporter)
-        expect(metrics.sum("tailgate_export_spans_total", exporter=exporter) == count(kept), "not all was sent")
-        kept = {trace_id: (spans, explained(daemon, trace_id)["policy"]) for trace_id, spans in kept.items()}
+    with shipped("to-tempo.yaml", binary, directory, sets) as daemon:
+        kept, dropped = send_by_sdk(tools, daemon, next(iter(exporters or {"otlp/tempo": None})), which)
         expect(daemon.stop() == 0, "the daemon did not end with 0")
     return kept, dropped
 
@@ -89,8 +67,7 @@ def test_tempo(tools, binary, directory):
         for trace_id in dropped + others:
             expect(tempo.trace(trace_id) is None, f"trace {trace_id} is in Tempo")
         run([*tempo.command, "-config.verify=true"])
-    shipped = os.path.join(os.path.dirname(CONFIG), "..", "deploy", "compose", "tempo.yaml")
-    run([tools.tempo(), f"-config.file={shipped}", "-config.verify=true"])
+    run([tools.tempo(), f"-config.file={CONFIGS}/../deploy/compose/tempo.yaml", "-config.verify=true"])
     say(f"  {len(kept)} traces whole in Tempo, by id and by TraceQL, {len(dropped + others)} absent")
 
 

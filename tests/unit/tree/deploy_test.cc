@@ -219,6 +219,19 @@ TEST_CASE("the Kubernetes sidecar fits its configuration", "[tree]") {
   CHECK(text_at(by_name(spec["volumes"], "tailgate-config")["configMap"], "name") == "tailgate-sidecar");
 }
 
+TEST_CASE("a gateway waits longer after the root than a sidecar keeps spans", "[tree]") {
+  const auto sampling = [](const std::string& text) { return YAML::Load(text)["sampling"]; };
+  const auto seconds = [](const YAML::Node& node) { return std::stoi(node.as<std::string>()); };
+  const YAML::Node sidecar = sampling(read_text(kTree / "config/sidecar.yaml"));
+  const YAML::Node gateway = sampling(read_text(kTree / "config/gateway.yaml"));
+  CHECK(seconds(gateway["decision_wait_after_root_received"]) > seconds(sidecar["decision_wait"]));
+  const auto in_map = [&](const char* file, const char* name) {
+    return sampling(text_at(find(kubernetes(file), "ConfigMap", name)["data"], "tailgate.yaml"));
+  };
+  CHECK(seconds(in_map("gateway.yaml", "tailgate-gateway")["decision_wait_after_root_received"]) >
+        seconds(in_map("sidecar.yaml", "tailgate-sidecar")["decision_wait"]));
+}
+
 TEST_CASE("compose mounts files that are there, and names its own services", "[tree]") {
   const YAML::Node compose = YAML::LoadFile(kDeploy / "compose/compose.yaml");
   std::set<std::string> mounted;
