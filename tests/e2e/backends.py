@@ -5,24 +5,16 @@ import glob
 import json
 import os
 import shutil
-import socket
 import subprocess
 import urllib.error
 import urllib.request
 import uuid
 
-from tailgate_process import Failed, expect, get, until
+from servers import Server, free_ports
+from tailgate_process import Failed, expect, get
 from tools import program, run, text_of
 
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
-
-
-def free_ports(count):
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
 
 
 def jars(tools, name):
@@ -35,51 +27,6 @@ def jars(tools, name):
         run(["mvn", "-q", "-B", COPY, f"-Dmaven.repo.local={tools.cache}/maven", f"-DoutputDirectory={target}/lib"], cwd=target)
 
     return ":".join(sorted(glob.glob(os.path.join(tools.once(f"jars_{name}", text_of(pom), make), "lib", "*.jar"))))
-
-
-class Server:
-    """A process of ours, ended by its id."""
-
-    def __init__(self, name, directory):
-        self.name, self.process, self.command = name, None, None
-        self.home = os.path.join(directory, name)
-        os.makedirs(self.home, exist_ok=True)
-        self.log_path = os.path.join(directory, f"{name}.log")
-
-    def start(self):
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.home)
-
-        def answers():
-            if self.process.poll() is not None:
-                raise Failed(f"{self.name} ended with {self.process.returncode}:\n{text_of(self.log_path)[-3000:]}")
-            try:
-                return self.answers()
-            except (OSError, urllib.error.URLError):
-                return False
-
-        until(answers, f"{self.name} answers", 120, 0.2)
-
-    def stop(self):
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
 
 
 class Kafka(Server):

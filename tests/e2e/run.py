@@ -21,9 +21,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 
 import elasticsearch  # noqa: E402
+import examples  # noqa: E402
 import files  # noqa: E402
 import kafka  # noqa: E402
+import prometheus  # noqa: E402
 import sdk  # noqa: E402
+import tempo  # noqa: E402
 import zipkin  # noqa: E402
 from harness import client_test  # noqa: E402
 from tailgate_process import Failed  # noqa: E402
@@ -43,6 +46,12 @@ TESTS = {
     "kafka_auth": kafka.test_kafka_auth,
     "kafka_refuses": kafka.test_kafka_refuses,
     "zipkin": zipkin.test_zipkin,
+    "to_jaeger": examples.test_to_jaeger,
+    "gateway": examples.test_gateway,
+    "fan_out": examples.test_fan_out,
+    "prometheus": prometheus.test_prometheus,
+    "tempo": tempo.test_tempo,
+    "tempo_s3": tempo.test_tempo_s3,
     **{name: client_test(importlib.import_module(f"clients.{name}")) for name in CLIENTS},
 }
 

@@ -12,6 +12,8 @@ from tailgate_process import expect
 
 PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
 JAEGER_MODULE = "github.com/jaegertracing/jaeger@v1.76.0"  # its cmd/jaeger is Jaeger v2
+TEMPO_MODULE = "github.com/grafana/tempo"  # about 2.8; programs/tempo pins version and checksum, which Go's checksum database lacks
+MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 
 
 class Skip(Exception):
@@ -118,22 +120,40 @@ class Tools:
             cwd=target))
         return os.path.join(target, "-".join(artifact.split(":")[1:]) + ".jar")
 
+    def named(self, variable):
+        """The program an environment variable names, if it does."""
+        path = os.environ.get(variable)
+        expect(not path or os.access(path, os.X_OK), f"{variable}={path} is no program")
+        return path
+
     def jaeger(self):
         """TAILGATE_E2E_JAEGER, or one built from its module."""
-        named = os.environ.get("TAILGATE_E2E_JAEGER")
-        if named:
-            expect(os.access(named, os.X_OK), f"TAILGATE_E2E_JAEGER={named} is no program")
-            return named
-        self.need("go")
-        return os.path.join(self.once("jaeger", JAEGER_MODULE, self._build_jaeger), "jaeger")
+        return self.named("TAILGATE_E2E_JAEGER") or self._go_module("jaeger", JAEGER_MODULE, "cmd/jaeger")
 
-    def _build_jaeger(self, target):
-        # A copy of the module is built, so that Go verifies against the module's own go.sum.
-        out = subprocess.run(["go", "mod", "download", "-json", JAEGER_MODULE], capture_output=True, text=True, cwd=target)
-        expect(out.returncode == 0, f"go mod download failed:\n{out.stdout}{out.stderr}")
-        source = os.path.join(target, "src")
-        shutil.copytree(json.loads(out.stdout)["Dir"], source)
-        run(["chmod", "-R", "u+w", source])
-        run(["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", os.path.join(target, "jaeger"), "./cmd/jaeger"],
-            cwd=source, env=self.go_environment())
-        shutil.rmtree(source)
+    def tempo(self):
+        """TAILGATE_E2E_TEMPO, or one built from its module."""
+        pins = program("tempo")
+        return self.named("TAILGATE_E2E_TEMPO") or self._go_module("tempo", TEMPO_MODULE, "cmd/tempo", "-mod=mod", pins=pins)
+
+    def minio(self):
+        return self.go_install("minio", MINIO)
+
+    def _go_module(self, name, module, package, *flags, pins=None):
+        """The binary of a module that does not allow `go install`: a copy of it is built, so that Go verifies what it uses
+        against the module's own go.sum. `pins`: a folder with the go.mod and go.sum by which the module itself is verified."""
+        self.need("go")
+
+        def make(target):
+            for file in os.listdir(pins) if pins else ():
+                shutil.copy(os.path.join(pins, file), target)
+            out = subprocess.run(["go", "mod", "download", "-json", module], capture_output=True, text=True, cwd=target)
+            expect(out.returncode == 0, f"go mod download failed:\n{out.stdout}{out.stderr}")
+            source = os.path.join(target, "src")
+            shutil.copytree(json.loads(out.stdout)["Dir"], source)
+            run(["chmod", "-R", "u+w", source])
+            run(["go", "build", "-trimpath", "-ldflags", "-s -w", *flags, "-o", os.path.join(target, name), f"./{package}"],
+                cwd=source, env=self.go_environment())
+            shutil.rmtree(source)
+
+        version = module if pins is None else "".join(text_of(os.path.join(pins, file)) for file in sorted(os.listdir(pins)))
+        return os.path.join(self.once(name, version, make), name)

@@ -12,6 +12,11 @@ LISTENING = re.compile(r"listening (receiver|page)=(\S+) endpoint=(\S+):(\d+)")
 SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: \d+)?$')
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
+# Overrides that let a file of config/ run beside others, and be read by Daemon.
+FREE_PORTS = [f"{path}.endpoint=127.0.0.1:0" for path in (
+    "receivers.otlp.protocols.grpc", "receivers.otlp.protocols.http", "telemetry.metrics", "telemetry.health", "web")]
+SHIPPED = [*FREE_PORTS, "telemetry.logs.level=info", "telemetry.logs.format=text"]
+
 
 class Failed(Exception):
     """An expectation of the test does not hold."""
