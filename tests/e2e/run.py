@@ -20,6 +20,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 
+import cassandra  # noqa: E402
 import elasticsearch  # noqa: E402
 import examples  # noqa: E402
 import files  # noqa: E402
@@ -41,6 +42,7 @@ TESTS = {
     "sdk_otlphttp": sdk.test_otlphttp,
     "default_config": files.test_default_config,
     "config_map": files.test_config_map,
+    "cassandra": cassandra.test_cassandra,
     "elasticsearch": elasticsearch.test_elasticsearch,
     "kafka": kafka.test_kafka,
     "kafka_auth": kafka.test_kafka_auth,
