@@ -68,11 +68,12 @@ void DurableQueue::restore(std::uint64_t number, std::uint64_t pushed_unix_ns, c
 
 void DurableQueue::push(const KeptTracePtr& trace, std::uint64_t wanted, std::uint64_t now_unix_ns) {
   if (trace->parts == 1) return admit(trace, wanted, now_unix_ns);
-  std::vector<KeptTracePtr>& parts = parts_[trace->id];
+  const auto at = parts_.try_emplace({trace->id, trace->parts}).first;
+  std::vector<KeptTracePtr>& parts = at->second;
   parts.push_back(trace);
   if (parts.size() < trace->parts) return;
   for (KeptTracePtr& part : parts) admit(std::move(part), wanted, now_unix_ns);
-  parts_.erase(trace->id);
+  parts_.erase(at);
 }
 
 void DurableQueue::admit(KeptTracePtr trace, std::uint64_t wanted, std::uint64_t now_unix_ns) {
@@ -94,6 +95,7 @@ void DurableQueue::admit(KeptTracePtr trace, std::uint64_t wanted, std::uint64_t
     Share& share = shares_[e];
     wait_for(share, number, entry);
     share.stats.bytes += bytes;
+    share.stats.pushed_spans += entry.spans;
   });
   // The entry may go with the last of its drops.
   each_exporter(wanted, [&](std::size_t e) {
@@ -230,18 +232,35 @@ void DurableQueue::drop_damaged(std::size_t exporter, std::uint64_t number) {
   each_exporter(it->second.wanted & ~it->second.out, [&](std::size_t e) { drop(e, number, DropReason::kDamaged); });
 }
 
-DurableQueue::Plan DurableQueue::begin_commit() {
+DurableQueue::Plan DurableQueue::begin_commit(std::size_t bytes_max, bool with_puts) {
   Plan plan;
-  for (const std::uint64_t number : new_) {
-    const auto it = entries_.find(number);
+  std::size_t taken = 0, bytes = 0;
+  for (; with_puts && taken < new_.size(); ++taken) {
+    const auto it = entries_.find(new_[taken]);
     if (it == entries_.end()) continue;  // dropped, or sent while the disk was full, before it was written
-    it->second.state = State::kWriting;
-    plan.puts.push_back({number, it->second.pushed_unix_ns, it->second.trace, it->second.wanted});
+    Entry& entry = it->second;
+    if (bytes >= bytes_max && entry.trace->part == 0) break;
+    bytes += entry.bytes;
+    entry.state = State::kWriting;
+    plan.puts.push_back({new_[taken], entry.pushed_unix_ns, entry.trace, entry.wanted});
   }
-  new_.clear();
+  new_.erase(new_.begin(), new_.begin() + static_cast<std::ptrdiff_t>(taken));
   plan.removes = std::exchange(removes_, {});
   plan.marks = std::exchange(marks_, {});
   return plan;
+}
+
+std::uint64_t DurableQueue::drop_unwritten() {
+  std::uint64_t spans = 0;
+  for (const std::uint64_t number : std::exchange(new_, {})) {
+    const auto it = entries_.find(number);
+    if (it == entries_.end()) continue;
+    each_exporter(it->second.wanted & ~it->second.out, [&](std::size_t e) {
+      spans += entries_.at(number).spans;
+      drop(e, number, DropReason::kShutdown);
+    });
+  }
+  return spans;
 }
 
 void DurableQueue::end_commit(Plan plan, bool written) {

@@ -73,14 +73,18 @@ class DurableQueue {
     std::vector<Mark> marks;
     bool empty() const { return puts.empty() && removes.empty() && marks.empty(); }
   };
-  Plan begin_commit();
+  // At most `bytes_max` of puts, but one, and all parts of a trace or none. Without puts: only what gives room back.
+  Plan begin_commit(std::size_t bytes_max = SIZE_MAX, bool with_puts = true);
+  bool anything_to_write() const { return !new_.empty(); }
   void end_commit(Plan plan, bool written);
+  // At the end, when the disk will not have them: drops what is in memory alone, with reason `shutdown`; its spans.
+  std::uint64_t drop_unwritten();
 
   struct Stats {
     std::uint64_t waiting_spans = 0;  // not handed out
     std::uint64_t waiting_bytes = 0;
     std::uint64_t bytes = 0;  // of all records it wants, handed out ones included
-    std::uint64_t restored_spans = 0;
+    std::uint64_t restored_spans = 0, pushed_spans = 0;
     std::array<std::uint64_t, kDropReasonNames.size()> dropped_spans{};
     std::map<std::string, std::array<std::uint64_t, kDropReasonNames.size()>> dropped_by_policy;
     std::uint64_t oldest_unix_ns = 0;  // when the oldest that is not done was pushed; 0: none
@@ -126,8 +130,10 @@ class DurableQueue {
   std::vector<Share> shares_;
   std::size_t memory_max_ = 0;
   Entries entries_;
-  std::map<TraceId, std::vector<KeptTracePtr>> parts_;  // of traces whose last part has not come
-  std::vector<std::uint64_t> new_;                      // not written yet
+  // Of traces whose last part has not come, by the number of parts too: late spans of the same trace may come in parts
+  // of their own, from another thread.
+  std::map<std::pair<TraceId, std::uint32_t>, std::vector<KeptTracePtr>> parts_;
+  std::vector<std::uint64_t> new_;  // not written yet
   std::vector<std::uint64_t> removes_;
   std::vector<Plan::Mark> marks_;
   std::set<std::uint64_t> gone_;       // erased while they were being written

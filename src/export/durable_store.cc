@@ -15,6 +15,7 @@ namespace tailgate {
 namespace {
 
 constexpr Duration kCommitEvery = std::chrono::milliseconds(200);
+constexpr Duration kTryAgain = std::chrono::seconds(1);  // after a commit that failed
 constexpr std::size_t kCommitBytes = 8 << 20;
 
 std::vector<DurableOptions> options_of(const std::vector<DurableStore::Member>& members) {
@@ -36,7 +37,7 @@ DurableStore::DurableStore(std::vector<Member> members, std::unique_ptr<KeptLog>
 
 DurableStore::~DurableStore() {
   stop();
-  if (started_) commit_once();  // what came after the stop
+  if (started_) commit();  // what came after the stop
 }
 
 Result<void> DurableStore::start() {
@@ -133,13 +134,14 @@ std::optional<DurableQueue::Next> DurableStore::next(std::size_t exporter) {
     const Result<std::string> bytes = log_->read(next->number);
     std::optional<KeptRecord> record;
     if (bytes) record = read_kept_record(*bytes, true);
+    const bool damaged = bytes || bytes.error().kind == ErrorKind::kBadInput;
     if (record) {
       next->trace = std::move(record->trace);
       return next;
     }
     {
       const std::lock_guard lock(mutex_);
-      if (bytes) {
+      if (damaged) {
         ++damaged_;
         queue_.drop_damaged(exporter, next->number);
       } else {
@@ -151,10 +153,11 @@ std::optional<DurableQueue::Next> DurableStore::next(std::size_t exporter) {
     if (const auto held = reads_log_.pass(monotonic_now())) {
       log_error("durable queue cannot be read",
                 {{"exporter", members_[exporter].name},
-                 {"detail", bytes ? std::string("a damaged record, removed") : bytes.error().text},
+                 {"detail", bytes ? std::string("a damaged record") : bytes.error().text},
+                 {"removed", damaged ? 1 : 0},
                  {"held_back", *held}});
     }
-    if (!bytes) return std::nullopt;
+    if (!damaged) return std::nullopt;
   }
 }
 
@@ -166,24 +169,40 @@ void DurableStore::done(std::size_t exporter, std::uint64_t number) {
 void DurableStore::run() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    wake_.wait_for(lock, kCommitEvery,
+    wake_.wait_for(lock, failing_ ? kTryAgain : kCommitEvery,
                    [&] { return stopping_ || hurry_ || (pushed_bytes_ >= kCommitBytes && !failing_); });
     hurry_ = false;
     lock.unlock();
-    commit_once();
+    commit();
     lock.lock();
   }
 }
 
-void DurableStore::commit_once() {
+// In commits of some MiB: what a commit holds is in memory twice. After a failure first what gives room back, alone: in
+// a commit with puts its room is not to be had yet.
+void DurableStore::commit() {
+  bool failing = false;
+  {
+    const std::lock_guard lock(mutex_);
+    failing = failing_;
+    queue_.expire(wall_now_ns());
+  }
+  if (failing) commit_some(false);
+  for (bool more = true; more && commit_some(true);) {
+    const std::lock_guard lock(mutex_);
+    more = queue_.anything_to_write();
+  }
+}
+
+// False: it failed.
+bool DurableStore::commit_some(bool with_puts) {
   DurableQueue::Plan plan;
   {
     const std::lock_guard lock(mutex_);
-    queue_.expire(wall_now_ns());
-    plan = queue_.begin_commit();
+    plan = queue_.begin_commit(kCommitBytes, with_puts);
     pushed_bytes_ = 0;
   }
-  if (plan.empty()) return;
+  if (plan.empty()) return true;
   KeptLog::Writes writes;
   writes.puts.reserve(plan.puts.size());
   std::vector<std::string_view> names;
@@ -205,7 +224,8 @@ void DurableStore::commit_once() {
     const std::lock_guard lock(mutex_);
     queue_.end_commit(std::move(plan), written.has_value());
     write_errors_ += written ? 0 : 1;
-    was_failing = std::exchange(failing_, !written);
+    was_failing = failing_;
+    if (!written || puts) failing_ = !written;
   }
   if (puts) {
     const std::lock_guard lock(calls_mutex_);
@@ -218,9 +238,10 @@ void DurableStore::commit_once() {
       log_error("durable queue cannot be written; kept traces are in memory only until it can",
                 {{"directory", members_[0].options.directory}, {"detail", written.error().text}, {"held_back", *held}});
     }
-  } else if (was_failing) {
+  } else if (was_failing && puts) {
     log_info("durable queue is written again", {{"directory", members_[0].options.directory}});
   }
+  return written.has_value();
 }
 
 void DurableStore::stop() {
@@ -231,7 +252,16 @@ void DurableStore::stop() {
   wake_.notify_one();
   if (!thread_.joinable()) return;
   thread_.join();
-  commit_once();
+  commit();
+  std::uint64_t lost = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    lost = queue_.drop_unwritten();
+  }
+  if (lost != 0) {
+    log_error("shutdown: spans lost that the durable queue could not be written with",
+              {{"directory", members_[0].options.directory}, {"spans", lost}});
+  }
 }
 
 DurableStore::Stats DurableStore::stats(std::size_t exporter) const {

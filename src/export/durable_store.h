@@ -62,7 +62,8 @@ class DurableStore {
 
  private:
   void run();
-  void commit_once();
+  void commit();
+  bool commit_some(bool with_puts);
 
   const std::vector<Member> members_;
   const std::unique_ptr<KeptLog> log_;

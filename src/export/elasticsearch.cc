@@ -119,7 +119,7 @@ class ElasticsearchExporter final : public HttpExporterBase {
       each_jaeger_document(trace.otlp, [&](const JaegerDocument& doc) {
         if (span == work.settled.size()) work.settled.push_back(false);
         const std::string service_index = index("service", doc.start_ns);
-        const std::uint64_t pair = fnv1a(service_index, fnv1a(doc.operation, fnv1a(doc.service))) | 1;
+        const std::uint64_t pair = fnv1a(utc_date(doc.start_ns), fnv1a(doc.operation, fnv1a(doc.service))) | 1;
         if (!seen_.contains(pair) && pairs.insert(pair).second) {
           add(service_index, jaeger_service_id(doc.service, doc.operation),
               jaeger_service_document(doc.service, doc.operation));

@@ -57,19 +57,20 @@ void read_queue(const ConfigNode& node, SendQueueOptions& options) {
   options.in_flight_max =
       static_cast<std::uint32_t>(queue.integer("num_consumers", options.in_flight_max, {.min = 1, .max = 1000}));
   const std::string sizer = queue.choice("sizer", "requests", {"requests", "items", "bytes"});
+  options.durable.directory = queue.text("directory");
+  std::size_t& most = options.durable.directory.empty() ? options.bytes_max : options.durable.bytes_max;
   if (sizer == "bytes") {
-    options.bytes_max = static_cast<std::size_t>(queue.bytes("queue_size", options.bytes_max));
+    most = static_cast<std::size_t>(queue.bytes("queue_size", most));
   } else if (queue.has("queue_size")) {
     queue.child("queue_size")
         .notice(fmt::format("{}; queues are bounded in bytes: max_bytes, or sizer: bytes", kNotHere));
   }
-  options.durable.directory = queue.text("directory");
-  std::size_t& most = options.durable.directory.empty() ? options.bytes_max : options.durable.bytes_max;
   most = static_cast<std::size_t>(queue.bytes("max_bytes", most));
   if (options.durable.directory.empty()) {
     if (queue.has("max_age")) queue.error("max_age", "want a `directory` beside it: a queue in memory has no age");
   } else {
     options.durable.age_max = queue.duration("max_age", Duration::zero());
+    options.bytes_max = SIZE_MAX / 2;  // what it is fed is bounded by the window, and must not be dropped
   }
   if (most == 0) queue.error("max_bytes", "want more than 0");
   queue.without_effect({"storage", "wait_for_result", "block_on_overflow", "blocking"});

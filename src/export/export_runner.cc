@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "base/invariant.h"
 #include "base/units.h"
 
 namespace tailgate {
@@ -80,13 +81,15 @@ ExportRunner::Stats ExportRunner::stats() const {
   out.circuit_open = queue_.limit().open();
   if (durable_.store != nullptr) {
     const DurableStore::Stats d = durable_.store->stats(durable_.index);
-    out.queued_spans += d.waiting_spans;
-    out.queued_bytes += d.waiting_bytes;
-    out.routed_spans += d.waiting_spans;
+    // From one count that only grows: a trace on its way from there to here is in neither queue.
+    out.routed_spans = d.restored_spans + d.pushed_spans;
+    out.queued_spans = out.routed_spans - out.sent_spans;
+    for (const std::uint64_t failed : out.failed_spans) out.queued_spans -= failed;
     for (std::size_t i = 0; i < d.dropped_spans.size(); ++i) {
       out.dropped_spans[i] += d.dropped_spans[i];
-      out.routed_spans += d.dropped_spans[i];
+      out.queued_spans -= out.dropped_spans[i];
     }
+    out.queued_bytes += d.waiting_bytes;
     for (const auto& [policy, dropped] : d.dropped_by_policy) {
       for (std::size_t i = 0; i < dropped.size(); ++i)
         out.lost_spans[policy][kFailReasonNames.size() + i] += dropped[i];
@@ -134,7 +137,9 @@ void ExportRunner::refill() {
     if (!next) return;
     numbers_[next->trace.get()] = next->number;
     const std::lock_guard lock(mutex_);
+    const auto dropped = queue_.stats().dropped_spans;
     queue_.push(std::move(next->trace), monotonic_now());
+    INVARIANT(queue_.stats().dropped_spans == dropped);
   }
 }
 

@@ -114,6 +114,8 @@ struct Reader {
     const TlsConfig tls = read_tls_block(at);
     if (!at.present() || tls.insecure) return false;
     if (tls.insecure_skip_verify) set("enable.ssl.certificate.verification", "false");
+    // Off by default before librdkafka 2.0.
+    set("ssl.endpoint.identification.algorithm", tls.insecure_skip_verify ? "none" : "https");
     if (!tls.ca_pem.empty()) set("ssl.ca.pem", tls.ca_pem);
     if (!tls.cert_pem.empty()) set("ssl.certificate.pem", tls.cert_pem);
     if (!tls.key_pem.empty()) set("ssl.key.pem", tls.key_pem);

@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -65,6 +66,9 @@ class Lmdb final : public KeptLog {
     const std::lock_guard lock(env_mutex_);
     if (env_ != nullptr) mdb_env_close(env_);
     env_ = nullptr;
+    // Holes may be too small for what comes, and even giving room back takes some.
+    if (full_) map_bytes_ = std::min(map_bytes_ + map_bytes_most_ / 8, map_bytes_most_);
+    full_ = false;
     if (Result<void> again = open_env(); !again) {
       if (env_ != nullptr) mdb_env_close(env_);
       env_ = nullptr;
@@ -79,7 +83,9 @@ class Lmdb final : public KeptLog {
     if (txn.code != 0) return tl::unexpected(failed("begin", txn.code).error());
     MDB_val key{sizeof number, &number}, value{};
     if (const int code = mdb_get(txn.get, records_, &key, &value); code != 0) {
-      return tl::unexpected(failed("read", code).error());
+      Error error = failed("read", code).error();
+      if (code == MDB_NOTFOUND || code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND) error.kind = ErrorKind::kBadInput;
+      return tl::unexpected(std::move(error));
     }
     return std::string(static_cast<const char*>(value.mv_data), value.mv_size);
   }
@@ -88,7 +94,10 @@ class Lmdb final : public KeptLog {
   Result<void> open_env() {
     std::error_code error;
     const auto there = std::filesystem::file_size(directory_ + "/data.mdb", error);
-    if (map_bytes_ == 0) map_bytes_ = bytes_max_ + (error ? 0 : there);
+    if (map_bytes_ == 0) {
+      map_bytes_ = bytes_max_ + (error ? 0 : there);
+      map_bytes_most_ = map_bytes_ + bytes_max_;
+    }
     int code = mdb_env_create(&env_);
     if (code == 0) code = mdb_env_set_mapsize(env_, map_bytes_);
     if (code == 0) code = mdb_env_set_maxdbs(env_, 2);
@@ -127,9 +136,10 @@ class Lmdb final : public KeptLog {
       MDB_val key{sizeof number, &number}, value{it->second.size(), const_cast<char*>(it->second.data())};
       code = mdb_put(txn.get, records_, &key, &value, 0);
     }
-    if (code != 0) return failed("write", code);
-    code = txn.commit();
-    return code == 0 ? Result<void>() : failed("commit", code);
+    const bool written = code == 0;
+    if (written) code = txn.commit();
+    full_ = code == MDB_MAP_FULL;
+    return code == 0 ? Result<void>() : failed(written ? "commit" : "write", code);
   }
 
   int read_all(MDB_txn* txn, const Each& each) {
@@ -162,7 +172,8 @@ class Lmdb final : public KeptLog {
   const std::string directory_;
   const std::size_t bytes_max_;
   int lock_ = -1;
-  std::size_t map_bytes_ = 0;
+  std::size_t map_bytes_ = 0, map_bytes_most_ = 0;
+  bool full_ = false;            // the last commit found no room in the map
   std::shared_mutex env_mutex_;  // shared: it is used; alone: it is opened anew
   MDB_env* env_ = nullptr;       // null: it could not be opened anew
   MDB_dbi records_ = 0, marks_ = 0;

@@ -30,11 +30,12 @@ class KeptLog {
   // Calls `each` for every record that is there, by number. kIo: it cannot be opened, or another process has it.
   virtual Result<void> open(const Each& each) = 0;
   virtual Result<void> commit(const Writes& writes) = 0;
+  // kBadInput: it is not there, or cannot be made sense of, and will not be.
   virtual Result<std::string> read(std::uint64_t number) = 0;
 };
 
-// In `directory`, which is made. At most `bytes_max` are taken there beyond what is there already, holes between
-// records included.
+// In `directory`, which is made. `bytes_max` are taken there beyond what is there already, holes between records
+// included; and up to as much again where no hole fits.
 std::unique_ptr<KeptLog> make_kept_log(const std::string& directory, std::size_t bytes_max);
 
 }  // namespace tailgate

@@ -204,3 +204,59 @@ TEST_CASE("of several backends each gets what it did not have, also after a rest
   CHECK(lines(dir.at("a.json")) == 31);
   CHECK(lines(dir.at("b.json")) == 30);
 }
+
+TEST_CASE("a Collector's queue_size bounds what is on disk, and nothing of it is dropped on the way out", "[export]") {
+  TempDir dir;
+  const std::string big(100'000, 'n');
+  {
+    Rig rig(file_yaml(dir, "/dev/full", ", sizer: bytes, queue_size: 1MiB"));
+    for (std::uint8_t n = 1; n <= 30; ++n) rig.push(kept(n, 1, big));
+    REQUIRE(rig.eventually([&] { return rig.failures(FailReason::kIo) > 0; }));
+    const auto stats = rig.exporters->stats_of(0);
+    CHECK(stats.durable_bytes <= 1 << 20);
+    CHECK(stats.queued_spans + rig.dropped(DropReason::kQueueFull) == 30);
+    CHECK(stats.routed_spans == 30);
+    CHECK(stats.queued_spans >= 9);
+    rig.drain(10ms);
+  }
+  Rig rig(file_yaml(dir, dir.at("kept.json")));
+  CHECK(rig.eventually([&] { return rig.exporters->stats_of(0).sent_spans >= 9; }));
+  CHECK(rig.settled());
+}
+
+TEST_CASE("a map without a hole of the right size grows, and what was freed comes back", "[export]") {
+  TempDir dir;
+  const std::size_t most = 8 << 20;
+  const std::vector<DurableStore::Member> members = {
+      {"x", {.directory = "d", .bytes_max = most, .memory_max = 1 << 20}}};
+  DurableStore store(members, make_kept_log(dir.at("q"), 2 * most));
+  REQUIRE(store.start());
+  // Small ones, every second of them kept by chance, until the share is full; then large ones push the former out.
+  for (int n = 0; n < 1800; ++n) {
+    auto small = std::make_shared<KeptTrace>();
+    small->otlp.assign(4100, 's');
+    small->spans = 1;
+    small->verdict.chance = n % 2 == 0;
+    store.push(small, 1);
+  }
+  store.hurry();
+  for (int n = 0; n < 400; ++n) {
+    auto large = std::make_shared<KeptTrace>();
+    large->otlp.assign(50'000, 'l');
+    large->spans = 1;
+    store.push(large, 1);
+    if (n % 20 == 0) store.hurry();
+    std::this_thread::sleep_for(2ms);
+  }
+  const auto written = [&] {
+    const auto before = store.stats(0).write_errors;
+    store.hurry();
+    std::this_thread::sleep_for(300ms);
+    return store.stats(0).write_errors == before;
+  };
+  bool good = false;
+  for (int i = 0; i < 30 && !good; ++i) good = written();
+  CHECK(good);
+  store.stop();
+  CHECK(store.stats(0).dropped_spans[static_cast<std::size_t>(DropReason::kShutdown)] == 0);
+}
