@@ -23,6 +23,20 @@ namespace tailgate {
 namespace {
 
 constexpr std::size_t kSaidMax = 300;  // bytes of an answer that are shown
+// Of a request, before compression. Every document repeats its resource's attributes, so a batch can become many times
+// its OTLP; a cluster takes 100 MB.
+constexpr std::size_t kBodyMax = 8 << 20;
+constexpr std::size_t kActionMax = 400;  // of the line before a document
+
+// What an operator mends while we wait: a full disk, a limit on shards, a password that was changed on one side.
+bool passes(int status, std::string_view why) {
+  if (status == 0 || status == 401 || status == 408 || status == 429 || status >= 500) return true;
+  for (const std::string_view text :
+       {"cluster_block_exception", "index_create_block_exception", "shards open", "create-index blocked"}) {
+    if (why.find(text) != std::string_view::npos) return true;
+  }
+  return false;
+}
 
 // Which services and operations have their document already. Two generations, so that the oldest go without a list.
 class SeenCache {
@@ -46,6 +60,8 @@ struct Work {
   BatchPtr batch;                    // while a call is out
   std::vector<bool> settled;         // by span, in the order of the batch
   std::vector<RejectedTrace> rejected;
+  std::size_t body_max = kBodyMax;
+  bool more = false;  // documents that found no room in the request that is out
 };
 
 // One item of a request: a span, or a service and operation.
@@ -113,11 +129,18 @@ class ElasticsearchExporter final : public HttpExporterBase {
       body += '\n';
     };
     std::size_t span = 0;
+    work.more = false;
     for (std::size_t t = 0; t < work.batch->traces.size(); ++t) {
       const KeptTrace& trace = *work.batch->traces[t];
       const std::size_t first = span;
       each_jaeger_document(trace.otlp, [&](const JaegerDocument& doc) {
         if (span == work.settled.size()) work.settled.push_back(false);
+        const auto full = [&] { return !items.empty() && body.size() + kActionMax + doc.body.size() > work.body_max; };
+        work.more = work.more || (!work.settled[span] && full());
+        if (work.more) {
+          ++span;
+          return;
+        }
         const std::string service_index = index("service", doc.start_ns);
         const std::uint64_t pair = fnv1a(utc_date(doc.start_ns), fnv1a(doc.operation, fnv1a(doc.service))) | 1;
         if (!seen_.contains(pair) && pairs.insert(pair).second) {
@@ -125,7 +148,8 @@ class ElasticsearchExporter final : public HttpExporterBase {
               jaeger_service_document(doc.service, doc.operation));
           items.push_back({0, t, pair});
         }
-        if (!work.settled[span]) {
+        work.more = !work.settled[span] && full();  // behind its service
+        if (!work.settled[span] && !work.more) {
           add(index("span", doc.start_ns), doc.id, doc.body);
           items.push_back({span, t, 0});
         }
@@ -136,9 +160,13 @@ class ElasticsearchExporter final : public HttpExporterBase {
       if (lost != 0 && !already_rejected(work, t)) work.rejected.push_back({t, lost, "not to be read as OTLP"});
     }
     if (items.empty()) return end_of(id);
+    const std::size_t size = body.size();
     call("POST", "/_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason",
          "application/x-ndjson", std::move(body),
-         [this, id, items = std::move(items)](const Result<HttpReply>& reply) { answered(id, items, reply); });
+         [this, id, size, items = std::move(items)](const Result<HttpReply>& reply) {
+           if (reply && reply->status == 413) return too_large(id, items, size, *reply);
+           answered(id, items, reply);
+         });
   }
 
   static bool already_rejected(const Work& work, std::size_t trace) {
@@ -147,7 +175,11 @@ class ElasticsearchExporter final : public HttpExporterBase {
 
   void answered(std::uint64_t id, const std::vector<Item>& items, const Result<HttpReply>& reply) {
     if (!reply) return finish(id, failure_of(reply.error()));
-    if (reply->status / 100 != 2) return finish(id, failure_of(*reply, said(*reply)));
+    if (reply->status / 100 != 2) {
+      SendResult failure = failure_of(*reply, said(*reply));
+      if (reply->status == 403 || passes(reply->status, failure.detail)) failure.kind = SendResult::Kind::kRetry;
+      return finish(id, std::move(failure));
+    }
     const Result<std::vector<BulkItem>> results = read_bulk_reply(reply->body, items.size());
     if (!results || results->size() != items.size()) {
       // Some proxy in between, or half an answer. Sending it again makes nothing double.
@@ -162,7 +194,7 @@ class ElasticsearchExporter final : public HttpExporterBase {
       const Item& item = items[i];
       const BulkItem& result = (*results)[i];
       const bool there = result.status / 100 == 2 || result.status == 409;
-      const bool later = result.status == 429 || result.status >= 500 || result.status == 0;
+      const bool later = !there && passes(result.status, result.why);
       if (later) {
         if (!again) {
           again = SendResult::retry(result.status == 429 ? FailReason::kRefused : FailReason::kUnavailable,
@@ -179,7 +211,21 @@ class ElasticsearchExporter final : public HttpExporterBase {
       if (!there) reject(work, item.trace, fmt::format("status {}: {}", result.status, result.why));
     }
     if (again) return finish(id, std::move(*again));
+    if (work.more) return bulk(id);
     end_of(id);
+  }
+
+  // Half as much at a time, down to a document alone, which is then refused for good.
+  void too_large(std::uint64_t id, const std::vector<Item>& items, std::size_t size, const HttpReply& reply) {
+    Work& work = works_.at(id);
+    work.body_max = size / 2;
+    if (items.size() == 1 && items[0].pair == 0) {
+      work.settled[items[0].span] = true;
+      reject(work, items[0].trace, failure_of(reply, said(reply)).detail);
+    } else if (items.size() == 1) {
+      seen_.insert(items[0].pair);
+    }
+    bulk(id);
   }
 
   static void reject(Work& work, std::size_t trace, std::string why) {

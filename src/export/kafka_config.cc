@@ -21,6 +21,7 @@ constexpr Duration kTimeMax = std::chrono::minutes(15);
 struct Reader {
   const ConfigNode& node;
   KafkaOptions& options;
+  Duration linger{};
 
   void set(std::string name, std::string value) { options.properties.emplace_back(std::move(name), std::move(value)); }
 
@@ -73,7 +74,7 @@ struct Reader {
     if (params.has("level"))
       set("compression.level", std::to_string(params.integer("level", -1, {.min = -1, .max = 22})));
     params.finish();
-    duration(producer, "linger", milliseconds(5), Duration::zero(), "linger.ms");
+    linger = duration(producer, "linger", milliseconds(5), Duration::zero(), "linger.ms");
     const std::string acks = producer.choice("required_acks", "all", {"all", "-1", "0", "1"});
     if (acks != "all" && acks != "-1") {
       producer.child("required_acks").notice("accepted, but a trace counts as sent when all replicas have it");
@@ -131,7 +132,7 @@ struct Reader {
 ExporterParts read_kafka_exporter(const ConfigNode& node, const ExporterDefaults& defaults) {
   ExporterParts parts;
   KafkaOptions options;
-  Reader read{node, options};
+  Reader read{node, options, {}};
   read.brokers();
   read.topic();
   read.producer();
@@ -139,6 +140,7 @@ ExporterParts read_kafka_exporter(const ConfigNode& node, const ExporterDefaults
   // Sarama's hash, so that a trace of ours and of a Collector's go to one partition; or that of Java's clients.
   read.set("partitioner", node.choice("partitioner", "fnv1a", {"fnv1a", "murmur2"}) + "_random");
   options.timeout = read.duration(node, "timeout", options.timeout, std::chrono::seconds(1), "message.timeout.ms");
+  if (read.linger >= options.timeout) node.error("timeout", "want more than producer.linger");
   const ConfigNode metadata = node.child("metadata");
   read.duration(metadata, "refresh_interval", std::chrono::minutes(10), std::chrono::seconds(1),
                 "topic.metadata.refresh.interval.ms");

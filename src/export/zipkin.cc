@@ -13,18 +13,47 @@
 namespace tailgate {
 namespace {
 
+// Of a request, before compression. Every span's JSON repeats its resource's attributes, so it can be many times the
+// OTLP.
+constexpr std::size_t kBodyMax = 4 << 20;
+
 class ZipkinExporter final : public HttpExporterBase {
  public:
   using HttpExporterBase::HttpExporterBase;
 
-  void send(BatchPtr batch) override {
+  void send(BatchPtr batch) override { post(std::move(batch), 0); }
+
+ private:
+  // Posts the spans from number `from` on, as many as a request may hold, and the rest when it is answered.
+  void post(BatchPtr batch, std::size_t from) {
     std::string body = "[";
-    for (const KeptTracePtr& t : batch->traces) append_zipkin_spans(body, t->otlp);
+    std::size_t span = 0, to = from;
+    std::vector<RejectedTrace> unreadable;
+    for (std::size_t t = 0; t < batch->traces.size(); ++t) {
+      const std::size_t first = span;
+      each_zipkin_span(batch->traces[t]->otlp, [&](std::string_view json) {
+        if (span++ != to || (body.size() > 1 && body.size() + json.size() > kBodyMax)) return;
+        if (body.size() > 1) body += ',';
+        body += json;
+        ++to;
+      });
+      const std::size_t want = batch->traces[t]->spans, got = span - first;
+      if (got < want) unreadable.push_back({t, want - got, "not to be read as OTLP"});
+    }
     body += ']';
-    call("POST", "", "application/json", std::move(body), [this, id = batch->id](const Result<HttpReply>& reply) {
-      if (!reply) return end(id, failure_of(reply.error()));
-      end(id, reply->status / 100 == 2 ? SendResult::done() : failure_of(*reply, ""));
-    });
+    const bool last = to == span;
+    call(
+        "POST", "", "application/json", std::move(body),
+        [this, batch = std::move(batch), to, last, unreadable = std::move(unreadable)](const Result<HttpReply>& reply) {
+          const std::uint64_t id = batch->id;
+          if (!reply) return end(id, failure_of(reply.error()));
+          if (reply->status / 100 == 2 && !last) return post(batch, to);
+          if (reply->status / 100 == 2) return end(id, SendResult::done_but_for(unreadable));
+          SendResult failure = failure_of(*reply, "");
+          // A Zipkin whose storage is away says 500.
+          if (reply->status >= 500) failure.kind = SendResult::Kind::kRetry;
+          end(id, std::move(failure));
+        });
   }
 };
 

@@ -1,6 +1,6 @@
-// Framing: the spans of one trace, with the prefixes they came under, back into `resource_spans` fields. Spans under the
-// same resource share one ResourceSpans, under the same scope one ScopeSpans, in the order of first arrival; the bytes of
-// each span and prefix are those that came in, unknown fields included. Pure; any thread.
+// Framing: the spans of one trace, with the prefixes they came under, back into `resource_spans` fields. Spans under
+// the same resource share one ResourceSpans, under the same scope one ScopeSpans, in the order of first arrival; the
+// bytes of each span and prefix are those that came in, unknown fields included. Pure; any thread.
 #pragma once
 
 #include <string>
@@ -11,9 +11,9 @@
 namespace tailgate {
 
 struct FrameSpan {
-  ByteView resource;  // fields of ResourceSpans but scope_spans, with tags
-  ByteView scope;     // fields of ScopeSpans but spans, with tags
-  ByteView span;      // content of the Span message
+  ByteView resource;   // fields of ResourceSpans but scope_spans, with tags
+  ByteView scope;      // fields of ScopeSpans but spans, with tags
+  ByteView span;       // content of the Span message
   ByteView tail = {};  // further fields of it, written after: the last scalar wins, repeated fields add up
 
   std::size_t size() const { return span.size() + tail.size(); }

@@ -58,19 +58,18 @@ bool read_link(ByteView bytes, LinkView& out) {
   return r.ok();
 }
 
-bool read_status(ByteView bytes, SpanView& out) {
+void read_status(ByteView bytes, SpanView& out) {
   FieldReader r(bytes);
   while (r.next()) {
     if (is_bytes(r, 2)) out.status_message = r.bytes;
     if (is_varint(r, 3)) out.status_code = static_cast<std::uint32_t>(r.value);
   }
-  return r.ok();
 }
 
+// An event, link or status that cannot be read is left out: nobody has read it before, and the span is good without.
 bool read_span(ByteView bytes, SpanView& out) {
-  bool ok = true;
   FieldReader r(bytes);
-  while (ok && r.next()) {
+  while (r.next()) {
     if (is_bytes(r, 1)) out.trace_id = r.bytes;
     if (is_bytes(r, 2)) out.span_id = r.bytes;
     if (is_bytes(r, 3)) out.trace_state = r.bytes;
@@ -80,12 +79,12 @@ bool read_span(ByteView bytes, SpanView& out) {
     if (is_fixed64(r, 7)) out.start_ns = r.value;
     if (is_fixed64(r, 8)) out.end_ns = r.value;
     if (is_bytes(r, 9)) out.attributes.push_back(attribute_of(r.bytes));
-    if (is_bytes(r, 11)) ok = read_event(r.bytes, out.events.emplace_back());
-    if (is_bytes(r, 13)) ok = read_link(r.bytes, out.links.emplace_back());
-    if (is_bytes(r, 15)) ok = read_status(r.bytes, out);
+    if (is_bytes(r, 11) && !read_event(r.bytes, out.events.emplace_back())) out.events.pop_back();
+    if (is_bytes(r, 13) && !read_link(r.bytes, out.links.emplace_back())) out.links.pop_back();
+    if (is_bytes(r, 15)) read_status(r.bytes, out);
     if (r.number == 16 && r.type == WireType::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
   }
-  return ok && r.ok();
+  return r.ok();
 }
 
 ResourceView resource_of(ByteView prefix) {
@@ -120,6 +119,7 @@ bool each_span(ByteView otlp, const TakeSpan& take) {
   ResourceView resource;
   ScopeView scope;
   const FrameSpan* last = nullptr;
+  bool good = true;
   for (const FrameSpan& span : all.spans) {
     if (last == nullptr || last->resource.data() != span.resource.data()) {
       const std::uint64_t number = resource.number + 1;
@@ -129,10 +129,13 @@ bool each_span(ByteView otlp, const TakeSpan& take) {
     if (last == nullptr || last->scope.data() != span.scope.data()) scope = scope_of(span.scope);
     last = &span;
     SpanView view;
-    if (!read_span(span.span, view)) return false;
-    take(resource, scope, view);
+    if (read_span(span.span, view)) {
+      take(resource, scope, view);
+    } else {
+      good = false;
+    }
   }
-  return true;
+  return good;
 }
 
 std::vector<AttributeValue> array_of(const AttributeValue& value) {

@@ -54,8 +54,8 @@ struct ScopeView {
 // One span with what it stands under. `resource` and `scope` are the same objects for spans in a row that share them.
 using TakeSpan = std::function<void(const ResourceView& resource, const ScopeView& scope, const SpanView& span)>;
 
-// Calls `take` for each span in order. False when the bytes are malformed: what stood before the fault may have been
-// taken.
+// Calls `take` for each span in order. False when the bytes are malformed; spans that can be read were taken. Events
+// and links that cannot are left out of theirs.
 bool each_span(ByteView otlp, const TakeSpan& take);
 
 // The elements of an attribute of kind kArray or kMap; those of other kinds have none.

@@ -1,5 +1,5 @@
-// The W3C tracestate of a span (https://www.w3.org/TR/trace-context-2/#tracestate-header) and OpenTelemetry's entry in it,
-// `ot=th:...;rv:...` (OTEP 235): the sampling threshold and the explicit randomness of its trace. Pure; any thread.
+// The W3C tracestate of a span (https://www.w3.org/TR/trace-context-2/#tracestate-header) and OpenTelemetry's entry in
+// it, `ot=th:...;rv:...` (OTEP 235): the sampling threshold and the explicit randomness of its trace. Pure; any thread.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,9 @@ struct OtEntry {
 };
 OtEntry read_ot(ByteView tracestate);
 
-// The value of `key`, or "" where there is none, if the whole tracestate is well formed as OpenTelemetry's Go API reads it: at
-// most 32 members, no key twice, keys and values by the grammar; empty members and blanks around a member are passed over.
-// Nothing otherwise.
+// The value of `key`, or "" where there is none, if the whole tracestate is well formed as OpenTelemetry's Go API reads
+// it: at most 32 members, no key twice, keys and values by the grammar; empty members and blanks around a member are
+// passed over. Nothing otherwise.
 std::optional<ByteView> tracestate_value(ByteView tracestate, ByteView key);
 
 // The tracestate a span of a kept trace goes out with.
@@ -33,8 +33,8 @@ struct Amended {
   What what = What::kUnchanged;
   std::string value;
 };
-// Raises `th` to `threshold` (below 2^56) for a span of a trace with randomness `random`. A threshold that came in and is
-// stricter stays; one that this randomness cannot have passed says nothing true and is taken out.
+// Raises `th` to `threshold` (below 2^56) for a span of a trace with randomness `random`. A threshold that came in and
+// is stricter stays; one that this randomness cannot have passed says nothing true and is taken out.
 Amended raise_threshold(ByteView tracestate, std::uint64_t threshold, std::uint64_t random);
 // Takes `th` out.
 Amended erase_threshold(ByteView tracestate);

@@ -195,9 +195,9 @@ void append_span(std::string& out, const std::string& service, TagMap tags, cons
 
 }  // namespace
 
-bool append_zipkin_spans(std::string& out, ByteView otlp) {
+bool each_zipkin_span(ByteView otlp, const std::function<void(std::string_view)>& take) {
   TagMap of_resource;
-  std::string service;
+  std::string service, json;
   std::uint64_t number = 0;
   return each_span(otlp, [&](const ResourceView& resource, const ScopeView& scope, const SpanView& span) {
     if (number != resource.number) {
@@ -206,8 +206,9 @@ bool append_zipkin_spans(std::string& out, ByteView otlp) {
       add_tags(of_resource, resource.attributes);
       service = take_service(of_resource);
     }
-    if (!out.ends_with('[')) out += ',';
-    append_span(out, service, of_resource, scope, span);
+    json.clear();
+    append_span(json, service, of_resource, scope, span);
+    take(json);
   });
 }
 

@@ -3,14 +3,15 @@
 // otlp.link.N. Pure; any thread.
 #pragma once
 
-#include <string>
+#include <functional>
+#include <string_view>
 
 #include "base/bytes.h"
 
 namespace tailgate {
 
-// Appends the spans of `otlp`, commas between them, and a comma in front unless `out` ends in '['. False when the bytes
-// are malformed: the spans before the fault may have been appended.
-bool append_zipkin_spans(std::string& out, ByteView otlp);
+// Calls `take` with the JSON of each span of `otlp`, in order; a view until the next. False when the bytes are
+// malformed: the spans that can be read were taken.
+bool each_zipkin_span(ByteView otlp, const std::function<void(std::string_view json)>& take);
 
 }  // namespace tailgate

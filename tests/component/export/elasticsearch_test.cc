@@ -42,15 +42,23 @@ class Cluster {
       acceptor_.accept(socket, ec);
       boost::beast::flat_buffer buffer;
       while (!stopped_ && !ec) {
-        http::request<http::string_body> request;
-        http::read(socket, buffer, request, ec);
+        http::request_parser<http::string_body> parser;
+        parser.body_limit(64 << 20);
+        http::read(socket, buffer, parser, ec);
         if (ec) break;
+        http::request<http::string_body> request = parser.release();
         http::response<http::string_body> response(http::status::ok, 11);
         if (request.method() == http::verb::post) {
           if (answers_.empty()) response.result(503);
           if (!answers_.empty()) {
             response.body() = answers_.front();
             answers_.pop_front();
+          }
+          if (response.body() == "too large") response.result(http::status::payload_too_large);
+          if (response.body() == "ok") {  // to every item
+            response.body() = R"({"errors":false,"items":[)";
+            for (auto n = std::count(request.body().begin(), request.body().end(), '\n') / 2; n > 0; --n)
+              response.body() += std::string(R"({"create":{"status":201}})") + (n > 1 ? "," : "]}");
           }
         }
         {
@@ -126,4 +134,62 @@ TEST_CASE("half an answer is tried again, and an item refused whole is final", "
   CHECK(rig.failures(FailReason::kUnavailable) == 2);
   CHECK(rig.failed(FailReason::kPermanent) == 1);
   CHECK(cluster.requests().at(0).body().find("\"prod-jaeger-service-1970-01-01\"") != std::string::npos);
+}
+
+TEST_CASE("a request the cluster finds too large is cut, down to a document alone", "[export][elasticsearch]") {
+  Cluster cluster({"too large", "ok", "ok", "ok", "too large", "too large"});
+  Rig rig(yaml_for(cluster.url(), ", create_templates: false"));
+  rig.push(kept(1, 8));
+  REQUIRE(rig.sent(8));
+  const auto cut = cluster.requests();
+  REQUIRE(cut.size() >= 3);
+  CHECK(lines(cut[0].body()) == 18);  // a service, and the spans
+  CHECK(cut[1].body().size() <= cut[0].body().size() / 2);
+  CHECK(cut[0].body().starts_with(cut[1].body()));
+
+  Cluster strict({"too large", "too large", "too large"});
+  Rig alone(yaml_for(strict.url(), ", create_templates: false"));
+  alone.push(kept(1));
+  REQUIRE(alone.settled());
+  CHECK(alone.failed(FailReason::kPermanent) == 1);
+  CHECK(strict.requests().size() == 3);  // both, the service, the span
+}
+
+TEST_CASE("what an operator can mend is tried again", "[export][elasticsearch]") {
+  Cluster cluster({R"({"errors":true,"items":[{"create":{"status":201}},{"create":{"status":400,"error":{"type":)"
+                   R"("validation_exception","reason":"this action would add [1] shards, but this cluster currently )"
+                   R"(has [1000]/[1000] maximum normal shards open"}}}]})",
+                   R"({"errors":true,"items":[{"create":{"status":403,"error":{"type":"cluster_block_exception"}}}]})",
+                   "ok"});
+  Rig rig(yaml_for(cluster.url(), ", create_templates: false"));
+  rig.push(kept(1));
+  REQUIRE(rig.sent(1));
+  CHECK(rig.failures(FailReason::kUnavailable) == 2);
+}
+
+TEST_CASE("a batch that its resources make large goes in several requests", "[export][elasticsearch]") {
+  const bool zipkin = GENERATE(false, true);
+  std::deque<std::string> answers(20, "ok");
+  Cluster cluster(answers);
+  Rig rig(zipkin ? "zipkin: {endpoint: '" + cluster.url() + "', compression: none, sending_queue: {num_consumers: 1}}"
+                 : yaml_for(cluster.url(), ", create_templates: false"));
+  twin::TracesData data;
+  REQUIRE(data.ParseFromString(kept(1, 400)->otlp));
+  auto* attribute = data.mutable_resource_spans(0)->mutable_resource()->add_attributes();
+  attribute->set_key("process.command_args");
+  attribute->mutable_value()->set_string_value(std::string(50'000, 'c'));
+  auto trace = std::make_shared<KeptTrace>();
+  static_cast<TraceSummary&>(*trace) = *kept(1);
+  trace->otlp = data.SerializeAsString();
+  trace->spans = 400;
+  rig.push(trace);
+  REQUIRE(rig.sent(400));
+  const auto requests = cluster.requests();
+  CHECK(requests.size() >= 3);
+  std::size_t spans = 0;
+  for (const auto& r : requests) {
+    CHECK(r.body().size() < 9 << 20);
+    for (std::size_t at = 0; (at = r.body().find("process.command_args", at)) != std::string::npos; ++at) ++spans;
+  }
+  CHECK(spans == 400);
 }

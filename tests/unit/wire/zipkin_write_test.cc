@@ -157,6 +157,13 @@ void check_span(dom::element got, const twin::Resource& resource, const twin::In
   CHECK(i == span.events_size());
 }
 
+bool append_spans(std::string& out, ByteView otlp) {
+  return each_zipkin_span(otlp, [&](std::string_view json) {
+    if (!out.ends_with('[')) out += ',';
+    out += json;
+  });
+}
+
 }  // namespace
 
 TEST_CASE("10,000 spans become Zipkin's as a slow twin makes them, and our receiver takes them", "[wire]") {
@@ -165,7 +172,7 @@ TEST_CASE("10,000 spans become Zipkin's as a slow twin makes them, and our recei
     CAPTURE(seed);
     const twin::TracesData data = RandomTraces(seed).next();
     std::string json = "[";
-    REQUIRE(append_zipkin_spans(json, data.SerializeAsString()));
+    REQUIRE(append_spans(json, data.SerializeAsString()));
     json += ']';
     CAPTURE(json);
     simdjson::dom::parser parser;
@@ -221,12 +228,43 @@ TEST_CASE("odd protobuf becomes JSON that our receiver takes", "[wire]") {
   for (std::uint64_t seed = 1; seed <= 3000; ++seed) {
     CAPTURE(seed);
     std::string json = "[";
-    CHECK(append_zipkin_spans(json, RandomOtlp(seed).request()));
+    CHECK(append_spans(json, RandomOtlp(seed).request()));
     json += ']';
     ByteSink back;
     CHECK(zipkin_json_to_otlp(json, {}, back));
   }
   std::string broken = "[";
-  CHECK_FALSE(append_zipkin_spans(broken, "\x0a\xff"));
+  CHECK_FALSE(append_spans(broken, "\x0a\xff"));
   CHECK(broken == "[");
+}
+
+TEST_CASE("an event or link that cannot be read costs neither its span nor those behind it", "[wire]") {
+  twin::TracesData data;
+  auto* spans = data.add_resource_spans()->add_scope_spans();
+  for (char c = 'a'; c < 'd'; ++c) {
+    auto* span = spans->add_spans();
+    span->set_trace_id(std::string(16, c));
+    span->set_span_id(std::string(8, c));
+    span->set_name(std::string(1, c));
+    span->add_events()->set_name("boom");
+    span->add_links()->set_trace_id(std::string(16, 'l'));
+  }
+  std::string bytes = data.SerializeAsString();
+  // Of the second: the name's length in the event, and the id's in the link, reach beyond their message.
+  for (const std::string& what : {std::string("\x12\x04"
+                                              "boom"),
+                                  "\x0a\x10" + std::string(16, 'l')}) {
+    std::size_t at = bytes.find(what);
+    at = bytes.find(what, at + 1);
+    REQUIRE(at != std::string::npos);
+    bytes[at + 1] = '\x7f';
+  }
+  std::string json = "[";
+  CHECK(append_spans(json, bytes));
+  CHECK(json.find(R"("name":"a")") != std::string::npos);
+  CHECK(json.find(R"("name":"b")") != std::string::npos);
+  CHECK(json.find(R"("name":"c")") != std::string::npos);
+  std::size_t annotations = 0;
+  for (std::size_t at = json.find("\"boom"); at != std::string::npos; at = json.find("\"boom", at + 1)) ++annotations;
+  CHECK(annotations == 2);
 }
