@@ -118,8 +118,12 @@ struct Reader {
     // Off by default before librdkafka 2.0.
     set("ssl.endpoint.identification.algorithm", tls.insecure_skip_verify ? "none" : "https");
     if (!tls.ca_pem.empty()) set("ssl.ca.pem", tls.ca_pem);
-    if (!tls.cert_pem.empty()) set("ssl.certificate.pem", tls.cert_pem);
-    if (!tls.key_pem.empty()) set("ssl.key.pem", tls.key_pem);
+    // As files where they are files: of a PEM text librdkafka shows the first certificate alone, not its chain.
+    const auto own = [&](const std::string& path, const std::string& pem, const std::string& property) {
+      if (!pem.empty()) set(property + (path.empty() ? ".pem" : ".location"), path.empty() ? pem : path);
+    };
+    own(at.text("cert_file"), tls.cert_pem, "ssl.certificate");
+    own(at.text("key_file"), tls.key_pem, "ssl.key");
     if (!tls.server_name_override.empty()) {
       at.error("server_name_override", "want no such key: brokers are checked by the names they give themselves");
     }

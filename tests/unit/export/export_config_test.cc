@@ -98,6 +98,8 @@ TEST_CASE("every bad exporter key is an error with its place", "[export]") {
        "t.yaml:1:34: kafka.topic: want a name of at most 249 letters, digits, '.', '_' or '-', got 'a b'"},
       {"kafka: {brokers: ['a:1'], topic: a, traces: {topic: b}}",
        "t.yaml:1:34: kafka.topic: want either this or traces.topic, got 'a'"},
+      {"kafka: {brokers: ['a:1'], timeout: 1s, producer: {linger: 1s}}",
+       "t.yaml:1:36: kafka.timeout: want more than producer.linger, got '1s'"},
       {"kafka: {brokers: ['a:1'], encoding: jaeger_proto}",
        "t.yaml:1:37: kafka.encoding: want otlp_proto, got 'jaeger_proto'"},
       {"kafka: {brokers: ['a:1'], producer: {compression: brotli}}",
