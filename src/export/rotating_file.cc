@@ -30,6 +30,16 @@ std::string stamp(std::uint64_t wall_ns, bool local) {
                      t.tm_min, t.tm_sec, wall_ns / 1'000'000 % 1000);
 }
 
+// A process that was killed may have left half a line, which must not swallow the first of ours.
+bool ends_with_newline(const fs::path& path, std::uint64_t size) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return true;  // we may write and not read: nobody can tell
+  char last = '\n';
+  const ssize_t n = ::pread(fd, &last, 1, static_cast<off_t>(size - 1));
+  ::close(fd);
+  return n != 1 || last == '\n';
+}
+
 }  // namespace
 
 void read_rotation(const ConfigNode& node, RotationOptions& options) {
@@ -81,6 +91,13 @@ bool RotatingFile::reopen() {
   struct stat info {};
   regular_ = ::fstat(fd_, &info) == 0 && S_ISREG(info.st_mode);
   bytes_ = regular_ ? static_cast<std::uint64_t>(info.st_size) : 0;
+  if (bytes_ != 0 && !ends_with_newline(path_, bytes_)) {
+    if (::write(fd_, "\n", 1) != 1) {
+      close();
+      return false;
+    }
+    ++bytes_;
+  }
   return true;
 }
 

@@ -50,6 +50,18 @@ TEST_CASE("file writes one JSON line per kept trace and continues an existing fi
   CHECK(trace_id_of(lines[2]) == "efefefefefefefefefefefefefefefef");
 }
 
+TEST_CASE("half a line that a killed process left does not swallow the next one", "[export]") {
+  TempDir dir;
+  std::ofstream(dir.at("kept.json")) << "{\"resourceSpans\":[]}\n{\"resourceSp";
+  Rig rig("file: {path: " + dir.at("kept.json") + "}");
+  rig.push(kept(0xef, 1));
+  rig.drain(5s);
+  const auto lines = lines_of(dir.at("kept.json"));
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[1] == "{\"resourceSp");
+  CHECK(trace_id_of(lines[2]) == "efefefefefefefefefefefefefefefef");
+}
+
 TEST_CASE("file rotates by size, keeps the newest backups, and no line is lost or torn before that", "[export]") {
   TempDir dir;
   Rig rig("file:\n  path: " + dir.at("kept.json") +
