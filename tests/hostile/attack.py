@@ -612,9 +612,8 @@ def anything(_):
 
 
 class Attack:
-    def __init__(self, name, run, check=anything, rise_max=32, long_only=False, files=None, tls_rise=0):
+    def __init__(self, name, run, check=anything, rise_max=32, long_only=False, files=None):
         self.name, self.run, self.check, self.rise_max = name, run, check, rise_max
-        self.tls_rise = tls_rise  # what more its connections take over TLS
         self.long_only = long_only  # `check` needs the daemon's time limits to pass, more than a short run has
         self.files = files          # RLIMIT_NOFILE of a daemon of its own
 
@@ -643,7 +642,7 @@ ATTACKS = [
     Attack("SETTINGS flood", flood(lambda _: h2.frame(h2.SETTINGS, 0, 0, struct.pack(">HI", 3, 100)) * 500), is_cut),
     Attack("empty DATA flood", flood(lambda _: h2.frame(h2.DATA, 0, 1) * 1000,
                                      h2.frame(h2.HEADERS, h2.END_HEADERS, 1, REQUEST_HEADERS)), is_cut),
-    Attack("bodies held, 16 KiB each", held_connections(1000, BODY_HEAD + bytes(16 << 10), bytes(1024)), tls_rise=24),
+    Attack("bodies held, 16 KiB each", held_connections(1000, BODY_HEAD + bytes(16 << 10), bytes(1024))),
     Attack("bodies held, 1 MiB each", held_connections(1000, BODY_HEAD + bytes(MIB), bytes(1024))),
     Attack("bodies that trickle", held_connections(1000, BODY_HEAD, b"\0"), is_cut, long_only=True),
     Attack("answers not read", held_connections(1000, b"GET /nothing HTTP/1.1\r\nHost: t\r\n\r\n" * 12000, b"G")),
@@ -789,7 +788,7 @@ def run_one(daemon, attack, seconds, long_run):
     served = outcomes["ok"] / max(1, outcomes.total())
     if served < 0.99:
         wrong.append(f"good clients: {dict(outcomes)}")
-    if attack.rise_max is not None and peak - before >= attack.rise_max + (attack.tls_rise if TLS else 0):
+    if attack.rise_max is not None and peak - before >= attack.rise_max:
         wrong.append(f"RSS rose by {peak - before:.1f} MiB")
     if peak > LIMIT_MIB:
         wrong.append(f"RSS {peak:.0f} MiB is over the limit")
