@@ -193,7 +193,7 @@ std::size_t DurableQueue::next_bytes(std::size_t exporter) const {
 }
 
 bool DurableQueue::waits(std::size_t exporter) const {
-  return !shares_[exporter].chance.empty() || !shares_[exporter].certain.empty();
+  return oldest_waiting(shares_[exporter]).has_value();
 }
 
 std::optional<DurableQueue::Next> DurableQueue::next(std::size_t exporter) {

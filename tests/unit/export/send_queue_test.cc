@@ -35,6 +35,14 @@ bool balanced(const SendQueue& q) {
 std::uint64_t dropped(const SendQueue& q, DropReason r) { return q.stats().dropped_spans[static_cast<std::size_t>(r)]; }
 std::uint64_t failed(const SendQueue& q, FailReason r) { return q.stats().failed_spans[static_cast<std::size_t>(r)]; }
 
+KeptTracePtr kept_by(const char* policy, std::uint32_t spans) {
+  auto t = std::make_shared<KeptTrace>();
+  t->otlp.assign(100, 'x');
+  t->spans = spans;
+  t->policy = policy;
+  return t;
+}
+
 }  // namespace
 
 TEST_CASE("a batch leaves when it is full or its oldest trace has waited 200 ms", "[export]") {
@@ -282,13 +290,6 @@ TEST_CASE("calls at a time grow while latency is flat, shrink when it grows, and
 }
 
 TEST_CASE("what is lost is counted by the policy that kept it, and what waits has an age", "[export]") {
-  const auto kept_by = [](const char* policy, std::uint32_t spans) {
-    auto t = std::make_shared<KeptTrace>();
-    t->otlp.assign(100, 'x');
-    t->spans = spans;
-    t->policy = policy;
-    return t;
-  };
   SendQueue q({.bytes_max = 2 * (100 + kExtra), .batch_bytes = 1});
   CHECK_FALSE(q.oldest_since());
   q.push(kept_by("errors", 3), at(1s));
@@ -386,13 +387,6 @@ TEST_CASE("how a batch ended is told once, with its attempts, and whether own tr
 }
 
 TEST_CASE("what a backend names as rejected is lost to its own policy and no other", "[export]") {
-  const auto kept_by = [](const char* policy, std::uint32_t spans) {
-    auto t = std::make_shared<KeptTrace>();
-    t->otlp.assign(100, 'x');
-    t->spans = spans;
-    t->policy = policy;
-    return t;
-  };
   SendQueue q({.batch_bytes = 200});
   q.push(kept_by("errors", 3), at(0s));
   q.push(kept_by("slow", 5), at(0s));
