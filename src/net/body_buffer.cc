@@ -141,6 +141,8 @@ char* BodyBuffer::room(std::size_t size) {
   return data_ + size_;
 }
 
+std::size_t BodyBuffer::footprint() const { return is_mapped(capacity_) ? size_ : capacity_; }
+
 bool BodyBuffer::append(ByteView bytes) {
   if (bytes.empty()) return true;
   char* to = room(bytes.size());

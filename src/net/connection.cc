@@ -13,6 +13,8 @@ constexpr std::size_t kReadBuffer = 512 << 10;
 constexpr int kReadsPerTurn = 4;  // then the other connections of the thread have theirs
 constexpr Duration kLinger = std::chrono::seconds(5);
 constexpr Duration kLingerAbuse = std::chrono::milliseconds(500);
+// TLS leaves a quarter of the room for requests to the requests: many connections that say nothing keep nobody out.
+constexpr std::size_t kTlsReserveParts = 4;
 
 char* read_buffer() {
   thread_local const std::unique_ptr<char[]> buffer(new char[kReadBuffer]);
@@ -28,17 +30,21 @@ Connection::Connection(Worker& worker, boost::asio::ip::tcp::socket socket, cons
       remote_(std::move(remote)),
       gone_(std::move(gone)),
       tls_context_(context.tls),
+      tls_charge_(context.budget != nullptr ? Charge(*context.budget, Holder::kRequests) : Charge()),
       progress_(monotonic_now()),
       write_timeout_(context.limits.header_timeout) {
   session_ = make_http_session(context, remote_, progress_);
 }
 
-bool Connection::take(ByteView bytes) {
+std::optional<CloseWhy> Connection::take(ByteView bytes) {
   if (tls_context_ == nullptr) {
     session_->feed(bytes, monotonic_now());
-    return true;
+    return std::nullopt;
   }
-  if (tls_ == nullptr) tls_ = std::make_unique<TlsFilter>(*tls_context_);
+  if (tls_ == nullptr) {
+    if (!tls_charge_.try_grow(kTlsStateBytes, kTlsReserveParts)) return CloseWhy::kMemory;
+    tls_ = std::make_unique<TlsFilter>(*tls_context_);
+  }
   thread_local std::string plain;
   plain.clear();
   const bool good = tls_->decrypt(bytes, plain);
@@ -48,7 +54,7 @@ bool Connection::take(ByteView bytes) {
   }
   if (!plain.empty()) session_->feed(plain, monotonic_now());
   peer_done_ = peer_done_ || tls_->peer_done();
-  return good;
+  return good ? std::nullopt : std::optional(CloseWhy::kTls);
 }
 
 void Connection::pull() {
@@ -98,12 +104,12 @@ void Connection::on_readable() {
          ++i) {
       const ssize_t n = ::recv(socket_.native_handle(), buffer, kReadBuffer, 0);
       if (n > 0) {
-        const bool good = take({buffer, static_cast<std::size_t>(n)});
+        const auto refused = take({buffer, static_cast<std::size_t>(n)});
         pull();
-        if (!good) {
+        if (refused) {
           // The alert, if the socket has room for it.
           (void)::send(socket_.native_handle(), out_.data() + out_at_, out_.size() - out_at_, MSG_NOSIGNAL);
-          return close_now(CloseWhy::kTls);
+          return close_now(refused);
         }
         if (peer_done_) break;
         if (static_cast<std::size_t>(n) < kReadBuffer) break;
@@ -186,6 +192,8 @@ void Connection::go_on() {
 void Connection::linger() {
   if (peer_done_) return close_now(session_->close_why());
   lingering_ = true;
+  tls_.reset();
+  tls_charge_.release();
   linger_until_ = monotonic_now() + (session_->close_why() ? kLingerAbuse : kLinger);
   boost::system::error_code ignored;
   socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_send, ignored);

@@ -52,8 +52,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t slot = 0;  // in Worker::connections
 
  private:
-  // Bytes from the socket to the session. False: the peer speaks no TLS, or may not.
-  bool take(ByteView bytes);
+  // Bytes from the socket to the session. Else why not: the peer speaks no TLS or may not, or there is no room for it.
+  std::optional<CloseWhy> take(ByteView bytes);
   // Bytes from the session to out_.
   void pull();
   void wait_read();
@@ -70,7 +70,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const std::string remote_;
   const Gone gone_;
   TlsContext* const tls_context_;   // null: cleartext
-  std::unique_ptr<TlsFilter> tls_;  // made when the first byte comes: it costs tens of KiB
+  std::unique_ptr<TlsFilter> tls_;  // made when the first byte comes, gone with the last one: it costs tens of KiB
+  Charge tls_charge_;               // of tls_
   bool named_ = false;              // the session has been told who the client is
   std::unique_ptr<Session> session_;
   std::string out_;

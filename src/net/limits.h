@@ -63,10 +63,11 @@ enum class CloseWhy : std::uint8_t {
   kDrained,     // still busy at the deadline of a shutdown
   kTls,         // the handshake failed, or no TLS at all
   kHandshakes,  // past `tls_handshakes`, and the oldest
+  kMemory,      // no room for what TLS keeps of a connection
 };
-inline constexpr std::array<std::string_view, 14> kCloseWhyNames = {
-    "connections", "address",     "descriptors", "header_timeout", "slow_body", "slow_reader", "idle",
-    "resets",      "no_progress", "headers",     "protocol",       "drained",   "tls",         "handshakes"};
+inline constexpr std::array<std::string_view, 15> kCloseWhyNames = {
+    "connections", "address", "descriptors", "header_timeout", "slow_body", "slow_reader", "idle",  "resets",
+    "no_progress", "headers", "protocol",    "drained",        "tls",       "handshakes",  "memory"};
 
 // Reads a receiver's `limits:` map over `defaults` (keys as the fields above; docs/config.md). Does not call finish().
 ServerLimits read_server_limits(const ConfigNode& node, ServerLimits defaults = {});

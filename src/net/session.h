@@ -15,12 +15,12 @@
 #include "net/held_bodies.h"
 #include "net/http.h"
 #include "net/limits.h"
+#include "net/tls.h"
 
 namespace tailgate {
 
 class Authenticator;
 class ClientTable;
-class TlsContext;
 
 // What the sessions of one server share. Outlives them.
 struct SessionContext {
@@ -31,6 +31,9 @@ struct SessionContext {
   TlsContext* tls = nullptr;       // null: cleartext
   Authenticator* auth = nullptr;   // null: everybody may send
   ClientTable* clients = nullptr;  // null: no limits of one client
+
+  // Bytes that a connection keeps beside the body it holds.
+  std::size_t connection_bytes() const { return tls != nullptr ? kTlsStateBytes : 0; }
 };
 
 // Bytes of answers not yet taken by the peer above which a session neither reads nor answers further.
