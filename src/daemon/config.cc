@@ -189,6 +189,9 @@ DaemonConfig::Page read_page(const ConfigNode& node, std::string_view endpoint) 
   DaemonConfig::Page out;
   out.endpoint = read_listen_endpoint(node, endpoint, out.socket_mode);
   out.tls = read_server_tls(node.child("tls"));
+  const ConfigNode limits = node.child("limits");
+  out.limits = read_server_limits(limits, out.limits);
+  limits.finish();
   return out;
 }
 

@@ -51,6 +51,8 @@ struct DaemonConfig {
     unsigned socket_mode = kSocketModeDefault;
     std::optional<TlsOptions> tls;
     std::optional<AuthOptions> auth = {};
+    // A scraper, probes, a few people. They are in no account of memory: probes have to be answered when it is full.
+    ServerLimits limits{.connections = 256, .connections_per_address = 64};
   };
   Page metrics, health, web;
   LogOptions logs;

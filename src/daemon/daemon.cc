@@ -65,7 +65,12 @@ Daemon::Daemon(DaemonConfig config, ConfigSource source)
 Daemon::~Daemon() {
   // Front to back, whatever start() got to.
   for (const auto& receiver : config_.receivers) receiver->stop(Duration::zero());
-  page_servers_.clear();
+  std::vector<std::unique_ptr<Server>> pages;  // ended outside the lock: a scrape on its way takes it
+  {
+    const std::lock_guard lock(status_mutex_);
+    pages.swap(page_servers_);
+  }
+  pages.clear();
   if (io_threads_) io_threads_->stop();
   if (page_threads_) page_threads_->stop();
   sweeper_.reset();
@@ -127,12 +132,14 @@ Result<void> Daemon::start() {
     options.socket_mode = page.config.socket_mode;
     options.tls = page.config.tls;
     options.auth = page.config.auth;
+    options.limits = page.config.limits;
     options.config_path = page.config_path;
     options.takes_auth = page.takes_auth;
     options.notice = [](std::string_view text) { log_warn(text); };
     Result<std::unique_ptr<Server>> server = Server::open(*page_threads_, options, page.pages);
     if (!server) return tl::unexpected(server.error());
     log_info("listening", {{"page", page.name}, {"endpoint", (*server)->endpoint()}});
+    const std::lock_guard lock(status_mutex_);
     page_servers_.push_back(std::move(*server));
   }
 
@@ -339,6 +346,13 @@ void Daemon::collect(MetricWriter& out) const {
     const std::lock_guard lock(status_mutex_);
     out.add(metric::kConfigReloads, {"success"}, number(reloads_ok_));
     out.add(metric::kConfigReloads, {"failure"}, number(reloads_failed_));
+    for (const auto& server : page_servers_) {
+      const ServerStats stats = server->stats();
+      out.add(metric::kPageConnections, {server->name()}, number(stats.connections));
+      for (std::size_t i = 0; i < kCloseWhyNames.size(); ++i) {
+        out.add(metric::kPageConnectionsClosed, {server->name(), kCloseWhyNames[i]}, number(stats.closed[i]));
+      }
+    }
   }
   if (own_traces_ != nullptr) {
     const OwnTraces::Stats own = own_traces_->stats();

@@ -63,7 +63,7 @@ class Daemon {
   Pages metrics_page_, health_pages_, web_pages_;
   std::unique_ptr<IoThreads> page_threads_;
   std::unique_ptr<IoThreads> io_threads_;
-  std::vector<std::unique_ptr<Server>> page_servers_;
+  std::vector<std::unique_ptr<Server>> page_servers_;  // guarded by status_mutex_
   std::unique_ptr<Sweeper> sweeper_;
 };
 

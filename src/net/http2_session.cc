@@ -15,6 +15,7 @@
 
 #include "base/invariant.h"
 #include "net/door.h"
+#include "net/http2_flood.h"
 #include "net/http2_stream.h"
 #include "net/session.h"
 
@@ -92,13 +93,7 @@ class Http2Session final : public Session {
   bool header_open_ = false;
   bool idle_ = false;
   std::uint64_t requests_ = 0;
-  std::uint32_t frames_ = 0;  // without progress
-  FrameCounter counter_;
-  std::uint64_t small_frames_ = 0;
-  TimePoint forgiven_;
-  std::uint32_t resets_ = 0;
-  TimePoint resets_since_;
-  std::uint32_t large_headers_ = 0;
+  FloodGuard flood_;
   std::int32_t last_id_ = 0;
 };
 
@@ -154,8 +149,7 @@ Http2Session::Http2Session(const SessionContext& context, std::string remote, Ti
       door_(context, remote_),
       now_(now),
       active_(now),
-      forgiven_(now),
-      resets_since_(now) {
+      flood_(context.limits, now) {
   nghttp2_option* option = nullptr;
   if (nghttp2_option_new(&option) != 0) throw std::bad_alloc();
   nghttp2_option_set_no_closed_streams(option, 1);
@@ -186,10 +180,7 @@ void Http2Session::feed(ByteView bytes, TimePoint now) {
     return abort_with(flood ? CloseWhy::kNoProgress : headers ? CloseWhy::kHeaders : CloseWhy::kProtocol);
   }
   hold_incomplete();
-  counter_.feed(bytes);
-  frames_ += static_cast<std::uint32_t>(counter_.small - small_frames_);  // those nobody was told of
-  small_frames_ = counter_.small;
-  if (frames_ > context_.limits.frames_without_progress) return abort_with(CloseWhy::kNoProgress);
+  if (!flood_.read(bytes)) return abort_with(CloseWhy::kNoProgress);
   close_if_done();
 }
 
@@ -254,18 +245,10 @@ void Http2Session::close_if_done() {
 
 int Http2Session::on_begin_frame(const nghttp2_frame_hd& hd) {
   if (hd.type != NGHTTP2_CONTINUATION) header_open_ = false;
-  if (hd.length < kSmallFrame) ++small_frames_;
-  if (++frames_ > context_.limits.frames_without_progress) return fatal(CloseWhy::kNoProgress);
-  return 0;
+  return flood_.frame(hd.length) ? 0 : fatal(CloseWhy::kNoProgress);
 }
 
-int Http2Session::count_reset() {
-  if (now_ - resets_since_ >= std::chrono::seconds(1)) {
-    resets_since_ = now_;
-    resets_ = 0;
-  }
-  return ++resets_ > context_.limits.resets_per_second ? fatal(CloseWhy::kResets) : 0;
-}
+int Http2Session::count_reset() { return flood_.reset(now_) ? 0 : fatal(CloseWhy::kResets); }
 
 int Http2Session::on_begin_headers(const nghttp2_frame& frame) {
   header_open_ = true;
@@ -294,7 +277,7 @@ int Http2Session::on_header(const nghttp2_frame& frame, std::string_view name, s
   if (s == nullptr) return 0;
   s->header_bytes += name.size() + value.size() + 32;  // RFC 9113 section 6.5.2
   if (s->header_bytes > context_.limits.header_bytes) {
-    if (!s->headers_over && ++large_headers_ > context_.limits.large_header_streams) return fatal(CloseWhy::kHeaders);
+    if (!s->headers_over && !flood_.large_headers()) return fatal(CloseWhy::kHeaders);
     s->headers_over = true;
     header_open_ = false;
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // resets the stream; the block is decoded on for HPACK's sake
@@ -374,7 +357,7 @@ void Http2Session::on_headers_complete(Stream& s) {
 }
 
 int Http2Session::on_data(std::int32_t id, ByteView bytes) {
-  frames_ -= static_cast<std::uint32_t>(std::min<std::size_t>(frames_, 1 + bytes.size() / 64));
+  flood_.body(bytes.size());
   Stream* s = find(id);
   if (s == nullptr || !s->admitted || s->answered) return 0;
   active_ = now_;
@@ -419,7 +402,7 @@ void Http2Session::refuse_body(Stream& s, const Refusal& why) {
 std::size_t Http2Session::carried_by(const Stream& s) {
   const Stream* const carrier = find(carrier_);
   if (carrier == nullptr || !carrier->held.any()) carrier_ = s.id;
-  return carrier_ == s.id ? context_.connection_bytes() : 0;
+  return carrier_ == s.id ? context_.connection_bytes : 0;
 }
 
 // What is complete by now is not counted: most requests come whole in one read.
@@ -443,7 +426,7 @@ void Http2Session::on_complete(Stream& s) {
   if (s.waiting) return;
   s.held.release();
   s.share.complete(s.body.size(), now_);
-  frames_ = 0;
+  flood_.request();
   ++requests_;
   active_ = now_;
   if (s.answered) return;
@@ -555,11 +538,7 @@ void Http2Session::tick(TimePoint now) {
   now_ = now;
   if (closing()) return;
   if (!waiting_.empty()) ask_again();
-  const auto forgiven = static_cast<std::uint32_t>((now - forgiven_) / std::chrono::milliseconds(100));
-  if (forgiven > 0) {
-    frames_ -= std::min(frames_, forgiven);
-    forgiven_ = now;
-  }
+  flood_.tick(now);
   const ServerLimits& limits = context_.limits;
   if (header_open_ && now - header_since_ >= limits.header_timeout) return abort_with(CloseWhy::kHeaderTimeout);
   for (auto& [id, s] : streams_) {

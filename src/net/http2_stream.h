@@ -1,13 +1,10 @@
-// What an HTTP/2 session keeps beside nghttp2: a request on its way (Stream), and a count of frames (FrameCounter).
-// Belongs to the session's I/O thread.
+// What an HTTP/2 session keeps of a request on its way. Belongs to the session's I/O thread.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 #include "base/byte_budget.h"
-#include "base/bytes.h"
 #include "base/clock.h"
 #include "net/body_buffer.h"
 #include "net/body_pace.h"
@@ -16,37 +13,6 @@
 #include "net/http.h"
 
 namespace tailgate {
-
-inline constexpr std::size_t kFrameHeader = 9;  // bytes, RFC 9113 section 4.1
-inline constexpr std::size_t kSmallFrame = 64;  // payload; larger ones pay for themselves in bandwidth
-
-// Counts small frames in the raw bytes: nghttp2 says nothing of frames it ignores (unknown types, closed streams).
-class FrameCounter {
- public:
-  void feed(ByteView bytes) {
-    for (;;) {
-      const std::size_t skipped = std::min(skip_, bytes.size());
-      skip_ -= skipped;
-      bytes.remove_prefix(skipped);
-      if (bytes.empty()) return;
-      const std::size_t taken = std::min(kFrameHeader - have_, bytes.size());
-      for (std::size_t i = 0; i < taken && have_ + i < 3; ++i)
-        length_ = length_ << 8 | static_cast<unsigned char>(bytes[i]);
-      have_ += taken;
-      bytes.remove_prefix(taken);
-      if (have_ < kFrameHeader) return;
-      if (length_ < kSmallFrame) ++small;
-      skip_ = length_;
-      have_ = length_ = 0;
-    }
-  }
-  std::uint64_t small = 0;
-
- private:
-  std::size_t skip_ = 24;  // the preface
-  std::size_t have_ = 0;
-  std::size_t length_ = 0;
-};
 
 // Headers of an ordinary request. More is charged to the budget, and may take half of the room for requests at most: a
 // few bytes of HPACK references stand for many of headers.

@@ -44,7 +44,7 @@ struct ServerLimits {
   std::uint32_t inflate_ratio = 200;  // output to input, judged above inflate_ratio_from
   std::size_t inflate_ratio_from = 4 << 20;
   std::size_t tls_handshakes = 512;  // unfinished at a time; past it the oldest goes
-  ClientLimits client;
+  ClientLimits client{};
 };
 
 // Why a connection was closed by us; the strings are label values of tailgate_connections_closed_total.

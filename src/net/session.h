@@ -15,25 +15,23 @@
 #include "net/held_bodies.h"
 #include "net/http.h"
 #include "net/limits.h"
-#include "net/tls.h"
 
 namespace tailgate {
 
 class Authenticator;
 class ClientTable;
+class TlsContext;
 
 // What the sessions of one server share. Outlives them.
 struct SessionContext {
   Handler& handler;
   const ServerLimits& limits;
-  ByteBudget* budget = nullptr;    // null: nothing is charged
-  HeldBodies* held = nullptr;      // null: not counted
-  TlsContext* tls = nullptr;       // null: cleartext
-  Authenticator* auth = nullptr;   // null: everybody may send
-  ClientTable* clients = nullptr;  // null: no limits of one client
-
-  // Bytes that a connection keeps beside the body it holds.
-  std::size_t connection_bytes() const { return tls != nullptr ? kTlsStateBytes : 0; }
+  ByteBudget* budget = nullptr;      // null: nothing is charged
+  HeldBodies* held = nullptr;        // null: not counted
+  TlsContext* tls = nullptr;         // null: cleartext
+  Authenticator* auth = nullptr;     // null: everybody may send
+  ClientTable* clients = nullptr;    // null: no limits of one client
+  std::size_t connection_bytes = 0;  // what a connection keeps beside the body that it holds
 };
 
 // Bytes of answers not yet taken by the peer above which a session neither reads nor answers further.

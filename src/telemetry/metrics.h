@@ -122,6 +122,10 @@ inline constexpr Metric kMemoryUsed{"tailgate_memory_used_bytes", kGauge, "holde
 inline constexpr Metric kConnections{"tailgate_connections", kGauge, "receiver", "Open connections."};
 inline constexpr Metric kConnectionsClosed{"tailgate_connections_closed_total", kCounter, "receiver,reason",
                                            "Connections closed by a limit, by which."};
+inline constexpr Metric kPageConnections{"tailgate_page_connections", kGauge, "page",
+                                         "Open connections to the daemon's own pages."};
+inline constexpr Metric kPageConnectionsClosed{"tailgate_page_connections_closed_total", kCounter, "page,reason",
+                                               "Connections to the daemon's own pages closed by a limit, by which."};
 inline constexpr Metric kConfigReloads{"tailgate_config_reloads_total", kCounter, "result",
                                        "Attempts to load changed policies."};
 inline constexpr Metric kOwnSpans{"tailgate_own_spans_total", kCounter, "result",
@@ -180,6 +184,8 @@ inline constexpr std::array kMetrics = {
     metric::kMemoryUsed,
     metric::kConnections,
     metric::kConnectionsClosed,
+    metric::kPageConnections,
+    metric::kPageConnectionsClosed,
     metric::kConfigReloads,
     metric::kOwnSpans,
     metric::kBuildInfo,

@@ -5,6 +5,7 @@ import base64
 import http.client
 import json
 import os
+import socket
 import sys
 import tempfile
 import unittest
@@ -167,6 +168,20 @@ class AuthTest(unittest.TestCase):
                    if name == "tailgate_page_requests_refused_total"}
         self.assertEqual(refused, {("web", "no_credentials"): 1, ("web", "bad_credentials"): 2,
                                    ("health", "unsupported"): 2})
+
+    def test_connections_of_pages_are_limited_and_counted(self):
+        config, _ = self.with_auth()
+        del config["telemetry"]["metrics"]["auth"]
+        config["web"]["limits"] = {"connections": 2}
+        daemon = self.start(config)
+        at = ("127.0.0.1", daemon.pages["web"])
+        with socket.create_connection(at), socket.create_connection(at), socket.create_connection(at, 10) as third:
+            self.assertEqual(third.recv(1), b"")
+            metrics = daemon.metrics()
+            self.assertEqual(metrics.by("tailgate_page_connections", "page")["web"], 2)
+            closed = {(labels["page"], labels["reason"]): value for name, labels, value in metrics.samples
+                      if name == "tailgate_page_connections_closed_total" and value}
+            self.assertEqual(closed, {("web", "connections"): 1})
 
     def test_who_listens_to_strangers_in_plaintext_is_warned(self):
         config, _ = self.with_auth("0.0.0.0")

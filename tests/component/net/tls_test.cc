@@ -88,6 +88,7 @@ struct TlsServer {
     server_options.limits.tls_handshakes = handshakes;
     server_options.limits.client.connections = client_connections;
     server_options.auth = auth;
+    server_options.budget = budget ? &*budget : nullptr;
     server_options.tls = options;
     server_options.notice = [this](std::string_view text) {
       const std::lock_guard lock(mutex);
@@ -108,6 +109,7 @@ struct TlsServer {
   TlsOptions options;
   std::optional<AuthOptions> auth;
   std::size_t handshakes = 512, client_connections = 0;
+  std::optional<ByteBudget> budget;
   IoThreads threads{2};
   Echo handler;
   std::mutex mutex;
@@ -337,6 +339,46 @@ TEST_CASE("handshakes begun and not ended are bounded, time out, and keep nobody
   CHECK(EchoServer::within(6000, trickle));
   CHECK(count(CloseWhy::kHeaderTimeout) > 0);
   CHECK(served(talk(f)));
+}
+
+TEST_CASE("what TLS keeps is charged, and leaves a quarter of the room to requests", "[net][hostile]") {
+  TlsServer f;
+  f.budget.emplace(ByteBudget::Caps{20 * kTlsStateBytes, 0, 0, 0});
+  f.open();
+  const auto used = [&] { return f.budget->used(Holder::kRequests); };
+  const auto count = [&](CloseWhy why) { return f.server->stats().closed[static_cast<std::size_t>(why)]; };
+  const std::string hello("\x16\x03\x01\x02\x00\x01", 6);
+  std::vector<std::unique_ptr<RawClient>> open;
+  for (int i = 0; i < 15; ++i) {
+    open.push_back(std::make_unique<RawClient>(f.server->port()));
+    open.back()->send(hello);
+    CHECK(EchoServer::within(2000, [&] { return used() == open.size() * kTlsStateBytes; }));
+  }
+  CHECK(talk(f).answer.empty());
+  CHECK(EchoServer::within(2000, [&] { return count(CloseWhy::kMemory) == 1; }));
+  open.pop_back();
+  CHECK(EchoServer::within(2000, [&] { return used() == open.size() * kTlsStateBytes; }));
+  CHECK(served(talk(f)));
+  open.clear();
+  CHECK(EchoServer::within(2000, [&] { return used() == 0; }));
+  CHECK(count(CloseWhy::kMemory) == 1);
+}
+
+TEST_CASE("a connection that lingers keeps nothing of TLS", "[net]") {
+  TlsServer f;
+  f.budget.emplace(ByteBudget::Caps{20 * kTlsStateBytes, 0, 0, 0});
+  f.open();
+  const auto used = [&] { return f.budget->used(Holder::kRequests); };
+  const std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  const std::shared_ptr<SSL> ssl(SSL_new(context.get()), SSL_free);
+  RawClient tcp(f.server->port());
+  SSL_set_fd(ssl.get(), tcp.fd());
+  REQUIRE(SSL_connect(ssl.get()) == 1);
+  CHECK(used() == kTlsStateBytes);
+  const std::string_view request = "GET /echo HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+  SSL_write(ssl.get(), request.data(), static_cast<int>(request.size()));
+  CHECK(EchoServer::within(2000, [&] { return used() == 0; }));
+  CHECK(f.server->stats().connections == 1);
 }
 
 TEST_CASE("a client's certificate names it, and credentials are wanted beside it", "[net][auth]") {
