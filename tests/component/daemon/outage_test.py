@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A backend that is away, with a durable queue and a second backend that is well.
 
-outage_test.py TAILGATE [--seconds N] [--rate SPANS_PER_SECOND] [--slack SECONDS] [--modes MODE...]: for each mode of being away, N seconds all well, N seconds away, then
-back. Nothing may be lost, what waited comes in the order of its age and at twice the line rate at least, and the other backend's
+outage_test.py TAILGATE [--seconds N] [--well N] [--rate SPANS_PER_SECOND] [--slack SECONDS] [--modes MODE...]: for each mode of
+being away, N seconds all well (--well, or as long as it is away), N seconds away, then back. Nothing may be lost, what waited comes in the order of its age and at twice the line rate at least, and the other backend's
 latency stays what it was.
 """
 
@@ -64,7 +64,7 @@ def p99(values):
     return values[int(0.99 * (len(values) - 1))]
 
 
-def run(binary, mode, seconds, rate, slack):
+def run(binary, mode, quiet_seconds, seconds, rate, slack):
     well, sick = SinkProcess(), SinkProcess()
     with tempfile.TemporaryDirectory() as directory:
         # Small batches: ten may be in flight and cross.
@@ -77,7 +77,7 @@ def run(binary, mode, seconds, rate, slack):
         with Daemon(binary, directory, basic_config([POLICY], exporters, decision_wait="100ms")) as daemon:
             load = Load(daemon.http, rate)
             load.start()
-            time.sleep(seconds)
+            time.sleep(quiet_seconds)
             away = time.monotonic()
             {"down": sick.end, "stopped": sick.pause}.get(mode, lambda: sick.mode(mode))()
             time.sleep(seconds)
@@ -120,7 +120,7 @@ def run(binary, mode, seconds, rate, slack):
         well.end()
 
     latency = lambda a, b: [arrived[t] - at for t, at in load.sent.items() if a <= at < b]  # noqa: E731
-    quiet, during = p99(latency(away - seconds * 0.8, away - 1)), p99(latency(away + 1, back - 1))
+    quiet, during = p99(latency(away - quiet_seconds * 0.8, away - 1)), p99(latency(away + 1, back - 1))
     # By age: batches in flight together may cross; at random it would be 0.33, newest first 0.5.
     backlog = [t for t in state["order"] if away < load.sent[t] < back]
     by_age = {t: i for i, t in enumerate(sorted(backlog, key=load.sent.get))}
@@ -141,12 +141,13 @@ def main():
     parser.add_argument("binary")
     parser.add_argument("--modes", nargs="+", default=MODES)
     parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--well", type=float, help="seconds before, by default as many")
     parser.add_argument("--rate", type=int, default=2000)
     parser.add_argument("--slack", type=float, default=0.02, help="seconds of latency that a machine busy with other things may add")
     options = parser.parse_args()
     for mode in options.modes:
         expect(mode in MODES, f"want modes among {MODES}")
-        run(options.binary, mode, options.seconds, options.rate, options.slack)
+        run(options.binary, mode, options.well or options.seconds, options.seconds, options.rate, options.slack)
 
 
 if __name__ == "__main__":
