@@ -25,6 +25,7 @@ import elasticsearch  # noqa: E402
 import examples  # noqa: E402
 import files  # noqa: E402
 import kafka  # noqa: E402
+import manifests  # noqa: E402
 import prometheus  # noqa: E402
 import sdk  # noqa: E402
 import tempo  # noqa: E402
@@ -51,6 +52,7 @@ TESTS = {
     "to_jaeger": examples.test_to_jaeger,
     "gateway": examples.test_gateway,
     "fan_out": examples.test_fan_out,
+    "manifests": manifests.test_manifests,
     "prometheus": prometheus.test_prometheus,
     "tempo": tempo.test_tempo,
     "tempo_s3": tempo.test_tempo_s3,
