@@ -1,6 +1,6 @@
 // ByteBudget: the one account of memory for the process. Every room that keeps bytes of strangers charges them here.
 //
-//   memory_limit = baseline of the process + budget;   budget = requests + traces + queues + caches
+//   memory_limit = baseline of the process + budget;   budget = requests + traces + queues + caches + connections
 //
 // Each holder has a cap of its own, so that a flood of one kind leaves room for the others (a hung backend's queue
 // cannot stop ingest, open traces cannot starve the queue). Threads: any; charges are relaxed atomics, made per request
@@ -15,12 +15,13 @@
 
 namespace tailgate {
 
-enum class Holder : std::uint8_t { kRequests, kTraces, kQueues, kCaches };
-inline constexpr std::array<std::string_view, 4> kHolderNames = {"requests", "traces", "queues", "caches"};
+enum class Holder : std::uint8_t { kRequests, kTraces, kQueues, kCaches, kConnections };
+inline constexpr std::array<std::string_view, 5> kHolderNames = {"requests", "traces", "queues", "caches",
+                                                                 "connections"};
 
 class ByteBudget {
  public:
-  using Caps = std::array<std::size_t, 4>;  // bytes, indexed by Holder
+  using Caps = std::array<std::size_t, kHolderNames.size()>;  // bytes, indexed by Holder
 
   explicit ByteBudget(const Caps& caps) : caps_(caps) {}
 
@@ -44,7 +45,7 @@ class ByteBudget {
   static std::size_t index(Holder holder) { return static_cast<std::size_t>(holder); }
 
   Caps caps_;
-  std::array<std::atomic<std::size_t>, 4> used_{};
+  std::array<std::atomic<std::size_t>, kHolderNames.size()> used_{};
 };
 
 // A charge that is given back when it goes out of scope. Grows in steps; belongs to one thread at a time.
@@ -52,7 +53,9 @@ class Charge {
  public:
   Charge() = default;
   Charge(ByteBudget& budget, Holder holder) : budget_(&budget), holder_(holder) {}
-  Charge(Charge&& other) noexcept : budget_(other.budget_), holder_(other.holder_), bytes_(other.bytes_) { other.bytes_ = 0; }
+  Charge(Charge&& other) noexcept : budget_(other.budget_), holder_(other.holder_), bytes_(other.bytes_) {
+    other.bytes_ = 0;
+  }
   Charge& operator=(Charge&& other) noexcept {
     if (this != &other) {
       release();

@@ -275,14 +275,15 @@ std::string join(const std::vector<std::string>& lines) {
 
 }  // namespace
 
-ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes) {
+ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes, std::size_t tls_connections) {
   const std::size_t budget = memory_limit - std::min(kBaseline, memory_limit / 3);
   const std::size_t queues = budget / 4;
   // Room for one request of the largest size, compressed and inflated, and some small ones beside it, where the budget
   // allows it.
   const std::size_t requests = std::min(std::max(budget / 8, std::min(80 * kMiB, budget / 4)), 512 * kMiB);
-  const std::size_t taken = queues + requests + cache_bytes;
-  return {requests, budget - std::min(budget, taken), queues, cache_bytes};
+  const std::size_t connections = std::min(tls_connections * kTlsStateBytes, budget / 16);
+  const std::size_t taken = queues + requests + cache_bytes + connections;
+  return {requests, budget - std::min(budget, taken), queues, cache_bytes, connections};
 }
 
 Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
@@ -302,13 +303,15 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
   read_all_policies(sampling, source.path, options, config.sampling);
   sampling.finish();
 
-  const ByteBudget::Caps caps =
-      budget_caps(config.sampling.memory_limit, config.sampling.cache_bytes + config.sampling.explain_bytes);
+  read_receivers(root.child("receivers"), config);
+  std::size_t tls_connections = 0;
+  for (const auto& receiver : config.receivers) tls_connections += receiver->tls_connections();
+  const ByteBudget::Caps caps = budget_caps(
+      config.sampling.memory_limit, config.sampling.cache_bytes + config.sampling.explain_bytes, tls_connections);
   config.budget = std::make_unique<ByteBudget>(caps);
   config.sampling.store.pool_bytes = caps[static_cast<std::size_t>(Holder::kTraces)];
   config.sampling.store.prefix_bytes = config.sampling.store.pool_bytes / 8;
 
-  read_receivers(root.child("receivers"), config);
   const ConfigNode exporters = root.child("exporters");
   config.exporters = Exporters::make(exporters, *config.budget, {.version = std::string(build_version())});
   if (config.exporters->size() == 0) exporters.error("want at least one exporter");

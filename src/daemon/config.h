@@ -82,6 +82,7 @@ Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::
                                          PolicyTables& tables, std::uint32_t epoch, bool keep_marked);
 
 // How a memory_limit is shared out. The rest up to the limit is the process itself.
-ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes);  // cache_bytes: all caches
+ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes,
+                             std::size_t tls_connections);  // cache_bytes: all caches
 
 }  // namespace tailgate

@@ -325,6 +325,7 @@ void Daemon::collect(MetricWriter& out) const {
   store_->collect(store, out);
   config_.exporters->collect(out);
   for (std::size_t h = 0; h < kHolderNames.size(); ++h) {
+    if (config_.budget->cap(static_cast<Holder>(h)) == 0) continue;  // connections, where there is no TLS
     out.add(metric::kMemoryBudget, {kHolderNames[h]}, number(config_.budget->cap(static_cast<Holder>(h))));
     out.add(metric::kMemoryUsed, {kHolderNames[h]}, number(config_.budget->used(static_cast<Holder>(h))));
   }

@@ -117,8 +117,8 @@ void BodyBuffer::grow(std::size_t wanted) {
     }
   }
   // Fresh memory is taken for what came, not for what was claimed: a block that is hardly touched still leaves its
-  // pages behind when it goes.
-  std::size_t capacity = std::max(2 * std::max(wanted, capacity_), kFirstBlock);
+  // pages behind when it goes. Who sends a little and waits gets no more than that.
+  std::size_t capacity = std::max(data_ == nullptr ? wanted : 2 * wanted, kFirstBlock);
   if (expected_ >= wanted) capacity = std::min(capacity, expected_);
   capacity = round_up(capacity, 4096);
   if (is_mapped(capacity)) {
@@ -140,8 +140,6 @@ char* BodyBuffer::room(std::size_t size) {
   if (wanted > capacity_) grow(wanted);
   return data_ + size_;
 }
-
-std::size_t BodyBuffer::footprint() const { return is_mapped(capacity_) ? size_ : capacity_; }
 
 bool BodyBuffer::append(ByteView bytes) {
   if (bytes.empty()) return true;

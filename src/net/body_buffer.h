@@ -43,8 +43,6 @@ class BodyBuffer {
   ByteView view() const { return {data_, size_}; }
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  // Bytes of memory it keeps from others: of small blocks all, which may have been touched before.
-  std::size_t footprint() const;
 
   // An empty charge to the same account, for what is needed beside the bytes.
   Charge another_charge() const { return charge_.another(); }

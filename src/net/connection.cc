@@ -13,8 +13,6 @@ constexpr std::size_t kReadBuffer = 512 << 10;
 constexpr int kReadsPerTurn = 4;  // then the other connections of the thread have theirs
 constexpr Duration kLinger = std::chrono::seconds(5);
 constexpr Duration kLingerAbuse = std::chrono::milliseconds(500);
-// TLS leaves a quarter of the room for requests to the requests: many connections that say nothing keep nobody out.
-constexpr std::size_t kTlsReserveParts = 4;
 
 char* read_buffer() {
   thread_local const std::unique_ptr<char[]> buffer(new char[kReadBuffer]);
@@ -30,7 +28,7 @@ Connection::Connection(Worker& worker, boost::asio::ip::tcp::socket socket, cons
       remote_(std::move(remote)),
       gone_(std::move(gone)),
       tls_context_(context.tls),
-      tls_charge_(context.budget != nullptr ? Charge(*context.budget, Holder::kRequests) : Charge()),
+      tls_charge_(context.budget != nullptr ? Charge(*context.budget, Holder::kConnections) : Charge()),
       progress_(monotonic_now()),
       write_timeout_(context.limits.header_timeout) {
   session_ = make_http_session(context, remote_, progress_);
@@ -42,7 +40,7 @@ std::optional<CloseWhy> Connection::take(ByteView bytes) {
     return std::nullopt;
   }
   if (tls_ == nullptr) {
-    if (!tls_charge_.try_grow(kTlsStateBytes, kTlsReserveParts)) return CloseWhy::kMemory;
+    if (!tls_charge_.try_grow(kTlsStateBytes)) return CloseWhy::kMemory;
     tls_ = std::make_unique<TlsFilter>(*tls_context_);
   }
   thread_local std::string plain;

@@ -1,6 +1,5 @@
 // HeldBodies: the bytes of one endpoint's bodies that are still incomplete when their bytes have been read. A request
-// that comes whole in one read is never counted, so what senders hold back cannot keep the others out. Over TLS a held
-// body counts with what its connection costs, which is more than many a body.
+// that comes whole in one read is never counted, so what senders hold back cannot keep the others out.
 //
 // Past `max`, the next body that is held is refused; one at a time may be larger than the room there is, so that large
 // requests get through. Under pressure a held body must grow by a quarter in each body_grace or goes: holding costs
@@ -47,7 +46,6 @@ class HeldBodies {
       large_ = true;
       return true;
     }
-    bool any() const { return bytes_ != 0 || large_; }
     bool pressed() const { return large_ || (bodies_ != nullptr && bytes_ != 0 && bodies_->pressed()); }
     void release() {
       if (bytes_ != 0) bodies_->used_.fetch_sub(bytes_, std::memory_order_relaxed);

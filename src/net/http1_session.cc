@@ -91,8 +91,7 @@ class Http1Session final : public Session {
       return close(CloseWhy::kSlowReader);
     }
     if (state_ != State::kBody || closing()) return;
-    if (context_.held != nullptr &&
-        !held_.hold(*context_.held, body().buffer.footprint() + context_.connection_bytes)) {
+    if (context_.held != nullptr && !held_.hold(*context_.held, body().buffer.size())) {
       respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
     } else if (const auto refusal = share_.hold(body().buffer.size(), now_)) {
       respond_and_close(context_.handler.refuse(head_, *refusal));

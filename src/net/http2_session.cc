@@ -64,7 +64,6 @@ class Http2Session final : public Session {
   int on_frame(const nghttp2_frame& frame);
   int on_data(std::int32_t id, ByteView bytes);
   void hold_incomplete();
-  std::size_t carried_by(const Stream& s);
   void refuse_body(Stream& s, const Refusal& why);
   int on_sent(const nghttp2_frame& frame);
   void on_closed(std::int32_t id);
@@ -82,7 +81,6 @@ class Http2Session final : public Session {
   std::vector<std::unique_ptr<Stream>> spare_;
   std::vector<nghttp2_nv> fields_;
   std::vector<std::int32_t> touched_;  // streams that got body bytes in this feed
-  std::int32_t carrier_ = 0;           // the stream whose held body carries what the connection costs
   std::vector<std::int32_t> waiting_;  // streams whose credentials are being checked
   TimePoint stopped_at_{};             // nothing has been read since, for waiting_
   std::string goaway_;                 // handmade, behind everything else
@@ -398,13 +396,6 @@ void Http2Session::refuse_body(Stream& s, const Refusal& why) {
   answer(s, context_.handler.refuse(s.head, why));
 }
 
-// The first of the bodies held carries what the connection costs.
-std::size_t Http2Session::carried_by(const Stream& s) {
-  const Stream* const carrier = find(carrier_);
-  if (carrier == nullptr || !carrier->held.any()) carrier_ = s.id;
-  return carrier_ == s.id ? context_.connection_bytes : 0;
-}
-
 // What is complete by now is not counted: most requests come whole in one read.
 void Http2Session::hold_incomplete() {
   for (const std::int32_t id : touched_) {
@@ -412,7 +403,7 @@ void Http2Session::hold_incomplete() {
     if (s == nullptr) continue;
     s->touched = false;
     if (s->answered || (s->complete && !s->waiting)) continue;
-    if (context_.held != nullptr && !s->held.hold(*context_.held, s->body.footprint() + carried_by(*s))) {
+    if (context_.held != nullptr && !s->held.hold(*context_.held, s->body.size())) {
       refuse_body(*s, RefuseWhy::kNoMemory);
     } else if (const auto refusal = s->share.hold(s->body.size(), now_)) {
       refuse_body(*s, *refusal);

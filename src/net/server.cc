@@ -97,8 +97,7 @@ struct Server::Core : std::enable_shared_from_this<Server::Core> {
         held(held_max(options)),
         client(client_limits(options)),
         clients(make_clients(client)),
-        context{handler, options.limits, options.budget, &held, tls.get(), auth.get(), clients.get(),
-                tls != nullptr ? kTlsStateBytes : 0},
+        context{handler, options.limits, options.budget, &held, tls.get(), auth.get(), clients.get()},
         tick(tick_of(options.limits)) {}
 
   struct Listener {

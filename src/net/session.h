@@ -26,12 +26,11 @@ class TlsContext;
 struct SessionContext {
   Handler& handler;
   const ServerLimits& limits;
-  ByteBudget* budget = nullptr;      // null: nothing is charged
-  HeldBodies* held = nullptr;        // null: not counted
-  TlsContext* tls = nullptr;         // null: cleartext
-  Authenticator* auth = nullptr;     // null: everybody may send
-  ClientTable* clients = nullptr;    // null: no limits of one client
-  std::size_t connection_bytes = 0;  // what a connection keeps beside the body that it holds
+  ByteBudget* budget = nullptr;    // null: nothing is charged
+  HeldBodies* held = nullptr;      // null: not counted
+  TlsContext* tls = nullptr;       // null: cleartext
+  Authenticator* auth = nullptr;   // null: everybody may send
+  ClientTable* clients = nullptr;  // null: no limits of one client
 };
 
 // Bytes of answers not yet taken by the peer above which a session neither reads nor answers further.

@@ -41,6 +41,8 @@ struct ConvertEndpointConfig {
   std::optional<AuthOptions> auth = {};
   CorsOptions cors = {};
   std::string config_path = {};  // where these keys stand
+
+  std::size_t tls_connections() const { return tls ? limits.connections : 0; }
 };
 
 // One kind of body a path takes.

@@ -61,6 +61,10 @@ class JaegerReceiver final : public Receiver {
   const std::string& name() const override { return name_; }
   bool marks_spans() const override { return true; }
 
+  std::size_t tls_connections() const override {
+    return (config_.grpc ? config_.grpc->tls_connections() : 0) +
+           (config_.thrift_http ? config_.thrift_http->tls_connections() : 0);
+  }
   std::vector<std::string> wanted_endpoints() const override {
     std::vector<std::string> out;  // UDP is nothing an exporter could send to
     if (config_.grpc) out.push_back(config_.grpc->endpoint);

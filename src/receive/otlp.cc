@@ -270,6 +270,12 @@ class OtlpReceiver final : public Receiver {
 
   const std::string& name() const override { return name_; }
 
+  std::size_t tls_connections() const override {
+    std::size_t out = 0;
+    for (const auto* endpoint : {config_.grpc ? &*config_.grpc : nullptr, config_.http ? &*config_.http : nullptr})
+      if (endpoint != nullptr && endpoint->tls) out += endpoint->limits.connections;
+    return out;
+  }
   std::vector<std::string> wanted_endpoints() const override {
     std::vector<std::string> out;
     if (config_.grpc) out.push_back(config_.grpc->endpoint);

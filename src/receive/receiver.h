@@ -55,6 +55,7 @@ class Receiver {
 
   virtual const std::string& name() const = 0;                    // as in the configuration: "otlp", "otlp/2"
   virtual std::vector<std::string> wanted_endpoints() const = 0;  // HOST:PORT as configured
+  virtual std::size_t tls_connections() const = 0;                // of TLS at a time, at most
   virtual bool marks_spans() const { return false; }              // its senders can ask for a trace to be kept
   // Errors: kConfig, kIo. After an error the receiver is stopped.
   virtual Result<void> start(const ReceiverContext& context) = 0;

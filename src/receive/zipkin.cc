@@ -14,6 +14,7 @@ class ZipkinReceiver final : public Receiver {
 
   const std::string& name() const override { return name_; }
   bool marks_spans() const override { return true; }
+  std::size_t tls_connections() const override { return config_.http.tls_connections(); }
   std::vector<std::string> wanted_endpoints() const override { return {config_.http.endpoint}; }
 
   Result<void> start(const ReceiverContext& context) override {

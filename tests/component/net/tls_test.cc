@@ -341,11 +341,11 @@ TEST_CASE("handshakes begun and not ended are bounded, time out, and keep nobody
   CHECK(served(talk(f)));
 }
 
-TEST_CASE("what TLS keeps is charged, and leaves a quarter of the room to requests", "[net][hostile]") {
+TEST_CASE("what TLS keeps of connections has room of its own, and is charged", "[net][hostile]") {
   TlsServer f;
-  f.budget.emplace(ByteBudget::Caps{20 * kTlsStateBytes, 0, 0, 0});
+  f.budget.emplace(ByteBudget::Caps{1 << 20, 0, 0, 0, 15 * kTlsStateBytes});
   f.open();
-  const auto used = [&] { return f.budget->used(Holder::kRequests); };
+  const auto used = [&] { return f.budget->used(Holder::kConnections); };
   const auto count = [&](CloseWhy why) { return f.server->stats().closed[static_cast<std::size_t>(why)]; };
   const std::string hello("\x16\x03\x01\x02\x00\x01", 6);
   std::vector<std::unique_ptr<RawClient>> open;
@@ -366,9 +366,9 @@ TEST_CASE("what TLS keeps is charged, and leaves a quarter of the room to reques
 
 TEST_CASE("a connection that lingers keeps nothing of TLS", "[net]") {
   TlsServer f;
-  f.budget.emplace(ByteBudget::Caps{20 * kTlsStateBytes, 0, 0, 0});
+  f.budget.emplace(ByteBudget::Caps{1 << 20, 0, 0, 0, 15 * kTlsStateBytes});
   f.open();
-  const auto used = [&] { return f.budget->used(Holder::kRequests); };
+  const auto used = [&] { return f.budget->used(Holder::kConnections); };
   const std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   const std::shared_ptr<SSL> ssl(SSL_new(context.get()), SSL_free);
   RawClient tcp(f.server->port());
