@@ -40,6 +40,7 @@ class HttpExporterBase : public Exporter {
   using Answer = std::function<void(Result<HttpReply>)>;
 
   const HttpExporterOptions& options() const { return options_; }
+  boost::asio::io_context& io() { return io_; }
   // `path` goes behind that of the server's URL. The body is compressed where that is wanted. `answer` is called once,
   // from wait(): with an error when none of the servers answered.
   void call(std::string method, std::string path, std::string content_type, std::string body, Answer answer);

@@ -26,7 +26,8 @@ constexpr const char* kContentType = "application/vnd.apache.parquet";
 
 class S3Exporter final : public HttpExporterBase {
  public:
-  explicit S3Exporter(S3Options options) : HttpExporterBase(options.http), options_(std::move(options)) {
+  explicit S3Exporter(S3Options options)
+      : HttpExporterBase(options.http), options_(std::move(options)), credentials_(io(), options_.credentials) {
     const HttpUrl& url = options_.http.urls[0];
     host_ = url.authority();
     base_ = url.path == "/" ? "" : url.path;
@@ -140,18 +141,23 @@ class S3Exporter final : public HttpExporterBase {
     signed_call(job->path, method, std::move(query), std::move(body),
                 [this, job, next](const Result<HttpReply>& reply) {
                   if (!reply) return give_up(job, failure_of(reply.error()));
+                  if (reply->status / 100 == 4) credentials_.refused();
                   if (!s3_succeeded(*reply)) return give_up(job, s3_failure(*reply));
                   (this->*next)(job, *reply);
                 });
   }
 
-  void signed_call(const std::string& path, const char* method, std::string query,
-                   std::shared_ptr<const std::string> body, Answer answer) {
-    const std::string whole = base_ + path;
-    HttpHeaders headers = aws_headers({method, host_, whole, query, body == nullptr ? ByteView() : ByteView(*body)},
-                                      options_.credentials, options_.region, wall_now_ns());
-    headers.emplace_back("Content-Type", query.empty() ? kContentType : "application/octet-stream");
-    call(method, query.empty() ? path : path + "?" + query, std::move(headers), std::move(body), std::move(answer));
+  void signed_call(const std::string& path, const char* method, const std::string& query,
+                   const std::shared_ptr<const std::string>& body, Answer answer) {
+    credentials_.with(monotonic_now(), [this, path, method, query, body,
+                                        answer = std::move(answer)](const Result<AwsCredentials>& keys) {
+      if (!keys) return answer(tl::unexpected(keys.error()));
+      const std::string whole = base_ + path;
+      const ByteView bytes = body == nullptr ? ByteView() : ByteView(*body);
+      HttpHeaders headers = aws_headers({method, host_, whole, query, bytes}, *keys, options_.region, wall_now_ns());
+      headers.emplace_back("Content-Type", query.empty() ? kContentType : "application/octet-stream");
+      call(method, query.empty() ? path : path + "?" + query, std::move(headers), body, answer);
+    });
   }
 
   void give_up(const JobPtr& job, SendResult why) {
@@ -163,6 +169,7 @@ class S3Exporter final : public HttpExporterBase {
   }
 
   const S3Options options_;
+  S3Credentials credentials_;
   RowGroupLimits limits_;
   std::string host_, base_;
   MakeSpanTable make_table_;

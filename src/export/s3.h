@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "export/aws_signature.h"
 #include "export/http_exporter.h"
+#include "export/s3_credentials.h"
 #include "export/span_files.h"
 #include "export/span_table.h"
 
@@ -15,7 +15,7 @@ struct S3Options {
   HttpExporterOptions http;  // one URL, whose path is "/" or that of the bucket
   std::string region = "us-east-1";
   std::string prefix;  // of every object; "" or ends in '/'
-  AwsCredentials credentials;
+  S3CredentialsOptions credentials;
   std::size_t part_bytes = 16 << 20;
   SpanTableOptions table;
   std::string module;        // path of libtailgate_parquet.so

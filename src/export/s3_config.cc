@@ -31,6 +31,10 @@ bool is_bucket_name(const std::string& name) {
          std::all_of(name.begin(), name.end(), [&](char c) { return alnum(c) || c == '-' || c == '.'; });
 }
 
+std::string domain_of(const std::string& region) {
+  return region.starts_with("cn-") ? "amazonaws.com.cn" : "amazonaws.com";
+}
+
 void read_bucket(const ConfigNode& node, S3Options& options) {
   options.region = node.text("region", options.region);
   const auto of_region = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
@@ -48,9 +52,8 @@ void read_bucket(const ConfigNode& node, S3Options& options) {
   if (!options.prefix.empty()) options.prefix += '/';
 
   const std::string endpoint = node.text("endpoint");
-  const std::string domain = options.region.starts_with("cn-") ? "amazonaws.com.cn" : "amazonaws.com";
-  Result<HttpUrl> url =
-      parse_http_url(endpoint.empty() ? fmt::format("https://s3.{}.{}", options.region, domain) : endpoint);
+  Result<HttpUrl> url = parse_http_url(
+      endpoint.empty() ? fmt::format("https://s3.{}.{}", options.region, domain_of(options.region)) : endpoint);
   if (!url || url->path.find('?') != std::string::npos) {
     if (!endpoint.empty())
       node.error("endpoint", fmt::format("want http://host:port or https://host:port ({})",
@@ -70,8 +73,34 @@ void read_bucket(const ConfigNode& node, S3Options& options) {
   options.http.urls = {*url};
 }
 
-// Those of the configuration, else those of the environment, by the names that every tool for S3 knows.
-void read_credentials(const ConfigNode& node, AwsCredentials& out) {
+// Whoever hands out the keys of a role, by the variables that Amazon's platforms set. False: nobody does.
+bool read_role(const std::string& region, S3CredentialsOptions& out) {
+  const auto url = [&](const std::string& text) {
+    const Result<HttpUrl> parsed = parse_http_url(text);
+    if (parsed) out.url = *parsed;
+    return parsed.has_value();
+  };
+  const std::string role = environment("AWS_ROLE_ARN"), file = environment("AWS_WEB_IDENTITY_TOKEN_FILE");
+  if (!role.empty() && !file.empty()) {
+    std::string sts = environment("AWS_ENDPOINT_URL_STS");
+    if (sts.empty()) sts = fmt::format("https://sts.{}.{}", region, domain_of(region));
+    out.token_file = file;
+    out.web_identity = true;
+    return url(
+        fmt::format("{}/?Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleSessionName=tailgate&RoleArn={}", sts,
+                    uri_encoded(role, false)));
+  }
+  std::string address = environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+  const std::string relative = environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+  if (!relative.empty()) address = "http://169.254.170.2" + relative;
+  out.token_file = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+  out.token = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+  return !address.empty() && url(address);
+}
+
+// Those of the configuration, else those of the environment by the names that every tool for S3 knows, else a role's.
+void read_credentials(const ConfigNode& node, const std::string& region, S3CredentialsOptions& options) {
+  AwsCredentials& out = options.given;
   out.access_key = read_secret(node, "access_key");
   out.secret_key = read_secret(node, "secret_key");
   out.session_token = read_secret(node, "session_token");
@@ -80,8 +109,11 @@ void read_credentials(const ConfigNode& node, AwsCredentials& out) {
   if (out.access_key.empty() && out.secret_key.empty()) {
     if (!out.session_token.empty()) node.error("session_token", "want access_key and secret_key beside it");
     out = {environment("AWS_ACCESS_KEY_ID"), environment("AWS_SECRET_ACCESS_KEY"), environment("AWS_SESSION_TOKEN")};
-    if (out.access_key.empty() || out.secret_key.empty())
-      node.error("want access_key and secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment");
+    if (out.access_key.empty() || out.secret_key.empty()) {
+      out = {};
+      if (!read_role(region, options))
+        node.error("want access_key and secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment");
+    }
   }
   if (!one_line(out.access_key) || !one_line(out.secret_key) || !one_line(out.session_token))
     node.error("want keys and a token of one line, printable ASCII without blanks");
@@ -99,7 +131,7 @@ ExporterParts read_s3_exporter(const ConfigNode& node, const ExporterDefaults& d
                     "-DTAILGATE_WITH_PARQUET=ON (docs/exporters.md, s3)",
                     kParquetModule));
   read_bucket(node, options);
-  read_credentials(node, options.credentials);
+  read_credentials(node, options.region, options.credentials);
   read_http_tls(node, options.http.client);
   options.http.headers = {{"User-Agent", defaults.user_agent}};
   options.http.compression = Compression::kNone;

@@ -90,13 +90,14 @@ struct Names final : SpanTableWriter {
   Result<std::string> finish() override { return text; }
 };
 
-std::unique_ptr<Exporter> exporter_to(const HttpUrl& url, std::size_t part_bytes = 1 << 20) {
+std::unique_ptr<Exporter> exporter_to(const HttpUrl& url, std::size_t part_bytes = 1 << 20,
+                                      const S3CredentialsOptions& credentials = {.given = {"key", "secret"}}) {
   S3Options options;
   options.http.urls = {url};
   options.http.timeout = 10s;
   options.http.compression = Compression::kNone;
   options.prefix = "spans/";
-  options.credentials = {"key", "secret"};
+  options.credentials = credentials;
   options.part_bytes = part_bytes;
   options.make_table = [](const SpanTableOptions&) { return std::make_unique<Names>(); };
   auto out = make_s3_exporter(std::move(options));
@@ -227,6 +228,43 @@ TEST_CASE("a store that does not answer does not hold up the end", "[export][s3]
   REQUIRE(done.size() == 1);
   CHECK(done[0].result.kind == SendResult::Kind::kRetry);
   CHECK(monotonic_now() - began < 2s);
+}
+
+TEST_CASE("a role's keys are asked for once, and again when the store refuses them", "[export][s3]") {
+  const std::string keys =
+      "<R><AccessKeyId>temp</AccessKeyId><SecretAccessKey>s</SecretAccessKey>"
+      "<SessionToken>tok</SessionToken></R>";
+  Store sts({{503}, {200, keys}, {200, keys}});
+  Store store({{}, {400, "<Error><Code>ExpiredToken</Code></Error>"}, {}});
+  TempDir dir;
+  std::ofstream(dir.at("token")) << "a+b\n";
+  S3CredentialsOptions role{.url = sts.url(), .token_file = dir.at("token"), .web_identity = true};
+  role.url.path = "/?Action=AssumeRoleWithWebIdentity";
+  const auto exporter = exporter_to(store.url(), 1 << 20, role);
+  const BatchPtr b = batch({1, 2});
+  const SendResult first = sent(*exporter, b);
+  CHECK(first.kind == SendResult::Kind::kRetry);
+  CHECK(first.detail.find("no credentials: 127.0.0.1:") != std::string::npos);
+  CHECK(store.requests().empty());
+  CHECK(sent(*exporter, b).kind == SendResult::Kind::kRetry);
+  CHECK(sent(*exporter, b).kind == SendResult::Kind::kDone);
+  REQUIRE(store.requests().size() == 3);
+  CHECK(store.requests()[0]["x-amz-security-token"] == "tok");
+  REQUIRE(sts.requests().size() == 3);
+  CHECK(line(sts.requests()[1]) == "GET /?Action=AssumeRoleWithWebIdentity&WebIdentityToken=a%2Bb");
+}
+
+TEST_CASE("a container's keys are asked for with its token", "[export][s3]") {
+  Store agent(
+      {{200,
+        R"({"AccessKeyId" : "temp", "SecretAccessKey":"s\/x","Token":"tok","Expiration":"2026-01-01T00:00:00Z"})"}});
+  Store store({});
+  S3CredentialsOptions role{.url = agent.url(), .token = "Bearer x"};
+  CHECK(sent(*exporter_to(store.url(), 1 << 20, role), batch({1})).kind == SendResult::Kind::kDone);
+  REQUIRE(agent.requests().size() == 1);
+  CHECK(line(agent.requests()[0]) == "GET /traces");
+  CHECK(agent.requests()[0][http::field::authorization] == "Bearer x");
+  CHECK(std::string(store.requests().at(0)[http::field::authorization]).find("Credential=temp/") != std::string::npos);
 }
 
 TEST_CASE("a module that is missing is told at the start", "[export][s3]") {

@@ -4,6 +4,7 @@
 #include "export/aws_signature.h"
 #include "export/exporters.h"
 #include "export/registry.h"
+#include "export/s3_credentials.h"
 #include "export/s3_reply.h"
 
 using namespace tailgate;
@@ -85,6 +86,21 @@ TEST_CASE("what a store says is found in its XML", "[export][s3]") {
       R"(<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">)"
       R"(<Part><PartNumber>1</PartNumber><ETag>"1"</ETag></Part><Part><PartNumber>2</PartNumber><ETag>"2"</ETag></Part>)"
       "</CompleteMultipartUpload>");
+}
+
+TEST_CASE("a role's keys are read from what STS or a container's agent answers", "[export][s3]") {
+  const AwsCredentials json =
+      read_credentials_reply(R"({"Code":"Success", "AccessKeyId" : "A", "SecretAccessKey": "b\/c",
+                                                         "Token":"t"})",
+                             false);
+  CHECK(json.access_key == "A");
+  CHECK(json.secret_key == "b/c");
+  CHECK(json.session_token == "t");
+  for (const char* bad : {"", "{}", R"({"AccessKeyId")", R"({"AccessKeyId":)", R"({"AccessKeyId":"x)", "<html>"}) {
+    CAPTURE(bad);
+    CHECK(read_credentials_reply(bad, false).access_key.empty());
+    CHECK(read_credentials_reply(bad, true).access_key.empty());
+  }
 }
 
 TEST_CASE("an upload that fails with status 200 has failed", "[export][s3]") {
