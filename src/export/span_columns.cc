@@ -19,6 +19,16 @@ const AttributeValue* find_column(const TextColumn& column, const AttributeViews
   return nullptr;
 }
 
+ResourceColumns ResourceColumns::of(ByteView prefix) {
+  ResourceColumns out;
+  out.view = read_resource_view(prefix);
+  out.service = find_attribute(out.view.attributes, "service.name");
+  for (std::size_t i = 0; i < kTextColumns.size(); ++i) {
+    if (kTextColumns[i].of_resource) out.known[i] = find_column(kTextColumns[i], out.view.attributes);
+  }
+  return out;
+}
+
 std::optional<std::int32_t> http_status(const AttributeViews& attributes) {
   for (const char* key : {"http.response.status_code", "http.status_code"}) {
     const AttributeValue* const found = find_attribute(attributes, key);

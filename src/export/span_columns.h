@@ -12,6 +12,9 @@
 
 namespace tailgate {
 
+// A longer value is in the map only: those of a resource come again with each of its spans.
+inline constexpr std::size_t kColumnTextMax = 256;
+
 struct TextColumn {
   std::string_view name;
   bool of_resource;
@@ -40,6 +43,18 @@ inline constexpr std::array kTextColumns = {
 
 // The attribute a column shows: the last one of the first name that is there. Null: none.
 const AttributeValue* find_column(const TextColumn& column, const AttributeViews& attributes);
+
+// A resource with what its spans show of it, looked up once. Moves, and must not be copied: it has views of itself.
+struct ResourceColumns {
+  ResourceView view;
+  const AttributeValue* service = nullptr;                            // service.name
+  std::array<const AttributeValue*, kTextColumns.size()> known = {};  // of columns of the resource
+
+  static ResourceColumns of(ByteView prefix);
+  ResourceColumns() = default;
+  ResourceColumns(ResourceColumns&&) = default;
+  ResourceColumns& operator=(ResourceColumns&&) = default;
+};
 
 // http.response.status_code, else http.status_code: a number, also one written as a text. Nothing when there is none,
 // or none that fits.

@@ -9,6 +9,7 @@
 #include <set>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "wire/field_reader.h"
 #include "wire/otlp_span_view.h"
@@ -19,6 +20,8 @@ namespace {
 constexpr std::uint64_t kHour_ns = 3'600'000'000'000;
 // Decoded resources and scopes that are kept at hand; a service sends the same ones again and again.
 constexpr std::size_t kViewsMax = 256;
+constexpr std::size_t kSmall = 1024;
+constexpr std::size_t kRepeatsFree = 16 << 20, kRepeatsPerByte = 8;
 
 // False when it is no message of protobuf.
 bool read_times(ByteView span, std::uint64_t& start_ns, std::uint64_t& end_ns) {
@@ -39,26 +42,52 @@ std::string service_of(ByteView resource) {
   return name == nullptr ? "" : std::string(name->bytes);
 }
 
+// What was read of resources or scopes. Small ones are found by their content, large ones by their place, since it
+// would be read through for each span.
 template <class View>
 class ViewCache {
  public:
   explicit ViewCache(View (*read)(ByteView)) : read_(read) {}
 
   const View& at(ByteView prefix) {
-    if (last_ != nullptr && last_bytes_.data() == prefix.data() && last_bytes_.size() == prefix.size()) return *last_;
-    if (views_.size() >= kViewsMax && !views_.contains(prefix)) views_.clear();
-    last_bytes_ = prefix;
-    const auto [it, fresh] = views_.try_emplace(prefix);
-    if (fresh) it->second = read_(prefix);
-    last_ = &it->second;
+    if (last_ != nullptr && last_place_ == prefix.data()) return *last_;
+    last_place_ = prefix.data();
+    last_ = prefix.size() > kSmall ? &find(by_place_, prefix.data(), prefix) : &find(by_content_, prefix, prefix);
     return *last_;
   }
 
  private:
+  template <class Key>
+  View& find(std::unordered_map<Key, View>& views, Key key, ByteView prefix) {
+    const auto known = views.find(key);
+    if (known != views.end()) return known->second;
+    if (views.size() >= kViewsMax) views.clear();
+    return views.emplace(key, read_(prefix)).first->second;
+  }
+
   View (*const read_)(ByteView);
-  std::unordered_map<ByteView, View> views_;  // whose nodes stay where they are
-  ByteView last_bytes_;
+  std::unordered_map<ByteView, View> by_content_;  // whose nodes stay where they are
+  std::unordered_map<const char*, View> by_place_;
+  const char* last_place_ = nullptr;
   const View* last_ = nullptr;
+};
+
+// What of a file is said again for each span.
+class Repeats {
+ public:
+  explicit Repeats(std::size_t room) : room_(room) {}
+
+  // True: say it; false: it has been said, and there is no room to say it again.
+  bool say(ByteView prefix) {
+    if (prefix.size() <= kSmall || said_.insert(prefix.data()).second) return true;
+    if (prefix.size() > room_) return false;
+    room_ -= prefix.size();
+    return true;
+  }
+
+ private:
+  std::size_t room_;
+  std::unordered_set<const char*> said_;
 };
 
 // The hours that get a file of their own, in order.
@@ -140,8 +169,9 @@ std::string hour_folder(std::int64_t hour) {
 
 Result<std::string> write_span_file(SpanTableWriter& table, const Batch& batch, const HourFile& file,
                                     const RowGroupLimits& limits) {
-  ViewCache<ResourceView> resources(read_resource_view);
+  ViewCache<ResourceColumns> resources(ResourceColumns::of);
   ViewCache<ScopeView> scopes(read_scope_view);
+  Repeats repeats(kRepeatsFree + kRepeatsPerByte * batch.bytes);
   std::int64_t rows = 0;
   std::size_t bytes = 0;
   const FileSpan* last = nullptr;
@@ -157,10 +187,19 @@ Result<std::string> write_span_file(SpanTableWriter& table, const Batch& batch, 
     SpanView span;
     read_span_view(one.bytes.span, span);  // that it can be read is known
     const KeptTrace& trace = *batch.traces[one.trace];
-    table.add({&span, &resources.at(one.bytes.resource), &scopes.at(one.bytes.scope), trace.policy,
-               trace.verdict.by_chance(), trace.late});
+    SpanRow row;
+    row.span = &span;
+    row.resource = &resources.at(one.bytes.resource);
+    row.scope = &scopes.at(one.bytes.scope);
+    row.resource_elsewhere = !repeats.say(one.bytes.resource);
+    row.scope_elsewhere = !repeats.say(one.bytes.scope);
+    row.policy = trace.policy;
+    row.by_chance = trace.verdict.by_chance();
+    row.late = trace.late;
+    table.add(row);
     ++rows;
-    bytes += one.bytes.size() + one.bytes.resource.size() + one.bytes.scope.size();
+    bytes += one.bytes.size() + (row.resource_elsewhere ? 0 : one.bytes.resource.size()) +
+             (row.scope_elsewhere ? 0 : one.bytes.scope.size());
   }
   return table.finish();
 }

@@ -61,7 +61,9 @@ struct RowGroupLimits {
   std::size_t bytes = 16 << 20;
 };
 
-// The whole of `file`, a part of `batch`, written by `table`.
+// The whole of `file`, a part of `batch`, written by `table`. A table repeats a resource and a scope for each of their
+// spans: a few kilobytes of request could become gigabytes. Once that has grown a file to some ten times its OTLP,
+// those over 1 KiB are written at the first of their spans in the file and no more.
 Result<std::string> write_span_file(SpanTableWriter& table, const Batch& batch, const HourFile& file,
                                     const RowGroupLimits& limits);
 

@@ -12,14 +12,17 @@
 #include <string>
 
 #include "base/result.h"
+#include "export/span_columns.h"
 #include "wire/otlp_span_view.h"
 
 namespace tailgate {
 
 struct SpanRow {
   const SpanView* span = nullptr;
-  const ResourceView* resource = nullptr;
+  const ResourceColumns* resource = nullptr;
   const ScopeView* scope = nullptr;
+  // The attributes of these are left out: another row of the file has them.
+  bool resource_elsewhere = false, scope_elsewhere = false;
   ByteView policy;  // that kept its trace
   bool by_chance = false;
   bool late = false;
@@ -50,7 +53,7 @@ struct SpanTableModule {
   SpanTableWriter* (*make)(const SpanTableOptions&);  // null: out of memory
 };
 inline constexpr std::uint64_t kSpanTableLayout = 1'000'000'000 + 1'000'000 * sizeof(SpanRow) +
-                                                  1'000 * sizeof(SpanView) + sizeof(ResourceView) + sizeof(ScopeView) +
-                                                  sizeof(SpanTableOptions);
+                                                  1'000 * sizeof(SpanView) + sizeof(ResourceColumns) +
+                                                  sizeof(ScopeView) + sizeof(SpanTableOptions);
 
 }  // namespace tailgate

@@ -64,6 +64,11 @@ class AttributeColumns {
     append_texts(attributes);
   }
 
+  void append_null() {
+    want(map_->AppendNull());
+    want(types_->AppendNull());
+  }
+
  private:
   // Keys that are no text become one before they are compared.
   void append_mended(AttributeViews attributes) {

@@ -157,18 +157,18 @@ class ArrowSpanTable final : public SpanTableWriter {
     policy_ = columns_.add<arrow::StringBuilder>("policy", true);
     by_chance_ = columns_.add<arrow::BooleanBuilder>("by_chance", false);
     late_ = columns_.add<arrow::BooleanBuilder>("late", false);
-    add_attributes("attributes", "attribute_types", attributes_);
+    add_attributes("attributes", "attribute_types", attributes_, false);
     dropped_attributes_ = columns_.add<arrow::Int64Builder>("dropped_attributes", false);
     columns_.add("events", false, events_.list);
     dropped_events_ = columns_.add<arrow::Int64Builder>("dropped_events", false);
     columns_.add("links", false, links_.list);
     dropped_links_ = columns_.add<arrow::Int64Builder>("dropped_links", false);
-    add_attributes("resource_attributes", "resource_attribute_types", resource_attributes_);
+    add_attributes("resource_attributes", "resource_attribute_types", resource_attributes_, true);
     resource_dropped_ = columns_.add<arrow::Int64Builder>("resource_dropped_attributes", false);
     resource_schema_ = columns_.add<arrow::StringBuilder>("resource_schema_url", true);
     scope_name_ = columns_.add<arrow::StringBuilder>("scope_name", true);
     scope_version_ = columns_.add<arrow::StringBuilder>("scope_version", true);
-    add_attributes("scope_attributes", "scope_attribute_types", scope_attributes_);
+    add_attributes("scope_attributes", "scope_attribute_types", scope_attributes_, true);
     scope_dropped_ = columns_.add<arrow::Int64Builder>("scope_dropped_attributes", false);
     scope_schema_ = columns_.add<arrow::StringBuilder>("scope_schema_url", true);
     open(options);
@@ -217,9 +217,10 @@ class ArrowSpanTable final : public SpanTableWriter {
     return fail(ErrorKind::kIo, "Parquet: " + failed_);
   }
 
-  void add_attributes(const std::string& map, const std::string& types, const AttributeColumns& columns) {
-    columns_.add(map, false, columns.map());
-    columns_.add(types, false, columns.types());
+  void add_attributes(const std::string& map, const std::string& types, const AttributeColumns& columns,
+                      bool nullable) {
+    columns_.add(map, nullable, columns.map());
+    columns_.add(types, nullable, columns.types());
   }
 
   void open(const SpanTableOptions& options) {
@@ -255,8 +256,8 @@ class ArrowSpanTable final : public SpanTableWriter {
 
   void append(const SpanRow& row) {
     const SpanView& s = *row.span;
-    const AttributeViews& of_resource = row.resource->attributes;
-    append_value(*service_, find_attribute(of_resource, "service.name"));
+    const ResourceView& resource = row.resource->view;
+    append_value(*service_, row.resource->service);
     append_text(*name_, s.name);
     append_word(*kind_, span_kind_word(s.kind), s.kind);
     want(start_->Append(static_cast<std::int64_t>(s.start_ns)));
@@ -268,7 +269,7 @@ class ArrowSpanTable final : public SpanTableWriter {
     want(http ? http_status_->Append(*http) : http_status_->AppendNull());
     for (std::size_t i = 0; i < kTextColumns.size(); ++i) {
       const TextColumn& c = kTextColumns[i];
-      append_value(*known_[i], find_column(c, c.of_resource ? of_resource : s.attributes));
+      append_value(*known_[i], c.of_resource ? row.resource->known[i] : find_column(c, s.attributes));
     }
     append_hex_id(*trace_id_, s.trace_id);
     append_hex_id(*span_id_, s.span_id);
@@ -284,18 +285,20 @@ class ArrowSpanTable final : public SpanTableWriter {
     want(dropped_events_->Append(s.dropped_events));
     links_.append(s.links);
     want(dropped_links_->Append(s.dropped_links));
-    resource_attributes_.append(of_resource);
-    want(resource_dropped_->Append(row.resource->dropped_attributes));
-    append_some(*resource_schema_, row.resource->schema_url);
-    append_some(*scope_name_, row.scope->name);
-    append_some(*scope_version_, row.scope->version);
-    scope_attributes_.append(row.scope->attributes);
+    row.resource_elsewhere ? resource_attributes_.append_null() : resource_attributes_.append(resource.attributes);
+    want(resource_dropped_->Append(resource.dropped_attributes));
+    append_some(*resource_schema_, row.resource_elsewhere ? ByteView() : resource.schema_url);
+    const auto of_scope = [&](ByteView text) { return row.scope_elsewhere ? ByteView() : text; };
+    append_some(*scope_name_, of_scope(row.scope->name));
+    append_some(*scope_version_, of_scope(row.scope->version));
+    row.scope_elsewhere ? scope_attributes_.append_null() : scope_attributes_.append(row.scope->attributes);
     want(scope_dropped_->Append(row.scope->dropped_attributes));
-    append_some(*scope_schema_, row.scope->schema_url);
+    append_some(*scope_schema_, of_scope(row.scope->schema_url));
   }
 
   void append_value(arrow::StringBuilder& out, const AttributeValue* value) {
-    if (value == nullptr || value->kind == AttributeValue::Kind::kUnset) return want(out.AppendNull());
+    if (value == nullptr || value->kind == AttributeValue::Kind::kUnset || value->bytes.size() > kColumnTextMax)
+      return want(out.AppendNull());
     if (value->kind == AttributeValue::Kind::kString) return append_text(out, value->bytes);
     text_.clear();
     append_attribute_text(text_, *value);

@@ -265,7 +265,13 @@ std::map<std::string, std::string> expected(const twin::ResourceSpans& of, const
   static const char* codes[] = {"UNSET", "OK", "ERROR"};
   const Attributes& of_resource = of.resource().attributes();
   std::map<std::string, std::string> e;
-  const auto shown = [](const twin::AnyValue* value) { return value == nullptr ? "null" : value_text(*value); };
+  const auto shown = [](const twin::AnyValue* value) -> std::string {
+    if (value == nullptr) return "null";
+    twin::KeyValue entry;
+    *entry.mutable_value() = *value;
+    const std::string bytes = entry.SerializeAsString();
+    return attribute_value(bytes).bytes.size() > kColumnTextMax ? "null" : value_text(*value);
+  };
   e["service"] = shown(last_of(of_resource, "service.name"));
   e["name"] = quoted(s.name());
   e["kind"] = quoted(s.kind() < 6 ? kinds[s.kind()] : std::to_string(s.kind()));
@@ -403,6 +409,32 @@ TEST_CASE("a file says how it is sorted, and has bounds, filters and an index to
     }
     CHECK_FALSE(named("span_id")->bloom_filter_offset().has_value());
   }
+}
+
+TEST_CASE("what another row has is null", "[parquet]") {
+  twin::TracesData data;
+  auto* of = data.add_resource_spans();
+  auto* large = of->mutable_resource()->add_attributes();
+  large->set_key("blob");
+  large->mutable_value()->set_string_value(std::string(4 << 20, 'x'));
+  of->set_schema_url("url");
+  for (int i = 0; i < 40; ++i) of->add_scope_spans()->add_spans()->set_start_time_unix_nano(kStart);
+  Batch batch = batch_of(data);
+  const Read have = read(file_of(batch));  // of a batch that says it has no bytes: 16 MiB, and the first
+  std::size_t full = 0;
+  for (const auto& row : have.rows) {
+    if (row.at("resource_attributes") == "null") {
+      CHECK(row.at("resource_attribute_types") == "null");
+      CHECK(row.at("resource_schema_url") == "null");
+    } else {
+      ++full;
+      CHECK(row.at("resource_attributes").size() > 4 << 20);
+      CHECK(row.at("resource_schema_url") == "'url'");
+    }
+    CHECK(row.at("scope_attributes") == "{}");
+  }
+  CHECK(have.rows.size() == 40);
+  CHECK(full == 1 + 3);
 }
 
 TEST_CASE("the same spans give the same file", "[parquet]") {

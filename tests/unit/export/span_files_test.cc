@@ -45,7 +45,7 @@ Batch batch(std::vector<KeptTracePtr> traces) {
 struct Told final : SpanTableWriter {
   std::string text;
   void add(const SpanRow& row) override {
-    const AttributeValue* service = find_attribute(row.resource->attributes, "service.name");
+    const AttributeValue* service = row.resource->service;
     text += std::string(service->bytes) + "/" + std::string(row.span->name) + "/" + std::string(row.policy);
     text += row.late ? "/late " : row.by_chance ? "/chance " : " ";
   }
@@ -155,6 +155,39 @@ TEST_CASE("a row group ends when it is full, and sooner where another service be
   CHECK(shape({.rows = 4}) == "aaaa|a|bb|cc");  // a quarter of 4 is 1
   CHECK(shape({.rows = 12}) == "aaaaa|bbcc");   // and of 12 is 3
   CHECK(shape({.rows = 100, .bytes = 1}) == "a|a|a|a|a|b|b|c|c");
+}
+
+TEST_CASE("a large resource is not repeated without end", "[export]") {
+  // 200 spans of a resource of 1 MiB: 200 MiB if each had it.
+  auto t = std::make_shared<KeptTrace>();
+  twin::TracesData data;
+  auto* of = data.add_resource_spans();
+  auto* large = of->mutable_resource()->add_attributes();
+  large->set_key("service.name");
+  large->mutable_value()->set_string_value(std::string(1 << 20, 'x'));
+  auto* scope = of->add_scope_spans();
+  for (int i = 0; i < 200; ++i) scope->add_spans()->set_start_time_unix_nano(kHour);
+  t->otlp = data.SerializeAsString();
+  t->spans = 200;
+  Batch b = batch({t});
+  b.bytes = t->otlp.size();
+
+  struct Counted final : SpanTableWriter {
+    int rows = 0, with = 0;
+    bool first = false;
+    void add(const SpanRow& row) override {
+      if (rows++ == 0) first = !row.resource_elsewhere;
+      if (!row.resource_elsewhere) ++with;
+      CHECK_FALSE(row.scope_elsewhere);
+      CHECK(row.resource->service->bytes.size() == 1 << 20);
+    }
+    Result<void> end_row_group() override { return {}; }
+    Result<std::string> finish() override { return ""; }
+  } counted;
+  REQUIRE(write_span_file(counted, b, SpanFiles(b, kNow).files()[0], {}));
+  CHECK(counted.rows == 200);
+  CHECK(counted.first);
+  CHECK(counted.with == 1 + 16 + 8);  // the first, 16 MiB, and 8 times the batch
 }
 
 TEST_CASE("a row says why its trace was kept", "[export]") {
