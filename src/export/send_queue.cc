@@ -22,8 +22,8 @@ std::size_t index(E e) {
 SendQueue::SendQueue(const SendQueueOptions& options)
     : options_(options), limit_(options.in_flight_max), random_(options.seed) {
   options_.in_flight_max = std::max<std::uint32_t>(options_.in_flight_max, 1);
-  // The batches in flight must not take the whole of a small queue: nothing could be evicted. Nor may what waits to be a
-  // batch: small traces take several times their bytes of OTLP. Of a durable queue no more comes than its window.
+  // The batches in flight must not take the whole of a small queue: nothing could be evicted. Nor may what waits to be
+  // a batch: small traces take several times their bytes of OTLP. Of a durable queue no more comes than its window.
   const bool durable = !options_.durable.directory.empty();
   const std::size_t room = durable ? options_.durable.window_max : options_.bytes_max / options_.in_flight_max;
   waiting_max_ = std::max<std::size_t>(room / 2, 1);
