@@ -100,6 +100,7 @@ ExportRunner::Stats ExportRunner::stats() const {
     out.durable_read_errors = d.read_errors;
   }
   out.dead_letter_spans = dead_letter_spans_.load(std::memory_order_relaxed);
+  out.files = exporter_->files_written();
   out.dead_letter_failed_spans = dead_letter_failed_spans_.load(std::memory_order_relaxed);
   return out;
 }

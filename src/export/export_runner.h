@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -58,6 +59,7 @@ class ExportRunner {
     std::uint64_t dead_letter_failed_spans = 0;  // could not be written
     std::uint64_t durable_bytes = 0;             // of the queue on disk
     std::uint64_t durable_write_errors = 0, durable_read_errors = 0;
+    std::optional<FilesWritten> files = {};
   };
   Stats stats() const;
 

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/clock.h"
@@ -18,6 +19,11 @@ namespace tailgate {
 struct Completion {
   std::uint64_t batch_id = 0;
   SendResult result;
+};
+
+// What an exporter that writes files has written, in the form in which they are stored.
+struct FilesWritten {
+  std::uint64_t files = 0, bytes = 0;
 };
 
 class Exporter {
@@ -38,6 +44,9 @@ class Exporter {
 
   // Any thread: makes a wait() in progress, or else the next one, return.
   virtual void wake() = 0;
+
+  // Any thread. Nothing: it writes none.
+  virtual std::optional<FilesWritten> files_written() const { return std::nullopt; }
 
   // Ends the calls in flight soon: they come out of wait() as failures.
   virtual void cancel() = 0;

@@ -211,6 +211,10 @@ void Exporters::collect(MetricWriter& writer) const {
     writer.add(metric::kExportConcurrencyLimit, {name}, number(s.concurrency_limit));
     writer.add(metric::kExportCircuitOpen, {name}, s.circuit_open ? 1 : 0);
     writer.add(metric::kExportDurableBytes, {name}, number(s.durable_bytes));
+    if (s.files) {
+      writer.add(metric::kExportFiles, {name}, number(s.files->files));
+      writer.add(metric::kExportFileBytes, {name}, number(s.files->bytes));
+    }
     writer.add(metric::kExportDurableErrors, {name, "write"}, number(s.durable_write_errors));
     writer.add(metric::kExportDurableErrors, {name, "read"}, number(s.durable_read_errors));
     writer.add(metric::kExportDeadLetterSpans, {name, "written"}, number(s.dead_letter_spans));

@@ -55,7 +55,8 @@ std::string compressed(std::string plain, Compression how) {
 }  // namespace
 
 struct HttpExporterBase::Call {
-  std::string method, path, content_type;
+  std::string method, path;
+  HttpHeaders headers;
   std::shared_ptr<const std::string> body;
   Answer answer;
   std::size_t server = 0, tried = 0;
@@ -70,11 +71,17 @@ HttpExporterBase::HttpExporterBase(HttpExporterOptions options)
 
 void HttpExporterBase::call(std::string method, std::string path, std::string content_type, std::string body,
                             Answer answer) {
+  call(std::move(method), std::move(path), {{"Content-Type", std::move(content_type)}},
+       std::make_shared<const std::string>(compressed(std::move(body), options_.compression)), std::move(answer));
+}
+
+void HttpExporterBase::call(std::string method, std::string path, HttpHeaders headers,
+                            std::shared_ptr<const std::string> body, Answer answer) {
   auto made = std::make_shared<Call>();
   made->method = std::move(method);
   made->path = std::move(path);
-  made->content_type = std::move(content_type);
-  made->body = std::make_shared<const std::string>(compressed(std::move(body), options_.compression));
+  made->headers = std::move(headers);
+  made->body = std::move(body);
   made->answer = std::move(answer);
   made->server = server_;
   go(made);
@@ -91,7 +98,7 @@ void HttpExporterBase::go(const std::shared_ptr<Call>& call) {
   std::string path = options_.urls[at].path;
   if (!call->path.empty() && path.ends_with('/')) path.pop_back();
   HttpHeaders headers = options_.headers;
-  headers.emplace_back("Content-Type", call->content_type);
+  headers.insert(headers.end(), call->headers.begin(), call->headers.end());
   client->send(call->method, path + call->path, std::move(headers), call->body, options_.timeout,
                [this, client, at, call](Result<HttpReply> reply) {
                  idle_[at].push_back(client);
@@ -149,13 +156,17 @@ SendResult failure_of(const HttpReply& reply, std::string_view said) {
   }
 }
 
-void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, std::string_view user_agent, bool zstd) {
+void read_http_tls(const ConfigNode& node, HttpClientOptions& options) {
   const TlsConfig tls = read_tls(node);
-  options.client.ca_pem = tls.ca_pem;
-  options.client.insecure_skip_verify = tls.insecure_skip_verify;
-  options.client.server_name = tls.server_name_override;
-  options.client.cert_pem = tls.cert_pem;
-  options.client.key_pem = tls.key_pem;
+  options.ca_pem = tls.ca_pem;
+  options.insecure_skip_verify = tls.insecure_skip_verify;
+  options.server_name = tls.server_name_override;
+  options.cert_pem = tls.cert_pem;
+  options.key_pem = tls.key_pem;
+}
+
+void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, std::string_view user_agent, bool zstd) {
+  read_http_tls(node, options.client);
   options.headers = read_headers(node);
   for (const auto& [name, value] : options.headers) {
     std::string lower = name;

@@ -40,9 +40,14 @@ class HttpExporterBase : public Exporter {
   using Answer = std::function<void(Result<HttpReply>)>;
 
   const HttpExporterOptions& options() const { return options_; }
+  boost::asio::io_context& io() { return io_; }
   // `path` goes behind that of the server's URL. The body is compressed where that is wanted. `answer` is called once,
   // from wait(): with an error when none of the servers answered.
   void call(std::string method, std::string path, std::string content_type, std::string body, Answer answer);
+  // The same of a body that is sent as it is, with headers of its own beside those of all calls.
+  void call(std::string method, std::string path, HttpHeaders headers, std::shared_ptr<const std::string> body,
+            Answer answer);
+  bool cancelled() const { return cancelled_; }
   void end(std::uint64_t batch_id, SendResult result) { done_.push_back({batch_id, std::move(result)}); }
 
  private:
@@ -69,6 +74,8 @@ SendResult failure_of(const Error& error);
 // `headers`, `tls`, `compression` (zstd where the protocol has it), `timeout` and `auth`, which is an error.
 void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, std::string_view user_agent,
                         bool zstd = false);
+// Of these, `tls` alone.
+void read_http_tls(const ConfigNode& node, HttpClientOptions& options);
 // "http://host:port" or "unix:///path" of a URL, for messages and for telling our own receivers.
 std::string endpoint_of(const HttpUrl& url);
 

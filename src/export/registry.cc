@@ -10,6 +10,7 @@ ExporterParts read_file_exporter(const ConfigNode&, const ExporterDefaults&);   
 ExporterParts read_kafka_exporter(const ConfigNode&, const ExporterDefaults&);          // kafka_config.cc
 ExporterParts read_otlp_grpc_exporter(const ConfigNode&, const ExporterDefaults&);      // otlp_grpc.cc
 ExporterParts read_otlp_http_exporter(const ConfigNode&, const ExporterDefaults&);      // otlp_http.cc
+ExporterParts read_s3_exporter(const ConfigNode&, const ExporterDefaults&);             // s3_config.cc
 ExporterParts read_zipkin_exporter(const ConfigNode&, const ExporterDefaults&);         // zipkin.cc
 
 namespace {
@@ -21,6 +22,7 @@ constexpr std::array kExporterTypes = {
     ExporterType{"kafka", "", read_kafka_exporter},
     ExporterType{"otlp", "otlp_grpc", read_otlp_grpc_exporter},
     ExporterType{"otlphttp", "otlp_http", read_otlp_http_exporter},
+    ExporterType{"s3", "", read_s3_exporter},
     ExporterType{"zipkin", "", read_zipkin_exporter},
 };
 

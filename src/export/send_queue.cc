@@ -22,9 +22,12 @@ std::size_t index(E e) {
 SendQueue::SendQueue(const SendQueueOptions& options)
     : options_(options), limit_(options.in_flight_max), random_(options.seed) {
   options_.in_flight_max = std::max<std::uint32_t>(options_.in_flight_max, 1);
-  // The batches in flight must not take the whole of a small queue: nothing could be evicted.
-  options_.batch_bytes =
-      std::clamp<std::size_t>(options_.bytes_max / (2 * options_.in_flight_max), 1, options_.batch_bytes);
+  // The batches in flight must not take the whole of a small queue: nothing could be evicted. Nor may what waits to be
+  // a batch: small traces take several times their bytes of OTLP. Of a durable queue no more comes than its window.
+  const bool durable = !options_.durable.directory.empty();
+  const std::size_t room = durable ? options_.durable.window_max : options_.bytes_max / options_.in_flight_max;
+  waiting_max_ = std::max<std::size_t>(room / 2, 1);
+  if (!durable) options_.batch_bytes = std::clamp<std::size_t>(waiting_max_, 1, options_.batch_bytes);
 }
 
 bool SendQueue::push(KeptTracePtr trace, TimePoint now) {
@@ -38,13 +41,13 @@ bool SendQueue::push(KeptTracePtr trace, TimePoint now) {
     return false;
   }
   const bool was_empty = chance_.empty() && certain_.empty();
-  const bool was_full = waiting_otlp_ >= options_.batch_bytes;
+  const bool was_full = full();
   waiting_bytes_ += bytes;
   if (trace->verdict.by_chance()) chance_bytes_ += bytes;
   waiting_otlp_ += trace->otlp.size();
   auto& list = trace->verdict.by_chance() ? chance_ : certain_;
   list.push_back({next_order_++, now, std::move(trace)});
-  return was_empty || (!was_full && waiting_otlp_ >= options_.batch_bytes);
+  return was_empty || (!was_full && full());
 }
 
 bool SendQueue::drop_for(const KeptTrace& incoming) {
@@ -112,10 +115,12 @@ KeptTracePtr SendQueue::take_oldest() {
   return trace;
 }
 
+bool SendQueue::full() const { return waiting_otlp_ >= options_.batch_bytes || waiting_bytes_ >= waiting_max_; }
+
 bool SendQueue::batch_ready(TimePoint now) const {
   const Waiting* first = oldest();
   if (first == nullptr) return false;
-  return draining_ || waiting_otlp_ >= options_.batch_bytes || now - first->since >= options_.flush_timeout;
+  return draining_ || full() || now - first->since >= options_.flush_timeout;
 }
 
 BatchPtr SendQueue::next_batch(TimePoint now) {
@@ -157,7 +162,7 @@ std::optional<TimePoint> SendQueue::next_due() const {
   if (slots_.size() >= options_.in_flight_max) return due;
   const Waiting* first = oldest();
   if (first == nullptr) return due;
-  const bool now = draining_ || waiting_otlp_ >= options_.batch_bytes;
+  const bool now = draining_ || full();
   const TimePoint flush = now ? first->since : first->since + options_.flush_timeout;
   return due ? std::min(*due, flush) : flush;
 }

@@ -197,6 +197,7 @@ class SendQueue {
 
   const Waiting* oldest() const;
   KeptTracePtr take_oldest();
+  bool full() const;
   bool batch_ready(TimePoint now) const;
   bool drop_for(const KeptTrace& incoming);
   void forget(const KeptTrace& trace, DropReason reason);
@@ -206,6 +207,7 @@ class SendQueue {
   Duration jittered(Duration interval);
 
   SendQueueOptions options_;
+  std::size_t waiting_max_;  // bytes; then a batch leaves whatever it holds
   SendLimit limit_;
   std::deque<Waiting> chance_;     // kept by chance
   std::deque<Waiting> certain_;    // the rest

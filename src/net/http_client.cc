@@ -277,6 +277,7 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
     reply.retry_after = text(http::field::retry_after);
     reply.content_type = text(http::field::content_type);
     reply.content_encoding = text(http::field::content_encoding);
+    reply.etag = text(http::field::etag);
     reply.body = std::move(message.body());
     if (!message.keep_alive()) close();
     finish(std::move(reply));

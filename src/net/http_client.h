@@ -45,6 +45,7 @@ struct HttpReply {
   std::string content_type;
   std::string content_encoding;
   std::string body;
+  std::string etag = {};
 };
 
 struct HttpClientOptions {

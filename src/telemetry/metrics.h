@@ -110,6 +110,10 @@ inline constexpr Metric kExportDurableErrors{
 inline constexpr Metric kExportDeadLetterSpans{
     "tailgate_export_dead_letter_spans_total", kCounter, "exporter,result",
     "Spans the backend refused for good, written to the dead letters or not."};
+inline constexpr Metric kExportFiles{"tailgate_export_files_total", kCounter, "exporter",
+                                     "Files that the object store has taken."};
+inline constexpr Metric kExportFileBytes{"tailgate_export_file_bytes_total", kCounter, "exporter",
+                                         "Bytes of these files, as they are stored."};
 inline constexpr Metric kExportFailures{"tailgate_export_failures_total", kCounter, "exporter,reason",
                                         "Attempts to send that failed, retried ones included."};
 inline constexpr Metric kExportQueueBytes{"tailgate_export_queue_bytes", kGauge, "exporter",
@@ -178,6 +182,8 @@ inline constexpr std::array kMetrics = {
     metric::kExportDeadLetterSpans,
     metric::kExportDurableBytes,
     metric::kExportDurableErrors,
+    metric::kExportFiles,
+    metric::kExportFileBytes,
     metric::kExportQueueBytes,
     metric::kExportQueueSpans,
     metric::kMemoryBudget,

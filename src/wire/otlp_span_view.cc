@@ -54,6 +54,7 @@ bool read_link(ByteView bytes, LinkView& out) {
     if (is_bytes(r, 3)) out.trace_state = r.bytes;
     if (is_bytes(r, 4)) out.attributes.push_back(attribute_of(r.bytes));
     if (is_varint(r, 5)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
+    if (r.number == 6 && r.type == WireType::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
   }
   return r.ok();
 }
@@ -66,8 +67,10 @@ void read_status(ByteView bytes, SpanView& out) {
   }
 }
 
+}  // namespace
+
 // An event, link or status that cannot be read is left out: nobody has read it before, and the span is good without.
-bool read_span(ByteView bytes, SpanView& out) {
+bool read_span_view(ByteView bytes, SpanView& out) {
   FieldReader r(bytes);
   while (r.next()) {
     if (is_bytes(r, 1)) out.trace_id = r.bytes;
@@ -79,39 +82,44 @@ bool read_span(ByteView bytes, SpanView& out) {
     if (is_fixed64(r, 7)) out.start_ns = r.value;
     if (is_fixed64(r, 8)) out.end_ns = r.value;
     if (is_bytes(r, 9)) out.attributes.push_back(attribute_of(r.bytes));
+    if (is_varint(r, 10)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
     if (is_bytes(r, 11) && !read_event(r.bytes, out.events.emplace_back())) out.events.pop_back();
+    if (is_varint(r, 12)) out.dropped_events = static_cast<std::uint32_t>(r.value);
     if (is_bytes(r, 13) && !read_link(r.bytes, out.links.emplace_back())) out.links.pop_back();
+    if (is_varint(r, 14)) out.dropped_links = static_cast<std::uint32_t>(r.value);
     if (is_bytes(r, 15)) read_status(r.bytes, out);
     if (r.number == 16 && r.type == WireType::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
   }
   return r.ok();
 }
 
-ResourceView resource_of(ByteView prefix) {
+ResourceView read_resource_view(ByteView prefix) {
   ResourceView out;
   for (FieldReader r(prefix); r.next();) {
+    if (is_bytes(r, 3)) out.schema_url = r.bytes;
     if (!is_bytes(r, 1)) continue;
     for (FieldReader in(r.bytes); in.next();) {
       if (is_bytes(in, 1)) out.attributes.push_back(attribute_of(in.bytes));
+      if (is_varint(in, 2)) out.dropped_attributes = static_cast<std::uint32_t>(in.value);
     }
   }
   return out;
 }
 
-ScopeView scope_of(ByteView prefix) {
+ScopeView read_scope_view(ByteView prefix) {
   ScopeView out;
   for (FieldReader r(prefix); r.next();) {
+    if (is_bytes(r, 3)) out.schema_url = r.bytes;
     if (!is_bytes(r, 1)) continue;
     for (FieldReader in(r.bytes); in.next();) {
       if (is_bytes(in, 1)) out.name = in.bytes;
       if (is_bytes(in, 2)) out.version = in.bytes;
       if (is_bytes(in, 3)) out.attributes.push_back(attribute_of(in.bytes));
+      if (is_varint(in, 4)) out.dropped_attributes = static_cast<std::uint32_t>(in.value);
     }
   }
   return out;
 }
-
-}  // namespace
 
 bool each_span(ByteView otlp, const TakeSpan& take) {
   OtlpSpans all;
@@ -123,13 +131,13 @@ bool each_span(ByteView otlp, const TakeSpan& take) {
   for (const FrameSpan& span : all.spans) {
     if (last == nullptr || last->resource.data() != span.resource.data()) {
       const std::uint64_t number = resource.number + 1;
-      resource = resource_of(span.resource);
+      resource = read_resource_view(span.resource);
       resource.number = number;
     }
-    if (last == nullptr || last->scope.data() != span.scope.data()) scope = scope_of(span.scope);
+    if (last == nullptr || last->scope.data() != span.scope.data()) scope = read_scope_view(span.scope);
     last = &span;
     SpanView view;
-    if (read_span(span.span, view)) {
+    if (read_span_view(span.span, view)) {
       take(resource, scope, view);
     } else {
       good = false;

@@ -27,6 +27,7 @@ struct EventView {
 
 struct LinkView {
   ByteView trace_id, span_id, trace_state;
+  std::uint32_t flags = 0;
   AttributeViews attributes;
   std::uint32_t dropped_attributes = 0;
 };
@@ -39,16 +40,21 @@ struct SpanView {
   AttributeViews attributes;
   std::vector<EventView> events;
   std::vector<LinkView> links;
+  std::uint32_t dropped_attributes = 0, dropped_events = 0, dropped_links = 0;
 };
 
 struct ResourceView {
   std::uint64_t number = 0;  // of the resource in the request, from 1: what was made of it can be kept
   AttributeViews attributes;
+  std::uint32_t dropped_attributes = 0;
+  ByteView schema_url;
 };
 
 struct ScopeView {
   ByteView name, version;
   AttributeViews attributes;
+  std::uint32_t dropped_attributes = 0;
+  ByteView schema_url;
 };
 
 // One span with what it stands under. `resource` and `scope` are the same objects for spans in a row that share them.
@@ -57,6 +63,12 @@ using TakeSpan = std::function<void(const ResourceView& resource, const ScopeVie
 // Calls `take` for each span in order. False when the bytes are malformed; spans that can be read were taken. Events
 // and links that cannot are left out of theirs.
 bool each_span(ByteView otlp, const TakeSpan& take);
+
+// The same one by one, of what read_otlp_spans (otlp_split.h) found: a Span message, over whatever `out` holds; the
+// fields of a ResourceSpans message, and those of a ScopeSpans message.
+bool read_span_view(ByteView span, SpanView& out);
+ResourceView read_resource_view(ByteView prefix);
+ScopeView read_scope_view(ByteView prefix);
 
 // The elements of an attribute of kind kArray or kMap; those of other kinds have none.
 std::vector<AttributeValue> array_of(const AttributeValue& value);

@@ -27,6 +27,7 @@ import files  # noqa: E402
 import kafka  # noqa: E402
 import manifests  # noqa: E402
 import prometheus  # noqa: E402
+import s3  # noqa: E402
 import sdk  # noqa: E402
 import tempo  # noqa: E402
 import zipkin  # noqa: E402
@@ -48,6 +49,9 @@ TESTS = {
     "kafka": kafka.test_kafka,
     "kafka_auth": kafka.test_kafka_auth,
     "kafka_refuses": kafka.test_kafka_refuses,
+    "s3": s3.test_s3,
+    "s3_query": s3.test_s3_query,
+    "s3_outage": s3.test_s3_outage,
     "zipkin": zipkin.test_zipkin,
     "to_jaeger": examples.test_to_jaeger,
     "gateway": examples.test_gateway,

@@ -1,5 +1,6 @@
 """Backends that are one process each, on free ports of loopback, with their data in a temporary directory."""
 
+import contextlib
 import json
 import os
 import socket
@@ -114,12 +115,12 @@ class Minio(Server):
         self.env = {"MINIO_ROOT_USER": self.user, "MINIO_ROOT_PASSWORD": self.password, "MINIO_BROWSER": "off", "MINIO_UPDATE": "off"}
 
     def answers(self):
-        """With the bucket made: it says it is ready before it takes one."""
-        try:
-            self.request("-X", "PUT", f"/{self.bucket}")
-        except Failed:
-            return False
-        return True
+        """With the bucket made: it says it is ready before it takes one. After a restart it is there."""
+        for how in (["-X", "PUT", f"/{self.bucket}"], [f"/{self.bucket}?list-type=2"]):
+            with contextlib.suppress(Failed):
+                self.request(*how)
+                return True
+        return False
 
     def request(self, *how):
         """A signed request by curl, whose last argument is the path."""
@@ -128,7 +129,7 @@ class Minio(Server):
 
     def get(self, key, path):
         """An object into the file `path`."""
-        self.request("-o", path, f"/{self.bucket}/{key}")
+        self.request("-o", path, f"/{self.bucket}/{urllib.parse.quote(key)}")
 
 
 class Tempo(Server):

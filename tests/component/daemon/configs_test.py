@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "..", "support"))
 from tailgate_process import SHIPPED, Daemon  # noqa: E402
 
 BINARY = os.path.abspath(sys.argv.pop(1))
+MODULE = "libtailgate_parquet.so"  # of builds with TAILGATE_WITH_PARQUET
 CONFIGS = os.path.join(HERE, "..", "..", "..", "config")
 
 # docs/performance.md promises 100 ms, 25 MiB and 0.2 % of a core for the release build on a quiet machine. Here is room for a debug
@@ -40,6 +41,11 @@ class ConfigsTest(unittest.TestCase):
         for path in files:
             with self.subTest(os.path.basename(path)):
                 checked = subprocess.run([BINARY, "check", "--config", path], capture_output=True, text=True, timeout=60)
+                if path.endswith("to-s3.yaml") and not os.path.exists(os.path.join(os.path.dirname(BINARY), MODULE)):
+                    self.assertEqual(checked.returncode, 1)
+                    self.assertIn("to-s3.yaml:27:5: exporters.s3: want a build with Parquet", checked.stderr)
+                    self.assertEqual(len(checked.stderr.splitlines()), 1, checked.stderr)
+                    continue
                 self.assertEqual((checked.returncode, checked.stderr), (0, ""))
                 daemon = self.start(path)
                 self.assertEqual(daemon.ready(), (200, "ready\n"))

@@ -66,7 +66,7 @@ TEST_CASE("every bad exporter key is an error with its place", "[export]") {
   const std::pair<const char*, const char*> rows[] = {
       {"oltp: {endpoint: x}",
        "t.yaml:1:7: oltp: want an exporter named TYPE or TYPE/NAME, TYPE one of debug, "
-       "elasticsearch, file, kafka, otlp, otlphttp, zipkin, got a map"},
+       "elasticsearch, file, kafka, otlp, otlphttp, s3, zipkin, got a map"},
       {"otlp: {endpoint: tempo}", "t.yaml:1:18: otlp.endpoint: want host:port, got 'tempo'"},
       {"otlp: {}", "t.yaml:1:7: otlp.endpoint: want host:port, got nothing"},
       {"otlp: {endpoint: 'a:1', compression: zstd}",

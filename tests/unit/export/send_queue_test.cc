@@ -400,3 +400,26 @@ TEST_CASE("what a backend names as rejected is lost to its own policy and no oth
   CHECK(q.stats().lost_spans.at("slow")[static_cast<std::size_t>(FailReason::kPartial)] == 4);
   CHECK(balanced(q));
 }
+
+TEST_CASE("a queue that collects for a minute sends before small traces fill it", "[export]") {
+  SendQueue q({.bytes_max = 100'000, .batch_bytes = 90'000, .flush_timeout = 60s, .in_flight_max = 1});
+  // Each takes several times its 20 bytes of OTLP, which alone would never make a batch.
+  while (q.next_batch(at(0s)) == nullptr) {
+    q.push(trace(20), at(0s));
+    REQUIRE(sum(q.stats().dropped_spans) == 0);
+  }
+  CHECK(q.stats().queued_bytes >= 50'000);
+  CHECK(q.stats().queued_bytes < 50'000 + 2 * (kExtra + 40));
+}
+
+TEST_CASE("a durable queue that collects sends when half its window waits", "[export]") {
+  SendQueueOptions options{.bytes_max = SIZE_MAX / 2, .batch_bytes = 1 << 20, .flush_timeout = 60s, .in_flight_max = 2};
+  options.durable.directory = "somewhere";
+  options.durable.window_max = 20'000;
+  SendQueue q(options);
+  q.push(trace(9'000), at(0s));
+  CHECK(q.next_batch(at(0s)) == nullptr);
+  q.push(trace(1'000), at(0s));
+  CHECK(q.next_due() == at(0s));
+  CHECK(q.next_batch(at(0s))->traces.size() == 2);
+}

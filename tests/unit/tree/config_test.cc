@@ -15,6 +15,12 @@ TEST_CASE("the configurations in the tree are good as they are", "[tree]") {
     INFO(file);
     const auto config = load_daemon_config({file.string(), {}});
     REQUIRE(config.has_value());
+    // Nor is there a module for Parquet beside the tests, which `check` says.
+    if (file.filename() == "to-s3.yaml") {
+      REQUIRE(config->issues->errors.size() == 1);
+      CHECK(config->issues->errors[0].find("want a build with Parquet") != std::string::npos);
+      config->issues->errors.clear();
+    }
     CHECK(config->issues->errors == std::vector<std::string>{});
     CHECK(config->issues->notices == std::vector<std::string>{});
     CHECK(config->sampling.policies.size() >= 2);

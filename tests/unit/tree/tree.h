@@ -23,7 +23,7 @@ inline std::string read_text(const fs::path& path) {
 
 struct SourceFile {
   std::string path;  // from src/, "buffer/shard.cc"
-  std::string room;  // "" for main.cc
+  std::string room;  // "buffer"; "" for main.cc
   std::string text;
 };
 
@@ -34,7 +34,7 @@ inline std::vector<SourceFile> source_files() {
     const std::string extension = entry.path().extension().string();
     if (extension != ".h" && extension != ".cc") continue;
     const fs::path path = entry.path().lexically_relative(kTree / "src");
-    out.push_back({path.string(), path.parent_path().string(), read_text(entry.path())});
+    out.push_back({path.string(), path.has_parent_path() ? path.begin()->string() : "", read_text(entry.path())});
   }
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
   return out;

@@ -1,0 +1,59 @@
+// SpanTableWriter: spans as the rows of one Parquet file. It is written with Arrow C++ (export/parquet/), in a shared
+// module of its own that is loaded when the first exporter of such files starts: some 60 MB of libraries that nobody
+// else pays for.
+//
+// Threads: one at a time. Rows are copied. Between two ends of a row group its memory is that of the rows; what has
+// ended is held compressed.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "export/span_columns.h"
+#include "wire/otlp_span_view.h"
+
+namespace tailgate {
+
+struct SpanRow {
+  const SpanView* span = nullptr;
+  const ResourceColumns* resource = nullptr;
+  const ScopeView* scope = nullptr;
+  // The attributes of these are left out: another row of the file has them.
+  bool resource_elsewhere = false, scope_elsewhere = false;
+  ByteView policy;  // that kept its trace
+  bool by_chance = false;
+  bool late = false;
+};
+
+struct SpanTableOptions {
+  int compression_level = 3;  // of zstd, 1 to 22
+  std::int64_t row_group_rows = 20'000;
+};
+
+class SpanTableWriter {
+ public:
+  virtual ~SpanTableWriter() = default;
+  virtual void add(const SpanRow& row) = 0;
+  virtual Result<void> end_row_group() = 0;
+  // The whole file; nothing may be called after it.
+  virtual Result<std::string> finish() = 0;
+};
+
+// Null when there is no memory for it.
+using MakeSpanTable = std::function<std::unique_ptr<SpanTableWriter>(const SpanTableOptions&)>;
+
+// What the module exports, and by what the daemon knows that it was built of the same sources: both sides pass C++
+// objects to each other.
+inline constexpr const char* kSpanTableSymbol = "tailgate_span_table";
+struct SpanTableModule {
+  std::uint64_t layout;
+  SpanTableWriter* (*make)(const SpanTableOptions&);  // null: out of memory
+};
+inline constexpr std::uint64_t kSpanTableLayout = 1'000'000'000 + 1'000'000 * sizeof(SpanRow) +
+                                                  1'000 * sizeof(SpanView) + sizeof(ResourceColumns) +
+                                                  sizeof(ScopeView) + sizeof(SpanTableOptions);
+
+}  // namespace tailgate
