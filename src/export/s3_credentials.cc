@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
 #include <fstream>
 #include <iterator>
 #include <utility>
@@ -15,17 +17,12 @@ namespace {
 constexpr Duration kFresh = std::chrono::minutes(10);
 constexpr Duration kTimeout = std::chrono::seconds(10);
 
-// The text of the first member `name` of a flat JSON object; keys and tokens have nothing to escape but '/'.
-std::string json_text(std::string_view json, std::string_view name) {
-  const std::size_t at = json.find(fmt::format("\"{}\"", name));
-  if (at == std::string_view::npos) return "";
-  const std::size_t open = json.find('"', json.find(':', at + name.size() + 2));
-  if (open == std::string_view::npos) return "";
-  const std::size_t close = json.find('"', open + 1);
-  if (close == std::string_view::npos) return "";
-  std::string out(json.substr(open + 1, close - open - 1));
-  std::erase(out, '\\');
-  return out;
+// "" when there is no such text.
+std::string json_text(const boost::json::value& object, std::string_view name) {
+  const boost::json::object* const members = object.if_object();
+  const boost::json::value* const member = members != nullptr ? members->if_contains(name) : nullptr;
+  const boost::json::string* const text = member != nullptr ? member->if_string() : nullptr;
+  return text != nullptr ? std::string(*text) : "";
 }
 
 }  // namespace
@@ -33,7 +30,10 @@ std::string json_text(std::string_view json, std::string_view name) {
 AwsCredentials read_credentials_reply(const std::string& body, bool web_identity) {
   if (web_identity)
     return {xml_text(body, "AccessKeyId"), xml_text(body, "SecretAccessKey"), xml_text(body, "SessionToken")};
-  return {json_text(body, "AccessKeyId"), json_text(body, "SecretAccessKey"), json_text(body, "Token")};
+  boost::system::error_code bad;
+  const boost::json::value object = boost::json::parse(body, bad);
+  if (bad) return {};
+  return {json_text(object, "AccessKeyId"), json_text(object, "SecretAccessKey"), json_text(object, "Token")};
 }
 
 S3Credentials::S3Credentials(boost::asio::io_context& io, S3CredentialsOptions options)

@@ -63,7 +63,7 @@ TEST_CASE("a library is included in its room only", "[tree]") {
       {"nghttp2", {"net"}},
       {"boost/beast", {"net"}},
       {"boost/asio", {"net", "export"}},
-      {"boost/json", {"wire", "decide"}},
+      {"boost/json", {"wire", "decide", "export"}},
       {"yaml-cpp", {"config"}},
       {"spdlog", {"telemetry"}},
       {"prometheus", {"telemetry"}},
