@@ -36,6 +36,7 @@ class Daemon {
 
  private:
   void collect(MetricWriter& out) const;
+  std::vector<std::string> keeping_policies() const;
   std::string metrics_text() const;
   Response ready() const;
   ShadowReport shadow_report() const;

@@ -182,7 +182,9 @@ void Exporters::drain(TimePoint deadline, TimePoint now) {
   for (const Shelf& shelf : shelves_) shelf.store->stop();
 }
 
-void Exporters::collect(MetricWriter& writer) const {
+void Exporters::collect(MetricWriter& writer, const std::vector<std::string>& policies) const {
+  const std::size_t reasons = kFailReasonNames.size() + kDropReasonNames.size();
+  const bool zeros = runners_.size() * policies.size() * reasons <= kLostSeriesMax;
   for (const auto& r : runners_) {
     const ExportRunner::Stats s = r->stats();
     const std::string& name = r->name();
@@ -199,9 +201,11 @@ void Exporters::collect(MetricWriter& writer) const {
     for (std::size_t i = 0; i < kDropReasonNames.size(); ++i) {
       writer.add(metric::kExportDroppedSpans, {name, kDropReasonNames[i]}, number(s.dropped_spans[i]));
     }
-    for (const auto& [policy, lost] : s.lost_spans) {
+    auto by_policy = s.lost_spans;
+    for (std::size_t p = 0; zeros && p < policies.size(); ++p) by_policy[policies[p]];
+    for (const auto& [policy, lost] : by_policy) {
       for (std::size_t i = 0; i < lost.size(); ++i) {
-        if (lost[i] == 0) continue;
+        if (lost[i] == 0 && !zeros) continue;
         const std::size_t fails = kFailReasonNames.size();
         writer.add(metric::kExportLostSpans,
                    {name, policy, i < fails ? kFailReasonNames[i] : kDropReasonNames[i - fails]}, number(lost[i]));
