@@ -362,6 +362,7 @@ void Daemon::collect(MetricWriter& out) const {
     out.add(metric::kOwnSpans, {"queued"}, number(own.queued));
     out.add(metric::kOwnSpans, {"dropped"}, number(own.dropped));
   }
+  process_.collect(out);
   out.add(metric::kBuildInfo, {build_version(), build_commit(), build_compiler()}, 1);
 }
 

@@ -194,6 +194,7 @@ void Exporters::collect(MetricWriter& writer, const std::vector<std::string>& po
     writer.add(metric::kExportBytes, {name}, number(s.sent_bytes));
     writer.add(metric::kExportQueueSpans, {name}, number(s.queued_spans));
     writer.add(metric::kExportQueueBytes, {name}, number(s.queued_bytes));
+    writer.add(metric::kExportQueueCapacity, {name}, number(s.capacity_bytes));
     for (std::size_t i = 0; i < kFailReasonNames.size(); ++i) {
       writer.add(metric::kExportFailedSpans, {name, kFailReasonNames[i]}, number(s.failed_spans[i]));
       writer.add(metric::kExportFailures, {name, kFailReasonNames[i]}, number(s.failures[i]));

@@ -5,6 +5,7 @@ import http.client
 import http.server
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -259,6 +260,13 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(metrics.sum("tailgate_spans_not_sampled_total"), 76)
         self.assertEqual(metrics.sum("tailgate_traces_decided_total", decision="sampled", close_reason="timeout"), 25)
         self.assertEqual(metrics.sum("tailgate_build_info"), 1)
+        for name, value, delta in (("cpu_seconds_total", daemon.cpu_seconds(), 1), ("start_time_seconds", time.time(), 60),
+                                   ("resident_memory_bytes", daemon.rss_mib() * 2**20, 8 * 2**20),
+                                   ("threads", len(os.listdir(f"/proc/{daemon.pid}/task")), 0),
+                                   ("open_fds", len(os.listdir(f"/proc/{daemon.pid}/fd")), 2),  # the scrape's own
+                                   ("max_fds", resource.getrlimit(resource.RLIMIT_NOFILE)[0], 0)):
+            self.assertAlmostEqual(metrics.sum(f"process_{name}"), value, delta=delta, msg=name)
+        self.assertGreater(metrics.sum("process_virtual_memory_bytes"), metrics.sum("process_resident_memory_bytes"))
         until(lambda: daemon.metrics().sum("tailgate_export_spans_total", exporter="file") == 25, "all is written")
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual(sum(self.kept().values()), 25)

@@ -190,6 +190,7 @@ TEST_CASE("only the exporters whose bit is set get a trace, and make_room frees 
   CHECK(text.find("tailgate_export_dropped_spans_total{exporter=\"otlp\",reason=\"queue_full\"} 4\n") !=
         std::string::npos);
   CHECK(text.find("tailgate_export_queue_spans{exporter=\"otlp\"} 4\n") != std::string::npos);
+  CHECK(text.find("tailgate_export_queue_capacity_bytes{exporter=\"file\"} 100000\n") != std::string::npos);
   const std::string lost = "tailgate_export_lost_spans_total{exporter=\"otlp\",policy=\"\",reason=\"queue_full\"} 4\n";
   const std::string none =
       "tailgate_export_lost_spans_total{exporter=\"file\",policy=\"errors\",reason=\"refused\"} 0\n";
