@@ -187,7 +187,10 @@ void DurableStore::commit() {
     failing = failing_;
     queue_.expire(wall_now_ns());
   }
-  if (failing) commit_some(false);
+  while (failing && commit_some(false)) {
+    const std::lock_guard lock(mutex_);
+    failing = queue_.anything_to_give_back();
+  }
   for (bool more = true; more && commit_some(true);) {
     const std::lock_guard lock(mutex_);
     more = queue_.anything_to_write();
@@ -199,7 +202,7 @@ bool DurableStore::commit_some(bool with_puts) {
   DurableQueue::Plan plan;
   {
     const std::lock_guard lock(mutex_);
-    plan = queue_.begin_commit(kCommitBytes, with_puts);
+    plan = with_puts ? queue_.begin_commit(kCommitBytes) : queue_.begin_giving_back(kGiveBackMax);
     pushed_bytes_ = 0;
   }
   if (plan.empty()) return true;

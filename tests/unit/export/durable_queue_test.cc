@@ -212,7 +212,7 @@ TEST_CASE("a commit takes some of what waits, and never a part without the other
   q.end_commit(std::move(plan), true);
   const auto first = q.next(0);
   q.done(0, first->number);
-  plan = q.begin_commit(2 * kSize, false);
+  plan = q.begin_giving_back(100);
   CHECK(plan.puts.empty());
   CHECK(plan.removes.size() == 1);
   q.end_commit(std::move(plan), true);
