@@ -8,8 +8,7 @@ import threading
 import urllib.parse
 
 from backends import OpenSearch, free_ports
-from files import shipped
-from harness import otlp_exporter, settled
+from harness import QUICK, otlp_exporter, settled, shipped
 from jaeger import Jaeger
 from sdk import clients
 from spans import expect_same_v1
@@ -80,6 +79,11 @@ def found(jaeger, **query):
     return {trace["traceID"] for trace in json.loads(text)["data"] or []}
 
 
+def storage_in(cluster):
+    return {"opensearch": {"server_urls": [f"http://127.0.0.1:{cluster.port}"], "indices": {
+        kind: {"shards": 1, "replicas": 0} for kind in ("spans", "services", "dependencies", "sampling")}}}
+
+
 def test_elasticsearch(tools, binary, directory):
     """Jaeger shows what is written, by id, service, tag and duration; the documents are Jaeger's own; a retry doubles nothing."""
     with OpenSearch(tools, directory) as cluster, Lossy(cluster.port) as lossy:
@@ -87,7 +91,7 @@ def test_elasticsearch(tools, binary, directory):
         sets = [f"exporters.elasticsearch.endpoints=[http://127.0.0.1:{dead}, http://127.0.0.1:{lossy.port}]",
                 "exporters.elasticsearch.replicas=0", "exporters.elasticsearch.shards=1",
                 "exporters.elasticsearch.retry_on_failure.initial_interval=200ms"]
-        with shipped("to-elasticsearch.yaml", binary, directory, sets) as daemon:
+        with shipped("to-elasticsearch.yaml", binary, directory, [*QUICK, *sets]) as daemon:
             sent = clients(tools, daemon)[0].send()["keep"]
             metrics = settled(daemon, "elasticsearch")
             spans = sum(map(len, sent.values()))
@@ -103,9 +107,7 @@ def test_elasticsearch(tools, binary, directory):
             expect(kinds == {"keyword"}, f"jaeger-{name}-* has no mappings of the template: {kinds}")
         say(f"  {spans} spans, {spans} documents after a retry and with one of two endpoints dead")
 
-        storage = {"opensearch": {"server_urls": [f"http://127.0.0.1:{cluster.port}"], "indices": {
-            kind: {"shards": 1, "replicas": 0} for kind in ("spans", "services", "dependencies", "sampling")}}}
-        with Jaeger(tools.jaeger(), directory, storage=storage) as jaeger:
+        with Jaeger(tools.jaeger(), directory, storage=storage_in(cluster)) as jaeger:
             by_tag = 0
             for trace_id, trace in sent.items():
                 # In microseconds, and arrays as text: so the storage has them, whoever writes.

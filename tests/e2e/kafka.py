@@ -5,8 +5,7 @@ import urllib.request
 
 import otlp_bytes as otlp
 from backends import Kafka, free_ports
-from files import shipped
-from harness import expect_kept, settled
+from harness import QUICK, expect_kept, settled, shipped
 from jaeger import Jaeger
 from sdk import clients
 from tailgate_process import expect, until
@@ -34,7 +33,7 @@ def test_kafka(tools, binary, directory):
                               "traces": {"topic": "otlp_spans", "encoding": "otlp_proto"}}}
         retry = ["exporters.kafka.retry_on_failure.initial_interval=200ms", "exporters.kafka.retry_on_failure.max_interval=1s"]
         sets = [f"exporters.kafka.brokers.0={kafka.broker}", "exporters.kafka.timeout=3s", *retry]
-        with shipped("to-kafka.yaml", binary, directory, sets) as daemon:
+        with shipped("to-kafka.yaml", binary, directory, [*QUICK, *sets]) as daemon:
             client = clients(tools, daemon)[0]
             sent = client.send()
             settled(daemon, "kafka")
@@ -90,7 +89,7 @@ def test_kafka_auth(tools, binary, directory):
             auth = f"{{sasl: {{mechanism: PLAIN, username: tailgate, password_file: {path}}}}}"
             sets = [f"exporters.kafka.brokers.0=127.0.0.1:{sasl}", f"exporters.kafka.auth={auth}", "exporters.kafka.timeout=3s",
                     "shutdown_timeout=1s"]
-            with shipped("to-kafka.yaml", binary, directory, sets) as daemon:
+            with shipped("to-kafka.yaml", binary, directory, [*QUICK, *sets]) as daemon:
                 post(daemon, failed_trace()[1])
                 name = "tailgate_export_spans_total" if arrives else "tailgate_export_failures_total"
                 until(lambda: daemon.metrics().sum(name, exporter="kafka") == 1, f"{name} with {password}", 60)
@@ -106,7 +105,7 @@ def test_kafka_refuses(tools, binary, directory):
     with Kafka(tools, directory, **{"message.max.bytes": 20000, "auto.create.topics.enable": "true"}) as kafka:
         sets = [f"exporters.kafka.brokers.0={kafka.broker}", "exporters.kafka.producer.compression=none",
                 "exporters.kafka.sending_queue.batch.flush_timeout=2s"]
-        with shipped("to-kafka.yaml", binary, directory, sets) as daemon:
+        with shipped("to-kafka.yaml", binary, directory, [*QUICK, *sets]) as daemon:
             (small, one), (large, two) = failed_trace(), failed_trace(1, 60_000)
             post(daemon, one)
             post(daemon, two)
