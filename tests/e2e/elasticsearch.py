@@ -10,9 +10,9 @@ import urllib.parse
 from backends import OpenSearch, free_ports
 from harness import QUICK, otlp_exporter, settled, shipped
 from jaeger import Jaeger
-from sdk import clients
+from sdk import POLICIES, clients
 from spans import expect_same_v1
-from tailgate_process import Daemon, basic_config, expect, get, until
+from tailgate_process import Daemon, Failed, basic_config, expect, get, until
 from tools import say
 
 
@@ -144,3 +144,37 @@ def test_elasticsearch(tools, binary, directory):
                                        f"{field} of span {span_id}: {one.get(field)!r} and {other.get(field)!r}")
                     say(f"  {client.name}: {sum(map(len, sent.values()))} documents as Jaeger writes them, field by field")
                 expect(daemon.stop() == 0, "the daemon did not end with 0")
+
+
+def test_jaeger_opensearch(tools, binary, directory):
+    """Jaeger writes what is kept into OpenSearch: each trace comes back by another Jaeger that has nothing else, the rest is not there."""
+    with OpenSearch(tools, directory) as cluster:
+        kept, dropped = {}, set()
+        with Jaeger(tools.jaeger(), directory, storage=storage_in(cluster)) as jaeger:
+            with Daemon(binary, directory, basic_config(POLICIES, otlp_exporter(jaeger), decision_wait="2s")) as daemon:
+                for client in clients(tools, daemon)[2:]:
+                    sent = client.send()
+                    kept.update(sent["keep"])
+                    dropped.update(sent["drop"])
+                metrics = settled(daemon, "otlp")
+                spans = sum(map(len, kept.values()))
+                expect(metrics.sum("tailgate_export_spans_total", exporter="otlp") == spans, "not all was sent")
+                expect(daemon.stop() == 0, "the daemon did not end with 0")
+
+            def written():  # Jaeger answers before it has written
+                try:
+                    found = cluster.documents("jaeger-span-*")
+                except Failed:  # the index is not made yet
+                    return None
+                return found if len([d for d in found.values() if d["traceID"] in kept]) == spans else None
+
+            documents = until(written, f"{spans} documents are in OpenSearch", 60, 0.2)
+            expect(not dropped & {d["traceID"] for d in documents.values()}, "a trace that was not kept is in OpenSearch")
+        with Jaeger(tools.jaeger(), directory, "reader", storage=storage_in(cluster)) as jaeger:
+            for trace_id, trace in kept.items():
+                expect_same_v1(trace_id, trace, until(lambda: jaeger.trace_v1(trace_id), f"{trace_id} is in Jaeger", 60, 0.1))
+                service = trace[0]["service"]
+                expect(trace_id in found(jaeger, service=service), f"trace {trace_id} is not found by its service {service}")
+            for trace_id in dropped:
+                expect(jaeger.trace_v1(trace_id) is None, f"trace {trace_id} was not kept and is there")
+    say(f"  {len(kept)} traces written by Jaeger and read by another, {len(dropped)} others not there")
