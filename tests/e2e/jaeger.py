@@ -2,9 +2,9 @@
 
 import json
 import os
-import socket
 import subprocess
 
+from servers import free_ports
 from spans import spans_of_otlp
 from tailgate_process import Failed, expect, get, until
 
@@ -14,10 +14,7 @@ class Jaeger:
         """`receivers`: more of them, beside OTLP and Zipkin; `storage`: of jaeger_storage's backends."""
         self.binary, self.process = binary, None
         self.log_path = os.path.join(directory, f"{name}.log")
-        held = [socket.create_server(("127.0.0.1", 0)) for _ in range(6)]
-        self.grpc, self.http, self.zipkin, self.query, query_grpc, health = (s.getsockname()[1] for s in held)
-        for s in held:
-            s.close()
+        self.grpc, self.http, self.zipkin, self.query, query_grpc, health = free_ports(6)
         at = lambda port: {"endpoint": f"127.0.0.1:{port}"}  # noqa: E731
         self.config = os.path.join(directory, f"{name}.yaml")
         receivers = {"otlp": {"protocols": {"grpc": at(self.grpc), "http": at(self.http)}}, "zipkin": at(self.zipkin), **(receivers or {})}
