@@ -47,6 +47,7 @@ TESTS = {
     "jaeger_opensearch": elasticsearch.test_jaeger_opensearch,
     "kafka": kafka.test_kafka,
     "kafka_auth": kafka.test_kafka_auth,
+    "kafka_tls": kafka.test_kafka_tls,
     "kafka_refuses": kafka.test_kafka_refuses,
     "zipkin": zipkin.test_zipkin,
     "to_jaeger": examples.test_to_jaeger,
