@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <grpc/grpc.h>
 #include <grpc/slice.h>
+#include <grpc/support/log.h>
 #include <grpcpp/alarm.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -28,6 +29,7 @@
 #include "export/otlp_response.h"
 #include "export/registry.h"
 #include "net/listen.h"
+#include "telemetry/log.h"
 
 namespace tailgate {
 namespace {
@@ -47,6 +49,18 @@ struct GrpcOptions {
   bool wait_for_ready = false;
   std::string user_agent;
 };
+
+// gRPC would write to standard error by itself. Why a server ended TLS, say for want of a client certificate, is there
+// and nowhere else: the status is "Endpoint read failed". The process has one such function, without an argument of
+// ours.
+void on_grpc_log(gpr_log_func_args* args) {
+  const std::string_view text = args->message;
+  if (text.find("SSL routines") == std::string_view::npos || text.find(" alert ") == std::string_view::npos)
+    return log_debug("gRPC", {{"text", text}});
+  static LogLimiter limiter(std::chrono::seconds(10));
+  if (const auto held = limiter.pass(monotonic_now()))
+    log_warn("a backend ended TLS", {{"detail", text}, {"held_back", *held}});
+}
 
 gpr_timespec from_now(Duration d) { return gpr_time_from_nanos(d.count(), GPR_TIMESPAN); }
 
@@ -104,6 +118,7 @@ class GrpcExporter final : public Exporter {
     // Before gRPC starts and before there are threads: its default poller makes every thread of the process pay for
     // ours, 60 % more CPU for the whole daemon as measured.
     ::setenv("GRPC_POLL_STRATEGY", "poll", 0);
+    gpr_set_log_function(on_grpc_log);
   }
 
   ~GrpcExporter() override {

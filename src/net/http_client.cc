@@ -265,8 +265,19 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
     }
     const bool theirs = ec.category() == http::make_error_code(http::error::body_limit).category() &&
                         ec != http::error::end_of_stream && ec != http::error::partial_message;
-    failed(fmt::format("{} {}: {}", what, url.authority(), ec.message()),
+    failed(fmt::format("{} {}: {}", what, url.authority(), told(ec).message()),
            theirs ? ErrorKind::kBadInput : ErrorKind::kUnavailable);
+  }
+
+  // Why a server hangs up, say for want of a client certificate, is in an alert that is still there to be read when
+  // writing has failed.
+  error_code told(const error_code& ec) {
+    if (!url.tls || ec.category() != asio::error::get_system_category()) return ec;
+    error_code said, ignored;
+    char byte = 0;
+    link->stream.next_layer().non_blocking(true, ignored);
+    link->stream.read_some(asio::buffer(&byte, 1), said);
+    return said.category() == asio::error::get_ssl_category() ? said : ec;
   }
 
   void received() {

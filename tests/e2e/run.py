@@ -25,6 +25,7 @@ import elasticsearch  # noqa: E402
 import examples  # noqa: E402
 import files  # noqa: E402
 import kafka  # noqa: E402
+import mtls  # noqa: E402
 import prometheus  # noqa: E402
 import sdk  # noqa: E402
 import tempo  # noqa: E402
@@ -49,6 +50,7 @@ TESTS = {
     "kafka_auth": kafka.test_kafka_auth,
     "kafka_tls": kafka.test_kafka_tls,
     "kafka_refuses": kafka.test_kafka_refuses,
+    "mtls": mtls.test_mtls,
     "zipkin": zipkin.test_zipkin,
     "to_jaeger": examples.test_to_jaeger,
     "gateway": examples.test_gateway,
