@@ -20,6 +20,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 
+import balancing  # noqa: E402
 import cassandra  # noqa: E402
 import elasticsearch  # noqa: E402
 import examples  # noqa: E402
@@ -50,6 +51,7 @@ TESTS = {
     "kafka_auth": kafka.test_kafka_auth,
     "kafka_tls": kafka.test_kafka_tls,
     "kafka_refuses": kafka.test_kafka_refuses,
+    "balancing": balancing.test_balancing,
     "mtls": mtls.test_mtls,
     "zipkin": zipkin.test_zipkin,
     "to_jaeger": examples.test_to_jaeger,
