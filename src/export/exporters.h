@@ -83,6 +83,10 @@ class Exporters {
     std::vector<std::uint8_t> seat_of;  // by exporter
   };
 
+  struct Part;
+  // Makes a store for each directory; the seats in them, by exporter.
+  std::vector<DurableSeat> shelve(std::vector<Part>& all);
+
   ByteBudget& budget_;
   std::vector<Shelf> shelves_;
   std::uint64_t durable_ = 0;  // bits of all their members
