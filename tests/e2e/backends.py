@@ -63,7 +63,7 @@ class Kafka(Server):
         """[(partition, key, bytes of the value)] of a topic from its beginning, once it holds `count`."""
         done = subprocess.run(
             [*self.java, "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", self.broker, "--topic", topic,
-             "--from-beginning", "--timeout-ms", "5000", "--max-messages", str(count),
+             "--from-beginning", "--timeout-ms", "15000", "--max-messages", str(count),
              "--property", "print.key=true", "--property", "print.partition=true", "--property", "key.separator=\t",
              "--property", "line.separator=\n\x01\x02\n", "--formatter",
              "org.apache.kafka.tools.consumer.DefaultMessageFormatter"],

@@ -153,7 +153,7 @@ def test_kafka_tls(tools, binary, directory):
                 expect(failed and said in failed[0], f"{what}: the log does not say {said!r}: {log[-1500:]}")
                 say(f"  {what}: {failed[0].partition('detail=')[2]}")
             else:
-                keys = {key for _, key, _ in kafka.messages("otlp_spans", 1000)}
+                keys = {key for _, key, _ in kafka.messages("otlp_spans", len(sent))}
                 expect(keys == sent, f"{what}: the topic has {len(keys)} of {len(sent)} traces")
                 say(f"  {what}: all {len(sent)} traces so far are in the topic")
 
