@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <filesystem>
@@ -38,7 +39,7 @@ std::optional<ProcessStat> parse_process_stat(std::string_view line) {
     line.remove_prefix(word.size());
     if (field < 14) continue;  // the state is a letter, some of the others are negative
     const std::optional<std::uint64_t> value = number_at(word);
-    // Priority, niceness and one that is always 0: may be negative, not asked for.
+    // Priority and niceness may be negative.
     if (!value && field != 18 && field != 19) return std::nullopt;
     fields[field] = value.value_or(0);
   }
