@@ -116,15 +116,37 @@ class Lmdb final : public KeptLog {
       const std::size_t changes = kPagesPerChange * (1 + writes.removes.size() + writes.marks.size());
       pages += small / page_ + std::min(changes, kReservePages);  // neighbours share pages
       grows = allocate(pages);
-      if (!grows && free_inside() < pages) {
+      const Free free = grows ? Free() : free_inside();
+      if (!grows && free.pages >= pages && free.usable < pages) {
+        if (Result<void> usable = make_usable(); !usable) return usable;
+      }
+      if (!grows && free.pages < pages) {
         return fail(ErrorKind::kIo, fmt::format("{}: {}", directory_, std::strerror(ENOSPC)));
       }
     }
+    return let_grow(grows);
+  }
+
+  Result<void> let_grow(bool grows) {
     if (grows == grows_) return {};
     const std::lock_guard lock(env_mutex_);
     grows_ = grows;
     const int code = mdb_env_set_mapsize(env_, grows ? map_bytes_ : page_);  // no less than is in use
     return code == 0 ? Result<void>() : failed("map", code);
+  }
+
+  // What a commit has freed can be used by the one after the next: makes the next one, of a mark on no record.
+  Result<void> make_usable() {
+    if (Result<void> grows = let_grow(true); !grows) return grows;
+    const std::shared_lock lock(env_mutex_);
+    Transaction txn(env_, 0);
+    std::uint64_t number = 0;
+    MDB_val key{sizeof number, &number}, value{sizeof number, &number};
+    int code = txn.code;
+    if (code == 0) code = mdb_put(txn.get, marks_, &key, &value, MDB_NODUPDATA);
+    if (code == MDB_KEYEXIST) code = mdb_del(txn.get, marks_, &key, nullptr);
+    if (code == 0) code = txn.commit();
+    return code == 0 ? Result<void>() : failed("commit", code);
   }
 
   // False: the disk has not that much behind the last page in use. True also where the file system cannot tell.
@@ -140,21 +162,28 @@ class Lmdb final : public KeptLog {
     return true;
   }
 
-  std::size_t free_inside() {  // in pages
+  struct Free {
+    std::size_t pages = 0, usable = 0;  // by the next commit
+  };
+  Free free_inside() {
     const std::shared_lock lock(env_mutex_);
     const Transaction txn(env_, MDB_RDONLY);
     MDB_cursor* cursor = nullptr;
     constexpr MDB_dbi kFreePages = 0;
-    if (txn.code != 0 || mdb_cursor_open(txn.get, kFreePages, &cursor) != 0) return 0;
-    std::size_t pages = 0;
+    if (txn.code != 0 || mdb_cursor_open(txn.get, kFreePages, &cursor) != 0) return {};
+    MDB_envinfo info{};
+    mdb_env_info(env_, &info);
+    Free out;
     // By transaction, a count and as many page numbers.
     for (MDB_val key{}, value{}; mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0;) {
-      std::size_t count = 0;
+      std::size_t count = 0, by = 0;
       if (value.mv_size >= sizeof count) std::memcpy(&count, value.mv_data, sizeof count);
-      pages += count;
+      if (key.mv_size == sizeof by) std::memcpy(&by, key.mv_data, sizeof by);
+      out.pages += count;
+      if (by < info.me_last_txnid) out.usable += count;
     }
     mdb_cursor_close(cursor);
-    return pages;
+    return out;
   }
 
   Result<void> open_env() {

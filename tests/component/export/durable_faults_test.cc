@@ -10,6 +10,7 @@
 #include <map>
 
 #include "component/export/export_fixture.h"
+#include "export/durable_store.h"
 #include "export/kept_log.h"
 
 namespace {
@@ -191,5 +192,41 @@ TEST_CASE("a full disk never keeps a record from being removed, whatever is writ
   CHECK(next > oldest);
   for (std::uint64_t n = oldest; n < next; ++n) REQUIRE(log->read(n));
   CHECK_FALSE(log->read(oldest - 1));
+  disk_bytes = 0;
+}
+
+TEST_CASE("what a full disk could not take is on it at the next start, once a backend has taken some of the rest",
+          "[export]") {
+  TempDir dir;
+  fault = Fault::kFullDisk;
+  disk_bytes = 24 << 20;
+  disk_taken = 0;
+  const auto make = [&] {
+    std::vector<DurableStore::Member> members = {{"x", {.directory = "d"}}};
+    return std::make_unique<DurableStore>(std::move(members), make_kept_log(dir.at("q"), 256 << 20));
+  };
+  const std::string big(1'000'000, 'n');
+  {
+    const auto store = make();
+    REQUIRE(store->start());
+    for (std::uint8_t id = 1; id <= 40; ++id) store->push(kept(id, 1, big), 1);
+    for (int i = 0; i < 1000 && store->stats(0).write_errors == 0; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    REQUIRE(store->stats(0).write_errors > 0);
+    disk_bytes = disk_taken;  // others take what is left
+    int taken = 0;
+    for (int i = 0; i < 1000 && taken < 36; ++i) {  // what no commit has tried yet is not handed out
+      const auto next = store->next(0);
+      if (next) store->done(0, next->number);
+      if (next) ++taken;
+      if (!next) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    REQUIRE(taken == 36);
+    store->stop();
+    CHECK(store->stats(0).dropped_spans == std::array<std::uint64_t, kDropReasonNames.size()>{});
+  }
+  const auto store = make();
+  REQUIRE(store->start());
+  CHECK(store->stats(0).restored_spans == 4);
   disk_bytes = 0;
 }
