@@ -7,6 +7,7 @@
 
 #include <ctime>
 #include <map>
+#include <set>
 
 #include "base/hash.h"
 #include "base/invariant.h"
@@ -151,7 +152,9 @@ Result<void> Daemon::start() {
     const std::lock_guard lock(status_mutex_);
     INVARIANT(sources_.size() < kSourcesMax);  // load_daemon_config has counted
     sources_.push_back({std::string(receiver), std::string(format)});
-    return static_cast<SourceId>(sources_.size() - 1);
+    const auto source = static_cast<SourceId>(sources_.size() - 1);
+    refusals_.begin(source);
+    return source;
   };
   context.refused = [this](SourceId by, std::string_view reason) { refusals_.request(by, reason); };
   context.notice = [](std::string_view text) { log_warn(text); };
@@ -288,6 +291,20 @@ ShadowReport Daemon::shadow_report() const {
   return report;
 }
 
+// All that have been loaded: what an earlier set has kept may still be on its way.
+std::vector<std::string> Daemon::keeping_policies() const {
+  const NamesTable& names = config_.tables->names;
+  const PolicySetPtr set = store_->policies();
+  std::set<std::uint16_t> shadows;
+  for (std::size_t i = 0; i < set->shadow_size(); ++i) shadows.insert(set->shadow_number_of(i));
+  std::vector<std::string> out;
+  for (std::uint16_t p = 1; p < names.size(); ++p) {
+    if (!shadows.contains(p)) out.push_back(names.name_of(p));
+  }
+  if (own_traces_ != nullptr) out.emplace_back(kOwnPolicy);
+  return out;
+}
+
 std::string Daemon::metrics_text() const {
   MetricWriter out;
   collect(out);
@@ -323,7 +340,7 @@ void Daemon::collect(MetricWriter& out) const {
     }
   }
   store_->collect(store, out);
-  config_.exporters->collect(out);
+  config_.exporters->collect(out, keeping_policies());
   for (std::size_t h = 0; h < kHolderNames.size(); ++h) {
     if (config_.budget->cap(static_cast<Holder>(h)) == 0) continue;  // connections, where there is no TLS
     out.add(metric::kMemoryBudget, {kHolderNames[h]}, number(config_.budget->cap(static_cast<Holder>(h))));
@@ -360,6 +377,7 @@ void Daemon::collect(MetricWriter& out) const {
     out.add(metric::kOwnSpans, {"queued"}, number(own.queued));
     out.add(metric::kOwnSpans, {"dropped"}, number(own.dropped));
   }
+  process_.collect(out);
   out.add(metric::kBuildInfo, {build_version(), build_commit(), build_compiler()}, 1);
 }
 

@@ -17,6 +17,7 @@
 #include "net/io_threads.h"
 #include "net/server.h"
 #include "receive/ingest.h"
+#include "telemetry/process.h"
 #include "web/explain.h"
 #include "web/pages.h"
 
@@ -36,6 +37,7 @@ class Daemon {
 
  private:
   void collect(MetricWriter& out) const;
+  std::vector<std::string> keeping_policies() const;
   std::string metrics_text() const;
   Response ready() const;
   ShadowReport shadow_report() const;
@@ -60,6 +62,7 @@ class Daemon {
   Refusals refusals_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<IngestPipeline> ingest_;
+  const ProcessMetrics process_;
   Pages metrics_page_, health_pages_, web_pages_;
   std::unique_ptr<IoThreads> page_threads_;
   std::unique_ptr<IoThreads> io_threads_;

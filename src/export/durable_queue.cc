@@ -192,9 +192,7 @@ std::size_t DurableQueue::next_bytes(std::size_t exporter) const {
   return entry == nullptr ? 0 : entry->bytes;
 }
 
-bool DurableQueue::waits(std::size_t exporter) const {
-  return oldest_waiting(shares_[exporter]).has_value();
-}
+bool DurableQueue::waits(std::size_t exporter) const { return oldest_waiting(shares_[exporter]).has_value(); }
 
 std::optional<DurableQueue::Next> DurableQueue::next(std::size_t exporter) {
   Share& share = shares_[exporter];
@@ -232,10 +230,10 @@ void DurableQueue::drop_damaged(std::size_t exporter, std::uint64_t number) {
   each_exporter(it->second.wanted & ~it->second.out, [&](std::size_t e) { drop(e, number, DropReason::kDamaged); });
 }
 
-DurableQueue::Plan DurableQueue::begin_commit(std::size_t bytes_max, bool with_puts) {
+DurableQueue::Plan DurableQueue::begin_commit(std::size_t bytes_max) {
   Plan plan;
   std::size_t taken = 0, bytes = 0;
-  for (; with_puts && taken < new_.size(); ++taken) {
+  for (; taken < new_.size(); ++taken) {
     const auto it = entries_.find(new_[taken]);
     if (it == entries_.end()) continue;  // dropped, or sent while the disk was full, before it was written
     Entry& entry = it->second;
@@ -247,6 +245,19 @@ DurableQueue::Plan DurableQueue::begin_commit(std::size_t bytes_max, bool with_p
   new_.erase(new_.begin(), new_.begin() + static_cast<std::ptrdiff_t>(taken));
   plan.removes = std::exchange(removes_, {});
   plan.marks = std::exchange(marks_, {});
+  return plan;
+}
+
+DurableQueue::Plan DurableQueue::begin_giving_back(std::size_t changes_max) {
+  Plan plan;
+  const auto take = [&](auto& from, auto& to) {
+    const auto count = static_cast<std::ptrdiff_t>(std::min(changes_max, from.size()));
+    to.assign(from.begin(), from.begin() + count);
+    from.erase(from.begin(), from.begin() + count);
+    changes_max -= to.size();
+  };
+  take(marks_, plan.marks);  // first: a mark must not come after its record has gone
+  take(removes_, plan.removes);
   return plan;
 }
 

@@ -73,9 +73,12 @@ class DurableQueue {
     std::vector<Mark> marks;
     bool empty() const { return puts.empty() && removes.empty() && marks.empty(); }
   };
-  // At most `bytes_max` of puts, but one, and all parts of a trace or none. Without puts: only what gives room back.
-  Plan begin_commit(std::size_t bytes_max = SIZE_MAX, bool with_puts = true);
+  // At most `bytes_max` of puts, but one, and all parts of a trace or none.
+  Plan begin_commit(std::size_t bytes_max = SIZE_MAX);
+  // Only what gives room back, `changes_max` of it at most, oldest first.
+  Plan begin_giving_back(std::size_t changes_max);
   bool anything_to_write() const { return !new_.empty(); }
+  bool anything_to_give_back() const { return !marks_.empty() || !removes_.empty(); }
   void end_commit(Plan plan, bool written);
   // At the end, when the disk will not have them: drops what is in memory alone, with reason `shutdown`; its spans.
   std::uint64_t drop_unwritten();

@@ -17,6 +17,7 @@ namespace {
 constexpr Duration kCommitEvery = std::chrono::milliseconds(200);
 constexpr Duration kTryAgain = std::chrono::seconds(1);  // after a commit that failed
 constexpr std::size_t kCommitBytes = 8 << 20;
+constexpr std::size_t kCommitBytesTight = 1 << 20;  // after a failure: where all of it has no room, some may have
 
 std::vector<DurableOptions> options_of(const std::vector<DurableStore::Member>& members) {
   std::vector<DurableOptions> out;
@@ -187,19 +188,23 @@ void DurableStore::commit() {
     failing = failing_;
     queue_.expire(wall_now_ns());
   }
-  if (failing) commit_some(false);
-  for (bool more = true; more && commit_some(true);) {
+  const bool tight = failing;
+  while (failing && commit_some(false, 0)) {
+    const std::lock_guard lock(mutex_);
+    failing = queue_.anything_to_give_back();
+  }
+  for (bool more = true; more && commit_some(true, tight ? kCommitBytesTight : kCommitBytes);) {
     const std::lock_guard lock(mutex_);
     more = queue_.anything_to_write();
   }
 }
 
 // False: it failed.
-bool DurableStore::commit_some(bool with_puts) {
+bool DurableStore::commit_some(bool with_puts, std::size_t bytes_max) {
   DurableQueue::Plan plan;
   {
     const std::lock_guard lock(mutex_);
-    plan = queue_.begin_commit(kCommitBytes, with_puts);
+    plan = with_puts ? queue_.begin_commit(bytes_max) : queue_.begin_giving_back(kGiveBackMax);
     pushed_bytes_ = 0;
   }
   if (plan.empty()) return true;

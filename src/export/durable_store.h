@@ -63,7 +63,7 @@ class DurableStore {
  private:
   void run();
   void commit();
-  bool commit_some(bool with_puts);
+  bool commit_some(bool with_puts, std::size_t bytes_max);
 
   const std::vector<Member> members_;
   const std::unique_ptr<KeptLog> log_;

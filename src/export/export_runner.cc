@@ -27,6 +27,7 @@ ExportRunner::ExportRunner(std::string name, std::unique_ptr<Exporter> exporter,
       dead_letters_(std::move(dead_letters)),
       durable_(std::move(durable)),
       window_(options.durable.window_max),
+      capacity_(durable_.store != nullptr ? options.durable.bytes_max : options.bytes_max),
       queue_(options) {}
 
 ExportRunner::~ExportRunner() {
@@ -79,6 +80,7 @@ ExportRunner::Stats ExportRunner::stats() const {
     out.behind = std::max(now - *since, Duration::zero());
   out.concurrency_limit = queue_.limit().limit();
   out.circuit_open = queue_.limit().open();
+  out.capacity_bytes = capacity_;
   if (durable_.store != nullptr) {
     const DurableStore::Stats d = durable_.store->stats(durable_.index);
     // From one count that only grows: a trace on its way from there to here is in neither queue.

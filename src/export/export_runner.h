@@ -57,6 +57,7 @@ class ExportRunner {
     bool circuit_open = false;
     std::uint64_t dead_letter_spans = 0;         // written
     std::uint64_t dead_letter_failed_spans = 0;  // could not be written
+    std::uint64_t capacity_bytes = 0;            // of the queue, in memory or on disk
     std::uint64_t durable_bytes = 0;             // of the queue on disk
     std::uint64_t durable_write_errors = 0, durable_read_errors = 0;
     std::optional<FilesWritten> files = {};
@@ -82,6 +83,7 @@ class ExportRunner {
   // Of the traces that the durable queue has handed out, their numbers there. The runner's thread.
   boost::unordered_flat_map<const KeptTrace*, std::uint64_t> numbers_;
   const std::size_t window_;  // bytes the SendQueue holds of a durable queue
+  const std::size_t capacity_;
   mutable std::mutex mutex_;
   SendQueue queue_;        // under mutex_
   bool draining_ = false;  // under mutex_

@@ -34,7 +34,26 @@ std::unique_ptr<DeadLetters> read_dead_letters(const ConfigNode& exporter) {
   return path.empty() ? nullptr : std::make_unique<DeadLetters>(path, rotation);
 }
 
+// `attributes: {KEY: VALUE or list}`.
+std::vector<std::pair<std::string, std::vector<std::string>>> read_attributes(const ConfigNode& exporter) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> out;
+  const ConfigNode wanted = exporter.child("attributes");
+  for (const auto& [key, value] : wanted.entries()) {
+    out.emplace_back(key, value.is_list() ? wanted.texts(key) : std::vector<std::string>{value.scalar()});
+    if (out.back().second.empty()) value.error("want a value, or a list of values");
+  }
+  return out;
+}
+
 }  // namespace
+
+// One exporter as it was read, before it has a runner.
+struct Exporters::Part {
+  std::string name;
+  std::unique_ptr<Exporter> exporter;
+  SendQueueOptions queue;
+  std::unique_ptr<DeadLetters> dead_letters;
+};
 
 std::unique_ptr<Exporters> Exporters::make(const ConfigNode& node, ByteBudget& budget,
                                            const ExportersOptions& options) {
@@ -46,13 +65,7 @@ std::unique_ptr<Exporters> Exporters::make(const ConfigNode& node, ByteBudget& b
   const auto entries = node.entries();
   if (entries.empty()) node.error("want at least one exporter");
   if (entries.size() > kExportersMax) node.error(fmt::format("want at most {} exporters", kExportersMax));
-  struct One {
-    std::string name;
-    std::unique_ptr<Exporter> exporter;
-    SendQueueOptions queue;
-    std::unique_ptr<DeadLetters> dead_letters;
-  };
-  std::vector<One> all;
+  std::vector<Part> all;
   for (const auto& [name, at] : entries) {
     const ExporterType* type = find_exporter_type(std::string_view(name).substr(0, name.find('/')));
     if (type == nullptr || name.ends_with('/')) {
@@ -62,12 +75,7 @@ std::unique_ptr<Exporters> Exporters::make(const ConfigNode& node, ByteBudget& b
     ExporterParts parts = type->read(at, defaults);
     std::vector<std::string> policies = at.texts("policies");
     std::vector<std::string> services = at.texts("services");
-    std::vector<std::pair<std::string, std::vector<std::string>>> attributes;
-    const ConfigNode wanted = at.child("attributes");
-    for (const auto& [key, value] : wanted.entries()) {
-      attributes.emplace_back(key, value.is_list() ? wanted.texts(key) : std::vector<std::string>{value.scalar()});
-      if (attributes.back().second.empty()) value.error("want a value, or a list of values");
-    }
+    auto attributes = read_attributes(at);
     std::unique_ptr<DeadLetters> dead_letters = read_dead_letters(at);
     at.finish();
     if (parts.exporter == nullptr) continue;
@@ -79,45 +87,50 @@ std::unique_ptr<Exporters> Exporters::make(const ConfigNode& node, ByteBudget& b
     made->endpoints_.push_back(std::move(parts.endpoint));
     made->nodes_.push_back(at);
   }
-  std::map<std::string, std::vector<std::size_t>> by_directory;
-  for (std::size_t i = 0; i < all.size() && i < kExportersMax; ++i) {
-    if (all[i].queue.durable.directory.empty()) continue;
-    std::string directory = std::filesystem::path(all[i].queue.durable.directory).lexically_normal().string();
-    if (directory.size() > 1 && directory.back() == '/') directory.pop_back();
-    by_directory[directory].push_back(i);
-  }
-  // Half the memory for queues is left for what is not on disk yet: a dead backend must not cost the disk its room.
-  std::size_t durable = 0;
-  for (const auto& [directory, members] : by_directory) durable += members.size();
-  for (One& one : all) {
-    DurableOptions& d = one.queue.durable;
-    d.memory_max =
-        std::min(d.memory_max, budget.cap(Holder::kQueues) / 4 / std::max<std::size_t>(1, by_directory.size()));
-    d.window_max = std::min(d.window_max, budget.cap(Holder::kQueues) / 4 / std::max<std::size_t>(1, durable));
-  }
-  std::vector<DurableSeat> seats(all.size());
-  for (const auto& [directory, members] : by_directory) {
-    Shelf shelf;
-    shelf.seat_of.resize(kExportersMax);
-    std::vector<DurableStore::Member> them;
-    std::size_t bytes = 64 << 20;
-    for (const std::size_t i : members) {
-      shelf.members |= std::uint64_t{1} << i;
-      shelf.seat_of[i] = static_cast<std::uint8_t>(them.size());
-      them.push_back({all[i].name, all[i].queue.durable});
-      bytes +=
-          2 * all[i].queue.durable.bytes_max;  // freed room is used again, but not at once and not to the last page
-    }
-    shelf.store = std::make_shared<DurableStore>(std::move(them), make_kept_log(directory, bytes));
-    for (const std::size_t i : members) seats[i] = {shelf.store, shelf.seat_of[i]};
-    made->durable_ |= shelf.members;
-    made->shelves_.push_back(std::move(shelf));
-  }
+  std::vector<DurableSeat> seats = made->shelve(all);
   for (std::size_t i = 0; i < all.size(); ++i) {
     made->runners_.push_back(std::make_unique<ExportRunner>(all[i].name, std::move(all[i].exporter), all[i].queue,
                                                             std::move(all[i].dead_letters), std::move(seats[i])));
   }
   return made;
+}
+
+std::vector<DurableSeat> Exporters::shelve(std::vector<Part>& all) {
+  std::map<std::string, std::vector<std::size_t>> by_directory;  // however it is written; places in `all`
+  std::size_t durable = 0;
+  for (std::size_t i = 0; i < all.size() && i < kExportersMax; ++i) {
+    if (all[i].queue.durable.directory.empty()) continue;
+    std::string directory = std::filesystem::path(all[i].queue.durable.directory).lexically_normal().string();
+    if (directory.size() > 1 && directory.back() == '/') directory.pop_back();
+    by_directory[directory].push_back(i);
+    ++durable;
+  }
+  // Half the memory for queues is left for what is not on disk yet: a dead backend must not cost the disk its room.
+  const std::size_t quarter = budget_.cap(Holder::kQueues) / 4;
+  for (Part& part : all) {
+    DurableOptions& d = part.queue.durable;
+    d.memory_max = std::min(d.memory_max, quarter / std::max<std::size_t>(1, by_directory.size()));
+    d.window_max = std::min(d.window_max, quarter / std::max<std::size_t>(1, durable));
+  }
+  std::vector<DurableSeat> seats(all.size());
+  for (const auto& [directory, places] : by_directory) {
+    Shelf shelf;
+    shelf.seat_of.resize(kExportersMax);
+    std::vector<DurableStore::Member> members;
+    std::size_t bytes = 64 << 20;
+    for (const std::size_t i : places) {
+      shelf.members |= std::uint64_t{1} << i;
+      shelf.seat_of[i] = static_cast<std::uint8_t>(members.size());
+      members.push_back({all[i].name, all[i].queue.durable});
+      // Freed room is used again, but not at once and not to the last page.
+      bytes += 2 * all[i].queue.durable.bytes_max;
+    }
+    shelf.store = std::make_shared<DurableStore>(std::move(members), make_kept_log(directory, bytes));
+    for (const std::size_t i : places) seats[i] = {shelf.store, shelf.seat_of[i]};
+    durable_ |= shelf.members;
+    shelves_.push_back(std::move(shelf));
+  }
+  return seats;
 }
 
 Exporters::~Exporters() = default;
@@ -182,7 +195,9 @@ void Exporters::drain(TimePoint deadline, TimePoint now) {
   for (const Shelf& shelf : shelves_) shelf.store->stop();
 }
 
-void Exporters::collect(MetricWriter& writer) const {
+void Exporters::collect(MetricWriter& writer, const std::vector<std::string>& policies) const {
+  const std::size_t reasons = kFailReasonNames.size() + kDropReasonNames.size();
+  const bool zeros = runners_.size() * policies.size() * reasons <= kLostSeriesMax;
   for (const auto& r : runners_) {
     const ExportRunner::Stats s = r->stats();
     const std::string& name = r->name();
@@ -192,6 +207,7 @@ void Exporters::collect(MetricWriter& writer) const {
     writer.add(metric::kExportBytes, {name}, number(s.sent_bytes));
     writer.add(metric::kExportQueueSpans, {name}, number(s.queued_spans));
     writer.add(metric::kExportQueueBytes, {name}, number(s.queued_bytes));
+    writer.add(metric::kExportQueueCapacity, {name}, number(s.capacity_bytes));
     for (std::size_t i = 0; i < kFailReasonNames.size(); ++i) {
       writer.add(metric::kExportFailedSpans, {name, kFailReasonNames[i]}, number(s.failed_spans[i]));
       writer.add(metric::kExportFailures, {name, kFailReasonNames[i]}, number(s.failures[i]));
@@ -199,9 +215,11 @@ void Exporters::collect(MetricWriter& writer) const {
     for (std::size_t i = 0; i < kDropReasonNames.size(); ++i) {
       writer.add(metric::kExportDroppedSpans, {name, kDropReasonNames[i]}, number(s.dropped_spans[i]));
     }
-    for (const auto& [policy, lost] : s.lost_spans) {
+    auto by_policy = s.lost_spans;
+    for (std::size_t p = 0; zeros && p < policies.size(); ++p) by_policy[policies[p]];
+    for (const auto& [policy, lost] : by_policy) {
       for (std::size_t i = 0; i < lost.size(); ++i) {
-        if (lost[i] == 0) continue;
+        if (lost[i] == 0 && !zeros) continue;
         const std::size_t fails = kFailReasonNames.size();
         writer.add(metric::kExportLostSpans,
                    {name, policy, i < fails ? kFailReasonNames[i] : kDropReasonNames[i - fails]}, number(lost[i]));

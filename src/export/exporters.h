@@ -24,6 +24,7 @@
 namespace tailgate {
 
 inline constexpr std::size_t kExportersMax = 64;  // bits of KeptTrace::exporters
+inline constexpr std::size_t kLostSeriesMax = 2000;
 
 struct ExportersOptions {
   std::string version = "0";  // for the User-Agent
@@ -69,7 +70,9 @@ class Exporters {
   void drain(TimePoint deadline, TimePoint now);
 
   ExportRunner::Stats stats_of(std::size_t i) const { return runners_[i]->stats(); }
-  void collect(MetricWriter& writer) const;
+  // `policies`: by which a trace may have been kept. What is lost by exporter, policy and reason is written from zero
+  // as long as that makes at most kLostSeriesMax series; else only what there is of it.
+  void collect(MetricWriter& writer, const std::vector<std::string>& policies) const;
 
  private:
   explicit Exporters(ByteBudget& budget) : budget_(budget) {}
@@ -79,6 +82,10 @@ class Exporters {
     std::uint64_t members = 0;          // bits of exporters
     std::vector<std::uint8_t> seat_of;  // by exporter
   };
+
+  struct Part;
+  // Makes a store for each directory; the seats in them, by exporter.
+  std::vector<DurableSeat> shelve(std::vector<Part>& all);
 
   ByteBudget& budget_;
   std::vector<Shelf> shelves_;

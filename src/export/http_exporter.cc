@@ -17,6 +17,9 @@
 namespace tailgate {
 namespace {
 
+constexpr Duration kLookUpEvery = std::chrono::seconds(30);
+constexpr Duration kLookUpAfterFailure = std::chrono::seconds(1);
+
 std::string gzip(const std::string& plain) {
   z_stream stream{};
   constexpr int kGzip = 15 + 16;  // window bits, with a gzip header
@@ -59,11 +62,26 @@ struct HttpExporterBase::Call {
   HttpHeaders headers;
   std::shared_ptr<const std::string> body;
   Answer answer;
-  std::size_t server = 0, tried = 0;
+  std::vector<ServerTarget> targets;
+  std::size_t tried = 0;
 };
 
 HttpExporterBase::HttpExporterBase(HttpExporterOptions options)
-    : options_(std::move(options)), work_(io_.get_executor()), idle_(options_.urls.size()) {
+    : options_(std::move(options)),
+      choice_(options_.urls.size()),
+      names_(options_.urls.size()),
+      work_(io_.get_executor()) {
+  if (!options_.resolve) {
+    options_.resolve = [this](const std::string& host, std::function<void(std::vector<std::string>)> found) {
+      resolver_.async_resolve(host, "", [found = std::move(found)](const auto& error, const auto& results) {
+        std::vector<std::string> addresses;
+        if (!error) {
+          for (const auto& result : results) addresses.push_back(result.endpoint().address().to_string());
+        }
+        found(std::move(addresses));
+      });
+    };
+  }
   if (options_.compression != Compression::kNone) {
     options_.headers.emplace_back("Content-Encoding", options_.compression == Compression::kZstd ? "zstd" : "gzip");
   }
@@ -83,30 +101,79 @@ void HttpExporterBase::call(std::string method, std::string path, HttpHeaders he
   made->headers = std::move(headers);
   made->body = std::move(body);
   made->answer = std::move(answer);
-  made->server = server_;
+  const TimePoint now = monotonic_now();
+  made->targets = choice_.targets(now);
+  for (const ServerTarget& target : made->targets) look_up(target.server, now);
   go(made);
 }
 
-void HttpExporterBase::go(const std::shared_ptr<Call>& call) {
-  const std::size_t at = call->server;
-  if (idle_[at].empty()) {
-    clients_.push_back(std::make_unique<HttpClient>(io_, options_.urls[at], options_.client));
-    idle_[at].push_back(clients_.back().get());
+void HttpExporterBase::look_up(std::size_t server, TimePoint now) {
+  const HttpUrl& url = options_.urls[server];
+  Name& name = names_[server];
+  boost::system::error_code not_a_number;
+  boost::asio::ip::make_address(url.host, not_a_number);
+  if (!not_a_number || !url.socket_path.empty() || name.asked || now < name.due) return;
+  name.asked = true;
+  name.due = now + kLookUpEvery;
+  options_.resolve(url.host, [this, server](const std::vector<std::string>& addresses) {
+    names_[server].asked = false;
+    found(server, addresses);
+  });
+}
+
+void HttpExporterBase::found(std::size_t server, const std::vector<std::string>& addresses) {
+  choice_.resolved(server, addresses);
+  std::erase_if(idle_, [&](const auto& entry) {
+    if (entry.first.server != server || choice_.knows(entry.first)) return false;
+    for (HttpClient* const client : entry.second) discard(client);
+    return true;
+  });
+}
+
+HttpClient* HttpExporterBase::client_for(const ServerTarget& target) {
+  std::vector<HttpClient*>& idle = idle_[target];
+  if (idle.empty()) {
+    HttpClientOptions options = options_.client;
+    options.address = target.address;
+    clients_.push_back(std::make_unique<HttpClient>(io_, options_.urls[target.server], std::move(options)));
+    return clients_.back().get();
   }
-  HttpClient* const client = idle_[at].back();
-  idle_[at].pop_back();
-  std::string path = options_.urls[at].path;
+  HttpClient* const client = idle.back();
+  idle.pop_back();
+  return client;
+}
+
+void HttpExporterBase::done_with(HttpClient* client, const ServerTarget& target) {
+  if (choice_.knows(target)) {
+    idle_[target].push_back(client);
+  } else {
+    discard(client);
+  }
+}
+
+void HttpExporterBase::discard(HttpClient* client) {
+  std::erase_if(clients_, [&](const std::unique_ptr<HttpClient>& one) { return one.get() == client; });
+}
+
+void HttpExporterBase::go(const std::shared_ptr<Call>& call) {
+  const ServerTarget& target = call->targets[call->tried];
+  HttpClient* const client = client_for(target);
+  std::string path = options_.urls[target.server].path;
   if (!call->path.empty() && path.ends_with('/')) path.pop_back();
   HttpHeaders headers = options_.headers;
   headers.insert(headers.end(), call->headers.begin(), call->headers.end());
   client->send(call->method, path + call->path, std::move(headers), call->body, options_.timeout,
-               [this, client, at, call](Result<HttpReply> reply) {
-                 idle_[at].push_back(client);
-                 if (!reply && !cancelled_ && ++call->tried < options_.urls.size()) {
-                   call->server = (at + 1) % options_.urls.size();
-                   return go(call);
+               [this, client, call](Result<HttpReply> reply) {
+                 const ServerTarget& asked = call->targets[call->tried];
+                 done_with(client, asked);
+                 if (reply) {
+                   choice_.answered(asked);
+                 } else if (!cancelled_) {
+                   const TimePoint now = monotonic_now();
+                   choice_.failed(asked, now);
+                   names_[asked.server].due = std::min(names_[asked.server].due, now + kLookUpAfterFailure);
+                   if (++call->tried < call->targets.size()) return go(call);
                  }
-                 if (reply) server_ = at;
                  call->answer(std::move(reply));
                });
 }

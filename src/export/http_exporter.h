@@ -1,13 +1,16 @@
 // HttpExporterBase: what exporters that speak HTTP have in common: the loop that drives the calls, a connection for
 // each call in flight (the most recently used first, so that few stay open when little is sent), and going to the next
-// of several servers when one does not answer.
+// of several servers, or of the addresses behind one name, when one does not answer. Names are looked up again while
+// calls are made: each half minute, and soon after a failure.
 //
 // Threads: the runner's thread runs the io_context; wake() posts to it.
 #pragma once
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,9 +18,13 @@
 #include "config/config_node.h"
 #include "export/export_config.h"
 #include "export/exporter.h"
+#include "export/server_choice.h"
 #include "net/http_client.h"
 
 namespace tailgate {
+
+// Asks what addresses a name has; `found` is called later, by the thread that runs the calls.
+using ResolveName = std::function<void(const std::string& host, std::function<void(std::vector<std::string>)> found)>;
 
 struct HttpExporterOptions {
   std::vector<HttpUrl> urls;  // servers that stand for one another; at least one
@@ -25,6 +32,7 @@ struct HttpExporterOptions {
   HttpHeaders headers;
   Compression compression = Compression::kGzip;
   Duration timeout = std::chrono::seconds(30);  // of a call to one server
+  ResolveName resolve = {};                     // empty: the system is asked
 };
 
 class HttpExporterBase : public Exporter {
@@ -53,15 +61,26 @@ class HttpExporterBase : public Exporter {
  private:
   struct Call;
   void go(const std::shared_ptr<Call>& call);
+  HttpClient* client_for(const ServerTarget& target);
+  void done_with(HttpClient* client, const ServerTarget& target);
+  void discard(HttpClient* client);
+  void look_up(std::size_t server, TimePoint now);
+  void found(std::size_t server, const std::vector<std::string>& addresses);
 
   HttpExporterOptions options_;
   std::vector<Completion> done_;
   bool woken_ = false;      // set by a handler of io_, so by the runner's thread
   bool cancelled_ = false;  // for good
-  std::size_t server_ = 0;  // the one that is asked first
+  struct Name {             // of a server; a number is never looked up
+    TimePoint due{};
+    bool asked = false;
+  };
+  ServerChoice choice_;
+  std::vector<Name> names_;
   boost::asio::io_context io_{1};
+  boost::asio::ip::tcp::resolver resolver_{io_};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  std::vector<std::vector<HttpClient*>> idle_;        // by server
+  std::map<ServerTarget, std::vector<HttpClient*>> idle_;
   std::vector<std::unique_ptr<HttpClient>> clients_;  // go before io_
 };
 

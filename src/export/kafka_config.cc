@@ -172,7 +172,6 @@ ExporterParts read_kafka_exporter(const ConfigNode& node, const ExporterDefaults
   read.set("enable.idempotence", "true");
   read.set("acks", "all");
   read.set("socket.keepalive.enable", "true");
-  read.set("log.connection.close", "false");
   parts.exporter = make_kafka_exporter(std::move(options));
   return parts;
 }

@@ -17,6 +17,11 @@
 namespace tailgate {
 namespace {
 
+// What is changed is written to other pages: a leaf for each record and its marks, the branches above, the list of free
+// pages.
+constexpr std::size_t kPagesPerChange = 4;
+constexpr std::size_t kReservePages = kGiveBackMax * kPagesPerChange;
+
 // Aborts what is not committed.
 struct Transaction {
   Transaction(MDB_env* env, unsigned flags) : code(mdb_txn_begin(env, nullptr, flags, &get)) {}
@@ -57,6 +62,7 @@ class Lmdb final : public KeptLog {
 
   // After a write that failed at the wrong moment LMDB refuses everything until its files are opened anew.
   Result<void> commit(const Writes& writes) override {
+    if (Result<void> room = find_room(writes); !room) return room;
     Result<void> done = fail(ErrorKind::kIo, "");
     {
       const std::shared_lock lock(env_mutex_);
@@ -67,7 +73,7 @@ class Lmdb final : public KeptLog {
     if (env_ != nullptr) mdb_env_close(env_);
     env_ = nullptr;
     // Holes may be too small for what comes, and even giving room back takes some.
-    if (full_) map_bytes_ = std::min(map_bytes_ + map_bytes_most_ / 8, map_bytes_most_);
+    if (full_ && grows_) map_bytes_ = std::min(map_bytes_ + map_bytes_most_ / 8, map_bytes_most_);
     full_ = false;
     if (Result<void> again = open_env(); !again) {
       if (env_ != nullptr) mdb_env_close(env_);
@@ -91,6 +97,95 @@ class Lmdb final : public KeptLog {
   }
 
  private:
+  // LMDB needs pages for whatever it changes, for a removal too: on a disk that is full to the last page nothing could
+  // ever be given back. So puts leave the reserve alone: they are written when their room and the reserve are
+  // allocated behind the last page in use; or else, without the file growing, when as much is free inside it.
+  Result<void> find_room(const Writes& writes) {
+    if (env_ == nullptr) return {};  // commit() says so
+    bool grows = true;
+    if (!writes.puts.empty()) {
+      std::size_t small = 0;  // bytes of records that are in a page with others, which may be half full
+      std::size_t pages = kReservePages;
+      for (const auto& [number, record] : writes.puts) {
+        if (record.size() < page_ / 2) {
+          small += 2 * record.size();
+        } else {
+          pages += record.size() / page_ + 1;
+        }
+      }
+      const std::size_t changes = kPagesPerChange * (1 + writes.removes.size() + writes.marks.size());
+      pages += small / page_ + std::min(changes, kReservePages);  // neighbours share pages
+      grows = allocate(pages);
+      const Free free = grows ? Free() : free_inside();
+      if (!grows && free.pages >= pages && free.usable < pages) {
+        if (Result<void> usable = make_usable(); !usable) return usable;
+      }
+      if (!grows && free.pages < pages) {
+        return fail(ErrorKind::kIo, fmt::format("{}: {}", directory_, std::strerror(ENOSPC)));
+      }
+    }
+    return let_grow(grows);
+  }
+
+  Result<void> let_grow(bool grows) {
+    if (grows == grows_) return {};
+    const std::lock_guard lock(env_mutex_);
+    grows_ = grows;
+    const int code = mdb_env_set_mapsize(env_, grows ? map_bytes_ : page_);  // no less than is in use
+    return code == 0 ? Result<void>() : failed("map", code);
+  }
+
+  // What a commit has freed can be used by the one after the next: makes the next one, of a mark on no record.
+  Result<void> make_usable() {
+    if (Result<void> grows = let_grow(true); !grows) return grows;
+    const std::shared_lock lock(env_mutex_);
+    Transaction txn(env_, 0);
+    std::uint64_t number = 0;
+    MDB_val key{sizeof number, &number}, value{sizeof number, &number};
+    int code = txn.code;
+    if (code == 0) code = mdb_put(txn.get, marks_, &key, &value, MDB_NODUPDATA);
+    if (code == MDB_KEYEXIST) code = mdb_del(txn.get, marks_, &key, nullptr);
+    if (code == 0) code = txn.commit();
+    return code == 0 ? Result<void>() : failed("commit", code);
+  }
+
+  // False: the disk has not that much behind the last page in use. True also where the file system cannot tell.
+  bool allocate(std::size_t pages) {
+    MDB_envinfo info{};
+    int fd = -1;
+    if (mdb_env_info(env_, &info) != 0 || mdb_env_get_fd(env_, &fd) != 0) return true;
+    const std::size_t used = (info.me_last_pgno + 1) * page_, bytes = pages * page_;
+    if (used + bytes <= allocated_to_) return true;
+    if (::fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(used), static_cast<off_t>(bytes)) != 0)
+      return errno != ENOSPC && errno != EDQUOT;
+    allocated_to_ = used + bytes;
+    return true;
+  }
+
+  struct Free {
+    std::size_t pages = 0, usable = 0;  // by the next commit
+  };
+  Free free_inside() {
+    const std::shared_lock lock(env_mutex_);
+    const Transaction txn(env_, MDB_RDONLY);
+    MDB_cursor* cursor = nullptr;
+    constexpr MDB_dbi kFreePages = 0;
+    if (txn.code != 0 || mdb_cursor_open(txn.get, kFreePages, &cursor) != 0) return {};
+    MDB_envinfo info{};
+    mdb_env_info(env_, &info);
+    Free out;
+    // By transaction, a count and as many page numbers.
+    for (MDB_val key{}, value{}; mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0;) {
+      std::size_t count = 0, by = 0;
+      if (value.mv_size >= sizeof count) std::memcpy(&count, value.mv_data, sizeof count);
+      if (key.mv_size == sizeof by) std::memcpy(&by, key.mv_data, sizeof by);
+      out.pages += count;
+      if (by < info.me_last_txnid) out.usable += count;
+    }
+    mdb_cursor_close(cursor);
+    return out;
+  }
+
   Result<void> open_env() {
     std::error_code error;
     const auto there = std::filesystem::file_size(directory_ + "/data.mdb", error);
@@ -104,6 +199,8 @@ class Lmdb final : public KeptLog {
     // Each number is read once, so reading ahead brings nothing.
     if (code == 0) code = mdb_env_open(env_, directory_.c_str(), MDB_NORDAHEAD | MDB_NOTLS, 0640);
     if (code != 0) return failed("open", code);
+    MDB_stat stat{};
+    if (mdb_env_stat(env_, &stat) == 0) page_ = stat.ms_psize;
     Transaction txn(env_, 0);
     code = txn.code;
     if (code == 0) code = mdb_dbi_open(txn.get, "records", MDB_INTEGERKEY | MDB_CREATE, &records_);
@@ -112,7 +209,11 @@ class Lmdb final : public KeptLog {
                           &marks_);
     }
     if (code == 0) code = txn.commit();
-    return code == 0 ? Result<void>() : failed("open", code);
+    if (code != 0) return failed("open", code);
+    grows_ = true;
+    allocated_to_ = 0;
+    allocate(kReservePages);
+    return {};
   }
 
   Result<void> try_commit(const Writes& writes) {
@@ -172,10 +273,13 @@ class Lmdb final : public KeptLog {
   const std::string directory_;
   const std::size_t bytes_max_;
   int lock_ = -1;
+  std::size_t page_ = 4096;
   std::size_t map_bytes_ = 0, map_bytes_most_ = 0;
-  bool full_ = false;            // the last commit found no room in the map
-  std::shared_mutex env_mutex_;  // shared: it is used; alone: it is opened anew
-  MDB_env* env_ = nullptr;       // null: it could not be opened anew
+  bool full_ = false;             // the last commit found no room in the map
+  bool grows_ = true;             // the map is as large as it may get; else only what is in use
+  std::size_t allocated_to_ = 0;  // blocks of the file are on the disk up to here, though it may be shorter
+  std::shared_mutex env_mutex_;   // shared: it is used; alone: it is opened anew
+  MDB_env* env_ = nullptr;        // null: it could not be opened anew
   MDB_dbi records_ = 0, marks_ = 0;
 };
 

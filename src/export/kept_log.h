@@ -16,6 +16,9 @@
 
 namespace tailgate {
 
+// How much of removes and marks always finds its room on a full disk, in a commit of nothing else.
+inline constexpr std::size_t kGiveBackMax = 256;
+
 class KeptLog {
  public:
   struct Writes {
@@ -35,7 +38,8 @@ class KeptLog {
 };
 
 // In `directory`, which is made. `bytes_max` are taken there beyond what is there already, holes between records
-// included; and up to as much again where no hole fits.
+// included; and up to as much again where no hole fits. Some MiB beyond are held in reserve, so that what gives room
+// back can be written when nothing else can.
 std::unique_ptr<KeptLog> make_kept_log(const std::string& directory, std::size_t bytes_max);
 
 }  // namespace tailgate

@@ -5,11 +5,16 @@
 // Which status codes are retried: OTLP specification, "Failures" of OTLP/gRPC; RESOURCE_EXHAUSTED only with a
 // RetryInfo.
 //
+// gRPC spreads calls over the addresses of a name, but looks a name up again only when a connection has ended: a
+// backend that is added would get nothing. So while calls are made there is a new channel each half minute, which takes
+// over once it is connected. It has the connections of the one before, which gRPC keeps by address.
+//
 // Threads: the runner's thread polls one completion queue; gRPC's own threads resolve names and keep time. wake() rings
 // an alarm on that queue.
 #include <fmt/format.h>
 #include <grpc/grpc.h>
 #include <grpc/slice.h>
+#include <grpc/support/log.h>
 #include <grpcpp/alarm.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -28,12 +33,14 @@
 #include "export/otlp_response.h"
 #include "export/registry.h"
 #include "net/listen.h"
+#include "telemetry/log.h"
 
 namespace tailgate {
 namespace {
 
 struct GrpcOptions {
   std::string target;
+  bool named = false;  // a name that is looked up
   bool tls = true;
   TlsConfig tls_config;
   std::vector<std::pair<std::string, std::string>> metadata;
@@ -47,6 +54,20 @@ struct GrpcOptions {
   bool wait_for_ready = false;
   std::string user_agent;
 };
+
+// gRPC would write to standard error by itself. Why a server ended TLS, say for want of a client certificate, is there
+// and nowhere else: the status is "Endpoint read failed". The process has one such function, without an argument of
+// ours.
+void on_grpc_log(gpr_log_func_args* args) {
+  const std::string_view text = args->message;
+  if (text.find("SSL routines") == std::string_view::npos || text.find(" alert ") == std::string_view::npos)
+    return log_debug("gRPC", {{"text", text}});
+  static LogLimiter limiter(std::chrono::seconds(10));
+  if (const auto held = limiter.pass(monotonic_now()))
+    log_warn("a backend ended TLS", {{"detail", text}, {"held_back", *held}});
+}
+
+constexpr Duration kLookUpEvery = std::chrono::seconds(30);
 
 gpr_timespec from_now(Duration d) { return gpr_time_from_nanos(d.count(), GPR_TIMESPAN); }
 
@@ -104,6 +125,7 @@ class GrpcExporter final : public Exporter {
     // Before gRPC starts and before there are threads: its default poller makes every thread of the process pay for
     // ours, 60 % more CPU for the whole daemon as measured.
     ::setenv("GRPC_POLL_STRATEGY", "poll", 0);
+    gpr_set_log_function(on_grpc_log);
   }
 
   ~GrpcExporter() override {
@@ -120,7 +142,7 @@ class GrpcExporter final : public Exporter {
 
   Result<void> start() override {
     queue_ = std::make_unique<grpc::CompletionQueue>();
-    grpc::ChannelArguments args;
+    grpc::ChannelArguments& args = arguments_;
     args.SetUserAgentPrefix(options_.user_agent);
     args.SetLoadBalancingPolicyName(options_.balancer);
     // A backend that comes back should not wait for gRPC's two minutes; our own backoff is above this.
@@ -135,12 +157,15 @@ class GrpcExporter final : public Exporter {
     if (!options_.tls_config.server_name_override.empty()) {
       args.SetString(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, options_.tls_config.server_name_override);
     }
-    stub_ = std::make_unique<Stub>(grpc::CreateCustomChannel(options_.target, credentials(), args));
+    credentials_ = credentials();
+    stub_ = std::make_unique<Stub>(channel());
+    look_up_due_ = monotonic_now() + kLookUpEvery;
     return {};
   }
 
   void send(BatchPtr batch) override {
     static const std::string kMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    look_up(monotonic_now());
     const std::uint64_t id = batch->id;
     auto call = std::make_unique<Call>();
     call->batch = std::move(batch);
@@ -183,6 +208,22 @@ class GrpcExporter final : public Exporter {
  private:
   using Stub = grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer>;
 
+  std::shared_ptr<grpc::Channel> channel() const {
+    return grpc::CreateCustomChannel(options_.target, credentials_, arguments_);
+  }
+
+  void look_up(TimePoint now) {
+    if (!options_.named) return;
+    if (now >= look_up_due_) {  // one that is still not connected is given up for another
+      next_ = channel();
+      next_->GetState(true);
+      look_up_due_ = now + kLookUpEvery;
+    }
+    if (next_ == nullptr || next_->GetState(false) != GRPC_CHANNEL_READY) return;
+    stub_ = std::make_unique<Stub>(std::move(next_));  // calls in flight hold the channel they are on
+    next_ = nullptr;
+  }
+
   std::shared_ptr<grpc::ChannelCredentials> credentials() const {
     const TlsConfig& tls = options_.tls_config;
     if (!options_.tls) return grpc::InsecureChannelCredentials();
@@ -216,7 +257,11 @@ class GrpcExporter final : public Exporter {
 
   const GrpcOptions options_;
   std::unique_ptr<grpc::CompletionQueue> queue_;
+  grpc::ChannelArguments arguments_;
+  std::shared_ptr<grpc::ChannelCredentials> credentials_;
   std::unique_ptr<Stub> stub_;
+  std::shared_ptr<grpc::Channel> next_;  // of a name that is looked up again; null: none is being connected
+  TimePoint look_up_due_{};
   grpc::Alarm alarm_;
   std::atomic<bool> woken_{false};
   std::unordered_map<std::uint64_t, std::unique_ptr<Call>> calls_;
@@ -255,7 +300,10 @@ void read_endpoint(const ConfigNode& node, GrpcOptions& options, std::string& sh
   }
   if (const std::size_t slash = rest.rfind('/'); slash != std::string::npos) rest.erase(0, slash + 1);
   shown = rest;
-  if (!split_host_port(rest)) node.error("endpoint", "want host:port");
+  const auto host_port = split_host_port(rest);
+  if (!host_port) return node.error("endpoint", "want host:port");
+  const std::string& host = host_port->first;
+  options.named = host.find_first_not_of("0123456789.") != std::string::npos && host.find(':') == std::string::npos;
 }
 
 void read_metadata(const ConfigNode& node, GrpcOptions& options) {

@@ -127,6 +127,7 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
     reused = link != nullptr;
     if (reused) return write(turn);
     if (!url.socket_path.empty()) return connect_local();
+    if (!options.address.empty()) return connect_to_address();
     resolver.async_resolve(
         url.host, url.port,
         [self = shared_from_this(), t = turn](const error_code& ec, const tcp::resolver::results_type& found) {
@@ -136,18 +137,28 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
         });
   }
 
+  void connect_to_address() {
+    error_code ec;
+    const asio::ip::address address = asio::ip::make_address(options.address, ec);
+    std::uint16_t port = 0;
+    std::from_chars(url.port.data(), url.port.data() + url.port.size(),
+                    port);  // parse_http_url has seen that it is one
+    if (ec) return failed(fmt::format("{} is no address", options.address));
+    connect(turn, tcp::resolver::results_type::create(tcp::endpoint(address, port), url.host, url.port));
+  }
+
   void connect(std::uint64_t t, const tcp::resolver::results_type& found) {
     if (const auto wrong = prepare()) return failed(*wrong);
-    asio::async_connect(
-        link->stream.next_layer(), found,
-        [self = shared_from_this(), l = link, t](const error_code& ec, const tcp::endpoint&) {
-          if (!self->current(t)) return;
-          if (ec) return self->failed(fmt::format("cannot connect to {}: {}", self->url.authority(), ec.message()));
-          error_code ignored;
-          l->stream.next_layer().set_option(tcp::no_delay(true), ignored);
-          if (!self->url.tls) return self->write(t);
-          self->handshake(t);
-        });
+    asio::async_connect(link->stream.next_layer(), found,
+                        [self = shared_from_this(), l = link, t](const error_code& ec, const tcp::endpoint&) {
+                          if (!self->current(t)) return;
+                          if (ec)
+                            return self->failed(fmt::format("cannot connect to {}: {}", self->where(), ec.message()));
+                          error_code ignored;
+                          l->stream.next_layer().set_option(tcp::no_delay(true), ignored);
+                          if (!self->url.tls) return self->write(t);
+                          self->handshake(t);
+                        });
   }
 
   // At once: a Unix socket takes a connection or does not.
@@ -207,12 +218,13 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
   }
 
   void handshake(std::uint64_t t) {
-    link->stream.async_handshake(
-        ssl::stream_base::client, [self = shared_from_this(), l = link, t](const error_code& ec) {
-          if (!self->current(t)) return;
-          if (ec) return self->failed(fmt::format("TLS with {}: {}", self->url.authority(), ec.message()));
-          self->write(t);
-        });
+    link->stream.async_handshake(ssl::stream_base::client,
+                                 [self = shared_from_this(), l = link, t](const error_code& ec) {
+                                   if (!self->current(t)) return;
+                                   if (ec)
+                                     return self->failed(fmt::format("TLS with {}: {}", self->where(), ec.message()));
+                                   self->write(t);
+                                 });
   }
 
   template <class Next>
@@ -265,8 +277,25 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
     }
     const bool theirs = ec.category() == http::make_error_code(http::error::body_limit).category() &&
                         ec != http::error::end_of_stream && ec != http::error::partial_message;
-    failed(fmt::format("{} {}: {}", what, url.authority(), ec.message()),
+    failed(fmt::format("{} {}: {}", what, where(), told(ec).message()),
            theirs ? ErrorKind::kBadInput : ErrorKind::kUnavailable);
+  }
+
+  // Why a server hangs up, say for want of a client certificate, is in an alert that is still there to be read when
+  // writing has failed.
+  error_code told(const error_code& ec) {
+    if (!url.tls || ec.category() != asio::error::get_system_category()) return ec;
+    error_code said, ignored;
+    char byte = 0;
+    link->stream.next_layer().non_blocking(true, ignored);
+    link->stream.read_some(asio::buffer(&byte, 1), said);
+    return said.category() == asio::error::get_ssl_category() ? said : ec;
+  }
+
+  std::string where() const {
+    return options.address.empty() || options.address == url.host
+               ? url.authority()
+               : fmt::format("{} ({})", url.authority(), options.address);
   }
 
   void received() {
@@ -360,7 +389,7 @@ void HttpClient::send(std::string method, std::string path, HttpHeaders headers,
   self.timer.expires_after(timeout);
   self.timer.async_wait([impl = impl_, number = self.posts](const error_code& ec) {
     if (ec || !impl->done || impl->posts != number) return;
-    impl->failed(fmt::format("no answer from {} in time", impl->url.authority()));
+    impl->failed(fmt::format("no answer from {} in time", impl->where()));
   });
 }
 

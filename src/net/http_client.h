@@ -54,6 +54,7 @@ struct HttpClientOptions {
   std::string cert_pem = {}, key_pem = {};  // our own certificate, or none
   bool insecure_skip_verify = false;        // takes any certificate
   std::string server_name;                  // for SNI and verification; "": the URL's host
+  std::string address = {};                 // a number, of that host, to connect to; "": any that its name has
   std::size_t response_bytes_max = 4 << 20;
 };
 

@@ -1,6 +1,7 @@
 // Refusal: why a request is not taken before its handler has seen its body, and what every protocol says then.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -19,6 +20,11 @@ enum class RefuseWhy : std::uint8_t {
   kClientBytes,
   kClientSpans,
 };
+// By RefuseWhy; label values of tailgate_requests_refused_total.
+inline constexpr std::array<std::string_view, 9> kRefuseWhyNames = {
+    "limit",       "no_memory",          "no_credentials",    "bad_credentials",
+    "auth_busy",   "client_connections", "client_held_bytes", "client_bytes",
+    "client_spans"};
 
 struct Refusal {
   Refusal(RefuseWhy w, std::uint32_t retry = 1) : why(w), retry_seconds(retry) {}  // NOLINT: meant to convert
@@ -28,7 +34,7 @@ struct Refusal {
 };
 
 struct RefusalAnswer {
-  std::string_view reason;  // label of tailgate_requests_refused_total
+  std::string_view reason;  // of kRefuseWhyNames
   int http;
   RpcStatus status;
 };

@@ -6,6 +6,13 @@
 
 namespace tailgate {
 
+void Refusals::begin(SourceId source) {
+  const std::lock_guard lock(mutex_);
+  for (const std::string_view reason : kSpanRefusalNames) counts_.spans[{source, std::string(reason)}];
+  for (const std::string_view reason : kRequestRefusalNames) counts_.requests[{source, std::string(reason)}];
+  for (const std::string_view reason : kRefuseWhyNames) counts_.requests[{source, std::string(reason)}];
+}
+
 void Refusals::request(SourceId source, std::string_view reason) {
   const std::lock_guard lock(mutex_);
   ++counts_.requests[{source, std::string(reason)}];

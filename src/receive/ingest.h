@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "model/span_batch.h"
 #include "net/clients.h"
+#include "net/refusal.h"
 #include "telemetry/metrics.h"
 #include "wire/scan_plan.h"
 
@@ -48,10 +49,16 @@ struct Source {
   std::string format;    // otlp_proto, otlp_json, ...
 };
 
+// Why spans are refused, and why requests are for reasons of their receiver; other requests by kRefuseWhyNames.
+inline constexpr std::array<std::string_view, 3> kSpanRefusalNames = {"bad_id", "no_memory", "client_spans"};
+inline constexpr std::array<std::string_view, 3> kRequestRefusalNames = {"malformed", "unsupported", "shutdown"};
+
 // What was refused at the door, and the receipt of spans that were: both sides of the account under one lock, so that
 // received = refused holds for this part at every scrape. Threads: any; touched per refused request, never per span.
 class Refusals {
  public:
+  // From now on every reason of this source is in a snapshot, as a zero until it happens.
+  void begin(SourceId source);
   void request(SourceId source, std::string_view reason);
   void spans(SourceId source, std::string_view reason, std::uint64_t count);  // received and refused
 

@@ -30,7 +30,7 @@ struct ReceiverContext {
   Ingest ingest;
   // The id under which telemetry counts (receiver, format); asked once per format at start.
   std::function<SourceId(std::string_view receiver, std::string_view format)> source;
-  // A request was refused: malformed, limit, no_memory, unsupported, shutdown, and those of net/refusal.cc.
+  // A request was refused: for one of kRequestRefusalNames or kRefuseWhyNames.
   std::function<void(SourceId, std::string_view reason)> refused;
   std::function<void(std::string_view text)> notice;  // worth one line of log
 };

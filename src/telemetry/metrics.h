@@ -120,6 +120,8 @@ inline constexpr Metric kExportQueueBytes{"tailgate_export_queue_bytes", kGauge,
                                           "Bytes waiting for this exporter or in flight."};
 inline constexpr Metric kExportQueueSpans{"tailgate_export_queue_spans", kGauge, "exporter",
                                           "Spans waiting for this exporter or in flight."};
+inline constexpr Metric kExportQueueCapacity{"tailgate_export_queue_capacity_bytes", kGauge, "exporter",
+                                             "Bytes that may wait for this exporter: sending_queue.max_bytes."};
 inline constexpr Metric kMemoryBudget{"tailgate_memory_budget_bytes", kGauge, "holder",
                                       "Bytes this holder may take at most."};
 inline constexpr Metric kMemoryUsed{"tailgate_memory_used_bytes", kGauge, "holder", "Bytes charged to this holder."};
@@ -135,6 +137,14 @@ inline constexpr Metric kConfigReloads{"tailgate_config_reloads_total", kCounter
 inline constexpr Metric kOwnSpans{"tailgate_own_spans_total", kCounter, "result",
                                   "Spans of the daemon's own traces, queued or dropped."};
 inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commit,compiler", "Always 1."};
+// Named as by Prometheus' client libraries.
+inline constexpr Metric kProcessCpu{"process_cpu_seconds_total", kCounter, "", "CPU time of the process."};
+inline constexpr Metric kProcessResident{"process_resident_memory_bytes", kGauge, "", "Resident memory."};
+inline constexpr Metric kProcessVirtual{"process_virtual_memory_bytes", kGauge, "", "Virtual memory."};
+inline constexpr Metric kProcessOpenFds{"process_open_fds", kGauge, "", "Open file descriptors."};
+inline constexpr Metric kProcessMaxFds{"process_max_fds", kGauge, "", "Most file descriptors it may open."};
+inline constexpr Metric kProcessStart{"process_start_time_seconds", kGauge, "", "Its start, in Unix time."};
+inline constexpr Metric kProcessThreads{"process_threads", kGauge, "", "Threads of the process."};
 }  // namespace metric
 
 inline constexpr std::array kMetrics = {
@@ -186,6 +196,7 @@ inline constexpr std::array kMetrics = {
     metric::kExportFileBytes,
     metric::kExportQueueBytes,
     metric::kExportQueueSpans,
+    metric::kExportQueueCapacity,
     metric::kMemoryBudget,
     metric::kMemoryUsed,
     metric::kConnections,
@@ -195,6 +206,13 @@ inline constexpr std::array kMetrics = {
     metric::kConfigReloads,
     metric::kOwnSpans,
     metric::kBuildInfo,
+    metric::kProcessCpu,
+    metric::kProcessResident,
+    metric::kProcessVirtual,
+    metric::kProcessOpenFds,
+    metric::kProcessMaxFds,
+    metric::kProcessStart,
+    metric::kProcessThreads,
 };
 
 // Gathers one scrape and renders it in Prometheus' text format (prometheus-cpp's serializer). One thread; made per

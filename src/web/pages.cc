@@ -2,6 +2,10 @@
 
 namespace tailgate {
 
+Pages::Pages() : refused_{{"unsupported", 0}} {
+  for (const std::string_view reason : kRefuseWhyNames) refused_[reason] = 0;
+}
+
 const Pages::Page* Pages::find(std::string_view path) const {
   if (const auto it = pages_.find(path); it != pages_.end()) return &it->second;
   const auto slash = path.rfind('/');

@@ -11,11 +11,14 @@
 #include <string_view>
 
 #include "net/http.h"
+#include "net/refusal.h"
 
 namespace tailgate {
 
 class Pages final : public Handler {
  public:
+  Pages();
+
   using Page = std::function<Response(const RequestHead&)>;
 
   // Before the server is opened. A path that ends with '/' takes everything under it.
@@ -25,7 +28,7 @@ class Pages final : public Handler {
   void handle(const RequestHead& head, BodyBuffer& body, Response& response) override;
   Response refuse(const RequestHead& head, const Refusal& refusal) override;
 
-  // Requests refused, by reason: `unsupported` (another path or method), and those of net/refusal.cc.
+  // Requests refused, by reason: `unsupported` (another path or method), and kRefuseWhyNames; zeros too.
   std::map<std::string_view, std::uint64_t> refused() const;
 
  private:

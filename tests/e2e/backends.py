@@ -30,9 +30,9 @@ def jars(tools, name):
 
 
 class Kafka(Server):
-    """One broker that is its own controller. Its topics stay over a restart."""
+    """One broker that is its own controller. Its topics stay over a restart. `scram`: users that log in so, as its tool wants them."""
 
-    def __init__(self, tools, directory, **settings):
+    def __init__(self, tools, directory, scram=(), **settings):
         super().__init__("kafka", directory)
         self.port, controller = free_ports(2)
         self.broker = f"127.0.0.1:{self.port}"
@@ -49,7 +49,7 @@ class Kafka(Server):
         with open(path, "w") as out:
             out.writelines(f"{key}={value}\n" for key, value in values.items())
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        run([*self.java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", path], cwd=self.home)
+        run([*self.java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", path, *(part for user in scram for part in ("--add-scram", user))], cwd=self.home)
         self.command = [*self.java, "kafka.Kafka", path]
 
     def answers(self):
@@ -63,7 +63,7 @@ class Kafka(Server):
         """[(partition, key, bytes of the value)] of a topic from its beginning, once it holds `count`."""
         done = subprocess.run(
             [*self.java, "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", self.broker, "--topic", topic,
-             "--from-beginning", "--timeout-ms", "5000", "--max-messages", str(count),
+             "--from-beginning", "--timeout-ms", "15000", "--max-messages", str(count),
              "--property", "print.key=true", "--property", "print.partition=true", "--property", "key.separator=\t",
              "--property", "line.separator=\n\x01\x02\n", "--formatter",
              "org.apache.kafka.tools.consumer.DefaultMessageFormatter"],

@@ -8,12 +8,11 @@ import threading
 import urllib.parse
 
 from backends import OpenSearch, free_ports
-from files import shipped
-from harness import otlp_exporter, settled
+from harness import QUICK, otlp_exporter, settled, shipped
 from jaeger import Jaeger
-from sdk import clients
+from sdk import POLICIES, clients
 from spans import expect_same_v1
-from tailgate_process import Daemon, basic_config, expect, get, until
+from tailgate_process import Daemon, Failed, basic_config, expect, get, until
 from tools import say
 
 
@@ -80,6 +79,11 @@ def found(jaeger, **query):
     return {trace["traceID"] for trace in json.loads(text)["data"] or []}
 
 
+def storage_in(cluster):
+    return {"opensearch": {"server_urls": [f"http://127.0.0.1:{cluster.port}"], "indices": {
+        kind: {"shards": 1, "replicas": 0} for kind in ("spans", "services", "dependencies", "sampling")}}}
+
+
 def test_elasticsearch(tools, binary, directory):
     """Jaeger shows what is written, by id, service, tag and duration; the documents are Jaeger's own; a retry doubles nothing."""
     with OpenSearch(tools, directory) as cluster, Lossy(cluster.port) as lossy:
@@ -87,7 +91,7 @@ def test_elasticsearch(tools, binary, directory):
         sets = [f"exporters.elasticsearch.endpoints=[http://127.0.0.1:{dead}, http://127.0.0.1:{lossy.port}]",
                 "exporters.elasticsearch.replicas=0", "exporters.elasticsearch.shards=1",
                 "exporters.elasticsearch.retry_on_failure.initial_interval=200ms"]
-        with shipped("to-elasticsearch.yaml", binary, directory, sets) as daemon:
+        with shipped("to-elasticsearch.yaml", binary, directory, [*QUICK, *sets]) as daemon:
             sent = clients(tools, daemon)[0].send()["keep"]
             metrics = settled(daemon, "elasticsearch")
             spans = sum(map(len, sent.values()))
@@ -103,9 +107,7 @@ def test_elasticsearch(tools, binary, directory):
             expect(kinds == {"keyword"}, f"jaeger-{name}-* has no mappings of the template: {kinds}")
         say(f"  {spans} spans, {spans} documents after a retry and with one of two endpoints dead")
 
-        storage = {"opensearch": {"server_urls": [f"http://127.0.0.1:{cluster.port}"], "indices": {
-            kind: {"shards": 1, "replicas": 0} for kind in ("spans", "services", "dependencies", "sampling")}}}
-        with Jaeger(tools.jaeger(), directory, storage=storage) as jaeger:
+        with Jaeger(tools.jaeger(), directory, storage=storage_in(cluster)) as jaeger:
             by_tag = 0
             for trace_id, trace in sent.items():
                 # In microseconds, and arrays as text: so the storage has them, whoever writes.
@@ -142,3 +144,37 @@ def test_elasticsearch(tools, binary, directory):
                                        f"{field} of span {span_id}: {one.get(field)!r} and {other.get(field)!r}")
                     say(f"  {client.name}: {sum(map(len, sent.values()))} documents as Jaeger writes them, field by field")
                 expect(daemon.stop() == 0, "the daemon did not end with 0")
+
+
+def test_jaeger_opensearch(tools, binary, directory):
+    """Jaeger writes what is kept into OpenSearch: each trace comes back by another Jaeger that has nothing else, the rest is not there."""
+    with OpenSearch(tools, directory) as cluster:
+        kept, dropped = {}, set()
+        with Jaeger(tools.jaeger(), directory, storage=storage_in(cluster)) as jaeger:
+            with Daemon(binary, directory, basic_config(POLICIES, otlp_exporter(jaeger), decision_wait="2s")) as daemon:
+                for client in clients(tools, daemon)[2:]:
+                    sent = client.send()
+                    kept.update(sent["keep"])
+                    dropped.update(sent["drop"])
+                metrics = settled(daemon, "otlp")
+                spans = sum(map(len, kept.values()))
+                expect(metrics.sum("tailgate_export_spans_total", exporter="otlp") == spans, "not all was sent")
+                expect(daemon.stop() == 0, "the daemon did not end with 0")
+
+            def written():  # Jaeger answers before it has written
+                try:
+                    found = cluster.documents("jaeger-span-*")
+                except Failed:  # the index is not made yet
+                    return None
+                return found if len([d for d in found.values() if d["traceID"] in kept]) == spans else None
+
+            documents = until(written, f"{spans} documents are in OpenSearch", 60, 0.2)
+            expect(not dropped & {d["traceID"] for d in documents.values()}, "a trace that was not kept is in OpenSearch")
+        with Jaeger(tools.jaeger(), directory, "reader", storage=storage_in(cluster)) as jaeger:
+            for trace_id, trace in kept.items():
+                expect_same_v1(trace_id, trace, until(lambda: jaeger.trace_v1(trace_id), f"{trace_id} is in Jaeger", 60, 0.1))
+                service = trace[0]["service"]
+                expect(trace_id in found(jaeger, service=service), f"trace {trace_id} is not found by its service {service}")
+            for trace_id in dropped:
+                expect(jaeger.trace_v1(trace_id) is None, f"trace {trace_id} was not kept and is there")
+    say(f"  {len(kept)} traces written by Jaeger and read by another, {len(dropped)} others not there")

@@ -7,23 +7,18 @@ import time
 import urllib.request
 
 import otlp_bytes as otlp
-from harness import explained, settled
+from harness import explained, settled, shipped
 from jaeger import Jaeger
 from sdk import POLICIES, clients
 from servers import Tempo
 from spans import expect_same
-from tailgate_process import SHIPPED, Daemon, expect, until
+from tailgate_process import expect, until
 from tools import say
 
-CONFIGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "config")
 OURS = "tailgate."
 PAY = [("deployment.environment", "prod"), ("http.route", "/pay/card/new")]
 PLAIN = 1000  # of which the baseline keeps 1 %
 EXPORTERS = ["otlp/tempo", "otlp/jaeger", "otlphttp/baseline", "otlp/payments"]
-
-
-def shipped(name, binary, directory, sets=()):
-    return Daemon(binary, directory, path=os.path.join(CONFIGS, name), cwd=directory, sets=[*SHIPPED, *sets])
 
 
 def policy_of(spans):

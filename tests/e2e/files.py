@@ -2,31 +2,18 @@
 
 import json
 import os
-import shutil
 import urllib.request
 
 import otlp_bytes as otlp
-from harness import settled
+from harness import QUICK, settled, shipped
 from sdk import POLICIES, clients
 from spans import expect_same, spans_of_otlp
 from tailgate_process import Daemon, basic_config, expect, until
 from tools import say
 
-SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-
-
-def shipped(name, binary, directory, sets=()):
-    """A daemon with a file of config/ as it is, but for its ports and waits and what `sets` says."""
-    shutil.copy(os.path.join(SOURCE, "config", name), directory)
-    own = ["receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0", "receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
-           "telemetry.metrics.endpoint=127.0.0.1:0", "telemetry.health.endpoint=127.0.0.1:0", "web.endpoint=127.0.0.1:0",
-           "sampling.decision_wait=5s", "sampling.decision_wait_after_root_received=500ms"]
-    return Daemon(binary, directory, path=os.path.join(directory, name), sets=[*own, *sets], cwd=directory)
-
-
 def test_default_config(tools, binary, directory):
     """config/tailgate.yaml as it is, but for its ports and waits: the file and the terminal."""
-    with shipped("tailgate.yaml", binary, directory) as daemon:
+    with shipped("tailgate.yaml", binary, directory, QUICK) as daemon:
         client = clients(tools, daemon)[0]
         sent = client.send()
         settled(daemon, "file")

@@ -2,15 +2,24 @@
 
 import dataclasses
 import json
+import os
 from typing import Callable
 
 from jaeger import Jaeger
 from spans import expect_same, expect_same_v1, expect_shape
-from tailgate_process import Daemon, basic_config, expect, get, until
+from tailgate_process import SHIPPED, Daemon, basic_config, expect, get, until
 from tools import say
 
 ERRORS = [{"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}},
           {"name": "rest", "type": "probabilistic", "probabilistic": {"sampling_percentage": 0}}]
+
+CONFIGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "config")
+QUICK = ["sampling.decision_wait=5s", "sampling.decision_wait_after_root_received=500ms"]
+
+
+def shipped(name, binary, directory, sets=()):
+    """A daemon with a file of config/ as it is, but for its ports, its log and what `sets` says."""
+    return Daemon(binary, directory, path=os.path.join(CONFIGS, name), cwd=directory, sets=[*SHIPPED, *sets])
 
 
 @dataclasses.dataclass

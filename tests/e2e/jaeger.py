@@ -2,25 +2,23 @@
 
 import json
 import os
-import socket
 import subprocess
 
+from servers import free_ports
 from spans import spans_of_otlp
 from tailgate_process import Failed, expect, get, until
 
 
 class Jaeger:
-    def __init__(self, binary, directory, name="jaeger", receivers=None, storage=None):
-        """`receivers`: more of them, beside OTLP and Zipkin; `storage`: of jaeger_storage's backends."""
+    def __init__(self, binary, directory, name="jaeger", receivers=None, storage=None, tls=None):
+        """`receivers`: more of them, beside OTLP and Zipkin; `storage`: of jaeger_storage's backends; `tls`: of OTLP."""
         self.binary, self.process = binary, None
         self.log_path = os.path.join(directory, f"{name}.log")
-        held = [socket.create_server(("127.0.0.1", 0)) for _ in range(6)]
-        self.grpc, self.http, self.zipkin, self.query, query_grpc, health = (s.getsockname()[1] for s in held)
-        for s in held:
-            s.close()
+        self.grpc, self.http, self.zipkin, self.query, query_grpc, health = free_ports(6)
         at = lambda port: {"endpoint": f"127.0.0.1:{port}"}  # noqa: E731
         self.config = os.path.join(directory, f"{name}.yaml")
-        receivers = {"otlp": {"protocols": {"grpc": at(self.grpc), "http": at(self.http)}}, "zipkin": at(self.zipkin), **(receivers or {})}
+        otlp = {name: {**at(port), **({"tls": tls} if tls else {})} for name, port in (("grpc", self.grpc), ("http", self.http))}
+        receivers = {"otlp": {"protocols": otlp}, "zipkin": at(self.zipkin), **(receivers or {})}
         with open(self.config, "w") as out:
             json.dump({
                 "service": {

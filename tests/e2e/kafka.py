@@ -5,12 +5,12 @@ import urllib.request
 
 import otlp_bytes as otlp
 from backends import Kafka, free_ports
-from files import shipped
-from harness import expect_kept, settled
+from certificates import Authority
+from harness import QUICK, expect_kept, settled, shipped
 from jaeger import Jaeger
-from sdk import clients
-from tailgate_process import expect, until
-from tools import say
+from sdk import POLICIES, clients
+from tailgate_process import Daemon, basic_config, expect, until
+from tools import say, text_of
 
 
 def post(daemon, body):
@@ -34,7 +34,7 @@ def test_kafka(tools, binary, directory):
                               "traces": {"topic": "otlp_spans", "encoding": "otlp_proto"}}}
         retry = ["exporters.kafka.retry_on_failure.initial_interval=200ms", "exporters.kafka.retry_on_failure.max_interval=1s"]
         sets = [f"exporters.kafka.brokers.0={kafka.broker}", "exporters.kafka.timeout=3s", *retry]
-        with shipped("to-kafka.yaml", binary, directory, sets) as daemon:
+        with shipped("to-kafka.yaml", binary, directory, [*QUICK, *sets]) as daemon:
             client = clients(tools, daemon)[0]
             sent = client.send()
             settled(daemon, "kafka")
@@ -90,7 +90,7 @@ def test_kafka_auth(tools, binary, directory):
             auth = f"{{sasl: {{mechanism: PLAIN, username: tailgate, password_file: {path}}}}}"
             sets = [f"exporters.kafka.brokers.0=127.0.0.1:{sasl}", f"exporters.kafka.auth={auth}", "exporters.kafka.timeout=3s",
                     "shutdown_timeout=1s"]
-            with shipped("to-kafka.yaml", binary, directory, sets) as daemon:
+            with shipped("to-kafka.yaml", binary, directory, [*QUICK, *sets]) as daemon:
                 post(daemon, failed_trace()[1])
                 name = "tailgate_export_spans_total" if arrives else "tailgate_export_failures_total"
                 until(lambda: daemon.metrics().sum(name, exporter="kafka") == 1, f"{name} with {password}", 60)
@@ -101,12 +101,69 @@ def test_kafka_auth(tools, binary, directory):
     say("  the right password is taken; a wrong one is told, and not shown")
 
 
+def test_kafka_tls(tools, binary, directory):
+    """SCRAM over TLS, and client certificates: what is wrong is said and waits on disk; put right, all of it arrives."""
+    trusted, strange = Authority(tools, directory), Authority(tools, directory, "strange")
+    certificate, key = trusted.issue("broker")
+    keystore = os.path.join(directory, "keystore.pem")
+    with open(keystore, "w") as out:
+        out.write(text_of(key) + text_of(certificate))
+    plain, controller, sasl, mutual = free_ports(4)
+    with Kafka(tools, directory, ["SCRAM-SHA-512=[name=tailgate,password=right-secret]"], **{
+            "listeners": f"PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller},"
+                         f"SASL://127.0.0.1:{sasl},MUTUAL://127.0.0.1:{mutual}",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL,MUTUAL:SSL",
+            "ssl.keystore.type": "PEM", "ssl.keystore.location": keystore,
+            "ssl.truststore.type": "PEM", "ssl.truststore.location": trusted.ca,
+            "listener.name.mutual.ssl.client.auth": "required",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.sasl.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;"}) as kafka:
+        kafka.broker = f"127.0.0.1:{plain}"  # where the topic is read
+        trust = {"ca_file": trusted.ca}
+        ours, theirs = (dict(zip(("cert_file", "key_file"), authority.issue(f"client-of-{authority.name}"))) for authority in (trusted, strange))
+        login = lambda password: {"sasl": {"mechanism": "SCRAM-SHA-512", "username": "tailgate", "password": password}}  # noqa: E731
+        sent = set()
+        for what, port, tls, auth, said in (
+                ("a wrong password", sasl, trust, login("wrong-secret"), "uthentication failed"),
+                ("an unknown CA", sasl, {"ca_file": strange.ca}, login("right-secret"), "certificate verify failed"),
+                ("no TLS", sasl, None, login("right-secret"), "SSL listener?"),
+                ("the right password", sasl, trust, login("right-secret"), None),
+                ("no certificate", mutual, trust, None, "certificate"),
+                ("a certificate of a stranger", mutual, {**trust, **theirs}, None, "ertificate"),
+                ("our certificate", mutual, {**trust, **ours}, None, None)):
+            exporter = {"brokers": [f"127.0.0.1:{port}"], "timeout": "5s", "sending_queue": {"directory": os.path.join(directory, "queue")},
+                        "retry_on_failure": {"initial_interval": "200ms", "max_interval": "1s"}}
+            exporter.update({key: value for key, value in (("tls", tls), ("auth", auth)) if value is not None})
+            config = basic_config(POLICIES, {"kafka": exporter}, decision_wait="200ms")
+            with Daemon(binary, directory, {**config, "shutdown_timeout": "2s"}) as daemon:
+                trace_id, body = failed_trace()
+                sent.add(trace_id)
+                post(daemon, body)
+                if said is None:
+                    until(lambda: daemon.metrics().sum("tailgate_export_spans_total", exporter="kafka") > 0, f"{what}: spans are taken", 60)
+                    settled(daemon, "kafka")
+                else:
+                    until(lambda: daemon.metrics().sum("tailgate_export_failures_total", exporter="kafka") > 0, f"{what}: an attempt fails", 60)
+                expect(daemon.stop() == 0, "the daemon did not end with 0")
+                log = daemon.log()
+            expect("-secret" not in log, f"{what}: the password is in the log")
+            if said is not None:
+                failed = [line for line in log.splitlines() if "export failed" in line]
+                expect(failed and said in failed[0], f"{what}: the log does not say {said!r}: {log[-1500:]}")
+                say(f"  {what}: {failed[0].partition('detail=')[2]}")
+            else:
+                keys = {key for _, key, _ in kafka.messages("otlp_spans", len(sent))}
+                expect(keys == sent, f"{what}: the topic has {len(keys)} of {len(sent)} traces")
+                say(f"  {what}: all {len(sent)} traces so far are in the topic")
+
+
 def test_kafka_refuses(tools, binary, directory):
     """A message the broker finds too large is a dead letter, what was with it is not; a topic that is missing is waited for."""
     with Kafka(tools, directory, **{"message.max.bytes": 20000, "auto.create.topics.enable": "true"}) as kafka:
         sets = [f"exporters.kafka.brokers.0={kafka.broker}", "exporters.kafka.producer.compression=none",
                 "exporters.kafka.sending_queue.batch.flush_timeout=2s"]
-        with shipped("to-kafka.yaml", binary, directory, sets) as daemon:
+        with shipped("to-kafka.yaml", binary, directory, [*QUICK, *sets]) as daemon:
             (small, one), (large, two) = failed_trace(), failed_trace(1, 60_000)
             post(daemon, one)
             post(daemon, two)

@@ -20,12 +20,14 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 
+import balancing  # noqa: E402
 import cassandra  # noqa: E402
 import elasticsearch  # noqa: E402
 import examples  # noqa: E402
 import files  # noqa: E402
 import kafka  # noqa: E402
 import manifests  # noqa: E402
+import mtls  # noqa: E402
 import prometheus  # noqa: E402
 import s3  # noqa: E402
 import sdk  # noqa: E402
@@ -46,12 +48,16 @@ TESTS = {
     "config_map": files.test_config_map,
     "cassandra": cassandra.test_cassandra,
     "elasticsearch": elasticsearch.test_elasticsearch,
+    "jaeger_opensearch": elasticsearch.test_jaeger_opensearch,
     "kafka": kafka.test_kafka,
     "kafka_auth": kafka.test_kafka_auth,
+    "kafka_tls": kafka.test_kafka_tls,
     "kafka_refuses": kafka.test_kafka_refuses,
     "s3": s3.test_s3,
     "s3_query": s3.test_s3_query,
     "s3_outage": s3.test_s3_outage,
+    "balancing": balancing.test_balancing,
+    "mtls": mtls.test_mtls,
     "zipkin": zipkin.test_zipkin,
     "to_jaeger": examples.test_to_jaeger,
     "gateway": examples.test_gateway,

@@ -11,7 +11,8 @@ import time
 import urllib.request
 
 import otlp_bytes as otlp
-from examples import send_by_sdk, shipped
+from examples import send_by_sdk
+from harness import shipped
 from otlp_bytes import field, varint
 from sdk import POLICIES
 from servers import Minio

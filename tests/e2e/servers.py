@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import urllib.error
@@ -16,7 +17,11 @@ STOP_SECONDS = 5  # Tempo over S3 takes minutes; its data is thrown away, so it 
 
 
 def free_ports(count):
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Below those the system gives to outgoing connections, one of which would else have the port before its server does."""
+    held = []
+    while len(held) < count:
+        with contextlib.suppress(OSError):
+            held.append(socket.create_server(("127.0.0.1", random.randrange(20000, 32768))))
     ports = [one.getsockname()[1] for one in held]
     for one in held:
         one.close()

@@ -6,7 +6,8 @@ import os
 import re
 import time
 
-from examples import CONFIGS, policy_of, send_by_sdk, shipped
+from examples import policy_of, send_by_sdk
+from harness import CONFIGS, shipped
 from sdk import POLICIES
 from servers import Minio, Tempo
 from spans import expect_same, spans_of_otlp

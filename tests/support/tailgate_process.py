@@ -83,6 +83,15 @@ class Metrics:
                 out[have.get(label)] = out.get(have.get(label), 0) + v
         return out
 
+    def check_counters(self, first):
+        """rate() misses what a counter that was not there begins with, so `first` has them all. Policies may be new."""
+        def counters(page):
+            return {(name, *sorted(labels.items())) for name, labels, _ in page.samples if name.endswith("_total")}
+
+        policies = {labels["policy"] for _, labels, _ in first.samples if "policy" in labels}
+        new = [one for one in counters(self) - counters(first) if dict(one[1:]).get("policy", "") in {"", *policies}]
+        expect(not new, f"counters that were not there at the start: {new}")
+
     def check_law(self):
         """Every span received is somewhere, once; and so is every span routed to an exporter."""
         received = self.sum("tailgate_spans_received_total")
@@ -112,7 +121,7 @@ class Daemon:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=cwd,
                                             preexec_fn=preexec_fn)
         self.pid = self.process.pid
-        self.receivers, self.pages = [], {}
+        self.receivers, self.pages, self.first = [], {}, None
         if ready:
             try:
                 self.wait_ready()
@@ -157,7 +166,10 @@ class Daemon:
     def metrics(self):
         status, text = get(self.pages["metrics"], "/metrics")
         expect(status == 200, f"/metrics says {status}")
-        return Metrics(text)
+        metrics = Metrics(text)
+        self.first = self.first or metrics
+        metrics.check_counters(self.first)
+        return metrics
 
     def ready(self):
         return get(self.pages["health"], "/ready")

@@ -5,6 +5,7 @@ import http.client
 import http.server
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -245,6 +246,7 @@ class DaemonTest(unittest.TestCase):
 
     def test_metrics(self):
         daemon = self.start(self.config(decision_wait="100ms"))
+        daemon.metrics()  # has every counter that a later one has
         for i in range(20):
             self.assertEqual(send(daemon.http, [otlp.span(os.urandom(16), error=i % 4 == 0) for _ in range(5)]), 200)
             daemon.metrics().check_law()
@@ -253,11 +255,18 @@ class DaemonTest(unittest.TestCase):
         metrics = daemon.metrics()
         metrics.check_law()
         self.assertEqual(metrics.sum("tailgate_spans_received_total", receiver="otlp", format="otlp_proto"), 102)
-        self.assertEqual(metrics.by("tailgate_spans_refused_total", "reason"), {"bad_id": 1})
+        self.assertEqual(metrics.by("tailgate_spans_refused_total", "reason"), {"bad_id": 1, "no_memory": 0, "client_spans": 0})
         self.assertEqual(metrics.sum("tailgate_spans_forwarded_total"), 25)
         self.assertEqual(metrics.sum("tailgate_spans_not_sampled_total"), 76)
         self.assertEqual(metrics.sum("tailgate_traces_decided_total", decision="sampled", close_reason="timeout"), 25)
         self.assertEqual(metrics.sum("tailgate_build_info"), 1)
+        for name, value, delta in (("cpu_seconds_total", daemon.cpu_seconds(), 1), ("start_time_seconds", time.time(), 60),
+                                   ("resident_memory_bytes", daemon.rss_mib() * 2**20, 8 * 2**20),
+                                   ("threads", len(os.listdir(f"/proc/{daemon.pid}/task")), 0),
+                                   ("open_fds", len(os.listdir(f"/proc/{daemon.pid}/fd")), 2),  # the scrape's own
+                                   ("max_fds", resource.getrlimit(resource.RLIMIT_NOFILE)[0], 0)):
+            self.assertAlmostEqual(metrics.sum(f"process_{name}"), value, delta=delta, msg=name)
+        self.assertGreater(metrics.sum("process_virtual_memory_bytes"), metrics.sum("process_resident_memory_bytes"))
         until(lambda: daemon.metrics().sum("tailgate_export_spans_total", exporter="file") == 25, "all is written")
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual(sum(self.kept().values()), 25)

@@ -29,6 +29,7 @@ class Overload(unittest.TestCase):
             config = basic_config([{"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}],
                                   {"file": {"path": kept_path}}, decision_wait="20s", memory_limit="96MiB", overload_min_wait="7s")
             with Daemon(BINARY, directory, config) as daemon:
+                daemon.metrics()  # has every counter that the next one has
                 errors = self.load(daemon)
                 metrics = daemon.metrics()
                 metrics.check_law()

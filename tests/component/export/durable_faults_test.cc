@@ -5,10 +5,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 
 #include "component/export/export_fixture.h"
+#include "export/durable_store.h"
 #include "export/kept_log.h"
 
 namespace {
@@ -25,6 +27,17 @@ bool fails() {
   return n >= fail_at && n < fail_at + fail_for;
 }
 
+// A disk on which a file can be this long, so far it reaches, and writing to it costs no time; 0: the real one.
+off_t disk_bytes = 0;
+off_t disk_taken = 0;
+
+bool takes(off_t end) {
+  if (disk_bytes == 0) return true;
+  if (end > disk_bytes) return false;
+  disk_taken = std::max(disk_taken, end);
+  return true;
+}
+
 ssize_t failed() {
   errno = fault == Fault::kIoError ? EIO : ENOSPC;
   return -1;
@@ -39,7 +52,13 @@ ssize_t pwrite(int fd, const void* data, size_t size, off_t at) {
     if (fault != Fault::kHalfWritten) return failed();
     size /= 2;
   }
+  if (!takes(at + static_cast<off_t>(size))) return failed();
   return syscall(SYS_pwrite64, fd, data, size, at);
+}
+
+int fallocate(int fd, int mode, off_t at, off_t size) {
+  if (!takes(at + size)) return static_cast<int>(failed());
+  return disk_bytes != 0 ? 0 : static_cast<int>(syscall(SYS_fallocate, fd, mode, at, size));
 }
 
 ssize_t write(int fd, const void* data, size_t size) {
@@ -47,6 +66,7 @@ ssize_t write(int fd, const void* data, size_t size) {
     if (fault != Fault::kHalfWritten) return failed();
     size /= 2;
   }
+  if (const off_t at = lseek(fd, 0, SEEK_CUR); at >= 0 && !takes(at + static_cast<off_t>(size))) return failed();
   return syscall(SYS_write, fd, data, size);
 }
 
@@ -55,10 +75,14 @@ ssize_t writev(int fd, const iovec* parts, int count) {
     if (fault != Fault::kHalfWritten) return failed();
     count = 1;
   }
+  off_t end = lseek(fd, 0, SEEK_CUR);
+  for (int i = 0; i < count && end >= 0; ++i) end += static_cast<off_t>(parts[i].iov_len);
+  if (end >= 0 && !takes(end)) return failed();
   return syscall(SYS_writev, fd, parts, count);
 }
 
 int fdatasync(int fd) {
+  if (disk_bytes != 0) return 0;
   if (fails() && fault != Fault::kHalfWritten) return static_cast<int>(failed());
   return static_cast<int>(syscall(SYS_fdatasync, fd));
 }
@@ -122,4 +146,87 @@ TEST_CASE("whichever write fails, a commit is there or not there, and the next o
   }
   CAPTURE(static_cast<int>(fault), fail_for, n, calls);
   CHECK(failures >= 2);  // the pages, and the root of them
+}
+
+// As in DurableStore: puts until the disk is full, then removals alone, in pieces. On a disk that is full to its last
+// byte: somebody else takes what the file has not.
+TEST_CASE("a full disk never keeps a record from being removed, whatever is written when there is room again",
+          "[export]") {
+  struct Shape {
+    std::size_t bytes_min, bytes_max, puts, removes;
+  };
+  const Shape shape = GENERATE(Shape{200, 5000, 100, 256}, Shape{200, 2000, 300, 1}, Shape{1000, 100'000, 20, 40},
+                               Shape{500'000, 900'000, 1, 3}, Shape{300, 300, 1000, 2560});
+  CAPTURE(shape.bytes_min, shape.bytes_max, shape.puts, shape.removes);
+  TempDir dir;
+  fault = Fault::kFullDisk;
+  disk_bytes = 24 << 20;
+  disk_taken = 0;
+  const auto log = make_kept_log(dir.at("q"), 256 << 20);
+  CHECK(opened(*log).empty());
+  std::uint64_t oldest = 1, next = 1, random = 1;
+  int refused = 0;
+  for (int cycle = 0; cycle < 40; ++cycle) {
+    CAPTURE(cycle, oldest, next);
+    for (bool written = true; written;) {
+      KeptLog::Writes more;
+      for (std::size_t i = 0; i < shape.puts; ++i) {
+        random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+        const std::size_t span = shape.bytes_max - shape.bytes_min + 1;
+        more.puts.emplace_back(next + i, std::string(shape.bytes_min + (random >> 33) % span, 'x'));
+      }
+      written = log->commit(more).has_value();
+      if (written) next += shape.puts;
+    }
+    ++refused;
+    disk_bytes = disk_taken;
+    const std::uint64_t end = std::min(next, oldest + shape.removes);
+    while (oldest < end) {
+      KeptLog::Writes back;
+      for (std::size_t i = 0; i < kGiveBackMax && oldest < end; ++i) back.removes.push_back(oldest++);
+      const Result<void> removed = log->commit(back);
+      if (!removed) FAIL(removed.error().text);
+    }
+  }
+  CHECK(refused == 40);
+  CHECK(next > oldest);
+  for (std::uint64_t n = oldest; n < next; ++n) REQUIRE(log->read(n));
+  CHECK_FALSE(log->read(oldest - 1));
+  disk_bytes = 0;
+}
+
+TEST_CASE("what a full disk could not take is on it at the next start, once a backend has taken some of the rest",
+          "[export]") {
+  TempDir dir;
+  fault = Fault::kFullDisk;
+  disk_bytes = 24 << 20;
+  disk_taken = 0;
+  const auto make = [&] {
+    std::vector<DurableStore::Member> members = {{"x", {.directory = "d"}}};
+    return std::make_unique<DurableStore>(std::move(members), make_kept_log(dir.at("q"), 256 << 20));
+  };
+  const std::string big(1'000'000, 'n');
+  {
+    const auto store = make();
+    REQUIRE(store->start());
+    for (std::uint8_t id = 1; id <= 40; ++id) store->push(kept(id, 1, big), 1);
+    for (int i = 0; i < 1000 && store->stats(0).write_errors == 0; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    REQUIRE(store->stats(0).write_errors > 0);
+    disk_bytes = disk_taken;  // others take what is left
+    int taken = 0;
+    for (int i = 0; i < 1000 && taken < 36; ++i) {  // what no commit has tried yet is not handed out
+      const auto next = store->next(0);
+      if (next) store->done(0, next->number);
+      if (next) ++taken;
+      if (!next) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    REQUIRE(taken == 36);
+    store->stop();
+    CHECK(store->stats(0).dropped_spans == std::array<std::uint64_t, kDropReasonNames.size()>{});
+  }
+  const auto store = make();
+  REQUIRE(store->start());
+  CHECK(store->stats(0).restored_spans == 4);
+  disk_bytes = 0;
 }

@@ -185,9 +185,21 @@ TEST_CASE("only the exporters whose bit is set get a trace, and make_room frees 
   CHECK_FALSE(exporters->make_room(100'001, false));
 
   MetricWriter writer;
-  exporters->collect(writer);
+  exporters->collect(writer, {"errors"});
   const std::string text = writer.text();
   CHECK(text.find("tailgate_export_dropped_spans_total{exporter=\"otlp\",reason=\"queue_full\"} 4\n") !=
         std::string::npos);
   CHECK(text.find("tailgate_export_queue_spans{exporter=\"otlp\"} 4\n") != std::string::npos);
+  CHECK(text.find("tailgate_export_queue_capacity_bytes{exporter=\"file\"} 100000\n") != std::string::npos);
+  const std::string lost = "tailgate_export_lost_spans_total{exporter=\"otlp\",policy=\"\",reason=\"queue_full\"} 4\n";
+  const std::string none =
+      "tailgate_export_lost_spans_total{exporter=\"file\",policy=\"errors\",reason=\"refused\"} 0\n";
+  CHECK(text.find(lost) != std::string::npos);
+  CHECK(text.find(none) != std::string::npos);
+
+  // So many policies that zeros for all would be most of the page: what is lost is there, and no zeros.
+  MetricWriter large;
+  exporters->collect(large, std::vector<std::string>(kLostSeriesMax / 22 + 1, "errors"));
+  CHECK(large.text().find(lost) != std::string::npos);
+  CHECK(large.text().find(none) == std::string::npos);
 }

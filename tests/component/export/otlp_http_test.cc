@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "component/export/export_fixture.h"
+#include "export/http_exporter.h"
 #include "export/retry_after.h"
 
 using namespace tailgate;
@@ -32,7 +33,9 @@ using Request = http::request<http::string_body>;
 // A synchronous server, a thread per connection; each request gets the next answer of the list, then 200.
 class Backend {
  public:
-  explicit Backend(std::deque<Answer> answers) : answers_(std::move(answers)) {
+  // On a port of its own, or on that of another on another address of loopback.
+  explicit Backend(std::deque<Answer> answers, const std::string& address = "127.0.0.1", std::uint16_t port = 0)
+      : acceptor_(io_, tcp::endpoint(asio::ip::make_address(address), port)), answers_(std::move(answers)) {
     thread_ = std::thread([this] {
       while (true) {
         boost::beast::error_code ec;
@@ -54,8 +57,9 @@ class Backend {
     for (std::thread& t : connections_) t.join();
   }
 
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(acceptor_.local_endpoint().port()); }
-  std::vector<Request> requests() {
+  std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port()); }
+  std::vector<Request> requests() const {
     const std::lock_guard lock(mutex_);
     return requests_;
   }
@@ -93,9 +97,9 @@ class Backend {
   }
 
   asio::io_context io_;
-  tcp::acceptor acceptor_{io_, tcp::endpoint(asio::ip::make_address("127.0.0.1"), 0)};
+  tcp::acceptor acceptor_;
   std::atomic<bool> stop_{false};
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::deque<Answer> answers_;
   std::vector<Request> requests_;
   std::vector<std::shared_ptr<tcp::socket>> sockets_;
@@ -110,6 +114,28 @@ std::string yaml(const Backend& backend, const std::string& more = "compression:
          "  sending_queue: {batch: {flush_timeout: 20ms}}\n  " +
          more + "\n";
 }
+
+// An exporter without its thread: each batch is a call.
+class Caller final : public HttpExporterBase {
+ public:
+  using HttpExporterBase::HttpExporterBase;
+  void send(BatchPtr batch) override {
+    call("POST", "", "text/plain", "x", [this, id = batch->id](const Result<HttpReply>& reply) {
+      end(id, reply ? SendResult::done() : failure_of(reply.error()));
+    });
+  }
+  bool answered() {
+    auto batch = std::make_shared<Batch>();
+    batch->id = ++calls_;
+    send(std::move(batch));
+    std::vector<Completion> done;
+    while (done.empty()) wait(1s, done);
+    return done[0].result.kind == SendResult::Kind::kDone;
+  }
+
+ private:
+  std::uint64_t calls_ = 0;
+};
 
 std::string inflate_gzip(const std::string& bytes) {
   z_stream stream{};
@@ -259,6 +285,36 @@ TEST_CASE("otlphttp keeps several calls in flight and its drain obeys the deadli
   rig.drain(200ms);
   CHECK(monotonic_now() - start < 2s);
   CHECK(rig.dropped(DropReason::kShutdown) == 11);
+}
+
+TEST_CASE("calls go to each address of a name in turn, past one that has gone, and to one that is new", "[export]") {
+  Backend first({});
+  auto second = std::make_unique<Backend>(std::deque<Answer>{}, "127.0.0.2", first.port());
+  std::vector<std::string> addresses = {"127.0.0.1", "127.0.0.2"};
+  HttpExporterOptions options;
+  options.urls = {*parse_http_url("http://localhost:" + std::to_string(first.port()) + "/")};
+  options.compression = Compression::kNone;
+  options.resolve = [&](const std::string& host, const std::function<void(std::vector<std::string>)>& found) {
+    CHECK(host == "localhost");
+    found(addresses);
+  };
+  Caller caller(std::move(options));
+  for (int i = 0; i < 21; ++i) REQUIRE(caller.answered());
+  CHECK(first.requests().size() == 11);  // the first call did not wait for the addresses
+  CHECK(second->requests().size() == 10);
+  CHECK(first.requests()[5][http::field::host] == "localhost:" + std::to_string(first.port()));
+
+  second.reset();
+  for (int i = 0; i < 10; ++i) REQUIRE(caller.answered());
+  CHECK(first.requests().size() == 21);
+
+  const Backend third({}, "127.0.0.3", first.port());
+  addresses = {"127.0.0.3", "127.0.0.1"};
+  for (int i = 0; i < 300 && third.requests().empty(); ++i) {  // looked up a second after the failure
+    REQUIRE(caller.answered());
+    std::this_thread::sleep_for(10ms);
+  }
+  CHECK(third.requests().size() == 1);
 }
 
 TEST_CASE("Retry-After is read as seconds or as a date", "[export]") {

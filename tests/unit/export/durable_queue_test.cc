@@ -212,12 +212,38 @@ TEST_CASE("a commit takes some of what waits, and never a part without the other
   q.end_commit(std::move(plan), true);
   const auto first = q.next(0);
   q.done(0, first->number);
-  plan = q.begin_commit(2 * kSize, false);
+  plan = q.begin_giving_back(100);
   CHECK(plan.puts.empty());
   CHECK(plan.removes.size() == 1);
   q.end_commit(std::move(plan), true);
   CHECK(q.anything_to_write());
   CHECK(q.begin_commit(2 * kSize).puts.size() == 1);
+}
+
+TEST_CASE("room is given back in pieces, marks before removals, and again after a failure", "[export]") {
+  DurableQueue q(Options{{}, {}});
+  for (int i = 0; i < 3; ++i) q.push(trace(1000), 0b11, 1);
+  commit(q);
+  for (std::uint64_t n = 1; n <= 3; ++n) {
+    REQUIRE(q.next(0)->number == n);
+    q.done(0, n);
+  }
+  REQUIRE(q.next(1)->number == 1);
+  q.done(1, 1);  // both have the first: it goes
+  for (const bool written : {false, true}) {
+    DurableQueue::Plan plan = q.begin_giving_back(2);
+    REQUIRE(plan.marks.size() == 2);
+    CHECK((plan.marks[0].number == 1 && plan.marks[1].number == 2));
+    CHECK(plan.removes.empty());
+    q.end_commit(std::move(plan), written);
+    CHECK(q.anything_to_give_back());
+  }
+  DurableQueue::Plan plan = q.begin_giving_back(2);
+  REQUIRE(plan.marks.size() == 1);
+  CHECK(plan.marks[0].number == 3);
+  CHECK(plan.removes == std::vector<std::uint64_t>{1});
+  q.end_commit(std::move(plan), true);
+  CHECK_FALSE(q.anything_to_give_back());
 }
 
 TEST_CASE("late spans in parts of their own do not keep a trace's parts", "[export]") {

@@ -42,6 +42,19 @@ TEST_CASE("a request is taken whole, and an empty one is fine", "[receive]") {
   CHECK(f.refusals.snapshot().received.empty());
 }
 
+TEST_CASE("a source's refusals are zeros before the first one", "[receive]") {
+  Fixture f;
+  CHECK(f.refusals.snapshot().spans.empty());
+  f.refusals.begin(0);
+  f.refusals.request(0, "limit");
+  const Refusals::Snapshot counts = f.refusals.snapshot();
+  CHECK(counts.spans.size() == 3);
+  CHECK(counts.spans.at({SourceId{0}, "bad_id"}) == 0);
+  CHECK(counts.requests.size() == 12);
+  CHECK(counts.requests.at({SourceId{0}, "limit"}) == 1);
+  CHECK(counts.requests.at({SourceId{0}, "malformed"}) == 0);
+}
+
 TEST_CASE("spans with bad ids are received and refused, the others delivered", "[receive]") {
   Fixture f;
   auto data = traces({{.id = 1}, {.id = 2}});
@@ -49,7 +62,9 @@ TEST_CASE("spans with bad ids are received and refused, the others delivered", "
   const IngestResult result = f.pipeline.accept(0, data.SerializeAsString());
   CHECK(result.kind == IngestResult::Kind::kAccepted);
   CHECK(result.rejected_spans == 1);
-  CHECK(result.message == "1 span rejected, first: resource_spans[0].scope_spans[0].spans[0].span_id: want 8 bytes, not zero, got 3 bytes");
+  CHECK(
+      result.message ==
+      "1 span rejected, first: resource_spans[0].scope_spans[0].spans[0].span_id: want 8 bytes, not zero, got 3 bytes");
   CHECK(f.delivered == 1);
   CHECK(f.refused("bad_id") == 1);
   CHECK(f.refusals.snapshot().received[0] == 1);
@@ -71,7 +86,8 @@ TEST_CASE("a client over its spans a second is refused whole, and told when to c
   limits.spans_per_second = 1000;
   limits.burst = Duration::zero();
   Client client(limits), other(limits);
-  CHECK(f.pipeline.accept(0, many(20'000), &client).kind == IngestResult::Kind::kAccepted);  // three slices, taken whole
+  CHECK(f.pipeline.accept(0, many(20'000), &client).kind ==
+        IngestResult::Kind::kAccepted);  // three slices, taken whole
   CHECK(f.delivered == 20'000);
   const IngestResult result = f.pipeline.accept(0, many(30), &client);
   CHECK(result.kind == IngestResult::Kind::kClientSpans);

@@ -10,7 +10,7 @@ TEST_CASE("every metric of the table is named as the conventions say", "[telemet
   for (const Metric& m : kMetrics) {
     CAPTURE(m.name);
     CHECK(names.insert(m.name).second);
-    CHECK(m.name.starts_with("tailgate_"));
+    CHECK((m.name.starts_with("tailgate_") || m.name.starts_with("process_")));
     CHECK(m.name.ends_with("_total") == (m.type == MetricType::kCounter));
     CHECK(m.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string_view::npos);
     CHECK(m.labels.find_first_not_of("abcdefghijklmnopqrstuvwxyz_,") == std::string_view::npos);

@@ -51,7 +51,7 @@ std::set<std::string> metric_names() {
 void check_metrics_of(const std::vector<std::string>& expressions) {
   const std::set<std::string> known = metric_names();
   for (const std::string& expression : expressions) {
-    for (const std::string& name : matches(expression, "(tailgate_[a-z_]+)")) {
+    for (const std::string& name : matches(expression, "((?:tailgate|process)_[a-z_]+)")) {
       INFO(expression << " asks for " << name);
       CHECK(known.contains(name));
     }
