@@ -281,7 +281,7 @@ ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes, 
   // Room for one request of the largest size, compressed and inflated, and some small ones beside it, where the budget
   // allows it.
   const std::size_t requests = std::min(std::max(budget / 8, std::min(80 * kMiB, budget / 4)), 512 * kMiB);
-  const std::size_t connections = std::min(tls_connections * kTlsStateBytes, budget / 16);
+  const std::size_t connections = std::min(tls_connections * kTlsStateBytes, budget / 8);
   const std::size_t taken = queues + requests + cache_bytes + connections;
   return {requests, budget - std::min(budget, taken), queues, cache_bytes, connections};
 }

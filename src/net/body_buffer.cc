@@ -89,9 +89,12 @@ BodyBuffer::BodyBuffer(BodyBuffer&& other) noexcept
       size_(other.size_),
       capacity_(other.capacity_),
       expected_(other.expected_),
+      rested_at_(other.rested_at_),
+      slow_(other.slow_),
       charge_(std::move(other.charge_)) {
   other.data_ = nullptr;
-  other.size_ = other.capacity_ = other.expected_ = 0;
+  other.size_ = other.capacity_ = other.expected_ = other.rested_at_ = 0;
+  other.slow_ = false;
 }
 
 BodyBuffer& BodyBuffer::operator=(BodyBuffer&& other) noexcept {
@@ -101,9 +104,12 @@ BodyBuffer& BodyBuffer::operator=(BodyBuffer&& other) noexcept {
   size_ = other.size_;
   capacity_ = other.capacity_;
   expected_ = other.expected_;
+  rested_at_ = other.rested_at_;
+  slow_ = other.slow_;
   charge_ = std::move(other.charge_);
   other.data_ = nullptr;
-  other.size_ = other.capacity_ = other.expected_ = 0;
+  other.size_ = other.capacity_ = other.expected_ = other.rested_at_ = 0;
+  other.slow_ = false;
   return *this;
 }
 
@@ -118,7 +124,8 @@ void BodyBuffer::grow(std::size_t wanted) {
   }
   // Fresh memory is taken for what came, not for what was claimed: a block that is hardly touched still leaves its
   // pages behind when it goes. Who sends a little and waits gets no more than that.
-  std::size_t capacity = std::max(data_ == nullptr ? wanted : 2 * wanted, kFirstBlock);
+  const std::size_t ahead = data_ == nullptr ? 0 : slow_ ? wanted / 4 : wanted;
+  std::size_t capacity = std::max(wanted + ahead, kFirstBlock);
   if (expected_ >= wanted) capacity = std::min(capacity, expected_);
   capacity = round_up(capacity, 4096);
   if (is_mapped(capacity)) {
@@ -129,6 +136,17 @@ void BodyBuffer::grow(std::size_t wanted) {
     data_ = static_cast<char*>(data);
   }
   capacity_ = capacity;
+}
+
+void BodyBuffer::rest() {
+  slow_ = slow_ || (size_ != 0 && size_ == rested_at_);
+  rested_at_ = size_;
+  const std::size_t needed = round_up(std::max(size_, kFirstBlock), 4096);
+  if (!slow_ || is_mapped(capacity_) || capacity_ <= needed + size_ / 4) return;
+  if (void* const data = std::realloc(data_, needed); data != nullptr) {
+    data_ = static_cast<char*>(data);
+    capacity_ = needed;
+  }
 }
 
 char* BodyBuffer::room(std::size_t size) {
@@ -153,7 +171,8 @@ bool BodyBuffer::append(ByteView bytes) {
 void BodyBuffer::reset() {
   if (data_ != nullptr) give_back(data_, capacity_);
   data_ = nullptr;
-  size_ = capacity_ = expected_ = 0;
+  size_ = capacity_ = expected_ = rested_at_ = 0;
+  slow_ = false;
   charge_.release();
 }
 

@@ -40,9 +40,14 @@ class BodyBuffer {
   char* room(std::size_t size);
   void add(std::size_t written) { size_ += written; }
 
+  // Called now and then. When nothing has come since the last time, room beyond what came is given back, and from then
+  // on it grows by a quarter at a time: many that wait must not keep twice what they have sent.
+  void rest();
+
   ByteView view() const { return {data_, size_}; }
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  std::size_t room_bytes() const { return capacity_; }
 
   // An empty charge to the same account, for what is needed beside the bytes.
   Charge another_charge() const { return charge_.another(); }
@@ -57,6 +62,8 @@ class BodyBuffer {
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
   std::size_t expected_ = 0;
+  std::size_t rested_at_ = 0;  // size at the last rest()
+  bool slow_ = false;          // it has not grown between two
   Charge charge_;
 };
 

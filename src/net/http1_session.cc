@@ -124,6 +124,7 @@ class Http1Session final : public Session {
     }
     if (closing()) return;
     if (state_ == State::kBody) {
+      body().buffer.rest();
       if (!pace_.slow(now, context_.limits, body().buffer.size(), held_.pressed())) return;
       refuse_request(408, "the body came too slowly");
       close(CloseWhy::kSlowBody);

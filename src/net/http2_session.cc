@@ -533,6 +533,7 @@ void Http2Session::tick(TimePoint now) {
   const ServerLimits& limits = context_.limits;
   if (header_open_ && now - header_since_ >= limits.header_timeout) return abort_with(CloseWhy::kHeaderTimeout);
   for (auto& [id, s] : streams_) {
+    s->body.rest();
     const bool slow = !s->answered && s->pace.slow(now, limits, s->body.size(), s->held.pressed());
     const bool stuck = s->answered && !s->finished && now - s->answered_at >= limits.idle_timeout;
     if (!slow && !stuck) continue;

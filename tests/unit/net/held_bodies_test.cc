@@ -154,6 +154,33 @@ TEST_CASE("large bodies leave room for small requests", "[net]") {
   CHECK(small.append(std::string(500'000, 'x')));
 }
 
+TEST_CASE("a body that rests keeps its bytes, and grows by less", "[net]") {
+  ByteBudget budget({64 << 20, 0, 0, 0});
+  BodyBuffer body(&budget);
+  std::string expected;
+  const auto more = [&](std::size_t bytes) {
+    expected += std::string(bytes, static_cast<char>('a' + expected.size() % 26));
+    REQUIRE(body.append(std::string_view(expected).substr(expected.size() - bytes)));
+    CHECK(body.view() == expected);
+  };
+  more(100'000);
+  more(100'000);  // has grown to twice that
+  body.rest();
+  more(10);  // and goes on
+  body.rest();
+  const std::size_t before = body.room_bytes();
+  CHECK(before >= 400'000);
+  body.rest();
+  CHECK(body.view() == expected);
+  CHECK(body.room_bytes() < 205'000);
+  more(10'000);
+  CHECK(body.room_bytes() < 270'000);
+  more(2'000'000);  // a mapping
+  body.rest();
+  body.rest();
+  more(10);
+}
+
 TEST_CASE("blocks are recycled when the recycler is full", "[net]") {
   ByteBudget budget({64 << 20, 0, 0, 0});
   std::vector<BodyBuffer> bodies;
