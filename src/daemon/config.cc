@@ -304,10 +304,10 @@ Result<DaemonConfig> load_daemon_config(const ConfigSource& source) {
   sampling.finish();
 
   read_receivers(root.child("receivers"), config);
-  std::size_t tls_connections = 0;
-  for (const auto& receiver : config.receivers) tls_connections += receiver->tls_connections();
-  const ByteBudget::Caps caps = budget_caps(
-      config.sampling.memory_limit, config.sampling.cache_bytes + config.sampling.explain_bytes, tls_connections);
+  for (const auto& receiver : config.receivers) config.tls_connections += receiver->tls_connections();
+  const ByteBudget::Caps caps =
+      budget_caps(config.sampling.memory_limit, config.sampling.cache_bytes + config.sampling.explain_bytes,
+                  config.tls_connections);
   config.budget = std::make_unique<ByteBudget>(caps);
   config.sampling.store.pool_bytes = caps[static_cast<std::size_t>(Holder::kTraces)];
   config.sampling.store.prefix_bytes = config.sampling.store.pool_bytes / 8;

@@ -40,6 +40,7 @@ struct DaemonConfig {
   std::shared_ptr<ConfigIssues> issues;  // errors here: not to be started
   SamplingConfig sampling;
   std::vector<std::unique_ptr<Receiver>> receivers;
+  std::size_t tls_connections = 0;  // of all receivers, as their limits have it
   std::unique_ptr<ByteBudget> budget;
   std::unique_ptr<Exporters> exporters;
   std::vector<RouteRule> routes;  // of the exporters, by index

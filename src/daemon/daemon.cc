@@ -147,6 +147,7 @@ Result<void> Daemon::start() {
   ReceiverContext context;
   context.threads = io_threads_.get();
   context.budget = config_.budget.get();
+  context.tls_connections = config_.tls_connections;
   context.ingest = [this](SourceId by, ByteView otlp, Client* client) { return ingest_->accept(by, otlp, client); };
   context.source = [this](std::string_view receiver, std::string_view format) {
     const std::lock_guard lock(status_mutex_);

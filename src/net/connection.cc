@@ -40,19 +40,44 @@ std::optional<CloseWhy> Connection::take(ByteView bytes) {
     return std::nullopt;
   }
   if (tls_ == nullptr) {
-    if (!tls_charge_.try_grow(kTlsStateBytes)) return CloseWhy::kMemory;
+    if (worker_.tls_states >= worker_.tls_states_max && !evict_another()) return CloseWhy::kMemory;
     tls_ = std::make_unique<TlsFilter>(*tls_context_);
+    tls_charge_.grow(kTlsStateBytes);
+    ++worker_.tls_states;
   }
   thread_local std::string plain;
   plain.clear();
   const bool good = tls_->decrypt(bytes, plain);
-  if (good && !named_ && tls_->established()) {
+  if (!good) return CloseWhy::kTls;  // with what came before it: who has sent it may not be known yet
+  if (!named_ && tls_->established()) {
     named_ = true;
     session_->set_certificate_name(tls_->peer_name());
   }
   if (!plain.empty()) session_->feed(plain, monotonic_now());
   peer_done_ = peer_done_ || tls_->peer_done();
-  return good ? std::nullopt : std::optional(CloseWhy::kTls);
+  return std::nullopt;
+}
+
+void Connection::drop_tls() {
+  if (tls_ == nullptr) return;
+  tls_.reset();
+  tls_charge_.release();
+  --worker_.tls_states;
+}
+
+// Who has had no answer yet goes first, then who has nothing under way; of these the one that has waited the longest.
+bool Connection::evict_another() {
+  Connection* victim = nullptr;
+  const auto rank = [](const Connection& one) { return std::pair(one.session_->served(), one.progress_); };
+  for (const auto& one : worker_.connections) {
+    if (one.get() == this || one->closed_ || one->tls_ == nullptr) continue;
+    if (one->session_->served() && !one->session_->quiet()) continue;
+    if (victim == nullptr || rank(*one) < rank(*victim)) victim = one.get();
+  }
+  if (victim == nullptr) return false;
+  const auto alive = victim->shared_from_this();
+  alive->close_now(CloseWhy::kMemory);
+  return true;
 }
 
 void Connection::pull() {
@@ -190,8 +215,7 @@ void Connection::go_on() {
 void Connection::linger() {
   if (peer_done_) return close_now(session_->close_why());
   lingering_ = true;
-  tls_.reset();
-  tls_charge_.release();
+  drop_tls();
   linger_until_ = monotonic_now() + (session_->close_why() ? kLingerAbuse : kLinger);
   boost::system::error_code ignored;
   socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_send, ignored);
@@ -232,6 +256,7 @@ void Connection::close_now(std::optional<CloseWhy> why) {
   if (!why || lingering_) why = session_->close_why();  // a lingering one is done already
   boost::system::error_code ignored;
   socket_.close(ignored);
+  drop_tls();
   session_.reset();
   gone_(worker_, remote_, why);
   // The worker's reference may have been the last one but for the handlers on their way.

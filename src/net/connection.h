@@ -33,7 +33,10 @@ struct Worker {
   std::vector<std::shared_ptr<Connection>> connections;  // its thread only
   std::deque<std::weak_ptr<Connection>> handshakes;      // its thread only: TLS not yet set up, the oldest first
   std::atomic<std::size_t> count{0};                     // handed over, not yet gone
-  bool draining = false;                                 // its thread only
+  std::size_t tls_states = 0;                            // its thread only: connections with a TlsFilter
+  std::size_t tls_states_max = SIZE_MAX;
+  bool draining = false;  // its thread only
+  bool stopped = false;   // its thread only: no more ticks
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -56,6 +59,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::optional<CloseWhy> take(ByteView bytes);
   // Bytes from the session to out_.
   void pull();
+  void drop_tls();
+  // Closes the connection of this thread that can best be missed. False: there is none.
+  bool evict_another();
   void wait_read();
   void wait_write();
   void on_readable();

@@ -57,6 +57,37 @@ struct BufferBody {
   };
 };
 
+// Counts fields as HTTP/2 does, 32 bytes more each (RFC 9113 section 6.5.2), and charges what they take: a field of 4
+// bytes is a node of 80. Trailers are counted and dropped.
+class RequestParser : public http::request_parser<BufferBody> {
+ public:
+  RequestParser(const SessionContext& context, std::size_t fields_max)
+      : charge_(context.budget != nullptr ? Charge(*context.budget, Holder::kRequests) : Charge()), max_(fields_max) {}
+  bool out_of_memory() const { return out_of_memory_; }
+
+ private:
+  static constexpr std::size_t kFree = 1 << 10, kStep = 4 << 10;
+
+  void on_field_impl(http::field name, boost::beast::string_view name_text, boost::beast::string_view value,
+                     error_code& ec) override {
+    counted_ += name_text.size() + value.size() + 32;
+    ec = {};
+    if (counted_ > max_) {
+      ec = http::error::header_limit;
+    } else if (2 * counted_ > kFree + charge_.bytes() && !charge_.try_grow(kStep, kReserveParts)) {
+      out_of_memory_ = true;
+      ec = http::error::header_limit;
+    } else if (!is_header_done()) {
+      get().insert(name, name_text, value);
+    }
+  }
+
+  Charge charge_;
+  const std::size_t max_;
+  std::size_t counted_ = 0;
+  bool out_of_memory_ = false;
+};
+
 class Http1Session final : public Session {
  public:
   Http1Session(const SessionContext& context, std::string remote, TimePoint now)
@@ -79,6 +110,15 @@ class Http1Session final : public Session {
         std::string(in_, in_at_).swap(in_);
         in_at_ = 0;
       }
+    }
+    // Of a body only the head of a chunk or the trailers can be what the parser waits for the rest of.
+    if (state_ == State::kBody && !closing() && !waiting_ && out_.size() < kOutputHigh &&
+        in_.size() - in_at_ > context_.limits.header_bytes) {
+      std::string().swap(in_);
+      in_at_ = 0;
+      input_held_.release();
+      refuse_request(400, "the head of a chunk, or the trailers, are too large");
+      return close(CloseWhy::kProtocol);
     }
     // Requests behind answers that the peer does not read count as bodies held back do.
     if (in_.capacity() <= kInFree) {
@@ -146,6 +186,7 @@ class Http1Session final : public Session {
   void set_certificate_name(std::string name) override { door_.set_certificate_name(std::move(name)); }
   bool waiting() const override { return waiting_; }
 
+  bool served() const override { return served_ > 0; }
   bool quiet() const override { return !parser_ && in_.empty() && out_.empty(); }
 
  private:
@@ -188,7 +229,7 @@ class Http1Session final : public Session {
   }
 
   void begin_request() {
-    parser_.emplace();
+    parser_.emplace(context_, context_.limits.header_bytes);
     parser_->header_limit(static_cast<std::uint32_t>(context_.limits.header_bytes));
     parser_->body_limit(boost::none);  // the reader above counts
     state_ = State::kHeaders;
@@ -201,6 +242,7 @@ class Http1Session final : public Session {
       respond_and_close(context_.handler.refuse(head_, *body().error));
       return;
     }
+    if (parser_->out_of_memory()) return respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
     if (ec == http::error::header_limit) {
       refuse_request(431, "the headers are too large");
       close(CloseWhy::kHeaders);
@@ -219,8 +261,10 @@ class Http1Session final : public Session {
                         {field.value().data(), field.value().size()});
     }
     if (const auto length = parser_->content_length()) head_.content_length = *length;
+    const unsigned version = message.version();
+    parser_->get().clear();  // head_ has them
 
-    if (const char* wrong = against_the_rules(message.version())) {
+    if (const char* wrong = against_the_rules(version)) {
       refuse_request(400, wrong);
       close(CloseWhy::kProtocol);
       return;
@@ -239,7 +283,8 @@ class Http1Session final : public Session {
         admission.refusal = context_.handler.refuse(head_, RefuseWhy::kTooLarge);
       } else if (const auto expect = head_.headers.find("expect"); expect && parser_->get().version() >= 11) {
         if (!boost::beast::iequals({expect->data(), expect->size()}, "100-continue")) {
-          admission.refusal = plain_response(417, "only 100-continue can be expected");
+          refuse_request(417, "only 100-continue can be expected");
+          return close(CloseWhy::kProtocol);
         } else if (!parser_->is_done()) {
           out_ += "HTTP/1.1 100 Continue\r\n\r\n";
         }
@@ -326,7 +371,7 @@ class Http1Session final : public Session {
 
   const SessionContext& context_;
   Door door_;
-  std::optional<http::request_parser<BufferBody>> parser_;  // set while a request is being received
+  std::optional<RequestParser> parser_;  // set while a request is being received
   State state_ = State::kHeaders;
   RequestHead head_;
   std::string in_;
@@ -391,6 +436,7 @@ class DetectingSession final : public Session {
   }
   void set_certificate_name(std::string name) override { certificate_name_ = std::move(name); }
   bool waiting() const override { return inner_ && inner_->waiting(); }
+  bool served() const override { return inner_ && inner_->served(); }
   bool quiet() const override { return inner_ ? inner_->quiet() : true; }
 
  private:

@@ -44,6 +44,7 @@ class Http2Session final : public Session {
   void drain() override;
   void set_certificate_name(std::string name) override { door_.set_certificate_name(std::move(name)); }
   bool waiting() const override { return !waiting_.empty(); }
+  bool served() const override { return requests_ > 0; }
   bool quiet() const override { return streams_.empty() && nghttp2_session_want_write(session_) == 0; }
 
  private:

@@ -37,9 +37,20 @@ Duration tick_of(const ServerLimits& limits) {
   return std::clamp<Duration>(shortest / 10, milliseconds(10), milliseconds(200));
 }
 
+constexpr std::size_t kHeldWithoutBudget = 4 << 20;
+
 std::size_t held_max(const ServerOptions& options) {
   if (options.limits.held_body_bytes != 0) return options.limits.held_body_bytes;
-  return options.budget != nullptr ? options.budget->cap(Holder::kRequests) / 8 : SIZE_MAX / 2;
+  return options.budget != nullptr ? options.budget->cap(Holder::kRequests) / 8 : kHeldWithoutBudget;
+}
+
+// This endpoint's part of the room for connections over TLS. One address gets half of it at most.
+std::size_t tls_states_max(const ServerOptions& options) {
+  if (!options.tls || options.budget == nullptr) return SIZE_MAX;
+  const std::size_t all = std::max<std::size_t>(options.tls_connections, options.limits.connections);
+  const auto part = static_cast<double>(options.limits.connections) / static_cast<double>(all);
+  const std::size_t room = options.budget->cap(Holder::kConnections) / kTlsStateBytes;
+  return std::max<std::size_t>(static_cast<std::size_t>(static_cast<double>(room) * part), 4);
 }
 
 // Null when there is nothing to count.
@@ -94,6 +105,7 @@ struct Server::Core : std::enable_shared_from_this<Server::Core> {
       : options(std::move(o)),
         tls(std::move(tls_context)),
         auth(std::move(authenticator)),
+        tls_states(tls_states_max(options)),
         held(held_max(options)),
         client(client_limits(options)),
         clients(make_clients(client)),
@@ -122,6 +134,7 @@ struct Server::Core : std::enable_shared_from_this<Server::Core> {
   const ServerOptions options;
   const std::shared_ptr<TlsContext> tls;      // null: cleartext
   const std::shared_ptr<Authenticator> auth;  // null: everybody may send
+  const std::size_t tls_states;               // at most
   HeldBodies held;
   const ClientLimits client;
   const std::unique_ptr<ClientTable> clients;  // null: no limits of one client
@@ -199,7 +212,7 @@ void Server::Core::admit(int fd, const sockaddr_storage& from) {
     auto& of_address = from_address[sender];
     if (connections >= options.limits.connections) {
       refused = CloseWhy::kConnections;
-    } else if (of_address >= options.limits.connections_per_address) {
+    } else if (of_address >= std::min(options.limits.connections_per_address, tls_states / 2)) {
       refused = CloseWhy::kAddress;
     } else {
       ++connections;
@@ -238,10 +251,11 @@ void Server::Core::adopt(Worker& w, int fd, bool v6, const std::string& remote) 
         });
     connection->slot = w.connections.size();
     w.connections.push_back(connection);
+    if (tls != nullptr) watch_handshake(w, connection);
   } catch (const std::exception&) {  // no memory
-    return release_slot(w, remote);
+    const bool listed = connection != nullptr && !w.connections.empty() && w.connections.back() == connection;
+    return listed ? connection->close_now(std::nullopt) : release_slot(w, remote);
   }
-  if (tls != nullptr) watch_handshake(w, connection);
   connection->start();
 }
 
@@ -278,7 +292,7 @@ void Server::Core::gone(Worker& w, const std::string& remote, std::optional<Clos
 void Server::Core::start_tick(Worker& w) {
   w.timer.expires_after(tick);
   w.timer.async_wait([core = shared_from_this(), &w](const error_code& ec) {
-    if (ec) return;
+    if (ec || w.stopped) return;  // a tick that was due already is not cancelled
     const TimePoint now = monotonic_now();
     if (w.index == 0 && core->tls != nullptr) core->tls->refresh(now);
     if (w.index == 0 && core->auth != nullptr) core->auth->refresh(now);
@@ -332,6 +346,8 @@ Result<std::unique_ptr<Server>> Server::open(IoThreads& threads, ServerOptions o
   core->spare = open_spare();
   for (std::size_t i = 0; i < threads.size(); ++i)
     core->workers.push_back(std::make_unique<Worker>(threads.context(i), i));
+  for (const auto& worker : core->workers)
+    worker->tls_states_max = std::max<std::size_t>(core->tls_states / core->workers.size(), 2);
   for (const int fd : listening->descriptors) {
     auto listener = std::make_unique<Core::Listener>(core->workers[0]->io, fd);
     sockaddr_storage address{};
@@ -403,6 +419,7 @@ void Server::stop(Duration grace) {
   core_->on_all([](Worker& w) {
     const auto open = w.connections;
     for (const auto& connection : open) connection->close_now(CloseWhy::kDrained);
+    w.stopped = true;
     w.timer.cancel();
   });
   // Handlers that were on their way hold the core and the sockets; one more round lets them run out.

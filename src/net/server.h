@@ -35,7 +35,8 @@ struct ServerOptions {
   std::string name;      // for messages and metrics
   std::string endpoint;  // HOST:PORT or unix:///PATH
   ServerLimits limits;
-  ByteBudget* budget = nullptr;          // request bodies are charged here; null: not at all
+  ByteBudget* budget = nullptr;          // requests and TLS are charged here; null: not at all
+  std::size_t tls_connections = 0;       // of all endpoints that share the budget's room for them; 0: this one alone
   std::optional<TlsOptions> tls = {};    // empty: cleartext
   std::optional<AuthOptions> auth = {};  // empty: everybody may send
   std::string config_path = {};          // of this endpoint; set: a warning when strangers can reach it in plaintext

@@ -66,6 +66,9 @@ class Session {
   // A request waits for its credentials to be checked: nothing more is to be read until a tick has settled it.
   virtual bool waiting() const = 0;
 
+  // A request of it has been answered.
+  virtual bool served() const = 0;
+
   // No request is being received or answered.
   virtual bool quiet() const = 0;
 

@@ -43,6 +43,7 @@ Result<std::shared_ptr<SSL_CTX>> make_context(const TlsOptions& options) {
   // No renegotiation: in TLS 1.2 a client can make the server do the costly part again and again.
   SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_max_cert_list(c, kTlsHandshakeMax);
   SSL_CTX_set_alpn_select_cb(c, choose_protocol, nullptr);
   SSL_CTX_set_session_id_context(c, reinterpret_cast<const unsigned char*>("tailgate"), 8);
   if (!options.cipher_suites.empty() && SSL_CTX_set_cipher_list(c, options.cipher_suites.c_str()) != 1) {
@@ -207,8 +208,10 @@ TlsFilter::~TlsFilter() { SSL_free(ssl_); }
 bool TlsFilter::advance() {
   if (established_) return true;
   ERR_clear_error();
+  const std::size_t before = in_.size();
   const int done = SSL_do_handshake(ssl_);
-  if (done != 1) return SSL_get_error(ssl_, done) == SSL_ERROR_WANT_READ;
+  handshake_bytes_ += before - in_.size();
+  if (done != 1) return SSL_get_error(ssl_, done) == SSL_ERROR_WANT_READ && handshake_bytes_ <= kTlsHandshakeMax;
   established_ = true;
   // The first that is listed, or the first of all, is who the client is.
   for (const std::string& name : peer_names(ssl_)) {

@@ -62,9 +62,13 @@ class TlsContext {
   TimePoint next_look_{};             // guarded by mutex_
 };
 
-// What a connection keeps while TLS is set up, in bytes of resident memory: 15 KiB of OpenSSL's (3.0, TLS 1.3), the
-// rest is room between them that the handshake left (docs/hostile-input.md).
-inline constexpr std::size_t kTlsStateBytes = 24 << 10;
+// What a connection keeps while TLS is set up, in bytes of resident memory: 15 KiB of OpenSSL's (3.0, TLS 1.3), 17 more
+// while a record is not whole, and room between them that the handshake left (docs/hostile-input.md).
+inline constexpr std::size_t kTlsStateBytes = 40 << 10;
+
+// What a client may send before its handshake is done: OpenSSL would take a ClientHello of 128 KiB and as much again of
+// certificates.
+inline constexpr std::size_t kTlsHandshakeMax = 32 << 10;
 
 // One connection: bytes of the socket in, bytes of the protocol out, and back. Does no I/O.
 class TlsFilter {
@@ -99,7 +103,8 @@ class TlsFilter {
   std::string out_;  // bytes for the socket
   const std::vector<std::string>& sans_;
   std::string peer_name_;
-  std::string waiting_;  // plain bytes before the handshake is done
+  std::string waiting_;              // plain bytes before the handshake is done
+  std::size_t handshake_bytes_ = 0;  // taken before that
   bool established_ = false;
   bool peer_done_ = false;
 };

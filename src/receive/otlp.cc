@@ -295,6 +295,7 @@ class OtlpReceiver final : public Receiver {
       options.socket_mode = endpoint->socket_mode;
       options.limits = endpoint->limits;
       options.budget = context.budget;
+      options.tls_connections = context.tls_connections;
       options.tls = endpoint->tls;
       options.auth = endpoint->auth;
       options.config_path = endpoint->config_path;

@@ -27,6 +27,7 @@ namespace tailgate {
 struct ReceiverContext {
   IoThreads* threads = nullptr;
   ByteBudget* budget = nullptr;
+  std::size_t tls_connections = 0;  // of all receivers over TLS, as their limits have it
   Ingest ingest;
   // The id under which telemetry counts (receiver, format); asked once per format at start.
   std::function<SourceId(std::string_view receiver, std::string_view format)> source;

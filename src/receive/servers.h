@@ -22,6 +22,7 @@ class ConvertServers {
     options.socket_mode = config.socket_mode;
     options.limits = config.limits;
     options.budget = context.budget;
+    options.tls_connections = context.tls_connections;
     options.tls = config.tls;
     options.auth = config.auth;
     options.config_path = config.config_path;

@@ -424,6 +424,49 @@ def held_connections(count, opening, trickle):
     return attack
 
 
+def endless(opening, piece):
+    """One HTTP/1.1 connection after the other that sends `opening` and then `piece` for as long as it is taken."""
+    def attack(ports, deadline):
+        seen = Counter()
+        while time.monotonic() < deadline:
+            try:
+                with connect(ports.http, stranger()) as s:
+                    seen["connections"] += 1
+                    s.sendall(opening)
+                    while time.monotonic() < deadline:
+                        s.sendall(piece)
+                        seen["MiB"] += len(piece) >> 20
+            except OSError:
+                seen["cut"] += 1
+        return seen
+    return attack
+
+
+def closed_windows(ports, deadline):
+    """HTTP/2 connections that ask for the largest page 128 times and take no byte of an answer."""
+    seen, held = Counter(), []
+    get = h2.literal(":method", "GET") + h2.literal(":scheme", "http") + h2.literal(":path", "/metrics") + h2.literal(":authority", "t")
+    while time.monotonic() < deadline:
+        try:
+            connection = h2.Connection(ports.pages["metrics"], stranger())
+            held.append(connection)
+            seen["connections"] += 1
+            connection.send(h2.frame(h2.SETTINGS, 0, 0, struct.pack(">HI", 4, 0)))
+            for _ in range(128):
+                connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, connection.stream(), get))
+            connection.discard()
+        except BROKEN:
+            seen["cut"] += 1
+        if len(held) >= 60:
+            held.pop(0).close()
+        time.sleep(0.01)
+    for connection in held:
+        connection.close()
+    return seen
+
+
+CHUNKED = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+SMALL_FIELDS = b"GET /nothing HTTP/1.1\r\nHost: x\r\n" + b"a:\r\n" * 450
 BODY_HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 50000000\r\n\r\n"
 SLOW_HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\n"
 
@@ -529,10 +572,17 @@ def client_hello():
     return out.read()
 
 
-def half_open(trickle):
+def large_hello():
+    """A ClientHello of 131,000 bytes that does not end, in records of 16,000."""
+    hello = b"\x01" + (131000).to_bytes(3, "big") + b"\x03" * 130990
+    return b"".join(b"\x16\x03\x01" + struct.pack(">H", len(part)) + part
+                    for part in (hello[at:at + 16000] for at in range(0, len(hello), 16000)))
+
+
+def half_open(trickle, make=None):
     """TLS handshakes that are begun and not ended; `trickle`: and slowly at that."""
     def attack(ports, deadline):
-        hello, seen, held = client_hello(), Counter(), {}
+        hello, seen, held = make() if make else client_hello(), Counter(), {}
         while time.monotonic() < deadline:
             while len(held) < 2000 and time.monotonic() < deadline:
                 try:
@@ -646,6 +696,10 @@ ATTACKS = [
     Attack("bodies held, 1 MiB each", held_connections(1000, BODY_HEAD + bytes(MIB), bytes(1024))),
     Attack("bodies that trickle", held_connections(1000, BODY_HEAD, b"\0"), is_cut, long_only=True),
     Attack("answers not read", held_connections(1000, b"GET /nothing HTTP/1.1\r\nHost: t\r\n\r\n" * 12000, b"G")),
+    Attack("headers of many small fields", held_connections(1000, SMALL_FIELDS, b"x: y\r\n"), is_cut, long_only=True),
+    Attack("endless head of a chunk", endless(CHUNKED + b"5;", b"a" * MIB), is_cut),
+    Attack("endless trailers", endless(CHUNKED + b"0\r\n", b"a:\r\n" * (MIB // 4)), is_cut),
+    Attack("answers behind a closed window", closed_windows),
     Attack("slow headers", held_connections(2000, SLOW_HEAD, b"x: y\r\n"), is_cut, long_only=True),
     Attack("deep AnyValue, protobuf", deep_protobuf, only("HTTP 200", "HTTP 400", "HTTP 503"), REPORTED),
     Attack("deep AnyValue, JSON", deep_json, only("HTTP 400", "HTTP 200")),
@@ -663,6 +717,7 @@ ATTACKS = [
 
 TLS_ATTACKS = [
     Attack("half-open handshakes", half_open(False), is_cut),
+    Attack("handshakes of 131,000 bytes", half_open(False, large_hello), is_cut),
     Attack("slow handshakes", half_open(True), is_cut),
     Attack("whole handshakes, no request", handshakes, only("handshakes")),
 ]

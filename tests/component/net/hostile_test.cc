@@ -64,6 +64,54 @@ TEST_CASE("HTTP/1.1: requests whose length can be read two ways are refused and 
   CHECK(s.serves());
 }
 
+TEST_CASE("HTTP/1.1: what is no body has a limit in chunked ones too", "[net][hostile]") {
+  EchoServer s;
+  const std::string head = "POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::size_t before = rss_bytes();
+  SECTION("the head of a chunk") {
+    RawClient c(s.port());
+    c.send(head + "5;");
+    const std::string piece(1 << 20, 'a');
+    for (int i = 0; i < 64 && c.send(piece); ++i) {
+    }
+    CHECK(c.receive_all(2000).find("HTTP/1.1 400") == 0);
+  }
+  SECTION("trailers") {
+    RawClient c(s.port());
+    std::string trailers;
+    for (int i = 0; i < 100'000; ++i) trailers += "a:\r\n";
+    c.send(head + "0\r\n" + trailers + "\r\n");
+    CHECK(c.receive_all(2000).find("HTTP/1.1 4") == 0);
+  }
+  SECTION("some are taken") {
+    RawClient c(s.port());
+    c.send(head + "4;name=value\r\nping\r\n0\r\nx-a: b\r\n\r\n");
+    CHECK(c.receive_responses(1, 2000).find("ping") != std::string::npos);
+  }
+  CHECK(rss_bytes() < before + (8 << 20));
+  CHECK(s.budget.used(Holder::kRequests) == 0);
+  CHECK(s.serves());
+}
+
+TEST_CASE("HTTP/1.1: headers count by the field, and are charged", "[net][hostile]") {
+  EchoServer s;
+  std::string fields;
+  for (int i = 0; i < 400; ++i) fields += "a:\r\n";
+  RawClient few(s.port());
+  few.send("GET /echo HTTP/1.1\r\nHost: t\r\n" + fields);
+  CHECK(EchoServer::within(2000, [&] { return s.budget.used(Holder::kRequests) > 20'000; }));
+  few.send("\r\n");
+  CHECK(few.receive_responses(1, 2000).find("HTTP/1.1 200") == 0);
+  CHECK(s.budget.used(Holder::kRequests) == 0);
+  RawClient many(s.port());
+  many.send("GET /echo HTTP/1.1\r\nHost: t\r\n" + fields + fields + "\r\n");  // 3 KiB
+  CHECK(many.receive_all(2000).find("HTTP/1.1 431") == 0);
+  EchoServer small({}, 8 << 10);
+  RawClient none(small.port());
+  none.send("GET /echo HTTP/1.1\r\nHost: t\r\n" + fields + "\r\n");
+  CHECK(none.receive_all(2000).find("HTTP/1.1 503") == 0);
+}
+
 TEST_CASE("HTTP/1.1: headers and bodies have their limits", "[net][hostile]") {
   EchoServer s;
   SECTION("a header list over 16 KiB") {
