@@ -3,7 +3,7 @@
 //
 // What nghttp2 does not bound itself is counted here (and in http2_stream.h): frames without progress, resets either
 // way, header lists. Over a limit a callback fails, nghttp2 is left where it stands, and the peer gets a GOAWAY of our
-// own making.
+// own making. Answers that flow control holds back are counted too: past kAnswersMax complete requests wait.
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
@@ -27,6 +27,11 @@ constexpr std::int32_t kConnectionWindow = 16 << 20;
 constexpr std::uint32_t kFrameSize = 1 << 20;
 constexpr std::size_t kGrpcPrefix = 5;
 constexpr std::size_t kStreamsRecycled = 16;
+
+// Bytes of answers made and not yet all sent above which no further one is made. The peer's windows say when they go,
+// and they are in no account of memory.
+constexpr std::size_t kAnswersMax = 256 << 10;
+
 nghttp2_nv field(std::string_view name, std::string_view value) {
   return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
           reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
@@ -70,6 +75,9 @@ class Http2Session final : public Session {
   void on_headers_complete(Stream& s);
   void ask_again();
   void on_complete(Stream& s);
+  void handle(Stream& s);
+  bool handle_ready();
+  bool end_stuck(Stream& s);
   void answer(Stream& s, Response response);
   ssize_t read_response(std::int32_t id, std::uint8_t* to, std::size_t size, std::uint32_t* flags);
 
@@ -83,6 +91,9 @@ class Http2Session final : public Session {
   std::vector<std::int32_t> touched_;  // streams that got body bytes in this feed
   std::vector<std::int32_t> waiting_;  // streams whose credentials are being checked
   TimePoint stopped_at_{};             // nothing has been read since, for waiting_
+  std::vector<std::int32_t> ready_;    // streams whose requests are complete, until there is room for answers
+  std::size_t answers_ = 0;            // bytes of bodies of answers on their way
+  TimePoint moved_{};                  // last byte of one that went
   std::string goaway_;                 // handmade, behind everything else
   std::optional<CloseWhy> fatal_;
   TimePoint now_;
@@ -186,6 +197,7 @@ void Http2Session::take_output(std::string& out) {
   while (out.size() < kOutputHigh && goaway_.empty()) {
     const std::uint8_t* data = nullptr;
     const ssize_t n = nghttp2_session_mem_send(session_, &data);
+    if (n == 0 && handle_ready()) continue;
     if (n <= 0) {
       if (n < 0) abort_with(fatal_.value_or(CloseWhy::kProtocol));
       break;
@@ -229,6 +241,7 @@ void Http2Session::abort_with(CloseWhy why) {
     s->share.release();
   }
   waiting_.clear();
+  ready_.clear();
   close(why);
 }
 
@@ -402,7 +415,7 @@ void Http2Session::hold_incomplete() {
     Stream* const s = find(id);
     if (s == nullptr) continue;
     s->touched = false;
-    if (s->answered || (s->complete && !s->waiting)) continue;
+    if (s->answered || (s->complete && !s->waiting && !s->ready)) continue;
     if (context_.held != nullptr && !s->held.hold(*context_.held, s->body.size())) {
       refuse_body(*s, RefuseWhy::kNoMemory);
     } else if (const auto refusal = s->share.hold(s->body.size(), now_)) {
@@ -415,6 +428,28 @@ void Http2Session::hold_incomplete() {
 void Http2Session::on_complete(Stream& s) {
   s.complete = true;
   if (s.waiting) return;
+  if (s.answered || answers_ < kAnswersMax) return handle(s);
+  s.ready = true;
+  s.ready_since = now_;
+  ready_.push_back(s.id);
+}
+
+// False: nothing was answered.
+bool Http2Session::handle_ready() {
+  bool any = false;
+  std::size_t taken = 0;
+  for (; taken < ready_.size() && answers_ < kAnswersMax; ++taken) {
+    Stream* const s = find(ready_[taken]);
+    if (s == nullptr || s->answered) continue;
+    s->ready = false;
+    any = true;
+    handle(*s);
+  }
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(taken));
+  return any;
+}
+
+void Http2Session::handle(Stream& s) {
   s.held.release();
   s.share.complete(s.body.size(), now_);
   flood_.request();
@@ -454,9 +489,12 @@ void Http2Session::ask_again() {
 void Http2Session::answer(Stream& s, Response response) {
   s.answered = true;
   s.waiting = false;
-  s.answered_at = now_;
+  if (s.ready) std::erase(ready_, s.id);
+  s.ready = false;
+  s.moved = now_;
   s.response = std::move(response);
   const Response& r = s.response;
+  answers_ += r.body.size();
   const std::string status = std::to_string(r.status);
   const std::string length = std::to_string(r.body.size());
   const bool trailers_only = r.body.empty() && !r.trailers.empty();
@@ -480,6 +518,7 @@ ssize_t Http2Session::read_response(std::int32_t id, std::uint8_t* to, std::size
   const std::size_t n = std::min(size, body.size() - s->body_sent);
   std::memcpy(to, body.data() + s->body_sent, n);
   s->body_sent += n;
+  if (n != 0) s->moved = moved_ = now_;
   if (s->body_sent == body.size()) {
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (!s->response.trailers.empty()) {
@@ -518,11 +557,27 @@ int Http2Session::on_sent(const nghttp2_frame& frame) {
 void Http2Session::on_closed(std::int32_t id) {
   const auto it = streams_.find(id);
   if (it == streams_.end()) return;
+  answers_ -= it->second->response.body.size();
+  if (it->second->ready) std::erase(ready_, id);
   if (spare_.size() < kStreamsRecycled) {
     it->second->clear();
     spare_.push_back(std::move(it->second));
   }
   streams_.erase(it);
+}
+
+// An answer the peer's windows have held up for too long: the stream's own, or the connection's, and then nothing
+// moves. What the socket holds up is for the connection to judge. False: nothing is to be done.
+bool Http2Session::end_stuck(Stream& s) {
+  const Duration timeout = context_.limits.header_timeout;
+  if (!s.answered || s.finished || now_ - s.moved < timeout) return false;
+  const bool of_stream = nghttp2_session_get_stream_remote_window_size(session_, s.id) <= 0;
+  if (!of_stream && nghttp2_session_get_remote_window_size(session_) > 0) return false;
+  if (now_ - moved_ >= timeout) {
+    abort_with(CloseWhy::kSlowReader);
+    return false;
+  }
+  return of_stream;
 }
 
 void Http2Session::tick(TimePoint now) {
@@ -534,14 +589,19 @@ void Http2Session::tick(TimePoint now) {
   if (header_open_ && now - header_since_ >= limits.header_timeout) return abort_with(CloseWhy::kHeaderTimeout);
   for (auto& [id, s] : streams_) {
     s->body.rest();
+    if (s->ready) {
+      if (now - s->ready_since >= limits.header_timeout) refuse_body(*s, RefuseWhy::kNoMemory);
+      continue;
+    }
     const bool slow = !s->answered && s->pace.slow(now, limits, s->body.size(), s->held.pressed());
-    const bool stuck = s->answered && !s->finished && now - s->answered_at >= limits.idle_timeout;
+    const bool stuck = end_stuck(*s);
+    if (closing()) return;
     if (!slow && !stuck) continue;
     s->body.reset();
     s->held.release();
     s->share.release();
     s->answered = true;  // nothing more is taken from it
-    s->answered_at = now;
+    s->moved = now;
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
   }
   if (streams_.empty() && !idle_ && now - active_ >= limits.idle_timeout) {

@@ -293,6 +293,72 @@ TEST_CASE("streams opened and never ended are capped", "[net][hostile]") {
   if (!kSanitized) CHECK(rss_bytes() < before + kRssRise);
 }
 
+TEST_CASE("answers that a peer's windows hold up are few, and their peer is let go", "[net][hostile]") {
+  const auto window = [](std::uint32_t bytes) { return frame(4, 0, 0, std::string("\0\4", 2) + u32(bytes)); };
+  EchoServer s(quick());
+  H2Client c(s.port());
+  const std::size_t before = rss_bytes();
+  SECTION("no window at all: one large answer is made, and the connection closed") {
+    c.send(window(0));
+    for (int i = 0; i < 100; ++i) c.open(H2Client::post("/big"), true);
+    c.run(150, [] { return false; });
+    CHECK(s.handler.handled == 1);
+    if (!kSanitized) CHECK(rss_bytes() < before + kRssRise);
+    c.run_until_closed(3000);
+    CHECK(c.goaway);
+    CHECK(EchoServer::within(5000, [&] { return s.closed(CloseWhy::kSlowReader) == 1; }));
+    CHECK(s.handler.handled == 1);
+  }
+  SECTION("the connection's window used up") {
+    c.send(window(1 << 20));
+    for (int i = 0; i < 100; ++i) c.open(H2Client::post("/big"), true);
+    c.run_until_closed(3000);
+    CHECK(EchoServer::within(5000, [&] { return s.closed(CloseWhy::kSlowReader) == 1; }));
+    CHECK(s.handler.handled == 1);
+  }
+  SECTION("one stream stands still while others go on") {
+    c.send(window(0));
+    const std::uint32_t stuck = c.request(H2Client::post("/echo"), "never taken");
+    for (int i = 0; i < 100 && !c.replies[stuck].reset; ++i) {
+      const std::uint32_t id = c.open(H2Client::post("/echo"));
+      c.send(frame(8, 0, id, u32(100)));
+      c.data(id, "taken", true);
+      CHECK(c.wait(id).body == "taken");
+      c.run(20, [] { return false; });
+    }
+    CHECK(c.replies[stuck].reset);
+    CHECK_FALSE(c.goaway);
+  }
+  SECTION("windows that open give all answers, one after the other") {
+    c.send(window(4 << 20));
+    std::vector<std::uint32_t> ids;
+    for (int i = 0; i < 20; ++i) ids.push_back(c.open(H2Client::post("/big"), true));
+    for (const std::uint32_t id : ids) {
+      c.send(frame(8, 0, 0, u32(3 << 20)));
+      CHECK(c.wait(id).body.size() == 3U << 20);
+      c.replies.erase(id);
+    }
+    CHECK(s.handler.handled == 20);
+  }
+  CHECK(s.serves());
+}
+
+TEST_CASE("requests that wait too long behind answers not taken are refused", "[net][hostile]") {
+  EchoServer s(quick());
+  H2Client c(s.port());
+  c.send(frame(4, 0, 0, std::string("\0\4", 2) + u32(0)));
+  const std::uint32_t large = c.open(H2Client::post("/big"), true);
+  c.wait(c.open(H2Client::post("/none"), true), 50);
+  const std::uint32_t behind = c.request(H2Client::post("/echo"), "waits");
+  for (int i = 0; i < 100 && c.replies[behind].fields.empty(); ++i) {
+    c.send(frame(8, 0, large, u32(1)));
+    c.run(20, [] { return false; });
+  }
+  CHECK(c.replies[behind].fields[":status"] == "503");
+  CHECK(s.handler.handled == 1);
+  CHECK(s.handler.refused == 1);
+}
+
 TEST_CASE("connections are capped in number and per address", "[net][hostile]") {
   ServerLimits limits;
   limits.connections_per_address = 10;
