@@ -6,6 +6,7 @@
 #include <fstream>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 #include "config/config_node.h"
 #include "net/credentials.h"
@@ -81,7 +82,8 @@ struct Authenticator::Impl {
   std::unique_ptr<PasswordChecker> passwords;  // null: no htpasswd_file
   std::mutex mutex;
   std::shared_ptr<const Secrets> secrets;  // guarded by mutex
-  std::string loaded;                      // guarded by mutex: stamp of what was last looked at
+  std::string loaded;                      // guarded by mutex: stamp of what is in force
+  std::string failed;                      // guarded by mutex: of what did not load, and was told
   TimePoint next_look{};                   // guarded by mutex
 };
 
@@ -130,9 +132,19 @@ void Authenticator::refresh(TimePoint now) {
   {
     const std::lock_guard lock(impl_->mutex);
     if (seen == impl_->loaded) return;
-    impl_->loaded = seen;
   }
   const Result<void> read = impl_->read();
+  {
+    // What failed is tried again at each look: the reason may pass without a change of the files, as descriptors that
+    // ran out do, and a token that was taken out must not stay in force for that.
+    const std::lock_guard lock(impl_->mutex);
+    if (read) {
+      impl_->loaded = seen;
+      impl_->failed.clear();
+    } else if (std::exchange(impl_->failed, seen) == seen) {
+      return;
+    }
+  }
   if (!impl_->notice) return;
   if (read) {
     impl_->notice(fmt::format("credentials loaded again: {}{}{}", impl_->options.bearer_tokens_file,

@@ -1,6 +1,8 @@
 // A server with a handler that gives back what it got, for the tests of this folder.
 #pragma once
 
+#include <sys/resource.h>
+
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <memory>
@@ -74,6 +76,22 @@ struct EchoServer {
   Echo handler;
   IoThreads threads{2};
   std::unique_ptr<Server> server;
+};
+
+// While it lives nothing can be opened; what is open stays.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit none{0, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+  }
+  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
 };
 
 inline constexpr bool kSanitized =
