@@ -79,6 +79,7 @@ class Http2Session final : public Session {
   bool handle_ready();
   bool end_stuck(Stream& s);
   void answer(Stream& s, Response response);
+  void count_refusal(const Stream& s, RefuseWhy why);
   ssize_t read_response(std::int32_t id, std::uint8_t* to, std::size_t size, std::uint32_t* flags);
 
   const SessionContext& context_;
@@ -288,7 +289,10 @@ int Http2Session::on_header(const nghttp2_frame& frame, std::string_view name, s
   if (s == nullptr) return 0;
   s->header_bytes += name.size() + value.size() + 32;  // RFC 9113 section 6.5.2
   if (s->header_bytes > context_.limits.header_bytes) {
-    if (!s->headers_over && !flood_.large_headers()) return fatal(CloseWhy::kHeaders);
+    if (!s->headers_over) {
+      count_refusal(*s, RefuseWhy::kHeaders);
+      if (!flood_.large_headers()) return fatal(CloseWhy::kHeaders);
+    }
     s->headers_over = true;
     header_open_ = false;
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // resets the stream; the block is decoded on for HPACK's sake
@@ -296,6 +300,7 @@ int Http2Session::on_header(const nghttp2_frame& frame, std::string_view name, s
   if (s->header_bytes > kHeadFree + s->head_charge.bytes() && context_.budget != nullptr) {
     if (s->head_charge.bytes() == 0) s->head_charge = Charge(*context_.budget, Holder::kRequests);
     if (!s->head_charge.try_grow(kHeadStep, kHeadReserveParts)) {
+      count_refusal(*s, RefuseWhy::kNoMemory);
       header_open_ = false;
       return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
@@ -409,6 +414,11 @@ void Http2Session::refuse_body(Stream& s, const Refusal& why) {
   answer(s, context_.handler.refuse(s.head, why));
 }
 
+// Of a stream that is reset: the handler counts, and nobody hears its words.
+void Http2Session::count_refusal(const Stream& s, RefuseWhy why) {
+  if (!s.answered) (void)context_.handler.refuse(s.head, why);
+}
+
 // What is complete by now is not counted: most requests come whole in one read.
 void Http2Session::hold_incomplete() {
   for (const std::int32_t id : touched_) {
@@ -460,7 +470,7 @@ void Http2Session::handle(Stream& s) {
   try {
     context_.handler.handle(s.head, s.body, response);
   } catch (const std::exception&) {
-    response = plain_response(500);
+    response = refuse_failed(context_.handler, s.head);
   }
   s.body.reset();
   answer(s, std::move(response));
@@ -597,6 +607,7 @@ void Http2Session::tick(TimePoint now) {
     const bool stuck = end_stuck(*s);
     if (closing()) return;
     if (!slow && !stuck) continue;
+    if (slow) count_refusal(*s, RefuseWhy::kSlowBody);
     s->body.reset();
     s->held.release();
     s->share.release();

@@ -343,6 +343,30 @@ TEST_CASE("answers that a peer's windows hold up are few, and their peer is let 
   CHECK(s.serves());
 }
 
+TEST_CASE("HTTP/2: streams that are reset and handlers that fail are counted as refused", "[net][hostile]") {
+  EchoServer s(quick());
+  H2Client c(s.port());
+  const Fields large = H2Client::post("/echo", {{"x", std::string(12'000, 'x')}, {"y", std::string(12'000, 'y')}});
+  CHECK(c.wait(c.open(large, true)).reset);
+  CHECK(s.handler.refused_for(RefuseWhy::kHeaders) == 1);
+  const std::uint32_t slow = c.open(H2Client::post("/echo"));
+  c.data(slow, "x", false);
+  CHECK(c.wait(slow).reset);
+  CHECK(s.handler.refused_for(RefuseWhy::kSlowBody) == 1);
+  CHECK(c.call(H2Client::post("/throw"), "x").fields[":status"] == "500");
+  CHECK(s.handler.refused_for(RefuseWhy::kInternal) == 1);
+  CHECK(c.call(H2Client::post("/throw-early"), "x").fields[":status"] == "500");
+  CHECK(s.handler.refused_for(RefuseWhy::kInternal) == 2);
+  CHECK(s.handler.refused == 4);
+}
+
+TEST_CASE("HTTP/2: headers that find no room are counted as refused", "[net][hostile]") {
+  EchoServer s({}, 1 << 10);
+  H2Client c(s.port());
+  CHECK(c.wait(c.open(H2Client::post("/echo", {{"x", std::string(12'000, 'x')}}), true)).reset);
+  CHECK(s.handler.refused_for(RefuseWhy::kNoMemory) == 1);
+}
+
 TEST_CASE("requests that wait too long behind answers not taken are refused", "[net][hostile]") {
   EchoServer s(quick());
   H2Client c(s.port());
