@@ -101,7 +101,8 @@ class Http2Session final : public Session {
   TimePoint active_;          // last request, body byte or answer
   TimePoint header_since_{};  // a header block has begun and not ended
   bool header_open_ = false;
-  bool idle_ = false;
+  bool asked_ = false;  // the headers of a request have been complete
+  bool idle_ = false;   // for too long: GOAWAY is on its way
   std::uint64_t requests_ = 0;
   FloodGuard flood_;
   std::int32_t last_id_ = 0;
@@ -249,7 +250,7 @@ void Http2Session::abort_with(CloseWhy why) {
 void Http2Session::close_if_done() {
   if (closing() || nghttp2_session_want_read(session_) != 0 || nghttp2_session_want_write(session_) != 0) return;
   if (idle_) {
-    close(CloseWhy::kIdle);
+    close(asked_ ? CloseWhy::kIdle : CloseWhy::kHeaderTimeout);
   } else {
     close();
   }
@@ -342,6 +343,7 @@ int Http2Session::on_frame(const nghttp2_frame& frame) {
 
 void Http2Session::on_headers_complete(Stream& s) {
   active_ = now_;
+  asked_ = true;
   Admission admission = door_.admit(s.head, now_);
   if (!admission.refusal) {
     s.body_max = std::min(admission.body_bytes_max, context_.limits.body_bytes);
@@ -615,7 +617,8 @@ void Http2Session::tick(TimePoint now) {
     s->moved = now;
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
   }
-  if (streams_.empty() && !idle_ && now - active_ >= limits.idle_timeout) {
+  // A connection that has asked for nothing yet is one whose headers are still to come.
+  if (streams_.empty() && !idle_ && now - active_ >= (asked_ ? limits.idle_timeout : limits.header_timeout)) {
     idle_ = true;
     nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last_id_, NGHTTP2_NO_ERROR, nullptr, 0);
   }

@@ -145,7 +145,9 @@ TEST_CASE("slow and silent clients are let go", "[net][hostile]") {
   idle.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
   RawClient slow_body(s.port());
   slow_body.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\nxx");
+  H2Client h2_silent(s.port());
   H2Client h2_idle(s.port());
+  CHECK(h2_idle.call(H2Client::post("/echo"), "x").done);
   H2Client h2_open_block(s.port());
   h2_open_block.send(frame(1, 0, 1, hpack(H2Client::post("/echo"))));  // no END_HEADERS
   H2Client h2_held(s.port());
@@ -159,6 +161,10 @@ TEST_CASE("slow and silent clients are let go", "[net][hostile]") {
   idle.receive_all(3000);
   CHECK(idle.closed());
   CHECK(slow_body.receive_all(3000).find("HTTP/1.1 408") == 0);
+  h2_silent.run_until_closed(3000);
+  CHECK(h2_silent.goaway);
+  CHECK(h2_silent.goaway_code == 0);
+  CHECK(h2_silent.closed());
   h2_idle.run_until_closed(3000);
   CHECK(h2_idle.goaway);
   CHECK(h2_idle.closed());
@@ -168,7 +174,7 @@ TEST_CASE("slow and silent clients are let go", "[net][hostile]") {
   for (std::uint32_t id = 1; id < 40; id += 2) CHECK(h2_held.replies[id].reset);
   CHECK(EchoServer::within(20'000, [&] { return s.budget.used(Holder::kRequests) == 0; }));
   CHECK(EchoServer::within(20'000, [&] { return s.server->stats().connections <= 1; }));
-  CHECK(s.closed(CloseWhy::kHeaderTimeout) == 4);
+  CHECK(s.closed(CloseWhy::kHeaderTimeout) == 5);
   CHECK(s.closed(CloseWhy::kSlowBody) == 1);
   CHECK(s.closed(CloseWhy::kIdle) >= 2);
   CHECK(s.serves());
