@@ -20,15 +20,20 @@ namespace {
 constexpr std::size_t kFileMax = 1 << 20;  // read and hashed on an I/O thread when it changes
 
 Result<std::string> read_secret_file(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::string text;
-  for (char part[4096]; in.good() && text.size() <= kFileMax;) {
-    in.read(part, sizeof part);
-    text.append(part, static_cast<std::size_t>(in.gcount()));
+  // Straight into memory that does not grow: no buffer and no earlier block keeps a copy.
+  std::ifstream in;
+  in.rdbuf()->pubsetbuf(nullptr, 0);
+  in.open(file, std::ios::binary);
+  std::string text(kFileMax + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  const auto size = static_cast<std::size_t>(in.gcount());
+  if (in.eof() && size <= kFileMax) {
+    text.resize(size);
+    return text;
   }
-  if (!in.eof() && text.size() <= kFileMax) return fail(ErrorKind::kIo, fmt::format("cannot read {}", file));
-  if (text.size() > kFileMax) return fail(ErrorKind::kConfig, fmt::format("{}: want at most 1 MiB", file));
-  return text;
+  OPENSSL_cleanse(text.data(), text.size());
+  if (size <= kFileMax) return fail(ErrorKind::kIo, fmt::format("cannot read {}", file));
+  return fail(ErrorKind::kConfig, fmt::format("{}: want at most 1 MiB", file));
 }
 
 using Digests = std::unordered_map<Digest, std::string, DigestHash, DigestEqual>;
