@@ -53,7 +53,7 @@ struct DaemonConfig {
     std::optional<TlsOptions> tls;
     std::optional<AuthOptions> auth = {};
     // A scraper, probes, a few people. They are in no account of memory: probes have to be answered when it is full.
-    ServerLimits limits{.connections = 256, .connections_per_address = 64};
+    ServerLimits limits{.connections = 256, .connections_per_address = 64, .streams = 8};
   };
   Page metrics, health, web;
   LogOptions logs;

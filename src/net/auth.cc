@@ -6,6 +6,7 @@
 #include <fstream>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 #include "config/config_node.h"
 #include "net/credentials.h"
@@ -19,15 +20,20 @@ namespace {
 constexpr std::size_t kFileMax = 1 << 20;  // read and hashed on an I/O thread when it changes
 
 Result<std::string> read_secret_file(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::string text;
-  for (char part[4096]; in.good() && text.size() <= kFileMax;) {
-    in.read(part, sizeof part);
-    text.append(part, static_cast<std::size_t>(in.gcount()));
+  // Straight into memory that does not grow: no buffer and no earlier block keeps a copy.
+  std::ifstream in;
+  in.rdbuf()->pubsetbuf(nullptr, 0);
+  in.open(file, std::ios::binary);
+  std::string text(kFileMax + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  const auto size = static_cast<std::size_t>(in.gcount());
+  if (in.eof() && size <= kFileMax) {
+    text.resize(size);
+    return text;
   }
-  if (!in.eof() && text.size() <= kFileMax) return fail(ErrorKind::kIo, fmt::format("cannot read {}", file));
-  if (text.size() > kFileMax) return fail(ErrorKind::kConfig, fmt::format("{}: want at most 1 MiB", file));
-  return text;
+  OPENSSL_cleanse(text.data(), text.size());
+  if (size <= kFileMax) return fail(ErrorKind::kIo, fmt::format("cannot read {}", file));
+  return fail(ErrorKind::kConfig, fmt::format("{}: want at most 1 MiB", file));
 }
 
 using Digests = std::unordered_map<Digest, std::string, DigestHash, DigestEqual>;
@@ -81,7 +87,8 @@ struct Authenticator::Impl {
   std::unique_ptr<PasswordChecker> passwords;  // null: no htpasswd_file
   std::mutex mutex;
   std::shared_ptr<const Secrets> secrets;  // guarded by mutex
-  std::string loaded;                      // guarded by mutex: stamp of what was last looked at
+  std::string loaded;                      // guarded by mutex: stamp of what is in force
+  std::string failed;                      // guarded by mutex: of what did not load, and was told
   TimePoint next_look{};                   // guarded by mutex
 };
 
@@ -130,9 +137,19 @@ void Authenticator::refresh(TimePoint now) {
   {
     const std::lock_guard lock(impl_->mutex);
     if (seen == impl_->loaded) return;
-    impl_->loaded = seen;
   }
   const Result<void> read = impl_->read();
+  {
+    // What failed is tried again at each look: the reason may pass without a change of the files, as descriptors that
+    // ran out do, and a token that was taken out must not stay in force for that.
+    const std::lock_guard lock(impl_->mutex);
+    if (read) {
+      impl_->loaded = seen;
+      impl_->failed.clear();
+    } else if (std::exchange(impl_->failed, seen) == seen) {
+      return;
+    }
+  }
   if (!impl_->notice) return;
   if (read) {
     impl_->notice(fmt::format("credentials loaded again: {}{}{}", impl_->options.bearer_tokens_file,

@@ -45,8 +45,14 @@ bool header_is_allowed(const CorsOptions& cors, std::string_view header) {
   });
 }
 
-void allow_origin(const RequestHead& head, Response& response) {
-  response.headers.emplace_back("access-control-allow-origin", head.header("origin"));
+// A bare "*" lets every page in, and not with what the browser knows of its user: that takes an origin that is named.
+void allow_origin(const CorsOptions& cors, const RequestHead& head, Response& response) {
+  const std::string_view origin = head.header("origin");
+  const bool named =
+      std::any_of(cors.allowed_origins.begin(), cors.allowed_origins.end(),
+                  [&](const std::string& pattern) { return pattern != "*" && matches(pattern, origin); });
+  response.headers.emplace_back("access-control-allow-origin", named ? origin : "*");
+  if (!named) return;
   response.headers.emplace_back("access-control-allow-credentials", "true");
 }
 
@@ -87,7 +93,7 @@ std::optional<Response> preflight(const CorsOptions& cors, const RequestHead& he
     while (!one.empty() && one.back() == ' ') one.remove_suffix(1);
     if (!one.empty() && !header_is_allowed(cors, one)) return response;
   }
-  allow_origin(head, response);
+  allow_origin(cors, head, response);
   response.headers.emplace_back("access-control-allow-methods", "POST");
   if (!asked.empty()) response.headers.emplace_back("access-control-allow-headers", asked);
   if (cors.max_age_seconds != 0)
@@ -98,7 +104,7 @@ std::optional<Response> preflight(const CorsOptions& cors, const RequestHead& he
 void add_cors_headers(const CorsOptions& cors, const RequestHead& head, Response& response) {
   if (cors.allowed_origins.empty()) return;
   response.headers.emplace_back("vary", "Origin");
-  if (origin_is_allowed(cors, head.header("origin"))) allow_origin(head, response);
+  if (origin_is_allowed(cors, head.header("origin"))) allow_origin(cors, head, response);
 }
 
 }  // namespace tailgate

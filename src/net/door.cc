@@ -44,7 +44,7 @@ Admission Door::admit(RequestHead& head, TimePoint now) {
       out.refusal->headers.emplace_back("www-authenticate", context_.auth->challenge());
     }
   } catch (const std::exception&) {
-    out.refusal = plain_response(500);
+    out.refusal = refuse_failed(context_.handler, head);
   }
   return out;
 }

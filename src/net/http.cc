@@ -53,6 +53,16 @@ Response plain_response(int status, std::string_view text) {
   return r;
 }
 
+Response refuse_failed(Handler& handler, const RequestHead& head) noexcept {
+  try {
+    return handler.refuse(head, RefuseWhy::kInternal);
+  } catch (...) {
+    Response plain;  // without what would take memory
+    plain.status = 500;
+    return plain;
+  }
+}
+
 std::string_view http_reason(int status) {
   switch (status) {
     case 200:

@@ -2,8 +2,9 @@
 //
 //   headers complete ─→ admit(): refuse now, or say how large the body may get
 //   body complete    ─→ handle(): run to completion on the I/O thread, fill in the response
-//   not taken        ─→ refuse(): too large, no memory, no credentials, a limit of the client; the response in the
-//                       protocol's own words
+//   not taken        ─→ refuse(): too large, no memory, no credentials, a limit of the client, an exception of the
+//                       others; the response in the protocol's own words. Also for what is reset without an answer,
+//                       to be counted, and the head may not be whole then
 //
 // Threads: a handler is shared by all I/O threads and is called by them at the same time. None of the calls may block.
 // Everything a handler is given lives until the call returns.
@@ -96,6 +97,9 @@ class Handler {
   virtual void handle(const RequestHead& head, BodyBuffer& body, Response& response) = 0;
   virtual Response refuse(const RequestHead& head, const Refusal& refusal) = 0;
 };
+
+// Where a handler's call has thrown: refused as kInternal, and if that throws too, a plain 500.
+Response refuse_failed(Handler& handler, const RequestHead& head) noexcept;
 
 std::string_view http_reason(int status);  // "OK", "Not Found"; "Unknown" for others
 

@@ -3,7 +3,7 @@
 //
 // What nghttp2 does not bound itself is counted here (and in http2_stream.h): frames without progress, resets either
 // way, header lists. Over a limit a callback fails, nghttp2 is left where it stands, and the peer gets a GOAWAY of our
-// own making.
+// own making. Answers that flow control holds back are counted too: past kAnswersMax complete requests wait.
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
@@ -27,6 +27,11 @@ constexpr std::int32_t kConnectionWindow = 16 << 20;
 constexpr std::uint32_t kFrameSize = 1 << 20;
 constexpr std::size_t kGrpcPrefix = 5;
 constexpr std::size_t kStreamsRecycled = 16;
+
+// Bytes of answers made and not yet all sent above which no further one is made. The peer's windows say when they go,
+// and they are in no account of memory.
+constexpr std::size_t kAnswersMax = 256 << 10;
+
 nghttp2_nv field(std::string_view name, std::string_view value) {
   return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
           reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
@@ -71,7 +76,11 @@ class Http2Session final : public Session {
   void on_headers_complete(Stream& s);
   void ask_again();
   void on_complete(Stream& s);
+  void handle(Stream& s);
+  bool handle_ready();
+  bool end_stuck(Stream& s);
   void answer(Stream& s, Response response);
+  void count_refusal(const Stream& s, RefuseWhy why);
   ssize_t read_response(std::int32_t id, std::uint8_t* to, std::size_t size, std::uint32_t* flags);
 
   const SessionContext& context_;
@@ -84,13 +93,17 @@ class Http2Session final : public Session {
   std::vector<std::int32_t> touched_;  // streams that got body bytes in this feed
   std::vector<std::int32_t> waiting_;  // streams whose credentials are being checked
   TimePoint stopped_at_{};             // nothing has been read since, for waiting_
+  std::vector<std::int32_t> ready_;    // streams whose requests are complete, until there is room for answers
+  std::size_t answers_ = 0;            // bytes of bodies of answers on their way
+  TimePoint moved_{};                  // last byte of one that went
   std::string goaway_;                 // handmade, behind everything else
   std::optional<CloseWhy> fatal_;
   TimePoint now_;
   TimePoint active_;          // last request, body byte or answer
   TimePoint header_since_{};  // a header block has begun and not ended
   bool header_open_ = false;
-  bool idle_ = false;
+  bool asked_ = false;  // the headers of a request have been complete
+  bool idle_ = false;   // for too long: GOAWAY is on its way
   std::uint64_t requests_ = 0;
   FloodGuard flood_;
   std::int32_t last_id_ = 0;
@@ -187,6 +200,7 @@ void Http2Session::take_output(std::string& out) {
   while (out.size() < kOutputHigh && goaway_.empty()) {
     const std::uint8_t* data = nullptr;
     const ssize_t n = nghttp2_session_mem_send(session_, &data);
+    if (n == 0 && handle_ready()) continue;
     if (n <= 0) {
       if (n < 0) abort_with(fatal_.value_or(CloseWhy::kProtocol));
       break;
@@ -230,13 +244,14 @@ void Http2Session::abort_with(CloseWhy why) {
     s->share.release();
   }
   waiting_.clear();
+  ready_.clear();
   close(why);
 }
 
 void Http2Session::close_if_done() {
   if (closing() || nghttp2_session_want_read(session_) != 0 || nghttp2_session_want_write(session_) != 0) return;
   if (idle_) {
-    close(CloseWhy::kIdle);
+    close(asked_ ? CloseWhy::kIdle : CloseWhy::kHeaderTimeout);
   } else {
     close();
   }
@@ -276,7 +291,10 @@ int Http2Session::on_header(const nghttp2_frame& frame, std::string_view name, s
   if (s == nullptr) return 0;
   s->header_bytes += name.size() + value.size() + 32;  // RFC 9113 section 6.5.2
   if (s->header_bytes > context_.limits.header_bytes) {
-    if (!s->headers_over && !flood_.large_headers()) return fatal(CloseWhy::kHeaders);
+    if (!s->headers_over) {
+      count_refusal(*s, RefuseWhy::kHeaders);
+      if (!flood_.large_headers()) return fatal(CloseWhy::kHeaders);
+    }
     s->headers_over = true;
     header_open_ = false;
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // resets the stream; the block is decoded on for HPACK's sake
@@ -284,6 +302,7 @@ int Http2Session::on_header(const nghttp2_frame& frame, std::string_view name, s
   if (s->header_bytes > kHeadFree + s->head_charge.bytes() && context_.budget != nullptr) {
     if (s->head_charge.bytes() == 0) s->head_charge = Charge(*context_.budget, Holder::kRequests);
     if (!s->head_charge.try_grow(kHeadStep, kHeadReserveParts)) {
+      count_refusal(*s, RefuseWhy::kNoMemory);
       header_open_ = false;
       return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
@@ -325,6 +344,7 @@ int Http2Session::on_frame(const nghttp2_frame& frame) {
 
 void Http2Session::on_headers_complete(Stream& s) {
   active_ = now_;
+  asked_ = true;
   Admission admission = door_.admit(s.head, now_);
   if (!admission.refusal) {
     s.body_max = std::min(admission.body_bytes_max, context_.limits.body_bytes);
@@ -397,13 +417,18 @@ void Http2Session::refuse_body(Stream& s, const Refusal& why) {
   answer(s, context_.handler.refuse(s.head, why));
 }
 
+// Of a stream that is reset: the handler counts, and nobody hears its words.
+void Http2Session::count_refusal(const Stream& s, RefuseWhy why) {
+  if (!s.answered) (void)context_.handler.refuse(s.head, why);
+}
+
 // What is complete by now is not counted: most requests come whole in one read.
 void Http2Session::hold_incomplete() {
   for (const std::int32_t id : touched_) {
     Stream* const s = find(id);
     if (s == nullptr) continue;
     s->touched = false;
-    if (s->answered || (s->complete && !s->waiting)) continue;
+    if (s->answered || (s->complete && !s->waiting && !s->ready)) continue;
     if (context_.held != nullptr && !s->held.hold(*context_.held, s->body.size())) {
       refuse_body(*s, RefuseWhy::kNoMemory);
     } else if (const auto refusal = s->share.hold(s->body.size(), now_)) {
@@ -416,6 +441,28 @@ void Http2Session::hold_incomplete() {
 void Http2Session::on_complete(Stream& s) {
   s.complete = true;
   if (s.waiting) return;
+  if (s.answered || answers_ < kAnswersMax) return handle(s);
+  s.ready = true;
+  s.ready_since = now_;
+  ready_.push_back(s.id);
+}
+
+// False: nothing was answered.
+bool Http2Session::handle_ready() {
+  bool any = false;
+  std::size_t taken = 0;
+  for (; taken < ready_.size() && answers_ < kAnswersMax; ++taken) {
+    Stream* const s = find(ready_[taken]);
+    if (s == nullptr || s->answered) continue;
+    s->ready = false;
+    any = true;
+    handle(*s);
+  }
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(taken));
+  return any;
+}
+
+void Http2Session::handle(Stream& s) {
   s.held.release();
   s.share.complete(s.body.size(), now_);
   flood_.request();
@@ -426,7 +473,7 @@ void Http2Session::on_complete(Stream& s) {
   try {
     context_.handler.handle(s.head, s.body, response);
   } catch (const std::exception&) {
-    response = plain_response(500);
+    response = refuse_failed(context_.handler, s.head);
   }
   s.body.reset();
   answer(s, std::move(response));
@@ -455,9 +502,12 @@ void Http2Session::ask_again() {
 void Http2Session::answer(Stream& s, Response response) {
   s.answered = true;
   s.waiting = false;
-  s.answered_at = now_;
+  if (s.ready) std::erase(ready_, s.id);
+  s.ready = false;
+  s.moved = now_;
   s.response = std::move(response);
   const Response& r = s.response;
+  answers_ += r.body.size();
   const std::string status = std::to_string(r.status);
   const std::string length = std::to_string(r.body.size());
   const bool trailers_only = r.body.empty() && !r.trailers.empty();
@@ -481,6 +531,7 @@ ssize_t Http2Session::read_response(std::int32_t id, std::uint8_t* to, std::size
   const std::size_t n = std::min(size, body.size() - s->body_sent);
   std::memcpy(to, body.data() + s->body_sent, n);
   s->body_sent += n;
+  if (n != 0) s->moved = moved_ = now_;
   if (s->body_sent == body.size()) {
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (!s->response.trailers.empty()) {
@@ -519,11 +570,27 @@ int Http2Session::on_sent(const nghttp2_frame& frame) {
 void Http2Session::on_closed(std::int32_t id) {
   const auto it = streams_.find(id);
   if (it == streams_.end()) return;
+  answers_ -= it->second->response.body.size();
+  if (it->second->ready) std::erase(ready_, id);
   if (spare_.size() < kStreamsRecycled) {
     it->second->clear();
     spare_.push_back(std::move(it->second));
   }
   streams_.erase(it);
+}
+
+// An answer the peer's windows have held up for too long: the stream's own, or the connection's, and then nothing
+// moves. What the socket holds up is for the connection to judge. False: nothing is to be done.
+bool Http2Session::end_stuck(Stream& s) {
+  const Duration timeout = context_.limits.header_timeout;
+  if (!s.answered || s.finished || now_ - s.moved < timeout) return false;
+  const bool of_stream = nghttp2_session_get_stream_remote_window_size(session_, s.id) <= 0;
+  if (!of_stream && nghttp2_session_get_remote_window_size(session_) > 0) return false;
+  if (now_ - moved_ >= timeout) {
+    abort_with(CloseWhy::kSlowReader);
+    return false;
+  }
+  return of_stream;
 }
 
 void Http2Session::tick(TimePoint now) {
@@ -535,17 +602,24 @@ void Http2Session::tick(TimePoint now) {
   if (header_open_ && now - header_since_ >= limits.header_timeout) return abort_with(CloseWhy::kHeaderTimeout);
   for (auto& [id, s] : streams_) {
     s->body.rest();
+    if (s->ready) {
+      if (now - s->ready_since >= limits.header_timeout) refuse_body(*s, RefuseWhy::kNoMemory);
+      continue;
+    }
     const bool slow = !s->answered && s->pace.slow(now, limits, s->body.size(), s->held.pressed());
-    const bool stuck = s->answered && !s->finished && now - s->answered_at >= limits.idle_timeout;
+    const bool stuck = end_stuck(*s);
+    if (closing()) return;
     if (!slow && !stuck) continue;
+    if (slow) count_refusal(*s, RefuseWhy::kSlowBody);
     s->body.reset();
     s->held.release();
     s->share.release();
     s->answered = true;  // nothing more is taken from it
-    s->answered_at = now;
+    s->moved = now;
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
   }
-  if (streams_.empty() && !idle_ && now - active_ >= limits.idle_timeout) {
+  // A connection that has asked for nothing yet is one whose headers are still to come.
+  if (streams_.empty() && !idle_ && now - active_ >= (asked_ ? limits.idle_timeout : limits.header_timeout)) {
     idle_ = true;
     nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last_id_, NGHTTP2_NO_ERROR, nullptr, 0);
   }

@@ -40,7 +40,9 @@ struct Stream {
   bool complete = false;  // END_STREAM came
   bool answered = false;  // a response is submitted
   bool finished = false;  // and sent
-  TimePoint answered_at{};
+  TimePoint moved{};      // its answer was made, or a byte of it went
+  bool ready = false;     // complete, and waits for room for its answer
+  TimePoint ready_since{};
   Response response;
   std::size_t body_sent = 0;
 
@@ -55,7 +57,7 @@ struct Stream {
     held.release();
     share.release();
     head_charge.release();
-    grpc = touched = prefix_seen = headers_over = waiting = admitted = complete = answered = finished = false;
+    grpc = touched = prefix_seen = headers_over = waiting = admitted = complete = answered = finished = ready = false;
     response = Response{};
   }
 };

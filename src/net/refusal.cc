@@ -22,6 +22,12 @@ RefusalAnswer refusal_answer(const Refusal& refusal) {
       return {reason, 429, {RpcCode::kUnavailable, "too many unfinished requests of this client", retry}};
     case RefuseWhy::kClientBytes:
       return {reason, 429, {RpcCode::kUnavailable, "too many bytes a second from this client", retry}};
+    case RefuseWhy::kHeaders:
+      return {reason, 431, {RpcCode::kResourceExhausted, "the headers are too large", 0}};
+    case RefuseWhy::kSlowBody:
+      return {reason, 408, {RpcCode::kUnavailable, "the body comes too slowly", retry}};
+    case RefuseWhy::kInternal:
+      return {reason, 500, {RpcCode::kInternal, "an error of the server", 0}};
     case RefuseWhy::kClientSpans:
       break;
   }

@@ -1,4 +1,4 @@
-// Refusal: why a request is not taken before its handler has seen its body, and what every protocol says then.
+// Refusal: why a request is not taken, for reasons its handler does not see, and what every protocol says then.
 #pragma once
 
 #include <array>
@@ -16,15 +16,26 @@ enum class RefuseWhy : std::uint8_t {
   kBadCredentials,
   kAuthBusy,           // too many passwords are being checked
   kClientConnections,  // of one identity
-  kClientHeldBytes,    // the rest: limits of one client (net/clients.h)
+  kClientHeldBytes,    // this and the next two: limits of one client (net/clients.h)
   kClientBytes,
   kClientSpans,
+  kHeaders,  // over the limit
+  kSlowBody,
+  kInternal,  // its handler failed
 };
 // By RefuseWhy; label values of tailgate_requests_refused_total.
-inline constexpr std::array<std::string_view, 9> kRefuseWhyNames = {
-    "limit",       "no_memory",          "no_credentials",    "bad_credentials",
-    "auth_busy",   "client_connections", "client_held_bytes", "client_bytes",
-    "client_spans"};
+inline constexpr std::array<std::string_view, 12> kRefuseWhyNames = {"limit",
+                                                                     "no_memory",
+                                                                     "no_credentials",
+                                                                     "bad_credentials",
+                                                                     "auth_busy",
+                                                                     "client_connections",
+                                                                     "client_held_bytes",
+                                                                     "client_bytes",
+                                                                     "client_spans",
+                                                                     "headers",
+                                                                     "slow_body",
+                                                                     "internal"};
 
 struct Refusal {
   Refusal(RefuseWhy w, std::uint32_t retry = 1) : why(w), retry_seconds(retry) {}  // NOLINT: meant to convert

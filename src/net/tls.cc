@@ -178,10 +178,17 @@ void TlsContext::refresh(TimePoint now) {
   {
     const std::lock_guard lock(mutex_);
     if (seen == loaded_) return;
-    loaded_ = seen;
   }
   Result<std::shared_ptr<SSL_CTX>> context = make_context(options_);
   if (!context) {
+    // Tried again at each look, and told once: the reason may pass without a change of the files, as descriptors that
+    // ran out do. No fingerprint is like the one that is left.
+    const std::string failed = "failed " + seen;
+    {
+      const std::lock_guard lock(mutex_);
+      if (loaded_ == failed) return;
+      loaded_ = failed;
+    }
     if (notice_)
       notice_(
           fmt::format("the changed TLS files are not used, the ones before stay in force: {}", context.error().text));
@@ -190,6 +197,7 @@ void TlsContext::refresh(TimePoint now) {
   if (notice_) notice_(fmt::format("TLS files loaded again: {}", options_.cert_file));
   const std::lock_guard lock(mutex_);
   context_ = std::move(*context);
+  loaded_ = seen;
 }
 
 TlsFilter::TlsFilter(const TlsContext& context) : context_(context.context()), sans_(context.options().client_sans) {

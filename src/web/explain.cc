@@ -14,7 +14,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kLimitDefault = 100, kLimitMax = 10'000;
+constexpr std::size_t kLimitDefault = 100, kLimitMax = 1'000;
 
 Response json_response(int status, const json::value& value) {
   Response response;

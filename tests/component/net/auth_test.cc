@@ -298,6 +298,29 @@ TEST_CASE("a file whose mode changes is looked at again", "[net][auth]") {
   }));
 }
 
+TEST_CASE("credentials that could not be read for want of descriptors are read again", "[net][auth]") {
+  AuthServer f;
+  f.tokens("old: 0123456789abcdef\n");
+  std::vector<std::string> notices;
+  const auto loaded = Authenticator::load(f.options, [&](std::string_view text) { notices.emplace_back(text); });
+  REQUIRE(loaded);
+  TimePoint now = monotonic_now();
+  f.tokens("new: fedcba9876543210\n");
+  {
+    const NoDescriptors none;
+    for (int i = 0; i < 3; ++i) (*loaded)->refresh(now += 1s);
+  }
+  REQUIRE(notices.size() == 1);
+  CHECK(notices[0].find("cannot read") != std::string::npos);
+  std::string identity;
+  CHECK((*loaded)->check("Bearer 0123456789abcdef", "192.0.2.1", identity) == AuthVerdict::kPassed);
+  (*loaded)->refresh(now += 1s);
+  CHECK((*loaded)->check("Bearer 0123456789abcdef", "192.0.2.1", identity) == AuthVerdict::kWrong);
+  CHECK((*loaded)->check("Bearer fedcba9876543210", "192.0.2.1", identity) == AuthVerdict::kPassed);
+  (*loaded)->refresh(now += 1s);
+  CHECK(notices.size() == 2);
+}
+
 TEST_CASE("guessing passwords is bounded, and those who are known are served meanwhile", "[net][auth]") {
   AuthServer f;
   const std::string costly = "a:$2b$10$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy\n";

@@ -1,6 +1,9 @@
 // A server with a handler that gives back what it got, for the tests of this folder.
 #pragma once
 
+#include <sys/resource.h>
+
+#include <array>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <memory>
@@ -17,6 +20,7 @@ class Echo : public Handler {
     Admission out;
     out.body_bytes_max = body_max;
     out.grpc = head.path() == "/grpc";
+    if (head.path() == "/throw-early") throw std::bad_alloc();
     if (head.path() == "/none") out.refusal = plain_response(404, "nothing here");
     return out;
   }
@@ -34,12 +38,15 @@ class Echo : public Handler {
   }
   Response refuse(const RequestHead&, const Refusal& refusal) override {
     ++refused;
+    ++refused_by[static_cast<std::size_t>(refusal.why)];
     return plain_response(refusal_answer(refusal).http, "no");
   }
 
   std::size_t body_max = 16 << 20;
   std::atomic<int> handled{0};
   std::atomic<int> refused{0};
+  std::array<std::atomic<int>, kRefuseWhyNames.size()> refused_by{};
+  int refused_for(RefuseWhy why) const { return refused_by[static_cast<std::size_t>(why)]; }
 };
 
 struct EchoServer {
@@ -74,6 +81,22 @@ struct EchoServer {
   Echo handler;
   IoThreads threads{2};
   std::unique_ptr<Server> server;
+};
+
+// While it lives nothing can be opened; what is open stays.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit none{0, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+  }
+  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
 };
 
 inline constexpr bool kSanitized =

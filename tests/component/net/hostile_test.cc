@@ -193,7 +193,9 @@ TEST_CASE("slow and silent clients are let go", "[net][hostile]") {
   idle.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
   RawClient slow_body(s.port());
   slow_body.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\nxx");
+  H2Client h2_silent(s.port());
   H2Client h2_idle(s.port());
+  CHECK(h2_idle.call(H2Client::post("/echo"), "x").done);
   H2Client h2_open_block(s.port());
   h2_open_block.send(frame(1, 0, 1, hpack(H2Client::post("/echo"))));  // no END_HEADERS
   H2Client h2_held(s.port());
@@ -207,6 +209,10 @@ TEST_CASE("slow and silent clients are let go", "[net][hostile]") {
   idle.receive_all(3000);
   CHECK(idle.closed());
   CHECK(slow_body.receive_all(3000).find("HTTP/1.1 408") == 0);
+  h2_silent.run_until_closed(3000);
+  CHECK(h2_silent.goaway);
+  CHECK(h2_silent.goaway_code == 0);
+  CHECK(h2_silent.closed());
   h2_idle.run_until_closed(3000);
   CHECK(h2_idle.goaway);
   CHECK(h2_idle.closed());
@@ -216,7 +222,7 @@ TEST_CASE("slow and silent clients are let go", "[net][hostile]") {
   for (std::uint32_t id = 1; id < 40; id += 2) CHECK(h2_held.replies[id].reset);
   CHECK(EchoServer::within(20'000, [&] { return s.budget.used(Holder::kRequests) == 0; }));
   CHECK(EchoServer::within(20'000, [&] { return s.server->stats().connections <= 1; }));
-  CHECK(s.closed(CloseWhy::kHeaderTimeout) == 4);
+  CHECK(s.closed(CloseWhy::kHeaderTimeout) == 5);
   CHECK(s.closed(CloseWhy::kSlowBody) == 1);
   CHECK(s.closed(CloseWhy::kIdle) >= 2);
   CHECK(s.serves());
@@ -339,6 +345,96 @@ TEST_CASE("streams opened and never ended are capped", "[net][hostile]") {
   CHECK(c.closed());
   CHECK(s.serves());
   if (!kSanitized) CHECK(rss_bytes() < before + kRssRise);
+}
+
+TEST_CASE("answers that a peer's windows hold up are few, and their peer is let go", "[net][hostile]") {
+  const auto window = [](std::uint32_t bytes) { return frame(4, 0, 0, std::string("\0\4", 2) + u32(bytes)); };
+  EchoServer s(quick());
+  H2Client c(s.port());
+  const std::size_t before = rss_bytes();
+  SECTION("no window at all: one large answer is made, and the connection closed") {
+    c.send(window(0));
+    for (int i = 0; i < 100; ++i) c.open(H2Client::post("/big"), true);
+    c.run(150, [] { return false; });
+    CHECK(s.handler.handled == 1);
+    if (!kSanitized) CHECK(rss_bytes() < before + kRssRise);
+    c.run_until_closed(3000);
+    CHECK(c.goaway);
+    CHECK(EchoServer::within(5000, [&] { return s.closed(CloseWhy::kSlowReader) == 1; }));
+    CHECK(s.handler.handled == 1);
+  }
+  SECTION("the connection's window used up") {
+    c.send(window(1 << 20));
+    for (int i = 0; i < 100; ++i) c.open(H2Client::post("/big"), true);
+    c.run_until_closed(3000);
+    CHECK(EchoServer::within(5000, [&] { return s.closed(CloseWhy::kSlowReader) == 1; }));
+    CHECK(s.handler.handled == 1);
+  }
+  SECTION("one stream stands still while others go on") {
+    c.send(window(0));
+    const std::uint32_t stuck = c.request(H2Client::post("/echo"), "never taken");
+    for (int i = 0; i < 100 && !c.replies[stuck].reset; ++i) {
+      const std::uint32_t id = c.open(H2Client::post("/echo"));
+      c.send(frame(8, 0, id, u32(100)));
+      c.data(id, "taken", true);
+      CHECK(c.wait(id).body == "taken");
+      c.run(20, [] { return false; });
+    }
+    CHECK(c.replies[stuck].reset);
+    CHECK_FALSE(c.goaway);
+  }
+  SECTION("windows that open give all answers, one after the other") {
+    c.send(window(4 << 20));
+    std::vector<std::uint32_t> ids;
+    for (int i = 0; i < 20; ++i) ids.push_back(c.open(H2Client::post("/big"), true));
+    for (const std::uint32_t id : ids) {
+      c.send(frame(8, 0, 0, u32(3 << 20)));
+      CHECK(c.wait(id).body.size() == 3U << 20);
+      c.replies.erase(id);
+    }
+    CHECK(s.handler.handled == 20);
+  }
+  CHECK(s.serves());
+}
+
+TEST_CASE("HTTP/2: streams that are reset and handlers that fail are counted as refused", "[net][hostile]") {
+  EchoServer s(quick());
+  H2Client c(s.port());
+  const Fields large = H2Client::post("/echo", {{"x", std::string(12'000, 'x')}, {"y", std::string(12'000, 'y')}});
+  CHECK(c.wait(c.open(large, true)).reset);
+  CHECK(s.handler.refused_for(RefuseWhy::kHeaders) == 1);
+  const std::uint32_t slow = c.open(H2Client::post("/echo"));
+  c.data(slow, "x", false);
+  CHECK(c.wait(slow).reset);
+  CHECK(s.handler.refused_for(RefuseWhy::kSlowBody) == 1);
+  CHECK(c.call(H2Client::post("/throw"), "x").fields[":status"] == "500");
+  CHECK(s.handler.refused_for(RefuseWhy::kInternal) == 1);
+  CHECK(c.call(H2Client::post("/throw-early"), "x").fields[":status"] == "500");
+  CHECK(s.handler.refused_for(RefuseWhy::kInternal) == 2);
+  CHECK(s.handler.refused == 4);
+}
+
+TEST_CASE("HTTP/2: headers that find no room are counted as refused", "[net][hostile]") {
+  EchoServer s({}, 1 << 10);
+  H2Client c(s.port());
+  CHECK(c.wait(c.open(H2Client::post("/echo", {{"x", std::string(12'000, 'x')}}), true)).reset);
+  CHECK(s.handler.refused_for(RefuseWhy::kNoMemory) == 1);
+}
+
+TEST_CASE("requests that wait too long behind answers not taken are refused", "[net][hostile]") {
+  EchoServer s(quick());
+  H2Client c(s.port());
+  c.send(frame(4, 0, 0, std::string("\0\4", 2) + u32(0)));
+  const std::uint32_t large = c.open(H2Client::post("/big"), true);
+  c.wait(c.open(H2Client::post("/none"), true), 50);
+  const std::uint32_t behind = c.request(H2Client::post("/echo"), "waits");
+  for (int i = 0; i < 100 && c.replies[behind].fields.empty(); ++i) {
+    c.send(frame(8, 0, large, u32(1)));
+    c.run(20, [] { return false; });
+  }
+  CHECK(c.replies[behind].fields[":status"] == "503");
+  CHECK(s.handler.handled == 1);
+  CHECK(s.handler.refused == 1);
 }
 
 TEST_CASE("connections are capped in number and per address", "[net][hostile]") {

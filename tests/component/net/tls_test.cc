@@ -302,6 +302,28 @@ TEST_CASE("certificates that change serve new connections; broken ones do not", 
   CHECK(talk(f).served_by == after);
 }
 
+TEST_CASE("certificates that could not be read for want of descriptors are read again", "[net]") {
+  const TlsServer f;
+  std::vector<std::string> notices;
+  const auto loaded = TlsContext::load(f.options, [&](std::string_view text) { notices.emplace_back(text); });
+  REQUIRE(loaded);
+  const auto before = (*loaded)->context();
+  TimePoint now = monotonic_now();
+  Certificate("server", "DNS:localhost", &f.ca).write(f.files.file("cert"), f.files.file("key"));
+  {
+    const NoDescriptors none;
+    for (int i = 0; i < 3; ++i) (*loaded)->refresh(now += 1s);
+  }
+  CHECK(notices.size() == 1);
+  CHECK((*loaded)->context() == before);
+  (*loaded)->refresh(now += 1s);
+  CHECK(notices.size() == 2);
+  const auto after = (*loaded)->context();
+  CHECK(after != before);
+  (*loaded)->refresh(now += 1s);
+  CHECK((*loaded)->context() == after);
+}
+
 TEST_CASE("TLS files that do not load say why", "[net]") {
   TlsServer f;
   const auto why = [&] {

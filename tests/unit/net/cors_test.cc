@@ -72,3 +72,18 @@ TEST_CASE("answers to allowed origins may be read by the page", "[net]") {
   add_cors_headers({}, asking("https://a.example.com"), off);
   CHECK(off.headers.empty());
 }
+
+TEST_CASE("every page may send without credentials, named ones with them", "[net]") {
+  const CorsOptions any{.allowed_origins = {"*", "https://a.example.com"}};
+  const Response stranger = preflight(any, asking("https://evil.net")).value();
+  CHECK(header(stranger, "access-control-allow-origin") == "*");
+  CHECK(header(stranger, "access-control-allow-credentials") == "-");
+  CHECK(header(stranger, "access-control-allow-methods") == "POST");
+  Response response;
+  add_cors_headers(any, asking("https://evil.net"), response);
+  CHECK(header(response, "access-control-allow-origin") == "*");
+  CHECK(header(response, "access-control-allow-credentials") == "-");
+  const Response named = preflight(any, asking("https://a.example.com")).value();
+  CHECK(header(named, "access-control-allow-origin") == "https://a.example.com");
+  CHECK(header(named, "access-control-allow-credentials") == "true");
+}
