@@ -6,7 +6,8 @@
 namespace tailgate {
 namespace {
 
-constexpr Duration kDownFor = std::chrono::seconds(10);
+constexpr Duration kDownFor = std::chrono::seconds(10);  // doubled each time it is asked again
+constexpr Duration kDownMost = std::chrono::minutes(5);
 constexpr std::size_t kAddressesPerCall = 2;  // a call to one that is silent takes all of its timeout
 
 }  // namespace
@@ -15,16 +16,22 @@ std::vector<ServerTarget> ServerChoice::targets(TimePoint now) {
   std::vector<ServerTarget> up, down;
   for (std::size_t k = 0; k < servers_.size(); ++k) {
     const std::size_t s = (first_ + k) % servers_.size();
-    const std::vector<Address>& addresses = servers_[s].addresses;
+    std::vector<Address>& addresses = servers_[s].addresses;
     const std::size_t begin = servers_[s].next;
     std::vector<ServerTarget> of_it, silent;
     for (std::size_t i = 0; i < addresses.size(); ++i) {
-      const Address& address = addresses[(begin + i) % addresses.size()];
+      Address& address = addresses[(begin + i) % addresses.size()];
       if (address.down_until > now) {
         silent.push_back({s, address.text});
       } else {
         // The next call begins behind the one that this call asks first.
-        if (k == 0 && of_it.empty()) servers_[s].next = (begin + i + 1) % addresses.size();
+        if (of_it.empty()) {
+          if (k == 0) servers_[s].next = (begin + i + 1) % addresses.size();
+          if (address.down_for != Duration{}) {  // this call finds out, for all of them
+            address.down_for = std::min(2 * address.down_for, kDownMost);
+            address.down_until = now + address.down_for;
+          }
+        }
         of_it.push_back({s, address.text});
       }
     }
@@ -46,17 +53,24 @@ ServerChoice::Address* ServerChoice::find(const ServerTarget& target) {
 
 void ServerChoice::answered(const ServerTarget& target) {
   first_ = target.server;
-  if (Address* address = find(target)) address->down_until = TimePoint{};
+  if (Address* address = find(target)) {
+    address->down_until = TimePoint{};
+    address->down_for = Duration{};
+  }
 }
 
 void ServerChoice::failed(const ServerTarget& target, TimePoint now) {
-  if (Address* address = find(target)) address->down_until = now + kDownFor;
+  Address* const address = find(target);
+  if (address == nullptr) return;
+  if (address->down_for == Duration{}) address->down_for = kDownFor;
+  address->down_until = std::max(address->down_until, now + address->down_for);
 }
 
 void ServerChoice::resolved(std::size_t server, const std::vector<std::string>& addresses) {
   if (addresses.empty()) return;
   std::vector<Address> fresh;
   for (const std::string& text : addresses) {
+    if (std::any_of(fresh.begin(), fresh.end(), [&](const Address& one) { return one.text == text; })) continue;
     const Address* known = find({server, text});
     fresh.push_back(known != nullptr ? *known : Address{text, {}});
   }

@@ -2,7 +2,8 @@
 // have.
 //
 // The server that answered last is asked first; of its addresses, each in turn, so that what is behind one name shares
-// the load. One that did not answer comes last for a while. No clock, no sockets, one thread.
+// the load. One that did not answer comes last for a while; then one call in each such while asks it first, since a
+// call to an address that is silent is held up for all of its timeout. No clock, no sockets, one thread.
 #pragma once
 
 #include <compare>
@@ -39,6 +40,7 @@ class ServerChoice {
   struct Address {
     std::string text;
     TimePoint down_until{};
+    Duration down_for{};  // 0: it answered last
   };
   struct Server {
     std::vector<Address> addresses{{}};  // of one whose name is not resolved: ""

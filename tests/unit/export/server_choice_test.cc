@@ -35,6 +35,23 @@ TEST_CASE("an address that does not answer is asked last for ten seconds, or unt
   CHECK(choice.targets(at(10s)).front() == ServerTarget{0, "a"});
 }
 
+TEST_CASE("an address that is silent holds up one call at a time, and ever more seldom", "[export]") {
+  ServerChoice choice(1);
+  choice.resolved(0, {"a", "b", "b"});
+  for (const Duration d : {30s, 31s, 32s}) choice.failed({0, "a"}, at(d));  // calls that were under way together
+  std::vector<Duration> asked;
+  for (Duration d = 33s; d < 1000s; d += 1s) {
+    const ServerTarget first = choice.targets(at(d)).front();
+    choice.answered({0, "b"});
+    if (first.address != "a") continue;
+    asked.push_back(d);
+    choice.failed({0, "a"}, at(d + 30s));  // its timeout
+  }
+  CHECK(asked == std::vector<Duration>{42s, 92s, 162s, 272s, 462s, 792s});
+  choice.answered({0, "a"});
+  CHECK(choice.targets(at(1000s)).front() != choice.targets(at(1000s)).front());  // in turn again
+}
+
 TEST_CASE("a name that stands for others takes those that are new, and forgets those that are not there", "[export]") {
   ServerChoice choice(1);
   choice.resolved(0, {"a", "b"});
