@@ -161,6 +161,7 @@ Result<void> Daemon::start() {
   context.notice = [](std::string_view text) { log_warn(text); };
   for (const auto& receiver : config_.receivers) {
     if (const Result<void> opened = receiver->start(context); !opened) return opened;
+    ++receivers_started_;
     for (const std::string& endpoint : receiver->endpoints()) {
       log_info("listening", {{"receiver", receiver->name()}, {"endpoint", endpoint}});
     }
@@ -347,7 +348,10 @@ void Daemon::collect(MetricWriter& out) const {
     out.add(metric::kMemoryBudget, {kHolderNames[h]}, number(config_.budget->cap(static_cast<Holder>(h))));
     out.add(metric::kMemoryUsed, {kHolderNames[h]}, number(config_.budget->used(static_cast<Holder>(h))));
   }
-  for (const auto& receiver : config_.receivers) {
+  // Pages are open before receivers are, and start() of one makes what its stats() reads.
+  const std::size_t started = receivers_started_;
+  for (std::size_t r = 0; r < started; ++r) {
+    const std::unique_ptr<Receiver>& receiver = config_.receivers[r];
     const ReceiverStats stats = receiver->stats();
     for (std::size_t i = 0; stats.udp && i < kUdpDropNames.size(); ++i) {
       out.add(metric::kUdpDropped, {kUdpDropNames[i]}, number(stats.udp_dropped[i]));

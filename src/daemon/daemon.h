@@ -52,6 +52,7 @@ class Daemon {
   ConfigSource source_;
   FileWatch watch_;
   std::atomic<bool> serving_{false};
+  std::atomic<std::size_t> receivers_started_{0};  // the first so many of config_.receivers
   std::uint32_t epoch_ = 1;
   std::uint64_t reloads_ok_ = 0, reloads_failed_ = 0;  // guarded by status_mutex_
   std::string reload_error_;                           // guarded by status_mutex_

@@ -5,6 +5,7 @@ import http.client
 import http.server
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -270,6 +271,18 @@ class DaemonTest(unittest.TestCase):
         until(lambda: daemon.metrics().sum("tailgate_export_spans_total", exporter="file") == 25, "all is written")
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual(sum(self.kept().values()), 25)
+
+    def test_metrics_while_receivers_start(self):
+        config = self.config()
+        for i in range(20):
+            config["receivers"][f"zipkin/{i}"] = {"endpoint": "127.0.0.1:0"}
+        daemon = self.start(config, ready=False)
+        port = int(until(lambda: re.search(r"listening page=metrics endpoint=\S+:(\d+)", daemon.log()), "a page", every=0.001)[1])
+        while not re.search(r" ready$", daemon.log(), re.M):
+            self.assertEqual(get(port, "/metrics")[0], 200)
+        daemon.wait_ready()
+        connections = daemon.metrics().by("tailgate_connections", "receiver")
+        self.assertEqual(set(connections), {"otlp", *(f"zipkin/{i}" for i in range(20))})
 
     def test_what_needs_a_restart_is_named(self):
         daemon = self.start(self.config())
