@@ -116,7 +116,7 @@ class S3Exporter final : public HttpExporterBase {
     const std::size_t from = job->etags.size() * options_.part_bytes;
     if (from >= job->bytes->size()) {
       auto body = std::make_shared<const std::string>(complete_parts(job->etags));
-      return request(job, "POST", "uploadId=" + job->upload_id, std::move(body), &S3Exporter::stored);
+      return request(job, "POST", "uploadId=" + job->upload_id, std::move(body), &S3Exporter::completed);
     }
     request(job, "PUT", fmt::format("partNumber={}&uploadId={}", job->etags.size() + 1, job->upload_id),
             std::make_shared<const std::string>(job->bytes->substr(from, options_.part_bytes)),
@@ -124,11 +124,18 @@ class S3Exporter final : public HttpExporterBase {
   }
 
   void part_there(const JobPtr& job, const HttpReply& reply) {
+    if (reply.etag.empty()) return give_up(job, SendResult::retry(FailReason::kUnavailable, "a part got no ETag"));
     job->etags.push_back(reply.etag);
     next_part(job);
   }
 
+  void completed(const JobPtr& job, const HttpReply& reply) {
+    if (!s3_completed(reply)) return give_up(job, s3_failure(reply));
+    stored(job, reply);
+  }
+
   void stored(const JobPtr& job, const HttpReply&) {
+    job->upload_id.clear();  // nothing to abort any more
     files_written_.fetch_add(1, std::memory_order_relaxed);
     bytes_written_.fetch_add(job->bytes->size(), std::memory_order_relaxed);
     stored_[job->batch->id].hours.insert(job->files->files()[job->file].hour);

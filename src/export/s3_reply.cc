@@ -38,7 +38,11 @@ std::string complete_parts(const std::vector<std::string>& etags) {
 }
 
 bool s3_succeeded(const HttpReply& reply) {
-  return reply.status / 100 == 2 && reply.body.find("<Error>") == std::string::npos;
+  return reply.status / 100 == 2 && reply.body.find("<Error") == std::string::npos;
+}
+
+bool s3_completed(const HttpReply& reply) {
+  return s3_succeeded(reply) && reply.body.find("CompleteMultipartUploadResult") != std::string::npos;
 }
 
 SendResult s3_failure(const HttpReply& reply) {

@@ -18,6 +18,8 @@ std::string complete_parts(const std::vector<std::string>& etags);
 
 // True: done. A multipart upload can fail with status 200 and an error in the body.
 bool s3_succeeded(const HttpReply& reply);
+// A multipart upload is complete only when the store says so: a proxy answers 200 too.
+bool s3_completed(const HttpReply& reply);
 
 // Every failure is tried again: nothing a span holds can make a store refuse a file, so what it says no to is our
 // settings, its own or its state, and all of these can be mended.

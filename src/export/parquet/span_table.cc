@@ -244,7 +244,8 @@ class ArrowSpanTable final : public SpanTableWriter {
     for (const TextColumn& c : kTextColumns) {
       if (c.bloom) p.enable_bloom_filter(std::string(c.name), {});
     }
-    p.set_sorting_columns({{0, false, true}, {3, false, false}});  // service, start_time
+    // No sorting_columns: rows are in order of what was sent, which a name that is no text or a start of 0 shows
+    // otherwise.
     auto sink = arrow::io::BufferOutputStream::Create(1 << 20, pool_);
     want(sink.status());
     sink_ = *sink;

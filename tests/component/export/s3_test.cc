@@ -137,6 +137,7 @@ std::string line(const Request& request) {
 }
 
 const std::string kBegun = "<R><UploadId>up+1</UploadId></R>";
+constexpr const char* kCompleted = "<CompleteMultipartUploadResult><ETag>\"e\"</ETag></CompleteMultipartUploadResult>";
 
 }  // namespace
 
@@ -163,7 +164,7 @@ TEST_CASE("a batch is an object per hour, named by its content; of a retry only 
 }
 
 TEST_CASE("a large file goes up in parts", "[export][s3]") {
-  Store store({{200, kBegun}, {}, {}, {}});
+  Store store({{200, kBegun}, {}, {}, {200, kCompleted}});
   const auto exporter = exporter_to(store.url(), 4);
   CHECK(sent(*exporter, batch({5}, "abcde")).kind == SendResult::Kind::kDone);
   const auto requests = store.requests();
@@ -180,7 +181,7 @@ TEST_CASE("a large file goes up in parts", "[export][s3]") {
 TEST_CASE("an upload in parts that fails is aborted, and begun anew", "[export][s3]") {
   const Answer no = {500, "<Error><Code>InternalError</Code></Error>"};
   SECTION("at a part") {
-    Store store({{200, kBegun}, no, {204}, {200, kBegun}});
+    Store store({{200, kBegun}, no, {204}, {200, kBegun}, {}, {}, {200, kCompleted}});
     const auto exporter = exporter_to(store.url(), 4);
     const BatchPtr b = batch({5}, "abcde");
     CHECK(sent(*exporter, b).reason == FailReason::kUnavailable);
@@ -189,6 +190,12 @@ TEST_CASE("an upload in parts that fails is aborted, and begun anew", "[export][
     for (const Request& r : store.requests()) methods.emplace_back(r.method_string());
     std::sort(methods.begin(), methods.end());  // the abort and the new attempt go side by side
     CHECK(methods == std::vector<std::string>{"DELETE", "POST", "POST", "POST", "PUT", "PUT", "PUT"});
+  }
+  SECTION("at its end, where somebody else says 200") {
+    Store store({{200, kBegun}, {}, {}, {200, "<html>welcome</html>"}});
+    const auto exporter = exporter_to(store.url(), 4);
+    CHECK(sent(*exporter, batch({5}, "abcde")).kind == SendResult::Kind::kRetry);
+    CHECK(exporter->files_written()->files == 0);
   }
   SECTION("at its end, with status 200") {
     Store store({{200, kBegun}, {}, {}, {200, "<Error><Code>InternalError</Code></Error>"}});

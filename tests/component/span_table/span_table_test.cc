@@ -368,7 +368,7 @@ TEST_CASE("what is read back is what protobuf says of the spans, column by colum
   CHECK(rows > 1000);
 }
 
-TEST_CASE("a file says how it is sorted, and has bounds, filters and an index to leave rows out by", "[parquet]") {
+TEST_CASE("a file is sorted, and has bounds, filters and an index to leave rows out by", "[parquet]") {
   twin::TracesData data;
   for (int service = 0; service < 4; ++service) {
     auto* of = data.add_resource_spans();
@@ -395,10 +395,8 @@ TEST_CASE("a file says how it is sorted, and has bounds, filters and an index to
   for (int g = 0; g < 8; ++g) {
     const auto group = have.meta->RowGroup(g);
     CHECK(group->num_rows() == 500);
-    REQUIRE(group->sorting_columns().size() == 2);
     const auto named = [&](const char* column) { return group->ColumnChunk(group->schema()->ColumnIndex(column)); };
-    CHECK(have.meta->schema()->Column(group->sorting_columns()[0].column_idx)->name() == "service");
-    CHECK(have.meta->schema()->Column(group->sorting_columns()[1].column_idx)->name() == "start_time");
+    CHECK(group->sorting_columns().empty());  // no promise: see the writer
     CHECK(named("service")->statistics()->EncodeMin() == "svc" + std::to_string(g / 2));
     CHECK(named("service")->statistics()->EncodeMax() == "svc" + std::to_string(g / 2));
     CHECK(named("start_time")->GetColumnIndexLocation());
