@@ -18,7 +18,7 @@ from sdk import POLICIES
 from servers import Minio
 from spans import CODES, KINDS, expect_same
 from tailgate_process import expect, until
-from tools import program, run, say
+from tools import program, run, say, text_of
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 MODULE = "libtailgate_parquet.so"
@@ -34,6 +34,9 @@ def with_module(tools, binary, directory):
         tools.need("cmake", "ninja")
         packages = glob.glob(os.path.join(os.path.dirname(tools.venv("s3")), "..", "lib", "*", "site-packages", "pyarrow"))
         home = os.path.join(tools.cache, "parquet_module")
+        seen = os.path.join(home, "CMakeCache.txt")
+        if os.path.exists(seen) and f"={os.path.abspath(SOURCE)}\n" not in text_of(seen):
+            shutil.rmtree(home)  # of another copy of the source
         run(["cmake", "-S", SOURCE, "-B", home, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DTAILGATE_TESTS=OFF",
              "-DTAILGATE_WITH_PARQUET=ON", f"-DTAILGATE_PYARROW_DIR={os.path.abspath(packages[0])}"])
         run(["ninja", "-C", home, "-j2", "tailgate_parquet"])
