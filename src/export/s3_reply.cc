@@ -10,6 +10,7 @@ namespace tailgate {
 namespace {
 
 constexpr std::size_t kSaidMax = 300;
+constexpr std::size_t kTextMax = 16 << 10;  // of an element; a session token is the longest, some 2 KiB
 
 }  // namespace
 
@@ -20,7 +21,7 @@ std::string xml_text(std::string_view xml, std::string_view name) {
   xml.remove_prefix(from + open.size());
   const std::size_t to = xml.find(close);
   if (to == std::string_view::npos) return "";
-  std::string out(xml.substr(0, to));
+  std::string out(xml.substr(0, std::min(to, kTextMax)));
   constexpr std::pair<std::string_view, char> kEntities[] = {
       {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&#34;", '"'}, {"&apos;", '\''}, {"&#39;", '\''}, {"&amp;", '&'}};
   for (const auto& [entity, character] : kEntities) {

@@ -10,7 +10,7 @@
 
 namespace tailgate {
 
-// The text of the first element `name`, its entities resolved; "" when there is none.
+// The text of the first element `name`, its entities resolved, of at most 16 KiB; "" when there is none.
 std::string xml_text(std::string_view xml, std::string_view name);
 
 // The body that completes a multipart upload.

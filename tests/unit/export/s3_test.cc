@@ -81,6 +81,9 @@ TEST_CASE("what a store says is found in its XML", "[export][s3]") {
   CHECK(xml_text("<R><UploadId>a&amp;b&lt;</UploadId></R>", "UploadId") == "a&b<");
   CHECK(xml_text("<R><UploadId>a", "UploadId").empty());
   CHECK(xml_text("", "Code").empty());
+  std::string many = "<Message>";
+  for (int i = 0; i < 1'000'000; ++i) many += "&lt;";
+  CHECK(xml_text(many + "</Message>", "Message").size() == 4096);  // of what is long the beginning
   CHECK(
       complete_parts({"\"1\"", "\"2\""}) ==
       R"(<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">)"
