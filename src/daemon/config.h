@@ -82,8 +82,7 @@ struct ReloadedPolicies {
 Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const std::vector<RouteRule>& routes,
                                          PolicyTables& tables, std::uint32_t epoch, bool keep_marked);
 
-// How a memory_limit is shared out. The rest up to the limit is the process itself.
-ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes,
-                             std::size_t tls_connections);  // cache_bytes: all caches
+// How a memory_limit is shared out; `cache_bytes` is of all caches. The rest up to the limit is the process itself.
+ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes, std::size_t tls_connections);
 
 }  // namespace tailgate
