@@ -39,8 +39,8 @@ struct ServerLimits {
   std::uint32_t large_header_streams = 10;           // streams refused for it before the connection is closed
   std::size_t body_bytes = 64 << 20;                 // as it comes over the wire
   std::size_t inflated_bytes = 64 << 20;
-  std::size_t held_body_bytes =
-      0;  // of bodies not yet complete, over all connections; 0: an eighth of the requests' budget
+  // Of bodies not yet complete, over all connections; 0: an eighth of the requests' budget, over TLS a sixteenth.
+  std::size_t held_body_bytes = 0;
   std::uint32_t inflate_ratio = 200;  // output to input, judged above inflate_ratio_from
   std::size_t inflate_ratio_from = 4 << 20;
   std::size_t tls_handshakes = 512;  // unfinished at a time; past it the oldest goes

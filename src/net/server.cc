@@ -41,7 +41,9 @@ constexpr std::size_t kHeldWithoutBudget = 4 << 20;
 
 std::size_t held_max(const ServerOptions& options) {
   if (options.limits.held_body_bytes != 0) return options.limits.held_body_bytes;
-  return options.budget != nullptr ? options.budget->cap(Holder::kRequests) / 8 : kHeldWithoutBudget;
+  if (options.budget == nullptr) return kHeldWithoutBudget;
+  // Over TLS whoever holds a body back keeps as much again of OpenSSL's.
+  return options.budget->cap(Holder::kRequests) / (options.tls ? 16 : 8);
 }
 
 // This endpoint's part of the room for connections over TLS. One address gets half of it at most.

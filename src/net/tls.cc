@@ -6,6 +6,7 @@
 #include <openssl/x509v3.h>
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/invariant.h"
 #include "net/file_stamp.h"
@@ -14,6 +15,8 @@ namespace tailgate {
 namespace {
 
 constexpr std::size_t kOutKept = 4 << 10;
+// RFC 5246 6.2.3: a header of five bytes, and what it may announce at most.
+constexpr std::size_t kRecordHeader = 5, kRecordMax = (16 << 10) + 2048;
 constexpr unsigned char kProtocols[] = "\x02h2\x08http/1.1";
 
 std::string openssl_error() {
@@ -70,6 +73,19 @@ Result<std::shared_ptr<SSL_CTX>> make_context(const TlsOptions& options) {
     SSL_CTX_set_num_tickets(c, 0);
   }
   return context;
+}
+
+// The size of the record that begins here, with its header; 0 when the header is not whole, empty when it is none of
+// TLS. (A ClientHello in SSL 2.0's form is none: RFC 8446 D.5 advises against it.)
+std::optional<std::size_t> record_size(ByteView bytes) {
+  const auto at = [bytes](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  if (bytes.empty()) return 0;
+  if (at(0) < SSL3_RT_CHANGE_CIPHER_SPEC || at(0) > SSL3_RT_APPLICATION_DATA) return std::nullopt;
+  if (bytes.size() > 1 && at(1) != SSL3_VERSION_MAJOR) return std::nullopt;
+  if (bytes.size() < kRecordHeader) return 0;
+  const std::size_t size = at(3) * 256u + at(4);
+  if (size > kRecordMax) return std::nullopt;
+  return kRecordHeader + size;
 }
 
 std::string name_text(const GENERAL_NAME& name) {
@@ -200,7 +216,9 @@ void TlsContext::refresh(TimePoint now) {
   loaded_ = seen;
 }
 
-TlsFilter::TlsFilter(const TlsContext& context) : context_(context.context()), sans_(context.options().client_sans) {
+TlsFilter::TlsFilter(const TlsContext& context) : context_(context.context()), sans_(context.options().client_sans) {}
+
+void TlsFilter::make_ssl() {
   BIO* const bio = FilterBio::make(this);
   ssl_ = SSL_new(context_.get());
   if (ssl_ == nullptr) {
@@ -234,13 +252,32 @@ bool TlsFilter::advance() {
 }
 
 bool TlsFilter::decrypt(ByteView bytes, std::string& plain) {
-  in_ = bytes;
+  std::optional<std::size_t> size = 0;
+  if (!part_.empty()) {
+    while ((size = record_size(part_)) && *size != part_.size()) {
+      const std::size_t n = std::min(std::max(*size, kRecordHeader) - part_.size(), bytes.size());
+      if (n == 0) return true;
+      part_.append(bytes.substr(0, n));
+      bytes.remove_prefix(n);
+    }
+    if (!take_records(std::exchange(part_, {}), plain) || !size) return false;
+  }
+  std::size_t whole = 0;
+  while ((size = record_size(bytes.substr(whole))) && *size != 0 && *size <= bytes.size() - whole) whole += *size;
+  if (!size) whole = bytes.size();  // OpenSSL has the alert for it
+  if (whole != 0 && !take_records(bytes.substr(0, whole), plain)) return false;
+  part_.assign(bytes.substr(whole));
+  return size.has_value();
+}
+
+bool TlsFilter::take_records(ByteView records, std::string& plain) {
+  if (ssl_ == nullptr) make_ssl();
+  in_ = records;
   const bool good = read_all(plain);
   in_ = {};
   return good;
 }
 
-// What is no whole record yet OpenSSL keeps itself, at most one.
 bool TlsFilter::read_all(std::string& plain) {
   if (!advance()) return false;
   while (established_) {

@@ -62,18 +62,20 @@ class TlsContext {
   TimePoint next_look_{};             // guarded by mutex_
 };
 
-// What a connection keeps while TLS is set up, in bytes of resident memory: 15 KiB of OpenSSL's (3.0, TLS 1.3), 17 more
-// while a record is not whole, and room between them that the handshake left (docs/hostile-input.md).
+// What a connection keeps while TLS is set up, in bytes of resident memory: 15 KiB of OpenSSL's (3.0, TLS 1.3), what has
+// come of a record that is not whole, at most 18, and room between them that the handshake left (docs/hostile-input.md).
 inline constexpr std::size_t kTlsStateBytes = 40 << 10;
 
 // What a client may send before its handshake is done: OpenSSL would take a ClientHello of 128 KiB and as much again of
 // certificates.
 inline constexpr std::size_t kTlsHandshakeMax = 32 << 10;
 
-// One connection: bytes of the socket in, bytes of the protocol out, and back. Does no I/O.
+// One connection: bytes of the socket in, bytes of the protocol out, and back. Does no I/O. OpenSSL is given whole
+// records (RFC 8446 5.1): it would keep room for the largest one from a record's first byte on, and is not even made
+// before the first is whole.
 class TlsFilter {
  public:
-  explicit TlsFilter(const TlsContext& context);
+  explicit TlsFilter(const TlsContext& context);  // which must outlive it
   ~TlsFilter();
   TlsFilter(const TlsFilter&) = delete;
   TlsFilter& operator=(const TlsFilter&) = delete;
@@ -94,13 +96,16 @@ class TlsFilter {
 
  private:
   friend struct FilterBio;
+  void make_ssl();
+  bool take_records(ByteView records, std::string& plain);
   bool advance();
   bool read_all(std::string& plain);
 
   std::shared_ptr<SSL_CTX> context_;
   SSL* ssl_ = nullptr;
-  ByteView in_;      // bytes of the socket that OpenSSL has not read yet
-  std::string out_;  // bytes for the socket
+  std::string part_;  // of a record that is not whole
+  ByteView in_;       // whole records that OpenSSL has not read yet
+  std::string out_;   // bytes for the socket
   const std::vector<std::string>& sans_;
   std::string peer_name_;
   std::string waiting_;              // plain bytes before the handshake is done

@@ -400,6 +400,94 @@ TEST_CASE("a handshake takes no more than it needs", "[net][hostile]") {
   CHECK(served(talk(f)));
 }
 
+namespace {
+
+// A client of TlsFilter without sockets: what it says arrives in pieces of `piece` bytes.
+struct Pieces {
+  Pieces(const TlsServer& f, std::size_t piece_bytes) : piece(piece_bytes), server(TlsContext::load(f.options, {})) {
+    REQUIRE(server);
+    filter = std::make_unique<TlsFilter>(**server);
+    SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_connect_state(ssl.get());
+  }
+  std::string flight() const {
+    std::string bytes(BIO_ctrl_pending(SSL_get_wbio(ssl.get())), '\0');
+    if (!bytes.empty()) BIO_read(SSL_get_wbio(ssl.get()), bytes.data(), static_cast<int>(bytes.size()));
+    return bytes;
+  }
+  // What the filter answers goes to the client.
+  bool pass(const std::string& bytes) {
+    for (std::size_t at = 0; at < bytes.size(); at += piece) {
+      const bool good = filter->decrypt(std::string_view(bytes).substr(at, piece), plain);
+      std::string out;
+      filter->take_encrypted(out);
+      if (!out.empty()) BIO_write(SSL_get_rbio(ssl.get()), out.data(), static_cast<int>(out.size()));
+      if (!good) return false;
+    }
+    return true;
+  }
+  bool shake_hands() {
+    for (int i = 0; i < 4 && SSL_do_handshake(ssl.get()) != 1; ++i) {
+      if (!pass(flight())) return false;
+    }
+    return pass(flight()) && filter->established();
+  }
+
+  const std::size_t piece;
+  const Result<std::shared_ptr<TlsContext>> server;  // outlives its filters
+  const std::shared_ptr<SSL_CTX> context{SSL_CTX_new(TLS_client_method()), SSL_CTX_free};
+  const std::shared_ptr<SSL> ssl{SSL_new(context.get()), SSL_free};
+  std::unique_ptr<TlsFilter> filter;
+  std::string plain;
+};
+
+}  // namespace
+
+TEST_CASE("TLS records come in pieces of any size", "[net]") {
+  const TlsServer f;
+  std::string said(50'000, '\0');
+  for (std::size_t i = 0; i < said.size(); ++i) said[i] = static_cast<char>(i * 7 + i / 251);
+  for (const std::size_t piece : {1, 2, 3, 4, 5, 6, 7, 100, 1'000, 16'384, 16'406, 16'407, 100'000}) {
+    INFO(piece);
+    Pieces p(f, piece);
+    REQUIRE(p.shake_hands());
+    SSL_write(p.ssl.get(), said.data(), static_cast<int>(said.size()));
+    for (int i = 0; i < 20; ++i) SSL_write(p.ssl.get(), "abc", 3);
+    REQUIRE(p.pass(p.flight()));
+    std::string expected = said;
+    for (int i = 0; i < 20; ++i) expected += "abc";
+    CHECK(p.plain == expected);
+    REQUIRE(p.filter->encrypt("answer"));
+    std::string out;
+    p.filter->take_encrypted(out);
+    BIO_write(SSL_get_rbio(p.ssl.get()), out.data(), static_cast<int>(out.size()));
+    char answer[100];
+    CHECK(SSL_read(p.ssl.get(), answer, sizeof answer) == 6);
+    CHECK_FALSE(p.filter->peer_done());
+    SSL_shutdown(p.ssl.get());
+    CHECK(p.pass(p.flight()));
+    CHECK(p.filter->peer_done());
+  }
+}
+
+TEST_CASE("what is no TLS record is refused at the byte that says so", "[net][hostile]") {
+  const TlsServer f;
+  struct Case {
+    std::string bytes;
+    std::size_t refused_at;  // the byte
+  };
+  const Case cases[] = {{"GET / HTTP/1.1\r\n\r\n", 0},
+                        {std::string("\x80\x2e\x01\x03\x03\x00\x15", 7), 0},  // SSL 2.0's ClientHello
+                        {"\x16\x02\x01\x01\x01", 1},
+                        {"\x16\x03\x01\x48\x01", 4}};  // 18,433 bytes
+  for (const Case& c : cases) {
+    Pieces p(f, 1);
+    for (std::size_t i = 0; i < c.refused_at; ++i) CHECK(p.pass(c.bytes.substr(i, 1)));
+    CHECK_FALSE(p.pass(c.bytes.substr(c.refused_at, 1)));
+    CHECK_FALSE(Pieces(f, c.bytes.size()).pass(c.bytes));
+  }
+}
+
 TEST_CASE("a request with garbage behind it is not taken: its sender may not be known yet", "[net][hostile]") {
   TlsServer f;
   f.open();
