@@ -1,4 +1,4 @@
-"""Real backends for the exporters, on free ports and in temporary directories: Kafka and OpenSearch, from their jars."""
+"""Real backends for the exporters, on free ports and in temporary directories: Kafka, OpenSearch and Elasticsearch, from their jars."""
 
 import base64
 import glob
@@ -76,12 +76,14 @@ class Kafka(Server):
 
 
 class OpenSearch(Server):
+    name = "opensearch"  # also the key of Jaeger's storage
+
     def __init__(self, tools, directory):
-        super().__init__("opensearch", directory)
+        super().__init__(self.name, directory)
         self.port, transport = free_ports(2)
         os.makedirs(os.path.join(self.home, "config"), exist_ok=True)
-        self.command = ["java", "-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-cp", jars(tools, "opensearch"),
-                        program("opensearch", "Server.java"), self.home, str(self.port), str(transport)]
+        self.command = ["java", "-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-cp", jars(tools, self.name),
+                        program(self.name, "Server.java"), self.home, str(self.port), str(transport)]
 
     def answers(self):
         status, text = get(self.port, "/_cluster/health")
@@ -105,3 +107,7 @@ class OpenSearch(Server):
         found = self.call("GET", f"/{index}/_search?size=10000&ignore_unavailable=true")
         expect(found is not None, f"no index {index}")
         return {hit["_id"]: hit["_source"] for hit in found["hits"]["hits"]}
+
+
+class Elasticsearch(OpenSearch):
+    name = "elasticsearch"

@@ -1,4 +1,4 @@
-"""The elasticsearch exporter: config/to-elasticsearch.yaml, a real OpenSearch, and a real Jaeger over the same indices."""
+"""The elasticsearch exporter: config/to-elasticsearch.yaml, a real OpenSearch or Elasticsearch, and a real Jaeger over the same indices."""
 
 import http.client
 import http.server
@@ -7,7 +7,7 @@ import os
 import threading
 import urllib.parse
 
-from backends import OpenSearch, free_ports
+from backends import Elasticsearch, OpenSearch, free_ports
 from harness import QUICK, otlp_exporter, settled, shipped
 from jaeger import Jaeger
 from sdk import POLICIES, clients
@@ -80,13 +80,21 @@ def found(jaeger, **query):
 
 
 def storage_in(cluster):
-    return {"opensearch": {"server_urls": [f"http://127.0.0.1:{cluster.port}"], "indices": {
+    return {cluster.name: {"server_urls": [f"http://127.0.0.1:{cluster.port}"], "indices": {
         kind: {"shards": 1, "replicas": 0} for kind in ("spans", "services", "dependencies", "sampling")}}}
 
 
 def test_elasticsearch(tools, binary, directory):
+    check_exporter(Elasticsearch, tools, binary, directory)
+
+
+def test_opensearch(tools, binary, directory):
+    check_exporter(OpenSearch, tools, binary, directory)
+
+
+def check_exporter(kind, tools, binary, directory):
     """Jaeger shows what is written, by id, service, tag and duration; the documents are Jaeger's own; a retry doubles nothing."""
-    with OpenSearch(tools, directory) as cluster, Lossy(cluster.port) as lossy:
+    with kind(tools, directory) as cluster, Lossy(cluster.port) as lossy:
         dead = free_ports(1)[0]
         sets = [f"exporters.elasticsearch.endpoints=[http://127.0.0.1:{dead}, http://127.0.0.1:{lossy.port}]",
                 "exporters.elasticsearch.replicas=0", "exporters.elasticsearch.shards=1",

@@ -48,6 +48,7 @@ TESTS = {
     "config_map": files.test_config_map,
     "cassandra": cassandra.test_cassandra,
     "elasticsearch": elasticsearch.test_elasticsearch,
+    "opensearch": elasticsearch.test_opensearch,
     "jaeger_opensearch": elasticsearch.test_jaeger_opensearch,
     "kafka": kafka.test_kafka,
     "kafka_auth": kafka.test_kafka_auth,
