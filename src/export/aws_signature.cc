@@ -6,6 +6,7 @@
 
 #include <array>
 #include <chrono>
+#include <memory>
 
 #include "base/invariant.h"
 
@@ -46,6 +47,16 @@ std::string sha256_hex(ByteView bytes) {
   Digest out;
   unsigned size = 0;
   INVARIANT(EVP_Digest(bytes.data(), bytes.size(), out.data(), &size, EVP_sha256(), nullptr) == 1);
+  return hex(out);
+}
+
+std::string sha256_hex(const std::vector<std::string>& pieces) {
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  Digest out;
+  unsigned size = 0;
+  INVARIANT(context != nullptr && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
+  for (const std::string& piece : pieces) INVARIANT(EVP_DigestUpdate(context.get(), piece.data(), piece.size()) == 1);
+  INVARIANT(EVP_DigestFinal_ex(context.get(), out.data(), &size) == 1);
   return hex(out);
 }
 

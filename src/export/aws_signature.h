@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "net/http_client.h"
@@ -29,6 +30,7 @@ HttpHeaders aws_headers(const AwsRequest& request, const AwsCredentials& credent
                         std::uint64_t now_unix_ns);
 
 std::string sha256_hex(ByteView bytes);
+std::string sha256_hex(const std::vector<std::string>& pieces);  // of them as one
 // Percent-encoded, all but A-Z a-z 0-9 - . _ ~, and '/' where `slash`.
 std::string uri_encoded(std::string_view text, bool slash);
 

@@ -9,10 +9,11 @@
 namespace tailgate {
 
 Result<void> DeadLetters::write(std::span<const KeptTracePtr> traces, std::string_view exporter,
-                                std::string_view reason, std::string_view detail, std::uint64_t now_unix_ns) {
+                                std::string_view reason, std::string_view detail, std::uint64_t now_unix_ns,
+                                CutItems& cut) {
   lines_.clear();
   for (const KeptTracePtr& trace : traces) {
-    append_otlp_json(lines_, trace->otlp);
+    append_otlp_json(lines_, trace->otlp, &cut);
     lines_.pop_back();  // the closing brace
     lines_ += R"(,"tailgate":{"exporter":)";
     append_json_string(lines_, exporter);

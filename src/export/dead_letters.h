@@ -14,6 +14,7 @@
 
 #include "export/rotating_file.h"
 #include "export/send_queue.h"
+#include "wire/item_limits.h"
 
 namespace tailgate {
 
@@ -23,7 +24,7 @@ class DeadLetters {
 
   Result<void> start() { return file_.open(); }
   Result<void> write(std::span<const KeptTracePtr> traces, std::string_view exporter, std::string_view reason,
-                     std::string_view detail, std::uint64_t now_unix_ns);
+                     std::string_view detail, std::uint64_t now_unix_ns, CutItems& cut);
 
  private:
   RotatingFile file_;

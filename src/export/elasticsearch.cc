@@ -123,24 +123,30 @@ class ElasticsearchExporter final : public HttpExporterBase {
     std::vector<Item> items;
     boost::unordered_flat_set<std::uint64_t> pairs;  // in this request
     const auto add = [&](const std::string& index, const std::string& doc_id, std::string_view document) {
+      body.reserve(body.size() + kActionMax + document.size());  // one document may be large: not moved for its end
       fmt::format_to(std::back_inserter(body), R"({{"create":{{"_index":"{}","_id":"{}"}}}})", index, doc_id);
       body += '\n';
       body += document;
       body += '\n';
     };
     std::size_t span = 0;
+    CutItems cut;
     work.more = false;
     for (std::size_t t = 0; t < work.batch->traces.size(); ++t) {
       const KeptTrace& trace = *work.batch->traces[t];
       const std::size_t first = span;
-      each_jaeger_document(trace.otlp, [&](const JaegerDocument& doc) {
+      SpanChoice choice;
+      choice.wanted = [&](std::size_t number) {
+        span = first + number;
         if (span == work.settled.size()) work.settled.push_back(false);
+        return !work.more && !work.settled[span];
+      };
+      CutItems with;  // `cut` and what was left out of the span at hand
+      with += cut;
+      const auto take = [&](const JaegerDocument& doc) {
         const auto full = [&] { return !items.empty() && body.size() + kActionMax + doc.body.size() > work.body_max; };
-        work.more = work.more || (!work.settled[span] && full());
-        if (work.more) {
-          ++span;
-          return;
-        }
+        work.more = full();
+        if (work.more) return;
         const std::string service_index = index("service", doc.start_ns);
         const std::uint64_t pair = fnv1a(utc_date(doc.start_ns), fnv1a(doc.operation, fnv1a(doc.service))) | 1;
         if (!seen_.contains(pair) && pairs.insert(pair).second) {
@@ -148,23 +154,25 @@ class ElasticsearchExporter final : public HttpExporterBase {
               jaeger_service_document(doc.service, doc.operation));
           items.push_back({0, t, pair});
         }
-        work.more = !work.settled[span] && full();  // behind its service
-        if (!work.settled[span] && !work.more) {
-          add(index("span", doc.start_ns), doc.id, doc.body);
-          items.push_back({span, t, 0});
-        }
-        ++span;
-      });
+        work.more = full();  // behind its service
+        if (work.more) return;
+        add(index("span", doc.start_ns), doc.id, doc.body);
+        items.push_back({span, t, 0});
+        cut = with;
+      };
+      each_jaeger_document(trace.otlp, take, &with, &choice);
+      span = first + choice.spans;
       // What is no span is none tomorrow. Kept traces are looked at before they come here, so this is our own fault.
-      const std::size_t lost = trace.spans - std::min<std::size_t>(span - first, trace.spans);
+      const std::size_t lost = trace.spans - std::min<std::size_t>(choice.spans, trace.spans);
       if (lost != 0 && !already_rejected(work, t)) work.rejected.push_back({t, lost, "not to be read as OTLP"});
     }
     if (items.empty()) return end_of(id);
     const std::size_t size = body.size();
     call("POST", "/_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason",
          "application/x-ndjson", std::move(body),
-         [this, id, size, items = std::move(items)](const Result<HttpReply>& reply) {
+         [this, id, size, cut, items = std::move(items)](const Result<HttpReply>& reply) {
            if (reply && reply->status == 413) return too_large(id, items, size, *reply);
+           if (reply && reply->status / 100 == 2) count_cut(cut);
            answered(id, items, reply);
          });
   }

@@ -103,6 +103,7 @@ ExportRunner::Stats ExportRunner::stats() const {
   }
   out.dead_letter_spans = dead_letter_spans_.load(std::memory_order_relaxed);
   out.files = exporter_->files_written();
+  out.cut = cut();
   out.dead_letter_failed_spans = dead_letter_failed_spans_.load(std::memory_order_relaxed);
   return out;
 }
@@ -114,6 +115,7 @@ void ExportRunner::begin_drain(TimePoint deadline, TimePoint now) {
     deadline_ = deadline;
     queue_.begin_drain(now);
   }
+  exporter_->end_by(deadline);
   if (durable_.store != nullptr) durable_.store->hurry();  // what is not on disk yet is not sent
   exporter_->wake();
 }
@@ -206,6 +208,7 @@ void ExportRunner::run() {
       }
     }
     done.clear();
+    report_cut(now);
   }
   std::uint64_t left = 0;
   {
@@ -231,8 +234,10 @@ void ExportRunner::bury(const Batch& batch, const Completion& c) {
   const bool expired = c.result.kind == SendResult::Kind::kRetry;
   const FailReason reason = partial ? FailReason::kPartial : expired ? FailReason::kExpired : c.result.reason;
   const auto keep = [&](std::span<const KeptTracePtr> traces, std::string_view detail) -> Result<void> {
-    Result<void> written =
-        dead_letters_->write(traces, name_, kFailReasonNames[static_cast<std::size_t>(reason)], detail, wall_now_ns());
+    CutItems left_out;
+    Result<void> written = dead_letters_->write(traces, name_, kFailReasonNames[static_cast<std::size_t>(reason)],
+                                                detail, wall_now_ns(), left_out);
+    if (written) dead_letter_cut_.add(left_out);
     std::uint64_t spans = 0;
     for (const KeptTracePtr& t : traces) spans += t->spans;
     (written ? dead_letter_spans_ : dead_letter_failed_spans_).fetch_add(spans, std::memory_order_relaxed);
@@ -248,6 +253,25 @@ void ExportRunner::bury(const Batch& batch, const Completion& c) {
     log_error("dead letters not written",
               {{"exporter", name_}, {"detail", written.error().text}, {"held_back", *held}});
   }
+}
+
+CutItems ExportRunner::cut() const {
+  CutItems out = exporter_->cut();
+  out += dead_letter_cut_.get();
+  return out;
+}
+
+void ExportRunner::report_cut(TimePoint now) {
+  const CutItems left_out = cut();
+  if (left_out.all() == cut_logged_) return;
+  if (!cut_log_.pass(now)) return;
+  cut_logged_ = left_out.all();
+  log_warn("spans go without some of their items, see tailgate_export_cut_items_total",
+           {{"exporter", name_},
+            {"attributes", left_out.attributes},
+            {"events", left_out.events},
+            {"links", left_out.links},
+            {"values", left_out.values}});
 }
 
 void ExportRunner::report(const Completion& c, std::optional<Duration> retry_in, TimePoint now) {

@@ -61,6 +61,7 @@ class ExportRunner {
     std::uint64_t durable_bytes = 0;             // of the queue on disk
     std::uint64_t durable_write_errors = 0, durable_read_errors = 0;
     std::optional<FilesWritten> files = {};
+    CutItems cut = {};  // of what was sent, and of dead letters
   };
   Stats stats() const;
 
@@ -71,6 +72,8 @@ class ExportRunner {
  private:
   void run();
   void refill();
+  CutItems cut() const;
+  void report_cut(TimePoint now);
   void report(const Completion& c, std::optional<Duration> retry_in, TimePoint now);
   void bury(const Batch& batch, const Completion& c);
 
@@ -92,7 +95,10 @@ class ExportRunner {
   LogLimiter failures_log_{std::chrono::seconds(10)};
   LogLimiter dead_letters_log_{std::chrono::seconds(10)};
   LogLimiter drops_log_{std::chrono::seconds(10)};
+  LogLimiter cut_log_{std::chrono::seconds(10)};
+  CutCounter dead_letter_cut_;
   std::uint64_t drops_logged_ = 0;  // the runner's thread
+  std::uint64_t cut_logged_ = 0;    // the runner's thread
   bool circuit_logged_ = false;     // the runner's thread
   std::thread thread_;
 };

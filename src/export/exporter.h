@@ -4,6 +4,7 @@
 // Every batch given to send() ends exactly once in a later wait(), also after cancel().
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "export/send_queue.h"
+#include "wire/item_limits.h"
 
 namespace tailgate {
 
@@ -24,6 +26,25 @@ struct Completion {
 // What an exporter that writes files has written, in the form in which they are stored.
 struct FilesWritten {
   std::uint64_t files = 0, bytes = 0;
+};
+
+// What was left out of spans since they would take many times their bytes (item_limits.h). Any thread.
+class CutCounter {
+ public:
+  void add(const CutItems& cut) {
+    if (cut.all() == 0) return;
+    attributes_.fetch_add(cut.attributes, std::memory_order_relaxed);
+    events_.fetch_add(cut.events, std::memory_order_relaxed);
+    links_.fetch_add(cut.links, std::memory_order_relaxed);
+    values_.fetch_add(cut.values, std::memory_order_relaxed);
+  }
+  CutItems get() const {
+    return {attributes_.load(std::memory_order_relaxed), events_.load(std::memory_order_relaxed),
+            links_.load(std::memory_order_relaxed), values_.load(std::memory_order_relaxed)};
+  }
+
+ private:
+  std::atomic<std::uint64_t> attributes_{0}, events_{0}, links_{0}, values_{0};
 };
 
 class Exporter {
@@ -48,8 +69,24 @@ class Exporter {
   // Any thread. Nothing: it writes none.
   virtual std::optional<FilesWritten> files_written() const { return std::nullopt; }
 
+  // Any thread: what the backend has got without these.
+  CutItems cut() const { return cut_.get(); }
+
+  // Any thread: long work of the exporter's own ends soon after `deadline`, and its batches as failures.
+  void end_by(TimePoint deadline) { deadline_.store(deadline.time_since_epoch().count(), std::memory_order_relaxed); }
+
   // Ends the calls in flight soon: they come out of wait() as failures.
   virtual void cancel() = 0;
+
+ protected:
+  void count_cut(const CutItems& cut) { cut_.add(cut); }
+  bool overdue(TimePoint now) const {
+    return now.time_since_epoch().count() >= deadline_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  CutCounter cut_;
+  std::atomic<Duration::rep> deadline_{Duration::max().count()};
 };
 
 // For backends that are written to in place: send() is the write, wait() sleeps.

@@ -229,6 +229,10 @@ void Exporters::collect(MetricWriter& writer, const std::vector<std::string>& po
     writer.add(metric::kExportConcurrencyLimit, {name}, number(s.concurrency_limit));
     writer.add(metric::kExportCircuitOpen, {name}, s.circuit_open ? 1 : 0);
     writer.add(metric::kExportDurableBytes, {name}, number(s.durable_bytes));
+    writer.add(metric::kExportCutItems, {name, "attributes"}, number(s.cut.attributes));
+    writer.add(metric::kExportCutItems, {name, "events"}, number(s.cut.events));
+    writer.add(metric::kExportCutItems, {name, "links"}, number(s.cut.links));
+    writer.add(metric::kExportCutItems, {name, "values"}, number(s.cut.values));
     if (s.files) {
       writer.add(metric::kExportFiles, {name}, number(s.files->files));
       writer.add(metric::kExportFileBytes, {name}, number(s.files->bytes));

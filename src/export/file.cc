@@ -20,12 +20,14 @@ class FileExporter final : public BlockingExporter {
  protected:
   SendResult write(const Batch& batch) override {
     lines_.clear();
+    CutItems cut;
     for (const KeptTracePtr& t : batch.traces) {
-      append_otlp_json(lines_, t->otlp);
+      append_otlp_json(lines_, t->otlp, &cut);
       lines_ += '\n';
     }
     const Result<void> written = file_.append(lines_);
     if (lines_.capacity() > (8 << 20)) lines_ = {};
+    if (written) count_cut(cut);
     return written ? SendResult::done() : SendResult::retry(FailReason::kIo, written.error().text);
   }
 

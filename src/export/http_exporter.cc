@@ -20,26 +20,49 @@ namespace {
 constexpr Duration kLookUpEvery = std::chrono::seconds(30);
 constexpr Duration kLookUpAfterFailure = std::chrono::seconds(1);
 
+// What a compressor writes at a time. Not the bound of the whole at once: that is as large as the text, and mostly not
+// needed.
+constexpr std::size_t kStep = 256 << 10;
+
 std::string gzip(const std::string& plain) {
   z_stream stream{};
   constexpr int kGzip = 15 + 16;  // window bits, with a gzip header
   INVARIANT(deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzip, 8, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string out(deflateBound(&stream, plain.size()), '\0');
+  std::string out;
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(plain.data()));
   stream.avail_in = static_cast<uInt>(plain.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  INVARIANT(deflate(&stream, Z_FINISH) == Z_STREAM_END);
-  out.resize(stream.total_out);
+  const std::size_t step = std::min<std::size_t>(kStep, deflateBound(&stream, plain.size()));
+  int result = Z_OK;
+  while (result == Z_OK) {
+    const std::size_t have = out.size();
+    out.resize(have + step);
+    stream.next_out = reinterpret_cast<Bytef*>(out.data() + have);
+    stream.avail_out = static_cast<uInt>(step);
+    result = deflate(&stream, Z_FINISH);
+    out.resize(out.size() - stream.avail_out);
+  }
+  INVARIANT(result == Z_STREAM_END);
   deflateEnd(&stream);
   return out;
 }
 
 std::string zstd(const std::string& plain) {
-  std::string out(ZSTD_compressBound(plain.size()), '\0');
-  const std::size_t size = ZSTD_compress(out.data(), out.size(), plain.data(), plain.size(), ZSTD_CLEVEL_DEFAULT);
-  INVARIANT(!ZSTD_isError(size));
-  out.resize(size);
+  ZSTD_CCtx* const context = ZSTD_createCCtx();
+  INVARIANT(context != nullptr);
+  INVARIANT(!ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(context, plain.size())));
+  std::string out;
+  const std::size_t step = std::min(kStep, ZSTD_compressBound(plain.size()));
+  ZSTD_inBuffer in{plain.data(), plain.size(), 0};
+  std::size_t left = 1;
+  while (left != 0) {
+    const std::size_t have = out.size();
+    out.resize(have + step);
+    ZSTD_outBuffer to{out.data() + have, step, 0};
+    left = ZSTD_compressStream2(context, &to, &in, ZSTD_e_end);
+    INVARIANT(!ZSTD_isError(left));
+    out.resize(have + to.pos);
+  }
+  ZSTD_freeCCtx(context);
   return out;
 }
 

@@ -42,7 +42,7 @@ class HttpExporterBase : public Exporter {
   Result<void> start() override { return {}; }
   void wait(Duration timeout, std::vector<Completion>& done) final;
   void wake() final;
-  void cancel() final;
+  void cancel() override;
 
  protected:
   using Answer = std::function<void(Result<HttpReply>)>;

@@ -41,15 +41,20 @@ class HttpExporter final : public HttpExporterBase {
 
   void send(BatchPtr batch) override {
     std::string body;
+    CutItems cut;
     body.reserve(batch->bytes);
     for (const KeptTracePtr& t : batch->traces) body += t->otlp;
     if (json_) {
       std::string text;
-      append_otlp_json(text, body);
+      append_otlp_json(text, body, &cut);
       body = std::move(text);
     }
     call("POST", "", json_ ? "application/json" : "application/x-protobuf", std::move(body),
-         [this, id = batch->id](const Result<HttpReply>& reply) { end(id, result_of(reply)); });
+         [this, id = batch->id, cut](const Result<HttpReply>& reply) {
+           SendResult result = result_of(reply);
+           if (result.kind == SendResult::Kind::kDone) count_cut(cut);
+           end(id, std::move(result));
+         });
   }
 
  private:

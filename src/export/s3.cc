@@ -32,6 +32,8 @@ class S3Exporter final : public HttpExporterBase {
     host_ = url.authority();
     base_ = url.path == "/" ? "" : url.path;
     limits_.rows = options_.table.row_group_rows;
+    table_ = options_.table;
+    table_.piece_bytes = options_.part_bytes;
   }
 
   Result<void> start() override {
@@ -48,10 +50,16 @@ class S3Exporter final : public HttpExporterBase {
     Stored& stored = stored_[batch->id];
     if (stored.began_ns == 0) stored.began_ns = wall_now_ns();
     stored.batch = batch;
+    if (stopped()) return end(batch->id, stop_result());
     auto job = std::make_shared<Job>();
     job->files = std::make_unique<SpanFiles>(*batch, stored.began_ns);
     job->batch = std::move(batch);
     next_file(job);
+  }
+
+  void cancel() override {
+    HttpExporterBase::cancel();
+    credentials_.cancel();
   }
 
   std::optional<FilesWritten> files_written() const override {
@@ -71,7 +79,9 @@ class S3Exporter final : public HttpExporterBase {
     BatchPtr batch;
     std::unique_ptr<SpanFiles> files;
     std::size_t file = 0;  // of files
-    std::shared_ptr<const std::string> bytes;
+    FilePieces pieces;     // each goes with its upload
+    std::uint64_t bytes = 0;
+    CutItems cut;
     std::string path;  // of the object, encoded
     std::string upload_id;
     std::vector<std::string> etags;  // of the parts that are there
@@ -87,22 +97,44 @@ class S3Exporter final : public HttpExporterBase {
       stored_.erase(job->batch->id);
       return end(job->batch->id, SendResult::done_but_for(job->files->unreadable()));
     }
+    if (stopped()) return give_up(job, stop_result());
     const HourFile& file = files[job->file];
-    const std::unique_ptr<SpanTableWriter> table = make_table_(options_.table);
-    Result<std::string> bytes = table == nullptr ? fail(ErrorKind::kIo, "no memory for a Parquet file")
-                                                 : write_span_file(*table, *job->batch, file, limits_);
-    if (!bytes) return give_up(job, SendResult::retry(FailReason::kIo, bytes.error().text));
-    const std::string name =
-        fmt::format("{}{}spans-{}.parquet", options_.prefix, hour_folder(file.hour), sha256_hex(*bytes).substr(0, 32));
+    job->cut = {};
+    Result<FilePieces> written = write(job, file);
+    if (!written) {
+      const bool ended = written.error().kind == ErrorKind::kUnavailable;
+      return give_up(job, ended ? stop_result() : SendResult::retry(FailReason::kIo, written.error().text));
+    }
+    const std::string name = fmt::format("{}{}spans-{}.parquet", options_.prefix, hour_folder(file.hour),
+                                         sha256_hex(*written).substr(0, 32));
     job->path = "/" + uri_encoded(name, true);
-    job->bytes = std::make_shared<const std::string>(std::move(*bytes));
+    job->pieces = std::move(*written);
+    job->bytes = 0;
+    for (const std::string& piece : job->pieces) job->bytes += piece.size();
     job->upload_id.clear();
     job->etags.clear();
-    if (job->bytes->size() <= options_.part_bytes) {
-      request(job, "PUT", "", job->bytes, &S3Exporter::stored);
+    if (job->pieces.size() == 1) {
+      request(job, "PUT", "", piece(job, 0), &S3Exporter::stored);
     } else {
       request(job, "POST", "uploads=", nullptr, &S3Exporter::begun);
     }
+  }
+
+  // The table's own memory goes before anything is sent.
+  Result<FilePieces> write(const JobPtr& job, const HourFile& file) {
+    const std::unique_ptr<SpanTableWriter> table = make_table_(table_);
+    if (table == nullptr) return fail(ErrorKind::kIo, "no memory for a Parquet file");
+    return write_span_file(*table, *job->batch, file, limits_, job->cut, [this] { return stopped(); });
+  }
+
+  // Files are work of this thread, which nobody can call off from outside while it writes one.
+  bool stopped() const { return cancelled() || overdue(monotonic_now()); }
+  static SendResult stop_result() {
+    return SendResult::retry(FailReason::kUnavailable, "the process ends before the file is written");
+  }
+
+  static std::shared_ptr<const std::string> piece(const JobPtr& job, std::size_t number) {
+    return std::make_shared<const std::string>(std::move(job->pieces[number]));
   }
 
   void begun(const JobPtr& job, const HttpReply& reply) {
@@ -113,13 +145,12 @@ class S3Exporter final : public HttpExporterBase {
   }
 
   void next_part(const JobPtr& job) {
-    const std::size_t from = job->etags.size() * options_.part_bytes;
-    if (from >= job->bytes->size()) {
+    const std::size_t number = job->etags.size();
+    if (number == job->pieces.size()) {
       auto body = std::make_shared<const std::string>(complete_parts(job->etags));
       return request(job, "POST", "uploadId=" + job->upload_id, std::move(body), &S3Exporter::completed);
     }
-    request(job, "PUT", fmt::format("partNumber={}&uploadId={}", job->etags.size() + 1, job->upload_id),
-            std::make_shared<const std::string>(job->bytes->substr(from, options_.part_bytes)),
+    request(job, "PUT", fmt::format("partNumber={}&uploadId={}", number + 1, job->upload_id), piece(job, number),
             &S3Exporter::part_there);
   }
 
@@ -137,9 +168,9 @@ class S3Exporter final : public HttpExporterBase {
   void stored(const JobPtr& job, const HttpReply&) {
     job->upload_id.clear();  // nothing to abort any more
     files_written_.fetch_add(1, std::memory_order_relaxed);
-    bytes_written_.fetch_add(job->bytes->size(), std::memory_order_relaxed);
+    bytes_written_.fetch_add(job->bytes, std::memory_order_relaxed);
+    count_cut(job->cut);
     stored_[job->batch->id].hours.insert(job->files->files()[job->file].hour);
-    job->bytes.reset();
     next_file(job);
   }
 
@@ -159,6 +190,7 @@ class S3Exporter final : public HttpExporterBase {
     credentials_.with(monotonic_now(), [this, path, method, query, body,
                                         answer = std::move(answer)](const Result<AwsCredentials>& keys) {
       if (!keys) return answer(tl::unexpected(keys.error()));
+      if (cancelled()) return answer(fail(ErrorKind::kUnavailable, "cancelled"));
       const std::string whole = base_ + path;
       const ByteView bytes = body == nullptr ? ByteView() : ByteView(*body);
       HttpHeaders headers = aws_headers({method, host_, whole, query, bytes}, *keys, options_.region, wall_now_ns());
@@ -178,6 +210,7 @@ class S3Exporter final : public HttpExporterBase {
   const S3Options options_;
   S3Credentials credentials_;
   RowGroupLimits limits_;
+  SpanTableOptions table_;
   std::string host_, base_;
   MakeSpanTable make_table_;
   std::unordered_map<std::uint64_t, Stored> stored_;  // by batch

@@ -138,7 +138,7 @@ ExporterParts read_s3_exporter(const ConfigNode& node, const ExporterDefaults& d
   options.http.timeout = node.duration("timeout", std::chrono::seconds(60), std::chrono::milliseconds(1));
   node.choice("format", "parquet", {"parquet"});
   options.table.compression_level =
-      static_cast<int>(node.integer("compression_level", options.table.compression_level, {.min = 1, .max = 22}));
+      static_cast<int>(node.integer("compression_level", options.table.compression_level, {.min = 1, .max = 12}));
   options.table.row_group_rows =
       node.integer("row_group_rows", options.table.row_group_rows, {.min = 100, .max = 1'000'000});
   options.part_bytes = static_cast<std::size_t>(node.bytes("part_bytes", options.part_bytes));

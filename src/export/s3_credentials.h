@@ -40,6 +40,8 @@ class S3Credentials {
 
   // Calls `take` once: at once with keys that are known and fresh, else when the server has answered.
   void with(TimePoint now, Take take);
+  // A question that is out ends soon.
+  void cancel() { client_.cancel(); }
   // The store would not have them.
   void refused() { fresh_until_ = {}; }
 

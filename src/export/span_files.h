@@ -9,7 +9,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,7 +31,7 @@ struct FileSpan {
 
 struct HourFile {
   std::int64_t hour = 0;  // since 1970, UTC
-  std::vector<FileSpan> spans;
+  std::span<const FileSpan> spans;
 };
 
 class SpanFiles {
@@ -43,8 +45,9 @@ class SpanFiles {
   const std::vector<RejectedTrace>& unreadable() const { return unreadable_; }
 
  private:
-  void add(const KeptTrace& trace, std::uint32_t number, std::vector<FileSpan>& all);
+  void add(const KeptTrace& trace, std::uint32_t number);
 
+  std::vector<FileSpan> spans_;                    // of all files, one after the other
   std::vector<OtlpSpans> parsed_;                  // own what the views of resources and scopes show
   std::map<std::string, std::uint32_t> services_;  // numbers in the order in which they came
   std::vector<HourFile> files_;
@@ -55,16 +58,22 @@ class SpanFiles {
 std::string hour_folder(std::int64_t hour);
 
 // When a row group ends: at so many rows, or bytes of OTLP; and at the first row of another service once it has a
-// quarter of that, so that the services of a group are few.
+// quarter of that, so that the services of a group are few. Also when its rows take so much in the writer's columns: an
+// empty link is 2 bytes of OTLP and some 48 there. Rows of things that say something come to twice their OTLP at most.
 struct RowGroupLimits {
   std::int64_t rows = 20'000;
   std::size_t bytes = 16 << 20;
+  std::size_t column_bytes = 32 << 20;
 };
 
 // The whole of `file`, a part of `batch`, written by `table`. A table repeats a resource and a scope for each of their
 // spans: a few kilobytes of request could become gigabytes. Once that has grown a file to some ten times its OTLP,
 // those over 1 KiB are written at the first of their spans in the file and no more.
-Result<std::string> write_span_file(SpanTableWriter& table, const Batch& batch, const HourFile& file,
-                                    const RowGroupLimits& limits);
+//
+// `stop` is asked now and then: true ends it with an error (kUnavailable), within the time that one row group takes.
+// What was left out of spans is added to `cut`.
+Result<FilePieces> write_span_file(
+    SpanTableWriter& table, const Batch& batch, const HourFile& file, const RowGroupLimits& limits, CutItems& cut,
+    const std::function<bool()>& stop = [] { return false; });
 
 }  // namespace tailgate

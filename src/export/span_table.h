@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "export/span_columns.h"
@@ -29,9 +30,14 @@ struct SpanRow {
 };
 
 struct SpanTableOptions {
-  int compression_level = 3;  // of zstd, 1 to 22
+  int compression_level = 3;  // of zstd, 1 to 12
   std::int64_t row_group_rows = 20'000;
+  std::size_t piece_bytes = 16 << 20;
 };
+
+// A file, in pieces of SpanTableOptions::piece_bytes but for the last: they are sent as they are, so that nobody has to
+// hold it twice.
+using FilePieces = std::vector<std::string>;
 
 class SpanTableWriter {
  public:
@@ -39,7 +45,7 @@ class SpanTableWriter {
   virtual void add(const SpanRow& row) = 0;
   virtual Result<void> end_row_group() = 0;
   // The whole file; nothing may be called after it.
-  virtual Result<std::string> finish() = 0;
+  virtual Result<FilePieces> finish() = 0;
 };
 
 // Null when there is no memory for it.
@@ -52,7 +58,7 @@ struct SpanTableModule {
   std::uint64_t layout;
   SpanTableWriter* (*make)(const SpanTableOptions&);  // null: out of memory
 };
-inline constexpr std::uint64_t kSpanTableLayout = 1'000'000'000 + 1'000'000 * sizeof(SpanRow) +
+inline constexpr std::uint64_t kSpanTableLayout = 2'000'000'000 + 1'000'000 * sizeof(SpanRow) +
                                                   1'000 * sizeof(SpanView) + sizeof(ResourceColumns) +
                                                   sizeof(ScopeView) + sizeof(SpanTableOptions);
 

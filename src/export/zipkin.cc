@@ -21,39 +21,55 @@ class ZipkinExporter final : public HttpExporterBase {
  public:
   using HttpExporterBase::HttpExporterBase;
 
-  void send(BatchPtr batch) override { post(std::move(batch), 0); }
+  void send(BatchPtr batch) override { post(std::move(batch), {}); }
 
  private:
-  // Posts the spans from number `from` on, as many as a request may hold, and the rest when it is answered.
-  void post(BatchPtr batch, std::size_t from) {
+  // How far a batch has been posted.
+  struct Place {
+    std::size_t trace = 0, span = 0;  // the next one, by its number in the trace
+    std::vector<RejectedTrace> unreadable = {};
+  };
+
+  // Posts the spans from `at` on, as many as a request may hold, and the rest when it is answered.
+  void post(BatchPtr batch, Place at) {
     std::string body = "[";
-    std::size_t span = 0, to = from;
-    std::vector<RejectedTrace> unreadable;
-    for (std::size_t t = 0; t < batch->traces.size(); ++t) {
-      const std::size_t first = span;
-      each_zipkin_span(batch->traces[t]->otlp, [&](std::string_view json) {
-        if (span++ != to || (body.size() > 1 && body.size() + json.size() > kBodyMax)) return;
+    bool full = false;
+    CutItems cut;
+    while (at.trace < batch->traces.size() && !full) {
+      const KeptTrace& trace = *batch->traces[at.trace];
+      SpanChoice choice;
+      choice.wanted = [&](std::size_t number) { return !full && number == at.span; };
+      CutItems with;  // `cut` and what was left out of the span at hand
+      with += cut;
+      const auto take = [&](std::string_view json) {
+        full = body.size() > 1 && body.size() + json.size() > kBodyMax;
+        if (full) return;
+        body.reserve(body.size() + json.size() + 2);
         if (body.size() > 1) body += ',';
         body += json;
-        ++to;
-      });
-      const std::size_t want = batch->traces[t]->spans, got = span - first;
-      if (got < want) unreadable.push_back({t, want - got, "not to be read as OTLP"});
+        ++at.span;
+        cut = with;
+      };
+      each_zipkin_span(trace.otlp, take, &with, &choice);
+      if (full) break;
+      if (choice.spans < trace.spans)
+        at.unreadable.push_back({at.trace, trace.spans - choice.spans, "not to be read as OTLP"});
+      ++at.trace;
+      at.span = 0;
     }
     body += ']';
-    const bool last = to == span;
-    call(
-        "POST", "", "application/json", std::move(body),
-        [this, batch = std::move(batch), to, last, unreadable = std::move(unreadable)](const Result<HttpReply>& reply) {
-          const std::uint64_t id = batch->id;
-          if (!reply) return end(id, failure_of(reply.error()));
-          if (reply->status / 100 == 2 && !last) return post(batch, to);
-          if (reply->status / 100 == 2) return end(id, SendResult::done_but_for(unreadable));
-          SendResult failure = failure_of(*reply, "");
-          // A Zipkin whose storage is away says 500.
-          if (reply->status >= 500) failure.kind = SendResult::Kind::kRetry;
-          end(id, std::move(failure));
-        });
+    call("POST", "", "application/json", std::move(body),
+         [this, batch = std::move(batch), at = std::move(at), full, cut](const Result<HttpReply>& reply) {
+           const std::uint64_t id = batch->id;
+           if (!reply) return end(id, failure_of(reply.error()));
+           if (reply->status / 100 == 2) count_cut(cut);
+           if (reply->status / 100 == 2 && full) return post(batch, at);
+           if (reply->status / 100 == 2) return end(id, SendResult::done_but_for(at.unreadable));
+           SendResult failure = failure_of(*reply, "");
+           // A Zipkin whose storage is away says 500.
+           if (reply->status >= 500) failure.kind = SendResult::Kind::kRetry;
+           end(id, std::move(failure));
+         });
   }
 };
 

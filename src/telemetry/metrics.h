@@ -114,6 +114,9 @@ inline constexpr Metric kExportFiles{"tailgate_export_files_total", kCounter, "e
                                      "Files that the object store has taken."};
 inline constexpr Metric kExportFileBytes{"tailgate_export_file_bytes_total", kCounter, "exporter",
                                          "Bytes of these files, as they are stored."};
+inline constexpr Metric kExportCutItems{
+    "tailgate_export_cut_items_total", kCounter, "exporter,item",
+    "Items left out of spans that this exporter sent, over the limits of what is decoded."};
 inline constexpr Metric kExportFailures{"tailgate_export_failures_total", kCounter, "exporter,reason",
                                         "Attempts to send that failed, retried ones included."};
 inline constexpr Metric kExportQueueBytes{"tailgate_export_queue_bytes", kGauge, "exporter",
@@ -194,6 +197,7 @@ inline constexpr std::array kMetrics = {
     metric::kExportDurableErrors,
     metric::kExportFiles,
     metric::kExportFileBytes,
+    metric::kExportCutItems,
     metric::kExportQueueBytes,
     metric::kExportQueueSpans,
     metric::kExportQueueCapacity,

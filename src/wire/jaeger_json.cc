@@ -40,44 +40,40 @@ class Tags {
   void close() { out_ += ']'; }
 
   void text(ByteView key, ByteView value) {
-    value_.clear();
-    append_json_string(value_, value);
-    put(key, "string");
+    put(key, "string", [&](std::string& out) { append_json_string(out, value); });
   }
   void truth(ByteView key) {
-    value_ = "true";
-    put(key, "bool");
+    put(key, "bool", [](std::string& out) { out += "true"; });
   }
   void attribute(const AttributeView& a) {
-    value_.clear();
+    const auto as_json = [&](std::string& out) { append_attribute_json(out, a.value); };
     switch (a.value.kind) {
+      case Kind::kString:
+        return text(a.key, a.value.bytes);
       case Kind::kBool:
-        append_attribute_json(value_, a.value);
-        return put(a.key, "bool");
+        return put(a.key, "bool", as_json);
       case Kind::kInt:
-        append_attribute_json(value_, a.value);
-        return put(a.key, "int64");
+        return put(a.key, "int64", as_json);
       case Kind::kDouble:
         // What JSON has no number for is a text, which Jaeger reads back by its type.
-        append_attribute_json(value_, a.value);
-        return put(a.key, "float64");
+        return put(a.key, "float64", as_json);
       case Kind::kBytes:
-        append_hex(value_, a.value.bytes);
-        return put(a.key, "binary");
+        return put(a.key, "binary", [&](std::string& out) { append_hex(out, a.value.bytes); });
       default: {
         std::string text_value;
         append_attribute_text(text_value, a.value);
-        append_json_string(value_, text_value);
-        return put(a.key, "string");
+        return text(a.key, text_value);
       }
     }
   }
 
  private:
-  void put(ByteView key, std::string_view type) {
+  // `append` writes the value to where it belongs: it may be large.
+  template <class Append>
+  void put(ByteView key, std::string_view type, Append append) {
     if (std::string* const field = fields_ != nullptr && type != "binary" ? fields_->of(key) : nullptr) {
-      *field = value_;
-      return;
+      field->clear();
+      return append(*field);
     }
     if (!first_) out_ += ',';
     first_ = false;
@@ -86,13 +82,12 @@ class Tags {
     out_ += R"(,"type":")";
     out_ += type;
     out_ += R"(","value":)";
-    out_ += value_;
+    append(out_);
     out_ += '}';
   }
 
   std::string& out_;
   TagFields* const fields_;
-  std::string value_;
   bool first_ = true;
 };
 
@@ -189,11 +184,12 @@ std::string process_of(const ResourceView& resource, std::string& service) {
 
 }  // namespace
 
-bool each_jaeger_document(ByteView otlp, const std::function<void(const JaegerDocument&)>& take) {
+bool each_jaeger_document(ByteView otlp, const std::function<void(const JaegerDocument&)>& take, CutItems* cut,
+                          SpanChoice* choice) {
   JaegerDocument doc;
   std::string process;
   std::uint64_t of = 0;  // the resource that `process` was made of
-  return each_span(otlp, [&](const ResourceView& resource, const ScopeView& scope, const SpanView& span) {
+  const auto write = [&](const ResourceView& resource, const ScopeView& scope, const SpanView& span) {
     if (of != resource.number) process = process_of(resource, doc.service);
     of = resource.number;
     std::string& out = doc.body;
@@ -226,7 +222,8 @@ bool each_jaeger_document(ByteView otlp, const std::function<void(const JaegerDo
     doc.id.insert(2 * span.trace_id.size(), 1, '_');
     fmt::format_to(std::back_inserter(doc.id), "_{:x}", fnv1a(out));
     take(doc);
-  });
+  };
+  return each_span(otlp, write, cut, choice);
 }
 
 std::string jaeger_service_document(const std::string& service, const std::string& operation) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "wire/otlp_span_view.h"
 
 namespace tailgate {
 
@@ -20,7 +21,9 @@ struct JaegerDocument {
 };
 
 // Calls `take` for each span, in order; the document is used again for the next. False when the bytes are malformed.
-bool each_jaeger_document(ByteView otlp, const std::function<void(const JaegerDocument&)>& take);
+// `cut` and `choice` as for each_span.
+bool each_jaeger_document(ByteView otlp, const std::function<void(const JaegerDocument&)>& take,
+                          CutItems* cut = nullptr, SpanChoice* choice = nullptr);
 
 // jaeger-service-*: the document of a service and operation, and its id.
 std::string jaeger_service_document(const std::string& service, const std::string& operation);

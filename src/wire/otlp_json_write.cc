@@ -14,6 +14,9 @@ namespace tailgate {
 namespace {
 
 constexpr int kDepthMax = 64;  // of values inside values
+constexpr std::size_t kFieldsMax = 16;
+// With a room: pieces in which the parts of one message may come, and items of a text beside one for each 4 bytes.
+constexpr std::size_t kPiecesMax = 16'384, kItemsFree = 65'536, kItemBytes = 4;
 
 enum class Kind : std::uint8_t {
   kText,
@@ -32,6 +35,9 @@ enum class Kind : std::uint8_t {
 // When a field is written that did not come: never, or as the empty value the Collector writes.
 enum class Absent : std::uint8_t { kOmit, kEmpty };
 
+// What a repeated field counts as. kOther: as an attribute that no dropped count is for.
+enum class Item : std::uint8_t { kNone, kAttribute, kEvent, kLink, kOther };
+
 struct Message;
 
 // One field of a message. The schema is plain tables: opentelemetry/proto/{trace,common,resource}/v1.
@@ -42,6 +48,8 @@ struct Field {
   bool repeated = false;
   Absent absent = Absent::kOmit;
   const Message* message = nullptr;
+  Item item = Item::kNone;
+  Item dropped = Item::kNone;  // what it is the dropped count of
 };
 
 struct Message {
@@ -75,20 +83,26 @@ constexpr std::array kKeyValueFields = {
 constexpr Message kKeyValue{kKeyValueFields};
 
 constexpr Field attributes(std::uint32_t number) {
-  return {number, "attributes", Kind::kMessage, true, Absent::kOmit, &kKeyValue};
+  return {number, "attributes", Kind::kMessage, true, Absent::kOmit, &kKeyValue, Item::kAttribute};
 }
-constexpr Field dropped_attributes(std::uint32_t number) { return {number, "droppedAttributesCount", Kind::kUint32}; }
+constexpr Field dropped(std::uint32_t number, std::string_view name, Item item) {
+  return {number, name, Kind::kUint32, false, Absent::kOmit, nullptr, Item::kNone, item};
+}
+constexpr Field dropped_attributes(std::uint32_t number) {
+  return dropped(number, "droppedAttributesCount", Item::kAttribute);
+}
 
 constexpr std::array kEntityRefFields = {
     Field{1, "schemaUrl", Kind::kText},
     Field{2, "type", Kind::kText},
-    Field{3, "idKeys", Kind::kText, true},
-    Field{4, "descriptionKeys", Kind::kText, true},
+    Field{3, "idKeys", Kind::kText, true, Absent::kOmit, nullptr, Item::kOther},
+    Field{4, "descriptionKeys", Kind::kText, true, Absent::kOmit, nullptr, Item::kOther},
 };
 constexpr Message kEntityRef{kEntityRefFields};
 
-constexpr std::array kResourceFields = {attributes(1), dropped_attributes(2),
-                                        Field{3, "entityRefs", Kind::kMessage, true, Absent::kOmit, &kEntityRef}};
+constexpr std::array kResourceFields = {
+    attributes(1), dropped_attributes(2),
+    Field{3, "entityRefs", Kind::kMessage, true, Absent::kOmit, &kEntityRef, Item::kOther}};
 constexpr Message kResource{kResourceFields};
 
 constexpr std::array kScopeFields = {Field{1, "name", Kind::kText}, Field{2, "version", Kind::kText}, attributes(3),
@@ -124,13 +138,14 @@ constexpr std::array kSpanFields = {
     Field{8, "endTimeUnixNano", Kind::kFixed64},
     attributes(9),
     dropped_attributes(10),
-    Field{11, "events", Kind::kMessage, true, Absent::kOmit, &kEvent},
-    Field{12, "droppedEventsCount", Kind::kUint32},
-    Field{13, "links", Kind::kMessage, true, Absent::kOmit, &kLink},
-    Field{14, "droppedLinksCount", Kind::kUint32},
+    Field{11, "events", Kind::kMessage, true, Absent::kOmit, &kEvent, Item::kEvent},
+    dropped(12, "droppedEventsCount", Item::kEvent),
+    Field{13, "links", Kind::kMessage, true, Absent::kOmit, &kLink, Item::kLink},
+    dropped(14, "droppedLinksCount", Item::kLink),
     Field{15, "status", Kind::kMessage, false, Absent::kEmpty, &kStatus},
 };
 constexpr Message kSpan{kSpanFields};
+static_assert(kSpanFields.size() == kFieldsMax);
 
 constexpr std::array kScopeSpansFields = {
     Field{1, "scope", Kind::kMessage, false, Absent::kEmpty, &kScope},
@@ -210,45 +225,101 @@ std::size_t utf8_sequence(ByteView text) {
 
 class Writer {
  public:
-  explicit Writer(std::string& out) : out_(out) {}
+  // `room` may be null: then all is written.
+  Writer(std::string& out, ItemRoom* room) : out_(out), room_(room) {}
 
   // Recursion follows the schema; the only cycle in it goes through kAnyValue, which is counted.
   void message(const Message& schema, ByteView bytes, int depth) {
-    const std::size_t base = came_.size();
-    FieldReader reader(bytes);
-    while (reader.next()) {
-      for (std::uint32_t i = 0; i < schema.fields.size(); ++i) {
-        const Field& f = schema.fields[i];
-        if (f.number == reader.number && wire_type(f.kind) == reader.type)
-          came_.push_back({i, reader.value, reader.bytes});
-      }
-    }
-    ok_ = ok_ && reader.ok();
-    const std::size_t end = came_.size();
-    if (schema.oneof) keep_last_of_oneof(base, end);
-
-    out_ += '{';
-    bool first = true;
-    for (std::uint32_t i = 0; i < schema.fields.size(); ++i) field(schema, i, base, end, depth, first);
-    out_ += '}';
-    came_.resize(base);
+    Level level(schema, came_.size());
+    begin(schema);
+    read(level, bytes);
+    write(level, depth);
   }
 
   bool ok() const { return ok_; }
 
  private:
-  static constexpr std::uint32_t kGone = UINT32_MAX;
+  // A message that is being written, and where its fields are in came_.
+  struct Level {
+    Level(const Message& of, std::size_t from) : schema(of), base(from) {}
 
-  // Of a oneof only the last field counts; pieces of one message before it are merged unless another field came
-  // between.
-  void keep_last_of_oneof(std::size_t base, std::size_t end) {
-    if (base == end) return;
-    const std::uint32_t last = came_[end - 1].field;
-    bool same = true;
-    for (std::size_t i = end; i-- > base;) {
-      same = same && came_[i].field == last;
-      if (!same) came_[i].field = kGone;
+    const Message& schema;
+    const std::size_t base;
+    std::uint32_t seen = 0;  // bits: fields that came
+    std::uint32_t pieces = 0;
+    std::array<std::uint32_t, kFieldsMax> at = {};  // of these, the last one in came_
+    std::array<std::uint64_t, 4> left_out = {};     // by Item
+  };
+
+  void begin(const Message& schema) {
+    if (room_ == nullptr) return;
+    if (&schema == &kSpan) room_->begin();
+    if (&schema == &kResource || &schema == &kScope) room_->begin(kPrefixAttributesMax);
+  }
+
+  void read(Level& level, ByteView bytes) {
+    const Message& schema = level.schema;
+    FieldReader reader(bytes);
+    while (reader.next()) {
+      for (std::uint32_t i = 0; i < schema.fields.size(); ++i) {
+        const Field& f = schema.fields[i];
+        if (f.number == reader.number && wire_type(f.kind) == reader.type) take(level, i, reader);
+      }
     }
+    ok_ = ok_ && reader.ok();
+  }
+
+  // Keeps what counts: every element of a list and every piece of a message, of a scalar the last one, of a oneof the
+  // field that came last.
+  void take(Level& level, std::uint32_t i, const FieldReader& reader) {
+    const Field& f = level.schema.fields[i];
+    const Came came{i, reader.value, reader.bytes};
+    if (f.repeated) {
+      if (!has_room(level, f.item)) return;
+    } else if (level.schema.oneof && came_.size() > level.base && came_.back().field != i) {
+      came_.resize(level.base);
+      level.seen = 0;
+    }
+    if (!f.repeated && (level.seen >> i & 1) != 0) {
+      if (f.kind != Kind::kMessage) {
+        came_[level.at[i]] = came;
+        return;
+      }
+      if (reader.bytes.empty() || (room_ != nullptr && ++level.pieces > kPiecesMax)) return;
+    }
+    level.seen |= 1u << i;
+    level.at[i] = static_cast<std::uint32_t>(came_.size());
+    came_.push_back(came);
+  }
+
+  bool has_room(Level& level, Item item) {
+    if (room_ == nullptr || item == Item::kNone) return true;
+    const bool room = item == Item::kEvent ? room_->event() : item == Item::kLink ? room_->link() : room_->attribute();
+    if (!room && item != Item::kOther) ++level.left_out[static_cast<std::size_t>(item)];
+    return room;
+  }
+
+  // What was left out joins what the sender has dropped.
+  void count(Level& level, std::uint32_t i) {
+    const std::uint64_t more = level.left_out[static_cast<std::size_t>(level.schema.fields[i].dropped)];
+    if (more == 0) return;
+    if ((level.seen >> i & 1) == 0) {
+      level.at[i] = static_cast<std::uint32_t>(came_.size());
+      came_.push_back({i, 0, {}});
+    }
+    Came& came = came_[level.at[i]];
+    came.value = dropped_sum(came.value, more);
+  }
+
+  void write(Level& level, int depth) {
+    const Message& schema = level.schema;
+    for (std::uint32_t i = 0; i < schema.fields.size(); ++i) count(level, i);
+    const std::size_t end = came_.size();
+    out_ += '{';
+    bool first = true;
+    for (std::uint32_t i = 0; i < schema.fields.size(); ++i) field(schema, i, level.base, end, depth, first);
+    out_ += '}';
+    came_.resize(level.base);
   }
 
   void key(std::string_view name, bool& first) {
@@ -275,15 +346,7 @@ class Writer {
     if (f.kind == Kind::kMessage) {
       if (count == 0 && f.absent == Absent::kOmit) return;
       key(f.name, first);
-      if (count <= 1) {
-        value_message(*f.message, count == 0 ? ByteView{} : came_[last].bytes, depth);
-        return;
-      }
-      std::string merged;  // concatenation is protobuf's own merge
-      for (std::size_t i = base; i < end; ++i) {
-        if (came_[i].field == at) merged.append(came_[i].bytes);
-      }
-      value_message(*f.message, merged, depth);
+      value_message(*f.message, at, base, end, depth);
       return;
     }
     const Came none{at, 0, {}};
@@ -303,7 +366,7 @@ class Writer {
       open = true;
       const Came came = came_[i];
       if (f.kind == Kind::kMessage) {
-        value_message(*f.message, came.bytes, depth);
+        value_message(*f.message, at, i, i + 1, depth);
       } else {
         scalar(f.kind, came);
       }
@@ -316,12 +379,22 @@ class Writer {
     }
   }
 
-  void value_message(const Message& schema, ByteView bytes, int depth) {
+  // The message that the fields numbered `at` from `from` to `to` are the pieces of.
+  void value_message(const Message& schema, std::uint32_t at, std::size_t from, std::size_t to, int depth) {
     if (schema.oneof && ++depth > kDepthMax) {
       out_ += "null";
       return;
     }
-    message(schema, bytes, depth);
+    // Inside an attribute, not inside one of its values: with all that is in it.
+    const bool outermost = room_ != nullptr && depth == 1 && (&schema == &kArrayValue || &schema == &kKeyValueList);
+    Level level(schema, came_.size());
+    begin(schema);
+    for (std::size_t i = from; i < to; ++i) {
+      if (came_[i].field != at) continue;
+      const ByteView bytes = came_[i].bytes;
+      read(level, outermost ? room_->values(bytes) : bytes);
+    }
+    write(level, depth);
   }
 
   void scalar(Kind kind, const Came& came) {
@@ -360,6 +433,7 @@ class Writer {
   }
 
   std::string& out_;
+  ItemRoom* const room_;
   std::vector<Came> came_;  // a stack: each message uses what is above its base
   bool ok_ = true;
 };
@@ -416,9 +490,11 @@ void append_json_string(std::string& out, ByteView text) {
   out += '"';
 }
 
-bool append_otlp_json(std::string& out, ByteView otlp) {
-  Writer writer(out);
+bool append_otlp_json(std::string& out, ByteView otlp, CutItems* cut) {
+  ItemRoom room(kItemsFree + otlp.size() / kItemBytes);
+  Writer writer(out, cut != nullptr ? &room : nullptr);
   writer.message(kTracesData, otlp, 0);
+  if (cut != nullptr) *cut += room.cut;
   return writer.ok();
 }
 

@@ -4,18 +4,23 @@
 //
 // What protobuf allows is understood: any order of fields, repeated scalars (the last wins), split messages (merged),
 // unknown fields (left out; JSON cannot carry them). Bytes that are no UTF-8 in a text become U+FFFD, values nested
-// deeper than 64 become null. Costs one pass per message level; allocates only for messages that came in pieces.
+// deeper than 64 become null. Costs one pass per message level; what it keeps beside the text is 32 bytes a field of
+// the messages it is in.
 #pragma once
 
 #include <string>
 
 #include "base/bytes.h"
+#include "wire/item_limits.h"
 
 namespace tailgate {
 
 // Appends the TracesData / ExportTraceServiceRequest `otlp` as one JSON object without line breaks. False when some of
-// the bytes are malformed: the object then holds what stood before them, and is valid JSON all the same.
-bool append_otlp_json(std::string& out, ByteView otlp);
+// the bytes are malformed: the object then holds what stood before them, and is valid JSON all the same. With `cut` no
+// more of a span, resource or scope is written than item_limits.h allows, and of all of `otlp` 65,536 items and one for
+// each 4 bytes, so that the text is not much larger than the bytes; what is left out is in the dropped counts, and
+// added to `cut`.
+bool append_otlp_json(std::string& out, ByteView otlp, CutItems* cut = nullptr);
 
 // Appends `text` as a JSON string with its quotes; invalid UTF-8 becomes U+FFFD.
 void append_json_string(std::string& out, ByteView text);

@@ -35,26 +35,59 @@ AttributeValue any_value(ByteView any) {
   return out;
 }
 
-bool read_event(ByteView bytes, EventView& out) {
+// Attributes of one message, as far as there is room.
+class AttributeReader {
+ public:
+  AttributeReader(AttributeViews& out, ItemRoom& room) : out_(out), room_(room) {}
+
+  void add(ByteView key_value) {
+    if (!room_.attribute()) {
+      ++left_out_;
+      return;
+    }
+    AttributeView& a = out_.emplace_back(attribute_of(key_value));
+    if (a.value.kind == AttributeValue::Kind::kArray || a.value.kind == AttributeValue::Kind::kMap)
+      a.value.bytes = room_.values(a.value.bytes);
+  }
+  void add_left_out(std::uint32_t& dropped) const { dropped = dropped_sum(dropped, left_out_); }
+
+ private:
+  AttributeViews& out_;
+  ItemRoom& room_;
+  std::uint64_t left_out_ = 0;
+};
+
+bool read_event(ByteView bytes, EventView& out, ItemRoom& room) {
   FieldReader r(bytes);
+  AttributeReader attributes(out.attributes, room);
   while (r.next()) {
     if (is_fixed64(r, 1)) out.time_ns = r.value;
     if (is_bytes(r, 2)) out.name = r.bytes;
-    if (is_bytes(r, 3)) out.attributes.push_back(attribute_of(r.bytes));
+    if (is_bytes(r, 3)) attributes.add(r.bytes);
     if (is_varint(r, 4)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
   }
+  attributes.add_left_out(out.dropped_attributes);
   return r.ok();
 }
 
-bool read_link(ByteView bytes, LinkView& out) {
+bool read_link(ByteView bytes, LinkView& out, ItemRoom& room) {
   FieldReader r(bytes);
+  AttributeReader attributes(out.attributes, room);
   while (r.next()) {
     if (is_bytes(r, 1)) out.trace_id = r.bytes;
     if (is_bytes(r, 2)) out.span_id = r.bytes;
     if (is_bytes(r, 3)) out.trace_state = r.bytes;
-    if (is_bytes(r, 4)) out.attributes.push_back(attribute_of(r.bytes));
+    if (is_bytes(r, 4)) attributes.add(r.bytes);
     if (is_varint(r, 5)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
     if (r.number == 6 && r.type == WireType::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
+  }
+  attributes.add_left_out(out.dropped_attributes);
+  return r.ok();
+}
+
+bool can_be_read(ByteView span) {
+  FieldReader r(span);
+  while (r.next()) {
   }
   return r.ok();
 }
@@ -72,6 +105,9 @@ void read_status(ByteView bytes, SpanView& out) {
 // An event, link or status that cannot be read is left out: nobody has read it before, and the span is good without.
 bool read_span_view(ByteView bytes, SpanView& out) {
   FieldReader r(bytes);
+  ItemRoom room;
+  room.begin();
+  AttributeReader attributes(out.attributes, room);
   while (r.next()) {
     if (is_bytes(r, 1)) out.trace_id = r.bytes;
     if (is_bytes(r, 2)) out.span_id = r.bytes;
@@ -81,68 +117,100 @@ bool read_span_view(ByteView bytes, SpanView& out) {
     if (is_varint(r, 6)) out.kind = static_cast<std::uint32_t>(r.value);
     if (is_fixed64(r, 7)) out.start_ns = r.value;
     if (is_fixed64(r, 8)) out.end_ns = r.value;
-    if (is_bytes(r, 9)) out.attributes.push_back(attribute_of(r.bytes));
+    if (is_bytes(r, 9)) attributes.add(r.bytes);
     if (is_varint(r, 10)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
-    if (is_bytes(r, 11) && !read_event(r.bytes, out.events.emplace_back())) out.events.pop_back();
+    if (is_bytes(r, 11) && room.event() && !read_event(r.bytes, out.events.emplace_back(), room)) out.events.pop_back();
     if (is_varint(r, 12)) out.dropped_events = static_cast<std::uint32_t>(r.value);
-    if (is_bytes(r, 13) && !read_link(r.bytes, out.links.emplace_back())) out.links.pop_back();
+    if (is_bytes(r, 13) && room.link() && !read_link(r.bytes, out.links.emplace_back(), room)) out.links.pop_back();
     if (is_varint(r, 14)) out.dropped_links = static_cast<std::uint32_t>(r.value);
     if (is_bytes(r, 15)) read_status(r.bytes, out);
     if (r.number == 16 && r.type == WireType::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
   }
+  attributes.add_left_out(out.dropped_attributes);
+  out.dropped_events = dropped_sum(out.dropped_events, room.cut.events);
+  out.dropped_links = dropped_sum(out.dropped_links, room.cut.links);
+  out.cut = room.cut;
   return r.ok();
 }
 
 ResourceView read_resource_view(ByteView prefix) {
   ResourceView out;
+  ItemRoom room;
+  room.begin(kPrefixAttributesMax);
+  AttributeReader attributes(out.attributes, room);
   for (FieldReader r(prefix); r.next();) {
     if (is_bytes(r, 3)) out.schema_url = r.bytes;
     if (!is_bytes(r, 1)) continue;
     for (FieldReader in(r.bytes); in.next();) {
-      if (is_bytes(in, 1)) out.attributes.push_back(attribute_of(in.bytes));
+      if (is_bytes(in, 1)) attributes.add(in.bytes);
       if (is_varint(in, 2)) out.dropped_attributes = static_cast<std::uint32_t>(in.value);
     }
   }
+  attributes.add_left_out(out.dropped_attributes);
+  out.cut = room.cut;
   return out;
 }
 
 ScopeView read_scope_view(ByteView prefix) {
   ScopeView out;
+  ItemRoom room;
+  room.begin(kPrefixAttributesMax);
+  AttributeReader attributes(out.attributes, room);
   for (FieldReader r(prefix); r.next();) {
     if (is_bytes(r, 3)) out.schema_url = r.bytes;
     if (!is_bytes(r, 1)) continue;
     for (FieldReader in(r.bytes); in.next();) {
       if (is_bytes(in, 1)) out.name = in.bytes;
       if (is_bytes(in, 2)) out.version = in.bytes;
-      if (is_bytes(in, 3)) out.attributes.push_back(attribute_of(in.bytes));
+      if (is_bytes(in, 3)) attributes.add(in.bytes);
       if (is_varint(in, 4)) out.dropped_attributes = static_cast<std::uint32_t>(in.value);
     }
   }
+  attributes.add_left_out(out.dropped_attributes);
+  out.cut = room.cut;
   return out;
 }
 
-bool each_span(ByteView otlp, const TakeSpan& take) {
+bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut, SpanChoice* choice) {
   OtlpSpans all;
   if (!read_otlp_spans(otlp, all)) return false;
   ResourceView resource;
   ScopeView scope;
   const FrameSpan* last = nullptr;
   bool good = true;
+  std::size_t number = 0;
   for (const FrameSpan& span : all.spans) {
-    if (last == nullptr || last->resource.data() != span.resource.data()) {
-      const std::uint64_t number = resource.number + 1;
-      resource = read_resource_view(span.resource);
-      resource.number = number;
+    if (choice != nullptr && choice->wanted && !choice->wanted(number)) {
+      if (can_be_read(span.span)) {
+        ++number;
+      } else {
+        good = false;
+      }
+      continue;
     }
-    if (last == nullptr || last->scope.data() != span.scope.data()) scope = read_scope_view(span.scope);
+    CutItems left_out;
+    if (last == nullptr || last->resource.data() != span.resource.data()) {
+      const std::uint64_t resource_number = resource.number + 1;
+      resource = read_resource_view(span.resource);
+      resource.number = resource_number;
+      left_out += resource.cut;
+    }
+    if (last == nullptr || last->scope.data() != span.scope.data()) {
+      scope = read_scope_view(span.scope);
+      left_out += scope.cut;
+    }
     last = &span;
     SpanView view;
     if (read_span_view(span.span, view)) {
+      left_out += view.cut;
+      if (cut != nullptr) *cut += left_out;
+      ++number;
       take(resource, scope, view);
     } else {
       good = false;
     }
   }
+  if (choice != nullptr) choice->spans = number;
   return good;
 }
 

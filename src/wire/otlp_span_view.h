@@ -1,6 +1,7 @@
 // The spans of an OTLP request as plain values, for conversions to other formats: everything is a view into the
 // request. What protobuf allows is understood (any order, repeated scalars, split messages); unknown fields are passed
-// over. Pure; any thread.
+// over. Of a span, resource or scope no more is read than item_limits.h allows: the rest is in its dropped counts and
+// in `cut`. Pure; any thread.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "wire/item_limits.h"
 #include "wire/scan_plan.h"
 
 namespace tailgate {
@@ -41,6 +43,7 @@ struct SpanView {
   std::vector<EventView> events;
   std::vector<LinkView> links;
   std::uint32_t dropped_attributes = 0, dropped_events = 0, dropped_links = 0;
+  CutItems cut = {};
 };
 
 struct ResourceView {
@@ -48,6 +51,7 @@ struct ResourceView {
   AttributeViews attributes;
   std::uint32_t dropped_attributes = 0;
   ByteView schema_url;
+  CutItems cut = {};
 };
 
 struct ScopeView {
@@ -55,14 +59,22 @@ struct ScopeView {
   AttributeViews attributes;
   std::uint32_t dropped_attributes = 0;
   ByteView schema_url;
+  CutItems cut = {};
 };
 
 // One span with what it stands under. `resource` and `scope` are the same objects for spans in a row that share them.
 using TakeSpan = std::function<void(const ResourceView& resource, const ScopeView& scope, const SpanView& span)>;
 
+// For each_span: which spans, by number, are wanted; the others are passed over and cost little.
+struct SpanChoice {
+  std::function<bool(std::size_t number)> wanted;
+  std::size_t spans = 0;  // out: that can be read, wanted or not
+};
+
 // Calls `take` for each span in order. False when the bytes are malformed; spans that can be read were taken. Events
-// and links that cannot are left out of theirs.
-bool each_span(ByteView otlp, const TakeSpan& take);
+// and links that cannot are left out of theirs. What is over the limits is added to
+// `cut` before the span is taken, of a resource or scope with the first of its spans.
+bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut = nullptr, SpanChoice* choice = nullptr);
 
 // The same one by one, of what read_otlp_spans (otlp_split.h) found: a Span message, over whatever `out` holds; the
 // fields of a ResourceSpans message, and those of a ScopeSpans message.

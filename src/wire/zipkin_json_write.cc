@@ -195,11 +195,12 @@ void append_span(std::string& out, const std::string& service, TagMap tags, cons
 
 }  // namespace
 
-bool each_zipkin_span(ByteView otlp, const std::function<void(std::string_view)>& take) {
+bool each_zipkin_span(ByteView otlp, const std::function<void(std::string_view)>& take, CutItems* cut,
+                      SpanChoice* choice) {
   TagMap of_resource;
   std::string service, json;
   std::uint64_t number = 0;
-  return each_span(otlp, [&](const ResourceView& resource, const ScopeView& scope, const SpanView& span) {
+  const auto write = [&](const ResourceView& resource, const ScopeView& scope, const SpanView& span) {
     if (number != resource.number) {
       number = resource.number;
       of_resource.clear();
@@ -209,7 +210,8 @@ bool each_zipkin_span(ByteView otlp, const std::function<void(std::string_view)>
     json.clear();
     append_span(json, service, of_resource, scope, span);
     take(json);
-  });
+  };
+  return each_span(otlp, write, cut, choice);
 }
 
 }  // namespace tailgate

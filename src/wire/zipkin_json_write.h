@@ -7,11 +7,13 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "wire/otlp_span_view.h"
 
 namespace tailgate {
 
 // Calls `take` with the JSON of each span of `otlp`, in order; a view until the next. False when the bytes are
-// malformed: the spans that can be read were taken.
-bool each_zipkin_span(ByteView otlp, const std::function<void(std::string_view json)>& take);
+// malformed: the spans that can be read were taken. `cut` and `choice` as for each_span.
+bool each_zipkin_span(ByteView otlp, const std::function<void(std::string_view json)>& take, CutItems* cut = nullptr,
+                      SpanChoice* choice = nullptr);
 
 }  // namespace tailgate

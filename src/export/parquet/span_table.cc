@@ -3,10 +3,11 @@
 #include "export/span_table.h"
 
 #include <arrow/api.h>
-#include <arrow/io/memory.h>
+#include <arrow/io/interfaces.h>
 #include <parquet/arrow/writer.h>
 #include <parquet/properties.h>
 
+#include <algorithm>
 #include <exception>
 #include <new>
 #include <stdexcept>
@@ -55,77 +56,125 @@ class Columns {
   std::vector<Builder> builders_;
 };
 
-std::shared_ptr<Field> member(const char* name, const Builder& builder) { return arrow::field(name, builder->type()); }
+// What is written, in pieces of one size; the last one grows.
+class PieceStream final : public arrow::io::OutputStream {
+ public:
+  explicit PieceStream(std::size_t piece_bytes) : piece_bytes_(piece_bytes) {}
 
-// list<struct>: one row's events, or links.
-struct EventColumn {
-  std::shared_ptr<arrow::TimestampBuilder> time;
-  std::shared_ptr<arrow::StringBuilder> name;
-  AttributeColumns attributes;
-  std::shared_ptr<arrow::Int64Builder> dropped;
-  std::shared_ptr<arrow::StructBuilder> each;
-  std::shared_ptr<arrow::ListBuilder> list;
+  arrow::Status Close() override {
+    closed_ = true;
+    return {};
+  }
+  bool closed() const override { return closed_; }
+  arrow::Result<std::int64_t> Tell() const override { return size_; }
+  arrow::Status Write(const void* data, std::int64_t size) override {
+    ByteView rest(static_cast<const char*>(data), static_cast<std::size_t>(size));
+    size_ += size;
+    while (!rest.empty()) {
+      if (pieces_.empty() || pieces_.back().size() == piece_bytes_) pieces_.emplace_back();
+      const std::size_t n = std::min(rest.size(), piece_bytes_ - pieces_.back().size());
+      pieces_.back().append(rest.substr(0, n));
+      rest.remove_prefix(n);
+    }
+    return {};
+  }
 
+  FilePieces take() { return std::move(pieces_); }
+
+ private:
+  const std::size_t piece_bytes_;
+  FilePieces pieces_;
+  std::int64_t size_ = 0;
+  bool closed_ = false;
+};
+
+// list<struct>: one row's events, or links. Each begins with columns of its own and ends with its attributes.
+class ItemColumn {
+ public:
+  const std::shared_ptr<arrow::ListBuilder>& list() const { return list_; }
+
+ protected:
+  explicit ItemColumn(arrow::MemoryPool* pool)
+      : pool_(pool), attributes_(pool), dropped_(std::make_shared<arrow::Int64Builder>(pool)) {}
+
+  void make(std::vector<std::pair<const char*, Builder>> members) {
+    members.insert(members.end(), {{"attributes", attributes_.map()},
+                                   {"attribute_types", attributes_.types()},
+                                   {"dropped_attributes", dropped_}});
+    std::vector<std::shared_ptr<Field>> fields;
+    std::vector<Builder> builders;
+    for (const auto& [name, builder] : members) {
+      fields.push_back(arrow::field(name, builder->type()));
+      builders.push_back(builder);
+    }
+    each_ = std::make_shared<arrow::StructBuilder>(arrow::struct_(fields), pool_, builders);
+    list_ = std::make_shared<arrow::ListBuilder>(pool_, each_);
+  }
+
+  // `own` appends to the columns that are an item's own.
+  template <class Items, class Own>
+  void append(const Items& items, Own own) {
+    want(list_->Append());
+    for (const auto& item : items) {
+      want(each_->Append());
+      own(item);
+      attributes_.append(item.attributes);
+      want(dropped_->Append(item.dropped_attributes));
+    }
+  }
+
+ private:
+  arrow::MemoryPool* const pool_;
+  AttributeColumns attributes_;
+  std::shared_ptr<arrow::Int64Builder> dropped_;
+  std::shared_ptr<arrow::StructBuilder> each_;
+  std::shared_ptr<arrow::ListBuilder> list_;
+};
+
+class EventColumn : public ItemColumn {
+ public:
   explicit EventColumn(arrow::MemoryPool* pool)
-      : time(std::make_shared<arrow::TimestampBuilder>(time_type(), pool)),
-        name(std::make_shared<arrow::StringBuilder>(pool)),
-        attributes(pool),
-        dropped(std::make_shared<arrow::Int64Builder>(pool)) {
-    each = std::make_shared<arrow::StructBuilder>(
-        arrow::struct_({member("time", time), member("name", name), member("attributes", attributes.map()),
-                        member("attribute_types", attributes.types()), member("dropped_attributes", dropped)}),
-        pool, std::vector<Builder>{time, name, attributes.map(), attributes.types(), dropped});
-    list = std::make_shared<arrow::ListBuilder>(pool, each);
+      : ItemColumn(pool),
+        time_(std::make_shared<arrow::TimestampBuilder>(time_type(), pool)),
+        name_(std::make_shared<arrow::StringBuilder>(pool)) {
+    make({{"time", time_}, {"name", name_}});
   }
 
   void append(const std::vector<EventView>& events) {
-    want(list->Append());
-    for (const EventView& e : events) {
-      want(each->Append());
-      want(time->Append(static_cast<std::int64_t>(e.time_ns)));
-      append_text(*name, e.name);
-      attributes.append(e.attributes);
-      want(dropped->Append(e.dropped_attributes));
-    }
+    ItemColumn::append(events, [&](const EventView& e) {
+      want(time_->Append(static_cast<std::int64_t>(e.time_ns)));
+      append_text(*name_, e.name);
+    });
   }
+
+ private:
+  std::shared_ptr<arrow::TimestampBuilder> time_;
+  std::shared_ptr<arrow::StringBuilder> name_;
 };
 
-struct LinkColumn {
-  std::shared_ptr<arrow::StringBuilder> trace_id, span_id, trace_state;
-  std::shared_ptr<arrow::Int64Builder> flags;
-  AttributeColumns attributes;
-  std::shared_ptr<arrow::Int64Builder> dropped;
-  std::shared_ptr<arrow::StructBuilder> each;
-  std::shared_ptr<arrow::ListBuilder> list;
-
+class LinkColumn : public ItemColumn {
+ public:
   explicit LinkColumn(arrow::MemoryPool* pool)
-      : trace_id(std::make_shared<arrow::StringBuilder>(pool)),
-        span_id(std::make_shared<arrow::StringBuilder>(pool)),
-        trace_state(std::make_shared<arrow::StringBuilder>(pool)),
-        flags(std::make_shared<arrow::Int64Builder>(pool)),
-        attributes(pool),
-        dropped(std::make_shared<arrow::Int64Builder>(pool)) {
-    each = std::make_shared<arrow::StructBuilder>(
-        arrow::struct_({member("trace_id", trace_id), member("span_id", span_id), member("trace_state", trace_state),
-                        member("flags", flags), member("attributes", attributes.map()),
-                        member("attribute_types", attributes.types()), member("dropped_attributes", dropped)}),
-        pool,
-        std::vector<Builder>{trace_id, span_id, trace_state, flags, attributes.map(), attributes.types(), dropped});
-    list = std::make_shared<arrow::ListBuilder>(pool, each);
+      : ItemColumn(pool),
+        trace_id_(std::make_shared<arrow::StringBuilder>(pool)),
+        span_id_(std::make_shared<arrow::StringBuilder>(pool)),
+        trace_state_(std::make_shared<arrow::StringBuilder>(pool)),
+        flags_(std::make_shared<arrow::Int64Builder>(pool)) {
+    make({{"trace_id", trace_id_}, {"span_id", span_id_}, {"trace_state", trace_state_}, {"flags", flags_}});
   }
 
   void append(const std::vector<LinkView>& links) {
-    want(list->Append());
-    for (const LinkView& l : links) {
-      want(each->Append());
-      append_hex_id(*trace_id, l.trace_id);
-      append_hex_id(*span_id, l.span_id);
-      append_some(*trace_state, l.trace_state);
-      want(flags->Append(l.flags));
-      attributes.append(l.attributes);
-      want(dropped->Append(l.dropped_attributes));
-    }
+    ItemColumn::append(links, [&](const LinkView& l) {
+      append_hex_id(*trace_id_, l.trace_id);
+      append_hex_id(*span_id_, l.span_id);
+      append_some(*trace_state_, l.trace_state);
+      want(flags_->Append(l.flags));
+    });
   }
+
+ private:
+  std::shared_ptr<arrow::StringBuilder> trace_id_, span_id_, trace_state_;
+  std::shared_ptr<arrow::Int64Builder> flags_;
 };
 
 class ArrowSpanTable final : public SpanTableWriter {
@@ -159,9 +208,9 @@ class ArrowSpanTable final : public SpanTableWriter {
     late_ = columns_.add<arrow::BooleanBuilder>("late", false);
     add_attributes("attributes", "attribute_types", attributes_, false);
     dropped_attributes_ = columns_.add<arrow::Int64Builder>("dropped_attributes", false);
-    columns_.add("events", false, events_.list);
+    columns_.add("events", false, events_.list());
     dropped_events_ = columns_.add<arrow::Int64Builder>("dropped_events", false);
-    columns_.add("links", false, links_.list);
+    columns_.add("links", false, links_.list());
     dropped_links_ = columns_.add<arrow::Int64Builder>("dropped_links", false);
     add_attributes("resource_attributes", "resource_attribute_types", resource_attributes_, true);
     resource_dropped_ = columns_.add<arrow::Int64Builder>("resource_dropped_attributes", false);
@@ -192,17 +241,11 @@ class ArrowSpanTable final : public SpanTableWriter {
     });
   }
 
-  Result<std::string> finish() override {
+  Result<FilePieces> finish() override {
     if (Result<void> ended = end_row_group(); !ended) return tl::unexpected(std::move(ended.error()));
-    std::string file;
-    const Result<void> closed = guarded([&] {
-      want(writer_->Close());
-      const auto buffer = sink_->Finish();
-      want(buffer.status());
-      file = (*buffer)->ToString();
-    });
+    const Result<void> closed = guarded([&] { want(writer_->Close()); });
     if (!closed) return tl::unexpected(closed.error());
-    return file;
+    return sink_->take();
   }
 
  private:
@@ -246,9 +289,7 @@ class ArrowSpanTable final : public SpanTableWriter {
     }
     // No sorting_columns: rows are in order of what was sent, which a name that is no text or a start of 0 shows
     // otherwise.
-    auto sink = arrow::io::BufferOutputStream::Create(1 << 20, pool_);
-    want(sink.status());
-    sink_ = *sink;
+    sink_ = std::make_shared<PieceStream>(options.piece_bytes);
     auto writer = parquet::arrow::FileWriter::Open(*schema_, pool_, sink_, p.build());
     want(writer.status());
     writer_ = std::move(*writer);
@@ -326,7 +367,7 @@ class ArrowSpanTable final : public SpanTableWriter {
   LinkColumn links_;
   AttributeColumns resource_attributes_, scope_attributes_;
   std::shared_ptr<arrow::Schema> schema_;
-  std::shared_ptr<arrow::io::BufferOutputStream> sink_;
+  std::shared_ptr<PieceStream> sink_;
   std::unique_ptr<parquet::arrow::FileWriter> writer_;
   std::int64_t rows_ = 0;  // since the last row group
   std::string text_;

@@ -85,9 +85,16 @@ class Store {
 // The names of its spans, one a line.
 struct Names final : SpanTableWriter {
   std::string text;
+  const std::size_t piece_bytes;
+
+  explicit Names(std::size_t bytes) : piece_bytes(bytes) {}
   void add(const SpanRow& row) override { text += std::string(row.span->name) + "\n"; }
   Result<void> end_row_group() override { return {}; }
-  Result<std::string> finish() override { return text; }
+  Result<FilePieces> finish() override {
+    FilePieces out;
+    for (std::size_t at = 0; at < text.size(); at += piece_bytes) out.push_back(text.substr(at, piece_bytes));
+    return out;
+  }
 };
 
 std::unique_ptr<Exporter> exporter_to(const HttpUrl& url, std::size_t part_bytes = 1 << 20,
@@ -99,7 +106,7 @@ std::unique_ptr<Exporter> exporter_to(const HttpUrl& url, std::size_t part_bytes
   options.prefix = "spans/";
   options.credentials = credentials;
   options.part_bytes = part_bytes;
-  options.make_table = [](const SpanTableOptions&) { return std::make_unique<Names>(); };
+  options.make_table = [](const SpanTableOptions& table) { return std::make_unique<Names>(table.piece_bytes); };
   auto out = make_s3_exporter(std::move(options));
   REQUIRE(out->start());
   return out;
@@ -235,6 +242,36 @@ TEST_CASE("a store that does not answer does not hold up the end", "[export][s3]
   REQUIRE(done.size() == 1);
   CHECK(done[0].result.kind == SendResult::Kind::kRetry);
   CHECK(monotonic_now() - began < 2s);
+}
+
+TEST_CASE("a server of keys that does not answer does not hold up the end", "[export][s3]") {
+  boost::asio::io_context io;
+  tcp::acceptor silent(io, {boost::asio::ip::make_address("127.0.0.1"), 0});
+  const std::string port = std::to_string(silent.local_endpoint().port());
+  const auto exporter =
+      exporter_to({false, "127.0.0.1", port, "/traces"}, 1 << 20, {.url = {false, "127.0.0.1", port, "/keys"}});
+  exporter->send(batch({1}));
+  std::vector<Completion> done;
+  exporter->wait(50ms, done);
+  CHECK(done.empty());
+  const TimePoint began = monotonic_now();
+  exporter->cancel();
+  exporter->wait(5s, done);
+  REQUIRE(done.size() == 1);
+  CHECK(done[0].result.kind == SendResult::Kind::kRetry);
+  CHECK(monotonic_now() - began < 2s);
+}
+
+TEST_CASE("past the end's deadline no file is begun, and its batch stays", "[export][s3]") {
+  Store store({});
+  const auto exporter = exporter_to(store.url());
+  const BatchPtr b = batch({1, 2});
+  exporter->end_by(monotonic_now());
+  CHECK(sent(*exporter, b).kind == SendResult::Kind::kRetry);
+  CHECK(store.requests().empty());
+  exporter->end_by(monotonic_now() + 60s);
+  CHECK(sent(*exporter, b).kind == SendResult::Kind::kDone);
+  CHECK(store.requests().size() == 2);
 }
 
 TEST_CASE("a role's keys are asked for once, and again when the store refuses them", "[export][s3]") {

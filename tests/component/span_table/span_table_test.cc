@@ -323,14 +323,21 @@ std::map<std::string, std::string> expected(const twin::ResourceSpans& of, const
   return e;
 }
 
-std::string file_of(const Batch& batch, const RowGroupLimits& limits = {}) {
+std::string whole(const FilePieces& pieces) {
+  std::string out;
+  for (const std::string& piece : pieces) out += piece;
+  return out;
+}
+
+std::string file_of(const Batch& batch, const RowGroupLimits& limits = {}, std::size_t piece_bytes = 16 << 20) {
   const SpanFiles files(batch, kStart);
   REQUIRE(files.files().size() == 1);
-  const auto table = module()({.row_group_rows = limits.rows});
+  const auto table = module()({.row_group_rows = limits.rows, .piece_bytes = piece_bytes});
   REQUIRE(table != nullptr);
-  Result<std::string> out = write_span_file(*table, batch, files.files()[0], limits);
+  CutItems cut;
+  const Result<FilePieces> out = write_span_file(*table, batch, files.files()[0], limits, cut);
   if (!out) FAIL(out.error().text);
-  return std::move(*out);
+  return whole(*out);
 }
 
 }  // namespace
@@ -438,13 +445,14 @@ TEST_CASE("what another row has is null", "[parquet]") {
 TEST_CASE("the same spans give the same file", "[parquet]") {
   const Batch batch = batch_of(random_spans(7));
   CHECK(file_of(batch) == file_of(batch));
+  CHECK(file_of(batch) == file_of(batch, {}, 1000));  // whatever the pieces
 }
 
 TEST_CASE("a file without rows and one with a huge attribute are files", "[parquet]") {
   const auto table = module()({});
-  const Result<std::string> empty = table->finish();
+  const Result<FilePieces> empty = table->finish();
   REQUIRE(empty);
-  CHECK(read(*empty).table->num_rows() == 0);
+  CHECK(read(whole(*empty)).table->num_rows() == 0);
 
   twin::TracesData data;
   auto* s = data.add_resource_spans()->add_scope_spans()->add_spans();

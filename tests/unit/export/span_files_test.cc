@@ -1,5 +1,6 @@
 #include "export/span_files.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "export/span_columns.h"
@@ -53,12 +54,13 @@ struct Told final : SpanTableWriter {
     text += "|";
     return {};
   }
-  Result<std::string> finish() override { return text + "."; }
+  Result<FilePieces> finish() override { return FilePieces{text + "."}; }
 };
 
 std::string written(const Batch& b, const HourFile& file, const RowGroupLimits& limits = {}) {
   Told told;
-  return *write_span_file(told, b, file, limits);
+  CutItems cut;
+  return write_span_file(told, b, file, limits, cut)->at(0);
 }
 
 }  // namespace
@@ -182,9 +184,11 @@ TEST_CASE("a large resource is not repeated without end", "[export]") {
       CHECK(row.resource->service->bytes.size() == 1 << 20);
     }
     Result<void> end_row_group() override { return {}; }
-    Result<std::string> finish() override { return ""; }
+    Result<FilePieces> finish() override { return FilePieces{}; }
   } counted;
-  REQUIRE(write_span_file(counted, b, SpanFiles(b, kNow).files()[0], {}));
+  const SpanFiles files(b, kNow);
+  CutItems cut;
+  REQUIRE(write_span_file(counted, b, files.files()[0], {}, cut));
   CHECK(counted.rows == 200);
   CHECK(counted.first);
   CHECK(counted.with == 1 + 16 + 8);  // the first, 16 MiB, and 8 times the batch
@@ -242,4 +246,38 @@ TEST_CASE("kinds and codes are OTLP's words as far as it has some", "[export]") 
   CHECK(span_kind_word(6).empty());
   CHECK(status_code_word(2) == "ERROR");
   CHECK(status_code_word(3).empty());
+}
+
+TEST_CASE("a row group ends by what its rows take in columns, and spans say what was left out of them", "[export]") {
+  twin::TracesData data;
+  auto* scope = data.add_resource_spans()->add_scope_spans();
+  for (int i = 0; i < 4; ++i) {
+    auto* span = scope->add_spans();
+    span->set_start_time_unix_nano(kHour);
+    span->set_name("x");
+    for (int k = 0; k < 16'384 + i; ++k) span->add_links();
+  }
+  data.mutable_resource_spans(0)->mutable_resource()->add_attributes()->set_key("service.name");
+  auto t = std::make_shared<KeptTrace>();
+  t->otlp = data.SerializeAsString();
+  t->spans = 4;
+  const Batch b = batch({t});
+  const SpanFiles files(b, kNow);
+  CHECK(written(b, files.files()[0], {.column_bytes = 2 * 16'384 * 50}) == "/x/ /x/ |/x/ /x/ .");
+  Told told;
+  CutItems cut;
+  REQUIRE(write_span_file(told, b, files.files()[0], {}, cut));
+  CHECK(cut.links == 1 + 2 + 3);
+}
+
+TEST_CASE("a file that is not wanted any more ends before its next rows", "[export]") {
+  const Batch b = batch({trace("shop", std::vector<std::uint64_t>(1000, kHour))});
+  const SpanFiles files(b, kNow);
+  int looks = 0;
+  Told told;
+  CutItems cut;
+  const auto stopped = write_span_file(told, b, files.files()[0], {}, cut, [&] { return ++looks == 3; });
+  REQUIRE_FALSE(stopped);
+  CHECK(stopped.error().kind == ErrorKind::kUnavailable);
+  CHECK(std::count(told.text.begin(), told.text.end(), ' ') == 2 * 65);
 }

@@ -1,0 +1,80 @@
+// How much of one span is decoded, for formats other than OTLP's bytes. An empty link is 2 bytes of OTLP, and 88 as a
+// LinkView: what a stranger sends must not become many times its size. SDKs keep 128 events and links a span, with 128
+// attributes each, so nothing that is meant comes near these limits. What is over them is left out from the end and
+// added to OTLP's own dropped counts, where it has one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/bytes.h"
+
+namespace tailgate {
+
+inline constexpr std::size_t kEventsMax = 16'384, kLinksMax = 16'384;
+inline constexpr std::size_t kAttributesMax = 65'536;       // of a span with its events and links
+inline constexpr std::size_t kPrefixAttributesMax = 4'096;  // of a resource, and of a scope
+inline constexpr std::size_t kValuesMax = 65'536;       // inside arrays and maps, of a span (resource, scope) in all
+inline constexpr std::size_t kValueBytesMax = 4 << 20;  // that these take
+
+// What was left out.
+struct CutItems {
+  std::uint64_t attributes = 0, events = 0, links = 0, values = 0;
+
+  CutItems& operator+=(const CutItems& other) {
+    attributes += other.attributes;
+    events += other.events;
+    links += other.links;
+    values += other.values;
+    return *this;
+  }
+  std::uint64_t all() const { return attributes + events + links + values; }
+};
+
+// What is left for the span that is being read. Belongs to one reader.
+class ItemRoom {
+ public:
+  CutItems cut;
+
+  // `in_all`: items of all spans together.
+  explicit ItemRoom(std::size_t in_all = SIZE_MAX) : in_all_(in_all) {}
+
+  // From here on it is another span, resource or scope.
+  void begin(std::size_t attributes = kAttributesMax) {
+    events_ = kEventsMax;
+    links_ = kLinksMax;
+    attributes_ = attributes;
+    values_ = kValuesMax;
+    value_bytes_ = kValueBytesMax;
+  }
+
+  // False, and counted, when there is no room for one more.
+  bool event() { return take(events_, cut.events); }
+  bool link() { return take(links_, cut.links); }
+  bool attribute() { return take(attributes_, cut.attributes); }
+
+  // Of the fields of an ArrayValue or KeyValueList, those in front that there is room for, with all that is inside.
+  ByteView values(ByteView list);
+
+ private:
+  bool take(std::size_t& room, std::uint64_t& count) {
+    if (room == 0 || in_all_ == 0) {
+      ++count;
+      return false;
+    }
+    --room;
+    --in_all_;
+    return true;
+  }
+
+  std::size_t in_all_;
+  std::size_t events_ = 0, links_ = 0, attributes_ = 0, values_ = 0, value_bytes_ = 0;
+};
+
+// The sum as OTLP's counts have it, 32 bits.
+inline std::uint32_t dropped_sum(std::uint64_t said, std::uint64_t more) {
+  const std::uint64_t sum = static_cast<std::uint32_t>(said) + more;
+  return sum > UINT32_MAX ? UINT32_MAX : static_cast<std::uint32_t>(sum);
+}
+
+}  // namespace tailgate
