@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl.hpp>
@@ -13,10 +12,11 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <exception>
+#include <deque>
 #include <optional>
 
 #include "base/invariant.h"
+#include "net/host_lookup.h"
 #include "net/listen.h"
 #include "net/unix_socket.h"
 
@@ -101,7 +101,7 @@ Result<HttpUrl> parse_http_url(std::string_view text) {
   return url;
 }
 
-// The chain resolve, connect, handshake, write, read. Every handler holds the Impl and the Link it works on, and looks
+// The chain look up, connect, handshake, write, read. Every handler holds the Impl and the Link it works on, and looks
 // whether its attempt is still the one in flight (`turn`): handlers of a cancelled one still come.
 struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
   using Request = http::request<http::span_body<const char>>;
@@ -119,7 +119,9 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
   };
 
   Impl(asio::io_context& context, HttpUrl u, HttpClientOptions o)
-      : io(context), url(std::move(u)), options(std::move(o)), resolver(context), timer(context) {}
+      : io(context), url(std::move(u)), options(std::move(o)), timer(context), connecting(context) {
+    if (options.names == nullptr) names.emplace(context);
+  }
 
   bool current(std::uint64_t t) const { return t == turn && done; }
 
@@ -127,38 +129,58 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
     reused = link != nullptr;
     if (reused) return write(turn);
     if (!url.socket_path.empty()) return connect_local();
-    if (!options.address.empty()) return connect_to_address();
-    resolver.async_resolve(
-        url.host, url.port,
-        [self = shared_from_this(), t = turn](const error_code& ec, const tcp::resolver::results_type& found) {
-          if (!self->current(t)) return;
-          if (ec) return self->failed(fmt::format("cannot resolve {}: {}", self->url.host, ec.message()));
-          self->connect(t, found);
-        });
+    if (!options.address.empty()) return connect({options.address});
+    if (is_ip(url.host)) return connect({url.host});
+    asked = lookup().look_up(url.host, [self = shared_from_this(), t = turn](const Result<HostAddresses>& found) {
+      if (!self->current(t)) return;
+      if (!found) return self->failed(fmt::format("cannot resolve {}: {}", self->url.host, found.error().text));
+      self->connect(*found);
+    });
   }
 
-  void connect_to_address() {
-    error_code ec;
-    const asio::ip::address address = asio::ip::make_address(options.address, ec);
+  HostLookup& lookup() { return options.names != nullptr ? *options.names : *names; }
+
+  void connect(const HostAddresses& to) {
     std::uint16_t port = 0;
     std::from_chars(url.port.data(), url.port.data() + url.port.size(),
                     port);  // parse_http_url has seen that it is one
-    if (ec) return failed(fmt::format("{} is no address", options.address));
-    connect(turn, tcp::resolver::results_type::create(tcp::endpoint(address, port), url.host, url.port));
+    endpoints.clear();
+    for (const std::string& text : to) {
+      error_code ec;
+      const asio::ip::address address = asio::ip::make_address(text, ec);
+      if (ec) return failed(fmt::format("{} is no address", text));
+      endpoints.emplace_back(address, port);
+    }
+    next_endpoint({});
   }
 
-  void connect(std::uint64_t t, const tcp::resolver::results_type& found) {
+  // The next address, after the one before failed for the reason `why`.
+  void next_endpoint(std::string why) {
+    if (endpoints.empty()) return failed(std::move(why));
+    const tcp::endpoint to = endpoints.front();
+    endpoints.pop_front();
+    ++turn;
+    close();
     if (const auto wrong = prepare()) return failed(*wrong);
-    asio::async_connect(link->stream.next_layer(), found,
-                        [self = shared_from_this(), l = link, t](const error_code& ec, const tcp::endpoint&) {
-                          if (!self->current(t)) return;
-                          if (ec)
-                            return self->failed(fmt::format("cannot connect to {}: {}", self->where(), ec.message()));
-                          error_code ignored;
-                          l->stream.next_layer().set_option(tcp::no_delay(true), ignored);
-                          if (!self->url.tls) return self->write(t);
-                          self->handshake(t);
-                        });
+    connecting.expires_after(options.connect_timeout);
+    connecting.async_wait([self = shared_from_this(), t = turn](const error_code& ec) {
+      if (ec || !self->current(t)) return;
+      self->next_endpoint(fmt::format("no connection to {} in time", self->where()));
+    });
+    link->stream.next_layer().async_connect(to, [self = shared_from_this(), l = link, t = turn](const error_code& ec) {
+      if (!self->current(t)) return;
+      if (ec) return self->next_endpoint(fmt::format("cannot connect to {}: {}", self->where(), ec.message()));
+      error_code ignored;
+      l->stream.next_layer().set_option(tcp::no_delay(true), ignored);
+      if (!self->url.tls) return self->connected();
+      self->handshake(t);
+    });
+  }
+
+  void connected() {
+    connecting.cancel();
+    endpoints.clear();
+    write(++turn);  // the timer's handler may be on its way
   }
 
   // At once: a Unix socket takes a connection or does not.
@@ -223,7 +245,7 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
                                    if (!self->current(t)) return;
                                    if (ec)
                                      return self->failed(fmt::format("TLS with {}: {}", self->where(), ec.message()));
-                                   self->write(t);
+                                   self->connected();
                                  });
   }
 
@@ -320,6 +342,8 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
   void finish(Result<HttpReply> result) {
     ++turn;
     timer.cancel();
+    connecting.cancel();
+    endpoints.clear();
     if (link) {
       link->request.reset();
       link->parser.reset();
@@ -333,7 +357,7 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
   }
 
   void close() {
-    resolver.cancel();
+    lookup().forget(std::exchange(asked, 0));
     if (!link) return;
     error_code ignored;
     link->stream.next_layer().close(ignored);
@@ -343,8 +367,11 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
   asio::io_context& io;
   const HttpUrl url;
   const HttpClientOptions options;
-  tcp::resolver resolver;
-  asio::steady_timer timer;
+  std::optional<HostLookup> names;      // with none in the options
+  std::uint64_t asked = 0;              // of a lookup under way
+  asio::steady_timer timer;             // of the whole
+  asio::steady_timer connecting;        // to one address
+  std::deque<tcp::endpoint> endpoints;  // not tried yet
   std::optional<ssl::context> tls;
   std::shared_ptr<Link> link;  // null: not connected
   std::string method, path;
@@ -363,7 +390,9 @@ HttpClient::~HttpClient() {
   ++impl_->turn;
   impl_->done = nullptr;
   impl_->timer.cancel();
+  impl_->connecting.cancel();
   impl_->close();
+  impl_->names.reset();  // handlers keep the rest for a while, maybe until the io_context ends
 }
 
 void HttpClient::post(HttpHeaders headers, std::shared_ptr<const std::string> body, Duration timeout, Callback done) {

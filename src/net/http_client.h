@@ -25,6 +25,8 @@ class io_context;
 
 namespace tailgate {
 
+class HostLookup;
+
 struct HttpUrl {
   bool tls = false;
   std::string host;              // without the brackets of an IPv6 address
@@ -54,7 +56,9 @@ struct HttpClientOptions {
   std::string cert_pem = {}, key_pem = {};  // our own certificate, or none
   bool insecure_skip_verify = false;        // takes any certificate
   std::string server_name;                  // for SNI and verification; "": the URL's host
-  std::string address = {};                 // a number, of that host, to connect to; "": any that its name has
+  std::string address = {};                 // a number, of that host, to connect to; "": those that its name has
+  Duration connect_timeout = std::chrono::seconds(5);  // to one address, TLS included; then the next is tried
+  HostLookup* names = nullptr;                         // of the same io_context, outlives the client; null: its own
   std::size_t response_bytes_max = 4 << 20;
 };
 
