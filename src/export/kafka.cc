@@ -6,7 +6,7 @@
 // which messages that is, is remembered here as long as the SendQueue keeps the batch.
 //
 // Threads: the runner's calls everything of librdkafka, whose callbacks come out of poll() in wait(). librdkafka's own
-// threads write to `events_` when there is something to poll for, as wake() does.
+// threads write to `events_` when there is something to poll for, as wake() does, and look names up by `lookup_`.
 #include "export/kafka.h"
 
 #include <fmt/format.h>
@@ -23,6 +23,7 @@
 #include <unordered_map>
 
 #include "export/kafka_library.h"
+#include "export/kafka_lookup.h"
 #include "telemetry/log.h"
 #include "wire/otlp_split.h"
 
@@ -102,6 +103,7 @@ class KafkaExporter final : public Exporter {
   explicit KafkaExporter(KafkaOptions options) : options_(std::move(options)) {}
 
   ~KafkaExporter() override {
+    lookup_.end();
     for (Client* client : {&together_, &alone_}) close(*client);  // before the bytes they have views of
     if (events_ >= 0) ::close(events_);
   }
@@ -269,6 +271,7 @@ class KafkaExporter final : public Exporter {
     kafka_.conf_set_dr_msg_cb(conf, on_report);
     kafka_.conf_set_error_cb(conf, on_error);
     kafka_.conf_set_log_cb(conf, on_log);
+    if (kafka_.conf_set_resolve_cb != nullptr) kafka_.conf_set_resolve_cb(conf, on_resolve);
     client.handle = kafka_.create(RD_KAFKA_PRODUCER, conf, why.data(), why.size());
     if (client.handle == nullptr) {
       kafka_.conf_destroy(conf);
@@ -325,8 +328,16 @@ class KafkaExporter final : public Exporter {
     log_debug("librdkafka", {{"text", text}});
   }
 
+  // Called by librdkafka's threads, which are gone before this exporter is.
+  static int on_resolve(const char* node, const char* service, const addrinfo* hints, addrinfo** found, void* opaque) {
+    if (node != nullptr) return static_cast<Client*>(opaque)->owner->lookup_.look_up(node, service, hints, found);
+    ::freeaddrinfo(*found);
+    return 0;
+  }
+
   const KafkaOptions options_;
   KafkaLibrary kafka_;
+  KafkaLookup lookup_;
   int events_ = -1;
   Client together_{this, false}, alone_{this, true};
   std::string last_error_;

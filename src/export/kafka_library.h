@@ -17,6 +17,7 @@ struct KafkaLibrary {
   decltype(&rd_kafka_conf_set_dr_msg_cb) conf_set_dr_msg_cb = nullptr;
   decltype(&rd_kafka_conf_set_error_cb) conf_set_error_cb = nullptr;
   decltype(&rd_kafka_conf_set_log_cb) conf_set_log_cb = nullptr;
+  decltype(&rd_kafka_conf_set_resolve_cb) conf_set_resolve_cb = nullptr;  // null: before 1.9
   decltype(&rd_kafka_new) create = nullptr;
   decltype(&rd_kafka_destroy) destroy = nullptr;
   decltype(&rd_kafka_topic_new) topic_new = nullptr;

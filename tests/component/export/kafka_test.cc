@@ -1,6 +1,9 @@
 // The kafka exporter against librdkafka's own mock broker, which lives in the client.
 #include "export/kafka.h"
 
+#include <future>
+
+#include "export/kafka_lookup.h"
 #include "export_fixture.h"
 
 using namespace tailgate;
@@ -85,6 +88,29 @@ TEST_CASE("without a broker a batch comes back to be tried again, and so it does
   for (int i = 0; i < 100 && done.empty(); ++i) exporter->wait(100ms, done);
   REQUIRE(done.size() == 1);
   CHECK(done[0].result.kind == SendResult::Kind::kRetry);
+}
+
+TEST_CASE("a name that nobody answers for does not hold up the end of librdkafka's threads", "[export][kafka]") {
+  static std::promise<void> go, left;
+  KafkaLookup lookup([](const char*, const char*, const addrinfo*, addrinfo**) {
+    go.get_future().wait();
+    left.set_value();
+    return EAI_FAIL;
+  });
+  addrinfo* found = nullptr;
+  std::future<int> waits = std::async(std::launch::async, [&] { return lookup.look_up("a", "9092", nullptr, &found); });
+  CHECK(waits.wait_for(10ms) == std::future_status::timeout);
+  lookup.end();
+  CHECK(waits.get() == EAI_AGAIN);
+  CHECK(lookup.look_up("a", "9092", nullptr, &found) == EAI_AGAIN);
+  CHECK(found == nullptr);
+  go.set_value();
+  left.get_future().wait();
+
+  KafkaLookup system;
+  REQUIRE(system.look_up("127.0.0.1", "9092", nullptr, &found) == 0);
+  REQUIRE(found != nullptr);
+  ::freeaddrinfo(found);
 }
 
 TEST_CASE("waking ends a wait, also before it has begun", "[export][kafka]") {
