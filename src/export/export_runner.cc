@@ -104,6 +104,7 @@ ExportRunner::Stats ExportRunner::stats() const {
   out.dead_letter_spans = dead_letter_spans_.load(std::memory_order_relaxed);
   out.files = exporter_->files_written();
   out.cut = cut();
+  out.failovers = exporter_->failovers();
   out.dead_letter_failed_spans = dead_letter_failed_spans_.load(std::memory_order_relaxed);
   return out;
 }

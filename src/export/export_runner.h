@@ -62,6 +62,7 @@ class ExportRunner {
     std::uint64_t durable_write_errors = 0, durable_read_errors = 0;
     std::optional<FilesWritten> files = {};
     CutItems cut = {};  // of what was sent, and of dead letters
+    std::optional<std::uint64_t> failovers = {};
   };
   Stats stats() const;
 

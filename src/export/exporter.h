@@ -75,6 +75,10 @@ class Exporter {
   // Any thread: long work of the exporter's own ends soon after `deadline`, and its batches as failures.
   void end_by(TimePoint deadline) { deadline_.store(deadline.time_since_epoch().count(), std::memory_order_relaxed); }
 
+  // Any thread. How often a call went on to another server or address because one did not answer. Nothing: it has but
+  // one, or a library that goes on by itself.
+  virtual std::optional<std::uint64_t> failovers() const { return std::nullopt; }
+
   // Ends the calls in flight soon: they come out of wait() as failures.
   virtual void cancel() = 0;
 

@@ -233,6 +233,7 @@ void Exporters::collect(MetricWriter& writer, const std::vector<std::string>& po
     writer.add(metric::kExportCutItems, {name, "events"}, number(s.cut.events));
     writer.add(metric::kExportCutItems, {name, "links"}, number(s.cut.links));
     writer.add(metric::kExportCutItems, {name, "values"}, number(s.cut.values));
+    if (s.failovers) writer.add(metric::kExportFailovers, {name}, number(*s.failovers));
     if (s.files) {
       writer.add(metric::kExportFiles, {name}, number(s.files->files));
       writer.add(metric::kExportFileBytes, {name}, number(s.files->bytes));

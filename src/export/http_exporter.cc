@@ -5,6 +5,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
 #include <utility>
 
@@ -96,12 +97,8 @@ HttpExporterBase::HttpExporterBase(HttpExporterOptions options)
       work_(io_.get_executor()) {
   if (!options_.resolve) {
     options_.resolve = [this](const std::string& host, std::function<void(std::vector<std::string>)> found) {
-      resolver_.async_resolve(host, "", [found = std::move(found)](const auto& error, const auto& results) {
-        std::vector<std::string> addresses;
-        if (!error) {
-          for (const auto& result : results) addresses.push_back(result.endpoint().address().to_string());
-        }
-        found(std::move(addresses));
+      lookup_.look_up(host, [found = std::move(found)](const Result<HostAddresses>& addresses) {
+        found(addresses.value_or(HostAddresses{}));
       });
     };
   }
@@ -158,6 +155,7 @@ HttpClient* HttpExporterBase::client_for(const ServerTarget& target) {
   if (idle.empty()) {
     HttpClientOptions options = options_.client;
     options.address = target.address;
+    options.names = &lookup_;
     clients_.push_back(std::make_unique<HttpClient>(io_, options_.urls[target.server], std::move(options)));
     return clients_.back().get();
   }
@@ -195,10 +193,22 @@ void HttpExporterBase::go(const std::shared_ptr<Call>& call) {
                    const TimePoint now = monotonic_now();
                    choice_.failed(asked, now);
                    names_[asked.server].due = std::min(names_[asked.server].due, now + kLookUpAfterFailure);
-                   if (++call->tried < call->targets.size()) return go(call);
+                   if (++call->tried < call->targets.size()) {
+                     log_failover(call->targets[call->tried], reply.error(), now);
+                     return go(call);
+                   }
                  }
                  call->answer(std::move(reply));
                });
+}
+
+void HttpExporterBase::log_failover(const ServerTarget& next, const Error& why, TimePoint now) {
+  failovers_.fetch_add(1, std::memory_order_relaxed);
+  const auto held = failovers_log_.pass(now);
+  if (!held) return;
+  std::string to = endpoint_of(options_.urls[next.server]);
+  if (!next.address.empty()) to += " (" + next.address + ")";
+  log_warn("a server did not answer, the next is asked", {{"detail", why.text}, {"next", to}, {"held_back", *held}});
 }
 
 void HttpExporterBase::wait(Duration timeout, std::vector<Completion>& done) {
@@ -246,8 +256,8 @@ SendResult failure_of(const HttpReply& reply, std::string_view said) {
   }
 }
 
-void read_http_tls(const ConfigNode& node, HttpClientOptions& options) {
-  const TlsConfig tls = read_tls(node);
+void read_http_tls(const ConfigNode& node, HttpClientOptions& options, const std::string& key) {
+  const TlsConfig tls = read_tls_block(node.child(key));
   options.ca_pem = tls.ca_pem;
   options.insecure_skip_verify = tls.insecure_skip_verify;
   options.server_name = tls.server_name_override;
@@ -269,6 +279,8 @@ void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, st
   options.headers.emplace_back("User-Agent", user_agent);
   options.compression = read_compression(node, zstd);
   options.timeout = node.duration("timeout", options.timeout, std::chrono::milliseconds(1));
+  options.client.connect_timeout =
+      node.duration("connect_timeout", options.client.connect_timeout, std::chrono::milliseconds(1));
   for (const char* key : {"auth", "proxy_url"}) {
     if (!node.child(key).is_null()) node.child(key).error("want no such key, it is not supported here");
   }

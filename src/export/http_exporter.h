@@ -6,9 +6,9 @@
 // Threads: the runner's thread runs the io_context; wake() posts to it.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,7 +19,9 @@
 #include "export/export_config.h"
 #include "export/exporter.h"
 #include "export/server_choice.h"
+#include "net/host_lookup.h"
 #include "net/http_client.h"
+#include "telemetry/log.h"
 
 namespace tailgate {
 
@@ -43,6 +45,7 @@ class HttpExporterBase : public Exporter {
   void wait(Duration timeout, std::vector<Completion>& done) final;
   void wake() final;
   void cancel() override;
+  std::optional<std::uint64_t> failovers() const final { return failovers_.load(std::memory_order_relaxed); }
 
  protected:
   using Answer = std::function<void(Result<HttpReply>)>;
@@ -61,6 +64,7 @@ class HttpExporterBase : public Exporter {
  private:
   struct Call;
   void go(const std::shared_ptr<Call>& call);
+  void log_failover(const ServerTarget& next, const Error& why, TimePoint now);
   HttpClient* client_for(const ServerTarget& target);
   void done_with(HttpClient* client, const ServerTarget& target);
   void discard(HttpClient* client);
@@ -71,17 +75,19 @@ class HttpExporterBase : public Exporter {
   std::vector<Completion> done_;
   bool woken_ = false;      // set by a handler of io_, so by the runner's thread
   bool cancelled_ = false;  // for good
-  struct Name {             // of a server; a number is never looked up
+  std::atomic<std::uint64_t> failovers_{0};
+  LogLimiter failovers_log_{std::chrono::seconds(10)};
+  struct Name {  // of a server; a number is never looked up
     TimePoint due{};
     bool asked = false;
   };
   ServerChoice choice_;
   std::vector<Name> names_;
   boost::asio::io_context io_{1};
-  boost::asio::ip::tcp::resolver resolver_{io_};
+  HostLookup lookup_{io_};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   std::map<ServerTarget, std::vector<HttpClient*>> idle_;
-  std::vector<std::unique_ptr<HttpClient>> clients_;  // go before io_
+  std::vector<std::unique_ptr<HttpClient>> clients_;  // go before lookup_ and io_
 };
 
 // The failure that an HTTP status other than 2xx is: 429, 502, 503 and 504 are tried again, with Retry-After, every
@@ -90,11 +96,12 @@ SendResult failure_of(const HttpReply& reply, std::string_view said);
 // And the one of no answer at all.
 SendResult failure_of(const Error& error);
 
-// `headers`, `tls`, `compression` (zstd where the protocol has it), `timeout` and `auth`, which is an error.
+// `headers`, `tls`, `compression` (zstd where the protocol has it), `timeout`, `connect_timeout` and `auth`, which is
+// an error.
 void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, std::string_view user_agent,
                         bool zstd = false);
-// Of these, `tls` alone.
-void read_http_tls(const ConfigNode& node, HttpClientOptions& options);
+// Of these, `tls` alone, or the same under another key.
+void read_http_tls(const ConfigNode& node, HttpClientOptions& options, const std::string& key = "tls");
 // "http://host:port" or "unix:///path" of a URL, for messages and for telling our own receivers.
 std::string endpoint_of(const HttpUrl& url);
 

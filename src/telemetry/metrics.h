@@ -119,6 +119,8 @@ inline constexpr Metric kExportCutItems{
     "Items left out of spans that this exporter sent, over the limits of what is decoded."};
 inline constexpr Metric kExportFailures{"tailgate_export_failures_total", kCounter, "exporter,reason",
                                         "Attempts to send that failed, retried ones included."};
+inline constexpr Metric kExportFailovers{"tailgate_export_failovers_total", kCounter, "exporter",
+                                         "Calls that went on to another server or address because one did not answer."};
 inline constexpr Metric kExportQueueBytes{"tailgate_export_queue_bytes", kGauge, "exporter",
                                           "Bytes waiting for this exporter or in flight."};
 inline constexpr Metric kExportQueueSpans{"tailgate_export_queue_spans", kGauge, "exporter",
@@ -188,6 +190,7 @@ inline constexpr std::array kMetrics = {
     metric::kExportFailedSpans,
     metric::kExportDroppedSpans,
     metric::kExportFailures,
+    metric::kExportFailovers,
     metric::kExportLostSpans,
     metric::kExportOldestSeconds,
     metric::kExportConcurrencyLimit,

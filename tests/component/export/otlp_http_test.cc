@@ -317,6 +317,53 @@ TEST_CASE("calls go to each address of a name in turn, past one that has gone, a
   CHECK(third.requests().size() == 1);
 }
 
+TEST_CASE("an address that takes no connection costs a call its connect timeout, and is counted", "[export]") {
+  Backend good({});
+  // It listens, and its queue of connections is full: the system drops what comes then.
+  asio::io_context io;
+  tcp::acceptor full(io);
+  full.open(tcp::v4());
+  full.bind(tcp::endpoint(asio::ip::make_address("127.0.0.2"), good.port()));
+  full.listen(0);
+  tcp::socket taken(io);
+  taken.connect(full.local_endpoint());
+
+  HttpExporterOptions options;
+  options.urls = {*parse_http_url("http://localhost:" + std::to_string(good.port()) + "/")};
+  options.compression = Compression::kNone;
+  options.timeout = 60s;
+  options.client.connect_timeout = 100ms;
+  options.resolve = [&](const std::string&, const std::function<void(std::vector<std::string>)>& found) {
+    found({"127.0.0.2", "127.0.0.1"});
+  };
+  Caller caller(std::move(options));
+  CHECK(caller.failovers() == 0);
+  REQUIRE(caller.answered());  // by the name, before its addresses are known
+  const TimePoint began = monotonic_now();
+  for (int i = 0; i < 4; ++i) REQUIRE(caller.answered());
+  CHECK(monotonic_now() - began < 30s);
+  CHECK(caller.failovers() == 1);
+  CHECK(good.requests().size() == 5);
+}
+
+TEST_CASE("a server that does not speak TLS after all holds a call up for the connect timeout", "[export]") {
+  asio::io_context io;
+  tcp::acceptor silent(io, tcp::endpoint(asio::ip::make_address("127.0.0.1"), 0));
+  HttpExporterOptions options;
+  options.urls = {*parse_http_url("https://127.0.0.1:" + std::to_string(silent.local_endpoint().port()) + "/")};
+  options.timeout = 60s;
+  options.client.connect_timeout = 100ms;
+  Caller caller(std::move(options));
+  auto batch = std::make_shared<Batch>();
+  caller.send(batch);
+  std::vector<Completion> done;
+  const TimePoint began = monotonic_now();
+  while (done.empty()) caller.wait(1s, done);
+  CHECK(monotonic_now() - began < 30s);
+  CHECK(done[0].result.reason == FailReason::kTimeout);
+  CHECK(caller.failovers() == 0);
+}
+
 TEST_CASE("Retry-After is read as seconds or as a date", "[export]") {
   const std::uint64_t wall = 784'111'777ULL * 1'000'000'000;  // Sun, 06 Nov 1994 08:49:37 GMT
   CHECK(parse_retry_after("120", wall) == Duration(120s));
