@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <memory>
@@ -42,6 +43,11 @@ std::string basic_time(std::uint64_t unix_ns) {
 }
 
 }  // namespace
+
+bool is_printable(std::string_view secret, bool blanks) {
+  return std::all_of(secret.begin(), secret.end(),
+                     [&](char c) { return (c > ' ' && c < 127) || (c == ' ' && blanks); });
+}
 
 std::string sha256_hex(ByteView bytes) {
   Digest out;

@@ -17,6 +17,10 @@ struct AwsCredentials {
   std::string session_token = {};  // of credentials for a while
 };
 
+// Whether a key or token may go into a header: of one line, printable ASCII, inside with blanks only where these are
+// allowed ("Basic abc").
+bool is_printable(std::string_view secret, bool blanks = false);
+
 struct AwsRequest {
   std::string_view method;
   std::string_view host;   // as in the Host header

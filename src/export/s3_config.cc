@@ -16,10 +16,6 @@ namespace {
 
 constexpr std::size_t kMiB = 1 << 20;
 
-bool one_line(const std::string& text) {
-  return std::none_of(text.begin(), text.end(), [](char c) { return c <= ' ' || c >= 127; });
-}
-
 std::string environment(const char* name) {
   const char* const value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -28,7 +24,19 @@ std::string environment(const char* name) {
 bool is_bucket_name(const std::string& name) {
   const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   return name.size() >= 3 && name.size() <= 63 && alnum(name.front()) && alnum(name.back()) &&
-         std::all_of(name.begin(), name.end(), [&](char c) { return alnum(c) || c == '-' || c == '.'; });
+         std::all_of(name.begin(), name.end(), [&](char c) { return alnum(c) || c == '-' || c == '.'; }) &&
+         name.find("..") == std::string::npos;
+}
+
+// Whether each part of a path stays what it is: proxies and stores take "//" and dots out, and then the signature is of
+// another path. Without slashes at its ends.
+bool is_plain_path(std::string_view path) {
+  while (!path.empty()) {
+    const std::string_view part = path.substr(0, path.find('/'));
+    if (part.empty() || part == "." || part == "..") return false;
+    path.remove_prefix(std::min(path.size(), part.size() + 1));
+  }
+  return true;
 }
 
 std::string domain_of(const std::string& region) {
@@ -45,10 +53,9 @@ void read_bucket(const ConfigNode& node, S3Options& options) {
     node.error("bucket", "want the name of a bucket: 3 to 63 of a-z, 0-9, '-' and '.', a letter or digit at its ends");
   options.prefix = node.text("prefix");
   while (options.prefix.ends_with('/')) options.prefix.pop_back();
-  if (options.prefix.starts_with('/') || options.prefix.size() > 500 ||
-      options.prefix.find("//") != std::string::npos ||
+  if (options.prefix.size() > 500 || !is_plain_path(options.prefix) ||
       std::any_of(options.prefix.begin(), options.prefix.end(), [](char c) { return (c >= 0 && c < ' ') || c == 127; }))
-    node.error("prefix", "want a path without a slash in front and without empty parts, at most 500 bytes");
+    node.error("prefix", "want a path of at most 500 bytes without a slash in front, and no part empty, '.' or '..'");
   if (!options.prefix.empty()) options.prefix += '/';
 
   const std::string endpoint = node.text("endpoint");
@@ -60,10 +67,13 @@ void read_bucket(const ConfigNode& node, S3Options& options) {
                                          url ? "a query has no place in it" : url.error().text));
     return;
   }
+  while (url->path.ends_with('/')) url->path.pop_back();
+  // Sent and signed as it is, so nothing that would have to be encoded.
+  if (!url->path.empty() && (!is_plain_path(url->path.substr(1)) || uri_encoded(url->path, true) != url->path))
+    node.error("endpoint", "want a path of letters, digits and '-._~/', and no part of it empty, '.' or '..'");
   // Amazon's certificates are for one label before their host.
   const bool dots = bucket.find('.') != std::string::npos;
   const bool path_style = node.boolean("force_path_style", !endpoint.empty() || dots);
-  while (url->path.ends_with('/')) url->path.pop_back();
   if (path_style) {
     url->path += "/" + bucket;
   } else {
@@ -115,8 +125,17 @@ void read_credentials(const ConfigNode& node, const std::string& region, S3Crede
         node.error("want access_key and secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment");
     }
   }
-  if (!one_line(out.access_key) || !one_line(out.secret_key) || !one_line(out.session_token))
-    node.error("want keys and a token of one line, printable ASCII without blanks");
+  const std::pair<const char*, const std::string&> secrets[] = {
+      {"access_key", out.access_key},
+      {"secret_key", out.secret_key},
+      {"session_token", out.session_token},
+  };
+  for (const auto& [name, secret] : secrets) {
+    if (!is_printable(secret)) node.error(fmt::format("want {} of one line, printable ASCII without blanks", name));
+  }
+  if (!is_printable(options.token, true))
+    node.error("want AWS_CONTAINER_AUTHORIZATION_TOKEN of one line, printable ASCII");
+  read_http_tls(node, options.client, "role_tls");
 }
 
 }  // namespace
@@ -133,6 +152,8 @@ ExporterParts read_s3_exporter(const ConfigNode& node, const ExporterDefaults& d
   read_bucket(node, options);
   read_credentials(node, options.region, options.credentials);
   read_http_tls(node, options.http.client);
+  options.http.client.connect_timeout =
+      node.duration("connect_timeout", options.http.client.connect_timeout, std::chrono::milliseconds(1));
   options.http.headers = {{"User-Agent", defaults.user_agent}};
   options.http.compression = Compression::kNone;
   options.http.timeout = node.duration("timeout", std::chrono::seconds(60), std::chrono::milliseconds(1));

@@ -55,22 +55,31 @@ void S3Credentials::ask() {
     std::ifstream in(options_.token_file, std::ios::binary);
     token.assign(std::istreambuf_iterator<char>(in), {});
     token.erase(token.find_last_not_of(" \t\r\n") + 1);
+    if (token.empty() || !is_printable(token, true)) {
+      return answered(fail(ErrorKind::kUnavailable,
+                           fmt::format("want a token in {}, of one line, printable ASCII", options_.token_file)));
+    }
   }
-  std::string path = options_.url.path;
+  const auto take = [this](const Result<HttpReply>& reply) { answered(reply); };
   HttpHeaders headers = {{"Accept", "*/*"}};
-  if (options_.web_identity) {
-    path += "&WebIdentityToken=" + uri_encoded(token, false);
-  } else if (!token.empty()) {
-    headers.emplace_back("Authorization", token);
+  if (!options_.web_identity) {
+    if (!token.empty()) headers.emplace_back("Authorization", token);
+    return client_.send("GET", options_.url.path, std::move(headers), nullptr, kTimeout, take);
   }
-  client_.send("GET", std::move(path), std::move(headers), nullptr, kTimeout,
-               [this](const Result<HttpReply>& reply) { answered(reply); });
+  const std::size_t query = options_.url.path.find('?');
+  std::string form = query == std::string::npos ? "" : options_.url.path.substr(query + 1);
+  form += "&WebIdentityToken=" + uri_encoded(token, false);
+  headers.emplace_back("Content-Type", "application/x-www-form-urlencoded");
+  client_.send("POST", options_.url.path.substr(0, query), std::move(headers),
+               std::make_shared<const std::string>(std::move(form)), kTimeout, take);
 }
 
 void S3Credentials::answered(const Result<HttpReply>& reply) {
   AwsCredentials got;
   if (reply && reply->status == 200) got = read_credentials_reply(reply->body, options_.web_identity);
-  const bool good = !got.access_key.empty() && !got.secret_key.empty();
+  const bool there = !got.access_key.empty() && !got.secret_key.empty();
+  const bool good =
+      there && is_printable(got.access_key) && is_printable(got.secret_key) && is_printable(got.session_token);
   if (good) {
     known_ = std::move(got);
     fresh_until_ = asked_ + kFresh;
@@ -78,9 +87,10 @@ void S3Credentials::answered(const Result<HttpReply>& reply) {
   // Those at hand may be good for a while yet; the store knows.
   Result<AwsCredentials> out = known_;
   if (known_.access_key.empty()) {
-    const std::string why = !reply ? reply.error().text
-                                   : fmt::format("{} answers with status {} and no keys: {}", options_.url.authority(),
-                                                 reply->status, xml_text(reply->body, "Code"));
+    const std::string why = !reply  ? reply.error().text
+                            : there ? fmt::format("those of {} are not printable ASCII", options_.url.authority())
+                                    : fmt::format("{} answers with status {} and no keys: {}", options_.url.authority(),
+                                                  reply->status, xml_text(reply->body, "Code"));
     out = fail(ErrorKind::kUnavailable, "no credentials: " + why);
   }
   for (const Take& take : std::exchange(waiting_, {})) take(out);

@@ -1,6 +1,7 @@
 // S3Credentials: the keys to sign with. They are given, or belong to a role, and then a server hands out temporary ones
 // that are asked for again every ten minutes:
-//   web identity (IAM roles for service accounts): the token in a file is shown to Amazon's STS;
+//   web identity (IAM roles for service accounts): the token in a file is shown to Amazon's STS, in the body of a POST
+//   so that no log of addresses has it;
 //   container (ECS, EKS Pod Identity): an address in the pod's environment answers.
 //
 // Threads: that of the io_context. Goes before it.
@@ -20,7 +21,8 @@ namespace tailgate {
 
 struct S3CredentialsOptions {
   AwsCredentials given = {};  // empty: of a role
-  // Where a role's are handed out; a path with a query, complete but for the token.
+  // Where a role's are handed out; a path with a query, complete but for the token. Of a web identity the query is sent
+  // as a form.
   HttpUrl url = {};
   HttpClientOptions client = {};
   std::string token_file = {};  // read at each time: tokens rotate

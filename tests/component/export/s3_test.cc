@@ -295,7 +295,9 @@ TEST_CASE("a role's keys are asked for once, and again when the store refuses th
   REQUIRE(store.requests().size() == 3);
   CHECK(store.requests()[0]["x-amz-security-token"] == "tok");
   REQUIRE(sts.requests().size() == 3);
-  CHECK(line(sts.requests()[1]) == "GET /?Action=AssumeRoleWithWebIdentity&WebIdentityToken=a%2Bb");
+  CHECK(line(sts.requests()[1]) == "POST /");
+  CHECK(sts.requests()[1][http::field::content_type] == "application/x-www-form-urlencoded");
+  CHECK(sts.requests()[1].body() == "Action=AssumeRoleWithWebIdentity&WebIdentityToken=a%2Bb");
 }
 
 TEST_CASE("a container's keys are asked for with its token", "[export][s3]") {
@@ -309,6 +311,25 @@ TEST_CASE("a container's keys are asked for with its token", "[export][s3]") {
   CHECK(line(agent.requests()[0]) == "GET /traces");
   CHECK(agent.requests()[0][http::field::authorization] == "Bearer x");
   CHECK(std::string(store.requests().at(0)[http::field::authorization]).find("Credential=temp/") != std::string::npos);
+}
+
+TEST_CASE("keys and tokens that would break a header are not used, nor told", "[export][s3]") {
+  Store store({});
+  const auto detail = [&](const S3CredentialsOptions& role) {
+    const SendResult result = sent(*exporter_to(store.url(), 1 << 20, role), batch({1}));
+    CHECK(result.kind == SendResult::Kind::kRetry);
+    CHECK(store.requests().empty());
+    CHECK(result.detail.find("hush") == std::string::npos);
+    return result.detail;
+  };
+  Store agent({{200, R"({"AccessKeyId":"a","SecretAccessKey":"hush","Token":"hush\nX-Evil: 1"})"}});
+  CHECK(detail({.url = agent.url(), .token = "t"}).ends_with("are not printable ASCII"));
+  TempDir dir;
+  std::ofstream(dir.at("token")) << "hush\r\nX-Evil: 1\n";
+  CHECK(detail({.url = agent.url(), .token_file = dir.at("token")}).find("want a token in") != std::string::npos);
+  CHECK(detail({.url = agent.url(), .token_file = dir.at("none"), .web_identity = true}).find("want a token in") !=
+        std::string::npos);
+  CHECK(agent.requests().size() == 1);
 }
 
 TEST_CASE("a module that is missing is told at the start", "[export][s3]") {

@@ -140,22 +140,37 @@ TEST_CASE("whatever a store refuses is tried again, and its reason is told", "[e
 
 TEST_CASE("every bad s3 key is an error with its place", "[export][s3]") {
   CHECK(errors_of(kGood).empty());
-  CHECK(errors_of(kGood +
-                  ", endpoint: 'https://minio:9000/base', region: eu-central-1, prefix: a/b/, session_token: t, "
-                  "force_path_style: false, timeout: 5s, compression_level: 9, row_group_rows: 5000, part_bytes: 8MiB, "
-                  "max_file_bytes: 16MiB, max_file_age: 10s, format: parquet, tls: {insecure_skip_verify: true}, "
-                  "sending_queue: {num_consumers: 4}, retry_on_failure: {max_interval: 10s}, policies: [a]")
-            .empty());
+  CHECK(
+      errors_of(kGood +
+                ", endpoint: 'https://minio:9000/base', region: eu-central-1, prefix: 'a b/..c/+/', session_token: t, "
+                "force_path_style: false, timeout: 5s, compression_level: 9, row_group_rows: 5000, part_bytes: 8MiB, "
+                "max_file_bytes: 16MiB, max_file_age: 10s, connect_timeout: 2s, format: parquet, tls: "
+                "{insecure_skip_verify: true}, "
+                "sending_queue: {num_consumers: 4}, retry_on_failure: {max_interval: 10s}, policies: [a]")
+          .empty());
   const std::pair<std::string, const char*> rows[] = {
       {"access_key: k, secret_key: s", "bucket: want the name of a bucket"},
       {"access_key: k, secret_key: s, bucket: No", "bucket: want the name of a bucket"},
       {"bucket: traces, access_key: k", "s3: want access_key and secret_key (or their _file), or neither of them"},
-      {"bucket: traces, access_key: k, secret_key: 'hu sh'", "want keys and a token of one line"},
+      {"bucket: traces, access_key: k, secret_key: 'hu sh'", "s3: want secret_key of one line"},
+      {"bucket: traces, access_key: \"hu sh\\r\", secret_key: k", "s3: want access_key of one line"},
+      {kGood + ", session_token: \"hu sh\\nX-Evil: 1\"", "s3: want session_token of one line"},
+      {"access_key: k, secret_key: s, bucket: a..b", "bucket: want the name of a bucket"},
+      {kGood + ", endpoint: 'http://a:1/b/../c'", "endpoint: want a path of letters, digits and '-._~/'"},
+      {kGood + ", endpoint: 'http://a:1/./c'", "endpoint: want a path of letters, digits and '-._~/'"},
+      {kGood + ", endpoint: 'http://a:1//c'", "endpoint: want a path of letters, digits and '-._~/'"},
+      {kGood + ", endpoint: 'http://a:1/b%20c'", "endpoint: want a path of letters, digits and '-._~/'"},
+      {kGood + ", endpoint: 'http://a:1/b+c'", "endpoint: want a path of letters, digits and '-._~/'"},
+      {kGood + ", prefix: a/../b", "prefix: want a path of at most 500 bytes"},
+      {kGood + ", prefix: ..", "prefix: want a path of at most 500 bytes"},
+      {kGood + ", prefix: ./a", "prefix: want a path of at most 500 bytes"},
+      {kGood + ", connect_timeout: 0s", "connect_timeout: want 1ms or more"},
+      {kGood + ", role_tls: {ca_file: /nonexistent}", "role_tls.ca_file: want a file that can be read"},
       {kGood + ", endpoint: minio", "endpoint: want http://host:port or https://host:port"},
       {kGood + ", endpoint: 'http://a:1/?x'", "a query has no place in it"},
       {kGood + ", region: US East", "region: want a region as us-east-1"},
-      {kGood + ", prefix: /a", "prefix: want a path without a slash in front"},
-      {kGood + ", prefix: a//b", "prefix: want a path without a slash in front"},
+      {kGood + ", prefix: /a", "prefix: want a path of at most 500 bytes without a slash in front"},
+      {kGood + ", prefix: a//b", "prefix: want a path of at most 500 bytes without a slash in front"},
       {kGood + ", part_bytes: 1MiB", "part_bytes: want 5MiB to 1GiB"},
       {kGood + ", max_file_bytes: 1KiB", "max_file_bytes: want 1MiB to 4GiB"},
       {kGood + ", max_file_age: 1ms", "max_file_age: want 100ms or more"},
