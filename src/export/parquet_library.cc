@@ -24,7 +24,7 @@ Result<MakeSpanTable> load_parquet_module(const std::string& path) {
   void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (library == nullptr) return fail(ErrorKind::kIo, fmt::format("cannot load {}: {}", path, dlerror()));
   const auto* const module = static_cast<const SpanTableModule*>(dlsym(library, kSpanTableSymbol));
-  if (module == nullptr || module->layout != kSpanTableLayout)
+  if (module == nullptr || module->version != span_table_version(TAILGATE_SPAN_TABLE_BUILD))
     return fail(ErrorKind::kIo, fmt::format("{} is of another build than this program", path));
   return [module](const SpanTableOptions& options) { return std::unique_ptr<SpanTableWriter>(module->make(options)); };
 }

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -51,15 +52,32 @@ class SpanTableWriter {
 // Null when there is no memory for it.
 using MakeSpanTable = std::function<std::unique_ptr<SpanTableWriter>(const SpanTableOptions&)>;
 
-// What the module exports, and by what the daemon knows that it was built of the same sources: both sides pass C++
-// objects to each other.
+// What the module exports, and by what the daemon knows that it is of the same build: both sides pass C++ objects to
+// each other.
 inline constexpr const char* kSpanTableSymbol = "tailgate_span_table";
 struct SpanTableModule {
-  std::uint64_t layout;
+  std::uint64_t version;
   SpanTableWriter* (*make)(const SpanTableOptions&);  // null: out of memory
 };
-inline constexpr std::uint64_t kSpanTableLayout = 2'000'000'000 + 1'000'000 * sizeof(SpanRow) +
-                                                  1'000 * sizeof(SpanView) + sizeof(ResourceColumns) +
-                                                  sizeof(ScopeView) + sizeof(SpanTableOptions);
+// A hash (FNV-1a) of `build`, which CMake makes of version, commit, compiler and the headers that both sides read
+// (TAILGATE_SPAN_TABLE_BUILD, src/CMakeLists.txt), of the columns' names and of sizes, which flags may change.
+constexpr std::uint64_t span_table_version(std::string_view build) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  const auto add = [&](std::string_view text) {
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    hash = (hash ^ 0xFF) * 0x100000001b3;  // ends the text: in none of them
+  };
+  add(build);
+  for (const TextColumn& column : kTextColumns) {
+    add(column.name);
+    for (const std::string_view key : column.keys) add(key);
+  }
+  for (std::size_t size : {sizeof(SpanRow), sizeof(SpanView), sizeof(ResourceView), sizeof(ResourceColumns),
+                           sizeof(ScopeView), sizeof(SpanTableOptions)}) {
+    for (; size != 0; size >>= 8) hash = (hash ^ (size & 0xFF)) * 0x100000001b3;
+    hash *= 0x100000001b3;
+  }
+  return hash;
+}
 
 }  // namespace tailgate

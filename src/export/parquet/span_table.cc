@@ -385,5 +385,5 @@ SpanTableWriter* make(const SpanTableOptions& options) {
 }  // namespace
 }  // namespace tailgate
 
-extern "C" __attribute__((visibility("default")))
-const tailgate::SpanTableModule tailgate_span_table = {tailgate::kSpanTableLayout, tailgate::make};
+extern "C" __attribute__((visibility("default"))) const tailgate::SpanTableModule tailgate_span_table = {
+    tailgate::span_table_version(TAILGATE_SPAN_TABLE_BUILD), tailgate::make};

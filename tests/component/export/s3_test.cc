@@ -340,3 +340,12 @@ TEST_CASE("a module that is missing is told at the start", "[export][s3]") {
   REQUIRE_FALSE(started);
   CHECK(started.error().text.find("cannot load /nonexistent/libtailgate_parquet.so") != std::string::npos);
 }
+
+TEST_CASE("a module of another build is not taken, however alike it is", "[export][s3]") {
+  S3Options options;
+  options.http.urls = {{false, "127.0.0.1", "1", "/traces"}};
+  options.module = TAILGATE_OTHER_BUILD;
+  const Result<void> started = make_s3_exporter(std::move(options))->start();
+  REQUIRE_FALSE(started);
+  CHECK(started.error().text.ends_with("is of another build than this program"));
+}
