@@ -40,7 +40,7 @@ class Lmdb final : public KeptLog {
  public:
   Lmdb(std::string directory, std::size_t bytes_max) : directory_(std::move(directory)), bytes_max_(bytes_max) {}
   ~Lmdb() override {
-    if (env_ != nullptr) mdb_env_close(env_);
+    close_env();
     if (lock_ >= 0) ::close(lock_);
   }
 
@@ -62,23 +62,22 @@ class Lmdb final : public KeptLog {
 
   // After a write that failed at the wrong moment LMDB refuses everything until its files are opened anew.
   Result<void> commit(const Writes& writes) override {
-    if (Result<void> room = find_room(writes); !room) return room;
-    Result<void> done = fail(ErrorKind::kIo, "");
-    {
+    const Result<bool> room = find_room(writes);
+    if (room && !*room) return fail(ErrorKind::kIo, fmt::format("{}: {}", directory_, std::strerror(ENOSPC)));
+    Result<void> done;
+    if (!room) {
+      done = tl::unexpected(room.error());
+    } else {
       const std::shared_lock lock(env_mutex_);
       done = env_ == nullptr ? failed("open", MDB_PANIC) : try_commit(writes);
     }
     if (done) return done;
     const std::lock_guard lock(env_mutex_);
-    if (env_ != nullptr) mdb_env_close(env_);
-    env_ = nullptr;
+    close_env();
     // Holes may be too small for what comes, and even giving room back takes some.
     if (full_ && grows_) map_bytes_ = std::min(map_bytes_ + map_bytes_most_ / 8, map_bytes_most_);
     full_ = false;
-    if (Result<void> again = open_env(); !again) {
-      if (env_ != nullptr) mdb_env_close(env_);
-      env_ = nullptr;
-    }
+    if (Result<void> again = open_env(); !again) close_env();  // until the next commit
     return done;
   }
 
@@ -99,9 +98,10 @@ class Lmdb final : public KeptLog {
  private:
   // LMDB needs pages for whatever it changes, for a removal too: on a disk that is full to the last page nothing could
   // ever be given back. So puts leave the reserve alone: they are written when their room and the reserve are
-  // allocated behind the last page in use; or else, without the file growing, when as much is free inside it.
-  Result<void> find_room(const Writes& writes) {
-    if (env_ == nullptr) return {};  // commit() says so
+  // allocated behind the last page in use; or else, without the file growing, when as much is free inside it. False:
+  // there is none, and nothing has changed.
+  Result<bool> find_room(const Writes& writes) {
+    if (env_ == nullptr) return true;  // commit() says so
     bool grows = true;
     if (!writes.puts.empty()) {
       std::size_t small = 0;  // bytes of records that are in a page with others, which may be half full
@@ -116,23 +116,34 @@ class Lmdb final : public KeptLog {
       const std::size_t changes = kPagesPerChange * (1 + writes.removes.size() + writes.marks.size());
       pages += small / page_ + std::min(changes, kReservePages);  // neighbours share pages
       grows = allocate(pages);
-      const Free free = grows ? Free() : free_inside();
-      if (!grows && free.pages >= pages && free.usable < pages) {
-        if (Result<void> usable = make_usable(); !usable) return usable;
-      }
-      if (!grows && free.pages < pages) {
-        return fail(ErrorKind::kIo, fmt::format("{}: {}", directory_, std::strerror(ENOSPC)));
+      const Result<Free> free = grows ? Free() : free_inside();
+      if (!free) return tl::unexpected(free.error());
+      if (!grows && free->pages < pages) return false;
+      if (!grows && free->usable < pages) {
+        if (Result<void> usable = make_usable(); !usable) return tl::unexpected(usable.error());
       }
     }
-    return let_grow(grows);
+    if (Result<void> mapped = let_grow(grows); !mapped) return tl::unexpected(mapped.error());
+    return true;
   }
 
+  // LMDB gives up the map it has before it asks for the other. Without one nothing may look at it, and it is closed
+  // before read() can; commit() opens it anew.
   Result<void> let_grow(bool grows) {
     if (grows == grows_) return {};
     const std::lock_guard lock(env_mutex_);
-    grows_ = grows;
     const int code = mdb_env_set_mapsize(env_, grows ? map_bytes_ : page_);  // no less than is in use
-    return code == 0 ? Result<void>() : failed("map", code);
+    if (code != 0) {
+      close_env();
+      return failed("map", code);
+    }
+    grows_ = grows;
+    return {};
+  }
+
+  void close_env() {
+    if (env_ != nullptr) mdb_env_close(env_);
+    env_ = nullptr;
   }
 
   // What a commit has freed can be used by the one after the next: makes the next one, of a mark on no record.
@@ -165,12 +176,13 @@ class Lmdb final : public KeptLog {
   struct Free {
     std::size_t pages = 0, usable = 0;  // by the next commit
   };
-  Free free_inside() {
+  Result<Free> free_inside() {
     const std::shared_lock lock(env_mutex_);
     const Transaction txn(env_, MDB_RDONLY);
     MDB_cursor* cursor = nullptr;
     constexpr MDB_dbi kFreePages = 0;
-    if (txn.code != 0 || mdb_cursor_open(txn.get, kFreePages, &cursor) != 0) return {};
+    const int code = txn.code != 0 ? txn.code : mdb_cursor_open(txn.get, kFreePages, &cursor);
+    if (code != 0) return tl::unexpected(failed("read", code).error());
     MDB_envinfo info{};
     mdb_env_info(env_, &info);
     Free out;

@@ -1,6 +1,7 @@
 // Faults at each write of the durable queue's log. The system calls that LMDB writes with are defined here, in front of
 // libc's, and fail when told to.
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -38,6 +39,8 @@ bool takes(off_t end) {
   return true;
 }
 
+int map_fails_at = -1, maps = 0;  // as fail_at and calls, of mapping files
+
 ssize_t failed() {
   errno = fault == Fault::kIoError ? EIO : ENOSPC;
   return -1;
@@ -57,7 +60,10 @@ ssize_t pwrite(int fd, const void* data, size_t size, off_t at) {
 }
 
 int fallocate(int fd, int mode, off_t at, off_t size) {
-  if (!takes(at + size)) return static_cast<int>(failed());
+  if (!takes(at + size)) {
+    errno = ENOSPC;
+    return -1;
+  }
   return disk_bytes != 0 ? 0 : static_cast<int>(syscall(SYS_fallocate, fd, mode, at, size));
 }
 
@@ -81,9 +87,20 @@ ssize_t writev(int fd, const iovec* parts, int count) {
   return syscall(SYS_writev, fd, parts, count);
 }
 
+void* mmap(void* at, size_t size, int protection, int flags, int fd, off_t from) noexcept {
+  if (fd >= 0 && map_fails_at >= 0) {
+    const int n = maps++;
+    if (n >= map_fails_at && n < map_fails_at + fail_for) {
+      errno = ENOMEM;
+      return MAP_FAILED;
+    }
+  }
+  return reinterpret_cast<void*>(syscall(SYS_mmap, at, size, protection, flags, fd, from));
+}
+
 int fdatasync(int fd) {
-  if (disk_bytes != 0) return 0;
   if (fails() && fault != Fault::kHalfWritten) return static_cast<int>(failed());
+  if (disk_bytes != 0) return 0;
   return static_cast<int>(syscall(SYS_fdatasync, fd));
 }
 
@@ -193,6 +210,70 @@ TEST_CASE("a full disk never keeps a record from being removed, whatever is writ
   for (std::uint64_t n = oldest; n < next; ++n) REQUIRE(log->read(n));
   CHECK_FALSE(log->read(oldest - 1));
   disk_bytes = 0;
+}
+
+// There the map of the file is made smaller and larger again, and room inside it usable by a commit of its own.
+TEST_CASE("whichever map or write fails on a full disk, the log can be read and written again", "[export]") {
+  const bool of_maps = GENERATE(true, false);
+  fail_for = GENERATE(1, 3);
+  int failures = 0, n = 0;
+  for (bool reached = true; reached; n += of_maps ? 1 : 3) {
+    REQUIRE(n < 1000);
+    CAPTURE(of_maps, fail_for, n);
+    TempDir dir;
+    fault = Fault::kFullDisk;
+    disk_bytes = 16 << 20;
+    disk_taken = 0;
+    Records want;
+    std::uint64_t oldest = 1, next = 1;
+    const auto more = [&] {
+      KeptLog::Writes out;
+      for (std::uint64_t i = 0; i < 10; ++i) out.puts.emplace_back(next + i, std::string(30'000, 'x'));
+      return out;
+    };
+    const auto took = [&](const KeptLog::Writes& writes) {
+      for (const auto& [number, record] : writes.puts) want[number] = record;
+      for (const std::uint64_t number : writes.removes) want.erase(number);
+      next += writes.puts.size();
+      oldest += writes.removes.size();
+    };
+    {
+      const auto log = make_kept_log(dir.at("q"), 64 << 20);
+      CHECK(opened(*log).empty());
+      for (KeptLog::Writes writes = more(); log->commit(writes); writes = more()) took(writes);
+      disk_bytes = disk_taken;
+      fault = Fault::kIoError;
+      calls = maps = 0;
+      (of_maps ? map_fails_at : fail_at) = n;
+      for (int round = 0; round < 12; ++round) {
+        KeptLog::Writes writes;
+        if (round < 4 || round % 4 == 0) {
+          for (std::uint64_t i = 0; i < 50; ++i) writes.removes.push_back(oldest + i);
+        } else {
+          writes = more();
+        }
+        Result<void> done = log->commit(writes);
+        for (int again = 0; !done && again <= fail_for && done.error().text.find("No space") == std::string::npos;
+             ++again) {
+          ++failures;
+          const Result<std::string> read = log->read(oldest);
+          if (read) CHECK(*read == want[oldest]);
+          if (!read) CHECK(read.error().kind == ErrorKind::kIo);
+          done = log->commit(writes);
+        }
+        if (done) took(writes);
+        if (!done) CHECK(done.error().text.find("No space") != std::string::npos);
+      }
+      reached = (of_maps ? maps : calls) > n;
+      map_fails_at = fail_at = -1;
+      for (const auto& [number, record] : want) REQUIRE(log->read(number) == record);
+    }
+    const auto log = make_kept_log(dir.at("q"), 64 << 20);
+    REQUIRE(opened(*log) == want);
+    disk_bytes = 0;
+  }
+  CAPTURE(of_maps, fail_for, n);
+  CHECK(failures >= 3);
 }
 
 TEST_CASE("what a full disk could not take is on it at the next start, once a backend has taken some of the rest",
