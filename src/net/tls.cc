@@ -88,13 +88,28 @@ std::optional<std::size_t> record_size(ByteView bytes) {
   return kRecordHeader + size;
 }
 
+void to_lower(std::string& text, std::size_t from) {
+  for (std::size_t i = from; i < text.size(); ++i) {
+    if (text[i] >= 'A' && text[i] <= 'Z') text[i] = static_cast<char>(text[i] | 0x20);
+  }
+}
+
+// Host names are the same in any case (RFC 4343), also in a mail address, of which the rest is not.
+std::string same_case(std::string name) {
+  if (name.find(':') != std::string::npos) return name;  // a URI or an IPv6 address
+  const std::size_t at = name.rfind('@');
+  to_lower(name, at == std::string::npos ? 0 : at + 1);
+  return name;
+}
+
 std::string name_text(const GENERAL_NAME& name) {
   int type = 0;
   const void* const value = GENERAL_NAME_get0_value(&name, &type);
   if (type == GEN_DNS || type == GEN_URI || type == GEN_EMAIL) {
-    const auto* const text = static_cast<const ASN1_STRING*>(value);
-    return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
-            static_cast<std::size_t>(ASN1_STRING_length(text))};
+    const auto* const asn1 = static_cast<const ASN1_STRING*>(value);
+    std::string text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(asn1)),
+                     static_cast<std::size_t>(ASN1_STRING_length(asn1)));
+    return type == GEN_URI ? text : same_case(std::move(text));
   }
   if (type == GEN_IPADD) {
     const auto* const bytes = static_cast<const ASN1_STRING*>(value);
@@ -241,7 +256,8 @@ bool TlsFilter::advance() {
   established_ = true;
   // The first that is listed, or the first of all, is who the client is.
   for (const std::string& name : peer_names(ssl_)) {
-    if (!sans_.empty() && std::find(sans_.begin(), sans_.end(), name) == sans_.end()) continue;
+    const auto is_it = [&](const std::string& listed) { return same_case(listed) == name; };
+    if (!sans_.empty() && std::none_of(sans_.begin(), sans_.end(), is_it)) continue;
     peer_name_ = name;
     break;
   }

@@ -234,6 +234,22 @@ TEST_CASE("mTLS: only certificates of the CA, and of them only listed names", "[
   CHECK_FALSE(served(talk(f)));
 }
 
+TEST_CASE("mTLS: host names are compared without case, also in mail addresses, and nothing else is", "[net]") {
+  TlsServer f;
+  f.options.client_ca_file = f.files.file("ca");
+  f.options.client_sans = {"Agent.example.com", "Ann@Example.com", "spiffe://Example/a"};
+  f.open();
+  const std::pair<const char*, bool> rows[] = {
+      {"DNS:agent.EXAMPLE.com", true},  {"email:Ann@eXample.com", true},   {"email:ann@example.com", false},
+      {"URI:spiffe://Example/a", true}, {"URI:spiffe://example/a", false},
+  };
+  for (const auto& [name, taken] : rows) {
+    INFO(name);
+    const Certificate agent("agent", name, &f.ca);
+    CHECK(served(talk(f, &agent)) == taken);
+  }
+}
+
 TEST_CASE("mTLS: no session is resumed, so each connection shows its certificate", "[net]") {
   for (const bool mtls : {false, true}) {
     TlsServer f;
