@@ -177,9 +177,8 @@ class Reader {
     return true;
   }
 
-  bool on_key_part(json::string_view s, std::size_t, json::error_code&) {
-    if (skipped_ == 0 && (at_ == At::kTags || text_.size() <= kKeyMax)) text_.append(s.data(), s.size());
-    return true;
+  bool on_key_part(json::string_view s, std::size_t, json::error_code& ec) {
+    return skipped_ > 0 || (at_ != At::kTags && text_.size() > kKeyMax) || append(s) || full(ec);
   }
   bool on_key(json::string_view s, std::size_t, json::error_code& ec) {
     if (skipped_ > 0) return true;
@@ -187,7 +186,7 @@ class Reader {
       key_ = Key::kTag;
       return keep(s, tag_key_) || full(ec);
     }
-    if (!text_.empty()) text_.append(s.data(), s.size());
+    if (!text_.empty() && !append(s)) return full(ec);
     const std::string_view name = text_.empty() ? std::string_view(s.data(), s.size()) : text_;
     key_ = Key::kNone;
     for (const KnownKey& known : kKeys) {
@@ -197,9 +196,8 @@ class Reader {
     return true;
   }
 
-  bool on_string_part(json::string_view s, std::size_t, json::error_code&) {
-    if (takes()) text_.append(s.data(), s.size());
-    return true;
+  bool on_string_part(json::string_view s, std::size_t, json::error_code& ec) {
+    return !takes() || append(s) || full(ec);
   }
   bool on_string(json::string_view s, std::size_t, json::error_code& ec) {
     if (!takes()) return at_ != At::kDocument || wrong("a string", ec);
@@ -241,10 +239,7 @@ class Reader {
     }
   }
 
-  bool on_number_part(json::string_view s, json::error_code&) {
-    if (takes()) text_.append(s.data(), s.size());
-    return true;
-  }
+  bool on_number_part(json::string_view s, json::error_code& ec) { return !takes() || append(s) || full(ec); }
   bool on_int64(std::int64_t v, json::string_view s, json::error_code& ec) {
     return number(v < 0 ? 0 : static_cast<std::uint64_t>(v), s, ec);
   }
@@ -310,15 +305,30 @@ class Reader {
     return false;
   }
 
+  bool ask(std::size_t bytes) {
+    copied_ += bytes;
+    return copied_ <= ByteSink::kFree || out_.ask(bytes);
+  }
+
+  // A part of a string. What it is to take is asked for first.
+  bool append(json::string_view part) {
+    const std::size_t size = text_.size() + part.size(), room = text_.capacity();
+    if (size > room) {
+      const std::size_t wanted = std::max(size, 2 * room);
+      if (!ask(wanted - (room > std::string().capacity() ? room : 0))) return false;
+      text_.reserve(wanted);
+    }
+    text_.append(part.data(), part.size());
+    return true;
+  }
+
   // The whole string, of which `last` is the end, as a view that lives as long as the span.
   bool keep(json::string_view last, ByteView& out) {
     if (text_.empty() && last.data() >= request_.data() && last.data() < request_.data() + request_.size()) {
       out = ByteView(last.data(), last.size());
       return true;
     }
-    text_.append(last.data(), last.size());
-    copied_ += text_.size() + sizeof(std::string);
-    if (copied_ > ByteSink::kFree && !out_.ask(text_.size() + sizeof(std::string))) return false;
+    if (!append(last) || !ask(sizeof(std::string))) return false;
     out = copies_.emplace_back(std::move(text_));
     text_.clear();
     return true;

@@ -212,3 +212,22 @@ TEST_CASE("Zipkin: protobuf that is malformed is refused", "[wire]") {
   REQUIRE_FALSE(bad);
   CHECK(bad.error().text == "not a Zipkin ListOfSpans: spans[0] is malformed, near byte 1 of 4");
 }
+
+TEST_CASE("the text of a Zipkin tag is asked for before it grows", "[wire]") {
+  struct Room final : ConversionRoom {
+    std::size_t asked = 0;
+    bool grow(std::size_t bytes) override { return (asked += bytes) <= 1 << 20; }
+  };
+  std::string text;  // escapes: it is put together from parts
+  for (int i = 0; i < 4'000'000; ++i) text += "a\\n";
+  const std::string span = R"([{"traceId":"000000000000000a","id":"000000000000000b",)";
+  for (const std::string& json :
+       {span + R"("tags":{"k":")" + text + R"("}}])", span + R"("tags":{")" + text + R"(":"v"}}])",
+        span + R"("name":")" + text + R"("}])"}) {
+    Room room;
+    ByteSink out(&room);
+    CHECK_FALSE(zipkin_json_to_otlp(json, {}, out));
+    CHECK(out.failed());
+    CHECK(room.asked < 3 << 20);  // refused at the first step past 1 MiB, of 8 MB
+  }
+}
