@@ -218,7 +218,8 @@ void Daemon::reload() {
   std::string failure;
   {
     const std::lock_guard lock(status_mutex_);
-    failure = reload_error_;
+    // What is wrong may quote the file, with secrets in it: spans go to others than the log does.
+    if (!reload_error_.empty()) failure = "the configuration is not valid: see the log";
   }
   note({"reload", began, monotonic_now(), std::move(failure), {{"tailgate.config", source_.path}}});
 }

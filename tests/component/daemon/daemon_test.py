@@ -422,11 +422,16 @@ class DaemonTest(unittest.TestCase):
             self.assertEqual(send(daemon.http, [otlp.span(os.urandom(16), error=True)]), 200)
             until(lambda: own() == count, f"{count} failed batches are own spans")
             until(lambda: len(bodies) == 2 * count, "the backend has refused the trace and the own span")
-        self.written({**config, "sampling": {**config["sampling"], "policies": [{"name": "x", "type": "no_such"}]}})
+        self.written({**config, "sampling": {**config["sampling"], "policies": [{"name": "x", "type": "hush"}]}})
         until(lambda: own() == 4, "the failed reload is an own span")
         time.sleep(0.5)  # for what must not come
         metrics = daemon.metrics()
         self.assertEqual((own(), len(bodies)), (4, 7))
+        with open(own_path) as file:
+            reloads = [line for line in file if '"reload"' in line]
+        self.assertEqual(len(reloads), 1)
+        self.assertIn("see the log", reloads[0])
+        self.assertNotIn("hush", reloads[0])
         metrics.check_law()
         self.assertEqual(metrics.sum("tailgate_spans_received_total"), 3)
         self.assertEqual(metrics.sum("tailgate_spans_forwarded_total"), 3)
