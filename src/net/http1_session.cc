@@ -117,7 +117,7 @@ class Http1Session final : public Session {
       std::string().swap(in_);
       in_at_ = 0;
       input_held_.release();
-      refuse_request(400, "the head of a chunk, or the trailers, are too large");
+      refuse_request(400, RefuseWhy::kProtocol, "the head of a chunk, or the trailers, are too large");
       return close(CloseWhy::kProtocol);
     }
     // Requests behind answers that the peer does not read count as bodies held back do.
@@ -166,11 +166,11 @@ class Http1Session final : public Session {
     if (state_ == State::kBody) {
       body().buffer.rest();
       if (!pace_.slow(now, context_.limits, body().buffer.size(), held_.pressed())) return;
-      refuse_request(408, "the body came too slowly");
+      refuse_request(408, RefuseWhy::kSlowBody, "the body came too slowly");
       close(CloseWhy::kSlowBody);
     } else if (parser_) {
       if (now - since_ < context_.limits.header_timeout) return;
-      refuse_request(408, "the headers came too slowly");
+      refuse_request(408, RefuseWhy::kSlowHeaders, "the headers came too slowly");
       close(CloseWhy::kHeaderTimeout);
     } else if (served_ > 0 ? now - since_ >= context_.limits.idle_timeout
                            : now - since_ >= context_.limits.header_timeout) {
@@ -244,11 +244,12 @@ class Http1Session final : public Session {
     }
     if (parser_->out_of_memory()) return respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
     if (ec == http::error::header_limit) {
-      refuse_request(431, "the headers are too large");
+      refuse_request(431, RefuseWhy::kHeaders, "the headers are too large");
       close(CloseWhy::kHeaders);
       return;
     }
-    refuse_request(ec == http::error::bad_version ? 505 : 400, "the request does not parse: " + ec.message());
+    refuse_request(ec == http::error::bad_version ? 505 : 400, RefuseWhy::kProtocol,
+                   "the request does not parse: " + ec.message());
     close(CloseWhy::kProtocol);
   }
 
@@ -265,7 +266,7 @@ class Http1Session final : public Session {
     parser_->get().clear();  // head_ has them
 
     if (const char* wrong = against_the_rules(version)) {
-      refuse_request(400, wrong);
+      refuse_request(400, RefuseWhy::kProtocol, wrong);
       close(CloseWhy::kProtocol);
       return;
     }
@@ -283,7 +284,7 @@ class Http1Session final : public Session {
         admission.refusal = context_.handler.refuse(head_, RefuseWhy::kTooLarge);
       } else if (const auto expect = head_.headers.find("expect"); expect && parser_->get().version() >= 11) {
         if (!boost::beast::iequals({expect->data(), expect->size()}, "100-continue")) {
-          refuse_request(417, "only 100-continue can be expected");
+          refuse_request(417, RefuseWhy::kProtocol, "only 100-continue can be expected");
           return close(CloseWhy::kProtocol);
         } else if (!parser_->is_done()) {
           out_ += "HTTP/1.1 100 Continue\r\n\r\n";
@@ -329,8 +330,11 @@ class Http1Session final : public Session {
     respond(std::move(response));
   }
 
-  // For requests no handler has seen.
-  void refuse_request(int status, const std::string& text) { respond_and_close(plain_response(status, text)); }
+  // For what the handler cannot see: it counts, and the words are these.
+  void refuse_request(int status, RefuseWhy why, const std::string& text) {
+    (void)context_.handler.refuse(head_, why);
+    respond_and_close(plain_response(status, text));
+  }
 
   void respond_and_close(Response response) {
     response.close = true;

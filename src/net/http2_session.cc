@@ -299,7 +299,7 @@ int Http2Session::on_header(const nghttp2_frame& frame, std::string_view name, s
     header_open_ = false;
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // resets the stream; the block is decoded on for HPACK's sake
   }
-  if (s->header_bytes > kHeadFree + s->head_charge.bytes() && context_.budget != nullptr) {
+  while (s->header_bytes > kHeadFree + s->head_charge.bytes() && context_.budget != nullptr) {
     if (s->head_charge.bytes() == 0) s->head_charge = Charge(*context_.budget, Holder::kRequests);
     if (!s->head_charge.try_grow(kHeadStep, kHeadReserveParts)) {
       count_refusal(*s, RefuseWhy::kNoMemory);
@@ -611,6 +611,7 @@ void Http2Session::tick(TimePoint now) {
     if (closing()) return;
     if (!slow && !stuck) continue;
     if (slow) count_refusal(*s, RefuseWhy::kSlowBody);
+    if (stuck) (void)context_.handler.refuse(s->head, RefuseWhy::kSlowReader);
     s->body.reset();
     s->held.release();
     s->share.release();

@@ -21,10 +21,13 @@ enum class RefuseWhy : std::uint8_t {
   kClientSpans,
   kHeaders,  // over the limit
   kSlowBody,
-  kInternal,  // its handler failed
+  kInternal,     // its handler failed
+  kProtocol,     // it breaks HTTP's rules; this and the next: HTTP/1.1, where the connection ends with it
+  kSlowHeaders,  // that have begun
+  kSlowReader,   // its answer was not taken; HTTP/2
 };
 // By RefuseWhy; label values of tailgate_requests_refused_total.
-inline constexpr std::array<std::string_view, 12> kRefuseWhyNames = {"limit",
+inline constexpr std::array<std::string_view, 15> kRefuseWhyNames = {"limit",
                                                                      "no_memory",
                                                                      "no_credentials",
                                                                      "bad_credentials",
@@ -35,7 +38,10 @@ inline constexpr std::array<std::string_view, 12> kRefuseWhyNames = {"limit",
                                                                      "client_spans",
                                                                      "headers",
                                                                      "slow_body",
-                                                                     "internal"};
+                                                                     "internal",
+                                                                     "protocol",
+                                                                     "slow_headers",
+                                                                     "slow_reader"};
 
 struct Refusal {
   Refusal(RefuseWhy w, std::uint32_t retry = 1) : why(w), retry_seconds(retry) {}  // NOLINT: meant to convert

@@ -381,6 +381,7 @@ TEST_CASE("answers that a peer's windows hold up are few, and their peer is let 
       c.run(20, [] { return false; });
     }
     CHECK(c.replies[stuck].reset);
+    CHECK(s.handler.refused_for(RefuseWhy::kSlowReader) == 1);
     CHECK_FALSE(c.goaway);
   }
   CHECK(s.serves());
@@ -426,6 +427,14 @@ TEST_CASE("HTTP/2: headers that find no room are counted as refused", "[net][hos
   CHECK(s.handler.refused_for(RefuseWhy::kNoMemory) == 1);
 }
 
+TEST_CASE("HTTP/2: a field is charged for all of its bytes", "[net][hostile]") {
+  EchoServer s({}, 8 << 10);
+  H2Client c(s.port());
+  CHECK(c.wait(c.open(H2Client::post("/echo", {{"x", std::string(12'000, 'x')}}), true)).reset);
+  CHECK(s.handler.refused_for(RefuseWhy::kNoMemory) == 1);
+  CHECK(s.handler.handled == 0);
+}
+
 TEST_CASE("requests that wait too long behind answers not taken are refused", "[net][hostile]") {
   EchoServer s(quick());
   H2Client c(s.port());
@@ -439,7 +448,9 @@ TEST_CASE("requests that wait too long behind answers not taken are refused", "[
   }
   CHECK(c.replies[behind].fields[":status"] == "503");
   CHECK(s.handler.handled == 1);
-  CHECK(s.handler.refused == 1);
+  CHECK(s.handler.refused_for(RefuseWhy::kNoMemory) == 1);
+  CHECK(s.handler.refused_for(RefuseWhy::kSlowReader) == 1);  // of /none, whose window has stayed shut
+  CHECK(s.handler.refused == 2);
 }
 
 TEST_CASE("connections are capped in number and per address", "[net][hostile]") {
