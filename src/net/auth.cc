@@ -10,7 +10,7 @@
 
 #include "config/config_node.h"
 #include "net/credentials.h"
-#include "net/file_stamp.h"
+#include "net/file_look.h"
 #include "net/keyed_digest.h"
 #include "net/password_checker.h"
 
@@ -56,9 +56,8 @@ Result<std::vector<Secret>> read_secrets(const std::string& file, ParseSecrets p
 }  // namespace
 
 struct Authenticator::Impl {
-  Impl(const AuthOptions& o, Notice n) : options(o), notice(std::move(n)) {}
-
-  std::string stamp() const { return file_stamp(options.bearer_tokens_file) + file_stamp(options.htpasswd_file); }
+  Impl(const AuthOptions& o, Notice n)
+      : options(o), notice(std::move(n)), look({o.bearer_tokens_file, o.htpasswd_file}, o.reload_interval) {}
 
   // Reads the files and puts them in force, or leaves everything as it is.
   Result<void> read() {
@@ -85,11 +84,9 @@ struct Authenticator::Impl {
   const Notice notice;
   const DigestKey key;
   std::unique_ptr<PasswordChecker> passwords;  // null: no htpasswd_file
+  FileLook look;
   std::mutex mutex;
   std::shared_ptr<const Secrets> secrets;  // guarded by mutex
-  std::string loaded;                      // guarded by mutex: stamp of what is in force
-  std::string failed;                      // guarded by mutex: of what did not load, and was told
-  TimePoint next_look{};                   // guarded by mutex
 };
 
 Authenticator::Authenticator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -98,8 +95,7 @@ Authenticator::~Authenticator() = default;
 Result<std::shared_ptr<Authenticator>> Authenticator::load(const AuthOptions& options, Notice notice) {
   auto impl = std::make_unique<Impl>(options, std::move(notice));
   if (!options.htpasswd_file.empty()) impl->passwords = std::make_unique<PasswordChecker>();
-  impl->loaded = impl->stamp();
-  if (Result<void> read = impl->read(); !read) return tl::unexpected(read.error());
+  if (Result<void> read = impl->look.start([&] { return impl->read(); }); !read) return tl::unexpected(read.error());
   return std::shared_ptr<Authenticator>(new Authenticator(std::move(impl)));
 }
 
@@ -128,36 +124,15 @@ std::string Authenticator::challenge() const {
 }
 
 void Authenticator::refresh(TimePoint now) {
-  {
-    const std::lock_guard lock(impl_->mutex);
-    if (now < impl_->next_look) return;
-    impl_->next_look = now + impl_->options.reload_interval;
-  }
-  const std::string seen = impl_->stamp();
-  {
-    const std::lock_guard lock(impl_->mutex);
-    if (seen == impl_->loaded) return;
-  }
-  const Result<void> read = impl_->read();
-  {
-    // What failed is tried again at each look: the reason may pass without a change of the files, as descriptors that
-    // ran out do, and a token that was taken out must not stay in force for that.
-    const std::lock_guard lock(impl_->mutex);
-    if (read) {
-      impl_->loaded = seen;
-      impl_->failed.clear();
-    } else if (std::exchange(impl_->failed, seen) == seen) {
-      return;
-    }
-  }
-  if (!impl_->notice) return;
-  if (read) {
+  const auto news = impl_->look.refresh(now, [this] { return impl_->read(); });
+  if (!news || !impl_->notice) return;
+  if (*news) {
     impl_->notice(fmt::format("credentials loaded again: {}{}{}", impl_->options.bearer_tokens_file,
                               impl_->passwords != nullptr && !impl_->options.bearer_tokens_file.empty() ? ", " : "",
                               impl_->options.htpasswd_file));
   } else {
     impl_->notice(
-        fmt::format("the changed credentials are not used, those before stay in force: {}", read.error().text));
+        fmt::format("the changed credentials are not used, those before stay in force: {}", news->error().text));
   }
 }
 

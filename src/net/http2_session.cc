@@ -3,18 +3,18 @@
 //
 // What nghttp2 does not bound itself is counted here (and in http2_stream.h): frames without progress, resets either
 // way, header lists. Over a limit a callback fails, nghttp2 is left where it stands, and the peer gets a GOAWAY of our
-// own making. Answers that flow control holds back are counted too: past kAnswersMax complete requests wait.
+// own making. While there are answers enough on their way (http2_answers.h) complete requests wait.
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <exception>
 #include <unordered_map>
 #include <vector>
 
 #include "base/invariant.h"
 #include "net/door.h"
+#include "net/http2_answers.h"
 #include "net/http2_flood.h"
 #include "net/http2_stream.h"
 #include "net/session.h"
@@ -27,16 +27,6 @@ constexpr std::int32_t kConnectionWindow = 16 << 20;
 constexpr std::uint32_t kFrameSize = 1 << 20;
 constexpr std::size_t kGrpcPrefix = 5;
 constexpr std::size_t kStreamsRecycled = 16;
-
-// Bytes of answers made and not yet all sent above which no further one is made. The peer's windows say when they go,
-// and they are in no account of memory.
-constexpr std::size_t kAnswersMax = 256 << 10;
-
-nghttp2_nv field(std::string_view name, std::string_view value) {
-  return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
-          reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
-          NGHTTP2_NV_FLAG_NONE};
-}
 
 class Http2Session final : public Session {
  public:
@@ -62,7 +52,7 @@ class Http2Session final : public Session {
   void abort_with(CloseWhy why);
   void close_if_done();
   int count_reset();
-  Stream* find(std::int32_t id) { return static_cast<Stream*>(nghttp2_session_get_stream_user_data(session_, id)); }
+  Stream* find(std::int32_t id) { return Http2Answers::stream_of(session_, id); }
 
   int on_begin_frame(const nghttp2_frame_hd& hd);
   int on_begin_headers(const nghttp2_frame& frame);
@@ -78,10 +68,8 @@ class Http2Session final : public Session {
   void on_complete(Stream& s);
   void handle(Stream& s);
   bool handle_ready();
-  bool end_stuck(Stream& s);
   void answer(Stream& s, Response response);
   void count_refusal(const Stream& s, RefuseWhy why);
-  ssize_t read_response(std::int32_t id, std::uint8_t* to, std::size_t size, std::uint32_t* flags);
 
   const SessionContext& context_;
   const std::string remote_;
@@ -89,16 +77,14 @@ class Http2Session final : public Session {
   nghttp2_session* session_ = nullptr;
   std::unordered_map<std::int32_t, std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Stream>> spare_;
-  std::vector<nghttp2_nv> fields_;
   std::vector<std::int32_t> touched_;  // streams that got body bytes in this feed
   std::vector<std::int32_t> waiting_;  // streams whose credentials are being checked
   TimePoint stopped_at_{};             // nothing has been read since, for waiting_
   std::vector<std::int32_t> ready_;    // streams whose requests are complete, until there is room for answers
-  std::size_t answers_ = 0;            // bytes of bodies of answers on their way
-  TimePoint moved_{};                  // last byte of one that went
   std::string goaway_;                 // handmade, behind everything else
   std::optional<CloseWhy> fatal_;
   TimePoint now_;
+  Http2Answers answers_{now_};
   TimePoint active_;          // last request, body byte or answer
   TimePoint header_since_{};  // a header block has begun and not ended
   bool header_open_ = false;
@@ -131,10 +117,6 @@ struct Callbacks {
   static int closed(nghttp2_session*, std::int32_t id, std::uint32_t, void* p) {
     self(p).on_closed(id);
     return 0;
-  }
-  static ssize_t read(nghttp2_session*, std::int32_t id, std::uint8_t* to, std::size_t size, std::uint32_t* flags,
-                      nghttp2_data_source*, void* p) {
-    return self(p).read_response(id, to, size, flags);
   }
 
   // Made once; nghttp2 copies what it needs.
@@ -441,7 +423,7 @@ void Http2Session::hold_incomplete() {
 void Http2Session::on_complete(Stream& s) {
   s.complete = true;
   if (s.waiting) return;
-  if (s.answered || answers_ < kAnswersMax) return handle(s);
+  if (s.answered || !answers_.full()) return handle(s);
   s.ready = true;
   s.ready_since = now_;
   ready_.push_back(s.id);
@@ -451,7 +433,7 @@ void Http2Session::on_complete(Stream& s) {
 bool Http2Session::handle_ready() {
   bool any = false;
   std::size_t taken = 0;
-  for (; taken < ready_.size() && answers_ < kAnswersMax; ++taken) {
+  for (; taken < ready_.size() && !answers_.full(); ++taken) {
     Stream* const s = find(ready_[taken]);
     if (s == nullptr || s->answered) continue;
     s->ready = false;
@@ -500,48 +482,10 @@ void Http2Session::ask_again() {
 }
 
 void Http2Session::answer(Stream& s, Response response) {
-  s.answered = true;
   s.waiting = false;
   if (s.ready) std::erase(ready_, s.id);
   s.ready = false;
-  s.moved = now_;
-  s.response = std::move(response);
-  const Response& r = s.response;
-  answers_ += r.body.size();
-  const std::string status = std::to_string(r.status);
-  const std::string length = std::to_string(r.body.size());
-  const bool trailers_only = r.body.empty() && !r.trailers.empty();
-  fields_.clear();
-  fields_.push_back(field(":status", status));
-  for (const auto& [name, value] : r.headers) fields_.push_back(field(name, value));
-  if (r.trailers.empty() && r.status != 204 && r.status != 304) fields_.push_back(field("content-length", length));
-  if (trailers_only) {
-    for (const auto& [name, value] : r.trailers) fields_.push_back(field(name, value));
-  }
-  const bool has_body = !r.body.empty() && s.head.method != "HEAD";
-  nghttp2_data_provider provider{};
-  provider.read_callback = Callbacks::read;
-  nghttp2_submit_response(session_, s.id, fields_.data(), fields_.size(), has_body ? &provider : nullptr);
-}
-
-ssize_t Http2Session::read_response(std::int32_t id, std::uint8_t* to, std::size_t size, std::uint32_t* flags) {
-  Stream* s = find(id);
-  if (s == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-  const std::string& body = s->response.body;
-  const std::size_t n = std::min(size, body.size() - s->body_sent);
-  std::memcpy(to, body.data() + s->body_sent, n);
-  s->body_sent += n;
-  if (n != 0) s->moved = moved_ = now_;
-  if (s->body_sent == body.size()) {
-    *flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (!s->response.trailers.empty()) {
-      *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-      fields_.clear();
-      for (const auto& [name, value] : s->response.trailers) fields_.push_back(field(name, value));
-      nghttp2_submit_trailer(session_, id, fields_.data(), fields_.size());
-    }
-  }
-  return static_cast<ssize_t>(n);
+  answers_.submit(session_, s, std::move(response));
 }
 
 int Http2Session::on_sent(const nghttp2_frame& frame) {
@@ -570,27 +514,13 @@ int Http2Session::on_sent(const nghttp2_frame& frame) {
 void Http2Session::on_closed(std::int32_t id) {
   const auto it = streams_.find(id);
   if (it == streams_.end()) return;
-  answers_ -= it->second->response.body.size();
+  answers_.forget(*it->second);
   if (it->second->ready) std::erase(ready_, id);
   if (spare_.size() < kStreamsRecycled) {
     it->second->clear();
     spare_.push_back(std::move(it->second));
   }
   streams_.erase(it);
-}
-
-// An answer the peer's windows have held up for too long: the stream's own, or the connection's, and then nothing
-// moves. What the socket holds up is for the connection to judge. False: nothing is to be done.
-bool Http2Session::end_stuck(Stream& s) {
-  const Duration timeout = context_.limits.header_timeout;
-  if (!s.answered || s.finished || now_ - s.moved < timeout) return false;
-  const bool of_stream = nghttp2_session_get_stream_remote_window_size(session_, s.id) <= 0;
-  if (!of_stream && nghttp2_session_get_remote_window_size(session_) > 0) return false;
-  if (now_ - moved_ >= timeout) {
-    abort_with(CloseWhy::kSlowReader);
-    return false;
-  }
-  return of_stream;
 }
 
 void Http2Session::tick(TimePoint now) {
@@ -607,11 +537,11 @@ void Http2Session::tick(TimePoint now) {
       continue;
     }
     const bool slow = !s->answered && s->pace.slow(now, limits, s->body.size(), s->held.pressed());
-    const bool stuck = end_stuck(*s);
-    if (closing()) return;
-    if (!slow && !stuck) continue;
+    const Http2Answers::Stuck stuck = answers_.stuck(session_, *s, limits.header_timeout);
+    if (stuck == Http2Answers::Stuck::kConnection) return abort_with(CloseWhy::kSlowReader);
+    if (!slow && stuck == Http2Answers::Stuck::kNothing) continue;
     if (slow) count_refusal(*s, RefuseWhy::kSlowBody);
-    if (stuck) (void)context_.handler.refuse(s->head, RefuseWhy::kSlowReader);
+    if (stuck == Http2Answers::Stuck::kStream) (void)context_.handler.refuse(s->head, RefuseWhy::kSlowReader);
     s->body.reset();
     s->held.release();
     s->share.release();

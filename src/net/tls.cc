@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/invariant.h"
-#include "net/file_stamp.h"
+#include "net/file_look.h"
 
 namespace tailgate {
 namespace {
@@ -180,13 +180,10 @@ struct FilterBio {
 };
 
 Result<std::shared_ptr<TlsContext>> TlsContext::load(const TlsOptions& options, Notice notice) {
-  const std::shared_ptr<TlsContext> out(new TlsContext(options, std::move(notice)));
-  const std::string seen = out->fingerprint();
-  Result<std::shared_ptr<SSL_CTX>> context = make_context(options);
-  if (!context) return tl::unexpected(context.error());
-  const std::lock_guard lock(out->mutex_);
-  out->context_ = std::move(*context);
-  out->loaded_ = seen;
+  std::shared_ptr<TlsContext> out(new TlsContext(options, std::move(notice)));
+  if (const Result<void> read = out->look_.start([&] { return out->read(); }); !read) {
+    return tl::unexpected(read.error());
+  }
   return out;
 }
 
@@ -195,40 +192,22 @@ std::shared_ptr<SSL_CTX> TlsContext::context() const {
   return context_;
 }
 
-std::string TlsContext::fingerprint() const {
-  return file_stamp(options_.cert_file) + file_stamp(options_.key_file) + file_stamp(options_.client_ca_file);
+Result<void> TlsContext::read() {
+  Result<std::shared_ptr<SSL_CTX>> context = make_context(options_);
+  if (!context) return tl::unexpected(context.error());
+  const std::lock_guard lock(mutex_);
+  context_ = std::move(*context);
+  return {};
 }
 
 void TlsContext::refresh(TimePoint now) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (now < next_look_) return;
-    next_look_ = now + options_.reload_interval;
+  const auto news = look_.refresh(now, [this] { return read(); });
+  if (!news || !notice_) return;
+  if (*news) {
+    notice_(fmt::format("TLS files loaded again: {}", options_.cert_file));
+  } else {
+    notice_(fmt::format("the changed TLS files are not used, the ones before stay in force: {}", news->error().text));
   }
-  const std::string seen = fingerprint();
-  {
-    const std::lock_guard lock(mutex_);
-    if (seen == loaded_) return;
-  }
-  Result<std::shared_ptr<SSL_CTX>> context = make_context(options_);
-  if (!context) {
-    // Tried again at each look, and told once: the reason may pass without a change of the files, as descriptors that
-    // ran out do. No fingerprint is like the one that is left.
-    const std::string failed = "failed " + seen;
-    {
-      const std::lock_guard lock(mutex_);
-      if (loaded_ == failed) return;
-      loaded_ = failed;
-    }
-    if (notice_)
-      notice_(
-          fmt::format("the changed TLS files are not used, the ones before stay in force: {}", context.error().text));
-    return;
-  }
-  if (notice_) notice_(fmt::format("TLS files loaded again: {}", options_.cert_file));
-  const std::lock_guard lock(mutex_);
-  context_ = std::move(*context);
-  loaded_ = seen;
 }
 
 TlsFilter::TlsFilter(const TlsContext& context) : context_(context.context()), sans_(context.options().client_sans) {}

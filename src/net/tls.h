@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "net/file_look.h"
 
 namespace tailgate {
 
@@ -50,20 +51,23 @@ class TlsContext {
   void refresh(TimePoint now);
 
  private:
-  TlsContext(TlsOptions options, Notice notice) : options_(std::move(options)), notice_(std::move(notice)) {}
+  TlsContext(const TlsOptions& options, Notice notice)
+      : options_(options),
+        notice_(std::move(notice)),
+        look_({options.cert_file, options.key_file, options.client_ca_file}, options.reload_interval) {}
 
-  std::string fingerprint() const;  // of the files, by their times, sizes and inodes
+  Result<void> read();
 
   const TlsOptions options_;
   const Notice notice_;
+  FileLook look_;
   mutable std::mutex mutex_;
   std::shared_ptr<SSL_CTX> context_;  // guarded by mutex_
-  std::string loaded_;                // guarded by mutex_: fingerprint of what was last looked at
-  TimePoint next_look_{};             // guarded by mutex_
 };
 
-// What a connection keeps while TLS is set up, in bytes of resident memory: 15 KiB of OpenSSL's (3.0, TLS 1.3), what has
-// come of a record that is not whole, at most 18, and room between them that the handshake left (docs/hostile-input.md).
+// What a connection keeps while TLS is set up, in bytes of resident memory: 15 KiB of OpenSSL's (3.0, TLS 1.3), what
+// has come of a record that is not whole, at most 18, and room between them that the handshake left
+// (docs/hostile-input.md).
 inline constexpr std::size_t kTlsStateBytes = 40 << 10;
 
 // What a client may send before its handshake is done: OpenSSL would take a ClientHello of 128 KiB and as much again of

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "component/net/echo_server.h"
-#include "net/file_stamp.h"
+#include "net/file_look.h"
 #include "net/session.h"
 
 using namespace tailgate;
