@@ -211,6 +211,7 @@ void ExportRunner::run() {
     done.clear();
     report_cut(now);
   }
+  report_cut(monotonic_now());
   std::uint64_t left = 0;
   {
     const std::lock_guard lock(mutex_);

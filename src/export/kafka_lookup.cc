@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <cerrno>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -30,7 +31,8 @@ struct Answer {
   }
   std::string node, service;
   std::optional<addrinfo> hints;
-  std::optional<int> code;    // under the mutex, as `found`
+  std::optional<int> code;    // under the mutex, as what follows
+  int error = 0;              // errno, of EAI_SYSTEM
   addrinfo* found = nullptr;  // freed here unless it was taken
 };
 
@@ -56,9 +58,11 @@ int KafkaLookup::look_up(const char* node, const char* service, const addrinfo* 
       addrinfo* list = nullptr;
       const int code = shared->ask(answer->node.c_str(), answer->service.empty() ? nullptr : answer->service.c_str(),
                                    answer->hints ? &*answer->hints : nullptr, &list);
+      const int error = errno;
       const std::lock_guard told(shared->mutex);
       if (code == 0) answer->found = list;
       answer->code = code;
+      answer->error = error;
       shared->change.notify_all();
     });
     pthread_setname_np(thread.native_handle(), "look up");
@@ -69,6 +73,7 @@ int KafkaLookup::look_up(const char* node, const char* service, const addrinfo* 
   shared_->change.wait(lock, [&] { return answer->code || shared_->ended; });
   if (!answer->code) return EAI_AGAIN;
   *found = std::exchange(answer->found, nullptr);
+  errno = answer->error;
   return *answer->code;
 }
 

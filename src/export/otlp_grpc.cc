@@ -46,7 +46,6 @@ struct GrpcOptions {
   std::vector<std::pair<std::string, std::string>> metadata;
   bool gzip = true;
   Duration timeout = std::chrono::seconds(5);
-  Duration connect_timeout = std::chrono::seconds(5);
   std::string balancer = "round_robin";  // the Collector's default
   std::string authority;
   Duration keepalive_time = Duration::zero();  // zero: off
@@ -149,8 +148,6 @@ class GrpcExporter final : public Exporter {
     // A backend that comes back should not wait for gRPC's two minutes; our own backoff is above this.
     args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 1000);
     args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
-    // In spite of its name: how long an attempt at a connection may take, TLS included.
-    args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, whole_ms(options_.connect_timeout));
     if (!options_.authority.empty()) args.SetString(GRPC_ARG_DEFAULT_AUTHORITY, options_.authority);
     if (options_.keepalive_time > Duration::zero()) {
       args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, whole_ms(options_.keepalive_time));
@@ -339,7 +336,6 @@ ExporterParts read_otlp_grpc_exporter(const ConfigNode& node, const ExporterDefa
   read_metadata(node, options);
   options.gzip = read_compression(node, false) == Compression::kGzip;
   options.timeout = node.duration("timeout", options.timeout, std::chrono::milliseconds(1));
-  options.connect_timeout = node.duration("connect_timeout", options.connect_timeout, std::chrono::milliseconds(100));
   options.balancer = node.choice("balancer_name", "round_robin", {"round_robin", "pick_first"});
   options.authority = node.text("authority");
   options.wait_for_ready = node.boolean("wait_for_ready", false);

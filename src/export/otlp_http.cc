@@ -42,12 +42,13 @@ class HttpExporter final : public HttpExporterBase {
   void send(BatchPtr batch) override {
     std::string body;
     CutItems cut;
-    body.reserve(batch->bytes);
-    for (const KeptTracePtr& t : batch->traces) body += t->otlp;
     if (json_) {
-      std::string text;
-      append_otlp_json(text, body, &cut);
-      body = std::move(text);
+      OtlpJsonList list(body);
+      for (const KeptTracePtr& t : batch->traces) list.add(t->otlp, &cut);  // each with the limits of its own
+      list.close();
+    } else {
+      body.reserve(batch->bytes);
+      for (const KeptTracePtr& t : batch->traces) body += t->otlp;
     }
     call("POST", "", json_ ? "application/json" : "application/x-protobuf", std::move(body),
          [this, id = batch->id, cut](const Result<HttpReply>& reply) {

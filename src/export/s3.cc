@@ -187,6 +187,7 @@ class S3Exporter final : public HttpExporterBase {
 
   void signed_call(const std::string& path, const char* method, const std::string& query,
                    const std::shared_ptr<const std::string>& body, Answer answer) {
+    if (cancelled()) return answer(fail(ErrorKind::kUnavailable, "cancelled"));
     credentials_.with(monotonic_now(), [this, path, method, query, body,
                                         answer = std::move(answer)](const Result<AwsCredentials>& keys) {
       if (!keys) return answer(tl::unexpected(keys.error()));

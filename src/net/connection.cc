@@ -65,13 +65,17 @@ void Connection::drop_tls() {
   --worker_.tls_states;
 }
 
-// Who has had no answer yet goes first, then who has nothing under way; of these the one that has waited the longest.
+// Who has had no answer yet, does not take it or is still at the headers of the next request goes first, then who has
+// nothing under way; of these the one that has waited the longest.
 bool Connection::evict_another() {
   Connection* victim = nullptr;
-  const auto rank = [](const Connection& one) { return std::pair(one.session_->served(), one.progress_); };
+  const auto idles = [](const Connection& one) {
+    return !one.session_->served() || one.session_->asking() || one.out_at_ < one.out_.size();
+  };
+  const auto rank = [&](const Connection& one) { return std::pair(!idles(one), one.progress_); };
   for (const auto& one : worker_.connections) {
     if (one.get() == this || one->closed_ || one->tls_ == nullptr) continue;
-    if (one->session_->served() && !one->session_->quiet()) continue;
+    if (!idles(*one) && !one->session_->quiet()) continue;
     if (victim == nullptr || rank(*one) < rank(*victim)) victim = one.get();
   }
   if (victim == nullptr) return false;

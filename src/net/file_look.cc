@@ -37,7 +37,10 @@ std::optional<Result<void>> FileLook::refresh(TimePoint now, const Read& read) {
   const std::string seen = stamp();
   {
     const std::lock_guard lock(mutex_);
-    if (seen == loaded_) return std::nullopt;
+    if (seen == loaded_) {
+      failed_.clear();
+      return std::nullopt;
+    }
   }
   Result<void> done = read();
   const std::lock_guard lock(mutex_);

@@ -187,6 +187,7 @@ class Http1Session final : public Session {
   bool waiting() const override { return waiting_; }
 
   bool served() const override { return served_ > 0; }
+  bool asking() const override { return parser_ && state_ == State::kHeaders; }
   bool quiet() const override { return !parser_ && in_.empty() && out_.empty(); }
 
  private:
@@ -441,6 +442,7 @@ class DetectingSession final : public Session {
   void set_certificate_name(std::string name) override { certificate_name_ = std::move(name); }
   bool waiting() const override { return inner_ && inner_->waiting(); }
   bool served() const override { return inner_ && inner_->served(); }
+  bool asking() const override { return inner_ && inner_->asking(); }
   bool quiet() const override { return inner_ ? inner_->quiet() : true; }
 
  private:

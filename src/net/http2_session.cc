@@ -40,6 +40,7 @@ class Http2Session final : public Session {
   void set_certificate_name(std::string name) override { door_.set_certificate_name(std::move(name)); }
   bool waiting() const override { return !waiting_.empty(); }
   bool served() const override { return requests_ > 0; }
+  bool asking() const override { return header_open_; }
   bool quiet() const override { return streams_.empty() && nghttp2_session_want_write(session_) == 0; }
 
  private:
@@ -541,7 +542,6 @@ void Http2Session::tick(TimePoint now) {
     if (stuck == Http2Answers::Stuck::kConnection) return abort_with(CloseWhy::kSlowReader);
     if (!slow && stuck == Http2Answers::Stuck::kNothing) continue;
     if (slow) count_refusal(*s, RefuseWhy::kSlowBody);
-    if (stuck == Http2Answers::Stuck::kStream) (void)context_.handler.refuse(s->head, RefuseWhy::kSlowReader);
     s->body.reset();
     s->held.release();
     s->share.release();

@@ -34,8 +34,6 @@ std::pair<int, RpcStatus> answer_of(const Refusal& refusal) {
       return {400, {RpcCode::kInvalidArgument, "the request breaks the rules of HTTP", 0}};
     case RefuseWhy::kSlowHeaders:
       return {408, {RpcCode::kUnavailable, "the headers come too slowly", retry}};
-    case RefuseWhy::kSlowReader:
-      return {408, {RpcCode::kUnavailable, "the answer is taken too slowly", retry}};
     case RefuseWhy::kClientSpans:
       break;
   }

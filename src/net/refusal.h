@@ -24,10 +24,9 @@ enum class RefuseWhy : std::uint8_t {
   kInternal,     // its handler failed
   kProtocol,     // it breaks HTTP's rules; this and the next: HTTP/1.1, where the connection ends with it
   kSlowHeaders,  // that have begun
-  kSlowReader,   // its answer was not taken; HTTP/2
 };
 // By RefuseWhy; label values of tailgate_requests_refused_total.
-inline constexpr std::array<std::string_view, 15> kRefuseWhyNames = {"limit",
+inline constexpr std::array<std::string_view, 14> kRefuseWhyNames = {"limit",
                                                                      "no_memory",
                                                                      "no_credentials",
                                                                      "bad_credentials",
@@ -40,8 +39,7 @@ inline constexpr std::array<std::string_view, 15> kRefuseWhyNames = {"limit",
                                                                      "slow_body",
                                                                      "internal",
                                                                      "protocol",
-                                                                     "slow_headers",
-                                                                     "slow_reader"};
+                                                                     "slow_headers"};
 
 struct Refusal {
   Refusal(RefuseWhy w, std::uint32_t retry = 1) : why(w), retry_seconds(retry) {}  // NOLINT: meant to convert

@@ -69,6 +69,9 @@ class Session {
   // A request of it has been answered.
   virtual bool served() const = 0;
 
+  // The headers of a request have begun and are not complete.
+  virtual bool asking() const = 0;
+
   // No request is being received or answered.
   virtual bool quiet() const = 0;
 

@@ -252,6 +252,7 @@ bool TlsFilter::decrypt(ByteView bytes, std::string& plain) {
     while ((size = record_size(part_)) && *size != part_.size()) {
       const std::size_t n = std::min(std::max(*size, kRecordHeader) - part_.size(), bytes.size());
       if (n == 0) return true;
+      if (*size != 0) part_.reserve(*size);
       part_.append(bytes.substr(0, n));
       bytes.remove_prefix(n);
     }

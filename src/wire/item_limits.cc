@@ -1,6 +1,7 @@
 #include "wire/item_limits.h"
 
 #include "wire/field_reader.h"
+#include "wire/otlp_json_write.h"
 
 namespace tailgate {
 namespace {
@@ -28,6 +29,13 @@ std::uint64_t values_in(ByteView any, int depth) {
 }
 
 }  // namespace
+
+ByteView ItemRoom::text(ByteView text) {
+  if (escapes_ == SIZE_MAX) return text;
+  const ByteView front = json_string_front(text, escapes_);
+  cut.values += front.size() < text.size() ? 1 : 0;
+  return front;
+}
 
 // An element is an AnyValue or a KeyValue, which has one in field 2: an AnyValue has a number there, never bytes, and a
 // KeyValue nothing beyond 2, so that both are counted in one way.

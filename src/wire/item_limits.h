@@ -16,6 +16,8 @@ inline constexpr std::size_t kAttributesMax = 65'536;       // of a span with it
 inline constexpr std::size_t kPrefixAttributesMax = 4'096;  // of a resource, and of a scope
 inline constexpr std::size_t kValuesMax = 65'536;       // inside arrays and maps, of a span (resource, scope) in all
 inline constexpr std::size_t kValueBytesMax = 4 << 20;  // that these take
+// What JSON's escapes may add to the texts of a span (resource, scope): a control character is 1 byte, and 6 in JSON.
+inline constexpr std::size_t kEscapesMax = 8 << 20;
 
 // What was left out.
 struct CutItems {
@@ -36,8 +38,9 @@ class ItemRoom {
  public:
   CutItems cut;
 
-  // `in_all`: items of all spans together.
-  explicit ItemRoom(std::size_t in_all = SIZE_MAX) : in_all_(in_all) {}
+  // For messages of `bytes`. `in_all`: items of all spans together.
+  explicit ItemRoom(std::size_t bytes, std::size_t in_all = SIZE_MAX)
+      : in_all_(in_all), escapes_(bytes <= kEscapesMax / 5 ? SIZE_MAX : kEscapesMax) {}
 
   // From here on it is another span, resource or scope.
   void begin(std::size_t attributes = kAttributesMax) {
@@ -53,6 +56,9 @@ class ItemRoom {
   bool link() { return take(links_, cut.links); }
   bool attribute() { return take(attributes_, cut.attributes); }
 
+  // Of a text the front that there is room for when it is escaped: of all texts since this object was made.
+  ByteView text(ByteView text);
+
   // Of the fields of an ArrayValue or KeyValueList, those in front that there is room for, with all that is inside.
   ByteView values(ByteView list);
 
@@ -67,7 +73,7 @@ class ItemRoom {
     return true;
   }
 
-  std::size_t in_all_;
+  std::size_t in_all_, escapes_;
   std::size_t events_ = 0, links_ = 0, attributes_ = 0, values_ = 0, value_bytes_ = 0;
 };
 

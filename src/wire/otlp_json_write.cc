@@ -400,7 +400,7 @@ class Writer {
   void scalar(Kind kind, const Came& came) {
     switch (kind) {
       case Kind::kText:
-        append_json_string(out_, came.bytes);
+        append_json_string(out_, room_ != nullptr ? room_->text(came.bytes) : came.bytes);
         return;
       case Kind::kId:
         append_hex(out_, came.bytes);
@@ -490,12 +490,46 @@ void append_json_string(std::string& out, ByteView text) {
   out += '"';
 }
 
+ByteView json_string_front(ByteView text, std::size_t& room) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto c = static_cast<std::uint8_t>(text[i]);
+    std::size_t size = 1, more = 0;
+    if (c >= 0x80) {
+      size = utf8_sequence(text.substr(i));
+      if (size == 0) size = 1, more = 2;
+    } else if (c < 0x20) {
+      more = c == '\n' || c == '\r' || c == '\t' ? 1 : 5;
+    } else {
+      more = c == '"' || c == '\\' ? 1 : 0;
+    }
+    if (more > room) return text.substr(0, i);
+    room -= more;
+    i += size;
+  }
+  return text;
+}
+
 bool append_otlp_json(std::string& out, ByteView otlp, CutItems* cut) {
-  ItemRoom room(kItemsFree + otlp.size() / kItemBytes);
+  ItemRoom room(otlp.size(), kItemsFree + otlp.size() / kItemBytes);
   Writer writer(out, cut != nullptr ? &room : nullptr);
   writer.message(kTracesData, otlp, 0);
   if (cut != nullptr) *cut += room.cut;
   return writer.ok();
+}
+
+// Its elements are what a whole object has between its first and last characters, which never change.
+bool OtlpJsonList::add(ByteView otlp, CutItems* cut) {
+  constexpr std::string_view kFront = R"({"resourceSpans":[)", kBack = "]}";
+  const std::size_t from = out_.size();
+  const bool good = append_otlp_json(out_, otlp, cut);
+  out_.resize(out_.size() - kBack.size());
+  if (out_.size() - from == kFront.size()) {  // nothing in it
+    out_.resize(from);
+    return good;
+  }
+  out_.replace(from, kFront.size(), first_ ? "" : ",");
+  first_ = false;
+  return good;
 }
 
 }  // namespace tailgate

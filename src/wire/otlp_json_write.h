@@ -22,7 +22,22 @@ namespace tailgate {
 // added to `cut`.
 bool append_otlp_json(std::string& out, ByteView otlp, CutItems* cut = nullptr);
 
+// Several of them as one: `add` is append_otlp_json, and the limits are those of each.
+class OtlpJsonList {
+ public:
+  explicit OtlpJsonList(std::string& out) : out_(out) { out_ += R"({"resourceSpans":[)"; }
+  bool add(ByteView otlp, CutItems* cut);
+  void close() { out_ += "]}"; }
+
+ private:
+  std::string& out_;
+  bool first_ = true;
+};
+
 // Appends `text` as a JSON string with its quotes; invalid UTF-8 becomes U+FFFD.
 void append_json_string(std::string& out, ByteView text);
+// The front of `text` to which escapes, and what stands for bytes that are no UTF-8, add at most `room` bytes; `room`
+// is what is left of it.
+ByteView json_string_front(ByteView text, std::size_t& room);
 
 }  // namespace tailgate

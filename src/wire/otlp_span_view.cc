@@ -1,5 +1,9 @@
 #include "wire/otlp_span_view.h"
 
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
 #include "wire/field_reader.h"
 #include "wire/otlp_split.h"
 
@@ -46,6 +50,8 @@ class AttributeReader {
       return;
     }
     AttributeView& a = out_.emplace_back(attribute_of(key_value));
+    a.key = room_.text(a.key);
+    if (a.value.kind == AttributeValue::Kind::kString) a.value.bytes = room_.text(a.value.bytes);
     if (a.value.kind == AttributeValue::Kind::kArray || a.value.kind == AttributeValue::Kind::kMap)
       a.value.bytes = room_.values(a.value.bytes);
   }
@@ -66,6 +72,7 @@ bool read_event(ByteView bytes, EventView& out, ItemRoom& room) {
     if (is_bytes(r, 3)) attributes.add(r.bytes);
     if (is_varint(r, 4)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
   }
+  out.name = room.text(out.name);
   attributes.add_left_out(out.dropped_attributes);
   return r.ok();
 }
@@ -81,6 +88,7 @@ bool read_link(ByteView bytes, LinkView& out, ItemRoom& room) {
     if (is_varint(r, 5)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
     if (r.number == 6 && r.type == WireType::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
   }
+  out.trace_state = room.text(out.trace_state);
   attributes.add_left_out(out.dropped_attributes);
   return r.ok();
 }
@@ -105,7 +113,7 @@ void read_status(ByteView bytes, SpanView& out) {
 // An event, link or status that cannot be read is left out: nobody has read it before, and the span is good without.
 bool read_span_view(ByteView bytes, SpanView& out) {
   FieldReader r(bytes);
-  ItemRoom room;
+  ItemRoom room(bytes.size());
   room.begin();
   AttributeReader attributes(out.attributes, room);
   while (r.next()) {
@@ -126,6 +134,9 @@ bool read_span_view(ByteView bytes, SpanView& out) {
     if (is_bytes(r, 15)) read_status(r.bytes, out);
     if (r.number == 16 && r.type == WireType::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
   }
+  out.name = room.text(out.name);
+  out.trace_state = room.text(out.trace_state);
+  out.status_message = room.text(out.status_message);
   attributes.add_left_out(out.dropped_attributes);
   out.dropped_events = dropped_sum(out.dropped_events, room.cut.events);
   out.dropped_links = dropped_sum(out.dropped_links, room.cut.links);
@@ -135,7 +146,7 @@ bool read_span_view(ByteView bytes, SpanView& out) {
 
 ResourceView read_resource_view(ByteView prefix) {
   ResourceView out;
-  ItemRoom room;
+  ItemRoom room(prefix.size());
   room.begin(kPrefixAttributesMax);
   AttributeReader attributes(out.attributes, room);
   for (FieldReader r(prefix); r.next();) {
@@ -153,7 +164,7 @@ ResourceView read_resource_view(ByteView prefix) {
 
 ScopeView read_scope_view(ByteView prefix) {
   ScopeView out;
-  ItemRoom room;
+  ItemRoom room(prefix.size());
   room.begin(kPrefixAttributesMax);
   AttributeReader attributes(out.attributes, room);
   for (FieldReader r(prefix); r.next();) {
@@ -166,20 +177,62 @@ ScopeView read_scope_view(ByteView prefix) {
       if (is_varint(in, 4)) out.dropped_attributes = static_cast<std::uint32_t>(in.value);
     }
   }
+  out.name = room.text(out.name);
+  out.version = room.text(out.version);
   attributes.add_left_out(out.dropped_attributes);
   out.cut = room.cut;
   return out;
 }
+
+namespace {
+
+// Resources and scopes are said again for each span: megabytes could become terabytes. What is large is said again as
+// long as that is some twenty times the request, and then only with the first span of it.
+class Repeats {
+ public:
+  explicit Repeats(std::size_t otlp_bytes) : room_(kFree + kPerByte * otlp_bytes) {}
+
+  // Called for each span in order; `last` is where the one before it had its prefix. False: it is not said with this
+  // one.
+  bool say(ByteView prefix, const char* last) {
+    if (prefix.size() <= kSmall || prefix.data() == nullptr || prefix.data() != last) return true;
+    if (prefix.size() > room_) return false;
+    room_ -= prefix.size();
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kSmall = 1 << 10, kFree = 4 << 20, kPerByte = 16;
+  std::size_t room_;
+};
+
+// What exporters find the service's name in stays.
+std::uint64_t leave_out_attributes(ResourceView& resource) {
+  constexpr std::string_view kNames[] = {"service.name", "faas.name", "k8s.deployment.name", "process.executable.name"};
+  return std::erase_if(resource.attributes, [&](const AttributeView& a) {
+    return a.value.bytes.size() > 1024 || std::find(std::begin(kNames), std::end(kNames), a.key) == std::end(kNames);
+  });
+}
+
+}  // namespace
 
 bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut, SpanChoice* choice) {
   OtlpSpans all;
   if (!read_otlp_spans(otlp, all)) return false;
   ResourceView resource;
   ScopeView scope;
-  const FrameSpan* last = nullptr;
+  const FrameSpan *last = nullptr, *read = nullptr;  // the span before, and the one of `resource` and `scope`
+  bool whole_resource = true, whole_scope = true;
+  std::uint64_t not_said = 0;
+  Repeats repeats(otlp.size());
   bool good = true;
   std::size_t number = 0;
   for (const FrameSpan& span : all.spans) {
+    const bool first_of_resource = last == nullptr || last->resource.data() != span.resource.data();
+    const bool first_of_scope = last == nullptr || last->scope.data() != span.scope.data();
+    const bool say_resource = repeats.say(span.resource, first_of_resource ? nullptr : last->resource.data());
+    const bool say_scope = repeats.say(span.scope, first_of_scope ? nullptr : last->scope.data());
+    last = &span;
     if (choice != nullptr && choice->wanted && !choice->wanted(number)) {
       if (can_be_read(span.span)) {
         ++number;
@@ -189,17 +242,21 @@ bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut, SpanChoice* c
       continue;
     }
     CutItems left_out;
-    if (last == nullptr || last->resource.data() != span.resource.data()) {
+    if (read == nullptr || read->resource.data() != span.resource.data() || whole_resource != say_resource) {
       const std::uint64_t resource_number = resource.number + 1;
       resource = read_resource_view(span.resource);
       resource.number = resource_number;
-      left_out += resource.cut;
+      whole_resource = say_resource;
+      not_said = say_resource ? 0 : leave_out_attributes(resource);
     }
-    if (last == nullptr || last->scope.data() != span.scope.data()) {
-      scope = read_scope_view(span.scope);
-      left_out += scope.cut;
+    if (read == nullptr || read->scope.data() != span.scope.data() || whole_scope != say_scope) {
+      scope = say_scope ? read_scope_view(span.scope) : ScopeView();
+      whole_scope = say_scope;
     }
-    last = &span;
+    if (first_of_resource) left_out += resource.cut;
+    if (first_of_scope) left_out += scope.cut;
+    left_out.attributes += not_said;
+    read = &span;
     SpanView view;
     if (read_span_view(span.span, view)) {
       left_out += view.cut;

@@ -178,6 +178,8 @@ TEST_CASE("a batch that its resources make large goes in several requests", "[ex
   auto* attribute = data.mutable_resource_spans(0)->mutable_resource()->add_attributes();
   attribute->set_key("process.command_args");
   attribute->mutable_value()->set_string_value(std::string(50'000, 'c'));
+  for (auto& span : *data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans())  // large enough for it
+    span.add_attributes()->mutable_value()->set_string_value(std::string(3'000, 's'));
   auto trace = std::make_shared<KeptTrace>();
   static_cast<TraceSummary&>(*trace) = *kept(1);
   trace->otlp = data.SerializeAsString();

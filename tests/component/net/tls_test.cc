@@ -401,6 +401,33 @@ TEST_CASE("connections over TLS have room of their own, and those that say nothi
   CHECK(EchoServer::within(2000, [&] { return used() == 0; }));
 }
 
+TEST_CASE("connections over TLS that begin one more request and do not go on keep nobody out", "[net][hostile]") {
+  TlsServer f;
+  f.budget.emplace(ByteBudget::Caps{1 << 20, 0, 0, 0, 20 * kTlsStateBytes});  // ten a thread
+  f.open();
+  const std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  struct Held {
+    std::unique_ptr<RawClient> tcp;
+    std::shared_ptr<SSL> ssl;
+  };
+  std::vector<Held> held;
+  const std::string_view request = "GET /echo HTTP/1.1\r\nHost: t\r\n\r\n";
+  for (std::uint32_t i = 0; i < 40; ++i) {
+    Held one{std::make_unique<RawClient>(f.server->port(), 2 + i % 8), {SSL_new(context.get()), SSL_free}};
+    SSL_set_fd(one.ssl.get(), one.tcp->fd());
+    timeval limit{5, 0};
+    ::setsockopt(one.tcp->fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    REQUIRE(SSL_connect(one.ssl.get()) == 1);
+    SSL_write(one.ssl.get(), request.data(), static_cast<int>(request.size()));
+    char buffer[1000];
+    REQUIRE(SSL_read(one.ssl.get(), buffer, sizeof buffer) > 0);
+    SSL_write(one.ssl.get(), "G", 1);
+    held.push_back(std::move(one));
+  }
+  CHECK(served(talk(f)));
+  CHECK(f.server->stats().closed[static_cast<std::size_t>(CloseWhy::kMemory)] >= 20);
+}
+
 TEST_CASE("a handshake takes no more than it needs", "[net][hostile]") {
   TlsServer f;
   f.open();

@@ -227,3 +227,151 @@ TEST_CASE("Zipkin's and Jaeger's writers say what they left out, and pass over s
   CHECK(spans == 5);
   CHECK(jaeger.links == 3);
 }
+
+TEST_CASE("what escapes add to the texts of a large span is bounded", "[wire]") {
+  const std::string front = "\"\\\n\t\r\x01\xC3\xA4\xFF";  // adds 5 times 1, 5, nothing and 2
+  for (std::size_t room = 0; room < 15; ++room) {
+    std::size_t left = room;
+    const ByteView taken = json_string_front(front, left);
+    std::string json;
+    append_json_string(json, taken);
+    CHECK(json.size() - 2 - taken.size() == room - left);
+    CHECK((taken.size() == front.size()) == (room >= 12));
+  }
+
+  // One text of each kind, so many that they share what there is.
+  const auto span_of = [](std::size_t bytes) {
+    twin::Span span;
+    const std::string text(bytes, '\x01');
+    span.add_attributes()->mutable_value()->set_string_value(text);
+    span.add_events()->add_attributes()->mutable_value()->set_string_value(text);
+    span.add_links()->add_attributes()->mutable_value()->set_string_value(text);
+    span.set_name("name\x01");
+    return span;
+  };
+  std::string bytes;
+  const SpanView small = view(span_of(500'000), bytes);  // of such the texts are not looked at
+  CHECK(small.cut.all() == 0);
+  CHECK(small.attributes[0].value.bytes.size() == 500'000);
+  const SpanView large = view(span_of(1'000'000), bytes);
+  CHECK(large.attributes[0].value.bytes.size() == 1'000'000);
+  CHECK(large.events[0].attributes[0].value.bytes.size() == kEscapesMax / 5 - 1'000'000);
+  CHECK(large.links[0].attributes[0].value.bytes.empty());
+  CHECK(large.name == "name");
+  CHECK(large.cut.values == 3);
+  CHECK(large.cut.all() == 3);
+  twin::Span plain;
+  plain.set_name(std::string(9'000'000, 'p'));
+  CHECK(view(plain, bytes).cut.all() == 0);
+
+  const std::string otlp = traces(span_of(1'000'000)).SerializeAsString();
+  std::string json;
+  CutItems cut;
+  CHECK(append_otlp_json(json, otlp, &cut));
+  CHECK(cut.values == 2);  // the name is first there
+  CHECK(json.size() < otlp.size() + kEscapesMax);
+  CHECK(json.size() > 6'000'000 + kEscapesMax / 5);
+  json.clear();
+  CHECK(append_otlp_json(json, otlp));
+  CHECK(json.size() > 18'000'000);
+}
+
+TEST_CASE("OTLP's JSON of several traces has the limits of each, and is that of all of them together", "[wire]") {
+  twin::Span nothing;
+  for (int i = 0; i < 65'000; ++i) nothing.add_attributes();
+  twin::TracesData hostile;
+  for (int i = 0; i < 3; ++i) *hostile.add_resource_spans()->add_scope_spans()->add_spans() = nothing;
+  twin::Span ordinary;
+  ordinary.set_name("a");
+  ordinary.add_attributes()->set_key("k");
+  const std::string good = traces(ordinary).SerializeAsString(), bad = hostile.SerializeAsString();
+
+  std::string json, alone;
+  CutItems cut;
+  OtlpJsonList list(json);
+  CHECK(list.add(good, &cut));
+  CHECK(list.add("", &cut));
+  CHECK(list.add(good, &cut));
+  list.close();
+  CHECK(append_otlp_json(alone, good + good));
+  CHECK(json == alone);
+  CHECK(cut.all() == 0);
+
+  json.clear();
+  OtlpJsonList both(json);
+  CHECK(both.add(bad, &cut));
+  CHECK(cut.attributes > 0);
+  const std::uint64_t of_bad = cut.attributes;
+  CHECK(both.add(good, &cut));
+  both.close();
+  CHECK(cut.attributes == of_bad);
+  simdjson::dom::parser parser;
+  CHECK(size_of(parser.parse(json)["resourceSpans"].at(3)["scopeSpans"].at(0)["spans"].at(0), "attributes") == 1);
+
+  json.clear();
+  OtlpJsonList none(json);
+  none.close();
+  CHECK(json == R"({"resourceSpans":[]})");
+}
+
+TEST_CASE("large resources and scopes are not said with each span for ever", "[wire]") {
+  const auto request = [](std::size_t resource_bytes, int spans) {
+    twin::TracesData data;
+    for (int r = 0; r < 2; ++r) {
+      auto* resource = data.add_resource_spans();
+      auto* name = resource->mutable_resource()->add_attributes();
+      name->set_key("service.name");
+      name->mutable_value()->set_string_value("shop");
+      resource->mutable_resource()->add_attributes()->set_key(std::string(resource_bytes, 'r'));
+      auto* scope = resource->add_scope_spans();
+      scope->mutable_scope()->set_name(std::string(resource_bytes, 's'));
+      for (int i = 0; i < spans; ++i) scope->add_spans()->set_name("n");
+    }
+    return data.SerializeAsString();
+  };
+  struct Seen {
+    std::size_t spans = 0, resources = 0, scopes = 0, services = 0;
+    bool first_whole = true;
+  };
+  const auto count = [](const std::string& otlp, int per_resource, CutItems* cut, SpanChoice* choice = nullptr) {
+    Seen seen;
+    const auto take = [&](const ResourceView& resource, const ScopeView& scope, const SpanView&) {
+      if (seen.spans % static_cast<std::size_t>(per_resource) == 0)
+        seen.first_whole = seen.first_whole && resource.attributes.size() == 2 && !scope.name.empty();
+      ++seen.spans;
+      seen.resources += resource.attributes.size() == 2;
+      seen.services += find_attribute(resource.attributes, "service.name") != nullptr;
+      seen.scopes += !scope.name.empty();
+    };
+    CHECK(each_span(otlp, take, cut, choice));
+    return seen;
+  };
+  CutItems cut;
+  const Seen ordinary = count(request(1'000, 2'000), 2'000, &cut);
+  CHECK(ordinary.resources == 4'000);
+  CHECK(ordinary.scopes == 4'000);
+  CHECK(cut.all() == 0);
+
+  const std::string otlp = request(100'000, 2'000);
+  const Seen large = count(otlp, 2'000, &cut);
+  CHECK(large.spans == 4'000);
+  CHECK(large.services == 4'000);
+  CHECK(large.first_whole);
+  CHECK((large.resources + large.scopes) * 100'000 < (4 << 20) + 17 * otlp.size());
+  CHECK((large.resources + large.scopes) * 100'000 > 16 * otlp.size());
+  CHECK(cut.attributes == 4'000 - large.resources);
+
+  // Whatever is chosen, each span is the same.
+  CutItems in_parts;
+  Seen parts;
+  for (std::size_t from = 0; from < 4'000; from += 1'000) {
+    SpanChoice choice;
+    choice.wanted = [&](std::size_t number) { return number / 1'000 == from / 1'000; };
+    const Seen part = count(otlp, 4'000, &in_parts, &choice);
+    parts.resources += part.resources;
+    parts.scopes += part.scopes;
+  }
+  CHECK(parts.resources == large.resources);
+  CHECK(parts.scopes == large.scopes);
+  CHECK(in_parts.attributes == cut.attributes);
+}
