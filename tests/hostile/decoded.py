@@ -110,7 +110,9 @@ def fillers(size):
         "map": ("values", field(9, field(1, b"m") + field(2, field(6, pairs)))),
         "array in arrays": ("values", field(9, field(1, b"a") + field(2, field(5, deep)))),
         "one field again and again": (None, b"\x30\x02" * n),
-        "control characters": (None, field(9, field(1, b"c") + field(2, field(1, b"\x01" * size)))),
+        "control characters": ("values", field(9, field(1, b"c") + field(2, field(1, b"\x01" * size)))),
+        "control characters of an event": ("values", field(11, field(3, field(1, b"c") + field(2, field(1, b"\x01" * size))))),
+        "plain text": (None, field(11, field(3, field(1, b"c") + field(2, field(1, b"t" * size))))),
         "many full spans": (None, [many] * max(1, size // len(many))),
     }
 
