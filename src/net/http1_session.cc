@@ -58,7 +58,7 @@ struct BufferBody {
 };
 
 // Counts fields as HTTP/2 does, 32 bytes more each (RFC 9113 section 6.5.2), and charges what they take: a field of 4
-// bytes is a node of 80. Trailers are counted and dropped.
+// bytes is a node of 80, so that there is a limit of them too. Trailers are counted and dropped.
 class RequestParser : public http::request_parser<BufferBody> {
  public:
   RequestParser(const SessionContext& context, std::size_t fields_max)
@@ -67,12 +67,13 @@ class RequestParser : public http::request_parser<BufferBody> {
 
  private:
   static constexpr std::size_t kFree = 1 << 10, kStep = 4 << 10;
+  static constexpr std::size_t kFieldsMax = 128;
 
   void on_field_impl(http::field name, boost::beast::string_view name_text, boost::beast::string_view value,
                      error_code& ec) override {
     counted_ += name_text.size() + value.size() + 32;
     ec = {};
-    if (counted_ > max_) {
+    if (counted_ > max_ || (!is_header_done() && ++fields_ > kFieldsMax)) {
       ec = http::error::header_limit;
     } else if (2 * counted_ > kFree + charge_.bytes() && !charge_.try_grow(kStep, kReserveParts)) {
       out_of_memory_ = true;
@@ -84,7 +85,7 @@ class RequestParser : public http::request_parser<BufferBody> {
 
   Charge charge_;
   const std::size_t max_;
-  std::size_t counted_ = 0;
+  std::size_t counted_ = 0, fields_ = 0;
   bool out_of_memory_ = false;
 };
 

@@ -466,7 +466,7 @@ def closed_windows(ports, deadline):
 
 
 CHUNKED = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-SMALL_FIELDS = b"GET /nothing HTTP/1.1\r\nHost: x\r\n" + b"a:\r\n" * 450
+SMALL_FIELDS = b"GET /nothing HTTP/1.1\r\nHost: x\r\n" + (b"a: " + b"x" * 96 + b"\r\n") * 120
 BODY_HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 50000000\r\n\r\n"
 SLOW_HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\n"
 
