@@ -141,8 +141,7 @@ class ElasticsearchExporter final : public HttpExporterBase {
         if (span == work.settled.size()) work.settled.push_back(false);
         return !work.more && !work.settled[span];
       };
-      CutItems with;  // `cut` and what was left out of the span at hand
-      with += cut;
+      CutItems with = cut;  // `cut` and what was left out of the span at hand
       const auto take = [&](const JaegerDocument& doc) {
         const auto full = [&] { return !items.empty() && body.size() + kActionMax + doc.body.size() > work.body_max; };
         work.more = full();

@@ -13,6 +13,7 @@
 
 #include "wire/field_reader.h"
 #include "wire/otlp_span_view.h"
+#include "wire/repeats.h"
 
 namespace tailgate {
 namespace {
@@ -100,24 +101,6 @@ class ViewCache {
   std::unordered_map<const char*, View> by_place_;
   const char* last_place_ = nullptr;
   const View* last_ = nullptr;
-};
-
-// What of a file is said again for each span.
-class Repeats {
- public:
-  explicit Repeats(std::size_t room) : room_(room) {}
-
-  // True: say it; false: it has been said, and there is no room to say it again.
-  bool say(ByteView prefix) {
-    if (prefix.size() <= kSmall || said_.insert(prefix.data()).second) return true;
-    if (prefix.size() > room_) return false;
-    room_ -= prefix.size();
-    return true;
-  }
-
- private:
-  std::size_t room_;
-  std::unordered_set<const char*> said_;
 };
 
 // The hours that get a file of their own, in order.

@@ -39,8 +39,7 @@ class ZipkinExporter final : public HttpExporterBase {
       const KeptTrace& trace = *batch->traces[at.trace];
       SpanChoice choice;
       choice.wanted = [&](std::size_t number) { return !full && number == at.span; };
-      CutItems with;  // `cut` and what was left out of the span at hand
-      with += cut;
+      CutItems with = cut;  // `cut` and what was left out of the span at hand
       const auto take = [&](std::string_view json) {
         full = body.size() > 1 && body.size() + json.size() > kBodyMax;
         if (full) return;

@@ -1,11 +1,10 @@
 #include "wire/otlp_span_view.h"
 
 #include <algorithm>
-#include <iterator>
-#include <string_view>
 
 #include "wire/field_reader.h"
 #include "wire/otlp_split.h"
+#include "wire/repeats.h"
 
 namespace tailgate {
 namespace {
@@ -186,31 +185,14 @@ ScopeView read_scope_view(ByteView prefix) {
 
 namespace {
 
-// Resources and scopes are said again for each span: megabytes could become terabytes. What is large is said again as
-// long as that is some twenty times the request, and then only with the first span of it.
-class Repeats {
- public:
-  explicit Repeats(std::size_t otlp_bytes) : room_(kFree + kPerByte * otlp_bytes) {}
+// What a request may grow by when resources and scopes are said with each span.
+constexpr std::size_t kRepeatsFree = 4 << 20, kRepeatsPerByte = 16;
 
-  // Called for each span in order; `last` is where the one before it had its prefix. False: it is not said with this
-  // one.
-  bool say(ByteView prefix, const char* last) {
-    if (prefix.size() <= kSmall || prefix.data() == nullptr || prefix.data() != last) return true;
-    if (prefix.size() > room_) return false;
-    room_ -= prefix.size();
-    return true;
-  }
-
- private:
-  static constexpr std::size_t kSmall = 1 << 10, kFree = 4 << 20, kPerByte = 16;
-  std::size_t room_;
-};
-
-// What exporters find the service's name in stays.
+// All but what exporters find the service's name in.
 std::uint64_t leave_out_attributes(ResourceView& resource) {
-  constexpr std::string_view kNames[] = {"service.name", "faas.name", "k8s.deployment.name", "process.executable.name"};
-  return std::erase_if(resource.attributes, [&](const AttributeView& a) {
-    return a.value.bytes.size() > 1024 || std::find(std::begin(kNames), std::end(kNames), a.key) == std::end(kNames);
+  return std::erase_if(resource.attributes, [](const AttributeView& a) {
+    const bool names = std::find(kServiceKeys.begin(), kServiceKeys.end(), a.key) != kServiceKeys.end();
+    return !names || a.value.bytes.size() > Repeats::kSmall;
   });
 }
 
@@ -224,14 +206,14 @@ bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut, SpanChoice* c
   const FrameSpan *last = nullptr, *read = nullptr;  // the span before, and the one of `resource` and `scope`
   bool whole_resource = true, whole_scope = true;
   std::uint64_t not_said = 0;
-  Repeats repeats(otlp.size());
+  Repeats repeats(kRepeatsFree + kRepeatsPerByte * otlp.size());
   bool good = true;
   std::size_t number = 0;
   for (const FrameSpan& span : all.spans) {
     const bool first_of_resource = last == nullptr || last->resource.data() != span.resource.data();
     const bool first_of_scope = last == nullptr || last->scope.data() != span.scope.data();
-    const bool say_resource = repeats.say(span.resource, first_of_resource ? nullptr : last->resource.data());
-    const bool say_scope = repeats.say(span.scope, first_of_scope ? nullptr : last->scope.data());
+    const bool say_resource = repeats.say(span.resource);
+    const bool say_scope = repeats.say(span.scope);
     last = &span;
     if (choice != nullptr && choice->wanted && !choice->wanted(number)) {
       if (can_be_read(span.span)) {

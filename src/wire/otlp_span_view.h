@@ -4,8 +4,10 @@
 // in `cut`. Pure; any thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -62,6 +64,10 @@ struct ScopeView {
   CutItems cut = {};
 };
 
+// The attributes of a resource that name the service, as the Collector looks for it: the first that is there.
+inline constexpr std::array<std::string_view, 4> kServiceKeys = {"service.name", "faas.name", "k8s.deployment.name",
+                                                                 "process.executable.name"};
+
 // One span with what it stands under. `resource` and `scope` are the same objects for spans in a row that share them.
 using TakeSpan = std::function<void(const ResourceView& resource, const ScopeView& scope, const SpanView& span)>;
 
@@ -72,8 +78,9 @@ struct SpanChoice {
 };
 
 // Calls `take` for each span in order. False when the bytes are malformed; spans that can be read were taken. Events
-// and links that cannot are left out of theirs. What is over the limits is added to
-// `cut` before the span is taken, of a resource or scope with the first of its spans.
+// and links that cannot are left out of theirs. What is over the limits is added to `cut` before the span is taken, of a
+// resource or scope with the first of its spans. Large resources and scopes are not repeated for ever (repeats.h): past
+// 4 MiB and 16 times the request other spans have of a resource what names the service, and no scope.
 bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut = nullptr, SpanChoice* choice = nullptr);
 
 // The same one by one, of what read_otlp_spans (otlp_split.h) found: a Span message, over whatever `out` holds; the

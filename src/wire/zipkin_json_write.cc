@@ -37,9 +37,8 @@ std::string take(TagMap& tags, std::string_view key) {
   return value;
 }
 
-// The attribute that names the service, as the Collector looks for it.
 std::string take_service(TagMap& tags) {
-  for (const std::string_view key : {"service.name", "faas.name", "k8s.deployment.name", "process.executable.name"}) {
+  for (const std::string_view key : kServiceKeys) {
     if (!tags.contains(key)) continue;
     std::string name = take(tags, key);
     if (key != "service.name") tags[std::string(kServiceNameSource)] = key;

@@ -83,7 +83,10 @@ class OpenSearch(Server):
         self.port, transport = free_ports(2)
         os.makedirs(os.path.join(self.home, "config"), exist_ok=True)
         self.command = ["java", "-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-cp", jars(tools, self.name),
-                        program(self.name, "Server.java"), self.home, str(self.port), str(transport)]
+                        self.source(), self.home, str(self.port), str(transport)]
+
+    def source(self):
+        return program("opensearch", "Server.java")
 
     def answers(self):
         status, text = get(self.port, "/_cluster/health")
@@ -111,3 +114,9 @@ class OpenSearch(Server):
 
 class Elasticsearch(OpenSearch):
     name = "elasticsearch"
+
+    def source(self):  # the classes have the names they had before OpenSearch parted from it
+        path = os.path.join(self.home, "Server.java")
+        with open(path, "w") as out:
+            out.write(text_of(program("opensearch", "Server.java")).replace("org.opensearch", "org.elasticsearch"))
+        return path
