@@ -5,7 +5,7 @@
 #include <deque>
 #include <mutex>
 
-#include "export_fixture.h"
+#include "component/export/export_fixture.h"
 
 using namespace tailgate;
 using namespace std::chrono_literals;

@@ -4,7 +4,7 @@
 #include <future>
 
 #include "export/kafka_lookup.h"
-#include "export_fixture.h"
+#include "component/export/export_fixture.h"
 
 using namespace tailgate;
 using namespace std::chrono_literals;

@@ -9,7 +9,7 @@
 #include <mutex>
 
 #include "export/s3_reply.h"
-#include "export_fixture.h"
+#include "component/export/export_fixture.h"
 
 using namespace tailgate;
 using namespace std::chrono_literals;

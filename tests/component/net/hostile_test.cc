@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
-#include "echo_server.h"
+#include "component/net/echo_server.h"
 
 using namespace tailgate;
 using namespace tailgate::test;

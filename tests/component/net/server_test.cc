@@ -1,7 +1,7 @@
 // The server as an honest client meets it, over real sockets.
 #include <boost/asio/io_context.hpp>
 
-#include "echo_server.h"
+#include "component/net/echo_server.h"
 #include "net/http_client.h"
 
 using namespace tailgate;

@@ -1,7 +1,7 @@
 // The Jaeger receiver over real sockets: gRPC, HTTP and both kinds of datagrams, and what is refused.
 #include "receive/jaeger.h"
 
-#include "convert_fixture.h"
+#include "component/receive/convert_fixture.h"
 #include "support/foreign_cases.h"
 #include "support/thrift_writer.h"
 

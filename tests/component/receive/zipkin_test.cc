@@ -1,7 +1,7 @@
 // The Zipkin receiver over real sockets: JSON and protobuf, gzip, and what is refused.
 #include "receive/zipkin.h"
 
-#include "convert_fixture.h"
+#include "component/receive/convert_fixture.h"
 #include "support/foreign_cases.h"
 
 using namespace tailgate;
