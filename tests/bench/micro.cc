@@ -6,7 +6,7 @@
 
 #include "buffer/trace_buffer.h"
 #include "config/config_file.h"
-#include "decide/condition.h"
+#include "decide/condition/condition.h"
 #include "decide/policy_set.h"
 #include "traffic.h"
 #include "wire/otlp_frame.h"

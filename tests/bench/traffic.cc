@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "base/hash.h"
-#include "decide/probabilistic.h"
+#include "decide/policies/probabilistic.h"
 #include "otlp_twin.pb.h"
 #include "support/random_otlp.h"
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "decide/condition.h"
+#include "decide/condition/condition.h"
 #include "wire/field_reader.h"
 #include "wire/otlp_scan.h"
 

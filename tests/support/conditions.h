@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "decide/condition.h"
+#include "decide/condition/condition.h"
 #include "otlp_twin.pb.h"
 #include "support/otlp_builder.h"
 #include "wire/field_reader.h"

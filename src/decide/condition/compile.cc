@@ -1,0 +1,526 @@
+// From syntax to Expr and Test. Shapes that most conditions have are compared against a constant without a detour;
+// whatever does not depend on the span is computed here, once, and its errors are errors of the configuration.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "decide/condition/expr.h"
+
+namespace tailgate {
+namespace {
+
+class And final : public Test {
+ public:
+  explicit And(std::vector<TestPtr> parts) : parts_(std::move(parts)) {}
+  Truth test(Evaluation& e) const override {
+    for (const TestPtr& part : parts_) {
+      if (const Truth t = part->test(e); t != Truth::kTrue) return t;
+    }
+    return Truth::kTrue;
+  }
+  int deciding_bit(Evaluation& e) const override {
+    for (const TestPtr& part : parts_) {
+      if (const int bit = part->deciding_bit(e); bit >= 0) return bit;
+    }
+    return -1;
+  }
+
+ private:
+  std::vector<TestPtr> parts_;
+};
+
+class Or final : public Test {
+ public:
+  explicit Or(std::vector<TestPtr> parts) : parts_(std::move(parts)) {}
+  Truth test(Evaluation& e) const override {
+    for (const TestPtr& part : parts_) {
+      if (const Truth t = part->test(e); t != Truth::kFalse) return t;
+    }
+    return Truth::kFalse;
+  }
+  int deciding_bit(Evaluation& e) const override {
+    for (const TestPtr& part : parts_) {
+      if (part->test(e) == Truth::kTrue) return part->deciding_bit(e);
+    }
+    return -1;
+  }
+
+ private:
+  std::vector<TestPtr> parts_;
+};
+
+class Not final : public Test {
+ public:
+  explicit Not(TestPtr part) : part_(std::move(part)) {}
+  Truth test(Evaluation& e) const override {
+    const Truth t = part_->test(e);
+    return t == Truth::kError ? t : t == Truth::kTrue ? Truth::kFalse : Truth::kTrue;
+  }
+
+ private:
+  TestPtr part_;
+};
+
+class Constant final : public Test {
+ public:
+  explicit Constant(bool value) : value_(value ? Truth::kTrue : Truth::kFalse) {}
+  Truth test(Evaluation&) const override { return value_; }
+
+ private:
+  Truth value_;
+};
+
+class Compare final : public Test {
+ public:
+  Compare(ExprPtr left, CompareOp op, ExprPtr right) : left_(std::move(left)), op_(op), right_(std::move(right)) {}
+  Truth test(Evaluation& e) const override {
+    Value left, right;
+    if (!left_->evaluate(e, left) || !right_->evaluate(e, right)) return Truth::kError;
+    return compare(left, right, op_) ? Truth::kTrue : Truth::kFalse;
+  }
+
+ private:
+  ExprPtr left_;
+  CompareOp op_;
+  ExprPtr right_;
+};
+
+class CompareConstant final : public Test {
+ public:
+  CompareConstant(ExprPtr left, CompareOp op, const Value& right) : left_(std::move(left)), op_(op), right_(right) {}
+  Truth test(Evaluation& e) const override {
+    Value left;
+    if (!left_->evaluate(e, left)) return Truth::kError;
+    return compare(left, right_, op_) ? Truth::kTrue : Truth::kFalse;
+  }
+
+ private:
+  ExprPtr left_;
+  CompareOp op_;
+  Value right_;
+};
+
+// A converter that answers yes or no.
+class Answer final : public Test {
+ public:
+  explicit Answer(ExprPtr call) : call_(std::move(call)) {}
+  Truth test(Evaluation& e) const override {
+    Value v;
+    if (!call_->evaluate(e, v)) return Truth::kError;
+    if (!v.is(ValueKind::kBool)) {
+      e.fail("the converter does not answer yes or no");
+      return Truth::kError;
+    }
+    return v.boolean() ? Truth::kTrue : Truth::kFalse;
+  }
+
+ private:
+  ExprPtr call_;
+};
+
+bool is_number(const Value& v) { return v.is(ValueKind::kInt) || v.is(ValueKind::kDouble); }
+
+template <class T>
+T apply(T x, T y, MathOp op) {
+  return op == MathOp::kAdd ? x + y : op == MathOp::kSubtract ? x - y : x * y;
+}
+
+// Integers wrap around, as Go's do.
+bool math_of_ints(Evaluation& e, std::int64_t x, std::int64_t y, MathOp op, std::int64_t& out) {
+  if (op == MathOp::kDivide) {
+    if (y == 0) return e.fail("division by zero");
+    out = y == -1 ? static_cast<std::int64_t>(0 - static_cast<std::uint64_t>(x)) : x / y;
+  } else {
+    out = static_cast<std::int64_t>(apply(static_cast<std::uint64_t>(x), static_cast<std::uint64_t>(y), op));
+  }
+  return true;
+}
+
+bool math_of(Evaluation& e, const Value& x, const Value& y, MathOp op, Value& out) {
+  std::int64_t n = 0;
+  if (x.is(ValueKind::kInt) && y.is(ValueKind::kInt)) {
+    if (!math_of_ints(e, x.integer, y.integer, op, n)) return false;
+    out = Value::of_int(n);
+    return true;
+  }
+  if (is_number(x) && is_number(y)) {
+    const double a = x.is(ValueKind::kInt) ? static_cast<double>(x.integer) : x.number;
+    const double b = y.is(ValueKind::kInt) ? static_cast<double>(y.integer) : y.number;
+    if (op == MathOp::kDivide && b == 0) return e.fail("division by zero");
+    out = Value::of_double(op == MathOp::kDivide ? a / b : apply(a, b, op));
+    return true;
+  }
+  const bool time = x.is(ValueKind::kTime), duration = x.is(ValueKind::kDuration);
+  if (!time && !duration) return e.fail("want numbers, times or durations to calculate with");
+  if (op != MathOp::kAdd && op != MathOp::kSubtract) return e.fail("times and durations take + and - alone");
+  const bool to_time = y.is(ValueKind::kTime), to_duration = y.is(ValueKind::kDuration);
+  math_of_ints(e, x.integer, y.integer, op, n);
+  if (to_duration) {
+    out = time ? Value::of_time(n, x.zone) : Value::of_duration(n);
+  } else if (to_time && time && op == MathOp::kSubtract) {
+    out = Value::of_duration(n);
+  } else if (to_time && duration && op == MathOp::kAdd) {
+    out = Value::of_time(n, y.zone);
+  } else {
+    return e.fail("a time or duration cannot be calculated with that");
+  }
+  return true;
+}
+
+class Math final : public Expr {
+ public:
+  Math(ExprPtr left, MathOp op, ExprPtr right) : left_(std::move(left)), op_(op), right_(std::move(right)) {}
+  bool evaluate(Evaluation& e, Value& out) const override {
+    Value x, y;
+    return left_->evaluate(e, x) && right_->evaluate(e, y) && math_of(e, x, y, op_, out);
+  }
+
+ private:
+  ExprPtr left_;
+  MathOp op_;
+  ExprPtr right_;
+};
+
+class Negate final : public Expr {
+ public:
+  explicit Negate(ExprPtr of) : of_(std::move(of)) {}
+  bool evaluate(Evaluation& e, Value& out) const override {
+    if (!of_->evaluate(e, out)) return false;
+    if (!is_number(out)) return e.fail("want a number after the minus sign");
+    out = out.is(ValueKind::kInt)
+              ? Value::of_int(static_cast<std::int64_t>(0 - static_cast<std::uint64_t>(out.integer)))
+              : Value::of_double(-out.number);
+    return true;
+  }
+
+ private:
+  ExprPtr of_;
+};
+
+class List final : public Expr {
+ public:
+  explicit List(std::vector<ExprPtr> items) : items_(std::move(items)) {}
+  bool evaluate(Evaluation& e, Value& out) const override {
+    Value* const items = e.arena.values(items_.size());
+    if (items == nullptr) return e.fail("the list takes more than 16 MiB");
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+      if (!items_[i]->evaluate(e, items[i])) return false;
+    }
+    out = Value::of_list(items, items_.size());
+    return true;
+  }
+
+ private:
+  std::vector<ExprPtr> items_;
+};
+
+class Map final : public Expr {
+ public:
+  explicit Map(std::vector<std::pair<std::string_view, ExprPtr>> entries) : entries_(std::move(entries)) {}
+  bool evaluate(Evaluation& e, Value& out) const override {
+    MapEntry* const entries = e.arena.entries(entries_.size());
+    if (entries == nullptr) return e.fail("the map takes more than 16 MiB");
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      entries[i].key = entries_[i].first;
+      if (!entries_[i].second->evaluate(e, entries[i].value)) return false;
+    }
+    out = Value::of_map(entries, entries_.size());
+    return true;
+  }
+
+ private:
+  std::vector<std::pair<std::string_view, ExprPtr>> entries_;
+};
+
+// The result of a converter, indexed; a missing key is an error there, unlike in a path.
+class Indexed final : public Expr {
+ public:
+  Indexed(ExprPtr of, std::vector<Value> keys) : of_(std::move(of)), keys_(std::move(keys)) {}
+  bool evaluate(Evaluation& e, Value& out) const override {
+    Value from;
+    if (!of_->evaluate(e, out)) return false;
+    for (const Value& key : keys_) {
+      from = out;
+      if (key.is(ValueKind::kString)) {
+        if (!from.is(ValueKind::kMap)) return e.fail("only a map has keys");
+        if (!find_key(from, key.text, out)) return e.fail("the map has no such key");
+      } else if (from.is(ValueKind::kBytes)) {
+        const bool inside = key.integer >= 0 && static_cast<std::uint64_t>(key.integer) < from.text.size();
+        if (!inside) return e.fail("the index is past the end");
+        out = Value::of_int(static_cast<std::uint8_t>(from.text[static_cast<std::size_t>(key.integer)]));
+      } else {
+        if (!from.is(ValueKind::kList)) return e.fail("only a list has indexes");
+        if (!find_index(from, key.integer, out)) return e.fail("the index is past the end");
+      }
+    }
+    return true;
+  }
+
+ private:
+  ExprPtr of_;
+  std::vector<Value> keys_;
+};
+
+struct EnumName {
+  std::string_view name;
+  std::int64_t value;
+};
+constexpr std::array kEnums = {
+    EnumName{"SPAN_KIND_UNSPECIFIED", 0}, EnumName{"SPAN_KIND_INTERNAL", 1}, EnumName{"SPAN_KIND_SERVER", 2},
+    EnumName{"SPAN_KIND_CLIENT", 3},      EnumName{"SPAN_KIND_PRODUCER", 4}, EnumName{"SPAN_KIND_CONSUMER", 5},
+    EnumName{"STATUS_CODE_UNSET", 0},     EnumName{"STATUS_CODE_OK", 1},     EnumName{"STATUS_CODE_ERROR", 2},
+};
+
+constexpr CompareOp kMirrored[] = {CompareOp::kEqual,        CompareOp::kNotEqual, CompareOp::kGreater,
+                                   CompareOp::kGreaterEqual, CompareOp::kLess,     CompareOp::kLessEqual};
+
+// An evaluation that no span takes part in.
+struct Nowhere {
+  SpanFields span;
+  ConditionContext context{span};
+  Evaluation e{context};
+};
+
+}  // namespace
+
+std::string_view Compiler::keep(std::string_view text) { return constants.copy(text).value_or(std::string_view()); }
+
+bool Compiler::keep(const Value& value, Value& out, int depth) {
+  out = value;
+  if (depth > kNestingMax) return false;
+  if (value.is(ValueKind::kList) || value.is(ValueKind::kMap)) {
+    const std::size_t n = size_of(value);
+    Value item;
+    std::string_view key;
+    Value* const items = value.is(ValueKind::kList) ? constants.values(n) : nullptr;
+    MapEntry* const entries = value.is(ValueKind::kMap) ? constants.entries(n) : nullptr;
+    if (items == nullptr && entries == nullptr) return false;
+    ListReader list(value);
+    MapReader map(value);
+    for (std::size_t i = 0; i < n; ++i) {
+      if (items != nullptr) {
+        if (!list.next(item) || !keep(item, items[i], depth + 1)) return false;
+      } else {
+        if (!map.next(key, item) || !keep(item, entries[i].value, depth + 1)) return false;
+        entries[i].key = keep(key);
+      }
+    }
+    out = items != nullptr ? Value::of_list(items, n) : Value::of_map(entries, n);
+    return true;
+  }
+  if (!value.text.empty()) out.text = keep(value.text);
+  return true;
+}
+
+Result<ExprPtr> Compiler::value(AstIndex index) {
+  const AstNode& n = ast.at(index);
+  bool constant = true;  // all parts are
+  const auto part = [&](std::size_t i) {
+    Result<ExprPtr> made = value(n.children[i]);
+    constant = constant && made && (*made)->constant() != nullptr;
+    return made;
+  };
+  // What does not depend on the span is computed now.
+  const auto folded = [&](ExprPtr made) -> Result<ExprPtr> {
+    if (!constant) return made;
+    Nowhere nowhere;
+    Value v, kept;
+    if (!made->evaluate(nowhere.e, v)) return condition_error(n.column, nowhere.e.error);
+    if (!keep(v, kept)) return condition_error(n.column, "want a constant of at most 16 MiB and 100 levels");
+    return std::make_unique<Literal>(kept);
+  };
+  switch (n.kind) {
+    case AstKind::kNil:
+      return std::make_unique<Literal>(Value());
+    case AstKind::kBool:
+      return std::make_unique<Literal>(Value::of_bool(n.integer != 0));
+    case AstKind::kInt:
+      return std::make_unique<Literal>(Value::of_int(n.integer));
+    case AstKind::kDouble:
+      return std::make_unique<Literal>(Value::of_double(n.number));
+    case AstKind::kString:
+      return std::make_unique<Literal>(Value::of_text(keep(n.text)));
+    case AstKind::kBytes:
+      return std::make_unique<Literal>(Value::of_text(keep(n.text), ValueKind::kBytes));
+    case AstKind::kDuration:
+      return std::make_unique<Literal>(Value::of_duration(n.integer));
+    case AstKind::kEnum: {
+      const auto it = std::find_if(kEnums.begin(), kEnums.end(), [&](const EnumName& e) { return e.name == n.text; });
+      if (it != kEnums.end()) return std::make_unique<Literal>(Value::of_int(it->value));
+      std::string known;
+      for (const EnumName& e : kEnums) known.append(known.empty() ? "" : ", ").append(e.name);
+      return condition_error(n.column, fmt::format("want one of {}, got '{}'", known, n.text));
+    }
+    case AstKind::kMath: {
+      Result<ExprPtr> left = part(0);
+      if (!left) return left;
+      Result<ExprPtr> right = part(1);
+      if (!right) return right;
+      return folded(std::make_unique<Math>(std::move(*left), n.math, std::move(*right)));
+    }
+    case AstKind::kNegate: {
+      Result<ExprPtr> of = part(0);
+      if (!of) return of;
+      return folded(std::make_unique<Negate>(std::move(*of)));
+    }
+    case AstKind::kList: {
+      std::vector<ExprPtr> items;
+      for (std::size_t i = 0; i < n.children.size(); ++i) {
+        Result<ExprPtr> item = part(i);
+        if (!item) return item;
+        items.push_back(std::move(*item));
+      }
+      return folded(std::make_unique<List>(std::move(items)));
+    }
+    case AstKind::kMap: {
+      std::vector<std::pair<std::string_view, ExprPtr>> entries;
+      for (std::size_t i = 0; i < n.children.size(); i += 2) {
+        Result<ExprPtr> item = part(i + 1);
+        if (!item) return item;
+        const std::string& key = ast.child(n, i).text;
+        std::erase_if(entries, [&](const auto& entry) { return entry.first == key; });  // the last one stays
+        entries.emplace_back(keep(key), std::move(*item));
+      }
+      return folded(std::make_unique<Map>(std::move(entries)));
+    }
+    case AstKind::kPath:
+      return kind == ConditionKind::kTrace ? trace_path(n) : path(n);
+    case AstKind::kCall:
+      if (kind == ConditionKind::kTrace && n.text == "count") return count(n);
+      return call(n);
+    case AstKind::kIndexed: {
+      Result<ExprPtr> of = part(0);
+      if (!of) return of;
+      std::vector<Value> keys;
+      for (std::size_t i = 1; i < n.children.size(); ++i) {
+        const AstNode& key = ast.child(n, i);
+        keys.push_back(key.kind == AstKind::kInt ? Value::of_int(key.integer) : Value::of_text(keep(key.text)));
+      }
+      return folded(std::make_unique<Indexed>(std::move(*of), std::move(keys)));
+    }
+    default:
+      return condition_error(n.column, "want a value here, got a condition");
+  }
+}
+
+Result<TestPtr> Compiler::test(AstIndex index) {
+  const AstNode& n = ast.at(index);
+  const bool joins = n.kind == AstKind::kAnd || n.kind == AstKind::kOr || n.kind == AstKind::kNot;
+  if (kind == ConditionKind::kTrace && !joins) {
+    if (n.kind == AstKind::kCall && (n.text == "any" || n.text == "all")) return any_or_all(n);
+    if (speaks_of_root(index)) return root_test(index);
+  }
+  switch (n.kind) {
+    case AstKind::kAnd:
+    case AstKind::kOr: {
+      std::vector<TestPtr> parts;
+      std::vector<AstIndex> order = n.children;
+      if (kind == ConditionKind::kTrace) {
+        std::stable_partition(order.begin(), order.end(), [&](AstIndex i) { return !is_costly(i); });
+      }
+      for (const AstIndex i : order) {
+        Result<TestPtr> part = test(i);
+        if (!part) return part;
+        parts.push_back(std::move(*part));
+      }
+      if (n.kind == AstKind::kAnd) return std::make_unique<And>(std::move(parts));
+      return std::make_unique<Or>(std::move(parts));
+    }
+    case AstKind::kNot: {
+      Result<TestPtr> part = test(n.children[0]);
+      if (!part) return part;
+      return std::make_unique<Not>(std::move(*part));
+    }
+    case AstKind::kBool:
+      return std::make_unique<Constant>(n.integer != 0);
+    case AstKind::kCompare: {
+      Result<ExprPtr> left = value(n.children[0]);
+      if (!left) return tl::unexpected(left.error());
+      Result<ExprPtr> right = value(n.children[1]);
+      if (!right) return tl::unexpected(right.error());
+      CompareOp op = n.compare;
+      for (std::size_t side = 0; side < 2; ++side) {
+        const Value* const other = (side == 0 ? *right : *left)->constant();
+        const AstNode& field = ast.child(n, side);
+        if (kind != ConditionKind::kTrace || field.kind != AstKind::kPath || other == nullptr) continue;
+        if (auto wrong = cannot_compare(field, ast.child(n, 1 - side), *other))
+          return tl::unexpected(std::move(*wrong));
+      }
+      if ((*left)->constant() != nullptr) {
+        std::swap(left, right);
+        op = kMirrored[static_cast<std::size_t>(op)];
+      }
+      const Value* const constant = (*right)->constant();
+      if (constant == nullptr) return std::make_unique<Compare>(std::move(*left), op, std::move(*right));
+      if ((*left)->constant() != nullptr)
+        return std::make_unique<Constant>(compare(*(*left)->constant(), *constant, op));
+      if (TestPtr fast = fast_compare(**left, op, *constant); fast != nullptr) return fast;
+      return std::make_unique<CompareConstant>(std::move(*left), op, *constant);
+    }
+    case AstKind::kPath:
+      if (kind != ConditionKind::kTrace || ast.child(n, 0).text != "complete") {
+        return condition_error(
+            n.column, "want a comparison such as `... == \"x\"`, a converter that answers yes or no, true or false");
+      }
+      [[fallthrough]];
+    case AstKind::kCall:
+    case AstKind::kIndexed: {
+      Result<ExprPtr> answer = value(index);
+      if (!answer) return tl::unexpected(answer.error());
+      if (const Value* const constant = (*answer)->constant(); constant != nullptr && !constant->is(ValueKind::kBool)) {
+        return condition_error(n.column, fmt::format("want a converter that answers yes or no, this one gives {}",
+                                                     name_of(constant->kind)));
+      }
+      return std::make_unique<Answer>(std::move(*answer));
+    }
+    default:
+      return condition_error(
+          n.column, "want a comparison such as `... == \"x\"`, a converter that answers yes or no, true or false");
+  }
+}
+
+Condition::Condition(std::unique_ptr<const Arena> constants, std::unique_ptr<const Test> test, std::string attribute,
+                     ConditionErrors errors)
+    : constants_(std::move(constants)),
+      test_(std::move(test)),
+      attribute_(std::move(attribute)),
+      errors_(std::move(errors)) {}
+Condition::Condition(Condition&&) noexcept = default;
+Condition& Condition::operator=(Condition&&) noexcept = default;
+Condition::~Condition() = default;
+
+Truth Condition::evaluate(const ConditionContext& context, const char** why) const {
+  Evaluation e(context);
+  const Truth truth = test_->test(e);
+  if (truth == Truth::kError) {
+    if (why != nullptr) *why = e.error;
+    const bool again = context.no_root || (context.trace != nullptr && context.trace->again) ||
+                       (context.span.context != nullptr && context.span.context->again);
+    if (errors_ != nullptr && !again) errors_->fetch_add(1, std::memory_order_relaxed);
+  }
+  return truth;
+}
+
+int Condition::deciding_bit(const ConditionContext& context) const {
+  Evaluation e(context);
+  return test_->deciding_bit(e);
+}
+
+Result<Condition> compile_condition(const Ast& ast, AstIndex root, ConditionKind kind, ScanPlan& plan,
+                                    ConditionErrors errors) {
+  auto constants = std::make_unique<Arena>();
+  Compiler compiler{ast, kind, plan, *constants, errors};
+  Result<TestPtr> test = compiler.test(root);
+  if (!test) return tl::unexpected(test.error());
+  return Condition(std::move(constants), std::move(*test), std::move(compiler.attribute), std::move(errors));
+}
+
+Result<Condition> parse_condition(std::string_view text, ConditionKind kind, ScanPlan& plan, ConditionErrors errors) {
+  const Result<Ast> ast = parse_condition_syntax(text, kind);
+  if (!ast) return tl::unexpected(ast.error());
+  return compile_condition(*ast, ast->root, kind, plan, std::move(errors));
+}
+
+}  // namespace tailgate

@@ -1,0 +1,216 @@
+#include "decide/condition/lexer.h"
+
+#include <fmt/format.h>
+
+#include "decide/condition/ast.h"
+
+namespace tailgate {
+namespace {
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+bool is_word(char c) { return is_lower(c) || is_upper(c) || is_digit(c) || c == '_'; }
+
+int hex_digit(char c) {
+  if (is_digit(c)) return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+void append_utf8(std::string& out, std::uint32_t c) {
+  if (c < 0x80) {
+    out += static_cast<char>(c);
+  } else if (c < 0x800) {
+    out += static_cast<char>(0xc0 | c >> 6);
+    out += static_cast<char>(0x80 | (c & 0x3f));
+  } else if (c < 0x10000) {
+    out += static_cast<char>(0xe0 | c >> 12);
+    out += static_cast<char>(0x80 | (c >> 6 & 0x3f));
+    out += static_cast<char>(0x80 | (c & 0x3f));
+  } else {
+    out += static_cast<char>(0xf0 | c >> 18);
+    out += static_cast<char>(0x80 | (c >> 12 & 0x3f));
+    out += static_cast<char>(0x80 | (c >> 6 & 0x3f));
+    out += static_cast<char>(0x80 | (c & 0x3f));
+  }
+}
+
+class Lexer {
+ public:
+  Lexer(std::string_view text, bool durations) : text_(text), durations_(durations) {}
+
+  Result<std::vector<Token>> run() {
+    while (true) {
+      while (at_ < text_.size() && (text_[at_] == ' ' || (text_[at_] >= '\t' && text_[at_] <= '\r'))) ++at_;
+      Token token;
+      token.column = column();
+      if (at_ == text_.size()) {
+        tokens_.push_back(std::move(token));
+        return std::move(tokens_);
+      }
+      const std::size_t begin = at_;
+      if (const Result<void> read = next(token); !read) return tl::unexpected(read.error());
+      token.text = text_.substr(begin, at_ - begin);
+      tokens_.push_back(std::move(token));
+    }
+  }
+
+ private:
+  std::uint32_t column() const { return static_cast<std::uint32_t>(at_ + 1); }
+  char peek(std::size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
+
+  Result<void> next(Token& token) {
+    const char c = text_[at_];
+    if (c == '"') return string(token);
+    if (c == '0' && peek(1) == 'x') return bytes(token);
+    if (is_digit(c) || (c == '.' && is_digit(peek(1)))) return number(token);
+    if (is_lower(c) || is_upper(c)) return word(token);
+    const char d = peek(1);
+    if ((c == '=' || c == '!' || c == '<' || c == '>') && d == '=') return take(token, TokenKind::kCompare, 2);
+    if (c == '<' || c == '>') return take(token, TokenKind::kCompare, 1);
+    if (c == '=') return take(token, TokenKind::kAssign, 1);
+    if (c == '+' || c == '-') return take(token, TokenKind::kPlusMinus, 1);
+    if (c == '*' || c == '/') return take(token, TokenKind::kTimesDivide, 1);
+    if (std::string_view("()[]{},.:").find(c) != std::string_view::npos) return take(token, TokenKind::kPunct, 1);
+    if (c == '\'') return condition_error(column(), "strings stand in double quotes");
+    if (c == '&' || c == '|') return condition_error(column(), "want `and` / `or` in words");
+    if (c == '!') return condition_error(column(), "want `not` in words, or `!=`");
+    if (c >= ' ' && c <= '~') return condition_error(column(), fmt::format("'{}' has no meaning here", c));
+    return condition_error(column(), fmt::format("byte 0x{:02x} has no meaning here", static_cast<std::uint8_t>(c)));
+  }
+
+  Result<void> take(Token& token, TokenKind kind, std::size_t size) {
+    token.kind = kind;
+    at_ += size;
+    return {};
+  }
+
+  Result<void> word(Token& token) {
+    const std::size_t begin = at_;
+    while (is_word(peek())) ++at_;
+    const std::string_view word = text_.substr(begin, at_ - begin);
+    token.kind = is_upper(word[0]) ? TokenKind::kUpper
+                 : word == "and"   ? TokenKind::kAnd
+                 : word == "or"    ? TokenKind::kOr
+                 : word == "not"   ? TokenKind::kNot
+                 : word == "true"  ? TokenKind::kTrue
+                 : word == "false" ? TokenKind::kFalse
+                                   : TokenKind::kLower;
+    return {};
+  }
+
+  Result<void> number(Token& token) {
+    const std::uint32_t start = column();
+    token.kind = TokenKind::kInt;
+    while (is_digit(peek())) ++at_;
+    if (peek() == '.' && is_digit(peek(1))) {
+      token.kind = TokenKind::kDouble;
+      ++at_;
+      while (is_digit(peek())) ++at_;
+      if (peek() == 'e' || peek() == 'E') {
+        const std::size_t sign = peek(1) == '+' || peek(1) == '-' ? 1 : 0;
+        if (is_digit(peek(1 + sign))) {
+          at_ += 2 + sign;
+          while (is_digit(peek())) ++at_;
+        }
+      }
+    }
+    if (durations_ && (is_lower(peek()) || peek() == '\xc2')) {  // C2 B5: the sign of micro
+      token.kind = TokenKind::kDuration;
+      while (is_lower(peek()) || is_digit(peek()) || peek() == '.' || peek() == '\xc2' || peek() == '\xb5') ++at_;
+      return {};
+    }
+    if (is_word(peek())) {
+      return condition_error(start, durations_ ? "want a number or a duration such as 300ms"
+                                               : "want a number such as 12, -3 or 1.5e3, or \"...\" for a string");
+    }
+    return {};
+  }
+
+  Result<void> bytes(Token& token) {
+    const std::uint32_t start = column();
+    token.kind = TokenKind::kBytes;
+    at_ += 2;
+    const std::size_t begin = at_;
+    while (hex_digit(peek()) >= 0) ++at_;
+    if (at_ == begin || (at_ - begin) % 2 != 0 || is_word(peek())) {
+      return condition_error(start, "want bytes as 0x and an even number of hexadecimal digits");
+    }
+    for (std::size_t i = begin; i < at_; i += 2) {
+      token.value += static_cast<char>(hex_digit(text_[i]) << 4 | hex_digit(text_[i + 1]));
+    }
+    return {};
+  }
+
+  Result<void> string(Token& token) {
+    const std::uint32_t start = column();
+    token.kind = TokenKind::kString;
+    ++at_;
+    while (true) {
+      if (at_ == text_.size()) return condition_error(start, "the string has no closing '\"'");
+      const char c = text_[at_];
+      if (c == '"') {
+        ++at_;
+        return {};
+      }
+      if (c != '\\') {
+        token.value += c;
+        ++at_;
+      } else if (const Result<void> read = escape(token.value); !read) {
+        return read;
+      }
+    }
+  }
+
+  // Go's escapes: those of one letter, three octal digits, \x.. \u.... \U........
+  Result<void> escape(std::string& out) {
+    const std::uint32_t start = column();
+    const char c = peek(1);
+    constexpr std::string_view kLetters = "abfnrtv\\\"", kMeaning = "\a\b\f\n\r\t\v\\\"";
+    if (const std::size_t i = kLetters.find(c); c != '\0' && i != std::string_view::npos) {
+      out += kMeaning[i];
+      at_ += 2;
+      return {};
+    }
+    const bool octal = c >= '0' && c <= '7';
+    const std::size_t digits = octal ? 3 : c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
+    if (digits == 0) {
+      return condition_error(start, fmt::format("'\\{0}' is no escape; a backslash that is meant is written '\\\\{0}'",
+                                                c >= ' ' && c <= '~' ? c : '?'));
+    }
+    at_ += octal ? 1 : 2;
+    std::uint32_t value = 0;
+    for (std::size_t i = 0; i < digits; ++i, ++at_) {
+      const int digit = hex_digit(peek());
+      if (digit < 0 || (octal && digit > 7))
+        return condition_error(start, fmt::format("want {} digits after the escape", digits));
+      value = value * (octal ? 8 : 16) + static_cast<std::uint32_t>(digit);
+    }
+    if (digits <= 3) {
+      if (value > 255) return condition_error(start, "want an octal escape of at most \\377");
+      out += static_cast<char>(value);
+    } else if (value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) {
+      return condition_error(start, "want the number of a Unicode character");
+    } else {
+      append_utf8(out, value);
+    }
+    return {};
+  }
+
+  const std::string_view text_;
+  const bool durations_;
+  std::size_t at_ = 0;
+  std::vector<Token> tokens_;
+};
+
+}  // namespace
+
+tl::unexpected<Error> condition_error(std::uint32_t column, std::string what) {
+  return fail(ErrorKind::kConfig, fmt::format("column {}: {}", column, what));
+}
+
+Result<std::vector<Token>> lex_condition(std::string_view text, bool durations) { return Lexer(text, durations).run(); }
+
+}  // namespace tailgate

@@ -1,0 +1,505 @@
+#include "decide/condition/value.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "wire/protobuf.h"
+
+namespace tailgate {
+
+std::string_view name_of(ValueKind kind) {
+  constexpr std::string_view kNames[] = {"nil",        "a boolean", "an integer", "a double",   "a string", "bytes",
+                                         "a trace id", "a span id", "a time",     "a duration", "a map",    "a list"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+std::optional<std::string_view> Arena::copy(std::string_view text) {
+  char* const p = chars(text.size());
+  if (p == nullptr) return std::nullopt;
+  std::copy(text.begin(), text.end(), p);
+  return std::string_view(p, text.size());
+}
+
+// --- wire
+
+// AnyValue: string 1, bool 2, int 3, double 4, array 5, kvlist 6, bytes 7; the last one set wins.
+Value decode_any_value(ByteView any_value) {
+  Value v;
+  const char* p = any_value.data();
+  const char* const end = p + any_value.size();
+  while (p < end) {
+    std::uint32_t tag = 0;
+    std::uint64_t n = 0;
+    ByteView bytes;
+    if (!pb::read_tag(p, end, tag)) return {};
+    switch (tag) {
+      case pb::tag_of(1, pb::kLen):
+        if (!pb::read_len(p, end, bytes)) return {};
+        v = Value::of_text(bytes);
+        break;
+      case pb::tag_of(2, pb::kVarint):
+        if (!pb::read_varint(p, end, n)) return {};
+        v = Value::of_bool(n != 0);
+        break;
+      case pb::tag_of(3, pb::kVarint):
+        if (!pb::read_varint(p, end, n)) return {};
+        v = Value::of_int(static_cast<std::int64_t>(n));
+        break;
+      case pb::tag_of(4, pb::kFixed64):
+        if (!pb::read_fixed64(p, end, n)) return {};
+        v = Value::of_double(std::bit_cast<double>(n));
+        break;
+      case pb::tag_of(5, pb::kLen):
+        if (!pb::read_len(p, end, bytes)) return {};
+        v = Value::on_wire(ValueKind::kList, bytes, 1);
+        break;
+      case pb::tag_of(6, pb::kLen):
+        if (!pb::read_len(p, end, bytes)) return {};
+        v = Value::on_wire(ValueKind::kMap, bytes, 1);
+        break;
+      case pb::tag_of(7, pb::kLen):
+        if (!pb::read_len(p, end, bytes)) return {};
+        v = Value::of_text(bytes, ValueKind::kBytes);
+        break;
+      default:
+        if (!pb::skip_value(p, end, tag)) return {};
+    }
+  }
+  return v;
+}
+
+namespace {
+
+// The last length-delimited field `number`; false when there is none or the bytes break before it.
+bool last_field(ByteView message, std::uint32_t number, ByteView& found) {
+  bool any = false;
+  const char* p = message.data();
+  const char* const end = p + message.size();
+  while (p < end) {
+    std::uint32_t tag = 0;
+    if (!pb::read_tag(p, end, tag)) return false;
+    if (tag == pb::tag_of(number, pb::kLen)) {
+      if (!pb::read_len(p, end, found)) return false;
+      any = true;
+    } else if (!pb::skip_value(p, end, tag)) {
+      return false;
+    }
+  }
+  return any;
+}
+
+}  // namespace
+
+Value decode_key_value(ByteView key_value) {
+  // As everyone writes it: the key, and a value that fills the rest.
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(key_value[i]); };
+  if (key_value.size() >= 2 && byte(0) == 0x0A && byte(1) < 0x80) {
+    const std::size_t at = 2u + byte(1);
+    if (at + 2 <= key_value.size() && byte(at) == 0x12 && byte(at + 1) < 0x80 &&
+        at + 2 + byte(at + 1) == key_value.size()) {
+      return decode_any_value(key_value.substr(at + 2));
+    }
+  }
+  ByteView value;
+  return last_field(key_value, 2, value) ? decode_any_value(value) : Value();
+}
+
+std::string_view key_of(ByteView key_value) {
+  ByteView key;
+  return last_field(key_value, 1, key) ? key : ByteView();
+}
+
+ListReader::ListReader(const Value& list) : list_(list) {
+  if (!list.wire) return;
+  (list.outer == 0 ? rest_ : outer_rest_) = list.text;
+}
+
+namespace {
+
+// Moves `rest` past the next length-delimited field `number`.
+bool next_field(ByteView& rest, std::uint32_t number, ByteView& found) {
+  const char* p = rest.data();
+  const char* const end = p + rest.size();
+  while (p < end) {
+    std::uint32_t tag = 0;
+    if (!pb::read_tag(p, end, tag)) break;
+    if (tag == pb::tag_of(number, pb::kLen)) {
+      if (!pb::read_len(p, end, found)) break;
+      rest = ByteView(p, static_cast<std::size_t>(end - p));
+      return true;
+    }
+    if (!pb::skip_value(p, end, tag)) break;
+  }
+  rest = {};
+  return false;
+}
+
+}  // namespace
+
+bool ListReader::next_message(ByteView& message) {
+  while (!next_field(rest_, list_.field, message)) {
+    if (list_.outer == 0 || !next_field(outer_rest_, list_.outer, rest_)) return false;
+  }
+  return true;
+}
+
+bool ListReader::next(Value& item) {
+  if (list_.wire) {
+    ByteView message;
+    if (!next_message(message)) return false;
+    item = list_.opaque ? Value() : decode_any_value(message);
+    return true;
+  }
+  if (at_ == list_.count) return false;
+  item = list_.items[at_++];
+  return true;
+}
+
+bool MapReader::next(std::string_view& key, Value& value) {
+  const Value& map = reader_.list_;
+  if (map.wire) {
+    ByteView message;
+    if (!reader_.next_message(message)) return false;
+    key = key_of(message);
+    value = decode_key_value(message);
+    return true;
+  }
+  if (reader_.at_ == map.count) return false;
+  key = map.entries[reader_.at_].key;
+  value = map.entries[reader_.at_++].value;
+  return true;
+}
+
+std::size_t size_of(const Value& container) {
+  if (!container.wire) return container.count;
+  std::size_t n = 0;
+  Value item;
+  std::string_view key;
+  if (container.is(ValueKind::kMap)) {
+    for (MapReader reader(container); reader.next(key, item);) ++n;
+  } else {
+    for (ListReader reader(container); reader.next(item);) ++n;
+  }
+  return n;
+}
+
+bool find_key(const Value& map, std::string_view key, Value& value) {
+  std::string_view found;
+  for (MapReader reader(map); reader.next(found, value);) {
+    if (found == key) return true;
+  }
+  return false;
+}
+
+bool find_index(const Value& list, std::int64_t index, Value& value) {
+  if (index < 0 || list.opaque) return false;
+  for (ListReader reader(list); reader.next(value);) {
+    if (index-- == 0) return true;
+  }
+  return false;
+}
+
+// --- comparison
+
+namespace {
+
+double as_double(const Value& v) { return v.is(ValueKind::kInt) ? static_cast<double>(v.integer) : v.number; }
+
+bool maps_equal(const Value& a, const Value& b, int depth) {
+  if (size_of(a) != size_of(b)) return false;
+  std::string_view key;
+  Value left, right;
+  for (MapReader reader(a); reader.next(key, left);) {
+    if (!find_key(b, key, right) || !deep_equal(left, right, depth + 1)) return false;
+  }
+  return true;
+}
+
+bool lists_equal(const Value& a, const Value& b, int depth) {
+  if (a.opaque || b.opaque) return a.opaque && b.opaque && a.text.data() == b.text.data() && a.field == b.field;
+  ListReader left_reader(a), right_reader(b);
+  Value left, right;
+  while (true) {
+    const bool more = left_reader.next(left);
+    if (more != right_reader.next(right)) return false;
+    if (!more) return true;
+    if (!deep_equal(left, right, depth + 1)) return false;
+  }
+}
+
+}  // namespace
+
+// Inside maps and lists a value equals only one of its own type: 1 is not 1.0 there.
+bool deep_equal(const Value& a, const Value& b, int depth) {
+  if (a.kind != b.kind || depth > kNestingMax) return false;
+  switch (a.kind) {
+    case ValueKind::kNil:
+      return true;
+    case ValueKind::kDouble:
+      return a.number == b.number;
+    case ValueKind::kBool:
+    case ValueKind::kInt:
+    case ValueKind::kTime:
+    case ValueKind::kDuration:
+      return a.integer == b.integer;
+    case ValueKind::kString:
+    case ValueKind::kBytes:
+    case ValueKind::kTraceId:
+    case ValueKind::kSpanId:
+      return a.text == b.text;
+    case ValueKind::kMap:
+      return maps_equal(a, b, depth);
+    case ValueKind::kList:
+      return lists_equal(a, b, depth);
+  }
+  return false;
+}
+
+bool compare(const Value& a, const Value& b, CompareOp op) {
+  const bool numbers =
+      (a.is(ValueKind::kInt) || a.is(ValueKind::kDouble)) && (b.is(ValueKind::kInt) || b.is(ValueKind::kDouble));
+  if (a.kind != b.kind) return numbers ? ordered(as_double(a), as_double(b), op) : op == CompareOp::kNotEqual;
+  switch (a.kind) {
+    case ValueKind::kNil:
+      return op == CompareOp::kEqual || op == CompareOp::kLessEqual || op == CompareOp::kGreaterEqual;
+    case ValueKind::kDouble:
+      return ordered(a.number, b.number, op);
+    case ValueKind::kBool:
+    case ValueKind::kInt:
+    case ValueKind::kTime:
+    case ValueKind::kDuration:
+      return ordered(a.integer, b.integer, op);
+    case ValueKind::kString:
+    case ValueKind::kBytes:
+      return ordered(a.text, b.text, op);
+    case ValueKind::kTraceId:
+    case ValueKind::kSpanId:
+    case ValueKind::kMap:
+    case ValueKind::kList:
+      break;  // only equal or not
+  }
+  if (op != CompareOp::kEqual && op != CompareOp::kNotEqual) return false;
+  return deep_equal(a, b) == (op == CompareOp::kEqual);
+}
+
+// --- text
+
+namespace {
+
+constexpr char kHex[] = "0123456789abcdef";
+
+// One UTF-8 sequence at `text`: its length, or 0 when it is malformed (RFC 3629, as Go's utf8.DecodeRune).
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<std::uint8_t>(text[i]) : 0; };
+  const auto next = [&](std::size_t i, int low = 0x80, int high = 0xbf) { return byte(i) >= low && byte(i) <= high; };
+  const int c = byte(0);
+  if (c < 0x80) return 1;
+  if (c >= 0xc2 && c <= 0xdf) return next(1) ? 2 : 0;
+  if (c == 0xe0) return next(1, 0xa0) && next(2) ? 3 : 0;
+  if (c == 0xed) return next(1, 0x80, 0x9f) && next(2) ? 3 : 0;
+  if (c >= 0xe1 && c <= 0xef) return next(1) && next(2) ? 3 : 0;
+  if (c == 0xf0) return next(1, 0x90) && next(2) && next(3) ? 4 : 0;
+  if (c == 0xf4) return next(1, 0x80, 0x8f) && next(2) && next(3) ? 4 : 0;
+  if (c >= 0xf1 && c <= 0xf3) return next(1) && next(2) && next(3) ? 4 : 0;
+  return 0;
+}
+
+// As Go's encoding/json with its default escaping of <, > and &.
+void append_json_string(std::string_view text, std::string& out) {
+  out += '"';
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    const std::string_view rune = text.substr(0, std::max<std::size_t>(length, 1));
+    const auto c = static_cast<std::uint8_t>(rune[0]);
+    if (length == 0) {
+      out += "\\ufffd";
+    } else if (c == '"' || c == '\\') {
+      (out += '\\') += rune[0];
+    } else if (c == '\b' || c == '\f' || c == '\n' || c == '\r' || c == '\t') {
+      (out += '\\') += "btn?fr"[c - '\b'];
+    } else if (c < 0x20 || c == '<' || c == '>' || c == '&') {
+      ((out += "\\u00") += kHex[c >> 4]) += kHex[c & 15];
+    } else if (rune == "\xe2\x80\xa8" || rune == "\xe2\x80\xa9") {
+      (out += "\\u202") += rune[2] == '\xa8' ? '8' : '9';
+    } else {
+      out += rune;
+    }
+    text.remove_prefix(rune.size());
+  }
+  out += '"';
+}
+
+void append_base64(std::string_view bytes, std::string& out) {
+  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    std::uint32_t n = 0;
+    for (std::size_t k = 0; k < 3; ++k)
+      n = n << 8 | (i + k < bytes.size() ? static_cast<std::uint8_t>(bytes[i + k]) : 0);
+    for (std::size_t k = 0; k < 4; ++k) out += i + k > bytes.size() ? '=' : kDigits[n >> (18 - 6 * k) & 63];
+  }
+}
+
+bool append_json_map(const Value& map, std::string& out, int depth) {
+  std::vector<std::pair<std::string_view, Value>> entries;
+  std::string_view key;
+  Value value;
+  for (MapReader reader(map); reader.next(key, value);) entries.emplace_back(key, value);
+  // Go writes a map sorted by key; of duplicates the last one stays.
+  std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  out += '{';
+  bool first = true;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (i + 1 < entries.size() && entries[i + 1].first == entries[i].first) continue;
+    if (!first) out += ',';
+    first = false;
+    append_json_string(entries[i].first, out);
+    out += ':';
+    if (!append_json(entries[i].second, out, depth + 1)) return false;
+  }
+  out += '}';
+  return true;
+}
+
+bool append_json_list(const Value& list, std::string& out, int depth) {
+  out += '[';
+  bool first = true;
+  Value item;
+  for (ListReader reader(list); reader.next(item);) {
+    if (!first) out += ',';
+    first = false;
+    if (!append_json(item, out, depth + 1)) return false;
+  }
+  out += ']';
+  return true;
+}
+
+}  // namespace
+
+void append_hex(std::string_view bytes, std::string& out) {
+  for (const char c : bytes) {
+    out += kHex[static_cast<std::uint8_t>(c) >> 4];
+    out += kHex[static_cast<std::uint8_t>(c) & 15];
+  }
+}
+
+void append_double(double d, std::string& out) {
+  char buffer[400];
+  const double size = std::fabs(d);
+  const bool exponent = size != 0 && (size < 1e-6 || size >= 1e21);
+  const auto format = exponent ? std::chars_format::scientific : std::chars_format::fixed;
+  const char* const end = std::to_chars(buffer, buffer + sizeof buffer, d, format).ptr;
+  std::string_view text(buffer, static_cast<std::size_t>(end - buffer));
+  out += text;
+  // Go shortens e-09 to e-9.
+  if (exponent && text.size() >= 4 && text[text.size() - 4] == 'e' && text[text.size() - 2] == '0' &&
+      text[text.size() - 3] == '-') {
+    out.erase(out.size() - 2, 1);
+  }
+}
+
+bool append_json(const Value& v, std::string& out, int depth) {
+  if (depth > kNestingMax) return false;
+  switch (v.kind) {
+    case ValueKind::kNil:
+      out += "null";
+      return true;
+    case ValueKind::kBool:
+      out += v.boolean() ? "true" : "false";
+      return true;
+    case ValueKind::kInt:
+    case ValueKind::kDuration:
+      out += std::to_string(v.integer);
+      return true;
+    case ValueKind::kDouble:
+      if (!std::isfinite(v.number)) return false;
+      append_double(v.number, out);
+      return true;
+    case ValueKind::kString:
+      append_json_string(v.text, out);
+      return true;
+    case ValueKind::kBytes:
+      out += '"';
+      append_base64(v.text, out);
+      out += '"';
+      return true;
+    case ValueKind::kTraceId:
+    case ValueKind::kSpanId:
+      out += '"';
+      append_hex(v.text, out);
+      out += '"';
+      return true;
+    case ValueKind::kTime:
+      return false;
+    case ValueKind::kMap:
+      return append_json_map(v, out, depth);
+    case ValueKind::kList:
+      return !v.opaque && append_json_list(v, out, depth);
+  }
+  return false;
+}
+
+bool append_text(const Value& v, std::string& out) {
+  switch (v.kind) {
+    case ValueKind::kString:
+      out += v.text;
+      return true;
+    case ValueKind::kBytes:
+    case ValueKind::kTraceId:
+    case ValueKind::kSpanId:
+      append_hex(v.text, out);
+      return true;
+    default:
+      return append_json(v, out);
+  }
+}
+
+std::optional<std::int64_t> parse_int(std::string_view text, int base) {
+  if (text.starts_with('+')) {
+    text.remove_prefix(1);
+    if (text.starts_with('-')) return std::nullopt;
+  }
+  std::int64_t n = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n, base);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return n;
+}
+
+std::optional<double> parse_double(std::string_view text) {
+  bool minus = false;
+  if (text.starts_with('+') || text.starts_with('-')) {
+    minus = text[0] == '-';
+    text.remove_prefix(1);
+  }
+  if (text.empty() || text[0] == '+' || text[0] == '-') return std::nullopt;
+  if (text.find('(') != std::string_view::npos) return std::nullopt;  // nan(...), which C++ reads
+  const bool hex = text.starts_with("0x") || text.starts_with("0X");
+  if (hex) {
+    text.remove_prefix(2);
+    if (text.find_first_of("pP") == std::string_view::npos || text.find_first_of("+-") == 0) return std::nullopt;
+  }
+  double d = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), d,
+                                            hex ? std::chars_format::hex : std::chars_format::general);
+  if (end != text.data() + text.size()) return std::nullopt;
+  if (error == std::errc::result_out_of_range) {
+    // Too small reads as 0 in Go, too large is an error; from_chars does not say which.
+    const std::size_t e = text.find_first_of(hex ? "pP" : "eE");
+    const bool small = e != std::string_view::npos ? text.substr(e + 1).starts_with('-')
+                                                   : text.starts_with("0.") || text.starts_with('.');
+    if (!small) return std::nullopt;
+    d = 0;
+  } else if (error != std::errc()) {
+    return std::nullopt;
+  }
+  return minus ? -d : d;
+}
+
+std::int64_t truncate(double d) {
+  if (!(d >= -9223372036854775808.0 && d < 9223372036854775808.0)) return INT64_MIN;
+  return static_cast<std::int64_t>(d);
+}
+
+}  // namespace tailgate

@@ -1,0 +1,113 @@
+// endpoint: keeps traces by the endpoints they went through, each with a latency and a share of its own.
+//     - name: api
+//       type: endpoint
+//       endpoint:
+//         - {service: checkout, route: /pay/*, latency: 300ms, percentage: 100}
+//         - {service: checkout, route: /pay/*, error: true}
+//         - {service: "*", route: /healthz, percentage: 0}
+// An entry is met by a span of that service whose http.route (or, with `span:`, whose name) matches, that lasted longer
+// than `latency` and, with `error: true`, has status ERROR. Of the entries met by some span the first decides, with its
+// share; 0 keeps none. `*` stands for anything but '/', `**` for anything.
+
+#include "decide/glob.h"
+#include "decide/policies/probabilistic.h"
+#include "decide/registry.h"
+
+namespace tailgate {
+namespace {
+
+class Met final : public SpanPredicate {
+ public:
+  std::unique_ptr<Glob> service;  // null: any
+  std::size_t service_slot = 0;
+  std::unique_ptr<Glob> route, span;
+  std::size_t route_slot = 0;
+  std::uint64_t longer_than_ns = 0;
+  bool any_duration = true;
+  bool error = false;
+
+  bool on_resource(const ByteView*) const override { return false; }
+  bool on_span(const SpanFields& f) const override {
+    if (error && f.status_code != static_cast<std::int32_t>(StatusCode::kError)) return false;
+    if (!any_duration && !(f.end_ns > f.start_ns && f.end_ns - f.start_ns > longer_than_ns)) return false;
+    if (route != nullptr && !matches(*route, f.attributes[route_slot])) return false;
+    if (span != nullptr && !span->matches(f.name)) return false;
+    return service == nullptr || matches(*service, f.context->resource_attributes[service_slot]);
+  }
+
+ private:
+  static bool matches(const Glob& glob, ByteView key_value) {
+    if (key_value.data() == nullptr) return false;
+    const std::optional<ByteView> text = string_value(key_value);
+    return text && glob.matches(*text);
+  }
+};
+
+struct Entry {
+  std::size_t bit;
+  Chance chance;
+};
+
+class Endpoint final : public Policy {
+ public:
+  explicit Endpoint(std::vector<Entry> entries) : entries_(std::move(entries)) {}
+  Ballot evaluate(const JudgedTrace& trace) const override {
+    const Entry* const met = first_met(trace);
+    return met != nullptr ? met->chance.ask(trace) : ballot(false);
+  }
+  int deciding_bit(const JudgedTrace& trace) const override {
+    const Entry* const met = first_met(trace);
+    return met != nullptr ? static_cast<int>(met->bit) : -1;
+  }
+
+ private:
+  const Entry* first_met(const JudgedTrace& trace) const {
+    for (const Entry& entry : entries_) {
+      if (trace.bit(entry.bit)) return &entry;
+    }
+    return nullptr;
+  }
+  std::vector<Entry> entries_;
+};
+
+}  // namespace
+
+PolicyPtr make_endpoint(const ConfigNode& entry, PolicyBuild& build) {
+  std::vector<Entry> entries;
+  const std::vector<ConfigNode> items = entry.child("endpoint").items();
+  if (items.empty()) entry.error("endpoint", "want a list of endpoints: {service, route or span, latency, percentage}");
+  for (const ConfigNode& item : items) {
+    if (!item.is_map()) {
+      item.error("want an endpoint: {service, route or span, latency, percentage}");
+      continue;
+    }
+    auto met = std::make_unique<Met>();
+    const std::string service = item.text("service", "*");
+    const std::string route = item.text("route");
+    const std::string span = item.text("span");
+    if (route.empty() == span.empty()) item.error(route.empty() ? "route" : "span", "want either `route` or `span`");
+    if (service != "*") {
+      met->service = std::make_unique<Glob>(service);
+      met->service_slot = build.plan.attribute_slot("service.name", Attributes::kOfResources);
+    }
+    if (!route.empty()) {
+      met->route = std::make_unique<Glob>(route);
+      met->route_slot = build.plan.attribute_slot("http.route", Attributes::kOfSpans);
+    }
+    if (!span.empty()) met->span = std::make_unique<Glob>(span);
+    for (const Glob* glob : {met->service.get(), met->route.get(), met->span.get()}) {
+      if (glob != nullptr && !glob->good()) item.error("want shorter patterns");
+    }
+    met->any_duration = item.child("latency").is_null();
+    met->longer_than_ns = static_cast<std::uint64_t>(item.duration("latency", Duration::zero()).count());
+    met->error = item.boolean("error", false);
+    const double percentage = item.number("percentage", 100);
+    if (!(percentage >= 0 && percentage <= 100)) item.error("percentage", "want 0 to 100");
+    item.finish();
+    const std::string attribute = route.empty() ? "name" : "http.route";
+    entries.push_back({build.plan.add(std::move(met), attribute), Chance(percentage, "", build.use_tracestate)});
+  }
+  return std::make_unique<Endpoint>(std::move(entries));
+}
+
+}  // namespace tailgate

@@ -1,0 +1,95 @@
+// first_match: ordered rules. The first whose policy would keep the trace decides it, with a share of its own.
+//     - name: rules
+//       type: first_match
+//       first_match:
+//         - {policy: {type: status_code, status_code: {status_codes: [ERROR]}}, percentage: 100}
+//         - {policy: {type: latency, latency: {threshold_ms: 1000}}, percentage: 50}
+//         - {percentage: 1}                       # no policy: every trace that came this far
+// As Refinery's rules and contrib's adaptive sampler have it. Percentage is 100 unless it is written; 0 keeps none.
+#include <algorithm>
+
+#include "decide/policies/probabilistic.h"
+#include "decide/registry.h"
+
+namespace tailgate {
+namespace {
+
+struct Rule {
+  PolicyPtr policy;  // null: always
+  Chance chance;
+};
+
+class FirstMatch final : public Policy {
+ public:
+  explicit FirstMatch(std::vector<Rule> rules) : rules_(std::move(rules)) {}
+
+  Ballot evaluate(const JudgedTrace& trace) const override {
+    bool passed_by_chance = false;  // an earlier rule let this trace through by chance: nobody can say what that was
+    bool pending = false;  // the limits of later rules count it among their candidates, should it come that far
+    for (const Rule& rule : rules_) {
+      const Ballot matched = rule.policy != nullptr ? rule.policy->evaluate(trace) : ballot(true);
+      pending |= matched.vote == Vote::kPending;
+      if (!matched.sampled()) {
+        passed_by_chance |= matched.by_chance();
+        continue;
+      }
+      if (pending) break;
+      Ballot kept = rule.chance.ask(trace);
+      if (kept.sampled()) kept.threshold = std::max(kept.threshold, matched.threshold);
+      if (passed_by_chance || (!kept.sampled() && matched.by_chance())) kept.threshold = kUnknownChance;
+      return kept;
+    }
+    if (pending) return {Vote::kPending, kUnknownChance};
+    return {Vote::kNotSampled, passed_by_chance ? kUnknownChance : kCertain};
+  }
+  bool stateful() const override {
+    return std::any_of(rules_.begin(), rules_.end(),
+                       [](const Rule& rule) { return rule.policy != nullptr && rule.policy->stateful(); });
+  }
+  int deciding_bit(const JudgedTrace& trace) const override {
+    for (const Rule& rule : rules_) {
+      if (rule.policy == nullptr || rule.policy->stateful()) return -1;  // the latter cannot be asked again
+      if (rule.policy->evaluate(trace).sampled()) return rule.policy->deciding_bit(trace);
+    }
+    return -1;
+  }
+  void activate() const override {
+    for (const Rule& rule : rules_) {
+      if (rule.policy != nullptr) rule.policy->activate();
+    }
+  }
+
+ private:
+  std::vector<Rule> rules_;
+};
+
+}  // namespace
+
+PolicyPtr make_first_match(const ConfigNode& entry, PolicyBuild& build) {
+  std::vector<Rule> rules;
+  const std::vector<ConfigNode> items = entry.child("first_match").items();
+  if (items.empty()) entry.error("first_match", "want a list of rules: {policy, percentage}");
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const ConfigNode& item = items[i];
+    if (!item.is_map()) {
+      item.error("want a rule: {policy, percentage}");
+      continue;
+    }
+    PolicyPtr policy;
+    if (item.has("policy")) {
+      const std::string outer = build.path;
+      build.path += "/" + std::to_string(i);  // rules need no names; limits go by their place
+      policy = make_policy(item.child("policy"), build, PolicyPlace::kInsideRule);
+      build.path = outer;
+    } else if (i + 1 < items.size()) {
+      item.error("want a `policy`: only the last rule may do without");
+    }
+    const double percentage = item.number("percentage", 100);
+    if (!(percentage >= 0 && percentage <= 100)) item.error("percentage", "want 0 to 100");
+    item.finish();
+    rules.push_back({std::move(policy), Chance(percentage, "", build.use_tracestate)});
+  }
+  return std::make_unique<FirstMatch>(std::move(rules));
+}
+
+}  // namespace tailgate

@@ -1,0 +1,51 @@
+#include "decide/policies/nested.h"
+
+#include <algorithm>
+
+namespace tailgate {
+
+std::vector<PolicyPtr> make_nested(const ConfigNode& node, std::string_view key, PolicyBuild& build) {
+  std::vector<PolicyPtr> policies;
+  const std::vector<ConfigNode> items = node.child(key).items();
+  if (items.empty()) node.error(key, "want at least one policy");
+  for (const ConfigNode& item : items) {
+    if (PolicyPtr policy = make_policy(item, build, PolicyPlace::kInsideList)) policies.push_back(std::move(policy));
+  }
+  return policies;
+}
+
+Ballot evaluate_all(const std::vector<PolicyPtr>& policies, const JudgedTrace& trace) {
+  Ballot result = ballot(true);
+  for (std::size_t i = 0; i < policies.size(); ++i) {
+    const Ballot one = policies[i]->evaluate(trace);
+    if (one.vote == Vote::kPending) {
+      result.vote = Vote::kPending;
+      continue;
+    }
+    if (!one.sampled()) {
+      // No for certain if any later one says so whatever the chance; those that keep count are not asked any more.
+      bool by_chance = one.by_chance();
+      for (std::size_t k = i + 1; by_chance && k < policies.size(); ++k) {
+        if (policies[k]->stateful()) continue;
+        const Ballot other = policies[k]->evaluate(trace);
+        by_chance = other.sampled() || other.by_chance();
+      }
+      return {Vote::kNotSampled, by_chance ? kUnknownChance : kCertain};
+    }
+    result.threshold = std::max(result.threshold, one.threshold);  // kUnknownChance is the greatest
+  }
+  return result;
+}
+
+int first_deciding_bit(const std::vector<PolicyPtr>& policies, const JudgedTrace& trace) {
+  for (const PolicyPtr& policy : policies) {
+    if (const int bit = policy->deciding_bit(trace); bit >= 0) return bit;
+  }
+  return -1;
+}
+
+bool any_stateful(const std::vector<PolicyPtr>& policies) {
+  return std::any_of(policies.begin(), policies.end(), [](const PolicyPtr& p) { return p->stateful(); });
+}
+
+}  // namespace tailgate

@@ -1,0 +1,133 @@
+// ottl_condition: keeps a trace in which an OTTL condition is true of a span or of one of its events.
+//     - {name: slow-db, type: ottl_condition, ottl_condition: {error_mode: ignore,
+//        span: ['attributes["db.system"] == "redis" and end_time - start_time > Duration("1s")'],
+//        spanevent: ['name == "exception"']}}
+// Any condition will do: per span those on spans in their order, then per event those on events; the first that is true
+// keeps the trace. A condition that fails at a span (a converter given what it cannot take, a division by zero) is
+// passed over; with error_mode `propagate` it ends the matter, and the trace is kept only if something was true of a
+// span that came before. The language is in docs/policies.md.
+#include <algorithm>
+#include <vector>
+
+#include "decide/condition/condition.h"
+#include "decide/registry.h"
+#include "wire/protobuf.h"
+
+namespace tailgate {
+namespace {
+
+struct Conditions {
+  std::vector<Condition> span, event;
+  bool propagate = false;
+
+  // What one span says: true, or (when errors propagate) error, whichever is first.
+  Truth ask(const SpanFields& span_fields) const {
+    if (const Truth t = ask_all(span, {span_fields}); t != Truth::kFalse) return t;
+    if (event.empty()) return Truth::kFalse;
+    const char* p = span_fields.bytes.data();
+    const char* const end = p + span_fields.bytes.size();
+    ConditionContext context{span_fields};
+    while (p < end) {
+      std::uint32_t tag = 0;
+      if (!pb::read_tag(p, end, tag)) break;
+      if (tag != pb::tag_of(11, pb::kLen)) {  // Span.events
+        if (!pb::skip_value(p, end, tag)) break;
+        continue;
+      }
+      if (!pb::read_len(p, end, context.event)) break;
+      if (const Truth t = ask_all(event, context); t != Truth::kFalse) return t;
+      ++context.event_index;
+    }
+    return Truth::kFalse;
+  }
+
+  // That all of them look at; "" where they differ, since nobody notes which one it was that was true.
+  std::string attribute() const {
+    const std::string* same = nullptr;
+    for (const std::vector<Condition>* list : {&span, &event}) {
+      for (const Condition& c : *list) {
+        if (same != nullptr && *same != c.attribute()) return "";
+        same = &c.attribute();
+      }
+    }
+    return same != nullptr ? *same : "";
+  }
+
+ private:
+  Truth ask_all(const std::vector<Condition>& conditions, const ConditionContext& context) const {
+    for (const Condition& condition : conditions) {
+      const Truth t = condition.evaluate(context);
+      if (t == Truth::kTrue || (t == Truth::kError && propagate)) return t;
+    }
+    return Truth::kFalse;
+  }
+};
+
+class AnyTrue final : public SpanPredicate {
+ public:
+  explicit AnyTrue(Conditions conditions) : conditions_(std::move(conditions)) {}
+  bool on_resource(const ByteView*) const override { return false; }
+  bool on_span(const SpanFields& span) const override { return conditions_.ask(span) == Truth::kTrue; }
+
+ private:
+  Conditions conditions_;
+};
+
+// The first span with something to say: 1 a condition was true, 2 one failed.
+class FirstOf final : public SpanCounter {
+ public:
+  explicit FirstOf(Conditions conditions) : conditions_(std::move(conditions)) {}
+  std::uint64_t on_span(const SpanFields& span) const override {
+    const Truth t = conditions_.ask(span);
+    return t == Truth::kTrue ? 1 : t == Truth::kError ? 2 : 0;
+  }
+
+ private:
+  Conditions conditions_;
+};
+
+class PropagatingPolicy final : public Policy {
+ public:
+  explicit PropagatingPolicy(std::size_t counter) : counter_(counter) {}
+  Ballot evaluate(const JudgedTrace& trace) const override {
+    if (trace.counters[counter_] == 2) return {Vote::kNotAsked, kCertain};  // so that `not` does not make a yes of it
+    return ballot(trace.counters[counter_] == 1);
+  }
+
+ private:
+  std::size_t counter_;
+};
+
+void read(const ConfigNode& node, std::string_view key, ConditionKind kind, PolicyBuild& build,
+          std::vector<Condition>& out) {
+  for (const ConfigNode& item : node.child(key).items()) {
+    Result<Condition> condition =
+        parse_condition(item.scalar(), kind, build.plan, build.condition_errors.of(build.top));
+    if (condition) {
+      out.push_back(std::move(*condition));
+    } else {
+      item.error(condition.error().text);
+    }
+  }
+}
+
+}  // namespace
+
+PolicyPtr make_ottl_condition(const ConfigNode& entry, PolicyBuild& build) {
+  const ConfigNode node = entry.child("ottl_condition");
+  Conditions conditions;
+  conditions.propagate = node.choice("error_mode", "silent", {"ignore", "silent", "propagate"}) == "propagate";
+  read(node, "span", ConditionKind::kSpan, build, conditions.span);
+  read(node, "spanevent", ConditionKind::kSpanEvent, build, conditions.event);
+  if (node.child("span").items().empty() && node.child("spanevent").items().empty()) {
+    node.error("want at least one condition under `span` or `spanevent`");
+  }
+  node.finish();
+  std::string attribute = conditions.attribute();
+  if (!conditions.propagate) {
+    return policy_of_predicate(build, std::make_unique<AnyTrue>(std::move(conditions)), std::move(attribute), false);
+  }
+  return std::make_unique<PropagatingPolicy>(build.plan.add_first(std::make_unique<FirstOf>(std::move(conditions))));
+}
+
+}  // namespace tailgate
