@@ -13,7 +13,7 @@
 #include <string_view>
 
 #include "export/rotating_file.h"
-#include "export/send_queue.h"
+#include "export/queue/send_queue.h"
 #include "wire/item_limits.h"
 
 namespace tailgate {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "config/config_node.h"
-#include "export/send_queue.h"
+#include "export/queue/send_queue.h"
 
 namespace tailgate {
 

@@ -15,9 +15,9 @@
 #include <vector>
 
 #include "export/dead_letters.h"
-#include "export/durable_store.h"
+#include "export/queue/durable_store.h"
 #include "export/exporter.h"
-#include "export/send_queue.h"
+#include "export/queue/send_queue.h"
 #include "telemetry/log.h"
 
 namespace tailgate {

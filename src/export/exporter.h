@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "export/send_queue.h"
+#include "export/queue/send_queue.h"
 #include "wire/item_limits.h"
 
 namespace tailgate {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "export/export_config.h"
-#include "export/http_exporter.h"
+#include "export/http/http_exporter.h"
 #include "export/registry.h"
 #include "wire/zipkin_json_write.h"
 

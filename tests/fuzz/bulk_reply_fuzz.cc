@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "wire/bulk_reply.h"
+#include "export/elasticsearch/bulk_reply.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const tailgate::ByteView text(reinterpret_cast<const char*>(data), size);

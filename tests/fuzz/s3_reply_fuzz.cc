@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <string>
 
-#include "export/s3_credentials.h"
-#include "export/s3_reply.h"
+#include "export/s3/credentials.h"
+#include "export/s3/reply.h"
 
 using namespace tailgate;
 

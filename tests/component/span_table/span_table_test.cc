@@ -11,9 +11,9 @@
 #include <chrono>
 #include <map>
 
-#include "export/parquet_library.h"
-#include "export/span_columns.h"
-#include "export/span_files.h"
+#include "export/parquet/library.h"
+#include "export/parquet/span_columns.h"
+#include "export/parquet/span_files.h"
 #include "otlp_twin.pb.h"
 #include "support/random_otlp.h"
 #include "wire/attribute_text.h"

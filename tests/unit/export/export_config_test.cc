@@ -4,7 +4,7 @@
 
 #include "config/config_file.h"
 #include "export/exporters.h"
-#include "export/otlp_response.h"
+#include "export/otlp/response.h"
 #include "export/registry.h"
 
 using namespace tailgate;

@@ -1,0 +1,89 @@
+// The keys of the elasticsearch exporter. Those that the Collector's has too are named as there.
+//     elasticsearch: {endpoints: [https://es:9200], user: tailgate, password_file: /run/secrets/es, index_prefix: prod}
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "export/elasticsearch/elasticsearch.h"
+#include "export/export_config.h"
+#include "export/registry.h"
+#include "wire/json_write.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::size_t kReplyBytesMax = 16 << 20;  // some 300 bytes an item, were all to fail
+
+void read_endpoints(const ConfigNode& node, ElasticsearchOptions& options) {
+  std::vector<std::string> texts = node.texts("endpoints");
+  const std::string one = node.text("endpoint");
+  const char* const key = texts.empty() ? "endpoint" : "endpoints";
+  if (!one.empty() && !texts.empty()) node.error("endpoint", "want either this or endpoints");
+  if (!one.empty()) texts = {one};
+  if (texts.empty()) node.error("endpoints", "want a list of http://host:port or https://host:port");
+  for (const std::string& text : texts) {
+    const Result<HttpUrl> url = parse_http_url(text);
+    if (!url || url->path.find('?') != std::string::npos) {
+      node.error(key, fmt::format("want http://host:port or https://host:port ({})",
+                                  url ? "a query has no place in it" : url.error().text));
+    } else {
+      options.http.urls.push_back(*url);
+    }
+  }
+}
+
+// One of: user and password, an API key, a bearer token.
+void read_credentials(const ConfigNode& node, ElasticsearchOptions& options) {
+  const std::string user = node.text("user");
+  const std::string password = read_secret(node, "password");
+  const std::string api_key = read_secret(node, "api_key");
+  const std::string token = read_secret(node, "bearer_token");
+  if (user.empty() != password.empty()) node.error("want user and password, or neither of them");
+  if ((user.empty() ? 0 : 1) + (api_key.empty() ? 0 : 1) + (token.empty() ? 0 : 1) > 1) {
+    node.error("want one of user, api_key and bearer_token");
+  }
+  std::string value;
+  if (!user.empty()) {
+    append_base64(value, user + ":" + password);
+    value = "Basic " + value.substr(1, value.size() - 2);
+  }
+  if (!api_key.empty()) value = "ApiKey " + api_key;
+  if (!token.empty()) value = "Bearer " + token;
+  const auto bad = [](char c) { return c < ' ' || c == 127; };
+  if (std::any_of(value.begin(), value.end(), bad)) {
+    node.error("want an api_key or bearer_token of one line");
+  } else if (!value.empty()) {
+    options.http.headers.emplace_back("Authorization", value);
+  }
+}
+
+}  // namespace
+
+ExporterParts read_elasticsearch_exporter(const ConfigNode& node, const ExporterDefaults& defaults) {
+  ExporterParts parts;
+  ElasticsearchOptions options;
+  read_endpoints(node, options);
+  read_http_exporter(node, options.http, defaults.user_agent);
+  read_credentials(node, options);
+  options.http.client.response_bytes_max = kReplyBytesMax;
+  options.prefix = node.text("index_prefix");
+  const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; };
+  const bool starts_well = options.prefix.empty() || (options.prefix[0] != '-' && options.prefix[0] != '_');
+  if (!starts_well || options.prefix.size() > 100 ||
+      !std::all_of(options.prefix.begin(), options.prefix.end(), allowed)) {
+    node.error("index_prefix", "want at most 100 of a-z, 0-9, '-' and '_', a letter or digit first");
+  }
+  if (!options.prefix.empty() && !options.prefix.ends_with('-')) options.prefix += '-';
+  options.use_aliases = node.boolean("use_aliases", false);
+  options.create_templates = node.boolean("create_templates", true);
+  options.shards = node.integer("shards", options.shards, {.min = 1, .max = 1024});
+  options.replicas = node.integer("replicas", options.replicas, {.min = 0, .max = 100});
+  parts.queue.bytes_max = defaults.queue_bytes_max;
+  read_queue(node, parts.queue);
+  if (options.http.urls.empty()) return parts;
+  parts.endpoint = endpoint_of(options.http.urls[0]);
+  parts.exporter = make_elasticsearch_exporter(std::move(options));
+  return parts;
+}
+
+}  // namespace tailgate

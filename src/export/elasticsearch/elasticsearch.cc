@@ -1,0 +1,297 @@
+// elasticsearch: spans to Elasticsearch or OpenSearch in the layout of Jaeger's storage, by _bulk, so that Jaeger shows
+// them as if it had written them itself.
+//
+// Every document is created under an id made of its content, and "is there already" (409) is success: what is sent
+// twice is kept once. Of a batch only what the cluster had no room for is sent again; which documents that is, is
+// remembered here as long as the SendQueue keeps the batch.
+#include "export/elasticsearch/elasticsearch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/unordered/unordered_flat_set.hpp>
+#include <iterator>
+#include <optional>
+#include <unordered_map>
+
+#include "base/hash.h"
+#include "telemetry/log.h"
+#include "export/elasticsearch/bulk_reply.h"
+#include "wire/jaeger_json.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::size_t kSaidMax = 300;  // bytes of an answer that are shown
+// Of a request, before compression. Every document repeats its resource's attributes, so a batch can become many times
+// its OTLP; a cluster takes 100 MB.
+constexpr std::size_t kBodyMax = 8 << 20;
+constexpr std::size_t kActionMax = 400;  // of the line before a document
+
+// What an operator mends while we wait: a full disk, a limit on shards, a password that was changed on one side.
+bool passes(int status, std::string_view why) {
+  if (status == 0 || status == 401 || status == 408 || status == 429 || status >= 500) return true;
+  for (const std::string_view text :
+       {"cluster_block_exception", "index_create_block_exception", "shards open", "create-index blocked"}) {
+    if (why.find(text) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
+// Which services and operations have their document already. Two generations, so that the oldest go without a list.
+class SeenCache {
+ public:
+  bool contains(std::uint64_t key) const { return young_.contains(key) || old_.contains(key); }
+  void insert(std::uint64_t key) {
+    young_.insert(key);
+    if (young_.size() < kGeneration) return;
+    old_ = std::move(young_);
+    young_.clear();
+  }
+
+ private:
+  static constexpr std::size_t kGeneration = 20'000;  // some 500 KB for both
+  boost::unordered_flat_set<std::uint64_t> young_, old_;
+};
+
+// One batch, from its first attempt until it has ended for good.
+struct Work {
+  std::weak_ptr<const Batch> known;  // gone: the queue has given it up
+  BatchPtr batch;                    // while a call is out
+  std::vector<bool> settled;         // by span, in the order of the batch
+  std::vector<RejectedTrace> rejected;
+  std::size_t body_max = kBodyMax;
+  bool more = false;  // documents that found no room in the request that is out
+};
+
+// One item of a request: a span, or a service and operation.
+struct Item {
+  std::size_t span = 0;    // in Work::settled
+  std::size_t trace = 0;   // in Batch::traces
+  std::uint64_t pair = 0;  // not 0: of a service and operation
+};
+
+class ElasticsearchExporter final : public HttpExporterBase {
+ public:
+  explicit ElasticsearchExporter(ElasticsearchOptions options)
+      : HttpExporterBase(options.http),
+        options_(std::move(options)),
+        templates_(options_.create_templates ? Templates::kMissing : Templates::kThere) {}
+
+  void send(BatchPtr batch) override {
+    std::erase_if(works_, [](const auto& w) { return w.second.batch == nullptr && w.second.known.expired(); });
+    const std::uint64_t id = batch->id;
+    Work& work = works_[id];
+    work.known = batch;
+    work.batch = std::move(batch);
+    if (templates_ == Templates::kThere) return bulk(id);
+    waiting_.push_back(id);
+    if (templates_ == Templates::kAsked) return;
+    templates_ = Templates::kAsked;
+    put_template("jaeger-span", span_template(options_), [this] {
+      put_template("jaeger-service", service_template(options_), [this] {
+        templates_ = Templates::kThere;
+        for (const std::uint64_t waiting : std::exchange(waiting_, {})) bulk(waiting);
+      });
+    });
+  }
+
+ private:
+  enum class Templates : std::uint8_t { kMissing, kAsked, kThere };
+
+  // Documents written without their mappings could not be searched, so nothing is before the templates are there.
+  void put_template(const std::string& name, std::string body, std::function<void()> then) {
+    call("PUT", "/_index_template/" + options_.prefix + name, "application/json", std::move(body),
+         [this, name, then = std::move(then)](const Result<HttpReply>& reply) {
+           if (reply && reply->status / 100 == 2) return then();
+           SendResult failure = reply ? failure_of(*reply, said(*reply)) : failure_of(reply.error());
+           failure.kind = SendResult::Kind::kRetry;
+           failure.detail =
+               fmt::format("index template {}{} (create_templates): {}", options_.prefix, name, failure.detail);
+           templates_ = Templates::kMissing;
+           for (const std::uint64_t waiting : std::exchange(waiting_, {})) finish(waiting, failure);
+         });
+  }
+
+  std::string index(std::string_view kind, std::uint64_t start_ns) const {
+    return fmt::format("{}jaeger-{}-{}", options_.prefix, kind, options_.use_aliases ? "write" : utc_date(start_ns));
+  }
+
+  void bulk(std::uint64_t id) {
+    Work& work = works_.at(id);
+    std::string body;
+    std::vector<Item> items;
+    boost::unordered_flat_set<std::uint64_t> pairs;  // in this request
+    const auto add = [&](const std::string& index, const std::string& doc_id, std::string_view document) {
+      body.reserve(body.size() + kActionMax + document.size());  // one document may be large: not moved for its end
+      fmt::format_to(std::back_inserter(body), R"({{"create":{{"_index":"{}","_id":"{}"}}}})", index, doc_id);
+      body += '\n';
+      body += document;
+      body += '\n';
+    };
+    std::size_t span = 0;
+    CutItems cut;
+    work.more = false;
+    for (std::size_t t = 0; t < work.batch->traces.size(); ++t) {
+      const KeptTrace& trace = *work.batch->traces[t];
+      const std::size_t first = span;
+      SpanChoice choice;
+      choice.wanted = [&](std::size_t number) {
+        span = first + number;
+        if (span == work.settled.size()) work.settled.push_back(false);
+        return !work.more && !work.settled[span];
+      };
+      CutItems with = cut;  // `cut` and what was left out of the span at hand
+      const auto take = [&](const JaegerDocument& doc) {
+        const auto full = [&] { return !items.empty() && body.size() + kActionMax + doc.body.size() > work.body_max; };
+        work.more = full();
+        if (work.more) return;
+        const std::string service_index = index("service", doc.start_ns);
+        const std::uint64_t pair = fnv1a(utc_date(doc.start_ns), fnv1a(doc.operation, fnv1a(doc.service))) | 1;
+        if (!seen_.contains(pair) && pairs.insert(pair).second) {
+          add(service_index, jaeger_service_id(doc.service, doc.operation),
+              jaeger_service_document(doc.service, doc.operation));
+          items.push_back({0, t, pair});
+        }
+        work.more = full();  // behind its service
+        if (work.more) return;
+        add(index("span", doc.start_ns), doc.id, doc.body);
+        items.push_back({span, t, 0});
+        cut = with;
+      };
+      each_jaeger_document(trace.otlp, take, &with, &choice);
+      span = first + choice.spans;
+      // What is no span is none tomorrow. Kept traces are looked at before they come here, so this is our own fault.
+      const std::size_t lost = trace.spans - std::min<std::size_t>(choice.spans, trace.spans);
+      if (lost != 0 && !already_rejected(work, t)) work.rejected.push_back({t, lost, "not to be read as OTLP"});
+    }
+    if (items.empty()) return end_of(id);
+    const std::size_t size = body.size();
+    call("POST", "/_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason",
+         "application/x-ndjson", std::move(body),
+         [this, id, size, cut, items = std::move(items)](const Result<HttpReply>& reply) {
+           if (reply && reply->status == 413) return too_large(id, items, size, *reply);
+           if (reply && reply->status / 100 == 2) count_cut(cut);
+           answered(id, items, reply);
+         });
+  }
+
+  static bool already_rejected(const Work& work, std::size_t trace) {
+    return std::any_of(work.rejected.begin(), work.rejected.end(), [&](const auto& r) { return r.index == trace; });
+  }
+
+  void answered(std::uint64_t id, const std::vector<Item>& items, const Result<HttpReply>& reply) {
+    if (!reply) return finish(id, failure_of(reply.error()));
+    if (reply->status / 100 != 2) {
+      SendResult failure = failure_of(*reply, said(*reply));
+      if (reply->status == 403 || passes(reply->status, failure.detail)) failure.kind = SendResult::Kind::kRetry;
+      return finish(id, std::move(failure));
+    }
+    const Result<std::vector<BulkItem>> results = read_bulk_reply(reply->body, items.size());
+    if (!results || results->size() != items.size()) {
+      // Some proxy in between, or half an answer. Sending it again makes nothing double.
+      return finish(id, SendResult::retry(FailReason::kUnavailable,
+                                          results ? fmt::format("the answer to _bulk has {} items, want {}",
+                                                                results->size(), items.size())
+                                                  : results.error().text));
+    }
+    Work& work = works_.at(id);
+    std::optional<SendResult> again;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      const Item& item = items[i];
+      const BulkItem& result = (*results)[i];
+      const bool there = result.status / 100 == 2 || result.status == 409;
+      const bool later = !there && passes(result.status, result.why);
+      if (later) {
+        if (!again) {
+          again = SendResult::retry(result.status == 429 ? FailReason::kRefused : FailReason::kUnavailable,
+                                    fmt::format("status {} of an item: {}", result.status, result.why));
+        }
+        continue;
+      }
+      if (item.pair != 0) {
+        seen_.insert(item.pair);
+        if (!there) log_warn("a service is not in Jaeger's list", {{"status", result.status}, {"detail", result.why}});
+        continue;
+      }
+      work.settled[item.span] = true;
+      if (!there) reject(work, item.trace, fmt::format("status {}: {}", result.status, result.why));
+    }
+    if (again) return finish(id, std::move(*again));
+    if (work.more) return bulk(id);
+    end_of(id);
+  }
+
+  // Half as much at a time, down to a document alone, which is then refused for good.
+  void too_large(std::uint64_t id, const std::vector<Item>& items, std::size_t size, const HttpReply& reply) {
+    Work& work = works_.at(id);
+    work.body_max = size / 2;
+    if (items.size() == 1 && items[0].pair == 0) {
+      work.settled[items[0].span] = true;
+      reject(work, items[0].trace, failure_of(reply, said(reply)).detail);
+    } else if (items.size() == 1) {
+      seen_.insert(items[0].pair);
+    }
+    bulk(id);
+  }
+
+  static void reject(Work& work, std::size_t trace, std::string why) {
+    if (!work.rejected.empty() && work.rejected.back().index == trace) {
+      ++work.rejected.back().spans;
+    } else {
+      work.rejected.push_back({trace, 1, std::move(why)});
+    }
+  }
+
+  // Every document is settled.
+  void end_of(std::uint64_t id) {
+    Work& work = works_.at(id);
+    std::stable_sort(work.rejected.begin(), work.rejected.end(),
+                     [](const RejectedTrace& a, const RejectedTrace& b) { return a.index < b.index; });
+    std::vector<RejectedTrace> rejected;  // one entry a trace, over all attempts
+    std::uint64_t spans = 0;
+    for (RejectedTrace& r : work.rejected) {
+      spans += r.spans;
+      if (!rejected.empty() && rejected.back().index == r.index) {
+        rejected.back().spans += r.spans;
+      } else {
+        rejected.push_back(std::move(r));
+      }
+    }
+    const bool all = spans != 0 && spans >= work.batch->spans;
+    end(id, all ? SendResult::permanent(FailReason::kPermanent, std::move(rejected.front().why))
+                : SendResult::done_but_for(std::move(rejected)));
+    works_.erase(id);
+  }
+
+  // The attempt failed; for good, or what is settled so far is remembered.
+  void finish(std::uint64_t id, SendResult result) {
+    if (result.kind == SendResult::Kind::kRetry) {
+      works_.at(id).batch.reset();
+    } else {
+      works_.erase(id);
+    }
+    end(id, std::move(result));
+  }
+
+  static std::string said(const HttpReply& reply) {
+    std::string text = reply.body.substr(0, kSaidMax);
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, ' ');
+    return text;
+  }
+
+  const ElasticsearchOptions options_;
+  Templates templates_;
+  std::vector<std::uint64_t> waiting_;  // batches, for the templates
+  std::unordered_map<std::uint64_t, Work> works_;
+  SeenCache seen_;
+};
+
+}  // namespace
+
+std::unique_ptr<Exporter> make_elasticsearch_exporter(ElasticsearchOptions options) {
+  return std::make_unique<ElasticsearchExporter>(std::move(options));
+}
+
+}  // namespace tailgate

@@ -1,0 +1,354 @@
+// kafka: OTLP to a Kafka topic, as the Collector and Jaeger read it (encoding otlp_proto): a message is one
+// ExportTraceServiceRequest with the spans of one trace, its key the trace id in 32 lowercase hex digits.
+//
+// The payloads are views of the queue's own bytes, so librdkafka holds no second copy; a batch stays alive until each
+// of its messages was reported. A batch is done when all replicas have all of it. What failed is tried again alone;
+// which messages that is, is remembered here as long as the SendQueue keeps the batch.
+//
+// Threads: the runner's calls everything of librdkafka, whose callbacks come out of poll() in wait(). librdkafka's own
+// threads write to `events_` when there is something to poll for, as wake() does, and look names up by `lookup_`.
+#include "export/kafka/kafka.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <optional>
+#include <unordered_map>
+
+#include "export/kafka/library.h"
+#include "export/kafka/lookup.h"
+#include "telemetry/log.h"
+#include "wire/otlp_split.h"
+
+namespace tailgate {
+namespace {
+
+// Of a message, what its key and headers may take of max_message_bytes.
+constexpr std::size_t kOverhead = 256;
+
+struct Work;
+
+struct Message {
+  enum class State : std::uint8_t { kOpen, kDelivered, kRejected };
+
+  Work* work;
+  std::size_t trace;  // in Batch::traces
+  ByteView payload;   // into that trace, or into Work::pieces
+  std::uint64_t spans;
+  State state = State::kOpen;
+  bool alone = false;  // goes by the client that sends each message by itself
+};
+
+// One batch, from its first attempt until it has ended for good.
+struct Work {
+  std::weak_ptr<const Batch> known;  // gone: the queue has given it up
+  BatchPtr batch;                    // while messages are out
+  std::deque<OtlpPiece> pieces;      // of traces too large for one message
+  std::vector<Message> messages;     // never resized: librdkafka has their addresses
+  std::vector<RejectedTrace> rejected;
+  std::optional<SendResult> failure;  // of this attempt, the first
+  std::size_t out = 0;                // messages that are not reported
+};
+
+// A broker will not take it however often it is sent.
+bool is_permanent(rd_kafka_resp_err_t code) {
+  switch (code) {
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+    case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
+      return true;
+    default:
+      return false;
+  }
+}
+
+FailReason reason_of(rd_kafka_resp_err_t code) {
+  switch (code) {
+    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
+      return FailReason::kTimeout;
+    case RD_KAFKA_RESP_ERR__QUEUE_FULL:
+    case RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED:
+      return FailReason::kRefused;
+    default:
+      return FailReason::kUnavailable;
+  }
+}
+
+class KafkaExporter;
+
+// A producer of librdkafka's. There is a second one, made when it is needed, which puts no two messages in one request:
+// a broker refuses a request whole, and does not say for which of its messages.
+struct Client {
+  KafkaExporter* owner;
+  bool alone;
+  rd_kafka_t* handle = nullptr;  // null: not open
+  rd_kafka_topic_t* topic = nullptr;
+  bool fatal = false;
+  std::size_t out = 0;  // messages it has
+};
+
+class KafkaExporter final : public Exporter {
+ public:
+  explicit KafkaExporter(KafkaOptions options) : options_(std::move(options)) {}
+
+  ~KafkaExporter() override {
+    lookup_.end();
+    for (Client* client : {&together_, &alone_}) close(*client);  // before the bytes they have views of
+    if (events_ >= 0) ::close(events_);
+  }
+
+  Result<void> start() override {
+    Result<KafkaLibrary> loaded = load_kafka_library();
+    if (!loaded) return tl::unexpected(loaded.error());
+    kafka_ = *loaded;
+    events_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (events_ < 0) return fail(ErrorKind::kIo, fmt::format("kafka: eventfd: {}", std::strerror(errno)));
+    return open(together_);
+  }
+
+  void send(BatchPtr batch) override {
+    std::erase_if(works_, [](const auto& w) { return w.second->out == 0 && w.second->known.expired(); });
+    std::unique_ptr<Work>& slot = works_[batch->id];
+    if (slot == nullptr) slot = make_work(batch);
+    Work& work = *slot;
+    work.batch = std::move(batch);
+    work.failure.reset();
+    work.out = 1;  // held until all are handed over: a report must not end it in between
+    for (Message& m : work.messages) {
+      if (m.state != Message::State::kOpen) continue;
+      ++work.out;
+      const rd_kafka_resp_err_t code = produce(m);
+      if (code != RD_KAFKA_RESP_ERR_NO_ERROR) reported(m, code);
+    }
+    release(work);
+  }
+
+  void wait(Duration timeout, std::vector<Completion>& done) override {
+    if (done_.empty()) {
+      pollfd fd{events_, POLLIN, 0};
+      const auto ms = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
+      ::poll(&fd, 1, static_cast<int>(std::clamp<std::int64_t>(ms, 0, 60'000)));
+    }
+    std::uint64_t ignored = 0;
+    [[maybe_unused]] const ssize_t n = ::read(events_, &ignored, sizeof ignored);
+    for (Client* client : {&together_, &alone_}) poll(*client);
+    for (Completion& c : done_) done.push_back(std::move(c));
+    done_.clear();
+  }
+
+  void wake() override {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t n = ::write(events_, &one, sizeof one);
+  }
+
+  void cancel() override {
+    for (Client* client : {&together_, &alone_}) purge(*client);
+  }
+
+ private:
+  std::unique_ptr<Work> make_work(const BatchPtr& batch) const {
+    auto work = std::make_unique<Work>();
+    work->known = batch;
+    const std::size_t bytes_max = options_.max_message_bytes - kOverhead;
+    std::vector<OtlpPiece> pieces;
+    for (std::size_t i = 0; i < batch->traces.size(); ++i) {
+      const KeptTrace& trace = *batch->traces[i];
+      if (trace.otlp.size() <= bytes_max) {
+        work->messages.push_back({work.get(), i, trace.otlp, trace.spans});
+        continue;
+      }
+      pieces.clear();
+      split_otlp(trace.otlp, bytes_max, pieces);
+      for (OtlpPiece& piece : pieces) {
+        const std::uint64_t spans = pieces.size() == 1 ? trace.spans : piece.spans;
+        work->pieces.push_back(std::move(piece));
+        work->messages.push_back({work.get(), i, work->pieces.back().otlp, spans});
+      }
+    }
+    return work;
+  }
+
+  rd_kafka_resp_err_t produce(Message& m) {
+    Client& client = m.alone ? alone_ : together_;
+    if (client.handle == nullptr) {
+      if (Result<void> opened = open(client); !opened) last_error_ = opened.error().text;
+    }
+    if (client.handle == nullptr || client.fatal) return RD_KAFKA_RESP_ERR__STATE;
+    const std::string key = m.work->batch->traces[m.trace]->id.hex();
+    const int failed = kafka_.produce(client.topic, RD_KAFKA_PARTITION_UA, 0, const_cast<char*>(m.payload.data()),
+                                      m.payload.size(), key.data(), key.size(), &m);
+    if (failed != 0) return kafka_.last_error();
+    ++client.out;
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+  }
+
+  // One message has ended, by a report or because librdkafka did not take it.
+  void reported(Message& m, rd_kafka_resp_err_t code) {
+    Work& work = *m.work;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      m.state = Message::State::kDelivered;
+      last_error_.clear();
+    } else if (is_permanent(code)) {
+      m.state = Message::State::kRejected;
+      work.rejected.push_back({m.trace, m.spans, fmt::format("{} ({} bytes)", kafka_.err2str(code), m.payload.size())});
+    } else if (!work.failure) {
+      std::string text = code == RD_KAFKA_RESP_ERR__STATE ? "the client is being replaced" : kafka_.err2str(code);
+      if (!last_error_.empty()) text += ": " + last_error_;
+      work.failure = SendResult::retry(reason_of(code), std::move(text));
+    }
+    release(work);
+  }
+
+  void release(Work& work) {
+    if (--work.out != 0) return;
+    const std::uint64_t id = work.batch->id;
+    if (work.failure) {
+      work.batch.reset();  // the queue has it, for the next attempt
+      done_.push_back({id, std::move(*work.failure)});
+      return;
+    }
+    // Reports come in any order, and of each piece of a trace.
+    std::sort(work.rejected.begin(), work.rejected.end(),
+              [](const RejectedTrace& a, const RejectedTrace& b) { return a.index < b.index; });
+    std::vector<RejectedTrace> rejected;
+    for (RejectedTrace& r : work.rejected) {
+      if (!rejected.empty() && rejected.back().index == r.index) {
+        rejected.back().spans += r.spans;
+      } else {
+        rejected.push_back(std::move(r));
+      }
+    }
+    const bool all = std::all_of(work.messages.begin(), work.messages.end(),
+                                 [](const Message& m) { return m.state == Message::State::kRejected; });
+    done_.push_back({id, all && !rejected.empty()
+                             ? SendResult::permanent(FailReason::kRefused, std::move(rejected.front().why))
+                             : SendResult::done_but_for(std::move(rejected))});
+    works_.erase(id);
+  }
+
+  void poll(Client& client) {
+    if (client.handle == nullptr) return;
+    while (kafka_.poll(client.handle, 0) > 0) {
+    }
+    if (!client.fatal) return;
+    // An idempotent producer that lost its place refuses everything from then on: a new one takes over.
+    purge(client);
+    while (kafka_.poll(client.handle, 0) > 0) {
+    }
+    if (client.out == 0) close(client);
+  }
+
+  void purge(const Client& client) {
+    if (client.handle == nullptr) return;
+    kafka_.purge(client.handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+  }
+
+  // --- the client
+  Result<void> open(Client& client) {
+    rd_kafka_conf_t* const conf = kafka_.conf_new();
+    std::array<char, 512> why{};
+    const auto set = [&](const std::string& name, const std::string& value) {
+      return kafka_.conf_set(conf, name.c_str(), value.c_str(), why.data(), why.size()) == RD_KAFKA_CONF_OK;
+    };
+    if (client.alone) set("batch.num.messages", "1");
+    for (const auto& [name, value] : options_.properties) {
+      if (set(name, value)) continue;
+      kafka_.conf_destroy(conf);
+      return fail(ErrorKind::kConfig, fmt::format("kafka: {}: librdkafka does not take it", name));
+    }
+    kafka_.conf_set_opaque(conf, &client);
+    kafka_.conf_set_dr_msg_cb(conf, on_report);
+    kafka_.conf_set_error_cb(conf, on_error);
+    kafka_.conf_set_log_cb(conf, on_log);
+    if (kafka_.conf_set_resolve_cb != nullptr) kafka_.conf_set_resolve_cb(conf, on_resolve);
+    client.handle = kafka_.create(RD_KAFKA_PRODUCER, conf, why.data(), why.size());
+    if (client.handle == nullptr) {
+      kafka_.conf_destroy(conf);
+      return fail(ErrorKind::kConfig, fmt::format("kafka: {}", why.data()));
+    }
+    client.fatal = false;
+    client.topic = kafka_.topic_new(client.handle, options_.topic.c_str(), nullptr);
+    if (client.topic == nullptr) {
+      std::string text = fmt::format("kafka: topic {}: {}", options_.topic, kafka_.err2str(kafka_.last_error()));
+      close(client);
+      return fail(ErrorKind::kConfig, std::move(text));
+    }
+    rd_kafka_queue_t* const queue = kafka_.queue_get_main(client.handle);
+    static constexpr std::uint64_t kOne = 1;
+    kafka_.queue_io_event_enable(queue, events_, &kOne, sizeof kOne);
+    kafka_.queue_destroy(queue);
+    return {};
+  }
+
+  // Reports that are still to come are not waited for: who closes has none, or is at its end.
+  void close(Client& client) {
+    if (client.topic != nullptr) kafka_.topic_destroy(client.topic);
+    if (client.handle != nullptr) kafka_.destroy(client.handle);
+    client.topic = nullptr;
+    client.handle = nullptr;
+    client.out = 0;
+  }
+
+  static void on_report(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
+    auto* const client = static_cast<Client*>(opaque);
+    --client->out;
+    Message& m = *static_cast<Message*>(message->_private);
+    if (is_permanent(message->err) && !m.alone) return client->owner->again_alone(m);
+    client->owner->reported(m, message->err);
+  }
+
+  // Its neighbours may be to blame.
+  void again_alone(Message& m) {
+    m.alone = true;
+    const rd_kafka_resp_err_t code = produce(m);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) reported(m, code);
+  }
+
+  static void on_error(rd_kafka_t*, int code, const char* text, void* opaque) {
+    auto* const client = static_cast<Client*>(opaque);
+    if (code == RD_KAFKA_RESP_ERR__FATAL) client->fatal = true;
+    // "All brokers are down" says less than what came before it.
+    std::string& last = client->owner->last_error_;
+    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || last.empty()) last = text;
+  }
+
+  // From librdkafka's threads. What matters comes to on_error as well.
+  static void on_log(const rd_kafka_t*, int, const char*, const char* text) {
+    log_debug("librdkafka", {{"text", text}});
+  }
+
+  // Called by librdkafka's threads, which are gone before this exporter is.
+  static int on_resolve(const char* node, const char* service, const addrinfo* hints, addrinfo** found, void* opaque) {
+    if (node != nullptr) return static_cast<Client*>(opaque)->owner->lookup_.look_up(node, service, hints, found);
+    ::freeaddrinfo(*found);
+    return 0;
+  }
+
+  const KafkaOptions options_;
+  KafkaLibrary kafka_;
+  KafkaLookup lookup_;
+  int events_ = -1;
+  Client together_{this, false}, alone_{this, true};
+  std::string last_error_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Work>> works_;  // by batch
+  std::vector<Completion> done_;
+};
+
+}  // namespace
+
+std::unique_ptr<Exporter> make_kafka_exporter(KafkaOptions options) {
+  return std::make_unique<KafkaExporter>(std::move(options));
+}
+
+}  // namespace tailgate

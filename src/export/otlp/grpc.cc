@@ -1,0 +1,356 @@
+// otlp: OTLP over gRPC. One unary call per batch to TraceService/Export, its request the kept bytes one after the
+// other.
+//     otlp/tempo: {endpoint: tempo:4317, tls: {insecure: true}, headers: {x-scope: prod}, timeout: 5s, compression:
+//     gzip}
+// Which status codes are retried: OTLP specification, "Failures" of OTLP/gRPC; RESOURCE_EXHAUSTED only with a
+// RetryInfo.
+//
+// gRPC spreads calls over the addresses of a name, but looks a name up again only when a connection has ended: a
+// backend that is added would get nothing. So while calls are made there is a new channel each half minute, which takes
+// over once it is connected. It has the connections of the one before, which gRPC keeps by address.
+//
+// Threads: the runner's thread polls one completion queue; gRPC's own threads resolve names and keep time. wake() rings
+// an alarm on that queue.
+#include <fmt/format.h>
+#include <grpc/grpc.h>
+#include <grpc/slice.h>
+#include <grpc/support/log.h>
+#include <grpcpp/alarm.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_certificate_verifier.h>
+#include <grpcpp/security/tls_credentials_options.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <unordered_map>
+
+#include "export/export_config.h"
+#include "export/otlp/response.h"
+#include "export/registry.h"
+#include "net/listen.h"
+#include "telemetry/log.h"
+
+namespace tailgate {
+namespace {
+
+struct GrpcOptions {
+  std::string target;
+  bool named = false;  // a name that is looked up
+  bool tls = true;
+  TlsConfig tls_config;
+  std::vector<std::pair<std::string, std::string>> metadata;
+  bool gzip = true;
+  Duration timeout = std::chrono::seconds(5);
+  std::string balancer = "round_robin";  // the Collector's default
+  std::string authority;
+  Duration keepalive_time = Duration::zero();  // zero: off
+  Duration keepalive_timeout = std::chrono::seconds(20);
+  bool keepalive_idle = false;
+  bool wait_for_ready = false;
+  std::string user_agent;
+};
+
+// gRPC would write to standard error by itself. Why a server ended TLS, say for want of a client certificate, is there
+// and nowhere else: the status is "Endpoint read failed". The process has one such function, without an argument of
+// ours.
+void on_grpc_log(gpr_log_func_args* args) {
+  const std::string_view text = args->message;
+  if (text.find("SSL routines") == std::string_view::npos || text.find(" alert ") == std::string_view::npos)
+    return log_debug("gRPC", {{"text", text}});
+  static LogLimiter limiter(std::chrono::seconds(10));
+  if (const auto held = limiter.pass(monotonic_now()))
+    log_warn("a backend ended TLS", {{"detail", text}, {"held_back", *held}});
+}
+
+constexpr Duration kLookUpEvery = std::chrono::seconds(30);
+
+gpr_timespec from_now(Duration d) { return gpr_time_from_nanos(d.count(), GPR_TIMESPAN); }
+
+int whole_ms(Duration d) {
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(d).count();
+  return static_cast<int>(std::clamp<std::int64_t>(ms, 0, INT32_MAX));
+}
+
+SendResult result_of(const grpc::Status& status, const grpc::ByteBuffer& response) {
+  if (status.ok()) {
+    grpc::Slice answer;
+    if (!response.Valid() || !response.DumpToSingleSlice(&answer).ok()) return SendResult::done();
+    const PartialSuccess partial = read_partial_success({reinterpret_cast<const char*>(answer.begin()), answer.size()});
+    SendResult result = SendResult::done(partial.rejected_spans);
+    result.detail = partial.message;
+    return result;
+  }
+  const StatusDetails details = read_status_details(status.error_details());
+  const Duration after = details.retry_delay.value_or(Duration::zero());
+  std::string text = fmt::format("gRPC status {}: {}", static_cast<int>(status.error_code()), status.error_message());
+  switch (status.error_code()) {
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return SendResult::retry(FailReason::kTimeout, std::move(text), after);
+    case grpc::StatusCode::CANCELLED:
+    case grpc::StatusCode::ABORTED:
+    case grpc::StatusCode::OUT_OF_RANGE:
+    case grpc::StatusCode::UNAVAILABLE:
+    case grpc::StatusCode::DATA_LOSS:
+      return SendResult::retry(FailReason::kUnavailable, std::move(text), after);
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      if (details.retry_delay) return SendResult::retry(FailReason::kRefused, std::move(text), after);
+      return SendResult::permanent(FailReason::kRefused, std::move(text));
+    default:
+      return SendResult::permanent(FailReason::kPermanent, std::move(text));
+  }
+}
+
+// The kept bytes as slices that hold their trace, also while gRPC still writes a request whose call has ended.
+grpc::ByteBuffer request_of(const Batch& batch) {
+  std::vector<grpc::Slice> slices;
+  slices.reserve(batch.traces.size());
+  for (const KeptTracePtr& t : batch.traces) {
+    if (t->otlp.empty()) continue;
+    auto* keeper = new KeptTracePtr(t);
+    slices.emplace_back(
+        const_cast<char*>(t->otlp.data()), t->otlp.size(), [](void* p) { delete static_cast<KeptTracePtr*>(p); },
+        keeper);
+  }
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+class GrpcExporter final : public Exporter {
+ public:
+  explicit GrpcExporter(GrpcOptions options) : options_(std::move(options)) {
+    // Before gRPC starts and before there are threads: its default poller makes every thread of the process pay for
+    // ours, 60 % more CPU for the whole daemon as measured.
+    ::setenv("GRPC_POLL_STRATEGY", "poll", 0);
+    gpr_set_log_function(on_grpc_log);
+  }
+
+  ~GrpcExporter() override {
+    if (queue_ == nullptr) return;
+    cancel();
+    alarm_.Cancel();
+    queue_->Shutdown();
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue_->Next(&tag, &ok)) {
+      if (tag != this) calls_.erase(static_cast<Call*>(tag)->batch->id);
+    }
+  }
+
+  Result<void> start() override {
+    queue_ = std::make_unique<grpc::CompletionQueue>();
+    grpc::ChannelArguments& args = arguments_;
+    args.SetUserAgentPrefix(options_.user_agent);
+    args.SetLoadBalancingPolicyName(options_.balancer);
+    // A backend that comes back should not wait for gRPC's two minutes; our own backoff is above this.
+    args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 1000);
+    args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
+    if (!options_.authority.empty()) args.SetString(GRPC_ARG_DEFAULT_AUTHORITY, options_.authority);
+    if (options_.keepalive_time > Duration::zero()) {
+      args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, whole_ms(options_.keepalive_time));
+      args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, whole_ms(options_.keepalive_timeout));
+      args.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, options_.keepalive_idle ? 1 : 0);
+    }
+    if (!options_.tls_config.server_name_override.empty()) {
+      args.SetString(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, options_.tls_config.server_name_override);
+    }
+    credentials_ = credentials();
+    stub_ = std::make_unique<Stub>(channel());
+    look_up_due_ = monotonic_now() + kLookUpEvery;
+    return {};
+  }
+
+  void send(BatchPtr batch) override {
+    static const std::string kMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    look_up(monotonic_now());
+    const std::uint64_t id = batch->id;
+    auto call = std::make_unique<Call>();
+    call->batch = std::move(batch);
+    call->context.set_deadline(from_now(options_.timeout));
+    call->context.set_wait_for_ready(options_.wait_for_ready);
+    if (options_.gzip) call->context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
+    for (const auto& [name, value] : options_.metadata) call->context.AddMetadata(name, value);
+    call->reader = stub_->PrepareUnaryCall(&call->context, kMethod, request_of(*call->batch), queue_.get());
+    call->reader->StartCall();
+    call->reader->Finish(&call->response, &call->status, call.get());
+    calls_.emplace(id, std::move(call));
+  }
+
+  void wait(Duration timeout, std::vector<Completion>& done) override {
+    Duration left = timeout;
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue_->AsyncNext(&tag, &ok, from_now(left)) == grpc::CompletionQueue::GOT_EVENT) {
+      left = Duration::zero();  // whatever else is ready comes along
+      if (tag == this) {
+        woken_.store(false);
+        continue;
+      }
+      const auto* call = static_cast<const Call*>(tag);
+      const std::uint64_t id = call->batch->id;
+      done.push_back({id, result_of(call->status, call->response)});
+      calls_.erase(id);
+    }
+  }
+
+  // One ring at a time: the alarm is set again only after it came out of the queue.
+  void wake() override {
+    if (queue_ != nullptr && !woken_.exchange(true)) alarm_.Set(queue_.get(), from_now(Duration::zero()), this);
+  }
+
+  void cancel() override {
+    for (auto& [id, call] : calls_) call->context.TryCancel();
+  }
+
+ private:
+  using Stub = grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer>;
+
+  std::shared_ptr<grpc::Channel> channel() const {
+    return grpc::CreateCustomChannel(options_.target, credentials_, arguments_);
+  }
+
+  void look_up(TimePoint now) {
+    if (!options_.named) return;
+    if (now >= look_up_due_) {  // one that is still not connected is given up for another
+      next_ = channel();
+      next_->GetState(true);
+      look_up_due_ = now + kLookUpEvery;
+    }
+    if (next_ == nullptr || next_->GetState(false) != GRPC_CHANNEL_READY) return;
+    stub_ = std::make_unique<Stub>(std::move(next_));  // calls in flight hold the channel they are on
+    next_ = nullptr;
+  }
+
+  std::shared_ptr<grpc::ChannelCredentials> credentials() const {
+    const TlsConfig& tls = options_.tls_config;
+    if (!options_.tls) return grpc::InsecureChannelCredentials();
+    if (!tls.insecure_skip_verify) {
+      grpc::SslCredentialsOptions ssl;
+      ssl.pem_root_certs = tls.ca_pem;
+      ssl.pem_cert_chain = tls.cert_pem;
+      ssl.pem_private_key = tls.key_pem;
+      return grpc::SslCredentials(ssl);
+    }
+    namespace unchecked = grpc::experimental;
+    unchecked::TlsChannelCredentialsOptions any;
+    any.set_verify_server_certs(false);
+    any.set_check_call_host(false);
+    any.set_certificate_verifier(std::make_shared<unchecked::NoOpCertificateVerifier>());
+    if (!tls.cert_pem.empty()) {
+      any.set_certificate_provider(std::make_shared<unchecked::StaticDataCertificateProvider>(
+          std::vector{unchecked::IdentityKeyCertPair{tls.key_pem, tls.cert_pem}}));
+      any.watch_identity_key_cert_pairs();
+    }
+    return unchecked::TlsCredentials(any);
+  }
+
+  struct Call {
+    BatchPtr batch;
+    grpc::ClientContext context;
+    grpc::ByteBuffer response;
+    grpc::Status status;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> reader;
+  };
+
+  const GrpcOptions options_;
+  std::unique_ptr<grpc::CompletionQueue> queue_;
+  grpc::ChannelArguments arguments_;
+  std::shared_ptr<grpc::ChannelCredentials> credentials_;
+  std::unique_ptr<Stub> stub_;
+  std::shared_ptr<grpc::Channel> next_;  // of a name that is looked up again; null: none is being connected
+  TimePoint look_up_due_{};
+  grpc::Alarm alarm_;
+  std::atomic<bool> woken_{false};
+  std::unordered_map<std::uint64_t, std::unique_ptr<Call>> calls_;
+};
+
+// host:port; http:// and https:// say whether there is TLS; dns:, ipv4:, ipv6:, unix:// and unix: go to gRPC as they
+// are.
+void read_endpoint(const ConfigNode& node, GrpcOptions& options, std::string& shown) {
+  const std::string endpoint = node.text("endpoint");
+  std::string rest = endpoint;
+  options.tls = !options.tls_config.insecure;
+  const auto take = [&](std::string_view scheme) {
+    if (!rest.starts_with(scheme)) return false;
+    rest.erase(0, scheme.size());
+    while (rest.ends_with('/')) rest.pop_back();
+    return true;
+  };
+  if (take("http://")) {
+    options.tls = false;
+  } else if (take("https://")) {
+    options.tls = true;
+  } else if (rest.starts_with(kUnixScheme)) {
+    // A file has no name to verify: TLS only where its settings are.
+    if (!node.has("tls")) options.tls = false;
+    const std::string fault = unix_path_fault(rest.substr(kUnixScheme.size()));
+    if (!fault.empty()) return node.error("endpoint", fault);
+    options.target = shown = rest;
+    return;
+  } else if (rest.starts_with("unix:")) {
+    options.target = rest;
+    return;
+  }
+  options.target = rest;
+  for (const std::string_view scheme : {"dns:///", "dns://", "ipv4:", "ipv6:"}) {
+    if (take(scheme)) break;
+  }
+  if (const std::size_t slash = rest.rfind('/'); slash != std::string::npos) rest.erase(0, slash + 1);
+  shown = rest;
+  const auto host_port = split_host_port(rest);
+  if (!host_port) return node.error("endpoint", "want host:port");
+  const std::string& host = host_port->first;
+  options.named = host.find_first_not_of("0123456789.") != std::string::npos && host.find(':') == std::string::npos;
+}
+
+void read_metadata(const ConfigNode& node, GrpcOptions& options) {
+  std::vector<std::pair<std::string, std::string>> headers = read_headers(node);
+  read_bearer_token(node, headers);
+  for (auto& [name, value] : headers) {
+    std::string lower = name;
+    for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+    const auto slice = [](const std::string& s) { return grpc_slice_from_static_buffer(s.data(), s.size()); };
+    // gRPC ends the process over metadata it does not like.
+    const bool reserved = lower.starts_with("grpc-") || lower == "te" || lower == "content-type" || lower == "host";
+    const bool binary = lower.ends_with("-bin");
+    if (reserved || grpc_header_key_is_legal(slice(lower)) == 0 ||
+        (!binary && grpc_header_nonbin_value_is_legal(slice(value)) == 0)) {
+      node.child("headers").error(fmt::format("want headers gRPC can send, not '{}'", name));
+    } else {
+      options.metadata.emplace_back(std::move(lower), std::move(value));
+    }
+  }
+}
+
+}  // namespace
+
+ExporterParts read_otlp_grpc_exporter(const ConfigNode& node, const ExporterDefaults& defaults) {
+  ExporterParts parts;
+  GrpcOptions options;
+  options.user_agent = defaults.user_agent;
+  options.tls_config = read_tls(node);
+  read_endpoint(node, options, parts.endpoint);
+  read_metadata(node, options);
+  options.gzip = read_compression(node, false) == Compression::kGzip;
+  options.timeout = node.duration("timeout", options.timeout, std::chrono::milliseconds(1));
+  options.balancer = node.choice("balancer_name", "round_robin", {"round_robin", "pick_first"});
+  options.authority = node.text("authority");
+  options.wait_for_ready = node.boolean("wait_for_ready", false);
+  const ConfigNode keepalive = node.child("keepalive");
+  options.keepalive_time = keepalive.duration("time", options.keepalive_time);
+  options.keepalive_timeout = keepalive.duration("timeout", options.keepalive_timeout);
+  options.keepalive_idle = keepalive.boolean("permit_without_stream", false);
+  keepalive.finish();
+  if (!node.child("auth").is_null())
+    node.child("auth").error("want `headers` instead: auth extensions do not exist here");
+  node.without_effect({"read_buffer_size", "write_buffer_size", "middlewares"});
+  parts.queue.bytes_max = defaults.queue_bytes_max;
+  read_queue(node, parts.queue);
+  if (!options.target.empty()) parts.exporter = std::make_unique<GrpcExporter>(std::move(options));
+  return parts;
+}
+
+}  // namespace tailgate

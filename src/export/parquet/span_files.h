@@ -1,0 +1,79 @@
+// SpanFiles: the spans of a batch as the files they go to, one for each hour in which spans of it began, in the order
+// in which they are written: by service, then by start. Hours are those of the spans' own clocks (start, or end where
+// there is no start), so that a query for an hour needs the files of that hour and no others.
+//
+// Spans come from outside, and so do their times: a batch makes at most kHoursMax files. Beyond that the hours furthest
+// from `now` go, with the spans that have no time at all, to the first hour of 1970.
+//
+// Views into the batch, which must outlive it. No clock, no threads; the same batch and `now` give the same files.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "export/queue/send_queue.h"
+#include "export/parquet/span_table.h"
+#include "wire/otlp_split.h"
+
+namespace tailgate {
+
+struct FileSpan {
+  FrameSpan bytes;
+  std::uint64_t start_ns = 0;
+  std::uint32_t service = 0;  // a number that sorts as the name does
+  std::uint32_t trace = 0;    // in Batch::traces
+};
+
+struct HourFile {
+  std::int64_t hour = 0;  // since 1970, UTC
+  std::span<const FileSpan> spans;
+};
+
+class SpanFiles {
+ public:
+  static constexpr std::size_t kHoursMax = 32;
+
+  SpanFiles(const Batch& batch, std::uint64_t now_unix_ns);
+
+  const std::vector<HourFile>& files() const { return files_; }  // by hour
+  // Spans that cannot be read: they are in no file.
+  const std::vector<RejectedTrace>& unreadable() const { return unreadable_; }
+
+ private:
+  void add(const KeptTrace& trace, std::uint32_t number);
+
+  std::vector<FileSpan> spans_;                    // of all files, one after the other
+  std::vector<OtlpSpans> parsed_;                  // own what the views of resources and scopes show
+  std::map<std::string, std::uint32_t> services_;  // numbers in the order in which they came
+  std::vector<HourFile> files_;
+  std::vector<RejectedTrace> unreadable_;
+};
+
+// "dt=2026-05-04/hour=10/", as Hive lays out its tables.
+std::string hour_folder(std::int64_t hour);
+
+// When a row group ends: at so many rows, or bytes of OTLP; and at the first row of another service once it has a
+// quarter of that, so that the services of a group are few. Also when its rows take so much in the writer's columns: an
+// empty link is 2 bytes of OTLP and some 48 there. Rows of things that say something come to twice their OTLP at most.
+struct RowGroupLimits {
+  std::int64_t rows = 20'000;
+  std::size_t bytes = 16 << 20;
+  std::size_t column_bytes = 32 << 20;
+};
+
+// The whole of `file`, a part of `batch`, written by `table`. A table repeats a resource and a scope for each of their
+// spans: a few kilobytes of request could become gigabytes. Once that has grown a file to some ten times its OTLP,
+// those over 1 KiB are written at the first of their spans in the file and no more.
+//
+// `stop` is asked now and then: true ends it with an error (kUnavailable), within the time that one row group takes.
+// What was left out of spans is added to `cut`.
+Result<FilePieces> write_span_file(
+    SpanTableWriter& table, const Batch& batch, const HourFile& file, const RowGroupLimits& limits, CutItems& cut,
+    const std::function<bool()>& stop = [] { return false; });
+
+}  // namespace tailgate

@@ -1,0 +1,149 @@
+// DurableQueue: the kept traces of all exporters that share a directory, from the decision until each backend has them.
+// This is the order and the bookkeeping; KeptLog is the disk, DurableStore the thread between them.
+//
+//   push -> new -> (begin_commit, end_commit) -> on disk, once for all -> next: handed to an exporter's SendQueue,
+//   oldest first, from memory while it is there, else to be read -> done by each -> removed by a later commit
+//
+// Nothing is handed out before it is on disk for every exporter that wants it (or the disk refused it): no crash can
+// leave a trace at one backend that another never gets. Beyond `memory_max` what is on disk is let go of in memory.
+// Always true on return, for each exporter, in spans: pushed + restored = done + dropped + waiting + handed out; and
+// its bytes are at most its bytes_max.
+//
+// No clock, no lock, no thread: DurableStore's lock is around it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "export/queue/durable_options.h"
+#include "export/queue/send_queue.h"
+
+namespace tailgate {
+
+class DurableQueue {
+ public:
+  // Exporters are known by their place here; bit e of a `wanted` is exporter e. At most 64.
+  explicit DurableQueue(const std::vector<DurableOptions>& exporters);
+
+  // A record found at the start, by ascending number, that `wanted` still want. `keep`: others want it too, which are
+  // not here; it then stays on disk.
+  void restore(std::uint64_t number, std::uint64_t pushed_unix_ns, const KeptTrace& trace, std::size_t bytes,
+               std::uint64_t wanted, bool keep);
+  // Takes `trace` in, dropping for room in each exporter's share the oldest that is not handed out: first those kept by
+  // chance, then the rest. One kept by chance does not push out a certain one; it is dropped itself. Parts of a trace
+  // go in together, with the last.
+  void push(const KeptTracePtr& trace, std::uint64_t wanted, std::uint64_t now_unix_ns);
+  // Drops what is older than age_max and not handed out.
+  void expire(std::uint64_t now_unix_ns);
+
+  struct Next {
+    std::uint64_t number = 0;
+    KeptTracePtr trace;  // null: only on disk
+  };
+  // Hands out the oldest; nothing when there is none, or it is not on disk yet. put_back() takes the last one back,
+  // when it could not be read.
+  std::optional<Next> next(std::size_t exporter);
+  void put_back(std::size_t exporter, std::uint64_t number);
+  std::size_t next_bytes(std::size_t exporter) const;  // of what next() gives; 0: nothing
+  bool waits(std::size_t exporter) const;              // something is not handed out
+  // The backend has it, or will never take it.
+  void done(std::size_t exporter, std::uint64_t number);
+  // It was handed out, and its record turned out to be damaged.
+  void drop_damaged(std::size_t exporter, std::uint64_t number);
+
+  // What is to be written and removed; end_commit() says whether it was. One at a time.
+  struct Plan {
+    struct Put {
+      std::uint64_t number = 0;
+      std::uint64_t pushed_unix_ns = 0;
+      KeptTracePtr trace;
+      std::uint64_t wanted = 0;
+    };
+    struct Mark {  // this exporter is done with it, others are not
+      std::uint64_t number = 0;
+      std::size_t exporter = 0;
+    };
+    std::vector<Put> puts;
+    std::vector<std::uint64_t> removes;
+    std::vector<Mark> marks;
+    bool empty() const { return puts.empty() && removes.empty() && marks.empty(); }
+  };
+  // At most `bytes_max` of puts, but one, and all parts of a trace or none.
+  Plan begin_commit(std::size_t bytes_max = SIZE_MAX);
+  // Only what gives room back, `changes_max` of it at most, oldest first.
+  Plan begin_giving_back(std::size_t changes_max);
+  bool anything_to_write() const { return !new_.empty(); }
+  bool anything_to_give_back() const { return !marks_.empty() || !removes_.empty(); }
+  void end_commit(Plan plan, bool written);
+  // At the end, when the disk will not have them: drops what is in memory alone, with reason `shutdown`; its spans.
+  std::uint64_t drop_unwritten();
+
+  struct Stats {
+    std::uint64_t waiting_spans = 0;  // not handed out
+    std::uint64_t waiting_bytes = 0;
+    std::uint64_t bytes = 0;  // of all records it wants, handed out ones included
+    std::uint64_t restored_spans = 0, pushed_spans = 0;
+    std::array<std::uint64_t, kDropReasonNames.size()> dropped_spans{};
+    std::map<std::string, std::array<std::uint64_t, kDropReasonNames.size()>> dropped_by_policy;
+    std::uint64_t oldest_unix_ns = 0;  // when the oldest that is not done was pushed; 0: none
+  };
+  Stats stats(std::size_t exporter) const;
+  std::size_t memory_bytes() const { return memory_; }
+
+ private:
+  enum class State : std::uint8_t { kNew, kWriting, kOnDisk };
+  struct Entry {
+    KeptTracePtr trace;  // null: let go of
+    std::uint64_t pushed_unix_ns = 0;
+    std::size_t bytes = 0;
+    std::uint64_t wanted = 0;  // by whom, handed out or not
+    std::uint64_t out = 0;     // of them: handed out
+    std::uint32_t spans = 0;
+    std::uint16_t policy = 0;
+    State state = State::kNew;
+    bool chance = false;
+    bool failed = false;  // a commit of it failed: it is sent all the same
+    bool keep = false;
+  };
+  using Entries = std::map<std::uint64_t, Entry>;  // by number, which is the order of arrival
+  struct Share {
+    DurableOptions options;
+    std::set<std::uint64_t> chance;   // kept by chance and not handed out
+    std::set<std::uint64_t> certain;  // kept with certainty and not handed out
+    std::set<std::uint64_t> out;
+    Stats stats;
+  };
+
+  std::uint16_t policy_number(const std::string& name);
+  void admit(KeptTracePtr trace, std::uint64_t wanted, std::uint64_t now_unix_ns);
+  void wait_for(Share& share, std::uint64_t number, const Entry& entry);
+  void no_longer_waits(Share& share, std::uint64_t number, const Entry& entry);
+  std::optional<std::uint64_t> oldest_waiting(const Share& share) const;
+  const Entry* ready(const Share& share) const;
+  void drop(std::size_t exporter, std::uint64_t number, DropReason reason);
+  void let_go(std::size_t exporter, std::uint64_t number);
+  bool make_room(std::size_t exporter, bool chance);
+  void forget_trace(std::uint64_t number, Entry& entry);
+
+  std::vector<Share> shares_;
+  std::size_t memory_max_ = 0;
+  Entries entries_;
+  // Of traces whose last part has not come, by the number of parts too: late spans of the same trace may come in parts
+  // of their own, from another thread.
+  std::map<std::pair<TraceId, std::uint32_t>, std::vector<KeptTracePtr>> parts_;
+  std::vector<std::uint64_t> new_;  // not written yet
+  std::vector<std::uint64_t> removes_;
+  std::vector<Plan::Mark> marks_;
+  std::set<std::uint64_t> gone_;       // erased while they were being written
+  std::set<std::uint64_t> in_memory_;  // entries that hold their trace
+  std::vector<std::string> policies_;
+  std::uint64_t next_number_ = 1;
+  std::size_t memory_ = 0;  // KeptTrace::bytes() of them
+};
+
+}  // namespace tailgate

@@ -1,0 +1,288 @@
+#include "export/queue/durable_store.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/hash.h"
+#include "export/queue/kept_record.h"
+
+namespace tailgate {
+namespace {
+
+constexpr Duration kCommitEvery = std::chrono::milliseconds(200);
+constexpr Duration kTryAgain = std::chrono::seconds(1);  // after a commit that failed
+constexpr std::size_t kCommitBytes = 8 << 20;
+constexpr std::size_t kCommitBytesTight = 1 << 20;  // after a failure: where all of it has no room, some may have
+
+std::vector<DurableOptions> options_of(const std::vector<DurableStore::Member>& members) {
+  std::vector<DurableOptions> out;
+  for (const DurableStore::Member& m : members) out.push_back(m.options);
+  return out;
+}
+
+std::uint64_t mark_of(const std::string& exporter) { return hash_bytes(exporter, 0); }
+
+}  // namespace
+
+DurableStore::DurableStore(std::vector<Member> members, std::unique_ptr<KeptLog> log)
+    : members_(std::move(members)),
+      log_(std::move(log)),
+      calls_(members_.size()),
+      queue_(options_of(members_)),
+      read_errors_(members_.size()) {}
+
+DurableStore::~DurableStore() {
+  stop();
+  if (started_) commit();  // what came after the stop
+}
+
+Result<void> DurableStore::start() {
+  if (started_) return {};
+  KeptLog::Writes bad;
+  std::set<std::string> gone;
+  std::uint64_t gone_spans = 0;
+  Result<void> opened = log_->open([&](std::uint64_t number, ByteView bytes, const std::vector<std::uint64_t>& marks) {
+    const std::optional<KeptRecord> record = read_kept_record(bytes, false);
+    if (!record) return bad.removes.push_back(number);
+    std::uint64_t wanted = 0;
+    bool keep = false;
+    for (const std::string& name : record->exporters) {
+      if (std::find(marks.begin(), marks.end(), mark_of(name)) != marks.end()) continue;
+      std::size_t e = 0;
+      while (e < members_.size() && members_[e].name != name) ++e;
+      if (e < members_.size()) {
+        wanted |= std::uint64_t{1} << e;
+      } else {
+        keep = true;
+        gone.insert(name);
+      }
+    }
+    if (wanted == 0 && keep) gone_spans += record->trace->spans;
+    queue_.restore(number, record->pushed_unix_ns, *record->trace, bytes.size(), wanted, keep);
+  });
+  if (!opened) return opened;
+  const std::string& directory = members_[0].options.directory;
+  if (!bad.removes.empty()) {
+    damaged_ = bad.removes.size();
+    log_error("records of the durable queue were damaged and are removed",
+              {{"directory", directory}, {"records", damaged_}});
+    if (Result<void> removed = log_->commit(bad); !removed) return removed;
+  }
+  if (!gone.empty()) {
+    log_warn(
+        "the durable queue holds kept traces for exporters that are not configured; they stay there",
+        {{"directory", directory}, {"exporters", fmt::format("{}", fmt::join(gone, ", "))}, {"spans", gone_spans}});
+  }
+  for (std::size_t e = 0; e < members_.size(); ++e) {
+    if (const auto stats = queue_.stats(e); stats.restored_spans != 0) {
+      log_info("kept traces found in the durable queue",
+               {{"exporter", members_[e].name}, {"spans", stats.restored_spans}, {"bytes", stats.bytes}});
+    }
+  }
+  started_ = true;
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(thread_.native_handle(), "durable");
+  return {};
+}
+
+void DurableStore::on_commit(std::size_t exporter, std::function<void()> call) {
+  const std::lock_guard lock(calls_mutex_);
+  calls_[exporter] = std::move(call);
+}
+
+void DurableStore::push(const KeptTracePtr& trace, std::uint64_t wanted) {
+  bool much = false;
+  {
+    const std::lock_guard lock(mutex_);
+    pushed_bytes_ += trace->bytes();
+    much = pushed_bytes_ >= kCommitBytes && !failing_;
+    queue_.push(trace, wanted, wall_now_ns());
+  }
+  if (much) wake_.notify_one();
+}
+
+void DurableStore::hurry() {
+  {
+    const std::lock_guard lock(mutex_);
+    hurry_ = true;
+  }
+  wake_.notify_one();
+}
+
+std::size_t DurableStore::next_bytes(std::size_t exporter) const {
+  const std::lock_guard lock(mutex_);
+  return queue_.next_bytes(exporter);
+}
+
+bool DurableStore::anything_waits(std::size_t exporter) const {
+  const std::lock_guard lock(mutex_);
+  return queue_.waits(exporter);
+}
+
+std::optional<DurableQueue::Next> DurableStore::next(std::size_t exporter) {
+  for (;;) {
+    std::optional<DurableQueue::Next> next;
+    {
+      const std::lock_guard lock(mutex_);
+      next = queue_.next(exporter);
+    }
+    if (!next || next->trace != nullptr) return next;
+    const Result<std::string> bytes = log_->read(next->number);
+    std::optional<KeptRecord> record;
+    if (bytes) record = read_kept_record(*bytes, true);
+    const bool damaged = bytes || bytes.error().kind == ErrorKind::kBadInput;
+    if (record) {
+      next->trace = std::move(record->trace);
+      return next;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      if (damaged) {
+        ++damaged_;
+        queue_.drop_damaged(exporter, next->number);
+      } else {
+        ++read_errors_[exporter];
+        queue_.put_back(exporter, next->number);
+      }
+    }
+    const std::lock_guard lock(reads_mutex_);
+    if (const auto held = reads_log_.pass(monotonic_now())) {
+      log_error("durable queue cannot be read",
+                {{"exporter", members_[exporter].name},
+                 {"detail", bytes ? std::string("a damaged record") : bytes.error().text},
+                 {"removed", damaged ? 1 : 0},
+                 {"held_back", *held}});
+    }
+    if (!damaged) return std::nullopt;
+  }
+}
+
+void DurableStore::done(std::size_t exporter, std::uint64_t number) {
+  const std::lock_guard lock(mutex_);
+  queue_.done(exporter, number);
+}
+
+void DurableStore::run() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    wake_.wait_for(lock, failing_ ? kTryAgain : kCommitEvery,
+                   [&] { return stopping_ || hurry_ || (pushed_bytes_ >= kCommitBytes && !failing_); });
+    hurry_ = false;
+    lock.unlock();
+    commit();
+    lock.lock();
+  }
+}
+
+// In commits of some MiB: what a commit holds is in memory twice. After a failure first what gives room back, alone: in
+// a commit with puts its room is not to be had yet.
+void DurableStore::commit() {
+  bool failing = false;
+  {
+    const std::lock_guard lock(mutex_);
+    failing = failing_;
+    queue_.expire(wall_now_ns());
+  }
+  const bool tight = failing;
+  while (failing && commit_some(false, 0)) {
+    const std::lock_guard lock(mutex_);
+    failing = queue_.anything_to_give_back();
+  }
+  for (bool more = true; more && commit_some(true, tight ? kCommitBytesTight : kCommitBytes);) {
+    const std::lock_guard lock(mutex_);
+    more = queue_.anything_to_write();
+  }
+}
+
+// False: it failed.
+bool DurableStore::commit_some(bool with_puts, std::size_t bytes_max) {
+  DurableQueue::Plan plan;
+  {
+    const std::lock_guard lock(mutex_);
+    plan = with_puts ? queue_.begin_commit(bytes_max) : queue_.begin_giving_back(kGiveBackMax);
+    pushed_bytes_ = 0;
+  }
+  if (plan.empty()) return true;
+  KeptLog::Writes writes;
+  writes.puts.reserve(plan.puts.size());
+  std::vector<std::string_view> names;
+  for (const DurableQueue::Plan::Put& put : plan.puts) {
+    names.clear();
+    for (std::size_t e = 0; e < members_.size(); ++e) {
+      if ((put.wanted >> e & 1) != 0) names.push_back(members_[e].name);
+    }
+    writes.puts.emplace_back(put.number, write_kept_record(*put.trace, put.pushed_unix_ns, names));
+  }
+  for (const DurableQueue::Plan::Mark& mark : plan.marks) {
+    writes.marks.emplace_back(mark.number, mark_of(members_[mark.exporter].name));
+  }
+  writes.removes = plan.removes;
+  const bool puts = !plan.puts.empty();
+  const Result<void> written = log_->commit(writes);
+  bool was_failing = false;
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.end_commit(std::move(plan), written.has_value());
+    write_errors_ += written ? 0 : 1;
+    was_failing = failing_;
+    if (!written || puts) failing_ = !written;
+  }
+  if (puts) {
+    const std::lock_guard lock(calls_mutex_);
+    for (const auto& call : calls_) {
+      if (call) call();
+    }
+  }
+  if (!written) {
+    if (const auto held = errors_log_.pass(monotonic_now())) {
+      log_error("durable queue cannot be written; kept traces are in memory only until it can",
+                {{"directory", members_[0].options.directory}, {"detail", written.error().text}, {"held_back", *held}});
+    }
+  } else if (was_failing && puts) {
+    log_info("durable queue is written again", {{"directory", members_[0].options.directory}});
+  }
+  return written.has_value();
+}
+
+void DurableStore::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  if (!thread_.joinable()) return;
+  thread_.join();
+  commit();
+  std::uint64_t lost = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    lost = queue_.drop_unwritten();
+  }
+  if (lost != 0) {
+    log_error("shutdown: spans lost that the durable queue could not be written with",
+              {{"directory", members_[0].options.directory}, {"spans", lost}});
+  }
+}
+
+DurableStore::Stats DurableStore::stats(std::size_t exporter) const {
+  const std::uint64_t now = wall_now_ns();
+  const std::lock_guard lock(mutex_);
+  Stats out{queue_.stats(exporter)};
+  if (out.oldest_unix_ns != 0 && out.oldest_unix_ns < now) out.behind_ns = now - out.oldest_unix_ns;
+  out.write_errors = write_errors_;
+  out.read_errors = read_errors_[exporter];
+  out.damaged_records = damaged_;
+  return out;
+}
+
+std::size_t DurableStore::memory_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.memory_bytes();
+}
+
+}  // namespace tailgate

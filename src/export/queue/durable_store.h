@@ -1,0 +1,93 @@
+// DurableStore: a DurableQueue, its log on disk, and the thread that commits: five times a second, or sooner when much
+// has come. One for all exporters that name the same directory, so that a trace is written once, and for all of them
+// or none.
+//
+// Threads: push and stats from any; next, done and read by the exporter's runner. The queue is under mutex_; the log
+// belongs to whoever commits or reads, and LMDB keeps those two apart.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "export/queue/durable_queue.h"
+#include "export/queue/kept_log.h"
+#include "telemetry/log.h"
+
+namespace tailgate {
+
+class DurableStore {
+ public:
+  struct Member {
+    std::string name;
+    DurableOptions options;
+  };
+  // What `exporters` below mean: bit or place of a member.
+  DurableStore(std::vector<Member> members, std::unique_ptr<KeptLog> log);
+  // Commits what is left.
+  ~DurableStore();
+  DurableStore(const DurableStore&) = delete;
+  DurableStore& operator=(const DurableStore&) = delete;
+
+  // `call` is called after each commit that may have something for the exporter, on the committing thread. Once this
+  // has returned, the one before it is not called any more. Empty: none.
+  void on_commit(std::size_t exporter, std::function<void()> call);
+  // Opens the log, restores what is in it, and starts the thread.
+  Result<void> start();
+  void push(const KeptTracePtr& trace, std::uint64_t wanted);
+  // Makes a commit soon.
+  void hurry();
+
+  std::size_t next_bytes(std::size_t exporter) const;
+  // The next trace to send with its number; read from disk when it is no longer in memory. One that cannot be read now
+  // stays, and the next call tries again; one whose record is damaged is counted and removed.
+  std::optional<DurableQueue::Next> next(std::size_t exporter);
+  void done(std::size_t exporter, std::uint64_t number);
+  bool anything_waits(std::size_t exporter) const;
+  // Commits what is left and ends the thread.
+  void stop();
+
+  struct Stats : DurableQueue::Stats {
+    std::uint64_t behind_ns = 0;     // age of the oldest
+    std::uint64_t write_errors = 0;  // of all members together
+    std::uint64_t read_errors = 0;
+    std::uint64_t damaged_records = 0;  // of all members together
+  };
+  Stats stats(std::size_t exporter) const;
+  std::size_t memory_bytes() const;
+
+ private:
+  void run();
+  void commit();
+  bool commit_some(bool with_puts, std::size_t bytes_max);
+
+  const std::vector<Member> members_;
+  const std::unique_ptr<KeptLog> log_;
+  std::mutex calls_mutex_;                    // of the next
+  std::vector<std::function<void()>> calls_;  // by member
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  DurableQueue queue_;                               // under mutex_
+  std::size_t pushed_bytes_ = 0;                     // since the last commit; under mutex_
+  bool stopping_ = false, hurry_ = false;            // under mutex_
+  bool failing_ = false;                             // under mutex_: the last commit failed
+  std::uint64_t write_errors_ = 0, damaged_ = 0;     // under mutex_
+  std::vector<std::uint64_t> read_errors_;           // by member; under mutex_
+  LogLimiter errors_log_{std::chrono::seconds(10)};  // the committing thread's
+  std::mutex reads_mutex_;                           // of the next
+  LogLimiter reads_log_{std::chrono::seconds(10)};
+  bool started_ = false;
+  std::thread thread_;
+};
+
+// An exporter's place in a store.
+struct DurableSeat {
+  std::shared_ptr<DurableStore> store;
+  std::size_t index = 0;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,376 @@
+#include <zlib.h>
+#include <zstd.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/json.hpp>
+#include <deque>
+#include <fstream>
+#include <mutex>
+
+#include "component/export/export_fixture.h"
+#include "export/http/http_exporter.h"
+#include "export/http/retry_after.h"
+
+using namespace tailgate;
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+
+namespace {
+
+struct Answer {
+  unsigned status = 200;
+  std::string body;
+  std::string retry_after;
+  bool hang = false;
+};
+
+using Request = http::request<http::string_body>;
+
+// A synchronous server, a thread per connection; each request gets the next answer of the list, then 200.
+class Backend {
+ public:
+  // On a port of its own, or on that of another on another address of loopback.
+  explicit Backend(std::deque<Answer> answers, const std::string& address = "127.0.0.1", std::uint16_t port = 0)
+      : acceptor_(io_, tcp::endpoint(asio::ip::make_address(address), port)), answers_(std::move(answers)) {
+    thread_ = std::thread([this] {
+      while (true) {
+        boost::beast::error_code ec;
+        auto socket = std::make_shared<tcp::socket>(io_);
+        acceptor_.accept(*socket, ec);
+        if (ec || stop_) return;
+        sockets_.push_back(socket);
+        connections_.emplace_back([this, socket] { serve(*socket); });
+      }
+    });
+  }
+  ~Backend() {
+    stop_ = true;
+    boost::beast::error_code ignored;
+    tcp::socket poke(io_);
+    poke.connect(acceptor_.local_endpoint(), ignored);
+    thread_.join();
+    for (auto& s : sockets_) s->shutdown(tcp::socket::shutdown_both, ignored);
+    for (std::thread& t : connections_) t.join();
+  }
+
+  std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port()); }
+  std::vector<Request> requests() const {
+    const std::lock_guard lock(mutex_);
+    return requests_;
+  }
+
+ private:
+  void serve(tcp::socket& socket) {
+    boost::beast::flat_buffer buffer;
+    boost::beast::error_code ec;
+    while (true) {
+      Request request;
+      http::read(socket, buffer, request, ec);
+      if (ec) return;
+      Answer answer;
+      {
+        const std::lock_guard lock(mutex_);
+        requests_.push_back(request);
+        if (!answers_.empty()) {
+          answer = answers_.front();
+          answers_.pop_front();
+        }
+      }
+      if (answer.hang) {
+        char c = 0;
+        socket.read_some(asio::buffer(&c, 1), ec);  // until the client gives up
+        return;
+      }
+      http::response<http::string_body> response(static_cast<http::status>(answer.status), 11);
+      response.set(http::field::content_type, "application/x-protobuf");
+      if (!answer.retry_after.empty()) response.set(http::field::retry_after, answer.retry_after);
+      response.body() = answer.body;
+      response.prepare_payload();
+      http::write(socket, response, ec);
+      if (ec) return;
+    }
+  }
+
+  asio::io_context io_;
+  tcp::acceptor acceptor_;
+  std::atomic<bool> stop_{false};
+  mutable std::mutex mutex_;
+  std::deque<Answer> answers_;
+  std::vector<Request> requests_;
+  std::vector<std::shared_ptr<tcp::socket>> sockets_;
+  std::vector<std::thread> connections_;
+  std::thread thread_;
+};
+
+std::string yaml(const Backend& backend, const std::string& more = "compression: none") {
+  return "otlphttp:\n  endpoint: " + backend.url() +
+         "/base/\n  headers: {X-Scope: prod}\n"
+         "  retry_on_failure: {initial_interval: 10ms}\n"
+         "  sending_queue: {batch: {flush_timeout: 20ms}}\n  " +
+         more + "\n";
+}
+
+// An exporter without its thread: each batch is a call.
+class Caller final : public HttpExporterBase {
+ public:
+  using HttpExporterBase::HttpExporterBase;
+  void send(BatchPtr batch) override {
+    call("POST", "", "text/plain", "x", [this, id = batch->id](const Result<HttpReply>& reply) {
+      end(id, reply ? SendResult::done() : failure_of(reply.error()));
+    });
+  }
+  bool answered() {
+    auto batch = std::make_shared<Batch>();
+    batch->id = ++calls_;
+    send(std::move(batch));
+    std::vector<Completion> done;
+    while (done.empty()) wait(1s, done);
+    return done[0].result.kind == SendResult::Kind::kDone;
+  }
+
+ private:
+  std::uint64_t calls_ = 0;
+};
+
+std::string inflate_gzip(const std::string& bytes) {
+  z_stream stream{};
+  REQUIRE(inflateInit2(&stream, 15 + 16) == Z_OK);
+  std::string out(1 << 20, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  REQUIRE(inflate(&stream, Z_FINISH) == Z_STREAM_END);
+  out.resize(stream.total_out);
+  inflateEnd(&stream);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("otlphttp posts kept traces to /v1/traces below its endpoint, with headers", "[export]") {
+  Backend backend({});
+  Rig rig(yaml(backend));
+  rig.push(kept(1, 3));
+  rig.push(kept(2, 4));
+  REQUIRE(rig.sent(7));
+  const auto requests = backend.requests();
+  REQUIRE(requests.size() == 1);
+  CHECK(requests[0].method() == http::verb::post);
+  CHECK(requests[0].target() == "/base/v1/traces");
+  CHECK(requests[0]["x-scope"] == "prod");
+  CHECK(requests[0][http::field::content_type] == "application/x-protobuf");
+  CHECK(requests[0][http::field::user_agent] == "Tailgate/test");
+  CHECK(requests[0][http::field::content_encoding].empty());
+  CHECK(requests[0].body() == kept(1, 3)->otlp + kept(2, 4)->otlp);
+}
+
+TEST_CASE("otlphttp compresses with gzip unless told otherwise, and can send JSON", "[export]") {
+  Backend backend({});
+  Rig rig(yaml(backend, "traces_endpoint: " + backend.url() + "/own"));
+  rig.push(kept(1, 50));
+  REQUIRE(rig.sent(50));
+  const Request request = backend.requests().at(0);
+  CHECK(request.target() == "/own");
+  CHECK(request[http::field::content_encoding] == "gzip");
+  CHECK(inflate_gzip(request.body()) == kept(1, 50)->otlp);
+
+  Rig with_zstd(yaml(backend, "compression: zstd\n  bearer_token: s3cret"));
+  with_zstd.push(kept(1, 50));
+  REQUIRE(with_zstd.sent(50));
+  const Request second = backend.requests().at(1);
+  CHECK(second[http::field::content_encoding] == "zstd");
+  CHECK(second[http::field::authorization] == "Bearer s3cret");
+  std::string plain(1 << 20, '\0');
+  plain.resize(ZSTD_decompress(plain.data(), plain.size(), second.body().data(), second.body().size()));
+  CHECK(plain == kept(1, 50)->otlp);
+
+  Rig json(yaml(backend, "encoding: json\n  compression: none"));
+  json.push(kept(2, 1));
+  REQUIRE(json.sent(1));
+  CHECK(backend.requests().at(2)[http::field::content_type] == "application/json");
+  CHECK(backend.requests().at(2).body().starts_with("{\"resourceSpans\":[{"));
+}
+
+TEST_CASE("otlphttp retries 429, 502, 503, 504 and nothing else", "[export]") {
+  Backend backend({{429, "", "", false}, {502, "", "", false}, {503, "", "", false}, {504, "", "", false}});
+  Rig rig(yaml(backend));
+  rig.push(kept(1, 5));
+  REQUIRE(rig.sent(5));
+  CHECK(backend.requests().size() == 5);
+  CHECK(rig.failures(FailReason::kRefused) == 1);
+  CHECK(rig.failures(FailReason::kUnavailable) == 3);
+
+  for (const unsigned status : {400u, 401u, 404u, 500u, 501u, 301u}) {
+    CAPTURE(status);
+    Backend bad({{status, "", "", false}});
+    Rig other(yaml(bad));
+    other.push(kept(1, 5));
+    REQUIRE(other.settled());
+    CHECK(other.failed(FailReason::kPermanent) == 5);
+    CHECK(bad.requests().size() == 1);
+  }
+  Backend large({{413, "", "", false}});
+  Rig third(yaml(large));
+  third.push(kept(1, 5));
+  REQUIRE(third.settled());
+  CHECK(third.failed(FailReason::kRefused) == 5);
+}
+
+TEST_CASE("otlphttp waits as long as Retry-After says", "[export]") {
+  Backend backend({{503, "", "1", false}});
+  Rig rig(yaml(backend));
+  const TimePoint start = monotonic_now();
+  rig.push(kept(1, 5));
+  REQUIRE(rig.sent(5));
+  CHECK(monotonic_now() - start >= 1s);
+}
+
+TEST_CASE("otlphttp counts the spans of a partial success as failed", "[export]") {
+  twin::ExportTraceServiceResponse response;
+  response.mutable_partial_success()->set_rejected_spans(2);
+  Backend backend({{200, response.SerializeAsString(), "", false}});
+  Rig rig(yaml(backend));
+  rig.push(kept(1, 5));
+  REQUIRE(rig.settled());
+  CHECK(rig.exporters->stats_of(0).sent_spans == 3);
+  CHECK(rig.failed(FailReason::kPartial) == 2);
+}
+
+TEST_CASE("what the backend refuses for good goes to the dead letters, with the reason", "[export]") {
+  TempDir dir;
+  Backend backend({{400, "no \"such\" tenant", "", false}});
+  Rig rig(yaml(backend, "dead_letter: {path: " + dir.at("dead.json") + "}"));
+  rig.push(kept(1, 3, "GET /refused"));
+  REQUIRE(rig.eventually([&] { return rig.exporters->stats_of(0).dead_letter_spans == 3; }));
+  rig.push(kept(2));
+  REQUIRE(rig.sent(1));
+  std::ifstream file(dir.at("dead.json"));
+  std::string line, second;
+  std::getline(file, line);
+  CHECK_FALSE(std::getline(file, second));
+  const auto letter = boost::json::parse(line).as_object();
+  const auto& why = letter.at("tailgate").as_object();
+  CHECK(why.at("exporter") == "otlphttp");
+  CHECK(why.at("reason") == "permanent");
+  CHECK(std::string(why.at("detail").as_string()).find("400") != std::string::npos);
+  CHECK(why.at("policy") == "errors");
+  const auto& span = letter.at("resourceSpans").at_pointer("/0/scopeSpans/0/spans/2");
+  CHECK(span.at("name") == "GET /refused");
+}
+
+TEST_CASE("otlphttp gives up on a hanging call after its timeout and tries again", "[export]") {
+  Backend backend({{200, "", "", true}});
+  Rig rig(yaml(backend, "timeout: 100ms"));
+  rig.push(kept(1, 5));
+  REQUIRE(rig.sent(5));
+  CHECK(rig.failures(FailReason::kTimeout) == 1);
+}
+
+TEST_CASE("otlphttp keeps several calls in flight and its drain obeys the deadline", "[export]") {
+  Backend backend({{200, "", "", true}, {200, "", "", true}});
+  Rig rig(yaml(backend));
+  rig.push(kept(1, 5));
+  REQUIRE(rig.eventually([&] { return backend.requests().size() == 1; }));
+  rig.push(kept(2, 6));
+  REQUIRE(rig.eventually([&] { return backend.requests().size() == 2; }));
+  rig.push(kept(3, 7));
+  REQUIRE(rig.sent(7));
+  const TimePoint start = monotonic_now();
+  rig.drain(200ms);
+  CHECK(monotonic_now() - start < 2s);
+  CHECK(rig.dropped(DropReason::kShutdown) == 11);
+}
+
+TEST_CASE("calls go to each address of a name in turn, past one that has gone, and to one that is new", "[export]") {
+  Backend first({});
+  auto second = std::make_unique<Backend>(std::deque<Answer>{}, "127.0.0.2", first.port());
+  std::vector<std::string> addresses = {"127.0.0.1", "127.0.0.2"};
+  HttpExporterOptions options;
+  options.urls = {*parse_http_url("http://localhost:" + std::to_string(first.port()) + "/")};
+  options.compression = Compression::kNone;
+  options.resolve = [&](const std::string& host, const std::function<void(std::vector<std::string>)>& found) {
+    CHECK(host == "localhost");
+    found(addresses);
+  };
+  Caller caller(std::move(options));
+  for (int i = 0; i < 21; ++i) REQUIRE(caller.answered());
+  CHECK(first.requests().size() == 11);  // the first call did not wait for the addresses
+  CHECK(second->requests().size() == 10);
+  CHECK(first.requests()[5][http::field::host] == "localhost:" + std::to_string(first.port()));
+
+  second.reset();
+  for (int i = 0; i < 10; ++i) REQUIRE(caller.answered());
+  CHECK(first.requests().size() == 21);
+
+  const Backend third({}, "127.0.0.3", first.port());
+  addresses = {"127.0.0.3", "127.0.0.1"};
+  for (int i = 0; i < 300 && third.requests().empty(); ++i) {  // looked up a second after the failure
+    REQUIRE(caller.answered());
+    std::this_thread::sleep_for(10ms);
+  }
+  CHECK(third.requests().size() == 1);
+}
+
+TEST_CASE("an address that takes no connection costs a call its connect timeout, and is counted", "[export]") {
+  Backend good({});
+  // It listens, and its queue of connections is full: the system drops what comes then.
+  asio::io_context io;
+  tcp::acceptor full(io);
+  full.open(tcp::v4());
+  full.bind(tcp::endpoint(asio::ip::make_address("127.0.0.2"), good.port()));
+  full.listen(0);
+  tcp::socket taken(io);
+  taken.connect(full.local_endpoint());
+
+  HttpExporterOptions options;
+  options.urls = {*parse_http_url("http://localhost:" + std::to_string(good.port()) + "/")};
+  options.compression = Compression::kNone;
+  options.timeout = 60s;
+  options.client.connect_timeout = 100ms;
+  options.resolve = [&](const std::string&, const std::function<void(std::vector<std::string>)>& found) {
+    found({"127.0.0.2", "127.0.0.1"});
+  };
+  Caller caller(std::move(options));
+  CHECK(caller.failovers() == 0);
+  REQUIRE(caller.answered());  // by the name, before its addresses are known
+  const TimePoint began = monotonic_now();
+  for (int i = 0; i < 4; ++i) REQUIRE(caller.answered());
+  CHECK(monotonic_now() - began < 30s);
+  CHECK(caller.failovers() == 1);
+  CHECK(good.requests().size() == 5);
+}
+
+TEST_CASE("a server that does not speak TLS after all holds a call up for the connect timeout", "[export]") {
+  asio::io_context io;
+  tcp::acceptor silent(io, tcp::endpoint(asio::ip::make_address("127.0.0.1"), 0));
+  HttpExporterOptions options;
+  options.urls = {*parse_http_url("https://127.0.0.1:" + std::to_string(silent.local_endpoint().port()) + "/")};
+  options.timeout = 60s;
+  options.client.connect_timeout = 100ms;
+  Caller caller(std::move(options));
+  auto batch = std::make_shared<Batch>();
+  caller.send(batch);
+  std::vector<Completion> done;
+  const TimePoint began = monotonic_now();
+  while (done.empty()) caller.wait(1s, done);
+  CHECK(monotonic_now() - began < 30s);
+  CHECK(done[0].result.reason == FailReason::kTimeout);
+  CHECK(caller.failovers() == 0);
+}
+
+TEST_CASE("Retry-After is read as seconds or as a date", "[export]") {
+  const std::uint64_t wall = 784'111'777ULL * 1'000'000'000;  // Sun, 06 Nov 1994 08:49:37 GMT
+  CHECK(parse_retry_after("120", wall) == Duration(120s));
+  CHECK(parse_retry_after("Sun, 06 Nov 1994 08:50:37 GMT", wall) == Duration(60s));
+  CHECK(parse_retry_after("Sun, 06 Nov 1994 08:40:37 GMT", wall) == Duration(0s));
+  CHECK(parse_retry_after("99999999999999999999", wall) == Duration(24h));
+  CHECK_FALSE(parse_retry_after("", wall));
+  CHECK_FALSE(parse_retry_after("soon", wall));
+  CHECK_FALSE(parse_retry_after("-5", wall));
+}
