@@ -15,9 +15,9 @@
 #include "decide/policy_set.h"
 #include "export/exporters.h"
 #include "export/own_traces.h"
-#include "net/auth.h"
-#include "net/listen.h"
-#include "net/tls.h"
+#include "net/auth/auth.h"
+#include "net/server/listen.h"
+#include "net/tls/tls.h"
 #include "receive/registry.h"
 #include "telemetry/log.h"
 

@@ -15,7 +15,7 @@
 #include "config/file_watch.h"
 #include "daemon/config.h"
 #include "net/io_threads.h"
-#include "net/server.h"
+#include "net/server/server.h"
 #include "receive/ingest.h"
 #include "telemetry/process.h"
 #include "web/explain.h"

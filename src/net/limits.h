@@ -13,7 +13,7 @@ namespace tailgate {
 
 class ConfigNode;
 
-// What one client of an endpoint may take (net/clients.h says who that is). 0: as much as there is.
+// What one client of an endpoint may take (net/http/clients.h says who that is). 0: as much as there is.
 struct ClientLimits {
   static constexpr std::size_t kHalf = SIZE_MAX;  // of what all may hold
 

@@ -16,7 +16,7 @@ enum class RefuseWhy : std::uint8_t {
   kBadCredentials,
   kAuthBusy,           // too many passwords are being checked
   kClientConnections,  // of one identity
-  kClientHeldBytes,    // this and the next two: limits of one client (net/clients.h)
+  kClientHeldBytes,    // this and the next two: limits of one client (net/http/clients.h)
   kClientBytes,
   kClientSpans,
   kHeaders,  // over the limit

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "net/inflate.h"
+#include "net/http/inflate.h"
 
 namespace tailgate {
 namespace {

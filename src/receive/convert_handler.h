@@ -10,12 +10,12 @@
 #include <string_view>
 #include <vector>
 
-#include "net/auth.h"
-#include "net/cors.h"
-#include "net/grpc.h"
-#include "net/http.h"
+#include "net/auth/auth.h"
+#include "net/http/cors.h"
+#include "net/http/grpc.h"
+#include "net/http/http.h"
 #include "net/limits.h"
-#include "net/tls.h"
+#include "net/tls/tls.h"
 #include "receive/receiver.h"
 #include "wire/byte_sink.h"
 

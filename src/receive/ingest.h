@@ -18,7 +18,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "model/span_batch.h"
-#include "net/clients.h"
+#include "net/http/clients.h"
 #include "net/refusal.h"
 #include "telemetry/metrics.h"
 #include "wire/scan_plan.h"

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "net/udp.h"
+#include "net/server/udp.h"
 #include "receive/convert_handler.h"
 #include "receive/jaeger_clients.h"
 #include "receive/receiver.h"

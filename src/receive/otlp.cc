@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "net/inflate.h"
+#include "net/http/inflate.h"
 #include "wire/otlp_json_read.h"
 
 namespace tailgate {

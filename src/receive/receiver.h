@@ -18,7 +18,7 @@
 #include "model/span_batch.h"
 #include "net/io_threads.h"
 #include "net/limits.h"
-#include "net/server.h"
+#include "net/server/server.h"
 #include "receive/ingest.h"
 
 namespace tailgate {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "model/explanation.h"
-#include "net/http.h"
+#include "net/http/http.h"
 #include "web/pages.h"
 
 namespace tailgate {

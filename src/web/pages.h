@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "net/http.h"
+#include "net/http/http.h"
 #include "net/refusal.h"
 
 namespace tailgate {

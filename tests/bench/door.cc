@@ -6,11 +6,11 @@
 
 #include <fstream>
 
-#include "net/auth.h"
-#include "net/clients.h"
-#include "net/inflate.h"
-#include "net/keyed_digest.h"
-#include "net/session.h"
+#include "net/auth/auth.h"
+#include "net/http/clients.h"
+#include "net/http/inflate.h"
+#include "net/auth/keyed_digest.h"
+#include "net/http/session.h"
 
 namespace {
 

@@ -33,9 +33,9 @@
 #include "base/hash.h"
 #include "base/units.h"
 #include "h2_client.h"
-#include "net/grpc.h"
+#include "net/http/grpc.h"
 #include "net/io_threads.h"
-#include "net/server.h"
+#include "net/server/server.h"
 #include "traffic.h"
 #include "wire/protobuf.h"
 

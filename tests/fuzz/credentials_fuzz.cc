@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "net/credentials.h"
+#include "net/auth/credentials.h"
 
 namespace {
 

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 
-#include "net/clients.h"
-#include "net/grpc.h"
-#include "net/session.h"
+#include "net/http/clients.h"
+#include "net/http/grpc.h"
+#include "net/http/session.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "net/inflate.h"
+#include "net/http/inflate.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tailgate;

@@ -19,8 +19,8 @@
 #include "export/export_config.h"
 #include "export/exporter.h"
 #include "export/http/server_choice.h"
-#include "net/host_lookup.h"
-#include "net/http_client.h"
+#include "net/client/host_lookup.h"
+#include "net/client/http_client.h"
 #include "telemetry/log.h"
 
 namespace tailgate {

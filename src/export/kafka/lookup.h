@@ -1,6 +1,6 @@
 // KafkaLookup: getaddrinfo for librdkafka's threads, which wait for its answer as they wait for the system's, but not
 // past end(). rd_kafka_destroy() joins them, and where no name server answers getaddrinfo takes half a minute. Why the
-// thread that asks is detached: net/host_lookup.h.
+// thread that asks is detached: net/client/host_lookup.h.
 //
 // Threads: any.
 #pragma once

@@ -32,7 +32,7 @@
 #include "export/export_config.h"
 #include "export/otlp/response.h"
 #include "export/registry.h"
-#include "net/listen.h"
+#include "net/server/listen.h"
 #include "telemetry/log.h"
 
 namespace tailgate {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "net/http_client.h"
+#include "net/client/http_client.h"
 
 namespace tailgate {
 

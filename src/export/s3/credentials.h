@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "export/s3/aws_signature.h"
-#include "net/http_client.h"
+#include "net/client/http_client.h"
 
 namespace tailgate {
 

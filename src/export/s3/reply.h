@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "export/queue/send_queue.h"
-#include "net/http_client.h"
+#include "net/client/http_client.h"
 
 namespace tailgate {
 

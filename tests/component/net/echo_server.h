@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "net/server.h"
+#include "net/server/server.h"
 #include "support/raw_client.h"
 
 namespace tailgate::test {

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "net/body_buffer.h"
-#include "net/body_pace.h"
-#include "net/session.h"
+#include "net/http/body_pace.h"
+#include "net/http/session.h"
 
 using namespace tailgate;
 using namespace std::chrono_literals;

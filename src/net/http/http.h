@@ -1,0 +1,106 @@
+// Requests, responses and the handler a server hands them to: the same for HTTP/1.1 and HTTP/2.
+//
+//   headers complete ─→ admit(): refuse now, or say how large the body may get
+//   body complete    ─→ handle(): run to completion on the I/O thread, fill in the response
+//   not taken        ─→ refuse(): too large, no memory, no credentials, a limit of the client, an exception of the
+//                       others; the response in the protocol's own words. Also for what is reset without an answer,
+//                       to be counted, and the head may not be whole then
+//
+// Threads: a handler is shared by all I/O threads and is called by them at the same time. None of the calls may block.
+// Everything a handler is given lives until the call returns.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "net/body_buffer.h"
+#include "net/refusal.h"
+
+namespace tailgate {
+
+class Client;
+
+// Header fields in one block of memory; names in lower case, values without surrounding blanks. Cleared and filled
+// again for each request, so that a request costs no allocation once the block has grown.
+class HeaderList {
+ public:
+  void add(std::string_view name, std::string_view value);
+  void clear() {
+    bytes_.clear();
+    fields_.clear();
+  }
+  // The first field of that name (lower case); empty when absent.
+  std::optional<std::string_view> find(std::string_view name) const;
+  std::string_view get(std::string_view name) const { return find(name).value_or(std::string_view{}); }
+  std::size_t count(std::string_view name) const;
+  std::size_t size() const { return fields_.size(); }
+
+ private:
+  struct Field {
+    std::uint32_t begin, name_size, value_size;
+  };
+  std::string bytes_;
+  std::vector<Field> fields_;
+};
+
+struct RequestHead {
+  std::string method;
+  std::string target;  // as it came: path and query
+  HeaderList headers;
+  std::string remote;              // address without the port; "unix:UID" over a Unix socket
+  std::string identity;            // of the sender, from its credentials or its certificate; empty: unknown
+  std::shared_ptr<Client> client;  // its account (net/http/clients.h); null: not counted
+  bool is_http2 = false;
+  std::optional<std::uint64_t> content_length;
+
+  std::string_view path() const { return std::string_view(target).substr(0, target.find('?')); }
+  std::string_view query() const {  // without the '?'
+    const auto at = target.find('?');
+    return at == std::string::npos ? std::string_view{} : std::string_view(target).substr(at + 1);
+  }
+  std::string_view header(std::string_view lower_case_name) const { return headers.get(lower_case_name); }
+  void clear();
+};
+
+struct Response {
+  int status = 200;
+  std::vector<std::pair<std::string, std::string>>
+      headers;  // names in lower case; content-length is added by the server
+  std::string body;
+  std::vector<std::pair<std::string, std::string>> trailers;  // HTTP/2 only
+  bool close = false;                                         // HTTP/1.1: close the connection behind it
+};
+
+// An answer of one line of text for people; no body at all when `text` is empty.
+Response plain_response(int status, std::string_view text = {});
+
+// What to do with a request whose headers are there.
+struct Admission {
+  std::optional<Response> refusal;  // set: answered with it, the body is not read
+  std::size_t body_bytes_max = 64 << 20;
+  // The body is one gRPC message: its 5-byte prefix tells the length, and a length over the cap is refused at once.
+  bool grpc = false;
+  bool wait = false;  // not known yet: to be asked again in a moment. Set by Door, not by handlers
+};
+
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  virtual Admission admit(const RequestHead& head) = 0;
+  virtual void handle(const RequestHead& head, BodyBuffer& body, Response& response) = 0;
+  virtual Response refuse(const RequestHead& head, const Refusal& refusal) = 0;
+};
+
+// Where a handler's call has thrown: refused as kInternal, and if that throws too, a plain 500.
+Response refuse_failed(Handler& handler, const RequestHead& head) noexcept;
+
+std::string_view http_reason(int status);  // "OK", "Not Found"; "Unknown" for others
+
+}  // namespace tailgate

@@ -1,0 +1,481 @@
+// HTTP/1.1 on Beast's parser. One request at a time; pipelined ones wait in `in_` until the answer before them is out.
+//
+// Against smuggling (RFC 9112 section 6.3): Content-Length beside Transfer-Encoding, codings other than "chunked", and
+// Transfer-Encoding in HTTP/1.0 get 400 and the connection is closed, as after every request that does not parse.
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <exception>
+
+#include "net/http/body_pace.h"
+#include "net/http/door.h"
+#include "net/http/session.h"
+
+namespace tailgate {
+namespace {
+
+namespace http = boost::beast::http;
+using boost::beast::error_code;
+
+constexpr std::size_t kInFree = 1 << 10;  // bytes held back that are not counted
+
+// A Beast body that ends in a BodyBuffer.
+struct BufferBody {
+  struct value_type {
+    BodyBuffer buffer;
+    std::size_t max = 0;
+    std::optional<RefuseWhy> error;
+  };
+  class reader {
+   public:
+    template <bool isRequest, class Fields>
+    reader(http::header<isRequest, Fields>&, value_type& value) : value_(value) {}
+    void init(const boost::optional<std::uint64_t>&, error_code& ec) { ec = {}; }
+    template <class Buffers>
+    std::size_t put(const Buffers& buffers, error_code& ec) {
+      std::size_t taken = 0;
+      for (auto it = boost::asio::buffer_sequence_begin(buffers); it != boost::asio::buffer_sequence_end(buffers);
+           ++it) {
+        const boost::asio::const_buffer part = *it;
+        if (part.size() > value_.max - value_.buffer.size()) {
+          value_.error = RefuseWhy::kTooLarge;
+        } else if (!value_.buffer.append({static_cast<const char*>(part.data()), part.size()})) {
+          value_.error = RefuseWhy::kNoMemory;
+        }
+        if (value_.error) {
+          ec = http::error::body_limit;
+          return taken;
+        }
+        taken += part.size();
+      }
+      ec = {};
+      return taken;
+    }
+    void finish(error_code& ec) { ec = {}; }
+
+   private:
+    value_type& value_;
+  };
+};
+
+// Counts fields as HTTP/2 does, 32 bytes more each (RFC 9113 section 6.5.2), and charges what they take: a field of 4
+// bytes is a node of 80, so that there is a limit of them too. Trailers are counted and dropped.
+class RequestParser : public http::request_parser<BufferBody> {
+ public:
+  RequestParser(const SessionContext& context, std::size_t fields_max)
+      : charge_(context.budget != nullptr ? Charge(*context.budget, Holder::kRequests) : Charge()), max_(fields_max) {}
+  bool out_of_memory() const { return out_of_memory_; }
+
+ private:
+  static constexpr std::size_t kFree = 1 << 10, kStep = 4 << 10;
+  static constexpr std::size_t kFieldsMax = 128;
+
+  void on_field_impl(http::field name, boost::beast::string_view name_text, boost::beast::string_view value,
+                     error_code& ec) override {
+    counted_ += name_text.size() + value.size() + 32;
+    ec = {};
+    if (counted_ > max_ || (!is_header_done() && ++fields_ > kFieldsMax)) {
+      ec = http::error::header_limit;
+    } else if (2 * counted_ > kFree + charge_.bytes() && !charge_.try_grow(kStep, kReserveParts)) {
+      out_of_memory_ = true;
+      ec = http::error::header_limit;
+    } else if (!is_header_done()) {
+      get().insert(name, name_text, value);
+    }
+  }
+
+  Charge charge_;
+  const std::size_t max_;
+  std::size_t counted_ = 0, fields_ = 0;
+  bool out_of_memory_ = false;
+};
+
+class Http1Session final : public Session {
+ public:
+  Http1Session(const SessionContext& context, std::string remote, TimePoint now)
+      : context_(context), door_(context, remote), since_(now) {
+    head_.remote = std::move(remote);
+  }
+
+  void feed(ByteView bytes, TimePoint now) override {
+    now_ = now;
+    if (closing()) return;
+    if (bytes.empty() && waiting_) return;
+    if (in_.empty()) {
+      bytes.remove_prefix(run(bytes));
+      if (!closing()) in_.assign(bytes);
+    } else {
+      in_.append(bytes);
+      in_at_ += run(ByteView(in_).substr(in_at_));
+      // Copied when half is done with, so that a byte is moved twice at most and the room is not kept.
+      if (in_at_ >= in_.size() / 2) {
+        std::string(in_, in_at_).swap(in_);
+        in_at_ = 0;
+      }
+    }
+    // Of a body only the head of a chunk or the trailers can be what the parser waits for the rest of.
+    if (state_ == State::kBody && !closing() && !waiting_ && out_.size() < kOutputHigh &&
+        in_.size() - in_at_ > context_.limits.header_bytes) {
+      std::string().swap(in_);
+      in_at_ = 0;
+      input_held_.release();
+      refuse_request(400, RefuseWhy::kProtocol, "the head of a chunk, or the trailers, are too large");
+      return close(CloseWhy::kProtocol);
+    }
+    // Requests behind answers that the peer does not read count as bodies held back do.
+    if (in_.capacity() <= kInFree) {
+      input_held_.release();
+    } else if (!closing() && context_.held != nullptr && !input_held_.hold(*context_.held, in_.capacity())) {
+      std::string().swap(in_);
+      input_held_.release();
+      // Behind a request that waits for its password it is that one's body, or others: not the peer's fault.
+      if (waiting_) return respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
+      return close(CloseWhy::kSlowReader);
+    }
+    if (state_ != State::kBody || closing()) return;
+    if (context_.held != nullptr && !held_.hold(*context_.held, body().buffer.size())) {
+      respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
+    } else if (const auto refusal = share_.hold(body().buffer.size(), now_)) {
+      respond_and_close(context_.handler.refuse(head_, *refusal));
+    }
+  }
+
+  void take_output(std::string& out) override {
+    if (out.empty()) {
+      out.swap(out_);
+    } else {
+      out += out_;
+      out_.clear();
+    }
+    if (out_.capacity() > kBufferKept) std::string().swap(out_);
+  }
+
+  void tick(TimePoint now) override {
+    now_ = now;
+    if (closing()) return;
+    if (waiting_) {
+      admit();
+      if (waiting_ && now - waiting_since_ < kPasswordWaitMax) return;
+      if (waiting_) {
+        Response busy = context_.handler.refuse(head_, RefuseWhy::kAuthBusy);
+        busy.close = !parser_->is_done();
+        respond(std::move(busy));
+      } else if (parser_ && parser_->is_done()) {
+        on_complete();  // it has no body
+      }
+    }
+    if (closing()) return;
+    if (state_ == State::kBody) {
+      body().buffer.rest();
+      if (!pace_.slow(now, context_.limits, body().buffer.size(), held_.pressed())) return;
+      refuse_request(408, RefuseWhy::kSlowBody, "the body came too slowly");
+      close(CloseWhy::kSlowBody);
+    } else if (parser_) {
+      if (now - since_ < context_.limits.header_timeout) return;
+      refuse_request(408, RefuseWhy::kSlowHeaders, "the headers came too slowly");
+      close(CloseWhy::kHeaderTimeout);
+    } else if (served_ > 0 ? now - since_ >= context_.limits.idle_timeout
+                           : now - since_ >= context_.limits.header_timeout) {
+      close(served_ > 0 ? CloseWhy::kIdle : CloseWhy::kHeaderTimeout);
+    }
+  }
+
+  void drain() override {
+    draining_ = true;
+    if (!parser_ && in_.empty()) close();
+  }
+
+  void set_certificate_name(std::string name) override { door_.set_certificate_name(std::move(name)); }
+  bool waiting() const override { return waiting_; }
+
+  bool served() const override { return served_ > 0; }
+  bool asking() const override { return parser_ && state_ == State::kHeaders; }
+  bool quiet() const override { return !parser_ && in_.empty() && out_.empty(); }
+
+ private:
+  enum class State { kHeaders, kBody };
+
+  // Works through `data` and returns how much of it is done with.
+  std::size_t run(ByteView data) {
+    std::size_t done = 0;
+    while (!closing() && !waiting_ && out_.size() < kOutputHigh) {
+      ByteView rest = data.substr(done);
+      if (!parser_) {
+        while (!rest.empty() && (rest.front() == '\r' || rest.front() == '\n')) {  // RFC 9112 section 2.2
+          rest.remove_prefix(1);
+          ++done;
+        }
+        if (rest.empty()) break;
+        begin_request();
+      }
+      if (rest.empty()) break;
+      // Beast 1.81 asserts that it sees 5 bytes of a last chunk at least, and means input. A chunked body never ends in
+      // fewer ("0 CR LF CR LF"), so they are waited for.
+      if (state_ == State::kBody && parser_->chunked() && rest.size() < 5) break;
+      error_code ec;
+      const std::size_t n = parser_->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
+      done += n;
+      if (state_ == State::kBody) pace_.bytes += n;
+      if (ec && ec != http::error::need_more) {
+        on_parse_error(ec);
+        break;
+      }
+      if (state_ == State::kHeaders && parser_->is_header_done()) on_headers();
+      if (closing() || waiting_) break;
+      if (parser_ && parser_->is_done()) {
+        on_complete();
+      } else if (ec == http::error::need_more && n == 0) {
+        break;
+      }
+    }
+    return closing() ? data.size() : done;
+  }
+
+  void begin_request() {
+    parser_.emplace(context_, context_.limits.header_bytes);
+    parser_->header_limit(static_cast<std::uint32_t>(context_.limits.header_bytes));
+    parser_->body_limit(boost::none);  // the reader above counts
+    state_ = State::kHeaders;
+    since_ = now_;
+    head_.clear();
+  }
+
+  void on_parse_error(const error_code& ec) {
+    if (ec == http::error::body_limit && body().error) {
+      respond_and_close(context_.handler.refuse(head_, *body().error));
+      return;
+    }
+    if (parser_->out_of_memory()) return respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
+    if (ec == http::error::header_limit) {
+      refuse_request(431, RefuseWhy::kHeaders, "the headers are too large");
+      close(CloseWhy::kHeaders);
+      return;
+    }
+    refuse_request(ec == http::error::bad_version ? 505 : 400, RefuseWhy::kProtocol,
+                   "the request does not parse: " + ec.message());
+    close(CloseWhy::kProtocol);
+  }
+
+  void on_headers() {
+    const auto& message = parser_->get();
+    head_.method.assign(message.method_string().data(), message.method_string().size());
+    head_.target.assign(message.target().data(), message.target().size());
+    for (const auto& field : message) {
+      head_.headers.add({field.name_string().data(), field.name_string().size()},
+                        {field.value().data(), field.value().size()});
+    }
+    if (const auto length = parser_->content_length()) head_.content_length = *length;
+    const unsigned version = message.version();
+    parser_->get().clear();  // head_ has them
+
+    if (const char* wrong = against_the_rules(version)) {
+      refuse_request(400, RefuseWhy::kProtocol, wrong);
+      close(CloseWhy::kProtocol);
+      return;
+    }
+    admit();
+  }
+
+  void admit() {
+    Admission admission = door_.admit(head_, now_);
+    if (admission.wait && !waiting_) waiting_since_ = now_;
+    waiting_ = admission.wait;
+    if (waiting_) return;
+    if (!admission.refusal) {
+      body().max = std::min(admission.body_bytes_max, context_.limits.body_bytes);
+      if (head_.content_length && *head_.content_length > body().max) {
+        admission.refusal = context_.handler.refuse(head_, RefuseWhy::kTooLarge);
+      } else if (const auto expect = head_.headers.find("expect"); expect && parser_->get().version() >= 11) {
+        if (!boost::beast::iequals({expect->data(), expect->size()}, "100-continue")) {
+          refuse_request(417, RefuseWhy::kProtocol, "only 100-continue can be expected");
+          return close(CloseWhy::kProtocol);
+        } else if (!parser_->is_done()) {
+          out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+        }
+      }
+    }
+    if (admission.refusal) {
+      if (!parser_->is_done()) return respond_and_close(std::move(*admission.refusal));
+      return respond(std::move(*admission.refusal));
+    }
+    share_.begin(head_.client, body().max);
+    body().buffer = BodyBuffer(context_.budget);
+    if (head_.content_length) body().buffer.expect(*head_.content_length);
+    state_ = State::kBody;
+    pace_.start(now_);
+  }
+
+  const char* against_the_rules(unsigned version) const {
+    if (const auto coding = head_.headers.find("transfer-encoding")) {
+      if (head_.headers.find("content-length")) return "Content-Length beside Transfer-Encoding";
+      if (version < 11) return "Transfer-Encoding in HTTP/1.0";
+      if (head_.headers.count("transfer-encoding") != 1 ||
+          !boost::beast::iequals({coding->data(), coding->size()}, "chunked")) {
+        return "the only Transfer-Encoding taken is chunked";
+      }
+    }
+    if (head_.headers.count("content-length") > 1) return "more than one Content-Length";
+    const auto hosts = head_.headers.count("host");
+    if (hosts > 1 || (hosts == 0 && version >= 11)) return "exactly one Host is wanted";
+    return nullptr;
+  }
+
+  void on_complete() {
+    if (state_ != State::kBody) return;  // refused already
+    held_.release();
+    share_.complete(body().buffer.size(), now_);
+    Response response;
+    try {
+      context_.handler.handle(head_, body().buffer, response);
+    } catch (const std::exception&) {
+      response = plain_response(500);
+    }
+    respond(std::move(response));
+  }
+
+  // For what the handler cannot see: it counts, and the words are these.
+  void refuse_request(int status, RefuseWhy why, const std::string& text) {
+    (void)context_.handler.refuse(head_, why);
+    respond_and_close(plain_response(status, text));
+  }
+
+  void respond_and_close(Response response) {
+    response.close = true;
+    respond(std::move(response));
+  }
+
+  // Writes the answer and makes ready for the next request.
+  void respond(Response response) {
+    const bool head_only = head_.method == "HEAD";
+    const bool keep = !response.close && !draining_ && parser_->is_done() && parser_->keep_alive();
+    out_ += "HTTP/1.1 ";
+    out_ += std::to_string(response.status);
+    out_ += ' ';
+    out_ += http_reason(response.status);
+    out_ += "\r\n";
+    for (const auto& [name, value] : response.headers) out_.append(name).append(": ").append(value).append("\r\n");
+    if (response.status != 204 && response.status != 304) {
+      out_.append("content-length: ").append(std::to_string(response.body.size())).append("\r\n");
+    }
+    if (!keep) {
+      out_ += "connection: close\r\n";
+    } else if (parser_->get().version() < 11) {
+      out_ += "connection: keep-alive\r\n";
+    }
+    out_ += "\r\n";
+    if (!head_only && response.status != 204 && response.status != 304) out_ += response.body;
+    parser_.reset();
+    held_.release();
+    share_.release();
+    waiting_ = false;
+    state_ = State::kHeaders;
+    since_ = now_;
+    ++served_;
+    if (!keep) close();
+  }
+
+  BufferBody::value_type& body() { return parser_->get().body(); }
+
+  const SessionContext& context_;
+  Door door_;
+  std::optional<RequestParser> parser_;  // set while a request is being received
+  State state_ = State::kHeaders;
+  RequestHead head_;
+  std::string in_;
+  std::size_t in_at_ = 0;  // of in_, what is done with
+  std::string out_;
+  TimePoint now_{};
+  TimePoint since_;  // of the connection, the request's first byte, or the last answer
+  BodyPace pace_;
+  HeldBodies::Share held_;
+  HeldBodies::Share input_held_;
+  ClientShare share_;
+  std::uint64_t served_ = 0;
+  bool draining_ = false;
+  bool waiting_ = false;  // for credentials to be checked
+  TimePoint waiting_since_{};
+};
+
+constexpr ByteView kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+class DetectingSession final : public Session {
+ public:
+  DetectingSession(const SessionContext& context, std::string remote, TimePoint now)
+      : context_(context), remote_(std::move(remote)), since_(now) {}
+
+  void feed(ByteView bytes, TimePoint now) override {
+    if (inner_) return inner_feed(bytes, now);
+    first_.append(bytes.substr(0, kPreface.size()));
+    const auto rest = bytes.substr(std::min(bytes.size(), kPreface.size()));
+    if (first_.size() < kPreface.size() && kPreface.starts_with(first_)) return;
+    const bool http2 = ByteView(first_).starts_with(kPreface);
+    inner_ = http2 ? make_http2_session(context_, std::move(remote_), now)
+                   : make_http1_session(context_, std::move(remote_), now);
+    inner_->set_certificate_name(std::move(certificate_name_));
+    if (first_.size() + rest.size() == bytes.size()) {  // nothing came before: no need to go by two pieces
+      inner_->feed(bytes, now);
+    } else {
+      inner_->feed(first_, now);
+      if (!inner_->closing() && !rest.empty()) inner_->feed(rest, now);
+    }
+    std::string().swap(first_);
+    note();
+  }
+  void take_output(std::string& out) override {
+    if (inner_) inner_->take_output(out);
+    note();
+  }
+  void tick(TimePoint now) override {
+    if (inner_) {
+      inner_->tick(now);
+    } else if (now - since_ >= context_.limits.header_timeout) {
+      close(CloseWhy::kHeaderTimeout);
+    }
+    note();
+  }
+  void drain() override {
+    if (inner_) {
+      inner_->drain();
+    } else {
+      close();
+    }
+    note();
+  }
+  void set_certificate_name(std::string name) override { certificate_name_ = std::move(name); }
+  bool waiting() const override { return inner_ && inner_->waiting(); }
+  bool served() const override { return inner_ && inner_->served(); }
+  bool asking() const override { return inner_ && inner_->asking(); }
+  bool quiet() const override { return inner_ ? inner_->quiet() : true; }
+
+ private:
+  void inner_feed(ByteView bytes, TimePoint now) {
+    inner_->feed(bytes, now);
+    note();
+  }
+  void note() {
+    if (!inner_ || !inner_->closing()) return;
+    if (inner_->close_why()) {
+      close(*inner_->close_why());
+    } else {
+      close();
+    }
+  }
+
+  const SessionContext& context_;
+  std::string remote_;
+  std::string certificate_name_;
+  std::string first_;
+  TimePoint since_;
+  std::unique_ptr<Session> inner_;
+};
+
+}  // namespace
+
+std::unique_ptr<Session> make_http1_session(const SessionContext& context, std::string remote, TimePoint now) {
+  return std::make_unique<Http1Session>(context, std::move(remote), now);
+}
+
+std::unique_ptr<Session> make_http_session(const SessionContext& context, std::string remote, TimePoint now) {
+  return std::make_unique<DetectingSession>(context, std::move(remote), now);
+}
+
+}  // namespace tailgate

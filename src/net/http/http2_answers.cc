@@ -1,0 +1,72 @@
+#include "net/http/http2_answers.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+namespace tailgate {
+namespace {
+
+nghttp2_nv field(std::string_view name, std::string_view value) {
+  return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
+          reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+          NGHTTP2_NV_FLAG_NONE};
+}
+
+}  // namespace
+
+void Http2Answers::submit(nghttp2_session* session, Stream& s, Response response) {
+  s.answered = true;
+  s.moved = now_;
+  s.response = std::move(response);
+  const Response& r = s.response;
+  bytes_ += r.body.size();
+  const std::string status = std::to_string(r.status);
+  const std::string length = std::to_string(r.body.size());
+  const bool trailers_only = r.body.empty() && !r.trailers.empty();
+  fields_.clear();
+  fields_.push_back(field(":status", status));
+  for (const auto& [name, value] : r.headers) fields_.push_back(field(name, value));
+  if (r.trailers.empty() && r.status != 204 && r.status != 304) fields_.push_back(field("content-length", length));
+  if (trailers_only) {
+    for (const auto& [name, value] : r.trailers) fields_.push_back(field(name, value));
+  }
+  const bool has_body = !r.body.empty() && s.head.method != "HEAD";
+  nghttp2_data_provider provider{};
+  provider.source.ptr = this;
+  provider.read_callback = read;
+  nghttp2_submit_response(session, s.id, fields_.data(), fields_.size(), has_body ? &provider : nullptr);
+}
+
+ssize_t Http2Answers::read(nghttp2_session* session, std::int32_t id, std::uint8_t* to, std::size_t size,
+                           std::uint32_t* flags, nghttp2_data_source* source, void*) {
+  auto& self = *static_cast<Http2Answers*>(source->ptr);
+  Stream* const s = stream_of(session, id);
+  if (s == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  const std::string& body = s->response.body;
+  const std::size_t n = std::min(size, body.size() - s->body_sent);
+  std::memcpy(to, body.data() + s->body_sent, n);
+  s->body_sent += n;
+  if (n != 0) s->moved = self.moved_ = self.now_;
+  if (s->body_sent == body.size()) {
+    *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (!s->response.trailers.empty()) {
+      *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+      self.fields_.clear();
+      for (const auto& [name, value] : s->response.trailers) self.fields_.push_back(field(name, value));
+      nghttp2_submit_trailer(session, id, self.fields_.data(), self.fields_.size());
+    }
+  }
+  return static_cast<ssize_t>(n);
+}
+
+Http2Answers::Stuck Http2Answers::stuck(nghttp2_session* session, const Stream& s, Duration timeout) const {
+  if (!s.answered || s.finished || now_ - s.moved < timeout) return Stuck::kNothing;
+  const bool of_stream = nghttp2_session_get_stream_remote_window_size(session, s.id) <= 0;
+  if (!of_stream && nghttp2_session_get_remote_window_size(session) > 0) return Stuck::kNothing;
+  if (now_ - moved_ >= timeout) return Stuck::kConnection;
+  return of_stream ? Stuck::kStream : Stuck::kNothing;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,572 @@
+// HTTP/2 on nghttp2. Body bytes go from the read buffer into the stream's BodyBuffer in one copy; answers of a batch of
+// reads are taken out together.
+//
+// What nghttp2 does not bound itself is counted here (and in http2_stream.h): frames without progress, resets either
+// way, header lists. Over a limit a callback fails, nghttp2 is left where it stands, and the peer gets a GOAWAY of our
+// own making. While there are answers enough on their way (http2_answers.h) complete requests wait.
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <charconv>
+#include <exception>
+#include <unordered_map>
+#include <vector>
+
+#include "base/invariant.h"
+#include "net/http/door.h"
+#include "net/http/http2_answers.h"
+#include "net/http/http2_flood.h"
+#include "net/http/http2_stream.h"
+#include "net/http/session.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::int32_t kStreamWindow = 8 << 20;
+constexpr std::int32_t kConnectionWindow = 16 << 20;
+constexpr std::uint32_t kFrameSize = 1 << 20;
+constexpr std::size_t kGrpcPrefix = 5;
+constexpr std::size_t kStreamsRecycled = 16;
+
+class Http2Session final : public Session {
+ public:
+  Http2Session(const SessionContext& context, std::string remote, TimePoint now);
+  ~Http2Session() override { nghttp2_session_del(session_); }
+
+  void feed(ByteView bytes, TimePoint now) override;
+  void take_output(std::string& out) override;
+  void tick(TimePoint now) override;
+  void drain() override;
+  void set_certificate_name(std::string name) override { door_.set_certificate_name(std::move(name)); }
+  bool waiting() const override { return !waiting_.empty(); }
+  bool served() const override { return requests_ > 0; }
+  bool asking() const override { return header_open_; }
+  bool quiet() const override { return streams_.empty() && nghttp2_session_want_write(session_) == 0; }
+
+ private:
+  friend struct Callbacks;
+
+  int fatal(CloseWhy why) {
+    if (!fatal_) fatal_ = why;
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+  }
+  void abort_with(CloseWhy why);
+  void close_if_done();
+  int count_reset();
+  Stream* find(std::int32_t id) { return Http2Answers::stream_of(session_, id); }
+
+  int on_begin_frame(const nghttp2_frame_hd& hd);
+  int on_begin_headers(const nghttp2_frame& frame);
+  int on_header(const nghttp2_frame& frame, std::string_view name, std::string_view value);
+  int on_frame(const nghttp2_frame& frame);
+  int on_data(std::int32_t id, ByteView bytes);
+  void hold_incomplete();
+  void refuse_body(Stream& s, const Refusal& why);
+  int on_sent(const nghttp2_frame& frame);
+  void on_closed(std::int32_t id);
+  void on_headers_complete(Stream& s);
+  void ask_again();
+  void on_complete(Stream& s);
+  void handle(Stream& s);
+  bool handle_ready();
+  void answer(Stream& s, Response response);
+  void count_refusal(const Stream& s, RefuseWhy why);
+
+  const SessionContext& context_;
+  const std::string remote_;
+  Door door_;
+  nghttp2_session* session_ = nullptr;
+  std::unordered_map<std::int32_t, std::unique_ptr<Stream>> streams_;
+  std::vector<std::unique_ptr<Stream>> spare_;
+  std::vector<std::int32_t> touched_;  // streams that got body bytes in this feed
+  std::vector<std::int32_t> waiting_;  // streams whose credentials are being checked
+  TimePoint stopped_at_{};             // nothing has been read since, for waiting_
+  std::vector<std::int32_t> ready_;    // streams whose requests are complete, until there is room for answers
+  std::string goaway_;                 // handmade, behind everything else
+  std::optional<CloseWhy> fatal_;
+  TimePoint now_;
+  Http2Answers answers_{now_};
+  TimePoint active_;          // last request, body byte or answer
+  TimePoint header_since_{};  // a header block has begun and not ended
+  bool header_open_ = false;
+  bool asked_ = false;  // the headers of a request have been complete
+  bool idle_ = false;   // for too long: GOAWAY is on its way
+  std::uint64_t requests_ = 0;
+  FloodGuard flood_;
+  std::int32_t last_id_ = 0;
+};
+
+// nghttp2 is C: a table of plain functions that go straight to the members.
+struct Callbacks {
+  static Http2Session& self(void* p) { return *static_cast<Http2Session*>(p); }
+
+  static int begin_frame(nghttp2_session*, const nghttp2_frame_hd* hd, void* p) { return self(p).on_begin_frame(*hd); }
+  static int begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* p) {
+    return self(p).on_begin_headers(*frame);
+  }
+  static int header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_size,
+                    const std::uint8_t* value, std::size_t value_size, std::uint8_t, void* p) {
+    return self(p).on_header(*frame, {reinterpret_cast<const char*>(name), name_size},
+                             {reinterpret_cast<const char*>(value), value_size});
+  }
+  static int frame(nghttp2_session*, const nghttp2_frame* frame, void* p) { return self(p).on_frame(*frame); }
+  static int data(nghttp2_session*, std::uint8_t, std::int32_t id, const std::uint8_t* data, std::size_t size,
+                  void* p) {
+    return self(p).on_data(id, {reinterpret_cast<const char*>(data), size});
+  }
+  static int sent(nghttp2_session*, const nghttp2_frame* frame, void* p) { return self(p).on_sent(*frame); }
+  static int closed(nghttp2_session*, std::int32_t id, std::uint32_t, void* p) {
+    self(p).on_closed(id);
+    return 0;
+  }
+
+  // Made once; nghttp2 copies what it needs.
+  static const nghttp2_session_callbacks* table() {
+    static nghttp2_session_callbacks* const callbacks = [] {
+      nghttp2_session_callbacks* c = nullptr;
+      INVARIANT(nghttp2_session_callbacks_new(&c) == 0);
+      nghttp2_session_callbacks_set_on_begin_frame_callback(c, begin_frame);
+      nghttp2_session_callbacks_set_on_begin_headers_callback(c, begin_headers);
+      nghttp2_session_callbacks_set_on_header_callback(c, header);
+      nghttp2_session_callbacks_set_on_frame_recv_callback(c, frame);
+      nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, data);
+      nghttp2_session_callbacks_set_on_frame_send_callback(c, sent);
+      nghttp2_session_callbacks_set_on_stream_close_callback(c, closed);
+      return c;
+    }();
+    return callbacks;
+  }
+};
+
+Http2Session::Http2Session(const SessionContext& context, std::string remote, TimePoint now)
+    : context_(context),
+      remote_(std::move(remote)),
+      door_(context, remote_),
+      now_(now),
+      active_(now),
+      flood_(context.limits, now) {
+  nghttp2_option* option = nullptr;
+  if (nghttp2_option_new(&option) != 0) throw std::bad_alloc();
+  nghttp2_option_set_no_closed_streams(option, 1);
+  nghttp2_option_set_stream_reset_rate_limit(option, 1'000'000, 1'000'000);  // counted here, with the provoked ones
+  const int rv = nghttp2_session_server_new2(&session_, Callbacks::table(), this, option);
+  nghttp2_option_del(option);
+  if (rv != 0) throw std::bad_alloc();
+  const nghttp2_settings_entry settings[] = {
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, context_.limits.streams},
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, static_cast<std::uint32_t>(kStreamWindow)},
+      {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, kFrameSize},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(context_.limits.header_bytes)},
+      {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+  };
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, std::size(settings));
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kConnectionWindow);
+}
+
+void Http2Session::feed(ByteView bytes, TimePoint now) {
+  now_ = now;
+  if (closing() || bytes.empty()) return;
+  const ssize_t n =
+      nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  if (fatal_) return abort_with(*fatal_);
+  if (n < 0) {
+    const bool flood = n == NGHTTP2_ERR_FLOODED;
+    const bool headers = n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+    return abort_with(flood ? CloseWhy::kNoProgress : headers ? CloseWhy::kHeaders : CloseWhy::kProtocol);
+  }
+  hold_incomplete();
+  if (!flood_.read(bytes)) return abort_with(CloseWhy::kNoProgress);
+  close_if_done();
+}
+
+void Http2Session::take_output(std::string& out) {
+  while (out.size() < kOutputHigh && goaway_.empty()) {
+    const std::uint8_t* data = nullptr;
+    const ssize_t n = nghttp2_session_mem_send(session_, &data);
+    if (n == 0 && handle_ready()) continue;
+    if (n <= 0) {
+      if (n < 0) abort_with(fatal_.value_or(CloseWhy::kProtocol));
+      break;
+    }
+    out.append(reinterpret_cast<const char*>(data), static_cast<std::size_t>(n));
+  }
+  if (!goaway_.empty()) {
+    out += goaway_;
+    goaway_.clear();
+    return;
+  }
+  close_if_done();
+}
+
+// nghttp2 may not be asked for frames any more after a failed callback; a GOAWAY is 17 bytes (RFC 9113 section 6.8).
+void Http2Session::abort_with(CloseWhy why) {
+  if (closing()) return;
+  const auto error = why == CloseWhy::kProtocol ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM;
+  const auto id = static_cast<std::uint32_t>(last_id_);
+  const unsigned char frame[] = {0,
+                                 0,
+                                 8,
+                                 NGHTTP2_GOAWAY,
+                                 0,
+                                 0,
+                                 0,
+                                 0,
+                                 0,
+                                 static_cast<unsigned char>(id >> 24),
+                                 static_cast<unsigned char>(id >> 16),
+                                 static_cast<unsigned char>(id >> 8),
+                                 static_cast<unsigned char>(id),
+                                 0,
+                                 0,
+                                 0,
+                                 static_cast<unsigned char>(error)};
+  goaway_.assign(reinterpret_cast<const char*>(frame), sizeof frame);
+  for (auto& [key, s] : streams_) {
+    s->body.reset();
+    s->held.release();
+    s->share.release();
+  }
+  waiting_.clear();
+  ready_.clear();
+  close(why);
+}
+
+void Http2Session::close_if_done() {
+  if (closing() || nghttp2_session_want_read(session_) != 0 || nghttp2_session_want_write(session_) != 0) return;
+  if (idle_) {
+    close(asked_ ? CloseWhy::kIdle : CloseWhy::kHeaderTimeout);
+  } else {
+    close();
+  }
+}
+
+int Http2Session::on_begin_frame(const nghttp2_frame_hd& hd) {
+  if (hd.type != NGHTTP2_CONTINUATION) header_open_ = false;
+  return flood_.frame(hd.length) ? 0 : fatal(CloseWhy::kNoProgress);
+}
+
+int Http2Session::count_reset() { return flood_.reset(now_) ? 0 : fatal(CloseWhy::kResets); }
+
+int Http2Session::on_begin_headers(const nghttp2_frame& frame) {
+  header_open_ = true;
+  header_since_ = now_;
+  if (frame.hd.type != NGHTTP2_HEADERS || frame.headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
+  std::unique_ptr<Stream> stream;
+  if (spare_.empty()) {
+    stream = std::make_unique<Stream>();
+  } else {
+    stream = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  stream->id = frame.hd.stream_id;
+  stream->head.is_http2 = true;
+  if (stream->head.remote.empty()) stream->head.remote = remote_;
+  stream->pace.start(now_);
+  nghttp2_session_set_stream_user_data(session_, frame.hd.stream_id, stream.get());
+  last_id_ = frame.hd.stream_id;
+  streams_[frame.hd.stream_id] = std::move(stream);
+  return 0;
+}
+
+int Http2Session::on_header(const nghttp2_frame& frame, std::string_view name, std::string_view value) {
+  if (frame.hd.type != NGHTTP2_HEADERS) return 0;
+  Stream* s = find(frame.hd.stream_id);
+  if (s == nullptr) return 0;
+  s->header_bytes += name.size() + value.size() + 32;  // RFC 9113 section 6.5.2
+  if (s->header_bytes > context_.limits.header_bytes) {
+    if (!s->headers_over) {
+      count_refusal(*s, RefuseWhy::kHeaders);
+      if (!flood_.large_headers()) return fatal(CloseWhy::kHeaders);
+    }
+    s->headers_over = true;
+    header_open_ = false;
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // resets the stream; the block is decoded on for HPACK's sake
+  }
+  while (s->header_bytes > kHeadFree + s->head_charge.bytes() && context_.budget != nullptr) {
+    if (s->head_charge.bytes() == 0) s->head_charge = Charge(*context_.budget, Holder::kRequests);
+    if (!s->head_charge.try_grow(kHeadStep, kHeadReserveParts)) {
+      count_refusal(*s, RefuseWhy::kNoMemory);
+      header_open_ = false;
+      return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+  }
+  if (frame.headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // trailers of a request: of no use to anyone here
+  if (name.starts_with(':')) {
+    if (name == ":method") s->head.method.assign(value);
+    if (name == ":path") s->head.target.assign(value);
+    if (name == ":authority") s->head.headers.add("host", value);
+    return 0;
+  }
+  if (name == "content-length") {
+    std::uint64_t length = 0;
+    const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), length);
+    if (ec == std::errc() && end == value.data() + value.size()) s->head.content_length = length;
+  }
+  s->head.headers.add(name, value);
+  return 0;
+}
+
+int Http2Session::on_frame(const nghttp2_frame& frame) {
+  Stream* s = frame.hd.stream_id != 0 ? find(frame.hd.stream_id) : nullptr;
+  switch (frame.hd.type) {
+    case NGHTTP2_HEADERS:
+      header_open_ = false;
+      if (s != nullptr && frame.headers.cat == NGHTTP2_HCAT_REQUEST) on_headers_complete(*s);
+      [[fallthrough]];
+    case NGHTTP2_DATA:
+      if (s != nullptr && (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) on_complete(*s);
+      return 0;
+    case NGHTTP2_RST_STREAM:
+      // A peer that has our whole answer may drop the rest of its request; before that it costs us a request for
+      // nothing.
+      return s != nullptr && !s->finished ? count_reset() : 0;
+    default:
+      return 0;
+  }
+}
+
+void Http2Session::on_headers_complete(Stream& s) {
+  active_ = now_;
+  asked_ = true;
+  Admission admission = door_.admit(s.head, now_);
+  if (!admission.refusal) {
+    s.body_max = std::min(admission.body_bytes_max, context_.limits.body_bytes);
+    const std::size_t framing = admission.grpc ? kGrpcPrefix : 0;
+    if (s.head.content_length && *s.head.content_length > s.body_max + framing) {
+      admission.refusal = context_.handler.refuse(s.head, RefuseWhy::kTooLarge);
+    }
+    s.body_max += framing;
+  }
+  if (admission.refusal) {
+    s.body.reset();
+    s.held.release();
+    return answer(s, std::move(*admission.refusal));
+  }
+  if (admission.wait) {
+    if (!s.waiting) s.waiting_since = now_;
+    if (waiting_.empty()) stopped_at_ = now_;
+    waiting_.push_back(s.id);
+  } else {
+    if (s.waiting) s.pace.start(now_);
+    s.share.begin(s.head.client, s.body_max);
+  }
+  s.waiting = admission.wait;
+  if (s.admitted) return;  // asked again: what has come of the body stays
+  s.grpc = admission.grpc;
+  s.admitted = true;
+  s.body = BodyBuffer(context_.budget);
+  if (s.head.content_length) s.body.expect(*s.head.content_length);
+}
+
+int Http2Session::on_data(std::int32_t id, ByteView bytes) {
+  flood_.body(bytes.size());
+  Stream* s = find(id);
+  if (s == nullptr || !s->admitted || s->answered) return 0;
+  active_ = now_;
+  s->pace.bytes += bytes.size();
+  std::optional<RefuseWhy> error;
+  if (bytes.size() > s->body_max - s->body.size()) {
+    error = RefuseWhy::kTooLarge;
+  } else {
+    if (s->grpc && !s->prefix_seen && s->body.size() + bytes.size() >= kGrpcPrefix) {
+      // The prefix is looked at before its message takes memory; it is split over frames only by odd senders.
+      char prefix[kGrpcPrefix];
+      const std::size_t have = s->body.size();
+      std::copy_n(s->body.view().data(), have, prefix);
+      std::copy_n(bytes.data(), kGrpcPrefix - have, prefix + have);
+      const std::uint32_t length = __builtin_bswap32(load_le<std::uint32_t>(prefix + 1));
+      s->prefix_seen = true;
+      if (length > s->body_max - kGrpcPrefix) {
+        error = RefuseWhy::kTooLarge;
+      } else {
+        s->body.expect(kGrpcPrefix + length);
+      }
+    }
+    if (!error && !s->body.append(bytes)) error = RefuseWhy::kNoMemory;
+  }
+  if (error) {
+    refuse_body(*s, *error);
+  } else if (!s->touched) {
+    s->touched = true;
+    touched_.push_back(id);
+  }
+  return 0;
+}
+
+void Http2Session::refuse_body(Stream& s, const Refusal& why) {
+  s.body.reset();
+  s.held.release();
+  s.share.release();
+  answer(s, context_.handler.refuse(s.head, why));
+}
+
+// Of a stream that is reset: the handler counts, and nobody hears its words.
+void Http2Session::count_refusal(const Stream& s, RefuseWhy why) {
+  if (!s.answered) (void)context_.handler.refuse(s.head, why);
+}
+
+// What is complete by now is not counted: most requests come whole in one read.
+void Http2Session::hold_incomplete() {
+  for (const std::int32_t id : touched_) {
+    Stream* const s = find(id);
+    if (s == nullptr) continue;
+    s->touched = false;
+    if (s->answered || (s->complete && !s->waiting && !s->ready)) continue;
+    if (context_.held != nullptr && !s->held.hold(*context_.held, s->body.size())) {
+      refuse_body(*s, RefuseWhy::kNoMemory);
+    } else if (const auto refusal = s->share.hold(s->body.size(), now_)) {
+      refuse_body(*s, *refusal);
+    }
+  }
+  touched_.clear();
+}
+
+void Http2Session::on_complete(Stream& s) {
+  s.complete = true;
+  if (s.waiting) return;
+  if (s.answered || !answers_.full()) return handle(s);
+  s.ready = true;
+  s.ready_since = now_;
+  ready_.push_back(s.id);
+}
+
+// False: nothing was answered.
+bool Http2Session::handle_ready() {
+  bool any = false;
+  std::size_t taken = 0;
+  for (; taken < ready_.size() && !answers_.full(); ++taken) {
+    Stream* const s = find(ready_[taken]);
+    if (s == nullptr || s->answered) continue;
+    s->ready = false;
+    any = true;
+    handle(*s);
+  }
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(taken));
+  return any;
+}
+
+void Http2Session::handle(Stream& s) {
+  s.held.release();
+  s.share.complete(s.body.size(), now_);
+  flood_.request();
+  ++requests_;
+  active_ = now_;
+  if (s.answered) return;
+  Response response;
+  try {
+    context_.handler.handle(s.head, s.body, response);
+  } catch (const std::exception&) {
+    response = refuse_failed(context_.handler, s.head);
+  }
+  s.body.reset();
+  answer(s, std::move(response));
+}
+
+// Streams that wait are asked for again, and go on from where they are.
+void Http2Session::ask_again() {
+  // While one waits nothing is read of any, which is not for them to answer for.
+  const Duration stopped = now_ - stopped_at_;
+  for (auto& [id, s] : streams_) s->pace.since += stopped;
+  header_since_ += stopped;
+  const std::vector<std::int32_t> ids = std::move(waiting_);
+  waiting_.clear();
+  for (const std::int32_t id : ids) {
+    Stream* const s = find(id);
+    if (s == nullptr || s->answered) continue;
+    on_headers_complete(*s);
+    if (s->waiting && now_ - s->waiting_since >= kPasswordWaitMax) {
+      waiting_.pop_back();  // it has just come there again
+      refuse_body(*s, RefuseWhy::kAuthBusy);
+    }
+    if (s->complete && !s->waiting && !s->answered) on_complete(*s);
+  }
+}
+
+void Http2Session::answer(Stream& s, Response response) {
+  s.waiting = false;
+  if (s.ready) std::erase(ready_, s.id);
+  s.ready = false;
+  answers_.submit(session_, s, std::move(response));
+}
+
+int Http2Session::on_sent(const nghttp2_frame& frame) {
+  switch (frame.hd.type) {
+    case NGHTTP2_RST_STREAM:
+      return frame.rst_stream.error_code != NGHTTP2_NO_ERROR ? count_reset() : 0;
+    case NGHTTP2_GOAWAY:
+      if (frame.goaway.error_code != NGHTTP2_NO_ERROR) close(CloseWhy::kProtocol);
+      return 0;
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_DATA:
+      if ((frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+        active_ = now_;
+        if (Stream* s = find(frame.hd.stream_id); s != nullptr) {
+          s->finished = true;
+          // RFC 9113 section 8.1: the rest of the request is not wanted.
+          if (!s->complete) nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+        }
+      }
+      return 0;
+    default:
+      return 0;
+  }
+}
+
+void Http2Session::on_closed(std::int32_t id) {
+  const auto it = streams_.find(id);
+  if (it == streams_.end()) return;
+  answers_.forget(*it->second);
+  if (it->second->ready) std::erase(ready_, id);
+  if (spare_.size() < kStreamsRecycled) {
+    it->second->clear();
+    spare_.push_back(std::move(it->second));
+  }
+  streams_.erase(it);
+}
+
+void Http2Session::tick(TimePoint now) {
+  now_ = now;
+  if (closing()) return;
+  if (!waiting_.empty()) ask_again();
+  flood_.tick(now);
+  const ServerLimits& limits = context_.limits;
+  if (header_open_ && now - header_since_ >= limits.header_timeout) return abort_with(CloseWhy::kHeaderTimeout);
+  for (auto& [id, s] : streams_) {
+    s->body.rest();
+    if (s->ready) {
+      if (now - s->ready_since >= limits.header_timeout) refuse_body(*s, RefuseWhy::kNoMemory);
+      continue;
+    }
+    const bool slow = !s->answered && s->pace.slow(now, limits, s->body.size(), s->held.pressed());
+    const Http2Answers::Stuck stuck = answers_.stuck(session_, *s, limits.header_timeout);
+    if (stuck == Http2Answers::Stuck::kConnection) return abort_with(CloseWhy::kSlowReader);
+    if (!slow && stuck == Http2Answers::Stuck::kNothing) continue;
+    if (slow) count_refusal(*s, RefuseWhy::kSlowBody);
+    s->body.reset();
+    s->held.release();
+    s->share.release();
+    s->answered = true;  // nothing more is taken from it
+    s->moved = now;
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+  }
+  // A connection that has asked for nothing yet is one whose headers are still to come.
+  if (streams_.empty() && !idle_ && now - active_ >= (asked_ ? limits.idle_timeout : limits.header_timeout)) {
+    idle_ = true;
+    nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last_id_, NGHTTP2_NO_ERROR, nullptr, 0);
+  }
+  close_if_done();
+}
+
+void Http2Session::drain() {
+  if (closing()) return;
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last_id_, NGHTTP2_NO_ERROR, nullptr, 0);
+  close_if_done();
+}
+
+}  // namespace
+
+std::unique_ptr<Session> make_http2_session(const SessionContext& context, std::string remote, TimePoint now) {
+  return std::make_unique<Http2Session>(context, std::move(remote), now);
+}
+
+}  // namespace tailgate

@@ -1,0 +1,184 @@
+#include "net/http/inflate.h"
+
+#include <zlib.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/invariant.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::size_t kStep = 64 << 10;
+constexpr int kWindowLogMax = 23;                     // RFC 9659: 8 MiB, for zstd in HTTP
+constexpr std::size_t kZstdKept = (1 << 20) + kStep;  // of a thread's decoder, between requests
+
+// What both decoders do: room in `out` step by step, and after each the caps.
+class Output {
+ public:
+  Output(const ServerLimits& limits, std::size_t max, BodyBuffer& out)
+      : limits_(limits), max_(max), out_(out), before_(out.size()) {}
+
+  std::size_t total() const { return out_.size() - before_; }
+  // Where to write next; null without memory. One byte over the cap tells "just full" from "more to come".
+  char* next() {
+    step_ = std::min(kStep, max_ + 1 - total());
+    return out_.room(step_);
+  }
+  std::size_t step() const { return step_; }
+  // False past a cap: `eaten` bytes of input have given what there is.
+  bool add(std::size_t written, std::size_t eaten) {
+    out_.add(written);
+    return total() <= max_ && (total() <= limits_.inflate_ratio_from ||
+                               total() / std::max<std::size_t>(eaten, 1) <= limits_.inflate_ratio);
+  }
+
+ private:
+  const ServerLimits& limits_;
+  const std::size_t max_;
+  BodyBuffer& out_;
+  const std::size_t before_;
+  std::size_t step_ = 0;
+};
+
+struct ZlibState {
+  z_stream z{};
+  bool ready = false;
+
+  bool begin(int bits) {
+    if (!ready) {
+      ready = inflateInit2(&z, bits) == Z_OK;
+      return ready;
+    }
+    return inflateReset2(&z, bits) == Z_OK;
+  }
+  ~ZlibState() {
+    if (ready) inflateEnd(&z);
+  }
+};
+
+// RFC 1950 section 2.2: method 8, a window of up to 32 KiB, a check over both bytes. A bare deflate stream that begins
+// so would be a stored block with padding that is not zero, which nobody writes.
+bool has_zlib_header(ByteView in) {
+  if (in.size() < 2) return false;
+  const auto first = static_cast<unsigned char>(in[0]);
+  const auto second = static_cast<unsigned char>(in[1]);
+  return (first & 0x0F) == 8 && (first >> 4) <= 7 && (first << 8 | second) % 31 == 0;
+}
+
+InflateResult inflate_zlib(Coding coding, ByteView in, Output& out) {
+  thread_local ZlibState state;
+  const int bits = coding == Coding::kGzip ? 16 + MAX_WBITS : has_zlib_header(in) ? MAX_WBITS : -MAX_WBITS;
+  if (!state.begin(bits)) return InflateResult::kNoMemory;
+  z_stream& z = state.z;
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
+  z.avail_in = static_cast<uInt>(std::min<std::size_t>(in.size(), UINT32_MAX));
+  for (;;) {
+    char* const to = out.next();
+    if (to == nullptr) return InflateResult::kNoMemory;
+    z.next_out = reinterpret_cast<Bytef*>(to);
+    z.avail_out = static_cast<uInt>(out.step());
+    const int rv = ::inflate(&z, Z_NO_FLUSH);
+    if (!out.add(out.step() - z.avail_out, in.size() - z.avail_in)) return InflateResult::kTooLarge;
+    if (rv == Z_STREAM_END) {
+      if (z.avail_in == 0) return InflateResult::kOk;
+      if (coding != Coding::kGzip || inflateReset(&z) != Z_OK) return InflateResult::kCorrupt;
+      continue;  // RFC 1952 section 2.2: members follow each other
+    }
+    if (rv == Z_MEM_ERROR) return InflateResult::kNoMemory;
+    if (rv != Z_OK && rv != Z_BUF_ERROR) return InflateResult::kCorrupt;
+    if (z.avail_in == 0 && z.avail_out != 0) return InflateResult::kCorrupt;  // ends too early
+  }
+}
+
+struct ZstdState {
+  ZSTD_DCtx* context = nullptr;
+
+  bool begin() {
+    if (context == nullptr) {
+      context = ZSTD_createDCtx();
+      if (context == nullptr) return false;
+      INVARIANT(!ZSTD_isError(ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, kWindowLogMax)));
+    }
+    return !ZSTD_isError(ZSTD_DCtx_reset(context, ZSTD_reset_session_only));
+  }
+  // A large window is given back at once: it is charged as long as it is there.
+  void end() {
+    if (ZSTD_sizeof_DCtx(context) <= kZstdKept) return;
+    ZSTD_freeDCtx(context);
+    context = nullptr;
+  }
+  ~ZstdState() { ZSTD_freeDCtx(context); }
+};
+
+// RFC 8878 sections 3.1.1 and 3.1.2. libzstd may also read frames of before the RFC (v0.5 to 0.7), whose windows know
+// neither the limit nor ZSTD_sizeof_DCtx().
+bool starts_zstd_frame(ByteView in) {
+  if (in.size() < sizeof(std::uint32_t)) return false;
+  const auto magic = load_le<std::uint32_t>(in.data());
+  return magic == ZSTD_MAGICNUMBER || (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START;
+}
+
+InflateResult run_zstd(ZSTD_DCtx* context, ByteView in, Charge& window, Output& out) {
+  ZSTD_inBuffer from{in.data(), in.size(), 0};
+  bool between_frames = true;
+  for (;;) {
+    if (between_frames && !starts_zstd_frame(in.substr(from.pos))) return InflateResult::kCorrupt;
+    char* const to = out.next();
+    if (to == nullptr) return InflateResult::kNoMemory;
+    ZSTD_outBuffer into{to, out.step(), 0};
+    const std::size_t rv = ZSTD_decompressStream(context, &into, &from);
+    if (!out.add(into.pos, from.pos)) return InflateResult::kTooLarge;
+    if (ZSTD_isError(rv)) {
+      return ZSTD_getErrorCode(rv) == ZSTD_error_memory_allocation ? InflateResult::kNoMemory : InflateResult::kCorrupt;
+    }
+    // What the frame's header has made the decoder take: its pages are not touched before they are charged.
+    const std::size_t taken = ZSTD_sizeof_DCtx(context);
+    if (taken > kZstdKept && taken > window.bytes() && !window.try_grow(taken - window.bytes())) {
+      return InflateResult::kNoMemory;
+    }
+    between_frames = rv == 0;
+    if (between_frames && from.pos == from.size) return InflateResult::kOk;  // else another frame follows
+    if (rv != 0 && from.pos == from.size && into.pos < into.size) return InflateResult::kCorrupt;  // ends too early
+  }
+}
+
+InflateResult inflate_zstd(ByteView in, Charge window, Output& out) {
+  thread_local ZstdState state;
+  if (!state.begin()) return InflateResult::kNoMemory;
+  const InflateResult result = run_zstd(state.context, in, window, out);
+  state.end();
+  return result;
+}
+
+}  // namespace
+
+std::optional<Coding> coding_of(std::string_view name) {
+  constexpr std::array<std::pair<std::string_view, Coding>, 5> kCodings = {{{"", Coding::kIdentity},
+                                                                            {"identity", Coding::kIdentity},
+                                                                            {"gzip", Coding::kGzip},
+                                                                            {"deflate", Coding::kDeflate},
+                                                                            {"zstd", Coding::kZstd}}};
+  for (const auto& [known, coding] : kCodings) {
+    if (name.size() == known.size() && std::equal(name.begin(), name.end(), known.begin(), [](char a, char b) {
+          return (a >= 'A' && a <= 'Z' ? a + ('a' - 'A') : a) == b;
+        })) {
+      return coding;
+    }
+  }
+  return std::nullopt;
+}
+
+InflateResult inflate_body(Coding coding, ByteView in, const ServerLimits& limits, std::size_t output_max,
+                           BodyBuffer& out) {
+  if (in.empty()) return InflateResult::kCorrupt;
+  out.expect(std::min(out.size() + in.size() * 8, output_max));
+  Output output(limits, output_max, out);
+  return coding == Coding::kZstd ? inflate_zstd(in, out.another_charge(), output) : inflate_zlib(coding, in, output);
+}
+
+}  // namespace tailgate

@@ -1,0 +1,198 @@
+#include "net/http/inflate.h"
+
+#include <zlib.h>
+#include <zstd.h>
+
+#include <catch2/catch.hpp>
+#include <random>
+#include <string>
+
+using namespace tailgate;
+
+namespace {
+
+std::string deflated(std::string_view in, int bits) {
+  z_stream z{};
+  deflateInit2(&z, 6, Z_DEFLATED, bits, 8, Z_DEFAULT_STRATEGY);
+  std::string out(deflateBound(&z, in.size()) + 64, '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
+  z.avail_in = static_cast<uInt>(in.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  deflate(&z, Z_FINISH);
+  out.resize(z.total_out);
+  deflateEnd(&z);
+  return out;
+}
+std::string gzip(std::string_view in) { return deflated(in, 16 + MAX_WBITS); }
+
+std::string zstd(std::string_view in, int window_log = 0, bool with_size = true) {
+  ZSTD_CCtx* const context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, with_size ? 1 : 0);
+  if (window_log != 0) ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log);
+  std::string out(ZSTD_compressBound(in.size()) + 64, '\0');
+  ZSTD_inBuffer from{in.data(), in.size(), 0};
+  ZSTD_outBuffer to{out.data(), out.size(), 0};
+  // In two parts where the window matters: a frame that knows its size needs no more than that.
+  if (window_log != 0) {
+    from.size /= 2;
+    ZSTD_compressStream2(context, &to, &from, ZSTD_e_continue);
+    from.size = in.size();
+  }
+  REQUIRE(ZSTD_compressStream2(context, &to, &from, ZSTD_e_end) == 0);
+  out.resize(to.pos);
+  ZSTD_freeCCtx(context);
+  return out;
+}
+
+std::string noise(std::size_t n) {
+  std::mt19937 random(1);
+  std::string out;
+  while (out.size() < n) out.push_back("0123456789abcdef"[random() % 16]);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("gzip and deflate inflate to what went in", "[net][inflate]") {
+  const ServerLimits limits;
+  for (const std::size_t n : {0, 1, 1000, 65536, 65537, 3'000'000}) {
+    const std::string text = noise(n);
+    BodyBuffer a;
+    REQUIRE(inflate_body(Coding::kGzip, gzip(text), limits, n, a) == InflateResult::kOk);
+    CHECK((a.view() == text));
+    BodyBuffer b;
+    REQUIRE(inflate_body(Coding::kDeflate, deflated(text, MAX_WBITS), limits, n, b) == InflateResult::kOk);
+    CHECK((b.view() == text));
+    BodyBuffer bare;  // without zlib's header, as some send it
+    REQUIRE(inflate_body(Coding::kDeflate, deflated(text, -MAX_WBITS), limits, n, bare) == InflateResult::kOk);
+    CHECK((bare.view() == text));
+    for (const bool with_size : {true, false}) {
+      BodyBuffer z;
+      REQUIRE(inflate_body(Coding::kZstd, zstd(text, 0, with_size), limits, n, z) == InflateResult::kOk);
+      CHECK((z.view() == text));
+    }
+    if (n > 0) {
+      BodyBuffer d, e;
+      CHECK(inflate_body(Coding::kDeflate, deflated(text, -MAX_WBITS), limits, n - 1, d) == InflateResult::kTooLarge);
+      CHECK(inflate_body(Coding::kZstd, zstd(text), limits, n - 1, e) == InflateResult::kTooLarge);
+      CHECK(e.size() <= n);
+      BodyBuffer c;
+      CHECK(inflate_body(Coding::kGzip, gzip(text), limits, n - 1, c) == InflateResult::kTooLarge);
+      CHECK(c.size() <= n);
+    }
+  }
+  BodyBuffer two;
+  REQUIRE(inflate_body(Coding::kGzip, gzip("one,") + gzip("two"), limits, 100, two) == InflateResult::kOk);
+  CHECK(two.view() == "one,two");
+  const std::string skippable("\x50\x2A\x4D\x18\x03\0\0\0abc", 11);  // RFC 8878 section 3.1.2
+  BodyBuffer frames;
+  REQUIRE(inflate_body(Coding::kZstd, zstd("one,") + skippable + zstd("two"), limits, 100, frames) ==
+          InflateResult::kOk);
+  CHECK(frames.view() == "one,two");
+}
+
+TEST_CASE("what is no whole gzip is corrupt", "[net][inflate]") {
+  const ServerLimits limits;
+  const std::string good = gzip(noise(1000));
+  for (std::size_t n = 0; n < good.size(); n += 13) {
+    BodyBuffer out;
+    CHECK(inflate_body(Coding::kGzip, std::string_view(good).substr(0, n), limits, 10'000, out) ==
+          InflateResult::kCorrupt);
+  }
+  std::string bad = good;
+  bad[bad.size() - 6] ^= 1;  // the checksum
+  BodyBuffer out;
+  CHECK(inflate_body(Coding::kGzip, bad, limits, 10'000, out) == InflateResult::kCorrupt);
+  const std::string small = zstd(noise(1000));
+  for (std::size_t n = 0; n < small.size(); n += 7) {
+    BodyBuffer part;
+    CHECK(inflate_body(Coding::kZstd, std::string_view(small).substr(0, n), limits, 10'000, part) ==
+          InflateResult::kCorrupt);
+  }
+  bad = small;
+  bad[bad.size() - 1] ^= 1;  // the checksum
+  BodyBuffer z, tail, bare;
+  CHECK(inflate_body(Coding::kZstd, bad, limits, 10'000, z) == InflateResult::kCorrupt);
+  CHECK(inflate_body(Coding::kZstd, small + "tail", limits, 10'000, tail) == InflateResult::kCorrupt);
+  CHECK(inflate_body(Coding::kDeflate, "no deflate", limits, 10'000, bare) == InflateResult::kCorrupt);
+  BodyBuffer more;
+  CHECK(inflate_body(Coding::kGzip, good + "tail", limits, 10'000, more) == InflateResult::kCorrupt);
+}
+
+TEST_CASE("the ratio guard and the budget stop what the cap would let through", "[net][inflate]") {
+  ServerLimits limits;
+  const std::string zeros = gzip(std::string(32 << 20, '\0'));
+  ByteBudget budget({64 << 20, 0, 0, 0});
+  {
+    BodyBuffer out(&budget);
+    CHECK(inflate_body(Coding::kGzip, zeros, limits, 64 << 20, out) == InflateResult::kTooLarge);
+    CHECK(out.size() < 5 << 20);
+    CHECK(budget.used(Holder::kRequests) < 5 << 20);
+  }
+  CHECK(budget.used(Holder::kRequests) == 0);
+  limits.inflate_ratio = 100'000;
+  BodyBuffer fits(&budget);
+  CHECK(inflate_body(Coding::kGzip, zeros, limits, 64 << 20, fits) == InflateResult::kOk);
+  ByteBudget small({1 << 20, 0, 0, 0});
+  BodyBuffer out(&small);
+  CHECK(inflate_body(Coding::kGzip, zeros, limits, 64 << 20, out) == InflateResult::kNoMemory);
+}
+
+TEST_CASE("a zstd window is limited, and charged while it is there", "[net][inflate]") {
+  const ServerLimits limits;
+  const std::string text = noise(20 << 20);
+  ByteBudget budget({64 << 20, 0, 0, 0});
+  {
+    BodyBuffer fits(&budget);
+    CHECK(inflate_body(Coding::kZstd, zstd(text, 23), limits, 64 << 20, fits) == InflateResult::kOk);
+    BodyBuffer wide(&budget);
+    CHECK(inflate_body(Coding::kZstd, zstd(text, 24), limits, 64 << 20, wide) == InflateResult::kCorrupt);
+  }
+  CHECK(budget.used(Holder::kRequests) == 0);
+  ByteBudget small({4 << 20, 0, 0, 0});
+  BodyBuffer out(&small);
+  CHECK(inflate_body(Coding::kZstd, zstd(text, 23), limits, 64 << 20, out) == InflateResult::kNoMemory);
+  CHECK(out.size() <= 64 << 10);  // found at once, not when the room is used up
+}
+
+TEST_CASE("a zstd frame of before RFC 8878 is corrupt, wherever it stands", "[net][inflate]") {
+  const ServerLimits limits;
+  const std::string skippable("\x5F\x2A\x4D\x18\x03\0\0\0abc", 11);
+  for (const char version : {'\x25', '\x26', '\x27'}) {
+    // A window of 2^27 bytes in the format of v0.7; its pages were taken before anything was charged.
+    const std::string legacy = version + std::string("\xB5\x2F\xFD\x00\x88\xC0\0\0", 8);
+    for (const std::string& before : {std::string(), zstd("one,"), skippable, zstd(noise(70'000)) + skippable}) {
+      ByteBudget budget({64 << 20, 0, 0, 0});
+      BodyBuffer out(&budget);
+      CHECK(inflate_body(Coding::kZstd, before + legacy, limits, 1 << 20, out) == InflateResult::kCorrupt);
+      CHECK(budget.used(Holder::kRequests) < 1 << 20);
+      BodyBuffer more(&budget);
+      CHECK(inflate_body(Coding::kZstd, before + legacy + zstd("two"), limits, 1 << 20, more) ==
+            InflateResult::kCorrupt);
+    }
+  }
+}
+
+TEST_CASE("zstd bombs end as gzip's do", "[net][inflate]") {
+  const ServerLimits limits;
+  const std::string zeros = zstd(std::string(32 << 20, '\0'));
+  ByteBudget budget({64 << 20, 0, 0, 0});
+  BodyBuffer out(&budget);
+  CHECK(inflate_body(Coding::kZstd, zeros, limits, 64 << 20, out) == InflateResult::kTooLarge);
+  CHECK(out.size() < 5 << 20);
+  // A header that claims 2^62 bytes takes nothing (RFC 8878 section 3.1.1.1).
+  BodyBuffer liar(&budget);
+  CHECK(inflate_body(Coding::kZstd, std::string("\x28\xB5\x2F\xFD\xE0\0\0\0\0\0\0\0\x40\x01\0\0", 16), limits, 64 << 20,
+                     liar) == InflateResult::kCorrupt);
+}
+
+TEST_CASE("encodings go by their names in any case", "[net][inflate]") {
+  CHECK(coding_of("") == Coding::kIdentity);
+  CHECK(coding_of("Identity") == Coding::kIdentity);
+  CHECK(coding_of("GZIP") == Coding::kGzip);
+  CHECK(coding_of("deflate") == Coding::kDeflate);
+  CHECK(coding_of("zstd") == Coding::kZstd);
+  for (const char* other : {"br", "snappy", "gzip, gzip", "x-gzip", "zst"}) CHECK_FALSE(coding_of(other).has_value());
+}
