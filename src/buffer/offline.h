@@ -15,7 +15,7 @@
 
 #include "buffer/trace_buffer.h"
 #include "decide/policy_set.h"
-#include "wire/otlp_scan.h"
+#include "wire/otlp/scan.h"
 
 namespace tailgate {
 

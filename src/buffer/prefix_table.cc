@@ -3,7 +3,7 @@
 #include "base/hash.h"
 #include "base/invariant.h"
 #include "buffer/open_trace.h"
-#include "wire/otlp_scan.h"
+#include "wire/otlp/scan.h"
 
 namespace tailgate {
 namespace {

@@ -3,9 +3,9 @@
 #include <map>
 
 #include "model/threshold.h"
-#include "wire/otlp_scan.h"
+#include "wire/otlp/scan.h"
 #include "wire/protobuf.h"
-#include "wire/tracestate.h"
+#include "wire/otlp/tracestate.h"
 
 namespace tailgate {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "model/ids.h"
 #include "model/verdict.h"
-#include "wire/otlp_frame.h"
+#include "wire/otlp/frame.h"
 
 namespace tailgate {
 

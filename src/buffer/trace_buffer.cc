@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/invariant.h"
-#include "wire/otlp_scan.h"
+#include "wire/otlp/scan.h"
 #include "wire/protobuf.h"
 
 namespace tailgate {

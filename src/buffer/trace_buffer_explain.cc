@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "buffer/trace_buffer.h"
-#include "wire/otlp_scan.h"
+#include "wire/otlp/scan.h"
 
 namespace tailgate {
 

@@ -6,7 +6,7 @@
 
 #include "base/hash.h"
 #include "base/invariant.h"
-#include "wire/otlp_scan.h"
+#include "wire/otlp/scan.h"
 
 namespace tailgate {
 namespace {

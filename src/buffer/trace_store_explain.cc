@@ -3,7 +3,7 @@
 #include <array>
 
 #include "buffer/trace_store_impl.h"
-#include "wire/otlp_scan.h"
+#include "wire/otlp/scan.h"
 
 namespace tailgate {
 namespace {

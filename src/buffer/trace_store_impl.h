@@ -4,7 +4,7 @@
 #include <deque>
 
 #include "buffer/trace_store.h"
-#include "wire/otlp_frame.h"
+#include "wire/otlp/frame.h"
 
 namespace tailgate {
 

@@ -11,8 +11,8 @@
 
 #include "buffer/offline.h"
 #include "daemon/input.h"
-#include "wire/otlp_json_read.h"
-#include "wire/otlp_json_write.h"
+#include "wire/otlp/json_read.h"
+#include "wire/otlp/json_write.h"
 
 namespace tailgate {
 namespace {

@@ -17,7 +17,7 @@
 #include "decide/policy.h"
 #include "model/threshold.h"
 #include "model/verdict.h"
-#include "wire/scan_plan.h"
+#include "wire/otlp/scan_plan.h"
 
 namespace tailgate {
 

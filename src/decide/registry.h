@@ -9,7 +9,7 @@
 #include "decide/condition_errors.h"
 #include "decide/limiter.h"
 #include "decide/policy.h"
-#include "wire/scan_plan.h"
+#include "wire/otlp/scan_plan.h"
 
 namespace tailgate {
 

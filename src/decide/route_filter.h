@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "decide/policy_set.h"
-#include "wire/scan_plan.h"
+#include "wire/otlp/scan_plan.h"
 
 namespace tailgate {
 

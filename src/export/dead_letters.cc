@@ -4,7 +4,7 @@
 
 #include <iterator>
 
-#include "wire/otlp_json_write.h"
+#include "wire/otlp/json_write.h"
 
 namespace tailgate {
 

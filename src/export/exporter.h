@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "export/queue/send_queue.h"
-#include "wire/item_limits.h"
+#include "wire/otlp/item_limits.h"
 
 namespace tailgate {
 

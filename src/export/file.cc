@@ -5,7 +5,7 @@
 #include "export/export_config.h"
 #include "export/registry.h"
 #include "export/rotating_file.h"
-#include "wire/otlp_json_write.h"
+#include "wire/otlp/json_write.h"
 
 namespace tailgate {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/hash.h"
-#include "wire/otlp_builder.h"
+#include "wire/otlp/builder.h"
 
 namespace tailgate {
 namespace {

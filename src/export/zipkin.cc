@@ -8,7 +8,7 @@
 #include "export/export_config.h"
 #include "export/http/http_exporter.h"
 #include "export/registry.h"
-#include "wire/zipkin_json_write.h"
+#include "wire/zipkin/json_write.h"
 
 namespace tailgate {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "wire/otlp_scan.h"
+#include "wire/otlp/scan.h"
 
 namespace tailgate {
 

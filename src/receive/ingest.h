@@ -21,7 +21,7 @@
 #include "net/http/clients.h"
 #include "net/refusal.h"
 #include "telemetry/metrics.h"
-#include "wire/scan_plan.h"
+#include "wire/otlp/scan_plan.h"
 
 namespace tailgate {
 

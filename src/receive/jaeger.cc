@@ -5,7 +5,7 @@
 #include "base/hash.h"
 #include "base/units.h"
 #include "receive/servers.h"
-#include "wire/jaeger_proto.h"
+#include "wire/jaeger/proto.h"
 
 namespace tailgate {
 

@@ -1,5 +1,5 @@
 // The Jaeger receiver: api_v2 over gRPC, Thrift batches over HTTP, and what the UDP agent took, in both Thrift
-// protocols. The mapping to OTLP is wire/jaeger_model.h's; docs/receivers.md has it as a table.
+// protocols. The mapping to OTLP is wire/jaeger/model.h's; docs/receivers.md has it as a table.
 #pragma once
 
 #include <atomic>
@@ -10,7 +10,7 @@
 #include "receive/convert_handler.h"
 #include "receive/jaeger_clients.h"
 #include "receive/receiver.h"
-#include "wire/jaeger_thrift.h"
+#include "wire/jaeger/thrift.h"
 
 namespace tailgate {
 

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "wire/jaeger_thrift.h"
+#include "wire/jaeger/thrift.h"
 
 namespace tailgate {
 

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "net/http/inflate.h"
-#include "wire/otlp_json_read.h"
+#include "wire/otlp/json_read.h"
 
 namespace tailgate {
 namespace {

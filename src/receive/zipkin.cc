@@ -2,7 +2,7 @@
 
 #include "config/config_node.h"
 #include "receive/servers.h"
-#include "wire/zipkin.h"
+#include "wire/zipkin/zipkin.h"
 
 namespace tailgate {
 namespace {

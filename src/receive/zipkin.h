@@ -1,4 +1,4 @@
-// The Zipkin receiver: v2 spans over HTTP, JSON and protobuf. The mapping to OTLP is wire/zipkin_model.h's;
+// The Zipkin receiver: v2 spans over HTTP, JSON and protobuf. The mapping to OTLP is wire/zipkin/model.h's;
 // docs/receivers.md has it as a table.
 #pragma once
 
@@ -7,7 +7,7 @@
 
 #include "receive/convert_handler.h"
 #include "receive/receiver.h"
-#include "wire/zipkin_model.h"
+#include "wire/zipkin/model.h"
 
 namespace tailgate {
 

@@ -7,7 +7,7 @@
 #include <charconv>
 
 #include "model/threshold.h"
-#include "wire/otlp_json_write.h"
+#include "wire/otlp/json_write.h"
 
 namespace tailgate {
 namespace {

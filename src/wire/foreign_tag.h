@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "wire/byte_sink.h"
-#include "wire/scan_plan.h"
+#include "wire/otlp/scan_plan.h"
 
 namespace tailgate {
 

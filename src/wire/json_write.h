@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/bytes.h"
-#include "wire/otlp_json_write.h"  // append_json_string
+#include "wire/otlp/json_write.h"  // append_json_string
 
 namespace tailgate {
 

@@ -5,9 +5,9 @@
 
 #include "support/random_otlp.h"
 #include "support/thrift_writer.h"
-#include "wire/jaeger_proto.h"
-#include "wire/jaeger_thrift.h"
-#include "wire/zipkin.h"
+#include "wire/jaeger/proto.h"
+#include "wire/jaeger/thrift.h"
+#include "wire/zipkin/zipkin.h"
 #include "zipkin_twin.pb.h"
 
 using namespace tailgate;

@@ -9,8 +9,8 @@
 #include "decide/condition/condition.h"
 #include "decide/policy_set.h"
 #include "traffic.h"
-#include "wire/otlp_frame.h"
-#include "wire/otlp_scan.h"
+#include "wire/otlp/frame.h"
+#include "wire/otlp/scan.h"
 
 using namespace tailgate;
 using namespace tailgate::bench;

@@ -11,7 +11,7 @@
 
 #include "decide/condition/condition.h"
 #include "wire/field_reader.h"
-#include "wire/otlp_scan.h"
+#include "wire/otlp/scan.h"
 
 using namespace tailgate;
 

@@ -6,7 +6,7 @@
 #include "jaeger_twin.pb.h"
 #include "otlp_twin.pb.h"
 #include "support/limited_room.h"
-#include "wire/jaeger_proto.h"
+#include "wire/jaeger/proto.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tailgate;

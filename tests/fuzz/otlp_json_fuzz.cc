@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "otlp_twin.pb.h"
-#include "wire/otlp_json_read.h"
+#include "wire/otlp/json_read.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto bytes = tailgate::otlp_json_to_proto({reinterpret_cast<const char*>(data), size});

@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <string>
 
-#include "wire/jaeger_json.h"
-#include "wire/otlp_json_read.h"
-#include "wire/otlp_json_write.h"
-#include "wire/zipkin_json_write.h"
+#include "wire/jaeger/json.h"
+#include "wire/otlp/json_read.h"
+#include "wire/otlp/json_write.h"
+#include "wire/zipkin/json_write.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const tailgate::ByteView bytes(reinterpret_cast<const char*>(data), size);

@@ -6,7 +6,7 @@
 #include "config/config_file.h"
 #include "decide/policy_set.h"
 #include "support/random_otlp.h"
-#include "wire/otlp_scan.h"
+#include "wire/otlp/scan.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tailgate;

@@ -5,7 +5,7 @@
 
 #include "otlp_twin.pb.h"
 #include "support/limited_room.h"
-#include "wire/jaeger_thrift.h"
+#include "wire/jaeger/thrift.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tailgate;

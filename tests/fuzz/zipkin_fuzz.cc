@@ -5,7 +5,7 @@
 
 #include "otlp_twin.pb.h"
 #include "support/limited_room.h"
-#include "wire/zipkin.h"
+#include "wire/zipkin/zipkin.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tailgate;

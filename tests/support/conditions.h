@@ -8,7 +8,7 @@
 #include "otlp_twin.pb.h"
 #include "support/otlp_builder.h"
 #include "wire/field_reader.h"
-#include "wire/otlp_scan.h"
+#include "wire/otlp/scan.h"
 
 namespace tailgate::test {
 

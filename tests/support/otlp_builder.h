@@ -6,8 +6,8 @@
 
 #include "model/span_batch.h"
 #include "otlp_twin.pb.h"
-#include "wire/otlp_scan.h"
-#include "wire/scan_plan.h"
+#include "wire/otlp/scan.h"
+#include "wire/otlp/scan_plan.h"
 
 namespace tailgate::test {
 

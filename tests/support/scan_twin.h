@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "otlp_twin.pb.h"
-#include "wire/otlp_frame.h"
-#include "wire/otlp_scan.h"
+#include "wire/otlp/frame.h"
+#include "wire/otlp/scan.h"
 
 namespace tailgate::test {
 

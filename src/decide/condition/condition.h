@@ -12,7 +12,7 @@
 #include "decide/condition/ast.h"
 #include "decide/condition_errors.h"
 #include "decide/policy.h"
-#include "wire/scan_plan.h"
+#include "wire/otlp/scan_plan.h"
 
 namespace tailgate {
 

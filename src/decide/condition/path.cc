@@ -9,7 +9,7 @@
 #include "config/config_node.h"
 #include "decide/condition/expr.h"
 #include "wire/protobuf.h"
-#include "wire/tracestate.h"
+#include "wire/otlp/tracestate.h"
 
 namespace tailgate {
 namespace {

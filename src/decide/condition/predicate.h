@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "decide/condition/condition.h"
-#include "wire/scan_plan.h"
+#include "wire/otlp/scan_plan.h"
 
 namespace tailgate {
 

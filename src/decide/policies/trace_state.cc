@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "decide/registry.h"
-#include "wire/tracestate.h"
+#include "wire/otlp/tracestate.h"
 
 namespace tailgate {
 namespace {

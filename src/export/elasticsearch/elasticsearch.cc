@@ -17,7 +17,7 @@
 #include "base/hash.h"
 #include "telemetry/log.h"
 #include "export/elasticsearch/bulk_reply.h"
-#include "wire/jaeger_json.h"
+#include "wire/jaeger/json.h"
 
 namespace tailgate {
 namespace {

@@ -25,7 +25,7 @@
 #include "export/kafka/library.h"
 #include "export/kafka/lookup.h"
 #include "telemetry/log.h"
-#include "wire/otlp_split.h"
+#include "wire/otlp/split.h"
 
 namespace tailgate {
 namespace {

@@ -13,7 +13,7 @@
 #include "export/otlp/response.h"
 #include "export/registry.h"
 #include "net/server/listen.h"
-#include "wire/otlp_json_write.h"
+#include "wire/otlp/json_write.h"
 
 namespace tailgate {
 namespace {

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string_view>
 
-#include "wire/otlp_span_view.h"
+#include "wire/otlp/span_view.h"
 
 namespace tailgate {
 

@@ -12,8 +12,8 @@
 #include <unordered_set>
 
 #include "wire/field_reader.h"
-#include "wire/otlp_span_view.h"
-#include "wire/repeats.h"
+#include "wire/otlp/span_view.h"
+#include "wire/otlp/repeats.h"
 
 namespace tailgate {
 namespace {

@@ -18,7 +18,7 @@
 #include "base/result.h"
 #include "export/queue/send_queue.h"
 #include "export/parquet/span_table.h"
-#include "wire/otlp_split.h"
+#include "wire/otlp/split.h"
 
 namespace tailgate {
 

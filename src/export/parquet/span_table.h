@@ -15,7 +15,7 @@
 
 #include "base/result.h"
 #include "export/parquet/span_columns.h"
-#include "wire/otlp_span_view.h"
+#include "wire/otlp/span_view.h"
 
 namespace tailgate {
 

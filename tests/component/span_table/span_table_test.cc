@@ -16,7 +16,7 @@
 #include "export/parquet/span_files.h"
 #include "otlp_twin.pb.h"
 #include "support/random_otlp.h"
-#include "wire/attribute_text.h"
+#include "wire/otlp/attribute_text.h"
 #include "wire/utf8.h"
 
 using namespace tailgate;

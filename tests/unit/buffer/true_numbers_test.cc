@@ -6,7 +6,7 @@
 #include "buffer/trace_store.h"
 #include "support/buffer_fixture.h"
 #include "support/random_otlp.h"
-#include "wire/tracestate.h"
+#include "wire/otlp/tracestate.h"
 
 using namespace tailgate;
 using namespace tailgate::test;

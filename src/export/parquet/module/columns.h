@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "wire/attribute_text.h"
-#include "wire/otlp_span_view.h"
+#include "wire/otlp/attribute_text.h"
+#include "wire/otlp/span_view.h"
 #include "wire/utf8.h"
 
 namespace tailgate {

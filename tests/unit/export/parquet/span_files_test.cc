@@ -5,7 +5,7 @@
 
 #include "export/parquet/span_columns.h"
 #include "otlp_twin.pb.h"
-#include "wire/attribute_text.h"
+#include "wire/otlp/attribute_text.h"
 
 using namespace tailgate;
 

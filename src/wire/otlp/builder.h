@@ -1,0 +1,166 @@
+// OtlpBuilder: writes the messages of an OTLP trace request, field by field, for conversions from other formats.
+//
+// Every writer is a no-op once the sink has failed; ask the sink at the end. Text that is not UTF-8 goes out as bytes
+// where OTLP has a place for bytes, and with '?' where it has not. One thread.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "wire/byte_sink.h"
+#include "wire/protobuf.h"
+#include "wire/otlp/scan_plan.h"
+#include "wire/utf8.h"
+
+namespace tailgate {
+
+class OtlpBuilder {
+ public:
+  explicit OtlpBuilder(ByteSink& out) : out_(out) {}
+
+  ByteSink& sink() { return out_; }
+
+  // A message whose length is not known yet. `width`: bytes left for its length; close() moves the content when they
+  // are too few or too many.
+  struct Open {
+    std::size_t content = 0;
+    std::size_t width = 0;
+  };
+  Open open(std::uint32_t field, std::size_t width) {
+    char* p = out_.reserve(5 + width);
+    if (p == nullptr) return {};
+    p = pb::write_varint(p, pb::tag_of(field, pb::kLen));
+    out_.commit(p + width);
+    return {out_.size(), width};
+  }
+  void close(const Open& message) {
+    if (out_.failed()) return;
+    const std::size_t size = out_.size() - message.content;
+    const std::size_t width = pb::varint_size(size);
+    if (width != message.width) {
+      if (out_.reserve(width) == nullptr) return;
+      char* const content = out_.data() + message.content;
+      std::memmove(content - message.width + width, content, size);
+      out_.commit(out_.data() + out_.size() - message.width + width);
+    }
+    pb::write_varint(out_.data() + message.content - message.width, size);
+  }
+
+  void bytes(std::uint32_t field, ByteView value) {
+    char* p = out_.reserve(20 + value.size());
+    if (p == nullptr) return;
+    p = pb::write_varint(p, pb::tag_of(field, pb::kLen));
+    p = pb::write_varint(p, value.size());
+    out_.commit(put(p, value));
+  }
+  void text(std::uint32_t field, ByteView value) {
+    if (value.empty()) return;
+    if (is_utf8(value)) {
+      bytes(field, value);
+    } else {
+      bytes(field, to_utf8(value));
+    }
+  }
+  void varint(std::uint32_t field, std::uint64_t value) {
+    char* p = out_.reserve(20);
+    if (p == nullptr) return;
+    p = pb::write_varint(p, pb::tag_of(field, pb::kVarint));
+    out_.commit(pb::write_varint(p, value));
+  }
+  void fixed64(std::uint32_t field, std::uint64_t value) {
+    char* p = out_.reserve(13);
+    if (p == nullptr) return;
+    p = pb::write_varint(p, pb::tag_of(field, pb::kFixed64));
+    out_.commit(put_fixed<8>(p, value));
+  }
+  void fixed32(std::uint32_t field, std::uint32_t value) {
+    char* p = out_.reserve(9);
+    if (p == nullptr) return;
+    p = pb::write_varint(p, pb::tag_of(field, pb::kFixed32));
+    out_.commit(put_fixed<4>(p, value));
+  }
+
+  // A KeyValue. Kinds: kString, kBool, kInt, kDouble, kBytes; others are a key without a value.
+  void attribute(std::uint32_t field, ByteView key, AttributeValue value) {
+    using Kind = AttributeValue::Kind;
+    if (!is_utf8(key)) {
+      const std::string better = to_utf8(key);
+      return attribute(field, better, value);
+    }
+    if (value.kind == Kind::kString && !is_utf8(value.bytes)) value.kind = Kind::kBytes;
+    const bool sized = value.kind == Kind::kString || value.kind == Kind::kBytes;
+    std::size_t any = 0;  // bytes of the AnyValue
+    if (sized) {
+      any = 1 + pb::varint_size(value.bytes.size()) + value.bytes.size();
+    } else if (value.kind == Kind::kDouble) {
+      any = 9;
+    } else if (value.kind != Kind::kUnset) {
+      any = 1 + pb::varint_size(value.bits);
+    }
+    const std::size_t size = 1 + pb::varint_size(key.size()) + key.size() + 1 + pb::varint_size(any) + any;
+    char* p = out_.reserve(size + 15);
+    if (p == nullptr) return;
+    p = pb::write_varint(p, pb::tag_of(field, pb::kLen));
+    p = pb::write_varint(p, size);
+    *p++ = '\x0A';
+    p = pb::write_varint(p, key.size());
+    p = put(p, key);
+    *p++ = '\x12';
+    p = pb::write_varint(p, any);
+    if (sized) {
+      *p++ = value.kind == Kind::kString ? '\x0A' : '\x3A';
+      p = pb::write_varint(p, value.bytes.size());
+      p = put(p, value.bytes);
+    } else if (value.kind == Kind::kDouble) {
+      *p++ = '\x21';
+      p = put_fixed<8>(p, value.bits);
+    } else if (value.kind != Kind::kUnset) {
+      *p++ = value.kind == Kind::kBool ? '\x10' : '\x18';
+      p = pb::write_varint(p, value.bits);
+    }
+    out_.commit(p);
+  }
+  void attribute(std::uint32_t field, ByteView key, ByteView text_value) {
+    attribute(field, key, AttributeValue{AttributeValue::Kind::kString, 0, text_value});
+  }
+
+  // Ids, name and times of a Span, in the order of the field numbers. Ids go out as they are: the scanner judges them.
+  struct SpanHead {
+    ByteView trace_id, span_id, trace_state, parent_span_id, name;
+    std::uint32_t kind = 0;
+    std::uint64_t start_ns = 0, end_ns = 0;
+  };
+  void span_head(const SpanHead& h) {
+    bytes(1, h.trace_id);
+    bytes(2, h.span_id);
+    text(3, h.trace_state);
+    if (!h.parent_span_id.empty()) bytes(4, h.parent_span_id);
+    text(5, h.name);
+    if (h.kind != 0) varint(6, h.kind);
+    fixed64(7, h.start_ns);
+    fixed64(8, h.end_ns);
+  }
+  void status(StatusCode code, ByteView message) {
+    if (code == StatusCode::kUnset && message.empty()) return;
+    const Open status = open(15, 1);
+    text(2, message);
+    if (code != StatusCode::kUnset) varint(3, static_cast<std::uint64_t>(code));
+    close(status);
+  }
+  void keep_mark() { varint(kKeepMarkField, 1); }
+
+ private:
+  static char* put(char* p, ByteView bytes) {
+    if (!bytes.empty()) std::memcpy(p, bytes.data(), bytes.size());
+    return p + bytes.size();
+  }
+  template <int N>
+  static char* put_fixed(char* p, std::uint64_t value) {
+    for (int i = 0; i < N; ++i) *p++ = static_cast<char>(value >> (8 * i));
+    return p;
+  }
+
+  ByteSink& out_;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,165 @@
+#include "wire/otlp/frame.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <cstdint>
+
+#include "base/hash.h"
+#include "wire/protobuf.h"
+
+namespace tailgate {
+namespace {
+
+bool same(ByteView a, ByteView b) {
+  if (a.size() != b.size()) return false;
+  return a.empty() || a.data() == b.data() || std::memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+// Gives every span a rank by the first arrival of its resource, then of its scope, and sorts by it. Groups are found by
+// hash: a hostile trace may bring a resource of its own with every span.
+void group_spans(std::vector<FrameSpan>& spans) {
+  boost::unordered_flat_map<std::uint64_t, std::uint32_t> resources;
+  boost::unordered_flat_map<std::uint64_t, std::uint32_t> scopes;
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> ranked;  // rank, index in spans
+  ranked.reserve(spans.size());
+  std::uint64_t rank = 0;
+  bool one_group = true;
+  for (std::uint32_t i = 0; i < spans.size(); ++i) {
+    const bool run = i != 0 && same(spans[i - 1].resource, spans[i].resource) && same(spans[i - 1].scope, spans[i].scope);
+    if (!run) {
+      // A collision of 64 bits only puts two groups side by side: frame_trace compares the bytes again.
+      const std::uint64_t resource_hash = hash_bytes(spans[i].resource, 1);
+      const std::uint64_t scope_hash = hash_bytes(spans[i].scope, resource_hash);
+      const std::uint32_t r = resources.try_emplace(resource_hash, static_cast<std::uint32_t>(resources.size())).first->second;
+      const std::uint32_t s = scopes.try_emplace(scope_hash, static_cast<std::uint32_t>(scopes.size())).first->second;
+      rank = static_cast<std::uint64_t>(r) << 32 | s;
+    }
+    one_group &= ranked.empty() || ranked.back().first == rank;
+    ranked.emplace_back(rank, i);
+  }
+  if (one_group) return;
+  std::sort(ranked.begin(), ranked.end());
+  std::vector<FrameSpan> sorted;
+  sorted.reserve(spans.size());
+  for (const auto& [r, i] : ranked) sorted.push_back(spans[i]);
+  spans.swap(sorted);
+}
+
+std::size_t field_size(std::size_t content) { return 1 + pb::varint_size(content) + content; }
+
+// --- well-formedness: one row per message type, by field number; a known number with another wire type is unknown.
+enum Message : std::uint8_t { kNoMessage, kSpan, kEvent, kLink, kStatus, kKeyValue, kAnyValue, kArray, kKvList, kResource, kScope };
+
+Message nested(Message in, std::uint32_t field) {
+  switch (in) {
+    case kSpan:
+      return field == 9 ? kKeyValue : field == 11 ? kEvent : field == 13 ? kLink : field == 15 ? kStatus : kNoMessage;
+    case kEvent:
+      return field == 3 ? kKeyValue : kNoMessage;
+    case kLink:
+      return field == 4 ? kKeyValue : kNoMessage;
+    case kKeyValue:
+      return field == 2 ? kAnyValue : kNoMessage;
+    case kAnyValue:
+      return field == 5 ? kArray : field == 6 ? kKvList : kNoMessage;
+    case kArray:
+      return field == 1 ? kAnyValue : kNoMessage;
+    case kKvList:
+    case kResource:
+      return field == 1 ? kKeyValue : kNoMessage;
+    case kScope:
+      return field == 3 ? kKeyValue : kNoMessage;
+    default:
+      return kNoMessage;
+  }
+}
+
+bool well_formed(ByteView bytes, Message type) {
+  struct Level {
+    const char* end;
+    Message type;
+  };
+  std::array<Level, 100> levels;
+  std::size_t depth = 0;
+  levels[0] = {bytes.data() + bytes.size(), type};
+  const char* p = bytes.data();
+  for (;;) {
+    while (p == levels[depth].end) {
+      if (depth == 0) return true;
+      --depth;
+    }
+    const char* const end = levels[depth].end;
+    std::uint32_t tag = 0;
+    if (!pb::read_tag(p, end, tag)) return false;
+    const Message inner = (tag & 7) == pb::kLen ? nested(levels[depth].type, tag >> 3) : kNoMessage;
+    if (inner == kNoMessage || depth + 1 == levels.size()) {
+      if (!pb::skip_value(p, end, tag)) return false;
+      continue;
+    }
+    ByteView content;
+    if (!pb::read_len(p, end, content)) return false;
+    p = content.data();
+    levels[++depth] = {p + content.size(), inner};
+  }
+}
+
+bool prefix_is_well_formed(ByteView prefix, Message type) {
+  const char* p = prefix.data();
+  const char* const end = p + prefix.size();
+  while (p < end) {
+    std::uint32_t tag = 0;
+    if (!pb::read_tag(p, end, tag)) return false;
+    if (tag != pb::tag_of(1, pb::kLen)) {
+      if (!pb::skip_value(p, end, tag)) return false;
+      continue;
+    }
+    ByteView message;
+    if (!pb::read_len(p, end, message) || !well_formed(message, type)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool span_is_well_formed(ByteView span) { return well_formed(span, kSpan); }
+bool resource_prefix_is_well_formed(ByteView prefix) { return prefix_is_well_formed(prefix, kResource); }
+bool scope_prefix_is_well_formed(ByteView prefix) { return prefix_is_well_formed(prefix, kScope); }
+
+void frame_trace(std::vector<FrameSpan>& spans, std::string& out) {
+  group_spans(spans);
+  std::vector<std::size_t> scope_sizes;  // content sizes, in the order they are written
+  for (std::size_t i = 0; i < spans.size();) {
+    // Sizes first, so that each length is written once and in its shortest form.
+    scope_sizes.clear();
+    std::size_t resource_size = spans[i].resource.size();
+    std::size_t j = i;
+    while (j < spans.size() && same(spans[j].resource, spans[i].resource)) {
+      const ByteView scope = spans[j].scope;
+      std::size_t scope_size = scope.size();
+      for (; j < spans.size() && same(spans[j].resource, spans[i].resource) && same(spans[j].scope, scope); ++j) {
+        scope_size += field_size(spans[j].size());
+      }
+      scope_sizes.push_back(scope_size);
+      resource_size += field_size(scope_size);
+    }
+    out.reserve(out.size() + field_size(resource_size));
+    pb::append_varint(out, pb::tag_of(1, pb::kLen));
+    pb::append_varint(out, resource_size);
+    out.append(spans[i].resource);
+    for (const std::size_t scope_size : scope_sizes) {
+      pb::append_varint(out, pb::tag_of(2, pb::kLen));
+      pb::append_varint(out, scope_size);
+      const ByteView scope = spans[i].scope;
+      out.append(scope);
+      for (std::size_t left = scope_size - scope.size(); left != 0; ++i) {
+        pb::append_varint(out, pb::tag_of(2, pb::kLen));
+        pb::append_varint(out, spans[i].size());
+        out.append(spans[i].span).append(spans[i].tail);
+        left -= field_size(spans[i].size());
+      }
+    }
+  }
+}
+
+}  // namespace tailgate

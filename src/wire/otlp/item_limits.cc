@@ -1,0 +1,64 @@
+#include "wire/otlp/item_limits.h"
+
+#include "wire/field_reader.h"
+#include "wire/otlp/json_write.h"
+
+namespace tailgate {
+namespace {
+
+// No writer goes deeper than 64.
+constexpr int kDepthMax = 66;
+
+// Values inside an AnyValue.
+std::uint64_t values_in(ByteView any, int depth) {
+  std::uint64_t count = 0;
+  if (depth > kDepthMax) return count;
+  for (FieldReader r(any); r.next();) {
+    if (r.type != WireType::kBytes || (r.number != 5 && r.number != 6)) continue;
+    for (FieldReader list(r.bytes); list.next();) {
+      if (list.number != 1 || list.type != WireType::kBytes) continue;
+      ++count;
+      if (r.number == 5) count += values_in(list.bytes, depth + 1);
+      if (r.number == 5) continue;
+      for (FieldReader pair(list.bytes); pair.next();) {
+        if (pair.number == 2 && pair.type == WireType::kBytes) count += values_in(pair.bytes, depth + 1);
+      }
+    }
+  }
+  return count;
+}
+
+}  // namespace
+
+ByteView ItemRoom::text(ByteView text) {
+  if (escapes_ == SIZE_MAX) return text;
+  const ByteView front = json_string_front(text, escapes_);
+  cut.values += front.size() < text.size() ? 1 : 0;
+  return front;
+}
+
+// An element is an AnyValue or a KeyValue, which has one in field 2: an AnyValue has a number there, never bytes, and a
+// KeyValue nothing beyond 2, so that both are counted in one way.
+ByteView ItemRoom::values(ByteView list) {
+  const char* end = list.data();
+  bool full = false;
+  for (FieldReader r(list); r.next();) {
+    if (r.number != 1 || r.type != WireType::kBytes) continue;
+    std::uint64_t count = 1 + values_in(r.bytes, 1);
+    for (FieldReader pair(r.bytes); pair.next();) {
+      if (pair.number == 2 && pair.type == WireType::kBytes) count += values_in(pair.bytes, 1);
+    }
+    full = full || count > values_ || count > in_all_ || r.bytes.size() > value_bytes_;
+    if (full) {
+      cut.values += count;
+      continue;
+    }
+    values_ -= count;
+    in_all_ -= count;
+    value_bytes_ -= r.bytes.size();
+    end = r.bytes.data() + r.bytes.size();
+  }
+  return full ? list.substr(0, static_cast<std::size_t>(end - list.data())) : list;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,282 @@
+#include "wire/otlp/span_view.h"
+
+#include <algorithm>
+
+#include "wire/field_reader.h"
+#include "wire/otlp/split.h"
+#include "wire/otlp/repeats.h"
+
+namespace tailgate {
+namespace {
+
+bool is_bytes(const FieldReader& r, std::uint32_t number) { return r.number == number && r.type == WireType::kBytes; }
+bool is_varint(const FieldReader& r, std::uint32_t number) { return r.number == number && r.type == WireType::kVarint; }
+bool is_fixed64(const FieldReader& r, std::uint32_t number) {
+  return r.number == number && r.type == WireType::kFixed64;
+}
+
+// A KeyValue.
+AttributeView attribute_of(ByteView key_value) {
+  AttributeView out;
+  for (FieldReader r(key_value); r.next();) {
+    if (is_bytes(r, 1)) out.key = r.bytes;
+  }
+  out.value = attribute_value(key_value);
+  return out;
+}
+
+AttributeValue any_value(ByteView any) {
+  using Kind = AttributeValue::Kind;
+  AttributeValue out;
+  for (FieldReader r(any); r.next();) {
+    if (r.number < 1 || r.number > 7) continue;
+    const Kind kind = static_cast<Kind>(r.number);
+    const bool number = kind == Kind::kBool || kind == Kind::kInt;
+    const WireType wanted = number ? WireType::kVarint : kind == Kind::kDouble ? WireType::kFixed64 : WireType::kBytes;
+    if (r.type == wanted) out = {kind, r.value, r.bytes};
+  }
+  return out;
+}
+
+// Attributes of one message, as far as there is room.
+class AttributeReader {
+ public:
+  AttributeReader(AttributeViews& out, ItemRoom& room) : out_(out), room_(room) {}
+
+  void add(ByteView key_value) {
+    if (!room_.attribute()) {
+      ++left_out_;
+      return;
+    }
+    AttributeView& a = out_.emplace_back(attribute_of(key_value));
+    a.key = room_.text(a.key);
+    if (a.value.kind == AttributeValue::Kind::kString) a.value.bytes = room_.text(a.value.bytes);
+    if (a.value.kind == AttributeValue::Kind::kArray || a.value.kind == AttributeValue::Kind::kMap)
+      a.value.bytes = room_.values(a.value.bytes);
+  }
+  void add_left_out(std::uint32_t& dropped) const { dropped = dropped_sum(dropped, left_out_); }
+
+ private:
+  AttributeViews& out_;
+  ItemRoom& room_;
+  std::uint64_t left_out_ = 0;
+};
+
+bool read_event(ByteView bytes, EventView& out, ItemRoom& room) {
+  FieldReader r(bytes);
+  AttributeReader attributes(out.attributes, room);
+  while (r.next()) {
+    if (is_fixed64(r, 1)) out.time_ns = r.value;
+    if (is_bytes(r, 2)) out.name = r.bytes;
+    if (is_bytes(r, 3)) attributes.add(r.bytes);
+    if (is_varint(r, 4)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
+  }
+  out.name = room.text(out.name);
+  attributes.add_left_out(out.dropped_attributes);
+  return r.ok();
+}
+
+bool read_link(ByteView bytes, LinkView& out, ItemRoom& room) {
+  FieldReader r(bytes);
+  AttributeReader attributes(out.attributes, room);
+  while (r.next()) {
+    if (is_bytes(r, 1)) out.trace_id = r.bytes;
+    if (is_bytes(r, 2)) out.span_id = r.bytes;
+    if (is_bytes(r, 3)) out.trace_state = r.bytes;
+    if (is_bytes(r, 4)) attributes.add(r.bytes);
+    if (is_varint(r, 5)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
+    if (r.number == 6 && r.type == WireType::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
+  }
+  out.trace_state = room.text(out.trace_state);
+  attributes.add_left_out(out.dropped_attributes);
+  return r.ok();
+}
+
+bool can_be_read(ByteView span) {
+  FieldReader r(span);
+  while (r.next()) {
+  }
+  return r.ok();
+}
+
+void read_status(ByteView bytes, SpanView& out) {
+  FieldReader r(bytes);
+  while (r.next()) {
+    if (is_bytes(r, 2)) out.status_message = r.bytes;
+    if (is_varint(r, 3)) out.status_code = static_cast<std::uint32_t>(r.value);
+  }
+}
+
+}  // namespace
+
+// An event, link or status that cannot be read is left out: nobody has read it before, and the span is good without.
+bool read_span_view(ByteView bytes, SpanView& out) {
+  FieldReader r(bytes);
+  ItemRoom room(bytes.size());
+  room.begin();
+  AttributeReader attributes(out.attributes, room);
+  while (r.next()) {
+    if (is_bytes(r, 1)) out.trace_id = r.bytes;
+    if (is_bytes(r, 2)) out.span_id = r.bytes;
+    if (is_bytes(r, 3)) out.trace_state = r.bytes;
+    if (is_bytes(r, 4)) out.parent_span_id = r.bytes;
+    if (is_bytes(r, 5)) out.name = r.bytes;
+    if (is_varint(r, 6)) out.kind = static_cast<std::uint32_t>(r.value);
+    if (is_fixed64(r, 7)) out.start_ns = r.value;
+    if (is_fixed64(r, 8)) out.end_ns = r.value;
+    if (is_bytes(r, 9)) attributes.add(r.bytes);
+    if (is_varint(r, 10)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
+    if (is_bytes(r, 11) && room.event() && !read_event(r.bytes, out.events.emplace_back(), room)) out.events.pop_back();
+    if (is_varint(r, 12)) out.dropped_events = static_cast<std::uint32_t>(r.value);
+    if (is_bytes(r, 13) && room.link() && !read_link(r.bytes, out.links.emplace_back(), room)) out.links.pop_back();
+    if (is_varint(r, 14)) out.dropped_links = static_cast<std::uint32_t>(r.value);
+    if (is_bytes(r, 15)) read_status(r.bytes, out);
+    if (r.number == 16 && r.type == WireType::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
+  }
+  out.name = room.text(out.name);
+  out.trace_state = room.text(out.trace_state);
+  out.status_message = room.text(out.status_message);
+  attributes.add_left_out(out.dropped_attributes);
+  out.dropped_events = dropped_sum(out.dropped_events, room.cut.events);
+  out.dropped_links = dropped_sum(out.dropped_links, room.cut.links);
+  out.cut = room.cut;
+  return r.ok();
+}
+
+ResourceView read_resource_view(ByteView prefix) {
+  ResourceView out;
+  ItemRoom room(prefix.size());
+  room.begin(kPrefixAttributesMax);
+  AttributeReader attributes(out.attributes, room);
+  for (FieldReader r(prefix); r.next();) {
+    if (is_bytes(r, 3)) out.schema_url = r.bytes;
+    if (!is_bytes(r, 1)) continue;
+    for (FieldReader in(r.bytes); in.next();) {
+      if (is_bytes(in, 1)) attributes.add(in.bytes);
+      if (is_varint(in, 2)) out.dropped_attributes = static_cast<std::uint32_t>(in.value);
+    }
+  }
+  attributes.add_left_out(out.dropped_attributes);
+  out.cut = room.cut;
+  return out;
+}
+
+ScopeView read_scope_view(ByteView prefix) {
+  ScopeView out;
+  ItemRoom room(prefix.size());
+  room.begin(kPrefixAttributesMax);
+  AttributeReader attributes(out.attributes, room);
+  for (FieldReader r(prefix); r.next();) {
+    if (is_bytes(r, 3)) out.schema_url = r.bytes;
+    if (!is_bytes(r, 1)) continue;
+    for (FieldReader in(r.bytes); in.next();) {
+      if (is_bytes(in, 1)) out.name = in.bytes;
+      if (is_bytes(in, 2)) out.version = in.bytes;
+      if (is_bytes(in, 3)) attributes.add(in.bytes);
+      if (is_varint(in, 4)) out.dropped_attributes = static_cast<std::uint32_t>(in.value);
+    }
+  }
+  out.name = room.text(out.name);
+  out.version = room.text(out.version);
+  attributes.add_left_out(out.dropped_attributes);
+  out.cut = room.cut;
+  return out;
+}
+
+namespace {
+
+// What a request may grow by when resources and scopes are said with each span.
+constexpr std::size_t kRepeatsFree = 4 << 20, kRepeatsPerByte = 16;
+
+// All but what exporters find the service's name in.
+std::uint64_t leave_out_attributes(ResourceView& resource) {
+  return std::erase_if(resource.attributes, [](const AttributeView& a) {
+    const bool names = std::find(kServiceKeys.begin(), kServiceKeys.end(), a.key) != kServiceKeys.end();
+    return !names || a.value.bytes.size() > Repeats::kSmall;
+  });
+}
+
+}  // namespace
+
+bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut, SpanChoice* choice) {
+  OtlpSpans all;
+  if (!read_otlp_spans(otlp, all)) return false;
+  ResourceView resource;
+  ScopeView scope;
+  const FrameSpan *last = nullptr, *read = nullptr;  // the span before, and the one of `resource` and `scope`
+  bool whole_resource = true, whole_scope = true;
+  std::uint64_t not_said = 0;
+  Repeats repeats(kRepeatsFree + kRepeatsPerByte * otlp.size());
+  bool good = true;
+  std::size_t number = 0;
+  for (const FrameSpan& span : all.spans) {
+    const bool first_of_resource = last == nullptr || last->resource.data() != span.resource.data();
+    const bool first_of_scope = last == nullptr || last->scope.data() != span.scope.data();
+    const bool say_resource = repeats.say(span.resource);
+    const bool say_scope = repeats.say(span.scope);
+    last = &span;
+    if (choice != nullptr && choice->wanted && !choice->wanted(number)) {
+      if (can_be_read(span.span)) {
+        ++number;
+      } else {
+        good = false;
+      }
+      continue;
+    }
+    CutItems left_out;
+    if (read == nullptr || read->resource.data() != span.resource.data() || whole_resource != say_resource) {
+      const std::uint64_t resource_number = resource.number + 1;
+      resource = read_resource_view(span.resource);
+      resource.number = resource_number;
+      whole_resource = say_resource;
+      not_said = say_resource ? 0 : leave_out_attributes(resource);
+    }
+    if (read == nullptr || read->scope.data() != span.scope.data() || whole_scope != say_scope) {
+      scope = say_scope ? read_scope_view(span.scope) : ScopeView();
+      whole_scope = say_scope;
+    }
+    if (first_of_resource) left_out += resource.cut;
+    if (first_of_scope) left_out += scope.cut;
+    left_out.attributes += not_said;
+    read = &span;
+    SpanView view;
+    if (read_span_view(span.span, view)) {
+      left_out += view.cut;
+      if (cut != nullptr) *cut += left_out;
+      ++number;
+      take(resource, scope, view);
+    } else {
+      good = false;
+    }
+  }
+  if (choice != nullptr) choice->spans = number;
+  return good;
+}
+
+std::vector<AttributeValue> array_of(const AttributeValue& value) {
+  std::vector<AttributeValue> out;
+  if (value.kind != AttributeValue::Kind::kArray) return out;
+  for (FieldReader r(value.bytes); r.next();) {
+    if (is_bytes(r, 1)) out.push_back(any_value(r.bytes));
+  }
+  return out;
+}
+
+AttributeViews map_of(const AttributeValue& value) {
+  AttributeViews out;
+  if (value.kind != AttributeValue::Kind::kMap) return out;
+  for (FieldReader r(value.bytes); r.next();) {
+    if (is_bytes(r, 1)) out.push_back(attribute_of(r.bytes));
+  }
+  return out;
+}
+
+const AttributeValue* find_attribute(const AttributeViews& attributes, ByteView key) {
+  const AttributeValue* found = nullptr;
+  for (const AttributeView& a : attributes) {
+    if (a.key == key) found = &a.value;
+  }
+  return found;
+}
+
+}  // namespace tailgate

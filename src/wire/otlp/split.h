@@ -1,0 +1,32 @@
+// A kept trace in pieces of at most so many bytes, for backends that limit a message. Each piece is a whole
+// ExportTraceServiceRequest: spans keep their bytes, their resource and scope go with every piece. Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "wire/otlp/frame.h"
+
+namespace tailgate {
+
+// The spans of `otlp` with what they stand under. `prefixes` owns what the views of resource and scope show, since
+// their fields may lie apart. False, and nothing usable, when the bytes are malformed. Costs one pass.
+struct OtlpSpans {
+  std::vector<FrameSpan> spans;
+  std::vector<std::unique_ptr<std::string>> prefixes;
+};
+bool read_otlp_spans(ByteView otlp, OtlpSpans& out);
+
+struct OtlpPiece {
+  std::string otlp;
+  std::uint32_t spans = 0;
+};
+
+// Appends the pieces, in the order of the spans. A span that alone is larger than `bytes_max` is a piece of its own,
+// over the limit. One piece with all of it, counting no spans, when the bytes are malformed.
+void split_otlp(ByteView otlp, std::size_t bytes_max, std::vector<OtlpPiece>& out);
+
+}  // namespace tailgate

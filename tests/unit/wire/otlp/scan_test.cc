@@ -1,0 +1,142 @@
+#include "wire/otlp/scan.h"
+
+#include <catch2/catch.hpp>
+
+#include "support/otlp_builder.h"
+#include "support/random_otlp.h"
+#include "support/scan_twin.h"
+
+using namespace tailgate;
+using namespace tailgate::test;
+
+TEST_CASE("the scanner agrees with libprotobuf on generated requests", "[wire]") {
+  for (std::uint64_t seed = 0; seed < 20'000; ++seed) {
+    const std::string bytes = RandomOtlp(seed).request();
+    const std::string difference = compare_with_twin(bytes);
+    INFO("seed " << seed);
+    REQUIRE(difference == "");
+  }
+}
+
+TEST_CASE("the scanner agrees with libprotobuf on mutated requests", "[wire]") {
+  std::size_t accepted = 0;
+  for (std::uint64_t seed = 0; seed < 20'000; ++seed) {
+    std::string bytes = RandomOtlp(seed).request();
+    Random random(seed + 1'000'000);
+    for (std::uint64_t n = 1 + random.below(3); n != 0 && !bytes.empty(); --n) {
+      const std::size_t at = random.below(bytes.size());
+      switch (random.below(3)) {
+        case 0:
+          bytes[at] = static_cast<char>(random.next());
+          break;
+        case 1:
+          bytes.erase(at, 1 + random.below(4));
+          break;
+        default:
+          bytes.resize(at);
+      }
+    }
+    const std::string difference = compare_with_twin(bytes);
+    INFO("seed " << seed);
+    REQUIRE(difference == "");
+    accepted += parse_twin(bytes).has_value();
+  }
+  CHECK(accepted > 1000);  // the comparison must not be empty
+}
+
+TEST_CASE("a malformed request names the place", "[wire]") {
+  const ScanPlan plan;
+  std::string bytes = request({{.id = 1}, {.id = 2}});
+  const std::size_t tag = bytes.rfind('\x41');  // end_time_unix_nano of the second span
+  bytes[tag] = '\x47';                          // wire type 7 does not exist
+  const Scanned scanned(bytes, plan);
+  CHECK_FALSE(scanned.result.ok);
+  CHECK(scanned.result.error == "resource_spans[0].scope_spans[0].spans[1]: malformed span");
+}
+
+TEST_CASE("spans with bad ids are counted and named, and the others taken", "[wire]") {
+  auto data = traces({{.id = 1}, {.id = 2}, {.id = 3}});
+  data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(1)->set_trace_id("short");
+  const ScanPlan plan;
+  const Scanned scanned(data.SerializeAsString(), plan);
+  CHECK(scanned.result.ok);
+  CHECK(scanned.result.spans == 3);
+  CHECK(scanned.result.bad_ids == 1);
+  CHECK(scanned.result.first_bad_id ==
+        "resource_spans[0].scope_spans[0].spans[1].trace_id: want 16 bytes, not zero, got 5 bytes");
+  CHECK(scanned.batch.spans.size() == 2);
+}
+
+TEST_CASE("spans of a request are grouped by trace in the order of arrival", "[wire]") {
+  const ScanPlan plan;
+  const Scanned scanned(request({{.trace = 1, .id = 1}, {.trace = 2, .id = 2}, {.trace = 1, .id = 3, .parent = 1}}), plan);
+  REQUIRE(scanned.batch.traces.size() == 2);
+  const BatchTrace& first = scanned.batch.traces[0];
+  CHECK(first.facts.spans == 2);
+  CHECK(first.facts.root_seen);
+  CHECK(first.first == 0);
+  CHECK(scanned.batch.spans[0].next == 2);
+  CHECK(scanned.batch.spans[2].next == kNone);
+  CHECK(scanned.batch.spans[2].parent_hash == scanned.batch.spans[0].id_hash);
+}
+
+TEST_CASE("a request of more spans than a slice holds is handed on in slices, and refused whole when malformed", "[wire]") {
+  std::vector<SpanSpec> specs;
+  for (std::uint64_t i = 0; i < kSpansPerSlice * 2 + 5; ++i) specs.push_back({.trace = i % 100, .id = i + 1});
+  std::string bytes = request(specs);
+  const ScanPlan plan;
+  SpanBatch batch;
+  std::size_t slices = 0, spans = 0;
+  const auto take = [&](SpanBatch& slice) {
+    ++slices;
+    spans += slice.spans.size();
+    CHECK(slice.groups.size() == 1);
+    return true;
+  };
+  const ScanResult good = scan_request(bytes, plan, batch, take);
+  CHECK(good.ok);
+  CHECK(slices == 2);
+  CHECK(spans + batch.spans.size() == specs.size());
+
+  bytes[bytes.rfind('\x41')] = '\x47';
+  slices = 0;
+  SpanBatch again;
+  CHECK_FALSE(scan_request(bytes, plan, again, take).ok);
+  CHECK(slices == 0);
+}
+
+TEST_CASE("nested bytes that no backend would parse are found", "[wire]") {
+  twin::Span span;
+  fill(span, {.attributes = {{"k", "v"}}});
+  std::string bytes = span.SerializeAsString();
+  CHECK(span_is_well_formed(bytes));
+  bytes[bytes.find("\x0a\x01k") + 1] = '\x70';  // the key's length passes its attribute
+  CHECK_FALSE(span_is_well_formed(bytes));
+  const ScanPlan plan;
+  SpanFields fields;
+  ByteView none;
+  CHECK(scan_span(bytes, plan, fields, &none));  // no policy asked for attributes: the scan does not look into them
+}
+
+TEST_CASE("groups nest to a hundred levels and no further", "[wire]") {
+  const auto nested = [](int depth) {
+    std::string bytes;
+    for (int i = 0; i < depth; ++i) pb::append_varint(bytes, pb::tag_of(200, pb::kGroup));
+    for (int i = 0; i < depth; ++i) pb::append_varint(bytes, pb::tag_of(200, pb::kEndGroup));
+    return bytes;
+  };
+  const ScanPlan plan;
+  CHECK(Scanned(nested(100), plan).result.ok);
+  CHECK_FALSE(Scanned(nested(101), plan).result.ok);
+  CHECK_FALSE(Scanned(nested(3).substr(2), plan).result.ok);  // an end without a beginning
+}
+
+TEST_CASE("messages without spans cost no memory, wherever their fields lie", "[wire]") {
+  std::string bytes;
+  for (int i = 0; i < 1000; ++i) bytes.append("\x0a\x06\x0a\x00\x12\x00\x1a\x00", 8);  // resource, scope_spans, schema_url
+  const ScanPlan plan;
+  const Scanned scanned(bytes, plan);
+  CHECK(scanned.result.ok);
+  CHECK(scanned.batch.scratch.empty());
+  CHECK(scanned.batch.groups.empty());
+}
