@@ -21,7 +21,7 @@
 #include "buffer/chunk_pool.h"
 #include "model/ids.h"
 #include "model/trace_facts.h"
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 
 namespace tailgate {
 

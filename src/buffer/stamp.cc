@@ -4,7 +4,7 @@
 
 #include "model/threshold.h"
 #include "wire/otlp/scan.h"
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 #include "wire/otlp/tracestate.h"
 
 namespace tailgate {

@@ -4,7 +4,7 @@
 
 #include "base/invariant.h"
 #include "wire/otlp/scan.h"
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 
 namespace tailgate {
 namespace {

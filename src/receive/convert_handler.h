@@ -17,7 +17,7 @@
 #include "net/limits.h"
 #include "net/tls/tls.h"
 #include "receive/receiver.h"
-#include "wire/byte_sink.h"
+#include "codec/byte_sink.h"
 
 namespace tailgate {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "wire/byte_sink.h"
+#include "codec/byte_sink.h"
 #include "wire/otlp/scan_plan.h"
 
 namespace tailgate {

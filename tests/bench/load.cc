@@ -37,7 +37,7 @@
 #include "net/io_threads.h"
 #include "net/server/server.h"
 #include "traffic.h"
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 
 using namespace tailgate;
 using namespace tailgate::bench;

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "decide/condition/condition.h"
-#include "wire/field_reader.h"
+#include "codec/field_reader.h"
 #include "wire/otlp/scan.h"
 
 using namespace tailgate;

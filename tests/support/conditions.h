@@ -7,7 +7,7 @@
 #include "decide/condition/condition.h"
 #include "otlp_twin.pb.h"
 #include "support/otlp_builder.h"
-#include "wire/field_reader.h"
+#include "codec/field_reader.h"
 #include "wire/otlp/scan.h"
 
 namespace tailgate::test {

@@ -1,7 +1,7 @@
 // A ConversionRoom that grants so many bytes in all.
 #pragma once
 
-#include "wire/byte_sink.h"
+#include "codec/byte_sink.h"
 
 namespace tailgate::test {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/bytes.h"
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 
 namespace tailgate::test {
 

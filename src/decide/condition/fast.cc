@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "decide/condition/expr.h"
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 
 namespace tailgate {
 namespace {

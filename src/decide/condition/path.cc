@@ -8,7 +8,7 @@
 
 #include "config/config_node.h"
 #include "decide/condition/expr.h"
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 #include "wire/otlp/tracestate.h"
 
 namespace tailgate {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 
 namespace tailgate {
 

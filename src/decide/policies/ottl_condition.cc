@@ -11,7 +11,7 @@
 
 #include "decide/condition/condition.h"
 #include "decide/registry.h"
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 
 namespace tailgate {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "wire/field_reader.h"
+#include "codec/field_reader.h"
 
 namespace tailgate {
 namespace {

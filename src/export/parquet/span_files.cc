@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "wire/field_reader.h"
+#include "codec/field_reader.h"
 #include "wire/otlp/span_view.h"
 #include "wire/otlp/repeats.h"
 

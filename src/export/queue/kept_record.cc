@@ -1,6 +1,6 @@
 #include "export/queue/kept_record.h"
 
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 
 namespace tailgate {
 namespace {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "wire/byte_sink.h"
+#include "codec/byte_sink.h"
 
 namespace tailgate {
 

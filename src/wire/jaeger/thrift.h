@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "base/result.h"
-#include "wire/byte_sink.h"
+#include "codec/byte_sink.h"
 
 namespace tailgate {
 

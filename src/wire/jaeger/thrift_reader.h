@@ -13,7 +13,7 @@
 #include <cstdint>
 
 #include "base/bytes.h"
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 
 namespace tailgate {
 

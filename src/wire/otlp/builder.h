@@ -7,10 +7,10 @@
 #include <bit>
 #include <cstdint>
 
-#include "wire/byte_sink.h"
-#include "wire/protobuf.h"
+#include "codec/byte_sink.h"
+#include "codec/protobuf.h"
 #include "wire/otlp/scan_plan.h"
-#include "wire/utf8.h"
+#include "codec/utf8.h"
 
 namespace tailgate {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "base/hash.h"
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 
 namespace tailgate {
 namespace {

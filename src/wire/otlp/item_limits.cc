@@ -1,6 +1,6 @@
 #include "wire/otlp/item_limits.h"
 
-#include "wire/field_reader.h"
+#include "codec/field_reader.h"
 #include "wire/otlp/json_write.h"
 
 namespace tailgate {

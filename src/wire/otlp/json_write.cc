@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "wire/field_reader.h"
+#include "codec/field_reader.h"
 #include "wire/json_write.h"
 
 namespace tailgate {

@@ -10,7 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/hash.h"
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 
 namespace tailgate {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 #include "wire/otlp/tracestate.h"
 
 namespace tailgate {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "wire/field_reader.h"
+#include "codec/field_reader.h"
 #include "wire/otlp/split.h"
 #include "wire/otlp/repeats.h"
 

@@ -1,6 +1,6 @@
 #include "wire/otlp/split.h"
 
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 
 namespace tailgate {
 namespace {

@@ -17,7 +17,7 @@
 #include "otlp_twin.pb.h"
 #include "support/random_otlp.h"
 #include "wire/otlp/attribute_text.h"
-#include "wire/utf8.h"
+#include "codec/utf8.h"
 
 using namespace tailgate;
 using namespace tailgate::test;

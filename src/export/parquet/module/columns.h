@@ -13,7 +13,7 @@
 
 #include "wire/otlp/attribute_text.h"
 #include "wire/otlp/span_view.h"
-#include "wire/utf8.h"
+#include "codec/utf8.h"
 
 namespace tailgate {
 

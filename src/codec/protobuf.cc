@@ -1,4 +1,4 @@
-#include "wire/protobuf.h"
+#include "codec/protobuf.h"
 
 #include <array>
 
