@@ -9,10 +9,10 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/config.h"
+#include "settings/settings.h"
 #include "daemon/daemon.h"
 #include "daemon/decide.h"
-#include "daemon/migrate.h"
+#include "migrate/migrate.h"
 #include "daemon/version.h"
 #include "telemetry/log.h"
 

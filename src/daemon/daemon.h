@@ -13,7 +13,7 @@
 
 #include "buffer/sweeper.h"
 #include "config/file_watch.h"
-#include "daemon/config.h"
+#include "settings/settings.h"
 #include "net/io_threads.h"
 #include "net/server/server.h"
 #include "receive/ingest.h"

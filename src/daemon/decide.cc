@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "buffer/offline.h"
-#include "daemon/input.h"
+#include "base/input.h"
 #include "wire/otlp/json_read.h"
 #include "wire/otlp/json_write.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/config.h"
+#include "settings/settings.h"
 
 namespace tailgate {
 

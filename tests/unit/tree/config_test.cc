@@ -1,7 +1,7 @@
 // The configurations that ship: no errors, and nothing in them is without effect.
 #include <catch2/catch.hpp>
 
-#include "daemon/config.h"
+#include "settings/settings.h"
 #include "tree.h"
 
 using namespace tailgate;

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <map>
 
-#include "daemon/config.h"
+#include "settings/settings.h"
 #include "telemetry/metrics.h"
 #include "tree.h"
 

@@ -1,4 +1,4 @@
-#include "daemon/migrate_fit.h"
+#include "migrate/fit.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "config/yaml_write.h"
-#include "daemon/config.h"
+#include "settings/settings.h"
 #include "export/registry.h"
 #include "receive/registry.h"
 

@@ -1,4 +1,4 @@
-#include "daemon/migrate_pipelines.h"
+#include "migrate/pipelines.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "daemon/migrate_parts.h"
+#include "migrate/parts.h"
 
 #include <fmt/format.h>
 

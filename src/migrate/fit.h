@@ -1,7 +1,7 @@
 // Inner parts of migrate.cc: makes a configuration one that this build takes.
 #pragma once
 
-#include "daemon/migrate_tree.h"
+#include "migrate/tree.h"
 
 namespace tailgate {
 

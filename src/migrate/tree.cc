@@ -1,4 +1,4 @@
-#include "daemon/migrate_tree.h"
+#include "migrate/tree.h"
 
 #include <fmt/format.h>
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/migrate_tree.h"
+#include "migrate/tree.h"
 
 namespace tailgate {
 

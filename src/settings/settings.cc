@@ -1,4 +1,4 @@
-#include "daemon/config.h"
+#include "settings/settings.h"
 
 #include <fmt/format.h>
 #include <unistd.h>

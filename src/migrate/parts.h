@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "daemon/migrate_pipelines.h"
+#include "migrate/pipelines.h"
 
 namespace tailgate {
 

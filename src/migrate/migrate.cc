@@ -1,7 +1,7 @@
 // Reads a Collector's configuration as a plain tree, chooses what Tailgate has (pipelines: migrate_pipelines.h), and
 // puts copies of these parts under Tailgate's keys. Key by key what is known and what is not is left to the loader,
 // which is asked at the end (migrate_fit.h), so that this file need not be told of each new key.
-#include "daemon/migrate.h"
+#include "migrate/migrate.h"
 
 #include <fmt/format.h>
 
@@ -10,10 +10,10 @@
 
 #include "config/config_file.h"
 #include "config/yaml_write.h"
-#include "daemon/input.h"
-#include "daemon/migrate_fit.h"
-#include "daemon/migrate_parts.h"
-#include "daemon/migrate_pipelines.h"
+#include "base/input.h"
+#include "migrate/fit.h"
+#include "migrate/parts.h"
+#include "migrate/pipelines.h"
 #include "export/registry.h"
 #include "receive/registry.h"
 

@@ -1,4 +1,4 @@
-#include "daemon/input.h"
+#include "base/input.h"
 
 #include <fmt/format.h>
 
