@@ -9,11 +9,11 @@
 #include <string_view>
 #include <vector>
 
-#include "settings/settings.h"
+#include "base/version.h"
 #include "daemon/daemon.h"
 #include "daemon/decide.h"
 #include "migrate/migrate.h"
-#include "daemon/version.h"
+#include "settings/settings.h"
 #include "telemetry/log.h"
 
 namespace tailgate {

@@ -11,7 +11,7 @@
 
 #include "base/hash.h"
 #include "base/invariant.h"
-#include "daemon/version.h"
+#include "base/version.h"
 #include "telemetry/log.h"
 
 namespace tailgate {

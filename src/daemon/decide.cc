@@ -9,10 +9,10 @@
 #include <map>
 #include <utility>
 
-#include "buffer/offline.h"
 #include "base/input.h"
+#include "buffer/offline.h"
+#include "codec/json_text.h"
 #include "wire/otlp/json_read.h"
-#include "wire/otlp/json_write.h"
 
 namespace tailgate {
 namespace {
@@ -26,8 +26,8 @@ class Input {
   void add(const std::string& name, const std::string& content) {
     const std::string_view text = content;
     if (text.starts_with("\x1f\x8b")) return problem(name, "want OTLP, got gzip: `zcat FILE | tailgate decide ... -`");
-    // Blanks and a byte order mark before the `{` are JSON's too, but a line feed is also how a TracesData begins, and its
-    // length may look like a `{`: protobuf goes first then.
+    // Blanks and a byte order mark before the `{` are JSON's too, but a line feed is also how a TracesData begins, and
+    // its length may look like a `{`: protobuf goes first then.
     const std::size_t from = text.starts_with("\xef\xbb\xbf") ? 3 : 0;
     const std::size_t first = std::min(text.find_first_not_of(" \t\r\n", from), text.size());
     const bool maybe_json = first < text.size() && text[first] == '{';

@@ -4,6 +4,7 @@
 
 #include <iterator>
 
+#include "codec/json_text.h"
 #include "wire/otlp/json_write.h"
 
 namespace tailgate {

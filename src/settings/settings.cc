@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "base/units.h"
+#include "base/version.h"
 #include "config/file_watch.h"
-#include "daemon/version.h"
 #include "decide/route_filter.h"
 
 namespace tailgate {

@@ -16,7 +16,7 @@
 #include "export/exporters.h"
 #include "export/own_traces.h"
 #include "net/auth/auth.h"
-#include "net/server/listen.h"
+#include "net/endpoint.h"
 #include "net/tls/tls.h"
 #include "receive/registry.h"
 #include "telemetry/log.h"

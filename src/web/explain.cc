@@ -6,8 +6,8 @@
 #include <boost/json.hpp>
 #include <charconv>
 
+#include "codec/json_text.h"
 #include "model/threshold.h"
-#include "wire/otlp/json_write.h"
 
 namespace tailgate {
 namespace {

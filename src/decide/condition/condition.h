@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "decide/condition/ast.h"
 #include "decide/condition_errors.h"
-#include "decide/policy.h"
+#include "decide/judged_trace.h"
 #include "wire/otlp/scan_plan.h"
 
 namespace tailgate {

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
+#include "codec/json_text.h"
 #include "export/elasticsearch/elasticsearch.h"
 #include "export/export_config.h"
 #include "export/registry.h"
-#include "wire/json_write.h"
 
 namespace tailgate {
 namespace {

@@ -13,7 +13,7 @@
 #include "base/invariant.h"
 #include "export/export_config.h"
 #include "export/http/retry_after.h"
-#include "net/server/listen.h"
+#include "net/endpoint.h"
 
 namespace tailgate {
 namespace {

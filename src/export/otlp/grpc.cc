@@ -32,7 +32,8 @@
 #include "export/export_config.h"
 #include "export/otlp/response.h"
 #include "export/registry.h"
-#include "net/server/listen.h"
+#include "net/endpoint.h"
+#include "net/unix_socket.h"
 #include "telemetry/log.h"
 
 namespace tailgate {

@@ -12,7 +12,7 @@
 #include "export/http/http_exporter.h"
 #include "export/otlp/response.h"
 #include "export/registry.h"
-#include "net/server/listen.h"
+#include "net/endpoint.h"
 #include "wire/otlp/json_write.h"
 
 namespace tailgate {

@@ -17,7 +17,7 @@
 
 #include "base/invariant.h"
 #include "net/client/host_lookup.h"
-#include "net/server/listen.h"
+#include "net/endpoint.h"
 #include "net/unix_socket.h"
 
 namespace tailgate {

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 
 namespace tailgate {
@@ -79,41 +78,6 @@ int listen_on(Address address, std::uint16_t port, bool both_families, int type 
 }
 
 bool no_such_family(int error) { return error == EAFNOSUPPORT || error == EADDRNOTAVAIL || error == EPROTONOSUPPORT; }
-
-}  // namespace
-
-std::string Endpoint::text() const {
-  if (!path.empty()) return fmt::format("{}{}", kUnixScheme, path);
-  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
-}
-
-Result<Endpoint> parse_endpoint(std::string_view text) {
-  if (text.starts_with(kUnixScheme)) {
-    const std::string_view path = text.substr(kUnixScheme.size());
-    if (const std::string fault = unix_path_fault(path); !fault.empty())
-      return fail(ErrorKind::kConfig, fmt::format("{}, got '{}'", fault, text));
-    return Endpoint{"", 0, std::string(path)};
-  }
-  const auto bad = [&] {
-    return fail(ErrorKind::kConfig, fmt::format("want HOST:PORT or unix:///PATH, got '{}'", text));
-  };
-  const auto colon = text.rfind(':');
-  if (colon == std::string_view::npos) return bad();
-  std::string_view host = text.substr(0, colon);
-  const std::string_view port = text.substr(colon + 1);
-  if (host.starts_with('[')) {
-    if (!host.ends_with(']')) return bad();
-    host = host.substr(1, host.size() - 2);
-  } else if (host.find(':') != std::string_view::npos || host.find('/') != std::string_view::npos) {
-    return bad();
-  }
-  Endpoint out{std::string(host), 0};
-  const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), out.port);
-  if (port.empty() || ec != std::errc() || end != port.data() + port.size()) return bad();
-  return out;
-}
-
-namespace {
 
 // `copies` sockets of one datagram address, the first descriptor's place in `out` telling the port. -1 with errno.
 int open_copies(const Address& address, bool every, std::size_t copies, Listeners& out) {

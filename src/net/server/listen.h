@@ -2,28 +2,18 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "net/endpoint.h"
 #include "net/unix_socket.h"
 
 namespace tailgate {
 
-struct Endpoint {
-  std::string host;  // without brackets; "" and "*" are every address
-  std::uint16_t port = 0;
-  std::string path = {};  // of a Unix socket; then there is no host
-
-  std::string text() const;  // "localhost:4317", "[::1]:4317", "unix:///run/otlp.sock"
-};
-
-constexpr std::string_view kUnixScheme = "unix://";
 constexpr unsigned kSocketModeDefault = 0660;
-
-// "host:port", "[v6]:port", ":port", "unix:///path".
-Result<Endpoint> parse_endpoint(std::string_view text);
 
 struct Listeners {
   std::vector<int> descriptors;           // non-blocking, close-on-exec; whoever takes them closes them

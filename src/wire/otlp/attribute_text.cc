@@ -5,7 +5,7 @@
 #include <charconv>
 #include <cmath>
 
-#include "wire/json_write.h"
+#include "codec/json_text.h"
 
 namespace tailgate {
 namespace {

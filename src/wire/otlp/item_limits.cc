@@ -1,7 +1,7 @@
 #include "wire/otlp/item_limits.h"
 
 #include "codec/field_reader.h"
-#include "wire/otlp/json_write.h"
+#include "codec/json_text.h"
 
 namespace tailgate {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "codec/field_reader.h"
-#include "wire/json_write.h"
+#include "codec/json_text.h"
 
 namespace tailgate {
 namespace {
@@ -201,26 +201,6 @@ void append_double(std::string& out, double value) {
   } else {
     append_number(out, value);
   }
-}
-
-// Length of the valid UTF-8 sequence at the front of `text`, or 0 (RFC 3629: no overlong forms, no surrogates).
-std::size_t utf8_sequence(ByteView text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<std::uint8_t>(text[i]) : 0u; };
-  const auto tail = [&](std::size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first <= 0xdf) return tail(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    if (first == 0xe0 && byte(1) < 0xa0) return 0;
-    if (first == 0xed && byte(1) > 0x9f) return 0;
-    return tail(1) && tail(2) ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    if (first == 0xf0 && byte(1) < 0x90) return 0;
-    if (first == 0xf4 && byte(1) > 0x8f) return 0;
-    return tail(1) && tail(2) && tail(3) ? 4 : 0;
-  }
-  return 0;
 }
 
 class Writer {
@@ -439,75 +419,6 @@ class Writer {
 };
 
 }  // namespace
-
-void append_json_string(std::string& out, ByteView text) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  out += '"';
-  std::size_t plain = 0;  // start of the bytes not yet copied
-  std::size_t i = 0;
-  const auto flush = [&](std::size_t skip) {
-    out.append(text.substr(plain, i - plain));
-    i += skip;
-    plain = i;
-  };
-  while (i < text.size()) {
-    const auto c = static_cast<std::uint8_t>(text[i]);
-    if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
-      ++i;
-    } else if (c >= 0x80) {
-      const std::size_t size = utf8_sequence(text.substr(i));
-      if (size > 0) {
-        i += size;
-      } else {
-        flush(1);
-        out += "\xEF\xBF\xBD";
-      }
-    } else {
-      flush(1);
-      out += '\\';
-      switch (c) {
-        case '"':
-        case '\\':
-          out += static_cast<char>(c);
-          break;
-        case '\n':
-          out += 'n';
-          break;
-        case '\r':
-          out += 'r';
-          break;
-        case '\t':
-          out += 't';
-          break;
-        default:
-          out += "u00";
-          out += kDigits[c >> 4];
-          out += kDigits[c & 15];
-      }
-    }
-  }
-  flush(0);
-  out += '"';
-}
-
-ByteView json_string_front(ByteView text, std::size_t& room) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto c = static_cast<std::uint8_t>(text[i]);
-    std::size_t size = 1, more = 0;
-    if (c >= 0x80) {
-      size = utf8_sequence(text.substr(i));
-      if (size == 0) size = 1, more = 2;
-    } else if (c < 0x20) {
-      more = c == '\n' || c == '\r' || c == '\t' ? 1 : 5;
-    } else {
-      more = c == '"' || c == '\\' ? 1 : 0;
-    }
-    if (more > room) return text.substr(0, i);
-    room -= more;
-    i += size;
-  }
-  return text;
-}
 
 bool append_otlp_json(std::string& out, ByteView otlp, CutItems* cut) {
   ItemRoom room(otlp.size(), kItemsFree + otlp.size() / kItemBytes);

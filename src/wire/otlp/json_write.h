@@ -34,10 +34,4 @@ class OtlpJsonList {
   bool first_ = true;
 };
 
-// Appends `text` as a JSON string with its quotes; invalid UTF-8 becomes U+FFFD.
-void append_json_string(std::string& out, ByteView text);
-// The front of `text` to which escapes, and what stands for bytes that are no UTF-8, add at most `room` bytes; `room`
-// is what is left of it.
-ByteView json_string_front(ByteView text, std::size_t& room);
-
 }  // namespace tailgate

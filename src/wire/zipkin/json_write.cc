@@ -8,8 +8,8 @@
 #include <iterator>
 #include <map>
 
+#include "codec/json_text.h"
 #include "wire/otlp/attribute_text.h"
-#include "wire/json_write.h"
 #include "wire/otlp/span_view.h"
 
 namespace tailgate {

@@ -3,6 +3,7 @@
 #include <simdjson.h>
 #include <catch2/catch.hpp>
 
+#include "codec/json_text.h"
 #include "otlp_twin.pb.h"
 #include "wire/jaeger/json.h"
 #include "wire/otlp/json_write.h"

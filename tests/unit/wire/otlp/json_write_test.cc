@@ -1,4 +1,5 @@
 #include "wire/otlp/json_write.h"
+#include "codec/json_text.h"
 
 #include <fmt/format.h>
 

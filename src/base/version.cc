@@ -1,6 +1,6 @@
-#include "daemon/version.h"
+#include "base/version.h"
 
-#include "daemon/build_info.h"  // made by CMake
+#include "base/build_info.h"  // made by CMake
 
 namespace tailgate {
 

@@ -6,9 +6,14 @@
 #include <string>
 
 #include "base/bytes.h"
-#include "wire/otlp/json_write.h"  // append_json_string
 
 namespace tailgate {
+
+// Appends `text` as a JSON string with its quotes; invalid UTF-8 becomes U+FFFD.
+void append_json_string(std::string& out, ByteView text);
+// The front of `text` to which escapes, and what stands for bytes that are no UTF-8, add at most `room` bytes; `room`
+// is what is left of it.
+ByteView json_string_front(ByteView text, std::size_t& room);
 
 template <class T>
 void append_number(std::string& out, T value) {
