@@ -6,7 +6,8 @@ TimePoint monotonic_now() { return std::chrono::steady_clock::now(); }
 
 std::uint64_t wall_now_ns() {
   return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
 }
 
 }  // namespace tailgate

@@ -16,14 +16,23 @@ struct Unit {
 };
 
 // Longer names first: "ms" must not be read as "m".
-constexpr std::array kTimeUnits = {Unit{"ns", 1},   Unit{"us", 1e3}, Unit{"µs", 1e3},  Unit{"μs", 1e3},
+constexpr std::array kTimeUnits = {Unit{"ns", 1},   Unit{"us", 1e3}, Unit{"µs", 1e3}, Unit{"μs", 1e3},
                                    Unit{"ms", 1e6}, Unit{"s", 1e9},  Unit{"m", 60e9}, Unit{"h", 3600e9}};
 
-constexpr std::array kByteUnits = {
-    Unit{"", 1},          Unit{"b", 1},          Unit{"kb", 1e3},           Unit{"mb", 1e6},
-    Unit{"gb", 1e9},      Unit{"kib", 1024.},    Unit{"mib", 1024. * 1024}, Unit{"gib", 1024. * 1024 * 1024},
-    Unit{"k", 1e3},       Unit{"m", 1e6},        Unit{"g", 1e9},            Unit{"ki", 1024.},
-    Unit{"mi", 1048576.}, Unit{"gi", 1073741824.}};
+constexpr std::array kByteUnits = {Unit{"", 1},
+                                   Unit{"b", 1},
+                                   Unit{"kb", 1e3},
+                                   Unit{"mb", 1e6},
+                                   Unit{"gb", 1e9},
+                                   Unit{"kib", 1024.},
+                                   Unit{"mib", 1024. * 1024},
+                                   Unit{"gib", 1024. * 1024 * 1024},
+                                   Unit{"k", 1e3},
+                                   Unit{"m", 1e6},
+                                   Unit{"g", 1e9},
+                                   Unit{"ki", 1024.},
+                                   Unit{"mi", 1048576.},
+                                   Unit{"gi", 1073741824.}};
 
 // Reads digits with an optional fraction from the front of `text`; no sign, no exponent.
 std::optional<double> take_number(std::string_view& text) {

@@ -14,7 +14,8 @@ namespace tailgate {
 // Empty on anything else and on overflow.
 std::optional<Duration> parse_duration(std::string_view text);
 
-// "512MiB", "64KB", "1GiB", "4096": B, KB MB GB (1000), KiB MiB GiB (1024), any case, an optional space before the unit.
+// "512MiB", "64KB", "1GiB", "4096": B, KB MB GB (1000), KiB MiB GiB (1024), any case, an optional space before the
+// unit.
 std::optional<std::uint64_t> parse_bytes(std::string_view text);
 
 std::string format_duration(Duration d);        // "1.5s", "200ms", "0s"

@@ -4,9 +4,9 @@
 //   piece   small 256 B or large 2 KiB; its last 4 bytes hold the reference of the next piece of its chain
 //   ref     index of the piece in units of 256 B; 31 bits, so 512 GiB at most
 //
-// Freed memory is handed around as whole chains: freeing a trace costs the same whatever its size, and its bytes are not
-// read again. A large piece can be cut into eight small ones; small ones are not put together again, and a trace that finds
-// no large piece takes small ones, so neither size can starve the other.
+// Freed memory is handed around as whole chains: freeing a trace costs the same whatever its size, and its bytes are
+// not read again. A large piece can be cut into eight small ones; small ones are not put together again, and a trace
+// that finds no large piece takes small ones, so neither size can starve the other.
 //
 // Threads: each shard has a LocalChunks under its own lock and takes from / gives to the pool's lock in batches.
 #pragma once
@@ -20,8 +20,8 @@ namespace tailgate {
 
 using ChunkRef = std::uint32_t;
 inline constexpr ChunkRef kNoChunk = UINT32_MAX;
-inline constexpr ChunkRef kLargeBit = 1u << 31;  // in a link: the next piece is a large one
-inline constexpr std::size_t kChunkUnit = 256;   // bytes; a small piece
+inline constexpr ChunkRef kLargeBit = 1u << 31;   // in a link: the next piece is a large one
+inline constexpr std::size_t kChunkUnit = 256;    // bytes; a small piece
 inline constexpr std::size_t kLargeChunk = 2048;  // bytes
 
 // Pieces of one size, linked from head to tail.
@@ -63,7 +63,7 @@ class ChunkPool {
   mutable std::mutex mutex_;
   // guarded by mutex_
   std::size_t bytes_committed_ = 0;  // changed by the holder of both
-  std::size_t bytes_carved_ = 0;  // of the committed part, handed out at least once
+  std::size_t bytes_carved_ = 0;     // of the committed part, handed out at least once
   std::vector<ChunkChain> free_small_;
   std::vector<ChunkChain> free_large_;
 };

@@ -1,6 +1,7 @@
-// DeadlineWheel: open traces by the moment they are next looked at, to 2 ms, never early. A ring of 16,384 lists of 2 ms each
-// (32 s); what is due later waits in the last list and is put in again. Links lie in the traces themselves, so insert and remove are O(1) and
-// allocate nothing. Threads: the holder of the shard's lock. Times are the buffer's wrapping milliseconds.
+// DeadlineWheel: open traces by the moment they are next looked at, to 2 ms, never early. A ring of 16,384 lists of 2
+// ms each (32 s); what is due later waits in the last list and is put in again. Links lie in the traces themselves, so
+// insert and remove are O(1) and allocate nothing. Threads: the holder of the shard's lock. Times are the buffer's
+// wrapping milliseconds.
 #pragma once
 
 #include <array>

@@ -2,8 +2,9 @@
 //
 // A set-associative table of fixed size: 16 bytes an entry (64-bit seeded fingerprint of the trace id, 8-byte Verdict),
 // 8 entries a bucket, the oldest of a bucket falls out. A bucket is two cache lines, and a miss reads only the first.
-// Kept traces have a table of their own, or the 98 % that are not kept would push them out. A new trace is taken for a decided one with a chance of 8 in 2^64 per look-up.
-// Threads: the holder of the shard's lock. Memory is untouched, and so not resident, until it is used.
+// Kept traces have a table of their own, or the 98 % that are not kept would push them out. A new trace is taken for a
+// decided one with a chance of 8 in 2^64 per look-up. Threads: the holder of the shard's lock. Memory is untouched, and
+// so not resident, until it is used.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +30,7 @@ class DecisionCache {
 
  private:
   static constexpr std::size_t kWays = 8;
-  struct Bucket {  // newest first
+  struct Bucket {                       // newest first
     std::uint64_t fingerprints[kWays];  // 0: empty
     Verdict verdicts[kWays];
   };

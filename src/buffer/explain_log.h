@@ -86,8 +86,8 @@ class ExplainLog {
   Vote vote(const ExplainRecord& record, std::size_t policy) const;
 
   std::uint64_t written() const { return next_; }
-  // The record written `age` records ago (0: the last), if it is still there. With `written` given: ago at that time, so
-  // that a list can be read in parts while more is written.
+  // The record written `age` records ago (0: the last), if it is still there. With `written` given: ago at that time,
+  // so that a list can be read in parts while more is written.
   const ExplainRecord* recent(std::uint64_t age) const;
   const ExplainRecord* recent(std::uint64_t age, std::uint64_t written) const { return recent(age + next_ - written); }
   std::size_t size() const { return next_ < capacity_ ? static_cast<std::size_t>(next_) : capacity_; }

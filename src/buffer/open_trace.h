@@ -19,9 +19,9 @@
 #include "base/bytes.h"
 #include "base/invariant.h"
 #include "buffer/chunk_pool.h"
+#include "codec/protobuf.h"
 #include "model/ids.h"
 #include "model/trace_facts.h"
-#include "codec/protobuf.h"
 
 namespace tailgate {
 

@@ -2,9 +2,9 @@
 
 #include <map>
 
+#include "codec/protobuf.h"
 #include "model/threshold.h"
 #include "wire/otlp/scan.h"
-#include "codec/protobuf.h"
 #include "wire/otlp/tracestate.h"
 
 namespace tailgate {

@@ -1,6 +1,6 @@
-// What is written onto the spans of a kept trace on their way out: `ot=th` in their tracestate, and why they were kept. A span
-// is never rewritten: fields are added behind its bytes (FrameSpan::tail), where in protobuf the last scalar wins and
-// repeated fields add up. Pure; any thread, without a shard's lock.
+// What is written onto the spans of a kept trace on their way out: `ot=th` in their tracestate, and why they were kept.
+// A span is never rewritten: fields are added behind its bytes (FrameSpan::tail), where in protobuf the last scalar
+// wins and repeated fields add up. Pure; any thread, without a shard's lock.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct StampInput {
   const TraceId& id;
   const Verdict& verdict;
   std::string_view policy;
-  std::uint64_t threshold = 0;     // of the verdict; kCertain, kUnknownChance
+  std::uint64_t threshold = 0;  // of the verdict; kCertain, kUnknownChance
   std::uint64_t decided_unix_ns = 0;
   bool late = false;
 };
@@ -37,6 +37,7 @@ struct StampResult {
 
 // Bytes behind `tail` and changed `scope` live in `store`, which must outlive the framing.
 StampResult stamp_thresholds(const StampInput& in, std::vector<FrameSpan>& spans, std::deque<std::string>& store);
-void stamp_policy(const StampInput& in, RecordPolicy record, std::size_t root, std::vector<FrameSpan>& spans, std::deque<std::string>& store);
+void stamp_policy(const StampInput& in, RecordPolicy record, std::size_t root, std::vector<FrameSpan>& spans,
+                  std::deque<std::string>& store);
 
 }  // namespace tailgate

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/invariant.h"
-#include "wire/otlp/scan.h"
 #include "codec/protobuf.h"
+#include "wire/otlp/scan.h"
 
 namespace tailgate {
 namespace {

@@ -1,6 +1,7 @@
 // TraceTable: the references of a shard's open traces by trace id. Made for the misses of the cache, which were most of
-// what opening and closing a trace cost: a slot is 8 bytes (32 bits of the id's hash, the reference), so a look-up reads
-// one line as a rule, and that line can be prefetched. The id itself is asked of the trace, where the bits are equal.
+// what opening and closing a trace cost: a slot is 8 bytes (32 bits of the id's hash, the reference), so a look-up
+// reads one line as a rule, and that line can be prefetched. The id itself is asked of the trace, where the bits are
+// equal.
 //
 // Linear probing; a slot's home follows from the hash bits in it, so growing and closing gaps read nothing but slots.
 // Threads: the holder of the shard's lock, but for prefetch().
@@ -38,7 +39,8 @@ class TraceTable {
   // `ref` must be there, under this hash.
   void erase(std::uint64_t hash, ChunkRef ref);
 
-  // Starts to load the slots of `hash`. Needs no lock: when the table is replaced meanwhile it is in vain, nothing worse.
+  // Starts to load the slots of `hash`. Needs no lock: when the table is replaced meanwhile it is in vain, nothing
+  // worse.
   void prefetch(std::uint64_t hash) const {
     const std::uintptr_t place = place_.load(std::memory_order_relaxed);
     const std::uint64_t index = static_cast<std::uint32_t>(hash) >> (32 - (place & 63));
@@ -64,7 +66,7 @@ class TraceTable {
   std::vector<Slot, PageAllocator<Slot>> slots_;
   std::size_t mask_ = 0;
   std::size_t size_ = 0;
-  std::uint32_t log2_ = 0;                 // of slots_.size(); 32 at most
+  std::uint32_t log2_ = 0;                // of slots_.size(); 32 at most
   std::atomic<std::uintptr_t> place_{0};  // for prefetch(): address of slots_, whose low six bits are 0, and log2_
 };
 

@@ -1,5 +1,6 @@
-// The tree of a YAML document, for this room and for those who change documents (`tailgate migrate`); readers use ConfigNode. Nodes that an anchor names are shared, so this is a graph without cycles; its
-// size written out in full is bounded, and so is its depth (yaml-cpp refuses more than 500 levels).
+// The tree of a YAML document, for this room and for those who change documents (`tailgate migrate`); readers use
+// ConfigNode. Nodes that an anchor names are shared, so this is a graph without cycles; its size written out in full is
+// bounded, and so is its depth (yaml-cpp refuses more than 500 levels).
 #pragma once
 
 #include <cstdint>

@@ -13,10 +13,10 @@
 
 #include "buffer/sweeper.h"
 #include "config/file_watch.h"
-#include "settings/settings.h"
 #include "net/io_threads.h"
 #include "net/server/server.h"
 #include "receive/ingest.h"
+#include "settings/settings.h"
 #include "telemetry/process.h"
 #include "web/explain.h"
 #include "web/pages.h"

@@ -12,8 +12,8 @@
 #include <string>
 #include <string_view>
 
-#include "export/rotating_file.h"
 #include "export/queue/send_queue.h"
+#include "export/rotating_file.h"
 #include "wire/otlp/item_limits.h"
 
 namespace tailgate {

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "export/dead_letters.h"
-#include "export/queue/durable_store.h"
 #include "export/exporter.h"
+#include "export/queue/durable_store.h"
 #include "export/queue/send_queue.h"
 #include "telemetry/log.h"
 

@@ -7,9 +7,9 @@
 #include <optional>
 
 #include "config/yaml_write.h"
-#include "settings/settings.h"
 #include "export/registry.h"
 #include "receive/registry.h"
+#include "settings/settings.h"
 
 namespace tailgate {
 namespace {

@@ -8,13 +8,13 @@
 #include <algorithm>
 #include <array>
 
+#include "base/input.h"
 #include "config/config_file.h"
 #include "config/yaml_write.h"
-#include "base/input.h"
+#include "export/registry.h"
 #include "migrate/fit.h"
 #include "migrate/parts.h"
 #include "migrate/pipelines.h"
-#include "export/registry.h"
 #include "receive/registry.h"
 
 namespace tailgate {

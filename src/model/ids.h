@@ -26,7 +26,9 @@ struct IdBytes {
   bool is_zero() const { return *this == IdBytes{}; }
   std::string_view view() const { return {bytes.data(), N}; }
   std::string hex() const;  // 2N lower-case digits
-  bool operator==(const IdBytes& other) const { return std::memcmp(bytes.data(), other.bytes.data(), N) == 0; }  // inlined
+  bool operator==(const IdBytes& other) const {
+    return std::memcmp(bytes.data(), other.bytes.data(), N) == 0;
+  }  // inlined
   auto operator<=>(const IdBytes&) const = default;
 };
 

@@ -10,7 +10,8 @@ void SpanBatch::clear() {
     if (traces.size() * 8 < table_.size()) {
       const std::size_t mask = table_.size() - 1;
       for (const BatchTrace& trace : traces) {
-        for (std::size_t slot = trace.hash & mask; table_[slot] != kNone; slot = (slot + 1) & mask) table_[slot] = kNone;
+        for (std::size_t slot = trace.hash & mask; table_[slot] != kNone; slot = (slot + 1) & mask)
+          table_[slot] = kNone;
       }
     } else {
       std::fill(table_.begin(), table_.end(), kNone);

@@ -1,5 +1,6 @@
-// Sampling thresholds as OpenTelemetry's probability sampling defines them (OTEP 235): a trace with randomness R, 56 bits,
-// is kept if R >= T, so it was kept with a probability of (2^56 - T) / 2^56 and stands for 2^56 / (2^56 - T) traces.
+// Sampling thresholds as OpenTelemetry's probability sampling defines them (OTEP 235): a trace with randomness R, 56
+// bits, is kept if R >= T, so it was kept with a probability of (2^56 - T) / 2^56 and stands for 2^56 / (2^56 - T)
+// traces.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +13,9 @@
 namespace tailgate {
 
 inline constexpr std::uint64_t kRandomBits = 56;
-inline constexpr std::uint64_t kNever = 1ULL << kRandomBits;     // no R reaches it
-inline constexpr std::uint64_t kCertain = 0;                     // kept whatever its R
-inline constexpr std::uint64_t kUnknownChance = UINT64_MAX;      // kept by a chance nobody can put a number to
+inline constexpr std::uint64_t kNever = 1ULL << kRandomBits;  // no R reaches it
+inline constexpr std::uint64_t kCertain = 0;                  // kept whatever its R
+inline constexpr std::uint64_t kUnknownChance = UINT64_MAX;   // kept by a chance nobody can put a number to
 
 // 0 % and less: kNever. 100 % and more: kCertain. Otherwise 2^56 - round(p * 2^56), at most kNever - 1.
 std::uint64_t threshold_of_percentage(double percentage);

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "codec/byte_sink.h"
 #include "net/auth/auth.h"
 #include "net/http/cors.h"
 #include "net/http/grpc.h"
@@ -17,7 +18,6 @@
 #include "net/limits.h"
 #include "net/tls/tls.h"
 #include "receive/receiver.h"
-#include "codec/byte_sink.h"
 
 namespace tailgate {
 

@@ -7,9 +7,9 @@
 #include <fstream>
 
 #include "net/auth/auth.h"
+#include "net/auth/keyed_digest.h"
 #include "net/http/clients.h"
 #include "net/http/inflate.h"
-#include "net/auth/keyed_digest.h"
 #include "net/http/session.h"
 
 namespace {

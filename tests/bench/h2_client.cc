@@ -17,7 +17,16 @@
 namespace tailgate::bench {
 namespace {
 
-enum Frame : std::uint8_t { kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kPing = 6, kGoAway = 7, kWindow = 8, kContinuation = 9 };
+enum Frame : std::uint8_t {
+  kData = 0,
+  kHeaders = 1,
+  kReset = 3,
+  kSettings = 4,
+  kPing = 6,
+  kGoAway = 7,
+  kWindow = 8,
+  kContinuation = 9
+};
 
 std::uint32_t be32(const char* p) {
   std::uint32_t v;
@@ -83,9 +92,10 @@ H2Client::~H2Client() {
 }
 
 void H2Client::frame_header(std::size_t size, std::uint8_t type, std::uint8_t flags, std::uint32_t stream) {
-  const char header[9] = {static_cast<char>(size >> 16),   static_cast<char>(size >> 8),    static_cast<char>(size),
-                          static_cast<char>(type),         static_cast<char>(flags),        static_cast<char>(stream >> 24),
-                          static_cast<char>(stream >> 16), static_cast<char>(stream >> 8), static_cast<char>(stream)};
+  const char header[9] = {
+      static_cast<char>(size >> 16),   static_cast<char>(size >> 8),   static_cast<char>(size),
+      static_cast<char>(type),         static_cast<char>(flags),       static_cast<char>(stream >> 24),
+      static_cast<char>(stream >> 16), static_cast<char>(stream >> 8), static_cast<char>(stream)};
   out_.append(header, 9);
 }
 
@@ -136,8 +146,8 @@ bool H2Client::flush() {
   }
 }
 
-// As writev. Over TLS a record's worth is copied and counts as written: OpenSSL wants the same bytes again when the socket
-// was full.
+// As writev. Over TLS a record's worth is copied and counts as written: OpenSSL wants the same bytes again when the
+// socket was full.
 ssize_t H2Client::write(const iovec* parts, int count) {
   if (ssl_ == nullptr) return writev(fd_, parts, count);
   if (!write_record()) return -1;
@@ -184,7 +194,8 @@ bool H2Client::read() {
       const std::size_t size = be32(in_.data() + at) >> 8;
       if (in_.size() - at < 9 + size) break;
       const char* p = in_.data() + at;
-      if (!frame(static_cast<std::uint8_t>(p[3]), static_cast<std::uint8_t>(p[4]), be32(p + 5) & 0x7fffffff, {p + 9, size})) {
+      if (!frame(static_cast<std::uint8_t>(p[3]), static_cast<std::uint8_t>(p[4]), be32(p + 5) & 0x7fffffff,
+                 {p + 9, size})) {
         return false;
       }
       at += 9 + size;
@@ -242,7 +253,8 @@ bool H2Client::frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream
         left -= static_cast<std::size_t>(used);
         if ((inflate_flags & NGHTTP2_HD_INFLATE_EMIT) != 0) {
           const std::string_view name(reinterpret_cast<char*>(nv.name), nv.namelen);
-          if (name == "grpc-status") status = std::atoi(std::string(reinterpret_cast<char*>(nv.value), nv.valuelen).c_str());
+          if (name == "grpc-status")
+            status = std::atoi(std::string(reinterpret_cast<char*>(nv.value), nv.valuelen).c_str());
           if (name == "grpc-status-details-bin") retry = true;
         }
         if ((inflate_flags & NGHTTP2_HD_INFLATE_FINAL) != 0) {

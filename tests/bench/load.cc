@@ -32,12 +32,12 @@
 
 #include "base/hash.h"
 #include "base/units.h"
+#include "codec/protobuf.h"
 #include "h2_client.h"
 #include "net/http/grpc.h"
 #include "net/io_threads.h"
 #include "net/server/server.h"
 #include "traffic.h"
-#include "codec/protobuf.h"
 
 using namespace tailgate;
 using namespace tailgate::bench;

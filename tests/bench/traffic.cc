@@ -86,7 +86,8 @@ std::vector<Group> make_pool(const Shape& shape, std::size_t groups, std::uint64
       Request& request = group.requests.emplace_back();
       const std::string bytes = data.SerializeAsString();
       request.grpc.assign(5, '\0');
-      for (int i = 0; i < 4; ++i) request.grpc[static_cast<std::size_t>(1 + i)] = static_cast<char>(bytes.size() >> (24 - 8 * i));
+      for (int i = 0; i < 4; ++i)
+        request.grpc[static_cast<std::size_t>(1 + i)] = static_cast<char>(bytes.size() >> (24 - 8 * i));
       request.grpc += bytes;
       const std::string mark(8, 'T');
       for (std::size_t at = request.grpc.find(mark); at != std::string::npos; at = request.grpc.find(mark, at + 16)) {

@@ -1,8 +1,8 @@
 // Traffic for load tests: a pool of requests encoded before the clock starts; sending one patches trace ids only.
 //
-// A group is a set of traces whose spans are spread over the group's requests, one request per service. Which traces are
-// errors, slow or on a listed route is laid down in the pool; the 1 % by chance follows from the id, so the generator
-// knows exactly which traces must be kept.
+// A group is a set of traces whose spans are spread over the group's requests, one request per service. Which traces
+// are errors, slow or on a listed route is laid down in the pool; the 1 % by chance follows from the id, so the
+// generator knows exactly which traces must be kept.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@ namespace tailgate::bench {
 
 struct Shape {
   std::string_view name;
-  std::size_t services;             // requests per group
-  std::size_t traces;               // per group
-  std::size_t spans_per_service;    // of one trace in one request
+  std::size_t services;                 // requests per group
+  std::size_t traces;                   // per group
+  std::size_t spans_per_service;        // of one trace in one request
   std::size_t attributes, value_bytes;  // per span, tuned to the bytes per span wanted
   std::size_t spans_per_trace() const { return services * spans_per_service; }
   std::size_t spans_per_request() const { return traces * spans_per_service; }
@@ -27,7 +27,7 @@ inline constexpr Shape kLarge{"large", 5, 8, 10, 14, 40};  // 50 spans a trace, 
 inline constexpr Shape kSmall{"small", 1, 16, 8, 4, 20};   // 8 spans a trace, 128 a request, about 270 B a span
 
 struct Request {
-  std::string grpc;  // 5-byte gRPC prefix and ExportTraceServiceRequest
+  std::string grpc;                                          // 5-byte gRPC prefix and ExportTraceServiceRequest
   std::vector<std::pair<std::uint32_t, std::uint32_t>> ids;  // offset of a trace id, index of its trace in the group
 };
 

@@ -1,6 +1,6 @@
-// Conditions over anything: a line of condition, then bytes for a Span, its resource and its scope. Whatever parses is asked of
-// them, as a condition on spans, on events and on traces; nothing may crash, hang or grow, and the same question has the same
-// answer twice.
+// Conditions over anything: a line of condition, then bytes for a Span, its resource and its scope. Whatever parses is
+// asked of them, as a condition on spans, on events and on traces; nothing may crash, hang or grow, and the same
+// question has the same answer twice.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "decide/condition/condition.h"
 #include "codec/field_reader.h"
+#include "decide/condition/condition.h"
 #include "wire/otlp/scan.h"
 
 using namespace tailgate;

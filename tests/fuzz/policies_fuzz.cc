@@ -17,8 +17,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto document = load_config_text(text, "fuzz.yaml", options);
   if (!document) return 0;
   PolicyTables tables;
-  const PolicySetPtr set = PolicySet::build(document->root.child("policies").items(), document->root.child("shadow_policies").items(), {{}},
-                                            tables, {.use_tracestate = size % 2 == 0, .sample_on_first_match = size % 3 == 0});
+  const PolicySetPtr set =
+      PolicySet::build(document->root.child("policies").items(), document->root.child("shadow_policies").items(), {{}},
+                       tables, {.use_tracestate = size % 2 == 0, .sample_on_first_match = size % 3 == 0});
   if (!document->issues->errors.empty()) return 0;
   set->activate();
   SpanBatch batch;

@@ -49,7 +49,8 @@ long compare(std::uint64_t seed) {
       for (const twin::ResourceSpans& resource_spans : requests[i].resource_spans()) {
         std::map<std::string, TwinBatch> batches;
         for (const twin::ScopeSpans& scope_spans : resource_spans.scope_spans()) {
-          for (const twin::Span& span : scope_spans.spans()) batches[span.trace_id()].spans.emplace_back(&scope_spans, &span);
+          for (const twin::Span& span : scope_spans.spans())
+            batches[span.trace_id()].spans.emplace_back(&scope_spans, &span);
         }
         for (auto& [id, batch] : batches) {
           batch.resource_spans = &resource_spans;
@@ -75,13 +76,15 @@ long compare(std::uint64_t seed) {
         const double seconds = std::chrono::duration<double>(at(now).time_since_epoch()).count();
         const TwinVerdict wanted = use_tracestate ? by_randomness.at(trace.id) : twin.decide(trace, seconds);
         const std::string decision(kDecisionNames[static_cast<std::size_t>(record.verdict.decision)]);
-        const std::string policy = record.verdict.policy == 0 ? "" : engine.policies.tables->names.name_of(record.verdict.policy);
+        const std::string policy =
+            record.verdict.policy == 0 ? "" : engine.policies.tables->names.name_of(record.verdict.policy);
         bool same = decision == wanted.decision && policy == wanted.policy && what.votes.size() == wanted.votes.size();
-        for (std::size_t v = 0; same && v < wanted.votes.size(); ++v) same = static_cast<int>(what.votes[v]) == static_cast<int>(wanted.votes[v]);
+        for (std::size_t v = 0; same && v < wanted.votes.size(); ++v)
+          same = static_cast<int>(what.votes[v]) == static_cast<int>(wanted.votes[v]);
         ++judged;
         if (same) continue;
-        fmt::print("seed {}: trace {}\n  engine {} by '{}', twin {} by '{}'\n{}", seed, record.id.hex(), decision, policy, wanted.decision, wanted.policy,
-                   yaml);
+        fmt::print("seed {}: trace {}\n  engine {} by '{}', twin {} by '{}'\n{}", seed, record.id.hex(), decision,
+                   policy, wanted.decision, wanted.policy, yaml);
         for (std::size_t v = 0; v < wanted.votes.size() && v < what.votes.size(); ++v) {
           fmt::print("  {}: engine {}, twin {}\n", twin.policies()[v].name, vote_name(static_cast<int>(what.votes[v])),
                      vote_name(static_cast<int>(wanted.votes[v])));

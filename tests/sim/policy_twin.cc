@@ -23,7 +23,9 @@ const twin::AnyValue* attribute(const Attributes& attributes, const std::string&
 
 std::int64_t int_of(const twin::AnyValue& v) { return v.value_case() == twin::AnyValue::kIntValue ? v.int_value() : 0; }
 bool bool_of(const twin::AnyValue& v) { return v.value_case() == twin::AnyValue::kBoolValue && v.bool_value(); }
-std::string text_of(const twin::AnyValue& v) { return v.value_case() == twin::AnyValue::kStringValue ? v.string_value() : ""; }
+std::string text_of(const twin::AnyValue& v) {
+  return v.value_case() == twin::AnyValue::kStringValue ? v.string_value() : "";
+}
 
 template <class Test>
 bool any_span(const TwinTrace& trace, Test&& test) {
@@ -121,7 +123,8 @@ std::uint64_t randomness(const TwinTrace& trace) {
 
 bool hash_keeps(const std::string& id, const std::string& salt, double percentage) {
   std::uint64_t h = 14695981039346656037ULL;
-  for (const char c : (salt.empty() ? "default-hash-seed" : salt) + id) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  for (const char c : (salt.empty() ? "default-hash-seed" : salt) + id)
+    h = (h ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
   static_assert(std::numeric_limits<long double>::digits >= 64, "Go's big.Float of precision 64");
   const long double bound = std::trunc(18446744073709551615.0L * static_cast<long double>(percentage / 100));
   if (bound >= 18446744073709551615.0L) return true;
@@ -183,13 +186,16 @@ PolicyTwin::Answer PolicyTwin::keeps(const PolicySpec& p, const TwinTrace& trace
       return value && std::find(p.values.begin(), p.values.end(), *value) != p.values.end();
     }));
   }
-  if (p.type == "trace_flags") return is(any_span(trace, [](const twin::Span& span) { return (span.flags() & 1) != 0; }));
-  if (p.type == "span_count") return is(span_count(trace) >= p.low.value_or(0) && (!p.high || span_count(trace) <= *p.high));
+  if (p.type == "trace_flags")
+    return is(any_span(trace, [](const twin::Span& span) { return (span.flags() & 1) != 0; }));
+  if (p.type == "span_count")
+    return is(span_count(trace) >= p.low.value_or(0) && (!p.high || span_count(trace) <= *p.high));
   if (p.type == "probabilistic") {
     if (!use_tracestate_) return is(hash_keeps(trace.id, p.key, p.percentage));
     const long double p56 = std::round(static_cast<long double>(p.percentage / 100) * 72057594037927936.0L);
     if (p.percentage <= 0) return Answer::kNo;
-    return is(p.percentage >= 100 || static_cast<long double>(randomness(trace)) >= 72057594037927936.0L - std::max(p56, 1.0L));
+    return is(p.percentage >= 100 ||
+              static_cast<long double>(randomness(trace)) >= 72057594037927936.0L - std::max(p56, 1.0L));
   }
   if (p.type == "rate_limiting" || p.type == "bytes_limiting") {
     const auto rate = static_cast<double>(*p.low);
@@ -305,7 +311,8 @@ void PolicyTwin::cut(Lottery& lottery, std::uint32_t second) {
   lottery.last_cut = second;
 }
 
-std::map<std::string, TwinVerdict> PolicyTwin::decide_second(const std::map<std::string, TwinTrace>& traces, std::uint32_t second) {
+std::map<std::string, TwinVerdict> PolicyTwin::decide_second(const std::map<std::string, TwinTrace>& traces,
+                                                             std::uint32_t second) {
   std::map<std::string, TwinVerdict> verdicts;
   for (auto& [path, lottery] : lotteries_) lottery.asked = false;
   second_over_ = false;
@@ -357,9 +364,14 @@ std::optional<TwinVerdict> PolicyTwin::judge(const TwinTrace& trace, double now)
 // --- writing policies
 
 std::string PolicySpec::yaml() const {
-  const auto quoted = [](const std::string& s) { return "\"" + std::regex_replace(std::regex_replace(s, std::regex("\\\\"), "\\\\"), std::regex("\""), "\\\"") + "\""; };
+  const auto quoted = [](const std::string& s) {
+    return "\"" + std::regex_replace(std::regex_replace(s, std::regex("\\\\"), "\\\\"), std::regex("\""), "\\\"") +
+           "\"";
+  };
   std::string fields;
-  const auto add = [&](const std::string& field, const std::string& value) { fields += (fields.empty() ? "" : ", ") + field + ": " + value; };
+  const auto add = [&](const std::string& field, const std::string& value) {
+    fields += (fields.empty() ? "" : ", ") + field + ": " + value;
+  };
   const auto list = [&](const std::vector<std::string>& items) {
     std::string out;
     for (const std::string& item : items) out += (out.empty() ? "" : ", ") + item;
@@ -410,10 +422,24 @@ std::string PolicySpec::yaml() const {
 namespace {
 
 const std::vector<std::string> kKeys = {"a", "http.route", "n", "flag", "ключ"};
-const std::vector<std::string> kTexts = {"", "x", "/a", "/checkout", "redis", "ünï", "/a/b\nc", std::string(300, 'l'), "true", "5"};
+const std::vector<std::string> kTexts = {
+    "", "x", "/a", "/checkout", "redis", "ünï", "/a/b\nc", std::string(300, 'l'), "true", "5"};
 const std::vector<std::string> kPatterns = {"^/a", "check", "x$", "^$", ".*", "[0-9]", "e(d|x)i"};
-const std::vector<std::string> kStates = {"", "", "", "v=g", "v=g,ot=rv:ffffffffffffff", "ot=th:8;rv:00000000000001,v=s", " v=g ", "v=g,v=s", "v=", "V=g",
-                                          "1v=g", "v@1=g", "v=g,,w=s", "ot=rv:123", "w=g,v=s"};
+const std::vector<std::string> kStates = {"",
+                                          "",
+                                          "",
+                                          "v=g",
+                                          "v=g,ot=rv:ffffffffffffff",
+                                          "ot=th:8;rv:00000000000001,v=s",
+                                          " v=g ",
+                                          "v=g,v=s",
+                                          "v=",
+                                          "V=g",
+                                          "1v=g",
+                                          "v@1=g",
+                                          "v=g,,w=s",
+                                          "ot=rv:123",
+                                          "w=g,v=s"};
 const std::vector<std::int64_t> kNumbers = {0, 1, -1, 5, 100, 499, 500, 599, INT64_MIN, INT64_MAX, -1000000};
 
 template <class T>
@@ -421,11 +447,13 @@ const T& pick(Random& r, const std::vector<T>& from) {
   return from[r.below(from.size())];
 }
 
-PolicySpec random_policy(Random& r, const std::string& name, int place);  // place 0 top, 1 in a list, 2 in not, 3 in composite
+PolicySpec random_policy(Random& r, const std::string& name,
+                         int place);  // place 0 top, 1 in a list, 2 in not, 3 in composite
 
 PolicySpec plain_policy(Random& r, const std::string& name) {
-  static const std::vector<std::string> types = {"always_sample", "latency", "numeric_attribute", "boolean_attribute", "string_attribute", "status_code",
-                                                 "trace_state", "trace_flags", "span_count", "probabilistic", "rate_limiting", "bytes_limiting"};
+  static const std::vector<std::string> types = {
+      "always_sample", "latency",     "numeric_attribute", "boolean_attribute", "string_attribute", "status_code",
+      "trace_state",   "trace_flags", "span_count",        "probabilistic",     "rate_limiting",    "bytes_limiting"};
   PolicySpec p;
   p.name = name;
   p.type = types[r.below(types.size())];
@@ -472,7 +500,8 @@ PolicySpec random_policy(Random& r, const std::string& name, int place) {
   PolicySpec p;
   p.name = name;
   const auto fill = [&](int inside) {
-    for (std::uint64_t n = 1 + r.below(3); n != 0; --n) p.parts.push_back(random_policy(r, fmt::format("p{}", p.parts.size()), inside));
+    for (std::uint64_t n = 1 + r.below(3); n != 0; --n)
+      p.parts.push_back(random_policy(r, fmt::format("p{}", p.parts.size()), inside));
   };
   if (kind == 0 && (place == 0 || place == 3)) {
     p.type = "and";
@@ -544,7 +573,8 @@ std::uint64_t random_time(Random& r) {
 
 std::vector<PolicySpec> random_policies(Random& r) {
   std::vector<PolicySpec> policies;
-  for (std::uint64_t n = 1 + r.below(6); n != 0; --n) policies.push_back(random_policy(r, fmt::format("top{}", policies.size()), 0));
+  for (std::uint64_t n = 1 + r.below(6); n != 0; --n)
+    policies.push_back(random_policy(r, fmt::format("top{}", policies.size()), 0));
   return policies;
 }
 

@@ -1,5 +1,6 @@
 // The policies' slow, plain twin: written from the descriptions of contrib's tail_sampling v0.164 (docs/policies.md,
-// docs/compatibility.md) over parsed messages, one straightforward loop per question. It shares no code with src/decide.
+// docs/compatibility.md) over parsed messages, one straightforward loop per question. It shares no code with
+// src/decide.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +30,12 @@ struct PolicySpec {
   std::optional<std::int64_t> low, high;
   std::string key;
   std::vector<std::string> values;
-  bool flag = false;    // regex, or a boolean attribute's value
+  bool flag = false;  // regex, or a boolean attribute's value
   bool invert = false;
   double percentage = 0;
   std::vector<PolicySpec> parts;
-  std::vector<double> shares;       // composite: percent by part, 0 none
-  std::vector<std::size_t> order;   // composite: policy_order, indices of parts
+  std::vector<double> shares;      // composite: percent by part, 0 none
+  std::vector<std::size_t> order;  // composite: policy_order, indices of parts
 
   std::string yaml() const;
 };
@@ -53,7 +54,8 @@ class PolicyTwin {
   TwinVerdict decide(const TwinTrace& trace, double now_seconds);
   // With use_tracestate: traces that close in the same second of the clock. Those who ask a limit for room are its
   // candidates, and the second's end decides by randomness.
-  std::map<std::string, TwinVerdict> decide_second(const std::map<std::string, TwinTrace>& traces, std::uint32_t second);
+  std::map<std::string, TwinVerdict> decide_second(const std::map<std::string, TwinTrace>& traces,
+                                                   std::uint32_t second);
   const std::vector<PolicySpec>& policies() const { return policies_; }  // in the order they are asked
 
  private:
@@ -72,7 +74,7 @@ class PolicyTwin {
   };
   struct Lottery {
     std::vector<Lane> lanes;
-    double total = -1;   // composite's
+    double total = -1;  // composite's
     double last_cut = -1;
     bool asked = false;  // this second
   };

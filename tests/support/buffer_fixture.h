@@ -15,7 +15,8 @@ inline TimePoint at(Duration d) { return TimePoint(std::chrono::hours(1)) + d; }
 
 struct BufferFixture {
   explicit BufferFixture(BufferLimits limits = {}, const std::string& yaml = kErrors, PolicySetOptions options = {})
-      : policies(yaml, {{}}, 1, options), buffer(limits, pool, budget, policies.set, *policies.tables, 42, at(Duration::zero())) {}
+      : policies(yaml, {{}}, 1, options),
+        buffer(limits, pool, budget, policies.set, *policies.tables, 42, at(Duration::zero())) {}
 
   static constexpr const char* kErrors = "[{name: errors, type: status_code, status_code: {status_codes: [ERROR]}}]";
 

@@ -4,10 +4,10 @@
 #include <optional>
 #include <string>
 
+#include "codec/field_reader.h"
 #include "decide/condition/condition.h"
 #include "otlp_twin.pb.h"
 #include "support/otlp_builder.h"
-#include "codec/field_reader.h"
 #include "wire/otlp/scan.h"
 
 namespace tailgate::test {

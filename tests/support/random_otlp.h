@@ -1,5 +1,5 @@
-// Generated OTLP requests that use what protobuf allows: odd orders, repeated scalars, unknown fields and groups, merged
-// sub-messages. One seeded generator; the same seed gives the same bytes on every machine.
+// Generated OTLP requests that use what protobuf allows: odd orders, repeated scalars, unknown fields and groups,
+// merged sub-messages. One seeded generator; the same seed gives the same bytes on every machine.
 #pragma once
 
 #include <cstdint>
@@ -156,7 +156,10 @@ class RandomOtlp {
         pb::append_varint(out, r_.next());
         break;
       case 10:
-        pb::append_len(out, 11, std::string("\x12\x01""e", 3));
+        pb::append_len(out, 11,
+                       std::string("\x12\x01"
+                                   "e",
+                                   3));
         break;
       default:
         maybe_unknown(out);

@@ -64,7 +64,8 @@ template <class Attributes>
 bool has(const Attributes& attributes, const std::string& key, const std::string& value) {
   for (const twin::KeyValue& attribute : attributes) {
     if (attribute.key() == key) {
-      return attribute.value().value_case() == twin::AnyValue::kStringValue && attribute.value().string_value() == value;
+      return attribute.value().value_case() == twin::AnyValue::kStringValue &&
+             attribute.value().string_value() == value;
     }
   }
   return false;
@@ -143,8 +144,8 @@ inline std::string compare_with_twin(const std::string& bytes) {
     if (it == twin->traces.end()) return "a trace id differs";
     const TraceFacts& a = trace.facts;
     const TraceFacts& b = it->second.facts;
-    if (a.start_min_ns != b.start_min_ns || a.end_max_ns != b.end_max_ns || a.spans != b.spans || a.errors != b.errors ||
-        a.root_seen != b.root_seen) {
+    if (a.start_min_ns != b.start_min_ns || a.end_max_ns != b.end_max_ns || a.spans != b.spans ||
+        a.errors != b.errors || a.root_seen != b.root_seen) {
       return "facts differ";
     }
     if (*batch.words_of(static_cast<std::uint32_t>(t)) != it->second.words) return "predicate bits differ";

@@ -2,8 +2,8 @@
 // against a constant. What is not written as every SDK writes it goes the long way, so the answer is the same.
 #include <cstring>
 
-#include "decide/condition/expr.h"
 #include "codec/protobuf.h"
+#include "decide/condition/expr.h"
 
 namespace tailgate {
 namespace {

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <array>
 
+#include "codec/protobuf.h"
 #include "config/config_node.h"
 #include "decide/condition/expr.h"
-#include "codec/protobuf.h"
 #include "wire/otlp/tracestate.h"
 
 namespace tailgate {

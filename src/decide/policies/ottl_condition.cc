@@ -9,9 +9,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "codec/protobuf.h"
 #include "decide/condition/condition.h"
 #include "decide/registry.h"
-#include "codec/protobuf.h"
 
 namespace tailgate {
 namespace {

@@ -15,8 +15,8 @@
 #include <unordered_map>
 
 #include "base/hash.h"
-#include "telemetry/log.h"
 #include "export/elasticsearch/bulk_reply.h"
+#include "telemetry/log.h"
 #include "wire/jaeger/json.h"
 
 namespace tailgate {

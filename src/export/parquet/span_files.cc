@@ -12,8 +12,8 @@
 #include <unordered_set>
 
 #include "codec/field_reader.h"
-#include "wire/otlp/span_view.h"
 #include "wire/otlp/repeats.h"
+#include "wire/otlp/span_view.h"
 
 namespace tailgate {
 namespace {

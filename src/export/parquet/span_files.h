@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "export/queue/send_queue.h"
 #include "export/parquet/span_table.h"
+#include "export/queue/send_queue.h"
 #include "wire/otlp/split.h"
 
 namespace tailgate {

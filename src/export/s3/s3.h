@@ -5,9 +5,9 @@
 #include <string>
 
 #include "export/http/http_exporter.h"
-#include "export/s3/credentials.h"
 #include "export/parquet/span_files.h"
 #include "export/parquet/span_table.h"
+#include "export/s3/credentials.h"
 
 namespace tailgate {
 

@@ -10,9 +10,9 @@
 
 #include "config/config_node.h"
 #include "net/auth/credentials.h"
-#include "net/file_look.h"
 #include "net/auth/keyed_digest.h"
 #include "net/auth/password_checker.h"
+#include "net/file_look.h"
 
 namespace tailgate {
 namespace {

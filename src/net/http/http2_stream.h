@@ -7,9 +7,9 @@
 #include "base/byte_budget.h"
 #include "base/clock.h"
 #include "net/body_buffer.h"
+#include "net/held_bodies.h"
 #include "net/http/body_pace.h"
 #include "net/http/clients.h"
-#include "net/held_bodies.h"
 #include "net/http/http.h"
 
 namespace tailgate {

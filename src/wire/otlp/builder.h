@@ -9,8 +9,8 @@
 
 #include "codec/byte_sink.h"
 #include "codec/protobuf.h"
-#include "wire/otlp/scan_plan.h"
 #include "codec/utf8.h"
+#include "wire/otlp/scan_plan.h"
 
 namespace tailgate {
 

@@ -26,12 +26,14 @@ void group_spans(std::vector<FrameSpan>& spans) {
   std::uint64_t rank = 0;
   bool one_group = true;
   for (std::uint32_t i = 0; i < spans.size(); ++i) {
-    const bool run = i != 0 && same(spans[i - 1].resource, spans[i].resource) && same(spans[i - 1].scope, spans[i].scope);
+    const bool run =
+        i != 0 && same(spans[i - 1].resource, spans[i].resource) && same(spans[i - 1].scope, spans[i].scope);
     if (!run) {
       // A collision of 64 bits only puts two groups side by side: frame_trace compares the bytes again.
       const std::uint64_t resource_hash = hash_bytes(spans[i].resource, 1);
       const std::uint64_t scope_hash = hash_bytes(spans[i].scope, resource_hash);
-      const std::uint32_t r = resources.try_emplace(resource_hash, static_cast<std::uint32_t>(resources.size())).first->second;
+      const std::uint32_t r =
+          resources.try_emplace(resource_hash, static_cast<std::uint32_t>(resources.size())).first->second;
       const std::uint32_t s = scopes.try_emplace(scope_hash, static_cast<std::uint32_t>(scopes.size())).first->second;
       rank = static_cast<std::uint64_t>(r) << 32 | s;
     }
@@ -49,7 +51,19 @@ void group_spans(std::vector<FrameSpan>& spans) {
 std::size_t field_size(std::size_t content) { return 1 + pb::varint_size(content) + content; }
 
 // --- well-formedness: one row per message type, by field number; a known number with another wire type is unknown.
-enum Message : std::uint8_t { kNoMessage, kSpan, kEvent, kLink, kStatus, kKeyValue, kAnyValue, kArray, kKvList, kResource, kScope };
+enum Message : std::uint8_t {
+  kNoMessage,
+  kSpan,
+  kEvent,
+  kLink,
+  kStatus,
+  kKeyValue,
+  kAnyValue,
+  kArray,
+  kKvList,
+  kResource,
+  kScope
+};
 
 Message nested(Message in, std::uint32_t field) {
   switch (in) {

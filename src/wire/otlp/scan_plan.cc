@@ -31,7 +31,8 @@ std::optional<ByteView> string_value(ByteView key_value) {
 AttributeValue attribute_value(ByteView key_value) {
   // AnyValue's oneof: string 1, bool 2, int 3, double 4, array 5, kvlist 6, bytes 7. Several `value` fields merge, so
   // the last member seen over all of them is the one that is set; a known number with a wrong wire type is unknown.
-  constexpr std::uint32_t kMembers[] = {0, pb::kLen, pb::kVarint, pb::kVarint, pb::kFixed64, pb::kLen, pb::kLen, pb::kLen};
+  constexpr std::uint32_t kMembers[] = {0,        pb::kLen, pb::kVarint, pb::kVarint, pb::kFixed64,
+                                        pb::kLen, pb::kLen, pb::kLen};
   AttributeValue found;
   const char* p = key_value.data();
   const char* const end = p + key_value.size();
@@ -138,7 +139,8 @@ void ScanPlan::merge(std::uint64_t* words, const std::uint64_t* later) const {
 void ScanPlan::count(const SpanFields& span, std::uint64_t* words) const {
   std::uint64_t* word = words + bit_words();
   for (const Counter& counter : counters_) {
-    if (counter.counter != nullptr && (counter.merge == Merge::kSum || *word == 0)) *word += counter.counter->on_span(span);
+    if (counter.counter != nullptr && (counter.merge == Merge::kSum || *word == 0))
+      *word += counter.counter->on_span(span);
     ++word;
   }
 }

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "codec/field_reader.h"
-#include "wire/otlp/split.h"
 #include "wire/otlp/repeats.h"
+#include "wire/otlp/split.h"
 
 namespace tailgate {
 namespace {

@@ -78,9 +78,9 @@ struct SpanChoice {
 };
 
 // Calls `take` for each span in order. False when the bytes are malformed; spans that can be read were taken. Events
-// and links that cannot are left out of theirs. What is over the limits is added to `cut` before the span is taken, of a
-// resource or scope with the first of its spans. Large resources and scopes are not repeated for ever (repeats.h): past
-// 4 MiB and 16 times the request other spans have of a resource what names the service, and no scope.
+// and links that cannot are left out of theirs. What is over the limits is added to `cut` before the span is taken, of
+// a resource or scope with the first of its spans. Large resources and scopes are not repeated for ever (repeats.h):
+// past 4 MiB and 16 times the request other spans have of a resource what names the service, and no scope.
 bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut = nullptr, SpanChoice* choice = nullptr);
 
 // The same one by one, of what read_otlp_spans (otlp_split.h) found: a Span message, over whatever `out` holds; the

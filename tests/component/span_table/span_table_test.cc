@@ -11,13 +11,13 @@
 #include <chrono>
 #include <map>
 
+#include "codec/utf8.h"
 #include "export/parquet/library.h"
 #include "export/parquet/span_columns.h"
 #include "export/parquet/span_files.h"
 #include "otlp_twin.pb.h"
 #include "support/random_otlp.h"
 #include "wire/otlp/attribute_text.h"
-#include "codec/utf8.h"
 
 using namespace tailgate;
 using namespace tailgate::test;

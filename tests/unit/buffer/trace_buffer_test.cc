@@ -79,7 +79,8 @@ TEST_CASE("late spans follow their trace", "[buffer]") {
   CHECK(f.added.late[0].verdict.decision == Decision::kSampled);
   CHECK(f.received() == f.accounted());
   CHECK(f.buffer.counters().held == 1);  // the late span of the kept trace, until it is settled
-  f.buffer.settle_late(f.added.late[0], 1, f.requests.back()->batch.traces[f.added.late[0].trace].facts.bytes, 0, std::nullopt);
+  f.buffer.settle_late(f.added.late[0], 1, f.requests.back()->batch.traces[f.added.late[0].trace].facts.bytes, 0,
+                       std::nullopt);
   CHECK(f.buffer.counters().held == 0);
   CHECK(f.buffer.counters().held_bytes == 0);
   CHECK(f.buffer.counters().forwarded == 2);
@@ -133,7 +134,8 @@ TEST_CASE("the stored bytes of a trace are the bytes that came, whatever their s
   BufferFixture f({.decision_wait = 1s});
   Random random(11);
   std::vector<SpanSpec> specs;
-  for (std::uint64_t i = 0; i < 300; ++i) specs.push_back({.id = i + 1, .status = 2, .name = std::string(random.below(3000), 'n')});
+  for (std::uint64_t i = 0; i < 300; ++i)
+    specs.push_back({.id = i + 1, .status = 2, .name = std::string(random.below(3000), 'n')});
   for (std::size_t i = 0; i < specs.size(); i += 10) {
     f.add({specs.begin() + static_cast<std::ptrdiff_t>(i), specs.begin() + static_cast<std::ptrdiff_t>(i + 10)}, 0s,
           i % 20 == 0 ? "web" : "db");
@@ -188,7 +190,8 @@ TEST_CASE("a trace is judged by the policies in force when it closes", "[buffer]
 TEST_CASE("a trace that took spans under two sets is asked whole by the last", "[buffer]") {
   BufferFixture f({.decision_wait = 10s});
   f.add({{.id = 1, .status = 2}}, 0s);
-  const Policies routes("[{name: routes, type: string_attribute, string_attribute: {key: http.route, values: [/a]}}]", {{}}, 2);
+  const Policies routes("[{name: routes, type: string_attribute, string_attribute: {key: http.route, values: [/a]}}]",
+                        {{}}, 2);
   f.buffer.set_policies(routes.set);
   f.policies.set = routes.set;
   f.add({{.id = 2, .attributes = {{"http.route", "/a"}}}}, 1s);
@@ -207,7 +210,7 @@ TEST_CASE("milliseconds wrap after 49 days and nothing happens", "[buffer]") {
   f.buffer.tidy(at(kWrap + 20s));
   f.add({{.trace = 2, .status = 2}}, kWrap + 20s);
   CHECK(f.close_due(kWrap + 21s) == 1);
-  CHECK(f.received() == f.accounted() );
+  CHECK(f.received() == f.accounted());
 }
 
 TEST_CASE("the cache remembers in the order of decision and tells every trace apart", "[buffer]") {

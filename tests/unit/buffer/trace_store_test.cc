@@ -21,8 +21,7 @@ struct StoreFixture {
     KeptSink sink;
     sink.push = [this](KeptTracePtr kept) { out.push_back(std::move(kept)); };
     sink.make_room = [](std::size_t, bool) { return false; };
-    store = std::make_unique<TraceStore>(options, budget, policies.set, *policies.tables, std::move(sink), 5,
-                                         at(0s));
+    store = std::make_unique<TraceStore>(options, budget, policies.set, *policies.tables, std::move(sink), 5, at(0s));
   }
 
   bool send(const std::string& bytes, Duration when) {

@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "codec/utf8.h"
 #include "wire/otlp/attribute_text.h"
 #include "wire/otlp/span_view.h"
-#include "codec/utf8.h"
 
 namespace tailgate {
 

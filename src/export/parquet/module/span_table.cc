@@ -1,5 +1,5 @@
-// The module that writes the span table with Arrow C++: see export/parquet/span_table.h. Memory comes from the daemon's own
-// allocator, not from one of Arrow's, so that it is freed and seen with all other.
+// The module that writes the span table with Arrow C++: see export/parquet/span_table.h. Memory comes from the daemon's
+// own allocator, not from one of Arrow's, so that it is freed and seen with all other.
 #include "export/parquet/span_table.h"
 
 #include <arrow/api.h>

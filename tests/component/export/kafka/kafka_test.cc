@@ -3,8 +3,8 @@
 
 #include <future>
 
-#include "export/kafka/lookup.h"
 #include "component/export/export_fixture.h"
+#include "export/kafka/lookup.h"
 
 using namespace tailgate;
 using namespace std::chrono_literals;

@@ -8,8 +8,8 @@
 #include <deque>
 #include <mutex>
 
-#include "export/s3/reply.h"
 #include "component/export/export_fixture.h"
+#include "export/s3/reply.h"
 
 using namespace tailgate;
 using namespace std::chrono_literals;

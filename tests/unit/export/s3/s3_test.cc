@@ -1,9 +1,9 @@
 #include <catch2/catch.hpp>
 
 #include "config/config_file.h"
-#include "export/s3/aws_signature.h"
 #include "export/exporters.h"
 #include "export/registry.h"
+#include "export/s3/aws_signature.h"
 #include "export/s3/credentials.h"
 #include "export/s3/reply.h"
 

@@ -35,8 +35,8 @@ template <class Writer>
 std::vector<FlatSpan> from_thrift(const ForeignCases::Jaeger& c, const ThriftExtras& extras, bool message) {
   constexpr auto kProtocol = std::is_same_v<Writer, BinaryWriter> ? ThriftProtocol::kBinary : ThriftProtocol::kCompact;
   ByteSink out;
-  const std::string bytes = message ? thrift_message<Writer>(c.batch, c.parents, extras)
-                                    : thrift_batch<Writer>(c.batch, c.parents, extras);
+  const std::string bytes =
+      message ? thrift_message<Writer>(c.batch, c.parents, extras) : thrift_batch<Writer>(c.batch, c.parents, extras);
   const auto converted =
       message ? jaeger_message_to_otlp(bytes, kProtocol, out) : jaeger_batch_to_otlp(bytes, kProtocol, out);
   INFO((converted ? "" : converted.error().text));

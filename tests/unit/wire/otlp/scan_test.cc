@@ -69,7 +69,8 @@ TEST_CASE("spans with bad ids are counted and named, and the others taken", "[wi
 
 TEST_CASE("spans of a request are grouped by trace in the order of arrival", "[wire]") {
   const ScanPlan plan;
-  const Scanned scanned(request({{.trace = 1, .id = 1}, {.trace = 2, .id = 2}, {.trace = 1, .id = 3, .parent = 1}}), plan);
+  const Scanned scanned(request({{.trace = 1, .id = 1}, {.trace = 2, .id = 2}, {.trace = 1, .id = 3, .parent = 1}}),
+                        plan);
   REQUIRE(scanned.batch.traces.size() == 2);
   const BatchTrace& first = scanned.batch.traces[0];
   CHECK(first.facts.spans == 2);
@@ -80,7 +81,8 @@ TEST_CASE("spans of a request are grouped by trace in the order of arrival", "[w
   CHECK(scanned.batch.spans[2].parent_hash == scanned.batch.spans[0].id_hash);
 }
 
-TEST_CASE("a request of more spans than a slice holds is handed on in slices, and refused whole when malformed", "[wire]") {
+TEST_CASE("a request of more spans than a slice holds is handed on in slices, and refused whole when malformed",
+          "[wire]") {
   std::vector<SpanSpec> specs;
   for (std::uint64_t i = 0; i < kSpansPerSlice * 2 + 5; ++i) specs.push_back({.trace = i % 100, .id = i + 1});
   std::string bytes = request(specs);
@@ -133,7 +135,8 @@ TEST_CASE("groups nest to a hundred levels and no further", "[wire]") {
 
 TEST_CASE("messages without spans cost no memory, wherever their fields lie", "[wire]") {
   std::string bytes;
-  for (int i = 0; i < 1000; ++i) bytes.append("\x0a\x06\x0a\x00\x12\x00\x1a\x00", 8);  // resource, scope_spans, schema_url
+  for (int i = 0; i < 1000; ++i)
+    bytes.append("\x0a\x06\x0a\x00\x12\x00\x1a\x00", 8);  // resource, scope_spans, schema_url
   const ScanPlan plan;
   const Scanned scanned(bytes, plan);
   CHECK(scanned.result.ok);

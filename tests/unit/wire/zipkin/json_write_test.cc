@@ -4,8 +4,8 @@
 
 #include "support/foreign_write_twin.h"
 #include "support/random_traces.h"
-#include "wire/zipkin/zipkin.h"
 #include "wire/zipkin/json_write.h"
+#include "wire/zipkin/zipkin.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
