@@ -44,10 +44,10 @@ ChunkPool::~ChunkPool() { munmap(base_, bytes_max_); }
 
 // Commits one slab unless `want_ready` bytes are ready already. False: fewer are ready and the region is used up.
 bool ChunkPool::commit_slab(std::size_t want_ready) {
-  const std::lock_guard commit_lock(commit_mutex_);
+  const MutexLock commit_lock(commit_mutex_);
   std::size_t at = 0;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (bytes_committed_ - bytes_carved_ >= want_ready) return true;
     if (bytes_committed_ == bytes_max_) return false;
     at = bytes_committed_;
@@ -58,7 +58,7 @@ bool ChunkPool::commit_slab(std::size_t want_ready) {
 #ifdef MADV_POPULATE_WRITE
   madvise(slab, kSlab, MADV_POPULATE_WRITE);  // Linux 5.14; on older ones the first touch faults page by page
 #endif
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   bytes_committed_ = at + kSlab;
   return true;
 }
@@ -66,14 +66,14 @@ bool ChunkPool::commit_slab(std::size_t want_ready) {
 bool ChunkPool::take(bool large, std::uint32_t want, std::vector<ChunkChain>& chains) {
   for (;;) {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (take_free(large, want, chains) || carve(large, want, chains)) return true;
     }
     if (!commit_slab(large ? kLargeChunk : kChunkUnit)) return false;
   }
 }
 
-// Under mutex_: from the free lists.
+// From the free lists.
 bool ChunkPool::take_free(bool large, std::uint32_t want, std::vector<ChunkChain>& chains) {
   std::vector<ChunkChain>& free = large ? free_large_ : free_small_;
   std::uint32_t got = 0;
@@ -95,7 +95,7 @@ bool ChunkPool::take_free(bool large, std::uint32_t want, std::vector<ChunkChain
   return got != 0;
 }
 
-// Under mutex_: from committed memory that was never used, pieces in a row.
+// From committed memory that was never used, pieces in a row.
 bool ChunkPool::carve(bool large, std::uint32_t want, std::vector<ChunkChain>& chains) {
   const std::size_t size = piece_size(large);
   // Slabs lie side by side and a large piece may lie across two, so nothing is left over at a slab's end.
@@ -112,14 +112,14 @@ bool ChunkPool::carve(bool large, std::uint32_t want, std::vector<ChunkChain>& c
 }
 
 void ChunkPool::give(bool large, std::vector<ChunkChain>& chains, std::size_t first) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::vector<ChunkChain>& free = large ? free_large_ : free_small_;
   free.insert(free.end(), chains.begin() + static_cast<std::ptrdiff_t>(first), chains.end());
   chains.resize(first);
 }
 
 std::size_t ChunkPool::bytes_committed() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return bytes_committed_;
 }
 
@@ -127,7 +127,7 @@ void ChunkPool::prepare() {
   for (int slabs = 0; slabs < 2; ++slabs) {  // the caller has traces to close: a slab may take milliseconds
     std::size_t want = 0;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (!free_small_.empty() && !free_large_.empty()) return;
       want = std::clamp<std::size_t>(bytes_carved_ / 32, kSlab, 64 << 20);
       if (bytes_committed_ - bytes_carved_ >= want || bytes_committed_ == bytes_max_) return;

@@ -13,8 +13,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <vector>
+
+#include "base/mutex.h"
 
 namespace tailgate {
 
@@ -54,18 +55,17 @@ class ChunkPool {
 
  private:
   bool commit_slab(std::size_t want_ready);
-  bool take_free(bool large, std::uint32_t want, std::vector<ChunkChain>& chains);
-  bool carve(bool large, std::uint32_t want, std::vector<ChunkChain>& chains);
+  bool take_free(bool large, std::uint32_t want, std::vector<ChunkChain>& chains) TAILGATE_REQUIRES(mutex_);
+  bool carve(bool large, std::uint32_t want, std::vector<ChunkChain>& chains) TAILGATE_REQUIRES(mutex_);
 
   char* base_ = nullptr;
   std::size_t bytes_max_ = 0;
-  std::mutex commit_mutex_;  // held while a slab is committed, which takes up to milliseconds; before mutex_
-  mutable std::mutex mutex_;
-  // guarded by mutex_
-  std::size_t bytes_committed_ = 0;  // changed by the holder of both
-  std::size_t bytes_carved_ = 0;     // of the committed part, handed out at least once
-  std::vector<ChunkChain> free_small_;
-  std::vector<ChunkChain> free_large_;
+  Mutex commit_mutex_;  // held while a slab is committed, which takes up to milliseconds; before mutex_
+  mutable Mutex mutex_;
+  std::size_t bytes_committed_ TAILGATE_GUARDED_BY(mutex_) = 0;  // only the holder of both locks changes it
+  std::size_t bytes_carved_ TAILGATE_GUARDED_BY(mutex_) = 0;     // of the committed part, handed out at least once
+  std::vector<ChunkChain> free_small_ TAILGATE_GUARDED_BY(mutex_);
+  std::vector<ChunkChain> free_large_ TAILGATE_GUARDED_BY(mutex_);
 };
 
 // The free pieces of one shard, about half a MiB of each size at most. Guarded by the shard's lock.

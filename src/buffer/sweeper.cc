@@ -9,7 +9,7 @@ Sweeper::Sweeper(TraceStore& store, Watch watch)
 
 Sweeper::~Sweeper() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stop_ = true;
   }
   wake_.notify_all();
@@ -17,14 +17,14 @@ Sweeper::~Sweeper() {
 }
 
 void Sweeper::run() {
-  std::unique_lock lock(mutex_);
-  while (!stop_) {
-    lock.unlock();
+  for (;;) {
     const TimePoint began = monotonic_now();
     const TimePoint again = store_.sweep(began);
     if (watch_) watch_(began, monotonic_now());
-    lock.lock();
-    wake_.wait_until(lock, again, [this] { return stop_; });
+    const MutexLock lock(mutex_);
+    while (!stop_ && wake_.wait_until(mutex_, again)) {
+    }
+    if (stop_) return;
   }
 }
 

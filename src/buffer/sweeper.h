@@ -1,11 +1,10 @@
 // Sweeper: the thread that closes what is due. Comes round every 5 to 100 ms, as the store asks.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <thread>
 
+#include "base/mutex.h"
 #include "buffer/trace_store.h"
 
 namespace tailgate {
@@ -25,9 +24,9 @@ class Sweeper {
 
   TraceStore& store_;
   const Watch watch_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stop_ = false;  // guarded by mutex_
+  Mutex mutex_;
+  CondVar wake_;
+  bool stop_ TAILGATE_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

@@ -68,7 +68,7 @@ Daemon::~Daemon() {
   for (const auto& receiver : config_.receivers) receiver->stop(Duration::zero());
   std::vector<std::unique_ptr<Server>> pages;  // ended outside the lock: a scrape on its way takes it
   {
-    const std::lock_guard lock(status_mutex_);
+    const MutexLock lock(status_mutex_);
     pages.swap(page_servers_);
   }
   pages.clear();
@@ -140,7 +140,7 @@ Result<void> Daemon::start() {
     Result<std::unique_ptr<Server>> server = Server::open(*page_threads_, options, page.pages);
     if (!server) return tl::unexpected(server.error());
     log_info("listening", {{"page", page.name}, {"endpoint", (*server)->endpoint()}});
-    const std::lock_guard lock(status_mutex_);
+    const MutexLock lock(status_mutex_);
     page_servers_.push_back(std::move(*server));
   }
 
@@ -150,7 +150,7 @@ Result<void> Daemon::start() {
   context.tls_connections = config_.tls_connections;
   context.ingest = [this](SourceId by, ByteView otlp, Client* client) { return ingest_->accept(by, otlp, client); };
   context.source = [this](std::string_view receiver, std::string_view format) {
-    const std::lock_guard lock(status_mutex_);
+    const MutexLock lock(status_mutex_);
     INVARIANT(sources_.size() < kSourcesMax);  // load_daemon_config has counted
     sources_.push_back({std::string(receiver), std::string(format)});
     const auto source = static_cast<SourceId>(sources_.size() - 1);
@@ -217,7 +217,7 @@ void Daemon::reload() {
   if (own_traces_ == nullptr) return;
   std::string failure;
   {
-    const std::lock_guard lock(status_mutex_);
+    const MutexLock lock(status_mutex_);
     // What is wrong may quote the file, with secrets in it: spans go to others than the log does.
     if (!reload_error_.empty()) failure = "the configuration is not valid: see the log";
   }
@@ -228,7 +228,7 @@ void Daemon::reload_now() {
   const std::uint32_t epoch = epoch_ + 1;
   Result<ReloadedPolicies> policies =
       reload_policies(source_, config_.routes, *config_.tables, epoch, config_.sampling.keep_marked);
-  const std::lock_guard lock(status_mutex_);
+  const MutexLock lock(status_mutex_);
   if (!policies) {
     ++reloads_failed_;
     reload_error_ = policies.error().text;
@@ -262,7 +262,7 @@ void Daemon::reload_now() {
 
 Response Daemon::ready() const {
   if (!serving_) return plain_response(503, "not ready");
-  const std::lock_guard lock(status_mutex_);
+  const MutexLock lock(status_mutex_);
   // Anyone may ask: no keys or values of the configuration, which may come from the environment.
   std::string text = "ready";
   if (!wants_restart_.empty()) text += "; a changed key needs a restart: see the log";
@@ -321,7 +321,7 @@ void Daemon::collect(MetricWriter& out) const {
   const TraceStore::Snapshot store = store_->snapshot();
   std::vector<Source> sources;
   {
-    const std::lock_guard lock(status_mutex_);
+    const MutexLock lock(status_mutex_);
     sources = sources_;
   }
   std::map<std::pair<std::string, std::string>, std::uint64_t> received, spans, requests;
@@ -367,7 +367,7 @@ void Daemon::collect(MetricWriter& out) const {
     }
   }
   {
-    const std::lock_guard lock(status_mutex_);
+    const MutexLock lock(status_mutex_);
     out.add(metric::kConfigReloads, {"success"}, number(reloads_ok_));
     out.add(metric::kConfigReloads, {"failure"}, number(reloads_failed_));
     for (const auto& server : page_servers_) {

@@ -7,10 +7,10 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "buffer/sweeper.h"
 #include "config/file_watch.h"
 #include "net/io_threads.h"
@@ -54,12 +54,13 @@ class Daemon {
   std::atomic<bool> serving_{false};
   std::atomic<std::size_t> receivers_started_{0};  // the first so many of config_.receivers
   std::uint32_t epoch_ = 1;
-  std::uint64_t reloads_ok_ = 0, reloads_failed_ = 0;  // guarded by status_mutex_
-  std::string reload_error_;                           // guarded by status_mutex_
-  std::string wants_restart_;                          // guarded by status_mutex_: paths that changed since the start
-  mutable std::mutex status_mutex_;
+  std::uint64_t reloads_ok_ TAILGATE_GUARDED_BY(status_mutex_) = 0;
+  std::uint64_t reloads_failed_ TAILGATE_GUARDED_BY(status_mutex_) = 0;
+  std::string reload_error_ TAILGATE_GUARDED_BY(status_mutex_);
+  std::string wants_restart_ TAILGATE_GUARDED_BY(status_mutex_);  // paths that changed since the start
+  mutable Mutex status_mutex_;
 
-  std::vector<Source> sources_;  // guarded by status_mutex_
+  std::vector<Source> sources_ TAILGATE_GUARDED_BY(status_mutex_);
   Refusals refusals_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<IngestPipeline> ingest_;
@@ -67,7 +68,7 @@ class Daemon {
   Pages metrics_page_, health_pages_, web_pages_;
   std::unique_ptr<IoThreads> page_threads_;
   std::unique_ptr<IoThreads> io_threads_;
-  std::vector<std::unique_ptr<Server>> page_servers_;  // guarded by status_mutex_
+  std::vector<std::unique_ptr<Server>> page_servers_ TAILGATE_GUARDED_BY(status_mutex_);
   std::unique_ptr<Sweeper> sweeper_;
 };
 

@@ -20,7 +20,7 @@ Limiter::Limiter(LimitRule rule)
 }
 
 void Limiter::set_rule(LimitRule rule) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   rule_ = std::move(rule);
   const std::size_t before = tokens_.size();
   tokens_.resize(rule_.lanes.size());
@@ -29,7 +29,7 @@ void Limiter::set_rule(LimitRule rule) {
 }
 
 bool Limiter::take(std::size_t lane, double cost, TimePoint now) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (lane >= rule_.lanes.size()) return false;
   if (rule_.per_second) {
     // A count per second of the clock, as contrib's composite keeps it; here one for the total as well.
@@ -62,7 +62,7 @@ bool Limiter::take(std::size_t lane, double cost, TimePoint now) {
 }
 
 void Limiter::offer(std::size_t lane, std::uint32_t interval, std::uint64_t random, std::uint64_t cost) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (lane >= candidates_.size()) return;
   if (!cuts_.empty() && interval <= cuts_.back().interval) return;  // too late for its cut
   if (interval > open_) {
@@ -120,7 +120,7 @@ void Limiter::cut() {
 
 Limiter::Answer Limiter::answer(std::size_t lane, std::uint32_t interval, std::uint64_t random, std::uint64_t cost,
                                 TimePoint now) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (lane >= rule_.lanes.size()) return {false, kCertain};
   const std::uint32_t running = limit_interval(now);
   if (open_ != 0 && running > open_) cut();
@@ -145,7 +145,7 @@ Limiter::Answer Limiter::answer(std::size_t lane, std::uint32_t interval, std::u
 }
 
 std::shared_ptr<Limiter> Limiters::get(const std::string& name, const LimitRule& rule) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::shared_ptr<Limiter>& limiter = all_[name];
   if (limiter == nullptr) limiter = std::make_shared<Limiter>(rule);
   return limiter;

@@ -13,11 +13,11 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 
 namespace tailgate {
 
@@ -69,19 +69,19 @@ class Limiter {
     std::vector<std::uint64_t> thresholds;         // by lane
     std::vector<std::vector<Candidate>> accepted;  // by lane, greatest randomness first
   };
-  void cut();                           // closes the open interval
-  void refill(std::uint32_t interval);  // room is given by the interval
+  void cut() TAILGATE_REQUIRES(mutex_);                           // closes the open interval
+  void refill(std::uint32_t interval) TAILGATE_REQUIRES(mutex_);  // room is given by the interval
 
-  mutable std::mutex mutex_;
-  LimitRule rule_;
-  std::vector<double> tokens_;  // by lane
-  TimePoint filled_{};
-  bool filled_once_ = false;
-  double total_left_ = 0;                           // of this second, or interval
-  std::uint32_t open_ = 0;                          // the interval that candidates_ belong to
-  std::vector<std::vector<Candidate>> candidates_;  // by lane
-  std::uint32_t refilled_ = 0;                      // the interval that tokens_ are those of; 0: none yet
-  std::vector<Cut> cuts_;                           // the last few intervals, oldest first
+  mutable Mutex mutex_;
+  LimitRule rule_ TAILGATE_GUARDED_BY(mutex_);
+  std::vector<double> tokens_ TAILGATE_GUARDED_BY(mutex_);  // by lane
+  TimePoint filled_ TAILGATE_GUARDED_BY(mutex_){};
+  bool filled_once_ TAILGATE_GUARDED_BY(mutex_) = false;
+  double total_left_ TAILGATE_GUARDED_BY(mutex_) = 0;                           // of this second, or interval
+  std::uint32_t open_ TAILGATE_GUARDED_BY(mutex_) = 0;                          // the interval of candidates_
+  std::vector<std::vector<Candidate>> candidates_ TAILGATE_GUARDED_BY(mutex_);  // by lane
+  std::uint32_t refilled_ TAILGATE_GUARDED_BY(mutex_) = 0;                      // the interval of tokens_; 0: none yet
+  std::vector<Cut> cuts_ TAILGATE_GUARDED_BY(mutex_);                           // the last few intervals, oldest first
 };
 
 class Limiters {
@@ -91,8 +91,8 @@ class Limiters {
   std::shared_ptr<Limiter> get(const std::string& name, const LimitRule& rule);
 
  private:
-  std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<Limiter>> all_;  // guarded by mutex_
+  Mutex mutex_;
+  std::map<std::string, std::shared_ptr<Limiter>> all_ TAILGATE_GUARDED_BY(mutex_);
 };
 
 }  // namespace tailgate

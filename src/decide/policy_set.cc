@@ -11,7 +11,7 @@ namespace tailgate {
 PolicyPtr make_debug(PolicyBuild& build);  // debug_mark.cc
 
 std::uint16_t NamesTable::number_of(std::string_view name) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto it = std::find(names_.begin(), names_.end(), name);
   if (it != names_.end()) return static_cast<std::uint16_t>(it - names_.begin());
   if (names_.size() > UINT16_MAX) return 0;
@@ -20,23 +20,23 @@ std::uint16_t NamesTable::number_of(std::string_view name) {
 }
 
 std::optional<std::uint16_t> NamesTable::find(std::string_view name) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto it = std::find(names_.begin(), names_.end(), name);
   return it != names_.end() ? std::optional(static_cast<std::uint16_t>(it - names_.begin())) : std::nullopt;
 }
 
 std::string NamesTable::name_of(std::uint16_t number) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return number < names_.size() ? names_[number] : names_[0];
 }
 
 std::size_t NamesTable::size() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return names_.size();
 }
 
 std::uint16_t RouteTable::number_of(std::uint64_t exporters) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto it = std::find(routes_.begin(), routes_.end(), exporters);
   if (it != routes_.end()) return static_cast<std::uint16_t>(it - routes_.begin());
   if (routes_.size() < UINT16_MAX) {
@@ -48,7 +48,7 @@ std::uint16_t RouteTable::number_of(std::uint64_t exporters) {
 }
 
 std::uint64_t RouteTable::exporters_of(std::uint16_t number) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return routes_[number];
 }
 

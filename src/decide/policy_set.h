@@ -5,12 +5,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/mutex.h"
 #include "config/config_node.h"
 #include "decide/condition_errors.h"
 #include "decide/limiter.h"
@@ -31,8 +31,8 @@ class NamesTable {
   std::size_t size() const;
 
  private:
-  mutable std::mutex mutex_;
-  std::vector<std::string> names_;  // guarded by mutex_
+  mutable Mutex mutex_;
+  std::vector<std::string> names_ TAILGATE_GUARDED_BY(mutex_);
 };
 
 // Sets of exporters (bit i: exporter i) by number, so that a cached verdict can name one in 16 bits. Number 0 is the
@@ -44,8 +44,8 @@ class RouteTable {
   std::uint64_t exporters_of(std::uint16_t number) const;
 
  private:
-  mutable std::mutex mutex_;
-  std::vector<std::uint64_t> routes_;  // guarded by mutex_
+  mutable Mutex mutex_;
+  std::vector<std::uint64_t> routes_ TAILGATE_GUARDED_BY(mutex_);
 };
 
 // An exporter as routing sees it. It gets a kept trace if one of `policies` voted to keep it, a resource of it is one

@@ -53,7 +53,7 @@ Result<void> ExportRunner::start() {
 void ExportRunner::push(KeptTracePtr trace, TimePoint now) {
   bool wake = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     wake = queue_.push(std::move(trace), now);
     if (ended_) queue_.abandon();
     wake = wake && !ended_;
@@ -63,18 +63,18 @@ void ExportRunner::push(KeptTracePtr trace, TimePoint now) {
 
 std::size_t ExportRunner::waiting_bytes(bool only_chance) const {
   if (durable_.store != nullptr) return 0;  // what it has handed out is its business
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return queue_.waiting_bytes(only_chance);
 }
 
 bool ExportRunner::evict_one() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return queue_.evict_one();
 }
 
 ExportRunner::Stats ExportRunner::stats() const {
   const TimePoint now = monotonic_now();
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Stats out{queue_.stats()};
   if (const std::optional<TimePoint> since = queue_.oldest_since())
     out.behind = std::max(now - *since, Duration::zero());
@@ -111,7 +111,7 @@ ExportRunner::Stats ExportRunner::stats() const {
 
 void ExportRunner::begin_drain(TimePoint deadline, TimePoint now) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     draining_ = true;
     deadline_ = deadline;
     queue_.begin_drain(now);
@@ -124,7 +124,7 @@ void ExportRunner::begin_drain(TimePoint deadline, TimePoint now) {
 void ExportRunner::join() {
   if (thread_.joinable()) thread_.join();
   if (durable_.store != nullptr) return;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ended_ = true;
   queue_.abandon();
 }
@@ -135,14 +135,14 @@ void ExportRunner::refill() {
   DurableStore& store = *durable_.store;
   while (const std::size_t bytes = store.next_bytes(durable_.index)) {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       const std::size_t queued = queue_.stats().queued_bytes;
       if (queued != 0 && queued + bytes > window_) return;
     }
     std::optional<DurableQueue::Next> next = store.next(durable_.index);
     if (!next) return;
     numbers_[next->trace.get()] = next->number;
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto dropped = queue_.stats().dropped_spans;
     queue_.push(std::move(next->trace), monotonic_now());
     INVARIANT(queue_.stats().dropped_spans == dropped);
@@ -162,7 +162,7 @@ void ExportRunner::run() {
     }
     std::uint64_t dropped = 0;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       const TimePoint now = monotonic_now();
       if (draining_ && (now >= deadline_ || (queue_.empty() && !more))) break;
       while (BatchPtr batch = queue_.next_batch(now)) batches.push_back(std::move(batch));
@@ -184,7 +184,7 @@ void ExportRunner::run() {
       Finished finished;
       bool open = false;
       {
-        const std::lock_guard lock(mutex_);
+        const MutexLock lock(mutex_);
         finished = queue_.finish(c.batch_id, c.result, now);
         open = queue_.limit().open();
       }
@@ -214,7 +214,7 @@ void ExportRunner::run() {
   report_cut(monotonic_now());
   std::uint64_t left = 0;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     left = queue_.stats().queued_spans;
     ended_ = true;
     if (durable_.store == nullptr) queue_.abandon();

@@ -8,12 +8,12 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/mutex.h"
 #include "export/dead_letters.h"
 #include "export/exporter.h"
 #include "export/queue/durable_store.h"
@@ -88,11 +88,11 @@ class ExportRunner {
   boost::unordered_flat_map<const KeptTrace*, std::uint64_t> numbers_;
   const std::size_t window_;  // bytes the SendQueue holds of a durable queue
   const std::size_t capacity_;
-  mutable std::mutex mutex_;
-  SendQueue queue_;        // under mutex_
-  bool draining_ = false;  // under mutex_
-  bool ended_ = false;     // under mutex_
-  TimePoint deadline_{};   // under mutex_
+  mutable Mutex mutex_;
+  SendQueue queue_ TAILGATE_GUARDED_BY(mutex_);
+  bool draining_ TAILGATE_GUARDED_BY(mutex_) = false;
+  bool ended_ TAILGATE_GUARDED_BY(mutex_) = false;
+  TimePoint deadline_ TAILGATE_GUARDED_BY(mutex_){};
   LogLimiter failures_log_{std::chrono::seconds(10)};
   LogLimiter dead_letters_log_{std::chrono::seconds(10)};
   LogLimiter drops_log_{std::chrono::seconds(10)};

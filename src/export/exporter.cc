@@ -2,14 +2,18 @@
 
 #include <utility>
 
+#include "base/clock.h"
+
 namespace tailgate {
 
 void BlockingExporter::send(BatchPtr batch) { done_.push_back({batch->id, write(*batch)}); }
 
 void BlockingExporter::wait(Duration timeout, std::vector<Completion>& done) {
   if (done_.empty()) {
-    std::unique_lock lock(mutex_);
-    awake_.wait_for(lock, timeout, [&] { return woken_; });
+    const TimePoint until = monotonic_now() + timeout;
+    const MutexLock lock(mutex_);
+    while (!woken_ && awake_.wait_until(mutex_, until)) {
+    }
     woken_ = false;
     return;
   }
@@ -19,7 +23,7 @@ void BlockingExporter::wait(Duration timeout, std::vector<Completion>& done) {
 
 void BlockingExporter::wake() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     woken_ = true;
   }
   awake_.notify_one();

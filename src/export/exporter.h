@@ -5,13 +5,12 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "base/result.h"
 #include "export/queue/send_queue.h"
 #include "wire/otlp/item_limits.h"
@@ -106,9 +105,9 @@ class BlockingExporter : public Exporter {
 
  private:
   std::vector<Completion> done_;
-  std::mutex mutex_;
-  std::condition_variable awake_;
-  bool woken_ = false;  // under mutex_
+  Mutex mutex_;
+  CondVar awake_;
+  bool woken_ TAILGATE_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace tailgate

@@ -48,7 +48,7 @@ void OwnTraces::note(const OwnOperation& operation, TimePoint now, std::uint64_t
   const std::uint64_t start_ns = end_ns - std::min(end_ns, nanoseconds(operation.ended - operation.began));
   KeptTracePtr made;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (pass(now)) made = span_of(operation, start_ns, end_ns);
     ++(made != nullptr ? stats_.queued : stats_.dropped);
   }
@@ -112,7 +112,7 @@ KeptTracePtr OwnTraces::span_of(const OwnOperation& operation, std::uint64_t sta
 }
 
 OwnTraces::Stats OwnTraces::stats() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return stats_;
 }
 

@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +17,7 @@
 
 #include "base/byte_budget.h"
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "model/kept_trace.h"
 
 namespace tailgate {
@@ -57,18 +57,18 @@ class OwnTraces {
   Stats stats() const;
 
  private:
-  bool pass(TimePoint now);  // under mutex_
-  KeptTracePtr span_of(const OwnOperation& operation, std::uint64_t start_ns, std::uint64_t end_ns);
+  bool pass(TimePoint now) TAILGATE_REQUIRES(mutex_);
+  KeptTracePtr span_of(const OwnOperation& operation, std::uint64_t start_ns, std::uint64_t end_ns)
+      TAILGATE_REQUIRES(mutex_);
 
   const OwnTracesOptions options_;
   ByteBudget& budget_;
   const Push push_;
-  mutable std::mutex mutex_;
-  // guarded by mutex_
-  double tokens_;
-  TimePoint filled_{};
-  std::uint64_t next_id_;
-  Stats stats_;
+  mutable Mutex mutex_;
+  double tokens_ TAILGATE_GUARDED_BY(mutex_);
+  TimePoint filled_ TAILGATE_GUARDED_BY(mutex_){};
+  std::uint64_t next_id_ TAILGATE_GUARDED_BY(mutex_);
+  Stats stats_ TAILGATE_GUARDED_BY(mutex_);
 };
 
 }  // namespace tailgate

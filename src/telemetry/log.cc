@@ -144,7 +144,7 @@ void log_error(std::string_view message, LogFields fields) { write(LogLevel::kEr
 bool log_enabled(LogLevel level) { return state().logger->should_log(level_of(level)); }
 
 std::optional<std::uint64_t> LogLimiter::pass(TimePoint now) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (last_ && now - *last_ < every_) {
     ++held_;
     return std::nullopt;

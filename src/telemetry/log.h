@@ -12,12 +12,12 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 
 namespace tailgate {
 
@@ -66,9 +66,9 @@ class LogLimiter {
 
  private:
   const Duration every_;
-  std::mutex mutex_;  // guards the rest
-  std::optional<TimePoint> last_;
-  std::uint64_t held_ = 0;
+  Mutex mutex_;
+  std::optional<TimePoint> last_ TAILGATE_GUARDED_BY(mutex_);
+  std::uint64_t held_ TAILGATE_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace tailgate

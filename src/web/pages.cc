@@ -30,12 +30,12 @@ Admission Pages::admit(const RequestHead& head) {
 }
 
 void Pages::count(std::string_view reason) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++refused_[reason];
 }
 
 std::map<std::string_view, std::uint64_t> Pages::refused() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return refused_;
 }
 

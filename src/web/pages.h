@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
 
+#include "base/mutex.h"
 #include "net/http/http.h"
 #include "net/refusal.h"
 
@@ -36,8 +36,8 @@ class Pages final : public Handler {
   void count(std::string_view reason);
 
   std::map<std::string, Page, std::less<>> pages_;
-  mutable std::mutex mutex_;
-  std::map<std::string_view, std::uint64_t> refused_;  // guarded by mutex_; the keys are constants
+  mutable Mutex mutex_;
+  std::map<std::string_view, std::uint64_t> refused_ TAILGATE_GUARDED_BY(mutex_);  // the keys are constants
 };
 
 }  // namespace tailgate

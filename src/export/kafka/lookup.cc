@@ -3,13 +3,13 @@
 #include <pthread.h>
 
 #include <cerrno>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
+
+#include "base/mutex.h"
 
 namespace tailgate {
 
@@ -17,21 +17,22 @@ struct KafkaLookup::Shared {
   explicit Shared(Ask a) : ask(a) {}
 
   const Ask ask;
-  std::mutex mutex;
-  std::condition_variable change;
-  bool ended = false;  // under mutex
+  Mutex mutex;
+  CondVar change;
+  bool ended TAILGATE_GUARDED_BY(mutex) = false;
 };
 
 namespace {
 
-// One question, of the thread that asks and of the one that waits.
+// One question. The thread that asks and the thread that waits share it; KafkaLookup::Shared::mutex guards the answer
+// (from `code` on), which the analysis cannot be told across two objects.
 struct Answer {
   ~Answer() {
     if (found != nullptr) ::freeaddrinfo(found);
   }
   std::string node, service;
   std::optional<addrinfo> hints;
-  std::optional<int> code;    // under the mutex, as what follows
+  std::optional<int> code;    // none: no answer yet
   int error = 0;              // errno, of EAI_SYSTEM
   addrinfo* found = nullptr;  // freed here unless it was taken
 };
@@ -41,7 +42,7 @@ struct Answer {
 KafkaLookup::KafkaLookup(Ask ask) : shared_(std::make_shared<Shared>(ask)) {}
 
 void KafkaLookup::end() {
-  const std::lock_guard lock(shared_->mutex);
+  const MutexLock lock(shared_->mutex);
   shared_->ended = true;
   shared_->change.notify_all();
 }
@@ -51,7 +52,7 @@ int KafkaLookup::look_up(const char* node, const char* service, const addrinfo* 
   answer->node = node;
   if (service != nullptr) answer->service = service;
   if (hints != nullptr) answer->hints = *hints;
-  std::unique_lock lock(shared_->mutex);
+  const MutexLock lock(shared_->mutex);
   if (shared_->ended) return EAI_AGAIN;
   try {
     std::thread thread([shared = shared_, answer] {
@@ -59,7 +60,7 @@ int KafkaLookup::look_up(const char* node, const char* service, const addrinfo* 
       const int code = shared->ask(answer->node.c_str(), answer->service.empty() ? nullptr : answer->service.c_str(),
                                    answer->hints ? &*answer->hints : nullptr, &list);
       const int error = errno;
-      const std::lock_guard told(shared->mutex);
+      const MutexLock answered(shared->mutex);
       if (code == 0) answer->found = list;
       answer->code = code;
       answer->error = error;
@@ -70,7 +71,7 @@ int KafkaLookup::look_up(const char* node, const char* service, const addrinfo* 
   } catch (const std::system_error&) {
     return EAI_AGAIN;
   }
-  shared_->change.wait(lock, [&] { return answer->code || shared_->ended; });
+  while (!answer->code && !shared_->ended) shared_->change.wait(shared_->mutex);
   if (!answer->code) return EAI_AGAIN;
   *found = std::exchange(answer->found, nullptr);
   errno = answer->error;

@@ -46,25 +46,27 @@ Result<void> DurableStore::start() {
   KeptLog::Writes bad;
   std::set<std::string> gone;
   std::uint64_t gone_spans = 0;
-  Result<void> opened = log_->open([&](std::uint64_t number, ByteView bytes, const std::vector<std::uint64_t>& marks) {
-    const std::optional<KeptRecord> record = read_kept_record(bytes, false);
-    if (!record) return bad.removes.push_back(number);
-    std::uint64_t wanted = 0;
-    bool keep = false;
-    for (const std::string& name : record->exporters) {
-      if (std::find(marks.begin(), marks.end(), mark_of(name)) != marks.end()) continue;
-      std::size_t e = 0;
-      while (e < members_.size() && members_[e].name != name) ++e;
-      if (e < members_.size()) {
-        wanted |= std::uint64_t{1} << e;
-      } else {
-        keep = true;
-        gone.insert(name);
-      }
-    }
-    if (wanted == 0 && keep) gone_spans += record->trace->spans;
-    queue_.restore(number, record->pushed_unix_ns, *record->trace, bytes.size(), wanted, keep);
-  });
+  const auto restore = [&](std::uint64_t number, ByteView bytes, const std::vector<std::uint64_t>& marks)
+                           TAILGATE_NOT_ANALYSED {
+                             const std::optional<KeptRecord> record = read_kept_record(bytes, false);
+                             if (!record) return bad.removes.push_back(number);
+                             std::uint64_t wanted = 0;
+                             bool keep = false;
+                             for (const std::string& name : record->exporters) {
+                               if (std::find(marks.begin(), marks.end(), mark_of(name)) != marks.end()) continue;
+                               std::size_t e = 0;
+                               while (e < members_.size() && members_[e].name != name) ++e;
+                               if (e < members_.size()) {
+                                 wanted |= std::uint64_t{1} << e;
+                               } else {
+                                 keep = true;
+                                 gone.insert(name);
+                               }
+                             }
+                             if (wanted == 0 && keep) gone_spans += record->trace->spans;
+                             queue_.restore(number, record->pushed_unix_ns, *record->trace, bytes.size(), wanted, keep);
+                           };
+  Result<void> opened = log_->open(restore);
   if (!opened) return opened;
   const std::string& directory = members_[0].options.directory;
   if (!bad.removes.empty()) {
@@ -91,14 +93,14 @@ Result<void> DurableStore::start() {
 }
 
 void DurableStore::on_commit(std::size_t exporter, std::function<void()> call) {
-  const std::lock_guard lock(calls_mutex_);
+  const MutexLock lock(calls_mutex_);
   calls_[exporter] = std::move(call);
 }
 
 void DurableStore::push(const KeptTracePtr& trace, std::uint64_t wanted) {
   bool much = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     pushed_bytes_ += trace->bytes();
     much = pushed_bytes_ >= kCommitBytes && !failing_;
     queue_.push(trace, wanted, wall_now_ns());
@@ -108,19 +110,19 @@ void DurableStore::push(const KeptTracePtr& trace, std::uint64_t wanted) {
 
 void DurableStore::hurry() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     hurry_ = true;
   }
   wake_.notify_one();
 }
 
 std::size_t DurableStore::next_bytes(std::size_t exporter) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return queue_.next_bytes(exporter);
 }
 
 bool DurableStore::anything_waits(std::size_t exporter) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return queue_.waits(exporter);
 }
 
@@ -128,7 +130,7 @@ std::optional<DurableQueue::Next> DurableStore::next(std::size_t exporter) {
   for (;;) {
     std::optional<DurableQueue::Next> next;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       next = queue_.next(exporter);
     }
     if (!next || next->trace != nullptr) return next;
@@ -141,7 +143,7 @@ std::optional<DurableQueue::Next> DurableStore::next(std::size_t exporter) {
       return next;
     }
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (damaged) {
         ++damaged_;
         queue_.drop_damaged(exporter, next->number);
@@ -150,7 +152,6 @@ std::optional<DurableQueue::Next> DurableStore::next(std::size_t exporter) {
         queue_.put_back(exporter, next->number);
       }
     }
-    const std::lock_guard lock(reads_mutex_);
     if (const auto held = reads_log_.pass(monotonic_now())) {
       log_error("durable queue cannot be read",
                 {{"exporter", members_[exporter].name},
@@ -163,19 +164,21 @@ std::optional<DurableQueue::Next> DurableStore::next(std::size_t exporter) {
 }
 
 void DurableStore::done(std::size_t exporter, std::uint64_t number) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   queue_.done(exporter, number);
 }
 
 void DurableStore::run() {
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    wake_.wait_for(lock, failing_ ? kTryAgain : kCommitEvery,
-                   [&] { return stopping_ || hurry_ || (pushed_bytes_ >= kCommitBytes && !failing_); });
-    hurry_ = false;
-    lock.unlock();
+  for (bool stop = false; !stop;) {
+    {
+      const MutexLock lock(mutex_);
+      const TimePoint until = monotonic_now() + (failing_ ? kTryAgain : kCommitEvery);
+      while (!stopping_ && !hurry_ && (pushed_bytes_ < kCommitBytes || failing_) && wake_.wait_until(mutex_, until)) {
+      }
+      hurry_ = false;
+      stop = stopping_;
+    }
     commit();
-    lock.lock();
   }
 }
 
@@ -184,17 +187,17 @@ void DurableStore::run() {
 void DurableStore::commit() {
   bool failing = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     failing = failing_;
     queue_.expire(wall_now_ns());
   }
   const bool tight = failing;
   while (failing && commit_some(false, 0)) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     failing = queue_.anything_to_give_back();
   }
   for (bool more = true; more && commit_some(true, tight ? kCommitBytesTight : kCommitBytes);) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     more = queue_.anything_to_write();
   }
 }
@@ -203,7 +206,7 @@ void DurableStore::commit() {
 bool DurableStore::commit_some(bool with_puts, std::size_t bytes_max) {
   DurableQueue::Plan plan;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     plan = with_puts ? queue_.begin_commit(bytes_max) : queue_.begin_giving_back(kGiveBackMax);
     pushed_bytes_ = 0;
   }
@@ -226,14 +229,14 @@ bool DurableStore::commit_some(bool with_puts, std::size_t bytes_max) {
   const Result<void> written = log_->commit(writes);
   bool was_failing = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     queue_.end_commit(std::move(plan), written.has_value());
     write_errors_ += written ? 0 : 1;
     was_failing = failing_;
     if (!written || puts) failing_ = !written;
   }
   if (puts) {
-    const std::lock_guard lock(calls_mutex_);
+    const MutexLock lock(calls_mutex_);
     for (const auto& call : calls_) {
       if (call) call();
     }
@@ -251,7 +254,7 @@ bool DurableStore::commit_some(bool with_puts, std::size_t bytes_max) {
 
 void DurableStore::stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_one();
@@ -260,7 +263,7 @@ void DurableStore::stop() {
   commit();
   std::uint64_t lost = 0;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     lost = queue_.drop_unwritten();
   }
   if (lost != 0) {
@@ -271,7 +274,7 @@ void DurableStore::stop() {
 
 DurableStore::Stats DurableStore::stats(std::size_t exporter) const {
   const std::uint64_t now = wall_now_ns();
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Stats out{queue_.stats(exporter)};
   if (out.oldest_unix_ns != 0 && out.oldest_unix_ns < now) out.behind_ns = now - out.oldest_unix_ns;
   out.write_errors = write_errors_;
@@ -281,7 +284,7 @@ DurableStore::Stats DurableStore::stats(std::size_t exporter) const {
 }
 
 std::size_t DurableStore::memory_bytes() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return queue_.memory_bytes();
 }
 

@@ -6,14 +6,13 @@
 // belongs to whoever commits or reads, and LMDB keeps those two apart.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/mutex.h"
 #include "export/queue/durable_queue.h"
 #include "export/queue/kept_log.h"
 #include "telemetry/log.h"
@@ -37,7 +36,7 @@ class DurableStore {
   // has returned, the one before it is not called any more. Empty: none.
   void on_commit(std::size_t exporter, std::function<void()> call);
   // Opens the log, restores what is in it, and starts the thread.
-  Result<void> start();
+  Result<void> start() TAILGATE_NOT_ANALYSED;  // no other thread knows the store yet
   void push(const KeptTracePtr& trace, std::uint64_t wanted);
   // Makes a commit soon.
   void hurry();
@@ -67,18 +66,19 @@ class DurableStore {
 
   const std::vector<Member> members_;
   const std::unique_ptr<KeptLog> log_;
-  std::mutex calls_mutex_;                    // of the next
-  std::vector<std::function<void()>> calls_;  // by member
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;
-  DurableQueue queue_;                               // under mutex_
-  std::size_t pushed_bytes_ = 0;                     // since the last commit; under mutex_
-  bool stopping_ = false, hurry_ = false;            // under mutex_
-  bool failing_ = false;                             // under mutex_: the last commit failed
-  std::uint64_t write_errors_ = 0, damaged_ = 0;     // under mutex_
-  std::vector<std::uint64_t> read_errors_;           // by member; under mutex_
-  LogLimiter errors_log_{std::chrono::seconds(10)};  // the committing thread's
-  std::mutex reads_mutex_;                           // of the next
+  Mutex calls_mutex_;
+  std::vector<std::function<void()>> calls_ TAILGATE_GUARDED_BY(calls_mutex_);  // by member
+  mutable Mutex mutex_;
+  CondVar wake_;
+  DurableQueue queue_ TAILGATE_GUARDED_BY(mutex_);
+  std::size_t pushed_bytes_ TAILGATE_GUARDED_BY(mutex_) = 0;  // since the last commit
+  bool stopping_ TAILGATE_GUARDED_BY(mutex_) = false;
+  bool hurry_ TAILGATE_GUARDED_BY(mutex_) = false;
+  bool failing_ TAILGATE_GUARDED_BY(mutex_) = false;  // the last commit failed
+  std::uint64_t write_errors_ TAILGATE_GUARDED_BY(mutex_) = 0;
+  std::uint64_t damaged_ TAILGATE_GUARDED_BY(mutex_) = 0;
+  std::vector<std::uint64_t> read_errors_ TAILGATE_GUARDED_BY(mutex_);  // by member
+  LogLimiter errors_log_{std::chrono::seconds(10)};                     // the committing thread's
   LogLimiter reads_log_{std::chrono::seconds(10)};
   bool started_ = false;
   std::thread thread_;

@@ -149,6 +149,7 @@ TEST_CASE("clocks are read where a loop meets the world and nowhere else", "[tre
                                          "receive/servers.h",
                                          "buffer/sweeper.cc",
                                          "export/export_runner.cc",
+                                         "export/exporter.cc",
                                          "export/http/http_exporter.cc",
                                          "export/queue/durable_store.cc",
                                          "export/s3/s3.cc",
