@@ -41,7 +41,8 @@ class TAILGATE_SCOPED_LOCK MutexLock {
   Mutex& mutex_;
 };
 
-// Each wait gives the mutex back while it sleeps and holds it again when it returns. A wait may return without a notify.
+// Each wait gives the mutex back while it sleeps and holds it again when it returns. A wait may return without a
+// notify.
 class CondVar {
  public:
   void notify_one() { changed_.notify_one(); }

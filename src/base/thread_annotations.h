@@ -1,5 +1,5 @@
-// What clang's -Wthread-safety is told about locks (https://clang.llvm.org/docs/ThreadSafetyAnalysis.html). A member says
-// which lock guards it, a function says which lock its caller holds, and `./dev check` fails where the code does
+// What clang's -Wthread-safety is told about locks (https://clang.llvm.org/docs/ThreadSafetyAnalysis.html). A member
+// says which lock guards it, a function says which lock its caller holds, and `./dev check` fails where the code does
 // otherwise. Other compilers see nothing.
 #pragma once
 
