@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -18,10 +17,9 @@ BINARY = os.path.abspath(sys.argv.pop(1))
 MODULE = "libtailgate_parquet.so"  # of builds with TAILGATE_WITH_PARQUET
 CONFIGS = os.path.join(HERE, "..", "..", "..", "config")
 
-# docs/performance.md promises 100 ms, 25 MiB and 0.2 % of a core for the release build on a quiet machine. Here is room for a debug
-# build and for neighbours: a start that reads and maps more than it should, memory touched ahead of need, or a thread that polls
-# shows at ten times these figures.
-READY_SECONDS_MAX, RSS_MIB_MAX, CPU_SHARE_MAX = 1.0, 40, 0.01
+# docs/performance.md promises 25 MiB for the release build; a debug build needs more. tests/bench/sidecar.py measures how fast it is
+# ready and what it costs while it waits.
+RSS_MIB_MAX = 40
 
 
 class ConfigsTest(unittest.TestCase):
@@ -53,24 +51,9 @@ class ConfigsTest(unittest.TestCase):
 
     def test_the_sidecar_is_small(self):
         path = os.path.join(CONFIGS, "sidecar.yaml")
-        ready = []
-        for _ in range(3):
-            began = time.monotonic()
-            daemon = self.start(path)
-            ready.append(time.monotonic() - began)  # polled each 20 ms
-            last = daemon
-            if len(ready) < 3:
-                self.assertEqual(daemon.stop(), 0)
-        time.sleep(1)
-        before = last.cpu_seconds()
-        time.sleep(5)
-        cpu = (last.cpu_seconds() - before) / 5
-        rss = last.rss_mib()
-        print(f"ready in {min(ready) * 1000:.0f} ms, {rss:.1f} MiB, {cpu:.2%} of a core")
-        self.assertLess(min(ready), READY_SECONDS_MAX)
-        self.assertLess(rss, RSS_MIB_MAX)
-        self.assertLess(cpu, CPU_SHARE_MAX)
-        self.assertEqual(last.stop(), 0)
+        daemon = self.start(path)
+        self.assertLess(daemon.rss_mib(), RSS_MIB_MAX)
+        self.assertEqual(daemon.stop(), 0)
 
 
 if __name__ == "__main__":

@@ -424,7 +424,8 @@ class DaemonTest(unittest.TestCase):
             until(lambda: len(bodies) == 2 * count, "the backend has refused the trace and the own span")
         self.written({**config, "sampling": {**config["sampling"], "policies": [{"name": "x", "type": "hush"}]}})
         until(lambda: own() == 4, "the failed reload is an own span")
-        time.sleep(0.5)  # for what must not come
+        failed = lambda: daemon.metrics().sum("tailgate_export_failed_spans_total", exporter="otlphttp")  # noqa: E731
+        until(lambda: failed() == 7, "the backend has refused the own span of the reload too")
         metrics = daemon.metrics()
         self.assertEqual((own(), len(bodies)), (4, 7))
         with open(own_path) as file:
