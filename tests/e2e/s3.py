@@ -255,7 +255,7 @@ def test_s3(tools, binary, directory):
 
 
 def question():
-    """The query of docs/exporters.md."""
+    """The query of docs/exporters/s3.md."""
     with open(os.path.join(SOURCE, "docs", "exporters.md")) as page:
         return re.search(r"```sql\n(SELECT.*?);\n```", page.read(), re.S)[1]
 

@@ -6,7 +6,7 @@
 For each attack: did the good clients get their answers, what did it cost in memory and CPU, is the daemon still there
 and does its account add up. Prints a table in Markdown; exits with 1 when something that must hold does not.
 Attackers connect from 127.0.0.2 and up, since the daemon's limit per address is theirs to exhaust, not the good
-clients'. Standard library only. See docs/hostile-input.md.
+clients'. Standard library only. See docs/measured/hostile-input.md.
 """
 
 import argparse

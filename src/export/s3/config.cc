@@ -147,7 +147,7 @@ ExporterParts read_s3_exporter(const ConfigNode& node, const ExporterDefaults& d
   if (options.module.empty())
     node.error(
         fmt::format("want a build with Parquet: {} is not beside this program; build with "
-                    "-DTAILGATE_WITH_PARQUET=ON (docs/exporters.md, s3)",
+                    "-DTAILGATE_WITH_PARQUET=ON (docs/exporters/s3.md)",
                     kParquetModule));
   read_bucket(node, options);
   read_credentials(node, options.region, options.credentials);

@@ -66,7 +66,7 @@ class TlsContext {
 };
 
 // What a connection keeps while TLS is set up, in bytes of resident memory: 15 KiB of OpenSSL's (3.0, TLS 1.3), a
-// record that is not whole, at most 18, and room between them that the handshake left (docs/hostile-input.md).
+// record that is not whole, at most 18, and room between them that the handshake left (docs/measured/hostile-input.md).
 inline constexpr std::size_t kTlsStateBytes = 40 << 10;
 
 // What a client may send before its handshake is done: OpenSSL would take a ClientHello of 128 KiB and as much again of

@@ -17,7 +17,7 @@ BINARY = os.path.abspath(sys.argv.pop(1))
 MODULE = "libtailgate_parquet.so"  # of builds with TAILGATE_WITH_PARQUET
 CONFIGS = os.path.join(HERE, "..", "..", "..", "config")
 
-# docs/performance.md promises 25 MiB for the release build; a debug build needs more. tests/bench/sidecar.py measures how fast it is
+# docs/measured/performance.md promises 25 MiB for the release build; a debug build needs more. tests/bench/sidecar.py measures how fast it is
 # ready and what it costs while it waits.
 RSS_MIB_MAX = 40
 

@@ -80,6 +80,7 @@ TEST_CASE("every key that the code reads is described", "[tree]") {
   for (const char* page : {"config", "policies", "receivers", "exporters"}) {
     pages += read_text(kTree / (std::string("docs/") + page + ".md"));
   }
+  for (const auto& entry : fs::directory_iterator(kTree / "docs/exporters")) pages += read_text(entry.path());
   std::set<std::string> keys;
   for (const SourceFile& file : source_files()) {
     if (file.room == "config") continue;
@@ -95,7 +96,7 @@ TEST_CASE("every key that the code reads is described", "[tree]") {
   }
   CHECK(keys.size() > 100);
   for (const std::string& key : keys) {
-    INFO("the key `" << key << "` is on none of docs/{config,policies,receivers,exporters}.md");
+    INFO("the key `" << key << "` is on none of docs/{config,policies,receivers,exporters}.md and docs/exporters/*.md");
     CHECK(std::regex_search(pages, std::regex("[`.{ ,]" + key + "[`:.,} ]")));
   }
 }
@@ -109,6 +110,35 @@ TEST_CASE("every link from a page to a file of this tree leads somewhere", "[tre
     for (const std::string& target : matches(read_text(page), R"(\]\(([^)#:]+)[)#])")) {
       INFO(page.lexically_relative(kTree).string() << " links to " << target);
       CHECK(fs::exists(page.parent_path() / target));
+    }
+  }
+}
+
+TEST_CASE("every link of a page leads to a file, and to a heading of it", "[tree]") {
+  std::vector<fs::path> pages = {kTree / "README.md", kTree / "src/README.md"};
+  for (const auto& entry : fs::recursive_directory_iterator(kTree / "docs")) {
+    if (entry.path().extension() == ".md") pages.push_back(entry.path());
+  }
+  REQUIRE(pages.size() > 20);
+  for (const fs::path& page : pages) {
+    for (const std::string& link : matches(read_text(page), R"(\]\(([^)\s]+)\))")) {
+      if (link.find("://") != std::string::npos) continue;
+      INFO(page << " links to " << link);
+      const std::size_t hash = link.find('#');
+      const fs::path target = hash == 0 ? page : page.parent_path() / link.substr(0, hash);
+      REQUIRE(fs::exists(target));
+      if (hash == std::string::npos) continue;
+      std::set<std::string> anchors;
+      for (const std::string& heading : matches(read_text(target), "\n#+ ([^\n]*)")) {
+        std::string anchor;
+        for (const char c : heading) {
+          if (std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_')
+            anchor += static_cast<char>(std::tolower(c));
+          if (c == ' ') anchor += '-';
+        }
+        anchors.insert(anchor);
+      }
+      CHECK(anchors.contains(link.substr(hash + 1)));
     }
   }
 }
