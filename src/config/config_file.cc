@@ -94,26 +94,27 @@ void apply_override(YamlValuePtr& root, const std::string& text, ConfigIssues& i
   const std::string file = "--set";
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
-    issues.errors.push_back(config_message(file, {}, "", "want a.b.c=VALUE, got " + quote_for_message(text)));
+    issues.errors.push_back({IssueKind::kBadValue, file, 1, 1, "", "want a.b.c=VALUE", quote_for_message(text)});
     return;
   }
   Override change;
   change.path = text.substr(0, equals);
   constexpr std::size_t kPathMax = 1024;
   if (change.path.size() > kPathMax) {
-    issues.errors.push_back(config_message(
-        file, {}, "", fmt::format("want a path of at most {} bytes, got {}", kPathMax, change.path.size())));
+    issues.errors.push_back({IssueKind::kBadValue, file, 1, 1, "",
+                             fmt::format("want a path of at most {} bytes", kPathMax),
+                             std::to_string(change.path.size())});
     return;
   }
   const YamlPlace place{1, static_cast<int>(equals) + 2};
   Result<YamlValuePtr> value = parse_yaml(std::string_view(text).substr(equals + 1), file, place);
   if (!value) {
-    issues.errors.push_back(value.error().text);
+    issues.errors.push_back({IssueKind::kUnreadable, file, 1, 1, "", value.error().text, ""});
     return;
   }
   change.value = *value;
   const std::string problem = apply(root, change);
-  if (!problem.empty()) issues.errors.push_back(config_message(file, {}, change.path, problem));
+  if (!problem.empty()) issues.errors.push_back({IssueKind::kBadValue, file, 1, 1, change.path, problem, ""});
 }
 
 }  // namespace

@@ -20,12 +20,17 @@ bool is_kind(const std::shared_ptr<Impl>& impl, Kind kind) {
   return impl != nullptr && impl->value != nullptr && impl->value->kind == kind;
 }
 
+ConfigIssue issue_at(const Impl& at, IssueKind kind, std::string_view text) {
+  return {kind, *at.file, at.place.line, at.place.column, at.path, std::string(text), ""};
+}
+
 void report(Impl& at, std::string_view want, std::string_view hint = "") {
-  std::string text =
-      config_message(*at.file, at.place, at.path, fmt::format("{}, got {}{}", want, describe(at.value.get()), hint));
+  ConfigIssue issue = issue_at(at, IssueKind::kBadValue, want);
+  issue.got = describe(at.value.get());
+  issue.hint = hint;
   // A reader that looks twice says it once.
-  std::vector<std::string>& errors = at.issues->errors;
-  if (std::find(errors.begin(), errors.end(), text) == errors.end()) errors.push_back(std::move(text));
+  std::vector<ConfigIssue>& errors = at.issues->errors;
+  if (std::find(errors.begin(), errors.end(), issue) == errors.end()) errors.push_back(std::move(issue));
 }
 
 void remember(Impl& impl, std::string_view key) {
@@ -308,14 +313,20 @@ void ConfigNode::error(std::string_view key, std::string_view want) const {
 }
 
 void ConfigNode::notice(std::string_view text) const {
-  if (impl_ != nullptr) impl_->issues->notices.push_back(config_message(*impl_->file, impl_->place, impl_->path, text));
+  if (impl_ != nullptr) impl_->issues->notices.push_back(issue_at(*impl_, IssueKind::kCaveat, text));
 }
 
 void ConfigNode::without_effect(std::initializer_list<std::string_view> keys) const {
   for (const std::string_view key : keys) {
     const auto at = get(impl_, key);
-    if (at != nullptr && at->value != nullptr) ConfigNode(at).notice("accepted, but without effect here");
+    if (at != nullptr && at->value != nullptr) ConfigNode(at).without_effect("");
   }
+}
+
+void ConfigNode::without_effect(std::string_view hint) const {
+  if (impl_ == nullptr) return;
+  impl_->issues->notices.push_back(issue_at(*impl_, IssueKind::kWithoutEffect, "accepted, but without effect here"));
+  impl_->issues->notices.back().hint = hint;
 }
 
 void ConfigNode::finish() const {
@@ -329,10 +340,9 @@ void ConfigNode::finish() const {
     const std::string nearest = nearest_name(e.key, asked);
     const YamlPlace place = e.place.line > 0 ? e.place : e.value->place;
     const std::string path = impl_->path.empty() ? e.key : fmt::format("{}.{}", impl_->path, e.key);
-    impl_->issues->errors.push_back(
-        config_message(*impl_->file, place, path,
-                       fmt::format("want a known key, got {}{}", quote_for_message(e.key),
-                                   nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest))));
+    impl_->issues->errors.push_back({IssueKind::kUnknownKey, *impl_->file, place.line, place.column, path,
+                                     "want a known key", quote_for_message(e.key),
+                                     nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest)});
   }
 }
 

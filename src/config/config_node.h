@@ -22,14 +22,9 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "config/config_issue.h"
 
 namespace tailgate {
-
-// What came out of reading: `file:line:column: path: what was wanted, got what`, counted from 1.
-struct ConfigIssues {
-  std::vector<std::string> errors;
-  std::vector<std::string> notices;  // accepted, but without effect or with a caveat
-};
 
 struct IntegerRange {
   std::int64_t min = std::numeric_limits<std::int64_t>::min();
@@ -82,6 +77,7 @@ class ConfigNode {
   void notice(std::string_view text) const;
   // Keys the Collector knows and that have no effect here: accepted with one notice each.
   void without_effect(std::initializer_list<std::string_view> keys) const;
+  void without_effect(std::string_view hint) const;  // this node; `hint` ends the notice: ", as in the Collector"
   // Every key of this map that nobody asked for is an error with the nearest known key as a suggestion.
   void finish() const;
 

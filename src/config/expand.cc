@@ -112,7 +112,8 @@ class Expander {
   void scalar(YamlValue& value, const std::string& path) {
     Result<Expanded> result = expand(value.text, environment_, 0);
     if (!result) {
-      issues_.errors.push_back(config_message(*value.file, value.place, path, result.error().text));
+      issues_.errors.push_back(
+          {IssueKind::kBadValue, *value.file, value.place.line, value.place.column, path, result.error().text, ""});
       value.kind = Kind::kNull;
       value.text.clear();
       return;

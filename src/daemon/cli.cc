@@ -13,7 +13,7 @@
 #include "daemon/daemon.h"
 #include "daemon/decide.h"
 #include "migrate/migrate.h"
-#include "settings/settings.h"
+#include "settings/assembly.h"
 #include "telemetry/log.h"
 
 namespace tailgate {
@@ -44,24 +44,31 @@ int usage(std::string_view what) {
   return kWrongUsage;
 }
 
-std::optional<DaemonConfig> load(const ConfigSource& source, int& exit_code) {
-  Result<DaemonConfig> config = load_daemon_config(source);
+struct Loaded {
+  DaemonConfig config;
+  Assembly parts;
+};
+
+// What the commands work with; nothing, with every error printed, when the configuration is not good.
+std::optional<Loaded> load(const ConfigSource& source, int& exit_code) {
+  Result<DaemonConfig> config = read_daemon_config(source);
   exit_code = kJudgedBad;
   if (!config) {
     fmt::print(stderr, "{}\n", config.error().text);
     if (config.error().kind == ErrorKind::kIo) exit_code = kCannotOpen;
     return std::nullopt;
   }
-  for (const std::string& line : config->issues->errors) fmt::print(stderr, "{}\n", line);
+  Assembly parts = assemble(*config);
+  for (const std::string& line : messages(config->issues->errors)) fmt::print(stderr, "{}\n", line);
   if (!config->issues->errors.empty()) return std::nullopt;
-  return std::move(*config);
+  return Loaded{std::move(*config), std::move(parts)};
 }
 
 int check(const ConfigSource& source) {
   int exit_code = kDone;
-  const std::optional<DaemonConfig> config = load(source, exit_code);
-  if (!config) return exit_code;
-  for (const std::string& line : config->issues->notices) fmt::print(stderr, "{}\n", line);
+  const std::optional<Loaded> loaded = load(source, exit_code);
+  if (!loaded) return exit_code;
+  for (const std::string& line : messages(loaded->config.issues->notices)) fmt::print(stderr, "{}\n", line);
   fmt::print("{}: good\n", source.path);
   return kDone;
 }
@@ -76,12 +83,12 @@ int run(const ConfigSource& source) {
   ::signal(SIGPIPE, SIG_IGN);
 
   int exit_code = kDone;
-  std::optional<DaemonConfig> config = load(source, exit_code);
-  if (!config) return exit_code;
-  setup_log(config->logs);
+  std::optional<Loaded> loaded = load(source, exit_code);
+  if (!loaded) return exit_code;
+  setup_log(loaded->config.logs);
   log_info("starting", {{"version", build_version()}, {"commit", build_commit()}, {"config", source.path}});
-  for (const std::string& line : config->issues->notices) log_warn(line);
-  Daemon daemon(std::move(*config), source);
+  for (const std::string& line : messages(loaded->config.issues->notices)) log_warn(line);
+  Daemon daemon(std::move(loaded->config), std::move(loaded->parts), source);
   if (const Result<void> started = daemon.start(); !started) {
     log_error("cannot start", {{"error", started.error().text}});
     return started.error().kind == ErrorKind::kConfig ? kJudgedBad : kCannotOpen;
@@ -92,8 +99,8 @@ int run(const ConfigSource& source) {
 
 int decide(const ConfigSource& source, const std::vector<std::string>& files) {
   int exit_code = kDone;
-  const std::optional<DaemonConfig> config = load(source, exit_code);
-  return config ? decide_files(*config, files) : exit_code;
+  const std::optional<Loaded> loaded = load(source, exit_code);
+  return loaded ? decide_files(loaded->config, loaded->parts, files) : exit_code;
 }
 
 // What stands after the command.

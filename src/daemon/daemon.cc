@@ -26,16 +26,20 @@ int wait_signal(const sigset_t& signals) {
 
 }  // namespace
 
-Daemon::Daemon(DaemonConfig config, ConfigSource source)
-    : config_(std::move(config)), source_(std::move(source)), watch_({source_.path}, config_.sampling.policy_patterns) {
+Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
+    : config_(std::move(config)),
+      parts_(std::move(parts)),
+      source_(std::move(source)),
+      policy_patterns_(config_.sampling.policy_patterns),
+      watch_({source_.path}, policy_patterns_) {
   KeptSink sink;
-  Exporters* const exporters = config_.exporters.get();
+  Exporters* const exporters = parts_.exporters.get();
   sink.push = [exporters](KeptTracePtr kept) { exporters->push(kept, monotonic_now()); };
   sink.make_room = [exporters](std::size_t bytes, bool by_chance) { return exporters->make_room(bytes, by_chance); };
-  config_.budget->charge(Holder::kCaches, config_.sampling.cache_bytes + config_.sampling.explain_bytes);
-  config_.sampling.store.limits.wall_at_origin_ns = wall_now_ns();
-  store_ = std::make_unique<TraceStore>(config_.sampling.store, *config_.budget, config_.policies, *config_.tables,
-                                        std::move(sink), random_seed(), monotonic_now());
+  parts_.budget->charge(Holder::kCaches, config_.sampling.cache_bytes + config_.sampling.explain_bytes);
+  parts_.store.limits.wall_at_origin_ns = wall_now_ns();
+  store_ = std::make_unique<TraceStore>(parts_.store, *parts_.budget, parts_.policies, *parts_.tables, std::move(sink),
+                                        random_seed(), monotonic_now());
   IngestPipeline::Hooks hooks;
   hooks.plan = [this] {
     PolicySetPtr policies = store_->policies();
@@ -65,7 +69,7 @@ Daemon::Daemon(DaemonConfig config, ConfigSource source)
 
 Daemon::~Daemon() {
   // Front to back, whatever start() got to.
-  for (const auto& receiver : config_.receivers) receiver->stop(Duration::zero());
+  for (const auto& receiver : parts_.receivers) receiver->stop(Duration::zero());
   std::vector<std::unique_ptr<Server>> pages;  // ended outside the lock: a scrape on its way takes it
   {
     const MutexLock lock(status_mutex_);
@@ -76,16 +80,16 @@ Daemon::~Daemon() {
   if (page_threads_) page_threads_->stop();
   sweeper_.reset();
   // An exporter's thread may hand a span of ours to another exporter: all end before the first one goes.
-  config_.exporters->drain(TimePoint{}, TimePoint{});
+  parts_.exporters->drain(TimePoint{}, TimePoint{});
 }
 
 // Exports that end for good, reloads and sweeps, where they are slow or fail.
 void Daemon::watch_own_operations() {
-  if (config_.own_traces.exporters == 0) return;
-  own_traces_ = std::make_unique<OwnTraces>(config_.own_traces, *config_.budget, [this](const KeptTracePtr& span) {
-    config_.exporters->push(span, monotonic_now());
+  if (parts_.own_traces.exporters == 0) return;
+  own_traces_ = std::make_unique<OwnTraces>(parts_.own_traces, *parts_.budget, [this](const KeptTracePtr& span) {
+    parts_.exporters->push(span, monotonic_now());
   });
-  config_.exporters->observe(
+  parts_.exporters->observe(
       [this](const std::string& exporter, const BatchEnd& end, std::string_view detail, TimePoint now) {
         // Never of a batch with such a span in it: there the loop would be.
         if (end.own || !own_traces_->wants(now - end.first_try, end.failed.has_value())) return;
@@ -104,7 +108,7 @@ void Daemon::note(OwnOperation operation) { own_traces_->note(operation, monoton
 
 Result<void> Daemon::start() {
   watch_own_operations();
-  if (const Result<void> opened = config_.exporters->start(); !opened) return opened;
+  if (const Result<void> opened = parts_.exporters->start(); !opened) return opened;
   page_threads_ = std::make_unique<IoThreads>(1, "pages");
   page_threads_->start();
   io_threads_ = std::make_unique<IoThreads>(config_.io_threads);
@@ -120,7 +124,7 @@ Result<void> Daemon::start() {
   struct PageServer {
     const char* name;
     const char* config_path;
-    const DaemonConfig::Page& config;
+    const PageConfig& config;
     Pages& pages;
     bool takes_auth = true;
   };
@@ -146,12 +150,12 @@ Result<void> Daemon::start() {
 
   ReceiverContext context;
   context.threads = io_threads_.get();
-  context.budget = config_.budget.get();
-  context.tls_connections = config_.tls_connections;
+  context.budget = parts_.budget.get();
+  context.tls_connections = parts_.tls_connections;
   context.ingest = [this](SourceId by, ByteView otlp, Client* client) { return ingest_->accept(by, otlp, client); };
   context.source = [this](std::string_view receiver, std::string_view format) {
     const MutexLock lock(status_mutex_);
-    INVARIANT(sources_.size() < kSourcesMax);  // load_daemon_config has counted
+    INVARIANT(sources_.size() < kSourcesMax);  // assemble() has counted
     sources_.push_back({std::string(receiver), std::string(format)});
     const auto source = static_cast<SourceId>(sources_.size() - 1);
     refusals_.begin(source);
@@ -159,7 +163,7 @@ Result<void> Daemon::start() {
   };
   context.refused = [this](SourceId by, std::string_view reason) { refusals_.request(by, reason); };
   context.notice = [](std::string_view text) { log_warn(text); };
-  for (const auto& receiver : config_.receivers) {
+  for (const auto& receiver : parts_.receivers) {
     if (const Result<void> opened = receiver->start(context); !opened) return opened;
     ++receivers_started_;
     for (const std::string& endpoint : receiver->endpoints()) {
@@ -201,14 +205,14 @@ void Daemon::run() {
 void Daemon::drain() {
   const TimePoint deadline = monotonic_now() + config_.shutdown_timeout;
   serving_ = false;
-  for (const auto& receiver : config_.receivers) receiver->drain();
+  for (const auto& receiver : parts_.receivers) receiver->drain();
   // Requests in flight get a part of the time; what comes later is told to go elsewhere.
-  for (const auto& receiver : config_.receivers)
+  for (const auto& receiver : parts_.receivers)
     receiver->stop(std::min<Duration>(config_.shutdown_timeout / 4, std::chrono::seconds(5)));
   ingest_->stop();
   sweeper_.reset();
   store_->close_all(CloseReason::kShutdown, monotonic_now());
-  config_.exporters->drain(deadline, monotonic_now());
+  parts_.exporters->drain(deadline, monotonic_now());
 }
 
 void Daemon::reload() {
@@ -226,8 +230,7 @@ void Daemon::reload() {
 
 void Daemon::reload_now() {
   const std::uint32_t epoch = epoch_ + 1;
-  Result<ReloadedPolicies> policies =
-      reload_policies(source_, config_.routes, *config_.tables, epoch, config_.sampling.keep_marked);
+  Result<ReloadedPolicies> policies = reload_policies(source_, parts_.context, *parts_.tables, epoch);
   const MutexLock lock(status_mutex_);
   if (!policies) {
     ++reloads_failed_;
@@ -237,8 +240,8 @@ void Daemon::reload_now() {
   }
   epoch_ = epoch;
   store_->set_policies(policies->policies);
-  if (policies->patterns != config_.sampling.policy_patterns) {
-    config_.sampling.policy_patterns = policies->patterns;
+  if (policies->patterns != policy_patterns_) {
+    policy_patterns_ = policies->patterns;
     watch_ = FileWatch({source_.path}, policies->patterns);
   }
   ++reloads_ok_;
@@ -278,7 +281,7 @@ ShadowReport Daemon::shadow_report() const {
   for (std::size_t i = 0; i < set->shadow_size(); ++i) {
     const std::uint16_t number = set->shadow_number_of(i);
     const PolicyTally::Shadow row = number < tally.shadows.size() ? tally.shadows[number] : PolicyTally::Shadow();
-    report.policies.push_back({config_.tables->names.name_of(number), row.traces, row.kept_traces, row.kept_spans,
+    report.policies.push_back({parts_.tables->names.name_of(number), row.traces, row.kept_traces, row.kept_spans,
                                row.kept_bytes, row.would_add, row.would_lose, row.lost_errors});
   }
   for (std::size_t d = 0; d < kDecisionNames.size(); ++d) {
@@ -296,7 +299,7 @@ ShadowReport Daemon::shadow_report() const {
 
 // All that have been loaded: what an earlier set has kept may still be on its way.
 std::vector<std::string> Daemon::keeping_policies() const {
-  const NamesTable& names = config_.tables->names;
+  const NamesTable& names = parts_.tables->names;
   const PolicySetPtr set = store_->policies();
   std::set<std::uint16_t> shadows;
   for (std::size_t i = 0; i < set->shadow_size(); ++i) shadows.insert(set->shadow_number_of(i));
@@ -343,16 +346,16 @@ void Daemon::collect(MetricWriter& out) const {
     }
   }
   store_->collect(store, out);
-  config_.exporters->collect(out, keeping_policies());
+  parts_.exporters->collect(out, keeping_policies());
   for (std::size_t h = 0; h < kHolderNames.size(); ++h) {
-    if (config_.budget->cap(static_cast<Holder>(h)) == 0) continue;  // connections, where there is no TLS
-    out.add(metric::kMemoryBudget, {kHolderNames[h]}, number(config_.budget->cap(static_cast<Holder>(h))));
-    out.add(metric::kMemoryUsed, {kHolderNames[h]}, number(config_.budget->used(static_cast<Holder>(h))));
+    if (parts_.budget->cap(static_cast<Holder>(h)) == 0) continue;  // connections, where there is no TLS
+    out.add(metric::kMemoryBudget, {kHolderNames[h]}, number(parts_.budget->cap(static_cast<Holder>(h))));
+    out.add(metric::kMemoryUsed, {kHolderNames[h]}, number(parts_.budget->used(static_cast<Holder>(h))));
   }
   // Pages are open before receivers are, and start() of one makes what its stats() reads.
   const std::size_t started = receivers_started_;
   for (std::size_t r = 0; r < started; ++r) {
-    const std::unique_ptr<Receiver>& receiver = config_.receivers[r];
+    const std::unique_ptr<Receiver>& receiver = parts_.receivers[r];
     const ReceiverStats stats = receiver->stats();
     for (std::size_t i = 0; stats.udp && i < kUdpDropNames.size(); ++i) {
       out.add(metric::kUdpDropped, {kUdpDropNames[i]}, number(stats.udp_dropped[i]));

@@ -16,7 +16,7 @@
 #include "net/io_threads.h"
 #include "net/server/server.h"
 #include "receive/ingest.h"
-#include "settings/settings.h"
+#include "settings/assembly.h"
 #include "telemetry/process.h"
 #include "web/explain.h"
 #include "web/pages.h"
@@ -25,7 +25,7 @@ namespace tailgate {
 
 class Daemon {
  public:
-  Daemon(DaemonConfig config, ConfigSource source);
+  Daemon(DaemonConfig config, Assembly parts, ConfigSource source);
   ~Daemon();
 
   // Opens exporters, then pages, then receivers. Errors: kIo (cannot bind or open), kConfig.
@@ -48,11 +48,13 @@ class Daemon {
   void drain();
 
   std::unique_ptr<OwnTraces> own_traces_;  // null: off. Outlives the exporters, whose threads report to it
-  DaemonConfig config_;
-  ConfigSource source_;
+  const DaemonConfig config_;
+  Assembly parts_;
+  const ConfigSource source_;
+  std::vector<std::string> policy_patterns_;  // of the policies in force
   FileWatch watch_;
   std::atomic<bool> serving_{false};
-  std::atomic<std::size_t> receivers_started_{0};  // the first so many of config_.receivers
+  std::atomic<std::size_t> receivers_started_{0};  // the first so many of parts_.receivers
   std::uint32_t epoch_ = 1;
   std::uint64_t reloads_ok_ TAILGATE_GUARDED_BY(status_mutex_) = 0;
   std::uint64_t reloads_failed_ TAILGATE_GUARDED_BY(status_mutex_) = 0;

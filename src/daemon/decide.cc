@@ -96,10 +96,10 @@ std::string_view name_of(Vote vote) {
 class Lines {
  public:
   // Policies are asked in an order of their own; people look for that of the file.
-  explicit Lines(const DaemonConfig& config) : names_(config.tables->names) {
+  Lines(const DaemonConfig& config, NamesTable& names) : names_(names) {
     std::size_t i = 0;
     for (const ConfigNode& policy : config.sampling.policies) {
-      place_.try_emplace(config.tables->names.number_of(policy.text("name")), i++);
+      place_.try_emplace(names.number_of(policy.text("name")), i++);
     }
   }
 
@@ -145,8 +145,8 @@ class Lines {
 
 }  // namespace
 
-int decide_files(const DaemonConfig& config, const std::vector<std::string>& files) {
-  OfflineJudge judge(config.policies, config.sampling.store.limits);
+int decide_files(const DaemonConfig& config, const Assembly& parts, const std::vector<std::string>& files) {
+  OfflineJudge judge(parts.policies, parts.store.limits);
   Input input(judge);
   for (const std::string& name : files) {
     Result<std::string> content = read_input(name);
@@ -157,7 +157,7 @@ int decide_files(const DaemonConfig& config, const std::vector<std::string>& fil
     input.add(name, *content);
   }
 
-  const Lines lines(config);
+  const Lines lines(config, parts.tables->names);
   std::string text;
   std::vector<OfflineTrace> traces = judge.finish();
   for (std::size_t i = 0; i < traces.size(); ++i) {

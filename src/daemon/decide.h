@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "settings/settings.h"
+#include "settings/assembly.h"
 
 namespace tailgate {
 
@@ -12,6 +12,6 @@ namespace tailgate {
 // file is one TracesData in protobuf, or JSON if it begins with '{': an object a line, or one over many lines. What
 // cannot be read is left out, the rest is judged. Exit codes: 0 done, 1 something was left out, 3 a file cannot be
 // opened, and then nothing is judged.
-int decide_files(const DaemonConfig& config, const std::vector<std::string>& files);
+int decide_files(const DaemonConfig& config, const Assembly& parts, const std::vector<std::string>& files);
 
 }  // namespace tailgate

@@ -10,8 +10,6 @@
 namespace tailgate {
 namespace {
 
-constexpr std::string_view kNotHere = "accepted, but without effect here";
-
 void read_batch(const ConfigNode& batch, SendQueueOptions& options, std::string_view queue_sizer) {
   options.flush_timeout = batch.duration("flush_timeout", options.flush_timeout);
   const std::string sizer = batch.choice("sizer", queue_sizer, {"requests", "items", "bytes"});
@@ -62,8 +60,7 @@ void read_queue(const ConfigNode& node, SendQueueOptions& options) {
   if (sizer == "bytes") {
     most = static_cast<std::size_t>(queue.bytes("queue_size", most));
   } else if (queue.has("queue_size")) {
-    queue.child("queue_size")
-        .notice(fmt::format("{}; queues are bounded in bytes: max_bytes, or sizer: bytes", kNotHere));
+    queue.child("queue_size").without_effect("; queues are bounded in bytes: max_bytes, or sizer: bytes");
   }
   most = static_cast<std::size_t>(queue.bytes("max_bytes", most));
   if (options.durable.directory.empty()) {

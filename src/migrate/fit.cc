@@ -9,7 +9,7 @@
 #include "config/yaml_write.h"
 #include "export/registry.h"
 #include "receive/registry.h"
-#include "settings/settings.h"
+#include "settings/assembly.h"
 
 namespace tailgate {
 namespace {
@@ -18,21 +18,6 @@ using Kind = YamlValue::Kind;
 
 constexpr const char* kName = "migrated";
 constexpr int kRoundsMax = 1000;  // each takes something out, or is the last
-constexpr std::string_view kWithoutEffect = "accepted, but without effect here";
-
-// One line of ConfigIssues.
-struct Issue {
-  std::string path, text;
-};
-
-std::optional<Issue> parse(const std::string& line) {
-  // "migrated:LINE:COLUMN: path: text"
-  if (!line.starts_with(kName)) return std::nullopt;
-  const std::size_t path = line.find(": ");
-  const std::size_t text = path != std::string::npos ? line.find(": ", path + 2) : std::string::npos;
-  if (text == std::string::npos) return std::nullopt;
-  return Issue{line.substr(path + 2, text - path - 2), line.substr(text + 2)};
-}
 
 struct Step {
   std::string key;        // of a map
@@ -79,10 +64,11 @@ Way find(YamlValue& root, std::string_view path) {
   return way;
 }
 
-std::string reason(const std::string& text) {
-  if (text.starts_with("want a known key")) return "Tailgate does not know this key";
-  const std::size_t from = text.starts_with("nothing: ") ? std::string_view("nothing: ").size() : 0;
-  return text.substr(from, text.find(", got ") - from);  // what came stands in the file, and may be a secret
+// Without what came instead: that stands in the file, and may be a secret.
+std::string reason(const ConfigIssue& issue) {
+  if (issue.kind == IssueKind::kUnknownKey) return "Tailgate does not know this key";
+  constexpr std::string_view kNothing = "nothing: ";
+  return issue.text.starts_with(kNothing) ? issue.text.substr(kNothing.size()) : issue.text;
 }
 
 class Fitter {
@@ -101,33 +87,34 @@ class Fitter {
     ConfigSource source{kName, {}};
     source.text = write_yaml(root_);
     source.environment = [](const std::string&) { return std::nullopt; };
-    const Result<DaemonConfig> config = load_daemon_config(source);
+    const Result<DaemonConfig> config = read_daemon_config(source);
     if (!config) {
       report_.loss({}, fmt::format("the result cannot be checked: {}", config.error().text));
       return false;
     }
-    for (const std::string& line : config->issues->notices) {
-      if (const std::optional<Issue> issue = parse(line); issue && notice(*issue)) return true;
+    (void)assemble(*config);  // for what receivers, exporters and policies find in their sections
+    for (const ConfigIssue& issue : config->issues->notices) {
+      if (issue.file == kName && notice(issue)) return true;
     }
-    for (const std::string& line : config->issues->errors) {
-      if (const std::optional<Issue> issue = parse(line); issue && error(*issue)) return true;
+    for (const ConfigIssue& issue : config->issues->errors) {
+      if (issue.file == kName && error(issue)) return true;
     }
     return false;
   }
 
-  bool notice(const Issue& issue) {
+  bool notice(const ConfigIssue& issue) {
     const Way way = find(root_, issue.path);
     const Origin at = trees_.origin(way.values.back());
-    if (!issue.text.starts_with(kWithoutEffect) || !way.rest.empty() || way.steps.empty()) {
+    if (issue.kind != IssueKind::kWithoutEffect || !way.rest.empty() || way.steps.empty()) {
       if (!has_reference(*way.values.back())) report_.note(at, issue.text);
       return false;
     }
-    report_.note(at, fmt::format("left out: without effect{}", issue.text.substr(kWithoutEffect.size())));
+    report_.note(at, fmt::format("left out: without effect{}", issue.hint));
     remove(way, way.steps.size());
     return true;
   }
 
-  bool error(const Issue& issue) {
+  bool error(const ConfigIssue& issue) {
     const Way way = find(root_, issue.path);
     if (way.rest.empty() && cannot_be_judged(way)) return false;
     if (in_unknown_type(way)) return false;
@@ -135,11 +122,11 @@ class Fitter {
     Origin at = trees_.origin(way.values.back());
     if (!way.rest.empty()) at.path += (at.path.empty() ? "" : ".") + way.rest;
     if (length == 0) {
-      if (way.steps.size() > 1) report_.loss(at, reason(issue.text));
+      if (way.steps.size() > 1) report_.loss(at, reason(issue));
       return false;
     }
     const std::string_view what = length == way.steps.size() && way.rest.empty() ? "" : whole(way);
-    report_.loss(at, fmt::format("{}{}{}", reason(issue.text), what.empty() ? "" : "; all of the ", what));
+    report_.loss(at, fmt::format("{}{}{}", reason(issue), what.empty() ? "" : "; all of the ", what));
     remove(way, length);
     return true;
   }

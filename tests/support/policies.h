@@ -21,8 +21,8 @@ struct Policies {
     PolicySetOptions options = with;
     options.epoch = epoch;
     set = PolicySet::build(loaded->root.items(), {}, routes, *tables, options);
-    errors = loaded->issues->errors;
-    notices = loaded->issues->notices;
+    errors = messages(loaded->issues->errors);
+    notices = messages(loaded->issues->notices);
   }
   std::shared_ptr<PolicyTables> tables;
   PolicySetPtr set;

@@ -88,7 +88,7 @@ ExporterParts read_zipkin_exporter(const ConfigNode& node, const ExporterDefault
   read_http_exporter(node, options, defaults.user_agent);
   node.choice("format", "json", {"json"});
   if (!node.text("default_service_name").empty()) {
-    node.child("default_service_name").notice("accepted, but without effect here, as in the Collector");
+    node.child("default_service_name").without_effect(", as in the Collector");
   }
   node.without_effect({"compression_params", "read_buffer_size", "write_buffer_size", "max_idle_conns",
                        "max_idle_conns_per_host", "max_conns_per_host", "idle_conn_timeout", "disable_keep_alives",

@@ -53,7 +53,7 @@ class Rig {
   explicit Rig(const std::string& yaml, std::size_t queue_cap = 64 << 20)
       : budget_({0, 0, queue_cap, 0}), document_(*load_config_text(yaml, "t.yaml")) {
     exporters = Exporters::make(document_.root, budget_, {.version = "test", .seed = 1});
-    for (const std::string& e : document_.issues->errors) FAIL(e);
+    for (const ConfigIssue& e : document_.issues->errors) FAIL(e.message());
     const Result<void> started = exporters->start();
     if (!started) FAIL(started.error().text);
   }

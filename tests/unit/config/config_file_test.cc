@@ -75,7 +75,7 @@ default: ${env:NOPE:-5}
 }
 
 TEST_CASE("a reference that cannot be resolved is an error with its place", "[config]") {
-  const auto errors = [](std::string_view yaml) { return load(yaml).issues->errors; };
+  const auto errors = [](std::string_view yaml) { return messages(load(yaml).issues->errors); };
   CHECK(errors("a:\n  - x: ${env:NOPE}") ==
         std::vector<std::string>{"t.yaml:2:8: a[0].x: want the environment variable NOPE or a default as in "
                                  "${env:NOPE:-x}, got nothing"});
@@ -87,7 +87,7 @@ TEST_CASE("a reference that cannot be resolved is an error with its place", "[co
 TEST_CASE("errors in a value from the environment have the place of the reference", "[config]") {
   const ConfigDocument doc = load("x: 1\na: ${env:LIST}");
   doc.root.integer("a", 0);
-  CHECK(doc.issues->errors == std::vector<std::string>{"t.yaml:2:4: a: want an integer, got a list"});
+  CHECK(messages(doc.issues->errors) == std::vector<std::string>{"t.yaml:2:4: a: want an integer, got a list"});
 }
 
 TEST_CASE("--set overrides by path, by index, makes maps, and the last wins", "[config]") {
@@ -114,7 +114,7 @@ TEST_CASE("--set changes one place of a value that aliases share", "[config]") {
 }
 
 TEST_CASE("a bad --set is an error", "[config]") {
-  const auto errors = [](const char* set) { return load("a: 1\nl: [x]", {set}).issues->errors; };
+  const auto errors = [](const char* set) { return messages(load("a: 1\nl: [x]", {set}).issues->errors); };
   CHECK(errors("a") == std::vector<std::string>{"--set:1:1: document: want a.b.c=VALUE, got 'a'"});
   CHECK(errors("=1") == std::vector<std::string>{"--set:1:1: document: want a.b.c=VALUE, got '=1'"});
   CHECK(errors("a.b=1") == std::vector<std::string>{"--set:1:1: a.b: want a map or a list at a, got '1'"});
@@ -129,7 +129,7 @@ TEST_CASE("a bad --set is an error", "[config]") {
 TEST_CASE("a bad value that came by --set says so", "[config]") {
   const ConfigDocument doc = load("a: {b: 1}", {"a.b=x"});
   doc.root.child("a").integer("b", 0);
-  CHECK(doc.issues->errors == std::vector<std::string>{"--set:1:5: a.b: want an integer, got 'x'"});
+  CHECK(messages(doc.issues->errors) == std::vector<std::string>{"--set:1:5: a.b: want an integer, got 'x'"});
 }
 
 TEST_CASE("documents of one configuration share their issues", "[config]") {

@@ -18,7 +18,7 @@ ConfigDocument load(std::string_view yaml, LoadOptions options = {}) {
 std::vector<std::string> errors_of(std::string_view yaml, void (*read)(const ConfigNode&)) {
   const ConfigDocument doc = load(yaml);
   read(doc.root);
-  return doc.issues->errors;
+  return messages(doc.issues->errors);
 }
 
 }  // namespace
@@ -193,7 +193,7 @@ TEST_CASE("keys without effect give one notice and no error", "[config]") {
   a.without_effect({"balancer_name", "keepalive"});
   a.finish();
   CHECK(doc.issues->errors.empty());
-  CHECK(doc.issues->notices ==
+  CHECK(messages(doc.issues->notices) ==
         std::vector<std::string>{"t.yaml:1:20: a.balancer_name: accepted, but without effect here"});
 }
 

@@ -139,7 +139,7 @@ TEST_CASE("every bad exporter key is an error with its place", "[export]") {
   };
   for (const auto& [yaml, error] : rows) {
     CAPTURE(yaml);
-    CHECK(issues_of(yaml).errors == std::vector<std::string>{error});
+    CHECK(messages(issues_of(yaml).errors) == std::vector<std::string>{error});
   }
 }
 

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <map>
 
-#include "settings/settings.h"
+#include "settings/assembly.h"
 #include "telemetry/metrics.h"
 #include "tree.h"
 
@@ -90,15 +90,16 @@ Result<DaemonConfig> embedded(const YAML::Node& config_map) {
   REQUIRE(descriptor >= 0);
   close(descriptor);
   std::ofstream(path) << text_at(config_map["data"], "tailgate.yaml");
-  auto config = load_daemon_config({path, {}});
+  auto config = read_daemon_config({path, {}});
+  if (config) (void)assemble(*config);
   fs::remove(path);
   return config;
 }
 
 // The container and the pod around it: limits that fit memory_limit, probes on the pages, nothing it may do.
 void check_pod(const YAML::Node& spec, const YAML::Node& container, const DaemonConfig& config) {
-  CHECK(config.issues->errors == std::vector<std::string>{});
-  CHECK(config.issues->notices == std::vector<std::string>{});
+  CHECK(messages(config.issues->errors) == std::vector<std::string>{});
+  CHECK(messages(config.issues->notices) == std::vector<std::string>{});
   const std::size_t limit = quantity(text_at(container["resources"]["limits"], "memory"));
   CHECK(config.sampling.memory_limit <= limit * 8 / 10);
   CHECK(config.sampling.memory_limit >= limit * 7 / 10);
@@ -264,7 +265,7 @@ TEST_CASE("compose mounts files that are there, and names its own services", "[t
   }
   const YAML::Node scrape = YAML::LoadFile(kDeploy / "compose/prometheus.yaml")["scrape_configs"][0];
   CHECK(text_at(scrape, "job_name") == "tailgate");
-  const auto config = load_daemon_config({(kDeploy / "compose/tailgate.yaml").string(), {}});
+  const auto config = read_daemon_config({(kDeploy / "compose/tailgate.yaml").string(), {}});
   REQUIRE(config.has_value());
   CHECK("tailgate" + config->metrics.endpoint.substr(config->metrics.endpoint.rfind(':')) ==
         scrape["static_configs"][0]["targets"][0].as<std::string>());

@@ -1,0 +1,40 @@
+// ConfigIssue: one thing that is wrong with a configuration, or worth a word, as a value. Whoever shows it makes a line
+// of it with message(). Plain values; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace tailgate {
+
+enum class IssueKind : std::uint8_t {
+  kUnreadable,     // a file or text that cannot be read as YAML: `text` is the whole message
+  kBadValue,       // or a value that is missing
+  kUnknownKey,     // a key that no reader asked for
+  kWithoutEffect,  // a notice: the Collector knows the key, and here it does nothing
+  kCaveat,         // any other notice
+};
+
+struct ConfigIssue {
+  IssueKind kind = IssueKind::kBadValue;
+  std::string file;
+  int line = 1, column = 1;  // from 1
+  std::string path;          // "sampling.policies[2].latency"; "" is the document
+  std::string text;          // what was wanted, "want 0 or more", or what there is to say
+  std::string got;           // what came instead, as a message shows it; it may be a secret. "" in notices
+  std::string hint = {};     // the end of the message: "; did you mean 'latency'?"
+
+  std::string message() const;  // "policies.yaml:14:45: policies[2].latency: want 0 or more, got '-5'"
+
+  bool operator==(const ConfigIssue&) const = default;
+};
+
+struct ConfigIssues {
+  std::vector<ConfigIssue> errors;
+  std::vector<ConfigIssue> notices;  // accepted, but without effect or with a caveat
+};
+
+std::vector<std::string> messages(const std::vector<ConfigIssue>& issues);
+
+}  // namespace tailgate

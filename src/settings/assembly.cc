@@ -1,0 +1,133 @@
+#include "settings/assembly.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/version.h"
+#include "decide/route_filter.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::size_t kMiB = 1 << 20;
+// Code, stacks, allocator slack, connections, gRPC: measured at 25 to 40 MiB under load.
+constexpr std::size_t kBaseline = 48 * kMiB;
+
+void make_receivers(const ConfigNode& node, Assembly& parts) {
+  for (const auto& [name, entry] : node.entries()) {
+    const ReceiverType* const type = find_receiver_type(name);
+    if (type == nullptr) {
+      std::string known;
+      for (const ReceiverType& t : receiver_types()) known += fmt::format("{}{}", known.empty() ? "" : ", ", t.name);
+      entry.error(fmt::format("want a receiver this build knows ({})", known));
+      continue;
+    }
+    parts.receivers.push_back(type->make(entry, name));
+  }
+  if (parts.receivers.empty()) node.error("want at least one receiver");
+  // Each has up to three formats.
+  if (parts.receivers.size() > kSourcesMax / 3) node.error(fmt::format("want at most {} receivers", kSourcesMax / 3));
+  for (const auto& receiver : parts.receivers) {
+    parts.context.keep_marked |= receiver->marks_spans();
+    parts.tls_connections += receiver->tls_connections();
+  }
+}
+
+void make_exporters(const DaemonConfig& config, Assembly& parts) {
+  parts.exporters = Exporters::make(config.exporters, *parts.budget, {.version = std::string(build_version())});
+  const Exporters& made = *parts.exporters;
+  if (made.size() == 0) config.exporters.error("want at least one exporter");
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    parts.context.routes.push_back({made.policies_of(i), made.services_of(i), made.attributes_of(i)});
+    if (!bad_pattern(parts.context.routes[i]).empty()) made.node_of(i).error("want shorter patterns");
+    for (const ConfigNode& wanted : made.policies_node(i).items()) {
+      if (!is_policy(wanted.scalar(), config.sampling, parts.context.keep_marked))
+        wanted.error("want the name of a policy");
+    }
+  }
+}
+
+struct HostPort {
+  std::string host, port;
+};
+
+HostPort split(const std::string& endpoint) {
+  const auto colon = endpoint.rfind(':');
+  if (colon == std::string::npos) return {endpoint, ""};
+  return {endpoint.substr(0, colon), endpoint.substr(colon + 1)};
+}
+
+bool this_machine(const std::string& host) {
+  return host.empty() || host == "localhost" || host.starts_with("127.") || host == "::1" || host == "[::1]" ||
+         host == "0.0.0.0" || host == "[::]" || host == "::";
+}
+
+void check_loops(const Assembly& parts) {
+  for (std::size_t i = 0; i < parts.exporters->size(); ++i) {
+    const HostPort to = split(parts.exporters->endpoint_of(i));
+    if (to.port.empty() || to.port == "0" || (!this_machine(to.host) && to.host != "unix")) continue;
+    for (const auto& receiver : parts.receivers) {
+      for (const std::string& endpoint : receiver->wanted_endpoints()) {
+        const HostPort from = split(endpoint);
+        const bool unix_socket = endpoint.starts_with(kUnixScheme) && endpoint == parts.exporters->endpoint_of(i);
+        if (!unix_socket && (from.port != to.port || !this_machine(from.host))) continue;
+        parts.exporters->node_of(i).error(
+            "endpoint", fmt::format("want an endpoint that is not the receiver '{}' of this daemon", receiver->name()));
+      }
+    }
+  }
+}
+
+OwnTracesOptions read_own_traces(const ConfigNode& node, const std::vector<std::string>& exporters) {
+  OwnTracesOptions out;
+  for (const ConfigNode& wanted : node.child("exporters").items()) {
+    const auto found = std::find(exporters.begin(), exporters.end(), wanted.scalar());
+    if (found == exporters.end()) {
+      wanted.error("want the name of an exporter");
+    } else {
+      out.exporters |= 1ULL << (found - exporters.begin());
+    }
+  }
+  if (!node.is_null() && node.child("exporters").items().empty())
+    node.error("exporters", "want the names of the exporters that get the daemon's own traces");
+  out.slow = node.duration("slow", out.slow, std::chrono::milliseconds(1));
+  out.spans_per_minute =
+      static_cast<std::uint32_t>(node.integer("spans_per_minute", out.spans_per_minute, {.min = 1, .max = 6000}));
+  out.version = build_version();
+  node.finish();
+  return out;
+}
+
+}  // namespace
+
+ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes, std::size_t tls_connections) {
+  const std::size_t budget = memory_limit - std::min(kBaseline, memory_limit / 3);
+  const std::size_t queues = budget / 4;
+  // Room for one request of the largest size, compressed and inflated, and some small ones beside it, where the budget
+  // allows it.
+  const std::size_t requests = std::min(std::max(budget / 8, std::min(80 * kMiB, budget / 4)), 512 * kMiB);
+  const std::size_t connections = std::min(tls_connections * kTlsStateBytes, budget / 8);
+  const std::size_t taken = queues + requests + cache_bytes + connections;
+  return {requests, budget - std::min(budget, taken), queues, cache_bytes, connections};
+}
+
+Assembly assemble(const DaemonConfig& config) {
+  const SamplingConfig& sampling = config.sampling;
+  Assembly parts;
+  make_receivers(config.receivers, parts);
+  const ByteBudget::Caps caps =
+      budget_caps(sampling.memory_limit, sampling.cache_bytes + sampling.explain_bytes, parts.tls_connections);
+  parts.budget = std::make_unique<ByteBudget>(caps);
+  parts.store = sampling.store;
+  parts.store.pool_bytes = caps[static_cast<std::size_t>(Holder::kTraces)];
+  parts.store.prefix_bytes = parts.store.pool_bytes / 8;
+  make_exporters(config, parts);
+  check_loops(parts);
+  parts.policies = build_policies(sampling, parts.context, *parts.tables, 1, config.sampling_node);
+  if (sampling.policies.empty()) config.sampling_node.notice("no policies: nothing will be kept");
+  parts.own_traces = read_own_traces(config.own_traces, parts.exporters->names());
+  return parts;
+}
+
+}  // namespace tailgate
