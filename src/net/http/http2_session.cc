@@ -25,7 +25,6 @@ namespace {
 constexpr std::int32_t kStreamWindow = 8 << 20;
 constexpr std::int32_t kConnectionWindow = 16 << 20;
 constexpr std::uint32_t kFrameSize = 1 << 20;
-constexpr std::size_t kGrpcPrefix = 5;
 constexpr std::size_t kStreamsRecycled = 16;
 
 class Http2Session final : public Session {
@@ -221,11 +220,7 @@ void Http2Session::abort_with(CloseWhy why) {
                                  0,
                                  static_cast<unsigned char>(error)};
   goaway_.assign(reinterpret_cast<const char*>(frame), sizeof frame);
-  for (auto& [key, s] : streams_) {
-    s->body.reset();
-    s->held.release();
-    s->share.release();
-  }
+  for (auto& [key, s] : streams_) s->request.end();
   waiting_.clear();
   ready_.clear();
   close(why);
@@ -253,7 +248,7 @@ int Http2Session::on_begin_headers(const nghttp2_frame& frame) {
   if (frame.hd.type != NGHTTP2_HEADERS || frame.headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
   std::unique_ptr<Stream> stream;
   if (spare_.empty()) {
-    stream = std::make_unique<Stream>();
+    stream = std::make_unique<Stream>(context_);
   } else {
     stream = std::move(spare_.back());
     spare_.pop_back();
@@ -261,7 +256,7 @@ int Http2Session::on_begin_headers(const nghttp2_frame& frame) {
   stream->id = frame.hd.stream_id;
   stream->head.is_http2 = true;
   if (stream->head.remote.empty()) stream->head.remote = remote_;
-  stream->pace.start(now_);
+  stream->request.start(now_);
   nghttp2_session_set_stream_user_data(session_, frame.hd.stream_id, stream.get());
   last_id_ = frame.hd.stream_id;
   streams_[frame.hd.stream_id] = std::move(stream);
@@ -329,63 +324,27 @@ void Http2Session::on_headers_complete(Stream& s) {
   active_ = now_;
   asked_ = true;
   Admission admission = door_.admit(s.head, now_);
-  if (!admission.refusal) {
-    s.body_max = std::min(admission.body_bytes_max, context_.limits.body_bytes);
-    const std::size_t framing = admission.grpc ? kGrpcPrefix : 0;
-    if (s.head.content_length && *s.head.content_length > s.body_max + framing) {
-      admission.refusal = context_.handler.refuse(s.head, RefuseWhy::kTooLarge);
-    }
-    s.body_max += framing;
+  if (!admission.refusal && s.head.content_length && *s.head.content_length > s.request.body_max_of(admission)) {
+    admission.refusal = context_.handler.refuse(s.head, RefuseWhy::kTooLarge);
   }
   if (admission.refusal) {
-    s.body.reset();
-    s.held.release();
+    s.request.end();
     return answer(s, std::move(*admission.refusal));
   }
-  if (admission.wait) {
-    if (!s.waiting) s.waiting_since = now_;
-    if (waiting_.empty()) stopped_at_ = now_;
-    waiting_.push_back(s.id);
-  } else {
-    if (s.waiting) s.pace.start(now_);
-    s.share.begin(s.head.client, s.body_max);
-  }
-  s.waiting = admission.wait;
-  if (s.admitted) return;  // asked again: what has come of the body stays
-  s.grpc = admission.grpc;
-  s.admitted = true;
-  s.body = BodyBuffer(context_.budget);
-  if (s.head.content_length) s.body.expect(*s.head.content_length);
+  s.request.admit(s.head, admission, now_);
+  if (!s.request.waiting()) return;
+  if (waiting_.empty()) stopped_at_ = now_;
+  waiting_.push_back(s.id);
 }
 
 int Http2Session::on_data(std::int32_t id, ByteView bytes) {
   flood_.body(bytes.size());
   Stream* s = find(id);
-  if (s == nullptr || !s->admitted || s->answered) return 0;
+  if (s == nullptr || !s->request.admitted() || s->answered) return 0;
   active_ = now_;
-  s->pace.bytes += bytes.size();
-  std::optional<RefuseWhy> error;
-  if (bytes.size() > s->body_max - s->body.size()) {
-    error = RefuseWhy::kTooLarge;
-  } else {
-    if (s->grpc && !s->prefix_seen && s->body.size() + bytes.size() >= kGrpcPrefix) {
-      // The prefix is looked at before its message takes memory; it is split over frames only by odd senders.
-      char prefix[kGrpcPrefix];
-      const std::size_t have = s->body.size();
-      std::copy_n(s->body.view().data(), have, prefix);
-      std::copy_n(bytes.data(), kGrpcPrefix - have, prefix + have);
-      const std::uint32_t length = __builtin_bswap32(load_le<std::uint32_t>(prefix + 1));
-      s->prefix_seen = true;
-      if (length > s->body_max - kGrpcPrefix) {
-        error = RefuseWhy::kTooLarge;
-      } else {
-        s->body.expect(kGrpcPrefix + length);
-      }
-    }
-    if (!error && !s->body.append(bytes)) error = RefuseWhy::kNoMemory;
-  }
-  if (error) {
-    refuse_body(*s, *error);
+  s->request.arrived(bytes.size());
+  if (const auto why = s->request.take(bytes)) {
+    refuse_body(*s, *why);
   } else if (!s->touched) {
     s->touched = true;
     touched_.push_back(id);
@@ -394,9 +353,7 @@ int Http2Session::on_data(std::int32_t id, ByteView bytes) {
 }
 
 void Http2Session::refuse_body(Stream& s, const Refusal& why) {
-  s.body.reset();
-  s.held.release();
-  s.share.release();
+  s.request.end();
   answer(s, context_.handler.refuse(s.head, why));
 }
 
@@ -411,19 +368,15 @@ void Http2Session::hold_incomplete() {
     Stream* const s = find(id);
     if (s == nullptr) continue;
     s->touched = false;
-    if (s->answered || (s->complete && !s->waiting && !s->ready)) continue;
-    if (context_.held != nullptr && !s->held.hold(*context_.held, s->body.size())) {
-      refuse_body(*s, RefuseWhy::kNoMemory);
-    } else if (const auto refusal = s->share.hold(s->body.size(), now_)) {
-      refuse_body(*s, *refusal);
-    }
+    if (s->answered || (s->complete && !s->request.waiting() && !s->ready)) continue;
+    if (const auto refusal = s->request.hold(now_)) refuse_body(*s, *refusal);
   }
   touched_.clear();
 }
 
 void Http2Session::on_complete(Stream& s) {
   s.complete = true;
-  if (s.waiting) return;
+  if (s.request.waiting()) return;
   if (s.answered || !answers_.full()) return handle(s);
   s.ready = true;
   s.ready_since = now_;
@@ -446,19 +399,18 @@ bool Http2Session::handle_ready() {
 }
 
 void Http2Session::handle(Stream& s) {
-  s.held.release();
-  s.share.complete(s.body.size(), now_);
+  s.request.complete(now_);
   flood_.request();
   ++requests_;
   active_ = now_;
   if (s.answered) return;
   Response response;
   try {
-    context_.handler.handle(s.head, s.body, response);
+    context_.handler.handle(s.head, s.request.body(), response);
   } catch (const std::exception&) {
     response = refuse_failed(context_.handler, s.head);
   }
-  s.body.reset();
+  s.request.end();
   answer(s, std::move(response));
 }
 
@@ -466,7 +418,7 @@ void Http2Session::handle(Stream& s) {
 void Http2Session::ask_again() {
   // While one waits nothing is read of any, which is not for them to answer for.
   const Duration stopped = now_ - stopped_at_;
-  for (auto& [id, s] : streams_) s->pace.since += stopped;
+  for (auto& [id, s] : streams_) s->request.pause(stopped);
   header_since_ += stopped;
   const std::vector<std::int32_t> ids = std::move(waiting_);
   waiting_.clear();
@@ -474,16 +426,15 @@ void Http2Session::ask_again() {
     Stream* const s = find(id);
     if (s == nullptr || s->answered) continue;
     on_headers_complete(*s);
-    if (s->waiting && now_ - s->waiting_since >= kPasswordWaitMax) {
+    if (s->request.waited_too_long(now_)) {
       waiting_.pop_back();  // it has just come there again
       refuse_body(*s, RefuseWhy::kAuthBusy);
     }
-    if (s->complete && !s->waiting && !s->answered) on_complete(*s);
+    if (s->complete && !s->request.waiting() && !s->answered) on_complete(*s);
   }
 }
 
 void Http2Session::answer(Stream& s, Response response) {
-  s.waiting = false;
   if (s.ready) std::erase(ready_, s.id);
   s.ready = false;
   answers_.submit(session_, s, std::move(response));
@@ -532,19 +483,17 @@ void Http2Session::tick(TimePoint now) {
   const ServerLimits& limits = context_.limits;
   if (header_open_ && now - header_since_ >= limits.header_timeout) return abort_with(CloseWhy::kHeaderTimeout);
   for (auto& [id, s] : streams_) {
-    s->body.rest();
+    s->request.rest();
     if (s->ready) {
       if (now - s->ready_since >= limits.header_timeout) refuse_body(*s, RefuseWhy::kNoMemory);
       continue;
     }
-    const bool slow = !s->answered && s->pace.slow(now, limits, s->body.size(), s->held.pressed());
+    const bool slow = !s->answered && s->request.slow(now);
     const Http2Answers::Stuck stuck = answers_.stuck(session_, *s, limits.header_timeout);
     if (stuck == Http2Answers::Stuck::kConnection) return abort_with(CloseWhy::kSlowReader);
     if (!slow && stuck == Http2Answers::Stuck::kNothing) continue;
     if (slow) count_refusal(*s, RefuseWhy::kSlowBody);
-    s->body.reset();
-    s->held.release();
-    s->share.release();
+    s->request.end();
     s->answered = true;  // nothing more is taken from it
     s->moved = now;
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);

@@ -6,11 +6,8 @@
 
 #include "base/byte_budget.h"
 #include "base/clock.h"
-#include "net/body_buffer.h"
-#include "net/held_bodies.h"
-#include "net/http/body_pace.h"
-#include "net/http/clients.h"
 #include "net/http/http.h"
+#include "net/http/incoming_request.h"
 
 namespace tailgate {
 
@@ -21,22 +18,15 @@ inline constexpr std::size_t kHeadStep = 2 << 10;
 inline constexpr std::size_t kHeadReserveParts = 2;
 
 struct Stream {
+  explicit Stream(const SessionContext& context) : request(context) {}
+
   std::int32_t id = 0;
   RequestHead head;
-  BodyBuffer body;
-  BodyPace pace;
-  HeldBodies::Share held;
-  ClientShare share;
-  std::size_t body_max = 0;
+  IncomingRequest request;
   std::size_t header_bytes = 0;
-  Charge head_charge;  // of header_bytes beyond kHeadFree
-  TimePoint waiting_since{};
-  bool grpc = false;
+  Charge head_charge;    // of header_bytes beyond kHeadFree
   bool touched = false;  // is in touched_
-  bool prefix_seen = false;
   bool headers_over = false;
-  bool waiting = false;   // for its credentials to be checked
-  bool admitted = false;  // the body is wanted
   bool complete = false;  // END_STREAM came
   bool answered = false;  // a response is submitted
   bool finished = false;  // and sent
@@ -52,12 +42,10 @@ struct Stream {
     } else {
       head.clear();
     }
-    body.reset();
-    body_max = header_bytes = body_sent = 0;
-    held.release();
-    share.release();
+    request.end();
+    header_bytes = body_sent = 0;
     head_charge.release();
-    grpc = touched = prefix_seen = headers_over = waiting = admitted = complete = answered = finished = ready = false;
+    touched = headers_over = complete = answered = finished = ready = false;
     response = Response{};
   }
 };

@@ -95,7 +95,4 @@ class Session {
 std::unique_ptr<Session> make_http1_session(const SessionContext& context, std::string remote, TimePoint now);
 std::unique_ptr<Session> make_http2_session(const SessionContext& context, std::string remote, TimePoint now);
 
-// Tells the two apart by the connection preface (RFC 9113 section 3.4), then becomes one of them.
-std::unique_ptr<Session> make_http_session(const SessionContext& context, std::string remote, TimePoint now);
-
 }  // namespace tailgate

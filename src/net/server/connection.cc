@@ -6,6 +6,8 @@
 #include <exception>
 #include <utility>
 
+#include "net/http/detect_session.h"
+
 namespace tailgate {
 namespace {
 

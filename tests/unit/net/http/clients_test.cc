@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "net/http/session.h"
+#include "net/http/detect_session.h"
 
 using namespace tailgate;
 using namespace std::chrono_literals;
