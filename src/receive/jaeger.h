@@ -7,7 +7,7 @@
 #include <string>
 
 #include "net/server/udp.h"
-#include "receive/convert_handler.h"
+#include "receive/endpoint_config.h"
 #include "receive/jaeger_clients.h"
 #include "receive/receiver.h"
 #include "wire/jaeger/thrift.h"
@@ -17,7 +17,7 @@ namespace tailgate {
 inline constexpr std::string_view kJaegerPostSpans = "/jaeger.api_v2.CollectorService/PostSpans";
 
 struct JaegerConfig {
-  std::optional<ConvertEndpointConfig> grpc, thrift_http;
+  std::optional<EndpointConfig> grpc, thrift_http;
   std::optional<UdpOptions> thrift_compact, thrift_binary;
 };
 

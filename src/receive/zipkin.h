@@ -5,14 +5,14 @@
 #include <memory>
 #include <string>
 
-#include "receive/convert_handler.h"
+#include "receive/endpoint_config.h"
 #include "receive/receiver.h"
 #include "wire/zipkin/model.h"
 
 namespace tailgate {
 
 struct ZipkinConfig {
-  ConvertEndpointConfig http;
+  EndpointConfig http;
   ZipkinOptions options;
 };
 

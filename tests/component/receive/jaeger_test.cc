@@ -15,7 +15,7 @@ enum Port : std::size_t { kGrpc, kHttp, kCompactUdp, kBinaryUdp };
 
 JaegerConfig all_protocols(std::size_t receive_buffer = 8 << 20) {
   JaegerConfig config;
-  config.grpc = ConvertEndpointConfig{};
+  config.grpc.emplace();
   config.grpc->endpoint = "localhost:0";
   config.thrift_http = config.grpc;
   config.thrift_compact = UdpOptions{"localhost:0", receive_buffer, 65'000};
