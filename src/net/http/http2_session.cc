@@ -7,7 +7,6 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
-#include <charconv>
 #include <exception>
 #include <unordered_map>
 #include <vector>
@@ -26,6 +25,15 @@ constexpr std::int32_t kStreamWindow = 8 << 20;
 constexpr std::int32_t kConnectionWindow = 16 << 20;
 constexpr std::uint32_t kFrameSize = 1 << 20;
 constexpr std::size_t kStreamsRecycled = 16;
+
+// RFC 9113 section 6.8: a frame header, the last stream and the error.
+std::string goaway_frame(std::uint32_t last_id, std::uint32_t error) {
+  std::string out("\0\0\x08\x07\0\0\0\0\0", kFrameHeader);
+  for (const std::uint32_t number : {last_id, error}) {
+    for (const int shift : {24, 16, 8, 0}) out.push_back(static_cast<char>(number >> shift));
+  }
+  return out;
+}
 
 class Http2Session final : public Session {
  public:
@@ -77,7 +85,7 @@ class Http2Session final : public Session {
   nghttp2_session* session_ = nullptr;
   std::unordered_map<std::int32_t, std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Stream>> spare_;
-  std::vector<std::int32_t> touched_;  // streams that got body bytes in this feed
+  std::vector<std::int32_t> grown_;    // streams that got body bytes in this feed
   std::vector<std::int32_t> waiting_;  // streams whose credentials are being checked
   TimePoint stopped_at_{};             // nothing has been read since, for waiting_
   std::vector<std::int32_t> ready_;    // streams whose requests are complete, until there is room for answers
@@ -197,29 +205,11 @@ void Http2Session::take_output(std::string& out) {
   close_if_done();
 }
 
-// nghttp2 may not be asked for frames any more after a failed callback; a GOAWAY is 17 bytes (RFC 9113 section 6.8).
+// After a failed callback nghttp2 may not be asked for frames any more, so the GOAWAY is made by hand.
 void Http2Session::abort_with(CloseWhy why) {
   if (closing()) return;
   const auto error = why == CloseWhy::kProtocol ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM;
-  const auto id = static_cast<std::uint32_t>(last_id_);
-  const unsigned char frame[] = {0,
-                                 0,
-                                 8,
-                                 NGHTTP2_GOAWAY,
-                                 0,
-                                 0,
-                                 0,
-                                 0,
-                                 0,
-                                 static_cast<unsigned char>(id >> 24),
-                                 static_cast<unsigned char>(id >> 16),
-                                 static_cast<unsigned char>(id >> 8),
-                                 static_cast<unsigned char>(id),
-                                 0,
-                                 0,
-                                 0,
-                                 static_cast<unsigned char>(error)};
-  goaway_.assign(reinterpret_cast<const char*>(frame), sizeof frame);
+  goaway_ = goaway_frame(static_cast<std::uint32_t>(last_id_), static_cast<std::uint32_t>(error));
   for (auto& [key, s] : streams_) s->request.end();
   waiting_.clear();
   ready_.clear();
@@ -267,38 +257,23 @@ int Http2Session::on_header(const nghttp2_frame& frame, std::string_view name, s
   if (frame.hd.type != NGHTTP2_HEADERS) return 0;
   Stream* s = find(frame.hd.stream_id);
   if (s == nullptr) return 0;
-  s->header_bytes += name.size() + value.size() + 32;  // RFC 9113 section 6.5.2
-  if (s->header_bytes > context_.limits.header_bytes) {
-    if (!s->headers_over) {
-      count_refusal(*s, RefuseWhy::kHeaders);
-      if (!flood_.large_headers()) return fatal(CloseWhy::kHeaders);
-    }
-    s->headers_over = true;
-    header_open_ = false;
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // resets the stream; the block is decoded on for HPACK's sake
-  }
-  while (s->header_bytes > kHeadFree + s->head_charge.bytes() && context_.budget != nullptr) {
-    if (s->head_charge.bytes() == 0) s->head_charge = Charge(*context_.budget, Holder::kRequests);
-    if (!s->head_charge.try_grow(kHeadStep, kHeadReserveParts)) {
+  const bool trailer = frame.headers.cat != NGHTTP2_HCAT_REQUEST;
+  switch (s->add_header(name, value, trailer)) {
+    case Stream::HeaderResult::kTaken:
+      return 0;
+    case Stream::HeaderResult::kTooLarge:
+      if (!s->headers_over) {
+        count_refusal(*s, RefuseWhy::kHeaders);
+        if (!flood_.large_headers()) return fatal(CloseWhy::kHeaders);
+      }
+      s->headers_over = true;
+      break;
+    case Stream::HeaderResult::kNoMemory:
       count_refusal(*s, RefuseWhy::kNoMemory);
-      header_open_ = false;
-      return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    }
+      break;
   }
-  if (frame.headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // trailers of a request: of no use to anyone here
-  if (name.starts_with(':')) {
-    if (name == ":method") s->head.method.assign(value);
-    if (name == ":path") s->head.target.assign(value);
-    if (name == ":authority") s->head.headers.add("host", value);
-    return 0;
-  }
-  if (name == "content-length") {
-    std::uint64_t length = 0;
-    const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), length);
-    if (ec == std::errc() && end == value.data() + value.size()) s->head.content_length = length;
-  }
-  s->head.headers.add(name, value);
-  return 0;
+  header_open_ = false;
+  return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // resets the stream; the block is decoded on for HPACK's sake
 }
 
 int Http2Session::on_frame(const nghttp2_frame& frame) {
@@ -345,9 +320,9 @@ int Http2Session::on_data(std::int32_t id, ByteView bytes) {
   s->request.arrived(bytes.size());
   if (const auto why = s->request.take(bytes)) {
     refuse_body(*s, *why);
-  } else if (!s->touched) {
-    s->touched = true;
-    touched_.push_back(id);
+  } else if (!s->body_grew) {
+    s->body_grew = true;
+    grown_.push_back(id);
   }
   return 0;
 }
@@ -364,14 +339,14 @@ void Http2Session::count_refusal(const Stream& s, RefuseWhy why) {
 
 // What is complete by now is not counted: most requests come whole in one read.
 void Http2Session::hold_incomplete() {
-  for (const std::int32_t id : touched_) {
+  for (const std::int32_t id : grown_) {
     Stream* const s = find(id);
     if (s == nullptr) continue;
-    s->touched = false;
+    s->body_grew = false;
     if (s->answered || (s->complete && !s->request.waiting() && !s->ready)) continue;
     if (const auto refusal = s->request.hold(now_)) refuse_body(*s, *refusal);
   }
-  touched_.clear();
+  grown_.clear();
 }
 
 void Http2Session::on_complete(Stream& s) {
