@@ -58,10 +58,10 @@ struct ReceiveProtocol {
 
   std::vector<ReceiveRoute> routes;  // not empty, and the first one has a form
   std::string nothing_here;          // for people, with 404
-  // How refusals are counted and answered that belong to no form of a route: as the form with the request's media type
-  // says, else as the last one. Empty: as the first form of the first route says.
+  // A refusal that belongs to no form of a route is counted and answered as the form here with the request's media
+  // type, or as the last one. Empty: as the first form of the first route.
   std::vector<ReceiveForm> elsewhere = {};
-  // Asked before anything else, except for preflights. Empty: nothing is refused by it.
+  // What the protocol refuses before every other check except preflights. May be empty.
   std::function<std::optional<Unsupported>(const RequestHead& head)> unsupported = {};
 };
 

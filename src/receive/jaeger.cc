@@ -21,16 +21,16 @@ void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
     const Result<JaegerClient> client = jaeger_message_to_otlp(datagram.bytes, protocol_, otlp);
     if (client) {
       ++good;
-      clients_.saw(*client, datagram.sender);
+      clients_.record(*client, datagram.sender);
       continue;
     }
     otlp.truncate(before);
     (client.error().kind == ErrorKind::kRefused ? no_memory_ : malformed_).fetch_add(1, std::memory_order_relaxed);
   }
-  // One request after the other is a request: all of a turn's spans are scanned and stored at once.
+  // Concatenated requests are one request, so all spans of a turn are scanned and stored at once.
   if (!otlp.view().empty()) {
     switch (context_.ingest(source_, otlp.view(), nullptr).kind) {
-      case IngestResult::Kind::kClientSpans:  // datagrams are no client's: an address in them proves nothing
+      case IngestResult::Kind::kClientSpans:  // datagrams have no client, because their address proves nothing
       case IngestResult::Kind::kAccepted:
         break;
       case IngestResult::Kind::kMalformed:
@@ -67,7 +67,7 @@ class JaegerReceiver final : public Receiver {
            (config_.thrift_http ? config_.thrift_http->tls_connections() : 0);
   }
   std::vector<std::string> wanted_endpoints() const override {
-    std::vector<std::string> out;  // UDP is nothing an exporter could send to
+    std::vector<std::string> out;  // without UDP, which no exporter sends to
     if (config_.grpc) out.push_back(config_.grpc->endpoint);
     if (config_.thrift_http) out.push_back(config_.thrift_http->endpoint);
     return out;
@@ -159,7 +159,7 @@ class JaegerReceiver final : public Receiver {
     const auto convert = [this](const RequestHead& head, ByteView body, ConversionOutput& out) -> Result<ByteView> {
       const auto client = jaeger_batch_to_otlp(body, ThriftProtocol::kBinary, out.sink);
       if (!client) return tl::unexpected<Error>(client.error());
-      clients_.saw(*client, hash_bytes(head.remote, 0));
+      clients_.record(*client, hash_bytes(head.remote, 0));
       return out.sink.view();
     };
     ReceiveProtocol out;

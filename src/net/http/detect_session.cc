@@ -57,8 +57,8 @@ class DetectingSession final : public Session {
   void set_certificate_name(std::string name) override { certificate_name_ = std::move(name); }
   bool waiting() const override { return inner_ && inner_->waiting(); }
   bool served() const override { return inner_ && inner_->served(); }
-  bool asking() const override { return inner_ && inner_->asking(); }
-  bool quiet() const override { return inner_ ? inner_->quiet() : true; }
+  bool receiving_headers() const override { return inner_ && inner_->receiving_headers(); }
+  bool idle() const override { return inner_ ? inner_->idle() : true; }
 
  private:
   // Closes when the inner session does, and for the same reason.

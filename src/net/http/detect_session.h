@@ -1,5 +1,5 @@
-// The session of a connection that has not shown yet whether it speaks HTTP/1.1 or HTTP/2: both are taken on one port,
-// in cleartext as well.
+// The session of a new connection, which finds out whether the client speaks HTTP/1.1 or HTTP/2. An endpoint takes both
+// on one port, also in cleartext, where no ALPN says which one it is.
 #pragma once
 
 #include <memory>

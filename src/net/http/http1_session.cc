@@ -1,7 +1,9 @@
-// HTTP/1.1 on Beast's parser. One request at a time; pipelined ones wait in `in_` until the answer before them is out.
+// HTTP/1.1 on Beast's parser. The session takes one request at a time; pipelined ones wait in `in_` until the answer
+// before them is sent.
 //
-// Against smuggling (RFC 9112 section 6.3): Content-Length beside Transfer-Encoding, codings other than "chunked", and
-// Transfer-Encoding in HTTP/1.0 get 400 and the connection is closed, as after every request that does not parse.
+// Against request smuggling (RFC 9112 section 6.3), Content-Length together with Transfer-Encoding, codings other than
+// "chunked", and Transfer-Encoding in HTTP/1.0 get 400, and the connection is closed. Every request that does not parse
+// closes it.
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <exception>
@@ -16,7 +18,7 @@ namespace {
 namespace http = boost::beast::http;
 using boost::beast::error_code;
 
-constexpr std::size_t kInFree = 1 << 10;  // bytes held back that are not counted
+constexpr std::size_t kInFree = 1 << 10;  // so many bytes of waiting input are not counted
 
 // A Beast body that goes into the request.
 struct RequestBody {
@@ -52,8 +54,8 @@ struct RequestBody {
   };
 };
 
-// Counts fields as HTTP/2 does, 32 bytes more each (RFC 9113 section 6.5.2), and charges what they take: a field of 4
-// bytes is a node of 80, so that there is a limit of them too. Trailers are counted and dropped.
+// Counts header fields as HTTP/2 does, with 32 more bytes for each (RFC 9113 section 6.5.2), and charges their memory.
+// The number of fields is limited too, because a field of 4 bytes takes a node of 80. Trailers are counted and dropped.
 class RequestParser : public http::request_parser<RequestBody> {
  public:
   RequestParser(const SessionContext& context, std::size_t fields_max)
@@ -101,13 +103,13 @@ class Http1Session final : public Session {
     } else {
       in_.append(bytes);
       in_at_ += run(ByteView(in_).substr(in_at_));
-      // Copied when half is done with, so that a byte is moved twice at most and the room is not kept.
+      // Copied when half of it is used, so that each byte moves twice at most and the memory is not kept.
       if (in_at_ >= in_.size() / 2) {
         std::string(in_, in_at_).swap(in_);
         in_at_ = 0;
       }
     }
-    // Of a body only the head of a chunk or the trailers can be what the parser waits for the rest of.
+    // In a body, the parser waits only for the rest of a chunk's head or of the trailers.
     if (state_ == State::kBody && !closing() && !waiting() && out_.size() < kOutputHigh &&
         in_.size() - in_at_ > context_.limits.header_bytes) {
       std::string().swap(in_);
@@ -116,13 +118,14 @@ class Http1Session final : public Session {
       refuse_request(400, RefuseWhy::kProtocol, "the head of a chunk, or the trailers, are too large");
       return close(CloseWhy::kProtocol);
     }
-    // Requests behind answers that the peer does not read count as bodies held back do.
+    // Requests that wait behind unread answers count as held bodies.
     if (in_.capacity() <= kInFree) {
       input_held_.release();
     } else if (!closing() && context_.held != nullptr && !input_held_.hold(*context_.held, in_.capacity())) {
       std::string().swap(in_);
       input_held_.release();
-      // Behind a request that waits for its password it is that one's body, or others: not the peer's fault.
+      // While a request waits for its password, the input is its body or further requests. That is not the peer's
+      // fault.
       if (waiting()) return respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
       return close(CloseWhy::kSlowReader);
     }
@@ -156,7 +159,7 @@ class Http1Session final : public Session {
     }
     if (closing()) return;
     if (state_ == State::kBody) {
-      request_.rest();
+      request_.trim();
       if (!request_.slow(now)) return;
       refuse_request(408, RefuseWhy::kSlowBody, "the body came too slowly");
       close(CloseWhy::kSlowBody);
@@ -179,13 +182,13 @@ class Http1Session final : public Session {
   bool waiting() const override { return request_.waiting(); }
 
   bool served() const override { return served_ > 0; }
-  bool asking() const override { return parser_ && state_ == State::kHeaders; }
-  bool quiet() const override { return !parser_ && in_.empty() && out_.empty(); }
+  bool receiving_headers() const override { return parser_ && state_ == State::kHeaders; }
+  bool idle() const override { return !parser_ && in_.empty() && out_.empty(); }
 
  private:
   enum class State { kHeaders, kBody };
 
-  // Works through `data` and returns how much of it is done with.
+  // Parses `data` and returns how much of it is used.
   std::size_t run(ByteView data) {
     std::size_t done = 0;
     while (!closing() && !waiting() && out_.size() < kOutputHigh) {
@@ -199,8 +202,8 @@ class Http1Session final : public Session {
         begin_request();
       }
       if (rest.empty()) break;
-      // Beast 1.81 asserts that it sees 5 bytes of a last chunk at least, and means input. A chunked body never ends in
-      // fewer ("0 CR LF CR LF"), so they are waited for.
+      // Beast 1.81 asserts that it sees at least 5 bytes of a last chunk, although input may be split anywhere. A
+      // chunked body never ends in fewer ("0 CR LF CR LF"), so the session waits for them.
       if (state_ == State::kBody && parser_->chunked() && rest.size() < 5) break;
       error_code ec;
       const std::size_t n = parser_->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
@@ -318,7 +321,7 @@ class Http1Session final : public Session {
     respond(std::move(response));
   }
 
-  // For what the handler cannot see: it counts, and the words are these.
+  // For faults that the handler cannot see: the handler counts them, and the session words the answer.
   void refuse_request(int status, RefuseWhy why, const std::string& text) {
     (void)context_.handler.refuse(head_, why);
     respond_and_close(plain_response(status, text));
@@ -363,7 +366,7 @@ class Http1Session final : public Session {
   State state_ = State::kHeaders;
   RequestHead head_;
   std::string in_;
-  std::size_t in_at_ = 0;  // of in_, what is done with
+  std::size_t in_at_ = 0;  // so much of in_ is used
   std::string out_;
   TimePoint now_{};
   TimePoint since_;  // of the connection, the request's first byte, or the last answer

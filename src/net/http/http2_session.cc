@@ -1,9 +1,10 @@
-// HTTP/2 on nghttp2. Body bytes go from the read buffer into the stream's BodyBuffer in one copy; answers of a batch of
-// reads are taken out together.
+// HTTP/2 on nghttp2. Body bytes are copied once, from the read buffer into the stream's BodyBuffer. The answers of a
+// batch of reads are taken out together.
 //
-// What nghttp2 does not bound itself is counted here (and in http2_stream.h): frames without progress, resets either
-// way, header lists. Over a limit a callback fails, nghttp2 is left where it stands, and the peer gets a GOAWAY of our
-// own making. While there are answers enough on their way (http2_answers.h) complete requests wait.
+// nghttp2 does not bound frames without progress, resets in both directions, and header lists, so they are counted
+// here, in http2_flood.h and in http2_stream.h. Past a limit a callback fails, the session stops using nghttp2, and the
+// peer gets a GOAWAY that is made by hand. While enough answers are on their way (http2_answers.h), complete requests
+// wait.
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
@@ -47,8 +48,8 @@ class Http2Session final : public Session {
   void set_certificate_name(std::string name) override { door_.set_certificate_name(std::move(name)); }
   bool waiting() const override { return !waiting_.empty(); }
   bool served() const override { return requests_ > 0; }
-  bool asking() const override { return header_open_; }
-  bool quiet() const override { return streams_.empty() && nghttp2_session_want_write(session_) == 0; }
+  bool receiving_headers() const override { return header_open_; }
+  bool idle() const override { return streams_.empty() && nghttp2_session_want_write(session_) == 0; }
 
  private:
   friend struct Callbacks;
@@ -87,23 +88,23 @@ class Http2Session final : public Session {
   std::vector<std::unique_ptr<Stream>> spare_;
   std::vector<std::int32_t> grown_;    // streams that got body bytes in this feed
   std::vector<std::int32_t> waiting_;  // streams whose credentials are being checked
-  TimePoint stopped_at_{};             // nothing has been read since, for waiting_
+  TimePoint stopped_at_{};             // nothing has been read since then, because of waiting_
   std::vector<std::int32_t> ready_;    // streams whose requests are complete, until there is room for answers
-  std::string goaway_;                 // handmade, behind everything else
+  std::string goaway_;                 // made by hand; sent after everything else
   std::optional<CloseWhy> fatal_;
   TimePoint now_;
   Http2Answers answers_{now_};
-  TimePoint active_;          // last request, body byte or answer
+  TimePoint active_;          // the last request, body byte or answer
   TimePoint header_since_{};  // a header block has begun and not ended
   bool header_open_ = false;
   bool asked_ = false;  // the headers of a request have been complete
-  bool idle_ = false;   // for too long: GOAWAY is on its way
+  bool idle_ = false;   // for too long, and GOAWAY is on its way
   std::uint64_t requests_ = 0;
   FloodGuard flood_;
   std::int32_t last_id_ = 0;
 };
 
-// nghttp2 is C: a table of plain functions that go straight to the members.
+// nghttp2 takes a table of C functions; each calls the member of the same name.
 struct Callbacks {
   static Http2Session& self(void* p) { return *static_cast<Http2Session*>(p); }
 
@@ -155,7 +156,8 @@ Http2Session::Http2Session(const SessionContext& context, std::string remote, Ti
   nghttp2_option* option = nullptr;
   if (nghttp2_option_new(&option) != 0) throw std::bad_alloc();
   nghttp2_option_set_no_closed_streams(option, 1);
-  nghttp2_option_set_stream_reset_rate_limit(option, 1'000'000, 1'000'000);  // counted here, with the provoked ones
+  nghttp2_option_set_stream_reset_rate_limit(
+      option, 1'000'000, 1'000'000);  // counted here, together with the resets that the peer provokes
   const int rv = nghttp2_session_server_new2(&session_, Callbacks::table(), this, option);
   nghttp2_option_del(option);
   if (rv != 0) throw std::bad_alloc();
@@ -287,8 +289,7 @@ int Http2Session::on_frame(const nghttp2_frame& frame) {
       if (s != nullptr && (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) on_complete(*s);
       return 0;
     case NGHTTP2_RST_STREAM:
-      // A peer that has our whole answer may drop the rest of its request; before that it costs us a request for
-      // nothing.
+      // A peer that has the whole answer may drop the rest of its request. Before that, a reset wastes our work.
       return s != nullptr && !s->finished ? count_reset() : 0;
     default:
       return 0;
@@ -332,12 +333,12 @@ void Http2Session::refuse_body(Stream& s, const Refusal& why) {
   answer(s, context_.handler.refuse(s.head, why));
 }
 
-// Of a stream that is reset: the handler counts, and nobody hears its words.
+// For a stream that is reset: the handler counts the refusal, and its response is not sent.
 void Http2Session::count_refusal(const Stream& s, RefuseWhy why) {
   if (!s.answered) (void)context_.handler.refuse(s.head, why);
 }
 
-// What is complete by now is not counted: most requests come whole in one read.
+// Complete requests are not counted: most requests arrive whole in one read.
 void Http2Session::hold_incomplete() {
   for (const std::int32_t id : grown_) {
     Stream* const s = find(id);
@@ -358,7 +359,7 @@ void Http2Session::on_complete(Stream& s) {
   ready_.push_back(s.id);
 }
 
-// False: nothing was answered.
+// Returns false when nothing was answered.
 bool Http2Session::handle_ready() {
   bool any = false;
   std::size_t taken = 0;
@@ -389,9 +390,9 @@ void Http2Session::handle(Stream& s) {
   answer(s, std::move(response));
 }
 
-// Streams that wait are asked for again, and go on from where they are.
+// Asks again about the streams that wait for their credentials; they continue where they were.
 void Http2Session::ask_again() {
-  // While one waits nothing is read of any, which is not for them to answer for.
+  // While one stream waits, nothing is read for any of them, so their clocks stand still.
   const Duration stopped = now_ - stopped_at_;
   for (auto& [id, s] : streams_) s->request.pause(stopped);
   header_since_ += stopped;
@@ -402,7 +403,7 @@ void Http2Session::ask_again() {
     if (s == nullptr || s->answered) continue;
     on_headers_complete(*s);
     if (s->request.waited_too_long(now_)) {
-      waiting_.pop_back();  // it has just come there again
+      waiting_.pop_back();  // on_headers_complete has just put it there again
       refuse_body(*s, RefuseWhy::kAuthBusy);
     }
     if (s->complete && !s->request.waiting() && !s->answered) on_complete(*s);
@@ -428,7 +429,7 @@ int Http2Session::on_sent(const nghttp2_frame& frame) {
         active_ = now_;
         if (Stream* s = find(frame.hd.stream_id); s != nullptr) {
           s->finished = true;
-          // RFC 9113 section 8.1: the rest of the request is not wanted.
+          // RFC 9113 section 8.1: tells the peer not to send the rest of the request.
           if (!s->complete) nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
         }
       }
@@ -458,7 +459,7 @@ void Http2Session::tick(TimePoint now) {
   const ServerLimits& limits = context_.limits;
   if (header_open_ && now - header_since_ >= limits.header_timeout) return abort_with(CloseWhy::kHeaderTimeout);
   for (auto& [id, s] : streams_) {
-    s->request.rest();
+    s->request.trim();
     if (s->ready) {
       if (now - s->ready_since >= limits.header_timeout) refuse_body(*s, RefuseWhy::kNoMemory);
       continue;
@@ -469,11 +470,11 @@ void Http2Session::tick(TimePoint now) {
     if (!slow && stuck == Http2Answers::Stuck::kNothing) continue;
     if (slow) count_refusal(*s, RefuseWhy::kSlowBody);
     s->request.end();
-    s->answered = true;  // nothing more is taken from it
-    s->moved = now;
+    s->answered = true;  // takes no more of its body
+    s->answer_progress = now;
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
   }
-  // A connection that has asked for nothing yet is one whose headers are still to come.
+  // A connection without a request so far has the header timeout.
   if (streams_.empty() && !idle_ && now - active_ >= (asked_ ? limits.idle_timeout : limits.header_timeout)) {
     idle_ = true;
     nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last_id_, NGHTTP2_NO_ERROR, nullptr, 0);

@@ -28,14 +28,14 @@ struct Stream {
   RequestHead head;
   IncomingRequest request;
   std::size_t header_bytes = 0;
-  Charge head_charge;         // of header_bytes, beyond what an ordinary request has
-  bool body_grew = false;     // in this read, and the session has it in its list
-  bool headers_over = false;  // the limit
-  bool complete = false;      // END_STREAM came
-  bool answered = false;      // a response is submitted
-  bool finished = false;      // and sent
-  TimePoint moved{};          // its answer was made, or a byte of it went
-  bool ready = false;         // complete, and waits for room for its answer
+  Charge head_charge;           // of header_bytes, beyond what an ordinary request has
+  bool body_grew = false;       // in this read, and the session has it in its list
+  bool headers_over = false;    // the limit
+  bool complete = false;        // END_STREAM came
+  bool answered = false;        // a response is submitted
+  bool finished = false;        // and sent
+  TimePoint answer_progress{};  // its answer was made, or a byte of it went
+  bool ready = false;           // complete, and waits for room for its answer
   TimePoint ready_since{};
   Response response;
   std::size_t body_sent = 0;

@@ -56,7 +56,7 @@ class IncomingRequest {
   std::optional<Refusal> hold(TimePoint now);
 
   // Called a few times a second.
-  void rest() { body_.rest(); }
+  void trim() { body_.trim(); }
   bool slow(TimePoint now) { return pace_.slow(now, context_.limits, body_.size(), held_.pressed()); }
 
   // The body has come to its end: it is not held any more, and the client pays for it. The bytes stay until end().

@@ -226,12 +226,12 @@ TEST_CASE("Jaeger: what clients lose is counted from the first batch on", "[rece
   JaegerClient said;
   said.uuid = "c";
   said.lost = JaegerClientLost{10, 0, 3};
-  clients.saw(said, 1);
+  clients.record(said, 1);
   said.lost = JaegerClientLost{12, 1, 3};
-  clients.saw(said, 2);
+  clients.record(said, 2);
   CHECK(clients.lost().spans == std::array<std::uint64_t, 3>{2, 1, 0});
   said.lost = JaegerClientLost{1, 0, 0};  // begun anew
-  clients.saw(said, 2);
+  clients.record(said, 2);
   CHECK(clients.lost().spans == std::array<std::uint64_t, 3>{2, 1, 0});
 }
 
