@@ -29,7 +29,7 @@ int bind_to(int fd, const std::string& path) {
 std::string clear_stale(const std::string& path) {
   struct stat found {};
   if (::lstat(path.c_str(), &found) != 0) return errno == ENOENT ? "" : std::strerror(errno);
-  if (!S_ISSOCK(found.st_mode)) return "there is a file that is no socket";
+  if (!S_ISSOCK(found.st_mode)) return "there is a file that is not a socket";
   if (const int fd = connect_unix(path); fd >= 0 || errno == EAGAIN) {
     if (fd >= 0) ::close(fd);
     return "another process listens there";

@@ -147,7 +147,7 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
     for (const std::string& text : to) {
       error_code ec;
       const asio::ip::address address = asio::ip::make_address(text, ec);
-      if (ec) return failed(fmt::format("{} is no address", text));
+      if (ec) return failed(fmt::format("{} is not an address", text));
       endpoints.emplace_back(address, port);
     }
     next_endpoint({});
