@@ -22,7 +22,7 @@ struct Block {
   std::size_t capacity;
 };
 
-// Last in, first out: the block that is still in the cache goes out first.
+// Last in, first out, because the newest block is still in the cache.
 struct Recycler {
   std::array<Block, 64> blocks;
   std::size_t count = 0;
@@ -38,7 +38,7 @@ struct Recycler {
     bytes += block.capacity;
     return true;
   }
-  // The newest block that is large enough; the few others are looked at in turn.
+  // The newest block that is large enough. The search is linear; there are few blocks.
   Block take(std::size_t wanted) {
     for (std::size_t i = count; i > 0; --i) {
       const Block block = blocks[i - 1];
@@ -67,7 +67,7 @@ void give_back(char* data, std::size_t capacity) {
   }
 }
 
-// A mapping of `capacity` bytes with the `size` bytes of the block before, which is gone afterwards.
+// Returns a mapping of `capacity` bytes that starts with the `size` bytes of the old block, and frees the old block.
 char* remap(char* data, std::size_t size, std::size_t before, std::size_t capacity) {
   const bool grows = data != nullptr && is_mapped(before);
   void* const to = grows ? ::mremap(data, before, capacity, MREMAP_MAYMOVE)
@@ -89,11 +89,11 @@ BodyBuffer::BodyBuffer(BodyBuffer&& other) noexcept
       size_(other.size_),
       capacity_(other.capacity_),
       expected_(other.expected_),
-      rested_at_(other.rested_at_),
+      trimmed_at_(other.trimmed_at_),
       slow_(other.slow_),
       charge_(std::move(other.charge_)) {
   other.data_ = nullptr;
-  other.size_ = other.capacity_ = other.expected_ = other.rested_at_ = 0;
+  other.size_ = other.capacity_ = other.expected_ = other.trimmed_at_ = 0;
   other.slow_ = false;
 }
 
@@ -104,11 +104,11 @@ BodyBuffer& BodyBuffer::operator=(BodyBuffer&& other) noexcept {
   size_ = other.size_;
   capacity_ = other.capacity_;
   expected_ = other.expected_;
-  rested_at_ = other.rested_at_;
+  trimmed_at_ = other.trimmed_at_;
   slow_ = other.slow_;
   charge_ = std::move(other.charge_);
   other.data_ = nullptr;
-  other.size_ = other.capacity_ = other.expected_ = other.rested_at_ = 0;
+  other.size_ = other.capacity_ = other.expected_ = other.trimmed_at_ = 0;
   other.slow_ = false;
   return *this;
 }
@@ -122,8 +122,8 @@ void BodyBuffer::grow(std::size_t wanted) {
       return;
     }
   }
-  // Fresh memory is taken for what came, not for what was claimed: a block that is hardly touched still leaves its
-  // pages behind when it goes. Who sends a little and waits gets no more than that.
+  // Fresh memory is sized by what arrived, not by what the sender claimed: even a block that is hardly touched leaves
+  // its pages behind when it is freed. A sender that sends a little and waits gets little.
   const std::size_t ahead = data_ == nullptr ? 0 : slow_ ? wanted / 4 : wanted;
   std::size_t capacity = std::max(wanted + ahead, kFirstBlock);
   if (expected_ >= wanted) capacity = std::min(capacity, expected_);
@@ -138,9 +138,9 @@ void BodyBuffer::grow(std::size_t wanted) {
   capacity_ = capacity;
 }
 
-void BodyBuffer::rest() {
-  slow_ = slow_ || (size_ != 0 && size_ == rested_at_);
-  rested_at_ = size_;
+void BodyBuffer::trim() {
+  slow_ = slow_ || (size_ != 0 && size_ == trimmed_at_);
+  trimmed_at_ = size_;
   const std::size_t needed = round_up(std::max(size_, kFirstBlock), 4096);
   if (!slow_ || is_mapped(capacity_) || capacity_ <= needed + size_ / 4) return;
   if (void* const data = std::realloc(data_, needed); data != nullptr) {
@@ -171,7 +171,7 @@ bool BodyBuffer::append(ByteView bytes) {
 void BodyBuffer::reset() {
   if (data_ != nullptr) give_back(data_, capacity_);
   data_ = nullptr;
-  size_ = capacity_ = expected_ = rested_at_ = 0;
+  size_ = capacity_ = expected_ = trimmed_at_ = 0;
   slow_ = false;
   charge_.release();
 }

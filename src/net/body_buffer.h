@@ -1,13 +1,13 @@
 // BodyBuffer: the bytes of one body, charged to the budget's `requests` as they arrive, never by what a sender claims.
 //
-//   capacity  address space; grows to the expected size in steps, so that a body is copied at most a few times
-//   size      bytes that came; charge = size rounded up to 64 KiB. Bodies over 1 MiB leave a sixteenth of the cap to
-//   others
+//   capacity  address space; grows to the expected size in steps, so that a body is copied a few times at most
+//   size      bytes received; the charge is the size rounded up to 64 KiB. A body over 1 MiB leaves a sixteenth of the
+//             cap to others
 //
-// Blocks of up to 1 MiB are recycled per thread (4 MiB at most, part of the process's baseline), because the first
-// touch of fresh memory costs more than the copy. Larger ones are mapped for the body alone: they grow without a copy
-// and go back to the system at once, so that what is charged is what is resident. Threads: belongs to one; may be moved
-// to another whole.
+// Each thread recycles blocks of up to 1 MiB (4 MiB in all, which belong to the process's baseline), because the first
+// touch of fresh memory costs more than the copy. A larger block is mapped for its body alone: it grows without a copy
+// and returns to the system at once, so the charge equals the resident memory. Threads: belongs to one; may be moved to
+// another as a whole.
 #pragma once
 
 #include <cstddef>
@@ -40,16 +40,16 @@ class BodyBuffer {
   char* room(std::size_t size);
   void add(std::size_t written) { size_ += written; }
 
-  // Called now and then. When nothing has come since the last time, room beyond what came is given back, and from then
-  // on it grows by a quarter at a time: many that wait must not keep twice what they have sent.
-  void rest();
+  // Called now and then. When nothing has arrived since the last call, gives back the room that is not used; from then
+  // on the buffer grows by a quarter at a time. Many slow senders must not keep twice the memory of what they sent.
+  void trim();
 
   ByteView view() const { return {data_, size_}; }
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   std::size_t room_bytes() const { return capacity_; }
 
-  // An empty charge to the same account, for what is needed beside the bytes.
+  // An empty charge to the same account, for memory that is needed besides the bytes.
   Charge another_charge() const { return charge_.another(); }
 
   // Gives memory and charge back.
@@ -62,8 +62,8 @@ class BodyBuffer {
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
   std::size_t expected_ = 0;
-  std::size_t rested_at_ = 0;  // size at the last rest()
-  bool slow_ = false;          // it has not grown between two
+  std::size_t trimmed_at_ = 0;  // size at the last trim()
+  bool slow_ = false;           // it did not grow between two calls of trim()
   Charge charge_;
 };
 

@@ -1,4 +1,4 @@
-// Endpoint: the address of a server as a configuration writes it. A plain value; any thread.
+// Endpoint: the address of a server as it is written in a configuration. A plain value; any thread.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace tailgate {
 struct Endpoint {
   std::string host;  // without brackets; "" and "*" are every address
   std::uint16_t port = 0;
-  std::string path = {};  // of a Unix socket; then there is no host
+  std::string path = {};  // of a Unix socket, which has no host
 
   std::string text() const;  // "localhost:4317", "[::1]:4317", "unix:///run/otlp.sock"
 };

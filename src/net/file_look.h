@@ -1,7 +1,7 @@
-// FileLook: files that are read again when they have changed, and are looked at now and then.
+// FileLook: looks at files now and then, and reads them again when they have changed.
 //
-// A change that cannot be read leaves in force what was read before. It is tried again at each look, since the reason
-// may pass without a change of the files, as descriptors that ran out do; and told once. Threads: any.
+// When a change cannot be read, what was read before stays in force. Each look tries again, because the reason may pass
+// without a change of the files (descriptors that ran out, for example). The failure is reported once. Threads: any.
 #pragma once
 
 #include <functional>
@@ -15,8 +15,8 @@
 
 namespace tailgate {
 
-// Tells whether a file has changed, by inode, size and times; "" when it is not there. The time of the inode is one of
-// them: chmod and chown may make a file readable that was not.
+// A text that changes when the file does: inode, size and times; "" when there is no such file. The inode's own time is
+// included, because chmod and chown can make a file readable.
 std::string file_stamp(const std::string& file);
 
 class FileLook {
@@ -24,13 +24,13 @@ class FileLook {
   // Reads the files and puts them in force, or leaves everything as it is.
   using Read = std::function<Result<void>()>;
 
-  // Of `files` some may be empty: there is none.
+  // Empty names in `files` are ignored.
   FileLook(std::vector<std::string> files, Duration interval) : files_(std::move(files)), interval_(interval) {}
 
-  // For the first time.
+  // Reads the files for the first time.
   Result<void> start(const Read& read);
-  // Reads them if they have changed and `interval` has gone by since the last look. What came of it, if that is news.
-  // Cheap when it is not due.
+  // Reads the files if they have changed and `interval` has passed since the last look. Returns the outcome if it is
+  // news. Cheap when no look is due.
   std::optional<Result<void>> refresh(TimePoint now, const Read& read);
 
  private:
@@ -39,8 +39,8 @@ class FileLook {
   const std::vector<std::string> files_;
   const Duration interval_;
   std::mutex mutex_;
-  std::string loaded_;     // guarded by mutex_: stamp of what is in force
-  std::string failed_;     // guarded by mutex_: of what could not be read, and was told
+  std::string loaded_;     // guarded by mutex_: the stamp of what is in force
+  std::string failed_;     // guarded by mutex_: the stamp of a failure that was reported
   TimePoint next_look_{};  // guarded by mutex_
 };
 

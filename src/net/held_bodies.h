@@ -1,9 +1,9 @@
-// HeldBodies: the bytes of one endpoint's bodies that are still incomplete when their bytes have been read. A request
-// that comes whole in one read is never counted, so what senders hold back cannot keep the others out.
+// HeldBodies: counts the bytes of one endpoint's incomplete bodies. A request that arrives whole in one read is never
+// counted, so senders that hold bodies back cannot lock the others out.
 //
-// Past `max`, the next body that is held is refused; one at a time may be larger than the room there is, so that large
-// requests get through. Under pressure a held body must grow by a quarter in each body_grace or goes: holding costs
-// bandwidth. Threads: any; an atomic addition per read of a body that goes on.
+// Past `max` the next incomplete body is refused. One body at a time may be larger than the room, so that large
+// requests get through. Under pressure a held body must grow by a quarter in each body_grace, or it is refused: holding
+// costs the sender bandwidth. Threads: any; one atomic addition per read of an incomplete body.
 #pragma once
 
 #include <atomic>
@@ -17,7 +17,7 @@ class HeldBodies {
 
   bool pressed() const { return used_.load(std::memory_order_relaxed) > max_ / 2; }
 
-  // One body's part. Belongs to the body's thread; gone with it.
+  // One body's part. Belongs to the body's thread; the destructor gives it back.
   class Share {
    public:
     Share() = default;
@@ -25,7 +25,7 @@ class HeldBodies {
     Share(const Share&) = delete;
     Share& operator=(const Share&) = delete;
 
-    // False when there is no room to hold `bytes` in all; then it is as before. Fewer than before is always granted.
+    // Holds `bytes` in all. Returns false and changes nothing when there is no room; fewer than before always succeeds.
     bool hold(HeldBodies& bodies, std::size_t bytes) {
       bodies_ = &bodies;
       if (large_) return true;

@@ -1,6 +1,6 @@
-// IoThreads: the threads that own sockets, each running one io_context to completion, handler after handler.
+// IoThreads: the threads that own sockets. Each runs one io_context to completion, handler after handler.
 //
-// Everything made on a context (servers, clients) must be gone before its IoThreads is.
+// Servers and clients that use a context must be destroyed before the IoThreads.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ namespace tailgate {
 
 class IoThreads {
  public:
-  // `count` 0: one per core. `name` is what the threads are called in ps and gdb, with a number behind.
+  // `count` 0: one per core. ps and gdb show the threads as `name` with a number.
   explicit IoThreads(std::size_t count = 0, std::string name = "io");
   ~IoThreads();  // stops
   IoThreads(const IoThreads&) = delete;

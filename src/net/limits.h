@@ -1,4 +1,4 @@
-// ServerLimits: what one endpoint grants to strangers, and the words for what happens past it.
+// ServerLimits: what one endpoint grants to strangers, and the names of what happens past each limit.
 // Sources: reference defaults for collectors exposed to a network; RFC 9113 section 10.5 for HTTP/2.
 #pragma once
 
@@ -13,15 +13,15 @@ namespace tailgate {
 
 class ConfigNode;
 
-// What one client of an endpoint may take (net/http/clients.h says who that is). 0: as much as there is.
+// What one client of an endpoint may take (net/http/clients.h says who is one client). 0: no limit.
 struct ClientLimits {
-  static constexpr std::size_t kHalf = SIZE_MAX;  // of what all may hold
+  static constexpr std::size_t kHalf = SIZE_MAX;  // half of what all clients may hold
 
   std::size_t connections = 0;     // of one identity; addresses have connections_per_address
   std::size_t held_bytes = kHalf;  // of bodies not yet complete
   std::uint64_t bytes_per_second = 0;
   std::uint64_t spans_per_second = 0;
-  Duration burst = std::chrono::seconds(1);  // so much of a second's worth may come at once
+  Duration burst = std::chrono::seconds(1);  // what the rates allow in this time may arrive at once
 };
 
 struct ServerLimits {
@@ -58,12 +58,12 @@ enum class CloseWhy : std::uint8_t {
   kIdle,
   kResets,
   kNoProgress,
-  kHeaders,     // header lists over the limit, again and again
-  kProtocol,    // no HTTP, or against its rules
+  kHeaders,     // too many header lists over the limit
+  kProtocol,    // not HTTP, or against its rules
   kDrained,     // still busy at the deadline of a shutdown
-  kTls,         // the handshake failed, or no TLS at all
-  kHandshakes,  // past `tls_handshakes`, and the oldest
-  kMemory,      // no room for what TLS keeps of a connection
+  kTls,         // the handshake failed, or the peer does not speak TLS
+  kHandshakes,  // past `tls_handshakes`, where the oldest is closed
+  kMemory,      // no room for the TLS state of a connection
 };
 inline constexpr std::array<std::string_view, 15> kCloseWhyNames = {
     "connections", "address", "descriptors", "header_timeout", "slow_body", "slow_reader", "idle",  "resets",

@@ -1,4 +1,4 @@
-// Refusal: why a request is not taken, for reasons its handler does not see, and what every protocol says then.
+// Refusal: why a server refuses a request for reasons that its handler does not see, and what every protocol answers.
 #pragma once
 
 #include <array>
@@ -22,8 +22,8 @@ enum class RefuseWhy : std::uint8_t {
   kHeaders,  // over the limit
   kSlowBody,
   kInternal,     // its handler failed
-  kProtocol,     // it breaks HTTP's rules; this and the next: HTTP/1.1, where the connection ends with it
-  kSlowHeaders,  // that have begun
+  kProtocol,     // it breaks HTTP's rules. This and the next are for HTTP/1.1 and end the connection
+  kSlowHeaders,  // they began and did not end in time
 };
 // By RefuseWhy; label values of tailgate_requests_refused_total.
 inline constexpr std::array<std::string_view, 14> kRefuseWhyNames = {"limit",
@@ -45,7 +45,7 @@ struct Refusal {
   Refusal(RefuseWhy w, std::uint32_t retry = 1) : why(w), retry_seconds(retry) {}  // NOLINT: meant to convert
 
   RefuseWhy why;
-  std::uint32_t retry_seconds;  // where trying again makes sense
+  std::uint32_t retry_seconds;  // for reasons that pass
 };
 
 struct RefusalAnswer {

@@ -29,7 +29,7 @@ struct RpcStatus {
 std::string rpc_status_proto(const RpcStatus& status);
 std::string rpc_status_json(const RpcStatus& status);  // protobuf's JSON mapping
 
-std::string json_quoted(std::string_view text);      // with the quotes; bytes that are no UTF-8 become U+FFFD
+std::string json_quoted(std::string_view text);      // with the quotes; bytes that are not UTF-8 become U+FFFD
 std::string percent_encoded(std::string_view text);  // grpc-message: printable ASCII but '%' stays
 std::string base64_unpadded(std::string_view bytes);
 

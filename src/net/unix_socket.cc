@@ -25,11 +25,11 @@ int bind_to(int fd, const std::string& path) {
   return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
 }
 
-// Takes away a socket nobody listens on. The fault, if it cannot: "" when the way is free.
+// Removes a socket that nobody listens on. Returns the fault, or "" when the path is free.
 std::string clear_stale(const std::string& path) {
   struct stat found {};
   if (::lstat(path.c_str(), &found) != 0) return errno == ENOENT ? "" : std::strerror(errno);
-  if (!S_ISSOCK(found.st_mode)) return "there is a file that is no socket";
+  if (!S_ISSOCK(found.st_mode)) return "there is a file that is not a socket";
   if (const int fd = connect_unix(path); fd >= 0 || errno == EAGAIN) {
     if (fd >= 0) ::close(fd);
     return "another process listens there";
@@ -43,7 +43,7 @@ std::string clear_stale(const std::string& path) {
 SocketFile::~SocketFile() {
   struct stat found {};
   if (::lstat(path_.c_str(), &found) != 0 || found.st_dev != bound_.st_dev || found.st_ino != bound_.st_ino) return;
-  // File systems give an inode's number again at once.
+  // File systems reuse the number of an inode at once.
   const bool same = found.st_mtim.tv_sec == bound_.st_mtim.tv_sec && found.st_mtim.tv_nsec == bound_.st_mtim.tv_nsec;
   if (same) ::unlink(path_.c_str());
 }
@@ -85,7 +85,7 @@ Result<UnixListener> listen_unix(const std::string& path, unsigned mode) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return close_and(std::strerror(errno));
   out.file = std::make_unique<SocketFile>(path, status);
-  // Nobody can connect before listen(): the mode is in force by then.
+  // Nobody can connect before listen(), so the mode is in force in time.
   if (::chmod(path.c_str(), mode) != 0 || ::listen(fd, 1024) != 0) return close_and(std::strerror(errno));
   return out;
 }

@@ -10,7 +10,7 @@
 
 namespace tailgate {
 
-// The file of a socket this process has bound; goes with the object, unless somebody put another file in its place.
+// The file of a socket that this process has bound. The destructor removes it, unless another file has taken its place.
 class SocketFile {
  public:
   SocketFile(std::string path, const struct stat& bound) : path_(std::move(path)), bound_(bound) {}
@@ -28,14 +28,14 @@ struct UnixListener {
   std::unique_ptr<SocketFile> file;
 };
 
-// A file left behind by a process that is gone is replaced; one somebody listens on, or one that is no socket, is an
-// error. `mode` holds before the first client can connect. Errors: kIo.
+// Replaces the file of a process that has ended. A file that somebody listens on, and one that is not a socket, are
+// errors. `mode` is in force before the first client can connect. Errors: kIo.
 Result<UnixListener> listen_unix(const std::string& path, unsigned mode);
 
-// A connected, non-blocking descriptor; -1 with errno.
+// Returns a connected, non-blocking descriptor, or -1 with errno.
 int connect_unix(const std::string& path);
 
-// What is wrong with an absolute path as a socket's; "" if nothing.
+// Says what is wrong with the absolute path of a socket; "" when it is fine.
 std::string unix_path_fault(std::string_view path);
 
 }  // namespace tailgate

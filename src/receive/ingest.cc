@@ -45,9 +45,9 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
   batch.now_unix_ns = wall_now_ns();
 
   std::uint64_t delivered = 0;
-  std::uint32_t wait = 0;  // what the client has to
+  std::uint32_t wait = 0;  // seconds that the client must wait
   const auto deliver = [&](SpanBatch& slice) {
-    // Asked at the first slice: a request that was begun is taken whole.
+    // Only the first slice asks, because a request that was begun is taken whole.
     if (client != nullptr && delivered == 0 && (wait = client->refuse_spans(now)) != 0) return false;
     if (!hooks_.deliver(slice, source, now)) return false;
     delivered += slice.spans.size();
@@ -61,7 +61,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     return result;
   }
   const std::uint64_t good = scan.spans - scan.bad_ids;
-  // A scan that was stopped in the middle of a very large request left the rest unread; what is known of it is refused.
+  // A scan that stopped in the middle of a very large request did not read the rest; the spans it knows are refused.
   if (delivered + batch.spans.size() != good || !deliver(batch)) {
     refusals_.spans(source, wait != 0 ? "client_spans" : "no_memory", good - delivered);
     refusals_.spans(source, "bad_id", scan.bad_ids);

@@ -1,7 +1,7 @@
-// Ingest: the one way in for spans, whatever protocol they came by. A receiver turns its request into OTLP bytes (an
-// ExportTraceServiceRequest) and calls accept(), which scans them once and hands the spans to the shards.
+// Ingest: the one way in for spans of every protocol. A receiver turns its request into OTLP bytes (an
+// ExportTraceServiceRequest) and calls accept(), which scans them once and gives the spans to the shards.
 //
-// Threads: any; each uses scratch memory of its own. Cost: one scan and one copy of every span.
+// Threads: any; each has its own scratch memory. Cost: one scan and one copy of every span.
 #pragma once
 
 #include <array>
@@ -39,28 +39,28 @@ struct IngestResult {
   std::uint32_t retry_seconds = 1;
 };
 
-// Takes one request's OTLP bytes; they need to live only until the call returns. `client` is asked before its spans are
-// taken; null: not limited.
+// Takes the OTLP bytes of one request; they need to live only until the call returns. The limits of `client` are
+// checked before its spans are taken; null: no limits.
 using Ingest = std::function<IngestResult(SourceId source, ByteView otlp, Client* client)>;
 
-// The receivers and formats spans come by, in the order they were added at start. Constant afterwards.
+// A receiver and a format of spans. All sources are known after the start and do not change afterwards.
 struct Source {
   std::string receiver;  // the name in the configuration
   std::string format;    // otlp_proto, otlp_json, ...
 };
 
-// Why spans are refused, and why requests are for reasons of their receiver; other requests by kRefuseWhyNames.
+// Why spans are refused, and why receivers refuse requests. The server's reasons for requests are in kRefuseWhyNames.
 inline constexpr std::array<std::string_view, 3> kSpanRefusalNames = {"bad_id", "no_memory", "client_spans"};
 inline constexpr std::array<std::string_view, 3> kRequestRefusalNames = {"malformed", "unsupported", "shutdown"};
 
-// What was refused at the door, and the receipt of spans that were: both sides of the account under one lock, so that
-// received = refused holds for this part at every scrape. Threads: any; touched per refused request, never per span.
+// Counts refused requests and refused spans. Refused spans are also counted as received here, under the same lock, so
+// that received = refused holds for them at every scrape. Threads: any; called per refused request, never per span.
 class Refusals {
  public:
-  // From now on every reason of this source is in a snapshot, as a zero until it happens.
+  // From now on snapshots contain every reason of this source, as zero until it happens.
   void begin(SourceId source);
   void request(SourceId source, std::string_view reason);
-  void spans(SourceId source, std::string_view reason, std::uint64_t count);  // received and refused
+  void spans(SourceId source, std::string_view reason, std::uint64_t count);  // counts them as received and as refused
 
   struct Snapshot {
     std::map<SourceId, std::uint64_t> received;                                 // spans
@@ -77,17 +77,16 @@ class IngestPipeline {
  public:
   struct Hooks {
     std::function<std::shared_ptr<const ScanPlan>()> plan;  // the live policies' plan; once per request
-    // Takes a batch whole (true) or refuses it whole for want of room.
+    // Takes the whole batch and returns true, or refuses the whole batch when there is no room.
     std::function<bool(const SpanBatch&, SourceId, TimePoint now)> deliver;
     std::uint64_t hash_seed = 0;
   };
   IngestPipeline(Hooks hooks, Refusals& refusals) : hooks_(std::move(hooks)), refusals_(refusals) {}
 
-  // Spans that are not taken are counted here, with their reason. Requests are counted by the receiver that answers
-  // them.
+  // Counts refused spans with their reason. The receiver counts refused requests, because it answers them.
   IngestResult accept(SourceId source, ByteView otlp, Client* client = nullptr);
 
-  // From now on everything is refused with kShuttingDown.
+  // From now on accept() refuses everything with kShuttingDown.
   void stop() { stopping_.store(true, std::memory_order_relaxed); }
 
  private:

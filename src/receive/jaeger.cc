@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/units.h"
+#include "receive/budget_room.h"
 #include "receive/servers.h"
 #include "wire/jaeger/proto.h"
 
@@ -20,16 +21,16 @@ void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
     const Result<JaegerClient> client = jaeger_message_to_otlp(datagram.bytes, protocol_, otlp);
     if (client) {
       ++good;
-      clients_.saw(*client, datagram.sender);
+      clients_.record(*client, datagram.sender);
       continue;
     }
     otlp.truncate(before);
     (client.error().kind == ErrorKind::kRefused ? no_memory_ : malformed_).fetch_add(1, std::memory_order_relaxed);
   }
-  // One request after the other is a request: all of a turn's spans are scanned and stored at once.
+  // Concatenated requests are one request, so all spans of a turn are scanned and stored at once.
   if (!otlp.view().empty()) {
     switch (context_.ingest(source_, otlp.view(), nullptr).kind) {
-      case IngestResult::Kind::kClientSpans:  // datagrams are no client's: an address in them proves nothing
+      case IngestResult::Kind::kClientSpans:  // datagrams have no client, because their address proves nothing
       case IngestResult::Kind::kAccepted:
         break;
       case IngestResult::Kind::kMalformed:
@@ -66,7 +67,7 @@ class JaegerReceiver final : public Receiver {
            (config_.thrift_http ? config_.thrift_http->tls_connections() : 0);
   }
   std::vector<std::string> wanted_endpoints() const override {
-    std::vector<std::string> out;  // UDP is nothing an exporter could send to
+    std::vector<std::string> out;  // without UDP, which no exporter sends to
     if (config_.grpc) out.push_back(config_.grpc->endpoint);
     if (config_.thrift_http) out.push_back(config_.thrift_http->endpoint);
     return out;
@@ -120,27 +121,13 @@ class JaegerReceiver final : public Receiver {
       return context.source ? context.source(name_, format) : SourceId{0};
     };
     if (config_.grpc) {
-      ConvertRoute post{kJaegerPostSpans, true, {}, "want content-type application/grpc over HTTP/2"};
-      post.forms.push_back({"", source("jaeger_proto"), [](const RequestHead&, ByteView body, ByteSink& out) {
-                              return jaeger_proto_to_otlp(body, out);
-                            }});
-      if (auto opened = servers_.open(name_, *config_.grpc, context, {std::move(post)}); !opened) return opened;
+      if (auto opened = servers_.open(name_, *config_.grpc, context, grpc_protocol(source("jaeger_proto"))); !opened)
+        return opened;
     }
     const bool binary = config_.thrift_http || config_.thrift_binary;
     const SourceId thrift_binary = binary ? source("thrift_binary") : SourceId{0};
     if (config_.thrift_http) {
-      ConvertRoute traces{
-          "/api/traces", false, {}, "want content-type application/x-thrift (a Batch, binary protocol)"};
-      for (const std::string_view type : {"application/x-thrift", "application/vnd.apache.thrift.binary"}) {
-        traces.forms.push_back(
-            {type, thrift_binary, [this](const RequestHead& head, ByteView body, ByteSink& out) -> Result<void> {
-               const auto client = jaeger_batch_to_otlp(body, ThriftProtocol::kBinary, out);
-               if (!client) return tl::unexpected<Error>(client.error());
-               clients_.saw(*client, hash_bytes(head.remote, 0));
-               return {};
-             }});
-      }
-      if (auto opened = servers_.open(name_, *config_.thrift_http, context, {std::move(traces)}); !opened)
+      if (auto opened = servers_.open(name_, *config_.thrift_http, context, thrift_protocol(thrift_binary)); !opened)
         return opened;
     }
     if (config_.thrift_compact) {
@@ -150,6 +137,38 @@ class JaegerReceiver final : public Receiver {
     }
     if (config_.thrift_binary) return open_udp(*config_.thrift_binary, ThriftProtocol::kBinary, thrift_binary, context);
     return {};
+  }
+
+  static ReceiveProtocol grpc_protocol(SourceId source) {
+    const auto convert = [](const RequestHead&, ByteView body, ConversionOutput& out) -> Result<ByteView> {
+      if (auto converted = jaeger_proto_to_otlp(body, out.sink); !converted) {
+        return tl::unexpected<Error>(converted.error());
+      }
+      return out.sink.view();
+    };
+    ReceiveProtocol out;
+    out.nothing_here = fmt::format("nothing here; spans go to {}", kJaegerPostSpans);
+    out.routes.push_back({.path = std::string(kJaegerPostSpans),
+                          .grpc = true,
+                          .forms = {{"", source, convert}},
+                          .wrong_type = "want content-type application/grpc over HTTP/2"});
+    return out;
+  }
+
+  ReceiveProtocol thrift_protocol(SourceId source) {
+    const auto convert = [this](const RequestHead& head, ByteView body, ConversionOutput& out) -> Result<ByteView> {
+      const auto client = jaeger_batch_to_otlp(body, ThriftProtocol::kBinary, out.sink);
+      if (!client) return tl::unexpected<Error>(client.error());
+      clients_.record(*client, hash_bytes(head.remote, 0));
+      return out.sink.view();
+    };
+    ReceiveProtocol out;
+    out.nothing_here = "nothing here; spans go to /api/traces";
+    out.routes.push_back({.path = "/api/traces",
+                          .forms = {{"application/x-thrift", source, convert},
+                                    {"application/vnd.apache.thrift.binary", source, convert}},
+                          .wrong_type = "want content-type application/x-thrift (a Batch, binary protocol)"});
+    return out;
   }
 
   Result<void> open_udp(const UdpOptions& options, ThriftProtocol protocol, SourceId source,
@@ -177,7 +196,7 @@ class JaegerReceiver final : public Receiver {
   const JaegerConfig config_;
   const std::string name_;
   JaegerClients clients_;
-  ConvertServers servers_;
+  ReceiverServers servers_;
   std::vector<Udp> udp_;
 };
 

@@ -1,5 +1,5 @@
-// The Jaeger receiver: api_v2 over gRPC, Thrift batches over HTTP, and what the UDP agent took, in both Thrift
-// protocols. The mapping to OTLP is wire/jaeger/model.h's; docs/receivers.md has it as a table.
+// The Jaeger receiver: api_v2 over gRPC, Thrift batches over HTTP, and the datagrams that were for Jaeger's agent, in
+// both Thrift protocols. wire/jaeger/model.h maps them to OTLP; docs/receivers.md has the table.
 #pragma once
 
 #include <atomic>
@@ -7,7 +7,7 @@
 #include <string>
 
 #include "net/server/udp.h"
-#include "receive/convert_handler.h"
+#include "receive/endpoint_config.h"
 #include "receive/jaeger_clients.h"
 #include "receive/receiver.h"
 #include "wire/jaeger/thrift.h"
@@ -17,14 +17,14 @@ namespace tailgate {
 inline constexpr std::string_view kJaegerPostSpans = "/jaeger.api_v2.CollectorService/PostSpans";
 
 struct JaegerConfig {
-  std::optional<ConvertEndpointConfig> grpc, thrift_http;
+  std::optional<EndpointConfig> grpc, thrift_http;
   std::optional<UdpOptions> thrift_compact, thrift_binary;
 };
 
 // The Collector's keys and our `limits:`. Reports problems to the node; calls finish().
 JaegerConfig read_jaeger_receiver(const ConfigNode& node);
 
-// Turns datagrams into spans, a turn's worth in one call to ingest. Shared by the I/O threads.
+// Turns datagrams into spans, and ingests all datagrams of a turn in one call. Shared by the I/O threads.
 class JaegerDatagrams final : public DatagramHandler {
  public:
   JaegerDatagrams(ThriftProtocol protocol, const ReceiverContext& context, SourceId source, JaegerClients& clients)
@@ -32,7 +32,7 @@ class JaegerDatagrams final : public DatagramHandler {
 
   void handle(std::span<const UdpDatagram> datagrams) override;
 
-  // Datagrams that came and gave no span.
+  // Datagrams that arrived and were refused.
   struct Dropped {
     std::uint64_t malformed = 0, no_memory = 0, shutdown = 0;
   };

@@ -1,9 +1,9 @@
-// What Jaeger clients lose before it reaches us: each numbers its batches (seqNo) and reports the spans it has dropped
-// itself (ClientStats). Losses are counted from the first batch this daemon has seen of a client.
+// JaegerClients: counts what Jaeger clients lose before it reaches us. A client numbers its batches (seqNo) and reports
+// the spans that it dropped itself (ClientStats). Losses count from the first batch of a client that this daemon has
+// seen.
 //
-// Clients are told apart by the client-uuid of their process, else by where they send from and their service. The last
-// 4,096 of them are remembered, some 400 KiB at most. Threads: any; one lock, taken per batch that carries such
-// numbers.
+// A client is known by the client-uuid of its process, else by its sender and service. The last 4,096 clients are
+// remembered, in 400 KiB at most. Threads: any; one lock, taken per batch that carries such numbers.
 #pragma once
 
 #include <array>
@@ -18,8 +18,8 @@ namespace tailgate {
 
 class JaegerClients {
  public:
-  // `sender`: the same for the same address.
-  void saw(const JaegerClient& client, std::uint64_t sender);
+  // Records the numbers of one batch. `sender` is the same for the same address.
+  void record(const JaegerClient& client, std::uint64_t sender);
 
   struct Lost {
     std::uint64_t batches = 0;             // gaps in seqNo
@@ -29,7 +29,7 @@ class JaegerClients {
 
  private:
   static constexpr std::size_t kGeneration = 2048;
-  static constexpr std::int64_t kGapMax = 100'000;  // a larger one is no loss but another client, or a lie
+  static constexpr std::int64_t kGapMax = 100'000;  // a larger one means another client, or a false number
 
   struct Client {
     std::int64_t seq_no = -1;
@@ -40,7 +40,7 @@ class JaegerClients {
 
   mutable std::mutex mutex_;
   std::unordered_map<std::uint64_t, Client> young_,
-      old_;    // guarded by mutex_; the young become old when there are enough
+      old_;    // guarded by mutex_; the young become the old ones when there are enough
   Lost lost_;  // guarded by mutex_
   const std::uint64_t seed_ = new_seed();
   static std::uint64_t new_seed();

@@ -22,11 +22,13 @@ UdpOptions read_udp(const ConfigNode& node, std::string_view default_endpoint) {
 
 JaegerConfig read_jaeger_receiver(const ConfigNode& node) {
   JaegerConfig out;
-  const ConfigNode limits_node = node.child("limits");
-  const ServerLimits limits = read_server_limits(limits_node);
-  limits_node.finish();
+  const ServerLimits limits = read_receiver_limits(node);
   const ConfigNode protocols = node.child("protocols");
-  if (protocols.has("grpc")) out.grpc = read_grpc_endpoint(protocols.child("grpc"), "localhost:14250", limits);
+  if (protocols.has("grpc")) {
+    const ConfigNode grpc = protocols.child("grpc");
+    out.grpc = read_grpc_endpoint(grpc, "localhost:14250", limits);
+    grpc.finish();
+  }
   if (protocols.has("thrift_http")) {
     const ConfigNode http = protocols.child("thrift_http");
     out.thrift_http = read_http_endpoint(http, "localhost:14268", limits);

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "net/http/inflate.h"
+#include <atomic>
+
+#include "receive/servers.h"
 #include "wire/otlp/json_read.h"
 
 namespace tailgate {
@@ -10,13 +12,6 @@ namespace {
 
 constexpr std::string_view kProtobufType = "application/x-protobuf";
 constexpr std::string_view kJsonType = "application/json";
-constexpr std::uint32_t kRetrySeconds = 1;
-
-std::string_view media_type(std::string_view content_type) {
-  content_type = content_type.substr(0, content_type.find(';'));
-  while (!content_type.empty() && content_type.back() == ' ') content_type.remove_suffix(1);
-  return content_type;
-}
 
 // ExportTraceServiceResponse; empty unless there is something to say.
 std::string response_proto(const IngestResult& result) {
@@ -38,230 +33,71 @@ std::string response_json(const IngestResult& result) {
                      json_quoted(result.message));
 }
 
-}  // namespace
-
-OtlpHandler::Form OtlpHandler::form_of(const RequestHead& head) {
-  const std::string_view type = head.header("content-type");
-  if (head.is_http2 && is_grpc(type)) return Form::kGrpc;
-  const std::string_view media = media_type(type);
-  if (media == kProtobufType) return Form::kProtobuf;
-  if (media == kJsonType) return Form::kJson;
-  return Form::kOther;
-}
-
-// The one place that gives a status its form: gRPC trailers, or google.rpc.Status in the request's encoding.
-Response OtlpHandler::answer(Form form, int http_status, const RpcStatus& status) const {
+Response typed_response(std::string_view type, std::string body) {
   Response r;
-  switch (form) {
-    case Form::kGrpc:
-      return grpc_response(status);
-    case Form::kProtobuf:
-      r.headers.emplace_back("content-type", kProtobufType);
-      r.body = rpc_status_proto(status);
-      break;
-    case Form::kJson:
-      r.headers.emplace_back("content-type", kJsonType);
-      r.body = rpc_status_json(status);
-      break;
-    case Form::kOther:
-      r = plain_response(http_status, status.message);
-      break;
-  }
-  r.status = http_status;
-  if (status.retry_seconds != 0) r.headers.emplace_back("retry-after", std::to_string(status.retry_seconds));
+  r.headers.emplace_back("content-type", type);
+  r.body = std::move(body);
   return r;
 }
 
-Response OtlpHandler::refusal(Form form, std::string_view reason, int http_status, RpcStatus status) const {
-  if (context_.refused) context_.refused(source_of(form), reason);
-  return answer(form, http_status, status);
+Response accepted_grpc(const IngestResult& result) { return grpc_response({}, response_proto(result)); }
+Response accepted_proto(const IngestResult& result) { return typed_response(kProtobufType, response_proto(result)); }
+Response accepted_json(const IngestResult& result) { return typed_response(kJsonType, response_json(result)); }
+Response refused_proto(const RpcStatus& status) { return typed_response(kProtobufType, rpc_status_proto(status)); }
+Response refused_json(const RpcStatus& status) { return typed_response(kJsonType, rpc_status_json(status)); }
+
+Result<ByteView> convert_json(const RequestHead&, ByteView body, ConversionOutput& out) {
+  // The protobuf bytes are never more than the JSON's.
+  if (!out.room.grow(body.size())) return fail(ErrorKind::kRefused, "no room to convert the request, try again");
+  auto otlp = otlp_json_to_proto(body);
+  if (!otlp) return tl::unexpected<Error>(otlp.error());
+  out.text = std::move(*otlp);
+  return ByteView(out.text);
 }
 
-// Metrics and logs are another program's business; said once per process, since senders repeat themselves for ever.
-std::optional<Response> OtlpHandler::other_signal(Form form, std::string_view path) const {
+// Senders of metrics and logs try again for ever, so the log says it once per process.
+void note_other_signal(const ReceiverContext& context, std::string_view path) {
+  static std::atomic<bool> noted{false};
+  if (!context.notice || noted.exchange(true)) return;
+  context.notice(
+      fmt::format("something sends metrics or logs ({}); this daemon takes traces only and refuses them", path));
+}
+
+std::optional<ReceiveProtocol::Unsupported> unsupported(const ReceiverContext& context, const RequestHead& head) {
   constexpr std::string_view kPrefix = "/opentelemetry.proto.collector.";
-  const bool grpc = path.starts_with(kPrefix) && path != kOtlpTraceExport;
-  if (!grpc && path != "/v1/metrics" && path != "/v1/logs") return std::nullopt;
-  static std::atomic<bool> said{false};
-  const bool known = !grpc || path.find("MetricsService") != std::string_view::npos ||
-                     path.find("LogsService") != std::string_view::npos;
-  if (known && context_.notice && !said.exchange(true)) {
-    context_.notice(
-        fmt::format("something sends metrics or logs ({}); this daemon takes traces only and refuses them", path));
-  }
-  return refusal(form, "unsupported", 404,
-                 {form == Form::kGrpc ? RpcCode::kUnimplemented : RpcCode::kNotFound,
-                  fmt::format("only traces are taken here, not {}", path), 0});
-}
-
-Admission OtlpHandler::admit(const RequestHead& head) {
-  if (head.path() == config_.traces_path) {
-    if (auto answer = preflight(config_.cors, head)) {
-      Admission out;
-      out.refusal = std::move(*answer);
-      return out;
-    }
-  }
-  Admission out = admit_request(head);
-  if (out.refusal) add_cors_headers(config_.cors, head, *out.refusal);
-  return out;
-}
-
-Admission OtlpHandler::admit_request(const RequestHead& head) {
-  const Form form = form_of(head);
   const std::string_view path = head.path();
-  Admission out;
-  out.body_bytes_max = config_.message_max;
-  const auto refuse_with = [&](std::string_view reason, int http, RpcCode code, std::string text,
-                               std::uint32_t retry = 0) {
-    out.refusal = refusal(form, reason, http, {code, std::move(text), retry});
-    return out;
-  };
-  if (auto other = other_signal(form, path)) {
-    out.refusal = std::move(*other);
-    return out;
+  const bool grpc_call = head.is_http2 && is_grpc(head.header("content-type"));
+  if (path == kOtlpTraceExport) {
+    if (grpc_call) return std::nullopt;
+    return {{415, RpcCode::kUnimplemented, "want content-type application/grpc over HTTP/2"}};
   }
-  const bool grpc_path = path == kOtlpTraceExport;
-  if (form == Form::kGrpc && !grpc_path) {
-    return refuse_with("unsupported", 404, RpcCode::kUnimplemented, fmt::format("unknown method {}", path));
+  const bool grpc_path = path.starts_with(kPrefix);
+  if (!grpc_path && path != "/v1/metrics" && path != "/v1/logs") return std::nullopt;
+  if (!grpc_path || path.find("MetricsService") != std::string_view::npos ||
+      path.find("LogsService") != std::string_view::npos) {
+    note_other_signal(context, path);
   }
-  if (form != Form::kGrpc && grpc_path) {
-    return refuse_with("unsupported", 415, RpcCode::kUnimplemented, "want content-type application/grpc over HTTP/2");
-  }
-  if (!grpc_path && path != config_.traces_path) {
-    return refuse_with("unsupported", 404, RpcCode::kNotFound,
-                       fmt::format("nothing here; traces go to {}", config_.traces_path));
-  }
-  if (head.method != "POST") {
-    refuse_with("unsupported", 405, RpcCode::kUnimplemented, fmt::format("want POST, got {}", head.method));
-    out.refusal->headers.emplace_back("allow", "POST");
-    return out;
-  }
-  if (form == Form::kOther) {
-    return refuse_with(
-        "unsupported", 415, RpcCode::kUnimplemented,
-        fmt::format("want content-type {} or {}, got '{}'", kProtobufType, kJsonType, head.header("content-type")));
-  }
-  if (draining_.load(std::memory_order_relaxed)) {
-    return refuse_with("shutdown", 503, RpcCode::kUnavailable, "shutting down, try again", kRetrySeconds);
-  }
-  out.grpc = form == Form::kGrpc;
-  const std::string_view header = out.grpc ? "grpc-encoding" : "content-encoding";
-  if (!coding_of(head.header(header))) {
-    return refuse_with(
-        "unsupported", 415, RpcCode::kUnimplemented,
-        fmt::format("{} '{}' is not supported, want one of {}", header, head.header(header), kCodingNames));
-  }
+  return {{404, grpc_call ? RpcCode::kUnimplemented : RpcCode::kNotFound,
+           fmt::format("only traces are taken here, not {}", path)}};
+}
+
+ReceiveProtocol otlp_protocol(std::string traces_path, SourceId proto, SourceId json, const ReceiverContext& context) {
+  const ReceiveForm from_grpc{.source = proto, .accepted = accepted_grpc};
+  const ReceiveForm from_proto{kProtobufType, proto, {}, accepted_proto, refused_proto};
+  const ReceiveForm from_json{kJsonType, json, convert_json, accepted_json, refused_json};
+  const ReceiveForm other{.source = proto};
+  ReceiveProtocol out;
+  out.nothing_here = fmt::format("nothing here; traces go to {}", traces_path);
+  // `unsupported` refuses every other type on the path of gRPC.
+  out.routes.push_back({.path = std::string(kOtlpTraceExport), .grpc = true, .forms = {from_grpc}, .wrong_type = {}});
+  out.routes.push_back({.path = std::move(traces_path),
+                        .forms = {from_proto, from_json},
+                        .wrong_type = fmt::format("want content-type {} or {}", kProtobufType, kJsonType),
+                        .quotes_type = true});
+  out.elsewhere = {from_proto, from_json, other};
+  out.unsupported = [context](const RequestHead& head) { return unsupported(context, head); };
   return out;
 }
-
-Response OtlpHandler::refuse(const RequestHead& head, const Refusal& why) {
-  RefusalAnswer out = refusal_answer(why);
-  if (why.why == RefuseWhy::kTooLarge) {
-    out.status.message = fmt::format("the request is larger than {} bytes", config_.message_max);
-  }
-  Response response = refusal(form_of(head), out.reason, out.http, std::move(out.status));
-  add_cors_headers(config_.cors, head, response);
-  return response;
-}
-
-void OtlpHandler::handle(const RequestHead& head, BodyBuffer& body, Response& response) {
-  handle_request(head, body, response);
-  add_cors_headers(config_.cors, head, response);
-}
-
-void OtlpHandler::handle_request(const RequestHead& head, BodyBuffer& body, Response& response) {
-  const Form form = form_of(head);
-  if (form != Form::kGrpc) {
-    response = handle_http(form, head, body.view());
-    return;
-  }
-  BodyBuffer scratch(context_.budget);
-  const GrpcMessage message = read_grpc_message(head, body.view(), config_.limits, config_.message_max, scratch);
-  switch (message.status.code) {
-    case RpcCode::kOk:
-      response = ingest(form, head, message.bytes);
-      return;
-    case RpcCode::kResourceExhausted:
-      response = refusal(form, "limit", 200, message.status);
-      return;
-    case RpcCode::kUnavailable:
-      response = refusal(form, "no_memory", 200, message.status);
-      return;
-    case RpcCode::kUnimplemented:
-      response = refusal(form, "unsupported", 200, message.status);
-      return;
-    default:
-      response = refusal(form, "malformed", 200, message.status);
-      return;
-  }
-}
-
-Response OtlpHandler::handle_http(Form form, const RequestHead& head, ByteView body) const {
-  BodyBuffer inflated(context_.budget);
-  const Coding coding = *coding_of(head.header("content-encoding"));  // admit() has seen it
-  if (coding != Coding::kIdentity) {
-    switch (inflate_body(coding, body, config_.limits, config_.message_max, inflated)) {
-      case InflateResult::kOk:
-        break;
-      case InflateResult::kTooLarge:
-        return refusal(form, "limit", 413,
-                       {RpcCode::kResourceExhausted,
-                        fmt::format("the request inflates to more than {} bytes, or by more than {}:1",
-                                    config_.message_max, config_.limits.inflate_ratio),
-                        0});
-      case InflateResult::kNoMemory:
-        return refusal(form, "no_memory", 503,
-                       {RpcCode::kUnavailable, "no room to inflate the request, try again", kRetrySeconds});
-      case InflateResult::kCorrupt:
-        return refusal(
-            form, "malformed", 400,
-            {RpcCode::kInvalidArgument, fmt::format("the body is no whole {}", head.header("content-encoding")), 0});
-    }
-    body = inflated.view();
-  }
-  if (form == Form::kProtobuf) return ingest(form, head, body);
-
-  Charge charge = context_.budget != nullptr ? Charge(*context_.budget, Holder::kRequests) : Charge();
-  if (!charge.try_grow(body.size(), body.size() > kLargeBody
-                                        ? kReserveParts
-                                        : 0)) {  // the protobuf bytes are never more than the JSON's
-    return refusal(form, "no_memory", 503,
-                   {RpcCode::kUnavailable, "no room to convert the request, try again", kRetrySeconds});
-  }
-  const auto otlp = otlp_json_to_proto(body);
-  if (!otlp) return refusal(form, "malformed", 400, {RpcCode::kInvalidArgument, otlp.error().text, 0});
-  return ingest(form, head, *otlp);
-}
-
-Response OtlpHandler::ingest(Form form, const RequestHead& head, ByteView otlp) const {
-  const IngestResult result = context_.ingest(source_of(form), otlp, head.client.get());
-  switch (result.kind) {
-    case IngestResult::Kind::kAccepted:
-      break;
-    case IngestResult::Kind::kMalformed:
-      return refusal(form, "malformed", 400, {RpcCode::kInvalidArgument, result.message, 0});
-    case IngestResult::Kind::kNoMemory:
-      return refusal(form, "no_memory", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
-    case IngestResult::Kind::kClientSpans: {
-      RefusalAnswer out = refusal_answer({RefuseWhy::kClientSpans, result.retry_seconds});
-      return refusal(form, out.reason, out.http, std::move(out.status));
-    }
-    case IngestResult::Kind::kShuttingDown:
-      return refusal(form, "shutdown", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
-  }
-  return accepted(form, result);
-}
-
-Response OtlpHandler::accepted(Form form, const IngestResult& result) const {
-  if (form == Form::kGrpc) return grpc_response({}, response_proto(result));
-  Response r;
-  r.headers.emplace_back("content-type", form == Form::kJson ? kJsonType : kProtobufType);
-  r.body = form == Form::kJson ? response_json(result) : response_proto(result);
-  return r;
-}
-
-namespace {
 
 class OtlpReceiver final : public Receiver {
  public:
@@ -271,10 +107,7 @@ class OtlpReceiver final : public Receiver {
   const std::string& name() const override { return name_; }
 
   std::size_t tls_connections() const override {
-    std::size_t out = 0;
-    for (const auto* endpoint : {config_.grpc ? &*config_.grpc : nullptr, config_.http ? &*config_.http : nullptr})
-      if (endpoint != nullptr && endpoint->tls) out += endpoint->limits.connections;
-    return out;
+    return (config_.grpc ? config_.grpc->tls_connections() : 0) + (config_.http ? config_.http->tls_connections() : 0);
   }
   std::vector<std::string> wanted_endpoints() const override {
     std::vector<std::string> out;
@@ -284,64 +117,34 @@ class OtlpReceiver final : public Receiver {
   }
 
   Result<void> start(const ReceiverContext& context) override {
-    const SourceId proto = context.source ? context.source(name_, "otlp_proto") : SourceId{0};
-    const SourceId json = context.source ? context.source(name_, "otlp_json") : SourceId{0};
-    for (const auto* endpoint : {config_.grpc ? &*config_.grpc : nullptr, config_.http ? &*config_.http : nullptr}) {
-      if (endpoint == nullptr) continue;
-      handlers_.push_back(std::make_unique<OtlpHandler>(*endpoint, context, proto, json));
-      ServerOptions options;
-      options.name = name_;
-      options.endpoint = endpoint->endpoint;
-      options.socket_mode = endpoint->socket_mode;
-      options.limits = endpoint->limits;
-      options.budget = context.budget;
-      options.tls_connections = context.tls_connections;
-      options.tls = endpoint->tls;
-      options.auth = endpoint->auth;
-      options.config_path = endpoint->config_path;
-      options.notice = context.notice;
-      auto server = Server::open(*context.threads, std::move(options), *handlers_.back());
-      if (!server) {
-        stop(Duration::zero());
-        return tl::unexpected<Error>(server.error());
-      }
-      servers_.push_back(std::move(*server));
-    }
-    return {};
+    Result<void> started = start_all(context);
+    if (!started) stop(Duration::zero());
+    return started;
   }
 
-  std::vector<std::string> endpoints() const override {
-    std::vector<std::string> out;
-    for (const auto& server : servers_) out.push_back(server->endpoint());
-    return out;
-  }
-
-  void drain() override {
-    for (const auto& handler : handlers_) handler->drain();
-    for (const auto& server : servers_) server->drain();
-  }
-
+  std::vector<std::string> endpoints() const override { return servers_.endpoints(); }
+  void drain() override { servers_.drain(); }
   void stop(Duration grace) override {
     drain();
-    const TimePoint deadline = monotonic_now() + grace;
-    for (const auto& server : servers_) server->stop(std::max(Duration::zero(), Duration(deadline - monotonic_now())));
+    servers_.stop(grace);
   }
-
-  ReceiverStats stats() const override {
-    ReceiverStats out;
-    for (const auto& server : servers_) {
-      const ServerStats s = server->stats();
-      out.connections += s.connections;
-      for (std::size_t i = 0; i < out.closed.size(); ++i) out.closed[i] += s.closed[i];
-    }
-    return out;
-  }
+  ReceiverStats stats() const override { return servers_.stats(); }
 
  private:
+  Result<void> start_all(const ReceiverContext& context) {
+    const SourceId proto = context.source ? context.source(name_, "otlp_proto") : SourceId{0};
+    const SourceId json = context.source ? context.source(name_, "otlp_json") : SourceId{0};
+    if (config_.grpc) {
+      auto protocol = otlp_protocol(std::string(kOtlpTracesPath), proto, json, context);
+      if (auto opened = servers_.open(name_, *config_.grpc, context, std::move(protocol)); !opened) return opened;
+    }
+    if (!config_.http) return {};
+    return servers_.open(name_, *config_.http, context, otlp_protocol(config_.traces_path, proto, json, context));
+  }
+
   const OtlpConfig config_;
   const std::string name_;
-  std::vector<std::unique_ptr<OtlpHandler>> handlers_;  // outlive the servers
-  std::vector<std::unique_ptr<Server>> servers_;
+  ReceiverServers servers_;
 };
 
 }  // namespace

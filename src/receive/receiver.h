@@ -1,9 +1,11 @@
 // Receiver: one `receivers:` entry of the configuration, from its keys to its listening sockets.
 //
-//   make (registry)  reads the keys, reports problems to the node; nothing is opened
-//   start            binds and serves;  drain: no new work;  stop: waits, then closes
+//   make (registry)  reads the keys and reports problems to the node; opens nothing
+//   start            binds and serves
+//   drain            takes no new work
+//   stop             waits for the work in flight, then closes
 //
-// Threads: made, started, drained and stopped by the daemon's main thread; stats from any.
+// Threads: the daemon's main thread makes, starts, drains and stops it; stats from any.
 #pragma once
 
 #include <functional>
@@ -27,11 +29,11 @@ namespace tailgate {
 struct ReceiverContext {
   IoThreads* threads = nullptr;
   ByteBudget* budget = nullptr;
-  std::size_t tls_connections = 0;  // of all receivers over TLS, as their limits have it
+  std::size_t tls_connections = 0;  // of all receivers over TLS, by their limits
   Ingest ingest;
   // The id under which telemetry counts (receiver, format); asked once per format at start.
   std::function<SourceId(std::string_view receiver, std::string_view format)> source;
-  // A request was refused: for one of kRequestRefusalNames or kRefuseWhyNames.
+  // Counts a refused request; the reason is one of kRequestRefusalNames or kRefuseWhyNames.
   std::function<void(SourceId, std::string_view reason)> refused;
   std::function<void(std::string_view text)> notice;  // worth one line of log
 };
@@ -56,11 +58,11 @@ class Receiver {
 
   virtual const std::string& name() const = 0;                    // as in the configuration: "otlp", "otlp/2"
   virtual std::vector<std::string> wanted_endpoints() const = 0;  // HOST:PORT as configured
-  virtual std::size_t tls_connections() const = 0;                // of TLS at a time, at most
+  virtual std::size_t tls_connections() const = 0;                // over TLS at the same time, at most
   virtual bool marks_spans() const { return false; }              // its senders can ask for a trace to be kept
   // Errors: kConfig, kIo. After an error the receiver is stopped.
   virtual Result<void> start(const ReceiverContext& context) = 0;
-  virtual std::vector<std::string> endpoints() const = 0;  // listening on, with the ports in use
+  virtual std::vector<std::string> endpoints() const = 0;  // where it listens, with the ports in use
   virtual void drain() = 0;
   virtual void stop(Duration grace) = 0;  // the threads must be running
   virtual ReceiverStats stats() const = 0;

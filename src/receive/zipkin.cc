@@ -23,21 +23,28 @@ class ZipkinReceiver final : public Receiver {
     };
     const SourceId json = source("zipkin_json");
     const SourceId proto = source("zipkin_proto");
-    const ZipkinOptions options = config_.options;
-    const auto from_json = [options](const RequestHead&, ByteView body, ByteSink& out) {
-      return zipkin_json_to_otlp(body, options, out);
+    const auto with = [options = config_.options](auto to_otlp) {
+      return [=](const RequestHead&, ByteView body, ConversionOutput& out) -> Result<ByteView> {
+        const Result<void> converted = to_otlp(body, options, out.sink);
+        if (!converted) return tl::unexpected<Error>(converted.error());
+        return out.sink.view();
+      };
     };
-    const auto from_proto = [options](const RequestHead&, ByteView body, ByteSink& out) {
-      return zipkin_proto_to_otlp(body, options, out);
-    };
-    ConvertRoute v2{"/api/v2/spans", false, {}, "want content-type application/json or application/x-protobuf"};
-    v2.forms = {{"application/json", json, from_json},
-                {"", json, from_json},
-                {"application/x-protobuf", proto, from_proto},
-                {"application/protobuf", proto, from_proto}};
-    ConvertRoute v1{
-        "/api/v1/spans", false, {}, "Zipkin v1 is not taken; send v2 spans (JSON or protobuf) to /api/v2/spans"};
-    return servers_.open(name_, config_.http, context, {std::move(v2), std::move(v1)});
+    const auto from_json = with(zipkin_json_to_otlp);
+    const auto from_proto = with(zipkin_proto_to_otlp);
+    ReceiveProtocol protocol;
+    protocol.nothing_here = "nothing here; spans go to /api/v2/spans";
+    protocol.routes.push_back({.path = "/api/v2/spans",
+                               .forms = {{"application/json", json, from_json},
+                                         {"", json, from_json},
+                                         {"application/x-protobuf", proto, from_proto},
+                                         {"application/protobuf", proto, from_proto}},
+                               .wrong_type = "want content-type application/json or application/x-protobuf"});
+    protocol.routes.push_back(
+        {.path = "/api/v1/spans",
+         .forms = {},
+         .wrong_type = "Zipkin v1 is not taken; send v2 spans (JSON or protobuf) to /api/v2/spans"});
+    return servers_.open(name_, config_.http, context, std::move(protocol));
   }
 
   std::vector<std::string> endpoints() const override { return servers_.endpoints(); }
@@ -51,18 +58,16 @@ class ZipkinReceiver final : public Receiver {
  private:
   const ZipkinConfig config_;
   const std::string name_;
-  ConvertServers servers_;
+  ReceiverServers servers_;
 };
 
 }  // namespace
 
 ZipkinConfig read_zipkin_receiver(const ConfigNode& node) {
   ZipkinConfig out;
-  const ConfigNode limits_node = node.child("limits");
-  const ServerLimits limits = read_server_limits(limits_node);
-  limits_node.finish();
+  const ServerLimits limits = read_receiver_limits(node);
   out.options.parse_string_tags = node.boolean("parse_string_tags", false);
-  // The keys stand under the receiver itself, or under protocols.http as the Collector has it since v0.128.
+  // The keys are under the receiver itself, or under protocols.http as in the Collector since v0.128.
   const ConfigNode protocols = node.child("protocols");
   if (protocols.has("http")) {
     const ConfigNode http = protocols.child("http");

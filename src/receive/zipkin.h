@@ -1,18 +1,18 @@
-// The Zipkin receiver: v2 spans over HTTP, JSON and protobuf. The mapping to OTLP is wire/zipkin/model.h's;
-// docs/receivers.md has it as a table.
+// The Zipkin receiver: v2 spans over HTTP, JSON and protobuf. wire/zipkin/model.h maps them to OTLP; docs/receivers.md
+// has the table.
 #pragma once
 
 #include <memory>
 #include <string>
 
-#include "receive/convert_handler.h"
+#include "receive/endpoint_config.h"
 #include "receive/receiver.h"
 #include "wire/zipkin/model.h"
 
 namespace tailgate {
 
 struct ZipkinConfig {
-  ConvertEndpointConfig http;
+  EndpointConfig http;
   ZipkinOptions options;
 };
 

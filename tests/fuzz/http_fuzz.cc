@@ -6,7 +6,7 @@
 
 #include "net/http/clients.h"
 #include "net/http/grpc.h"
-#include "net/http/session.h"
+#include "net/http/detect_session.h"
 
 namespace {
 

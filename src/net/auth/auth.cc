@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t kFileMax = 1 << 20;  // read and hashed on an I/O thread when it changes
 
 Result<std::string> read_secret_file(const std::string& file) {
-  // Straight into memory that does not grow: no buffer and no earlier block keeps a copy.
+  // Reads straight into memory that does not grow, so that no buffer and no earlier block keeps a copy.
   std::ifstream in;
   in.rdbuf()->pubsetbuf(nullptr, 0);
   in.open(file, std::ios::binary);

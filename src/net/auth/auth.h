@@ -4,10 +4,10 @@
 //                  ─ password ─→ keyed digest known: as it was found before                  passed / wrong, < 2 us
 //                                unknown: bcrypt on a thread of its own ("checking"), the request waits
 //
-// A secret is compared by its HMAC under a key of this process, so that the time a comparison takes says nothing about
-// it. What strangers can make the bcrypt thread do is bounded: a queue of 16, two of them for one client, failures are
-// remembered, and after a failure it rests three times as long as it took (a quarter of one core at most). Whose turn
-// does not come is told to try again. Threads: any; a lock per request.
+// A secret is compared by its HMAC under a key of this process, so the time of a comparison says nothing about it. The
+// work that strangers can cause on the bcrypt thread is bounded: the queue has 16 places, one client gets two of them,
+// failures are remembered, and after a failure the thread rests three times as long as the check took (a quarter of one
+// core at most). A sender that gets no place is asked to try again. Threads: any; a lock per request.
 #pragma once
 
 #include <memory>
@@ -34,27 +34,27 @@ std::optional<AuthOptions> read_server_auth(const ConfigNode& node);
 
 enum class AuthVerdict {
   kPassed,
-  kMissing,   // no Authorization of a kind that is known here
+  kMissing,   // no Authorization header of a known scheme
   kWrong,     // the credentials are not right
   kChecking,  // ask again in a moment
-  kBusy,      // too many are being checked: to be tried again by the sender
+  kBusy,      // too many are being checked; the sender should try again
 };
 
 class Authenticator {
  public:
   using Notice = TlsContext::Notice;
 
-  // Errors: kIo when a file cannot be read, kConfig when its content does not do.
+  // Errors: kIo when a file cannot be read, kConfig when its content is wrong.
   static Result<std::shared_ptr<Authenticator>> load(const AuthOptions& options, Notice notice);
   ~Authenticator();
 
-  // `client`: where the request comes from. kPassed: `identity` is whose credentials they are.
+  // `client` is where the request comes from. With kPassed, `identity` becomes the owner of the credentials.
   AuthVerdict check(std::string_view authorization, std::string_view client, std::string& identity);
 
-  // Of a 401: WWW-Authenticate.
+  // The WWW-Authenticate header of a 401.
   std::string challenge() const;
 
-  // Looks at the files if reload_interval has gone by since it last did. Cheap.
+  // Looks at the files if reload_interval has passed since the last look. Cheap.
   void refresh(TimePoint now);
 
  private:

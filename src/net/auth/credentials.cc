@@ -40,7 +40,7 @@ bool is_name(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > ' ' && c != 0x7F; });
 }
 
-// Why a hash is none that can be checked here; null when it is fine.
+// Says why a hash cannot be checked here; null when it can.
 const char* wrong_hash(std::string_view hash) {
   if (!hash.starts_with("$2y$") && !hash.starts_with("$2b$") && !hash.starts_with("$2a$")) {
     return "a bcrypt hash ($2y$ or $2b$), as `htpasswd -B` writes it";
@@ -55,7 +55,7 @@ const char* wrong_hash(std::string_view hash) {
   return nullptr;
 }
 
-// One secret per line that is no comment. `parse` gives a problem, or null.
+// One secret per line, except for comments. `parse` returns a problem, or null.
 Result<std::vector<Secret>> parse_lines(std::string_view text,
                                         const std::function<const char*(std::string_view, int, Secret&)>& parse) {
   std::vector<Secret> out;
@@ -103,7 +103,7 @@ std::optional<std::string> from_base64(std::string_view in) {
       bits &= (1U << have) - 1;
     }
   }
-  if (bits != 0) return std::nullopt;  // not canonical: bits that say nothing are zero
+  if (bits != 0) return std::nullopt;  // not canonical: unused bits must be zero
   return out;
 }
 

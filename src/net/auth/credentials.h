@@ -4,7 +4,7 @@
 //                                                token of one sender while it changes them
 //   htpasswd        USER:$2y$10$...              bcrypt only
 //
-// No error says what a secret is. Sources: RFC 6750 section 2.1, RFC 7617, crypt(5). Threads: any.
+// No error message contains a secret. Sources: RFC 6750 section 2.1, RFC 7617, crypt(5). Threads: any.
 #pragma once
 
 #include <optional>
@@ -35,8 +35,8 @@ Authorization parse_authorization(std::string_view header);
 struct UserPassword {
   std::string user, password;
 };
-// What Basic's credentials say. Empty for what is no canonical base64 of USER:PASSWORD, holds a NUL, or is longer than
-// bcrypt reads (72 bytes): else many texts would stand for one password.
+// The user and password in the credentials of Basic. Empty when they are not canonical base64 of USER:PASSWORD, contain
+// a NUL, or are longer than bcrypt reads (72 bytes); otherwise many texts would stand for one password.
 std::optional<UserPassword> parse_basic(std::string_view base64);
 
 }  // namespace tailgate

@@ -1,5 +1,5 @@
 // DigestKey: HMAC-SHA256 under a random key of this object. Equal secrets have equal digests, and nobody outside can
-// tell which digest a text has, so digests may be looked up in tables. About 1 us. Threads: any.
+// predict the digest of a text, so digests may be keys of hash tables. About 1 us. Threads: any.
 #pragma once
 
 #include <array>

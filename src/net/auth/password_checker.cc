@@ -45,7 +45,7 @@ void PasswordChecker::set_users(std::vector<Secret> users) {
   }
   const std::lock_guard lock(mutex_);
   if (users_ != nullptr && users_->hashes == fresh->hashes) return;
-  // Who is not touched by the change goes on without a wait: else each change would send all of them to bcrypt at once.
+  // Users that did not change keep their results; otherwise each change would send all of them to bcrypt at once.
   std::erase_if(right_, [&](const auto& entry) {
     const auto now = fresh->hashes.find(entry.second);
     return now == fresh->hashes.end() || now->second != users_->hashes.at(entry.second);
@@ -84,7 +84,7 @@ void PasswordChecker::run() {
     jobs_.pop_front();
     const std::shared_ptr<const Users> users = users_;
     lock.unlock();
-    // A name that is not there costs as much as the costliest that is: else the time would tell who is known.
+    // An unknown name costs as much as the costliest known one; otherwise the time would reveal which names exist.
     const auto user = users->hashes.find(job.given.user);
     const std::string& hash = user != users->hashes.end() ? user->second : users->costliest;
     const auto began = std::chrono::steady_clock::now();
@@ -93,7 +93,7 @@ void PasswordChecker::run() {
     OPENSSL_cleanse(job.given.password.data(), job.given.password.size());
     lock.lock();
     pending_.erase(job.digest);
-    if (users == users_) {  // else it is asked for again
+    if (users == users_) {  // otherwise the request asks again
       if (right) {
         right_.emplace(job.digest, job.given.user);
       } else {

@@ -1,8 +1,8 @@
 // PasswordChecker: bcrypt, once per credential and off the I/O threads (auth.h has the limits and why).
 //
-// Results are kept under the credentials' digest: one per user that was right, until the user's hash changes (one hash
-// has one password here, see parse_basic), and 1,024 that were wrong, until any user changes. Its thread starts with
-// the first password that is not known. Threads: any.
+// Results are kept under the digest of the credentials: the right ones of each user until the user's hash changes (one
+// hash has one password here, see parse_basic), and 1,024 wrong ones until any user changes. The thread starts with the
+// first unknown password. Threads: any.
 #pragma once
 
 #include <condition_variable>
@@ -29,7 +29,7 @@ class PasswordChecker {
   PasswordChecker(const PasswordChecker&) = delete;
   PasswordChecker& operator=(const PasswordChecker&) = delete;
 
-  // At least one.
+  // `users` has at least one.
   void set_users(std::vector<Secret> users);
 
   // `digest` is that of `base64`, the credentials as they came.

@@ -107,9 +107,9 @@ std::uint64_t HostLookup::look_up(const std::string& host, Found found) {
 }
 
 void HostLookup::forget(std::uint64_t number) {
-  const auto it_is = [number](const auto& one) { return one.first == number; };
-  for (auto& [host, asked] : asked_) std::erase_if(asked.waiting, it_is);
-  std::erase_if(answering_, it_is);
+  const auto has_number = [number](const auto& one) { return one.first == number; };
+  for (auto& [host, asked] : asked_) std::erase_if(asked.waiting, has_number);
+  std::erase_if(answering_, has_number);
 }
 
 void HostLookup::found(const std::string& host, const Result<HostAddresses>& addresses) {

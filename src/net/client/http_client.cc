@@ -101,14 +101,13 @@ Result<HttpUrl> parse_http_url(std::string_view text) {
   return url;
 }
 
-// The chain look up, connect, handshake, write, read. Every handler holds the Impl and the Link it works on, and looks
-// whether its attempt is still the one in flight (`turn`): handlers of a cancelled one still come.
+// The chain: look up, connect, handshake, write, read. Every handler holds the Impl and its Link, and checks that its
+// attempt is still the one in flight (`turn`), because the handlers of a cancelled attempt still run.
 struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
   using Request = http::request<http::span_body<const char>>;
   using Parser = http::response_parser<http::string_body>;
 
-  // One connection and what is under way on it. Operations cut short still look at it: it goes when their handlers
-  // have.
+  // One connection and the operation on it. Cancelled operations still use it, so their handlers keep it alive.
   struct Link {
     Link(asio::io_context& context, ssl::context& tls_context) : stream(context, tls_context) {}
     ssl::stream<tcp::socket> stream;  // the TLS layer is left out for http://
@@ -148,7 +147,7 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
     for (const std::string& text : to) {
       error_code ec;
       const asio::ip::address address = asio::ip::make_address(text, ec);
-      if (ec) return failed(fmt::format("{} is no address", text));
+      if (ec) return failed(fmt::format("{} is not an address", text));
       endpoints.emplace_back(address, port);
     }
     next_endpoint({});
@@ -289,7 +288,8 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
     }
   }
 
-  // A kept-alive connection the server closed in the meantime shows only now: once, on a fresh one, again.
+  // Only now does a kept-alive connection show that the server has closed it. The post is sent again on a new one,
+  // once.
   void broken(const char* what, const error_code& ec) {
     const bool nothing_came = !link->parser || !link->parser->got_some();
     if (reused && nothing_came && ec != http::error::body_limit) {
@@ -299,19 +299,19 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
     }
     const bool theirs = ec.category() == http::make_error_code(http::error::body_limit).category() &&
                         ec != http::error::end_of_stream && ec != http::error::partial_message;
-    failed(fmt::format("{} {}: {}", what, where(), told(ec).message()),
+    failed(fmt::format("{} {}: {}", what, where(), with_alert(ec).message()),
            theirs ? ErrorKind::kBadInput : ErrorKind::kUnavailable);
   }
 
-  // Why a server hangs up, say for want of a client certificate, is in an alert that is still there to be read when
-  // writing has failed.
-  error_code told(const error_code& ec) {
+  // When writing fails, a TLS alert of the server may still wait to be read. It says why, for example that a client
+  // certificate is missing.
+  error_code with_alert(const error_code& ec) {
     if (!url.tls || ec.category() != asio::error::get_system_category()) return ec;
-    error_code said, ignored;
+    error_code alert, ignored;
     char byte = 0;
     link->stream.next_layer().non_blocking(true, ignored);
-    link->stream.read_some(asio::buffer(&byte, 1), said);
-    return said.category() == asio::error::get_ssl_category() ? said : ec;
+    link->stream.read_some(asio::buffer(&byte, 1), alert);
+    return alert.category() == asio::error::get_ssl_category() ? alert : ec;
   }
 
   std::string where() const {

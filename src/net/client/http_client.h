@@ -1,11 +1,11 @@
-// HttpClient: one HTTP/1.1 connection to one server, for exporters. Keep-alive; opens the connection at the first post
-// and again after the server closed it. One post at a time: a second one before the callback came is a bug of the
-// caller.
+// HttpClient: one HTTP/1.1 connection to one server, for exporters. It opens the connection at the first post, keeps it
+// alive, and opens it again after the server closed it. One post at a time: the caller waits for the callback before
+// the next one.
 //
 // Threads: all calls and callbacks on the thread that runs the io_context. Ownership: the callback is called exactly
 // once per post, never from inside post(). Destroying the client drops a post in flight without calling back.
 // Errors: kUnavailable for resolving, connecting, TLS, timeouts and resets (try again); kBadInput for an answer that is
-// no HTTP or has a body over the cap. Any HTTP status is a success here: what it means is the exporter's business.
+// not HTTP or has a body over the cap. Any HTTP status is a success here; the exporter knows what it means.
 #pragma once
 
 #include <cstddef>
@@ -51,12 +51,12 @@ struct HttpReply {
 };
 
 struct HttpClientOptions {
-  std::string ca_file;                      // PEM; "": the system's default paths
-  std::string ca_pem = {};                  // its content, instead
-  std::string cert_pem = {}, key_pem = {};  // our own certificate, or none
-  bool insecure_skip_verify = false;        // takes any certificate
-  std::string server_name;                  // for SNI and verification; "": the URL's host
-  std::string address = {};                 // a number, of that host, to connect to; "": those that its name has
+  std::string ca_file;                                 // PEM; "": the system's default paths
+  std::string ca_pem = {};                             // its content, instead
+  std::string cert_pem = {}, key_pem = {};             // our own certificate, or none
+  bool insecure_skip_verify = false;                   // takes any certificate
+  std::string server_name;                             // for SNI and verification; "": the URL's host
+  std::string address = {};                            // numeric address to connect to; "": the addresses of the host
   Duration connect_timeout = std::chrono::seconds(5);  // to one address, TLS included; then the next is tried
   HostLookup* names = nullptr;                         // of the same io_context, outlives the client; null: its own
   std::size_t response_bytes_max = 4 << 20;
@@ -73,16 +73,16 @@ class HttpClient {
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
-  // Host, Content-Length and Connection are set here; content-type and the rest come with `headers`. `timeout` bounds
-  // the whole of resolving, connecting, sending and receiving. A kept-alive connection that turns out closed before the
-  // first byte of the answer is opened again once.
+  // Sets Host, Content-Length and Connection; the caller passes content-type and the rest in `headers`. `timeout`
+  // bounds resolving, connecting, sending and receiving together. When a kept-alive connection turns out to be closed
+  // before the first byte of the answer, the post is sent again on a new one, once.
   void post(HttpHeaders headers, std::shared_ptr<const std::string> body, Duration timeout, Callback done);
 
   // The same with another method ("PUT") and another path of that server.
   void send(std::string method, std::string path, HttpHeaders headers, std::shared_ptr<const std::string> body,
             Duration timeout, Callback done);
 
-  // The post in flight, if any, ends with kUnavailable "cancelled"; the connection is closed.
+  // Ends the post in flight, if any, with kUnavailable "cancelled", and closes the connection.
   void cancel();
 
  private:

@@ -1,6 +1,6 @@
-// BodyPace: whether a body arrives fast enough. Each grace period must bring body_rate_min bytes a second, so that a
-// sender can neither trickle nor send a burst and then hold the connection; and a quarter of what it holds when held
-// bodies are short of room.
+// BodyPace: decides whether a body arrives fast enough. Each grace period must bring body_rate_min bytes a second, so a
+// sender can neither trickle nor send a burst and then hold the connection. When held bodies are short of room, the
+// period must also bring a quarter of what the request holds.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ struct BodyPace {
     since = now;
     bytes = 0;
   }
-  // True when the last period was too slow; starts the next one when it is over.
+  // Returns true when the period that ends was too slow; otherwise starts the next one.
   bool slow(TimePoint now, const ServerLimits& limits, std::size_t held, bool pressed) {
     if (now - since < limits.body_grace) return false;
     const double seconds = std::chrono::duration<double>(limits.body_grace).count();

@@ -56,7 +56,7 @@ ClientPtr ClientTable::find(Kind kind, std::string_view name) {
       slot.used = use;
       return slot.client;
     }
-    // More references are made under the lock, or of those that are there: one reference is ours alone.
+    // References are made under the lock or copied from existing ones, so a single reference is the table's own.
     const bool free = slot.client == nullptr || slot.client.use_count() == 1;
     if (free && (quietest == nullptr || slot.used < quietest->used)) quietest = &slot;
   }
@@ -86,7 +86,7 @@ std::optional<Refusal> ClientShare::hold(std::size_t bytes, TimePoint now) {
   if (client_ == nullptr) return std::nullopt;
   paid(bytes, now);
   if (!ahead_ && client_->owes_more_than(body_max_, now)) {
-    // Were all to go, a sender that tries them all again would never get one through.
+    // If all were refused, a sender that sends them all again would never get one through.
     if (client_->owes_more_than(2 * body_max_, now) || client_->ahead_.exchange(true, std::memory_order_relaxed))
       return Refusal(RefuseWhy::kClientBytes, client_->bytes_wait(now));
     ahead_ = true;
@@ -118,7 +118,7 @@ void ClientShare::release() {
   ahead_ = false;
 }
 
-bool ClientSeat::take(const ClientPtr& client) {
+bool ClientConnection::take(const ClientPtr& client) {
   if (client == client_) return true;
   const std::size_t max = client->limits_.connections;
   if (client->connections_.fetch_add(1, std::memory_order_relaxed) >= max && max != 0) {
@@ -130,7 +130,7 @@ bool ClientSeat::take(const ClientPtr& client) {
   return true;
 }
 
-void ClientSeat::leave() {
+void ClientConnection::leave() {
   if (client_ != nullptr) client_->connections_.fetch_sub(1, std::memory_order_relaxed);
   client_.reset();
 }

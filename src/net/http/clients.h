@@ -1,17 +1,18 @@
-// Clients: what each sender takes of one endpoint, so that one that floods is refused while others are served. A client
-// is who it says it is (an identity: token, user, certificate), or its address; of IPv6 a /64, of a Unix socket the
-// user at its other end.
+// Clients: counts what each sender takes from one endpoint, so that a flooding sender is refused while others are
+// served. A client is an identity (token, user, certificate) or, without one, an address: of IPv6 a /64, of a Unix
+// socket the user at the other end.
 //
-//   ClientTable   4,096 clients at most, 512 sets of 8; the one of a set that has been quiet longest goes. Where all of
-//                 a set are at work, the rest of it shares one account: strangers can use up the table, not memory
+//   ClientTable   4,096 clients at most, in 512 sets of 8. A new client replaces the one of its set that has been idle
+//                 longest. When all of a set are busy, further clients share one account, so strangers can use up the
+//                 table but not memory
 //   Client        an account: bytes held, bytes and spans a second
 //
-// Rates are paid afterwards: what is taken moves a due time (GCRA), and nothing is taken while it lies in the future.
-// So a request is taken whole, however large, and the rate holds on average; `client_burst` is what may come at once.
-// Of several bodies that arrive together, once more is owed than the largest could cost, one at a time goes on and the
-// others are refused; none begins to go on while twice as much is owed. So a client is ahead of its rate by burst +
-// three such bodies + one read of each of its connections at most. Threads: any. A lock and a few atomics per request,
-// none per span.
+// A rate is paid afterwards: each request moves a due time (GCRA), and further requests are refused while the due time
+// lies in the future. So a request is taken whole, however large, and the rate holds on average; `client_burst` says
+// how much may arrive at once. When several bodies arrive together and the client owes more than the largest of them
+// could cost, one body at a time continues and the others are refused; when it owes twice as much, no other body may
+// start to continue. So a client is ahead of its rate by the burst, three such bodies, and one read of each of its
+// connections at most. Threads: any. A lock and a few atomics per request, none per span.
 #pragma once
 
 #include <array>
@@ -37,17 +38,17 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // Seconds until it may send again; 0: now. Of spans it counts from the first request that was refused for them, so
-  // that one of each such period is read and its spans are counted.
+  // Seconds until the client may send again; 0: now. The wait for spans starts with the first request that was refused
+  // for them, so that one request of each period is read and its spans are counted.
   std::uint32_t bytes_wait(TimePoint now) const { return wait_of(bytes_due_, now); }
   std::uint32_t spans_wait(TimePoint now) const { return wait_of(spans_closed_until_, now); }
 
-  // More is owed than `count` bytes cost.
+  // The client owes more than `count` bytes cost.
   bool owes_more_than(std::size_t count, TimePoint now) const;
 
   void took_bytes(std::size_t count, TimePoint now) { take(bytes_due_, count, limits_.bytes_per_second, now); }
   void took_spans(std::size_t count, TimePoint now) { take(spans_due_, count, limits_.spans_per_second, now); }
-  // Asked before spans are taken. 0: they may be; else seconds to wait, and it has to.
+  // Called before spans are taken. 0: they may be taken; otherwise the seconds that the client must wait.
   std::uint32_t refuse_spans(TimePoint now) {
     const std::uint32_t wait = wait_of(spans_due_, now);
     if (wait != 0) spans_closed_until_.store(spans_due_.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -56,7 +57,7 @@ class Client {
 
  private:
   friend class ClientShare;
-  friend class ClientSeat;
+  friend class ClientConnection;
 
   static std::uint32_t wait_of(const std::atomic<std::int64_t>& due, TimePoint now);
   static std::int64_t cost_of(std::size_t count, std::uint64_t per_second);
@@ -65,7 +66,7 @@ class Client {
   const ClientLimits& limits_;
   std::atomic<std::int64_t> bytes_due_{INT64_MIN}, spans_due_{INT64_MIN}, spans_closed_until_{INT64_MIN};
   std::atomic<std::size_t> held_{0};
-  std::atomic<bool> ahead_{false};  // a request of it goes on whatever is owed
+  std::atomic<bool> ahead_{false};  // one of its requests continues whatever the client owes
   std::atomic<std::size_t> connections_{0};
 };
 
@@ -94,15 +95,16 @@ class ClientTable {
 
   const ClientLimits& limits_;
   const std::uint64_t seed_;
-  std::array<std::mutex, kLocks> locks_;    // of every sixteenth set
+  std::array<std::mutex, kLocks> locks_;    // one for every sixteenth set
   std::vector<std::unique_ptr<Set>> sets_;  // made when first asked for
   std::atomic<std::uint64_t> uses_{0};
 };
 
-// What an address counts as: itself, an IPv6 address as its /64, one that maps IPv4 as that. Other text stays.
+// The name that an address is counted under: the /64 of an IPv6 address, the IPv4 address that an IPv6 one maps, else
+// the text itself.
 std::string client_of_address(std::string_view address);
 
-// A request's part of its client's account. Belongs to the request's thread; gone with it.
+// A request's part of its client's account. Belongs to the request's thread; the destructor gives it back.
 class ClientShare {
  public:
   ClientShare() = default;
@@ -116,8 +118,8 @@ class ClientShare {
     client_ = std::move(client);
     body_max_ = body_max;
   }
-  // The body is incomplete and holds `bytes` in all. A refusal when the client holds or owes too much; one request
-  // alone never gets one.
+  // The body is incomplete and holds `bytes` in all. Returns a refusal when the client holds or owes too much. A single
+  // request of a client is never refused.
   std::optional<Refusal> hold(std::size_t bytes, TimePoint now);
   // The body has come to its end.
   void complete(std::size_t bytes, TimePoint now) {
@@ -133,18 +135,18 @@ class ClientShare {
   std::size_t body_max_ = 0;
   std::size_t held_ = 0;
   std::size_t paid_ = 0;
-  bool ahead_ = false;  // ours is the one of Client::ahead_
+  bool ahead_ = false;  // this request set Client::ahead_
 };
 
-// A connection's place among those of one identity.
-class ClientSeat {
+// One connection, counted among those of its identity. The destructor gives the place back.
+class ClientConnection {
  public:
-  ClientSeat() = default;
-  ~ClientSeat() { leave(); }
-  ClientSeat(const ClientSeat&) = delete;
-  ClientSeat& operator=(const ClientSeat&) = delete;
+  ClientConnection() = default;
+  ~ClientConnection() { leave(); }
+  ClientConnection(const ClientConnection&) = delete;
+  ClientConnection& operator=(const ClientConnection&) = delete;
 
-  // False when there is no place; then it is as before.
+  // Returns false and changes nothing when the identity has too many connections.
   bool take(const ClientPtr& client);
 
  private:

@@ -45,7 +45,7 @@ bool header_is_allowed(const CorsOptions& cors, std::string_view header) {
   });
 }
 
-// A bare "*" lets every page in, and not with what the browser knows of its user: that takes an origin that is named.
+// A bare "*" admits every page, but without the user's credentials; those need an origin that is named.
 void allow_origin(const CorsOptions& cors, const RequestHead& head, Response& response) {
   const std::string_view origin = head.header("origin");
   const bool named =

@@ -9,8 +9,8 @@
 namespace tailgate {
 namespace {
 
-// Senders trace their own exports at times; that is no span of ours. Only what has the form of W3C trace context is
-// written down: it comes from strangers.
+// Some senders trace their own exports; Tailgate does not continue such a trace. The value comes from strangers, so it
+// is logged only when it has the form of W3C trace context.
 void log_traceparent(const RequestHead& head) {
   const std::string_view value = head.header("traceparent");
   if (value.empty()) return;
@@ -35,7 +35,7 @@ Admission Door::admit(RequestHead& head, TimePoint now) {
     if (out.refusal) return out;
     std::optional<Refusal> refusal = identify(head, out.wait);
     if (out.wait) return out;
-    // Not before: a request that waits is asked for at every tick.
+    // Logged only now, because a request that waits comes here at every tick.
     if (log_enabled(LogLevel::kDebug)) log_traceparent(head);
     if (!refusal) refusal = measure(head, now);
     if (!refusal) return out;
@@ -79,7 +79,7 @@ std::optional<Refusal> Door::measure(RequestHead& head, TimePoint now) {
       identity_ = head.identity;
     }
     head.client = by_identity_;
-    if (!seat_.take(by_identity_)) return RefuseWhy::kClientConnections;
+    if (!client_connection_.take(by_identity_)) return RefuseWhy::kClientConnections;
   }
   if (const std::uint32_t wait = head.client->bytes_wait(now); wait != 0) return Refusal(RefuseWhy::kClientBytes, wait);
   if (const std::uint32_t wait = head.client->spans_wait(now); wait != 0) return Refusal(RefuseWhy::kClientSpans, wait);

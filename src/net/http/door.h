@@ -1,6 +1,6 @@
-// Door: what is asked of a connection's requests before their bodies are taken. One place for both protocols.
+// Door: decides on the requests of one connection before their bodies are taken. Both protocols use it.
 //
-//   the handler's own checks ─→ whose credentials (Authenticator) ─→ has this client too much already (ClientTable)
+//   the handler's own checks ─→ whose credentials (Authenticator) ─→ does this client have too much (ClientTable)
 //   (path, method, preflight)
 //
 // Belongs to its session.
@@ -19,10 +19,10 @@ class Door {
  public:
   Door(const SessionContext& context, std::string_view address);
 
-  // The name in the client's certificate: its identity where there are no other credentials.
+  // The name in the client's certificate is its identity when there are no other credentials.
   void set_certificate_name(std::string name) { certificate_name_ = std::move(name); }
 
-  // Fills in head.identity and head.client. `wait` in the answer: ask again in a moment.
+  // Fills in head.identity and head.client. When the answer has `wait`, ask again in a moment.
   Admission admit(RequestHead& head, TimePoint now);
 
  private:
@@ -30,12 +30,12 @@ class Door {
   std::optional<Refusal> measure(RequestHead& head, TimePoint now);
 
   const SessionContext& context_;
-  const std::string address_;  // as clients are told apart by it
+  const std::string address_;  // client_of_address()
   std::string certificate_name_;
-  ClientPtr by_address_;  // found when first wanted
+  ClientPtr by_address_;  // found at the first request that needs it
   std::string identity_;  // of the last request
   ClientPtr by_identity_;
-  ClientSeat seat_;
+  ClientConnection client_connection_;
 };
 
 }  // namespace tailgate

@@ -14,12 +14,13 @@
 
 namespace tailgate {
 
-// "application/grpc", "application/grpc+proto"; parameters behind ';' do not matter. Other subtypes are not protobuf.
+// True for "application/grpc" and "application/grpc+proto", with any parameters after ';'. Other subtypes are not
+// protobuf.
 bool is_grpc(std::string_view content_type);
 
-// Takes the one message out of a request's body, inflating it into `scratch` when it is compressed. On failure the
-// status says why: 12 for an unknown grpc-encoding, 8 past `message_max`, 14 without memory, 13 for framing that is
-// not one whole message or does not inflate.
+// Takes the one message out of a request's body, and inflates it into `scratch` when it is compressed. On failure the
+// status says why: 12 for an unknown grpc-encoding, 8 past `message_max`, 14 without memory, 13 for a body that is not
+// one whole message or does not inflate.
 struct GrpcMessage {
   RpcStatus status;  // kOk: `bytes` is the message; lives as long as body and scratch
   ByteView bytes;
@@ -27,7 +28,8 @@ struct GrpcMessage {
 GrpcMessage read_grpc_message(const RequestHead& head, ByteView body, const ServerLimits& limits,
                               std::size_t message_max, BodyBuffer& scratch);
 
-// The whole answer: message and trailers when ok, trailers only otherwise (the retry time in grpc-status-details-bin).
+// The whole answer: message and trailers on success, otherwise only trailers, with the retry time in
+// grpc-status-details-bin.
 Response grpc_response(const RpcStatus& status, ByteView message = {});
 
 }  // namespace tailgate

@@ -1,13 +1,13 @@
-// Requests, responses and the handler a server hands them to: the same for HTTP/1.1 and HTTP/2.
+// Requests, responses, and the handler that a server gives them to; the same for HTTP/1.1 and HTTP/2.
 //
-//   headers complete ─→ admit(): refuse now, or say how large the body may get
-//   body complete    ─→ handle(): run to completion on the I/O thread, fill in the response
-//   not taken        ─→ refuse(): too large, no memory, no credentials, a limit of the client, an exception of the
-//                       others; the response in the protocol's own words. Also for what is reset without an answer,
-//                       to be counted, and the head may not be whole then
+//   headers complete ─→ admit(): refuses now, or says how large the body may get
+//   body complete    ─→ handle(): runs to completion on the I/O thread and fills in the response
+//   refused          ─→ refuse(): too large, no memory, no credentials, a limit of the client, an exception. Counts
+//                       the refusal and returns the response in the protocol's own words. Also called for a request
+//                       that is reset without an answer, whose head may be incomplete
 //
-// Threads: a handler is shared by all I/O threads and is called by them at the same time. None of the calls may block.
-// Everything a handler is given lives until the call returns.
+// Threads: all I/O threads share a handler and call it at the same time. No call may block. The arguments live until
+// the call returns.
 #pragma once
 
 #include <cstddef>
@@ -27,8 +27,8 @@ namespace tailgate {
 
 class Client;
 
-// Header fields in one block of memory; names in lower case, values without surrounding blanks. Cleared and filled
-// again for each request, so that a request costs no allocation once the block has grown.
+// Header fields in one block of memory; names in lower case, values without surrounding blanks. Each request clears and
+// fills it again, so a request costs no allocation once the block has grown.
 class HeaderList {
  public:
   void add(std::string_view name, std::string_view value);
@@ -52,11 +52,11 @@ class HeaderList {
 
 struct RequestHead {
   std::string method;
-  std::string target;  // as it came: path and query
+  std::string target;  // path and query as the client sent them
   HeaderList headers;
   std::string remote;              // address without the port; "unix:UID" over a Unix socket
-  std::string identity;            // of the sender, from its credentials or its certificate; empty: unknown
-  std::shared_ptr<Client> client;  // its account (net/http/clients.h); null: not counted
+  std::string identity;            // the sender's, from its credentials or certificate; empty: unknown
+  std::shared_ptr<Client> client;  // the sender's account (net/http/clients.h); null: not counted
   bool is_http2 = false;
   std::optional<std::uint64_t> content_length;
 
@@ -75,19 +75,19 @@ struct Response {
       headers;  // names in lower case; content-length is added by the server
   std::string body;
   std::vector<std::pair<std::string, std::string>> trailers;  // HTTP/2 only
-  bool close = false;                                         // HTTP/1.1: close the connection behind it
+  bool close = false;                                         // HTTP/1.1: close the connection after it
 };
 
-// An answer of one line of text for people; no body at all when `text` is empty.
+// An answer of one line of text for people. Without `text` it has no body.
 Response plain_response(int status, std::string_view text = {});
 
-// What to do with a request whose headers are there.
+// What to do with a request whose headers are complete.
 struct Admission {
-  std::optional<Response> refusal;  // set: answered with it, the body is not read
+  std::optional<Response> refusal;  // set: this is the answer, and the body is not read
   std::size_t body_bytes_max = 64 << 20;
-  // The body is one gRPC message: its 5-byte prefix tells the length, and a length over the cap is refused at once.
+  // The body is one gRPC message. Its 5-byte prefix has the length, and a length over the cap is refused at once.
   bool grpc = false;
-  bool wait = false;  // not known yet: to be asked again in a moment. Set by Door, not by handlers
+  bool wait = false;  // not decided yet, ask again in a moment. Door sets it, handlers do not
 };
 
 class Handler {
@@ -98,7 +98,7 @@ class Handler {
   virtual Response refuse(const RequestHead& head, const Refusal& refusal) = 0;
 };
 
-// Where a handler's call has thrown: refused as kInternal, and if that throws too, a plain 500.
+// For a handler whose call has thrown: its refusal for kInternal, or a plain 500 when that throws too.
 Response refuse_failed(Handler& handler, const RequestHead& head) noexcept;
 
 std::string_view http_reason(int status);  // "OK", "Not Found"; "Unknown" for others

@@ -1,13 +1,15 @@
-// HTTP/1.1 on Beast's parser. One request at a time; pipelined ones wait in `in_` until the answer before them is out.
+// HTTP/1.1 on Beast's parser. The session takes one request at a time; pipelined ones wait in `in_` until the answer
+// before them is sent.
 //
-// Against smuggling (RFC 9112 section 6.3): Content-Length beside Transfer-Encoding, codings other than "chunked", and
-// Transfer-Encoding in HTTP/1.0 get 400 and the connection is closed, as after every request that does not parse.
+// Against request smuggling (RFC 9112 section 6.3), Content-Length together with Transfer-Encoding, codings other than
+// "chunked", and Transfer-Encoding in HTTP/1.0 get 400, and the connection is closed. Every request that does not parse
+// closes it.
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <exception>
 
-#include "net/http/body_pace.h"
 #include "net/http/door.h"
+#include "net/http/incoming_request.h"
 #include "net/http/session.h"
 
 namespace tailgate {
@@ -16,14 +18,13 @@ namespace {
 namespace http = boost::beast::http;
 using boost::beast::error_code;
 
-constexpr std::size_t kInFree = 1 << 10;  // bytes held back that are not counted
+constexpr std::size_t kInFree = 1 << 10;  // so many bytes of waiting input are not counted
 
-// A Beast body that ends in a BodyBuffer.
-struct BufferBody {
+// A Beast body that goes into the request.
+struct RequestBody {
   struct value_type {
-    BodyBuffer buffer;
-    std::size_t max = 0;
-    std::optional<RefuseWhy> error;
+    IncomingRequest* request = nullptr;
+    std::optional<RefuseWhy> error;  // set: the request did not take it
   };
   class reader {
    public:
@@ -36,11 +37,7 @@ struct BufferBody {
       for (auto it = boost::asio::buffer_sequence_begin(buffers); it != boost::asio::buffer_sequence_end(buffers);
            ++it) {
         const boost::asio::const_buffer part = *it;
-        if (part.size() > value_.max - value_.buffer.size()) {
-          value_.error = RefuseWhy::kTooLarge;
-        } else if (!value_.buffer.append({static_cast<const char*>(part.data()), part.size()})) {
-          value_.error = RefuseWhy::kNoMemory;
-        }
+        value_.error = value_.request->take({static_cast<const char*>(part.data()), part.size()});
         if (value_.error) {
           ec = http::error::body_limit;
           return taken;
@@ -57,9 +54,9 @@ struct BufferBody {
   };
 };
 
-// Counts fields as HTTP/2 does, 32 bytes more each (RFC 9113 section 6.5.2), and charges what they take: a field of 4
-// bytes is a node of 80, so that there is a limit of them too. Trailers are counted and dropped.
-class RequestParser : public http::request_parser<BufferBody> {
+// Counts header fields as HTTP/2 does, with 32 more bytes for each (RFC 9113 section 6.5.2), and charges their memory.
+// The number of fields is limited too, because a field of 4 bytes takes a node of 80. Trailers are counted and dropped.
+class RequestParser : public http::request_parser<RequestBody> {
  public:
   RequestParser(const SessionContext& context, std::size_t fields_max)
       : charge_(context.budget != nullptr ? Charge(*context.budget, Holder::kRequests) : Charge()), max_(fields_max) {}
@@ -92,28 +89,28 @@ class RequestParser : public http::request_parser<BufferBody> {
 class Http1Session final : public Session {
  public:
   Http1Session(const SessionContext& context, std::string remote, TimePoint now)
-      : context_(context), door_(context, remote), since_(now) {
+      : context_(context), door_(context, remote), since_(now), request_(context) {
     head_.remote = std::move(remote);
   }
 
   void feed(ByteView bytes, TimePoint now) override {
     now_ = now;
     if (closing()) return;
-    if (bytes.empty() && waiting_) return;
+    if (bytes.empty() && waiting()) return;
     if (in_.empty()) {
       bytes.remove_prefix(run(bytes));
       if (!closing()) in_.assign(bytes);
     } else {
       in_.append(bytes);
       in_at_ += run(ByteView(in_).substr(in_at_));
-      // Copied when half is done with, so that a byte is moved twice at most and the room is not kept.
+      // Copied when half of it is used, so that each byte moves twice at most and the memory is not kept.
       if (in_at_ >= in_.size() / 2) {
         std::string(in_, in_at_).swap(in_);
         in_at_ = 0;
       }
     }
-    // Of a body only the head of a chunk or the trailers can be what the parser waits for the rest of.
-    if (state_ == State::kBody && !closing() && !waiting_ && out_.size() < kOutputHigh &&
+    // In a body, the parser waits only for the rest of a chunk's head or of the trailers.
+    if (state_ == State::kBody && !closing() && !waiting() && out_.size() < kOutputHigh &&
         in_.size() - in_at_ > context_.limits.header_bytes) {
       std::string().swap(in_);
       in_at_ = 0;
@@ -121,22 +118,19 @@ class Http1Session final : public Session {
       refuse_request(400, RefuseWhy::kProtocol, "the head of a chunk, or the trailers, are too large");
       return close(CloseWhy::kProtocol);
     }
-    // Requests behind answers that the peer does not read count as bodies held back do.
+    // Requests that wait behind unread answers count as held bodies.
     if (in_.capacity() <= kInFree) {
       input_held_.release();
     } else if (!closing() && context_.held != nullptr && !input_held_.hold(*context_.held, in_.capacity())) {
       std::string().swap(in_);
       input_held_.release();
-      // Behind a request that waits for its password it is that one's body, or others: not the peer's fault.
-      if (waiting_) return respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
+      // While a request waits for its password, the input is its body or further requests. That is not the peer's
+      // fault.
+      if (waiting()) return respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
       return close(CloseWhy::kSlowReader);
     }
     if (state_ != State::kBody || closing()) return;
-    if (context_.held != nullptr && !held_.hold(*context_.held, body().buffer.size())) {
-      respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
-    } else if (const auto refusal = share_.hold(body().buffer.size(), now_)) {
-      respond_and_close(context_.handler.refuse(head_, *refusal));
-    }
+    if (const auto refusal = request_.hold(now_)) respond_and_close(context_.handler.refuse(head_, *refusal));
   }
 
   void take_output(std::string& out) override {
@@ -152,10 +146,10 @@ class Http1Session final : public Session {
   void tick(TimePoint now) override {
     now_ = now;
     if (closing()) return;
-    if (waiting_) {
+    if (waiting()) {
       admit();
-      if (waiting_ && now - waiting_since_ < kPasswordWaitMax) return;
-      if (waiting_) {
+      if (waiting() && !request_.waited_too_long(now)) return;
+      if (waiting()) {
         Response busy = context_.handler.refuse(head_, RefuseWhy::kAuthBusy);
         busy.close = !parser_->is_done();
         respond(std::move(busy));
@@ -165,8 +159,8 @@ class Http1Session final : public Session {
     }
     if (closing()) return;
     if (state_ == State::kBody) {
-      body().buffer.rest();
-      if (!pace_.slow(now, context_.limits, body().buffer.size(), held_.pressed())) return;
+      request_.trim();
+      if (!request_.slow(now)) return;
       refuse_request(408, RefuseWhy::kSlowBody, "the body came too slowly");
       close(CloseWhy::kSlowBody);
     } else if (parser_) {
@@ -185,19 +179,19 @@ class Http1Session final : public Session {
   }
 
   void set_certificate_name(std::string name) override { door_.set_certificate_name(std::move(name)); }
-  bool waiting() const override { return waiting_; }
+  bool waiting() const override { return request_.waiting(); }
 
   bool served() const override { return served_ > 0; }
-  bool asking() const override { return parser_ && state_ == State::kHeaders; }
-  bool quiet() const override { return !parser_ && in_.empty() && out_.empty(); }
+  bool receiving_headers() const override { return parser_ && state_ == State::kHeaders; }
+  bool idle() const override { return !parser_ && in_.empty() && out_.empty(); }
 
  private:
   enum class State { kHeaders, kBody };
 
-  // Works through `data` and returns how much of it is done with.
+  // Parses `data` and returns how much of it is used.
   std::size_t run(ByteView data) {
     std::size_t done = 0;
-    while (!closing() && !waiting_ && out_.size() < kOutputHigh) {
+    while (!closing() && !waiting() && out_.size() < kOutputHigh) {
       ByteView rest = data.substr(done);
       if (!parser_) {
         while (!rest.empty() && (rest.front() == '\r' || rest.front() == '\n')) {  // RFC 9112 section 2.2
@@ -208,19 +202,19 @@ class Http1Session final : public Session {
         begin_request();
       }
       if (rest.empty()) break;
-      // Beast 1.81 asserts that it sees 5 bytes of a last chunk at least, and means input. A chunked body never ends in
-      // fewer ("0 CR LF CR LF"), so they are waited for.
+      // Beast 1.81 asserts that it sees at least 5 bytes of a last chunk, although input may be split anywhere. A
+      // chunked body never ends in fewer ("0 CR LF CR LF"), so the session waits for them.
       if (state_ == State::kBody && parser_->chunked() && rest.size() < 5) break;
       error_code ec;
       const std::size_t n = parser_->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
       done += n;
-      if (state_ == State::kBody) pace_.bytes += n;
+      if (state_ == State::kBody) request_.arrived(n);
       if (ec && ec != http::error::need_more) {
         on_parse_error(ec);
         break;
       }
       if (state_ == State::kHeaders && parser_->is_header_done()) on_headers();
-      if (closing() || waiting_) break;
+      if (closing() || waiting()) break;
       if (parser_ && parser_->is_done()) {
         on_complete();
       } else if (ec == http::error::need_more && n == 0) {
@@ -233,15 +227,16 @@ class Http1Session final : public Session {
   void begin_request() {
     parser_.emplace(context_, context_.limits.header_bytes);
     parser_->header_limit(static_cast<std::uint32_t>(context_.limits.header_bytes));
-    parser_->body_limit(boost::none);  // the reader above counts
+    parser_->body_limit(boost::none);  // the request counts
+    parser_->get().body().request = &request_;
     state_ = State::kHeaders;
     since_ = now_;
     head_.clear();
   }
 
   void on_parse_error(const error_code& ec) {
-    if (ec == http::error::body_limit && body().error) {
-      respond_and_close(context_.handler.refuse(head_, *body().error));
+    if (ec == http::error::body_limit && parser_->get().body().error) {
+      respond_and_close(context_.handler.refuse(head_, *parser_->get().body().error));
       return;
     }
     if (parser_->out_of_memory()) return respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
@@ -277,12 +272,9 @@ class Http1Session final : public Session {
 
   void admit() {
     Admission admission = door_.admit(head_, now_);
-    if (admission.wait && !waiting_) waiting_since_ = now_;
-    waiting_ = admission.wait;
-    if (waiting_) return;
+    if (admission.wait) return request_.admit(head_, admission, now_);
     if (!admission.refusal) {
-      body().max = std::min(admission.body_bytes_max, context_.limits.body_bytes);
-      if (head_.content_length && *head_.content_length > body().max) {
+      if (head_.content_length && *head_.content_length > request_.body_max_of(admission)) {
         admission.refusal = context_.handler.refuse(head_, RefuseWhy::kTooLarge);
       } else if (const auto expect = head_.headers.find("expect"); expect && parser_->get().version() >= 11) {
         if (!boost::beast::iequals({expect->data(), expect->size()}, "100-continue")) {
@@ -297,11 +289,9 @@ class Http1Session final : public Session {
       if (!parser_->is_done()) return respond_and_close(std::move(*admission.refusal));
       return respond(std::move(*admission.refusal));
     }
-    share_.begin(head_.client, body().max);
-    body().buffer = BodyBuffer(context_.budget);
-    if (head_.content_length) body().buffer.expect(*head_.content_length);
+    request_.admit(head_, admission, now_);
+    request_.start(now_);
     state_ = State::kBody;
-    pace_.start(now_);
   }
 
   const char* against_the_rules(unsigned version) const {
@@ -321,18 +311,17 @@ class Http1Session final : public Session {
 
   void on_complete() {
     if (state_ != State::kBody) return;  // refused already
-    held_.release();
-    share_.complete(body().buffer.size(), now_);
+    request_.complete(now_);
     Response response;
     try {
-      context_.handler.handle(head_, body().buffer, response);
+      context_.handler.handle(head_, request_.body(), response);
     } catch (const std::exception&) {
       response = plain_response(500);
     }
     respond(std::move(response));
   }
 
-  // For what the handler cannot see: it counts, and the words are these.
+  // For faults that the handler cannot see: the handler counts them, and the session words the answer.
   void refuse_request(int status, RefuseWhy why, const std::string& text) {
     (void)context_.handler.refuse(head_, why);
     respond_and_close(plain_response(status, text));
@@ -364,16 +353,12 @@ class Http1Session final : public Session {
     out_ += "\r\n";
     if (!head_only && response.status != 204 && response.status != 304) out_ += response.body;
     parser_.reset();
-    held_.release();
-    share_.release();
-    waiting_ = false;
+    request_.end();
     state_ = State::kHeaders;
     since_ = now_;
     ++served_;
     if (!keep) close();
   }
-
-  BufferBody::value_type& body() { return parser_->get().body(); }
 
   const SessionContext& context_;
   Door door_;
@@ -381,101 +366,20 @@ class Http1Session final : public Session {
   State state_ = State::kHeaders;
   RequestHead head_;
   std::string in_;
-  std::size_t in_at_ = 0;  // of in_, what is done with
+  std::size_t in_at_ = 0;  // so much of in_ is used
   std::string out_;
   TimePoint now_{};
   TimePoint since_;  // of the connection, the request's first byte, or the last answer
-  BodyPace pace_;
-  HeldBodies::Share held_;
+  IncomingRequest request_;
   HeldBodies::Share input_held_;
-  ClientShare share_;
   std::uint64_t served_ = 0;
   bool draining_ = false;
-  bool waiting_ = false;  // for credentials to be checked
-  TimePoint waiting_since_{};
-};
-
-constexpr ByteView kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-class DetectingSession final : public Session {
- public:
-  DetectingSession(const SessionContext& context, std::string remote, TimePoint now)
-      : context_(context), remote_(std::move(remote)), since_(now) {}
-
-  void feed(ByteView bytes, TimePoint now) override {
-    if (inner_) return inner_feed(bytes, now);
-    first_.append(bytes.substr(0, kPreface.size()));
-    const auto rest = bytes.substr(std::min(bytes.size(), kPreface.size()));
-    if (first_.size() < kPreface.size() && kPreface.starts_with(first_)) return;
-    const bool http2 = ByteView(first_).starts_with(kPreface);
-    inner_ = http2 ? make_http2_session(context_, std::move(remote_), now)
-                   : make_http1_session(context_, std::move(remote_), now);
-    inner_->set_certificate_name(std::move(certificate_name_));
-    if (first_.size() + rest.size() == bytes.size()) {  // nothing came before: no need to go by two pieces
-      inner_->feed(bytes, now);
-    } else {
-      inner_->feed(first_, now);
-      if (!inner_->closing() && !rest.empty()) inner_->feed(rest, now);
-    }
-    std::string().swap(first_);
-    note();
-  }
-  void take_output(std::string& out) override {
-    if (inner_) inner_->take_output(out);
-    note();
-  }
-  void tick(TimePoint now) override {
-    if (inner_) {
-      inner_->tick(now);
-    } else if (now - since_ >= context_.limits.header_timeout) {
-      close(CloseWhy::kHeaderTimeout);
-    }
-    note();
-  }
-  void drain() override {
-    if (inner_) {
-      inner_->drain();
-    } else {
-      close();
-    }
-    note();
-  }
-  void set_certificate_name(std::string name) override { certificate_name_ = std::move(name); }
-  bool waiting() const override { return inner_ && inner_->waiting(); }
-  bool served() const override { return inner_ && inner_->served(); }
-  bool asking() const override { return inner_ && inner_->asking(); }
-  bool quiet() const override { return inner_ ? inner_->quiet() : true; }
-
- private:
-  void inner_feed(ByteView bytes, TimePoint now) {
-    inner_->feed(bytes, now);
-    note();
-  }
-  void note() {
-    if (!inner_ || !inner_->closing()) return;
-    if (inner_->close_why()) {
-      close(*inner_->close_why());
-    } else {
-      close();
-    }
-  }
-
-  const SessionContext& context_;
-  std::string remote_;
-  std::string certificate_name_;
-  std::string first_;
-  TimePoint since_;
-  std::unique_ptr<Session> inner_;
 };
 
 }  // namespace
 
 std::unique_ptr<Session> make_http1_session(const SessionContext& context, std::string remote, TimePoint now) {
   return std::make_unique<Http1Session>(context, std::move(remote), now);
-}
-
-std::unique_ptr<Session> make_http_session(const SessionContext& context, std::string remote, TimePoint now) {
-  return std::make_unique<DetectingSession>(context, std::move(remote), now);
 }
 
 }  // namespace tailgate

@@ -18,7 +18,7 @@ nghttp2_nv field(std::string_view name, std::string_view value) {
 
 void Http2Answers::submit(nghttp2_session* session, Stream& s, Response response) {
   s.answered = true;
-  s.moved = now_;
+  s.answer_progress = now_;
   s.response = std::move(response);
   const Response& r = s.response;
   bytes_ += r.body.size();
@@ -48,7 +48,7 @@ ssize_t Http2Answers::read(nghttp2_session* session, std::int32_t id, std::uint8
   const std::size_t n = std::min(size, body.size() - s->body_sent);
   std::memcpy(to, body.data() + s->body_sent, n);
   s->body_sent += n;
-  if (n != 0) s->moved = self.moved_ = self.now_;
+  if (n != 0) s->answer_progress = self.progress_ = self.now_;
   if (s->body_sent == body.size()) {
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (!s->response.trailers.empty()) {
@@ -62,10 +62,10 @@ ssize_t Http2Answers::read(nghttp2_session* session, std::int32_t id, std::uint8
 }
 
 Http2Answers::Stuck Http2Answers::stuck(nghttp2_session* session, const Stream& s, Duration timeout) const {
-  if (!s.answered || s.finished || now_ - s.moved < timeout) return Stuck::kNothing;
+  if (!s.answered || s.finished || now_ - s.answer_progress < timeout) return Stuck::kNothing;
   const bool of_stream = nghttp2_session_get_stream_remote_window_size(session, s.id) <= 0;
   if (!of_stream && nghttp2_session_get_remote_window_size(session) > 0) return Stuck::kNothing;
-  if (now_ - moved_ >= timeout) return Stuck::kConnection;
+  if (now_ - progress_ >= timeout) return Stuck::kConnection;
   return of_stream ? Stuck::kStream : Stuck::kNothing;
 }
 

@@ -1,5 +1,5 @@
-// FloodGuard: what a peer of one HTTP/2 connection does without getting anywhere: small frames, resets, header lists
-// over the limit (RFC 9113 section 10.5). Belongs to the session's I/O thread.
+// FloodGuard: counts what the peer of one HTTP/2 connection sends without making progress: small frames, resets, header
+// lists over the limit (RFC 9113 section 10.5). Belongs to the session's I/O thread.
 #pragma once
 
 #include <algorithm>
@@ -13,9 +13,10 @@
 namespace tailgate {
 
 inline constexpr std::size_t kFrameHeader = 9;  // bytes, RFC 9113 section 4.1
-inline constexpr std::size_t kSmallFrame = 64;  // payload; larger ones pay for themselves in bandwidth
+inline constexpr std::size_t kSmallFrame = 64;  // payload; a larger frame costs the peer enough bandwidth
 
-// Counts small frames in the raw bytes: nghttp2 says nothing of frames it ignores (unknown types, closed streams).
+// Counts small frames in the raw bytes, because nghttp2 does not report the frames that it ignores (unknown types,
+// closed streams).
 class FrameCounter {
  public:
   void feed(ByteView bytes) {
@@ -43,20 +44,20 @@ class FrameCounter {
   std::size_t length_ = 0;
 };
 
-// Each bool: false when it was one too many.
+// A call that returns bool returns false when there was one too many.
 class FloodGuard {
  public:
   FloodGuard(const ServerLimits& limits, TimePoint now) : limits_(limits), forgiven_(now), resets_since_(now) {}
 
   bool frame(std::size_t length) {
-    if (length < kSmallFrame) ++told_;
+    if (length < kSmallFrame) ++small_reported_;
     return ++frames_ <= limits_.frames_without_progress;
   }
-  // All bytes of a read, after frame() was called for those nghttp2 speaks of.
+  // Takes all bytes of a read, after frame() was called for the frames that nghttp2 reported.
   bool read(ByteView bytes) {
     counter_.feed(bytes);
-    frames_ += static_cast<std::uint32_t>(counter_.small - told_);
-    told_ = counter_.small;
+    frames_ += static_cast<std::uint32_t>(counter_.small - small_reported_);
+    small_reported_ = counter_.small;
     return frames_ <= limits_.frames_without_progress;
   }
   void body(std::size_t bytes) {
@@ -81,8 +82,8 @@ class FloodGuard {
  private:
   const ServerLimits& limits_;
   FrameCounter counter_;
-  std::uint64_t told_ = 0;    // small frames frame() was called for
-  std::uint32_t frames_ = 0;  // without progress
+  std::uint64_t small_reported_ = 0;  // small frames frame() was called for
+  std::uint32_t frames_ = 0;          // without progress
   TimePoint forgiven_;
   std::uint32_t resets_ = 0;
   TimePoint resets_since_;

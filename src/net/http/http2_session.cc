@@ -1,13 +1,13 @@
-// HTTP/2 on nghttp2. Body bytes go from the read buffer into the stream's BodyBuffer in one copy; answers of a batch of
-// reads are taken out together.
+// HTTP/2 on nghttp2. Body bytes are copied once, from the read buffer into the stream's BodyBuffer. The answers of a
+// batch of reads are taken out together.
 //
-// What nghttp2 does not bound itself is counted here (and in http2_stream.h): frames without progress, resets either
-// way, header lists. Over a limit a callback fails, nghttp2 is left where it stands, and the peer gets a GOAWAY of our
-// own making. While there are answers enough on their way (http2_answers.h) complete requests wait.
+// nghttp2 does not bound frames without progress, resets in both directions, and header lists, so they are counted
+// here, in http2_flood.h and in http2_stream.h. Past a limit a callback fails, the session stops using nghttp2, and the
+// peer gets a GOAWAY that is made by hand. While enough answers are on their way (http2_answers.h), complete requests
+// wait.
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
-#include <charconv>
 #include <exception>
 #include <unordered_map>
 #include <vector>
@@ -25,8 +25,16 @@ namespace {
 constexpr std::int32_t kStreamWindow = 8 << 20;
 constexpr std::int32_t kConnectionWindow = 16 << 20;
 constexpr std::uint32_t kFrameSize = 1 << 20;
-constexpr std::size_t kGrpcPrefix = 5;
 constexpr std::size_t kStreamsRecycled = 16;
+
+// RFC 9113 section 6.8: a frame header, the last stream and the error.
+std::string goaway_frame(std::uint32_t last_id, std::uint32_t error) {
+  std::string out("\0\0\x08\x07\0\0\0\0\0", kFrameHeader);
+  for (const std::uint32_t number : {last_id, error}) {
+    for (const int shift : {24, 16, 8, 0}) out.push_back(static_cast<char>(number >> shift));
+  }
+  return out;
+}
 
 class Http2Session final : public Session {
  public:
@@ -40,8 +48,8 @@ class Http2Session final : public Session {
   void set_certificate_name(std::string name) override { door_.set_certificate_name(std::move(name)); }
   bool waiting() const override { return !waiting_.empty(); }
   bool served() const override { return requests_ > 0; }
-  bool asking() const override { return header_open_; }
-  bool quiet() const override { return streams_.empty() && nghttp2_session_want_write(session_) == 0; }
+  bool receiving_headers() const override { return header_open_; }
+  bool idle() const override { return streams_.empty() && nghttp2_session_want_write(session_) == 0; }
 
  private:
   friend struct Callbacks;
@@ -78,25 +86,25 @@ class Http2Session final : public Session {
   nghttp2_session* session_ = nullptr;
   std::unordered_map<std::int32_t, std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Stream>> spare_;
-  std::vector<std::int32_t> touched_;  // streams that got body bytes in this feed
+  std::vector<std::int32_t> grown_;    // streams that got body bytes in this feed
   std::vector<std::int32_t> waiting_;  // streams whose credentials are being checked
-  TimePoint stopped_at_{};             // nothing has been read since, for waiting_
+  TimePoint stopped_at_{};             // nothing has been read since then, because of waiting_
   std::vector<std::int32_t> ready_;    // streams whose requests are complete, until there is room for answers
-  std::string goaway_;                 // handmade, behind everything else
+  std::string goaway_;                 // made by hand; sent after everything else
   std::optional<CloseWhy> fatal_;
   TimePoint now_;
   Http2Answers answers_{now_};
-  TimePoint active_;          // last request, body byte or answer
+  TimePoint active_;          // the last request, body byte or answer
   TimePoint header_since_{};  // a header block has begun and not ended
   bool header_open_ = false;
   bool asked_ = false;  // the headers of a request have been complete
-  bool idle_ = false;   // for too long: GOAWAY is on its way
+  bool idle_ = false;   // for too long, and GOAWAY is on its way
   std::uint64_t requests_ = 0;
   FloodGuard flood_;
   std::int32_t last_id_ = 0;
 };
 
-// nghttp2 is C: a table of plain functions that go straight to the members.
+// nghttp2 takes a table of C functions; each calls the member of the same name.
 struct Callbacks {
   static Http2Session& self(void* p) { return *static_cast<Http2Session*>(p); }
 
@@ -148,7 +156,8 @@ Http2Session::Http2Session(const SessionContext& context, std::string remote, Ti
   nghttp2_option* option = nullptr;
   if (nghttp2_option_new(&option) != 0) throw std::bad_alloc();
   nghttp2_option_set_no_closed_streams(option, 1);
-  nghttp2_option_set_stream_reset_rate_limit(option, 1'000'000, 1'000'000);  // counted here, with the provoked ones
+  nghttp2_option_set_stream_reset_rate_limit(
+      option, 1'000'000, 1'000'000);  // counted here, together with the resets that the peer provokes
   const int rv = nghttp2_session_server_new2(&session_, Callbacks::table(), this, option);
   nghttp2_option_del(option);
   if (rv != 0) throw std::bad_alloc();
@@ -198,34 +207,12 @@ void Http2Session::take_output(std::string& out) {
   close_if_done();
 }
 
-// nghttp2 may not be asked for frames any more after a failed callback; a GOAWAY is 17 bytes (RFC 9113 section 6.8).
+// After a failed callback nghttp2 may not be asked for frames any more, so the GOAWAY is made by hand.
 void Http2Session::abort_with(CloseWhy why) {
   if (closing()) return;
   const auto error = why == CloseWhy::kProtocol ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM;
-  const auto id = static_cast<std::uint32_t>(last_id_);
-  const unsigned char frame[] = {0,
-                                 0,
-                                 8,
-                                 NGHTTP2_GOAWAY,
-                                 0,
-                                 0,
-                                 0,
-                                 0,
-                                 0,
-                                 static_cast<unsigned char>(id >> 24),
-                                 static_cast<unsigned char>(id >> 16),
-                                 static_cast<unsigned char>(id >> 8),
-                                 static_cast<unsigned char>(id),
-                                 0,
-                                 0,
-                                 0,
-                                 static_cast<unsigned char>(error)};
-  goaway_.assign(reinterpret_cast<const char*>(frame), sizeof frame);
-  for (auto& [key, s] : streams_) {
-    s->body.reset();
-    s->held.release();
-    s->share.release();
-  }
+  goaway_ = goaway_frame(static_cast<std::uint32_t>(last_id_), static_cast<std::uint32_t>(error));
+  for (auto& [key, s] : streams_) s->request.end();
   waiting_.clear();
   ready_.clear();
   close(why);
@@ -253,7 +240,7 @@ int Http2Session::on_begin_headers(const nghttp2_frame& frame) {
   if (frame.hd.type != NGHTTP2_HEADERS || frame.headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
   std::unique_ptr<Stream> stream;
   if (spare_.empty()) {
-    stream = std::make_unique<Stream>();
+    stream = std::make_unique<Stream>(context_);
   } else {
     stream = std::move(spare_.back());
     spare_.pop_back();
@@ -261,7 +248,7 @@ int Http2Session::on_begin_headers(const nghttp2_frame& frame) {
   stream->id = frame.hd.stream_id;
   stream->head.is_http2 = true;
   if (stream->head.remote.empty()) stream->head.remote = remote_;
-  stream->pace.start(now_);
+  stream->request.start(now_);
   nghttp2_session_set_stream_user_data(session_, frame.hd.stream_id, stream.get());
   last_id_ = frame.hd.stream_id;
   streams_[frame.hd.stream_id] = std::move(stream);
@@ -272,38 +259,23 @@ int Http2Session::on_header(const nghttp2_frame& frame, std::string_view name, s
   if (frame.hd.type != NGHTTP2_HEADERS) return 0;
   Stream* s = find(frame.hd.stream_id);
   if (s == nullptr) return 0;
-  s->header_bytes += name.size() + value.size() + 32;  // RFC 9113 section 6.5.2
-  if (s->header_bytes > context_.limits.header_bytes) {
-    if (!s->headers_over) {
-      count_refusal(*s, RefuseWhy::kHeaders);
-      if (!flood_.large_headers()) return fatal(CloseWhy::kHeaders);
-    }
-    s->headers_over = true;
-    header_open_ = false;
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // resets the stream; the block is decoded on for HPACK's sake
-  }
-  while (s->header_bytes > kHeadFree + s->head_charge.bytes() && context_.budget != nullptr) {
-    if (s->head_charge.bytes() == 0) s->head_charge = Charge(*context_.budget, Holder::kRequests);
-    if (!s->head_charge.try_grow(kHeadStep, kHeadReserveParts)) {
+  const bool trailer = frame.headers.cat != NGHTTP2_HCAT_REQUEST;
+  switch (s->add_header(name, value, trailer)) {
+    case Stream::HeaderResult::kTaken:
+      return 0;
+    case Stream::HeaderResult::kTooLarge:
+      if (!s->headers_over) {
+        count_refusal(*s, RefuseWhy::kHeaders);
+        if (!flood_.large_headers()) return fatal(CloseWhy::kHeaders);
+      }
+      s->headers_over = true;
+      break;
+    case Stream::HeaderResult::kNoMemory:
       count_refusal(*s, RefuseWhy::kNoMemory);
-      header_open_ = false;
-      return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    }
+      break;
   }
-  if (frame.headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // trailers of a request: of no use to anyone here
-  if (name.starts_with(':')) {
-    if (name == ":method") s->head.method.assign(value);
-    if (name == ":path") s->head.target.assign(value);
-    if (name == ":authority") s->head.headers.add("host", value);
-    return 0;
-  }
-  if (name == "content-length") {
-    std::uint64_t length = 0;
-    const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), length);
-    if (ec == std::errc() && end == value.data() + value.size()) s->head.content_length = length;
-  }
-  s->head.headers.add(name, value);
-  return 0;
+  header_open_ = false;
+  return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // resets the stream; the block is decoded on for HPACK's sake
 }
 
 int Http2Session::on_frame(const nghttp2_frame& frame) {
@@ -317,8 +289,7 @@ int Http2Session::on_frame(const nghttp2_frame& frame) {
       if (s != nullptr && (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) on_complete(*s);
       return 0;
     case NGHTTP2_RST_STREAM:
-      // A peer that has our whole answer may drop the rest of its request; before that it costs us a request for
-      // nothing.
+      // A peer that has the whole answer may drop the rest of its request. Before that, a reset wastes our work.
       return s != nullptr && !s->finished ? count_reset() : 0;
     default:
       return 0;
@@ -329,108 +300,66 @@ void Http2Session::on_headers_complete(Stream& s) {
   active_ = now_;
   asked_ = true;
   Admission admission = door_.admit(s.head, now_);
-  if (!admission.refusal) {
-    s.body_max = std::min(admission.body_bytes_max, context_.limits.body_bytes);
-    const std::size_t framing = admission.grpc ? kGrpcPrefix : 0;
-    if (s.head.content_length && *s.head.content_length > s.body_max + framing) {
-      admission.refusal = context_.handler.refuse(s.head, RefuseWhy::kTooLarge);
-    }
-    s.body_max += framing;
+  if (!admission.refusal && s.head.content_length && *s.head.content_length > s.request.body_max_of(admission)) {
+    admission.refusal = context_.handler.refuse(s.head, RefuseWhy::kTooLarge);
   }
   if (admission.refusal) {
-    s.body.reset();
-    s.held.release();
+    s.request.end();
     return answer(s, std::move(*admission.refusal));
   }
-  if (admission.wait) {
-    if (!s.waiting) s.waiting_since = now_;
-    if (waiting_.empty()) stopped_at_ = now_;
-    waiting_.push_back(s.id);
-  } else {
-    if (s.waiting) s.pace.start(now_);
-    s.share.begin(s.head.client, s.body_max);
-  }
-  s.waiting = admission.wait;
-  if (s.admitted) return;  // asked again: what has come of the body stays
-  s.grpc = admission.grpc;
-  s.admitted = true;
-  s.body = BodyBuffer(context_.budget);
-  if (s.head.content_length) s.body.expect(*s.head.content_length);
+  s.request.admit(s.head, admission, now_);
+  if (!s.request.waiting()) return;
+  if (waiting_.empty()) stopped_at_ = now_;
+  waiting_.push_back(s.id);
 }
 
 int Http2Session::on_data(std::int32_t id, ByteView bytes) {
   flood_.body(bytes.size());
   Stream* s = find(id);
-  if (s == nullptr || !s->admitted || s->answered) return 0;
+  if (s == nullptr || !s->request.admitted() || s->answered) return 0;
   active_ = now_;
-  s->pace.bytes += bytes.size();
-  std::optional<RefuseWhy> error;
-  if (bytes.size() > s->body_max - s->body.size()) {
-    error = RefuseWhy::kTooLarge;
-  } else {
-    if (s->grpc && !s->prefix_seen && s->body.size() + bytes.size() >= kGrpcPrefix) {
-      // The prefix is looked at before its message takes memory; it is split over frames only by odd senders.
-      char prefix[kGrpcPrefix];
-      const std::size_t have = s->body.size();
-      std::copy_n(s->body.view().data(), have, prefix);
-      std::copy_n(bytes.data(), kGrpcPrefix - have, prefix + have);
-      const std::uint32_t length = __builtin_bswap32(load_le<std::uint32_t>(prefix + 1));
-      s->prefix_seen = true;
-      if (length > s->body_max - kGrpcPrefix) {
-        error = RefuseWhy::kTooLarge;
-      } else {
-        s->body.expect(kGrpcPrefix + length);
-      }
-    }
-    if (!error && !s->body.append(bytes)) error = RefuseWhy::kNoMemory;
-  }
-  if (error) {
-    refuse_body(*s, *error);
-  } else if (!s->touched) {
-    s->touched = true;
-    touched_.push_back(id);
+  s->request.arrived(bytes.size());
+  if (const auto why = s->request.take(bytes)) {
+    refuse_body(*s, *why);
+  } else if (!s->body_grew) {
+    s->body_grew = true;
+    grown_.push_back(id);
   }
   return 0;
 }
 
 void Http2Session::refuse_body(Stream& s, const Refusal& why) {
-  s.body.reset();
-  s.held.release();
-  s.share.release();
+  s.request.end();
   answer(s, context_.handler.refuse(s.head, why));
 }
 
-// Of a stream that is reset: the handler counts, and nobody hears its words.
+// For a stream that is reset: the handler counts the refusal, and its response is not sent.
 void Http2Session::count_refusal(const Stream& s, RefuseWhy why) {
   if (!s.answered) (void)context_.handler.refuse(s.head, why);
 }
 
-// What is complete by now is not counted: most requests come whole in one read.
+// Complete requests are not counted: most requests arrive whole in one read.
 void Http2Session::hold_incomplete() {
-  for (const std::int32_t id : touched_) {
+  for (const std::int32_t id : grown_) {
     Stream* const s = find(id);
     if (s == nullptr) continue;
-    s->touched = false;
-    if (s->answered || (s->complete && !s->waiting && !s->ready)) continue;
-    if (context_.held != nullptr && !s->held.hold(*context_.held, s->body.size())) {
-      refuse_body(*s, RefuseWhy::kNoMemory);
-    } else if (const auto refusal = s->share.hold(s->body.size(), now_)) {
-      refuse_body(*s, *refusal);
-    }
+    s->body_grew = false;
+    if (s->answered || (s->complete && !s->request.waiting() && !s->ready)) continue;
+    if (const auto refusal = s->request.hold(now_)) refuse_body(*s, *refusal);
   }
-  touched_.clear();
+  grown_.clear();
 }
 
 void Http2Session::on_complete(Stream& s) {
   s.complete = true;
-  if (s.waiting) return;
+  if (s.request.waiting()) return;
   if (s.answered || !answers_.full()) return handle(s);
   s.ready = true;
   s.ready_since = now_;
   ready_.push_back(s.id);
 }
 
-// False: nothing was answered.
+// Returns false when nothing was answered.
 bool Http2Session::handle_ready() {
   bool any = false;
   std::size_t taken = 0;
@@ -446,27 +375,26 @@ bool Http2Session::handle_ready() {
 }
 
 void Http2Session::handle(Stream& s) {
-  s.held.release();
-  s.share.complete(s.body.size(), now_);
+  s.request.complete(now_);
   flood_.request();
   ++requests_;
   active_ = now_;
   if (s.answered) return;
   Response response;
   try {
-    context_.handler.handle(s.head, s.body, response);
+    context_.handler.handle(s.head, s.request.body(), response);
   } catch (const std::exception&) {
     response = refuse_failed(context_.handler, s.head);
   }
-  s.body.reset();
+  s.request.end();
   answer(s, std::move(response));
 }
 
-// Streams that wait are asked for again, and go on from where they are.
+// Asks again about the streams that wait for their credentials; they continue where they were.
 void Http2Session::ask_again() {
-  // While one waits nothing is read of any, which is not for them to answer for.
+  // While one stream waits, nothing is read for any of them, so their clocks stand still.
   const Duration stopped = now_ - stopped_at_;
-  for (auto& [id, s] : streams_) s->pace.since += stopped;
+  for (auto& [id, s] : streams_) s->request.pause(stopped);
   header_since_ += stopped;
   const std::vector<std::int32_t> ids = std::move(waiting_);
   waiting_.clear();
@@ -474,16 +402,15 @@ void Http2Session::ask_again() {
     Stream* const s = find(id);
     if (s == nullptr || s->answered) continue;
     on_headers_complete(*s);
-    if (s->waiting && now_ - s->waiting_since >= kPasswordWaitMax) {
-      waiting_.pop_back();  // it has just come there again
+    if (s->request.waited_too_long(now_)) {
+      waiting_.pop_back();  // on_headers_complete has just put it there again
       refuse_body(*s, RefuseWhy::kAuthBusy);
     }
-    if (s->complete && !s->waiting && !s->answered) on_complete(*s);
+    if (s->complete && !s->request.waiting() && !s->answered) on_complete(*s);
   }
 }
 
 void Http2Session::answer(Stream& s, Response response) {
-  s.waiting = false;
   if (s.ready) std::erase(ready_, s.id);
   s.ready = false;
   answers_.submit(session_, s, std::move(response));
@@ -502,7 +429,7 @@ int Http2Session::on_sent(const nghttp2_frame& frame) {
         active_ = now_;
         if (Stream* s = find(frame.hd.stream_id); s != nullptr) {
           s->finished = true;
-          // RFC 9113 section 8.1: the rest of the request is not wanted.
+          // RFC 9113 section 8.1: tells the peer not to send the rest of the request.
           if (!s->complete) nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
         }
       }
@@ -532,24 +459,22 @@ void Http2Session::tick(TimePoint now) {
   const ServerLimits& limits = context_.limits;
   if (header_open_ && now - header_since_ >= limits.header_timeout) return abort_with(CloseWhy::kHeaderTimeout);
   for (auto& [id, s] : streams_) {
-    s->body.rest();
+    s->request.trim();
     if (s->ready) {
       if (now - s->ready_since >= limits.header_timeout) refuse_body(*s, RefuseWhy::kNoMemory);
       continue;
     }
-    const bool slow = !s->answered && s->pace.slow(now, limits, s->body.size(), s->held.pressed());
+    const bool slow = !s->answered && s->request.slow(now);
     const Http2Answers::Stuck stuck = answers_.stuck(session_, *s, limits.header_timeout);
     if (stuck == Http2Answers::Stuck::kConnection) return abort_with(CloseWhy::kSlowReader);
     if (!slow && stuck == Http2Answers::Stuck::kNothing) continue;
     if (slow) count_refusal(*s, RefuseWhy::kSlowBody);
-    s->body.reset();
-    s->held.release();
-    s->share.release();
-    s->answered = true;  // nothing more is taken from it
-    s->moved = now;
+    s->request.end();
+    s->answered = true;  // takes no more of its body
+    s->answer_progress = now;
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
   }
-  // A connection that has asked for nothing yet is one whose headers are still to come.
+  // A connection without a request so far has the header timeout.
   if (streams_.empty() && !idle_ && now - active_ >= (asked_ ? limits.idle_timeout : limits.header_timeout)) {
     idle_ = true;
     nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last_id_, NGHTTP2_NO_ERROR, nullptr, 0);

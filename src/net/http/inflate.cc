@@ -17,20 +17,21 @@ constexpr std::size_t kStep = 64 << 10;
 constexpr int kWindowLogMax = 23;                     // RFC 9659: 8 MiB, for zstd in HTTP
 constexpr std::size_t kZstdKept = (1 << 20) + kStep;  // of a thread's decoder, between requests
 
-// What both decoders do: room in `out` step by step, and after each the caps.
+// Both decoders write in steps: each step takes room in `out`, and the caps are checked after it.
 class Output {
  public:
   Output(const ServerLimits& limits, std::size_t max, BodyBuffer& out)
       : limits_(limits), max_(max), out_(out), before_(out.size()) {}
 
   std::size_t total() const { return out_.size() - before_; }
-  // Where to write next; null without memory. One byte over the cap tells "just full" from "more to come".
+  // Where to write next; null without memory. The step may go one byte over the cap, which tells "full" from "too
+  // large".
   char* next() {
     step_ = std::min(kStep, max_ + 1 - total());
     return out_.room(step_);
   }
   std::size_t step() const { return step_; }
-  // False past a cap: `eaten` bytes of input have given what there is.
+  // `eaten` bytes of input have given the output so far. Returns false past a cap.
   bool add(std::size_t written, std::size_t eaten) {
     out_.add(written);
     return total() <= max_ && (total() <= limits_.inflate_ratio_from ||
@@ -106,7 +107,7 @@ struct ZstdState {
     }
     return !ZSTD_isError(ZSTD_DCtx_reset(context, ZSTD_reset_session_only));
   }
-  // A large window is given back at once: it is charged as long as it is there.
+  // A large window is freed at once, because it is charged as long as it exists.
   void end() {
     if (ZSTD_sizeof_DCtx(context) <= kZstdKept) return;
     ZSTD_freeDCtx(context);
@@ -136,7 +137,7 @@ InflateResult run_zstd(ZSTD_DCtx* context, ByteView in, Charge& window, Output& 
     if (ZSTD_isError(rv)) {
       return ZSTD_getErrorCode(rv) == ZSTD_error_memory_allocation ? InflateResult::kNoMemory : InflateResult::kCorrupt;
     }
-    // What the frame's header has made the decoder take: its pages are not touched before they are charged.
+    // The frame's header has made the decoder allocate. The memory is charged before its pages are touched.
     const std::size_t taken = ZSTD_sizeof_DCtx(context);
     if (taken > kZstdKept && taken > window.bytes() && !window.try_grow(taken - window.bytes())) {
       return InflateResult::kNoMemory;

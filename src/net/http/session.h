@@ -1,5 +1,5 @@
-// Session: one connection's protocol as a pure state machine: bytes in, bytes out, time as an argument. It knows no
-// socket, so tests and fuzzers drive it directly, and TLS is a filter between it and the socket.
+// Session: the protocol of one connection as a pure state machine: bytes in, bytes out, time as an argument. It does
+// not know the socket, so tests and fuzzers drive it directly, and TLS is a filter between it and the socket.
 //
 // Threads: belongs to its connection's I/O thread.
 #pragma once
@@ -22,7 +22,7 @@ class Authenticator;
 class ClientTable;
 class TlsContext;
 
-// What the sessions of one server share. Outlives them.
+// What the sessions of one server share. It outlives them.
 struct SessionContext {
   Handler& handler;
   const ServerLimits& limits;
@@ -33,22 +33,22 @@ struct SessionContext {
   ClientTable* clients = nullptr;  // null: no limits of one client
 };
 
-// Bytes of answers not yet taken by the peer above which a session neither reads nor answers further.
+// When the peer has not taken so many bytes of answers, a session neither reads nor answers further.
 inline constexpr std::size_t kOutputHigh = 16 << 10;
 
-// What a connection's buffers may keep for the next time when they are empty.
+// An empty buffer of a connection keeps so much memory for the next use.
 inline constexpr std::size_t kBufferKept = 4 << 10;
 
-// A request that has waited so long for its password to be checked is told to try again. The clocks of headers and
-// bodies stand still meanwhile: nothing is read, so the peer could not do better.
+// A request that has waited so long for the check of its password is answered "try again". The clocks of headers and
+// bodies stand still meanwhile, because nothing is read and the peer could not be faster.
 inline constexpr Duration kPasswordWaitMax = std::chrono::seconds(4);
 
 class Session {
  public:
   virtual ~Session() = default;
 
-  // Takes bytes from the peer and answers what is complete. An empty view goes on with what was held back while the
-  // output was high.
+  // Takes bytes from the peer and answers complete requests. An empty view continues with the input that waited while
+  // the output was high.
   virtual void feed(ByteView bytes, TimePoint now) = 0;
 
   // Appends bytes for the peer until `out` holds kOutputHigh or nothing is left.
@@ -57,27 +57,27 @@ class Session {
   // Judges the time limits; called a few times a second.
   virtual void tick(TimePoint now) = 0;
 
-  // No new requests: GOAWAY, or Connection: close behind the next answer.
+  // Takes no new requests: sends GOAWAY, or Connection: close with the next answer.
   virtual void drain() = 0;
 
-  // Of the client's certificate; before the first byte is fed.
+  // The name in the client's certificate. Called before the first feed().
   virtual void set_certificate_name(std::string name) = 0;
 
-  // A request waits for its credentials to be checked: nothing more is to be read until a tick has settled it.
+  // A request waits for the check of its credentials. The connection must not read until a tick has settled it.
   virtual bool waiting() const = 0;
 
-  // A request of it has been answered.
+  // At least one request has been answered.
   virtual bool served() const = 0;
 
   // The headers of a request have begun and are not complete.
-  virtual bool asking() const = 0;
+  virtual bool receiving_headers() const = 0;
 
   // No request is being received or answered.
-  virtual bool quiet() const = 0;
+  virtual bool idle() const = 0;
 
-  // True: flush the output, then close. Nothing more is read.
+  // True: the connection sends the output, closes, and reads no more.
   bool closing() const { return closing_; }
-  // Set when it was our decision by a limit.
+  // Set when a limit made us close.
   std::optional<CloseWhy> close_why() const { return close_why_; }
 
  protected:
@@ -94,8 +94,5 @@ class Session {
 
 std::unique_ptr<Session> make_http1_session(const SessionContext& context, std::string remote, TimePoint now);
 std::unique_ptr<Session> make_http2_session(const SessionContext& context, std::string remote, TimePoint now);
-
-// Tells the two apart by the connection preface (RFC 9113 section 3.4), then becomes one of them.
-std::unique_ptr<Session> make_http_session(const SessionContext& context, std::string remote, TimePoint now);
 
 }  // namespace tailgate

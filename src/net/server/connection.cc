@@ -6,6 +6,8 @@
 #include <exception>
 #include <utility>
 
+#include "net/http/detect_session.h"
+
 namespace tailgate {
 namespace {
 
@@ -21,12 +23,12 @@ char* read_buffer() {
 
 }  // namespace
 
-Connection::Connection(Worker& worker, boost::asio::ip::tcp::socket socket, const SessionContext& context,
-                       std::string remote, Gone gone)
-    : worker_(worker),
+Connection::Connection(ServerThread& thread, boost::asio::ip::tcp::socket socket, const SessionContext& context,
+                       std::string remote, OnClosed on_closed)
+    : thread_(thread),
       socket_(std::move(socket)),
       remote_(std::move(remote)),
-      gone_(std::move(gone)),
+      on_closed_(std::move(on_closed)),
       tls_context_(context.tls),
       tls_charge_(context.budget != nullptr ? Charge(*context.budget, Holder::kConnections) : Charge()),
       progress_(monotonic_now()),
@@ -40,17 +42,17 @@ std::optional<CloseWhy> Connection::take(ByteView bytes) {
     return std::nullopt;
   }
   if (tls_ == nullptr) {
-    if (worker_.tls_states >= worker_.tls_states_max && !evict_another()) return CloseWhy::kMemory;
+    if (thread_.tls_states >= thread_.tls_states_max && !evict_another()) return CloseWhy::kMemory;
     tls_ = std::make_unique<TlsFilter>(*tls_context_);
     tls_charge_.grow(kTlsStateBytes);
-    ++worker_.tls_states;
+    ++thread_.tls_states;
   }
   thread_local std::string plain;
   plain.clear();
   const bool good = tls_->decrypt(bytes, plain);
-  if (!good) return CloseWhy::kTls;  // with what came before it: who has sent it may not be known yet
-  if (!named_ && tls_->established()) {
-    named_ = true;
+  if (!good) return CloseWhy::kTls;  // drops the decrypted bytes too, because their sender may not be known yet
+  if (!handshake_done_ && tls_->established()) {
+    handshake_done_ = true;
     session_->set_certificate_name(tls_->peer_name());
   }
   if (!plain.empty()) session_->feed(plain, monotonic_now());
@@ -62,20 +64,20 @@ void Connection::drop_tls() {
   if (tls_ == nullptr) return;
   tls_.reset();
   tls_charge_.release();
-  --worker_.tls_states;
+  --thread_.tls_states;
 }
 
-// Who has had no answer yet, does not take it or is still at the headers of the next request goes first, then who has
-// nothing under way; of these the one that has waited the longest.
+// First come connections that have had no answer yet, do not take their answer, or are still sending the headers of a
+// request; then idle ones. Among these the one without progress for the longest time is closed.
 bool Connection::evict_another() {
   Connection* victim = nullptr;
   const auto idles = [](const Connection& one) {
-    return !one.session_->served() || one.session_->asking() || one.out_at_ < one.out_.size();
+    return !one.session_->served() || one.session_->receiving_headers() || one.out_at_ < one.out_.size();
   };
   const auto rank = [&](const Connection& one) { return std::pair(!idles(one), one.progress_); };
-  for (const auto& one : worker_.connections) {
+  for (const auto& one : thread_.connections) {
     if (one.get() == this || one->closed_ || one->tls_ == nullptr) continue;
-    if (!idles(*one) && !one->session_->quiet()) continue;
+    if (!idles(*one) && !one->session_->idle()) continue;
     if (victim == nullptr || rank(*one) < rank(*victim)) victim = one.get();
   }
   if (victim == nullptr) return false;
@@ -86,7 +88,7 @@ bool Connection::evict_another() {
 
 void Connection::pull() {
   if (tls_context_ == nullptr) return session_->take_output(out_);
-  if (tls_ == nullptr) return;  // who has said nothing is told nothing
+  if (tls_ == nullptr) return;  // without a byte from the peer there is no TLS to answer with
   if (out_.size() - out_at_ < kOutputHigh) {
     thread_local std::string plain;
     plain.clear();
@@ -134,7 +136,7 @@ void Connection::on_readable() {
         const auto refused = take({buffer, static_cast<std::size_t>(n)});
         pull();
         if (refused) {
-          // The alert, if the socket has room for it.
+          // Sends the alert, if the socket has room for it.
           (void)::send(socket_.native_handle(), out_.data() + out_at_, out_.size() - out_at_, MSG_NOSIGNAL);
           return close_now(refused);
         }
@@ -176,8 +178,8 @@ bool Connection::flush() {
     } else if (n < 0 && errno == EINTR) {
       continue;
     } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      // It may wait for long: room is kept for little more than what is left. (Swapped, since a short string that is
-      // moved leaves the other its old room.)
+      // The rest may wait for long, so memory is kept for little more than the rest. (Swapped, because a short string
+      // that is moved leaves the other string its old memory.)
       const std::size_t left = out_.size() - out_at_;
       if (out_.capacity() - left > left / 4) {
         std::string(out_, out_at_).swap(out_);
@@ -196,22 +198,22 @@ void Connection::go_on() {
   if (closed_ || lingering_) return;
   try {
     for (;;) {
-      if (!flush()) return;  // a peer that takes no answers may ask for no more
+      if (!flush()) return;  // a peer that takes no answers may not ask for more
       if (session_->closing()) {
-        if (tls_ == nullptr || said_goodbye_) return linger();
-        said_goodbye_ = true;
+        if (tls_ == nullptr || close_notify_sent_) return linger();
+        close_notify_sent_ = true;
         tls_->close_notify();
         pull();
         continue;
       }
-      session_->feed({}, monotonic_now());  // what was held back while the output was high
+      session_->feed({}, monotonic_now());  // continues with input that waited while the output was high
       pull();
       if (out_.empty() && !session_->closing()) break;
     }
   } catch (const std::exception&) {
     return close_now(std::nullopt);
   }
-  if (session_->waiting()) return;  // its answer comes with a tick, and may still go to a peer that has said all it has
+  if (session_->waiting()) return;  // a tick brings the answer; the peer may have closed its side by then
   if (peer_done_) return close_now(std::nullopt);
   wait_read();
 }
@@ -257,14 +259,14 @@ void Connection::drain() {
 void Connection::close_now(std::optional<CloseWhy> why) {
   if (closed_) return;
   closed_ = true;
-  if (!why || lingering_) why = session_->close_why();  // a lingering one is done already
+  if (!why || lingering_) why = session_->close_why();  // a lingering connection has ended its work already
   boost::system::error_code ignored;
   socket_.close(ignored);
   drop_tls();
   session_.reset();
-  gone_(worker_, remote_, why);
-  // The worker's reference may have been the last one but for the handlers on their way.
-  auto& list = worker_.connections;
+  on_closed_(thread_, remote_, why);
+  // The thread's reference may be the last one, except for pending handlers.
+  auto& list = thread_.connections;
   if (slot < list.size() && list[slot].get() == this) {
     const auto self = std::move(list[slot]);
     if (slot + 1 != list.size()) {

@@ -55,7 +55,7 @@ Result<std::vector<Address>> resolve(const std::string& host, int type = SOCK_ST
   return out;
 }
 
-// The descriptor, or -1 with errno. Of datagram sockets several may share a port, `shared`.
+// Returns the descriptor, or -1 with errno. `shared` datagram sockets may have one port together.
 int listen_on(Address address, std::uint16_t port, bool both_families, int type = SOCK_STREAM, bool shared = false) {
   address.set_port(port);
   const int fd = ::socket(address.storage.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -81,7 +81,7 @@ bool no_such_family(int error) { return error == EAFNOSUPPORT || error == EADDRN
 
 // `copies` sockets of one datagram address, the first descriptor's place in `out` telling the port. -1 with errno.
 int open_copies(const Address& address, bool every, std::size_t copies, Listeners& out) {
-  // SO_REUSEPORT would let a second daemon of the same user share the port in silence, so it is first asked for alone.
+  // SO_REUSEPORT would silently let a second daemon of the same user share the port, so the port is first taken alone.
   const int alone = listen_on(address, out.endpoint.port, every, SOCK_DGRAM, false);
   if (alone < 0) return -1;
   const std::uint16_t port = out.endpoint.port != 0 ? out.endpoint.port : local_port(alone);
@@ -99,7 +99,7 @@ Result<Listeners> open_sockets(const Endpoint& endpoint, int type, std::size_t c
   auto addresses = resolve(endpoint.host, type);
   if (!addresses) return tl::unexpected<Error>(addresses.error());
   const bool every = endpoint.host.empty() || endpoint.host == "*" || endpoint.host == "::";
-  // A free port of the first address may be taken on the next one; then another is tried.
+  // A port that is free at the first address may be taken at the next one; then another port is tried.
   for (int attempt = 0;; ++attempt) {
     Listeners out{{}, endpoint};
     int error = 0;

@@ -16,25 +16,26 @@ namespace tailgate {
 constexpr unsigned kSocketModeDefault = 0660;
 
 struct Listeners {
-  std::vector<int> descriptors;           // non-blocking, close-on-exec; whoever takes them closes them
+  std::vector<int> descriptors;           // non-blocking, close-on-exec; the caller closes them
   Endpoint endpoint;                      // with the port in use
   std::unique_ptr<SocketFile> file = {};  // of a Unix socket
 };
 
-// `localhost` is 127.0.0.1 and ::1 (the latter where the machine has IPv6); other names are every address they resolve
-// to. Port 0 is one free port, the same for every address. Blocks while a name is resolved. Errors: kIo.
-// A Unix socket gets `socket_mode`.
+// `localhost` is 127.0.0.1 and, on a machine with IPv6, ::1; any other name stands for all addresses that it resolves
+// to. Port 0 is one free port, the same for every address. Blocks while a name is resolved. The file of a Unix socket
+// gets `socket_mode`. Errors: kIo.
 Result<Listeners> open_listeners(const Endpoint& endpoint, unsigned socket_mode = kSocketModeDefault);
 
-// One of them can be reached from other machines.
+// True when other machines can reach one of the addresses.
 bool beyond_loopback(const Listeners& listeners);
 
-// The same for UDP: `copies` sockets for each address, all of one port, among which the kernel spreads the senders. An
-// endpoint another process has is refused. descriptors: all copies of the first address, then of the next.
+// The same for UDP: `copies` sockets for each address, all with one port, and the kernel spreads the senders over them.
+// An endpoint that another process uses is an error. `descriptors` has all copies of the first address, then of the
+// next.
 Result<Listeners> open_datagram_sockets(const Endpoint& endpoint, std::size_t copies);
 
 class ConfigNode;
-// `endpoint` and `socket_mode` of what listens over TCP. In listen_config.cc.
+// Reads `endpoint` and `socket_mode` of a TCP or Unix endpoint. In listen_config.cc.
 std::string read_listen_endpoint(const ConfigNode& node, std::string_view fallback, unsigned& socket_mode);
 
 }  // namespace tailgate

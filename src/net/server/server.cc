@@ -42,11 +42,11 @@ constexpr std::size_t kHeldWithoutBudget = 4 << 20;
 std::size_t held_max(const ServerOptions& options) {
   if (options.limits.held_body_bytes != 0) return options.limits.held_body_bytes;
   if (options.budget == nullptr) return kHeldWithoutBudget;
-  // Over TLS whoever holds a body back keeps as much again of OpenSSL's.
+  // Over TLS a held body keeps as much memory again in OpenSSL.
   return options.budget->cap(Holder::kRequests) / (options.tls ? 16 : 8);
 }
 
-// This endpoint's part of the room for connections over TLS. One address gets half of it at most.
+// This endpoint's part of the room for TLS connections. One address gets half of it at most.
 std::size_t tls_states_max(const ServerOptions& options) {
   if (!options.tls || options.budget == nullptr) return SIZE_MAX;
   const std::size_t all = std::max<std::size_t>(options.tls_connections, options.limits.connections);
@@ -55,7 +55,7 @@ std::size_t tls_states_max(const ServerOptions& options) {
   return std::max<std::size_t>(static_cast<std::size_t>(static_cast<double>(room) * part), 4);
 }
 
-// Null when there is nothing to count.
+// Null when no limit needs counting.
 std::unique_ptr<ClientTable> make_clients(const ClientLimits& limits) {
   const bool any =
       limits.connections != 0 || limits.held_bytes != 0 || limits.bytes_per_second != 0 || limits.spans_per_second != 0;
@@ -68,7 +68,7 @@ ClientLimits client_limits(const ServerOptions& options) {
   return out;
 }
 
-// Empty when there is nothing to warn of.
+// The warning for an endpoint that strangers can reach; empty when there is none.
 std::string exposure(const ServerOptions& options, const std::string& endpoint) {
   if (options.tls || options.config_path.empty()) return {};
   if (!options.takes_auth) {
@@ -90,7 +90,8 @@ std::string address_text(const sockaddr_storage& from) {
   return text;
 }
 
-// Who connected a Unix socket, as the kernel says: "unix:UID". It has no address to tell clients apart by.
+// The user at the other end of a Unix socket, from the kernel: "unix:UID". There is no address that tells clients
+// apart.
 std::string unix_peer(int fd) {
   ucred peer{};
   socklen_t size = sizeof peer;
@@ -125,13 +126,13 @@ struct Server::Core : std::enable_shared_from_this<Server::Core> {
   void on_acceptable(Listener& l);
   bool out_of_descriptors(Listener& l);
   void admit(int fd, const sockaddr_storage& from);
-  void adopt(Worker& w, int fd, bool v6, const std::string& remote);
-  void start_tick(Worker& w);
-  void watch_handshake(Worker& w, const std::shared_ptr<Connection>& connection);
-  void gone(Worker& w, const std::string& remote, std::optional<CloseWhy> why);
+  void adopt(ServerThread& t, int fd, bool v6, const std::string& remote);
+  void start_tick(ServerThread& t);
+  void watch_handshake(ServerThread& t, const std::shared_ptr<Connection>& connection);
+  void on_closed(ServerThread& t, const std::string& remote, std::optional<CloseWhy> why);
   void count(CloseWhy why) { closed[static_cast<std::size_t>(why)].fetch_add(1, std::memory_order_relaxed); }
-  void on_all(const std::function<void(Worker&)>& work);
-  void release_slot(Worker& w, const std::string& remote);
+  void on_all(const std::function<void(ServerThread&)>& work);
+  void release_slot(ServerThread& t, const std::string& remote);
 
   const ServerOptions options;
   const std::shared_ptr<TlsContext> tls;      // null: cleartext
@@ -144,9 +145,9 @@ struct Server::Core : std::enable_shared_from_this<Server::Core> {
   const Duration tick;
   Endpoint endpoint;
   std::string endpoint_text;
-  std::unique_ptr<SocketFile> socket_file;  // of a Unix socket; the first worker's thread
-  std::vector<std::unique_ptr<Worker>> workers;
-  std::vector<std::unique_ptr<Listener>> listeners;  // all on the first worker's thread
+  std::unique_ptr<SocketFile> socket_file;  // of a Unix socket; the first thread only
+  std::vector<std::unique_ptr<ServerThread>> server_threads;
+  std::vector<std::unique_ptr<Listener>> listeners;  // all on the first thread
   int spare = -1;                                    // that thread only
   std::atomic<bool> draining{false};
   bool stopped = false;  // the owner's thread only
@@ -154,7 +155,7 @@ struct Server::Core : std::enable_shared_from_this<Server::Core> {
   std::array<std::atomic<std::uint64_t>, kCloseWhyNames.size()> closed{};
 
   std::mutex mutex;
-  std::condition_variable all_gone;
+  std::condition_variable all_closed;
   std::size_t connections = 0;                      // guarded by mutex
   std::map<std::string, std::size_t> from_address;  // guarded by mutex; by client_of_address
 };
@@ -190,7 +191,7 @@ void Server::Core::on_acceptable(Listener& l) {
   start_listener(l);
 }
 
-// Gives the spare descriptor to one waiting connection and closes that. False when there is none to give.
+// Uses the spare descriptor to accept one waiting connection and close it. Returns false when there is no spare.
 bool Server::Core::out_of_descriptors(Listener& l) {
   count(CloseWhy::kDescriptors);
   if (spare >= 0) {
@@ -230,88 +231,88 @@ void Server::Core::admit(int fd, const sockaddr_storage& from) {
   accepted.fetch_add(1, std::memory_order_relaxed);
   const int one = 1;
   if (!local) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  auto& w = **std::min_element(workers.begin(), workers.end(),
+  auto& t = **std::min_element(server_threads.begin(), server_threads.end(),
                                [](const auto& a, const auto& b) { return a->count.load() < b->count.load(); });
-  w.count.fetch_add(1);
-  asio::post(w.io, [core = shared_from_this(), &w, fd, v6, remote] { core->adopt(w, fd, v6, remote); });
+  t.count.fetch_add(1);
+  asio::post(t.io, [core = shared_from_this(), &t, fd, v6, remote] { core->adopt(t, fd, v6, remote); });
 }
 
-void Server::Core::adopt(Worker& w, int fd, bool v6, const std::string& remote) {
+void Server::Core::adopt(ServerThread& t, int fd, bool v6, const std::string& remote) {
   error_code ec;
-  tcp::socket socket(w.io);  // also around a Unix socket: Asio asks nothing of TCP of what is used here
+  tcp::socket socket(t.io);  // also around a Unix socket: Asio asks nothing of TCP of what is used here
   socket.assign(v6 ? tcp::v6() : tcp::v4(), fd, ec);
-  if (ec || w.draining) {
+  if (ec || t.draining) {
     if (ec) ::close(fd);
-    return release_slot(w, remote);
+    return release_slot(t, remote);
   }
   std::shared_ptr<Connection> connection;
   try {
     connection = std::make_shared<Connection>(
-        w, std::move(socket), context, remote,
-        [core = shared_from_this()](Worker& from, const std::string& address, std::optional<CloseWhy> why) {
-          core->gone(from, address, why);
+        t, std::move(socket), context, remote,
+        [core = shared_from_this()](ServerThread& from, const std::string& address, std::optional<CloseWhy> why) {
+          core->on_closed(from, address, why);
         });
-    connection->slot = w.connections.size();
-    w.connections.push_back(connection);
-    if (tls != nullptr) watch_handshake(w, connection);
+    connection->slot = t.connections.size();
+    t.connections.push_back(connection);
+    if (tls != nullptr) watch_handshake(t, connection);
   } catch (const std::exception&) {  // no memory
-    const bool listed = connection != nullptr && !w.connections.empty() && w.connections.back() == connection;
-    return listed ? connection->close_now(std::nullopt) : release_slot(w, remote);
+    const bool listed = connection != nullptr && !t.connections.empty() && t.connections.back() == connection;
+    return listed ? connection->close_now(std::nullopt) : release_slot(t, remote);
   }
   connection->start();
 }
 
-// A handshake that is not ended holds much more than a connection that waits, and strangers need no certificate to
-// begin one. The oldest goes, since an honest one takes a few round trips only.
-void Server::Core::watch_handshake(Worker& w, const std::shared_ptr<Connection>& connection) {
+// An unfinished handshake holds much more memory than an idle connection, and strangers need no certificate to begin
+// one. The oldest is closed, because an honest handshake takes only a few round trips.
+void Server::Core::watch_handshake(ServerThread& t, const std::shared_ptr<Connection>& connection) {
   const auto done = [](const std::weak_ptr<Connection>& one) {
     const auto other = one.lock();
-    return other == nullptr || !other->shaking_hands();
+    return other == nullptr || !other->handshaking();
   };
-  w.handshakes.push_back(connection);
-  while (done(w.handshakes.front())) w.handshakes.pop_front();
-  const std::size_t max = std::max<std::size_t>(options.limits.tls_handshakes / workers.size(), 1);
-  if (w.handshakes.size() <= max) return;
-  std::erase_if(w.handshakes, done);
-  if (w.handshakes.size() <= max) return;
-  if (const auto oldest = w.handshakes.front().lock()) oldest->close_now(CloseWhy::kHandshakes);
-  w.handshakes.pop_front();
+  t.handshakes.push_back(connection);
+  while (done(t.handshakes.front())) t.handshakes.pop_front();
+  const std::size_t max = std::max<std::size_t>(options.limits.tls_handshakes / server_threads.size(), 1);
+  if (t.handshakes.size() <= max) return;
+  std::erase_if(t.handshakes, done);
+  if (t.handshakes.size() <= max) return;
+  if (const auto oldest = t.handshakes.front().lock()) oldest->close_now(CloseWhy::kHandshakes);
+  t.handshakes.pop_front();
 }
 
-void Server::Core::release_slot(Worker& w, const std::string& remote) {
-  w.count.fetch_sub(1);
+void Server::Core::release_slot(ServerThread& t, const std::string& remote) {
+  t.count.fetch_sub(1);
   const std::lock_guard lock(mutex);
   const auto it = from_address.find(client_of_address(remote));
   if (it != from_address.end() && --it->second == 0) from_address.erase(it);
-  if (--connections == 0) all_gone.notify_all();
+  if (--connections == 0) all_closed.notify_all();
 }
 
-void Server::Core::gone(Worker& w, const std::string& remote, std::optional<CloseWhy> why) {
+void Server::Core::on_closed(ServerThread& t, const std::string& remote, std::optional<CloseWhy> why) {
   if (why) count(*why);
-  release_slot(w, remote);
+  release_slot(t, remote);
 }
 
-void Server::Core::start_tick(Worker& w) {
-  w.timer.expires_after(tick);
-  w.timer.async_wait([core = shared_from_this(), &w](const error_code& ec) {
-    if (ec || w.stopped) return;  // a tick that was due already is not cancelled
+void Server::Core::start_tick(ServerThread& t) {
+  t.timer.expires_after(tick);
+  t.timer.async_wait([core = shared_from_this(), &t](const error_code& ec) {
+    if (ec || t.stopped) return;  // a tick that was due already is not cancelled
     const TimePoint now = monotonic_now();
-    if (w.index == 0 && core->tls != nullptr) core->tls->refresh(now);
-    if (w.index == 0 && core->auth != nullptr) core->auth->refresh(now);
-    const auto open = w.connections;  // a tick may close one, which takes it out of the list
+    if (t.index == 0 && core->tls != nullptr) core->tls->refresh(now);
+    if (t.index == 0 && core->auth != nullptr) core->auth->refresh(now);
+    const auto open = t.connections;  // a tick may close one, which takes it out of the list
     for (const auto& connection : open) connection->tick(now);
-    core->start_tick(w);
+    core->start_tick(t);
   });
 }
 
-// Runs `work` on every worker's thread and waits until all are done.
-void Server::Core::on_all(const std::function<void(Worker&)>& work) {
+// Runs `work` on every thread and waits until all are done.
+void Server::Core::on_all(const std::function<void(ServerThread&)>& work) {
   std::mutex m;
   std::condition_variable done;
-  std::size_t left = workers.size();
-  for (auto& worker : workers) {
-    asio::post(worker->io, [&, w = worker.get()] {
-      work(*w);
+  std::size_t left = server_threads.size();
+  for (auto& thread : server_threads) {
+    asio::post(thread->io, [&, t = thread.get()] {
+      work(*t);
       const std::lock_guard lock(m);
       if (--left == 0) done.notify_all();
     });
@@ -347,11 +348,11 @@ Result<std::unique_ptr<Server>> Server::open(IoThreads& threads, ServerOptions o
   core->socket_file = std::move(listening->file);
   core->spare = open_spare();
   for (std::size_t i = 0; i < threads.size(); ++i)
-    core->workers.push_back(std::make_unique<Worker>(threads.context(i), i));
-  for (const auto& worker : core->workers)
-    worker->tls_states_max = std::max<std::size_t>(core->tls_states / core->workers.size(), 2);
+    core->server_threads.push_back(std::make_unique<ServerThread>(threads.context(i), i));
+  for (const auto& thread : core->server_threads)
+    thread->tls_states_max = std::max<std::size_t>(core->tls_states / core->server_threads.size(), 2);
   for (const int fd : listening->descriptors) {
-    auto listener = std::make_unique<Core::Listener>(core->workers[0]->io, fd);
+    auto listener = std::make_unique<Core::Listener>(core->server_threads[0]->io, fd);
     sockaddr_storage address{};
     socklen_t size = sizeof address;
     ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
@@ -364,10 +365,10 @@ Result<std::unique_ptr<Server>> Server::open(IoThreads& threads, ServerOptions o
       exposed && !text.empty() && core->options.notice) {
     core->options.notice(text);
   }
-  for (auto& worker : core->workers) {
-    asio::post(worker->io, [core, w = worker.get()] {
-      core->start_tick(*w);
-      if (w->index != 0) return;
+  for (auto& thread : core->server_threads) {
+    asio::post(thread->io, [core, t = thread.get()] {
+      core->start_tick(*t);
+      if (t->index != 0) return;
       for (auto& listener : core->listeners) core->start_listener(*listener);
     });
   }
@@ -393,10 +394,10 @@ ServerStats Server::stats() const {
 
 void Server::drain() {
   if (core_->draining.exchange(true)) return;
-  for (auto& worker : core_->workers) {
-    asio::post(worker->io, [core = core_, w = worker.get()] {
-      w->draining = true;
-      if (w->index == 0) {
+  for (auto& thread : core_->server_threads) {
+    asio::post(thread->io, [core = core_, t = thread.get()] {
+      t->draining = true;
+      if (t->index == 0) {
         core->socket_file.reset();
         for (auto& listener : core->listeners) {
           error_code ignored;
@@ -405,7 +406,7 @@ void Server::drain() {
         }
         if (core->spare >= 0) ::close(std::exchange(core->spare, -1));
       }
-      const auto open = w->connections;
+      const auto open = t->connections;
       for (const auto& connection : open) connection->drain();
     });
   }
@@ -416,17 +417,17 @@ void Server::stop(Duration grace) {
   drain();
   {
     std::unique_lock lock(core_->mutex);
-    core_->all_gone.wait_for(lock, grace, [&] { return core_->connections == 0; });
+    core_->all_closed.wait_for(lock, grace, [&] { return core_->connections == 0; });
   }
-  core_->on_all([](Worker& w) {
-    const auto open = w.connections;
+  core_->on_all([](ServerThread& t) {
+    const auto open = t.connections;
     for (const auto& connection : open) connection->close_now(CloseWhy::kDrained);
-    w.stopped = true;
-    w.timer.cancel();
+    t.stopped = true;
+    t.timer.cancel();
   });
-  // Handlers that were on their way hold the core and the sockets; one more round lets them run out.
-  core_->on_all([](Worker&) {});
-  core_->on_all([](Worker&) {});
+  // Pending handlers hold the core and the sockets; two more rounds let them finish.
+  core_->on_all([](ServerThread&) {});
+  core_->on_all([](ServerThread&) {});
 }
 
 }  // namespace tailgate

@@ -1,4 +1,4 @@
-// Server: one endpoint for HTTP/1.1 and HTTP/2, told apart by the connection preface, in cleartext or over TLS.
+// Server: one endpoint for HTTP/1.1 and HTTP/2, in cleartext or over TLS. The connection preface tells the protocol.
 //
 //   Handler& outlives the server's stop();   IoThreads outlives the Server
 //
@@ -8,9 +8,10 @@
 //   ...
 //   (*server)->drain();  ...  (*server)->stop(5s);
 //
-// One thread accepts and hands every connection to the I/O thread that has the fewest. Connections live and die on
-// their thread. When descriptors run out, a spare one is given up to accept and close; failing that, accepting pauses
-// for 100 ms. Threads: open, stop and the destructor on the thread that owns it (never an I/O thread); the rest on any.
+// One thread accepts and gives every connection to the I/O thread with the fewest; the connection stays there until it
+// ends. When descriptors run out, the server gives up a spare one to accept a connection and close it; without a spare,
+// accepting pauses for 100 ms. Threads: open, stop and the destructor on the thread that owns it (never an I/O thread);
+// the rest on any.
 #pragma once
 
 #include <array>
@@ -35,13 +36,13 @@ struct ServerOptions {
   std::string name;      // for messages and metrics
   std::string endpoint;  // HOST:PORT or unix:///PATH
   ServerLimits limits;
-  ByteBudget* budget = nullptr;          // requests and TLS are charged here; null: not at all
-  std::size_t tls_connections = 0;       // of all endpoints that share the budget's room for them; 0: this one alone
+  ByteBudget* budget = nullptr;          // requests and TLS are charged here; null: nothing is charged
+  std::size_t tls_connections = 0;       // of all endpoints that share the budget; 0: only this one
   std::optional<TlsOptions> tls = {};    // empty: cleartext
   std::optional<AuthOptions> auth = {};  // empty: everybody may send
-  std::string config_path = {};          // of this endpoint; set: a warning when strangers can reach it in plaintext
-  bool takes_auth = true;                // false: its configuration has no `auth`, and the warning does not ask for it
-  TlsContext::Notice notice = {};        // told when certificates or credentials are loaded again, or cannot be
+  std::string config_path = {};          // of this endpoint; set: warns when strangers can reach it in plaintext
+  bool takes_auth = true;                // false: the endpoint has no `auth` key, and the warning does not ask for it
+  TlsContext::Notice notice = {};        // called when certificates or credentials are loaded again, or cannot be
   unsigned socket_mode = kSocketModeDefault;  // of the file of a Unix socket
 };
 
@@ -53,8 +54,8 @@ struct ServerStats {
 
 class Server {
  public:
-  // Binds and begins to serve. Errors: kConfig for an endpoint, TLS or credential files that do not read, kIo when it
-  // cannot be bound.
+  // Binds and begins to serve. Errors: kConfig for a wrong endpoint or wrong TLS or credential files, kIo when it
+  // cannot bind.
   static Result<std::unique_ptr<Server>> open(IoThreads& threads, ServerOptions options, Handler& handler);
   ~Server();  // stop(0)
   Server(const Server&) = delete;
@@ -65,10 +66,10 @@ class Server {
   std::uint16_t port() const;
   ServerStats stats() const;
 
-  // Stops accepting; GOAWAY, Connection: close; requests in flight are finished and answered.
+  // Stops accepting and sends GOAWAY or Connection: close. Requests in flight are finished and answered.
   void drain();
 
-  // drain(), then waits until every connection is gone, closing what is left after `grace`. When it returns, the
+  // Calls drain(), waits until every connection has ended, and after `grace` closes the rest. When it returns, the
   // handler is not called any more. The threads must be running.
   void stop(Duration grace);
 

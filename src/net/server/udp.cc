@@ -31,7 +31,7 @@ constexpr std::size_t kSlot = 64 << 10;  // past the largest datagram there is
 constexpr int kBatchesPerTurn = 8;       // then other sockets of the thread have their turn
 constexpr int kBatchesAtEnd = 4096;      // what a stop still reads of one socket
 
-// Where a thread receives: 2 MiB of addresses, of which the pages are resident that datagrams have reached.
+// The receive buffer of a thread: 2 MiB of address space; only the pages that datagrams have reached are resident.
 struct Slots {
   Slots()
       : bytes(static_cast<char*>(
@@ -125,7 +125,7 @@ struct UdpServer::Core : std::enable_shared_from_this<UdpServer::Core> {
     s.open = false;
     error_code ignored;
     s.descriptor.close(ignored);
-    // Later, when the wait that this has ended is gone too.
+    // Posted, so that the cancelled wait finishes first.
     threads.post(s.thread, [core = shared_from_this()] {
       const std::lock_guard guard(core->mutex);
       --core->open_sockets;

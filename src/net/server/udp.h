@@ -1,10 +1,10 @@
 // UdpServer: one UDP endpoint, read by the I/O threads.
 //
-// Every address has a socket per I/O thread (SO_REUSEPORT): the kernel spreads the senders over them, one sender's
-// datagrams stay on one thread and in order. Each turn takes up to 32 datagrams with one recvmmsg. What the kernel
-// throws away because a socket's buffer is full is read from the socket and counted, so that sent = received +
-// kernel_dropped on this machine. Threads: open, stop and the destructor on the thread that owns it (never an I/O
-// thread); stats on any.
+// Every address has one socket per I/O thread (SO_REUSEPORT). The kernel spreads the senders over them, and the
+// datagrams of one sender stay on one thread and in order. Each turn takes up to 32 datagrams with one recvmmsg. The
+// kernel drops datagrams when a socket's buffer is full; the server asks it how many and counts them, so that on this
+// machine sent = received + kernel_dropped. Threads: open, stop and the destructor on the thread that owns it (never an
+// I/O thread); stats on any.
 #pragma once
 
 #include <cstdint>
@@ -41,12 +41,12 @@ class DatagramHandler {
 struct UdpStats {
   std::uint64_t datagrams = 0;       // handed to the handler
   std::uint64_t too_large = 0;       // past datagram_bytes_max
-  std::uint64_t kernel_dropped = 0;  // for want of room in a socket's buffer
+  std::uint64_t kernel_dropped = 0;  // because a socket's buffer was full
 };
 
 class UdpServer {
  public:
-  // Binds and begins to read. Errors: kConfig for an endpoint that does not read, kIo when it cannot be bound.
+  // Binds and begins to read. Errors: kConfig for a wrong endpoint, kIo when it cannot bind.
   static Result<std::unique_ptr<UdpServer>> open(IoThreads& threads, UdpOptions options, DatagramHandler& handler);
   ~UdpServer();  // stop()
   UdpServer(const UdpServer&) = delete;
@@ -58,7 +58,7 @@ class UdpServer {
   std::size_t receive_buffer() const;  // bytes the kernel granted each socket
   UdpStats stats() const;
 
-  // Reads what has arrived, then closes the sockets. When it returns the handler is not called any more. The threads
+  // Reads what has arrived, then closes the sockets. When it returns, the handler is not called any more. The threads
   // must be running.
   void stop();
 

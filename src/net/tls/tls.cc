@@ -94,7 +94,7 @@ void to_lower(std::string& text, std::size_t from) {
   }
 }
 
-// Host names are the same in any case (RFC 4343), also in a mail address, of which the rest is not.
+// The case of host names does not matter (RFC 4343), also in a mail address, where it matters in front of the @.
 std::string same_case(std::string name) {
   if (name.find(':') != std::string::npos) return name;  // a URI or an IPv6 address
   const std::size_t at = name.rfind('@');

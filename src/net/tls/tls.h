@@ -1,9 +1,9 @@
-// TLS for servers: contexts made of files that may change, and a filter between a connection's socket and its session.
+// TLS for servers: contexts from files that may change, and a filter between a connection's socket and its session.
 //
-// TlsContext is shared by the connections of a server. It looks at its files when asked and makes a new SSL_CTX when
-// they changed; connections that are there keep the one they began with. A change that does not load leaves the old one
-// in place and is reported once. OpenSSL (Debian's 3.0): TLS 1.2 at least, ALPN h2 and http/1.1. Threads: TlsContext
-// any; TlsFilter that of its connection.
+// The connections of a server share one TlsContext. It looks at its files when asked, and makes a new SSL_CTX when they
+// have changed; open connections keep the one they began with. When a change does not load, the old context stays and
+// the failure is reported once. OpenSSL (Debian's 3.0): TLS 1.2 at least, ALPN h2 and http/1.1. Threads: any for
+// TlsContext; TlsFilter belongs to its connection's thread.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -42,12 +42,12 @@ class TlsContext {
  public:
   using Notice = std::function<void(std::string_view text)>;
 
-  // Errors: kIo when a file cannot be read, kConfig when its content does not do.
+  // Errors: kIo when a file cannot be read, kConfig when its content is wrong.
   static Result<std::shared_ptr<TlsContext>> load(const TlsOptions& options, Notice notice);
 
   std::shared_ptr<SSL_CTX> context() const;
   const TlsOptions& options() const { return options_; }
-  // Looks at the files if reload_interval has gone by since it last did. Cheap.
+  // Looks at the files if reload_interval has passed since the last look. Cheap.
   void refresh(TimePoint now);
 
  private:
@@ -65,17 +65,17 @@ class TlsContext {
   std::shared_ptr<SSL_CTX> context_;  // guarded by mutex_
 };
 
-// What a connection keeps while TLS is set up, in bytes of resident memory: 15 KiB of OpenSSL's (3.0, TLS 1.3), a
-// record that is not whole, at most 18, and room between them that the handshake left (docs/measured/hostile-input.md).
+// The resident memory of one TLS connection: 15 KiB in OpenSSL (3.0, TLS 1.3), an incomplete record of at most 18 KiB,
+// and free memory between them that the handshake left (docs/measured/hostile-input.md).
 inline constexpr std::size_t kTlsStateBytes = 40 << 10;
 
-// What a client may send before its handshake is done: OpenSSL would take a ClientHello of 128 KiB and as much again of
-// certificates.
+// What a client may send before its handshake is done. OpenSSL would accept a ClientHello of 128 KiB, and as much again
+// of certificates.
 inline constexpr std::size_t kTlsHandshakeMax = 32 << 10;
 
-// One connection: bytes of the socket in, bytes of the protocol out, and back. Does no I/O. OpenSSL is given whole
-// records (RFC 8446 5.1): it would keep room for the largest one from a record's first byte on, and is not even made
-// before the first is whole.
+// One connection: bytes of the socket in, bytes of the protocol out, and back. Does no I/O. OpenSSL gets only whole
+// records (RFC 8446 section 5.1), because it would keep room for the largest record from the first byte on. The SSL
+// object is made when the first record is whole.
 class TlsFilter {
  public:
   explicit TlsFilter(const TlsContext& context);  // which must outlive it
@@ -83,17 +83,17 @@ class TlsFilter {
   TlsFilter(const TlsFilter&) = delete;
   TlsFilter& operator=(const TlsFilter&) = delete;
 
-  // Takes bytes from the socket and appends what they say to `plain`. False: the handshake failed or the peer broke the
-  // protocol; what encrypted() gives (an alert) is to be sent before closing.
+  // Takes bytes from the socket and appends the decrypted bytes to `plain`. Returns false when the handshake failed or
+  // the peer broke the protocol; the caller sends what take_encrypted() gives (an alert) and closes.
   bool decrypt(ByteView bytes, std::string& plain);
-  // Takes bytes for the peer. Before the handshake is done they wait.
+  // Takes bytes for the peer. They wait until the handshake is done.
   bool encrypt(ByteView plain);
   // Appends bytes for the socket.
   void take_encrypted(std::string& out);
-  // The peer said goodbye: no more bytes will come.
+  // The peer sent close_notify; no more bytes will come.
   bool peer_done() const { return peer_done_; }
   bool established() const { return established_; }
-  // Once established: a name in the certificate the client has shown, empty without one.
+  // Once established: a name in the client's certificate, empty without one.
   const std::string& peer_name() const { return peer_name_; }
   void close_notify();
 

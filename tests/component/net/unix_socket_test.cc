@@ -93,7 +93,7 @@ TEST_CASE("a socket left behind is replaced, one in use and other files are not"
 
   std::ofstream(directory.socket()) << "precious";
   CHECK(error_of(listen_unix(directory.socket(), 0600)) ==
-        "cannot listen on unix://" + directory.socket() + ": there is a file that is no socket");
+        "cannot listen on unix://" + directory.socket() + ": there is a file that is not a socket");
   CHECK(std::filesystem::file_size(directory.socket()) == 8);
   CHECK(error_of(listen_unix((directory.path / "none" / "s").string(), 0600)).ends_with("No such file or directory"));
 }

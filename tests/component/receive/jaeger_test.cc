@@ -15,7 +15,7 @@ enum Port : std::size_t { kGrpc, kHttp, kCompactUdp, kBinaryUdp };
 
 JaegerConfig all_protocols(std::size_t receive_buffer = 8 << 20) {
   JaegerConfig config;
-  config.grpc = ConvertEndpointConfig{};
+  config.grpc.emplace();
   config.grpc->endpoint = "localhost:0";
   config.thrift_http = config.grpc;
   config.thrift_compact = UdpOptions{"localhost:0", receive_buffer, 65'000};
@@ -226,12 +226,12 @@ TEST_CASE("Jaeger: what clients lose is counted from the first batch on", "[rece
   JaegerClient said;
   said.uuid = "c";
   said.lost = JaegerClientLost{10, 0, 3};
-  clients.saw(said, 1);
+  clients.record(said, 1);
   said.lost = JaegerClientLost{12, 1, 3};
-  clients.saw(said, 2);
+  clients.record(said, 2);
   CHECK(clients.lost().spans == std::array<std::uint64_t, 3>{2, 1, 0});
   said.lost = JaegerClientLost{1, 0, 0};  // begun anew
-  clients.saw(said, 2);
+  clients.record(said, 2);
   CHECK(clients.lost().spans == std::array<std::uint64_t, 3>{2, 1, 0});
 }
 

@@ -54,7 +54,7 @@ struct Fixture {
   explicit Fixture(std::size_t budget_bytes = 256 << 20) : budget({budget_bytes, 0, 0, 0}) {
     threads.start();
     OtlpConfig config;
-    config.grpc = OtlpEndpointConfig{};
+    config.grpc.emplace();
     config.grpc->endpoint = "localhost:0";
     config.http = config.grpc;
     receiver = make_otlp_receiver(config, "otlp");
@@ -67,9 +67,10 @@ struct Fixture {
       return answer;
     };
     context.source = [](std::string_view, std::string_view format) { return SourceId(format == "otlp_json" ? 2 : 1); };
-    context.refused = [this](SourceId, std::string_view reason) {
+    context.refused = [this](SourceId source, std::string_view reason) {
       const std::lock_guard lock(mutex);
       ++refused[std::string(reason)];
+      refused_source = source;
     };
     context.notice = [this](std::string_view) {
       const std::lock_guard lock(mutex);
@@ -101,6 +102,7 @@ struct Fixture {
   std::mutex mutex;
   std::vector<std::pair<SourceId, std::string>> taken;
   std::map<std::string, int> refused;
+  SourceId refused_source = 0;  // of the last one
   int notices = 0;
   IngestResult answer;
 };
@@ -229,6 +231,39 @@ TEST_CASE("what is not OTLP traces is refused by the right name", "[receive]") {
   CHECK(grpc(f.grpc(), message("x"))["grpc-status"] == "0");
 
   f.receiver->drain();
+}
+
+TEST_CASE("a refusal speaks the request's own form and is counted under it, whatever is wrong", "[receive]") {
+  struct Row {
+    const char *method, *path, *type, *status, *body_end;
+    SourceId counted;
+  };
+  const std::string export_path(kOtlpTraceExport);
+  const char* const grpc = export_path.c_str();
+  const Row rows[] = {
+      {"POST", "/x", "application/json", "404", R"({"code":5,"message":"nothing here; traces go to /v1/traces"})", 2},
+      {"POST", "/x", "application/x-protobuf", "404", "\x08\x05\x12\x25nothing here; traces go to /v1/traces", 1},
+      {"POST", "/x", "text/plain", "404", "\r\n\r\nnothing here; traces go to /v1/traces\n", 1},
+      {"GET", "/v1/traces", "application/json", "405", R"({"code":12,"message":"want POST, got GET"})", 2},
+      {"GET", "/v1/traces", "text/plain", "405", "want POST, got GET\n", 1},
+      {"POST", "/v1/traces", "text/plain", "415",
+       "want content-type application/x-protobuf or application/json, got 'text/plain'\n", 1},
+      {"GET", grpc, "application/json", "415",
+       R"({"code":12,"message":"want content-type application/grpc over HTTP/2"})", 2},
+      {"POST", grpc, "application/grpc", "415", "want content-type application/grpc over HTTP/2\n", 1},
+      {"GET", "/v1/logs", "application/json", "404",
+       R"({"code":5,"message":"only traces are taken here, not /v1/logs"})", 2},
+  };
+  Fixture f;
+  for (const Row& row : rows) {
+    const std::string text = f.call(http(row.path, row.type, "", "", row.method));
+    INFO(text);
+    CHECK(text.substr(9, 3) == row.status);
+    CHECK(text.ends_with(row.body_end));
+    CHECK((text.find("allow: POST") != std::string::npos) == (std::string_view(row.status) == "405"));
+    CHECK(f.refused_source == row.counted);
+  }
+  CHECK(f.refused == std::map<std::string, int>{{"unsupported", 9}});
 }
 
 TEST_CASE("a client over its spans is told 429 or UNAVAILABLE with the time to wait", "[receive]") {

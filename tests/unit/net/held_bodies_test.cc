@@ -165,19 +165,19 @@ TEST_CASE("a body that rests keeps its bytes, and grows by less", "[net]") {
   };
   more(100'000);
   more(100'000);  // has grown to twice that
-  body.rest();
+  body.trim();
   more(10);  // and goes on
-  body.rest();
+  body.trim();
   const std::size_t before = body.room_bytes();
   CHECK(before >= 400'000);
-  body.rest();
+  body.trim();
   CHECK(body.view() == expected);
   CHECK(body.room_bytes() < 205'000);
   more(10'000);
   CHECK(body.room_bytes() < 270'000);
   more(2'000'000);  // a mapping
-  body.rest();
-  body.rest();
+  body.trim();
+  body.trim();
   more(10);
 }
 

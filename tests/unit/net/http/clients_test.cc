@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "net/http/session.h"
+#include "net/http/detect_session.h"
 
 using namespace tailgate;
 using namespace std::chrono_literals;
@@ -153,18 +153,18 @@ TEST_CASE("connections of an identity are counted, and leave", "[net][clients]")
   limits.connections = 2;
   const auto one = std::make_shared<Client>(limits);
   const auto two = std::make_shared<Client>(limits);
-  ClientSeat a, b;
+  ClientConnection a, b;
   CHECK(a.take(one));
   CHECK(a.take(one));
   {
-    ClientSeat c, d;
+    ClientConnection c, d;
     CHECK(b.take(one));
     CHECK_FALSE(c.take(one));
     CHECK(c.take(two));
     CHECK(b.take(two));  // another identity on the same connection
     CHECK(d.take(one));
   }
-  ClientSeat e;
+  ClientConnection e;
   CHECK(e.take(one));
 }
 

@@ -1,32 +1,38 @@
-// Keys of the endpoints of `jaeger` and `zipkin`: the Collector's server settings, as the otlp receiver has them.
+#include "receive/endpoint_config.h"
+
 #include <algorithm>
 
 #include "config/config_node.h"
-#include "receive/convert_handler.h"
 
 namespace tailgate {
 namespace {
 
-ConvertEndpointConfig with_limits(const ConfigNode& node, std::string_view default_endpoint,
-                                  const ServerLimits& limits) {
-  ConvertEndpointConfig out;
+EndpointConfig with_limits(const ConfigNode& node, std::string_view default_endpoint, const ServerLimits& limits) {
+  EndpointConfig out;
   out.limits = limits;
   out.message_max = std::min(limits.body_bytes, limits.inflated_bytes);
   out.endpoint = read_listen_endpoint(node, default_endpoint, out.socket_mode);
   return out;
 }
 
-// A size the user asked for is a size the endpoint takes, whatever the defaults of the limits say.
-void widen(ConvertEndpointConfig& config) {
+// An endpoint takes the size that the user asked for, whatever the defaults of the limits say.
+void widen(EndpointConfig& config) {
   config.limits.body_bytes = config.message_max;
   config.limits.inflated_bytes = config.message_max;
 }
 
 }  // namespace
 
-ConvertEndpointConfig read_grpc_endpoint(const ConfigNode& node, std::string_view default_endpoint,
-                                         const ServerLimits& limits) {
-  ConvertEndpointConfig out = with_limits(node, default_endpoint, limits);
+ServerLimits read_receiver_limits(const ConfigNode& receiver) {
+  const ConfigNode node = receiver.child("limits");
+  const ServerLimits limits = read_server_limits(node);
+  node.finish();
+  return limits;
+}
+
+EndpointConfig read_grpc_endpoint(const ConfigNode& node, std::string_view default_endpoint,
+                                  const ServerLimits& limits) {
+  EndpointConfig out = with_limits(node, default_endpoint, limits);
   if (const auto mib = node.integer("max_recv_msg_size_mib", 0, {.min = 0, .max = 2047}); mib > 0) {
     out.message_max = static_cast<std::size_t>(mib) << 20;
   }
@@ -38,14 +44,13 @@ ConvertEndpointConfig read_grpc_endpoint(const ConfigNode& node, std::string_vie
   out.auth = read_server_auth(node.child("auth"));
   out.config_path = node.path();
   node.without_effect({"keepalive", "read_buffer_size", "write_buffer_size", "include_metadata", "middlewares"});
-  node.finish();
   widen(out);
   return out;
 }
 
-ConvertEndpointConfig read_http_endpoint(const ConfigNode& node, std::string_view default_endpoint,
-                                         const ServerLimits& limits) {
-  ConvertEndpointConfig out = with_limits(node, default_endpoint, limits);
+EndpointConfig read_http_endpoint(const ConfigNode& node, std::string_view default_endpoint,
+                                  const ServerLimits& limits) {
+  EndpointConfig out = with_limits(node, default_endpoint, limits);
   if (const auto bytes = node.bytes("max_request_body_size", 0); bytes > 0) out.message_max = bytes;
   out.limits.idle_timeout = node.duration("idle_timeout", limits.idle_timeout, std::chrono::milliseconds(1));
   out.limits.header_timeout = node.duration("read_header_timeout", limits.header_timeout, std::chrono::milliseconds(1));

@@ -1,0 +1,222 @@
+#include "receive/handler.h"
+
+#include <fmt/format.h>
+
+#include "net/http/inflate.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::uint32_t kRetrySeconds = 1;
+
+std::string_view media_type(std::string_view content_type) {
+  content_type = content_type.substr(0, content_type.find(';'));
+  while (!content_type.empty() && content_type.back() == ' ') content_type.remove_suffix(1);
+  return content_type;
+}
+
+bool is_grpc_call(const RequestHead& head) { return head.is_http2 && is_grpc(head.header("content-type")); }
+
+const ReceiveForm* find_form(const std::vector<ReceiveForm>& forms, const RequestHead& head) {
+  const std::string_view media = media_type(head.header("content-type"));
+  for (const ReceiveForm& form : forms) {
+    if (form.media_type == media) return &form;
+  }
+  return nullptr;
+}
+
+ReceiveProtocol complete(ReceiveProtocol protocol) {
+  if (protocol.elsewhere.empty()) protocol.elsewhere.push_back(protocol.routes.front().forms.front());
+  return protocol;
+}
+
+}  // namespace
+
+ReceiveHandler::ReceiveHandler(EndpointConfig config, const ReceiverContext& context, ReceiveProtocol protocol)
+    : config_(std::move(config)), context_(context), protocol_(complete(std::move(protocol))) {}
+
+const ReceiveRoute* ReceiveHandler::route_of(const RequestHead& head) const {
+  const std::string_view path = head.path();
+  for (const ReceiveRoute& route : protocol_.routes) {
+    if (route.path == path) return &route;
+  }
+  return nullptr;
+}
+
+const ReceiveForm* ReceiveHandler::form_of(const ReceiveRoute* route, const RequestHead& head) {
+  if (route == nullptr) return nullptr;
+  if (route->grpc) return is_grpc_call(head) ? &route->forms.front() : nullptr;
+  return find_form(route->forms, head);
+}
+
+const ReceiveForm& ReceiveHandler::form_of_refusal(const RequestHead& head) const {
+  if (const ReceiveForm* const form = form_of(route_of(head), head)) return *form;
+  const ReceiveForm* const form = find_form(protocol_.elsewhere, head);
+  return form != nullptr ? *form : protocol_.elsewhere.back();
+}
+
+Response ReceiveHandler::refusal(const RequestHead& head, std::string_view reason, int http_status,
+                                 const RpcStatus& status) const {
+  const ReceiveForm& form = form_of_refusal(head);
+  if (context_.refused) context_.refused(form.source, reason);
+  if (is_grpc_call(head)) return grpc_response(status);
+  Response r = form.refused != nullptr ? form.refused(status) : plain_response(http_status, status.message);
+  r.status = http_status;
+  if (status.retry_seconds != 0) r.headers.emplace_back("retry-after", std::to_string(status.retry_seconds));
+  return r;
+}
+
+Admission ReceiveHandler::admit(const RequestHead& head) {
+  const ReceiveRoute* const route = route_of(head);
+  if (route != nullptr && !route->grpc) {
+    if (auto answer = preflight(config_.cors, head)) {
+      Admission out;
+      out.refusal = std::move(*answer);
+      return out;
+    }
+  }
+  Admission out = admit_request(head, route);
+  if (out.refusal) add_cors_headers(config_.cors, head, *out.refusal);
+  return out;
+}
+
+Admission ReceiveHandler::admit_request(const RequestHead& head, const ReceiveRoute* route) const {
+  Admission out;
+  out.body_bytes_max = config_.message_max;
+  const auto refuse_with = [&](std::string_view reason, int http, RpcCode code, std::string text,
+                               std::uint32_t retry = 0) {
+    out.refusal = refusal(head, reason, http, {code, std::move(text), retry});
+    return out;
+  };
+  if (protocol_.unsupported) {
+    if (auto why = protocol_.unsupported(head)) {
+      return refuse_with("unsupported", why->http_status, why->code, std::move(why->text));
+    }
+  }
+  if (is_grpc_call(head) && (route == nullptr || !route->grpc)) {
+    return refuse_with("unsupported", 404, RpcCode::kUnimplemented, fmt::format("unknown method {}", head.path()));
+  }
+  if (route == nullptr) return refuse_with("unsupported", 404, RpcCode::kNotFound, protocol_.nothing_here);
+  if (head.method != "POST") {
+    refuse_with("unsupported", 405, RpcCode::kUnimplemented, fmt::format("want POST, got {}", head.method));
+    out.refusal->headers.emplace_back("allow", "POST");
+    return out;
+  }
+  if (form_of(route, head) == nullptr) {
+    std::string text = route->wrong_type;
+    if (route->quotes_type) text += fmt::format(", got '{}'", head.header("content-type"));
+    return refuse_with("unsupported", 415, RpcCode::kUnimplemented, std::move(text));
+  }
+  if (draining_.load(std::memory_order_relaxed)) {
+    return refuse_with("shutdown", 503, RpcCode::kUnavailable, "shutting down, try again", kRetrySeconds);
+  }
+  out.grpc = route->grpc;
+  const std::string_view header = route->grpc ? "grpc-encoding" : "content-encoding";
+  if (!coding_of(head.header(header))) {
+    return refuse_with(
+        "unsupported", 415, RpcCode::kUnimplemented,
+        fmt::format("{} '{}' is not supported, want one of {}", header, head.header(header), kCodingNames));
+  }
+  return out;
+}
+
+Response ReceiveHandler::refuse(const RequestHead& head, const Refusal& why) {
+  RefusalAnswer out = refusal_answer(why);
+  if (why.why == RefuseWhy::kTooLarge) {
+    out.status.message = fmt::format("the request is larger than {} bytes", config_.message_max);
+  }
+  Response response = refusal(head, out.reason, out.http, out.status);
+  add_cors_headers(config_.cors, head, response);
+  return response;
+}
+
+void ReceiveHandler::handle(const RequestHead& head, BodyBuffer& body, Response& response) {
+  const ReceiveRoute* const route = route_of(head);  // admit() has found both
+  const ReceiveForm& form = *form_of(route, head);
+  response = route->grpc ? handle_grpc(head, form, body.view()) : handle_http(head, form, body.view());
+  add_cors_headers(config_.cors, head, response);
+}
+
+Response ReceiveHandler::handle_grpc(const RequestHead& head, const ReceiveForm& form, ByteView body) const {
+  BodyBuffer scratch(context_.budget);
+  const GrpcMessage message = read_grpc_message(head, body, config_.limits, config_.message_max, scratch);
+  switch (message.status.code) {
+    case RpcCode::kOk:
+      return convert(head, form, message.bytes);
+    case RpcCode::kResourceExhausted:
+      return refusal(head, "limit", 200, message.status);
+    case RpcCode::kUnavailable:
+      return refusal(head, "no_memory", 200, message.status);
+    case RpcCode::kUnimplemented:
+      return refusal(head, "unsupported", 200, message.status);
+    default:
+      return refusal(head, "malformed", 200, message.status);
+  }
+}
+
+Response ReceiveHandler::handle_http(const RequestHead& head, const ReceiveForm& form, ByteView body) const {
+  const Coding coding = *coding_of(head.header("content-encoding"));  // admit() has seen it
+  if (coding == Coding::kIdentity) return convert(head, form, body);
+  BodyBuffer inflated(context_.budget);
+  switch (inflate_body(coding, body, config_.limits, config_.message_max, inflated)) {
+    case InflateResult::kOk:
+      return convert(head, form, inflated.view());
+    case InflateResult::kTooLarge:
+      return refusal(head, "limit", 413,
+                     {RpcCode::kResourceExhausted,
+                      fmt::format("the request inflates to more than {} bytes, or by more than {}:1",
+                                  config_.message_max, config_.limits.inflate_ratio),
+                      0});
+    case InflateResult::kNoMemory:
+      return refusal(head, "no_memory", 503,
+                     {RpcCode::kUnavailable, "no room to inflate the request, try again", kRetrySeconds});
+    case InflateResult::kCorrupt:
+      break;
+  }
+  return refusal(
+      head, "malformed", 400,
+      {RpcCode::kInvalidArgument, fmt::format("the body is no whole {}", head.header("content-encoding")), 0});
+}
+
+Response ReceiveHandler::convert(const RequestHead& head, const ReceiveForm& form, ByteView body) const {
+  if (!form.convert) return ingest(head, form, body);
+  BudgetRoom room(context_.budget);
+  thread_local ByteSink sink;
+  sink.set_room(&room);
+  sink.clear();
+  ConversionOutput out{room, sink, {}};
+  const Result<ByteView> otlp = form.convert(head, body, out);
+  Response response;
+  if (otlp) {
+    response = ingest(head, form, *otlp);
+  } else if (otlp.error().kind == ErrorKind::kRefused) {
+    response = refusal(head, "no_memory", 503, {RpcCode::kUnavailable, otlp.error().text, kRetrySeconds});
+  } else {
+    response = refusal(head, "malformed", 400, {RpcCode::kInvalidArgument, otlp.error().text, 0});
+  }
+  sink.clear();  // before its charge is given back
+  return response;
+}
+
+Response ReceiveHandler::ingest(const RequestHead& head, const ReceiveForm& form, ByteView otlp) const {
+  const IngestResult result = context_.ingest(form.source, otlp, head.client.get());
+  switch (result.kind) {
+    case IngestResult::Kind::kAccepted:
+      break;
+    case IngestResult::Kind::kMalformed:
+      return refusal(head, "malformed", 400, {RpcCode::kInvalidArgument, result.message, 0});
+    case IngestResult::Kind::kNoMemory:
+      return refusal(head, "no_memory", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
+    case IngestResult::Kind::kClientSpans: {
+      const RefusalAnswer out = refusal_answer({RefuseWhy::kClientSpans, result.retry_seconds});
+      return refusal(head, out.reason, out.http, out.status);
+    }
+    case IngestResult::Kind::kShuttingDown:
+      return refusal(head, "shutdown", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
+  }
+  // Without words of its own a protocol cannot tell the sender that spans with bad ids were left out; they are counted.
+  if (form.accepted != nullptr) return form.accepted(result);
+  return is_grpc_call(head) ? grpc_response({}, "") : plain_response(202);
+}
+
+}  // namespace tailgate
