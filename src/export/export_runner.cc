@@ -21,7 +21,7 @@ constexpr Duration kCancelWait = std::chrono::milliseconds(200);
 }  // namespace
 
 ExportRunner::ExportRunner(std::string name, std::unique_ptr<Exporter> exporter, const SendQueueOptions& options,
-                           std::unique_ptr<DeadLetters> dead_letters, DurableSeat durable)
+                           std::unique_ptr<DeadLetters> dead_letters, DurableMembership durable)
     : name_(std::move(name)),
       exporter_(std::move(exporter)),
       dead_letters_(std::move(dead_letters)),
@@ -180,38 +180,45 @@ void ExportRunner::run() {
     batches.clear();
     exporter_->wait(std::max(timeout, Duration::zero()), done);
     const TimePoint now = monotonic_now();
-    for (const Completion& c : done) {
-      Finished finished;
-      bool open = false;
-      {
-        const MutexLock lock(mutex_);
-        finished = queue_.finish(c.batch_id, c.result, now);
-        open = queue_.limit().open();
-      }
-      if (open != circuit_logged_) {
-        circuit_logged_ = open;
-        if (open) {
-          log_warn("backend is down, one probe at a time asks for it",
-                   {{"exporter", name_}, {"detail", c.result.detail}});
-        } else {
-          log_info("backend is back", {{"exporter", name_}});
-        }
-      }
-      report(c, finished.retry_in, now);
-      if (finished.rejected) bury(*finished.batch, c);
-      if (observer_ && finished.ended) observer_(name_, *finished.ended, c.result.detail, now);
-      if (durable_.store == nullptr || finished.batch == nullptr) continue;
-      for (const KeptTracePtr& trace : finished.batch->traces) {
-        const auto it = numbers_.find(trace.get());
-        if (it == numbers_.end()) continue;
-        durable_.store->done(durable_.index, it->second);
-        numbers_.erase(it);
-      }
-    }
+    for (const Completion& c : done) finish(c, now);
     done.clear();
     report_cut(now);
   }
   report_cut(monotonic_now());
+  end_calls();
+}
+
+// One attempt has ended.
+void ExportRunner::finish(const Completion& c, TimePoint now) {
+  Finished finished;
+  bool open = false;
+  {
+    const MutexLock lock(mutex_);
+    finished = queue_.finish(c.batch_id, c.result, now);
+    open = queue_.limit().open();
+  }
+  if (open != circuit_logged_) {
+    circuit_logged_ = open;
+    if (open) {
+      log_warn("backend is down, one probe at a time asks for it", {{"exporter", name_}, {"detail", c.result.detail}});
+    } else {
+      log_info("backend is back", {{"exporter", name_}});
+    }
+  }
+  report(c, finished.retry_in, now);
+  if (finished.rejected) write_dead_letters(*finished.batch, c);
+  if (observer_ && finished.ended) observer_(name_, *finished.ended, c.result.detail, now);
+  if (durable_.store == nullptr || finished.batch == nullptr) return;
+  for (const KeptTracePtr& trace : finished.batch->traces) {
+    const auto it = numbers_.find(trace.get());
+    if (it == numbers_.end()) continue;
+    durable_.store->done(durable_.index, it->second);
+    numbers_.erase(it);
+  }
+}
+
+// The thread ends: what is left is dropped, or stays in the durable queue.
+void ExportRunner::end_calls() {
   std::uint64_t left = 0;
   {
     const MutexLock lock(mutex_);
@@ -225,12 +232,13 @@ void ExportRunner::run() {
   } else {
     log_warn("shutdown: spans not sent in time", {{"exporter", name_}, {"spans", left}});
   }
+  std::vector<Completion> done;
   exporter_->cancel();
   exporter_->wait(kCancelWait, done);  // gives calls a chance to end; their outcome is counted already
 }
 
 // Of a partial success the traces with rejected spans; the whole request where the backend does not name them.
-void ExportRunner::bury(const Batch& batch, const Completion& c) {
+void ExportRunner::write_dead_letters(const Batch& batch, const Completion& c) {
   if (dead_letters_ == nullptr) return;
   const bool partial = c.result.kind == SendResult::Kind::kDone;
   const bool expired = c.result.kind == SendResult::Kind::kRetry;

@@ -30,14 +30,14 @@ class ExportRunner {
  public:
   // `dead_letters` may be null: what the backend will not take is then only counted.
   ExportRunner(std::string name, std::unique_ptr<Exporter> exporter, const SendQueueOptions& options,
-               std::unique_ptr<DeadLetters> dead_letters = nullptr, DurableSeat durable = {});
+               std::unique_ptr<DeadLetters> dead_letters = nullptr, DurableMembership durable = {});
   // Drops what is left, with reason `shutdown`, if nobody drained; a durable queue keeps it.
   ~ExportRunner();
   ExportRunner(const ExportRunner&) = delete;
   ExportRunner& operator=(const ExportRunner&) = delete;
 
   const std::string& name() const { return name_; }
-  const DurableSeat& durable() const { return durable_; }
+  const DurableMembership& durable() const { return durable_; }
 
   // Before start().
   void observe(ExportObserver observer) { observer_ = std::move(observer); }
@@ -72,18 +72,20 @@ class ExportRunner {
 
  private:
   void run();
+  void finish(const Completion& c, TimePoint now);
+  void end_calls();
   void refill();
   CutItems cut() const;
   void report_cut(TimePoint now);
   void report(const Completion& c, std::optional<Duration> retry_in, TimePoint now);
-  void bury(const Batch& batch, const Completion& c);
+  void write_dead_letters(const Batch& batch, const Completion& c);
 
   const std::string name_;
   const std::unique_ptr<Exporter> exporter_;
   ExportObserver observer_;  // empty: nobody asks
   const std::unique_ptr<DeadLetters> dead_letters_;
   std::atomic<std::uint64_t> dead_letter_spans_{0}, dead_letter_failed_spans_{0};
-  const DurableSeat durable_;  // without a store the queue is in memory
+  const DurableMembership durable_;  // without a store the queue is in memory
   // Of the traces that the durable queue has handed out, their numbers there. The runner's thread.
   boost::unordered_flat_map<const KeptTrace*, std::uint64_t> numbers_;
   const std::size_t window_;  // bytes the SendQueue holds of a durable queue

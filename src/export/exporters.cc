@@ -7,7 +7,6 @@
 #include <map>
 
 #include "base/hash.h"
-#include "export/registry.h"
 
 namespace tailgate {
 namespace {
@@ -47,13 +46,33 @@ std::vector<std::pair<std::string, std::vector<std::string>>> read_attributes(co
 
 }  // namespace
 
-// One exporter as it was read, before it has a runner.
+// What a runner is made of.
 struct Exporters::Part {
-  std::string name;
   std::unique_ptr<Exporter> exporter;
   SendQueueOptions queue;
   std::unique_ptr<DeadLetters> dead_letters;
 };
+
+// Nothing, with errors recorded, when the exporter cannot be made.
+std::optional<Exporters::Part> Exporters::read(const std::string& name, const ConfigNode& node,
+                                               const ExporterDefaults& defaults, Entry& entry) {
+  const ExporterType* type = find_exporter_type(std::string_view(name).substr(0, name.find('/')));
+  if (type == nullptr || name.ends_with('/')) {
+    node.error(fmt::format("want an exporter named TYPE or TYPE/NAME, TYPE one of {}", known_types()));
+    return std::nullopt;
+  }
+  ExporterParts parts = type->read(node, defaults);
+  entry.name = name;
+  entry.node = node;
+  entry.policies = node.texts("policies");
+  entry.services = node.texts("services");
+  entry.attributes = read_attributes(node);
+  entry.endpoint = std::move(parts.endpoint);
+  std::unique_ptr<DeadLetters> dead_letters = read_dead_letters(node);
+  node.finish();
+  if (parts.exporter == nullptr) return std::nullopt;
+  return Part{std::move(parts.exporter), parts.queue, std::move(dead_letters)};
+}
 
 std::unique_ptr<Exporters> Exporters::make(const ConfigNode& node, ByteBudget& budget,
                                            const ExportersOptions& options) {
@@ -62,108 +81,96 @@ std::unique_ptr<Exporters> Exporters::make(const ConfigNode& node, ByteBudget& b
   defaults.queue_bytes_max = budget.cap(Holder::kQueues);
   defaults.user_agent = "Tailgate/" + options.version;
   const std::uint64_t seed = options.seed != 0 ? options.seed : random_seed();
-  const auto entries = node.entries();
-  if (entries.empty()) node.error("want at least one exporter");
-  if (entries.size() > kExportersMax) node.error(fmt::format("want at most {} exporters", kExportersMax));
-  std::vector<Part> all;
-  for (const auto& [name, at] : entries) {
-    const ExporterType* type = find_exporter_type(std::string_view(name).substr(0, name.find('/')));
-    if (type == nullptr || name.ends_with('/')) {
-      at.error(fmt::format("want an exporter named TYPE or TYPE/NAME, TYPE one of {}", known_types()));
-      continue;
-    }
-    ExporterParts parts = type->read(at, defaults);
-    std::vector<std::string> policies = at.texts("policies");
-    std::vector<std::string> services = at.texts("services");
-    auto attributes = read_attributes(at);
-    std::unique_ptr<DeadLetters> dead_letters = read_dead_letters(at);
-    at.finish();
-    if (parts.exporter == nullptr) continue;
-    parts.queue.seed = seed + all.size() * 0x9e3779b97f4a7c15ULL;
-    all.push_back({name, std::move(parts.exporter), parts.queue, std::move(dead_letters)});
-    made->policies_.push_back(std::move(policies));
-    made->services_.push_back(std::move(services));
-    made->attributes_.push_back(std::move(attributes));
-    made->endpoints_.push_back(std::move(parts.endpoint));
-    made->nodes_.push_back(at);
+  const auto wanted = node.entries();
+  if (wanted.empty()) node.error("want at least one exporter");
+  if (wanted.size() > kExportersMax) node.error(fmt::format("want at most {} exporters", kExportersMax));
+  std::vector<Part> parts;  // by exporter, as entries_
+  for (const auto& [name, at] : wanted) {
+    Entry entry;
+    std::optional<Part> part = read(name, at, defaults, entry);
+    if (!part) continue;
+    part->queue.seed = seed + parts.size() * 0x9e3779b97f4a7c15ULL;
+    parts.push_back(std::move(*part));
+    made->entries_.push_back(std::move(entry));
   }
-  std::vector<DurableSeat> seats = made->shelve(all);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    made->runners_.push_back(std::make_unique<ExportRunner>(all[i].name, std::move(all[i].exporter), all[i].queue,
-                                                            std::move(all[i].dead_letters), std::move(seats[i])));
+  std::vector<DurableMembership> memberships = made->make_stores(parts);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    Entry& entry = made->entries_[i];
+    entry.runner = std::make_unique<ExportRunner>(entry.name, std::move(parts[i].exporter), parts[i].queue,
+                                                  std::move(parts[i].dead_letters), std::move(memberships[i]));
   }
   return made;
 }
 
-std::vector<DurableSeat> Exporters::shelve(std::vector<Part>& all) {
-  std::map<std::string, std::vector<std::size_t>> by_directory;  // however it is written; places in `all`
+std::vector<DurableMembership> Exporters::make_stores(std::vector<Part>& parts) {
+  std::map<std::string, std::vector<std::size_t>> by_directory;  // normalised; the exporters' numbers
   std::size_t durable = 0;
-  for (std::size_t i = 0; i < all.size() && i < kExportersMax; ++i) {
-    if (all[i].queue.durable.directory.empty()) continue;
-    std::string directory = std::filesystem::path(all[i].queue.durable.directory).lexically_normal().string();
+  for (std::size_t i = 0; i < parts.size() && i < kExportersMax; ++i) {
+    if (parts[i].queue.durable.directory.empty()) continue;
+    std::string directory = std::filesystem::path(parts[i].queue.durable.directory).lexically_normal().string();
     if (directory.size() > 1 && directory.back() == '/') directory.pop_back();
     by_directory[directory].push_back(i);
     ++durable;
   }
   // Half the memory for queues is left for what is not on disk yet: a dead backend must not cost the disk its room.
   const std::size_t quarter = budget_.cap(Holder::kQueues) / 4;
-  for (Part& part : all) {
+  for (Part& part : parts) {
     DurableOptions& d = part.queue.durable;
     d.memory_max = std::min(d.memory_max, quarter / std::max<std::size_t>(1, by_directory.size()));
     d.window_max = std::min(d.window_max, quarter / std::max<std::size_t>(1, durable));
   }
-  std::vector<DurableSeat> seats(all.size());
-  for (const auto& [directory, places] : by_directory) {
-    Shelf shelf;
-    shelf.seat_of.resize(kExportersMax);
+  std::vector<DurableMembership> memberships(parts.size());
+  for (const auto& [directory, numbers] : by_directory) {
+    SharedStore shared;
+    shared.index_of.resize(kExportersMax);
     std::vector<DurableStore::Member> members;
     std::size_t bytes = 64 << 20;
-    for (const std::size_t i : places) {
-      shelf.members |= std::uint64_t{1} << i;
-      shelf.seat_of[i] = static_cast<std::uint8_t>(members.size());
-      members.push_back({all[i].name, all[i].queue.durable});
+    for (const std::size_t i : numbers) {
+      shared.members |= std::uint64_t{1} << i;
+      shared.index_of[i] = static_cast<std::uint8_t>(members.size());
+      members.push_back({entries_[i].name, parts[i].queue.durable});
       // Freed room is used again, but not at once and not to the last page.
-      bytes += 2 * all[i].queue.durable.bytes_max;
+      bytes += 2 * parts[i].queue.durable.bytes_max;
     }
-    shelf.store = std::make_shared<DurableStore>(std::move(members), make_kept_log(directory, bytes));
-    for (const std::size_t i : places) seats[i] = {shelf.store, shelf.seat_of[i]};
-    durable_ |= shelf.members;
-    shelves_.push_back(std::move(shelf));
+    shared.store = std::make_shared<DurableStore>(std::move(members), make_kept_log(directory, bytes));
+    for (const std::size_t i : numbers) memberships[i] = {shared.store, shared.index_of[i]};
+    durable_ |= shared.members;
+    stores_.push_back(std::move(shared));
   }
-  return seats;
+  return memberships;
 }
 
 Exporters::~Exporters() = default;
 
 std::vector<std::string> Exporters::names() const {
   std::vector<std::string> out;
-  for (const auto& r : runners_) out.push_back(r->name());
+  for (const Entry& e : entries_) out.push_back(e.name);
   return out;
 }
 
 void Exporters::observe(const ExportObserver& observer) {
-  for (const auto& r : runners_) r->observe(observer);
+  for (const Entry& e : entries_) e.runner->observe(observer);
 }
 
 Result<void> Exporters::start() {
-  for (const auto& r : runners_) {
-    if (Result<void> started = r->start(); !started) {
-      return fail(started.error().kind, fmt::format("exporter {}: {}", r->name(), started.error().text));
+  for (const Entry& e : entries_) {
+    if (Result<void> started = e.runner->start(); !started) {
+      return fail(started.error().kind, fmt::format("exporter {}: {}", e.name, started.error().text));
     }
   }
   return {};
 }
 
 void Exporters::push(const KeptTracePtr& trace, TimePoint now) {
-  for (const Shelf& shelf : shelves_) {
+  for (const SharedStore& shared : stores_) {
     std::uint64_t wanted = 0;
-    for (std::uint64_t bits = trace->exporters & shelf.members; bits != 0; bits &= bits - 1)
-      wanted |= std::uint64_t{1} << shelf.seat_of[static_cast<std::size_t>(__builtin_ctzll(bits))];
-    if (wanted != 0) shelf.store->push(trace, wanted);
+    for (std::uint64_t bits = trace->exporters & shared.members; bits != 0; bits &= bits - 1)
+      wanted |= std::uint64_t{1} << shared.index_of[static_cast<std::size_t>(__builtin_ctzll(bits))];
+    if (wanted != 0) shared.store->push(trace, wanted);
   }
   const std::uint64_t direct = trace->exporters & ~durable_;
-  for (std::size_t i = 0; i < runners_.size(); ++i) {
-    if ((direct >> i & 1) != 0) runners_[i]->push(trace, now);
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if ((direct >> i & 1) != 0) entries_[i].runner->push(trace, now);
   }
 }
 
@@ -176,10 +183,10 @@ bool Exporters::make_room(std::size_t bytes, bool by_chance) {
     for (const bool only_chance : {true, false}) {
       if (fullest != nullptr || (!only_chance && by_chance)) break;
       std::size_t most = 0;
-      for (const auto& r : runners_) {
-        const std::size_t waiting = r->waiting_bytes(only_chance);
+      for (const Entry& e : entries_) {
+        const std::size_t waiting = e.runner->waiting_bytes(only_chance);
         if (waiting <= most) continue;
-        fullest = r.get();
+        fullest = e.runner.get();
         most = waiting;
       }
     }
@@ -190,59 +197,62 @@ bool Exporters::make_room(std::size_t bytes, bool by_chance) {
 }
 
 void Exporters::drain(TimePoint deadline, TimePoint now) {
-  for (const auto& r : runners_) r->begin_drain(deadline, now);
-  for (const auto& r : runners_) r->join();
-  for (const Shelf& shelf : shelves_) shelf.store->stop();
+  for (const Entry& e : entries_) e.runner->begin_drain(deadline, now);
+  for (const Entry& e : entries_) e.runner->join();
+  for (const SharedStore& shared : stores_) shared.store->stop();
 }
 
 void Exporters::collect(MetricWriter& writer, const std::vector<std::string>& policies) const {
   const std::size_t reasons = kFailReasonNames.size() + kDropReasonNames.size();
-  const bool zeros = runners_.size() * policies.size() * reasons <= kLostSeriesMax;
-  for (const auto& r : runners_) {
-    const ExportRunner::Stats s = r->stats();
-    const std::string& name = r->name();
-    const auto number = [](std::uint64_t v) { return static_cast<double>(v); };
-    writer.add(metric::kExportRoutedSpans, {name}, number(s.routed_spans));
-    writer.add(metric::kExportSpans, {name}, number(s.sent_spans));
-    writer.add(metric::kExportBytes, {name}, number(s.sent_bytes));
-    writer.add(metric::kExportQueueSpans, {name}, number(s.queued_spans));
-    writer.add(metric::kExportQueueBytes, {name}, number(s.queued_bytes));
-    writer.add(metric::kExportQueueCapacity, {name}, number(s.capacity_bytes));
-    for (std::size_t i = 0; i < kFailReasonNames.size(); ++i) {
-      writer.add(metric::kExportFailedSpans, {name, kFailReasonNames[i]}, number(s.failed_spans[i]));
-      writer.add(metric::kExportFailures, {name, kFailReasonNames[i]}, number(s.failures[i]));
-    }
-    for (std::size_t i = 0; i < kDropReasonNames.size(); ++i) {
-      writer.add(metric::kExportDroppedSpans, {name, kDropReasonNames[i]}, number(s.dropped_spans[i]));
-    }
-    auto by_policy = s.lost_spans;
-    for (std::size_t p = 0; zeros && p < policies.size(); ++p) by_policy[policies[p]];
-    for (const auto& [policy, lost] : by_policy) {
-      for (std::size_t i = 0; i < lost.size(); ++i) {
-        if (lost[i] == 0 && !zeros) continue;
-        const std::size_t fails = kFailReasonNames.size();
-        writer.add(metric::kExportLostSpans,
-                   {name, policy, i < fails ? kFailReasonNames[i] : kDropReasonNames[i - fails]}, number(lost[i]));
-      }
-    }
-    writer.add(metric::kExportOldestSeconds, {name}, std::chrono::duration<double>(s.behind).count());
-    writer.add(metric::kExportConcurrencyLimit, {name}, number(s.concurrency_limit));
-    writer.add(metric::kExportCircuitOpen, {name}, s.circuit_open ? 1 : 0);
-    writer.add(metric::kExportDurableBytes, {name}, number(s.durable_bytes));
-    writer.add(metric::kExportCutItems, {name, "attributes"}, number(s.cut.attributes));
-    writer.add(metric::kExportCutItems, {name, "events"}, number(s.cut.events));
-    writer.add(metric::kExportCutItems, {name, "links"}, number(s.cut.links));
-    writer.add(metric::kExportCutItems, {name, "values"}, number(s.cut.values));
-    if (s.failovers) writer.add(metric::kExportFailovers, {name}, number(*s.failovers));
-    if (s.files) {
-      writer.add(metric::kExportFiles, {name}, number(s.files->files));
-      writer.add(metric::kExportFileBytes, {name}, number(s.files->bytes));
-    }
-    writer.add(metric::kExportDurableErrors, {name, "write"}, number(s.durable_write_errors));
-    writer.add(metric::kExportDurableErrors, {name, "read"}, number(s.durable_read_errors));
-    writer.add(metric::kExportDeadLetterSpans, {name, "written"}, number(s.dead_letter_spans));
-    writer.add(metric::kExportDeadLetterSpans, {name, "failed"}, number(s.dead_letter_failed_spans));
+  const bool zeros = entries_.size() * policies.size() * reasons <= kLostSeriesMax;
+  for (const Entry& e : entries_) collect(*e.runner, writer, policies, zeros);
+}
+
+void Exporters::collect(const ExportRunner& runner, MetricWriter& writer, const std::vector<std::string>& policies,
+                        bool zeros) {
+  const ExportRunner::Stats s = runner.stats();
+  const std::string& name = runner.name();
+  const auto number = [](std::uint64_t v) { return static_cast<double>(v); };
+  writer.add(metric::kExportRoutedSpans, {name}, number(s.routed_spans));
+  writer.add(metric::kExportSpans, {name}, number(s.sent_spans));
+  writer.add(metric::kExportBytes, {name}, number(s.sent_bytes));
+  writer.add(metric::kExportQueueSpans, {name}, number(s.queued_spans));
+  writer.add(metric::kExportQueueBytes, {name}, number(s.queued_bytes));
+  writer.add(metric::kExportQueueCapacity, {name}, number(s.capacity_bytes));
+  for (std::size_t i = 0; i < kFailReasonNames.size(); ++i) {
+    writer.add(metric::kExportFailedSpans, {name, kFailReasonNames[i]}, number(s.failed_spans[i]));
+    writer.add(metric::kExportFailures, {name, kFailReasonNames[i]}, number(s.failures[i]));
   }
+  for (std::size_t i = 0; i < kDropReasonNames.size(); ++i) {
+    writer.add(metric::kExportDroppedSpans, {name, kDropReasonNames[i]}, number(s.dropped_spans[i]));
+  }
+  auto by_policy = s.lost_spans;
+  for (std::size_t p = 0; zeros && p < policies.size(); ++p) by_policy[policies[p]];
+  for (const auto& [policy, lost] : by_policy) {
+    for (std::size_t i = 0; i < lost.size(); ++i) {
+      if (lost[i] == 0 && !zeros) continue;
+      const std::size_t fails = kFailReasonNames.size();
+      writer.add(metric::kExportLostSpans,
+                 {name, policy, i < fails ? kFailReasonNames[i] : kDropReasonNames[i - fails]}, number(lost[i]));
+    }
+  }
+  writer.add(metric::kExportOldestSeconds, {name}, std::chrono::duration<double>(s.behind).count());
+  writer.add(metric::kExportConcurrencyLimit, {name}, number(s.concurrency_limit));
+  writer.add(metric::kExportCircuitOpen, {name}, s.circuit_open ? 1 : 0);
+  writer.add(metric::kExportDurableBytes, {name}, number(s.durable_bytes));
+  writer.add(metric::kExportCutItems, {name, "attributes"}, number(s.cut.attributes));
+  writer.add(metric::kExportCutItems, {name, "events"}, number(s.cut.events));
+  writer.add(metric::kExportCutItems, {name, "links"}, number(s.cut.links));
+  writer.add(metric::kExportCutItems, {name, "values"}, number(s.cut.values));
+  if (s.failovers) writer.add(metric::kExportFailovers, {name}, number(*s.failovers));
+  if (s.files) {
+    writer.add(metric::kExportFiles, {name}, number(s.files->files));
+    writer.add(metric::kExportFileBytes, {name}, number(s.files->bytes));
+  }
+  writer.add(metric::kExportDurableErrors, {name, "write"}, number(s.durable_write_errors));
+  writer.add(metric::kExportDurableErrors, {name, "read"}, number(s.durable_read_errors));
+  writer.add(metric::kExportDeadLetterSpans, {name, "written"}, number(s.dead_letter_spans));
+  writer.add(metric::kExportDeadLetterSpans, {name, "failed"}, number(s.dead_letter_failed_spans));
 }
 
 }  // namespace tailgate

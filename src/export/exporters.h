@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "base/result.h"
 #include "config/config_node.h"
 #include "export/export_runner.h"
+#include "export/registry.h"
 #include "telemetry/metrics.h"
 
 namespace tailgate {
@@ -39,19 +41,19 @@ class Exporters {
   ~Exporters();
 
   // In the order of the configuration; the index is the bit in KeptTrace::exporters.
-  std::size_t size() const { return runners_.size(); }
+  std::size_t size() const { return entries_.size(); }
   std::vector<std::string> names() const;
   // The names under `policies:` of exporter `i`; empty: it gets every kept trace. `policies_node` is for errors.
-  const std::vector<std::string>& policies_of(std::size_t i) const { return policies_[i]; }
+  const std::vector<std::string>& policies_of(std::size_t i) const { return entries_[i].policies; }
   // Likewise `services:`, and `attributes:` as {key, values}.
-  const std::vector<std::string>& services_of(std::size_t i) const { return services_[i]; }
+  const std::vector<std::string>& services_of(std::size_t i) const { return entries_[i].services; }
   const std::vector<std::pair<std::string, std::vector<std::string>>>& attributes_of(std::size_t i) const {
-    return attributes_[i];
+    return entries_[i].attributes;
   }
-  ConfigNode policies_node(std::size_t i) const { return nodes_[i].child("policies"); }
+  ConfigNode policies_node(std::size_t i) const { return entries_[i].node.child("policies"); }
   // "host:port" it sends to, "" when it sends nowhere; `node` is for errors.
-  const std::string& endpoint_of(std::size_t i) const { return endpoints_[i]; }
-  ConfigNode node_of(std::size_t i) const { return nodes_[i]; }
+  const std::string& endpoint_of(std::size_t i) const { return entries_[i].endpoint; }
+  ConfigNode node_of(std::size_t i) const { return entries_[i].node; }
 
   // Before start(); of every exporter.
   void observe(const ExportObserver& observer);
@@ -69,7 +71,7 @@ class Exporters {
   // Sends what is queued until `deadline`, drops and counts the rest. Later pushes are dropped and counted too.
   void drain(TimePoint deadline, TimePoint now);
 
-  ExportRunner::Stats stats_of(std::size_t i) const { return runners_[i]->stats(); }
+  ExportRunner::Stats stats_of(std::size_t i) const { return entries_[i].runner->stats(); }
   // `policies`: by which a trace may have been kept. What is lost by exporter, policy and reason is written from zero
   // as long as that makes at most kLostSeriesMax series; else only what there is of it.
   void collect(MetricWriter& writer, const std::vector<std::string>& policies) const;
@@ -77,24 +79,33 @@ class Exporters {
  private:
   explicit Exporters(ByteBudget& budget) : budget_(budget) {}
 
-  struct Shelf {  // exporters with the same sending_queue.directory
+  struct SharedStore {  // of the exporters with the same sending_queue.directory
     std::shared_ptr<DurableStore> store;
-    std::uint64_t members = 0;          // bits of exporters
-    std::vector<std::uint8_t> seat_of;  // by exporter
+    std::uint64_t members = 0;           // bits of exporters
+    std::vector<std::uint8_t> index_of;  // in the store, by exporter
+  };
+
+  struct Entry {
+    std::string name;
+    ConfigNode node;
+    std::vector<std::string> policies, services;
+    std::vector<std::pair<std::string, std::vector<std::string>>> attributes;
+    std::string endpoint;
+    std::unique_ptr<ExportRunner> runner;
   };
 
   struct Part;
-  // Makes a store for each directory; the seats in them, by exporter.
-  std::vector<DurableSeat> shelve(std::vector<Part>& all);
+  static std::optional<Part> read(const std::string& name, const ConfigNode& node, const ExporterDefaults& defaults,
+                                  Entry& entry);
+  // Makes a store for each directory; by exporter, its membership in one.
+  std::vector<DurableMembership> make_stores(std::vector<Part>& parts);
+  static void collect(const ExportRunner& runner, MetricWriter& writer, const std::vector<std::string>& policies,
+                      bool zeros);
 
   ByteBudget& budget_;
-  std::vector<Shelf> shelves_;
-  std::uint64_t durable_ = 0;  // bits of all their members
-  std::vector<std::unique_ptr<ExportRunner>> runners_;
-  std::vector<std::vector<std::string>> policies_, services_;
-  std::vector<std::vector<std::pair<std::string, std::vector<std::string>>>> attributes_;
-  std::vector<std::string> endpoints_;
-  std::vector<ConfigNode> nodes_;
+  std::vector<SharedStore> stores_;
+  std::uint64_t durable_ = 0;   // bits of all their members
+  std::vector<Entry> entries_;  // runners are made when all are read
 };
 
 }  // namespace tailgate

@@ -1,9 +1,8 @@
 // elasticsearch: spans to Elasticsearch or OpenSearch in the layout of Jaeger's storage, by _bulk, so that Jaeger shows
 // them as if it had written them itself.
 //
-// Every document is created under an id made of its content, and "is there already" (409) is success: what is sent
-// twice is kept once. Of a batch only what the cluster had no room for is sent again; which documents that is, is
-// remembered here as long as the SendQueue keeps the batch.
+// Every document is created under an id made of its content, and "is there already" (409) is success, so what is sent
+// twice is kept once. After a failure only the documents that the cluster did not take are sent again.
 #include "export/elasticsearch/elasticsearch.h"
 
 #include <fmt/format.h>
@@ -12,7 +11,6 @@
 #include <boost/unordered/unordered_flat_set.hpp>
 #include <iterator>
 #include <optional>
-#include <unordered_map>
 
 #include "base/hash.h"
 #include "export/elasticsearch/bulk_reply.h"
@@ -22,7 +20,7 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kSaidMax = 300;  // bytes of an answer that are shown
+constexpr std::size_t kTextMax = 300;  // bytes of an answer that are shown
 // Of a request, before compression. Every document repeats its resource's attributes, so a batch can become many times
 // its OTLP; a cluster takes 100 MB.
 constexpr std::size_t kBodyMax = 8 << 20;
@@ -54,11 +52,10 @@ class SeenCache {
   boost::unordered_flat_set<std::uint64_t> young_, old_;
 };
 
-// One batch, from its first attempt until it has ended for good.
-struct Work {
-  std::weak_ptr<const Batch> known;  // gone: the queue has given it up
-  BatchPtr batch;                    // while a call is out
-  std::vector<bool> settled;         // by span, in the order of the batch
+// What is remembered of a batch until it has ended for good.
+struct Progress {
+  BatchPtr batch;             // while a call is out
+  std::vector<bool> settled;  // by span, in the order of the batch
   std::vector<RejectedTrace> rejected;
   std::size_t body_max = kBodyMax;
   bool more = false;  // documents that found no room in the request that is out
@@ -66,24 +63,21 @@ struct Work {
 
 // One item of a request: a span, or a service and operation.
 struct Item {
-  std::size_t span = 0;    // in Work::settled
+  std::size_t span = 0;    // in Progress::settled
   std::size_t trace = 0;   // in Batch::traces
   std::uint64_t pair = 0;  // not 0: of a service and operation
 };
 
-class ElasticsearchExporter final : public HttpExporterBase {
+class ElasticsearchExporter final : public HttpExporter {
  public:
   explicit ElasticsearchExporter(ElasticsearchOptions options)
-      : HttpExporterBase(options.http),
+      : HttpExporter(options.http),
         options_(std::move(options)),
         templates_(options_.create_templates ? Templates::kMissing : Templates::kThere) {}
 
   void send(BatchPtr batch) override {
-    std::erase_if(works_, [](const auto& w) { return w.second.batch == nullptr && w.second.known.expired(); });
     const std::uint64_t id = batch->id;
-    Work& work = works_[id];
-    work.known = batch;
-    work.batch = std::move(batch);
+    progress_.of(batch).batch = std::move(batch);
     if (templates_ == Templates::kThere) return bulk(id);
     waiting_.push_back(id);
     if (templates_ == Templates::kAsked) return;
@@ -104,7 +98,7 @@ class ElasticsearchExporter final : public HttpExporterBase {
     call("PUT", "/_index_template/" + options_.prefix + name, "application/json", std::move(body),
          [this, name, then = std::move(then)](const Result<HttpReply>& reply) {
            if (reply && reply->status / 100 == 2) return then();
-           SendResult failure = reply ? failure_of(*reply, said(*reply)) : failure_of(reply.error());
+           SendResult failure = reply ? failure_of(*reply, text_of(*reply)) : failure_of(reply.error());
            failure.kind = SendResult::Kind::kRetry;
            failure.detail =
                fmt::format("index template {}{} (create_templates): {}", options_.prefix, name, failure.detail);
@@ -118,7 +112,7 @@ class ElasticsearchExporter final : public HttpExporterBase {
   }
 
   void bulk(std::uint64_t id) {
-    Work& work = works_.at(id);
+    Progress& progress = progress_.at(id);
     std::string body;
     std::vector<Item> items;
     boost::unordered_flat_set<std::uint64_t> pairs;  // in this request
@@ -131,21 +125,23 @@ class ElasticsearchExporter final : public HttpExporterBase {
     };
     std::size_t span = 0;
     CutItems cut;
-    work.more = false;
-    for (std::size_t t = 0; t < work.batch->traces.size(); ++t) {
-      const KeptTrace& trace = *work.batch->traces[t];
+    progress.more = false;
+    for (std::size_t t = 0; t < progress.batch->traces.size(); ++t) {
+      const KeptTrace& trace = *progress.batch->traces[t];
       const std::size_t first = span;
       SpanChoice choice;
       choice.wanted = [&](std::size_t number) {
         span = first + number;
-        if (span == work.settled.size()) work.settled.push_back(false);
-        return !work.more && !work.settled[span];
+        if (span == progress.settled.size()) progress.settled.push_back(false);
+        return !progress.more && !progress.settled[span];
       };
       CutItems with = cut;  // `cut` and what was left out of the span at hand
       const auto take = [&](const JaegerDocument& doc) {
-        const auto full = [&] { return !items.empty() && body.size() + kActionMax + doc.body.size() > work.body_max; };
-        work.more = full();
-        if (work.more) return;
+        const auto full = [&] {
+          return !items.empty() && body.size() + kActionMax + doc.body.size() > progress.body_max;
+        };
+        progress.more = full();
+        if (progress.more) return;
         const std::string service_index = index("service", doc.start_ns);
         const std::uint64_t pair = fnv1a(utc_date(doc.start_ns), fnv1a(doc.operation, fnv1a(doc.service))) | 1;
         if (!seen_.contains(pair) && pairs.insert(pair).second) {
@@ -153,8 +149,8 @@ class ElasticsearchExporter final : public HttpExporterBase {
               jaeger_service_document(doc.service, doc.operation));
           items.push_back({0, t, pair});
         }
-        work.more = full();  // behind its service
-        if (work.more) return;
+        progress.more = full();  // behind its service
+        if (progress.more) return;
         add(index("span", doc.start_ns), doc.id, doc.body);
         items.push_back({span, t, 0});
         cut = with;
@@ -163,7 +159,7 @@ class ElasticsearchExporter final : public HttpExporterBase {
       span = first + choice.spans;
       // What is no span is none tomorrow. Kept traces are looked at before they come here, so this is our own fault.
       const std::size_t lost = trace.spans - std::min<std::size_t>(choice.spans, trace.spans);
-      if (lost != 0 && !already_rejected(work, t)) work.rejected.push_back({t, lost, "not to be read as OTLP"});
+      if (lost != 0 && !already_rejected(progress, t)) progress.rejected.push_back({t, lost, "not to be read as OTLP"});
     }
     if (items.empty()) return end_of(id);
     const std::size_t size = body.size();
@@ -176,14 +172,15 @@ class ElasticsearchExporter final : public HttpExporterBase {
          });
   }
 
-  static bool already_rejected(const Work& work, std::size_t trace) {
-    return std::any_of(work.rejected.begin(), work.rejected.end(), [&](const auto& r) { return r.index == trace; });
+  static bool already_rejected(const Progress& progress, std::size_t trace) {
+    return std::any_of(progress.rejected.begin(), progress.rejected.end(),
+                       [&](const auto& r) { return r.index == trace; });
   }
 
   void answered(std::uint64_t id, const std::vector<Item>& items, const Result<HttpReply>& reply) {
     if (!reply) return finish(id, failure_of(reply.error()));
     if (reply->status / 100 != 2) {
-      SendResult failure = failure_of(*reply, said(*reply));
+      SendResult failure = failure_of(*reply, text_of(*reply));
       if (reply->status == 403 || passes(reply->status, failure.detail)) failure.kind = SendResult::Kind::kRetry;
       return finish(id, std::move(failure));
     }
@@ -195,7 +192,7 @@ class ElasticsearchExporter final : public HttpExporterBase {
                                                                 results->size(), items.size())
                                                   : results.error().text));
     }
-    Work& work = works_.at(id);
+    Progress& progress = progress_.at(id);
     std::optional<SendResult> again;
     for (std::size_t i = 0; i < items.size(); ++i) {
       const Item& item = items[i];
@@ -214,68 +211,59 @@ class ElasticsearchExporter final : public HttpExporterBase {
         if (!there) log_warn("a service is not in Jaeger's list", {{"status", result.status}, {"detail", result.why}});
         continue;
       }
-      work.settled[item.span] = true;
-      if (!there) reject(work, item.trace, fmt::format("status {}: {}", result.status, result.why));
+      progress.settled[item.span] = true;
+      if (!there) reject(progress, item.trace, fmt::format("status {}: {}", result.status, result.why));
     }
     if (again) return finish(id, std::move(*again));
-    if (work.more) return bulk(id);
+    if (progress.more) return bulk(id);
     end_of(id);
   }
 
   // Half as much at a time, down to a document alone, which is then refused for good.
   void too_large(std::uint64_t id, const std::vector<Item>& items, std::size_t size, const HttpReply& reply) {
-    Work& work = works_.at(id);
-    work.body_max = size / 2;
+    Progress& progress = progress_.at(id);
+    progress.body_max = size / 2;
     if (items.size() == 1 && items[0].pair == 0) {
-      work.settled[items[0].span] = true;
-      reject(work, items[0].trace, failure_of(reply, said(reply)).detail);
+      progress.settled[items[0].span] = true;
+      reject(progress, items[0].trace, failure_of(reply, text_of(reply)).detail);
     } else if (items.size() == 1) {
       seen_.insert(items[0].pair);
     }
     bulk(id);
   }
 
-  static void reject(Work& work, std::size_t trace, std::string why) {
-    if (!work.rejected.empty() && work.rejected.back().index == trace) {
-      ++work.rejected.back().spans;
+  static void reject(Progress& progress, std::size_t trace, std::string why) {
+    if (!progress.rejected.empty() && progress.rejected.back().index == trace) {
+      ++progress.rejected.back().spans;
     } else {
-      work.rejected.push_back({trace, 1, std::move(why)});
+      progress.rejected.push_back({trace, 1, std::move(why)});
     }
   }
 
   // Every document is settled.
   void end_of(std::uint64_t id) {
-    Work& work = works_.at(id);
-    std::stable_sort(work.rejected.begin(), work.rejected.end(),
-                     [](const RejectedTrace& a, const RejectedTrace& b) { return a.index < b.index; });
-    std::vector<RejectedTrace> rejected;  // one entry a trace, over all attempts
+    Progress& progress = progress_.at(id);
+    std::vector<RejectedTrace> rejected = merge_rejected(std::move(progress.rejected));  // over all attempts
     std::uint64_t spans = 0;
-    for (RejectedTrace& r : work.rejected) {
-      spans += r.spans;
-      if (!rejected.empty() && rejected.back().index == r.index) {
-        rejected.back().spans += r.spans;
-      } else {
-        rejected.push_back(std::move(r));
-      }
-    }
-    const bool all = spans != 0 && spans >= work.batch->spans;
+    for (const RejectedTrace& r : rejected) spans += r.spans;
+    const bool all = spans != 0 && spans >= progress.batch->spans;
     end(id, all ? SendResult::permanent(FailReason::kPermanent, std::move(rejected.front().why))
                 : SendResult::done_but_for(std::move(rejected)));
-    works_.erase(id);
+    progress_.forget(id);
   }
 
   // The attempt failed; for good, or what is settled so far is remembered.
   void finish(std::uint64_t id, SendResult result) {
     if (result.kind == SendResult::Kind::kRetry) {
-      works_.at(id).batch.reset();
+      progress_.at(id).batch.reset();
     } else {
-      works_.erase(id);
+      progress_.forget(id);
     }
     end(id, std::move(result));
   }
 
-  static std::string said(const HttpReply& reply) {
-    std::string text = reply.body.substr(0, kSaidMax);
+  static std::string text_of(const HttpReply& reply) {
+    std::string text = reply.body.substr(0, kTextMax);
     std::replace_if(
         text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, ' ');
     return text;
@@ -284,7 +272,7 @@ class ElasticsearchExporter final : public HttpExporterBase {
   const ElasticsearchOptions options_;
   Templates templates_;
   std::vector<std::uint64_t> waiting_;  // batches, for the templates
-  std::unordered_map<std::uint64_t, Work> works_;
+  BatchMemory<Progress> progress_;
   SeenCache seen_;
 };
 

@@ -81,7 +81,7 @@ std::string compressed(std::string plain, Compression how) {
 
 }  // namespace
 
-struct HttpExporterBase::Call {
+struct HttpExporter::Call {
   std::string method, path;
   HttpHeaders headers;
   std::shared_ptr<const std::string> body;
@@ -90,7 +90,7 @@ struct HttpExporterBase::Call {
   std::size_t tried = 0;
 };
 
-HttpExporterBase::HttpExporterBase(HttpExporterOptions options)
+HttpExporter::HttpExporter(HttpExporterOptions options)
     : options_(std::move(options)),
       choice_(options_.urls.size()),
       names_(options_.urls.size()),
@@ -107,14 +107,14 @@ HttpExporterBase::HttpExporterBase(HttpExporterOptions options)
   }
 }
 
-void HttpExporterBase::call(std::string method, std::string path, std::string content_type, std::string body,
-                            Answer answer) {
+void HttpExporter::call(std::string method, std::string path, std::string content_type, std::string body,
+                        Answer answer) {
   call(std::move(method), std::move(path), {{"Content-Type", std::move(content_type)}},
        std::make_shared<const std::string>(compressed(std::move(body), options_.compression)), std::move(answer));
 }
 
-void HttpExporterBase::call(std::string method, std::string path, HttpHeaders headers,
-                            std::shared_ptr<const std::string> body, Answer answer) {
+void HttpExporter::call(std::string method, std::string path, HttpHeaders headers,
+                        std::shared_ptr<const std::string> body, Answer answer) {
   auto made = std::make_shared<Call>();
   made->method = std::move(method);
   made->path = std::move(path);
@@ -127,7 +127,7 @@ void HttpExporterBase::call(std::string method, std::string path, HttpHeaders he
   go(made);
 }
 
-void HttpExporterBase::look_up(std::size_t server, TimePoint now) {
+void HttpExporter::look_up(std::size_t server, TimePoint now) {
   const HttpUrl& url = options_.urls[server];
   Name& name = names_[server];
   boost::system::error_code not_a_number;
@@ -141,7 +141,7 @@ void HttpExporterBase::look_up(std::size_t server, TimePoint now) {
   });
 }
 
-void HttpExporterBase::found(std::size_t server, const std::vector<std::string>& addresses) {
+void HttpExporter::found(std::size_t server, const std::vector<std::string>& addresses) {
   choice_.resolved(server, addresses);
   std::erase_if(idle_, [&](const auto& entry) {
     if (entry.first.server != server || choice_.knows(entry.first)) return false;
@@ -150,7 +150,7 @@ void HttpExporterBase::found(std::size_t server, const std::vector<std::string>&
   });
 }
 
-HttpClient* HttpExporterBase::client_for(const ServerTarget& target) {
+HttpClient* HttpExporter::client_for(const ServerTarget& target) {
   std::vector<HttpClient*>& idle = idle_[target];
   if (idle.empty()) {
     HttpClientOptions options = options_.client;
@@ -164,7 +164,7 @@ HttpClient* HttpExporterBase::client_for(const ServerTarget& target) {
   return client;
 }
 
-void HttpExporterBase::done_with(HttpClient* client, const ServerTarget& target) {
+void HttpExporter::done_with(HttpClient* client, const ServerTarget& target) {
   if (choice_.knows(target)) {
     idle_[target].push_back(client);
   } else {
@@ -172,11 +172,11 @@ void HttpExporterBase::done_with(HttpClient* client, const ServerTarget& target)
   }
 }
 
-void HttpExporterBase::discard(HttpClient* client) {
+void HttpExporter::discard(HttpClient* client) {
   std::erase_if(clients_, [&](const std::unique_ptr<HttpClient>& one) { return one.get() == client; });
 }
 
-void HttpExporterBase::go(const std::shared_ptr<Call>& call) {
+void HttpExporter::go(const std::shared_ptr<Call>& call) {
   const ServerTarget& target = call->targets[call->tried];
   HttpClient* const client = client_for(target);
   std::string path = options_.urls[target.server].path;
@@ -202,7 +202,7 @@ void HttpExporterBase::go(const std::shared_ptr<Call>& call) {
                });
 }
 
-void HttpExporterBase::log_failover(const ServerTarget& next, const Error& why, TimePoint now) {
+void HttpExporter::log_failover(const ServerTarget& next, const Error& why, TimePoint now) {
   failovers_.fetch_add(1, std::memory_order_relaxed);
   const auto held = failovers_log_.pass(now);
   if (!held) return;
@@ -211,7 +211,7 @@ void HttpExporterBase::log_failover(const ServerTarget& next, const Error& why, 
   log_warn("a server did not answer, the next is asked", {{"detail", why.text}, {"next", to}, {"held_back", *held}});
 }
 
-void HttpExporterBase::wait(Duration timeout, std::vector<Completion>& done) {
+void HttpExporter::wait(Duration timeout, std::vector<Completion>& done) {
   woken_ = false;
   const auto until = std::chrono::steady_clock::duration(timeout);
   TimePoint now = monotonic_now();
@@ -225,11 +225,11 @@ void HttpExporterBase::wait(Duration timeout, std::vector<Completion>& done) {
   done_.clear();
 }
 
-void HttpExporterBase::wake() {
+void HttpExporter::wake() {
   boost::asio::post(io_, [this] { woken_ = true; });
 }
 
-void HttpExporterBase::cancel() {
+void HttpExporter::cancel() {
   cancelled_ = true;
   for (const auto& client : clients_) client->cancel();
 }
@@ -239,8 +239,8 @@ SendResult failure_of(const Error& error) {
   return SendResult::retry(late ? FailReason::kTimeout : FailReason::kUnavailable, error.text);
 }
 
-SendResult failure_of(const HttpReply& reply, std::string_view said) {
-  std::string text = fmt::format("HTTP status {}{}{}", reply.status, said.empty() ? "" : ": ", said);
+SendResult failure_of(const HttpReply& reply, std::string_view detail) {
+  std::string text = fmt::format("HTTP status {}{}{}", reply.status, detail.empty() ? "" : ": ", detail);
   const Duration after = parse_retry_after(reply.retry_after, wall_now_ns()).value_or(Duration::zero());
   switch (reply.status) {
     case 429:

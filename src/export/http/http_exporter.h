@@ -1,4 +1,4 @@
-// HttpExporterBase: what exporters that speak HTTP have in common: the loop that drives the calls, a connection for
+// HttpExporter: what exporters that speak HTTP have in common: the loop that drives the calls, a connection for
 // each call in flight (the most recently used first, so that few stay open when little is sent), and going to the next
 // of several servers, or of the addresses behind one name, when one does not answer. Names are looked up again while
 // calls are made: each half minute, and soon after a failure.
@@ -37,9 +37,9 @@ struct HttpExporterOptions {
   ResolveName resolve = {};                     // empty: the system is asked
 };
 
-class HttpExporterBase : public Exporter {
+class HttpExporter : public Exporter {
  public:
-  explicit HttpExporterBase(HttpExporterOptions options);
+  explicit HttpExporter(HttpExporterOptions options);
 
   Result<void> start() override { return {}; }
   void wait(Duration timeout, std::vector<Completion>& done) final;
@@ -91,8 +91,8 @@ class HttpExporterBase : public Exporter {
 };
 
 // The failure that an HTTP status other than 2xx is: 429, 502, 503 and 504 are tried again, with Retry-After, every
-// other is final (OTLP specification, "OTLP/HTTP Response"). `said` is what the server said of it.
-SendResult failure_of(const HttpReply& reply, std::string_view said);
+// other is final (OTLP specification, "OTLP/HTTP Response"). `detail` is what the server said of it.
+SendResult failure_of(const HttpReply& reply, std::string_view detail);
 // And the one of no answer at all.
 SendResult failure_of(const Error& error);
 

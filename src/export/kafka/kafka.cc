@@ -20,7 +20,6 @@
 #include <cstring>
 #include <deque>
 #include <optional>
-#include <unordered_map>
 
 #include "export/kafka/library.h"
 #include "export/kafka/lookup.h"
@@ -33,25 +32,24 @@ namespace {
 // Of a message, what its key and headers may take of max_message_bytes.
 constexpr std::size_t kOverhead = 256;
 
-struct Work;
+struct Progress;
 
 struct Message {
   enum class State : std::uint8_t { kOpen, kDelivered, kRejected };
 
-  Work* work;
+  Progress* progress;
   std::size_t trace;  // in Batch::traces
-  ByteView payload;   // into that trace, or into Work::pieces
+  ByteView payload;   // into that trace, or into Progress::pieces
   std::uint64_t spans;
   State state = State::kOpen;
   bool alone = false;  // goes by the client that sends each message by itself
 };
 
-// One batch, from its first attempt until it has ended for good.
-struct Work {
-  std::weak_ptr<const Batch> known;  // gone: the queue has given it up
-  BatchPtr batch;                    // while messages are out
-  std::deque<OtlpPiece> pieces;      // of traces too large for one message
-  std::vector<Message> messages;     // never resized: librdkafka has their addresses
+// What is remembered of a batch until it has ended for good.
+struct Progress {
+  BatchPtr batch;                 // while messages are out
+  std::deque<OtlpPiece> pieces;   // of traces too large for one message
+  std::vector<Message> messages;  // made at the first attempt and not resized then: librdkafka has their addresses
   std::vector<RejectedTrace> rejected;
   std::optional<SendResult> failure;  // of this attempt, the first
   std::size_t out = 0;                // messages that are not reported
@@ -118,20 +116,18 @@ class KafkaExporter final : public Exporter {
   }
 
   void send(BatchPtr batch) override {
-    std::erase_if(works_, [](const auto& w) { return w.second->out == 0 && w.second->known.expired(); });
-    std::unique_ptr<Work>& slot = works_[batch->id];
-    if (slot == nullptr) slot = make_work(batch);
-    Work& work = *slot;
-    work.batch = std::move(batch);
-    work.failure.reset();
-    work.out = 1;  // held until all are handed over: a report must not end it in between
-    for (Message& m : work.messages) {
+    Progress& progress = progress_.of(batch);
+    if (progress.messages.empty()) make_messages(*batch, progress);
+    progress.batch = std::move(batch);
+    progress.failure.reset();
+    progress.out = 1;  // held until all are handed over: a report must not end it in between
+    for (Message& m : progress.messages) {
       if (m.state != Message::State::kOpen) continue;
-      ++work.out;
+      ++progress.out;
       const rd_kafka_resp_err_t code = produce(m);
       if (code != RD_KAFKA_RESP_ERR_NO_ERROR) reported(m, code);
     }
-    release(work);
+    release(progress);
   }
 
   void wait(Duration timeout, std::vector<Completion>& done) override {
@@ -157,26 +153,23 @@ class KafkaExporter final : public Exporter {
   }
 
  private:
-  std::unique_ptr<Work> make_work(const BatchPtr& batch) const {
-    auto work = std::make_unique<Work>();
-    work->known = batch;
+  void make_messages(const Batch& batch, Progress& progress) const {
     const std::size_t bytes_max = options_.max_message_bytes - kOverhead;
     std::vector<OtlpPiece> pieces;
-    for (std::size_t i = 0; i < batch->traces.size(); ++i) {
-      const KeptTrace& trace = *batch->traces[i];
+    for (std::size_t i = 0; i < batch.traces.size(); ++i) {
+      const KeptTrace& trace = *batch.traces[i];
       if (trace.otlp.size() <= bytes_max) {
-        work->messages.push_back({work.get(), i, trace.otlp, trace.spans});
+        progress.messages.push_back({&progress, i, trace.otlp, trace.spans});
         continue;
       }
       pieces.clear();
       split_otlp(trace.otlp, bytes_max, pieces);
       for (OtlpPiece& piece : pieces) {
         const std::uint64_t spans = pieces.size() == 1 ? trace.spans : piece.spans;
-        work->pieces.push_back(std::move(piece));
-        work->messages.push_back({work.get(), i, work->pieces.back().otlp, spans});
+        progress.pieces.push_back(std::move(piece));
+        progress.messages.push_back({&progress, i, progress.pieces.back().otlp, spans});
       }
     }
-    return work;
   }
 
   rd_kafka_resp_err_t produce(Message& m) {
@@ -185,7 +178,7 @@ class KafkaExporter final : public Exporter {
       if (Result<void> opened = open(client); !opened) last_error_ = opened.error().text;
     }
     if (client.handle == nullptr || client.fatal) return RD_KAFKA_RESP_ERR__STATE;
-    const std::string key = m.work->batch->traces[m.trace]->id.hex();
+    const std::string key = m.progress->batch->traces[m.trace]->id.hex();
     const int failed = kafka_.produce(client.topic, RD_KAFKA_PARTITION_UA, 0, const_cast<char*>(m.payload.data()),
                                       m.payload.size(), key.data(), key.size(), &m);
     if (failed != 0) return kafka_.last_error();
@@ -195,46 +188,38 @@ class KafkaExporter final : public Exporter {
 
   // One message has ended, by a report or because librdkafka did not take it.
   void reported(Message& m, rd_kafka_resp_err_t code) {
-    Work& work = *m.work;
+    Progress& progress = *m.progress;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
       m.state = Message::State::kDelivered;
       last_error_.clear();
     } else if (is_permanent(code)) {
       m.state = Message::State::kRejected;
-      work.rejected.push_back({m.trace, m.spans, fmt::format("{} ({} bytes)", kafka_.err2str(code), m.payload.size())});
-    } else if (!work.failure) {
+      progress.rejected.push_back(
+          {m.trace, m.spans, fmt::format("{} ({} bytes)", kafka_.err2str(code), m.payload.size())});
+    } else if (!progress.failure) {
       std::string text = code == RD_KAFKA_RESP_ERR__STATE ? "the client is being replaced" : kafka_.err2str(code);
       if (!last_error_.empty()) text += ": " + last_error_;
-      work.failure = SendResult::retry(reason_of(code), std::move(text));
+      progress.failure = SendResult::retry(reason_of(code), std::move(text));
     }
-    release(work);
+    release(progress);
   }
 
-  void release(Work& work) {
-    if (--work.out != 0) return;
-    const std::uint64_t id = work.batch->id;
-    if (work.failure) {
-      work.batch.reset();  // the queue has it, for the next attempt
-      done_.push_back({id, std::move(*work.failure)});
+  void release(Progress& progress) {
+    if (--progress.out != 0) return;
+    const std::uint64_t id = progress.batch->id;
+    if (progress.failure) {
+      progress.batch.reset();  // the queue has it, for the next attempt
+      done_.push_back({id, std::move(*progress.failure)});
       return;
     }
-    // Reports come in any order, and of each piece of a trace.
-    std::sort(work.rejected.begin(), work.rejected.end(),
-              [](const RejectedTrace& a, const RejectedTrace& b) { return a.index < b.index; });
-    std::vector<RejectedTrace> rejected;
-    for (RejectedTrace& r : work.rejected) {
-      if (!rejected.empty() && rejected.back().index == r.index) {
-        rejected.back().spans += r.spans;
-      } else {
-        rejected.push_back(std::move(r));
-      }
-    }
-    const bool all = std::all_of(work.messages.begin(), work.messages.end(),
+    // Reports come in any order, and for each piece of a trace.
+    std::vector<RejectedTrace> rejected = merge_rejected(std::move(progress.rejected));
+    const bool all = std::all_of(progress.messages.begin(), progress.messages.end(),
                                  [](const Message& m) { return m.state == Message::State::kRejected; });
     done_.push_back({id, all && !rejected.empty()
                              ? SendResult::permanent(FailReason::kRefused, std::move(rejected.front().why))
                              : SendResult::done_but_for(std::move(rejected))});
-    works_.erase(id);
+    progress_.forget(id);
   }
 
   void poll(Client& client) {
@@ -341,7 +326,7 @@ class KafkaExporter final : public Exporter {
   int events_ = -1;
   Client together_{this, false}, alone_{this, true};
   std::string last_error_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<Work>> works_;  // by batch
+  BatchMemory<Progress> progress_;
   std::vector<Completion> done_;
 };
 

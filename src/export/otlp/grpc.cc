@@ -120,16 +120,16 @@ grpc::ByteBuffer request_of(const Batch& batch) {
   return grpc::ByteBuffer(slices.data(), slices.size());
 }
 
-class GrpcExporter final : public Exporter {
+class OtlpGrpcExporter final : public Exporter {
  public:
-  explicit GrpcExporter(GrpcOptions options) : options_(std::move(options)) {
+  explicit OtlpGrpcExporter(GrpcOptions options) : options_(std::move(options)) {
     // Before gRPC starts and before there are threads: its default poller makes every thread of the process pay for
     // ours, 60 % more CPU for the whole daemon as measured.
     ::setenv("GRPC_POLL_STRATEGY", "poll", 0);
     gpr_set_log_function(on_grpc_log);
   }
 
-  ~GrpcExporter() override {
+  ~OtlpGrpcExporter() override {
     if (queue_ == nullptr) return;
     cancel();
     alarm_.Cancel();
@@ -350,7 +350,7 @@ ExporterParts read_otlp_grpc_exporter(const ConfigNode& node, const ExporterDefa
   node.without_effect({"read_buffer_size", "write_buffer_size", "middlewares"});
   parts.queue.bytes_max = defaults.queue_bytes_max;
   read_queue(node, parts.queue);
-  if (!options.target.empty()) parts.exporter = std::make_unique<GrpcExporter>(std::move(options));
+  if (!options.target.empty()) parts.exporter = std::make_unique<OtlpGrpcExporter>(std::move(options));
   return parts;
 }
 

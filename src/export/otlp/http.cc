@@ -2,7 +2,7 @@
 // other.
 //     otlphttp/tempo: {endpoint: http://tempo:4318, headers: {x-scope: prod}, timeout: 30s, compression: gzip}
 // 429, 502, 503 and 504 are tried again, with Retry-After; every other status but 2xx is final (OTLP specification,
-// "OTLP/HTTP Response"). No answer is tried again.
+// "OTLP/HTTP Response"). A request that got no answer is sent again.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -35,9 +35,9 @@ SendResult result_of(const Result<HttpReply>& reply) {
   return result;
 }
 
-class HttpExporter final : public HttpExporterBase {
+class OtlpHttpExporter final : public HttpExporter {
  public:
-  HttpExporter(HttpExporterOptions options, bool json) : HttpExporterBase(std::move(options)), json_(json) {}
+  OtlpHttpExporter(HttpExporterOptions options, bool json) : HttpExporter(std::move(options)), json_(json) {}
 
   void send(BatchPtr batch) override {
     std::string body;
@@ -99,7 +99,7 @@ ExporterParts read_otlp_http_exporter(const ConfigNode& node, const ExporterDefa
   read_queue(node, parts.queue);
   if (options.urls.empty()) return parts;
   parts.endpoint = endpoint_of(options.urls[0]);
-  parts.exporter = std::make_unique<HttpExporter>(std::move(options), json);
+  parts.exporter = std::make_unique<OtlpHttpExporter>(std::move(options), json);
   return parts;
 }
 

@@ -84,8 +84,8 @@ class DurableStore {
   std::thread thread_;
 };
 
-// An exporter's place in a store.
-struct DurableSeat {
+// The store that an exporter shares, and the exporter's number in it.
+struct DurableMembership {
   std::shared_ptr<DurableStore> store;
   std::size_t index = 0;
 };

@@ -20,24 +20,11 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "export/queue/batch.h"
 #include "export/queue/durable_options.h"
 #include "export/queue/send_limit.h"
-#include "model/kept_trace.h"
 
 namespace tailgate {
-
-// Why an attempt failed; label values of export_failures and export_failed_spans.
-enum class FailReason : std::uint8_t {
-  kTimeout,
-  kUnavailable,
-  kRefused,    // the backend is over a limit, or the request is
-  kPermanent,  // the backend will never take it
-  kPartial,    // spans a backend rejected out of a request that it took
-  kIo,
-  kExpired,  // retry_on_failure.max_elapsed_time was over
-};
-inline constexpr std::array<std::string_view, 7> kFailReasonNames = {"timeout", "unavailable", "refused", "permanent",
-                                                                     "partial", "io",          "expired"};
 
 enum class DropReason : std::uint8_t { kQueueFull, kShutdown, kTooOld, kDamaged };
 inline constexpr std::array<std::string_view, 4> kDropReasonNames = {"queue_full", "shutdown", "too_old", "damaged"};
@@ -60,53 +47,6 @@ struct SendQueueOptions {
   RetryOptions retry = {};
   std::uint64_t seed = 1;  // of the jitter
   DurableOptions durable = {};
-};
-
-struct Batch {
-  std::uint64_t id = 0;
-  std::vector<KeptTracePtr> traces;
-  std::size_t bytes = 0;  // of OTLP
-  std::uint64_t spans = 0;
-};
-using BatchPtr = std::shared_ptr<const Batch>;
-
-// A trace of a batch that the backend took without some of its spans.
-struct RejectedTrace {
-  std::size_t index = 0;  // in Batch::traces
-  std::uint64_t spans = 0;
-  std::string why;
-};
-
-// What became of one attempt.
-struct SendResult {
-  enum class Kind : std::uint8_t { kDone, kRetry, kPermanent };
-
-  Kind kind = Kind::kDone;
-  FailReason reason = FailReason::kUnavailable;  // of a failure
-  Duration retry_after = Duration::zero();       // what the backend asked for
-  std::uint64_t rejected_spans = 0;              // of a batch that is done: partial success
-  std::string detail;                            // for the log
-  // Where those spans are, one entry a trace; empty when the backend does not say.
-  std::vector<RejectedTrace> rejected = {};
-
-  static SendResult done(std::uint64_t rejected = 0) {
-    SendResult r;
-    r.rejected_spans = rejected;
-    return r;
-  }
-  static SendResult done_but_for(std::vector<RejectedTrace> traces) {
-    SendResult r;
-    for (const RejectedTrace& t : traces) r.rejected_spans += t.spans;
-    if (!traces.empty()) r.detail = traces.front().why;
-    r.rejected = std::move(traces);
-    return r;
-  }
-  static SendResult retry(FailReason why, std::string text, Duration after = Duration::zero()) {
-    return {Kind::kRetry, why, after, 0, std::move(text)};
-  }
-  static SendResult permanent(FailReason why, std::string text) {
-    return {Kind::kPermanent, why, Duration::zero(), 0, std::move(text)};
-  }
 };
 
 // How a batch ended for good.

@@ -9,7 +9,7 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kSaidMax = 300;
+constexpr std::size_t kDetailMax = 300;
 constexpr std::size_t kTextMax = 16 << 10;  // of an element; a session token is the longest, some 2 KiB
 
 }  // namespace
@@ -48,12 +48,12 @@ bool s3_completed(const HttpReply& reply) {
 
 SendResult s3_failure(const HttpReply& reply) {
   const std::string code = xml_text(reply.body, "Code"), message = xml_text(reply.body, "Message");
-  std::string said = fmt::format("{}{}{}", code, message.empty() ? "" : ": ", message);
-  for (char& c : said) {
+  std::string text = fmt::format("{}{}{}", code, message.empty() ? "" : ": ", message);
+  for (char& c : text) {
     if (c < ' ' && c >= 0) c = ' ';
   }
-  said.resize(std::min(said.size(), kSaidMax));
-  SendResult out = failure_of(reply, said);
+  text.resize(std::min(text.size(), kDetailMax));
+  SendResult out = failure_of(reply, text);
   out.kind = SendResult::Kind::kRetry;
   if (code == "SlowDown" || code == "RequestLimitExceeded") {
     out.reason = FailReason::kRefused;

@@ -2,8 +2,9 @@
 //
 // A batch is what was collected (SendQueue waits until it is large or old enough) and becomes one file for each hour in
 // which spans of it began. It is done when the store has all of them. Files go one after the other, so that only one
-// is in memory in its written form; which hours are there already is remembered here as long as the SendQueue keeps the
-// batch. A file is named by the hash of its content: what is sent again within one process is the same object.
+// is in memory in its written form; which hours the store has already is remembered until
+// the batch has ended. A file is named by the hash of its content: what is sent again within one process is the same
+// object.
 //
 // Threads: the runner's. Writing a file is work of its own and blocks it for that long.
 #include "export/s3/s3.h"
@@ -12,7 +13,6 @@
 
 #include <atomic>
 #include <set>
-#include <unordered_map>
 #include <utility>
 
 #include "base/clock.h"
@@ -24,10 +24,10 @@ namespace {
 
 constexpr const char* kContentType = "application/vnd.apache.parquet";
 
-class S3Exporter final : public HttpExporterBase {
+class S3Exporter final : public HttpExporter {
  public:
   explicit S3Exporter(S3Options options)
-      : HttpExporterBase(options.http), options_(std::move(options)), credentials_(io(), options_.credentials) {
+      : HttpExporter(options.http), options_(std::move(options)), credentials_(io(), options_.credentials) {
     const HttpUrl& url = options_.http.urls[0];
     host_ = url.authority();
     base_ = url.path == "/" ? "" : url.path;
@@ -46,10 +46,8 @@ class S3Exporter final : public HttpExporterBase {
   }
 
   void send(BatchPtr batch) override {
-    std::erase_if(stored_, [](const auto& one) { return one.second.batch.expired(); });
-    Stored& stored = stored_[batch->id];
+    Stored& stored = stored_.of(batch);
     if (stored.began_ns == 0) stored.began_ns = wall_now_ns();
-    stored.batch = batch;
     if (stopped()) return end(batch->id, stop_result());
     auto job = std::make_shared<Job>();
     job->files = std::make_unique<SpanFiles>(*batch, stored.began_ns);
@@ -58,7 +56,7 @@ class S3Exporter final : public HttpExporterBase {
   }
 
   void cancel() override {
-    HttpExporterBase::cancel();
+    HttpExporter::cancel();
     credentials_.cancel();
   }
 
@@ -69,8 +67,7 @@ class S3Exporter final : public HttpExporterBase {
  private:
   // Of a batch, the hours whose files the store has.
   struct Stored {
-    std::weak_ptr<const Batch> batch;  // gone: the queue has given it up
-    std::uint64_t began_ns = 0;        // of the first attempt: what goes to which file must not change after it
+    std::uint64_t began_ns = 0;  // of the first attempt: what goes to which file must not change after it
     std::set<std::int64_t> hours;
   };
 
@@ -91,10 +88,10 @@ class S3Exporter final : public HttpExporterBase {
 
   void next_file(const JobPtr& job) {
     const auto& files = job->files->files();
-    const std::set<std::int64_t>& stored = stored_[job->batch->id].hours;
+    const std::set<std::int64_t>& stored = stored_.at(job->batch->id).hours;
     while (job->file < files.size() && stored.contains(files[job->file].hour)) ++job->file;
     if (job->file == files.size()) {
-      stored_.erase(job->batch->id);
+      stored_.forget(job->batch->id);
       return end(job->batch->id, SendResult::done_but_for(job->files->unreadable()));
     }
     if (stopped()) return give_up(job, stop_result());
@@ -170,7 +167,7 @@ class S3Exporter final : public HttpExporterBase {
     files_written_.fetch_add(1, std::memory_order_relaxed);
     bytes_written_.fetch_add(job->bytes, std::memory_order_relaxed);
     count_cut(job->cut);
-    stored_[job->batch->id].hours.insert(job->files->files()[job->file].hour);
+    stored_.at(job->batch->id).hours.insert(job->files->files()[job->file].hour);
     next_file(job);
   }
 
@@ -214,7 +211,7 @@ class S3Exporter final : public HttpExporterBase {
   SpanTableOptions table_;
   std::string host_, base_;
   MakeSpanTable make_table_;
-  std::unordered_map<std::uint64_t, Stored> stored_;  // by batch
+  BatchMemory<Stored> stored_;
   std::atomic<std::uint64_t> files_written_{0}, bytes_written_{0};
 };
 

@@ -17,9 +17,9 @@ namespace {
 // OTLP.
 constexpr std::size_t kBodyMax = 4 << 20;
 
-class ZipkinExporter final : public HttpExporterBase {
+class ZipkinExporter final : public HttpExporter {
  public:
-  using HttpExporterBase::HttpExporterBase;
+  using HttpExporter::HttpExporter;
 
   void send(BatchPtr batch) override { post(std::move(batch), {}); }
 

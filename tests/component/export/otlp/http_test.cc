@@ -116,9 +116,9 @@ std::string yaml(const Backend& backend, const std::string& more = "compression:
 }
 
 // An exporter without its thread: each batch is a call.
-class Caller final : public HttpExporterBase {
+class Caller final : public HttpExporter {
  public:
-  using HttpExporterBase::HttpExporterBase;
+  using HttpExporter::HttpExporter;
   void send(BatchPtr batch) override {
     call("POST", "", "text/plain", "x", [this, id = batch->id](const Result<HttpReply>& reply) {
       end(id, reply ? SendResult::done() : failure_of(reply.error()));
