@@ -23,27 +23,27 @@ std::string FileLook::stamp() const {
 Result<void> FileLook::start(const Read& read) {
   std::string seen = stamp();
   Result<void> done = read();
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (done) loaded_ = std::move(seen);
   return done;
 }
 
 std::optional<Result<void>> FileLook::refresh(TimePoint now, const Read& read) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (now < next_look_) return std::nullopt;
     next_look_ = now + interval_;
   }
   const std::string seen = stamp();
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (seen == loaded_) {
       failed_.clear();
       return std::nullopt;
     }
   }
   Result<void> done = read();
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (done) {
     loaded_ = seen;
     failed_.clear();

@@ -5,12 +5,12 @@
 #pragma once
 
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "base/result.h"
 
 namespace tailgate {
@@ -38,10 +38,10 @@ class FileLook {
 
   const std::vector<std::string> files_;
   const Duration interval_;
-  std::mutex mutex_;
-  std::string loaded_;     // guarded by mutex_: the stamp of what is in force
-  std::string failed_;     // guarded by mutex_: the stamp of a failure that was reported
-  TimePoint next_look_{};  // guarded by mutex_
+  Mutex mutex_;
+  std::string loaded_ TAILGATE_GUARDED_BY(mutex_);  // the stamp of what is in force
+  std::string failed_ TAILGATE_GUARDED_BY(mutex_);  // the stamp of a failure that was reported
+  TimePoint next_look_ TAILGATE_GUARDED_BY(mutex_){};
 };
 
 }  // namespace tailgate

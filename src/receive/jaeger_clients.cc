@@ -21,7 +21,7 @@ void JaegerClients::record(const JaegerClient& batch, std::uint64_t sender) {
   if (!batch.seq_no && !batch.lost) return;
   const std::uint64_t key =
       batch.uuid.empty() ? hash_bytes(batch.service_name, seed_ ^ sender) : hash_bytes(batch.uuid, seed_);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Client& client = find(key);
   if (batch.seq_no && *batch.seq_no >= 0) {
     // A step of more than one: the batches in between are lost. A small step back: late or repeated. A large step: a
@@ -44,7 +44,7 @@ void JaegerClients::record(const JaegerClient& batch, std::uint64_t sender) {
 }
 
 JaegerClients::Lost JaegerClients::lost() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return lost_;
 }
 

@@ -8,10 +8,10 @@
 
 #include <array>
 #include <cstdint>
-#include <mutex>
 #include <string_view>
 #include <unordered_map>
 
+#include "base/mutex.h"
 #include "wire/jaeger/thrift.h"
 
 namespace tailgate {
@@ -36,12 +36,13 @@ class JaegerClients {
     std::array<std::int64_t, 3> spans{};
     bool has_spans = false;
   };
-  Client& find(std::uint64_t key);
+  Client& find(std::uint64_t key) TAILGATE_REQUIRES(mutex_);
 
-  mutable std::mutex mutex_;
-  std::unordered_map<std::uint64_t, Client> young_,
-      old_;    // guarded by mutex_; the young become the old ones when there are enough
-  Lost lost_;  // guarded by mutex_
+  mutable Mutex mutex_;
+  // When there are enough young ones, they become the old ones.
+  std::unordered_map<std::uint64_t, Client> young_ TAILGATE_GUARDED_BY(mutex_);
+  std::unordered_map<std::uint64_t, Client> old_ TAILGATE_GUARDED_BY(mutex_);
+  Lost lost_ TAILGATE_GUARDED_BY(mutex_);
   const std::uint64_t seed_ = new_seed();
   static std::uint64_t new_seed();
 };

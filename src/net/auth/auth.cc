@@ -4,10 +4,10 @@
 #include <openssl/crypto.h>
 
 #include <fstream>
-#include <mutex>
 #include <unordered_map>
 #include <utility>
 
+#include "base/mutex.h"
 #include "config/config_node.h"
 #include "net/auth/credentials.h"
 #include "net/auth/keyed_digest.h"
@@ -75,7 +75,7 @@ struct Authenticator::Impl {
       if (!users) return tl::unexpected(users.error());
       passwords->set_users(std::move(*users));
     }
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     secrets = std::move(fresh);
     return {};
   }
@@ -85,8 +85,8 @@ struct Authenticator::Impl {
   const DigestKey key;
   std::unique_ptr<PasswordChecker> passwords;  // null: no htpasswd_file
   FileLook look;
-  std::mutex mutex;
-  std::shared_ptr<const Secrets> secrets;  // guarded by mutex
+  Mutex mutex;
+  std::shared_ptr<const Secrets> secrets TAILGATE_GUARDED_BY(mutex);
 };
 
 Authenticator::Authenticator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -107,7 +107,7 @@ AuthVerdict Authenticator::check(std::string_view header, std::string_view clien
   if (given.scheme != AuthScheme::kBearer || impl_->options.bearer_tokens_file.empty()) return AuthVerdict::kMissing;
   std::shared_ptr<const Secrets> secrets;
   {
-    const std::lock_guard lock(impl_->mutex);
+    const MutexLock lock(impl_->mutex);
     secrets = impl_->secrets;
   }
   const auto it = secrets->tokens.find(impl_->key.of(given.credentials));

@@ -1,5 +1,7 @@
 #include "net/auth/password_checker.h"
 
+#include "base/clock.h"
+
 #include <crypt.h>
 #include <openssl/crypto.h>
 
@@ -30,7 +32,7 @@ std::string_view cost_of(std::string_view hash) { return hash.size() < 6 ? std::
 
 PasswordChecker::~PasswordChecker() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stop_ = true;
   }
   wake_.notify_all();
@@ -38,12 +40,8 @@ PasswordChecker::~PasswordChecker() {
 }
 
 void PasswordChecker::set_users(std::vector<Secret> users) {
-  auto fresh = std::make_shared<Users>();
-  for (Secret& user : users) {
-    if (cost_of(user.text) > cost_of(fresh->costliest)) fresh->costliest = user.text;
-    fresh->hashes.emplace(std::move(user.name), std::move(user.text));
-  }
-  const std::lock_guard lock(mutex_);
+  auto fresh = std::make_shared<const Users>(password_users(std::move(users)));
+  const MutexLock lock(mutex_);
   if (users_ != nullptr && users_->hashes == fresh->hashes) return;
   // Users that did not change keep their results; otherwise each change would send all of them to bcrypt at once.
   std::erase_if(right_, [&](const auto& entry) {
@@ -56,7 +54,7 @@ void PasswordChecker::set_users(std::vector<Secret> users) {
 
 AuthVerdict PasswordChecker::check(const Digest& digest, std::string_view base64, std::string_view client,
                                    std::string& identity) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (const auto it = right_.find(digest); it != right_.end()) {
     identity = it->second;
     return AuthVerdict::kPassed;
@@ -75,34 +73,57 @@ AuthVerdict PasswordChecker::check(const Digest& digest, std::string_view base64
   return AuthVerdict::kChecking;
 }
 
+bool PasswordChecker::next(Job& job, std::shared_ptr<const Users>& users) {
+  const MutexLock lock(mutex_);
+  while (!stop_ && jobs_.empty()) wake_.wait(mutex_);
+  if (stop_) return false;
+  job = std::move(jobs_.front());
+  jobs_.pop_front();
+  users = users_;
+  return true;
+}
+
 void PasswordChecker::run() {
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    wake_.wait(lock, [&] { return stop_ || !jobs_.empty(); });
-    if (stop_) return;
-    Job job = std::move(jobs_.front());
-    jobs_.pop_front();
-    const std::shared_ptr<const Users> users = users_;
-    lock.unlock();
-    // An unknown name costs as much as the costliest known one; otherwise the time would reveal which names exist.
-    const auto user = users->hashes.find(job.given.user);
-    const std::string& hash = user != users->hashes.end() ? user->second : users->costliest;
-    const auto began = std::chrono::steady_clock::now();
-    const bool right = matches(job.given.password, hash) && user != users->hashes.end();
-    const auto took = std::chrono::steady_clock::now() - began;
+  Job job;
+  std::shared_ptr<const Users> users;
+  while (next(job, users)) {
+    const TimePoint began = monotonic_now();
+    const bool right =
+        matches(job.given.password, users->hash_for(job.given.user)) && users->hashes.contains(job.given.user);
     OPENSSL_cleanse(job.given.password.data(), job.given.password.size());
-    lock.lock();
-    pending_.erase(job.digest);
-    if (users == users_) {  // otherwise the request asks again
-      if (right) {
-        right_.emplace(job.digest, job.given.user);
-      } else {
-        if (wrong_.size() >= kWrongMax) wrong_.clear();
-        wrong_.insert(job.digest);
-      }
-    }
-    if (!right) wake_.wait_for(lock, kRest * took, [&] { return stop_; });
+    done(job, users, right, monotonic_now() - began);
   }
+}
+
+void PasswordChecker::done(const Job& job, const std::shared_ptr<const Users>& users, bool right, Duration took) {
+  const MutexLock lock(mutex_);
+  pending_.erase(job.digest);
+  if (users == users_) {  // otherwise the request asks again
+    if (right) {
+      right_.emplace(job.digest, job.given.user);
+    } else {
+      if (wrong_.size() >= kWrongMax) wrong_.clear();
+      wrong_.insert(job.digest);
+    }
+  }
+  if (right) return;
+  const TimePoint until = monotonic_now() + kRest * took;
+  while (!stop_ && wake_.wait_until(mutex_, until)) {
+  }
+}
+
+const std::string& PasswordUsers::hash_for(const std::string& name) const {
+  const auto user = hashes.find(name);
+  return user != hashes.end() ? user->second : costliest;
+}
+
+PasswordUsers password_users(std::vector<Secret> users) {
+  PasswordUsers out;
+  for (Secret& user : users) {
+    if (cost_of(user.text) > cost_of(out.costliest)) out.costliest = user.text;
+    out.hashes.emplace(std::move(user.name), std::move(user.text));
+  }
+  return out;
 }
 
 }  // namespace tailgate

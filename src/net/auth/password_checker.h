@@ -5,10 +5,8 @@
 // first unknown password. Threads: any.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -16,11 +14,23 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/mutex.h"
 #include "net/auth/auth.h"
 #include "net/auth/credentials.h"
 #include "net/auth/keyed_digest.h"
 
 namespace tailgate {
+
+// The hashes of the users that may send.
+struct PasswordUsers {
+  std::unordered_map<std::string, std::string> hashes;  // by name
+  std::string costliest;                                // of the hashes
+
+  // What a password of `name` is checked against. An unknown name costs as much as the costliest known one; otherwise
+  // the time would reveal which names exist.
+  const std::string& hash_for(const std::string& name) const;
+};
+PasswordUsers password_users(std::vector<Secret> users);
 
 class PasswordChecker {
  public:
@@ -36,10 +46,7 @@ class PasswordChecker {
   AuthVerdict check(const Digest& digest, std::string_view base64, std::string_view client, std::string& identity);
 
  private:
-  struct Users {
-    std::unordered_map<std::string, std::string> hashes;  // by name
-    std::string costliest;                                // of the hashes
-  };
+  using Users = PasswordUsers;
   struct Job {
     Digest digest;
     UserPassword given;
@@ -47,16 +54,21 @@ class PasswordChecker {
   };
 
   void run();
+  // The next job and the users to check it against; false when the checker ends.
+  bool next(Job& job, std::shared_ptr<const Users>& users);
+  // What came of it. A wrong password rests the thread for some times what it took.
+  void done(const Job& job, const std::shared_ptr<const Users>& users, bool right, Duration took);
 
-  std::mutex mutex_;  // guards the rest
-  std::condition_variable wake_;
-  std::shared_ptr<const Users> users_;
-  std::unordered_map<Digest, std::string, DigestHash, DigestEqual> right_;  // -> user
-  std::unordered_set<Digest, DigestHash, DigestEqual> wrong_;
-  std::unordered_set<Digest, DigestHash, DigestEqual> pending_;  // of jobs_ and the one being checked
-  std::deque<Job> jobs_;
-  std::thread thread_;
-  bool stop_ = false;
+  using DigestSet = std::unordered_set<Digest, DigestHash, DigestEqual>;
+  Mutex mutex_;
+  CondVar wake_;
+  std::shared_ptr<const Users> users_ TAILGATE_GUARDED_BY(mutex_);
+  std::unordered_map<Digest, std::string, DigestHash, DigestEqual> right_ TAILGATE_GUARDED_BY(mutex_);  // -> user
+  DigestSet wrong_ TAILGATE_GUARDED_BY(mutex_);
+  DigestSet pending_ TAILGATE_GUARDED_BY(mutex_);  // of jobs_ and the one being checked
+  std::deque<Job> jobs_ TAILGATE_GUARDED_BY(mutex_);
+  bool stop_ TAILGATE_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // begun under the lock, by the first check
 };
 
 }  // namespace tailgate

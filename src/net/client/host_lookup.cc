@@ -1,5 +1,7 @@
 #include "net/client/host_lookup.h"
 
+#include "base/mutex.h"
+
 #include <fmt/format.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -11,7 +13,7 @@
 #include <boost/asio/post.hpp>
 #include <cstring>
 #include <deque>
-#include <mutex>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -48,28 +50,33 @@ Result<HostAddresses> ask_system(const std::string& host) {
 // What the detached thread and its HostLookup share. The thread posts under the mutex and only while there is an owner,
 // so that the io_context cannot end in between.
 struct HostLookup::Shared {
-  std::mutex mutex;
+  Mutex mutex;
   HostLookup* owner;  // null: gone. Written under the mutex by the owner's thread, which reads it without
   const Ask ask;
-  std::deque<std::string> hosts;  // under mutex
-  bool running = false;           // under mutex: the thread
+  std::deque<std::string> hosts TAILGATE_GUARDED_BY(mutex);
+  bool running TAILGATE_GUARDED_BY(mutex) = false;  // the thread
 
   Shared(HostLookup* o, Ask a) : owner(o), ask(std::move(a)) {}
 
   static void run(const std::shared_ptr<Shared>& self) {
-    std::unique_lock lock(self->mutex);
-    while (self->owner != nullptr && !self->hosts.empty()) {
-      std::string host = std::move(self->hosts.front());
-      self->hosts.pop_front();
-      lock.unlock();
-      Result<HostAddresses> addresses = self->ask(host);
-      lock.lock();
-      if (self->owner == nullptr) break;
-      asio::post(self->owner->io_, [self, host = std::move(host), addresses = std::move(addresses)] {
+    while (std::optional<std::string> host = self->next()) {
+      Result<HostAddresses> addresses = self->ask(*host);
+      const MutexLock lock(self->mutex);
+      if (self->owner == nullptr) continue;  // there is no next one either
+      asio::post(self->owner->io_, [self, host = std::move(*host), addresses = std::move(addresses)] {
         if (self->owner != nullptr) self->owner->found(host, addresses);
       });
     }
-    self->running = false;
+  }
+
+  // Nothing: the thread ends.
+  std::optional<std::string> next() {
+    const MutexLock lock(mutex);
+    running = owner != nullptr && !hosts.empty();
+    if (!running) return std::nullopt;
+    std::string host = std::move(hosts.front());
+    hosts.pop_front();
+    return host;
   }
 };
 
@@ -81,7 +88,7 @@ struct HostLookup::Asked {
 HostLookup::HostLookup(asio::io_context& io, Ask ask) : io_(io), shared_(new Shared(this, std::move(ask))) {}
 
 HostLookup::~HostLookup() {
-  const std::lock_guard lock(shared_->mutex);
+  const MutexLock lock(shared_->mutex);
   shared_->owner = nullptr;
 }
 
@@ -89,7 +96,7 @@ std::uint64_t HostLookup::look_up(const std::string& host, Found found) {
   const auto [it, fresh] = asked_.try_emplace(host, Asked{asio::make_work_guard(io_)});
   it->second.waiting.emplace_back(++numbers_, std::move(found));
   if (!fresh) return numbers_;
-  const std::lock_guard lock(shared_->mutex);
+  const MutexLock lock(shared_->mutex);
   shared_->hosts.push_back(host);
   if (shared_->running) return numbers_;
   try {

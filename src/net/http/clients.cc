@@ -46,7 +46,7 @@ void Client::take(std::atomic<std::int64_t>& due, std::size_t count, std::uint64
 ClientPtr ClientTable::find(Kind kind, std::string_view name) {
   const std::uint64_t key = hash_bytes(name, seed_ ^ static_cast<std::uint64_t>(kind)) | 1;  // 0 is an empty slot
   const std::size_t at = (key >> 32) % kSets;
-  const std::lock_guard lock(locks_[at % kLocks]);
+  const MutexLock lock(locks_[at % kLocks]);
   if (sets_[at] == nullptr) sets_[at] = std::make_unique<Set>();
   Set& set = *sets_[at];
   const std::uint64_t use = uses_.fetch_add(1, std::memory_order_relaxed) + 1;

@@ -20,13 +20,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "net/limits.h"
 #include "net/refusal.h"
 
@@ -95,7 +95,7 @@ class ClientTable {
 
   const ClientLimits& limits_;
   const std::uint64_t seed_;
-  std::array<std::mutex, kLocks> locks_;    // one for every sixteenth set
+  std::array<Mutex, kLocks> locks_;         // one for every sixteenth set
   std::vector<std::unique_ptr<Set>> sets_;  // made when first asked for
   std::atomic<std::uint64_t> uses_{0};
 };

@@ -10,12 +10,11 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
-#include <condition_variable>
 #include <map>
-#include <mutex>
 #include <thread>
 
 #include "base/hash.h"
+#include "base/mutex.h"
 #include "net/http/clients.h"
 #include "net/server/connection.h"
 #include "net/server/listen.h"
@@ -154,10 +153,10 @@ struct Server::Core : std::enable_shared_from_this<Server::Core> {
   std::atomic<std::uint64_t> accepted{0};
   std::array<std::atomic<std::uint64_t>, kCloseWhyNames.size()> closed{};
 
-  std::mutex mutex;
-  std::condition_variable all_closed;
-  std::size_t connections = 0;                      // guarded by mutex
-  std::map<std::string, std::size_t> from_address;  // guarded by mutex; by client_of_address
+  Mutex mutex;
+  CondVar all_closed;
+  std::size_t connections TAILGATE_GUARDED_BY(mutex) = 0;
+  std::map<std::string, std::size_t> from_address TAILGATE_GUARDED_BY(mutex);  // by client_of_address
 };
 
 void Server::Core::start_listener(Listener& l) {
@@ -211,7 +210,7 @@ void Server::Core::admit(int fd, const sockaddr_storage& from) {
   const std::string sender = client_of_address(remote);
   std::optional<CloseWhy> refused;
   {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     auto& of_address = from_address[sender];
     if (connections >= options.limits.connections) {
       refused = CloseWhy::kConnections;
@@ -281,7 +280,7 @@ void Server::Core::watch_handshake(ServerThread& t, const std::shared_ptr<Connec
 
 void Server::Core::release_slot(ServerThread& t, const std::string& remote) {
   t.count.fetch_sub(1);
-  const std::lock_guard lock(mutex);
+  const MutexLock lock(mutex);
   const auto it = from_address.find(client_of_address(remote));
   if (it != from_address.end() && --it->second == 0) from_address.erase(it);
   if (--connections == 0) all_closed.notify_all();
@@ -307,18 +306,18 @@ void Server::Core::start_tick(ServerThread& t) {
 
 // Runs `work` on every thread and waits until all are done.
 void Server::Core::on_all(const std::function<void(ServerThread&)>& work) {
-  std::mutex m;
-  std::condition_variable done;
+  Mutex m;
+  CondVar done;
   std::size_t left = server_threads.size();
   for (auto& thread : server_threads) {
     asio::post(thread->io, [&, t = thread.get()] {
       work(*t);
-      const std::lock_guard lock(m);
+      const MutexLock counted(m);
       if (--left == 0) done.notify_all();
     });
   }
-  std::unique_lock lock(m);
-  done.wait(lock, [&] { return left == 0; });
+  const MutexLock lock(m);
+  while (left != 0) done.wait(m);
 }
 
 Server::Server(std::shared_ptr<Core> core) : core_(std::move(core)) {}
@@ -384,7 +383,7 @@ std::uint16_t Server::port() const { return core_->endpoint.port; }
 ServerStats Server::stats() const {
   ServerStats out;
   {
-    const std::lock_guard lock(core_->mutex);
+    const MutexLock lock(core_->mutex);
     out.connections = core_->connections;
   }
   out.accepted = core_->accepted.load(std::memory_order_relaxed);
@@ -416,8 +415,10 @@ void Server::stop(Duration grace) {
   if (std::exchange(core_->stopped, true)) return;
   drain();
   {
-    std::unique_lock lock(core_->mutex);
-    core_->all_closed.wait_for(lock, grace, [&] { return core_->connections == 0; });
+    const TimePoint until = monotonic_now() + grace;
+    const MutexLock lock(core_->mutex);
+    while (core_->connections != 0 && core_->all_closed.wait_until(core_->mutex, until)) {
+    }
   }
   core_->on_all([](ServerThread& t) {
     const auto open = t.connections;

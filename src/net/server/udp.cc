@@ -12,12 +12,11 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
-#include <condition_variable>
 #include <cstring>
-#include <mutex>
 #include <vector>
 
 #include "base/hash.h"
+#include "base/mutex.h"
 #include "net/server/listen.h"
 
 namespace tailgate {
@@ -70,8 +69,8 @@ struct UdpServer::Core : std::enable_shared_from_this<UdpServer::Core> {
     Socket(asio::io_context& io, int fd, std::size_t on) : descriptor(io, fd), thread(on) {}
     asio::posix::stream_descriptor descriptor;  // its thread's, but for native_handle under the mutex
     std::size_t thread;
-    bool open = true;         // guarded by mutex
-    std::uint32_t drops = 0;  // guarded by mutex: the kernel's count when last read
+    bool open = true;         // Core::mutex guards this and the next
+    std::uint32_t drops = 0;  // the kernel's count when last read
   };
 
   Core(UdpOptions o, IoThreads& t, DatagramHandler& h) : options(std::move(o)), threads(t), handler(h) {}
@@ -110,7 +109,7 @@ struct UdpServer::Core : std::enable_shared_from_this<UdpServer::Core> {
   }
 
   // The kernel's 32-bit count of a socket, added up.
-  void read_drops(Socket& s) {
+  void read_drops(Socket& s) TAILGATE_REQUIRES(mutex) {
     std::array<std::uint32_t, SK_MEMINFO_VARS> info{};
     socklen_t size = sizeof info;
     if (::getsockopt(s.descriptor.native_handle(), SOL_SOCKET, SO_MEMINFO, info.data(), &size) != 0) return;
@@ -120,14 +119,14 @@ struct UdpServer::Core : std::enable_shared_from_this<UdpServer::Core> {
 
   void close(Socket& s) {
     read(s, kBatchesAtEnd);
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     read_drops(s);
     s.open = false;
     error_code ignored;
     s.descriptor.close(ignored);
     // Posted, so that the cancelled wait finishes first.
     threads.post(s.thread, [core = shared_from_this()] {
-      const std::lock_guard guard(core->mutex);
+      const MutexLock guard(core->mutex);
       --core->open_sockets;
       core->all_closed.notify_all();
     });
@@ -144,10 +143,10 @@ struct UdpServer::Core : std::enable_shared_from_this<UdpServer::Core> {
   bool stopped = false;  // the owner's thread only
   std::atomic<std::uint64_t> received{0}, too_large{0};
 
-  std::mutex mutex;
-  std::condition_variable all_closed;
-  std::size_t open_sockets = 0;      // guarded by mutex
-  std::uint64_t kernel_dropped = 0;  // guarded by mutex
+  Mutex mutex;
+  CondVar all_closed;
+  std::size_t open_sockets TAILGATE_GUARDED_BY(mutex) = 0;
+  std::uint64_t kernel_dropped TAILGATE_GUARDED_BY(mutex) = 0;
 };
 
 UdpServer::UdpServer(std::shared_ptr<Core> core) : core_(std::move(core)) {}
@@ -167,7 +166,10 @@ Result<std::unique_ptr<UdpServer>> UdpServer::open(IoThreads& threads, UdpOption
     const std::size_t thread = i % threads.size();
     core->sockets.push_back(std::make_unique<Core::Socket>(threads.context(thread), fd, thread));
   }
-  core->open_sockets = core->sockets.size();
+  {
+    const MutexLock lock(core->mutex);
+    core->open_sockets = core->sockets.size();
+  }
   for (const auto& socket : core->sockets) {
     threads.post(socket->thread, [core, s = socket.get()] { core->wait(*s); });
   }
@@ -182,7 +184,7 @@ bool UdpServer::beyond_loopback() const { return core_->exposed; }
 std::size_t UdpServer::receive_buffer() const { return core_->receive_buffer; }
 
 UdpStats UdpServer::stats() const {
-  const std::lock_guard lock(core_->mutex);
+  const MutexLock lock(core_->mutex);
   for (const auto& socket : core_->sockets) {
     if (socket->open) core_->read_drops(*socket);
   }
@@ -195,8 +197,8 @@ void UdpServer::stop() {
   for (const auto& socket : core_->sockets) {
     core_->threads.post(socket->thread, [core = core_, s = socket.get()] { core->close(*s); });
   }
-  std::unique_lock lock(core_->mutex);
-  core_->all_closed.wait(lock, [&] { return core_->open_sockets == 0; });
+  const MutexLock lock(core_->mutex);
+  while (core_->open_sockets != 0) core_->all_closed.wait(core_->mutex);
 }
 
 }  // namespace tailgate

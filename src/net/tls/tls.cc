@@ -188,14 +188,14 @@ Result<std::shared_ptr<TlsContext>> TlsContext::load(const TlsOptions& options, 
 }
 
 std::shared_ptr<SSL_CTX> TlsContext::context() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return context_;
 }
 
 Result<void> TlsContext::read() {
   Result<std::shared_ptr<SSL_CTX>> context = make_context(options_);
   if (!context) return tl::unexpected(context.error());
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   context_ = std::move(*context);
   return {};
 }

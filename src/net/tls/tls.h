@@ -10,13 +10,13 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "base/result.h"
 #include "net/file_look.h"
 
@@ -61,8 +61,8 @@ class TlsContext {
   const TlsOptions options_;
   const Notice notice_;
   FileLook look_;
-  mutable std::mutex mutex_;
-  std::shared_ptr<SSL_CTX> context_;  // guarded by mutex_
+  mutable Mutex mutex_;
+  std::shared_ptr<SSL_CTX> context_ TAILGATE_GUARDED_BY(mutex_);
 };
 
 // The resident memory of one TLS connection: 15 KiB in OpenSSL (3.0, TLS 1.3), an incomplete record of at most 18 KiB,

@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "net/auth/password_checker.h"
+
 using namespace tailgate;
 
 namespace {
@@ -93,4 +95,14 @@ TEST_CASE("Basic credentials are canonical base64 of USER:PASSWORD", "[net][auth
   std::string triple;
   for (int i = 0; i < 25; ++i) triple += "eHh4";  // 75 x
   CHECK_FALSE(parse_basic("YTo6" + triple).has_value());
+}
+
+TEST_CASE("a user name that is not known costs as much as the costliest that is", "[net][auth]") {
+  const std::string salted = "abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy";
+  const PasswordUsers users =
+      password_users({{"a", "$2b$04$" + salted}, {"b", "$2b$10$" + salted}, {"c", "$2y$09$" + salted}});
+  CHECK(users.hash_for("a") == "$2b$04$" + salted);
+  CHECK(users.hash_for("b") == "$2b$10$" + salted);
+  CHECK(users.hash_for("nobody") == "$2b$10$" + salted);
+  CHECK(users.hash_for("") == "$2b$10$" + salted);
 }
