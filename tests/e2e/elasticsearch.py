@@ -128,8 +128,8 @@ def check_exporter(kind, tools, binary, directory):
                 searched = next(({k: v} for s in trace for k, (t, v) in s["attributes"].items() if t == "string" and v.strip("/").isalnum()), {})  # Jaeger asks by regexp
                 tags, by_tag = json.dumps(searched), by_tag + len(searched)
                 expect(trace_id in found(jaeger, service=root["service"], tags=tags), f"trace {trace_id} is not found by {tags}")
-                listed = json.loads(get(jaeger.query, "/api/services")[1])["data"]
-                expect(root["service"] in listed, f"the services are {listed}")
+                services = lambda: json.loads(get(jaeger.query, "/api/services")[1])["data"]  # noqa: E731
+                until(lambda: root["service"] in services(), f"{root['service']} is among the services", 60, 0.1)  # after a refresh
             expect(by_tag > 0, "no trace has a tag to search by")
             say("  Jaeger shows them, and finds them by service, operation, tag and duration")
 
