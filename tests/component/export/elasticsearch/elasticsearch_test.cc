@@ -3,84 +3,39 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <deque>
-#include <mutex>
 
+#include "component/export/canned_backend.h"
 #include "component/export/export_fixture.h"
 
 using namespace tailgate;
+using namespace tailgate::test;
 using namespace std::chrono_literals;
 
 namespace {
 
 namespace http = boost::beast::http;
-using tcp = boost::asio::ip::tcp;
 
-// Takes one connection after the other. PUT gets 200; each POST the next of `answers`, and then 503.
-class Cluster {
+// PUT gets 200; each POST the next of `answers`, and then 503; each a connection of its own.
+class Cluster : public CannedBackend {
  public:
-  explicit Cluster(std::deque<std::string> answers) : answers_(std::move(answers)), thread_([this] { run(); }) {}
-  ~Cluster() {
-    stopped_ = true;
-    boost::asio::io_context io;
-    tcp::socket poke(io);
-    boost::system::error_code ignored;
-    poke.connect(acceptor_.local_endpoint(), ignored);
-    poke.close();
-    thread_.join();
-  }
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(acceptor_.local_endpoint().port()); }
-  std::vector<http::request<http::string_body>> requests() {
-    const std::lock_guard lock(mutex_);
-    return requests_;
-  }
+  explicit Cluster(std::deque<std::string> answers)
+      : CannedBackend(
+            [next = in_turn<std::string>(std::move(answers), "no answer left")](const CannedRequest& request) {
+              if (request.method() != http::verb::post) return CannedAnswer{.close = true};
+              CannedAnswer out{.body = next(), .close = true};
+              if (out.body == "no answer left") out.status = 503;
+              if (out.body == "too large") out.status = 413;
+              if (out.body == "ok") out.body = accepts_all(request.body());
+              return out;
+            }) {}
 
  private:
-  void run() {
-    while (!stopped_) {
-      tcp::socket socket(io_);
-      boost::system::error_code ec;
-      acceptor_.accept(socket, ec);
-      boost::beast::flat_buffer buffer;
-      while (!stopped_ && !ec) {
-        http::request_parser<http::string_body> parser;
-        parser.body_limit(64 << 20);
-        http::read(socket, buffer, parser, ec);
-        if (ec) break;
-        http::request<http::string_body> request = parser.release();
-        http::response<http::string_body> response(http::status::ok, 11);
-        if (request.method() == http::verb::post) {
-          if (answers_.empty()) response.result(503);
-          if (!answers_.empty()) {
-            response.body() = answers_.front();
-            answers_.pop_front();
-          }
-          if (response.body() == "too large") response.result(http::status::payload_too_large);
-          if (response.body() == "ok") {  // to every item
-            response.body() = R"({"errors":false,"items":[)";
-            for (auto n = std::count(request.body().begin(), request.body().end(), '\n') / 2; n > 0; --n)
-              response.body() += std::string(R"({"create":{"status":201}})") + (n > 1 ? "," : "]}");
-          }
-        }
-        {
-          const std::lock_guard lock(mutex_);
-          requests_.push_back(std::move(request));
-        }
-        response.keep_alive(false);
-        response.prepare_payload();
-        http::write(socket, response, ec);
-        socket.shutdown(tcp::socket::shutdown_both, ec);
-        break;
-      }
-    }
+  static std::string accepts_all(const std::string& bulk) {
+    std::string out = R"({"errors":false,"items":[)";
+    for (auto n = std::count(bulk.begin(), bulk.end(), '\n') / 2; n > 0; --n)
+      out += std::string(R"({"create":{"status":201}})") + (n > 1 ? "," : "]}");
+    return out;
   }
-
-  boost::asio::io_context io_;
-  tcp::acceptor acceptor_{io_, {boost::asio::ip::make_address("127.0.0.1"), 0}};
-  std::atomic<bool> stopped_{false};
-  std::mutex mutex_;
-  std::vector<http::request<http::string_body>> requests_;
-  std::deque<std::string> answers_;
-  std::thread thread_;
 };
 
 std::string yaml_for(const std::string& url, const std::string& more = "") {

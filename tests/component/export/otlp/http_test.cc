@@ -7,13 +7,14 @@
 #include <boost/json.hpp>
 #include <deque>
 #include <fstream>
-#include <mutex>
 
+#include "component/export/canned_backend.h"
 #include "component/export/export_fixture.h"
 #include "export/http/http_exporter.h"
 #include "export/http/retry_after.h"
 
 using namespace tailgate;
+using namespace tailgate::test;
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
@@ -28,83 +29,19 @@ struct Answer {
   bool hang = false;
 };
 
-using Request = http::request<http::string_body>;
-
-// A synchronous server, a thread per connection; each request gets the next answer of the list, then 200.
-class Backend {
+// Each request gets the next answer of the list, then 200.
+class Backend : public CannedBackend {
  public:
-  // On a port of its own, or on that of another on another address of loopback.
   explicit Backend(std::deque<Answer> answers, const std::string& address = "127.0.0.1", std::uint16_t port = 0)
-      : acceptor_(io_, tcp::endpoint(asio::ip::make_address(address), port)), answers_(std::move(answers)) {
-    thread_ = std::thread([this] {
-      while (true) {
-        boost::beast::error_code ec;
-        auto socket = std::make_shared<tcp::socket>(io_);
-        acceptor_.accept(*socket, ec);
-        if (ec || stop_) return;
-        sockets_.push_back(socket);
-        connections_.emplace_back([this, socket] { serve(*socket); });
-      }
-    });
-  }
-  ~Backend() {
-    stop_ = true;
-    boost::beast::error_code ignored;
-    tcp::socket poke(io_);
-    poke.connect(acceptor_.local_endpoint(), ignored);
-    thread_.join();
-    for (auto& s : sockets_) s->shutdown(tcp::socket::shutdown_both, ignored);
-    for (std::thread& t : connections_) t.join();
-  }
-
-  std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port()); }
-  std::vector<Request> requests() const {
-    const std::lock_guard lock(mutex_);
-    return requests_;
-  }
-
- private:
-  void serve(tcp::socket& socket) {
-    boost::beast::flat_buffer buffer;
-    boost::beast::error_code ec;
-    while (true) {
-      Request request;
-      http::read(socket, buffer, request, ec);
-      if (ec) return;
-      Answer answer;
-      {
-        const std::lock_guard lock(mutex_);
-        requests_.push_back(request);
-        if (!answers_.empty()) {
-          answer = answers_.front();
-          answers_.pop_front();
-        }
-      }
-      if (answer.hang) {
-        char c = 0;
-        socket.read_some(asio::buffer(&c, 1), ec);  // until the client gives up
-        return;
-      }
-      http::response<http::string_body> response(static_cast<http::status>(answer.status), 11);
-      response.set(http::field::content_type, "application/x-protobuf");
-      if (!answer.retry_after.empty()) response.set(http::field::retry_after, answer.retry_after);
-      response.body() = answer.body;
-      response.prepare_payload();
-      http::write(socket, response, ec);
-      if (ec) return;
-    }
-  }
-
-  asio::io_context io_;
-  tcp::acceptor acceptor_;
-  std::atomic<bool> stop_{false};
-  mutable std::mutex mutex_;
-  std::deque<Answer> answers_;
-  std::vector<Request> requests_;
-  std::vector<std::shared_ptr<tcp::socket>> sockets_;
-  std::vector<std::thread> connections_;
-  std::thread thread_;
+      : CannedBackend(
+            [next = in_turn(std::move(answers))](const CannedRequest&) {
+              const Answer answer = next();
+              CannedAnswer out{answer.status, answer.body, {{"content-type", "application/x-protobuf"}}};
+              if (!answer.retry_after.empty()) out.headers.emplace_back("retry-after", answer.retry_after);
+              out.hang = answer.hang;
+              return out;
+            },
+            address, port) {}
 };
 
 std::string yaml(const Backend& backend, const std::string& more = "compression: none") {
@@ -175,7 +112,7 @@ TEST_CASE("otlphttp compresses with gzip unless told otherwise, and can send JSO
   Rig rig(yaml(backend, "traces_endpoint: " + backend.url() + "/own"));
   rig.push(kept(1, 50));
   REQUIRE(rig.sent(50));
-  const Request request = backend.requests().at(0);
+  const CannedRequest request = backend.requests().at(0);
   CHECK(request.target() == "/own");
   CHECK(request[http::field::content_encoding] == "gzip");
   CHECK(inflate_gzip(request.body()) == kept(1, 50)->otlp);
@@ -183,7 +120,7 @@ TEST_CASE("otlphttp compresses with gzip unless told otherwise, and can send JSO
   Rig with_zstd(yaml(backend, "compression: zstd\n  bearer_token: s3cret"));
   with_zstd.push(kept(1, 50));
   REQUIRE(with_zstd.sent(50));
-  const Request second = backend.requests().at(1);
+  const CannedRequest second = backend.requests().at(1);
   CHECK(second[http::field::content_encoding] == "zstd");
   CHECK(second[http::field::authorization] == "Bearer s3cret");
   std::string plain(1 << 20, '\0');

@@ -6,19 +6,19 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <deque>
-#include <mutex>
 
+#include "component/export/canned_backend.h"
 #include "component/export/export_fixture.h"
 #include "export/s3/reply.h"
 
 using namespace tailgate;
+using namespace tailgate::test;
 using namespace std::chrono_literals;
 
 namespace {
 
 namespace http = boost::beast::http;
 using tcp = boost::asio::ip::tcp;
-using Request = http::request<http::string_body>;
 
 constexpr std::uint64_t kHour = 3'600'000'000'000;
 
@@ -27,59 +27,18 @@ struct Answer {
   std::string body = "";
 };
 
-// Takes one connection after the other, and gives each request the next of `answers`, 200 when there is none left.
-class Store {
+// Gives each request the next of `answers`, 200 when there is none left, and a connection of its own.
+class Store : public CannedBackend {
  public:
-  explicit Store(std::deque<Answer> answers) : answers_(std::move(answers)), thread_([this] { run(); }) {}
-  ~Store() {
-    stopped_ = true;
-    boost::asio::io_context io;
-    tcp::socket poke(io);
-    boost::system::error_code ignored;
-    poke.connect(acceptor_.local_endpoint(), ignored);
-    poke.close();
-    thread_.join();
-  }
-  HttpUrl url() const { return {false, "127.0.0.1", std::to_string(acceptor_.local_endpoint().port()), "/traces"}; }
-  std::vector<Request> requests() {
-    const std::lock_guard lock(mutex_);
-    return requests_;
-  }
-
- private:
-  void run() {
-    while (!stopped_) {
-      tcp::socket socket(io_);
-      boost::system::error_code ec;
-      acceptor_.accept(socket, ec);
-      boost::beast::flat_buffer buffer;
-      Request request;
-      http::read(socket, buffer, request, ec);
-      if (ec || stopped_) continue;
-      Answer answer;
-      if (!answers_.empty()) answer = answers_.front();
-      if (!answers_.empty()) answers_.pop_front();
-      http::response<http::string_body> response(static_cast<http::status>(answer.status), 11);
-      response.set(http::field::etag, "\"" + std::to_string(request.body().size()) + "\"");
-      response.body() = answer.body;
-      response.keep_alive(false);
-      response.prepare_payload();
-      {
-        const std::lock_guard lock(mutex_);
-        requests_.push_back(std::move(request));
-      }
-      http::write(socket, response, ec);
-      socket.shutdown(tcp::socket::shutdown_both, ec);
-    }
-  }
-
-  boost::asio::io_context io_;
-  tcp::acceptor acceptor_{io_, {boost::asio::ip::make_address("127.0.0.1"), 0}};
-  std::atomic<bool> stopped_{false};
-  std::mutex mutex_;
-  std::vector<Request> requests_;
-  std::deque<Answer> answers_;
-  std::thread thread_;
+  explicit Store(std::deque<Answer> answers)
+      : CannedBackend([next = in_turn(std::move(answers))](const CannedRequest& request) {
+          const Answer answer = next();
+          return CannedAnswer{static_cast<unsigned>(answer.status),
+                              answer.body,
+                              {{"etag", "\"" + std::to_string(request.body().size()) + "\""}},
+                              true};
+        }) {}
+  HttpUrl url() const { return {false, "127.0.0.1", std::to_string(port()), "/traces"}; }
 };
 
 // The names of its spans, one a line.
@@ -139,7 +98,7 @@ SendResult sent(Exporter& exporter, const BatchPtr& b) {
   return done[0].result;
 }
 
-std::string line(const Request& request) {
+std::string line(const CannedRequest& request) {
   return std::string(request.method_string()) + " " + std::string(request.target());
 }
 
@@ -194,7 +153,7 @@ TEST_CASE("an upload in parts that fails is aborted, and begun anew", "[export][
     CHECK(sent(*exporter, b).reason == FailReason::kUnavailable);
     CHECK(sent(*exporter, b).kind == SendResult::Kind::kDone);
     std::vector<std::string> methods;
-    for (const Request& r : store.requests()) methods.emplace_back(r.method_string());
+    for (const CannedRequest& r : store.requests()) methods.emplace_back(r.method_string());
     std::sort(methods.begin(), methods.end());  // the abort and the new attempt go side by side
     CHECK(methods == std::vector<std::string>{"DELETE", "POST", "POST", "POST", "PUT", "PUT", "PUT"});
   }
