@@ -9,13 +9,7 @@
 namespace tailgate {
 namespace {
 
-// splitmix64: ids need to differ, nothing more.
-std::uint64_t next_random(std::uint64_t& state) {
-  std::uint64_t z = state += 0x9e3779b97f4a7c15ULL;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return (z ^ (z >> 31)) | 1;  // an id is never zero
-}
+std::uint64_t next_id(std::uint64_t& state) { return next_random(state) | 1; }  // an id is never zero
 
 std::uint64_t nanoseconds(Duration d) {
   return static_cast<std::uint64_t>(
@@ -57,7 +51,7 @@ void OwnTraces::note(const OwnOperation& operation, TimePoint now, std::uint64_t
 
 KeptTracePtr OwnTraces::span_of(const OwnOperation& operation, std::uint64_t start_ns, std::uint64_t end_ns) {
   auto made = std::make_shared<KeptTrace>();
-  const std::uint64_t random[] = {next_random(next_id_), next_random(next_id_), next_random(next_id_)};
+  const std::uint64_t random[] = {next_id(next_id_), next_id(next_id_), next_id(next_id_)};
   std::memcpy(made->id.bytes.data(), random, 16);
   made->start_ns = start_ns;
   made->end_ns = end_ns;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "codec/json_text.h"
+#include "codec/protobuf.h"
 #include "net/http/inflate.h"
 #include "wire/otlp/json_read.h"
 
@@ -23,12 +25,12 @@ std::string response_proto(const IngestResult& result) {
   if (result.rejected_spans == 0 && result.message.empty()) return {};
   std::string partial;
   if (result.rejected_spans != 0) {
-    partial.push_back('\x08');
-    append_varint(partial, result.rejected_spans);
+    pb::append_varint(partial, pb::tag_of(1, pb::kVarint));
+    pb::append_varint(partial, result.rejected_spans);
   }
-  if (!result.message.empty()) append_field(partial, 2, result.message);
+  if (!result.message.empty()) pb::append_len(partial, 2, result.message);
   std::string out;
-  append_field(out, 1, partial);
+  pb::append_len(out, 1, partial);
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "codec/hex.h"
 #include "codec/protobuf.h"
 #include "config/config_node.h"
 #include "decide/condition/expr.h"
@@ -166,11 +167,7 @@ Value id_of(ByteView id, ValueKind kind) {
   return Value::of_text(id.size() == size ? id : ByteView(kZeros, size), kind);
 }
 
-bool hex_of(Evaluation& e, const Value& id, Value& out) {
-  std::string text;
-  append_hex(id.text, text);
-  return e.own(text, out);
-}
+bool hex_of(Evaluation& e, const Value& id, Value& out) { return e.own(to_hex(id.text), out); }
 
 template <class Names>
 Value name_in(const Names& names, std::int32_t i) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "codec/json_text.h"
 #include "codec/protobuf.h"
 
 namespace tailgate {
@@ -289,59 +290,6 @@ bool compare(const Value& a, const Value& b, CompareOp op) {
 
 namespace {
 
-constexpr char kHex[] = "0123456789abcdef";
-
-// One UTF-8 sequence at `text`: its length, or 0 when it is malformed (RFC 3629, as Go's utf8.DecodeRune).
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<std::uint8_t>(text[i]) : 0; };
-  const auto next = [&](std::size_t i, int low = 0x80, int high = 0xbf) { return byte(i) >= low && byte(i) <= high; };
-  const int c = byte(0);
-  if (c < 0x80) return 1;
-  if (c >= 0xc2 && c <= 0xdf) return next(1) ? 2 : 0;
-  if (c == 0xe0) return next(1, 0xa0) && next(2) ? 3 : 0;
-  if (c == 0xed) return next(1, 0x80, 0x9f) && next(2) ? 3 : 0;
-  if (c >= 0xe1 && c <= 0xef) return next(1) && next(2) ? 3 : 0;
-  if (c == 0xf0) return next(1, 0x90) && next(2) && next(3) ? 4 : 0;
-  if (c == 0xf4) return next(1, 0x80, 0x8f) && next(2) && next(3) ? 4 : 0;
-  if (c >= 0xf1 && c <= 0xf3) return next(1) && next(2) && next(3) ? 4 : 0;
-  return 0;
-}
-
-// As Go's encoding/json with its default escaping of <, > and &.
-void append_json_string(std::string_view text, std::string& out) {
-  out += '"';
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    const std::string_view rune = text.substr(0, std::max<std::size_t>(length, 1));
-    const auto c = static_cast<std::uint8_t>(rune[0]);
-    if (length == 0) {
-      out += "\\ufffd";
-    } else if (c == '"' || c == '\\') {
-      (out += '\\') += rune[0];
-    } else if (c == '\b' || c == '\f' || c == '\n' || c == '\r' || c == '\t') {
-      (out += '\\') += "btn?fr"[c - '\b'];
-    } else if (c < 0x20 || c == '<' || c == '>' || c == '&') {
-      ((out += "\\u00") += kHex[c >> 4]) += kHex[c & 15];
-    } else if (rune == "\xe2\x80\xa8" || rune == "\xe2\x80\xa9") {
-      (out += "\\u202") += rune[2] == '\xa8' ? '8' : '9';
-    } else {
-      out += rune;
-    }
-    text.remove_prefix(rune.size());
-  }
-  out += '"';
-}
-
-void append_base64(std::string_view bytes, std::string& out) {
-  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::uint32_t n = 0;
-    for (std::size_t k = 0; k < 3; ++k)
-      n = n << 8 | (i + k < bytes.size() ? static_cast<std::uint8_t>(bytes[i + k]) : 0);
-    for (std::size_t k = 0; k < 4; ++k) out += i + k > bytes.size() ? '=' : kDigits[n >> (18 - 6 * k) & 63];
-  }
-}
-
 bool append_json_map(const Value& map, std::string& out, int depth) {
   std::vector<std::pair<std::string_view, Value>> entries;
   std::string_view key;
@@ -355,7 +303,7 @@ bool append_json_map(const Value& map, std::string& out, int depth) {
     if (i + 1 < entries.size() && entries[i + 1].first == entries[i].first) continue;
     if (!first) out += ',';
     first = false;
-    append_json_string(entries[i].first, out);
+    append_json_string(out, entries[i].first, JsonEscapes::kGo);
     out += ':';
     if (!append_json(entries[i].second, out, depth + 1)) return false;
   }
@@ -377,13 +325,6 @@ bool append_json_list(const Value& list, std::string& out, int depth) {
 }
 
 }  // namespace
-
-void append_hex(std::string_view bytes, std::string& out) {
-  for (const char c : bytes) {
-    out += kHex[static_cast<std::uint8_t>(c) >> 4];
-    out += kHex[static_cast<std::uint8_t>(c) & 15];
-  }
-}
 
 void append_double(double d, std::string& out) {
   char buffer[400];
@@ -418,18 +359,14 @@ bool append_json(const Value& v, std::string& out, int depth) {
       append_double(v.number, out);
       return true;
     case ValueKind::kString:
-      append_json_string(v.text, out);
+      append_json_string(out, v.text, JsonEscapes::kGo);
       return true;
     case ValueKind::kBytes:
-      out += '"';
-      append_base64(v.text, out);
-      out += '"';
+      append_quoted_base64(out, v.text);
       return true;
     case ValueKind::kTraceId:
     case ValueKind::kSpanId:
-      out += '"';
-      append_hex(v.text, out);
-      out += '"';
+      append_quoted_hex(out, v.text);
       return true;
     case ValueKind::kTime:
       return false;
@@ -449,7 +386,7 @@ bool append_text(const Value& v, std::string& out) {
     case ValueKind::kBytes:
     case ValueKind::kTraceId:
     case ValueKind::kSpanId:
-      append_hex(v.text, out);
+      append_hex(out, v.text);
       return true;
     default:
       return append_json(v, out);

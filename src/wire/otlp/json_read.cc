@@ -12,6 +12,10 @@
 #include <span>
 #include <vector>
 
+#include "codec/base64.h"
+#include "codec/hex.h"
+#include "codec/protobuf.h"
+
 namespace tailgate {
 namespace {
 
@@ -223,22 +227,6 @@ std::optional<double> real(std::string_view text) {
   return d;
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-int base64_digit(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+' || c == '-') return 62;  // both alphabets, as protobuf's JSON mapping asks of readers
-  if (c == '/' || c == '_') return 63;
-  return -1;
-}
-
 // What the parser calls, event by event. The names and signatures are Boost.JSON's.
 class Writer {
  public:
@@ -433,34 +421,16 @@ class Writer {
         if (!s.empty() || field.in_oneof || field.repeated) bytes(field, s);
         return true;
       case Kind::kHex: {
-        if (s.size() % 2 != 0) return false;
         if (s.empty()) return true;
         const std::size_t start = open(field);
-        for (std::size_t i = 0; i < s.size(); i += 2) {
-          const int high = hex_digit(s[i]);
-          const int low = hex_digit(s[i + 1]);
-          if (high < 0 || low < 0) return false;
-          out.push_back(static_cast<char>(high * 16 + low));
-        }
+        out.resize(start + s.size() / 2);
+        if (!read_hex(s, out.data() + start)) return false;
         close(start);
         return true;
       }
       case Kind::kBase64: {
-        while (!s.empty() && s.back() == '=') s.remove_suffix(1);
-        if (s.size() % 4 == 1) return false;
         const std::size_t start = open(field);
-        std::uint32_t bits = 0;
-        int have = 0;
-        for (const char c : s) {
-          const int digit = base64_digit(c);
-          if (digit < 0) return false;
-          bits = (bits << 6) | static_cast<std::uint32_t>(digit);
-          have += 6;
-          if (have >= 8) {
-            have -= 8;
-            out.push_back(static_cast<char>(bits >> have));
-          }
-        }
+        if (!read_base64(s, kBase64Protobuf, out)) return false;
         close(start);
         return true;
       }
@@ -501,13 +471,7 @@ class Writer {
     }
   }
 
-  void varint(std::uint64_t v) {
-    while (v >= 0x80) {
-      out.push_back(static_cast<char>(v | 0x80));
-      v >>= 7;
-    }
-    out.push_back(static_cast<char>(v));
-  }
+  void varint(std::uint64_t v) { pb::append_varint(out, v); }
 
   bool number(const Field& field, std::uint64_t v) {
     if (v == 0 && !field.in_oneof) return true;
@@ -538,13 +502,10 @@ class Writer {
     return out.size();
   }
   void close(std::size_t start) {
-    std::size_t n = out.size() - start;
-    std::size_t more = 0;
-    for (std::size_t rest = n >> 7; rest != 0; rest >>= 7) ++more;
+    const std::size_t size = out.size() - start;
+    const std::size_t more = pb::varint_size(size) - 1;
     if (more != 0) out.insert(start, more, '\0');
-    char* to = out.data() + start - 1;
-    for (; n >= 0x80; n >>= 7) *to++ = static_cast<char>(n | 0x80);
-    *to = static_cast<char>(n);
+    pb::write_varint(out.data() + start - 1, size);
   }
 
   std::vector<Frame> stack_;

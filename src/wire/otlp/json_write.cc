@@ -165,25 +165,25 @@ constexpr std::array kTracesDataFields = {
     Field{1, "resourceSpans", Kind::kMessage, true, Absent::kEmpty, &kResourceSpans}};
 constexpr Message kTracesData{kTracesDataFields};
 
-WireType wire_type(Kind kind) {
+pb::WireType wire_type(Kind kind) {
   switch (kind) {
     case Kind::kText:
     case Kind::kId:
     case Kind::kBase64:
     case Kind::kMessage:
-      return WireType::kBytes;
+      return pb::kLen;
     case Kind::kFixed64:
     case Kind::kDouble:
-      return WireType::kFixed64;
+      return pb::kFixed64;
     case Kind::kFixed32:
-      return WireType::kFixed32;
+      return pb::kFixed32;
     case Kind::kUint32:
     case Kind::kInt32:
     case Kind::kInt64:
     case Kind::kBool:
-      return WireType::kVarint;
+      return pb::kVarint;
   }
-  return WireType::kVarint;
+  return pb::kVarint;
 }
 
 // One field as it came, by its place in the schema.
@@ -383,10 +383,10 @@ class Writer {
         append_json_string(out_, room_ != nullptr ? room_->text(came.bytes) : came.bytes);
         return;
       case Kind::kId:
-        append_hex(out_, came.bytes);
+        append_quoted_hex(out_, came.bytes);
         return;
       case Kind::kBase64:
-        append_base64(out_, came.bytes);
+        append_quoted_base64(out_, came.bytes);
         return;
       case Kind::kUint32:
       case Kind::kFixed32:

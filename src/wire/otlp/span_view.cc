@@ -9,11 +9,9 @@
 namespace tailgate {
 namespace {
 
-bool is_bytes(const FieldReader& r, std::uint32_t number) { return r.number == number && r.type == WireType::kBytes; }
-bool is_varint(const FieldReader& r, std::uint32_t number) { return r.number == number && r.type == WireType::kVarint; }
-bool is_fixed64(const FieldReader& r, std::uint32_t number) {
-  return r.number == number && r.type == WireType::kFixed64;
-}
+bool is_bytes(const FieldReader& r, std::uint32_t number) { return r.number == number && r.type == pb::kLen; }
+bool is_varint(const FieldReader& r, std::uint32_t number) { return r.number == number && r.type == pb::kVarint; }
+bool is_fixed64(const FieldReader& r, std::uint32_t number) { return r.number == number && r.type == pb::kFixed64; }
 
 // A KeyValue.
 AttributeView attribute_of(ByteView key_value) {
@@ -32,7 +30,7 @@ AttributeValue any_value(ByteView any) {
     if (r.number < 1 || r.number > 7) continue;
     const Kind kind = static_cast<Kind>(r.number);
     const bool number = kind == Kind::kBool || kind == Kind::kInt;
-    const WireType wanted = number ? WireType::kVarint : kind == Kind::kDouble ? WireType::kFixed64 : WireType::kBytes;
+    const pb::WireType wanted = number ? pb::kVarint : kind == Kind::kDouble ? pb::kFixed64 : pb::kLen;
     if (r.type == wanted) out = {kind, r.value, r.bytes};
   }
   return out;
@@ -85,7 +83,7 @@ bool read_link(ByteView bytes, LinkView& out, ItemRoom& room) {
     if (is_bytes(r, 3)) out.trace_state = r.bytes;
     if (is_bytes(r, 4)) attributes.add(r.bytes);
     if (is_varint(r, 5)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
-    if (r.number == 6 && r.type == WireType::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
+    if (r.number == 6 && r.type == pb::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
   }
   out.trace_state = room.text(out.trace_state);
   attributes.add_left_out(out.dropped_attributes);
@@ -131,7 +129,7 @@ bool read_span_view(ByteView bytes, SpanView& out) {
     if (is_bytes(r, 13) && room.link() && !read_link(r.bytes, out.links.emplace_back(), room)) out.links.pop_back();
     if (is_varint(r, 14)) out.dropped_links = static_cast<std::uint32_t>(r.value);
     if (is_bytes(r, 15)) read_status(r.bytes, out);
-    if (r.number == 16 && r.type == WireType::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
+    if (r.number == 16 && r.type == pb::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
   }
   out.name = room.text(out.name);
   out.trace_state = room.text(out.trace_state);
