@@ -68,17 +68,17 @@ KeptTracePtr OwnTraces::span_of(const OwnOperation& operation, std::uint64_t sta
 
   ByteSink sink;
   OtlpBuilder build(sink);
-  const OtlpBuilder::Open resource_spans = build.open(1, 2);
-  const OtlpBuilder::Open resource = build.open(1, 1);
-  build.attribute(1, "service.name", "tailgate");
-  build.attribute(1, "service.version", options_.version);
+  const OtlpBuilder::Open resource_spans = build.open(otlp::request::kResourceSpans, 2);
+  const OtlpBuilder::Open resource = build.open(otlp::resource_spans::kResource, 1);
+  build.attribute(otlp::resource::kAttributes, "service.name", "tailgate");
+  build.attribute(otlp::resource::kAttributes, "service.version", options_.version);
   build.close(resource);
-  const OtlpBuilder::Open scope_spans = build.open(2, 2);
-  const OtlpBuilder::Open scope = build.open(1, 1);
-  build.text(1, "tailgate");
-  build.text(2, options_.version);
+  const OtlpBuilder::Open scope_spans = build.open(otlp::resource_spans::kScopeSpans, 2);
+  const OtlpBuilder::Open scope = build.open(otlp::scope_spans::kScope, 1);
+  build.text(otlp::scope::kName, "tailgate");
+  build.text(otlp::scope::kVersion, options_.version);
   build.close(scope);
-  const OtlpBuilder::Open span = build.open(2, 2);
+  const OtlpBuilder::Open span = build.open(otlp::scope_spans::kSpans, 2);
   OtlpBuilder::SpanHead head;
   head.trace_id = {made->id.bytes.data(), 16};
   head.span_id = {reinterpret_cast<const char*>(&random[2]), 8};
@@ -89,9 +89,10 @@ KeptTracePtr OwnTraces::span_of(const OwnOperation& operation, std::uint64_t sta
   build.span_head(head);
   for (const auto& [key, value] : operation.attributes) {
     if (const auto* text = std::get_if<std::string>(&value)) {
-      build.attribute(9, key, ByteView(*text));
+      build.attribute(otlp::span::kAttributes, key, ByteView(*text));
     } else {
-      build.attribute(9, key, AttributeValue{AttributeValue::Kind::kInt, std::get<std::uint64_t>(value), {}});
+      build.attribute(otlp::span::kAttributes, key,
+                      AttributeValue{AttributeValue::Kind::kInt, std::get<std::uint64_t>(value), {}});
     }
   }
   if (!operation.failure.empty()) build.status(StatusCode::kError, operation.failure);

@@ -6,6 +6,7 @@
 #include "codec/protobuf.h"
 #include "net/http/inflate.h"
 #include "wire/otlp/json_read.h"
+#include "wire/otlp/schema.h"
 
 namespace tailgate {
 namespace {
@@ -25,12 +26,12 @@ std::string response_proto(const IngestResult& result) {
   if (result.rejected_spans == 0 && result.message.empty()) return {};
   std::string partial;
   if (result.rejected_spans != 0) {
-    pb::append_varint(partial, pb::tag_of(1, pb::kVarint));
+    pb::append_varint(partial, pb::tag_of(otlp::partial_success::kRejectedSpans, pb::kVarint));
     pb::append_varint(partial, result.rejected_spans);
   }
-  if (!result.message.empty()) pb::append_len(partial, 2, result.message);
+  if (!result.message.empty()) pb::append_len(partial, otlp::partial_success::kErrorMessage, result.message);
   std::string out;
-  pb::append_len(out, 1, partial);
+  pb::append_len(out, otlp::response::kPartialSuccess, partial);
   return out;
 }
 

@@ -8,6 +8,7 @@
 
 #include "codec/json_text.h"
 #include "codec/protobuf.h"
+#include "wire/otlp/schema.h"
 
 namespace tailgate {
 
@@ -26,7 +27,7 @@ std::optional<std::string_view> Arena::copy(std::string_view text) {
 
 // --- wire
 
-// AnyValue: string 1, bool 2, int 3, double 4, array 5, kvlist 6, bytes 7; the last one set wins.
+// AnyValue is a oneof: the last member in the bytes counts.
 Value decode_any_value(ByteView any_value) {
   Value v;
   const char* p = any_value.data();
@@ -37,31 +38,31 @@ Value decode_any_value(ByteView any_value) {
     ByteView bytes;
     if (!pb::read_tag(p, end, tag)) return {};
     switch (tag) {
-      case pb::tag_of(1, pb::kLen):
+      case pb::tag_of(otlp::any_value::kString, pb::kLen):
         if (!pb::read_len(p, end, bytes)) return {};
         v = Value::of_text(bytes);
         break;
-      case pb::tag_of(2, pb::kVarint):
+      case pb::tag_of(otlp::any_value::kBool, pb::kVarint):
         if (!pb::read_varint(p, end, n)) return {};
         v = Value::of_bool(n != 0);
         break;
-      case pb::tag_of(3, pb::kVarint):
+      case pb::tag_of(otlp::any_value::kInt, pb::kVarint):
         if (!pb::read_varint(p, end, n)) return {};
         v = Value::of_int(static_cast<std::int64_t>(n));
         break;
-      case pb::tag_of(4, pb::kFixed64):
+      case pb::tag_of(otlp::any_value::kDouble, pb::kFixed64):
         if (!pb::read_fixed64(p, end, n)) return {};
         v = Value::of_double(std::bit_cast<double>(n));
         break;
-      case pb::tag_of(5, pb::kLen):
+      case pb::tag_of(otlp::any_value::kArray, pb::kLen):
         if (!pb::read_len(p, end, bytes)) return {};
-        v = Value::on_wire(ValueKind::kList, bytes, 1);
+        v = Value::on_wire(ValueKind::kList, bytes, otlp::list::kValues);
         break;
-      case pb::tag_of(6, pb::kLen):
+      case pb::tag_of(otlp::any_value::kMap, pb::kLen):
         if (!pb::read_len(p, end, bytes)) return {};
-        v = Value::on_wire(ValueKind::kMap, bytes, 1);
+        v = Value::on_wire(ValueKind::kMap, bytes, otlp::list::kValues);
         break;
-      case pb::tag_of(7, pb::kLen):
+      case pb::tag_of(otlp::any_value::kBytes, pb::kLen):
         if (!pb::read_len(p, end, bytes)) return {};
         v = Value::of_text(bytes, ValueKind::kBytes);
         break;
@@ -97,20 +98,20 @@ bool last_field(ByteView message, std::uint32_t number, ByteView& found) {
 Value decode_key_value(ByteView key_value) {
   // As everyone writes it: the key, and a value that fills the rest.
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(key_value[i]); };
-  if (key_value.size() >= 2 && byte(0) == 0x0A && byte(1) < 0x80) {
+  if (key_value.size() >= 2 && byte(0) == pb::tag_of(otlp::key_value::kKey, pb::kLen) && byte(1) < 0x80) {
     const std::size_t at = 2u + byte(1);
-    if (at + 2 <= key_value.size() && byte(at) == 0x12 && byte(at + 1) < 0x80 &&
-        at + 2 + byte(at + 1) == key_value.size()) {
+    if (at + 2 <= key_value.size() && byte(at) == pb::tag_of(otlp::key_value::kValue, pb::kLen) &&
+        byte(at + 1) < 0x80 && at + 2 + byte(at + 1) == key_value.size()) {
       return decode_any_value(key_value.substr(at + 2));
     }
   }
   ByteView value;
-  return last_field(key_value, 2, value) ? decode_any_value(value) : Value();
+  return last_field(key_value, otlp::key_value::kValue, value) ? decode_any_value(value) : Value();
 }
 
 std::string_view key_of(ByteView key_value) {
   ByteView key;
-  return last_field(key_value, 1, key) ? key : ByteView();
+  return last_field(key_value, otlp::key_value::kKey, key) ? key : ByteView();
 }
 
 ListReader::ListReader(const Value& list) : list_(list) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "codec/field_reader.h"
+#include "wire/otlp/schema.h"
 
 namespace tailgate {
 namespace {
@@ -27,13 +28,13 @@ Duration read_duration(ByteView message) {
 PartialSuccess read_partial_success(ByteView response) {
   PartialSuccess out;
   for (FieldReader r(response); r.next();) {
-    if (r.number != 1 || r.type != pb::kLen) continue;
+    if (!r.is_len(otlp::response::kPartialSuccess)) continue;
     for (FieldReader p(r.bytes); p.next();) {
-      if (p.number == 1 && p.type == pb::kVarint) {
+      if (p.is_varint(otlp::partial_success::kRejectedSpans)) {
         const auto rejected = static_cast<std::int64_t>(p.value);
         out.rejected_spans = static_cast<std::uint64_t>(std::max<std::int64_t>(rejected, 0));
       }
-      if (p.number == 2 && p.type == pb::kLen) out.message = p.bytes;
+      if (p.is_len(otlp::partial_success::kErrorMessage)) out.message = p.bytes;
     }
   }
   return out;

@@ -14,6 +14,7 @@
 #include "codec/calendar.h"
 #include "codec/field_reader.h"
 #include "wire/otlp/repeats.h"
+#include "wire/otlp/schema.h"
 #include "wire/otlp/span_view.h"
 
 namespace tailgate {
@@ -34,9 +35,8 @@ constexpr std::size_t kRepeatsFree = 16 << 20, kRepeatsPerByte = 8;
 bool read_times(ByteView span, std::uint64_t& start_ns, std::uint64_t& end_ns) {
   FieldReader r(span);
   while (r.next()) {
-    if (r.type != pb::kFixed64) continue;
-    if (r.number == 7) start_ns = r.value;
-    if (r.number == 8) end_ns = r.value;
+    if (r.is_fixed64(otlp::span::kStartTime)) start_ns = r.value;
+    if (r.is_fixed64(otlp::span::kEndTime)) end_ns = r.value;
   }
   return r.ok();
 }

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "wire/otlp/attribute_value.h"
 #include "wire/otlp/item_limits.h"
-#include "wire/otlp/scan_plan.h"
 
 namespace tailgate {
 
