@@ -216,8 +216,8 @@ Result<FilePieces> write_span_file(SpanTableWriter& table, const Batch& batch, c
     row.span = &span;
     row.resource = &resources.at(one.bytes.resource);
     row.scope = &scopes.at(one.bytes.scope);
-    row.resource_elsewhere = !repeats.say(one.bytes.resource);
-    row.scope_elsewhere = !repeats.say(one.bytes.scope);
+    row.resource_elsewhere = !repeats.may_write(one.bytes.resource);
+    row.scope_elsewhere = !repeats.may_write(one.bytes.scope);
     row.policy = trace.policy;
     row.by_chance = trace.verdict.by_chance();
     row.late = trace.late;

@@ -37,10 +37,10 @@ struct StatusOf {
   ByteView message;
 };
 
-// The `error` tag has the last word, then otel.status_code, then what HTTP said.
+// The `error` tag decides; without it otel.status_code, and without that the status of HTTP.
 StatusOf status_of(const Special& s, std::uint32_t kind) {
   StatusOf out;
-  bool said = false;
+  bool has_status = false;
   const auto describe = [&] {
     if (s.status_description == nullptr) return false;
     out.message = text_of(s.status_description);
@@ -49,20 +49,20 @@ StatusOf status_of(const Special& s, std::uint32_t kind) {
   };
   if (s.error != nullptr && ((s.error->value.kind == Kind::kBool && s.error->value.bits != 0) ||
                              (is_text(s.error) && same_ignoring_case(s.error->value.bytes, "true")))) {
-    said = true;
+    has_status = true;
     out.code = StatusCode::kError;
     s.error->gone = true;
     if (!describe()) out.message = text_of(s.http_message);
   }
   if (s.status_code != nullptr) {
-    if (!said) {
+    if (!has_status) {
       const ByteView text = text_of(s.status_code);
       if (same_ignoring_case(text, "ok")) out.code = StatusCode::kOk;
       if (same_ignoring_case(text, "error")) out.code = StatusCode::kError;
       describe();
     }
     s.status_code->gone = true;
-  } else if (!said && s.http_code != nullptr) {
+  } else if (!has_status && s.http_code != nullptr) {
     if (const auto code = integer_of(*s.http_code)) {
       const bool clients_fault = *code >= 400 && *code < 500 && kind == 2;  // of a server: not its error
       if ((*code < 100 || *code >= 400) && !clients_fault) {
@@ -79,7 +79,7 @@ bool is_zero(const std::array<char, N>& id) {
   return std::all_of(id.begin(), id.end(), [](char c) { return c == 0; });
 }
 
-// Where a parent is not told outright: the first CHILD_OF in the same trace, else the first FOLLOWS_FROM in it.
+// The parent of a span without a parent field: the first CHILD_OF in the same trace, else its first FOLLOWS_FROM.
 ByteView parent_of(const JaegerSpan& span) {
   const JaegerRef* follows = nullptr;
   for (const JaegerRef& ref : span.refs) {

@@ -1,7 +1,7 @@
 // OtlpBuilder: writes the messages of an OTLP trace request, field by field, for conversions from other formats.
 //
-// Every writer is a no-op once the sink has failed; ask the sink at the end. Text that is not UTF-8 goes out as bytes
-// where OTLP has a place for bytes, and with '?' where it has not. One thread.
+// Every call does nothing once the sink has failed; ask the sink at the end. Text that is not UTF-8 is written as bytes
+// where OTLP allows bytes, and with '?' for the bad bytes where it does not. One thread.
 #pragma once
 
 #include <bit>

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kDepthMax = 64;  // of values inside values
 constexpr std::size_t kFieldsMax = 16;
-// With a room: pieces in which the parts of one message may come, and items of a text beside one for each 4 bytes.
+// With an ItemRoom: the pieces in which one message may be split, and the items of a text besides one for each 4 bytes.
 constexpr std::size_t kPiecesMax = 16'384, kItemsFree = 65'536, kItemBytes = 4;
 
 using otlp::Absent;
@@ -46,7 +46,7 @@ void append_double(std::string& out, double value) {
 
 class Writer {
  public:
-  // `room` may be null: then all is written.
+  // When `room` is null everything is written.
   Writer(std::string& out, ItemRoom* room) : out_(out), room_(room) {}
 
   // Recursion follows the schema; the only cycle in it goes through kAnyValue, which is counted.
@@ -67,7 +67,7 @@ class Writer {
     const MessageType type;
     const std::span<const Field> fields;
     const std::size_t base;
-    std::uint32_t seen = 0;  // bits: fields that came
+    std::uint32_t seen = 0;  // bits: fields that are present
     std::uint32_t pieces = 0;
     std::array<std::uint32_t, kFieldsMax> at = {};  // of these, the last one in values_
     std::array<std::uint64_t, 4> left_out = {};     // by Item
@@ -90,11 +90,11 @@ class Writer {
     ok_ = ok_ && reader.ok();
   }
 
-  // Keeps what counts: every element of a list and every piece of a message, of a scalar the last one, of a oneof the
-  // field that came last.
+  // Keeps what counts: every element of a list, every piece of a message, the last value of a scalar, and the last
+  // member of a oneof.
   void take(Level& level, std::uint32_t i, const FieldReader& reader) {
     const Field& f = level.fields[i];
-    const FieldValue came{i, reader.value, reader.bytes};
+    const FieldValue found{i, reader.value, reader.bytes};
     if (f.repeated) {
       if (!has_room(level, f.item)) return;
     } else if (otlp::is_oneof(level.type) && values_.size() > level.base && values_.back().field != i) {
@@ -103,14 +103,14 @@ class Writer {
     }
     if (!f.repeated && (level.seen >> i & 1) != 0) {
       if (f.kind != FieldKind::kMessage) {
-        values_[level.at[i]] = came;
+        values_[level.at[i]] = found;
         return;
       }
       if (reader.bytes.empty() || (room_ != nullptr && ++level.pieces > kPiecesMax)) return;
     }
     level.seen |= 1u << i;
     level.at[i] = static_cast<std::uint32_t>(values_.size());
-    values_.push_back(came);
+    values_.push_back(found);
   }
 
   bool has_room(Level& level, Item item) {
@@ -120,7 +120,7 @@ class Writer {
     return room;
   }
 
-  // What was left out joins what the sender has dropped.
+  // Adds the elements that were left out to the number that the sender has dropped.
   void count(Level& level, std::uint32_t i) {
     const std::uint64_t more = level.left_out[static_cast<std::size_t>(level.fields[i].dropped)];
     if (more == 0) return;
@@ -128,8 +128,8 @@ class Writer {
       level.at[i] = static_cast<std::uint32_t>(values_.size());
       values_.push_back({i, 0, {}});
     }
-    FieldValue& came = values_[level.at[i]];
-    came.value = dropped_sum(came.value, more);
+    FieldValue& found = values_[level.at[i]];
+    found.value = dropped_sum(found.value, more);
   }
 
   void write(Level& level, int depth) {
@@ -170,11 +170,11 @@ class Writer {
       return;
     }
     const FieldValue none{at, 0, {}};
-    const FieldValue came = count == 0 ? none : values_[last];
-    const bool is_default = came.value == 0 && came.bytes.empty();
+    const FieldValue found = count == 0 ? none : values_[last];
+    const bool is_default = found.value == 0 && found.bytes.empty();
     if (otlp::is_oneof(type) ? count == 0 : (is_default && f.absent == Absent::kOmit)) return;
     key(f.json_name, first);
-    scalar(f.kind, came);
+    scalar(f.kind, found);
   }
 
   void list(const Field& f, std::uint32_t at, std::size_t base, std::size_t end, int depth, bool& first) {
@@ -184,11 +184,11 @@ class Writer {
       if (!open) key(f.json_name, first);
       out_ += open ? ',' : '[';
       open = true;
-      const FieldValue came = values_[i];
+      const FieldValue found = values_[i];
       if (f.kind == FieldKind::kMessage) {
         value_message(f.message, at, i, i + 1, depth);
       } else {
-        scalar(f.kind, came);
+        scalar(f.kind, found);
       }
     }
     if (open) {
@@ -199,13 +199,13 @@ class Writer {
     }
   }
 
-  // The message that the fields numbered `at` from `from` to `to` are the pieces of.
+  // Writes the message whose pieces are the values of field `at` between the indices `from` and `to`.
   void value_message(MessageType type, std::uint32_t at, std::size_t from, std::size_t to, int depth) {
     if (otlp::is_oneof(type) && ++depth > kDepthMax) {
       out_ += "null";
       return;
     }
-    // Inside an attribute, not inside one of its values: with all that is in it.
+    // The list of an attribute itself, not a list inside it: the room counts all that is inside at once.
     const bool outermost =
         room_ != nullptr && depth == 1 && (type == MessageType::kArrayValue || type == MessageType::kKeyValueList);
     Level level(type, values_.size());
@@ -218,35 +218,35 @@ class Writer {
     write(level, depth);
   }
 
-  void scalar(FieldKind kind, const FieldValue& came) {
+  void scalar(FieldKind kind, const FieldValue& found) {
     switch (kind) {
       case FieldKind::kText:
-        append_json_string(out_, room_ != nullptr ? room_->text(came.bytes) : came.bytes);
+        append_json_string(out_, room_ != nullptr ? room_->text(found.bytes) : found.bytes);
         return;
       case FieldKind::kId:
-        append_quoted_hex(out_, came.bytes);
+        append_quoted_hex(out_, found.bytes);
         return;
       case FieldKind::kBytes:
-        append_quoted_base64(out_, came.bytes);
+        append_quoted_base64(out_, found.bytes);
         return;
       case FieldKind::kUint32:
       case FieldKind::kFixed32:
-        append_number(out_, static_cast<std::uint32_t>(came.value));
+        append_number(out_, static_cast<std::uint32_t>(found.value));
         return;
       case FieldKind::kEnum:
-        append_number(out_, static_cast<std::int32_t>(came.value));
+        append_number(out_, static_cast<std::int32_t>(found.value));
         return;
       case FieldKind::kFixed64:
-        append_quoted(out_, came.value);
+        append_quoted(out_, found.value);
         return;
       case FieldKind::kInt64:
-        append_quoted(out_, static_cast<std::int64_t>(came.value));
+        append_quoted(out_, static_cast<std::int64_t>(found.value));
         return;
       case FieldKind::kBool:
-        out_ += came.value != 0 ? "true" : "false";
+        out_ += found.value != 0 ? "true" : "false";
         return;
       case FieldKind::kDouble:
-        append_double(out_, std::bit_cast<double>(came.value));
+        append_double(out_, std::bit_cast<double>(found.value));
         return;
       case FieldKind::kMessage:
         return;
@@ -269,7 +269,7 @@ bool append_otlp_json(std::string& out, ByteView otlp, CutItems* cut) {
   return writer.ok();
 }
 
-// Its elements are what a whole object has between its first and last characters, which never change.
+// The elements of an object stand between a front and a back that are always the same.
 bool OtlpJsonList::add(ByteView otlp, CutItems* cut) {
   constexpr std::string_view kFront = R"({"resourceSpans":[)", kBack = "]}";
   const std::size_t from = out_.size();

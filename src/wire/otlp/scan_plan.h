@@ -1,9 +1,9 @@
-// ScanPlan: what the loaded policies want to know of each span, so that the scanner decodes that and nothing else.
+// ScanPlan: what the loaded policies ask about each span, so that the scanner decodes that and nothing else.
 //
 // Policies register predicates; each is a bit. A predicate is asked once per resource and once per span, while the
-// bytes are hot, and the answers are or-ed into the trace's words. The few that need more than a bit register a
-// counter, a whole word: a sum over the spans, or the first answer that is not 0. A plan never changes once built:
-// threads share it freely.
+// bytes are hot in the cache, and the answers are or-ed into the trace's words. A policy that needs more than a bit
+// registers a counter, which is a whole word: a sum over the spans, or the first answer that is not 0. A plan never
+// changes once it is built, so threads share it freely.
 //
 //   words of a trace: [ predicate bits, bit_words() ][ counters, one word each ]
 #pragma once
@@ -56,7 +56,7 @@ class SpanPredicate {
   virtual bool on_span(const SpanFields& span) const = 0;
 };
 
-// Asked of every span; what it says is merged into a word of the trace (ScanPlan::add_sum, add_first).
+// Asked about every span; its answers are merged into a word of the trace (ScanPlan::add_sum, add_first).
 class SpanCounter {
  public:
   virtual ~SpanCounter() = default;
@@ -100,7 +100,7 @@ class ScanPlan {
   // Asks all counters about a span.
   void count(const SpanFields& span, std::uint64_t* words) const;
 
-  // The slot of `key`, or -1. Most keys are told off by their length and first byte alone.
+  // The slot of `key`, or -1. The length and the first byte rule out most keys.
   int find_slot(ByteView key, Attributes where) const {
     return maybe_slot(key, where) ? find_slot_slow(key, where) : -1;
   }

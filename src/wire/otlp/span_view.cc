@@ -179,7 +179,7 @@ ScopeView read_scope_view(ByteView prefix) {
 
 namespace {
 
-// What a request may grow by when resources and scopes are said with each span.
+// How much a request may grow when resources and scopes are repeated with each span.
 constexpr std::size_t kRepeatsFree = 4 << 20, kRepeatsPerByte = 16;
 
 // All but what exporters find the service's name in.
@@ -199,15 +199,15 @@ bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut, SpanChoice* c
   ScopeView scope;
   const FrameSpan *last = nullptr, *read = nullptr;  // the span before, and the one of `resource` and `scope`
   bool whole_resource = true, whole_scope = true;
-  std::uint64_t not_said = 0;
+  std::uint64_t not_written = 0;
   Repeats repeats(kRepeatsFree + kRepeatsPerByte * otlp.size());
   bool good = true;
   std::size_t number = 0;
   for (const FrameSpan& span : all.spans) {
     const bool first_of_resource = last == nullptr || last->resource.data() != span.resource.data();
     const bool first_of_scope = last == nullptr || last->scope.data() != span.scope.data();
-    const bool say_resource = repeats.say(span.resource);
-    const bool say_scope = repeats.say(span.scope);
+    const bool write_resource = repeats.may_write(span.resource);
+    const bool write_scope = repeats.may_write(span.scope);
     last = &span;
     if (choice != nullptr && choice->wanted && !choice->wanted(number)) {
       if (can_be_read(span.span)) {
@@ -218,20 +218,20 @@ bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut, SpanChoice* c
       continue;
     }
     CutItems left_out;
-    if (read == nullptr || read->resource.data() != span.resource.data() || whole_resource != say_resource) {
+    if (read == nullptr || read->resource.data() != span.resource.data() || whole_resource != write_resource) {
       const std::uint64_t resource_number = resource.number + 1;
       resource = read_resource_view(span.resource);
       resource.number = resource_number;
-      whole_resource = say_resource;
-      not_said = say_resource ? 0 : leave_out_attributes(resource);
+      whole_resource = write_resource;
+      not_written = write_resource ? 0 : leave_out_attributes(resource);
     }
-    if (read == nullptr || read->scope.data() != span.scope.data() || whole_scope != say_scope) {
-      scope = say_scope ? read_scope_view(span.scope) : ScopeView();
-      whole_scope = say_scope;
+    if (read == nullptr || read->scope.data() != span.scope.data() || whole_scope != write_scope) {
+      scope = write_scope ? read_scope_view(span.scope) : ScopeView();
+      whole_scope = write_scope;
     }
     if (first_of_resource) left_out += resource.cut;
     if (first_of_scope) left_out += scope.cut;
-    left_out.attributes += not_said;
+    left_out.attributes += not_written;
     read = &span;
     SpanView view;
     if (read_span_view(span.span, view)) {

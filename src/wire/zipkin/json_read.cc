@@ -1,5 +1,5 @@
-// Zipkin's JSON over Boost.JSON's events, as the OTLP/JSON reader: no tree. A string without escapes is a view into the
-// request; others are copied until their span is written.
+// Reads Zipkin's JSON from Boost.JSON's events without a tree, as the OTLP/JSON reader does. A string without escapes
+// is a view into the request; others are copied and live until their span is written.
 #include <fmt/format.h>
 
 #include <boost/json/basic_parser_impl.hpp>
