@@ -5,6 +5,7 @@
 #include "codec/protobuf.h"
 #include "model/threshold.h"
 #include "wire/otlp/scan.h"
+#include "wire/otlp/schema.h"
 #include "wire/otlp/tracestate.h"
 
 namespace tailgate {
@@ -21,14 +22,14 @@ constexpr std::string_view kContribCachedKey = "tailsampling.cached_decision";
 // KeyValue{key, AnyValue} as field number `field`; `any` is the AnyValue's content.
 void append_attribute(std::string& out, std::uint32_t field, std::string_view key, const std::string& any) {
   std::string key_value;
-  pb::append_len(key_value, 1, key);
-  pb::append_len(key_value, 2, any);
+  pb::append_len(key_value, otlp::key_value::kKey, key);
+  pb::append_len(key_value, otlp::key_value::kValue, any);
   pb::append_len(out, field, key_value);
 }
 
 std::string text_value(std::string_view text) {
   std::string any;
-  pb::append_len(any, 1, text);
+  pb::append_len(any, otlp::any_value::kString, text);
   return any;
 }
 
@@ -38,8 +39,8 @@ std::string number_value(std::uint32_t field, std::uint64_t value) {
   pb::append_varint(any, value);
   return any;
 }
-std::string bool_value(bool value) { return number_value(2, value); }
-std::string int_value(std::uint64_t value) { return number_value(3, value); }
+std::string bool_value(bool value) { return number_value(otlp::any_value::kBool, value); }
+std::string int_value(std::uint64_t value) { return number_value(otlp::any_value::kInt, value); }
 
 // What there is to say of a verdict, but for what contrib names differently.
 void append_verdict(const StampInput& in, std::uint32_t field, std::string& out) {
@@ -75,7 +76,7 @@ StampResult stamp_thresholds(const StampInput& in, std::vector<FrameSpan>& spans
     result.no_room += amended.what == Amended::What::kNoRoom;
     if (amended.what == Amended::What::kUnchanged || amended.what == Amended::What::kUnparsable) continue;
     std::string& tail = store.emplace_back(spans[i].tail);
-    pb::append_len(tail, 3, amended.value);
+    pb::append_len(tail, otlp::span::kTraceState, amended.value);
     spans[i].tail = tail;
   }
   return result;
@@ -96,20 +97,20 @@ void stamp_policy(const StampInput& in, RecordPolicy record, std::size_t root, s
     scan_span(span.span, plan, fields, &there);
     if (there.data() != nullptr) return;
     std::string& tail = store.emplace_back(span.tail);
-    append_attribute(tail, 9, kPolicyKey, text_value(in.policy));
-    append_verdict(in, 9, tail);
+    append_attribute(tail, otlp::span::kAttributes, kPolicyKey, text_value(in.policy));
+    append_verdict(in, otlp::span::kAttributes, tail);
     span.tail = tail;
   } else if (record == RecordPolicy::kScope) {
     std::string attributes;  // of an InstrumentationScope, which merges with the one that is there
-    append_attribute(attributes, 3, kContribPolicyKey, text_value(in.policy));
-    if (in.late) append_attribute(attributes, 3, kContribCachedKey, bool_value(true));
-    append_verdict(in, 3, attributes);
+    append_attribute(attributes, otlp::scope::kAttributes, kContribPolicyKey, text_value(in.policy));
+    if (in.late) append_attribute(attributes, otlp::scope::kAttributes, kContribCachedKey, bool_value(true));
+    append_verdict(in, otlp::scope::kAttributes, attributes);
     std::map<std::pair<const char*, std::size_t>, ByteView> done;
     for (FrameSpan& span : spans) {
       const auto [it, fresh] = done.try_emplace({span.scope.data(), span.scope.size()});
       if (fresh) {
         std::string& scope = store.emplace_back(span.scope);
-        pb::append_len(scope, 1, attributes);
+        pb::append_len(scope, otlp::scope_spans::kScope, attributes);
         it->second = scope;
       }
       span.scope = it->second;

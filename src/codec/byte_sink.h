@@ -1,5 +1,5 @@
-// ByteSink: where a conversion to OTLP bytes writes. One growing block; what it takes beyond a small start is asked of
-// a ConversionRoom first, so that a few bytes of a stranger cannot become many of ours. Belongs to one thread.
+// ByteSink: the output of a conversion to OTLP bytes. It is one growing block. Beyond a small start it asks a
+// ConversionRoom for its memory, so that a few bytes of a stranger cannot become many of ours. Belongs to one thread.
 //
 //   ByteSink out(&room);                    // kept by its owner from request to request
 //   jaeger_proto_to_otlp(body, out);  ...  out.view();  out.clear();
@@ -14,8 +14,8 @@
 
 namespace tailgate {
 
-// Memory for a conversion: false when there is none. What was granted is given back by its owner when the request is
-// over.
+// Memory for a conversion. grow() returns false when there is none left. The owner of the room gives back what was
+// granted when the request is over.
 class ConversionRoom {
  public:
   virtual ~ConversionRoom() = default;
@@ -24,7 +24,7 @@ class ConversionRoom {
 
 class ByteSink {
  public:
-  static constexpr std::size_t kFree = 64 << 10;  // bytes that are not asked for
+  static constexpr std::size_t kFree = 64 << 10;  // bytes that need no room
   static constexpr std::size_t kKept = 1 << 20;   // bytes that clear() keeps: fresh memory costs more than writing it
 
   explicit ByteSink(ConversionRoom* room = nullptr) : room_(room) {}
@@ -34,7 +34,7 @@ class ByteSink {
 
   void set_room(ConversionRoom* room) { room_ = room; }
 
-  // Room for `more` bytes at the end; null when there is none, and failed() from then on.
+  // Memory for `more` bytes at the end. Null when there is none; failed() is true from then on.
   char* reserve(std::size_t more) {
     if (size_ + more > capacity_ && !enlarge(size_ + more)) return nullptr;
     return data_ + size_;
@@ -46,7 +46,7 @@ class ByteSink {
   char* data() { return data_; }
   ByteView view() const { return {data_, size_}; }
 
-  // Back to `size` bytes, as after a conversion that failed half way.
+  // Shrinks to `size` bytes, for example after a conversion that failed half way.
   void truncate(std::size_t size) {
     size_ = size;
     failed_ = false;
@@ -59,7 +59,7 @@ class ByteSink {
     capacity_ = 0;
   }
 
-  // Appends to a list a conversion keeps on the side, whose memory is asked for in the same way.
+  // Appends to a list that a conversion needs besides its output. The room is asked for its memory, too.
   template <class T>
   bool push(std::vector<T>& list, const T& item) {
     if (list.size() == list.capacity()) {

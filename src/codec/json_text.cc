@@ -1,13 +1,37 @@
 #include "codec/json_text.h"
 
+#include "codec/hex.h"
 #include "codec/utf8.h"
 
 namespace tailgate {
 
-void append_json_string(std::string& out, ByteView text) {
-  constexpr char kDigits[] = "0123456789abcdef";
+namespace {
+
+// The escape of a byte that needs one.
+void append_escape(std::string& out, std::uint8_t c, JsonEscapes escapes) {
+  constexpr std::string_view kShort = "\"\\\n\r\t\b\f", kLetters = "\"\\nrtbf";
+  const std::size_t known = escapes == JsonEscapes::kGo ? kShort.size() : kShort.size() - 2;
+  out += '\\';
+  if (const std::size_t i = kShort.substr(0, known).find(static_cast<char>(c)); i != std::string_view::npos) {
+    out += kLetters[i];
+    return;
+  }
+  out += "u00";
+  out += kHexDigits[c >> 4];
+  out += kHexDigits[c & 15];
+}
+
+bool needs_escape(std::uint8_t c, JsonEscapes escapes) {
+  if (c < 0x20 || c == '"' || c == '\\') return true;
+  return escapes == JsonEscapes::kGo && (c == '<' || c == '>' || c == '&');
+}
+
+}  // namespace
+
+void append_json_string(std::string& out, ByteView text, JsonEscapes escapes) {
+  const bool go = escapes == JsonEscapes::kGo;
   out += '"';
-  std::size_t plain = 0;  // start of the bytes not yet copied
+  std::size_t plain = 0;  // where the bytes begin that are not yet copied
   std::size_t i = 0;
   const auto flush = [&](std::size_t skip) {
     out.append(text.substr(plain, i - plain));
@@ -16,42 +40,35 @@ void append_json_string(std::string& out, ByteView text) {
   };
   while (i < text.size()) {
     const auto c = static_cast<std::uint8_t>(text[i]);
-    if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
-      ++i;
-    } else if (c >= 0x80) {
-      const std::size_t size = utf8_length(text.data() + i, text.data() + text.size());
-      if (size > 0) {
-        i += size;
-      } else {
+    if (c < 0x80) {
+      if (needs_escape(c, escapes)) {
         flush(1);
-        out += "\xEF\xBF\xBD";
+        append_escape(out, c, escapes);
+      } else {
+        ++i;
       }
-    } else {
+      continue;
+    }
+    const std::size_t size = utf8_length(text.data() + i, text.data() + text.size());
+    if (size == 0) {
       flush(1);
-      out += '\\';
-      switch (c) {
-        case '"':
-        case '\\':
-          out += static_cast<char>(c);
-          break;
-        case '\n':
-          out += 'n';
-          break;
-        case '\r':
-          out += 'r';
-          break;
-        case '\t':
-          out += 't';
-          break;
-        default:
-          out += "u00";
-          out += kDigits[c >> 4];
-          out += kDigits[c & 15];
-      }
+      out += go ? "\\ufffd" : kReplacementCharacter;
+    } else if (const ByteView character = text.substr(i, size);
+               go && (character == "\xE2\x80\xA8" || character == "\xE2\x80\xA9")) {
+      flush(size);
+      out += character[2] == '\xA8' ? "\\u2028" : "\\u2029";
+    } else {
+      i += size;
     }
   }
   flush(0);
   out += '"';
+}
+
+std::string json_quoted(ByteView text) {
+  std::string out;
+  append_json_string(out, text);
+  return out;
 }
 
 ByteView json_string_front(ByteView text, std::size_t& room) {

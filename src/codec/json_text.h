@@ -1,4 +1,5 @@
-// Small parts of JSON, for the writers that make it without a tree. Pure functions.
+// JSON text, for code that writes it without building a tree: the one quoter of strings, and small parts. Pure
+// functions.
 #pragma once
 
 #include <charconv>
@@ -6,13 +7,22 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "codec/base64.h"
+#include "codec/hex.h"
 
 namespace tailgate {
 
-// Appends `text` as a JSON string with its quotes; invalid UTF-8 becomes U+FFFD.
-void append_json_string(std::string& out, ByteView text);
-// The front of `text` to which escapes, and what stands for bytes that are no UTF-8, add at most `room` bytes; `room`
-// is what is left of it.
+enum class JsonEscapes {
+  kFew,  // '"', '\\' and control characters; a byte that is not UTF-8 becomes U+FFFD itself
+  kGo,   // as Go's encoding/json: also <, >, &, U+2028, U+2029; a byte that is not UTF-8 becomes \ufffd
+};
+
+// Appends `text` as a JSON string with its quotes. Whatever the bytes are, the result is valid JSON.
+void append_json_string(std::string& out, ByteView text, JsonEscapes escapes = JsonEscapes::kFew);
+std::string json_quoted(ByteView text);
+
+// The longest front of `text` that JsonEscapes::kFew makes at most `room` bytes longer, quotes not counted. On return
+// `room` is what is left of it.
 ByteView json_string_front(ByteView text, std::size_t& room);
 
 template <class T>
@@ -29,29 +39,15 @@ void append_quoted(std::string& out, T value) {
   out += '"';
 }
 
-inline void append_hex(std::string& out, ByteView bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
+inline void append_quoted_hex(std::string& out, ByteView bytes) {
   out += '"';
-  for (const char c : bytes) {
-    out += kDigits[static_cast<std::uint8_t>(c) >> 4];
-    out += kDigits[static_cast<std::uint8_t>(c) & 15];
-  }
+  append_hex(out, bytes);
   out += '"';
 }
 
-inline void append_base64(std::string& out, ByteView bytes) {
-  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const auto byte = [&](std::size_t i) -> std::uint32_t {
-    return i < bytes.size() ? static_cast<std::uint8_t>(bytes[i]) : 0u;
-  };
+inline void append_quoted_base64(std::string& out, ByteView bytes) {
   out += '"';
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::uint32_t three = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
-    out += kDigits[three >> 18];
-    out += kDigits[three >> 12 & 63];
-    out += i + 1 < bytes.size() ? kDigits[three >> 6 & 63] : '=';
-    out += i + 2 < bytes.size() ? kDigits[three & 63] : '=';
-  }
+  append_base64(out, bytes);
   out += '"';
 }
 

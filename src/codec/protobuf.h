@@ -38,7 +38,7 @@ inline bool read_tag(const char*& p, const char* end, std::uint32_t& tag) {
   return read_tag_slow(p, end, tag);
 }
 
-// A length and as many bytes.
+// Reads a length and that many bytes.
 inline bool read_len(const char*& p, const char* end, ByteView& bytes) {
   std::uint64_t size = 0;
   if (!read_varint(p, end, size) || size > static_cast<std::uint64_t>(end - p)) return false;
@@ -89,8 +89,8 @@ inline bool skip_value(const char*& p, const char* end, std::uint32_t tag) {
   }
 }
 
-// Calls take(p, end, tag) for each field of a message; it reads the value, or skips it, and says whether it could. For
-// readers off the hot path.
+// Calls take(p, end, tag) for each field of a message. `take` reads or skips the value and returns whether it could.
+// For readers off the hot path.
 template <class Take>
 bool each_field(ByteView message, Take take) {
   const char* p = message.data();

@@ -101,7 +101,7 @@ struct PolicySetOptions {
   std::uint32_t epoch = 1;
   bool use_tracestate = false;
   bool sample_on_first_match = false;
-  bool keep_marked = false;  // the policy `_debug`: a receiver is there that can mark spans (kKeepMarkField)
+  bool keep_marked = false;  // the policy `_debug`: a receiver is there that can mark spans (otlp::span::kKeepMark)
 };
 
 class PolicySet {

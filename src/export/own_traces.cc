@@ -9,13 +9,7 @@
 namespace tailgate {
 namespace {
 
-// splitmix64: ids need to differ, nothing more.
-std::uint64_t next_random(std::uint64_t& state) {
-  std::uint64_t z = state += 0x9e3779b97f4a7c15ULL;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return (z ^ (z >> 31)) | 1;  // an id is never zero
-}
+std::uint64_t next_id(std::uint64_t& state) { return next_random(state) | 1; }  // an id is never zero
 
 std::uint64_t nanoseconds(Duration d) {
   return static_cast<std::uint64_t>(
@@ -57,7 +51,7 @@ void OwnTraces::note(const OwnOperation& operation, TimePoint now, std::uint64_t
 
 KeptTracePtr OwnTraces::span_of(const OwnOperation& operation, std::uint64_t start_ns, std::uint64_t end_ns) {
   auto made = std::make_shared<KeptTrace>();
-  const std::uint64_t random[] = {next_random(next_id_), next_random(next_id_), next_random(next_id_)};
+  const std::uint64_t random[] = {next_id(next_id_), next_id(next_id_), next_id(next_id_)};
   std::memcpy(made->id.bytes.data(), random, 16);
   made->start_ns = start_ns;
   made->end_ns = end_ns;
@@ -74,17 +68,17 @@ KeptTracePtr OwnTraces::span_of(const OwnOperation& operation, std::uint64_t sta
 
   ByteSink sink;
   OtlpBuilder build(sink);
-  const OtlpBuilder::Open resource_spans = build.open(1, 2);
-  const OtlpBuilder::Open resource = build.open(1, 1);
-  build.attribute(1, "service.name", "tailgate");
-  build.attribute(1, "service.version", options_.version);
+  const OtlpBuilder::Open resource_spans = build.open(otlp::request::kResourceSpans, 2);
+  const OtlpBuilder::Open resource = build.open(otlp::resource_spans::kResource, 1);
+  build.attribute(otlp::resource::kAttributes, "service.name", "tailgate");
+  build.attribute(otlp::resource::kAttributes, "service.version", options_.version);
   build.close(resource);
-  const OtlpBuilder::Open scope_spans = build.open(2, 2);
-  const OtlpBuilder::Open scope = build.open(1, 1);
-  build.text(1, "tailgate");
-  build.text(2, options_.version);
+  const OtlpBuilder::Open scope_spans = build.open(otlp::resource_spans::kScopeSpans, 2);
+  const OtlpBuilder::Open scope = build.open(otlp::scope_spans::kScope, 1);
+  build.text(otlp::scope::kName, "tailgate");
+  build.text(otlp::scope::kVersion, options_.version);
   build.close(scope);
-  const OtlpBuilder::Open span = build.open(2, 2);
+  const OtlpBuilder::Open span = build.open(otlp::scope_spans::kSpans, 2);
   OtlpBuilder::SpanHead head;
   head.trace_id = {made->id.bytes.data(), 16};
   head.span_id = {reinterpret_cast<const char*>(&random[2]), 8};
@@ -95,9 +89,10 @@ KeptTracePtr OwnTraces::span_of(const OwnOperation& operation, std::uint64_t sta
   build.span_head(head);
   for (const auto& [key, value] : operation.attributes) {
     if (const auto* text = std::get_if<std::string>(&value)) {
-      build.attribute(9, key, ByteView(*text));
+      build.attribute(otlp::span::kAttributes, key, ByteView(*text));
     } else {
-      build.attribute(9, key, AttributeValue{AttributeValue::Kind::kInt, std::get<std::uint64_t>(value), {}});
+      build.attribute(otlp::span::kAttributes, key,
+                      AttributeValue{AttributeValue::Kind::kInt, std::get<std::uint64_t>(value), {}});
     }
   }
   if (!operation.failure.empty()) build.status(StatusCode::kError, operation.failure);

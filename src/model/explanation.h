@@ -1,4 +1,4 @@
-// Explanation: everything that is known of what became of one trace, in words and numbers for people. Built when
+// Explanation: all that is known about what became of one trace, in words and numbers for people. It is built when
 // somebody asks, from an open trace or from what the ExplainLog remembers of a decided one.
 #pragma once
 
@@ -15,28 +15,28 @@ struct ExplainedVote {
   std::string policy;
   std::string vote;       // sampled, not_sampled, dropped
   std::string span_id;    // hex, of the span that decided; "" when none did or it is not known
-  std::string attribute;  // what that span was asked for
+  std::string attribute;  // what the policy looked at in that span
 };
 
 struct Explanation {
   TraceId id;
   bool decided = false;
   Verdict verdict;     // when decided
-  std::string policy;  // that decided; "" when none did
-  std::string shed;    // kept, but no exporter got it: why; "" otherwise
+  std::string policy;  // the policy that decided; "" when none did
+  std::string shed;    // why no exporter got this kept trace; "" otherwise
   bool complete = false;
-  std::uint32_t missing_count = 0;           // parents that spans name and that have not come
+  std::uint32_t missing_count = 0;           // parents that spans name but that have not arrived
   std::vector<std::string> missing_parents;  // the first few of them, hex
   std::uint64_t first_seen_unix_ns = 0;
   std::uint64_t decided_unix_ns = 0;
   std::int64_t duration_ns = 0;  // by the senders' clocks
   std::uint32_t spans = 0, errors = 0;
-  std::uint32_t late_spans = 0;  // that came after the verdict
+  std::uint32_t late_spans = 0;  // spans that arrived after the verdict
   std::uint64_t bytes = 0;
-  std::string root_service, root_name;  // cut to some dozens of bytes; "" when no root came
+  std::string root_service, root_name;  // cut to some dozens of bytes; "" when no root arrived
   std::uint64_t random = 0;             // 56 bits
   std::uint64_t threshold = 0;          // of a kept trace; kCertain, kUnknownChance
-  std::uint64_t shed_threshold = 0;     // that new traces had to pass when this one came; 0: none
+  std::uint64_t shed_threshold = 0;     // that new traces had to pass when this one arrived; 0: none
   std::vector<ExplainedVote> votes;
   std::vector<std::size_t> exporters;  // indices of those it was given to
 };

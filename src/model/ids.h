@@ -1,4 +1,5 @@
-// TraceId and SpanId: plain bytes as they came on the wire. Strangers choose them: hash with a seed, compare whole.
+// TraceId and SpanId: the plain bytes from the wire. Strangers choose them, so tables hash them with a seed and compare
+// them whole.
 #pragma once
 
 #include <array>

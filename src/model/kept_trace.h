@@ -12,17 +12,17 @@
 
 namespace tailgate {
 
-// What is said of a kept trace as a whole.
+// The facts of a kept trace as a whole.
 struct TraceSummary {
   TraceId id;
   std::uint64_t start_ns = 0;  // first start and last end over its spans, Unix nanoseconds by the senders' clocks
   std::uint64_t end_ns = 0;
   std::uint32_t errors = 0;
-  std::string root_service;  // service.name and name of the root span; of the first span when no root came
+  std::string root_service;  // service.name and name of the root span; of the first span when no root arrived
   std::string root_name;
   bool has_root = false;
-  bool late = false;  // these spans came after the verdict
-  bool own = false;   // of the daemon's own traces
+  bool late = false;  // these spans arrived after the verdict
+  bool own = false;   // one of the daemon's own traces
   Verdict verdict;
   std::string policy;           // name of the policy that kept it
   std::uint64_t exporters = 0;  // bit i: exporter i of the configuration, in its order, gets it

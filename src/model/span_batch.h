@@ -23,12 +23,12 @@ namespace tailgate {
 
 inline constexpr std::uint32_t kNone = UINT32_MAX;
 
-// The receiver and format a request came by; an index into telemetry's table of sources.
+// The receiver and format of a request, as an index into telemetry's table of sources.
 using SourceId = std::uint16_t;
 
 struct ScopeGroup {
-  ByteView resource;       // fields of ResourceSpans but scope_spans: resource, schema_url, unknown ones, with tags
-  ByteView scope;          // fields of ScopeSpans but spans: scope, schema_url, unknown ones, with tags
+  ByteView resource;       // fields of ResourceSpans without scope_spans: resource, schema_url, unknown ones, with tags
+  ByteView scope;          // fields of ScopeSpans without spans: scope, schema_url, unknown ones, with tags
   std::uint64_t hash = 0;  // of both
   std::uint32_t resource_index = 0;  // of the ResourceSpans in the request
 };
@@ -61,7 +61,7 @@ class SpanBatch {
   std::size_t words_per_trace = 0;
   std::uint32_t policy_epoch = 0;   // which PolicySet's predicates were asked
   std::uint64_t hash_seed = 0;      // constant for the process
-  std::uint64_t now_unix_ns = 0;    // when the request came
+  std::uint64_t now_unix_ns = 0;    // when the request arrived
   std::deque<std::string> scratch;  // prefix bytes that were not contiguous in the request
 
   // Forgets the content, keeps the memory.

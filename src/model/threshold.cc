@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "codec/hex.h"
+
 namespace tailgate {
 namespace {
 
@@ -40,9 +42,9 @@ std::uint64_t randomness_of(const TraceId& id) {
 }
 
 std::string threshold_digits(std::uint64_t threshold) {
-  constexpr char kHex[] = "0123456789abcdef";
   std::string digits;
-  for (int shift = static_cast<int>(kRandomBits) - 4; shift >= 0; shift -= 4) digits += kHex[threshold >> shift & 15];
+  for (int shift = static_cast<int>(kRandomBits) - 4; shift >= 0; shift -= 4)
+    digits += kHexDigits[threshold >> shift & 15];
   digits.erase(std::max<std::size_t>(1, digits.find_last_not_of('0') + 1));
   return digits;
 }

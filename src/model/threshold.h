@@ -15,7 +15,7 @@ namespace tailgate {
 inline constexpr std::uint64_t kRandomBits = 56;
 inline constexpr std::uint64_t kNever = 1ULL << kRandomBits;  // no R reaches it
 inline constexpr std::uint64_t kCertain = 0;                  // kept whatever its R
-inline constexpr std::uint64_t kUnknownChance = UINT64_MAX;   // kept by a chance nobody can put a number to
+inline constexpr std::uint64_t kUnknownChance = UINT64_MAX;   // kept with a probability that is not known
 
 // 0 % and less: kNever. 100 % and more: kCertain. Otherwise 2^56 - round(p * 2^56), at most kNever - 1.
 std::uint64_t threshold_of_percentage(double percentage);
@@ -24,9 +24,9 @@ std::uint64_t randomness_of(const TraceId& id);
 // As `th` writes it: 1 to 14 hex digits, trailing zeros left out.
 std::string threshold_digits(std::uint64_t threshold);
 
-// Thresholds in 16 bits, for verdicts that are remembered by the million. Codes 1 to 57,344 are floating point: the
-// probability with 10 bits after its leading one, rounded down. Others are kept in a table, 8,190 at most (those of the
-// configuration, which must be exact). Threads: any; value_of() locks for codes of the table only.
+// Thresholds in 16 bits, since millions of verdicts are remembered. Codes 1 to 57,344 are floating point: the
+// probability with 10 bits after its leading one, rounded down. Up to 8,190 others are kept in a table: those of the
+// configuration, which must be exact. Threads: any; value_of() locks only for codes of the table.
 class ThresholdTable {
  public:
   static constexpr std::uint16_t kCertainCode = 0;

@@ -1,5 +1,5 @@
-// TraceFacts: all that a decision may look at, gathered while spans arrive. The answers of the policies' per-span
-// predicates are kept beside it as words of bits, one bit per predicate, or-ed over the spans of the trace.
+// TraceFacts: all that a decision may look at, gathered while spans arrive. The answers to the policies' predicates are
+// stored next to it in words of bits: one bit per predicate, or-ed over the spans of the trace.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The words for what becomes of a trace, shared by every room. The strings are label values of the metrics.
+// What can become of a trace, in words that every room shares. The strings are label values of the metrics.
 #pragma once
 
 #include <array>
@@ -32,7 +32,7 @@ struct Verdict {
   CloseReason reason : 5 = CloseReason::kTimeout;
   bool complete : 1 = false;    // root seen and no parent missing when it was decided
   bool chance : 1 = false;      // kept, but its policies would have answered another id differently
-  bool shed : 1 = false;        // not sampled, unjudged: memory was short when it came
+  bool shed : 1 = false;        // not sampled, unjudged: memory was short when it arrived
   std::uint16_t policy = 0;     // NamesTable number of the policy that decided; 0 is "none"
   std::uint16_t route = 0;      // RouteTable number: which exporters get it; 0 is no exporter
   std::uint16_t threshold = 0;  // of a kept trace, ThresholdTable code; 0: kept with certainty

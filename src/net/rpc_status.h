@@ -29,11 +29,4 @@ struct RpcStatus {
 std::string rpc_status_proto(const RpcStatus& status);
 std::string rpc_status_json(const RpcStatus& status);  // protobuf's JSON mapping
 
-std::string json_quoted(std::string_view text);      // with the quotes; bytes that are not UTF-8 become U+FFFD
-std::string percent_encoded(std::string_view text);  // grpc-message: printable ASCII but '%' stays
-std::string base64_unpadded(std::string_view bytes);
-
-void append_varint(std::string& out, std::uint64_t value);
-void append_field(std::string& out, std::uint32_t number, std::string_view bytes);  // length-delimited
-
 }  // namespace tailgate

@@ -4,8 +4,11 @@
 
 #include <atomic>
 
+#include "codec/json_text.h"
+#include "codec/protobuf.h"
 #include "receive/servers.h"
 #include "wire/otlp/json_read.h"
+#include "wire/otlp/schema.h"
 
 namespace tailgate {
 namespace {
@@ -18,12 +21,12 @@ std::string response_proto(const IngestResult& result) {
   if (result.rejected_spans == 0 && result.message.empty()) return {};
   std::string partial;
   if (result.rejected_spans != 0) {
-    partial.push_back('\x08');
-    append_varint(partial, result.rejected_spans);
+    pb::append_varint(partial, pb::tag_of(otlp::partial_success::kRejectedSpans, pb::kVarint));
+    pb::append_varint(partial, result.rejected_spans);
   }
-  if (!result.message.empty()) append_field(partial, 2, result.message);
+  if (!result.message.empty()) pb::append_len(partial, otlp::partial_success::kErrorMessage, result.message);
   std::string out;
-  append_field(out, 1, partial);
+  pb::append_len(out, otlp::response::kPartialSuccess, partial);
   return out;
 }
 

@@ -10,6 +10,8 @@
 #include <memory>
 #include <utility>
 
+#include "codec/json_text.h"
+
 namespace tailgate {
 namespace {
 
@@ -69,22 +71,6 @@ State& state() {
   return the_state;
 }
 
-void append_json(std::string& out, std::string_view text) {
-  out += '"';
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20) {
-      out += fmt::format("\\u{:04x}", byte);
-    } else {
-      out += c;
-    }
-  }
-  out += '"';
-}
-
 // Values with spaces, quotes or control characters are quoted, so that a stranger's name cannot start a new line.
 void append_text(std::string& out, std::string_view value) {
   bool plain = !value.empty();
@@ -92,7 +78,7 @@ void append_text(std::string& out, std::string_view value) {
   if (plain) {
     out += value;
   } else {
-    append_json(out, value);
+    append_json_string(out, value);
   }
 }
 
@@ -110,15 +96,15 @@ void write(LogLevel level, std::string_view message, LogFields fields) {
     }
   } else {
     line += "\"message\":";
-    append_json(line, message);
+    append_json_string(line, message);
     for (const LogField& f : fields) {
       line += ',';
-      append_json(line, f.key);
+      append_json_string(line, f.key);
       line += ':';
       if (f.number) {
         line += f.value;
       } else {
-        append_json(line, f.value);
+        append_json_string(line, f.value);
       }
     }
   }

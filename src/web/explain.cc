@@ -6,7 +6,8 @@
 #include <boost/json.hpp>
 #include <charconv>
 
-#include "codec/json_text.h"
+#include "codec/percent.h"
+#include "codec/utf8.h"
 #include "model/threshold.h"
 
 namespace tailgate {
@@ -25,13 +26,9 @@ Response json_response(int status, const json::value& value) {
   return response;
 }
 
-// What came from outside, or was cut in the middle of a character: Boost.JSON writes bytes as they are, and those that
-// are no UTF-8 would make the whole answer no JSON.
-json::value foreign_text(std::string_view text) {
-  std::string quoted;
-  append_json_string(quoted, text);
-  return json::parse(quoted);
-}
+// Text that came from outside or was cut in the middle of a character. Boost.JSON writes bytes as they are, and invalid
+// UTF-8 would make the whole answer invalid JSON.
+json::value foreign_text(std::string_view text) { return json::value(to_utf8(text, kReplacementCharacter)); }
 
 Response json_error(int status, std::string_view text) {
   return json_response(status, json::object{{"error", foreign_text(text)}});
@@ -98,18 +95,9 @@ json::object to_json(const Explanation& e, const std::vector<std::string>& expor
 
 // %XX and '+' of a query value; anything else stays.
 std::string decode(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
-    if (text[i] == '%' && i + 2 < text.size() &&
-        std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16).ptr == text.data() + i + 3) {
-      out += static_cast<char>(value);
-      i += 2;
-    } else {
-      out += text[i] == '+' ? ' ' : text[i];
-    }
-  }
-  return out;
+  std::string spaced(text);
+  std::replace(spaced.begin(), spaced.end(), '+', ' ');
+  return percent_decoded_leniently(spaced);
 }
 
 Response list(const ExplainHooks& hooks, std::string_view text) {

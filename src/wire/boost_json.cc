@@ -1,2 +1,2 @@
-// Boost.JSON's own sources, compiled once here: Debian's headers are enough, nothing more is linked.
+// Compiles Boost.JSON's sources once, from Debian's headers, so that its library need not be linked.
 #include <boost/json/src.hpp>

@@ -15,8 +15,8 @@ struct ForeignTag {
   bool gone = false;  // turned into something else, or repeated by a later one
 };
 
-// Of several tags with one key the last counts, as OpenTracing has it; an attribute may come only once. `order` is
-// scratch, its memory asked of the sink.
+// Of several tags with one key only the last counts, as OpenTracing has it; OTLP allows an attribute only once. `order`
+// is scratch memory, which is charged to the sink.
 void drop_repeats(ForeignTag* tags, std::size_t count, std::vector<std::uint32_t>& order, ByteSink& sink);
 
 bool same_ignoring_case(ByteView text, ByteView lower);
@@ -26,11 +26,11 @@ inline bool is_text(const ForeignTag* tag) {
 }
 inline ByteView text_of(const ForeignTag* tag) { return is_text(tag) ? tag->value.bytes : ByteView(); }
 
-// OTLP's kind for a `span.kind` of OpenTracing; 0 for other words.
+// OTLP's kind for OpenTracing's `span.kind`; 0 for other words.
 std::uint32_t span_kind_of(ByteView text);
 
-// The instrumentation scope, from the tags that carry it; these are marked gone. Exporters of OpenTelemetry write it
-// under its new and its old name.
+// The instrumentation scope, read from the tags that carry it, which are then marked gone. OpenTelemetry's exporters
+// write it under its new and its old name.
 struct ScopeTags {
   ForeignTag* name = nullptr;
   ForeignTag* version = nullptr;
@@ -42,7 +42,7 @@ struct ScopeOf {
 };
 ScopeOf take_scope(const ScopeTags& tags);
 
-// The tags that become something else in OTLP, in both formats; null: not there.
+// The tags that become something else in OTLP, in both formats. Null when the span has no such tag.
 struct CommonTags {
   ForeignTag* error = nullptr;
   ForeignTag* kind = nullptr;
@@ -51,7 +51,7 @@ struct CommonTags {
   ForeignTag* trace_state = nullptr;
   ScopeTags scope;
 };
-// Where a tag of this key belongs; null for all others. Told off by length first: asked of every tag.
+// The member for a tag with this key, or null. Called for every tag, so the length rules out most keys first.
 inline ForeignTag** place_of(ByteView key, CommonTags& tags) {
   switch (key.size()) {
     case 5:

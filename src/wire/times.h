@@ -1,4 +1,4 @@
-// Times of other formats as OTLP's: nanoseconds since 1970 without a sign. What does not fit is held to 0 and 2^64-1.
+// Converts times of other formats to OTLP's unsigned nanoseconds since 1970. What does not fit becomes 0 or 2^64-1.
 #pragma once
 
 #include <cstdint>

@@ -4,19 +4,26 @@
 
 #include "codec/protobuf.h"
 #include "decide/condition/expr.h"
+#include "wire/otlp/schema.h"
 
 namespace tailgate {
 namespace {
 
 Truth truth(bool b) { return b ? Truth::kTrue : Truth::kFalse; }
 
+constexpr char kKeyTag = pb::tag_of(otlp::key_value::kKey, pb::kLen);
+constexpr char kValueTag = pb::tag_of(otlp::key_value::kValue, pb::kLen);
+constexpr char kStringTag = pb::tag_of(otlp::any_value::kString, pb::kLen);
+constexpr char kIntTag = pb::tag_of(otlp::any_value::kInt, pb::kVarint);
+constexpr char kDoubleTag = pb::tag_of(otlp::any_value::kDouble, pb::kFixed64);
+
 // The AnyValue in a KeyValue of the common shape: key, then a value that fills the rest, both shorter than 128 bytes.
 bool common_value(ByteView key_value, const char*& p, const char*& end) {
   p = key_value.data();
   end = p + key_value.size();
-  if (end - p < 4 || p[0] != 0x0A || p[1] < 0) return false;
+  if (end - p < 4 || p[0] != kKeyTag || p[1] < 0) return false;
   const int key = p[1];
-  if (end - p < 4 + key || p[2 + key] != 0x12 || p[3 + key] < 0 || end - p != 4 + key + p[3 + key]) return false;
+  if (end - p < 4 + key || p[2 + key] != kValueTag || p[3 + key] < 0 || end - p != 4 + key + p[3 + key]) return false;
   p += 4 + key;
   return true;
 }
@@ -34,7 +41,7 @@ class AttributeIsText final : public Test {
     const ByteView* const slots = slots_of(e.in.span, resource_);
     if (slots == nullptr || slots[slot_].data() == nullptr) return truth(!equal_);
     const char *p, *end;
-    if (common_value(slots[slot_], p, end) && end - p >= 2 && p[0] == 0x0A && p[1] >= 0 && end - p == 2 + p[1]) {
+    if (common_value(slots[slot_], p, end) && end - p >= 2 && p[0] == kStringTag && p[1] >= 0 && end - p == 2 + p[1]) {
       const std::string_view& text = constant_.text;
       const bool same =
           static_cast<std::size_t>(p[1]) == text.size() && std::memcmp(p + 2, text.data(), text.size()) == 0;
@@ -60,17 +67,18 @@ class AttributeIsNumber final : public Test {
     if (common_value(slots[slot_], p, end) && p < end) {
       std::uint64_t n = 0;
       const char tag = *p++;
-      if (tag == 0x18 && pb::read_varint(p, end, n) && p == end) {
+      if (tag == kIntTag && pb::read_varint(p, end, n) && p == end) {
         const auto integer = static_cast<std::int64_t>(n);
         if (constant_.is(ValueKind::kInt)) return truth(ordered(integer, constant_.integer, op_));
         return truth(ordered(static_cast<double>(integer), constant_.number, op_));
       }
-      if (tag == 0x21 && end - p == 8) {
+      if (tag == kDoubleTag && end - p == 8) {
         const bool integer = constant_.is(ValueKind::kInt);
         const double wanted = integer ? static_cast<double>(constant_.integer) : constant_.number;
         return truth(ordered(std::bit_cast<double>(load_le<std::uint64_t>(p)), wanted, op_));
       }
-      if (tag == 0x0A && p < end && *p >= 0 && end - p == 1 + *p) return truth(op_ == CompareOp::kNotEqual);  // a text
+      if (tag == kStringTag && p < end && *p >= 0 && end - p == 1 + *p)
+        return truth(op_ == CompareOp::kNotEqual);  // a text
     }
     return truth(compare(decode_key_value(slots[slot_]), constant_, op_));
   }

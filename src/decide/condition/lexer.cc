@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "codec/hex.h"
+#include "codec/utf8.h"
 #include "decide/condition/ast.h"
 
 namespace tailgate {
@@ -11,31 +13,6 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_word(char c) { return is_lower(c) || is_upper(c) || is_digit(c) || c == '_'; }
-
-int hex_digit(char c) {
-  if (is_digit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-void append_utf8(std::string& out, std::uint32_t c) {
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += static_cast<char>(0xc0 | c >> 6);
-    out += static_cast<char>(0x80 | (c & 0x3f));
-  } else if (c < 0x10000) {
-    out += static_cast<char>(0xe0 | c >> 12);
-    out += static_cast<char>(0x80 | (c >> 6 & 0x3f));
-    out += static_cast<char>(0x80 | (c & 0x3f));
-  } else {
-    out += static_cast<char>(0xf0 | c >> 18);
-    out += static_cast<char>(0x80 | (c >> 12 & 0x3f));
-    out += static_cast<char>(0x80 | (c >> 6 & 0x3f));
-    out += static_cast<char>(0x80 | (c & 0x3f));
-  }
-}
 
 class Lexer {
  public:
@@ -138,9 +115,8 @@ class Lexer {
     if (at_ == begin || (at_ - begin) % 2 != 0 || is_word(peek())) {
       return condition_error(start, "want bytes as 0x and an even number of hexadecimal digits");
     }
-    for (std::size_t i = begin; i < at_; i += 2) {
-      token.value += static_cast<char>(hex_digit(text_[i]) << 4 | hex_digit(text_[i + 1]));
-    }
+    token.value.resize((at_ - begin) / 2);
+    read_hex(text_.substr(begin, at_ - begin), token.value.data());
     return {};
   }
 

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <array>
 
+#include "codec/hex.h"
 #include "codec/protobuf.h"
 #include "config/config_node.h"
 #include "decide/condition/expr.h"
+#include "wire/otlp/schema.h"
 #include "wire/otlp/tracestate.h"
 
 namespace tailgate {
@@ -166,11 +168,7 @@ Value id_of(ByteView id, ValueKind kind) {
   return Value::of_text(id.size() == size ? id : ByteView(kZeros, size), kind);
 }
 
-bool hex_of(Evaluation& e, const Value& id, Value& out) {
-  std::string text;
-  append_hex(id.text, text);
-  return e.own(text, out);
-}
+bool hex_of(Evaluation& e, const Value& id, Value& out) { return e.own(to_hex(id.text), out); }
 
 template <class Names>
 Value name_in(const Names& names, std::int32_t i) {
@@ -229,73 +227,74 @@ bool read_field(Field field, Evaluation& e, Value& out) {
       out = time_of(span.end_ns);
       return true;
     case Field::kAttributes:
-      out = Value::on_wire(ValueKind::kMap, span.bytes, 9);
+      out = Value::on_wire(ValueKind::kMap, span.bytes, otlp::span::kAttributes);
       return true;
     case Field::kDroppedAttributes:
-      out = count_in(span.bytes, 10);
+      out = count_in(span.bytes, otlp::span::kDroppedAttributes);
       return true;
     case Field::kEvents:
-      out = messages_in(span.bytes, 11);
+      out = messages_in(span.bytes, otlp::span::kEvents);
       return true;
     case Field::kDroppedEvents:
-      out = count_in(span.bytes, 12);
+      out = count_in(span.bytes, otlp::span::kDroppedEvents);
       return true;
     case Field::kLinks:
-      out = messages_in(span.bytes, 13);
+      out = messages_in(span.bytes, otlp::span::kLinks);
       return true;
     case Field::kDroppedLinks:
-      out = count_in(span.bytes, 14);
+      out = count_in(span.bytes, otlp::span::kDroppedLinks);
       return true;
     case Field::kStatusCode:
       out = Value::of_int(span.status_code);
       return true;
     case Field::kStatusMessage:
-      out = Value::of_text(bytes_in(bytes_in(span.bytes, 15), 2));
+      out = Value::of_text(bytes_in(bytes_in(span.bytes, otlp::span::kStatus), otlp::status::kMessage));
       return true;
     case Field::kFlags:
       out = Value::of_int(span.flags);
       return true;
     case Field::kEventName:
-      out = Value::of_text(bytes_in(e.in.event, 2));
+      out = Value::of_text(bytes_in(e.in.event, otlp::event::kName));
       return true;
     case Field::kEventTime:
-      out = time_of(number_in(e.in.event, pb::tag_of(1, pb::kFixed64)));
+      out = time_of(number_in(e.in.event, pb::tag_of(otlp::event::kTime, pb::kFixed64)));
       return true;
     case Field::kEventNanos:
-      out = nanos_of(number_in(e.in.event, pb::tag_of(1, pb::kFixed64)));
+      out = nanos_of(number_in(e.in.event, pb::tag_of(otlp::event::kTime, pb::kFixed64)));
       return true;
     case Field::kEventAttributes:
-      out = Value::on_wire(ValueKind::kMap, e.in.event, 3);
+      out = Value::on_wire(ValueKind::kMap, e.in.event, otlp::event::kAttributes);
       return true;
     case Field::kEventDroppedAttributes:
-      out = count_in(e.in.event, 4);
+      out = count_in(e.in.event, otlp::event::kDroppedAttributes);
       return true;
     case Field::kEventIndex:
       out = Value::of_int(e.in.event_index);
       return true;
     case Field::kResourceAttributes:
-      out = Value::on_wire(ValueKind::kMap, resource_of(e), 1, 1);
+      out =
+          Value::on_wire(ValueKind::kMap, resource_of(e), otlp::resource::kAttributes, otlp::resource_spans::kResource);
       return true;
     case Field::kResourceDroppedAttributes:
-      out = count_in(bytes_in(resource_of(e), 1), 2);
+      out = count_in(bytes_in(resource_of(e), otlp::resource_spans::kResource), otlp::resource::kDroppedAttributes);
       return true;
     case Field::kResourceSchemaUrl:
-      out = Value::of_text(bytes_in(resource_of(e), 3));
+      out = Value::of_text(bytes_in(resource_of(e), otlp::resource_spans::kSchemaUrl));
       return true;
     case Field::kScopeName:
-      out = Value::of_text(bytes_in(bytes_in(scope_of(e), 1), 1));
+      out = Value::of_text(bytes_in(bytes_in(scope_of(e), otlp::scope_spans::kScope), otlp::scope::kName));
       return true;
     case Field::kScopeVersion:
-      out = Value::of_text(bytes_in(bytes_in(scope_of(e), 1), 2));
+      out = Value::of_text(bytes_in(bytes_in(scope_of(e), otlp::scope_spans::kScope), otlp::scope::kVersion));
       return true;
     case Field::kScopeAttributes:
-      out = Value::on_wire(ValueKind::kMap, scope_of(e), 3, 1);
+      out = Value::on_wire(ValueKind::kMap, scope_of(e), otlp::scope::kAttributes, otlp::scope_spans::kScope);
       return true;
     case Field::kScopeDroppedAttributes:
-      out = count_in(bytes_in(scope_of(e), 1), 4);
+      out = count_in(bytes_in(scope_of(e), otlp::scope_spans::kScope), otlp::scope::kDroppedAttributes);
       return true;
     case Field::kScopeSchemaUrl:
-      out = Value::of_text(bytes_in(scope_of(e), 3));
+      out = Value::of_text(bytes_in(scope_of(e), otlp::scope_spans::kSchemaUrl));
       return true;
   }
   return false;

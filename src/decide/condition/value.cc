@@ -6,7 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "codec/json_text.h"
 #include "codec/protobuf.h"
+#include "wire/otlp/schema.h"
 
 namespace tailgate {
 
@@ -25,7 +27,7 @@ std::optional<std::string_view> Arena::copy(std::string_view text) {
 
 // --- wire
 
-// AnyValue: string 1, bool 2, int 3, double 4, array 5, kvlist 6, bytes 7; the last one set wins.
+// AnyValue is a oneof: the last member in the bytes counts.
 Value decode_any_value(ByteView any_value) {
   Value v;
   const char* p = any_value.data();
@@ -36,31 +38,31 @@ Value decode_any_value(ByteView any_value) {
     ByteView bytes;
     if (!pb::read_tag(p, end, tag)) return {};
     switch (tag) {
-      case pb::tag_of(1, pb::kLen):
+      case pb::tag_of(otlp::any_value::kString, pb::kLen):
         if (!pb::read_len(p, end, bytes)) return {};
         v = Value::of_text(bytes);
         break;
-      case pb::tag_of(2, pb::kVarint):
+      case pb::tag_of(otlp::any_value::kBool, pb::kVarint):
         if (!pb::read_varint(p, end, n)) return {};
         v = Value::of_bool(n != 0);
         break;
-      case pb::tag_of(3, pb::kVarint):
+      case pb::tag_of(otlp::any_value::kInt, pb::kVarint):
         if (!pb::read_varint(p, end, n)) return {};
         v = Value::of_int(static_cast<std::int64_t>(n));
         break;
-      case pb::tag_of(4, pb::kFixed64):
+      case pb::tag_of(otlp::any_value::kDouble, pb::kFixed64):
         if (!pb::read_fixed64(p, end, n)) return {};
         v = Value::of_double(std::bit_cast<double>(n));
         break;
-      case pb::tag_of(5, pb::kLen):
+      case pb::tag_of(otlp::any_value::kArray, pb::kLen):
         if (!pb::read_len(p, end, bytes)) return {};
-        v = Value::on_wire(ValueKind::kList, bytes, 1);
+        v = Value::on_wire(ValueKind::kList, bytes, otlp::list::kValues);
         break;
-      case pb::tag_of(6, pb::kLen):
+      case pb::tag_of(otlp::any_value::kMap, pb::kLen):
         if (!pb::read_len(p, end, bytes)) return {};
-        v = Value::on_wire(ValueKind::kMap, bytes, 1);
+        v = Value::on_wire(ValueKind::kMap, bytes, otlp::list::kValues);
         break;
-      case pb::tag_of(7, pb::kLen):
+      case pb::tag_of(otlp::any_value::kBytes, pb::kLen):
         if (!pb::read_len(p, end, bytes)) return {};
         v = Value::of_text(bytes, ValueKind::kBytes);
         break;
@@ -96,20 +98,20 @@ bool last_field(ByteView message, std::uint32_t number, ByteView& found) {
 Value decode_key_value(ByteView key_value) {
   // As everyone writes it: the key, and a value that fills the rest.
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(key_value[i]); };
-  if (key_value.size() >= 2 && byte(0) == 0x0A && byte(1) < 0x80) {
+  if (key_value.size() >= 2 && byte(0) == pb::tag_of(otlp::key_value::kKey, pb::kLen) && byte(1) < 0x80) {
     const std::size_t at = 2u + byte(1);
-    if (at + 2 <= key_value.size() && byte(at) == 0x12 && byte(at + 1) < 0x80 &&
-        at + 2 + byte(at + 1) == key_value.size()) {
+    if (at + 2 <= key_value.size() && byte(at) == pb::tag_of(otlp::key_value::kValue, pb::kLen) &&
+        byte(at + 1) < 0x80 && at + 2 + byte(at + 1) == key_value.size()) {
       return decode_any_value(key_value.substr(at + 2));
     }
   }
   ByteView value;
-  return last_field(key_value, 2, value) ? decode_any_value(value) : Value();
+  return last_field(key_value, otlp::key_value::kValue, value) ? decode_any_value(value) : Value();
 }
 
 std::string_view key_of(ByteView key_value) {
   ByteView key;
-  return last_field(key_value, 1, key) ? key : ByteView();
+  return last_field(key_value, otlp::key_value::kKey, key) ? key : ByteView();
 }
 
 ListReader::ListReader(const Value& list) : list_(list) {
@@ -289,59 +291,6 @@ bool compare(const Value& a, const Value& b, CompareOp op) {
 
 namespace {
 
-constexpr char kHex[] = "0123456789abcdef";
-
-// One UTF-8 sequence at `text`: its length, or 0 when it is malformed (RFC 3629, as Go's utf8.DecodeRune).
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<std::uint8_t>(text[i]) : 0; };
-  const auto next = [&](std::size_t i, int low = 0x80, int high = 0xbf) { return byte(i) >= low && byte(i) <= high; };
-  const int c = byte(0);
-  if (c < 0x80) return 1;
-  if (c >= 0xc2 && c <= 0xdf) return next(1) ? 2 : 0;
-  if (c == 0xe0) return next(1, 0xa0) && next(2) ? 3 : 0;
-  if (c == 0xed) return next(1, 0x80, 0x9f) && next(2) ? 3 : 0;
-  if (c >= 0xe1 && c <= 0xef) return next(1) && next(2) ? 3 : 0;
-  if (c == 0xf0) return next(1, 0x90) && next(2) && next(3) ? 4 : 0;
-  if (c == 0xf4) return next(1, 0x80, 0x8f) && next(2) && next(3) ? 4 : 0;
-  if (c >= 0xf1 && c <= 0xf3) return next(1) && next(2) && next(3) ? 4 : 0;
-  return 0;
-}
-
-// As Go's encoding/json with its default escaping of <, > and &.
-void append_json_string(std::string_view text, std::string& out) {
-  out += '"';
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    const std::string_view rune = text.substr(0, std::max<std::size_t>(length, 1));
-    const auto c = static_cast<std::uint8_t>(rune[0]);
-    if (length == 0) {
-      out += "\\ufffd";
-    } else if (c == '"' || c == '\\') {
-      (out += '\\') += rune[0];
-    } else if (c == '\b' || c == '\f' || c == '\n' || c == '\r' || c == '\t') {
-      (out += '\\') += "btn?fr"[c - '\b'];
-    } else if (c < 0x20 || c == '<' || c == '>' || c == '&') {
-      ((out += "\\u00") += kHex[c >> 4]) += kHex[c & 15];
-    } else if (rune == "\xe2\x80\xa8" || rune == "\xe2\x80\xa9") {
-      (out += "\\u202") += rune[2] == '\xa8' ? '8' : '9';
-    } else {
-      out += rune;
-    }
-    text.remove_prefix(rune.size());
-  }
-  out += '"';
-}
-
-void append_base64(std::string_view bytes, std::string& out) {
-  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::uint32_t n = 0;
-    for (std::size_t k = 0; k < 3; ++k)
-      n = n << 8 | (i + k < bytes.size() ? static_cast<std::uint8_t>(bytes[i + k]) : 0);
-    for (std::size_t k = 0; k < 4; ++k) out += i + k > bytes.size() ? '=' : kDigits[n >> (18 - 6 * k) & 63];
-  }
-}
-
 bool append_json_map(const Value& map, std::string& out, int depth) {
   std::vector<std::pair<std::string_view, Value>> entries;
   std::string_view key;
@@ -355,7 +304,7 @@ bool append_json_map(const Value& map, std::string& out, int depth) {
     if (i + 1 < entries.size() && entries[i + 1].first == entries[i].first) continue;
     if (!first) out += ',';
     first = false;
-    append_json_string(entries[i].first, out);
+    append_json_string(out, entries[i].first, JsonEscapes::kGo);
     out += ':';
     if (!append_json(entries[i].second, out, depth + 1)) return false;
   }
@@ -377,13 +326,6 @@ bool append_json_list(const Value& list, std::string& out, int depth) {
 }
 
 }  // namespace
-
-void append_hex(std::string_view bytes, std::string& out) {
-  for (const char c : bytes) {
-    out += kHex[static_cast<std::uint8_t>(c) >> 4];
-    out += kHex[static_cast<std::uint8_t>(c) & 15];
-  }
-}
 
 void append_double(double d, std::string& out) {
   char buffer[400];
@@ -418,18 +360,14 @@ bool append_json(const Value& v, std::string& out, int depth) {
       append_double(v.number, out);
       return true;
     case ValueKind::kString:
-      append_json_string(v.text, out);
+      append_json_string(out, v.text, JsonEscapes::kGo);
       return true;
     case ValueKind::kBytes:
-      out += '"';
-      append_base64(v.text, out);
-      out += '"';
+      append_quoted_base64(out, v.text);
       return true;
     case ValueKind::kTraceId:
     case ValueKind::kSpanId:
-      out += '"';
-      append_hex(v.text, out);
-      out += '"';
+      append_quoted_hex(out, v.text);
       return true;
     case ValueKind::kTime:
       return false;
@@ -449,7 +387,7 @@ bool append_text(const Value& v, std::string& out) {
     case ValueKind::kBytes:
     case ValueKind::kTraceId:
     case ValueKind::kSpanId:
-      append_hex(v.text, out);
+      append_hex(out, v.text);
       return true;
     default:
       return append_json(v, out);

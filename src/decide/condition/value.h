@@ -212,7 +212,6 @@ bool deep_equal(const Value& a, const Value& b, int depth = 0);
 bool append_text(const Value& value, std::string& out);
 bool append_json(const Value& value, std::string& out, int depth = 0);
 void append_double(double d, std::string& out);  // as Go's encoding/json
-void append_hex(std::string_view bytes, std::string& out);
 
 std::optional<std::int64_t> parse_int(std::string_view text, int base = 10);  // as Go's strconv.ParseInt for this base
 std::optional<double> parse_double(std::string_view text);                    // as Go's strconv.ParseFloat

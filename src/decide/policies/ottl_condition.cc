@@ -12,6 +12,7 @@
 #include "codec/protobuf.h"
 #include "decide/condition/condition.h"
 #include "decide/registry.h"
+#include "wire/otlp/schema.h"
 
 namespace tailgate {
 namespace {
@@ -30,7 +31,7 @@ struct Conditions {
     while (p < end) {
       std::uint32_t tag = 0;
       if (!pb::read_tag(p, end, tag)) break;
-      if (tag != pb::tag_of(11, pb::kLen)) {  // Span.events
+      if (tag != pb::tag_of(otlp::span::kEvents, pb::kLen)) {
         if (!pb::skip_value(p, end, tag)) break;
         continue;
       }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "codec/base64.h"
 #include "codec/json_text.h"
 #include "export/elasticsearch/elasticsearch.h"
 #include "export/export_config.h"
@@ -44,8 +45,8 @@ void read_credentials(const ConfigNode& node, ElasticsearchOptions& options) {
   }
   std::string value;
   if (!user.empty()) {
+    value = "Basic ";
     append_base64(value, user + ":" + password);
-    value = "Basic " + value.substr(1, value.size() - 2);
   }
   if (!api_key.empty()) value = "ApiKey " + api_key;
   if (!token.empty()) value = "Bearer " + token;

@@ -11,8 +11,10 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "codec/calendar.h"
 #include "codec/field_reader.h"
 #include "wire/otlp/repeats.h"
+#include "wire/otlp/schema.h"
 #include "wire/otlp/span_view.h"
 
 namespace tailgate {
@@ -33,9 +35,8 @@ constexpr std::size_t kRepeatsFree = 16 << 20, kRepeatsPerByte = 8;
 bool read_times(ByteView span, std::uint64_t& start_ns, std::uint64_t& end_ns) {
   FieldReader r(span);
   while (r.next()) {
-    if (r.type != WireType::kFixed64) continue;
-    if (r.number == 7) start_ns = r.value;
-    if (r.number == 8) end_ns = r.value;
+    if (r.is_fixed64(otlp::span::kStartTime)) start_ns = r.value;
+    if (r.is_fixed64(otlp::span::kEndTime)) end_ns = r.value;
   }
   return r.ok();
 }
@@ -179,10 +180,8 @@ void SpanFiles::add(const KeptTrace& trace, std::uint32_t number) {
 }
 
 std::string hour_folder(std::int64_t hour) {
-  const std::chrono::sys_days day(std::chrono::days(hour / 24));
-  const std::chrono::year_month_day date(day);
-  return fmt::format("dt={:04}-{:02}-{:02}/hour={:02}/", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), hour % 24);
+  const UtcTime t = utc_time(hour * 3600);
+  return fmt::format("dt={:04}-{:02}-{:02}/hour={:02}/", t.year, t.month, t.day, t.hour);
 }
 
 Result<FilePieces> write_span_file(SpanTableWriter& table, const Batch& batch, const HourFile& file,
@@ -217,8 +216,8 @@ Result<FilePieces> write_span_file(SpanTableWriter& table, const Batch& batch, c
     row.span = &span;
     row.resource = &resources.at(one.bytes.resource);
     row.scope = &scopes.at(one.bytes.scope);
-    row.resource_elsewhere = !repeats.say(one.bytes.resource);
-    row.scope_elsewhere = !repeats.say(one.bytes.scope);
+    row.resource_elsewhere = !repeats.may_write(one.bytes.resource);
+    row.scope_elsewhere = !repeats.may_write(one.bytes.scope);
     row.policy = trace.policy;
     row.by_chance = trace.verdict.by_chance();
     row.late = trace.late;

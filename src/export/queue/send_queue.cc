@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/hash.h"
 #include "base/invariant.h"
 
 namespace tailgate {
@@ -250,14 +251,8 @@ void SendQueue::abandon() {
   slots_.clear();
 }
 
-// splitmix64: enough for spreading retries, and the same on every machine for a seed.
 Duration SendQueue::jittered(Duration interval) {
-  random_ += 0x9e3779b97f4a7c15ULL;
-  std::uint64_t z = random_;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  z ^= z >> 31;
-  const double unit = static_cast<double>(z >> 11) * 0x1.0p-53;  // [0, 1)
+  const double unit = static_cast<double>(next_random(random_) >> 11) * 0x1.0p-53;  // [0, 1)
   const double factor = 1 + options_.retry.randomization_factor * (2 * unit - 1);
   return Duration(static_cast<std::int64_t>(static_cast<double>(interval.count()) * factor));
 }

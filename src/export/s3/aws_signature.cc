@@ -6,21 +6,16 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <memory>
 
 #include "base/invariant.h"
+#include "codec/calendar.h"
+#include "codec/hex.h"
 
 namespace tailgate {
 namespace {
 
 using Digest = std::array<unsigned char, 32>;
-
-std::string hex(const Digest& digest) {
-  std::string out;
-  for (const unsigned char byte : digest) out += fmt::format("{:02x}", byte);
-  return out;
-}
 
 Digest hmac(ByteView key, ByteView text) {
   Digest out;
@@ -34,12 +29,8 @@ ByteView bytes_of(const Digest& digest) { return {reinterpret_cast<const char*>(
 
 // "20130524T000000Z"
 std::string basic_time(std::uint64_t unix_ns) {
-  const auto seconds = static_cast<std::int64_t>(unix_ns / 1'000'000'000);
-  const std::chrono::year_month_day date(std::chrono::sys_days(std::chrono::days(seconds / 86400)));
-  const auto of_day = seconds % 86400;
-  return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), of_day / 3600,
-                     of_day / 60 % 60, of_day % 60);
+  const UtcTime t = utc_time(static_cast<std::int64_t>(unix_ns / 1'000'000'000));
+  return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", t.year, t.month, t.day, t.hour, t.minute, t.second);
 }
 
 }  // namespace
@@ -53,7 +44,7 @@ std::string sha256_hex(ByteView bytes) {
   Digest out;
   unsigned size = 0;
   INVARIANT(EVP_Digest(bytes.data(), bytes.size(), out.data(), &size, EVP_sha256(), nullptr) == 1);
-  return hex(out);
+  return to_hex(bytes_of(out));
 }
 
 std::string sha256_hex(const std::vector<std::string>& pieces) {
@@ -63,21 +54,7 @@ std::string sha256_hex(const std::vector<std::string>& pieces) {
   INVARIANT(context != nullptr && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
   for (const std::string& piece : pieces) INVARIANT(EVP_DigestUpdate(context.get(), piece.data(), piece.size()) == 1);
   INVARIANT(EVP_DigestFinal_ex(context.get(), out.data(), &size) == 1);
-  return hex(out);
-}
-
-std::string uri_encoded(std::string_view text, bool slash) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-                       c == '.' || c == '_' || c == '~' || (c == '/' && slash);
-    if (plain) {
-      out += c;
-    } else {
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-  return out;
+  return to_hex(bytes_of(out));
 }
 
 HttpHeaders aws_headers(const AwsRequest& request, const AwsCredentials& credentials, std::string_view region,
@@ -100,7 +77,7 @@ HttpHeaders aws_headers(const AwsRequest& request, const AwsCredentials& credent
     key = hmac(bytes_of(key), part);
   out.emplace_back("Authorization",
                    fmt::format("AWS4-HMAC-SHA256 Credential={}/{},SignedHeaders={},Signature={}",
-                               credentials.access_key, scope, names, hex(hmac(bytes_of(key), to_sign))));
+                               credentials.access_key, scope, names, to_hex(bytes_of(hmac(bytes_of(key), to_sign)))));
   return out;
 }
 

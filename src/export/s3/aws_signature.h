@@ -35,7 +35,5 @@ HttpHeaders aws_headers(const AwsRequest& request, const AwsCredentials& credent
 
 std::string sha256_hex(ByteView bytes);
 std::string sha256_hex(const std::vector<std::string>& pieces);  // of them as one
-// Percent-encoded, all but A-Z a-z 0-9 - . _ ~, and '/' where `slash`.
-std::string uri_encoded(std::string_view text, bool slash);
 
 }  // namespace tailgate

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "codec/percent.h"
 #include "export/export_config.h"
 #include "export/parquet/library.h"
 #include "export/registry.h"
@@ -69,7 +70,8 @@ void read_bucket(const ConfigNode& node, S3Options& options) {
   }
   while (url->path.ends_with('/')) url->path.pop_back();
   // Sent and signed as it is, so nothing that would have to be encoded.
-  if (!url->path.empty() && (!is_plain_path(url->path.substr(1)) || uri_encoded(url->path, true) != url->path))
+  if (!url->path.empty() &&
+      (!is_plain_path(url->path.substr(1)) || percent_encoded(url->path, PercentKeep::kPath) != url->path))
     node.error("endpoint", "want a path of letters, digits and '-._~/', and no part of it empty, '.' or '..'");
   // Amazon's certificates are for one label before their host.
   const bool dots = bucket.find('.') != std::string::npos;
@@ -98,7 +100,7 @@ bool read_role(const std::string& region, S3CredentialsOptions& out) {
     out.web_identity = true;
     return url(
         fmt::format("{}/?Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleSessionName=tailgate&RoleArn={}", sts,
-                    uri_encoded(role, false)));
+                    percent_encoded(role, PercentKeep::kUnreserved)));
   }
   std::string address = environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");
   const std::string relative = environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <utility>
 
+#include "codec/percent.h"
 #include "export/s3/reply.h"
 
 namespace tailgate {
@@ -68,7 +69,7 @@ void S3Credentials::ask() {
   }
   const std::size_t query = options_.url.path.find('?');
   std::string form = query == std::string::npos ? "" : options_.url.path.substr(query + 1);
-  form += "&WebIdentityToken=" + uri_encoded(token, false);
+  form += "&WebIdentityToken=" + percent_encoded(token, PercentKeep::kUnreserved);
   headers.emplace_back("Content-Type", "application/x-www-form-urlencoded");
   client_.send("POST", options_.url.path.substr(0, query), std::move(headers),
                std::make_shared<const std::string>(std::move(form)), kTimeout, take);

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "codec/percent.h"
 #include "export/parquet/library.h"
 #include "export/s3/reply.h"
 
@@ -104,7 +105,7 @@ class S3Exporter final : public HttpExporter {
     }
     const std::string name = fmt::format("{}{}spans-{}.parquet", options_.prefix, hour_folder(file.hour),
                                          sha256_hex(*written).substr(0, 32));
-    job->path = "/" + uri_encoded(name, true);
+    job->path = "/" + percent_encoded(name, PercentKeep::kPath);
     job->pieces = std::move(*written);
     job->bytes = 0;
     for (const std::string& piece : job->pieces) job->bytes += piece.size();
@@ -135,7 +136,7 @@ class S3Exporter final : public HttpExporter {
   }
 
   void begun(const JobPtr& job, const HttpReply& reply) {
-    job->upload_id = uri_encoded(xml_text(reply.body, "UploadId"), false);
+    job->upload_id = percent_encoded(xml_text(reply.body, "UploadId"), PercentKeep::kUnreserved);
     if (job->upload_id.empty())
       return give_up(job, SendResult::retry(FailReason::kUnavailable, "the store gives no id for a multipart upload"));
     next_part(job);

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <functional>
 
+#include "codec/base64.h"
+
 namespace tailgate {
 namespace {
 
@@ -76,37 +78,6 @@ Result<std::vector<Secret>> parse_lines(std::string_view text,
   return out;
 }
 
-// The value of a base64 digit, -1 for others.
-int digit_value(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-std::optional<std::string> from_base64(std::string_view in) {
-  if (in.empty() || in.size() % 4 != 0) return std::nullopt;
-  std::size_t padding = 0;
-  while (padding < 2 && in[in.size() - 1 - padding] == '=') ++padding;
-  in.remove_suffix(padding);
-  std::string out;
-  std::uint32_t bits = 0;
-  int have = 0;
-  for (const char c : in) {
-    const int value = digit_value(c);
-    if (value < 0) return std::nullopt;
-    bits = bits << 6 | static_cast<std::uint32_t>(value);
-    have += 6;
-    if (have >= 8) {
-      have -= 8;
-      out.push_back(static_cast<char>(bits >> have));
-      bits &= (1U << have) - 1;
-    }
-  }
-  if (bits != 0) return std::nullopt;  // not canonical: unused bits must be zero
-  return out;
-}
-
 }  // namespace
 
 Result<std::vector<Secret>> parse_bearer_tokens(std::string_view text) {
@@ -162,11 +133,11 @@ Authorization parse_authorization(std::string_view header) {
 }
 
 std::optional<UserPassword> parse_basic(std::string_view base64) {
-  std::optional<std::string> text = from_base64(base64);
-  if (!text || text->find('\0') != std::string::npos) return std::nullopt;
-  const std::size_t colon = text->find(':');
-  if (colon == std::string::npos || text->size() - colon - 1 > kPasswordMax) return std::nullopt;
-  UserPassword out{text->substr(0, colon), text->substr(colon + 1)};
+  std::string text;
+  if (!read_base64(base64, kBase64Strict, text) || text.find('\0') != std::string::npos) return std::nullopt;
+  const std::size_t colon = text.find(':');
+  if (colon == std::string::npos || text.size() - colon - 1 > kPasswordMax) return std::nullopt;
+  UserPassword out{text.substr(0, colon), text.substr(colon + 1)};
   return out;
 }
 

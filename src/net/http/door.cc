@@ -2,6 +2,7 @@
 
 #include <exception>
 
+#include "codec/hex.h"
 #include "net/auth/auth.h"
 #include "net/http/session.h"
 #include "telemetry/log.h"
@@ -17,7 +18,7 @@ void log_traceparent(const RequestHead& head) {
   bool formed = value.size() == 55;
   for (std::size_t i = 0; formed && i < value.size(); ++i) {
     const bool dash = i == 2 || i == 35 || i == 52;
-    formed = dash ? value[i] == '-' : std::string_view("0123456789abcdef").find(value[i]) != std::string_view::npos;
+    formed = dash ? value[i] == '-' : is_lower_hex_digit(value[i]);
   }
   log_debug("a request carries a traceparent; it is not continued",
             {{"traceparent", formed ? value : std::string_view("malformed")}, {"remote", head.remote}});

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "codec/base64.h"
+#include "codec/percent.h"
 #include "net/http/inflate.h"
 
 namespace tailgate {
@@ -80,9 +82,13 @@ Response grpc_response(const RpcStatus& status, ByteView message) {
   }
   if (status.code == RpcCode::kUnimplemented) r.headers.emplace_back("grpc-accept-encoding", kCodingNames);
   r.trailers.emplace_back("grpc-status", std::to_string(static_cast<int>(status.code)));
-  if (!status.message.empty()) r.trailers.emplace_back("grpc-message", percent_encoded(status.message));
-  if (status.retry_seconds != 0)
-    r.trailers.emplace_back("grpc-status-details-bin", base64_unpadded(rpc_status_proto(status)));
+  if (!status.message.empty())
+    r.trailers.emplace_back("grpc-message", percent_encoded(status.message, PercentKeep::kPrintable));
+  if (status.retry_seconds != 0) {
+    std::string details;
+    append_base64(details, rpc_status_proto(status), Base64Padding::kWithout);
+    r.trailers.emplace_back("grpc-status-details-bin", std::move(details));
+  }
   return r;
 }
 

@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "base/hash.h"
+#include "codec/calendar.h"
 #include "codec/json_text.h"
 #include "wire/otlp/attribute_text.h"
 #include "wire/otlp/span_view.h"
@@ -58,7 +59,7 @@ class Tags {
         // What JSON has no number for is a text, which Jaeger reads back by its type.
         return put(a.key, "float64", as_json);
       case Kind::kBytes:
-        return put(a.key, "binary", [&](std::string& out) { append_hex(out, a.value.bytes); });
+        return put(a.key, "binary", [&](std::string& out) { append_quoted_hex(out, a.value.bytes); });
       default: {
         std::string text_value;
         append_attribute_text(text_value, a.value);
@@ -118,9 +119,9 @@ void append_references(std::string& out, const SpanView& span) {
     out += first ? "" : ",";
     first = false;
     out += child_of ? R"({"refType":"CHILD_OF","traceID":)" : R"({"refType":"FOLLOWS_FROM","traceID":)";
-    append_hex(out, trace_id);
+    append_quoted_hex(out, trace_id);
     out += R"(,"spanID":)";
-    append_hex(out, span_id);
+    append_quoted_hex(out, span_id);
     out += '}';
   };
   const auto child_of = [](const LinkView& link) {
@@ -195,9 +196,9 @@ bool each_jaeger_document(ByteView otlp, const std::function<void(const JaegerDo
     std::string& out = doc.body;
     out.clear();
     out += R"({"traceID":)";
-    append_hex(out, span.trace_id);
+    append_quoted_hex(out, span.trace_id);
     out += R"(,"spanID":)";
-    append_hex(out, span.span_id);
+    append_quoted_hex(out, span.span_id);
     if (span.flags != 0) fmt::format_to(std::back_inserter(out), R"(,"flags":{})", span.flags & INT32_MAX);
     out += R"(,"operationName":)";
     append_json_string(out, span.name);
@@ -216,8 +217,8 @@ bool each_jaeger_document(ByteView otlp, const std::function<void(const JaegerDo
     doc.start_ns = span.start_ns;
     doc.operation = span.name;
     doc.id.clear();
-    append_hex(doc.id, span.trace_id);
-    append_hex(doc.id, span.span_id);
+    append_quoted_hex(doc.id, span.trace_id);
+    append_quoted_hex(doc.id, span.span_id);
     std::erase(doc.id, '"');
     doc.id.insert(2 * span.trace_id.size(), 1, '_');
     fmt::format_to(std::back_inserter(doc.id), "_{:x}", fnv1a(out));
@@ -240,10 +241,8 @@ std::string jaeger_service_id(const std::string& service, const std::string& ope
 }
 
 std::string utc_date(std::uint64_t unix_ns) {
-  const std::chrono::sys_days day{std::chrono::days(static_cast<std::int64_t>(unix_ns / 86'400'000'000'000ULL))};
-  const std::chrono::year_month_day date(day);
-  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                     static_cast<unsigned>(date.day()));
+  const UtcTime t = utc_time(static_cast<std::int64_t>(unix_ns / 1'000'000'000));
+  return fmt::format("{:04}-{:02}-{:02}", t.year, t.month, t.day);
 }
 
 }  // namespace tailgate

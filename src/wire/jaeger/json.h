@@ -1,6 +1,6 @@
 // OTLP to the documents that Jaeger keeps in Elasticsearch and OpenSearch (jaeger-span-*): one JSON object per span, as
-// Jaeger v2 translates it (its internal/storage/v2/elasticsearch/tracestore). Better than Jaeger's in one place: a
-// duration below zero is 0, which the index takes. Pure; any thread.
+// Jaeger v2 translates it (its internal/storage/v2/elasticsearch/tracestore). One difference: a negative duration
+// becomes 0, since the index refuses negative ones. Pure; any thread.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct JaegerDocument {
   std::string body;  // without line breaks
   std::string id;    // traceID_spanID_fnv64a(body): the same span gives the same id, also after a restart
   std::uint64_t start_ns = 0;
-  std::string service;  // of the pair that Jaeger's list of services and operations is made of
+  std::string service;  // for Jaeger's list of services and operations
   std::string operation;
 };
 

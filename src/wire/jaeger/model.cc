@@ -37,10 +37,10 @@ struct StatusOf {
   ByteView message;
 };
 
-// The `error` tag has the last word, then otel.status_code, then what HTTP said.
+// The `error` tag decides; without it otel.status_code, and without that the status of HTTP.
 StatusOf status_of(const Special& s, std::uint32_t kind) {
   StatusOf out;
-  bool said = false;
+  bool has_status = false;
   const auto describe = [&] {
     if (s.status_description == nullptr) return false;
     out.message = text_of(s.status_description);
@@ -49,20 +49,20 @@ StatusOf status_of(const Special& s, std::uint32_t kind) {
   };
   if (s.error != nullptr && ((s.error->value.kind == Kind::kBool && s.error->value.bits != 0) ||
                              (is_text(s.error) && same_ignoring_case(s.error->value.bytes, "true")))) {
-    said = true;
+    has_status = true;
     out.code = StatusCode::kError;
     s.error->gone = true;
     if (!describe()) out.message = text_of(s.http_message);
   }
   if (s.status_code != nullptr) {
-    if (!said) {
+    if (!has_status) {
       const ByteView text = text_of(s.status_code);
       if (same_ignoring_case(text, "ok")) out.code = StatusCode::kOk;
       if (same_ignoring_case(text, "error")) out.code = StatusCode::kError;
       describe();
     }
     s.status_code->gone = true;
-  } else if (!said && s.http_code != nullptr) {
+  } else if (!has_status && s.http_code != nullptr) {
     if (const auto code = integer_of(*s.http_code)) {
       const bool clients_fault = *code >= 400 && *code < 500 && kind == 2;  // of a server: not its error
       if ((*code < 100 || *code >= 400) && !clients_fault) {
@@ -79,7 +79,7 @@ bool is_zero(const std::array<char, N>& id) {
   return std::all_of(id.begin(), id.end(), [](char c) { return c == 0; });
 }
 
-// Where a parent is not told outright: the first CHILD_OF in the same trace, else the first FOLLOWS_FROM in it.
+// The parent of a span without a parent field: the first CHILD_OF in the same trace, else its first FOLLOWS_FROM.
 ByteView parent_of(const JaegerSpan& span) {
   const JaegerRef* follows = nullptr;
   for (const JaegerRef& ref : span.refs) {
@@ -94,7 +94,7 @@ ByteView parent_of(const JaegerSpan& span) {
 
 void JaegerToOtlp::begin(JaegerProcess& process) {
   end();
-  resource_ = build_.open(1, width_);
+  resource_ = build_.open(otlp::request::kResourceSpans, width_);
   in_resource_ = true;
   drop_repeats(process.tags.data(), process.tags.size(), order_, build_.sink());
   const auto find = [&](ByteView key) -> JaegerTag* {
@@ -103,9 +103,10 @@ void JaegerToOtlp::begin(JaegerProcess& process) {
     }
     return nullptr;
   };
-  const OtlpBuilder::Open resource = build_.open(1, 1);
+  const OtlpBuilder::Open resource = build_.open(otlp::resource_spans::kResource, 1);
   if (!process.service_name.empty() && process.service_name != kNoServiceName && find("service.name") == nullptr) {
-    build_.attribute(1, "service.name", AttributeValue{Kind::kString, 0, process.service_name});
+    build_.attribute(otlp::resource::kAttributes, "service.name",
+                     AttributeValue{Kind::kString, 0, process.service_name});
   }
   if (JaegerTag* const hostname = find("hostname"); hostname != nullptr && find("host.name") == nullptr) {
     hostname->key = "host.name";
@@ -117,7 +118,7 @@ void JaegerToOtlp::begin(JaegerProcess& process) {
     *version = {"opencensus.exporterversion", {Kind::kString, 0, client}};
   }
   for (const JaegerTag& tag : process.tags) {
-    if (!tag.gone) build_.attribute(1, tag.key, tag.value);
+    if (!tag.gone) build_.attribute(otlp::resource::kAttributes, tag.key, tag.value);
   }
   build_.close(resource);
 }
@@ -132,14 +133,14 @@ void JaegerToOtlp::end() {
 void JaegerToOtlp::open_scope(ByteView name, ByteView version) {
   if (in_scope_ && name == scope_name_ && version == scope_version_) return;
   close_scope();
-  scope_ = build_.open(2, width_);
+  scope_ = build_.open(otlp::resource_spans::kScopeSpans, width_);
   in_scope_ = true;
   scope_name_ = name;
   scope_version_ = version;
   if (name.empty() && version.empty()) return;
-  const OtlpBuilder::Open scope = build_.open(1, 1);
-  build_.text(1, name);
-  build_.text(2, version);
+  const OtlpBuilder::Open scope = build_.open(otlp::scope_spans::kScope, 1);
+  build_.text(otlp::scope::kName, name);
+  build_.text(otlp::scope::kVersion, version);
   build_.close(scope);
 }
 
@@ -175,23 +176,23 @@ void JaegerToOtlp::add(JaegerSpan& span) {
   }
   const StatusOf status = status_of(special, head.kind);
 
-  const OtlpBuilder::Open out = build_.open(2, 2);
+  const OtlpBuilder::Open out = build_.open(otlp::scope_spans::kSpans, 2);
   build_.span_head(head);
   for (const JaegerTag& tag : span.tags) {
-    if (!tag.gone) build_.attribute(9, tag.key, tag.value);
+    if (!tag.gone) build_.attribute(otlp::span::kAttributes, tag.key, tag.value);
   }
   for (const JaegerLog& log : span.logs) {
     JaegerTag* const fields = span.log_fields.data() + log.first;
     drop_repeats(fields, log.count, order_, build_.sink());
-    const OtlpBuilder::Open event = build_.open(11, 1);
-    build_.fixed64(1, log.time_ns);
+    const OtlpBuilder::Open event = build_.open(otlp::span::kEvents, 1);
+    build_.fixed64(otlp::event::kTime, log.time_ns);
     for (std::size_t i = 0; i < log.count; ++i) {
       if (fields[i].gone || fields[i].key != "event" || !is_text(&fields[i])) continue;
-      build_.text(2, fields[i].value.bytes);
+      build_.text(otlp::event::kName, fields[i].value.bytes);
       fields[i].gone = true;
     }
     for (std::size_t i = 0; i < log.count; ++i) {
-      if (!fields[i].gone) build_.attribute(3, fields[i].key, fields[i].value);
+      if (!fields[i].gone) build_.attribute(otlp::event::kAttributes, fields[i].key, fields[i].value);
     }
     build_.close(event);
   }
@@ -200,14 +201,15 @@ void JaegerToOtlp::add(JaegerSpan& span) {
     const ByteView trace(ref.trace_id.data(), 16);
     if (!ref.follows_from && id == head.parent_span_id && trace == span.trace_id) continue;
     if (is_zero(ref.span_id) || is_zero(ref.trace_id)) continue;  // OTLP has no link to nothing
-    const OtlpBuilder::Open link = build_.open(13, 1);
-    build_.bytes(1, trace);
-    build_.bytes(2, id);
-    build_.attribute(4, "opentracing.ref_type", ref.follows_from ? ByteView("follows_from") : ByteView("child_of"));
+    const OtlpBuilder::Open link = build_.open(otlp::span::kLinks, 1);
+    build_.bytes(otlp::link::kTraceId, trace);
+    build_.bytes(otlp::link::kSpanId, id);
+    build_.attribute(otlp::link::kAttributes, "opentracing.ref_type",
+                     ref.follows_from ? ByteView("follows_from") : ByteView("child_of"));
     build_.close(link);
   }
   build_.status(status.code, status.message);
-  if ((span.flags & JaegerSpan::kSampled) != 0) build_.fixed32(16, 1);
+  if ((span.flags & JaegerSpan::kSampled) != 0) build_.fixed32(otlp::span::kFlags, 1);
   if ((span.flags & JaegerSpan::kDebug) != 0) build_.keep_mark();
   build_.close(out);
 }

@@ -1,5 +1,5 @@
 // What the Jaeger formats (protobuf api_v2 and Thrift) have in common, and the one place that turns it into OTLP. The
-// mapping is the one of the Collector's Jaeger receiver, made better where it loses something: docs/receivers.md.
+// mapping is that of the Collector's Jaeger receiver, except where that loses something (docs/receivers.md).
 //
 // Everything is views into the request. One thread; lists are kept from span to span.
 #pragma once
@@ -39,7 +39,7 @@ struct JaegerLog {
 struct JaegerSpan {
   static constexpr std::uint32_t kSampled = 1, kDebug = 2;  // flags
 
-  std::array<char, 16> trace_id_bytes{};  // what trace_id shows when it is no view into the request
+  std::array<char, 16> trace_id_bytes{};  // what trace_id shows when it is not a view into the request
   std::array<char, 8> span_id_bytes{}, parent_bytes{};
   ByteView trace_id, span_id;
   ByteView parent;  // set by the formats that have a field for it; otherwise found among the references

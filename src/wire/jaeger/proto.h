@@ -7,7 +7,7 @@
 namespace tailgate {
 
 // Appends the ExportTraceServiceRequest of a PostSpansRequest to `out`. Errors: kBadInput with the place, kRefused when
-// the sink's room is used up; what was appended until then is to be truncated.
+// the sink's room is used up; the caller truncates what was appended until then.
 Result<void> jaeger_proto_to_otlp(ByteView request, ByteSink& out);
 
 }  // namespace tailgate

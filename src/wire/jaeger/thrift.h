@@ -12,12 +12,12 @@ namespace tailgate {
 
 enum class ThriftProtocol { kBinary, kCompact };
 
-// Spans a client has lost since it began.
+// Spans that a client has lost since it started.
 struct JaegerClientLost {
   std::int64_t full_queue = 0, too_large = 0, failed_to_emit = 0;
 };
 
-// What a batch says of the client that sent it, beside its spans. Views into the request.
+// What a batch tells about the client that sent it. Views into the request.
 struct JaegerClient {
   ByteView service_name;
   ByteView uuid;                       // tag client-uuid of the process: one per client object

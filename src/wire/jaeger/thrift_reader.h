@@ -4,9 +4,10 @@
 //   compact   field = (id delta << 4 | type) or type then zigzag id; integers zigzag varints; a bool is in its field's
 //   type
 //
-// Both readers have the same calls, so that a parser is a template over them. None reads past the end; a declared count
-// is held against the bytes that are left, and skipping is a loop with a stack of kThriftDepthMax. False: malformed or
-// too deep. Source: thrift/doc/specs/thrift-binary-protocol.md and thrift-compact-protocol.md.
+// Both readers have the same calls, so a parser is a template over them. Neither reads past the end; a declared count
+// is checked against the bytes that are left, and skipping is a loop with a stack of kThriftDepthMax. They return false
+// on input that is malformed or nested too deep. Source: thrift/doc/specs/thrift-binary-protocol.md and
+// thrift-compact-protocol.md.
 #pragma once
 
 #include <array>
@@ -56,7 +57,7 @@ struct ThriftMessage {
 
 class ThriftBinary {
  public:
-  struct Struct {};  // what reading a struct has to remember
+  struct Struct {};  // state while a struct is read
 
   explicit ThriftBinary(ByteView bytes) : begin_(bytes.data()), p_(begin_), end_(begin_ + bytes.size()) {}
 
@@ -86,7 +87,7 @@ class ThriftBinary {
 class ThriftCompact {
  public:
   struct Struct {
-    std::int16_t last = 0;  // ids are told by their difference
+    std::int16_t last = 0;  // compact ids are differences
   };
 
   explicit ThriftCompact(ByteView bytes) : begin_(bytes.data()), p_(begin_), end_(begin_ + bytes.size()) {}
@@ -223,7 +224,7 @@ inline bool ThriftCompact::i32(std::int32_t& out) {
 
 inline bool ThriftCompact::bytes(ByteView& out) { return pb::read_len(p_, end_, out); }
 
-// Passes over the value of a field whose header has been read.
+// Skips the value of a field whose header has been read.
 template <class Reader>
 bool thrift_skip(Reader& in, ThriftType type) {
   struct Frame {

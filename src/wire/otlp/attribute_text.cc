@@ -78,7 +78,7 @@ void append_json(std::string& out, const AttributeValue& value, int depth) {
       return;
     }
     case Kind::kBytes:
-      append_base64(out, value.bytes);
+      append_quoted_base64(out, value.bytes);
       return;
     case Kind::kArray: {
       out += '[';
@@ -109,12 +109,9 @@ void append_attribute_text(std::string& out, const AttributeValue& value) {
     case Kind::kDouble:
       append_es6(out, std::bit_cast<double>(value.bits));
       return;
-    case Kind::kBytes: {
-      std::string quoted;
-      append_base64(quoted, value.bytes);
-      out.append(quoted, 1, quoted.size() - 2);
+    case Kind::kBytes:
+      append_base64(out, value.bytes);
       return;
-    }
     default:
       append_json(out, value, 0);
   }

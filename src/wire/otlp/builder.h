@@ -1,7 +1,7 @@
 // OtlpBuilder: writes the messages of an OTLP trace request, field by field, for conversions from other formats.
 //
-// Every writer is a no-op once the sink has failed; ask the sink at the end. Text that is not UTF-8 goes out as bytes
-// where OTLP has a place for bytes, and with '?' where it has not. One thread.
+// Every call does nothing once the sink has failed; ask the sink at the end. Text that is not UTF-8 is written as bytes
+// where OTLP allows bytes, and with '?' for the bad bytes where it does not. One thread.
 #pragma once
 
 #include <bit>
@@ -10,7 +10,8 @@
 #include "codec/byte_sink.h"
 #include "codec/protobuf.h"
 #include "codec/utf8.h"
-#include "wire/otlp/scan_plan.h"
+#include "wire/otlp/attribute_value.h"
+#include "wire/otlp/schema.h"
 
 namespace tailgate {
 
@@ -102,20 +103,20 @@ class OtlpBuilder {
     if (p == nullptr) return;
     p = pb::write_varint(p, pb::tag_of(field, pb::kLen));
     p = pb::write_varint(p, size);
-    *p++ = '\x0A';
+    *p++ = short_tag(otlp::key_value::kKey, pb::kLen);
     p = pb::write_varint(p, key.size());
     p = put(p, key);
-    *p++ = '\x12';
+    *p++ = short_tag(otlp::key_value::kValue, pb::kLen);
     p = pb::write_varint(p, any);
     if (sized) {
-      *p++ = value.kind == Kind::kString ? '\x0A' : '\x3A';
+      *p++ = short_tag(static_cast<std::uint32_t>(value.kind), pb::kLen);
       p = pb::write_varint(p, value.bytes.size());
       p = put(p, value.bytes);
     } else if (value.kind == Kind::kDouble) {
-      *p++ = '\x21';
+      *p++ = short_tag(otlp::any_value::kDouble, pb::kFixed64);
       p = put_fixed<8>(p, value.bits);
     } else if (value.kind != Kind::kUnset) {
-      *p++ = value.kind == Kind::kBool ? '\x10' : '\x18';
+      *p++ = short_tag(static_cast<std::uint32_t>(value.kind), pb::kVarint);
       p = pb::write_varint(p, value.bits);
     }
     out_.commit(p);
@@ -131,25 +132,29 @@ class OtlpBuilder {
     std::uint64_t start_ns = 0, end_ns = 0;
   };
   void span_head(const SpanHead& h) {
-    bytes(1, h.trace_id);
-    bytes(2, h.span_id);
-    text(3, h.trace_state);
-    if (!h.parent_span_id.empty()) bytes(4, h.parent_span_id);
-    text(5, h.name);
-    if (h.kind != 0) varint(6, h.kind);
-    fixed64(7, h.start_ns);
-    fixed64(8, h.end_ns);
+    bytes(otlp::span::kTraceId, h.trace_id);
+    bytes(otlp::span::kSpanId, h.span_id);
+    text(otlp::span::kTraceState, h.trace_state);
+    if (!h.parent_span_id.empty()) bytes(otlp::span::kParentSpanId, h.parent_span_id);
+    text(otlp::span::kName, h.name);
+    if (h.kind != 0) varint(otlp::span::kKind, h.kind);
+    fixed64(otlp::span::kStartTime, h.start_ns);
+    fixed64(otlp::span::kEndTime, h.end_ns);
   }
   void status(StatusCode code, ByteView message) {
     if (code == StatusCode::kUnset && message.empty()) return;
-    const Open status = open(15, 1);
-    text(2, message);
-    if (code != StatusCode::kUnset) varint(3, static_cast<std::uint64_t>(code));
+    const Open status = open(otlp::span::kStatus, 1);
+    text(otlp::status::kMessage, message);
+    if (code != StatusCode::kUnset) varint(otlp::status::kCode, static_cast<std::uint64_t>(code));
     close(status);
   }
-  void keep_mark() { varint(kKeepMarkField, 1); }
+  void keep_mark() { varint(otlp::span::kKeepMark, 1); }
 
  private:
+  // A tag of one byte: all fields up to number 15.
+  static constexpr char short_tag(std::uint32_t field, pb::WireType type) {
+    return static_cast<char>(pb::tag_of(field, type));
+  }
   static char* put(char* p, ByteView bytes) {
     if (!bytes.empty()) std::memcpy(p, bytes.data(), bytes.size());
     return p + bytes.size();

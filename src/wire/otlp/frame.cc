@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "codec/protobuf.h"
+#include "wire/otlp/schema_table.h"
 
 namespace tailgate {
 namespace {
@@ -50,49 +51,30 @@ void group_spans(std::vector<FrameSpan>& spans) {
 
 std::size_t field_size(std::size_t content) { return 1 + pb::varint_size(content) + content; }
 
-// --- well-formedness: one row per message type, by field number; a known number with another wire type is unknown.
-enum Message : std::uint8_t {
-  kNoMessage,
-  kSpan,
-  kEvent,
-  kLink,
-  kStatus,
-  kKeyValue,
-  kAnyValue,
-  kArray,
-  kKvList,
-  kResource,
-  kScope
-};
+// --- well-formedness
 
-Message nested(Message in, std::uint32_t field) {
-  switch (in) {
-    case kSpan:
-      return field == 9 ? kKeyValue : field == 11 ? kEvent : field == 13 ? kLink : field == 15 ? kStatus : kNoMessage;
-    case kEvent:
-      return field == 3 ? kKeyValue : kNoMessage;
-    case kLink:
-      return field == 4 ? kKeyValue : kNoMessage;
-    case kKeyValue:
-      return field == 2 ? kAnyValue : kNoMessage;
-    case kAnyValue:
-      return field == 5 ? kArray : field == 6 ? kKvList : kNoMessage;
-    case kArray:
-      return field == 1 ? kAnyValue : kNoMessage;
-    case kKvList:
-    case kResource:
-      return field == 1 ? kKeyValue : kNoMessage;
-    case kScope:
-      return field == 3 ? kKeyValue : kNoMessage;
-    default:
-      return kNoMessage;
+using otlp::MessageType;
+
+// For each message the messages in its fields, by field number.
+constexpr std::size_t kNumbers = otlp::span::kFlags + 1;
+using Children = std::array<std::array<MessageType, kNumbers>, otlp::kMessageTypes>;
+
+constexpr Children kChildren = [] {
+  Children out{};
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    for (const otlp::Field& f : otlp::fields_of(static_cast<MessageType>(i))) out[i][f.number] = f.message;
   }
+  return out;
+}();
+
+MessageType nested(MessageType in, std::uint32_t field) {
+  return field < kNumbers ? kChildren[static_cast<std::size_t>(in)][field] : MessageType::kNone;
 }
 
-bool well_formed(ByteView bytes, Message type) {
+bool well_formed(ByteView bytes, MessageType type) {
   struct Level {
     const char* end;
-    Message type;
+    MessageType type;
   };
   std::array<Level, 100> levels;
   std::size_t depth = 0;
@@ -106,8 +88,8 @@ bool well_formed(ByteView bytes, Message type) {
     const char* const end = levels[depth].end;
     std::uint32_t tag = 0;
     if (!pb::read_tag(p, end, tag)) return false;
-    const Message inner = (tag & 7) == pb::kLen ? nested(levels[depth].type, tag >> 3) : kNoMessage;
-    if (inner == kNoMessage || depth + 1 == levels.size()) {
+    const MessageType inner = (tag & 7) == pb::kLen ? nested(levels[depth].type, tag >> 3) : MessageType::kNone;
+    if (inner == MessageType::kNone || depth + 1 == levels.size()) {
       if (!pb::skip_value(p, end, tag)) return false;
       continue;
     }
@@ -118,13 +100,17 @@ bool well_formed(ByteView bytes, Message type) {
   }
 }
 
-bool prefix_is_well_formed(ByteView prefix, Message type) {
+// Where a ResourceSpans has its resource, and a ScopeSpans its scope.
+constexpr std::uint32_t kPrefixField = otlp::resource_spans::kResource;
+static_assert(kPrefixField == otlp::scope_spans::kScope);
+
+bool prefix_is_well_formed(ByteView prefix, MessageType type) {
   const char* p = prefix.data();
   const char* const end = p + prefix.size();
   while (p < end) {
     std::uint32_t tag = 0;
     if (!pb::read_tag(p, end, tag)) return false;
-    if (tag != pb::tag_of(1, pb::kLen)) {
+    if (tag != pb::tag_of(kPrefixField, pb::kLen)) {
       if (!pb::skip_value(p, end, tag)) return false;
       continue;
     }
@@ -136,9 +122,9 @@ bool prefix_is_well_formed(ByteView prefix, Message type) {
 
 }  // namespace
 
-bool span_is_well_formed(ByteView span) { return well_formed(span, kSpan); }
-bool resource_prefix_is_well_formed(ByteView prefix) { return prefix_is_well_formed(prefix, kResource); }
-bool scope_prefix_is_well_formed(ByteView prefix) { return prefix_is_well_formed(prefix, kScope); }
+bool span_is_well_formed(ByteView span) { return well_formed(span, MessageType::kSpan); }
+bool resource_prefix_is_well_formed(ByteView prefix) { return prefix_is_well_formed(prefix, MessageType::kResource); }
+bool scope_prefix_is_well_formed(ByteView prefix) { return prefix_is_well_formed(prefix, MessageType::kScope); }
 
 void frame_trace(std::vector<FrameSpan>& spans, std::string& out) {
   group_spans(spans);
@@ -158,16 +144,16 @@ void frame_trace(std::vector<FrameSpan>& spans, std::string& out) {
       resource_size += field_size(scope_size);
     }
     out.reserve(out.size() + field_size(resource_size));
-    pb::append_varint(out, pb::tag_of(1, pb::kLen));
+    pb::append_varint(out, pb::tag_of(otlp::request::kResourceSpans, pb::kLen));
     pb::append_varint(out, resource_size);
     out.append(spans[i].resource);
     for (const std::size_t scope_size : scope_sizes) {
-      pb::append_varint(out, pb::tag_of(2, pb::kLen));
+      pb::append_varint(out, pb::tag_of(otlp::resource_spans::kScopeSpans, pb::kLen));
       pb::append_varint(out, scope_size);
       const ByteView scope = spans[i].scope;
       out.append(scope);
       for (std::size_t left = scope_size - scope.size(); left != 0; ++i) {
-        pb::append_varint(out, pb::tag_of(2, pb::kLen));
+        pb::append_varint(out, pb::tag_of(otlp::scope_spans::kSpans, pb::kLen));
         pb::append_varint(out, spans[i].size());
         out.append(spans[i].span).append(spans[i].tail);
         left -= field_size(spans[i].size());

@@ -1,6 +1,7 @@
-// Framing: the spans of one trace, with the prefixes they came under, back into `resource_spans` fields. Spans under
-// the same resource share one ResourceSpans, under the same scope one ScopeSpans, in the order of first arrival; the
-// bytes of each span and prefix are those that came in, unknown fields included. Pure; any thread.
+// Framing: puts the spans of one trace under their resources and scopes again, as `resource_spans` fields. Spans with
+// the same resource share one ResourceSpans, and those with the same scope one ScopeSpans, in the order in which these
+// first arrived. The bytes of each span and prefix are exactly those received, unknown fields included. Pure; any
+// thread.
 #pragma once
 
 #include <string>
@@ -23,8 +24,8 @@ struct FrameSpan {
 // compared by address first, so that interned prefixes cost nothing to tell apart.
 void frame_trace(std::vector<FrameSpan>& spans, std::string& out);
 
-// False if a backend would reject the bytes: walks the nested messages of a span (attributes, events, links, status),
-// which the scanner leaves alone. Run over kept spans only. Nesting deeper than 100 is not looked into.
+// False if a backend would reject the bytes. Walks the nested messages of a span (attributes, events, links, status),
+// which the scanner skips; runs over kept spans only. Messages nested deeper than 100 are not checked.
 bool span_is_well_formed(ByteView span);
 // The same for a ResourceSpans / ScopeSpans prefix.
 bool resource_prefix_is_well_formed(ByteView prefix);

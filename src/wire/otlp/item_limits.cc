@@ -2,6 +2,7 @@
 
 #include "codec/field_reader.h"
 #include "codec/json_text.h"
+#include "wire/otlp/schema.h"
 
 namespace tailgate {
 namespace {
@@ -14,14 +15,15 @@ std::uint64_t values_in(ByteView any, int depth) {
   std::uint64_t count = 0;
   if (depth > kDepthMax) return count;
   for (FieldReader r(any); r.next();) {
-    if (r.type != WireType::kBytes || (r.number != 5 && r.number != 6)) continue;
+    const bool array = r.is_len(otlp::any_value::kArray);
+    if (!array && !r.is_len(otlp::any_value::kMap)) continue;
     for (FieldReader list(r.bytes); list.next();) {
-      if (list.number != 1 || list.type != WireType::kBytes) continue;
+      if (!list.is_len(otlp::list::kValues)) continue;
       ++count;
-      if (r.number == 5) count += values_in(list.bytes, depth + 1);
-      if (r.number == 5) continue;
+      if (array) count += values_in(list.bytes, depth + 1);
+      if (array) continue;
       for (FieldReader pair(list.bytes); pair.next();) {
-        if (pair.number == 2 && pair.type == WireType::kBytes) count += values_in(pair.bytes, depth + 1);
+        if (pair.is_len(otlp::key_value::kValue)) count += values_in(pair.bytes, depth + 1);
       }
     }
   }
@@ -43,10 +45,10 @@ ByteView ItemRoom::values(ByteView list) {
   const char* end = list.data();
   bool full = false;
   for (FieldReader r(list); r.next();) {
-    if (r.number != 1 || r.type != WireType::kBytes) continue;
+    if (!r.is_len(otlp::list::kValues)) continue;
     std::uint64_t count = 1 + values_in(r.bytes, 1);
     for (FieldReader pair(r.bytes); pair.next();) {
-      if (pair.number == 2 && pair.type == WireType::kBytes) count += values_in(pair.bytes, 1);
+      if (pair.is_len(otlp::key_value::kValue)) count += values_in(pair.bytes, 1);
     }
     full = full || count > values_ || count > in_all_ || r.bytes.size() > value_bytes_;
     if (full) {

@@ -1,7 +1,7 @@
-// How much of one span is decoded, for formats other than OTLP's bytes. An empty link is 2 bytes of OTLP, and 88 as a
-// LinkView: what a stranger sends must not become many times its size. SDKs keep 128 events and links a span, with 128
-// attributes each, so nothing that is meant comes near these limits. What is over them is left out from the end and
-// added to OTLP's own dropped counts, where it has one.
+// How much of one span is decoded for formats other than OTLP's bytes. An empty link is 2 bytes in OTLP and 88 as a
+// LinkView, and what a stranger sends must not grow to many times its size. SDKs keep 128 events and links a span with
+// 128 attributes each, so honest spans stay far below these limits. What is over a limit is left out from the end and
+// added to OTLP's dropped count, where there is one.
 #pragma once
 
 #include <cstddef>
@@ -42,7 +42,7 @@ class ItemRoom {
   explicit ItemRoom(std::size_t bytes, std::size_t in_all = SIZE_MAX)
       : in_all_(in_all), escapes_(bytes <= kEscapesMax / 5 ? SIZE_MAX : kEscapesMax) {}
 
-  // From here on it is another span, resource or scope.
+  // Begins another span, resource or scope.
   void begin(std::size_t attributes = kAttributesMax) {
     events_ = kEventsMax;
     links_ = kLinksMax;
@@ -56,10 +56,10 @@ class ItemRoom {
   bool link() { return take(links_, cut.links); }
   bool attribute() { return take(attributes_, cut.attributes); }
 
-  // Of a text the front that there is room for when it is escaped: of all texts since this object was made.
+  // The front of `text` for which there is room once it is escaped. This room is shared by all texts of the object.
   ByteView text(ByteView text);
 
-  // Of the fields of an ArrayValue or KeyValueList, those in front that there is room for, with all that is inside.
+  // The first elements of an ArrayValue or KeyValueList for which there is room, with all that is inside them.
   ByteView values(ByteView list);
 
  private:
@@ -77,9 +77,9 @@ class ItemRoom {
   std::size_t events_ = 0, links_ = 0, attributes_ = 0, values_ = 0, value_bytes_ = 0;
 };
 
-// The sum as OTLP's counts have it, 32 bits.
-inline std::uint32_t dropped_sum(std::uint64_t said, std::uint64_t more) {
-  const std::uint64_t sum = static_cast<std::uint32_t>(said) + more;
+// The sum, held to the 32 bits of OTLP's counts.
+inline std::uint32_t dropped_sum(std::uint64_t dropped, std::uint64_t more) {
+  const std::uint64_t sum = static_cast<std::uint32_t>(dropped) + more;
   return sum > UINT32_MAX ? UINT32_MAX : static_cast<std::uint32_t>(sum);
 }
 

@@ -12,183 +12,49 @@
 #include <span>
 #include <vector>
 
+#include "codec/base64.h"
+#include "codec/hex.h"
+#include "codec/protobuf.h"
+#include "wire/otlp/schema_table.h"
+
 namespace tailgate {
 namespace {
 
 namespace json = boost::json;
 
-enum class Kind : std::uint8_t {
-  kMessage,
-  kString,
-  kHex,
-  kBase64,
-  kBool,
-  kInt32,
-  kUint32,
-  kInt64,
-  kFixed64,
-  kFixed32,
-  kDouble
-};
+using otlp::Field;
+using otlp::FieldKind;
+using otlp::MessageType;
 
-constexpr std::string_view wanted(Kind kind) {
+constexpr std::string_view wanted(FieldKind kind) {
   switch (kind) {
-    case Kind::kMessage:
+    case FieldKind::kMessage:
       return "an object";
-    case Kind::kString:
+    case FieldKind::kText:
       return "a string";
-    case Kind::kHex:
+    case FieldKind::kId:
       return "a string of hex digits";
-    case Kind::kBase64:
+    case FieldKind::kBytes:
       return "a string in base64";
-    case Kind::kBool:
+    case FieldKind::kBool:
       return "true or false";
-    case Kind::kInt32:
+    case FieldKind::kEnum:
       return "an integer";
-    case Kind::kUint32:
+    case FieldKind::kUint32:
       return "an integer from 0 to 4294967295";
-    case Kind::kInt64:
+    case FieldKind::kInt64:
       return "a 64-bit integer";
-    case Kind::kFixed64:
+    case FieldKind::kFixed64:
       return "an unsigned 64-bit integer";
-    case Kind::kFixed32:
+    case FieldKind::kFixed32:
       return "an integer from 0 to 4294967295";
-    case Kind::kDouble:
+    case FieldKind::kDouble:
       return "a number";
   }
   return "";
 }
 
-// The schema as a table: what protoc would know about the messages of a trace (opentelemetry-proto v1.11).
-enum class Type : std::uint8_t {
-  kNone,
-  kRequest,
-  kResourceSpans,
-  kScopeSpans,
-  kResource,
-  kEntityRef,
-  kScope,
-  kSpan,
-  kEvent,
-  kLink,
-  kStatus,
-  kKeyValue,
-  kAnyValue,
-  kArrayValue,
-  kKeyValueList
-};
-
-struct Field {
-  std::string_view name;
-  std::uint32_t number;
-  Kind kind;
-  bool repeated = false;
-  Type type = Type::kNone;
-  bool in_oneof = false;  // written even when it has its default value
-};
-
-constexpr Field message(std::string_view name, std::uint32_t number, Type type) {
-  return {name, number, Kind::kMessage, false, type, false};
-}
-constexpr Field messages(std::string_view name, std::uint32_t number, Type type) {
-  return {name, number, Kind::kMessage, true, type, false};
-}
-constexpr Field scalar(std::string_view name, std::uint32_t number, Kind kind) {
-  return {name, number, kind, false, Type::kNone, false};
-}
-constexpr Field one_of(std::string_view name, std::uint32_t number, Kind kind) {
-  return {name, number, kind, false, Type::kNone, true};
-}
-
-constexpr Field kAttributes1 = messages("attributes", 1, Type::kKeyValue);
-
-constexpr Field kRequest[] = {messages("resourceSpans", 1, Type::kResourceSpans)};
-constexpr Field kResourceSpans[] = {message("resource", 1, Type::kResource),
-                                    messages("scopeSpans", 2, Type::kScopeSpans),
-                                    scalar("schemaUrl", 3, Kind::kString)};
-constexpr Field kScopeSpans[] = {message("scope", 1, Type::kScope), messages("spans", 2, Type::kSpan),
-                                 scalar("schemaUrl", 3, Kind::kString)};
-constexpr Field kResource[] = {kAttributes1, scalar("droppedAttributesCount", 2, Kind::kUint32),
-                               messages("entityRefs", 3, Type::kEntityRef)};
-constexpr Field kEntityRef[] = {scalar("schemaUrl", 1, Kind::kString),
-                                scalar("type", 2, Kind::kString),
-                                {"idKeys", 3, Kind::kString, true, Type::kNone, false},
-                                {"descriptionKeys", 4, Kind::kString, true, Type::kNone, false}};
-constexpr Field kScope[] = {scalar("name", 1, Kind::kString), scalar("version", 2, Kind::kString),
-                            messages("attributes", 3, Type::kKeyValue),
-                            scalar("droppedAttributesCount", 4, Kind::kUint32)};
-constexpr Field kSpan[] = {scalar("traceId", 1, Kind::kHex),
-                           scalar("spanId", 2, Kind::kHex),
-                           scalar("traceState", 3, Kind::kString),
-                           scalar("parentSpanId", 4, Kind::kHex),
-                           scalar("name", 5, Kind::kString),
-                           scalar("kind", 6, Kind::kInt32),
-                           scalar("startTimeUnixNano", 7, Kind::kFixed64),
-                           scalar("endTimeUnixNano", 8, Kind::kFixed64),
-                           messages("attributes", 9, Type::kKeyValue),
-                           scalar("droppedAttributesCount", 10, Kind::kUint32),
-                           messages("events", 11, Type::kEvent),
-                           scalar("droppedEventsCount", 12, Kind::kUint32),
-                           messages("links", 13, Type::kLink),
-                           scalar("droppedLinksCount", 14, Kind::kUint32),
-                           message("status", 15, Type::kStatus),
-                           scalar("flags", 16, Kind::kFixed32)};
-constexpr Field kEvent[] = {scalar("timeUnixNano", 1, Kind::kFixed64), scalar("name", 2, Kind::kString),
-                            messages("attributes", 3, Type::kKeyValue),
-                            scalar("droppedAttributesCount", 4, Kind::kUint32)};
-constexpr Field kLink[] = {scalar("traceId", 1, Kind::kHex),
-                           scalar("spanId", 2, Kind::kHex),
-                           scalar("traceState", 3, Kind::kString),
-                           messages("attributes", 4, Type::kKeyValue),
-                           scalar("droppedAttributesCount", 5, Kind::kUint32),
-                           scalar("flags", 6, Kind::kFixed32)};
-constexpr Field kStatus[] = {scalar("message", 2, Kind::kString), scalar("code", 3, Kind::kInt32)};
-constexpr Field kKeyValue[] = {scalar("key", 1, Kind::kString), message("value", 2, Type::kAnyValue)};
-constexpr Field kAnyValue[] = {
-    one_of("stringValue", 1, Kind::kString),     one_of("boolValue", 2, Kind::kBool),
-    one_of("intValue", 3, Kind::kInt64),         one_of("doubleValue", 4, Kind::kDouble),
-    message("arrayValue", 5, Type::kArrayValue), message("kvlistValue", 6, Type::kKeyValueList),
-    one_of("bytesValue", 7, Kind::kBase64)};
-constexpr Field kArrayValue[] = {messages("values", 1, Type::kAnyValue)};
-constexpr Field kKeyValueList[] = {messages("values", 1, Type::kKeyValue)};
-
-std::span<const Field> fields_of(Type type) {
-  switch (type) {
-    case Type::kNone:
-      return {};
-    case Type::kRequest:
-      return kRequest;
-    case Type::kResourceSpans:
-      return kResourceSpans;
-    case Type::kScopeSpans:
-      return kScopeSpans;
-    case Type::kResource:
-      return kResource;
-    case Type::kEntityRef:
-      return kEntityRef;
-    case Type::kScope:
-      return kScope;
-    case Type::kSpan:
-      return kSpan;
-    case Type::kEvent:
-      return kEvent;
-    case Type::kLink:
-      return kLink;
-    case Type::kStatus:
-      return kStatus;
-    case Type::kKeyValue:
-      return kKeyValue;
-    case Type::kAnyValue:
-      return kAnyValue;
-    case Type::kArrayValue:
-      return kArrayValue;
-    case Type::kKeyValueList:
-      return kKeyValueList;
-  }
-  return {};
-}
-
-constexpr std::size_t kKeyMax = 64;  // longer than every name above
+constexpr std::size_t kKeyMax = 64;  // longer than every name of the schema
 
 template <class T>
 std::optional<T> integer(std::string_view text) {
@@ -223,24 +89,8 @@ std::optional<double> real(std::string_view text) {
   return d;
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-int base64_digit(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+' || c == '-') return 62;  // both alphabets, as protobuf's JSON mapping asks of readers
-  if (c == '/' || c == '_') return 63;
-  return -1;
-}
-
 // What the parser calls, event by event. The names and signatures are Boost.JSON's.
-class Writer {
+class RequestReader {
  public:
   static constexpr std::size_t max_object_size = std::numeric_limits<std::size_t>::max();
   static constexpr std::size_t max_array_size = max_object_size;
@@ -258,15 +108,15 @@ class Writer {
       return true;
     }
     if (stack_.empty()) {
-      stack_.push_back({Type::kRequest, nullptr, nullptr, 0, 0});
+      stack_.push_back({MessageType::kRequest, nullptr, nullptr, 0, 0});
       return true;
     }
     const Field& field = *slot();
-    if (field.kind != Kind::kMessage || (field.repeated && !in_array())) return wrong("an object", ec);
-    if (field.type == Type::kAnyValue && ++any_depth_ > kAnyValueDepthMax) return deep(ec);
-    varint((field.number << 3) | 2);
+    if (field.kind != FieldKind::kMessage || (field.repeated && !in_array())) return wrong("an object", ec);
+    if (field.message == MessageType::kAnyValue && ++any_depth_ > kAnyValueDepthMax) return deep(ec);
+    tag(field);
     out.push_back('\0');
-    stack_.push_back({field.type, nullptr, nullptr, out.size(), 0});
+    stack_.push_back({field.message, nullptr, nullptr, out.size(), 0});
     return true;
   }
 
@@ -278,7 +128,7 @@ class Writer {
     }
     const Frame frame = stack_.back();
     stack_.pop_back();
-    if (frame.type == Type::kAnyValue) --any_depth_;
+    if (frame.type == MessageType::kAnyValue) --any_depth_;
     if (stack_.empty()) return true;
     close(frame.start);
     next();
@@ -291,7 +141,7 @@ class Writer {
       return true;
     }
     if (stack_.empty() || !slot()->repeated || in_array()) return wrong("an array", ec);
-    stack_.push_back({Type::kNone, slot(), slot(), 0, 0});
+    stack_.push_back({MessageType::kNone, slot(), slot(), 0, 0});
     return true;
   }
 
@@ -315,8 +165,8 @@ class Writer {
     on_key_part(s, n, ec);
     Frame& top = stack_.back();
     top.field = nullptr;
-    for (const Field& field : fields_of(top.type)) {
-      if (field.name == key_) top.field = &field;
+    for (const Field& field : otlp::fields_of(top.type)) {
+      if (field.json_name == key_) top.field = &field;
     }
     key_.clear();
     return true;
@@ -347,7 +197,7 @@ class Writer {
   bool on_bool(bool value, json::error_code& ec) {
     if (!takes()) return ignored("a bool", ec);
     const Field& field = *slot();
-    if (field.kind != Kind::kBool) return wrong("a bool", ec);
+    if (field.kind != FieldKind::kBool) return wrong("a bool", ec);
     number(field, value ? 1 : 0);
     next();
     return true;
@@ -356,7 +206,7 @@ class Writer {
   bool on_null(json::error_code& ec) {
     if (!takes()) return ignored("null", ec);
     if (in_array()) {  // the default of an element is an empty one
-      varint((slot()->number << 3) | 2);
+      tag(*slot());
       out.push_back('\0');
     }
     next();
@@ -371,7 +221,7 @@ class Writer {
         text += fmt::format("[{}]", frame.index);
       } else if (frame.field != nullptr) {
         if (!text.empty()) text += '.';
-        text += frame.field->name;
+        text += frame.field->json_name;
       }
     }
     return text.empty() ? "the document" : text;
@@ -382,7 +232,7 @@ class Writer {
 
  private:
   struct Frame {
-    Type type;            // of the object; kNone for an array
+    MessageType type;     // of the object; kNone for an array
     const Field* array;   // the field this array is the value of
     const Field* field;   // where the next value goes; null: nobody knows it
     std::size_t start;    // of the object's bytes in `out`
@@ -390,6 +240,8 @@ class Writer {
   };
 
   const Field* slot() const { return stack_.back().field; }
+  // A member of a oneof is written even when it has its default value.
+  bool in_oneof() const { return otlp::is_oneof(stack_.back().type); }
   bool in_array() const { return stack_.back().array != nullptr; }
   // The value to come is wanted: it is not inside or the value of something unknown.
   bool takes() const { return skipped_ == 0 && !stack_.empty() && slot() != nullptr; }
@@ -419,7 +271,8 @@ class Writer {
     std::string_view value(s.data(), s.size());
     if (!text_.empty()) value = text_.append(s.data(), s.size());
     const Field& field = *slot();
-    const bool textual = field.kind == Kind::kString || field.kind == Kind::kHex || field.kind == Kind::kBase64;
+    const bool textual =
+        field.kind == FieldKind::kText || field.kind == FieldKind::kId || field.kind == FieldKind::kBytes;
     if (textual || !numeric_value(field, value)) return wrong("a number", ec, value);
     text_.clear();
     next();
@@ -429,45 +282,27 @@ class Writer {
   bool string_value(const Field& field, std::string_view s) {
     if (field.repeated && !in_array()) return false;
     switch (field.kind) {
-      case Kind::kString:
-        if (!s.empty() || field.in_oneof || field.repeated) bytes(field, s);
+      case FieldKind::kText:
+        if (!s.empty() || in_oneof() || field.repeated) bytes(field, s);
         return true;
-      case Kind::kHex: {
-        if (s.size() % 2 != 0) return false;
+      case FieldKind::kId: {
         if (s.empty()) return true;
         const std::size_t start = open(field);
-        for (std::size_t i = 0; i < s.size(); i += 2) {
-          const int high = hex_digit(s[i]);
-          const int low = hex_digit(s[i + 1]);
-          if (high < 0 || low < 0) return false;
-          out.push_back(static_cast<char>(high * 16 + low));
-        }
+        out.resize(start + s.size() / 2);
+        if (!read_hex(s, out.data() + start)) return false;
         close(start);
         return true;
       }
-      case Kind::kBase64: {
-        while (!s.empty() && s.back() == '=') s.remove_suffix(1);
-        if (s.size() % 4 == 1) return false;
+      case FieldKind::kBytes: {
         const std::size_t start = open(field);
-        std::uint32_t bits = 0;
-        int have = 0;
-        for (const char c : s) {
-          const int digit = base64_digit(c);
-          if (digit < 0) return false;
-          bits = (bits << 6) | static_cast<std::uint32_t>(digit);
-          have += 6;
-          if (have >= 8) {
-            have -= 8;
-            out.push_back(static_cast<char>(bits >> have));
-          }
-        }
+        if (!read_base64(s, kBase64Protobuf, out)) return false;
         close(start);
         return true;
       }
-      case Kind::kMessage:
-      case Kind::kBool:
+      case FieldKind::kMessage:
+      case FieldKind::kBool:
         return false;
-      case Kind::kInt32:
+      case FieldKind::kEnum:
         // An enum's name is not taken (OTLP: "only integers"); all 32-bit signed fields of traces are enums.
         return false;
       default:
@@ -477,74 +312,61 @@ class Writer {
 
   bool numeric_value(const Field& field, std::string_view s) {
     switch (field.kind) {
-      case Kind::kInt32:
+      case FieldKind::kEnum:
         if (const auto v = integer<std::int32_t>(s))
           return number(field, static_cast<std::uint64_t>(static_cast<std::int64_t>(*v)));
         return false;
-      case Kind::kUint32:
+      case FieldKind::kUint32:
         if (const auto v = integer<std::uint32_t>(s)) return number(field, *v);
         return false;
-      case Kind::kInt64:
+      case FieldKind::kInt64:
         if (const auto v = integer<std::int64_t>(s)) return number(field, static_cast<std::uint64_t>(*v));
         return false;
-      case Kind::kFixed64:
-        if (const auto v = integer<std::uint64_t>(s)) return fixed<8>(field, *v, 1);
+      case FieldKind::kFixed64:
+        if (const auto v = integer<std::uint64_t>(s)) return fixed<8>(field, *v);
         return false;
-      case Kind::kFixed32:
-        if (const auto v = integer<std::uint32_t>(s)) return fixed<4>(field, *v, 5);
+      case FieldKind::kFixed32:
+        if (const auto v = integer<std::uint32_t>(s)) return fixed<4>(field, *v);
         return false;
-      case Kind::kDouble:
-        if (const auto v = real(s)) return fixed<8>(field, std::bit_cast<std::uint64_t>(*v), 1);
+      case FieldKind::kDouble:
+        if (const auto v = real(s)) return fixed<8>(field, std::bit_cast<std::uint64_t>(*v));
         return false;
       default:
         return false;
     }
   }
 
-  void varint(std::uint64_t v) {
-    while (v >= 0x80) {
-      out.push_back(static_cast<char>(v | 0x80));
-      v >>= 7;
-    }
-    out.push_back(static_cast<char>(v));
-  }
+  void tag(const Field& field) { pb::append_varint(out, pb::tag_of(field.number, otlp::wire_type(field.kind))); }
 
   bool number(const Field& field, std::uint64_t v) {
-    if (v == 0 && !field.in_oneof) return true;
-    varint(field.number << 3);
-    varint(v);
+    if (v == 0 && !in_oneof()) return true;
+    tag(field);
+    pb::append_varint(out, v);
     return true;
   }
 
   template <int N>
-  bool fixed(const Field& field, std::uint64_t v, std::uint32_t wire_type) {
-    if (v == 0 && !field.in_oneof) return true;
-    varint((field.number << 3) | wire_type);
+  bool fixed(const Field& field, std::uint64_t v) {
+    if (v == 0 && !in_oneof()) return true;
+    tag(field);
     for (int i = 0; i < N; ++i) out.push_back(static_cast<char>(v >> (8 * i)));
     return true;
   }
 
-  void bytes(const Field& field, std::string_view s) {
-    varint((field.number << 3) | 2);
-    varint(s.size());
-    out.append(s);
-  }
+  void bytes(const Field& field, std::string_view s) { pb::append_len(out, field.number, s); }
 
   // A length-delimited field whose length is not known yet: one byte is left for it; close() makes room when it takes
   // more.
   std::size_t open(const Field& field) {
-    varint((field.number << 3) | 2);
+    tag(field);
     out.push_back('\0');
     return out.size();
   }
   void close(std::size_t start) {
-    std::size_t n = out.size() - start;
-    std::size_t more = 0;
-    for (std::size_t rest = n >> 7; rest != 0; rest >>= 7) ++more;
+    const std::size_t size = out.size() - start;
+    const std::size_t more = pb::varint_size(size) - 1;
     if (more != 0) out.insert(start, more, '\0');
-    char* to = out.data() + start - 1;
-    for (; n >= 0x80; n >>= 7) *to++ = static_cast<char>(n | 0x80);
-    *to = static_cast<char>(n);
+    pb::write_varint(out.data() + start - 1, size);
   }
 
   std::vector<Frame> stack_;
@@ -560,15 +382,15 @@ Result<std::string> otlp_json_to_proto(ByteView text) {
   json::parse_options options;
   options.max_depth = kAnyValueDepthMax * 4 + 32;  // a value in a list of pairs is four levels of JSON
   try {
-    json::basic_parser<Writer> parser(options);
-    Writer& writer = parser.handler();
-    writer.out.reserve(text.size());  // enough for every document, and touched only as it fills
+    json::basic_parser<RequestReader> parser(options);
+    RequestReader& reader = parser.handler();
+    reader.out.reserve(text.size());  // enough for every document, and touched only as it fills
     json::error_code ec;
     const std::size_t n = parser.write_some(false, text.data(), text.size(), ec);
-    if (!writer.problem.empty()) return fail(ErrorKind::kBadInput, std::move(writer.problem));
+    if (!reader.problem.empty()) return fail(ErrorKind::kBadInput, std::move(reader.problem));
     if (!ec && n < text.size()) ec = json::error::extra_data;
-    if (ec) return fail(ErrorKind::kBadInput, fmt::format("at byte {}, {}: {}", n, writer.path(), ec.message()));
-    return std::move(writer.out);
+    if (ec) return fail(ErrorKind::kBadInput, fmt::format("at byte {}, {}: {}", n, reader.path(), ec.message()));
+    return std::move(reader.out);
   } catch (const std::exception& e) {
     return fail(ErrorKind::kBadInput, fmt::format("cannot read the JSON: {}", e.what()));
   }

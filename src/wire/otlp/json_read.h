@@ -1,8 +1,8 @@
 // OTLP/JSON to OTLP protobuf bytes, in one pass.
 //
-// Memory: the output (never larger than the input), its growth, and one string value; no tree is built, so that 60 MB
-// of tiny nodes cost no more than 60 MB of one string. That is why this stands on Boost.JSON's event parser and not on
-// simdjson, whose index and tape take 5 to 14 times such an input before the first value is looked at.
+// Memory: the output (never larger than the input), its growth, and one string value. No tree is built, so 60 MB of
+// tiny nodes cost no more than one string of 60 MB. Hence Boost.JSON's event parser and not simdjson, whose index and
+// tape take 5 to 14 times such an input before the first value is read.
 //
 // Rules (OTLP specification, section JSON Protobuf Encoding): ids are hex of any case, enums integers, 64-bit integers
 // strings or numbers, other bytes base64; unknown fields are ignored; null is the default. Depth is bounded: AnyValues

@@ -2,10 +2,10 @@
 // Encoding"): lowerCamelCase keys, ids in hex, enums as numbers, 64-bit numbers as strings, bytes in base64, default
 // values left out except those the Collector writes (ids of spans, resource, scope, status, an attribute's value).
 //
-// What protobuf allows is understood: any order of fields, repeated scalars (the last wins), split messages (merged),
-// unknown fields (left out; JSON cannot carry them). Bytes that are no UTF-8 in a text become U+FFFD, values nested
-// deeper than 64 become null. Costs one pass per message level; what it keeps beside the text is 32 bytes a field of
-// the messages it is in.
+// The writer understands all that protobuf allows: any order of fields, repeated scalars (the last wins), split
+// messages (merged), unknown fields (left out, since JSON cannot carry them). In a text a byte that is not UTF-8
+// becomes U+FFFD. Values nested deeper than 64 become null. The cost is one pass per message level, and besides the
+// text 32 bytes of memory for each field of the messages that are open.
 #pragma once
 
 #include <string>
@@ -15,14 +15,14 @@
 
 namespace tailgate {
 
-// Appends the TracesData / ExportTraceServiceRequest `otlp` as one JSON object without line breaks. False when some of
-// the bytes are malformed: the object then holds what stood before them, and is valid JSON all the same. With `cut` no
-// more of a span, resource or scope is written than item_limits.h allows, and of all of `otlp` 65,536 items and one for
-// each 4 bytes, so that the text is not much larger than the bytes; what is left out is in the dropped counts, and
-// added to `cut`.
+// Appends `otlp` (TracesData or ExportTraceServiceRequest) as one JSON object without line breaks. False when some of
+// the bytes are malformed: the object then holds what stood before them and is still valid JSON. With `cut` the writer
+// keeps to item_limits.h for each span, resource and scope, and to 65,536 items and one for each 4 bytes for all of
+// `otlp`, so that the text is not much larger than the bytes. What it leaves out is added to the dropped counts and to
+// `cut`.
 bool append_otlp_json(std::string& out, ByteView otlp, CutItems* cut = nullptr);
 
-// Several of them as one: `add` is append_otlp_json, and the limits are those of each.
+// Several requests as one object. add() is append_otlp_json, with the limits applied to each request.
 class OtlpJsonList {
  public:
   explicit OtlpJsonList(std::string& out) : out_(out) { out_ += R"({"resourceSpans":[)"; }

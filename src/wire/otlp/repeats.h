@@ -1,6 +1,6 @@
-// Repeats: formats that have resource and scope in each span say them again and again, so that a few kilobytes of
-// request could become gigabytes. What is large is said again as long as there is room, and then only with the first of
-// its spans. Belongs to one writer; prefixes are told apart by where they are, and must stay there.
+// Repeats: some formats repeat resource and scope with each span, so a few kilobytes of a request could become
+// gigabytes. A large prefix is repeated as long as there is room, and after that written only with the first of its
+// spans. Belongs to one writer. Prefixes are compared by address, so they must not move.
 #pragma once
 
 #include <cstddef>
@@ -12,13 +12,13 @@ namespace tailgate {
 
 class Repeats {
  public:
-  static constexpr std::size_t kSmall = 1024;  // is always said
+  static constexpr std::size_t kSmall = 1024;  // prefixes up to this size are always repeated
 
   explicit Repeats(std::size_t room) : room_(room) {}
 
-  // True: say it; false: it has been said, and there is no room to say it again.
-  bool say(ByteView prefix) {
-    if (prefix.size() <= kSmall || said_.insert(prefix.data()).second) return true;
+  // Whether to write the prefix with this span. False when it has been written and there is no room to repeat it.
+  bool may_write(ByteView prefix) {
+    if (prefix.size() <= kSmall || written_.insert(prefix.data()).second) return true;
     if (prefix.size() > room_) return false;
     room_ -= prefix.size();
     return true;
@@ -26,7 +26,7 @@ class Repeats {
 
  private:
   std::size_t room_;
-  std::unordered_set<const char*> said_;
+  std::unordered_set<const char*> written_;
 };
 
 }  // namespace tailgate

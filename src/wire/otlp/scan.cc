@@ -1,27 +1,45 @@
-// How the scan is quick. Every SDK writes a span's fields in the order of their numbers, so scan_span tests for each
+// Why the scan is quick. Every SDK writes a span's fields in the order of their numbers, so scan_span tests for each
 // expected tag byte in turn: these branches predict well, where one switch over the tag would miss on nearly every
-// field. Each test takes exactly one occurrence of its field as the general loop would, so any order, repetition or
-// omission gives the same answer, only slower. Attributes are passed over by their length unless the plan wants a key,
-// and then told off by key length first. Groups are walked twice, first hopping over the spans to find the bytes they
-// share (schema_url comes after the spans), then span by span: the hop touches one line per span, which the scan needs
-// anyway.
+// field. Each test takes exactly one occurrence of its field, as the general loop would, so any order, repetition or
+// omission gives the same answer and only takes longer. Attributes are skipped by their length unless the plan wants
+// some key, and the length of the key then rules most of them out. A ResourceSpans or ScopeSpans is walked twice: first
+// from field to field, to find the bytes that its spans share (schema_url comes after the spans), then span by span.
+// The first walk touches one cache line of each span, which the scan needs anyway.
 #include "wire/otlp/scan.h"
 
 #include <fmt/format.h>
 
 #include "base/hash.h"
 #include "codec/protobuf.h"
+#include "wire/otlp/request_bytes.h"
+#include "wire/otlp/schema.h"
 
 namespace tailgate {
 namespace {
 
-constexpr std::uint32_t kTag1 = pb::tag_of(1, pb::kLen);  // 0A
-constexpr std::uint32_t kTag2 = pb::tag_of(2, pb::kLen);  // 12
+constexpr std::uint32_t kKeyTag = pb::tag_of(otlp::key_value::kKey, pb::kLen);
+constexpr std::uint32_t kValueTag = pb::tag_of(otlp::key_value::kValue, pb::kLen);
+constexpr std::uint32_t kResourceSpansTag = pb::tag_of(otlp::request::kResourceSpans, pb::kLen);
+constexpr std::uint32_t kResourceTag = pb::tag_of(otlp::resource_spans::kResource, pb::kLen);
+constexpr std::uint32_t kResourceAttributeTag = pb::tag_of(otlp::resource::kAttributes, pb::kLen);
+// The repeated field of both ResourceSpans and ScopeSpans: what a prefix is without.
+constexpr std::uint32_t kElementTag = pb::tag_of(otlp::resource_spans::kScopeSpans, pb::kLen);
+static_assert(kElementTag == pb::tag_of(otlp::scope_spans::kSpans, pb::kLen));
+
+// The literals of scan_span.
+static_assert(pb::tag_of(otlp::span::kTraceId, pb::kLen) == 0x0A && pb::tag_of(otlp::span::kSpanId, pb::kLen) == 0x12);
+static_assert(pb::tag_of(otlp::span::kTraceState, pb::kLen) == 0x1A);
+static_assert(pb::tag_of(otlp::span::kParentSpanId, pb::kLen) == 0x22);
+static_assert(pb::tag_of(otlp::span::kName, pb::kLen) == 0x2A);
+static_assert(pb::tag_of(otlp::span::kKind, pb::kVarint) == 0x30);
+static_assert(pb::tag_of(otlp::span::kStartTime, pb::kFixed64) == 0x39);
+static_assert(pb::tag_of(otlp::span::kEndTime, pb::kFixed64) == 0x41);
+static_assert(pb::tag_of(otlp::span::kAttributes, pb::kLen) == 0x4A);
 
 // True if a KeyValue has nothing after its key but one `value` that fills the rest.
 inline bool ends_with_one_value(const char* p, const char* end) {
   if (p == end) return true;
-  if (end - p < 2 || *p != static_cast<char>(kTag2)) return false;
+  if (end - p < 2 || *p != static_cast<char>(kValueTag)) return false;
   const auto length = static_cast<std::uint8_t>(p[1]);
   if (length < 0x80) return p + 2 + length == end;
   ++p;
@@ -45,7 +63,7 @@ void note_odd_attribute(ByteView key_value, const ScanPlan& plan, ByteView* attr
   while (p < end) {
     std::uint32_t tag = 0;
     if (!pb::read_tag(p, end, tag)) return;
-    if (tag == kTag1 ? !pb::read_len(p, end, key) : !pb::skip_value(p, end, tag)) return;
+    if (tag == kKeyTag ? !pb::read_len(p, end, key) : !pb::skip_value(p, end, tag)) return;
   }
   note_key<kWhere>(key, key_value, plan, attributes);
 }
@@ -54,8 +72,8 @@ template <Attributes kWhere>
 [[gnu::always_inline]] inline void note_attribute(ByteView key_value, const ScanPlan& plan, ByteView* attributes) {
   const char* const p = key_value.data();
   const char* const end = p + key_value.size();
-  if (end - p >= 2 && *p == static_cast<char>(kTag1) && static_cast<std::uint8_t>(p[1]) < 0x80 && end - p - 2 >= p[1] &&
-      ends_with_one_value(p + 2 + p[1], end)) [[likely]] {
+  if (end - p >= 2 && *p == static_cast<char>(kKeyTag) && static_cast<std::uint8_t>(p[1]) < 0x80 &&
+      end - p - 2 >= p[1] && ends_with_one_value(p + 2 + p[1], end)) [[likely]] {
     const ByteView key(p + 2, static_cast<std::size_t>(p[1]));
     if (plan.maybe_slot(key, kWhere)) [[unlikely]]
       note_key<kWhere>(key, key_value, plan, attributes);
@@ -70,7 +88,7 @@ bool read_status(ByteView status, std::int32_t& code) {
   while (p < end) {
     std::uint32_t tag = 0;
     if (!pb::read_tag(p, end, tag)) return false;
-    if (tag == pb::tag_of(3, pb::kVarint)) {
+    if (tag == pb::tag_of(otlp::status::kCode, pb::kVarint)) {
       std::uint64_t value = 0;
       if (!pb::read_varint(p, end, value)) return false;
       code = static_cast<std::int32_t>(value);
@@ -87,33 +105,33 @@ bool take_field(const char*& p, const char* end, std::uint32_t tag, const ScanPl
   std::uint64_t value = 0;
   ByteView bytes;
   switch (tag) {
-    case pb::tag_of(1, pb::kLen):
+    case pb::tag_of(otlp::span::kTraceId, pb::kLen):
       return pb::read_len(p, end, f.trace_id);
-    case pb::tag_of(2, pb::kLen):
+    case pb::tag_of(otlp::span::kSpanId, pb::kLen):
       return pb::read_len(p, end, f.span_id);
-    case pb::tag_of(3, pb::kLen):
+    case pb::tag_of(otlp::span::kTraceState, pb::kLen):
       return pb::read_len(p, end, f.trace_state);
-    case pb::tag_of(4, pb::kLen):
+    case pb::tag_of(otlp::span::kParentSpanId, pb::kLen):
       return pb::read_len(p, end, f.parent_span_id);
-    case pb::tag_of(5, pb::kLen):
+    case pb::tag_of(otlp::span::kName, pb::kLen):
       return pb::read_len(p, end, f.name);
-    case pb::tag_of(6, pb::kVarint):
+    case pb::tag_of(otlp::span::kKind, pb::kVarint):
       if (!pb::read_varint(p, end, value)) return false;
       f.kind = static_cast<std::int32_t>(value);
       return true;
-    case pb::tag_of(7, pb::kFixed64):
+    case pb::tag_of(otlp::span::kStartTime, pb::kFixed64):
       return pb::read_fixed64(p, end, f.start_ns);
-    case pb::tag_of(8, pb::kFixed64):
+    case pb::tag_of(otlp::span::kEndTime, pb::kFixed64):
       return pb::read_fixed64(p, end, f.end_ns);
-    case pb::tag_of(9, pb::kLen):
+    case pb::tag_of(otlp::span::kAttributes, pb::kLen):
       if (!pb::read_len(p, end, bytes)) return false;
       if (plan.wants_attributes(Attributes::kOfSpans)) note_attribute<Attributes::kOfSpans>(bytes, plan, attributes);
       return true;
-    case pb::tag_of(15, pb::kLen):
+    case pb::tag_of(otlp::span::kStatus, pb::kLen):
       return pb::read_len(p, end, bytes) && read_status(bytes, f.status_code);
-    case pb::tag_of(16, pb::kFixed32):
+    case pb::tag_of(otlp::span::kFlags, pb::kFixed32):
       return pb::read_fixed32(p, end, f.flags);
-    case pb::tag_of(kKeepMarkField, pb::kVarint):
+    case pb::tag_of(otlp::span::kKeepMark, pb::kVarint):
       if (!pb::read_varint(p, end, value)) return false;
       f.keep_mark = value != 0;
       return true;
@@ -190,7 +208,7 @@ void ask_resource(const ScanPlan& plan, ByteView resource_prefix, ByteView* attr
     std::uint32_t tag = 0;
     ByteView resource;
     if (!pb::read_tag(p, end, tag)) return;
-    if (tag != kTag1) {
+    if (tag != kResourceTag) {
       if (!pb::skip_value(p, end, tag)) return;
       continue;
     }
@@ -200,7 +218,7 @@ void ask_resource(const ScanPlan& plan, ByteView resource_prefix, ByteView* attr
     while (q < resource_end) {
       ByteView attribute;
       if (!pb::read_tag(q, resource_end, tag)) return;
-      if (tag != kTag1) {
+      if (tag != kResourceAttributeTag) {
         if (!pb::skip_value(q, resource_end, tag)) return;
         continue;
       }
@@ -215,7 +233,7 @@ void ask_resource(const ScanPlan& plan, ByteView resource_prefix, ByteView* attr
 
 namespace {
 
-// One walk over a request. Kept as an object so that the place of an error and the slice in hand are at hand.
+// One walk over a request. It is an object because every step needs the place for error messages and the slice.
 class Scan {
  public:
   Scan(ByteView request, const ScanPlan& plan, SpanBatch& batch, const std::function<bool(SpanBatch&)>& on_slice)
@@ -248,7 +266,7 @@ class Scan {
     for (resource_ = 0; p < end;) {
       std::uint32_t tag = 0;
       if (!pb::read_tag(p, end, tag)) return malformed_request("bad field tag", p);
-      if (tag != kTag1) {
+      if (tag != kResourceSpansTag) {
         if (!pb::skip_value(p, end, tag)) return malformed_request("bad field", p);
         continue;
       }
@@ -269,8 +287,9 @@ class Scan {
     return false;
   }
 
-  // The fields of a message but its repeated ones (tag 2), as one run of bytes. Where they do not lie together a copy
-  // is made, but only once a span is taken under them: empty messages must cost no memory.
+  // The fields of a ResourceSpans or ScopeSpans without its repeated ones (kElementTag), as one run of bytes. Where
+  // they do not lie together they are copied, but only once a span is taken under them: empty messages must cost no
+  // memory.
   struct PrefixBytes {
     ByteView message;
     ByteView view;
@@ -287,7 +306,7 @@ class Scan {
       const char* const field = p;
       std::uint32_t tag = 0;
       if (!pb::read_tag(p, end, tag) || !pb::skip_value(p, end, tag)) return false;
-      if (tag == kTag2) continue;
+      if (tag == kElementTag) continue;
       if (run == nullptr) {
         run = field;
       } else if (run_end != field) {
@@ -309,7 +328,7 @@ class Scan {
       std::uint32_t tag = 0;
       pb::read_tag(p, end, tag);  // cannot fail: find_prefix has been over these bytes
       pb::skip_value(p, end, tag);
-      if (tag != kTag2) copy.append(field, p);
+      if (tag != kElementTag) copy.append(field, p);
     }
     prefix.view = copy;
     prefix.gathered = true;
@@ -330,7 +349,7 @@ class Scan {
       std::uint32_t tag = 0;
       ByteView scope_spans;
       if (!pb::read_tag(p, end, tag)) return malformed("bad tag in ResourceSpans");
-      if (tag != kTag2) {
+      if (tag != kElementTag) {
         if (!pb::skip_value(p, end, tag)) return malformed("bad field in ResourceSpans");
         continue;
       }
@@ -351,7 +370,7 @@ class Scan {
     while (p < end) {
       std::uint32_t tag = 0;
       pb::read_tag(p, end, tag);  // cannot fail: find_prefix has been over these bytes
-      if (tag != kTag2) {
+      if (tag != kElementTag) {
         pb::skip_value(p, end, tag);
         continue;
       }
@@ -503,36 +522,6 @@ ByteView service_name(ByteView resource_prefix) {
   ask_resource(plan, resource_prefix, &attribute, &no_words);
   if (attribute.data() == nullptr) return {};
   return string_value(attribute).value_or(ByteView());
-}
-
-// As contrib counts: each request's spans of a trace under a copy of their resource, in a TracesData of their own.
-void fill_request_bytes(const ScanPlan& plan, SpanBatch& batch) {
-  if (!plan.request_bytes()) return;
-  const std::size_t word = plan.bit_words() + *plan.request_bytes();
-  const auto field = [](std::size_t content) { return 1 + pb::varint_size(content) + content; };
-  for (std::uint32_t t = 0; t < batch.traces.size(); ++t) {
-    std::size_t bytes = 0;
-    std::size_t resource = 0, scope = 0;  // content of the messages being filled
-    const ScopeGroup* last = nullptr;
-    std::uint32_t last_number = kNone;
-    for (std::uint32_t s = batch.traces[t].first; s != kNone; s = batch.spans[s].next) {
-      const BatchSpan& span = batch.spans[s];
-      if (span.group != last_number) {
-        const ScopeGroup& group = batch.groups[span.group];
-        if (last != nullptr) resource += field(scope);
-        if (last == nullptr || group.resource_index != last->resource_index) {
-          if (last != nullptr) bytes += field(resource);
-          resource = group.resource.size();
-        }
-        scope = group.scope.size();
-        last = &group;
-        last_number = span.group;
-      }
-      scope += field(span.size);
-    }
-    if (last != nullptr) bytes += field(resource + field(scope));
-    batch.words_of(t)[word] = bytes;
-  }
 }
 
 }  // namespace tailgate

@@ -46,7 +46,4 @@ void ask_resource(const ScanPlan& plan, ByteView resource_prefix, ByteView* attr
 // none.
 ByteView service_name(ByteView resource_prefix);
 
-// The batch's ScanPlan::request_bytes counter, once its spans are complete. scan_request does it for what it hands on.
-void fill_request_bytes(const ScanPlan& plan, SpanBatch& batch);
-
 }  // namespace tailgate

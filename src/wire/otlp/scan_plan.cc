@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "codec/protobuf.h"
 #include "wire/otlp/tracestate.h"
 
 namespace tailgate {
@@ -11,57 +10,6 @@ namespace tailgate {
 bool SpanFields::has_parent() const {
   if (parent_span_id.size() == 8) return load_le<std::uint64_t>(parent_span_id.data()) != 0;
   return parent_span_id.find_first_not_of('\0') != ByteView::npos;
-}
-
-std::optional<ByteView> string_value(ByteView key_value) {
-  // As every SDK writes it: key, then a value that is one string, both shorter than 126 bytes.
-  const std::size_t size = key_value.size();
-  if (size >= 4 && key_value[0] == 0x0A && static_cast<std::uint8_t>(key_value[1]) < 0x7e) {
-    const auto at = static_cast<std::size_t>(2 + key_value[1]);  // of `value`
-    if (at + 4 <= size && key_value[at] == 0x12 && key_value[at + 2] == 0x0A && key_value[at + 3] >= 0 &&
-        static_cast<std::size_t>(key_value[at + 3]) + at + 4 == size && key_value[at + 1] == key_value[at + 3] + 2) {
-      return key_value.substr(at + 4);
-    }
-  }
-  const AttributeValue value = attribute_value(key_value);
-  if (value.kind != AttributeValue::Kind::kString) return std::nullopt;
-  return value.bytes;
-}
-
-AttributeValue attribute_value(ByteView key_value) {
-  // AnyValue's oneof: string 1, bool 2, int 3, double 4, array 5, kvlist 6, bytes 7. Several `value` fields merge, so
-  // the last member seen over all of them is the one that is set; a known number with a wrong wire type is unknown.
-  constexpr std::uint32_t kMembers[] = {0,        pb::kLen, pb::kVarint, pb::kVarint, pb::kFixed64,
-                                        pb::kLen, pb::kLen, pb::kLen};
-  AttributeValue found;
-  const char* p = key_value.data();
-  const char* const end = p + key_value.size();
-  while (p < end) {
-    std::uint32_t tag = 0;
-    if (!pb::read_tag(p, end, tag)) return {};
-    if (tag != pb::tag_of(2, pb::kLen)) {
-      if (!pb::skip_value(p, end, tag)) return {};
-      continue;
-    }
-    ByteView any;
-    if (!pb::read_len(p, end, any)) return {};
-    const char* q = any.data();
-    const char* const any_end = q + any.size();
-    while (q < any_end) {
-      if (!pb::read_tag(q, any_end, tag)) return {};
-      const std::uint32_t field = tag >> 3;
-      if (field < 1 || field > 7 || (tag & 7) != kMembers[field]) {
-        if (!pb::skip_value(q, any_end, tag)) return {};
-        continue;
-      }
-      found = {static_cast<AttributeValue::Kind>(field), 0, {}};
-      const bool read = kMembers[field] == pb::kLen      ? pb::read_len(q, any_end, found.bytes)
-                        : kMembers[field] == pb::kVarint ? pb::read_varint(q, any_end, found.bits)
-                                                         : pb::read_fixed64(q, any_end, found.bits);
-      if (!read) return {};
-    }
-  }
-  return found;
 }
 
 namespace {

@@ -1,9 +1,9 @@
-// ScanPlan: what the loaded policies want to know of each span, so that the scanner decodes that and nothing else.
+// ScanPlan: what the loaded policies ask about each span, so that the scanner decodes that and nothing else.
 //
 // Policies register predicates; each is a bit. A predicate is asked once per resource and once per span, while the
-// bytes are hot, and the answers are or-ed into the trace's words. The few that need more than a bit register a
-// counter, a whole word: a sum over the spans, or the first answer that is not 0. A plan never changes once built:
-// threads share it freely.
+// bytes are hot in the cache, and the answers are or-ed into the trace's words. A policy that needs more than a bit
+// registers a counter, which is a whole word: a sum over the spans, or the first answer that is not 0. A plan never
+// changes once it is built, so threads share it freely.
 //
 //   words of a trace: [ predicate bits, bit_words() ][ counters, one word each ]
 #pragma once
@@ -16,15 +16,10 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "wire/otlp/attribute_value.h"
+#include "wire/otlp/schema.h"
 
 namespace tailgate {
-
-enum class StatusCode : std::int32_t { kUnset = 0, kOk = 1, kError = 2 };
-
-// A varint field of Span that no OTLP has: 1 marks a span whose sender asked for its trace to be kept (Jaeger's DEBUG,
-// Zipkin's debug), which OTLP cannot say. Conversions write it, the scanner sees it, everyone else skips it as an
-// unknown field; a bit of `flags` would be passed on by all who read it.
-inline constexpr std::uint32_t kKeepMarkField = 1990;
 
 // What the spans of one ScopeSpans share. Views into the request; valid during the call they are passed to.
 struct SpanContext {
@@ -43,7 +38,7 @@ struct SpanFields {
   std::int32_t kind = 0;
   std::int32_t status_code = 0;
   std::uint32_t flags = 0;
-  bool keep_mark = false;  // kKeepMarkField is there and not 0
+  bool keep_mark = false;  // otlp::span::kKeepMark is there and not 0
   // attributes[i]: content of the first KeyValue whose key is plan.attribute_keys[i]; data() is null when there is
   // none.
   const ByteView* attributes = nullptr;
@@ -53,28 +48,6 @@ struct SpanFields {
   bool has_parent() const;  // a non-empty parent id that is not all zero
 };
 
-// The value of a KeyValue, when it is a string; last field of the oneof wins. Empty for other types and malformed
-// bytes.
-std::optional<ByteView> string_value(ByteView key_value);
-
-// The value of a KeyValue, whatever its type. Of several `value` fields and members the last one set counts.
-struct AttributeValue {
-  enum class Kind : std::uint8_t {
-    kUnset,
-    kString,
-    kBool,
-    kInt,
-    kDouble,
-    kArray,
-    kMap,
-    kBytes
-  };                         // numbers are AnyValue's fields
-  Kind kind = Kind::kUnset;  // also for malformed bytes
-  std::uint64_t bits = 0;    // of a bool, int or double
-  ByteView bytes;            // of the others: text, ArrayValue, KeyValueList, bytes
-};
-AttributeValue attribute_value(ByteView key_value);
-
 class SpanPredicate {
  public:
   virtual ~SpanPredicate() = default;
@@ -83,7 +56,7 @@ class SpanPredicate {
   virtual bool on_span(const SpanFields& span) const = 0;
 };
 
-// Asked of every span; what it says is merged into a word of the trace (ScanPlan::add_sum, add_first).
+// Asked about every span; its answers are merged into a word of the trace (ScanPlan::add_sum, add_first).
 class SpanCounter {
  public:
   virtual ~SpanCounter() = default;
@@ -127,7 +100,7 @@ class ScanPlan {
   // Asks all counters about a span.
   void count(const SpanFields& span, std::uint64_t* words) const;
 
-  // The slot of `key`, or -1. Most keys are told off by their length and first byte alone.
+  // The slot of `key`, or -1. The length and the first byte rule out most keys.
   int find_slot(ByteView key, Attributes where) const {
     return maybe_slot(key, where) ? find_slot_slow(key, where) : -1;
   }

@@ -4,22 +4,17 @@
 
 #include "codec/field_reader.h"
 #include "wire/otlp/repeats.h"
+#include "wire/otlp/schema.h"
 #include "wire/otlp/split.h"
 
 namespace tailgate {
 namespace {
 
-bool is_bytes(const FieldReader& r, std::uint32_t number) { return r.number == number && r.type == WireType::kBytes; }
-bool is_varint(const FieldReader& r, std::uint32_t number) { return r.number == number && r.type == WireType::kVarint; }
-bool is_fixed64(const FieldReader& r, std::uint32_t number) {
-  return r.number == number && r.type == WireType::kFixed64;
-}
-
 // A KeyValue.
 AttributeView attribute_of(ByteView key_value) {
   AttributeView out;
   for (FieldReader r(key_value); r.next();) {
-    if (is_bytes(r, 1)) out.key = r.bytes;
+    if (r.is_len(otlp::key_value::kKey)) out.key = r.bytes;
   }
   out.value = attribute_value(key_value);
   return out;
@@ -29,11 +24,7 @@ AttributeValue any_value(ByteView any) {
   using Kind = AttributeValue::Kind;
   AttributeValue out;
   for (FieldReader r(any); r.next();) {
-    if (r.number < 1 || r.number > 7) continue;
-    const Kind kind = static_cast<Kind>(r.number);
-    const bool number = kind == Kind::kBool || kind == Kind::kInt;
-    const WireType wanted = number ? WireType::kVarint : kind == Kind::kDouble ? WireType::kFixed64 : WireType::kBytes;
-    if (r.type == wanted) out = {kind, r.value, r.bytes};
+    if (is_any_value_member(r.number, r.type)) out = {static_cast<Kind>(r.number), r.value, r.bytes};
   }
   return out;
 }
@@ -66,10 +57,10 @@ bool read_event(ByteView bytes, EventView& out, ItemRoom& room) {
   FieldReader r(bytes);
   AttributeReader attributes(out.attributes, room);
   while (r.next()) {
-    if (is_fixed64(r, 1)) out.time_ns = r.value;
-    if (is_bytes(r, 2)) out.name = r.bytes;
-    if (is_bytes(r, 3)) attributes.add(r.bytes);
-    if (is_varint(r, 4)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
+    if (r.is_fixed64(otlp::event::kTime)) out.time_ns = r.value;
+    if (r.is_len(otlp::event::kName)) out.name = r.bytes;
+    if (r.is_len(otlp::event::kAttributes)) attributes.add(r.bytes);
+    if (r.is_varint(otlp::event::kDroppedAttributes)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
   }
   out.name = room.text(out.name);
   attributes.add_left_out(out.dropped_attributes);
@@ -80,12 +71,12 @@ bool read_link(ByteView bytes, LinkView& out, ItemRoom& room) {
   FieldReader r(bytes);
   AttributeReader attributes(out.attributes, room);
   while (r.next()) {
-    if (is_bytes(r, 1)) out.trace_id = r.bytes;
-    if (is_bytes(r, 2)) out.span_id = r.bytes;
-    if (is_bytes(r, 3)) out.trace_state = r.bytes;
-    if (is_bytes(r, 4)) attributes.add(r.bytes);
-    if (is_varint(r, 5)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
-    if (r.number == 6 && r.type == WireType::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
+    if (r.is_len(otlp::link::kTraceId)) out.trace_id = r.bytes;
+    if (r.is_len(otlp::link::kSpanId)) out.span_id = r.bytes;
+    if (r.is_len(otlp::link::kTraceState)) out.trace_state = r.bytes;
+    if (r.is_len(otlp::link::kAttributes)) attributes.add(r.bytes);
+    if (r.is_varint(otlp::link::kDroppedAttributes)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
+    if (r.is_fixed32(otlp::link::kFlags)) out.flags = static_cast<std::uint32_t>(r.value);
   }
   out.trace_state = room.text(out.trace_state);
   attributes.add_left_out(out.dropped_attributes);
@@ -102,8 +93,8 @@ bool can_be_read(ByteView span) {
 void read_status(ByteView bytes, SpanView& out) {
   FieldReader r(bytes);
   while (r.next()) {
-    if (is_bytes(r, 2)) out.status_message = r.bytes;
-    if (is_varint(r, 3)) out.status_code = static_cast<std::uint32_t>(r.value);
+    if (r.is_len(otlp::status::kMessage)) out.status_message = r.bytes;
+    if (r.is_varint(otlp::status::kCode)) out.status_code = static_cast<std::uint32_t>(r.value);
   }
 }
 
@@ -116,22 +107,24 @@ bool read_span_view(ByteView bytes, SpanView& out) {
   room.begin();
   AttributeReader attributes(out.attributes, room);
   while (r.next()) {
-    if (is_bytes(r, 1)) out.trace_id = r.bytes;
-    if (is_bytes(r, 2)) out.span_id = r.bytes;
-    if (is_bytes(r, 3)) out.trace_state = r.bytes;
-    if (is_bytes(r, 4)) out.parent_span_id = r.bytes;
-    if (is_bytes(r, 5)) out.name = r.bytes;
-    if (is_varint(r, 6)) out.kind = static_cast<std::uint32_t>(r.value);
-    if (is_fixed64(r, 7)) out.start_ns = r.value;
-    if (is_fixed64(r, 8)) out.end_ns = r.value;
-    if (is_bytes(r, 9)) attributes.add(r.bytes);
-    if (is_varint(r, 10)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
-    if (is_bytes(r, 11) && room.event() && !read_event(r.bytes, out.events.emplace_back(), room)) out.events.pop_back();
-    if (is_varint(r, 12)) out.dropped_events = static_cast<std::uint32_t>(r.value);
-    if (is_bytes(r, 13) && room.link() && !read_link(r.bytes, out.links.emplace_back(), room)) out.links.pop_back();
-    if (is_varint(r, 14)) out.dropped_links = static_cast<std::uint32_t>(r.value);
-    if (is_bytes(r, 15)) read_status(r.bytes, out);
-    if (r.number == 16 && r.type == WireType::kFixed32) out.flags = static_cast<std::uint32_t>(r.value);
+    if (r.is_len(otlp::span::kTraceId)) out.trace_id = r.bytes;
+    if (r.is_len(otlp::span::kSpanId)) out.span_id = r.bytes;
+    if (r.is_len(otlp::span::kTraceState)) out.trace_state = r.bytes;
+    if (r.is_len(otlp::span::kParentSpanId)) out.parent_span_id = r.bytes;
+    if (r.is_len(otlp::span::kName)) out.name = r.bytes;
+    if (r.is_varint(otlp::span::kKind)) out.kind = static_cast<std::uint32_t>(r.value);
+    if (r.is_fixed64(otlp::span::kStartTime)) out.start_ns = r.value;
+    if (r.is_fixed64(otlp::span::kEndTime)) out.end_ns = r.value;
+    if (r.is_len(otlp::span::kAttributes)) attributes.add(r.bytes);
+    if (r.is_varint(otlp::span::kDroppedAttributes)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
+    if (r.is_len(otlp::span::kEvents) && room.event() && !read_event(r.bytes, out.events.emplace_back(), room))
+      out.events.pop_back();
+    if (r.is_varint(otlp::span::kDroppedEvents)) out.dropped_events = static_cast<std::uint32_t>(r.value);
+    if (r.is_len(otlp::span::kLinks) && room.link() && !read_link(r.bytes, out.links.emplace_back(), room))
+      out.links.pop_back();
+    if (r.is_varint(otlp::span::kDroppedLinks)) out.dropped_links = static_cast<std::uint32_t>(r.value);
+    if (r.is_len(otlp::span::kStatus)) read_status(r.bytes, out);
+    if (r.is_fixed32(otlp::span::kFlags)) out.flags = static_cast<std::uint32_t>(r.value);
   }
   out.name = room.text(out.name);
   out.trace_state = room.text(out.trace_state);
@@ -149,11 +142,12 @@ ResourceView read_resource_view(ByteView prefix) {
   room.begin(kPrefixAttributesMax);
   AttributeReader attributes(out.attributes, room);
   for (FieldReader r(prefix); r.next();) {
-    if (is_bytes(r, 3)) out.schema_url = r.bytes;
-    if (!is_bytes(r, 1)) continue;
+    if (r.is_len(otlp::resource_spans::kSchemaUrl)) out.schema_url = r.bytes;
+    if (!r.is_len(otlp::resource_spans::kResource)) continue;
     for (FieldReader in(r.bytes); in.next();) {
-      if (is_bytes(in, 1)) attributes.add(in.bytes);
-      if (is_varint(in, 2)) out.dropped_attributes = static_cast<std::uint32_t>(in.value);
+      if (in.is_len(otlp::resource::kAttributes)) attributes.add(in.bytes);
+      if (in.is_varint(otlp::resource::kDroppedAttributes))
+        out.dropped_attributes = static_cast<std::uint32_t>(in.value);
     }
   }
   attributes.add_left_out(out.dropped_attributes);
@@ -167,13 +161,13 @@ ScopeView read_scope_view(ByteView prefix) {
   room.begin(kPrefixAttributesMax);
   AttributeReader attributes(out.attributes, room);
   for (FieldReader r(prefix); r.next();) {
-    if (is_bytes(r, 3)) out.schema_url = r.bytes;
-    if (!is_bytes(r, 1)) continue;
+    if (r.is_len(otlp::scope_spans::kSchemaUrl)) out.schema_url = r.bytes;
+    if (!r.is_len(otlp::scope_spans::kScope)) continue;
     for (FieldReader in(r.bytes); in.next();) {
-      if (is_bytes(in, 1)) out.name = in.bytes;
-      if (is_bytes(in, 2)) out.version = in.bytes;
-      if (is_bytes(in, 3)) attributes.add(in.bytes);
-      if (is_varint(in, 4)) out.dropped_attributes = static_cast<std::uint32_t>(in.value);
+      if (in.is_len(otlp::scope::kName)) out.name = in.bytes;
+      if (in.is_len(otlp::scope::kVersion)) out.version = in.bytes;
+      if (in.is_len(otlp::scope::kAttributes)) attributes.add(in.bytes);
+      if (in.is_varint(otlp::scope::kDroppedAttributes)) out.dropped_attributes = static_cast<std::uint32_t>(in.value);
     }
   }
   out.name = room.text(out.name);
@@ -185,7 +179,7 @@ ScopeView read_scope_view(ByteView prefix) {
 
 namespace {
 
-// What a request may grow by when resources and scopes are said with each span.
+// How much a request may grow when resources and scopes are repeated with each span.
 constexpr std::size_t kRepeatsFree = 4 << 20, kRepeatsPerByte = 16;
 
 // All but what exporters find the service's name in.
@@ -205,15 +199,15 @@ bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut, SpanChoice* c
   ScopeView scope;
   const FrameSpan *last = nullptr, *read = nullptr;  // the span before, and the one of `resource` and `scope`
   bool whole_resource = true, whole_scope = true;
-  std::uint64_t not_said = 0;
+  std::uint64_t not_written = 0;
   Repeats repeats(kRepeatsFree + kRepeatsPerByte * otlp.size());
   bool good = true;
   std::size_t number = 0;
   for (const FrameSpan& span : all.spans) {
     const bool first_of_resource = last == nullptr || last->resource.data() != span.resource.data();
     const bool first_of_scope = last == nullptr || last->scope.data() != span.scope.data();
-    const bool say_resource = repeats.say(span.resource);
-    const bool say_scope = repeats.say(span.scope);
+    const bool write_resource = repeats.may_write(span.resource);
+    const bool write_scope = repeats.may_write(span.scope);
     last = &span;
     if (choice != nullptr && choice->wanted && !choice->wanted(number)) {
       if (can_be_read(span.span)) {
@@ -224,20 +218,20 @@ bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut, SpanChoice* c
       continue;
     }
     CutItems left_out;
-    if (read == nullptr || read->resource.data() != span.resource.data() || whole_resource != say_resource) {
+    if (read == nullptr || read->resource.data() != span.resource.data() || whole_resource != write_resource) {
       const std::uint64_t resource_number = resource.number + 1;
       resource = read_resource_view(span.resource);
       resource.number = resource_number;
-      whole_resource = say_resource;
-      not_said = say_resource ? 0 : leave_out_attributes(resource);
+      whole_resource = write_resource;
+      not_written = write_resource ? 0 : leave_out_attributes(resource);
     }
-    if (read == nullptr || read->scope.data() != span.scope.data() || whole_scope != say_scope) {
-      scope = say_scope ? read_scope_view(span.scope) : ScopeView();
-      whole_scope = say_scope;
+    if (read == nullptr || read->scope.data() != span.scope.data() || whole_scope != write_scope) {
+      scope = write_scope ? read_scope_view(span.scope) : ScopeView();
+      whole_scope = write_scope;
     }
     if (first_of_resource) left_out += resource.cut;
     if (first_of_scope) left_out += scope.cut;
-    left_out.attributes += not_said;
+    left_out.attributes += not_written;
     read = &span;
     SpanView view;
     if (read_span_view(span.span, view)) {
@@ -257,7 +251,7 @@ std::vector<AttributeValue> array_of(const AttributeValue& value) {
   std::vector<AttributeValue> out;
   if (value.kind != AttributeValue::Kind::kArray) return out;
   for (FieldReader r(value.bytes); r.next();) {
-    if (is_bytes(r, 1)) out.push_back(any_value(r.bytes));
+    if (r.is_len(otlp::list::kValues)) out.push_back(any_value(r.bytes));
   }
   return out;
 }
@@ -266,7 +260,7 @@ AttributeViews map_of(const AttributeValue& value) {
   AttributeViews out;
   if (value.kind != AttributeValue::Kind::kMap) return out;
   for (FieldReader r(value.bytes); r.next();) {
-    if (is_bytes(r, 1)) out.push_back(attribute_of(r.bytes));
+    if (r.is_len(otlp::list::kValues)) out.push_back(attribute_of(r.bytes));
   }
   return out;
 }

@@ -1,7 +1,7 @@
-// The spans of an OTLP request as plain values, for conversions to other formats: everything is a view into the
-// request. What protobuf allows is understood (any order, repeated scalars, split messages); unknown fields are passed
-// over. Of a span, resource or scope no more is read than item_limits.h allows: the rest is in its dropped counts and
-// in `cut`. Pure; any thread.
+// The spans of an OTLP request as plain values, for conversions to other formats. Everything is a view into the
+// request. The readers understand all that protobuf allows (any order, repeated scalars, split messages) and skip
+// unknown fields. They read no more of a span, resource or scope than item_limits.h allows and add the rest to its
+// dropped counts and to `cut`. Pure; any thread.
 #pragma once
 
 #include <array>
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "wire/otlp/attribute_value.h"
 #include "wire/otlp/item_limits.h"
-#include "wire/otlp/scan_plan.h"
 
 namespace tailgate {
 
@@ -71,20 +71,21 @@ inline constexpr std::array<std::string_view, 4> kServiceKeys = {"service.name",
 // One span with what it stands under. `resource` and `scope` are the same objects for spans in a row that share them.
 using TakeSpan = std::function<void(const ResourceView& resource, const ScopeView& scope, const SpanView& span)>;
 
-// For each_span: which spans, by number, are wanted; the others are passed over and cost little.
+// For each_span: which spans are wanted, by number. The others are skipped and cost little.
 struct SpanChoice {
   std::function<bool(std::size_t number)> wanted;
   std::size_t spans = 0;  // out: that can be read, wanted or not
 };
 
-// Calls `take` for each span in order. False when the bytes are malformed; spans that can be read were taken. Events
-// and links that cannot are left out of theirs. What is over the limits is added to `cut` before the span is taken, of
-// a resource or scope with the first of its spans. Large resources and scopes are not repeated for ever (repeats.h):
-// past 4 MiB and 16 times the request other spans have of a resource what names the service, and no scope.
+// Calls `take` for each span in order. False when some bytes are malformed: the spans that can be read were taken, and
+// a malformed event or link is left out of its span. What is over the limits is added to `cut` before the span is
+// taken; for a resource or scope, before the first of its spans. Large resources and scopes are repeated with their
+// spans only up to 4 MiB and 16 times the request (repeats.h); the spans after that have only the service's name of
+// their resource and no scope.
 bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut = nullptr, SpanChoice* choice = nullptr);
 
-// The same one by one, of what read_otlp_spans (otlp_split.h) found: a Span message, over whatever `out` holds; the
-// fields of a ResourceSpans message, and those of a ScopeSpans message.
+// The same one by one, for what read_otlp_spans (split.h) finds. read_span_view takes a Span message and overwrites
+// what it finds in `out`; the others take the fields of a ResourceSpans and of a ScopeSpans.
 bool read_span_view(ByteView span, SpanView& out);
 ResourceView read_resource_view(ByteView prefix);
 ScopeView read_scope_view(ByteView prefix);

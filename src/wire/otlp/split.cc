@@ -1,6 +1,7 @@
 #include "wire/otlp/split.h"
 
 #include "codec/protobuf.h"
+#include "wire/otlp/schema.h"
 
 namespace tailgate {
 namespace {
@@ -34,13 +35,13 @@ std::size_t span_cost(const FrameSpan& span) { return span.size() + 1 + pb::vari
 
 bool read_otlp_spans(ByteView otlp, OtlpSpans& out) {
   std::string ignored;
-  return each_of(otlp, 1, ignored, [&](ByteView resource_spans) {
+  return each_of(otlp, otlp::request::kResourceSpans, ignored, [&](ByteView resource_spans) {
     std::string& resource = *out.prefixes.emplace_back(std::make_unique<std::string>());
     const std::size_t first = out.spans.size();
-    const bool ok = each_of(resource_spans, 2, resource, [&](ByteView scope_spans) {
+    const bool ok = each_of(resource_spans, otlp::resource_spans::kScopeSpans, resource, [&](ByteView scope_spans) {
       std::string& scope = *out.prefixes.emplace_back(std::make_unique<std::string>());
       const std::size_t begin = out.spans.size();
-      if (!each_of(scope_spans, 2, scope, [&](ByteView span) {
+      if (!each_of(scope_spans, otlp::scope_spans::kSpans, scope, [&](ByteView span) {
             out.spans.push_back({{}, {}, span});
             return true;
           })) {

@@ -1,5 +1,6 @@
-// A kept trace in pieces of at most so many bytes, for backends that limit a message. Each piece is a whole
-// ExportTraceServiceRequest: spans keep their bytes, their resource and scope go with every piece. Pure; any thread.
+// Splits a kept trace into pieces of limited size, for backends that limit a message. Each piece is a whole
+// ExportTraceServiceRequest: spans keep their bytes, and every piece repeats their resource and scope. Pure; any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,8 @@
 
 namespace tailgate {
 
-// The spans of `otlp` with what they stand under. `prefixes` owns what the views of resource and scope show, since
-// their fields may lie apart. False, and nothing usable, when the bytes are malformed. Costs one pass.
+// The spans of `otlp` with their resources and scopes. `prefixes` owns the bytes of resource and scope, since their
+// fields may lie apart. False when the bytes are malformed; `out` is then unusable. Costs one pass.
 struct OtlpSpans {
   std::vector<FrameSpan> spans;
   std::vector<std::unique_ptr<std::string>> prefixes;

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "codec/hex.h"
 #include "model/threshold.h"
 
 namespace tailgate {
@@ -82,14 +83,8 @@ std::optional<std::uint64_t> read_digits(ByteView text, std::size_t digits_min) 
   for (std::size_t i = 0; i < 14; ++i) {
     value <<= 4;
     if (i >= text.size()) continue;
-    const char c = text[i];
-    if (digit(c)) {
-      value |= static_cast<std::uint64_t>(c - '0');
-    } else if (c >= 'a' && c <= 'f') {
-      value |= static_cast<std::uint64_t>(c - 'a' + 10);
-    } else {
-      return std::nullopt;
-    }
+    if (!is_lower_hex_digit(text[i])) return std::nullopt;
+    value |= static_cast<std::uint64_t>(hex_digit(text[i]));
   }
   return value;
 }

@@ -10,16 +10,16 @@
 
 namespace tailgate {
 
-// Values that are absent or malformed are not there.
+// A value that is absent or malformed is empty.
 struct OtEntry {
   std::optional<std::uint64_t> threshold;  // 56 bits
   std::optional<std::uint64_t> random;     // 56 bits
 };
 OtEntry read_ot(ByteView tracestate);
 
-// The value of `key`, or "" where there is none, if the whole tracestate is well formed as OpenTelemetry's Go API reads
-// it: at most 32 members, no key twice, keys and values by the grammar; empty members and blanks around a member are
-// passed over. Nothing otherwise.
+// The value of `key`, or "" when there is no such member. Empty when the tracestate is malformed by the rules of
+// OpenTelemetry's Go API: at most 32 members, no key twice, keys and values by the grammar. Empty members and blanks
+// around a member are skipped.
 std::optional<ByteView> tracestate_value(ByteView tracestate, ByteView key);
 
 // The tracestate a span of a kept trace goes out with.
@@ -28,15 +28,15 @@ struct Amended {
     kUnchanged,
     kChanged,     // value is the new tracestate
     kUnparsable,  // left as it is
-    kNoRoom,      // the threshold did not fit; value is the tracestate without any
+    kNoRoom,      // the threshold did not fit; value is the tracestate without a threshold
   };
   What what = What::kUnchanged;
   std::string value;
 };
-// Raises `th` to `threshold` (below 2^56) for a span of a trace with randomness `random`. A threshold that came in and
-// is stricter stays; one that this randomness cannot have passed says nothing true and is taken out.
+// Raises `th` to `threshold` (below 2^56) for a span of a trace with randomness `random`. A stricter threshold in the
+// tracestate stays. A threshold that this randomness cannot have passed is wrong and is removed.
 Amended raise_threshold(ByteView tracestate, std::uint64_t threshold, std::uint64_t random);
-// Takes `th` out.
+// Removes `th`.
 Amended erase_threshold(ByteView tracestate);
 
 }  // namespace tailgate

@@ -1,5 +1,5 @@
-// Zipkin's JSON over Boost.JSON's events, as the OTLP/JSON reader: no tree. A string without escapes is a view into the
-// request; others are copied until their span is written.
+// Reads Zipkin's JSON from Boost.JSON's events without a tree, as the OTLP/JSON reader does. A string without escapes
+// is a view into the request; others are copied and live until their span is written.
 #include <fmt/format.h>
 
 #include <boost/json/basic_parser_impl.hpp>
@@ -8,6 +8,7 @@
 #include <deque>
 #include <limits>
 
+#include "codec/hex.h"
 #include "wire/times.h"
 #include "wire/zipkin/zipkin.h"
 
@@ -70,13 +71,6 @@ constexpr KnownKey kKeys[] = {
     {At::kAnnotation, "timestamp", Key::kTimestamp},
     {At::kAnnotation, "value", Key::kValue},
 };
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 // An id of up to N bytes, the missing ones zero in front. Empty: it is none.
 template <std::size_t N>

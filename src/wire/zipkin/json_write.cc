@@ -8,6 +8,7 @@
 #include <iterator>
 #include <map>
 
+#include "codec/hex.h"
 #include "codec/json_text.h"
 #include "wire/otlp/attribute_text.h"
 #include "wire/otlp/span_view.h"
@@ -108,12 +109,6 @@ void set_status(TagMap& tags, const SpanView& span) {
   if (!span.status_message.empty()) tags["otel.status_description"] = span.status_message;
 }
 
-std::string hex(ByteView id) {
-  std::string out;
-  append_hex(out, id);
-  return out.substr(1, out.size() - 2);
-}
-
 void append_annotations(std::string& out, const SpanView& span) {
   if (span.events.empty()) return;
   out += R"(,"annotations":[)";
@@ -137,7 +132,7 @@ void add_links(TagMap& tags, const SpanView& span) {
   for (std::size_t i = 0; i < span.links.size(); ++i) {
     const LinkView& link = span.links[i];
     std::string& value = tags[fmt::format("otlp.link.{}", i)];
-    value = fmt::format("{}|{}|{}|", hex(link.trace_id), hex(link.span_id), link.trace_state);
+    value = fmt::format("{}|{}|{}|", to_hex(link.trace_id), to_hex(link.span_id), link.trace_state);
     append_attributes_json(value, link.attributes);
     fmt::format_to(std::back_inserter(value), "|{}", link.dropped_attributes);
   }
@@ -158,12 +153,12 @@ void append_span(std::string& out, const std::string& service, TagMap tags, cons
   add_links(tags, span);
 
   out += R"({"traceId":)";
-  append_hex(out, span.trace_id);
+  append_quoted_hex(out, span.trace_id);
   out += R"(,"id":)";
-  append_hex(out, span.span_id);
+  append_quoted_hex(out, span.span_id);
   if (span.parent_span_id.find_first_not_of('\0') != ByteView::npos) {
     out += R"(,"parentId":)";
-    append_hex(out, span.parent_span_id);
+    append_quoted_hex(out, span.parent_span_id);
   }
   out += R"(,"name":)";
   append_json_string(out, span.name);

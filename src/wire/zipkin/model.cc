@@ -64,12 +64,12 @@ AttributeValue typed(const AttributeValue& value) {
 void ZipkinToOtlp::open_resource(ByteView service_name) {
   if (in_resource_ && service_name == service_name_) return;
   end();
-  resource_ = build_.open(1, width_);
+  resource_ = build_.open(otlp::request::kResourceSpans, width_);
   in_resource_ = true;
   service_name_ = service_name;
   if (service_name.empty()) return;
-  const OtlpBuilder::Open resource = build_.open(1, 1);
-  build_.attribute(1, "service.name", service_name);
+  const OtlpBuilder::Open resource = build_.open(otlp::resource_spans::kResource, 1);
+  build_.attribute(otlp::resource::kAttributes, "service.name", service_name);
   build_.close(resource);
 }
 
@@ -83,14 +83,14 @@ void ZipkinToOtlp::end() {
 void ZipkinToOtlp::open_scope(ScopeOf wanted) {
   if (in_scope_ && wanted.name == scope_name_ && wanted.version == scope_version_) return;
   close_scope();
-  scope_ = build_.open(2, width_);
+  scope_ = build_.open(otlp::resource_spans::kScopeSpans, width_);
   in_scope_ = true;
   scope_name_ = wanted.name;
   scope_version_ = wanted.version;
   if (wanted.name.empty() && wanted.version.empty()) return;
-  const OtlpBuilder::Open scope = build_.open(1, 1);
-  build_.text(1, wanted.name);
-  build_.text(2, wanted.version);
+  const OtlpBuilder::Open scope = build_.open(otlp::scope_spans::kScope, 1);
+  build_.text(otlp::scope::kName, wanted.name);
+  build_.text(otlp::scope::kVersion, wanted.version);
   build_.close(scope);
 }
 
@@ -104,7 +104,7 @@ void ZipkinToOtlp::attributes(const ZipkinSpan& span) {
   bool peer_service = false, host_ip = false, host_port = false, peer_ip = false, peer_port = false;
   for (const ForeignTag& tag : span.tags) {
     if (tag.gone) continue;
-    build_.attribute(9, tag.key, options_.parse_string_tags ? typed(tag.value) : tag.value);
+    build_.attribute(otlp::span::kAttributes, tag.key, options_.parse_string_tags ? typed(tag.value) : tag.value);
     peer_service |= tag.key == "peer.service";
     host_ip |= tag.key == "net.host.ip";
     host_port |= tag.key == "net.host.port";
@@ -113,18 +113,19 @@ void ZipkinToOtlp::attributes(const ZipkinSpan& span) {
   }
   const auto address = [&](const ZipkinEndpoint& at, ByteView ip_key, bool has_ip, ByteView port_key, bool has_port) {
     const ByteView ip = at.ipv4.empty() ? at.ipv6 : at.ipv4;
-    if (!ip.empty() && !has_ip) build_.attribute(9, ip_key, ip);
+    if (!ip.empty() && !has_ip) build_.attribute(otlp::span::kAttributes, ip_key, ip);
     if (at.port > 0 && !has_port) {
-      build_.attribute(9, port_key, AttributeValue{Kind::kInt, static_cast<std::uint64_t>(at.port), {}});
+      build_.attribute(otlp::span::kAttributes, port_key,
+                       AttributeValue{Kind::kInt, static_cast<std::uint64_t>(at.port), {}});
     }
   };
   address(span.local, "net.host.ip", host_ip, "net.host.port", host_port);
   if (!span.remote.service_name.empty() && !peer_service) {
-    build_.attribute(9, "peer.service", span.remote.service_name);
+    build_.attribute(otlp::span::kAttributes, "peer.service", span.remote.service_name);
   }
   address(span.remote, "net.peer.ip", peer_ip, "net.peer.port", peer_port);
   if (span.timestamp_us == 0) {
-    build_.attribute(9, "otel.zipkin.absentField.startTime", AttributeValue{Kind::kBool, 1, {}});
+    build_.attribute(otlp::span::kAttributes, "otel.zipkin.absentField.startTime", AttributeValue{Kind::kBool, 1, {}});
   }
 }
 
@@ -159,18 +160,18 @@ void ZipkinToOtlp::add(ZipkinSpan& span) {
   }
   const StatusOf status = status_of(special);
 
-  const OtlpBuilder::Open out = build_.open(2, 2);
+  const OtlpBuilder::Open out = build_.open(otlp::scope_spans::kSpans, 2);
   build_.span_head(head);
   attributes(span);
   for (const ZipkinAnnotation& annotation : span.annotations) {
-    const OtlpBuilder::Open event = build_.open(11, 1);
-    build_.fixed64(1, annotation.time_ns);
-    build_.text(2, annotation.value);
+    const OtlpBuilder::Open event = build_.open(otlp::span::kEvents, 1);
+    build_.fixed64(otlp::event::kTime, annotation.time_ns);
+    build_.text(otlp::event::kName, annotation.value);
     build_.close(event);
   }
   build_.status(status.code, status.message);
   if (span.debug) {
-    build_.fixed32(16, 1);  // debug implies sampled
+    build_.fixed32(otlp::span::kFlags, 1);  // debug implies sampled
     if (!by_sdk) build_.keep_mark();
   }
   build_.close(out);

@@ -1,5 +1,5 @@
 // What Zipkin's v2 formats (JSON and protobuf) have in common, and the one place that turns it into OTLP. The mapping
-// is the one of the Collector's Zipkin receiver, made better where it loses something: docs/receivers.md.
+// is the one of the Collector's Zipkin receiver, except where that loses something (docs/receivers.md).
 //
 // Everything is views into the request, or into memory of the reader that lives until add() returns. One thread.
 #pragma once
@@ -28,7 +28,7 @@ struct ZipkinAnnotation {
 };
 
 struct ZipkinSpan {
-  std::array<char, 16> trace_id_bytes{};  // what the ids show when they are no views into the request
+  std::array<char, 16> trace_id_bytes{};  // what the ids show when they are not views into the request
   std::array<char, 8> id_bytes{}, parent_bytes{};
   ByteView trace_id, id, parent;
   ByteView name;

@@ -8,9 +8,9 @@
 namespace tailgate {
 
 // Append the ExportTraceServiceRequest to `out`. Errors: kBadInput with the place, as in "[3].localEndpoint.port: want
-// a number, got a string" or "at byte 17: syntax error"; kRefused when the sink's room is used up; what was appended
-// until then is to be truncated. An id that is none (no hex, too long) leaves its span with a bad id, for the scanner
-// to count.
+// a number, got a string" or "at byte 17: syntax error"; kRefused when the sink's room is used up; the caller truncates
+// what was appended until then. A malformed id (not hex, too long) leaves its span with a bad id, which the scanner
+// counts.
 Result<void> zipkin_json_to_otlp(ByteView json, const ZipkinOptions& options, ByteSink& out);
 Result<void> zipkin_proto_to_otlp(ByteView list_of_spans, const ZipkinOptions& options, ByteSink& out);
 

@@ -1,7 +1,11 @@
 #include "telemetry/log.h"
 
+#include <simdjson.h>
+
 #include <catch2/catch.hpp>
 #include <vector>
+
+#include "codec/utf8.h"
 
 using namespace tailgate;
 using namespace std::chrono_literals;
@@ -28,7 +32,7 @@ TEST_CASE("a text line is time, level, message and fields", "[telemetry]") {
   });
   REQUIRE(lines.size() == 2);
   CHECK(lines[0].substr(kTimeSize) == " info listening receiver=otlp port=4317\n");
-  CHECK(lines[1].substr(kTimeSize) == " error bad name name=\"a \\\"b\\\"\\u000ac\" empty=\"\"\n");
+  CHECK(lines[1].substr(kTimeSize) == " error bad name name=\"a \\\"b\\\"\\nc\" empty=\"\"\n");
 }
 
 TEST_CASE("a JSON line holds the same", "[telemetry]") {
@@ -37,8 +41,21 @@ TEST_CASE("a JSON line holds the same", "[telemetry]") {
   });
   REQUIRE(lines.size() == 1);
   CHECK(lines[0].starts_with("{\"time\":\"20"));
-  CHECK(lines[0].ends_with(R"(Z","level":"debug","message":"a {} \"b\"","n":-1,"t":"x\u0009y"})"
+  CHECK(lines[0].ends_with(R"(Z","level":"debug","message":"a {} \"b\"","n":-1,"t":"x\ty"})"
                            "\n"));
+}
+
+TEST_CASE("a JSON line is valid JSON whatever bytes a stranger sends", "[telemetry]") {
+  const auto lines = lines_of(LogFormat::kJson, LogLevel::kDebug, [] {
+    log_debug("cut \xC3", {{"name", "a\xFF\xED\xA0\x80z"}});
+  });
+  REQUIRE(lines.size() == 1);
+  CHECK(is_utf8(lines[0]));
+  simdjson::dom::parser parser;
+  simdjson::dom::element line;
+  REQUIRE(parser.parse(lines[0]).get(line) == simdjson::SUCCESS);
+  CHECK(std::string_view(line["message"]) == "cut \uFFFD");
+  CHECK(std::string_view(line["name"]) == "a\uFFFD\uFFFD\uFFFD\uFFFDz");
 }
 
 TEST_CASE("a limiter lets one line through per interval and says how many it held back", "[telemetry]") {

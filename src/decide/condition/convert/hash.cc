@@ -2,6 +2,8 @@
 #include <openssl/evp.h>
 
 #include "base/hash.h"
+#include "codec/base64.h"
+#include "codec/hex.h"
 #include "decide/condition/convert/converters.h"
 
 namespace tailgate {
@@ -18,52 +20,17 @@ bool digest(Evaluation& e, const Arguments& a, Value& out) {
   unsigned size = 0;
   if (EVP_Digest(a[0].text.data(), a[0].text.size(), bytes, &size, algorithm(), nullptr) != 1)
     return e.fail("this hash is not to be had here");
-  std::string hex;
-  append_hex(std::string_view(reinterpret_cast<const char*>(bytes), size), hex);
-  return e.own(hex, out);
+  return e.own(to_hex(ByteView(reinterpret_cast<const char*>(bytes), size)), out);
 }
 
 bool hex(Evaluation& e, const Arguments& a, Value& out) {
-  std::string text;
-  append_hex(a[0].text, text);  // of nil: the empty string
-  return e.own(text, out);
+  return e.own(to_hex(a[0].text), out);  // of nil: the empty string
 }
 
-int base64_digit(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-// The standard alphabet with padding; line breaks are passed over, as Go does.
 bool base64_decode(Evaluation& e, const Arguments& a, Value& out) {
-  std::string text, compact;
-  for (const char c : a[0].text) {
-    if (c != '\n' && c != '\r') compact += c;
-  }
-  if (compact.size() % 4 != 0) return e.fail("want base64 with its padding");
-  for (std::size_t i = 0; i < compact.size(); i += 4) {
-    const bool last = i + 4 == compact.size();
-    const std::size_t padding = !last                                            ? 0
-                                : compact[i + 2] == '=' && compact[i + 3] == '=' ? 2
-                                : compact[i + 3] == '='                          ? 1
-                                                                                 : 0;
-    std::uint32_t n = 0;
-    for (std::size_t k = 0; k < 4; ++k) {
-      const int digit = k >= 4 - padding ? 0 : base64_digit(compact[i + k]);
-      if (digit < 0) return e.fail("want base64 with its padding");
-      n = n << 6 | static_cast<std::uint32_t>(digit);
-    }
-    for (std::size_t k = 0; k < 3 - padding; ++k) text += static_cast<char>(n >> (16 - 8 * k));
-  }
+  std::string text;
+  if (!read_base64(a[0].text, kBase64Go, text)) return e.fail("want base64 with its padding");
   return e.own(text, out);
-}
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
 // Bytes of the right length, or as many hexadecimal digits.
@@ -79,11 +46,7 @@ bool id(Evaluation& e, const Arguments& a, Value& out) {
   }
   if (!v.is(ValueKind::kString) || v.text.size() != 2 * kSize) return e.fail(kWant);
   char bytes[kSize];
-  for (std::size_t i = 0; i < kSize; ++i) {
-    const int high = hex_digit(v.text[2 * i]), low = hex_digit(v.text[2 * i + 1]);
-    if (high < 0 || low < 0) return e.fail(kWant);
-    bytes[i] = static_cast<char>(high << 4 | low);
-  }
+  if (!read_hex(v.text, bytes)) return e.fail(kWant);
   return e.own(std::string_view(bytes, kSize), out, kind);
 }
 

@@ -8,6 +8,8 @@
 #include <array>
 #include <limits>
 
+#include "codec/calendar.h"
+
 namespace tailgate {
 namespace {
 
@@ -380,11 +382,8 @@ std::int32_t local_zone(std::int64_t unix_ns) { return absl::LocalTimeZone().At(
 
 CivilTime civil_time(std::int64_t unix_ns, std::int32_t zone) {
   const std::int64_t nanos = (unix_ns % 1'000'000'000 + 1'000'000'000) % 1'000'000'000;
-  const absl::Time time = absl::FromUnixNanos(unix_ns) + absl::Seconds(zone);
-  const absl::CivilSecond cs = absl::ToCivilSecond(time, absl::UTCTimeZone());
-  // absl counts days from Monday.
-  const int weekday = (static_cast<int>(absl::GetWeekday(cs)) + 1) % 7;
-  return {cs.year(), cs.month(), cs.day(), cs.hour(), cs.minute(), cs.second(), static_cast<int>(nanos), weekday};
+  const UtcTime t = utc_time((unix_ns - nanos) / 1'000'000'000 + zone);
+  return {t.year, t.month, t.day, t.hour, t.minute, t.second, static_cast<int>(nanos), t.weekday};
 }
 
 }  // namespace tailgate

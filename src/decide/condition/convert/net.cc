@@ -8,6 +8,8 @@
 
 #include "decide/condition/convert/converters.h"
 
+#include "codec/percent.h"
+
 namespace tailgate {
 namespace {
 
@@ -106,25 +108,11 @@ bool is_in_cidr(Evaluation& e, const Arguments& a, Value& out) {
 bool is_alpha(char c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-int hex_digit(char c) {
-  if (is_digit(c)) return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 // Resolves %XX. False: a percent sign without two digits.
 bool unescape(std::string_view text, std::string& out) {
-  out.clear();
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    if (i + 2 >= text.size() || hex_digit(text[i + 1]) < 0 || hex_digit(text[i + 2]) < 0) return false;
-    out += static_cast<char>(hex_digit(text[i + 1]) << 4 | hex_digit(text[i + 2]));
-    i += 2;
-  }
-  return true;
+  std::optional<std::string> decoded = percent_decoded(text);
+  if (decoded) out = std::move(*decoded);
+  return decoded.has_value();
 }
 
 struct Url {

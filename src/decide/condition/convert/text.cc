@@ -3,6 +3,8 @@
 
 #include "decide/condition/convert/converters.h"
 
+#include "codec/utf8.h"
+
 namespace tailgate {
 namespace {
 
@@ -102,7 +104,7 @@ bool change_case(Evaluation& e, const Arguments& a, Value& out) {
     const std::uint32_t d = i + 1 < a[0].text.size() ? static_cast<std::uint8_t>(a[0].text[i + 1]) : 0u;
     if (c < 0x80) {
       text += static_cast<char>(map(c));
-    } else if (c >= 0xC2 && c <= 0xDF && (d & 0xC0) == 0x80) {
+    } else if (utf8_length(a[0].text.data() + i, a[0].text.data() + a[0].text.size()) == 2) {
       const char32_t mapped = map((c & 0x1F) << 6 | (d & 0x3F));
       text += static_cast<char>(0xC0 | mapped >> 6);
       text += static_cast<char>(0x80 | (mapped & 0x3F));

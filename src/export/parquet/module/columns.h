@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "codec/hex.h"
 #include "codec/utf8.h"
 #include "wire/otlp/attribute_text.h"
 #include "wire/otlp/span_view.h"
@@ -34,13 +35,7 @@ inline void append_some(arrow::StringBuilder& out, ByteView text) {
 
 inline void append_hex_id(arrow::StringBuilder& out, ByteView id) {
   if (id.find_first_not_of('\0') == ByteView::npos) return want(out.AppendNull());
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const char c : id) {
-    text += kDigits[static_cast<std::uint8_t>(c) >> 4];
-    text += kDigits[static_cast<std::uint8_t>(c) & 15];
-  }
-  want(out.Append(text));
+  want(out.Append(to_hex(id)));
 }
 
 // Attributes as map<text, text>, values as the Collector writes them in texts, and beside it a letter for the type of

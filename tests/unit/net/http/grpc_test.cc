@@ -42,14 +42,3 @@ TEST_CASE("gRPC content types", "[net][grpc]") {
   for (const char* no : {"", "application/grpc+json", "application/grpc-web", "application/x-protobuf"})
     CHECK(!is_grpc(no));
 }
-
-TEST_CASE("text for headers and JSON", "[net]") {
-  CHECK(percent_encoded("a b%\n\xC3\xA9~") == "a b%25%0A%C3%A9~");
-  CHECK(base64_unpadded("") == "");
-  CHECK(base64_unpadded("f") == "Zg");
-  CHECK(base64_unpadded("fo") == "Zm8");
-  CHECK(base64_unpadded("foo") == "Zm9v");
-  CHECK(base64_unpadded("foobar\xff") == "Zm9vYmFy/w");
-  CHECK(json_quoted("a\"\\\n\x01\xC3\xA9\xff\xED\xA0\x80") ==
-        "\"a\\\"\\\\\\n\\u0001\xC3\xA9\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\"");
-}

@@ -1,0 +1,75 @@
+#include "wire/otlp/attribute_value.h"
+
+#include <array>
+
+#include "codec/protobuf.h"
+#include "wire/otlp/schema_table.h"
+
+namespace tailgate {
+namespace {
+
+// The wire type of each member, by its number; none has the type of a group.
+constexpr auto kMemberTypes = [] {
+  std::array<std::uint32_t, otlp::any_value::kBytes + 1> out{};
+  out.fill(pb::kGroup);
+  for (const otlp::Field& f : otlp::kAnyValueFields) out[f.number] = otlp::wire_type(f.kind);
+  return out;
+}();
+
+}  // namespace
+
+bool is_any_value_member(std::uint32_t number, std::uint32_t wire_type) {
+  return number < kMemberTypes.size() && kMemberTypes[number] == wire_type && wire_type != pb::kGroup;
+}
+
+std::optional<ByteView> string_value(ByteView key_value) {
+  // As every SDK writes it: key, then a value that is one string, both shorter than 126 bytes.
+  constexpr char kKeyTag = pb::tag_of(otlp::key_value::kKey, pb::kLen);
+  constexpr char kValueTag = pb::tag_of(otlp::key_value::kValue, pb::kLen);
+  constexpr char kStringTag = pb::tag_of(otlp::any_value::kString, pb::kLen);
+  const std::size_t size = key_value.size();
+  if (size >= 4 && key_value[0] == kKeyTag && static_cast<std::uint8_t>(key_value[1]) < 0x7e) {
+    const auto at = static_cast<std::size_t>(2 + key_value[1]);  // of `value`
+    if (at + 4 <= size && key_value[at] == kValueTag && key_value[at + 2] == kStringTag && key_value[at + 3] >= 0 &&
+        static_cast<std::size_t>(key_value[at + 3]) + at + 4 == size && key_value[at + 1] == key_value[at + 3] + 2) {
+      return key_value.substr(at + 4);
+    }
+  }
+  const AttributeValue value = attribute_value(key_value);
+  if (value.kind != AttributeValue::Kind::kString) return std::nullopt;
+  return value.bytes;
+}
+
+AttributeValue attribute_value(ByteView key_value) {
+  AttributeValue found;
+  const char* p = key_value.data();
+  const char* const end = p + key_value.size();
+  while (p < end) {
+    std::uint32_t tag = 0;
+    if (!pb::read_tag(p, end, tag)) return {};
+    if (tag != pb::tag_of(otlp::key_value::kValue, pb::kLen)) {
+      if (!pb::skip_value(p, end, tag)) return {};
+      continue;
+    }
+    ByteView any;
+    if (!pb::read_len(p, end, any)) return {};
+    const char* q = any.data();
+    const char* const any_end = q + any.size();
+    while (q < any_end) {
+      if (!pb::read_tag(q, any_end, tag)) return {};
+      const std::uint32_t field = tag >> 3;
+      if (!is_any_value_member(field, tag & 7)) {
+        if (!pb::skip_value(q, any_end, tag)) return {};
+        continue;
+      }
+      found = {static_cast<AttributeValue::Kind>(field), 0, {}};
+      const bool read = (tag & 7) == pb::kLen      ? pb::read_len(q, any_end, found.bytes)
+                        : (tag & 7) == pb::kVarint ? pb::read_varint(q, any_end, found.bits)
+                                                   : pb::read_fixed64(q, any_end, found.bits);
+      if (!read) return {};
+    }
+  }
+  return found;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,37 @@
+// The value of an attribute, read without a tree. Views into the bytes of the attribute. Pure functions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/bytes.h"
+#include "wire/otlp/schema.h"
+
+namespace tailgate {
+
+struct AttributeValue {
+  enum class Kind : std::uint8_t {  // the numbers of AnyValue's fields
+    kUnset = 0,
+    kString = otlp::any_value::kString,
+    kBool = otlp::any_value::kBool,
+    kInt = otlp::any_value::kInt,
+    kDouble = otlp::any_value::kDouble,
+    kArray = otlp::any_value::kArray,
+    kMap = otlp::any_value::kMap,
+    kBytes = otlp::any_value::kBytes
+  };
+  Kind kind = Kind::kUnset;  // also for malformed bytes
+  std::uint64_t bits = 0;    // of a bool, int or double
+  ByteView bytes;            // of the others: text, ArrayValue, KeyValueList, bytes
+};
+
+// Whether a field with this number and wire type is a member of AnyValue's oneof.
+bool is_any_value_member(std::uint32_t number, std::uint32_t wire_type);
+
+// The value of a KeyValue. Its `value` may come in several fields, which merge: the last member in all of them counts.
+AttributeValue attribute_value(ByteView key_value);
+
+// The same, when it is a string. Empty for other types and for malformed bytes. Quick for what every SDK writes.
+std::optional<ByteView> string_value(ByteView key_value);
+
+}  // namespace tailgate
