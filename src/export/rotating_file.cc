@@ -75,7 +75,7 @@ Result<void> RotatingFile::append(std::string_view block) {
     const ssize_t n = ::write(fd_, rest.data(), rest.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
-      const Result<void> result = failed();
+      Result<void> result = failed();
       if (regular_ && ::ftruncate(fd_, static_cast<off_t>(bytes_)) != 0) close();
       return result;
     }

@@ -63,91 +63,112 @@ std::string write_kept_record(const KeptTrace& t, std::uint64_t pushed_unix_ns,
   return out;
 }
 
+namespace {
+
+// The fields that hold text. The views last as long as the record's bytes.
+struct KeptTexts {
+  ByteView id, otlp;
+};
+void take_text(std::uint32_t field, ByteView text, KeptRecord& record, KeptTexts& texts) {
+  KeptTrace& t = *record.trace;
+  switch (field) {
+    case kTraceId:
+      texts.id = text;
+      break;
+    case kRootService:
+      t.root_service = text;
+      break;
+    case kRootName:
+      t.root_name = text;
+      break;
+    case kPolicy:
+      t.policy = text;
+      break;
+    case kExporter:
+      record.exporters.emplace_back(text);
+      break;
+    case kOtlp:
+      texts.otlp = text;
+      break;
+    default:
+      break;
+  }
+}
+
+void take_number(std::uint32_t field, std::uint64_t v, KeptRecord& record) {
+  KeptTrace& t = *record.trace;
+  switch (field) {
+    case kPushed:
+      record.pushed_unix_ns = v;
+      break;
+    case kStart:
+      t.start_ns = v;
+      break;
+    case kEnd:
+      t.end_ns = v;
+      break;
+    case kErrors:
+      t.errors = static_cast<std::uint32_t>(v);
+      break;
+    case kHasRoot:
+      t.has_root = v != 0;
+      break;
+    case kLate:
+      t.late = v != 0;
+      break;
+    case kReason:
+      if (v < kCloseReasonNames.size()) t.verdict.reason = static_cast<CloseReason>(v);
+      break;
+    case kComplete:
+      t.verdict.complete = v != 0;
+      break;
+    case kChance:
+      t.verdict.chance = v != 0;
+      break;
+    case kPart:
+      t.part = static_cast<std::uint32_t>(v);
+      break;
+    case kParts:
+      t.parts = static_cast<std::uint32_t>(v);
+      break;
+    case kOwn:
+      t.own = v != 0;
+      break;
+    case kSpans:
+      t.spans = static_cast<std::uint32_t>(v);
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace
+
 std::optional<KeptRecord> read_kept_record(ByteView bytes, bool whole) {
   KeptRecord record;
   record.trace = std::make_shared<KeptTrace>();
-  KeptTrace& t = *record.trace;
-  ByteView id, otlp;
+  KeptTexts texts;
   const bool ok = pb::each_field(bytes, [&](const char*& p, const char* end, std::uint32_t tag) {
     ByteView text;
-    std::uint64_t v = 0;
-    if ((tag & 7) == pb::kLen) {
-      if (!pb::read_len(p, end, text)) return false;
-      switch (tag >> 3) {
-        case kTraceId:
-          id = text;
-          break;
-        case kRootService:
-          t.root_service = text;
-          break;
-        case kRootName:
-          t.root_name = text;
-          break;
-        case kPolicy:
-          t.policy = text;
-          break;
-        case kExporter:
-          record.exporters.emplace_back(text);
-          break;
-        case kOtlp:
-          otlp = text;
-          break;
-        default:
-          break;
-      }
-      return true;
-    }
-    if ((tag & 7) != pb::kVarint) return pb::skip_value(p, end, tag);
-    if (!pb::read_varint(p, end, v)) return false;
-    switch (tag >> 3) {
-      case kPushed:
-        record.pushed_unix_ns = v;
-        break;
-      case kStart:
-        t.start_ns = v;
-        break;
-      case kEnd:
-        t.end_ns = v;
-        break;
-      case kErrors:
-        t.errors = static_cast<std::uint32_t>(v);
-        break;
-      case kHasRoot:
-        t.has_root = v != 0;
-        break;
-      case kLate:
-        t.late = v != 0;
-        break;
-      case kReason:
-        if (v < kCloseReasonNames.size()) t.verdict.reason = static_cast<CloseReason>(v);
-        break;
-      case kComplete:
-        t.verdict.complete = v != 0;
-        break;
-      case kChance:
-        t.verdict.chance = v != 0;
-        break;
-      case kPart:
-        t.part = static_cast<std::uint32_t>(v);
-        break;
-      case kParts:
-        t.parts = static_cast<std::uint32_t>(v);
-        break;
-      case kOwn:
-        t.own = v != 0;
-        break;
-      case kSpans:
-        t.spans = static_cast<std::uint32_t>(v);
-        break;
+    std::uint64_t number = 0;
+    switch (tag & 7) {
+      case pb::kLen:
+        if (!pb::read_len(p, end, text)) return false;
+        take_text(tag >> 3, text, record, texts);
+        return true;
+      case pb::kVarint:
+        if (!pb::read_varint(p, end, number)) return false;
+        take_number(tag >> 3, number, record);
+        return true;
       default:
-        break;
+        return pb::skip_value(p, end, tag);
     }
-    return true;
   });
-  if (!ok || id.size() != t.id.bytes.size()) return std::nullopt;
-  t.id = TraceId::from(id.data());
+  KeptTrace& t = *record.trace;
+  if (!ok || texts.id.size() != t.id.bytes.size()) return std::nullopt;
+  t.id = TraceId::from(texts.id.data());
   t.verdict.decision = Decision::kSampled;
-  if (whole) t.otlp = otlp;
+  if (whole) t.otlp = texts.otlp;
   return record;
 }
 

@@ -66,7 +66,7 @@ bool SendQueue::drop_for(const KeptTrace& incoming) {
 bool SendQueue::evict_one() {
   auto& list = chance_.empty() ? certain_ : chance_;
   if (list.empty()) return false;
-  const KeptTracePtr trace = std::move(list.front().trace);
+  KeptTracePtr trace = std::move(list.front().trace);
   list.pop_front();
   waiting_bytes_ -= trace->bytes();
   if (trace->verdict.by_chance()) chance_bytes_ -= trace->bytes();

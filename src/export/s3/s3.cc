@@ -172,15 +172,14 @@ class S3Exporter final : public HttpExporter {
     next_file(job);
   }
 
-  void request(const JobPtr& job, const char* method, std::string query, std::shared_ptr<const std::string> body,
-               Next next) {
-    signed_call(job->path, method, std::move(query), std::move(body),
-                [this, job, next](const Result<HttpReply>& reply) {
-                  if (!reply) return give_up(job, failure_of(reply.error()));
-                  if (reply->status / 100 == 4) credentials_.refused();
-                  if (!s3_succeeded(*reply)) return give_up(job, s3_failure(*reply));
-                  (this->*next)(job, *reply);
-                });
+  void request(const JobPtr& job, const char* method, const std::string& query,
+               const std::shared_ptr<const std::string>& body, Next next) {
+    signed_call(job->path, method, query, body, [this, job, next](const Result<HttpReply>& reply) {
+      if (!reply) return give_up(job, failure_of(reply.error()));
+      if (reply->status / 100 == 4) credentials_.refused();
+      if (!s3_succeeded(*reply)) return give_up(job, s3_failure(*reply));
+      (this->*next)(job, *reply);
+    });
   }
 
   void signed_call(const std::string& path, const char* method, const std::string& query,

@@ -318,7 +318,7 @@ class Http1Session final : public Session {
     } catch (const std::exception&) {
       response = plain_response(500);
     }
-    respond(std::move(response));
+    respond(response);
   }
 
   // For faults that the handler cannot see: the handler counts them, and the session words the answer.
@@ -329,11 +329,11 @@ class Http1Session final : public Session {
 
   void respond_and_close(Response response) {
     response.close = true;
-    respond(std::move(response));
+    respond(response);
   }
 
   // Writes the answer and makes ready for the next request.
-  void respond(Response response) {
+  void respond(const Response& response) {
     const bool head_only = head_.method == "HEAD";
     const bool keep = !response.close && !draining_ && parser_->is_done() && parser_->keep_alive();
     out_ += "HTTP/1.1 ";

@@ -6,7 +6,7 @@
 namespace tailgate {
 
 std::string read_listen_endpoint(const ConfigNode& node, std::string_view fallback, unsigned& socket_mode) {
-  const std::string endpoint = node.text("endpoint", fallback);
+  std::string endpoint = node.text("endpoint", fallback);
   const bool unix_socket = endpoint.starts_with(kUnixScheme);
   if (unix_socket) {
     if (const std::string fault = unix_path_fault(endpoint.substr(kUnixScheme.size())); !fault.empty())
