@@ -142,3 +142,19 @@ TEST_CASE("every link of a page leads to a file, and to a heading of it", "[tree
     }
   }
 }
+
+TEST_CASE("the lines of a page wrap at 120, but those of tables and code", "[tree]") {
+  for (const auto& entry : fs::recursive_directory_iterator(kTree / "docs")) {
+    if (entry.path().extension() != ".md") continue;
+    bool fence = false;
+    for (const std::string& line : matches(read_text(entry.path()), "([^\n]*)\n")) {
+      fence ^= line.starts_with("```");
+      if (fence || line.starts_with('|') || line.starts_with("    ") || line.find("http") != std::string::npos)
+        continue;
+      std::size_t columns = 0;
+      for (const char c : line) columns += (static_cast<unsigned char>(c) & 0xC0) != 0x80 ? 1 : 0;
+      INFO(entry.path() << ": " << line);
+      CHECK((columns <= 120 || line.starts_with("  ")));
+    }
+  }
+}
