@@ -19,7 +19,7 @@ void read_queue(const ConfigNode& node, SendQueueOptions& options);
 std::vector<std::pair<std::string, std::string>> read_headers(const ConfigNode& node);
 
 // The value of `key`, or what is in the file that `key`_file names, without blanks and line ends around it; "" when
-// there is neither. Its value is in no error.
+// there is neither. Errors do not show the value.
 std::string read_secret(const ConfigNode& node, const std::string& key);
 
 struct TlsConfig {
@@ -34,7 +34,7 @@ struct TlsConfig {
 
 // `tls`. Files are read here, so that `check` finds the missing ones.
 TlsConfig read_tls(const ConfigNode& node);
-TlsConfig read_tls_block(const ConfigNode& tls);  // the same, where the block is at hand
+TlsConfig read_tls_block(const ConfigNode& tls);  // the same, given the block itself
 
 enum class Compression { kNone, kGzip, kZstd };
 // gzip when absent, as in the Collector; zstd only where `zstd`.
@@ -42,7 +42,7 @@ Compression read_compression(const ConfigNode& node, bool zstd);
 // `bearer_token` or `bearer_token_file`, as an Authorization header behind `headers`.
 void read_bearer_token(const ConfigNode& node, std::vector<std::pair<std::string, std::string>>& headers);
 
-// host:port, [v6]:port. Nothing when the port is missing or no number.
+// host:port, [v6]:port. Nothing when the port is missing or is not a number.
 std::optional<std::pair<std::string, std::string>> split_host_port(const std::string& endpoint);
 
 }  // namespace tailgate

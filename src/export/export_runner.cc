@@ -12,7 +12,7 @@
 namespace tailgate {
 namespace {
 
-// How soon what could not be read is read again.
+// A record that could not be read is read again after this.
 constexpr Duration kRereadWait = std::chrono::seconds(1);
 constexpr Duration kIdleWait = std::chrono::seconds(30);
 // How long calls in flight may take to end once they are cancelled.
@@ -62,7 +62,7 @@ void ExportRunner::push(KeptTracePtr trace, TimePoint now) {
 }
 
 std::size_t ExportRunner::waiting_bytes(bool only_chance) const {
-  if (durable_.store != nullptr) return 0;  // what it has handed out is its business
+  if (durable_.store != nullptr) return 0;  // the durable queue decides what to drop
   const MutexLock lock(mutex_);
   return queue_.waiting_bytes(only_chance);
 }
@@ -83,7 +83,7 @@ ExportRunner::Stats ExportRunner::stats() const {
   out.capacity_bytes = capacity_;
   if (durable_.store != nullptr) {
     const DurableStore::Stats d = durable_.store->stats(durable_.index);
-    // From one count that only grows: a trace on its way from there to here is in neither queue.
+    // A trace on its way from the durable queue to this one is in neither, so the sum is taken from one growing count.
     out.routed_spans = d.restored_spans + d.pushed_spans;
     out.queued_spans = out.routed_spans - out.sent_spans;
     for (const std::uint64_t failed : out.failed_spans) out.queued_spans -= failed;
@@ -237,7 +237,8 @@ void ExportRunner::end_calls() {
   exporter_->wait(kCancelWait, done);  // gives calls a chance to end; their outcome is counted already
 }
 
-// Of a partial success the traces with rejected spans; the whole request where the backend does not name them.
+// After a partial success these are the traces with rejected spans, or the whole request where the backend does not
+// name them.
 void ExportRunner::write_dead_letters(const Batch& batch, const Completion& c) {
   if (dead_letters_ == nullptr) return;
   const bool partial = c.result.kind == SendResult::Kind::kDone;

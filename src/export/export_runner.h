@@ -22,7 +22,7 @@
 
 namespace tailgate {
 
-// Told of each batch that ended for good, on the runner's thread and without a lock.
+// Called for each batch that ended for good, on the runner's thread and without a lock.
 using ExportObserver =
     std::function<void(const std::string& exporter, const BatchEnd& end, std::string_view detail, TimePoint now)>;
 
@@ -45,8 +45,8 @@ class ExportRunner {
   // Opens the exporter and starts the thread.
   Result<void> start();
 
-  // Not for one with a durable queue, whose store is pushed to. Never refuses: what finds no room is dropped and
-  // counted. After the end it is dropped with reason `shutdown`.
+  // Must not be called for an exporter with a durable queue, whose store takes the trace. Never refuses: a trace that
+  // finds no room is dropped and counted; after the end, with reason `shutdown`.
   void push(KeptTracePtr trace, TimePoint now);
 
   std::size_t waiting_bytes(bool only_chance) const;  // that could be evicted
@@ -86,7 +86,7 @@ class ExportRunner {
   const std::unique_ptr<DeadLetters> dead_letters_;
   std::atomic<std::uint64_t> dead_letter_spans_{0}, dead_letter_failed_spans_{0};
   const DurableMembership durable_;  // without a store the queue is in memory
-  // Of the traces that the durable queue has handed out, their numbers there. The runner's thread.
+  // The numbers, in the durable queue, of the traces that it has handed out. The runner's thread.
   boost::unordered_flat_map<const KeptTrace*, std::uint64_t> numbers_;
   const std::size_t window_;  // bytes the SendQueue holds of a durable queue
   const std::size_t capacity_;

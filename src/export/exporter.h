@@ -27,7 +27,7 @@ struct FilesWritten {
   std::uint64_t files = 0, bytes = 0;
 };
 
-// What was left out of spans since they would take many times their bytes (item_limits.h). Any thread.
+// Counts what was left out of spans that would have become many times their size (item_limits.h). Any thread.
 class CutCounter {
  public:
   void add(const CutItems& cut) {
@@ -65,17 +65,17 @@ class Exporter {
   // Any thread: makes a wait() in progress, or else the next one, return.
   virtual void wake() = 0;
 
-  // Any thread. Nothing: it writes none.
+  // Any thread. Nothing when the exporter writes no files.
   virtual std::optional<FilesWritten> files_written() const { return std::nullopt; }
 
-  // Any thread: what the backend has got without these.
+  // Any thread: what was left out of the spans that the backend has.
   CutItems cut() const { return cut_.get(); }
 
-  // Any thread: long work of the exporter's own ends soon after `deadline`, and its batches as failures.
+  // Any thread: long work of the exporter itself ends soon after `deadline`, and its batches fail.
   void end_by(TimePoint deadline) { deadline_.store(deadline.time_since_epoch().count(), std::memory_order_relaxed); }
 
-  // Any thread. How often a call went on to another server or address because one did not answer. Nothing: it has but
-  // one, or a library that goes on by itself.
+  // Any thread. How often a call went on to another server or address because one did not answer. Nothing when the
+  // exporter has one server only, or uses a library that does this by itself.
   virtual std::optional<std::uint64_t> failovers() const { return std::nullopt; }
 
   // Ends the calls in flight soon: they come out of wait() as failures.

@@ -129,7 +129,7 @@ std::vector<DurableMembership> Exporters::make_stores(std::vector<Part>& parts) 
       shared.members |= std::uint64_t{1} << i;
       shared.index_of[i] = static_cast<std::uint8_t>(members.size());
       members.push_back({entries_[i].name, parts[i].queue.durable});
-      // Freed room is used again, but not at once and not to the last page.
+      // The log uses freed room again, but not at once and not to the last page.
       bytes += 2 * parts[i].queue.durable.bytes_max;
     }
     shared.store = std::make_shared<DurableStore>(std::move(members), make_kept_log(directory, bytes));
@@ -178,7 +178,7 @@ bool Exporters::make_room(std::size_t bytes, bool by_chance) {
   const std::size_t cap = budget_.cap(Holder::kQueues);
   if (bytes > cap) return false;
   while (budget_.used(Holder::kQueues) + bytes > cap) {
-    // Certain keeps go only when nothing kept by chance waits anywhere, and never for one kept by chance.
+    // Traces kept with certainty go only when none kept by chance waits anywhere, and never for one kept by chance.
     ExportRunner* fullest = nullptr;
     for (const bool only_chance : {true, false}) {
       if (fullest != nullptr || (!only_chance && by_chance)) break;

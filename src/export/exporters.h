@@ -63,17 +63,17 @@ class Exporters {
 
   void push(const KeptTracePtr& trace, TimePoint now);
 
-  // Drops waiting traces, those kept by chance first and, for a trace that is itself kept by chance, only those, of the
-  // exporter with the most bytes of them waiting, until `bytes` more fit under the budget's cap for
-  // queues; false when they do not even then.
+  // Makes room for `bytes` under the budget's cap for queues by dropping waiting traces of the exporter that has most
+  // of them: first those kept by chance, then the others. `by_chance`: the room is for a trace kept by chance, and only
+  // such traces go. False when there is not enough room even then.
   bool make_room(std::size_t bytes, bool by_chance);
 
   // Sends what is queued until `deadline`, drops and counts the rest. Later pushes are dropped and counted too.
   void drain(TimePoint deadline, TimePoint now);
 
   ExportRunner::Stats stats_of(std::size_t i) const { return entries_[i].runner->stats(); }
-  // `policies`: by which a trace may have been kept. What is lost by exporter, policy and reason is written from zero
-  // as long as that makes at most kLostSeriesMax series; else only what there is of it.
+  // `policies` are those that may have kept a trace. Losses by exporter, policy and reason are written from zero as
+  // long as that makes at most kLostSeriesMax series; otherwise only those above zero are.
   void collect(MetricWriter& writer, const std::vector<std::string>& policies) const;
 
  private:

@@ -1,8 +1,8 @@
-// OwnTraces: the daemon's own slow or failed operations, each a trace of one span, handed to exporters beside what they
-// keep anyway. docs/design/0011-own-traces.md.
+// OwnTraces: the daemon's own slow or failed operations, each a trace of one span, handed to exporters besides the
+// kept traces. docs/design/0011-own-traces.md.
 //
-// Never a loop: such a span does not pass the receivers, is neither counted as received nor judged, and a batch that
-// holds one gives none, whatever becomes of it (BatchEnd::own). A token bucket bounds the rest.
+// There is no loop: such a span does not pass the receivers, is neither counted as received nor judged, and a batch
+// that holds one never makes another, whatever becomes of it (BatchEnd::own). A token bucket bounds the rest.
 //
 // Threads: any; one mutex, taken per operation that is reported, so a few times a minute.
 #pragma once

@@ -30,10 +30,10 @@ std::string stamp(std::uint64_t wall_ns, bool local) {
                      t.tm_min, t.tm_sec, wall_ns / 1'000'000 % 1000);
 }
 
-// A process that was killed may have left half a line, which must not swallow the first of ours.
+// A process that was killed may have left half a line; our first line must not be appended to it.
 bool ends_with_newline(const fs::path& path, std::uint64_t size) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return true;  // we may write and not read: nobody can tell
+  if (fd < 0) return true;  // the file may be written but not read, so we cannot tell
   char last = '\n';
   const ssize_t n = ::pread(fd, &last, 1, static_cast<off_t>(size - 1));
   ::close(fd);

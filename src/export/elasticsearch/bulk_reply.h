@@ -1,6 +1,6 @@
 // The answer of Elasticsearch and OpenSearch to a _bulk request: which of its items were taken. Read from
-// {"errors":true,"items":[{"create":{"status":400,"error":{"type":"...","reason":"..."}}},...]}, whatever else stands
-// between. Pure; any thread.
+// {"errors":true,"items":[{"create":{"status":400,"error":{"type":"...","reason":"..."}}},...]}; other members are
+// skipped. Pure; any thread.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ struct BulkItem {
   std::string why;  // type and reason of its error, cut at 300 bytes; "" when there is none
 };
 
-// kBadInput when it is no such answer, or one of more than `items_max` items. Costs one pass; memory by `items_max`.
+// kBadInput when the text is not such an answer or has more than `items_max` items. One pass; memory for `items_max`.
 Result<std::vector<BulkItem>> read_bulk_reply(ByteView json, std::size_t items_max);
 
 }  // namespace tailgate

@@ -26,7 +26,8 @@ constexpr std::size_t kTextMax = 300;  // bytes of an answer that are shown
 constexpr std::size_t kBodyMax = 8 << 20;
 constexpr std::size_t kActionMax = 400;  // of the line before a document
 
-// What an operator mends while we wait: a full disk, a limit on shards, a password that was changed on one side.
+// Failures that an operator can mend while we wait: a full disk, a limit on shards, a password that changed on one
+// side.
 bool passes(int status, std::string_view why) {
   if (status == 0 || status == 401 || status == 408 || status == 429 || status >= 500) return true;
   for (const std::string_view text :
@@ -36,7 +37,8 @@ bool passes(int status, std::string_view why) {
   return false;
 }
 
-// Which services and operations have their document already. Two generations, so that the oldest go without a list.
+// Remembers which services and operations have their document already. Two generations make the oldest go without a
+// list of their order.
 class SeenCache {
  public:
   bool contains(std::uint64_t key) const { return young_.contains(key) || old_.contains(key); }
@@ -93,7 +95,8 @@ class ElasticsearchExporter final : public HttpExporter {
  private:
   enum class Templates : std::uint8_t { kMissing, kAsked, kThere };
 
-  // Documents written without their mappings could not be searched, so nothing is before the templates are there.
+  // Documents that are written without their mappings cannot be searched, so nothing is sent before the templates
+  // exist.
   void put_template(const std::string& name, std::string body, std::function<void()> then) {
     call("PUT", "/_index_template/" + options_.prefix + name, "application/json", std::move(body),
          [this, name, then = std::move(then)](const Result<HttpReply>& reply) {
@@ -117,7 +120,8 @@ class ElasticsearchExporter final : public HttpExporter {
     std::vector<Item> items;
     boost::unordered_flat_set<std::uint64_t> pairs;  // in this request
     const auto add = [&](const std::string& index, const std::string& doc_id, std::string_view document) {
-      body.reserve(body.size() + kActionMax + document.size());  // one document may be large: not moved for its end
+      body.reserve(body.size() + kActionMax +
+                   document.size());  // one document may be large, and must not be moved to append its end
       fmt::format_to(std::back_inserter(body), R"({{"create":{{"_index":"{}","_id":"{}"}}}})", index, doc_id);
       body += '\n';
       body += document;
@@ -135,7 +139,7 @@ class ElasticsearchExporter final : public HttpExporter {
         if (span == progress.settled.size()) progress.settled.push_back(false);
         return !progress.more && !progress.settled[span];
       };
-      CutItems with = cut;  // `cut` and what was left out of the span at hand
+      CutItems with = cut;  // `cut` and what was left out of the current span
       const auto take = [&](const JaegerDocument& doc) {
         const auto full = [&] {
           return !items.empty() && body.size() + kActionMax + doc.body.size() > progress.body_max;
@@ -157,7 +161,8 @@ class ElasticsearchExporter final : public HttpExporter {
       };
       each_jaeger_document(trace.otlp, take, &with, &choice);
       span = first + choice.spans;
-      // What is no span is none tomorrow. Kept traces are looked at before they come here, so this is our own fault.
+      // Bytes that cannot be read as a span are rejected for good. Kept traces were checked before they came here, so
+      // this is a fault of our own.
       const std::size_t lost = trace.spans - std::min<std::size_t>(choice.spans, trace.spans);
       if (lost != 0 && !already_rejected(progress, t)) progress.rejected.push_back({t, lost, "not to be read as OTLP"});
     }
@@ -186,7 +191,7 @@ class ElasticsearchExporter final : public HttpExporter {
     }
     const Result<std::vector<BulkItem>> results = read_bulk_reply(reply->body, items.size());
     if (!results || results->size() != items.size()) {
-      // Some proxy in between, or half an answer. Sending it again makes nothing double.
+      // A proxy answered, or the answer is cut off. Documents that are sent twice are kept once.
       return finish(id, SendResult::retry(FailReason::kUnavailable,
                                           results ? fmt::format("the answer to _bulk has {} items, want {}",
                                                                 results->size(), items.size())
@@ -219,7 +224,7 @@ class ElasticsearchExporter final : public HttpExporter {
     end_of(id);
   }
 
-  // Half as much at a time, down to a document alone, which is then refused for good.
+  // The cluster finds the request too large: sends half as much, down to one document, which is then refused for good.
   void too_large(std::uint64_t id, const std::vector<Item>& items, std::size_t size, const HttpReply& reply) {
     Progress& progress = progress_.at(id);
     progress.body_max = size / 2;
@@ -252,7 +257,7 @@ class ElasticsearchExporter final : public HttpExporter {
     progress_.forget(id);
   }
 
-  // The attempt failed; for good, or what is settled so far is remembered.
+  // The attempt failed. What is settled so far is remembered, unless the batch has failed for good.
   void finish(std::uint64_t id, SendResult result) {
     if (result.kind == SendResult::Kind::kRetry) {
       progress_.at(id).batch.reset();

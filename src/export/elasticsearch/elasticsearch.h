@@ -1,5 +1,5 @@
-// elasticsearch: what the reader of its keys (elasticsearch_config.cc) hands to the exporter (elasticsearch.cc), and
-// the index templates (elasticsearch_templates.cc).
+// elasticsearch: what the reader of its keys (config.cc) hands to the exporter (elasticsearch.cc), and the index
+// templates (templates.cc).
 #pragma once
 
 #include <memory>

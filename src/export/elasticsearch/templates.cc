@@ -1,5 +1,5 @@
-// The mappings under which Jaeger finds spans again: texts are keywords, tags are nested so that key and value belong
-// together, and what is inside them is fixed, so that a new tag makes no new field.
+// The mappings under which Jaeger finds spans again: texts are keywords, and tags are nested with fixed fields, so that
+// key and value belong together and a new tag does not create a new field.
 #include <fmt/format.h>
 
 #include "export/elasticsearch/elasticsearch.h"
@@ -16,7 +16,7 @@ std::string nested(const std::string& properties) {
 
 std::string tags() { return nested(fmt::format(R"("key":{0},"value":{0},"type":{0})", kKeyword)); }
 
-// Tags as fields of their own, which Jaeger can be told to write.
+// Jaeger can be configured to write tags as fields of their own.
 std::string tag_fields(std::string_view name, std::string_view path) {
   return fmt::format(R"({{"{}":{{"mapping":{},"path_match":"{}.*"}}}})", name, kKeyword, path);
 }

@@ -21,8 +21,7 @@ namespace {
 constexpr Duration kLookUpEvery = std::chrono::seconds(30);
 constexpr Duration kLookUpAfterFailure = std::chrono::seconds(1);
 
-// What a compressor writes at a time. Not the bound of the whole at once: that is as large as the text, and mostly not
-// needed.
+// How much a compressor writes at a time. Room for the worst case would be as large as the text and is rarely needed.
 constexpr std::size_t kStep = 256 << 10;
 
 std::string gzip(const std::string& plain) {

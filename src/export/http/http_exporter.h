@@ -52,10 +52,10 @@ class HttpExporter : public Exporter {
 
   const HttpExporterOptions& options() const { return options_; }
   boost::asio::io_context& io() { return io_; }
-  // `path` goes behind that of the server's URL. The body is compressed where that is wanted. `answer` is called once,
-  // from wait(): with an error when none of the servers answered.
+  // `path` is appended to that of the server's URL. The body is compressed as configured. `answer` is called once, from
+  // wait(), with an error when none of the servers answered.
   void call(std::string method, std::string path, std::string content_type, std::string body, Answer answer);
-  // The same of a body that is sent as it is, with headers of its own beside those of all calls.
+  // The same for a body that is sent as it is, with headers of its own besides those of all calls.
   void call(std::string method, std::string path, HttpHeaders headers, std::shared_ptr<const std::string> body,
             Answer answer);
   bool cancelled() const { return cancelled_; }
@@ -90,10 +90,10 @@ class HttpExporter : public Exporter {
   std::vector<std::unique_ptr<HttpClient>> clients_;  // go before lookup_ and io_
 };
 
-// The failure that an HTTP status other than 2xx is: 429, 502, 503 and 504 are tried again, with Retry-After, every
-// other is final (OTLP specification, "OTLP/HTTP Response"). `detail` is what the server said of it.
+// The failure that stands for an HTTP status other than 2xx: 429, 502, 503 and 504 are tried again, with Retry-After;
+// every other status is final (OTLP specification, "OTLP/HTTP Response"). `detail` is what the server said.
 SendResult failure_of(const HttpReply& reply, std::string_view detail);
-// And the one of no answer at all.
+// The failure of a request that got no answer.
 SendResult failure_of(const Error& error);
 
 // `headers`, `tls`, `compression` (zstd where the protocol has it), `timeout`, `connect_timeout` and `auth`, which is

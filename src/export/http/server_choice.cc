@@ -27,7 +27,7 @@ std::vector<ServerTarget> ServerChoice::targets(TimePoint now) {
         // The next call begins behind the one that this call asks first.
         if (of_it.empty()) {
           if (k == 0) servers_[s].next = (begin + i + 1) % addresses.size();
-          if (address.down_for != Duration{}) {  // this call finds out, for all of them
+          if (address.down_for != Duration{}) {  // this call finds out for the others
             address.down_for = std::min(2 * address.down_for, kDownMost);
             address.down_until = now + address.down_for;
           }

@@ -1,9 +1,10 @@
 // ServerChoice: whom a call goes to, of several servers that stand for one another and of the addresses their names
 // have.
 //
-// The server that answered last is asked first; of its addresses, each in turn, so that what is behind one name shares
-// the load. One that did not answer comes last for a while; then one call in each such while asks it first, since a
-// call to an address that is silent is held up for all of its timeout. No clock, no sockets, one thread.
+// The server that answered last comes first, and its addresses take turns, so that the backends behind one name share
+// the load. An address that did not answer comes last for a while. After that, one call in each such while asks it
+// first, and no more than one, because a call to a silent address lasts for all of its timeout. No clock, no sockets,
+// one thread.
 #pragma once
 
 #include <compare>
@@ -17,7 +18,7 @@ namespace tailgate {
 
 struct ServerTarget {
   std::size_t server = 0;
-  std::string address = {};  // a number; "": the name, which is not resolved here yet, or is none
+  std::string address = {};  // an IP address; "": the name itself, which is not resolved yet or need not be
 
   auto operator<=>(const ServerTarget&) const = default;
 };
@@ -26,14 +27,14 @@ class ServerChoice {
  public:
   explicit ServerChoice(std::size_t servers) : servers_(servers) {}
 
-  // Whom to ask for one call, the next when one does not answer: of each server two addresses at most.
+  // Whom one call may ask, in this order until one answers: at most two addresses of each server.
   std::vector<ServerTarget> targets(TimePoint now);
   void answered(const ServerTarget& target);
   void failed(const ServerTarget& target, TimePoint now);
 
-  // What the name of a server stands for now; empty: nobody could say, and what was known stays.
+  // The addresses that a server's name has now. Empty: the look-up failed, and the known ones stay.
   void resolved(std::size_t server, const std::vector<std::string>& addresses);
-  // False: it is not among the addresses any more.
+  // False when the address is no longer one of the server's.
   bool knows(const ServerTarget& target) { return find(target) != nullptr; }
 
  private:

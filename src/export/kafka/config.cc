@@ -118,7 +118,8 @@ struct Reader {
     // Off by default before librdkafka 2.0.
     set("ssl.endpoint.identification.algorithm", tls.insecure_skip_verify ? "none" : "https");
     if (!tls.ca_pem.empty()) set("ssl.ca.pem", tls.ca_pem);
-    // As files where they are files: of a PEM text librdkafka shows the first certificate alone, not its chain.
+    // Files are handed on as files, because of a PEM text librdkafka sends the first certificate only and not its
+    // chain.
     const auto own = [&](const std::string& path, const std::string& pem, const std::string& property) {
       if (!pem.empty()) set(property + (path.empty() ? ".pem" : ".location"), path.empty() ? pem : path);
     };
@@ -165,7 +166,7 @@ ExporterParts read_kafka_exporter(const ConfigNode& node, const ExporterDefaults
                        "logs", "profiles"});
   parts.queue.bytes_max = defaults.queue_bytes_max;
   read_queue(node, parts.queue);
-  // Of what is in flight, librdkafka holds headers and views: the bytes are those of the queue.
+  // librdkafka holds headers and views of what is in flight; the bytes are the queue's.
   read.set("queue.buffering.max.messages", "100000");
   read.set("queue.buffering.max.kbytes",
            std::to_string(std::clamp<std::size_t>(parts.queue.bytes_max >> 10, 1024, 2'000'000'000)));

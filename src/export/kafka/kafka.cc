@@ -2,11 +2,12 @@
 // ExportTraceServiceRequest with the spans of one trace, its key the trace id in 32 lowercase hex digits.
 //
 // The payloads are views of the queue's own bytes, so librdkafka holds no second copy; a batch stays alive until each
-// of its messages was reported. A batch is done when all replicas have all of it. What failed is tried again alone;
-// which messages that is, is remembered here as long as the SendQueue keeps the batch.
+// of its messages was reported. A batch is done when all replicas have all of it. After a failure only the messages
+// that failed are sent again.
 //
-// Threads: the runner's calls everything of librdkafka, whose callbacks come out of poll() in wait(). librdkafka's own
-// threads write to `events_` when there is something to poll for, as wake() does, and look names up by `lookup_`.
+// Threads: the runner's thread makes all calls to librdkafka, whose callbacks come out of poll() in wait().
+// librdkafka's own threads write to `events_` when there is something to poll for, as wake() does, and look names up
+// with `lookup_`.
 #include "export/kafka/kafka.h"
 
 #include <fmt/format.h>
@@ -29,7 +30,7 @@
 namespace tailgate {
 namespace {
 
-// Of a message, what its key and headers may take of max_message_bytes.
+// What a message's key and headers may take of max_message_bytes.
 constexpr std::size_t kOverhead = 256;
 
 struct Progress;
@@ -55,7 +56,7 @@ struct Progress {
   std::size_t out = 0;                // messages that are not reported
 };
 
-// A broker will not take it however often it is sent.
+// A broker will never take a message that it refused for this.
 bool is_permanent(rd_kafka_resp_err_t code) {
   switch (code) {
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
@@ -85,8 +86,8 @@ FailReason reason_of(rd_kafka_resp_err_t code) {
 
 class KafkaExporter;
 
-// A producer of librdkafka's. There is a second one, made when it is needed, which puts no two messages in one request:
-// a broker refuses a request whole, and does not say for which of its messages.
+// A producer of librdkafka. A broker refuses a whole request and does not say for which of its messages. So a second
+// producer, made when it is needed, sends one message per request.
 struct Client {
   KafkaExporter* owner;
   bool alone;
@@ -120,7 +121,7 @@ class KafkaExporter final : public Exporter {
     if (progress.messages.empty()) make_messages(*batch, progress);
     progress.batch = std::move(batch);
     progress.failure.reset();
-    progress.out = 1;  // held until all are handed over: a report must not end it in between
+    progress.out = 1;  // one more until all are handed over, so that a report cannot end the batch in between
     for (Message& m : progress.messages) {
       if (m.state != Message::State::kOpen) continue;
       ++progress.out;
@@ -276,7 +277,7 @@ class KafkaExporter final : public Exporter {
     return {};
   }
 
-  // Reports that are still to come are not waited for: who closes has none, or is at its end.
+  // Does not wait for reports: the caller has none outstanding, or the exporter is ending.
   void close(Client& client) {
     if (client.topic != nullptr) kafka_.topic_destroy(client.topic);
     if (client.handle != nullptr) kafka_.destroy(client.handle);
@@ -293,7 +294,7 @@ class KafkaExporter final : public Exporter {
     client->owner->reported(m, message->err);
   }
 
-  // Its neighbours may be to blame.
+  // The broker may have refused its request for another message.
   void again_alone(Message& m) {
     m.alone = true;
     const rd_kafka_resp_err_t code = produce(m);
@@ -308,7 +309,7 @@ class KafkaExporter final : public Exporter {
     if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || last.empty()) last = text;
   }
 
-  // From librdkafka's threads. What matters comes to on_error as well.
+  // Called by librdkafka's threads. Whatever matters also comes to on_error.
   static void on_log(const rd_kafka_t*, int, const char*, const char* text) {
     log_debug("librdkafka", {{"text", text}});
   }

@@ -1,4 +1,4 @@
-// kafka: what the reader of its keys (kafka_config.cc) hands to the exporter (kafka.cc).
+// kafka: what the reader of its keys (config.cc) hands to the exporter (kafka.cc).
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// KafkaLookup: getaddrinfo for librdkafka's threads, which wait for its answer as they wait for the system's, but not
-// past end(). rd_kafka_destroy() joins them, and where no name server answers getaddrinfo takes half a minute. Why the
-// thread that asks is detached: net/client/host_lookup.h.
+// KafkaLookup: getaddrinfo for librdkafka's threads. They wait for the answer as they would for the system's, but not
+// past end(): rd_kafka_destroy() joins these threads, and getaddrinfo takes half a minute when no name server answers.
+// net/client/host_lookup.h says why the thread that asks is detached.
 //
 // Threads: any.
 #pragma once
@@ -20,9 +20,9 @@ class KafkaLookup {
   KafkaLookup(const KafkaLookup&) = delete;
   KafkaLookup& operator=(const KafkaLookup&) = delete;
 
-  // As getaddrinfo; EAI_AGAIN once it has ended. `found` is for freeaddrinfo().
+  // As getaddrinfo; EAI_AGAIN after end(). The caller frees `found` with freeaddrinfo().
   int look_up(const char* node, const char* service, const addrinfo* hints, addrinfo** found);
-  // For good: whoever waits stops waiting.
+  // Ends every wait, and every later call at once.
   void end();
 
  private:

@@ -5,9 +5,9 @@
 // Which status codes are retried: OTLP specification, "Failures" of OTLP/gRPC; RESOURCE_EXHAUSTED only with a
 // RetryInfo.
 //
-// gRPC spreads calls over the addresses of a name, but looks a name up again only when a connection has ended: a
-// backend that is added would get nothing. So while calls are made there is a new channel each half minute, which takes
-// over once it is connected. It has the connections of the one before, which gRPC keeps by address.
+// gRPC spreads calls over the addresses of a name, but looks the name up again only when a connection has ended, so a
+// backend that is added would get nothing. While calls are made we therefore open a new channel each half minute, which
+// takes over once it is connected. It shares the connections of the channel before, which gRPC keeps by address.
 //
 // Threads: the runner's thread polls one completion queue; gRPC's own threads resolve names and keep time. wake() rings
 // an alarm on that queue.
@@ -56,9 +56,9 @@ struct GrpcOptions {
   std::string user_agent;
 };
 
-// gRPC would write to standard error by itself. Why a server ended TLS, say for want of a client certificate, is there
-// and nowhere else: the status is "Endpoint read failed". The process has one such function, without an argument of
-// ours.
+// Takes gRPC's log, which would go to standard error. Only there does gRPC say why a server ended TLS, for instance
+// because it wants a client certificate; the status is "Endpoint read failed". A process has one such function, and it
+// gets no argument of ours.
 void on_grpc_log(gpr_log_func_args* args) {
   const std::string_view text = args->message;
   if (text.find("SSL routines") == std::string_view::npos || text.find(" alert ") == std::string_view::npos)
@@ -106,7 +106,7 @@ SendResult result_of(const grpc::Status& status, const grpc::ByteBuffer& respons
   }
 }
 
-// The kept bytes as slices that hold their trace, also while gRPC still writes a request whose call has ended.
+// The kept bytes as slices. Each slice holds its trace, because gRPC may still write a request whose call has ended.
 grpc::ByteBuffer request_of(const Batch& batch) {
   std::vector<grpc::Slice> slices;
   slices.reserve(batch.traces.size());
@@ -185,7 +185,7 @@ class OtlpGrpcExporter final : public Exporter {
     void* tag = nullptr;
     bool ok = false;
     while (queue_->AsyncNext(&tag, &ok, from_now(left)) == grpc::CompletionQueue::GOT_EVENT) {
-      left = Duration::zero();  // whatever else is ready comes along
+      left = Duration::zero();  // takes what else is ready, and does not wait
       if (tag == this) {
         woken_.store(false);
         continue;

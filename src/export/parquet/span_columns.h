@@ -12,7 +12,7 @@
 
 namespace tailgate {
 
-// A longer value is in the map only: those of a resource come again with each of its spans.
+// A longer value is in the map only, because a resource's values are repeated for each of its spans.
 inline constexpr std::size_t kColumnTextMax = 256;
 
 struct TextColumn {
@@ -41,7 +41,7 @@ inline constexpr std::array kTextColumns = {
     TextColumn{"error_type", false, true, {"error.type"}},
 };
 
-// The attribute a column shows: the last one of the first name that is there. Null: none.
+// The attribute that a column shows: the last one under the first of the names that exists; null when there is none.
 const AttributeValue* find_column(const TextColumn& column, const AttributeViews& attributes);
 
 // A resource with what its spans show of it, looked up once. Moves, and must not be copied: it has views of itself.
@@ -56,8 +56,8 @@ struct ResourceColumns {
   ResourceColumns& operator=(ResourceColumns&&) = default;
 };
 
-// http.response.status_code, else http.status_code: a number, also one written as a text. Nothing when there is none,
-// or none that fits.
+// http.response.status_code, else http.status_code: a number, also one written as a text. Nothing when neither exists
+// or fits.
 std::optional<std::int32_t> http_status(const AttributeViews& attributes);
 
 // The words of OTLP's enums, "SERVER" and "ERROR"; "" for a number that they do not have.

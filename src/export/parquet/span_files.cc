@@ -21,17 +21,17 @@ namespace tailgate {
 namespace {
 
 constexpr std::uint64_t kHour_ns = 3'600'000'000'000;
-// Decoded resources and scopes that are kept at hand; a service sends the same ones again and again.
+// How many decoded resources and scopes are kept: a service sends the same ones again and again.
 constexpr std::size_t kViewsMax = 256, kViewsBytesMax = 16 << 20;
 constexpr std::size_t kSmall = 1024;
 // How many rows are written between two looks at the clock.
 constexpr int kLookEvery = 64;
 constexpr const char* kStopped = "stopped: the process ends";
-// What an item takes in a writer's columns beside its texts: offsets and numbers.
+// What an item takes in a writer's columns besides its texts: offsets and numbers.
 constexpr std::size_t kAttributeColumns = 16, kEventColumns = 32, kLinkColumns = 48;
 constexpr std::size_t kRepeatsFree = 16 << 20, kRepeatsPerByte = 8;
 
-// False when it is no message of protobuf.
+// False when the bytes are not a protobuf message.
 bool read_times(ByteView span, std::uint64_t& start_ns, std::uint64_t& end_ns) {
   FieldReader r(span);
   while (r.next()) {
@@ -190,7 +190,7 @@ Result<FilePieces> write_span_file(SpanTableWriter& table, const Batch& batch, c
   ViewCache<ScopeView> scopes(read_scope_view, cut);
   Repeats repeats(kRepeatsFree + kRepeatsPerByte * batch.bytes);
   std::int64_t rows = 0;
-  std::size_t bytes = 0, columns = 0;  // OTLP; beside it, in columns
+  std::size_t bytes = 0, columns = 0;  // of OTLP; of the writer's columns
   int look = 0;
   const FileSpan* last = nullptr;
   for (const FileSpan& one : file.spans) {

@@ -1,6 +1,6 @@
-// SpanFiles: the spans of a batch as the files they go to, one for each hour in which spans of it began, in the order
-// in which they are written: by service, then by start. Hours are those of the spans' own clocks (start, or end where
-// there is no start), so that a query for an hour needs the files of that hour and no others.
+// SpanFiles: sorts the spans of a batch into files, one for each hour in which spans began, and within a file into the
+// order in which they are written: by service, then by start. Hours are those of the spans' own clocks (start, or end
+// where there is no start), so that a query for an hour needs the files of that hour and no others.
 //
 // Spans come from outside, and so do their times: a batch makes at most kHoursMax files. Beyond that the hours furthest
 // from `now` go, with the spans that have no time at all, to the first hour of 1970.
@@ -57,21 +57,21 @@ class SpanFiles {
 // "dt=2026-05-04/hour=10/", as Hive lays out its tables.
 std::string hour_folder(std::int64_t hour);
 
-// When a row group ends: at so many rows, or bytes of OTLP; and at the first row of another service once it has a
-// quarter of that, so that the services of a group are few. Also when its rows take so much in the writer's columns: an
-// empty link is 2 bytes of OTLP and some 48 there. Rows of things that say something come to twice their OTLP at most.
+// When a row group ends: at so many rows or bytes of OTLP, and at the first row of another service once the group has a
+// quarter of that, so that a group has few services. It also ends when its rows take so much in the writer's columns:
+// an empty link is 2 bytes of OTLP and some 48 there. Ordinary rows take twice their OTLP at most.
 struct RowGroupLimits {
   std::int64_t rows = 20'000;
   std::size_t bytes = 16 << 20;
   std::size_t column_bytes = 32 << 20;
 };
 
-// The whole of `file`, a part of `batch`, written by `table`. A table repeats a resource and a scope for each of their
-// spans: a few kilobytes of request could become gigabytes. Once that has grown a file to some ten times its OTLP,
-// those over 1 KiB are written at the first of their spans in the file and no more.
+// Writes all of `file`, a part of `batch`, with `table`. A table repeats a resource and a scope for each of their
+// spans, so a few kilobytes of request could become gigabytes. Once a file has grown to some ten times its OTLP that
+// way, resources and scopes over 1 KiB are written with the first of their spans in the file only.
 //
-// `stop` is asked now and then: true ends it with an error (kUnavailable), within the time that one row group takes.
-// What was left out of spans is added to `cut`.
+// `stop` is called now and then; true ends the writing with an error (kUnavailable), within the time that one row group
+// takes. What was left out of spans is added to `cut`.
 Result<FilePieces> write_span_file(
     SpanTableWriter& table, const Batch& batch, const HourFile& file, const RowGroupLimits& limits, CutItems& cut,
     const std::function<bool()>& stop = [] { return false; });

@@ -1,9 +1,8 @@
-// SpanTableWriter: spans as the rows of one Parquet file. It is written with Arrow C++ (export/parquet/), in a shared
-// module of its own that is loaded when the first exporter of such files starts: some 60 MB of libraries that nobody
-// else pays for.
+// SpanTableWriter: spans as the rows of one Parquet file. Arrow C++ writes it, in a shared module (module/) that is
+// loaded when the first exporter of such files starts, so that nobody else pays for some 60 MB of libraries.
 //
-// Threads: one at a time. Rows are copied. Between two ends of a row group its memory is that of the rows; what has
-// ended is held compressed.
+// Threads: one at a time. Rows are copied. The rows of the open row group are held as they are, ended groups
+// compressed.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +35,8 @@ struct SpanTableOptions {
   std::size_t piece_bytes = 16 << 20;
 };
 
-// A file, in pieces of SpanTableOptions::piece_bytes but for the last: they are sent as they are, so that nobody has to
-// hold it twice.
+// A file in pieces of SpanTableOptions::piece_bytes; the last may be smaller. The pieces are sent as they are, so that
+// the file is in memory once.
 using FilePieces = std::vector<std::string>;
 
 class SpanTableWriter {
@@ -52,8 +51,7 @@ class SpanTableWriter {
 // Null when there is no memory for it.
 using MakeSpanTable = std::function<std::unique_ptr<SpanTableWriter>(const SpanTableOptions&)>;
 
-// What the module exports, and by what the daemon knows that it is of the same build: both sides pass C++ objects to
-// each other.
+// What the module exports. The daemon compares `build` with its own, because both sides pass C++ objects to each other.
 inline constexpr const char* kSpanTableSymbol = "tailgate_span_table";
 struct SpanTableModule {
   std::uint64_t version;

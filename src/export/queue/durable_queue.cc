@@ -147,7 +147,7 @@ void DurableQueue::forget_trace(std::uint64_t number, Entry& entry) {
   entry.trace = nullptr;
 }
 
-// `exporter` is through with it, one way or the other.
+// `exporter` does not need it any more, whether it was sent or dropped.
 void DurableQueue::let_go(std::size_t exporter, std::uint64_t number) {
   const auto it = entries_.find(number);
   Entry& entry = it->second;
@@ -307,7 +307,7 @@ void DurableQueue::end_commit(Plan plan, bool written) {
   }
   removes_.insert(removes_.end(), gone_.begin(), gone_.end());
   gone_.clear();
-  // The newest are needed last; but those of this commit are wanted at once by whoever is not behind.
+  // The newest are needed last. But exporters that are not behind want those of this commit at once.
   for (auto it = in_memory_.lower_bound(first_of_commit); it != in_memory_.begin() && memory_ > memory_max_;) {
     const std::uint64_t number = *--it;
     Entry& entry = entries_.at(number);

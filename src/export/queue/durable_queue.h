@@ -4,8 +4,9 @@
 //   push -> new -> (begin_commit, end_commit) -> on disk, once for all -> next: handed to an exporter's SendQueue,
 //   oldest first, from memory while it is there, else to be read -> done by each -> removed by a later commit
 //
-// Nothing is handed out before it is on disk for every exporter that wants it (or the disk refused it): no crash can
-// leave a trace at one backend that another never gets. Beyond `memory_max` what is on disk is let go of in memory.
+// A trace is handed out only when it is on disk for every exporter that wants it (or the disk refused it), so that no
+// crash can leave a trace at one backend that another never gets. Beyond `memory_max` a trace that is on disk is no
+// longer held in memory.
 // Always true on return, for each exporter, in spans: pushed + restored = done + dropped + waiting + handed out; and
 // its bytes are at most its bytes_max.
 //
@@ -34,9 +35,9 @@ class DurableQueue {
   // not here; it then stays on disk.
   void restore(std::uint64_t number, std::uint64_t pushed_unix_ns, const KeptTrace& trace, std::size_t bytes,
                std::uint64_t wanted, bool keep);
-  // Takes `trace` in, dropping for room in each exporter's share the oldest that is not handed out: first those kept by
-  // chance, then the rest. One kept by chance does not push out a certain one; it is dropped itself. Parts of a trace
-  // go in together, with the last.
+  // Takes `trace` in. Where an exporter's share is full, the oldest traces that are not handed out go: first those kept
+  // by chance, then the rest. A trace kept by chance does not push out a certain one; it is dropped itself. The parts
+  // of a trace go in together, when the last has come.
   void push(const KeptTracePtr& trace, std::uint64_t wanted, std::uint64_t now_unix_ns);
   // Drops what is older than age_max and not handed out.
   void expire(std::uint64_t now_unix_ns);
@@ -45,8 +46,8 @@ class DurableQueue {
     std::uint64_t number = 0;
     KeptTracePtr trace;  // null: only on disk
   };
-  // Hands out the oldest; nothing when there is none, or it is not on disk yet. put_back() takes the last one back,
-  // when it could not be read.
+  // Hands out the oldest trace; nothing when there is none or it is not on disk yet. put_back() takes the last one back
+  // when its record could not be read.
   std::optional<Next> next(std::size_t exporter);
   void put_back(std::size_t exporter, std::uint64_t number);
   std::size_t next_bytes(std::size_t exporter) const;  // of what next() gives; 0: nothing
@@ -80,7 +81,8 @@ class DurableQueue {
   bool anything_to_write() const { return !new_.empty(); }
   bool anything_to_give_back() const { return !marks_.empty() || !removes_.empty(); }
   void end_commit(Plan plan, bool written);
-  // At the end, when the disk will not have them: drops what is in memory alone, with reason `shutdown`; its spans.
+  // For the end, when the disk refuses: drops the traces that are in memory only, with reason `shutdown`. Returns their
+  // spans.
   std::uint64_t drop_unwritten();
 
   struct Stats {

@@ -182,8 +182,8 @@ void DurableStore::run() {
   }
 }
 
-// In commits of some MiB: what a commit holds is in memory twice. After a failure first what gives room back, alone: in
-// a commit with puts its room is not to be had yet.
+// Commits a few MiB at a time, because what a commit holds is in memory twice. After a failure the changes that give
+// room back go first and alone, because the room that a commit frees is not usable within it.
 void DurableStore::commit() {
   bool failing = false;
   {

@@ -38,7 +38,7 @@ class DurableStore {
   // Opens the log, restores what is in it, and starts the thread.
   Result<void> start() TAILGATE_NOT_ANALYSED;  // no other thread knows the store yet
   void push(const KeptTracePtr& trace, std::uint64_t wanted);
-  // Makes a commit soon.
+  // Makes the next commit come soon.
   void hurry();
 
   std::size_t next_bytes(std::size_t exporter) const;

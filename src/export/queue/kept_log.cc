@@ -96,10 +96,10 @@ class Lmdb final : public KeptLog {
   }
 
  private:
-  // LMDB needs pages for whatever it changes, for a removal too: on a disk that is full to the last page nothing could
-  // ever be given back. So puts leave the reserve alone: they are written when their room and the reserve are
-  // allocated behind the last page in use; or else, without the file growing, when as much is free inside it. False:
-  // there is none, and nothing has changed.
+  // LMDB needs pages for every change, also for a removal, so on a disk that is full to the last page nothing could
+  // ever be given back. Puts therefore leave a reserve: they are written when their room and the reserve can be
+  // allocated behind the last page in use, or when as much is free inside the file. False when neither is so; then
+  // nothing has changed.
   Result<bool> find_room(const Writes& writes) {
     if (env_ == nullptr) return true;  // commit() says so
     bool grows = true;
@@ -127,8 +127,8 @@ class Lmdb final : public KeptLog {
     return true;
   }
 
-  // LMDB gives up the map it has before it asks for the other. Without one nothing may look at it, and it is closed
-  // before read() can; commit() opens it anew.
+  // LMDB gives up its map before it asks for the new one. If it then gets none, the environment is closed before read()
+  // can use it, and commit() opens it again.
   Result<void> let_grow(bool grows) {
     if (grows == grows_) return {};
     const std::lock_guard lock(env_mutex_);
@@ -146,7 +146,8 @@ class Lmdb final : public KeptLog {
     env_ = nullptr;
   }
 
-  // What a commit has freed can be used by the one after the next: makes the next one, of a mark on no record.
+  // Pages that a commit has freed become usable two commits later. This makes the commit in between, which writes a
+  // mark on no record.
   Result<void> make_usable() {
     if (Result<void> grows = let_grow(true); !grows) return grows;
     const std::shared_lock lock(env_mutex_);

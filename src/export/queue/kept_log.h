@@ -1,7 +1,7 @@
 // KeptLog: records on disk under numbers, for the durable queue. A commit is all or nothing and is on the disk when it
 // returns. LMDB does the work (docs/design/0012-durable-queue.md).
 //
-// Threads: open() first; then commit() by one thread at a time, read() by another beside it.
+// Threads: open() first; then one thread at a time may commit() while another calls read().
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace tailgate {
 
-// How much of removes and marks always finds its room on a full disk, in a commit of nothing else.
+// How many removes and marks always find room on a full disk, in a commit of nothing else.
 inline constexpr std::size_t kGiveBackMax = 256;
 
 class KeptLog {
@@ -33,12 +33,12 @@ class KeptLog {
   // Calls `each` for every record that is there, by number. kIo: it cannot be opened, or another process has it.
   virtual Result<void> open(const Each& each) = 0;
   virtual Result<void> commit(const Writes& writes) = 0;
-  // kBadInput: it is not there, or cannot be made sense of, and will not be.
+  // kBadInput: the record does not exist, or is damaged for good.
   virtual Result<std::string> read(std::uint64_t number) = 0;
 };
 
-// In `directory`, which is made. `bytes_max` are taken there beyond what is there already, holes between records
-// included; and up to as much again where no hole fits. Some MiB beyond are held in reserve, so that what gives room
+// In `directory`, which is created. The log may grow by `bytes_max` beyond what is there already, holes between records
+// included, and by as much again where no hole fits. A few MiB more are held in reserve, so that changes that give room
 // back can be written when nothing else can.
 std::unique_ptr<KeptLog> make_kept_log(const std::string& directory, std::size_t bytes_max);
 

@@ -1,5 +1,5 @@
-// A kept trace as it stands on disk: protobuf fields of our own, the OTLP bytes last, so that what is needed at a
-// restart is read without touching them. Readers pass over fields they do not know: a newer daemon may add some.
+// A kept trace on disk: protobuf fields of our own with the OTLP bytes last, so that a restart reads what it needs
+// without touching them. Readers skip fields that they do not know, because a newer daemon may add some.
 #pragma once
 
 #include <memory>
@@ -21,8 +21,8 @@ struct KeptRecord {
 
 std::string write_kept_record(const KeptTrace& trace, std::uint64_t pushed_unix_ns,
                               const std::vector<std::string_view>& exporters);
-// Nothing when the bytes are damaged. Without `whole` the OTLP bytes are left out. The verdict's numbers are those of
-// this process only where they mean the same in every one: its policy number is 0, the policy is known by name.
+// Nothing when the bytes are damaged. Without `whole` the OTLP bytes are left out. The policy is known by its name; its
+// number in the verdict is 0, because numbers differ between processes.
 std::optional<KeptRecord> read_kept_record(ByteView bytes, bool whole);
 
 }  // namespace tailgate

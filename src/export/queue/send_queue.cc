@@ -10,7 +10,7 @@ namespace tailgate {
 namespace {
 
 constexpr Duration kDrainRetryMax = std::chrono::seconds(1);
-// A backend that asks for more than this is taken at this much: its number may be nonsense.
+// The longest wait that a backend may ask for. A larger number may be nonsense.
 constexpr Duration kRetryAfterMax = std::chrono::hours(1);
 
 template <class E>
@@ -200,7 +200,7 @@ Finished SendQueue::finish(std::uint64_t batch_id, const SendResult& result, Tim
 
   Finished finished{.retry_in = {}, .batch = slot.batch};
   if (result.kind != SendResult::Kind::kRetry && limit_.answered(slot.sent, now, in_flight())) {
-    // It is back: what waits for a retry need not wait for its backoff.
+    // The backend is back, so what waits for a retry need not wait out its backoff.
     for (Slot& other : slots_) {
       if (!other.in_flight) other.due = std::min(other.due, now);
     }

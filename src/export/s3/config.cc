@@ -29,8 +29,8 @@ bool is_bucket_name(const std::string& name) {
          name.find("..") == std::string::npos;
 }
 
-// Whether each part of a path stays what it is: proxies and stores take "//" and dots out, and then the signature is of
-// another path. Without slashes at its ends.
+// Whether a path, without slashes at its ends, reaches the store unchanged: proxies and stores remove "//" and dots,
+// and then the signature is for another path.
 bool is_plain_path(std::string_view path) {
   while (!path.empty()) {
     const std::string_view part = path.substr(0, path.find('/'));
@@ -69,7 +69,7 @@ void read_bucket(const ConfigNode& node, S3Options& options) {
     return;
   }
   while (url->path.ends_with('/')) url->path.pop_back();
-  // Sent and signed as it is, so nothing that would have to be encoded.
+  // It is sent and signed as it is, so it must not need encoding.
   if (!url->path.empty() &&
       (!is_plain_path(url->path.substr(1)) || percent_encoded(url->path, PercentKeep::kPath) != url->path))
     node.error("endpoint", "want a path of letters, digits and '-._~/', and no part of it empty, '.' or '..'");
@@ -85,7 +85,7 @@ void read_bucket(const ConfigNode& node, S3Options& options) {
   options.http.urls = {*url};
 }
 
-// Whoever hands out the keys of a role, by the variables that Amazon's platforms set. False: nobody does.
+// Finds who hands out a role's keys, by the variables that Amazon's platforms set. False when nobody does.
 bool read_role(const std::string& region, S3CredentialsOptions& out) {
   const auto url = [&](const std::string& text) {
     const Result<HttpUrl> parsed = parse_http_url(text);
@@ -110,7 +110,7 @@ bool read_role(const std::string& region, S3CredentialsOptions& out) {
   return !address.empty() && url(address);
 }
 
-// Those of the configuration, else those of the environment by the names that every tool for S3 knows, else a role's.
+// The keys of the configuration, else those of the environment under the names that every S3 tool knows, else a role's.
 void read_credentials(const ConfigNode& node, const std::string& region, S3CredentialsOptions& options) {
   AwsCredentials& out = options.given;
   out.access_key = read_secret(node, "access_key");

@@ -14,7 +14,7 @@
 namespace tailgate {
 namespace {
 
-// Of an hour at least that they are good for.
+// Keys are good for an hour at least; they are asked for again this long before their end.
 constexpr Duration kFresh = std::chrono::minutes(10);
 constexpr Duration kTimeout = std::chrono::seconds(10);
 
@@ -85,7 +85,7 @@ void S3Credentials::answered(const Result<HttpReply>& reply) {
     known_ = std::move(got);
     fresh_until_ = asked_ + kFresh;
   }
-  // Those at hand may be good for a while yet; the store knows.
+  // The keys that we have may still be good for a while; the store knows.
   Result<AwsCredentials> out = known_;
   if (known_.access_key.empty()) {
     const std::string why = !reply  ? reply.error().text

@@ -2,8 +2,8 @@
 //
 // A batch is what was collected (SendQueue waits until it is large or old enough) and becomes one file for each hour in
 // which spans of it began. It is done when the store has all of them. Files go one after the other, so that only one
-// is in memory in its written form; which hours the store has already is remembered until
-// the batch has ended. A file is named by the hash of its content: what is sent again within one process is the same
+// is in memory in its written form; which hours the store has already is remembered until the
+// batch has ended. A file is named by the hash of its content: what is sent again within one process is the same
 // object.
 //
 // Threads: the runner's. Writing a file is work of its own and blocks it for that long.
@@ -125,7 +125,7 @@ class S3Exporter final : public HttpExporter {
     return write_span_file(*table, *job->batch, file, limits_, job->cut, [this] { return stopped(); });
   }
 
-  // Files are work of this thread, which nobody can call off from outside while it writes one.
+  // Writing a file is work of this thread, and nobody can interrupt it from outside.
   bool stopped() const { return cancelled() || overdue(monotonic_now()); }
   static SendResult stop_result() {
     return SendResult::retry(FailReason::kUnavailable, "the process ends before the file is written");
@@ -198,8 +198,8 @@ class S3Exporter final : public HttpExporter {
   }
 
   void give_up(const JobPtr& job, SendResult why) {
-    // Parts that nobody completes cost money until a rule of the bucket removes them. Should this call fail as well,
-    // that rule has to.
+    // Parts that nobody completes cost money until a rule of the bucket removes them. If this call fails as well, that
+    // rule has to do it.
     if (!job->upload_id.empty() && !cancelled())
       signed_call(job->path, "DELETE", "uploadId=" + job->upload_id, nullptr, [](const Result<HttpReply>&) {});
     end(job->batch->id, std::move(why));

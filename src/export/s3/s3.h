@@ -1,4 +1,4 @@
-// s3: what the reader of its keys (s3_config.cc) hands to the exporter (s3.cc).
+// s3: what the reader of its keys (config.cc) hands to the exporter (s3.cc).
 #pragma once
 
 #include <memory>

@@ -1,6 +1,6 @@
 // zipkin: spans to Zipkin, or whatever takes its format, as JSON v2 by POST.
 //     zipkin: {endpoint: http://zipkin:9411/api/v2/spans}
-// The answer is 202 and nothing more: Zipkin says of no span that it has it.
+// The answer is 202 and nothing else: Zipkin does not say which spans it has stored.
 #include <fmt/format.h>
 
 #include <utility>
@@ -30,7 +30,7 @@ class ZipkinExporter final : public HttpExporter {
     std::vector<RejectedTrace> unreadable = {};
   };
 
-  // Posts the spans from `at` on, as many as a request may hold, and the rest when it is answered.
+  // Posts the spans from `at` on, as many as a request may hold, and the rest when the answer has come.
   void post(BatchPtr batch, Place at) {
     std::string body = "[";
     bool full = false;
@@ -39,7 +39,7 @@ class ZipkinExporter final : public HttpExporter {
       const KeptTrace& trace = *batch->traces[at.trace];
       SpanChoice choice;
       choice.wanted = [&](std::size_t number) { return !full && number == at.span; };
-      CutItems with = cut;  // `cut` and what was left out of the span at hand
+      CutItems with = cut;  // `cut` and what was left out of the current span
       const auto take = [&](std::string_view json) {
         full = body.size() > 1 && body.size() + json.size() > kBodyMax;
         if (full) return;
@@ -65,7 +65,7 @@ class ZipkinExporter final : public HttpExporter {
            if (reply->status / 100 == 2 && full) return post(batch, at);
            if (reply->status / 100 == 2) return end(id, SendResult::done_but_for(at.unreadable));
            SendResult failure = failure_of(*reply, "");
-           // A Zipkin whose storage is away says 500.
+           // Zipkin answers 500 while its storage is away.
            if (reply->status >= 500) failure.kind = SendResult::Kind::kRetry;
            end(id, std::move(failure));
          });
