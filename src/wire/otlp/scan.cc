@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "codec/protobuf.h"
+#include "wire/otlp/prefix.h"
 #include "wire/otlp/request_bytes.h"
 #include "wire/otlp/schema.h"
 
@@ -22,9 +23,6 @@ constexpr std::uint32_t kValueTag = pb::tag_of(otlp::key_value::kValue, pb::kLen
 constexpr std::uint32_t kResourceSpansTag = pb::tag_of(otlp::request::kResourceSpans, pb::kLen);
 constexpr std::uint32_t kResourceTag = pb::tag_of(otlp::resource_spans::kResource, pb::kLen);
 constexpr std::uint32_t kResourceAttributeTag = pb::tag_of(otlp::resource::kAttributes, pb::kLen);
-// The repeated field of both ResourceSpans and ScopeSpans: what a prefix is without.
-constexpr std::uint32_t kElementTag = pb::tag_of(otlp::resource_spans::kScopeSpans, pb::kLen);
-static_assert(kElementTag == pb::tag_of(otlp::scope_spans::kSpans, pb::kLen));
 
 // The literals of scan_span.
 static_assert(pb::tag_of(otlp::span::kTraceId, pb::kLen) == 0x0A && pb::tag_of(otlp::span::kSpanId, pb::kLen) == 0x12);
@@ -287,57 +285,9 @@ class Scan {
     return false;
   }
 
-  // The fields of a ResourceSpans or ScopeSpans without its repeated ones (kElementTag), as one run of bytes. Where
-  // they do not lie together they are copied, but only once a span is taken under them: empty messages must cost no
-  // memory.
-  struct PrefixBytes {
-    ByteView message;
-    ByteView view;
-    bool gathered = true;  // view is good
-  };
-
-  bool find_prefix(ByteView message, PrefixBytes& prefix) {
-    prefix = {message, ByteView(), true};
-    const char* p = message.data();
-    const char* const end = p + message.size();
-    const char* run = nullptr;  // the prefix lies in [run, run_end) as long as it is contiguous
-    const char* run_end = nullptr;
-    while (p < end) {
-      const char* const field = p;
-      std::uint32_t tag = 0;
-      if (!pb::read_tag(p, end, tag) || !pb::skip_value(p, end, tag)) return false;
-      if (tag == kElementTag) continue;
-      if (run == nullptr) {
-        run = field;
-      } else if (run_end != field) {
-        prefix.gathered = false;
-      }
-      run_end = p;
-    }
-    if (run != nullptr && prefix.gathered) prefix.view = ByteView(run, static_cast<std::size_t>(run_end - run));
-    return true;
-  }
-
-  ByteView bytes_of(PrefixBytes& prefix) {
-    if (prefix.gathered) return prefix.view;
-    std::string& copy = batch_.scratch.emplace_back();
-    const char* p = prefix.message.data();
-    const char* const end = p + prefix.message.size();
-    while (p < end) {
-      const char* const field = p;
-      std::uint32_t tag = 0;
-      pb::read_tag(p, end, tag);  // cannot fail: find_prefix has been over these bytes
-      pb::skip_value(p, end, tag);
-      if (tag != kElementTag) copy.append(field, p);
-    }
-    prefix.view = copy;
-    prefix.gathered = true;
-    return prefix.view;
-  }
-
   bool walk_resource(ByteView resource_spans) {
     scope_ = span_ = 0;
-    if (!find_prefix(resource_spans, resource_prefix_)) return malformed("bad field in ResourceSpans");
+    if (!resource_prefix_.find(resource_spans)) return malformed("bad field in ResourceSpans");
     if (!only_check_) {
       std::fill(resource_words_.begin(), resource_words_.end(), 0);
       context_.resource = resource_spans;
@@ -349,7 +299,7 @@ class Scan {
       std::uint32_t tag = 0;
       ByteView scope_spans;
       if (!pb::read_tag(p, end, tag)) return malformed("bad tag in ResourceSpans");
-      if (tag != kElementTag) {
+      if (tag != Prefix::kElementTag) {
         if (!pb::skip_value(p, end, tag)) return malformed("bad field in ResourceSpans");
         continue;
       }
@@ -362,15 +312,15 @@ class Scan {
 
   bool walk_scope(ByteView scope_spans) {
     span_ = 0;
-    if (!find_prefix(scope_spans, scope_prefix_)) return malformed("bad field in ScopeSpans");
+    if (!scope_prefix_.find(scope_spans)) return malformed("bad field in ScopeSpans");
     group_ = kNone;
     context_.scope = scope_spans;
     const char* p = scope_spans.data();
     const char* const end = p + scope_spans.size();
     while (p < end) {
       std::uint32_t tag = 0;
-      pb::read_tag(p, end, tag);  // cannot fail: find_prefix has been over these bytes
-      if (tag != kElementTag) {
+      pb::read_tag(p, end, tag);  // cannot fail: Prefix::find() has read these bytes
+      if (tag != Prefix::kElementTag) {
         pb::skip_value(p, end, tag);
         continue;
       }
@@ -409,8 +359,8 @@ class Scan {
 
     if (group_ == kNone) {
       group_ = static_cast<std::uint32_t>(batch_.groups.size());
-      const ByteView resource = bytes_of(resource_prefix_);
-      const ByteView scope = bytes_of(scope_prefix_);
+      const ByteView resource = resource_prefix_.bytes(batch_.scratch);
+      const ByteView scope = scope_prefix_.bytes(batch_.scratch);
       batch_.groups.push_back({resource, scope, hash_bytes(scope, hash_bytes(resource, batch_.hash_seed)),
                                static_cast<std::uint32_t>(resource_)});
     }
@@ -475,11 +425,8 @@ class Scan {
     }
     // Copies of prefixes live in scratch, which clear() empties: they are made again for the spans to come.
     batch_.clear();
-    PrefixBytes prefix;
-    find_prefix(resource_prefix_.message, prefix);
-    resource_prefix_ = prefix;
-    find_prefix(scope_prefix_.message, prefix);
-    scope_prefix_ = prefix;
+    resource_prefix_.find_again();
+    scope_prefix_.find_again();
     group_ = kNone;
     return true;
   }
@@ -494,7 +441,7 @@ class Scan {
   std::uint64_t spans_in_all_ = 0, bad_ids_in_all_ = 0;  // once checked
   std::size_t resource_ = 0, scope_ = 0, span_ = 0;      // where we are, for messages
   std::uint32_t group_ = kNone;
-  PrefixBytes resource_prefix_, scope_prefix_;
+  Prefix resource_prefix_, scope_prefix_;
   std::vector<ByteView> attributes_, resource_attributes_;
   std::vector<std::uint64_t> resource_words_;
   SpanContext context_;

@@ -107,6 +107,17 @@ TEST_CASE("a request of more spans than a slice holds is handed on in slices, an
   CHECK(slices == 0);
 }
 
+TEST_CASE("a malformed entity_ref of a resource is found", "[wire]") {
+  const auto prefix_with = [](ByteView entity_ref) {
+    std::string resource, prefix;
+    pb::append_len(resource, otlp::resource::kEntityRefs, entity_ref);
+    pb::append_len(prefix, otlp::resource_spans::kResource, resource);
+    return prefix;
+  };
+  CHECK(resource_prefix_is_well_formed(prefix_with("\x12\x04host")));        // type: "host"
+  CHECK_FALSE(resource_prefix_is_well_formed(prefix_with("\x12\x05host")));  // its length passes the message
+}
+
 TEST_CASE("nested bytes that no backend would parse are found", "[wire]") {
   twin::Span span;
   fill(span, {.attributes = {{"k", "v"}}});
