@@ -109,11 +109,6 @@ void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::
   result.prefix_bytes = prefixes_.bytes() - prefix_bytes_before;
 }
 
-void TraceBuffer::prefetch(const TraceId& id) const {
-  by_id_.prefetch(hash_of(id));
-  cache_.prefetch(id);
-}
-
 void TraceBuffer::prefetch_header(ChunkRef ref) const {
   const char* const header = pool_.at(ref);
   for (std::size_t at = 0; at < kChunkUnit; at += 64) __builtin_prefetch(header + at, 1);
@@ -124,7 +119,7 @@ void TraceBuffer::prefetch_header(ChunkRef ref) const {
 void TraceBuffer::look_ahead(ChunkRef ref) const {
   if (ref == kNoChunk) return;
   const OpenTrace& next = trace(ref);
-  prefetch(next.id);
+  prefetcher()(next.id);
   explain_.prefetch(next.id);
   if (next.wheel_next != kNoChunk) prefetch_header(next.wheel_next);
 }
@@ -397,7 +392,8 @@ void TraceBuffer::release(ChunkRef ref) {
   free_trace(chunks_, ref);
 }
 
-void TraceBuffer::settle(const ClosedTrace& closed, std::uint32_t malformed, std::optional<Shed> shed) {
+void TraceBuffer::settle(const ClosedTrace& closed, const SettledSpans& settled) {
+  const auto& [malformed, shed] = settled;
   const std::uint32_t spans = trace(closed.ref).facts.spans - malformed;
   counters_.shed[static_cast<std::size_t>(Shed::kMalformed)] += malformed;
   (shed ? counters_.shed[static_cast<std::size_t>(*shed)] : counters_.forwarded) += spans;
@@ -413,12 +409,12 @@ void TraceBuffer::settle(const ClosedTrace& closed, std::uint32_t malformed, std
   release(closed.ref);
 }
 
-void TraceBuffer::settle_late(const LateSpans&, std::uint32_t spans, std::uint64_t bytes, std::uint32_t malformed,
-                              std::optional<Shed> shed) {
-  counters_.held -= spans;
-  counters_.held_bytes -= bytes;
+void TraceBuffer::settle_late(const TraceFacts& late, const SettledSpans& settled) {
+  const auto& [malformed, shed] = settled;
+  counters_.held -= late.spans;
+  counters_.held_bytes -= late.bytes;
   counters_.shed[static_cast<std::size_t>(Shed::kMalformed)] += malformed;
-  (shed ? counters_.shed[static_cast<std::size_t>(*shed)] : counters_.forwarded) += spans - malformed;
+  (shed ? counters_.shed[static_cast<std::size_t>(*shed)] : counters_.forwarded) += late.spans - malformed;
 }
 
 std::size_t TraceBuffer::tidy(TimePoint now) {

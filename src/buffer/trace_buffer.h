@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "buffer/chunk_pool.h"
+#include "buffer/closed_trace.h"
 #include "buffer/deadline_wheel.h"
 #include "buffer/decision_cache.h"
 #include "buffer/explain_log.h"
@@ -76,19 +78,10 @@ struct BufferCounters {
   PolicyTally policies;
 };
 
-// A kept trace on its way out. Its pieces still belong to the buffer's pool: settle() must be called once for each.
-struct ClosedTrace {
-  ChunkRef ref = kNoChunk;
-  Verdict verdict;
-  PolicySetPtr judged_by;
-  // Predicates that decided, for whoever asks why: which span it was is found when the trace is framed.
-  struct Deciding {
-    std::uint32_t bit = 0;
-    std::uint32_t policy = 0;   // by its place in the set
-    std::uint64_t span_id = 0;  // as its 8 bytes stand
-  };
-  std::array<Deciding, ExplainDetail::kVotes> deciding;
-  std::uint8_t deciding_count = 0;
+// What became of kept spans: so many were malformed, the others were forwarded, or all shed for one reason.
+struct SettledSpans {
+  std::uint32_t malformed = 0;
+  std::optional<Shed> shed;
 };
 
 // Late spans of a trace that was kept: they go out at once, straight from the request.
@@ -109,6 +102,24 @@ struct AddResult {
   }
 };
 
+// Starts to load what TraceBuffer::add() looks up for a trace. Threads: any, without the shard's lock. Lives no longer
+// than the buffer.
+class LookUpPrefetch {
+ public:
+  LookUpPrefetch(const TraceTable& by_id, const DecisionCache& cache, std::uint64_t seed)
+      : by_id_(by_id), cache_(cache), seed_(seed) {}
+
+  void operator()(const TraceId& id) const {
+    by_id_.prefetch(hash_bytes(id.view(), seed_));
+    cache_.prefetch(id);
+  }
+
+ private:
+  const TraceTable& by_id_;
+  const DecisionCache& cache_;
+  const std::uint64_t seed_;
+};
+
 class TraceBuffer {
  public:
   TraceBuffer(const BufferLimits& limits, ChunkPool& pool, ByteBudget& budget, PolicySetPtr policies,
@@ -125,11 +136,10 @@ class TraceBuffer {
   // Closes up to `max` traces, soonest due first, whether due or not. Returns how many.
   std::size_t close_early(CloseReason reason, TimePoint now, std::size_t max, std::vector<ClosedTrace>& closed);
 
-  // The end of a closed trace: counts its spans (`malformed` of them shed, the rest by `shed`, or forwarded when that
-  // is empty) and frees its memory.
-  void settle(const ClosedTrace& closed, std::uint32_t malformed, std::optional<Shed> shed);
-  void settle_late(const LateSpans& late, std::uint32_t spans, std::uint64_t bytes, std::uint32_t malformed,
-                   std::optional<Shed> shed);
+  // The end of a closed trace: counts its spans and frees its memory.
+  void settle(const ClosedTrace& closed, const SettledSpans& settled);
+  // The same for LateSpans, whose facts are given.
+  void settle_late(const TraceFacts& late, const SettledSpans& settled);
 
   // New traces with a randomness below this many 256ths are shed: not taken in, and their later spans neither.
   void set_shed_step(std::uint8_t step) { shed_step_ = step; }
@@ -157,12 +167,9 @@ class TraceBuffer {
   // Once a second: frees prefixes that no trace can refer to. Returns their bytes.
   std::size_t tidy(TimePoint now);
 
-  // Starts to load what add() looks up. Needs no lock.
-  void prefetch(const TraceId& id) const;
+  LookUpPrefetch prefetcher() const { return {by_id_, cache_, seed_}; }
 
-  // Of a closed trace, without the lock.
-  OpenTrace& trace(ChunkRef ref) const { return *reinterpret_cast<OpenTrace*>(pool_.at(ref)); }
-  // Under the lock; the prefix stays good until the trace is settled.
+  // The prefix stays good, without the lock, until the closed trace that names it is settled.
   const Prefix& prefix(std::uint32_t id) const { return prefixes_.at(id); }
 
   const BufferCounters& counters() const { return counters_; }
@@ -172,6 +179,7 @@ class TraceBuffer {
   Duration until_due(TimePoint now) const;  // of the wheel's next list; Duration::max() when nothing is open
 
  private:
+  OpenTrace& trace(ChunkRef ref) const { return *reinterpret_cast<OpenTrace*>(pool_.at(ref)); }
   void append(OpenTrace& trace, const SpanBatch& batch, const BatchTrace& part, std::uint32_t generation);
   void prefetch_header(ChunkRef ref) const;
   void look_ahead(ChunkRef ref) const;

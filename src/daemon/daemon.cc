@@ -7,11 +7,9 @@
 
 #include <ctime>
 #include <map>
-#include <set>
 
 #include "base/hash.h"
 #include "base/invariant.h"
-#include "base/version.h"
 #include "telemetry/log.h"
 
 namespace tailgate {
@@ -32,23 +30,13 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
       source_(std::move(source)),
       policy_patterns_(config_.sampling.policy_patterns),
       watch_({source_.path}, policy_patterns_) {
-  KeptSink sink;
-  Exporters* const exporters = parts_.exporters.get();
-  sink.push = [exporters](KeptTracePtr kept) { exporters->push(kept, monotonic_now()); };
-  sink.make_room = [exporters](std::size_t bytes, bool by_chance) { return exporters->make_room(bytes, by_chance); };
   parts_.budget->charge(Holder::kCaches, config_.sampling.cache_bytes + config_.sampling.explain_bytes);
   parts_.store.limits.wall_at_origin_ns = wall_now_ns();
-  store_ = std::make_unique<TraceStore>(parts_.store, *parts_.budget, parts_.policies, *parts_.tables, std::move(sink),
+  sink_ = std::make_unique<ExporterSink>(*parts_.exporters);
+  store_ = std::make_unique<TraceStore>(parts_.store, *parts_.budget, parts_.policies, *parts_.tables, *sink_,
                                         random_seed(), monotonic_now());
-  IngestPipeline::Hooks hooks;
-  hooks.plan = [this] {
-    PolicySetPtr policies = store_->policies();
-    const ScanPlan* const plan = &policies->plan();
-    return std::shared_ptr<const ScanPlan>(std::move(policies), plan);
-  };
-  hooks.deliver = [this](const SpanBatch& batch, SourceId by, TimePoint now) { return store_->accept(batch, by, now); };
-  hooks.hash_seed = store_->hash_seed();
-  ingest_ = std::make_unique<IngestPipeline>(std::move(hooks), refusals_);
+  target_ = std::make_unique<StoreTarget>(*store_);
+  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_);
 
   metrics_page_.add("/metrics", [this](const RequestHead&) {
     Response response;
@@ -58,13 +46,9 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   });
   health_pages_.add("/health", [](const RequestHead&) { return plain_response(200, "alive"); });
   health_pages_.add("/ready", [this](const RequestHead&) { return ready(); });
-  ExplainHooks explain;
-  explain.explain = [this](const TraceId& id) { return store_->explain(id); };
-  explain.recent = [this](const ExplainQuery& query) { return store_->explain_recent(query); };
-  explain.shadow = [this] { return shadow_report(); };
-  explain.exporters = exporters->names();
-  explain.remembers = config_.sampling.explain_bytes != 0;
-  add_explain_pages(web_pages_, std::move(explain));
+  explanations_ = std::make_unique<StoreExplanations>(*store_, parts_.tables->names);
+  add_explain_pages(web_pages_, *explanations_,
+                    {.exporters = parts_.exporters->names(), .remembers = config_.sampling.explain_bytes != 0});
 }
 
 Daemon::~Daemon() {
@@ -271,123 +255,6 @@ Response Daemon::ready() const {
   if (!wants_restart_.empty()) text += "; a changed key needs a restart: see the log";
   if (!reload_error_.empty()) text += "; the last change of policies was not loaded: see the log";
   return plain_response(200, text);
-}
-
-ShadowReport Daemon::shadow_report() const {
-  const TraceStore::Snapshot snapshot = store_->snapshot();
-  const PolicyTally& tally = snapshot.totals.policies;
-  ShadowReport report;
-  const PolicySetPtr set = store_->policies();
-  for (std::size_t i = 0; i < set->shadow_size(); ++i) {
-    const std::uint16_t number = set->shadow_number_of(i);
-    const PolicyTally::Shadow row = number < tally.shadows.size() ? tally.shadows[number] : PolicyTally::Shadow();
-    report.policies.push_back({parts_.tables->names.name_of(number), row.traces, row.kept_traces, row.kept_spans,
-                               row.kept_bytes, row.would_add, row.would_lose, row.lost_errors});
-  }
-  for (std::size_t d = 0; d < kDecisionNames.size(); ++d) {
-    for (const std::uint64_t n : snapshot.totals.decided[d]) {
-      report.traces += n;
-      if (d == static_cast<std::size_t>(Decision::kSampled)) report.kept_traces += n;
-    }
-  }
-  for (const PolicyTally::Row& row : tally.rows) {
-    report.kept_spans += row.kept_spans;
-    report.kept_bytes += row.kept_bytes;
-  }
-  return report;
-}
-
-// All that have been loaded: what an earlier set has kept may still be on its way.
-std::vector<std::string> Daemon::keeping_policies() const {
-  const NamesTable& names = parts_.tables->names;
-  const PolicySetPtr set = store_->policies();
-  std::set<std::uint16_t> shadows;
-  for (std::size_t i = 0; i < set->shadow_size(); ++i) shadows.insert(set->shadow_number_of(i));
-  std::vector<std::string> out;
-  for (std::uint16_t p = 1; p < names.size(); ++p) {
-    if (!shadows.contains(p)) out.push_back(names.name_of(p));
-  }
-  if (own_traces_ != nullptr) out.emplace_back(kOwnPolicy);
-  return out;
-}
-
-std::string Daemon::metrics_text() const {
-  MetricWriter out;
-  collect(out);
-  return out.text();
-}
-
-void Daemon::collect(MetricWriter& out) const {
-  const auto number = [](auto n) { return static_cast<double>(n); };
-  // The order matters: a span is refused only after it was not taken, so each side of the law comes from one snapshot.
-  const Refusals::Snapshot refused = refusals_.snapshot();
-  const TraceStore::Snapshot store = store_->snapshot();
-  std::vector<Source> sources;
-  {
-    const MutexLock lock(status_mutex_);
-    sources = sources_;
-  }
-  std::map<std::pair<std::string, std::string>, std::uint64_t> received, spans, requests;
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    auto& sum = received[{sources[i].receiver, sources[i].format}];
-    sum += store.totals.received[i];
-    if (const auto it = refused.received.find(static_cast<SourceId>(i)); it != refused.received.end())
-      sum += it->second;
-  }
-  for (const auto& [key, count] : refused.spans) spans[{sources[key.first].receiver, key.second}] += count;
-  for (const auto& [key, count] : refused.requests) requests[{sources[key.first].receiver, key.second}] += count;
-  for (const auto& [key, count] : received) out.add(metric::kSpansReceived, {key.first, key.second}, number(count));
-  for (const auto& [key, count] : spans) out.add(metric::kSpansRefused, {key.first, key.second}, number(count));
-  for (const auto& [key, count] : requests) out.add(metric::kRequestsRefused, {key.first, key.second}, number(count));
-  for (const auto& [page, pages] :
-       {std::pair("metrics", &metrics_page_), std::pair("health", &health_pages_), std::pair("web", &web_pages_)}) {
-    for (const auto& [reason, count] : pages->refused()) {
-      out.add(metric::kPageRequestsRefused, {page, reason}, number(count));
-    }
-  }
-  store_->collect(store, out);
-  parts_.exporters->collect(out, keeping_policies());
-  for (std::size_t h = 0; h < kHolderNames.size(); ++h) {
-    if (parts_.budget->cap(static_cast<Holder>(h)) == 0) continue;  // connections, where there is no TLS
-    out.add(metric::kMemoryBudget, {kHolderNames[h]}, number(parts_.budget->cap(static_cast<Holder>(h))));
-    out.add(metric::kMemoryUsed, {kHolderNames[h]}, number(parts_.budget->used(static_cast<Holder>(h))));
-  }
-  // Pages are open before receivers are, and start() of one makes what its stats() reads.
-  const std::size_t started = receivers_started_;
-  for (std::size_t r = 0; r < started; ++r) {
-    const std::unique_ptr<Receiver>& receiver = parts_.receivers[r];
-    const ReceiverStats stats = receiver->stats();
-    for (std::size_t i = 0; stats.udp && i < kUdpDropNames.size(); ++i) {
-      out.add(metric::kUdpDropped, {kUdpDropNames[i]}, number(stats.udp_dropped[i]));
-    }
-    for (std::size_t i = 0; stats.clients && i < kClientLossNames.size(); ++i) {
-      out.add(metric::kClientLostSpans, {receiver->name(), kClientLossNames[i]}, number(stats.client_lost_spans[i]));
-    }
-    if (stats.clients) out.add(metric::kClientLostBatches, {receiver->name()}, number(stats.client_lost_batches));
-    out.add(metric::kConnections, {receiver->name()}, number(stats.connections));
-    for (std::size_t i = 0; i < kCloseWhyNames.size(); ++i) {
-      out.add(metric::kConnectionsClosed, {receiver->name(), kCloseWhyNames[i]}, number(stats.closed[i]));
-    }
-  }
-  {
-    const MutexLock lock(status_mutex_);
-    out.add(metric::kConfigReloads, {"success"}, number(reloads_ok_));
-    out.add(metric::kConfigReloads, {"failure"}, number(reloads_failed_));
-    for (const auto& server : page_servers_) {
-      const ServerStats stats = server->stats();
-      out.add(metric::kPageConnections, {server->name()}, number(stats.connections));
-      for (std::size_t i = 0; i < kCloseWhyNames.size(); ++i) {
-        out.add(metric::kPageConnectionsClosed, {server->name(), kCloseWhyNames[i]}, number(stats.closed[i]));
-      }
-    }
-  }
-  if (own_traces_ != nullptr) {
-    const OwnTraces::Stats own = own_traces_->stats();
-    out.add(metric::kOwnSpans, {"queued"}, number(own.queued));
-    out.add(metric::kOwnSpans, {"dropped"}, number(own.dropped));
-  }
-  process_.collect(out);
-  out.add(metric::kBuildInfo, {build_version(), build_commit(), build_compiler()}, 1);
 }
 
 }  // namespace tailgate

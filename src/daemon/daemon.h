@@ -11,14 +11,13 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "buffer/sweeper.h"
+#include "buffer/store/sweeper.h"
 #include "config/file_watch.h"
+#include "daemon/pipeline.h"
 #include "net/io_threads.h"
 #include "net/server/server.h"
-#include "receive/ingest.h"
 #include "settings/assembly.h"
 #include "telemetry/process.h"
-#include "web/explain.h"
 #include "web/pages.h"
 
 namespace tailgate {
@@ -37,10 +36,12 @@ class Daemon {
 
  private:
   void collect(MetricWriter& out) const;
+  void collect_sources(const Refusals::Snapshot& refused, const BufferCounters& taken, MetricWriter& out) const;
+  void collect_receivers(MetricWriter& out) const;
+  void collect_pages(MetricWriter& out) const;
   std::vector<std::string> keeping_policies() const;
   std::string metrics_text() const;
   Response ready() const;
-  ShadowReport shadow_report() const;
   void watch_own_operations();
   void note(OwnOperation operation);
   void reload();
@@ -64,8 +65,11 @@ class Daemon {
 
   std::vector<Source> sources_ TAILGATE_GUARDED_BY(status_mutex_);
   Refusals refusals_;
+  std::unique_ptr<ExporterSink> sink_;
   std::unique_ptr<TraceStore> store_;
+  std::unique_ptr<StoreTarget> target_;
   std::unique_ptr<IngestPipeline> ingest_;
+  std::unique_ptr<StoreExplanations> explanations_;
   const ProcessMetrics process_;
   Pages metrics_page_, health_pages_, web_pages_;
   std::unique_ptr<IoThreads> page_threads_;

@@ -7,26 +7,26 @@
 namespace tailgate {
 
 void Refusals::begin(SourceId source) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const std::string_view reason : kSpanRefusalNames) counts_.spans[{source, std::string(reason)}];
   for (const std::string_view reason : kRequestRefusalNames) counts_.requests[{source, std::string(reason)}];
   for (const std::string_view reason : kRefuseWhyNames) counts_.requests[{source, std::string(reason)}];
 }
 
 void Refusals::request(SourceId source, std::string_view reason) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++counts_.requests[{source, std::string(reason)}];
 }
 
 void Refusals::spans(SourceId source, std::string_view reason, std::uint64_t count) {
   if (count == 0) return;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   counts_.received[source] += count;
   counts_.spans[{source, std::string(reason)}] += count;
 }
 
 Refusals::Snapshot Refusals::snapshot() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return counts_;
 }
 
@@ -37,11 +37,11 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     result.message = "shutting down";
     return result;
   }
-  const std::shared_ptr<const ScanPlan> plan = hooks_.plan();
+  const std::shared_ptr<const ScanPlan> plan = target_.plan();
   const TimePoint now = monotonic_now();
   thread_local SpanBatch batch;
   batch.clear();
-  batch.hash_seed = hooks_.hash_seed;
+  batch.hash_seed = target_.hash_seed();
   batch.now_unix_ns = wall_now_ns();
 
   std::uint64_t delivered = 0;
@@ -49,7 +49,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
   const auto deliver = [&](SpanBatch& slice) {
     // Only the first slice asks, because a request that was begun is taken whole.
     if (client != nullptr && delivered == 0 && (wait = client->refuse_spans(now)) != 0) return false;
-    if (!hooks_.deliver(slice, source, now)) return false;
+    if (!target_.take(slice, source, now)) return false;
     delivered += slice.spans.size();
     if (client != nullptr) client->took_spans(slice.spans.size(), now);
     return true;

@@ -10,13 +10,13 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "model/span_batch.h"
 #include "net/http/clients.h"
 #include "net/refusal.h"
@@ -69,19 +69,26 @@ class Refusals {
   Snapshot snapshot() const;
 
  private:
-  mutable std::mutex mutex_;
-  Snapshot counts_;  // guarded by mutex_
+  mutable Mutex mutex_;
+  Snapshot counts_ TAILGATE_GUARDED_BY(mutex_);
+};
+
+// Where accepted spans go. Threads: any, once per request and slice, not per span.
+class IngestTarget {
+ public:
+  virtual ~IngestTarget() = default;
+  // The plan of the policies in force.
+  virtual std::shared_ptr<const ScanPlan> plan() const = 0;
+  // Takes the whole batch and returns true, or refuses the whole batch when there is no room.
+  virtual bool take(const SpanBatch& batch, SourceId source, TimePoint now) = 0;
+  // For SpanBatch::hash_seed.
+  virtual std::uint64_t hash_seed() const = 0;
 };
 
 class IngestPipeline {
  public:
-  struct Hooks {
-    std::function<std::shared_ptr<const ScanPlan>()> plan;  // the live policies' plan; once per request
-    // Takes the whole batch and returns true, or refuses the whole batch when there is no room.
-    std::function<bool(const SpanBatch&, SourceId, TimePoint now)> deliver;
-    std::uint64_t hash_seed = 0;
-  };
-  IngestPipeline(Hooks hooks, Refusals& refusals) : hooks_(std::move(hooks)), refusals_(refusals) {}
+  // Both outlive the pipeline.
+  IngestPipeline(IngestTarget& target, Refusals& refusals) : target_(target), refusals_(refusals) {}
 
   // Counts refused spans with their reason. The receiver counts refused requests, because it answers them.
   IngestResult accept(SourceId source, ByteView otlp, Client* client = nullptr);
@@ -90,7 +97,7 @@ class IngestPipeline {
   void stop() { stopping_.store(true, std::memory_order_relaxed); }
 
  private:
-  Hooks hooks_;
+  IngestTarget& target_;
   Refusals& refusals_;
   std::atomic<bool> stopping_{false};
 };

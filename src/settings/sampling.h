@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "buffer/trace_store.h"
+#include "buffer/store/trace_store.h"
 #include "config/config_file.h"
 #include "decide/policy_set.h"
 

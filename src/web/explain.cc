@@ -100,7 +100,7 @@ std::string decode(std::string_view text) {
   return percent_decoded_leniently(spaced);
 }
 
-Response list(const ExplainHooks& hooks, std::string_view text) {
+Response list(const ExplainSource& source, const ExplainPageOptions& options, std::string_view text) {
   ExplainQuery query;
   query.limit = kLimitDefault;
   while (!text.empty()) {
@@ -127,21 +127,21 @@ Response list(const ExplainHooks& hooks, std::string_view text) {
     }
   }
   json::array all;
-  for (const Explanation& e : hooks.recent(query)) all.push_back(to_json(e, hooks.exporters));
+  for (const Explanation& e : source.recent(query)) all.push_back(to_json(e, options.exporters));
   return json_response(200, all);
 }
 
-Response one(const ExplainHooks& hooks, std::string_view text) {
+Response one(const ExplainSource& source, const ExplainPageOptions& options, std::string_view text) {
   const std::optional<TraceId> id = TraceId::from_hex(text);
   if (!id || id->is_zero())
     return json_error(400, fmt::format("want a trace id of 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
-  const std::optional<Explanation> e = hooks.explain(*id);
-  if (!e && !hooks.remembers)
+  const std::optional<Explanation> e = source.explain(*id);
+  if (!e && !options.remembers)
     return json_error(404, "not an open trace, and decisions are not remembered: explain.max_bytes is 0");
   if (!e)
     return json_error(
         404, "nothing is known of this trace: it never came here, or it was decided too long ago to be remembered");
-  return json_response(200, to_json(*e, hooks.exporters));
+  return json_response(200, to_json(*e, options.exporters));
 }
 
 Response shadow(const ShadowReport& report) {
@@ -167,13 +167,13 @@ Response shadow(const ShadowReport& report) {
 
 }  // namespace
 
-void add_explain_pages(Pages& pages, ExplainHooks hooks) {
-  const auto shared = std::make_shared<const ExplainHooks>(std::move(hooks));
-  pages.add("/explain", [shared](const RequestHead& head) { return list(*shared, head.query()); });
-  pages.add("/explain/", [shared](const RequestHead& head) {
-    return one(*shared, head.path().substr(std::string_view("/explain/").size()));
+void add_explain_pages(Pages& pages, const ExplainSource& source, ExplainPageOptions options) {
+  const auto shared = std::make_shared<const ExplainPageOptions>(std::move(options));
+  pages.add("/explain", [&source, shared](const RequestHead& head) { return list(source, *shared, head.query()); });
+  pages.add("/explain/", [&source, shared](const RequestHead& head) {
+    return one(source, *shared, head.path().substr(std::string_view("/explain/").size()));
   });
-  pages.add("/shadow", [shared](const RequestHead&) { return shadow(shared->shadow()); });
+  pages.add("/shadow", [&source](const RequestHead&) { return shadow(source.shadow()); });
 }
 
 }  // namespace tailgate

@@ -1,8 +1,7 @@
 // /explain and /shadow: answers in JSON about what became of traces, and what would become of them under other
-// policies. Threads: any; the functions given must be safe to call from any.
+// policies. Threads: any; the ExplainSource must be safe to call from any.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,15 +25,21 @@ struct ShadowReport {
   std::uint64_t kept_traces = 0, kept_spans = 0, kept_bytes = 0;
 };
 
-struct ExplainHooks {
-  std::function<std::optional<Explanation>(const TraceId&)> explain;
-  std::function<std::vector<Explanation>(const ExplainQuery&)> recent;
-  std::function<ShadowReport()> shadow;
+// Who knows what became of traces.
+class ExplainSource {
+ public:
+  virtual ~ExplainSource() = default;
+  virtual std::optional<Explanation> explain(const TraceId& id) const = 0;
+  virtual std::vector<Explanation> recent(const ExplainQuery& query) const = 0;
+  virtual ShadowReport shadow() const = 0;
+};
+
+struct ExplainPageOptions {
   std::vector<std::string> exporters;  // names by index
   bool remembers = true;               // explain.max_bytes is not 0
 };
 
-// Adds /explain, /explain/{trace_id} and /shadow.
-void add_explain_pages(Pages& pages, ExplainHooks hooks);
+// Adds /explain, /explain/{trace_id} and /shadow. `source` outlives the pages.
+void add_explain_pages(Pages& pages, const ExplainSource& source, ExplainPageOptions options);
 
 }  // namespace tailgate

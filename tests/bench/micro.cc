@@ -83,7 +83,7 @@ void append_and_close(benchmark::State& state) {
     budget.release(Holder::kTraces, bound - added.pool_bytes);
     closed.clear();
     buffer.close_due(now, 32, closed);
-    for (const ClosedTrace& c : closed) buffer.settle(c, 0, std::nullopt);
+    for (const ClosedTrace& c : closed) buffer.settle(c, {});
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * shape_of(state).spans_per_request()));
 }

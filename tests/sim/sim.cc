@@ -18,7 +18,8 @@
 #include <vector>
 
 #include "base/hash.h"
-#include "buffer/trace_store.h"
+#include "buffer/store/trace_store.h"
+#include "support/kept_sink.h"
 #include "support/otlp_builder.h"
 #include "support/policies.h"
 #include "support/random_otlp.h"
@@ -89,10 +90,7 @@ class Run {
     }
     options.pool_bytes = shape_.pool_bytes;
     options.prefix_bytes = std::max<std::size_t>(shape_.pool_bytes / 16, 16 << 10);
-    KeptSink sink;
-    sink.push = [this](KeptTracePtr kept) { take(*kept); };
-    sink.make_room = [](std::size_t, bool) { return false; };
-    store_ = std::make_unique<TraceStore>(options, budget_, first_.set, *first_.tables, std::move(sink), seed, now_);
+    store_ = std::make_unique<TraceStore>(options, budget_, first_.set, *first_.tables, sink_, seed, now_);
   }
 
   // A hash of everything that came out.
@@ -221,7 +219,7 @@ class Run {
       if (shape_.limits) due = due && now_ > trace.due + 1050ms;
       if (due) decide(trace);
     }
-    const TraceStore::Snapshot s = store_->snapshot();
+    const StoreSnapshot s = store_->report().snapshot();
     if (!shape_.pressure) {
       std::size_t open = 0;
       for (const auto& [id, trace] : model_) open += !trace.decided;
@@ -248,7 +246,7 @@ class Run {
   }
 
   void check() {
-    const TraceStore::Snapshot s = store_->snapshot();
+    const StoreSnapshot s = store_->report().snapshot();
     const BufferCounters& c = s.totals;
     const std::uint64_t ends =
         c.forwarded + c.not_sampled + c.dropped + c.shed[0] + c.shed[1] + c.shed[2] + c.shed[3] + c.held;
@@ -261,7 +259,7 @@ class Run {
   }
 
   void finish() {
-    const TraceStore::Snapshot s = store_->snapshot();
+    const StoreSnapshot s = store_->report().snapshot();
     CHECK(s.traces == 0 && s.totals.held == 0 && s.totals.held_bytes == 0, "{} traces left", s.traces);
     CHECK(budget_.used(Holder::kTraces) == s.prefix_bytes, "{} bytes still charged", budget_.used(Holder::kTraces));
     store_->sweep(now_ + 10s);  // tidies
@@ -287,6 +285,7 @@ class Run {
   TimePoint now_ = TimePoint(1h);
   ByteBudget budget_;
   Policies first_, second_;
+  FunctionSink sink_{[this](const KeptTracePtr& kept) { take(*kept); }};
   std::unique_ptr<TraceStore> store_;
   std::map<std::uint64_t, ModelTrace> model_;
   std::map<std::string, std::size_t> kept_;

@@ -49,7 +49,7 @@ struct BufferFixture {
   }
 
   void settle_all() {
-    for (const ClosedTrace& c : closed) buffer.settle(c, 0, std::nullopt);
+    for (const ClosedTrace& c : closed) buffer.settle(c, {});
     closed.clear();
   }
 
@@ -67,6 +67,7 @@ struct BufferFixture {
   ChunkPool pool{64 << 20};
   ByteBudget budget{{64 << 20, 64 << 20, 64 << 20, 64 << 20}};
   TraceBuffer buffer;
+  const ClosedTraceReader reader{pool};
   std::vector<std::unique_ptr<Scanned>> requests;
   AddResult added;
   std::vector<ClosedTrace> closed;

@@ -6,7 +6,8 @@
 #include <thread>
 #include <vector>
 
-#include "buffer/trace_store.h"
+#include "buffer/store/trace_store.h"
+#include "support/kept_sink.h"
 #include "support/otlp_builder.h"
 #include "support/policies.h"
 #include "support/random_otlp.h"
@@ -54,7 +55,7 @@ struct Totals {
 };
 
 Totals totals(const TraceStore& store) {
-  const BufferCounters c = store.snapshot().totals;
+  const BufferCounters c = store.report().snapshot().totals;
   std::uint64_t received = 0;
   for (const std::uint64_t n : c.received) received += n;
   return {received, c.forwarded + c.not_sampled + c.dropped + c.shed[0] + c.shed[1] + c.shed[2] + c.shed[3] + c.held,
@@ -66,9 +67,7 @@ void stress(std::size_t pool_bytes, std::size_t queue_bytes) {
   ByteBudget budget({64 << 20, pool_bytes, queue_bytes, 64 << 20});
   std::uint32_t epoch = 1;
   std::atomic<std::uint64_t> kept_spans{0}, accepted{0};
-  KeptSink sink;
-  sink.push = [&](KeptTracePtr kept) { kept_spans += kept->spans; };
-  sink.make_room = [](std::size_t, bool) { return false; };
+  FunctionSink sink([&](const KeptTracePtr& kept) { kept_spans += kept->spans; });
   TraceStoreOptions options;
   options.shards = 3;
   options.limits.decision_wait = 300ms;
@@ -78,7 +77,7 @@ void stress(std::size_t pool_bytes, std::size_t queue_bytes) {
   options.pool_bytes = pool_bytes;
   options.prefix_bytes = pool_bytes / 8;
   const TimePoint origin(1h);
-  TraceStore store(options, budget, policy_set(kErrors, epoch, tables), tables, std::move(sink), 11, origin);
+  TraceStore store(options, budget, policy_set(kErrors, epoch, tables), tables, sink, 11, origin);
 
   std::atomic<bool> stop{false};
   std::atomic<std::int64_t> ms{0};  // the clock of all threads, moved by the sweeper

@@ -15,7 +15,7 @@ TEST_CASE("a trace closes when its wait is over, whatever came in between", "[bu
   f.add({{.id = 2, .parent = 1}}, 9s);
   CHECK(f.close_due(9'999ms) == 0);
   REQUIRE(f.close_due(10s) == 1);
-  CHECK(f.buffer.trace(f.closed[0].ref).facts.spans == 2);
+  CHECK(f.reader.trace(f.closed[0]).facts.spans == 2);
   CHECK(f.closed[0].verdict.reason == CloseReason::kTimeout);
 }
 
@@ -79,8 +79,7 @@ TEST_CASE("late spans follow their trace", "[buffer]") {
   CHECK(f.added.late[0].verdict.decision == Decision::kSampled);
   CHECK(f.received() == f.accounted());
   CHECK(f.buffer.counters().held == 1);  // the late span of the kept trace, until it is settled
-  f.buffer.settle_late(f.added.late[0], 1, f.requests.back()->batch.traces[f.added.late[0].trace].facts.bytes, 0,
-                       std::nullopt);
+  f.buffer.settle_late(f.requests.back()->batch.traces[f.added.late[0].trace].facts, {});
   CHECK(f.buffer.counters().held == 0);
   CHECK(f.buffer.counters().held_bytes == 0);
   CHECK(f.buffer.counters().forwarded == 2);
@@ -126,7 +125,7 @@ TEST_CASE("closing early takes what is due soonest", "[buffer]") {
   f.add({{.trace = 1, .status = 2}}, 0s);
   f.add({{.trace = 2, .status = 2}}, 1s);
   REQUIRE(f.buffer.close_early(CloseReason::kMemory, at(2s), 1, f.closed) == 1);
-  CHECK(f.buffer.trace(f.closed[0].ref).id.view() == trace_id(1));
+  CHECK(f.reader.trace(f.closed[0]).id.view() == trace_id(1));
   CHECK(f.closed[0].verdict.reason == CloseReason::kMemory);
 }
 
@@ -142,8 +141,8 @@ TEST_CASE("the stored bytes of a trace are the bytes that came, whatever their s
   }
   REQUIRE(f.close_due(1s) == 1);
   std::string payload;
-  const OpenTrace& trace = f.buffer.trace(f.closed[0].ref);
-  gather_payload(f.pool, trace, payload);
+  const OpenTrace& trace = f.reader.trace(f.closed[0]);
+  f.reader.gather(f.closed[0], payload);
   std::size_t n = 0;
   for_each_span(payload, [&](std::uint32_t prefix, ByteView span) {
     twin::Span want;

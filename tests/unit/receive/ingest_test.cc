@@ -9,19 +9,23 @@ using namespace tailgate::test;
 
 namespace {
 
-struct Fixture {
-  Refusals refusals;
+struct CountingTarget final : IngestTarget {
+  std::shared_ptr<const ScanPlan> plan() const override { return std::make_shared<const ScanPlan>(); }
+  bool take(const SpanBatch& batch, SourceId, TimePoint) override {
+    if (delivered + batch.spans.size() > refuse_after) return false;
+    delivered += batch.spans.size();
+    return true;
+  }
+  std::uint64_t hash_seed() const override { return 1; }
+
   std::size_t delivered = 0;
   std::size_t refuse_after = SIZE_MAX;  // spans
-  IngestPipeline pipeline{{.plan = [] { return std::make_shared<const ScanPlan>(); },
-                           .deliver =
-                               [this](const SpanBatch& batch, SourceId, TimePoint) {
-                                 if (delivered + batch.spans.size() > refuse_after) return false;
-                                 delivered += batch.spans.size();
-                                 return true;
-                               },
-                           .hash_seed = 1},
-                          refusals};
+};
+
+struct Fixture {
+  Refusals refusals;
+  CountingTarget target;
+  IngestPipeline pipeline{target, refusals};
 
   std::uint64_t refused(const std::string& reason) { return refusals.snapshot().spans[{SourceId{0}, reason}]; }
 };
@@ -37,7 +41,7 @@ std::string many(std::size_t spans) {
 TEST_CASE("a request is taken whole, and an empty one is fine", "[receive]") {
   Fixture f;
   CHECK(f.pipeline.accept(0, many(3)).kind == IngestResult::Kind::kAccepted);
-  CHECK(f.delivered == 3);
+  CHECK(f.target.delivered == 3);
   CHECK(f.pipeline.accept(0, "").kind == IngestResult::Kind::kAccepted);
   CHECK(f.refusals.snapshot().received.empty());
 }
@@ -65,7 +69,7 @@ TEST_CASE("spans with bad ids are received and refused, the others delivered", "
   CHECK(
       result.message ==
       "1 span rejected, first: resource_spans[0].scope_spans[0].spans[0].span_id: want 8 bytes, not zero, got 3 bytes");
-  CHECK(f.delivered == 1);
+  CHECK(f.target.delivered == 1);
   CHECK(f.refused("bad_id") == 1);
   CHECK(f.refusals.snapshot().received[0] == 1);
 }
@@ -76,7 +80,7 @@ TEST_CASE("a malformed request is refused and none of its spans counted", "[rece
   const IngestResult result = f.pipeline.accept(0, bytes.substr(0, bytes.size() - 1));
   CHECK(result.kind == IngestResult::Kind::kMalformed);
   CHECK_FALSE(result.message.empty());
-  CHECK(f.delivered == 0);
+  CHECK(f.target.delivered == 0);
   CHECK(f.refusals.snapshot().received.empty());
 }
 
@@ -88,7 +92,7 @@ TEST_CASE("a client over its spans a second is refused whole, and told when to c
   Client client(limits), other(limits);
   CHECK(f.pipeline.accept(0, many(20'000), &client).kind ==
         IngestResult::Kind::kAccepted);  // three slices, taken whole
-  CHECK(f.delivered == 20'000);
+  CHECK(f.target.delivered == 20'000);
   const IngestResult result = f.pipeline.accept(0, many(30), &client);
   CHECK(result.kind == IngestResult::Kind::kClientSpans);
   CHECK(result.retry_seconds >= 19);
@@ -100,7 +104,7 @@ TEST_CASE("a client over its spans a second is refused whole, and told when to c
 
 TEST_CASE("a request without room is refused and its spans are received and refused", "[receive]") {
   Fixture f;
-  f.refuse_after = 2;
+  f.target.refuse_after = 2;
   CHECK(f.pipeline.accept(0, many(3)).kind == IngestResult::Kind::kNoMemory);
   CHECK(f.refused("no_memory") == 3);
   CHECK(f.refusals.snapshot().received[0] == 3);
@@ -110,9 +114,9 @@ TEST_CASE("every span of a request of several slices is accounted for when room 
   const std::size_t total = 8192 * 3 + 100;
   for (const std::size_t limit : {std::size_t{0}, std::size_t{8192}, std::size_t{8192 * 2}, std::size_t{8192 * 3}}) {
     Fixture f;
-    f.refuse_after = limit;
+    f.target.refuse_after = limit;
     CHECK(f.pipeline.accept(0, many(total)).kind == IngestResult::Kind::kNoMemory);
-    CHECK(f.delivered == limit);
+    CHECK(f.target.delivered == limit);
     CHECK(f.refused("no_memory") == total - limit);
   }
 }
@@ -121,5 +125,5 @@ TEST_CASE("after stop everything is sent elsewhere", "[receive]") {
   Fixture f;
   f.pipeline.stop();
   CHECK(f.pipeline.accept(0, many(1)).kind == IngestResult::Kind::kShuttingDown);
-  CHECK(f.delivered == 0);
+  CHECK(f.target.delivered == 0);
 }

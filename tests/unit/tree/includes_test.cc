@@ -146,7 +146,7 @@ TEST_CASE("clocks are read where a loop meets the world and nowhere else", "[tre
                                          "base/clock.h",
                                          "receive/ingest.cc",
                                          "receive/servers.cc",
-                                         "buffer/sweeper.cc",
+                                         "buffer/store/sweeper.cc",
                                          "export/export_runner.cc",
                                          "export/exporter.cc",
                                          "export/http/http_exporter.cc",

@@ -22,7 +22,7 @@ inline std::string read_text(const fs::path& path) {
 }
 
 struct SourceFile {
-  std::string path;  // from src/, "buffer/shard.cc"
+  std::string path;  // from src/, "buffer/open_trace.cc"
   std::string room;  // "buffer"; "" for main.cc
   std::string text;
 };

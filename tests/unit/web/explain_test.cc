@@ -30,6 +30,16 @@ bool is_json(const std::string& text) {
   return parser.parse(text).error() == simdjson::SUCCESS;
 }
 
+struct Known final : ExplainSource {
+  std::optional<Explanation> explain(const TraceId&) const override { return trace; }
+  std::vector<Explanation> recent(const ExplainQuery&) const override {
+    return trace ? std::vector(2, *trace) : std::vector<Explanation>();
+  }
+  ShadowReport shadow() const override { return {}; }
+
+  std::optional<Explanation> trace;
+};
+
 const std::string kId = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 }  // namespace
@@ -40,11 +50,10 @@ TEST_CASE("whatever the names of a trace are, the answer is JSON", "[web]") {
   known.decided = true;
   known.root_service = GENERATE(std::string("\xff\xfe"), std::string("caf\xc3"), std::string("a\0\"\\\n\x1f", 7));
   known.root_name = std::string("\xe6\xb3\xa8\xe6\x96", 5);  // the second character is cut
-  ExplainHooks hooks;
-  hooks.explain = [&](const TraceId&) { return std::optional(known); };
-  hooks.recent = [&](const ExplainQuery&) { return std::vector(2, known); };
+  Known source;
+  source.trace = known;
   Pages pages;
-  add_explain_pages(pages, hooks);
+  add_explain_pages(pages, source, {});
   for (const std::string& target : {"/explain/" + kId, std::string("/explain")}) {
     const Asked asked = get(pages, target);
     CHECK(asked.status == 200);
@@ -54,11 +63,9 @@ TEST_CASE("whatever the names of a trace are, the answer is JSON", "[web]") {
 }
 
 TEST_CASE("a wrong question gets an answer that is JSON and says what was wanted", "[web]") {
-  ExplainHooks hooks;
-  hooks.explain = [](const TraceId&) { return std::nullopt; };
-  hooks.recent = [](const ExplainQuery&) { return std::vector<Explanation>(); };
+  const Known nothing;
   Pages pages;
-  add_explain_pages(pages, hooks);
+  add_explain_pages(pages, nothing, {});
   const auto refused = [&](const std::string& target, int status, const std::string& says) {
     const Asked asked = get(pages, target);
     INFO(target << ": " << asked.body);

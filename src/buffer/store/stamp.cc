@@ -1,4 +1,4 @@
-#include "buffer/stamp.h"
+#include "buffer/store/stamp.h"
 
 #include <map>
 
@@ -51,27 +51,21 @@ void append_verdict(const StampInput& in, std::uint32_t field, std::string& out)
 
 }  // namespace
 
-StampResult stamp_thresholds(const StampInput& in, std::vector<FrameSpan>& spans, std::deque<std::string>& store) {
+StampResult stamp_thresholds(const StampInput& in, const std::vector<ByteView>& trace_states,
+                             std::vector<FrameSpan>& spans, std::deque<std::string>& store) {
   StampResult result;
   if (in.threshold == kCertain) return result;
-  static const ScanPlan no_plan;
-  std::vector<ByteView> states;
   std::uint64_t random = randomness_of(in.id);
-  bool explicit_random = false;
-  for (const FrameSpan& span : spans) {
-    SpanFields fields;
-    ByteView no_attributes;
-    scan_span(span.span, no_plan, fields, &no_attributes);
-    states.push_back(fields.trace_state);
-    if (explicit_random || fields.trace_state.empty()) continue;
-    if (const auto value = read_ot(fields.trace_state).random) {
+  for (const ByteView state : trace_states) {
+    if (state.empty()) continue;
+    if (const auto value = read_ot(state).random) {
       random = *value;
-      explicit_random = true;
+      break;
     }
   }
   for (std::size_t i = 0; i < spans.size(); ++i) {
-    const Amended amended =
-        in.threshold == kUnknownChance ? erase_threshold(states[i]) : raise_threshold(states[i], in.threshold, random);
+    const Amended amended = in.threshold == kUnknownChance ? erase_threshold(trace_states[i])
+                                                           : raise_threshold(trace_states[i], in.threshold, random);
     result.unparsable += amended.what == Amended::What::kUnparsable;
     result.no_room += amended.what == Amended::What::kNoRoom;
     if (amended.what == Amended::What::kUnchanged || amended.what == Amended::What::kUnparsable) continue;

@@ -3,8 +3,9 @@
 
 #include <cmath>
 
-#include "buffer/trace_store.h"
+#include "buffer/store/trace_store.h"
 #include "support/buffer_fixture.h"
+#include "support/kept_sink.h"
 #include "support/random_otlp.h"
 #include "wire/otlp/tracestate.h"
 
@@ -25,10 +26,7 @@ struct Store {
     options.pool_bytes = 512 << 20;
     options.record_policy = record;
     options.limits.wall_at_origin_ns = 5'000'000'000;
-    KeptSink sink;
-    sink.push = [this](KeptTracePtr kept) { out.push_back(std::move(kept)); };
-    sink.make_room = [](std::size_t, bool) { return false; };
-    store = std::make_unique<TraceStore>(options, budget, policies.set, *policies.tables, std::move(sink), 5, at(0s));
+    store = std::make_unique<TraceStore>(options, budget, policies.set, *policies.tables, sink, 5, at(0s));
   }
   void send(const twin::TracesData& data, Duration when) {
     const std::string bytes = data.SerializeAsString();
@@ -54,6 +52,7 @@ struct Store {
   Policies policies;
   ByteBudget budget;
   std::vector<KeptTracePtr> out;
+  FunctionSink sink{[this](KeptTracePtr kept) { out.push_back(std::move(kept)); }};
   std::unique_ptr<TraceStore> store;
 };
 
@@ -128,7 +127,7 @@ TEST_CASE("adjusted counts estimate the true count for each kind of policy", "[b
     }
   }
   for (Duration later = 20s; later < 24s; later += 10ms) f.store->sweep(at(later));
-  CHECK(f.store->snapshot().traces == 0);
+  CHECK(f.store->report().snapshot().traces == 0);
   double estimate = 0, variance = 0;
   for (const twin::Span& span : f.kept_spans()) {
     bool known = false;

@@ -1,4 +1,4 @@
-#include "buffer/sweeper.h"
+#include "buffer/store/sweeper.h"
 
 #include "base/clock.h"
 

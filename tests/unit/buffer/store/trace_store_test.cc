@@ -1,8 +1,9 @@
-#include "buffer/trace_store.h"
+#include "buffer/store/trace_store.h"
 
 #include <catch2/catch.hpp>
 
 #include "support/buffer_fixture.h"
+#include "support/kept_sink.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
@@ -18,10 +19,7 @@ struct StoreFixture {
     options.limits.decision_wait = 1s;
     options.limits.cache_bytes = 1 << 20;
     options.pool_bytes = 64 << 20;
-    KeptSink sink;
-    sink.push = [this](KeptTracePtr kept) { out.push_back(std::move(kept)); };
-    sink.make_room = [](std::size_t, bool) { return false; };
-    store = std::make_unique<TraceStore>(options, budget, policies.set, *policies.tables, std::move(sink), 5, at(0s));
+    store = std::make_unique<TraceStore>(options, budget, policies.set, *policies.tables, sink, 5, at(0s));
   }
 
   bool send(const std::string& bytes, Duration when) {
@@ -35,6 +33,7 @@ struct StoreFixture {
   Policies policies;
   ByteBudget budget;
   std::vector<KeptTracePtr> out;
+  FunctionSink sink{[this](KeptTracePtr kept) { out.push_back(std::move(kept)); }};
   std::unique_ptr<TraceStore> store;
 };
 
@@ -74,7 +73,7 @@ TEST_CASE("a trace larger than a backend takes in one request goes out in parts"
     spans += f.out[i]->spans;
   }
   CHECK(spans == 50);
-  CHECK(f.store->snapshot().totals.forwarded == 50);
+  CHECK(f.store->report().snapshot().totals.forwarded == 50);
 }
 
 TEST_CASE("a span that no backend would parse is shed and the rest of its trace is not", "[buffer]") {
@@ -85,7 +84,7 @@ TEST_CASE("a span that no backend would parse is shed and the rest of its trace 
   f.store->sweep(at(1s));
   REQUIRE(f.out.size() == 1);
   CHECK(f.out[0]->spans == 1);
-  const BufferCounters counters = f.store->snapshot().totals;
+  const BufferCounters counters = f.store->report().snapshot().totals;
   CHECK(counters.forwarded == 1);
   CHECK(counters.shed[static_cast<std::size_t>(Shed::kMalformed)] == 1);
 }
@@ -95,14 +94,14 @@ TEST_CASE("a kept trace that finds no queue is shed with the reason", "[buffer]"
   full.send(request({{.status = 2}}), 0s);
   full.store->sweep(at(1s));
   CHECK(full.out.empty());
-  CHECK(full.store->snapshot().totals.shed[static_cast<std::size_t>(Shed::kQueueFull)] == 1);
+  CHECK(full.store->report().snapshot().totals.shed[static_cast<std::size_t>(Shed::kQueueFull)] == 1);
   CHECK(full.budget.used(Holder::kQueues) == 0);
 
   StoreFixture nobody(64 << 20, {{{"other"}}});
   nobody.send(request({{.status = 2}}), 0s);
   nobody.store->sweep(at(1s));
   CHECK(nobody.out.empty());
-  CHECK(nobody.store->snapshot().totals.shed[static_cast<std::size_t>(Shed::kNoExporter)] == 1);
+  CHECK(nobody.store->report().snapshot().totals.shed[static_cast<std::size_t>(Shed::kNoExporter)] == 1);
 }
 
 TEST_CASE("late spans of a kept trace go out at once", "[buffer]") {
@@ -114,8 +113,8 @@ TEST_CASE("late spans of a kept trace go out at once", "[buffer]") {
   CHECK(f.out[1]->late);
   CHECK(f.out[1]->spans == 1);
   CHECK(f.out[1]->policy == "errors");
-  CHECK(f.store->snapshot().totals.late[0] == 1);
-  CHECK(f.store->snapshot().totals.held == 0);
+  CHECK(f.store->report().snapshot().totals.late[0] == 1);
+  CHECK(f.store->report().snapshot().totals.held == 0);
 }
 
 TEST_CASE("shutdown decides what is open", "[buffer]") {
@@ -123,8 +122,8 @@ TEST_CASE("shutdown decides what is open", "[buffer]") {
   f.send(request({{.trace = 1, .status = 2}, {.trace = 2}}), 0s);
   f.store->close_all(CloseReason::kShutdown, at(100ms));
   CHECK(f.out.size() == 1);
-  CHECK(f.store->snapshot().totals.decided[0][static_cast<std::size_t>(CloseReason::kShutdown)] == 1);
-  CHECK(f.store->snapshot().totals.decided[1][static_cast<std::size_t>(CloseReason::kShutdown)] == 1);
+  CHECK(f.store->report().snapshot().totals.decided[0][static_cast<std::size_t>(CloseReason::kShutdown)] == 1);
+  CHECK(f.store->report().snapshot().totals.decided[1][static_cast<std::size_t>(CloseReason::kShutdown)] == 1);
 }
 
 TEST_CASE("a request that could never fit is refused and the open traces are left alone", "[buffer]") {
@@ -133,7 +132,7 @@ TEST_CASE("a request that could never fit is refused and the open traces are lef
   std::vector<SpanSpec> specs;
   for (std::uint64_t i = 0; i < 8000; ++i) specs.push_back({.trace = 10 + i, .name = std::string(7000, 'n')});
   CHECK_FALSE(f.send(request(specs), 0s));
-  CHECK(f.store->snapshot().traces == 1);
+  CHECK(f.store->report().snapshot().traces == 1);
 }
 
 TEST_CASE("the scopes of a resource share its bytes", "[buffer]") {
@@ -145,5 +144,5 @@ TEST_CASE("the scopes of a resource share its bytes", "[buffer]") {
     fill(*scope->add_spans(), {.id = static_cast<std::uint64_t>(i) + 2});
   }
   f.send(data.SerializeAsString(), 0s);
-  CHECK(f.store->snapshot().prefix_bytes < 13'000);
+  CHECK(f.store->report().snapshot().prefix_bytes < 13'000);
 }

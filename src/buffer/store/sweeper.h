@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "base/mutex.h"
-#include "buffer/trace_store.h"
+#include "buffer/store/trace_store.h"
 
 namespace tailgate {
 

@@ -35,8 +35,10 @@ struct StampResult {
   std::uint32_t unparsable = 0, no_room = 0;
 };
 
-// Bytes behind `tail` and changed `scope` live in `store`, which must outlive the framing.
-StampResult stamp_thresholds(const StampInput& in, std::vector<FrameSpan>& spans, std::deque<std::string>& store);
+// Bytes behind `tail` and changed `scope` live in `store`, which must outlive the framing. `trace_states` are those of
+// `spans`; they are not read when the trace was kept with certainty.
+StampResult stamp_thresholds(const StampInput& in, const std::vector<ByteView>& trace_states,
+                             std::vector<FrameSpan>& spans, std::deque<std::string>& store);
 void stamp_policy(const StampInput& in, RecordPolicy record, std::size_t root, std::vector<FrameSpan>& spans,
                   std::deque<std::string>& store);
 

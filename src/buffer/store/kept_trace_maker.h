@@ -1,0 +1,80 @@
+// KeptTraceMaker: makes KeptTraces out of the spans of a kept trace, in three steps.
+//
+//   check  reads each span once: leaves out what a backend would reject, finds the headline and the deciding spans
+//   stamp  adds what the daemon writes onto spans (stamp.h)
+//   frame  puts the spans under their resources and scopes again, in parts of 2 MiB, charged to the queues
+//
+// Threads: any, each with its own Scratch, without a shard's lock.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/byte_budget.h"
+#include "base/clock.h"
+#include "buffer/closed_trace.h"
+#include "buffer/store/kept_sink.h"
+#include "buffer/store/stamp.h"
+#include "buffer/trace_buffer.h"
+#include "model/kept_trace.h"
+#include "wire/otlp/frame.h"
+
+namespace tailgate {
+
+struct KeptTraceMakerOptions {
+  RecordPolicy record_policy = RecordPolicy::kOff;
+  TimePoint origin;
+  std::uint64_t wall_at_origin_ns = 0;  // the wall clock at `origin`
+};
+
+class KeptTraceMaker {
+ public:
+  // All of them outlive the maker. It asks `sink` for room only.
+  KeptTraceMaker(const KeptTraceMakerOptions& options, ByteBudget& budget, const PolicyTables& tables, KeptSink& sink)
+      : options_(options), budget_(budget), tables_(tables), sink_(sink) {}
+
+  struct Scratch {
+    std::vector<FrameSpan> spans;  // in: those of the trace
+    std::vector<KeptTracePtr> out;
+    // Below: the maker's own, kept for their memory.
+    std::vector<FrameSpan> part;
+    std::vector<ByteView> trace_states;  // of spans
+    std::deque<std::string> stamps;      // bytes that spans point to
+  };
+
+  struct Input {
+    const TraceId& id;
+    const Verdict& verdict;
+    const TraceFacts& facts;
+    TimePoint now;
+    ClosedTrace* closed = nullptr;  // its deciding spans are filled in; null: late spans
+    std::uint64_t now_unix_ns = 0;  // when it closed: now() of its conditions
+  };
+
+  // Appends to scratch.out all parts of the trace or, when the result names a reason to shed it, nothing.
+  SettledSpans make(const Input& in, Scratch& scratch);
+
+  // Tracestates of kept spans that got no new threshold.
+  std::uint64_t tracestates_unparsable() const { return unparsable_; }
+  std::uint64_t tracestates_without_room() const { return no_room_; }
+
+ private:
+  struct Headline;
+
+  Headline check(const Input& in, Scratch& scratch, std::uint32_t& malformed) const;
+  TraceSummary summarize(const Input& in, const Headline& headline) const;
+  void stamp(const TraceSummary& summary, const char* root, TimePoint now, Scratch& scratch);
+  std::optional<Shed> frame(const TraceSummary& summary, Scratch& scratch);
+
+  const KeptTraceMakerOptions options_;
+  ByteBudget& budget_;
+  const PolicyTables& tables_;
+  KeptSink& sink_;
+  std::atomic<std::uint64_t> unparsable_{0}, no_room_{0};
+};
+
+}  // namespace tailgate

@@ -1,0 +1,284 @@
+#include "buffer/store/trace_store.h"
+
+#include <algorithm>
+
+#include "base/invariant.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::size_t kClosePerHold = 32;  // traces closed in one hold of a shard's lock
+constexpr std::size_t kClosePerAdd = 4;    // traces looked at when a request comes by: more than it can open on average
+constexpr std::size_t kMakeRoomStep = 64;  // traces closed in one hold when memory is short
+constexpr Duration kTidyEvery = std::chrono::seconds(1);
+constexpr Duration kSweepMin = std::chrono::milliseconds(5);
+constexpr Duration kSweepMax = std::chrono::milliseconds(100);
+constexpr std::size_t kGatherBytes = 2 << 20;   // of kept traces copied out at a time
+constexpr std::size_t kGatherKeep = 256 << 10;  // of the memory of one copy kept for the next
+// Free pieces that a shard may keep to itself, and what is cut to the wrong size.
+constexpr std::size_t kLocalSlack = 3 << 20;
+
+}  // namespace
+
+struct TraceStore::Scratch {
+  std::vector<std::uint32_t> order;  // trace indices of a batch, sorted by shard
+  std::vector<std::uint32_t> begin;  // of each shard in order
+  std::vector<std::uint32_t> fill;   // where in order the next trace of each shard goes
+  AddResult added;
+  std::vector<ClosedTrace> closed, some;
+  std::vector<std::string> payloads;  // gathered, one per closed trace
+  std::vector<std::uint32_t> prefix_ids;
+  std::vector<const Prefix*> prefixes;  // by position in prefix_ids
+  std::vector<SettledSpans> settled;    // one per closed trace
+  KeptTraceMaker::Scratch kept;
+};
+
+TraceStore::TraceStore(const TraceStoreOptions& options, ByteBudget& budget, PolicySetPtr policies,
+                       PolicyTables& tables, KeptSink& sink, std::uint64_t seed, TimePoint origin)
+    : budget_(budget),
+      sink_(sink),
+      prefix_bytes_max_(options.prefix_bytes),
+      pool_(options.pool_bytes + options.shards * kLocalSlack),
+      reader_(pool_),
+      policies_(std::move(policies)),
+      shards_(options.shards, options.limits, pool_, budget_, policies_.current(), tables, seed, origin),
+      shedding_(options.overload_min_wait, origin),
+      maker_({options.record_policy, origin, options.limits.wall_at_origin_ns}, budget_, tables, sink_),
+      report_(shards_, pool_, tables, policies_, maker_, shedding_),
+      explainer_(shards_, tables, policies_),
+      next_tidy_(origin + kTidyEvery) {
+  policies_.current()->activate();
+}
+
+TraceStore::~TraceStore() = default;
+
+bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) {
+  if (batch.traces.empty()) return true;
+  thread_local Scratch scratch;
+  const std::size_t pool_bound = order_by_shard(batch, scratch);
+
+  // Reserve what all of it can take at most, before the first append: accepted whole or refused whole. A prefix may be
+  // new to every shard.
+  std::size_t prefix_bound = 0;
+  for (const ScopeGroup& group : batch.groups) prefix_bound += Prefix::bytes_of(group.resource, group.scope);
+  prefix_bound *= std::min(shards_.size(), batch.traces.size());
+  if (!reserve(pool_bound, prefix_bound)) {
+    // What could not fit into an empty buffer must not empty a full one.
+    const bool could_fit =
+        prefix_bound <= prefix_bytes_max_ && pool_bound + prefix_bound <= budget_.cap(Holder::kTraces);
+    if (!could_fit || !make_room(pool_bound, prefix_bound, now, scratch)) return false;
+  }
+
+  std::size_t pool_taken = 0;
+  std::size_t prefix_taken = 0;
+  AddResult& added = scratch.added;
+  for (std::size_t s = 0; s < shards_.size(); ++s) {
+    const std::size_t count = scratch.begin[s + 1] - scratch.begin[s];
+    if (count == 0) continue;
+    added.clear();
+    Shard& shard = shards_[s];
+    {
+      const MutexLock lock(shard.mutex);
+      shard.buffer.set_shed_step(shedding_.step());
+      shard.buffer.add(batch, scratch.order.data() + scratch.begin[s], count, source, now, added);
+      // What is due goes in the same hold of the lock: under load the sweeper alone would wait for its turn too long.
+      shard.buffer.close_due(now, kClosePerAdd, added.closed);
+    }
+    pool_taken += added.pool_bytes;
+    prefix_taken += added.prefix_bytes;
+    if (!added.late.empty()) settle_late(shard, batch, added.late, now, scratch);
+    if (!added.closed.empty()) settle(shard, added.closed, now, scratch);
+  }
+  INVARIANT(pool_taken <= pool_bound && prefix_taken <= prefix_bound);
+  release(pool_bound - pool_taken, prefix_bound - prefix_taken);
+  return true;
+}
+
+// Orders the batch's traces by shard with one counting pass, and starts to load what their look-ups will read. Returns
+// what they can take from the pool at most.
+std::size_t TraceStore::order_by_shard(const SpanBatch& batch, Scratch& scratch) const {
+  std::size_t pool_bound = 0;
+  scratch.begin.assign(shards_.size() + 1, 0);
+  for (const BatchTrace& trace : batch.traces) {
+    ++scratch.begin[shards_.index_of(trace.hash) + 1];
+    pool_bound += pool_bytes_bound(trace.facts.bytes, trace.facts.spans);
+  }
+  for (std::size_t s = 1; s <= shards_.size(); ++s) scratch.begin[s] += scratch.begin[s - 1];
+  scratch.order.resize(batch.traces.size());
+  scratch.fill.assign(scratch.begin.begin(), scratch.begin.end() - 1);
+  for (std::uint32_t t = 0; t < batch.traces.size(); ++t) {
+    const std::size_t s = shards_.index_of(batch.traces[t].hash);
+    scratch.order[scratch.fill[s]++] = t;
+    shards_[s].prefetch(batch.traces[t].id);
+  }
+  return pool_bound;
+}
+
+bool TraceStore::reserve(std::size_t pool_bytes, std::size_t prefix_bytes) {
+  const std::size_t before = prefix_bytes_.fetch_add(prefix_bytes, std::memory_order_relaxed);
+  if (before + prefix_bytes <= prefix_bytes_max_ && budget_.try_charge(Holder::kTraces, pool_bytes + prefix_bytes))
+    return true;
+  prefix_bytes_.fetch_sub(prefix_bytes, std::memory_order_relaxed);
+  return false;
+}
+
+void TraceStore::release(std::size_t pool_bytes, std::size_t prefix_bytes) {
+  prefix_bytes_.fetch_sub(prefix_bytes, std::memory_order_relaxed);
+  budget_.release(Holder::kTraces, pool_bytes + prefix_bytes);
+}
+
+// Decides traces early, soonest due first, some from each shard in turn, until the bytes are reserved (true) or nothing
+// is left to decide.
+bool TraceStore::make_room(std::size_t pool_bytes, std::size_t prefix_bytes, TimePoint now, Scratch& scratch) {
+  std::size_t idle = 0;
+  while (idle < shards_.size()) {
+    Shard& shard = shards_[next_to_shrink_.fetch_add(1, std::memory_order_relaxed) % shards_.size()];
+    scratch.closed.clear();
+    std::size_t n = 0;
+    std::size_t prefixes_freed = 0;
+    const bool prefixes_short = prefix_bytes_.load(std::memory_order_relaxed) + prefix_bytes > prefix_bytes_max_;
+    {
+      const MutexLock lock(shard.mutex);
+      n = shard.buffer.close_early(CloseReason::kMemory, now, kMakeRoomStep, scratch.closed);
+      if (n != 0) shedding_.closed_early(shard.buffer.last_early_wait());
+      if (n == 0 || prefixes_short) prefixes_freed = shard.buffer.tidy(now);
+    }
+    release(0, prefixes_freed);
+    if (!scratch.closed.empty()) settle(shard, scratch.closed, now, scratch);
+    if (reserve(pool_bytes, prefix_bytes)) return true;
+    idle = n == 0 && prefixes_freed == 0 ? idle + 1 : 0;
+  }
+  return false;
+}
+
+TimePoint TraceStore::sweep(TimePoint now) {
+  thread_local Scratch scratch;
+  const bool tidy = now >= next_tidy_;
+  if (tidy) next_tidy_ = now + kTidyEvery;
+  shedding_.adapt(now);
+  Duration wait = kSweepMax;
+  std::size_t freed = 0;
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    for (bool more = true; more;) {
+      scratch.closed.clear();
+      {
+        const MutexLock lock(shard->mutex);
+        more = shard->buffer.close_due(now, kClosePerHold, scratch.closed);
+        if (!more) wait = std::min(wait, shard->buffer.until_due(now));
+        if (!more && tidy) freed += shard->buffer.tidy(now);
+      }
+      if (!scratch.closed.empty()) settle(*shard, scratch.closed, now, scratch);
+    }
+  }
+  release(0, freed);
+  pool_.prepare();
+  return now + std::max(wait, kSweepMin);
+}
+
+void TraceStore::close_all(CloseReason reason, TimePoint now) {
+  thread_local Scratch scratch;
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    for (bool more = true; more;) {
+      scratch.closed.clear();
+      {
+        const MutexLock lock(shard->mutex);
+        more = shard->buffer.close_early(reason, now, kClosePerHold, scratch.closed) != 0;
+      }
+      if (!scratch.closed.empty()) settle(*shard, scratch.closed, now, scratch);
+    }
+  }
+}
+
+// Kept traces leave, a few megabytes at a time, because what is gathered is not in the budget.
+void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Scratch& scratch) {
+  const auto bytes_of = [&](const ClosedTrace& trace) { return reader_.trace(trace).payload_bytes; };
+  std::vector<ClosedTrace>& some = scratch.some;
+  for (std::size_t i = 0; i < closed.size();) {
+    some.clear();
+    for (std::size_t bytes = 0; i < closed.size() && (some.empty() || bytes + bytes_of(closed[i]) <= kGatherBytes);
+         ++i) {
+      bytes += bytes_of(closed[i]);
+      some.push_back(closed[i]);
+    }
+    settle_some(shard, some, now, scratch);
+  }
+  some.clear();
+}
+
+void TraceStore::settle_some(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Scratch& scratch) {
+  const std::uint64_t now_unix_ns = gather(shard, closed, scratch);
+  const std::vector<std::uint32_t>& ids = scratch.prefix_ids;
+  scratch.settled.clear();
+  for (std::size_t i = 0; i < closed.size(); ++i) {
+    scratch.kept.spans.clear();
+    for_each_span(scratch.payloads[i], [&](std::uint32_t id, ByteView span) {
+      const auto at = static_cast<std::size_t>(std::lower_bound(ids.begin(), ids.end(), id) - ids.begin());
+      const Prefix& prefix = *scratch.prefixes[at];
+      scratch.kept.spans.push_back({prefix.resource(), prefix.scope, span});
+    });
+    const OpenTrace& trace = reader_.trace(closed[i]);
+    scratch.settled.push_back(
+        maker_.make({trace.id, closed[i].verdict, trace.facts, now, &closed[i], now_unix_ns}, scratch.kept));
+    if (scratch.payloads[i].capacity() > kGatherKeep) std::string().swap(scratch.payloads[i]);
+  }
+  {
+    const MutexLock lock(shard.mutex);
+    for (std::size_t i = 0; i < closed.size(); ++i) shard.buffer.settle(closed[i], scratch.settled[i]);
+  }
+  push(scratch);
+}
+
+// Copies the traces' bytes without the lock, then looks up all their prefixes in one hold of it. Returns the wall
+// clock.
+std::uint64_t TraceStore::gather(Shard& shard, const std::vector<ClosedTrace>& closed, Scratch& scratch) {
+  std::vector<std::uint32_t>& ids = scratch.prefix_ids;
+  if (scratch.payloads.size() < closed.size()) scratch.payloads.resize(closed.size());
+  ids.clear();
+  for (std::size_t i = 0; i < closed.size(); ++i) {
+    reader_.gather(closed[i], scratch.payloads[i]);
+    for_each_span(scratch.payloads[i], [&](std::uint32_t id, ByteView) {
+      if (ids.empty() || ids.back() != id) ids.push_back(id);
+    });
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  scratch.prefixes.clear();
+  const MutexLock lock(shard.mutex);
+  for (const std::uint32_t id : ids) scratch.prefixes.push_back(&shard.buffer.prefix(id));
+  return shard.buffer.wall_latest_ns();
+}
+
+void TraceStore::settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, TimePoint now,
+                             Scratch& scratch) {
+  for (const LateSpans& item : late) {
+    const BatchTrace& part = batch.traces[item.trace];
+    scratch.kept.spans.clear();
+    for (std::uint32_t s = part.first; s != kNone; s = batch.spans[s].next) {
+      const BatchSpan& span = batch.spans[s];
+      const ScopeGroup& group = batch.groups[span.group];
+      scratch.kept.spans.push_back({group.resource, group.scope, ByteView(span.data, span.size)});
+    }
+    const SettledSpans settled = maker_.make({part.id, item.verdict, part.facts, now}, scratch.kept);
+    {
+      const MutexLock lock(shard.mutex);
+      shard.buffer.settle_late(part.facts, settled);
+    }
+    push(scratch);
+  }
+}
+
+void TraceStore::push(Scratch& scratch) {
+  for (KeptTracePtr& kept : scratch.kept.out) sink_.push(std::move(kept));
+  scratch.kept.out.clear();
+}
+
+void TraceStore::set_policies(const PolicySetPtr& policies) {
+  policies->activate();
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    const MutexLock lock(shard->mutex);
+    shard->buffer.set_policies(policies);
+  }
+  policies_.replace(policies);
+}
+
+}  // namespace tailgate

@@ -1,0 +1,89 @@
+// TraceStore: the shards at work. Takes batches from receivers, closes what is due, and hands kept traces to the sink.
+//
+// Threads: accept() by any I/O thread, which does all of it before it returns: it groups the batch by shard, reserves
+// memory, and appends under one lock per shard and request. sweep() by the sweeper alone. The other calls by any
+// thread. Kept traces are made and pushed by whoever closed them, without a shard's lock.
+//
+// Always true between calls: what the traces hold is charged to the budget's `traces`.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "base/byte_budget.h"
+#include "base/clock.h"
+#include "buffer/store/kept_sink.h"
+#include "buffer/store/kept_trace_maker.h"
+#include "buffer/store/policy_history.h"
+#include "buffer/store/shard.h"
+#include "buffer/store/shedding.h"
+#include "buffer/store/store_report.h"
+#include "buffer/store/trace_explainer.h"
+
+namespace tailgate {
+
+struct TraceStoreOptions {
+  std::size_t shards = 8;
+  BufferLimits limits;                  // cache_bytes and explain_bytes are those of the whole store
+  std::size_t pool_bytes = 256 << 20;   // what the budget lets traces have
+  std::size_t prefix_bytes = 16 << 20;  // of it, what resources and scopes may take
+  RecordPolicy record_policy = RecordPolicy::kOff;
+  // Under memory pressure traces are decided early down to this wait; then new ones are shed. Zero: never shed.
+  Duration overload_min_wait = Duration::zero();
+};
+
+class TraceStore {
+ public:
+  TraceStore(const TraceStoreOptions& options, ByteBudget& budget, PolicySetPtr policies, PolicyTables& tables,
+             KeptSink& sink, std::uint64_t seed, TimePoint origin);
+  ~TraceStore();
+
+  // Takes the spans of `batch`, all or none. False: no room even after deciding traces early.
+  bool accept(const SpanBatch& batch, SourceId source, TimePoint now);
+
+  // Closes what is due at `now` and settles it. Returns when to come again.
+  TimePoint sweep(TimePoint now);
+
+  // Decides everything that is open.
+  void close_all(CloseReason reason, TimePoint now);
+
+  void set_policies(const PolicySetPtr& policies);
+  PolicySetPtr policies() const { return policies_.current(); }
+
+  // Seed of SpanBatch::hash_seed for batches given to this store.
+  std::uint64_t hash_seed() const { return shards_.seed(); }
+
+  const StoreReport& report() const { return report_; }
+  const TraceExplainer& explainer() const { return explainer_; }
+
+ private:
+  struct Scratch;  // of one thread
+
+  std::size_t order_by_shard(const SpanBatch& batch, Scratch& scratch) const;
+  bool reserve(std::size_t pool_bytes, std::size_t prefix_bytes);
+  void release(std::size_t pool_bytes, std::size_t prefix_bytes);
+  bool make_room(std::size_t pool_bytes, std::size_t prefix_bytes, TimePoint now, Scratch& scratch);
+  void settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Scratch& scratch);
+  void settle_some(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Scratch& scratch);
+  std::uint64_t gather(Shard& shard, const std::vector<ClosedTrace>& closed, Scratch& scratch);
+  void settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, TimePoint now,
+                   Scratch& scratch);
+  void push(Scratch& scratch);
+
+  ByteBudget& budget_;
+  KeptSink& sink_;
+  const std::size_t prefix_bytes_max_;
+  std::atomic<std::size_t> prefix_bytes_{0};  // of all shards' tables, and reserved
+  ChunkPool pool_;
+  const ClosedTraceReader reader_;
+  PolicyHistory policies_;
+  Shards shards_;
+  Shedding shedding_;
+  KeptTraceMaker maker_;
+  const StoreReport report_;
+  const TraceExplainer explainer_;
+  std::atomic<std::size_t> next_to_shrink_{0};  // the shard that make_room() asks next
+  TimePoint next_tidy_;                         // the sweeper's
+};
+
+}  // namespace tailgate

@@ -1,0 +1,124 @@
+// Daemon: what it answers /metrics with.
+#include <map>
+#include <set>
+
+#include "base/version.h"
+#include "daemon/daemon.h"
+
+namespace tailgate {
+namespace {
+
+template <class N>
+double number(N n) {
+  return static_cast<double>(n);
+}
+
+}  // namespace
+
+// All that have been loaded: what an earlier set has kept may still be on its way.
+std::vector<std::string> Daemon::keeping_policies() const {
+  const NamesTable& names = parts_.tables->names;
+  const PolicySetPtr set = store_->policies();
+  std::set<std::uint16_t> shadows;
+  for (std::size_t i = 0; i < set->shadow_size(); ++i) shadows.insert(set->shadow_number_of(i));
+  std::vector<std::string> out;
+  for (std::uint16_t p = 1; p < names.size(); ++p) {
+    if (!shadows.contains(p)) out.push_back(names.name_of(p));
+  }
+  if (own_traces_ != nullptr) out.emplace_back(kOwnPolicy);
+  return out;
+}
+
+std::string Daemon::metrics_text() const {
+  MetricWriter out;
+  collect(out);
+  return out.text();
+}
+
+void Daemon::collect(MetricWriter& out) const {
+  // The order matters: a span is refused only after it was not taken, so each side of the law comes from one snapshot.
+  const Refusals::Snapshot refused = refusals_.snapshot();
+  const StoreSnapshot store = store_->report().snapshot();
+  collect_sources(refused, store.totals, out);
+  store_->report().collect(store, out);
+  parts_.exporters->collect(out, keeping_policies());
+  for (std::size_t h = 0; h < kHolderNames.size(); ++h) {
+    if (parts_.budget->cap(static_cast<Holder>(h)) == 0) continue;  // connections, where there is no TLS
+    out.add(metric::kMemoryBudget, {kHolderNames[h]}, number(parts_.budget->cap(static_cast<Holder>(h))));
+    out.add(metric::kMemoryUsed, {kHolderNames[h]}, number(parts_.budget->used(static_cast<Holder>(h))));
+  }
+  collect_receivers(out);
+  collect_pages(out);
+  {
+    const MutexLock lock(status_mutex_);
+    out.add(metric::kConfigReloads, {"success"}, number(reloads_ok_));
+    out.add(metric::kConfigReloads, {"failure"}, number(reloads_failed_));
+  }
+  if (own_traces_ != nullptr) {
+    const OwnTraces::Stats own = own_traces_->stats();
+    out.add(metric::kOwnSpans, {"queued"}, number(own.queued));
+    out.add(metric::kOwnSpans, {"dropped"}, number(own.dropped));
+  }
+  process_.collect(out);
+  out.add(metric::kBuildInfo, {build_version(), build_commit(), build_compiler()}, 1);
+}
+
+// Spans and requests, by receiver.
+void Daemon::collect_sources(const Refusals::Snapshot& refused, const BufferCounters& taken, MetricWriter& out) const {
+  std::vector<Source> sources;
+  {
+    const MutexLock lock(status_mutex_);
+    sources = sources_;
+  }
+  std::map<std::pair<std::string, std::string>, std::uint64_t> received, spans, requests;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    auto& sum = received[{sources[i].receiver, sources[i].format}];
+    sum += taken.received[i];
+    if (const auto it = refused.received.find(static_cast<SourceId>(i)); it != refused.received.end())
+      sum += it->second;
+  }
+  for (const auto& [key, count] : refused.spans) spans[{sources[key.first].receiver, key.second}] += count;
+  for (const auto& [key, count] : refused.requests) requests[{sources[key.first].receiver, key.second}] += count;
+  for (const auto& [key, count] : received) out.add(metric::kSpansReceived, {key.first, key.second}, number(count));
+  for (const auto& [key, count] : spans) out.add(metric::kSpansRefused, {key.first, key.second}, number(count));
+  for (const auto& [key, count] : requests) out.add(metric::kRequestsRefused, {key.first, key.second}, number(count));
+}
+
+void Daemon::collect_receivers(MetricWriter& out) const {
+  // Pages are open before receivers are, and a receiver's start() makes what its stats() reads.
+  const std::size_t started = receivers_started_;
+  for (std::size_t r = 0; r < started; ++r) {
+    const std::unique_ptr<Receiver>& receiver = parts_.receivers[r];
+    const ReceiverStats stats = receiver->stats();
+    for (std::size_t i = 0; stats.udp && i < kUdpDropNames.size(); ++i) {
+      out.add(metric::kUdpDropped, {kUdpDropNames[i]}, number(stats.udp_dropped[i]));
+    }
+    for (std::size_t i = 0; stats.clients && i < kClientLossNames.size(); ++i) {
+      out.add(metric::kClientLostSpans, {receiver->name(), kClientLossNames[i]}, number(stats.client_lost_spans[i]));
+    }
+    if (stats.clients) out.add(metric::kClientLostBatches, {receiver->name()}, number(stats.client_lost_batches));
+    out.add(metric::kConnections, {receiver->name()}, number(stats.connections));
+    for (std::size_t i = 0; i < kCloseWhyNames.size(); ++i) {
+      out.add(metric::kConnectionsClosed, {receiver->name(), kCloseWhyNames[i]}, number(stats.closed[i]));
+    }
+  }
+}
+
+void Daemon::collect_pages(MetricWriter& out) const {
+  for (const auto& [page, pages] :
+       {std::pair("metrics", &metrics_page_), std::pair("health", &health_pages_), std::pair("web", &web_pages_)}) {
+    for (const auto& [reason, count] : pages->refused()) {
+      out.add(metric::kPageRequestsRefused, {page, reason}, number(count));
+    }
+  }
+  const MutexLock lock(status_mutex_);
+  for (const auto& server : page_servers_) {
+    const ServerStats stats = server->stats();
+    out.add(metric::kPageConnections, {server->name()}, number(stats.connections));
+    for (std::size_t i = 0; i < kCloseWhyNames.size(); ++i) {
+      out.add(metric::kPageConnectionsClosed, {server->name(), kCloseWhyNames[i]}, number(stats.closed[i]));
+    }
+  }
+}
+
+}  // namespace tailgate

@@ -1,0 +1,56 @@
+#include "daemon/pipeline.h"
+
+#include "base/clock.h"
+
+namespace tailgate {
+
+void ExporterSink::push(KeptTracePtr kept) { exporters_.push(kept, monotonic_now()); }
+
+bool ExporterSink::make_room(std::size_t bytes, bool by_chance) { return exporters_.make_room(bytes, by_chance); }
+
+// The plan is a part of the set, and keeps it alive.
+std::shared_ptr<const ScanPlan> StoreTarget::plan() const {
+  PolicySetPtr policies = store_.policies();
+  const ScanPlan* const plan = &policies->plan();
+  return {std::move(policies), plan};
+}
+
+bool StoreTarget::take(const SpanBatch& batch, SourceId source, TimePoint now) {
+  return store_.accept(batch, source, now);
+}
+
+std::uint64_t StoreTarget::hash_seed() const { return store_.hash_seed(); }
+
+std::optional<Explanation> StoreExplanations::explain(const TraceId& id) const {
+  return store_.explainer().explain(id);
+}
+
+std::vector<Explanation> StoreExplanations::recent(const ExplainQuery& query) const {
+  return store_.explainer().recent(query);
+}
+
+ShadowReport StoreExplanations::shadow() const {
+  const StoreSnapshot snapshot = store_.report().snapshot();
+  const PolicyTally& tally = snapshot.totals.policies;
+  ShadowReport report;
+  const PolicySetPtr set = store_.policies();
+  for (std::size_t i = 0; i < set->shadow_size(); ++i) {
+    const std::uint16_t number = set->shadow_number_of(i);
+    const PolicyTally::Shadow row = number < tally.shadows.size() ? tally.shadows[number] : PolicyTally::Shadow();
+    report.policies.push_back({policy_names_.name_of(number), row.traces, row.kept_traces, row.kept_spans,
+                               row.kept_bytes, row.would_add, row.would_lose, row.lost_errors});
+  }
+  for (std::size_t d = 0; d < kDecisionNames.size(); ++d) {
+    for (const std::uint64_t n : snapshot.totals.decided[d]) {
+      report.traces += n;
+      if (d == static_cast<std::size_t>(Decision::kSampled)) report.kept_traces += n;
+    }
+  }
+  for (const PolicyTally::Row& row : tally.rows) {
+    report.kept_spans += row.kept_spans;
+    report.kept_bytes += row.kept_bytes;
+  }
+  return report;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,53 @@
+// The joints of the pipeline: what one room needs of the next, so that no room knows the one behind it.
+//
+//   IngestPipeline -> StoreTarget -> TraceStore -> ExporterSink -> Exporters
+//   the pages /explain and /shadow -> StoreExplanations -> TraceStore
+//
+// Threads: any, as of what they call. Each refers to what it calls, which outlives it.
+#pragma once
+
+#include "buffer/store/trace_store.h"
+#include "export/exporters.h"
+#include "receive/ingest.h"
+#include "web/explain.h"
+
+namespace tailgate {
+
+class ExporterSink final : public KeptSink {
+ public:
+  explicit ExporterSink(Exporters& exporters) : exporters_(exporters) {}
+
+  void push(KeptTracePtr kept) override;
+  bool make_room(std::size_t bytes, bool by_chance) override;
+
+ private:
+  Exporters& exporters_;
+};
+
+class StoreTarget final : public IngestTarget {
+ public:
+  explicit StoreTarget(TraceStore& store) : store_(store) {}
+
+  std::shared_ptr<const ScanPlan> plan() const override;
+  bool take(const SpanBatch& batch, SourceId source, TimePoint now) override;
+  std::uint64_t hash_seed() const override;
+
+ private:
+  TraceStore& store_;
+};
+
+class StoreExplanations final : public ExplainSource {
+ public:
+  StoreExplanations(const TraceStore& store, const NamesTable& policy_names)
+      : store_(store), policy_names_(policy_names) {}
+
+  std::optional<Explanation> explain(const TraceId& id) const override;
+  std::vector<Explanation> recent(const ExplainQuery& query) const override;
+  ShadowReport shadow() const override;
+
+ private:
+  const TraceStore& store_;
+  const NamesTable& policy_names_;
+};
+
+}  // namespace tailgate
