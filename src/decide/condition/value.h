@@ -150,7 +150,7 @@ class Arena {
   std::size_t used_ = 0;
 };
 
-// --- wire
+// --- wire (wire_value.cc)
 Value decode_any_value(ByteView any_value);   // an AnyValue; none of its fields: nil
 Value decode_key_value(ByteView key_value);   // the value of a KeyValue
 std::string_view key_of(ByteView key_value);  // its key
