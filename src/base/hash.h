@@ -1,5 +1,5 @@
-// Hashes. Ids and names come from strangers, so every table is seeded per process (XXH3); FNV-1a is here because the
-// probabilistic policy is defined by it.
+// Hashes. Senders choose ids and names, so the hash of every table has a random seed per process (XXH3). FNV-1a is here
+// because the probabilistic policy is defined by it.
 #pragma once
 
 #include <cstdint>

@@ -25,8 +25,8 @@ Response json_response(int status, const json::value& value) {
   return response;
 }
 
-// What came from outside, or was cut in the middle of a character: Boost.JSON writes bytes as they are, and those that
-// are no UTF-8 would make the whole answer no JSON.
+// For text from outside, or cut in the middle of a character. Boost.JSON writes bytes unchanged, and bytes that are not
+// UTF-8 would make the whole answer invalid JSON.
 json::value foreign_text(std::string_view text) {
   std::string quoted;
   append_json_string(quoted, text);

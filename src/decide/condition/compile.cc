@@ -1,5 +1,5 @@
-// From syntax to Expr and Test. Shapes that most conditions have are compared against a constant without a detour;
-// whatever does not depend on the span is computed here, once, and its errors are errors of the configuration.
+// Compiles the syntax to Expr and Test. Common comparisons with a constant get a fast form (fast.cc). What does not
+// depend on the span is computed here, once, and its errors are errors of the configuration.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -199,7 +199,7 @@ constexpr CompareOp kMirrored[] = {CompareOp::kEqual,        CompareOp::kNotEqua
                                    CompareOp::kGreaterEqual, CompareOp::kLess,     CompareOp::kLessEqual};
 
 // An evaluation that no span takes part in.
-struct Nowhere {
+struct NoSpan {
   SpanFields span;
   ConditionContext context{span};
   Evaluation e{context};
@@ -295,9 +295,9 @@ Result<ExprPtr> Compiler::composed(const AstNode& n) {
   }
   ExprPtr made = compose(n, std::move(parts));
   if (!constant) return made;
-  Nowhere nowhere;
+  NoSpan no_span;
   Value v, kept;
-  if (!made->evaluate(nowhere.e, v)) return condition_error(n.column, nowhere.e.error);
+  if (!made->evaluate(no_span.e, v)) return condition_error(n.column, no_span.e.error);
   if (!keep(v, kept)) return condition_error(n.column, "want a constant of at most 16 MiB and 100 levels");
   return std::make_unique<Literal>(kept);
 }

@@ -1,4 +1,4 @@
-// What a condition is compiled to: values (Expr) and yes-or-no questions (Test), asked per span.
+// What a condition is compiled to: values (Expr) and yes-or-no questions (Test), evaluated per span.
 //
 // Threads: immutable once compiled; an Evaluation belongs to one call.
 #pragma once
