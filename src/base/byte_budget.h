@@ -1,4 +1,4 @@
-// ByteBudget: the one account of memory for the process. Every room that keeps bytes of strangers charges them here.
+// ByteBudget: the one account of memory for the process. Every room that keeps bytes from senders charges them here.
 //
 //   memory_limit = baseline of the process + budget;   budget = requests + traces + queues + caches + connections
 //
@@ -13,11 +13,14 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/enum_names.h"
+
 namespace tailgate {
 
 enum class Holder : std::uint8_t { kRequests, kTraces, kQueues, kCaches, kConnections };
 inline constexpr std::array<std::string_view, 5> kHolderNames = {"requests", "traces", "queues", "caches",
                                                                  "connections"};
+static_assert(names_end_with(kHolderNames, Holder::kConnections, "connections"));
 
 class ByteBudget {
  public:
@@ -34,7 +37,7 @@ class ByteBudget {
     return false;
   }
 
-  // For bytes that exist already and must be counted whatever the cap says.
+  // For bytes that exist already: they are counted even when that passes the cap.
   void charge(Holder holder, std::size_t bytes) { used_[index(holder)].fetch_add(bytes, std::memory_order_relaxed); }
   void release(Holder holder, std::size_t bytes) { used_[index(holder)].fetch_sub(bytes, std::memory_order_relaxed); }
 
@@ -86,7 +89,7 @@ class Charge {
     bytes_ = 0;
   }
   std::size_t bytes() const { return bytes_; }
-  // An empty one to the same account.
+  // An empty charge to the same account.
   Charge another() const { return budget_ != nullptr ? Charge(*budget_, holder_) : Charge(); }
 
  private:

@@ -1,4 +1,5 @@
-// ByteView: bytes of somebody else, not necessarily text. Helpers to read little-endian numbers from unaligned memory.
+// ByteView: bytes that another object owns; not necessarily text. Helpers to read little-endian numbers from unaligned
+// memory.
 #pragma once
 
 #include <bit>

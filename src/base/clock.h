@@ -1,8 +1,9 @@
-// Three kinds of time that do not mix. TimePoint: our monotonic clock, for waits and timeouts. WallNanos: what we write
-// out. Span timestamps are a stranger's clock and stay plain uint64_t nanoseconds inside a trace.
+// Three kinds of time, which must not be mixed: TimePoint is our monotonic clock, for waits and timeouts. wall_now_ns()
+// is the system's clock, for what we write out. The timestamps of spans come from their senders' clocks; they are also
+// plain nanoseconds, and only their differences inside one trace mean anything.
 //
-// The core takes `now` as an argument. monotonic_now() and wall_now() are called only where a loop meets the world
-// (daemon, net, receivers, sweeper, SendQueue's loop); tests/unit/tree keeps it so.
+// buffer/ and decide/ take `now` as an argument, so that tests move it by hand. The clocks are read only where a thread
+// takes in a request, a connection or a batch; tests/unit/tree lists the files that may.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// Hashes and random numbers. Ids and names come from strangers, so every table is seeded per process (XXH3); FNV-1a is
-// here because the probabilistic policy is defined by it.
+// Hashes and random numbers. Senders choose ids and names, so the hash of every table has a random seed per process
+// (XXH3). FNV-1a is here because the probabilistic policy is defined by it.
 #pragma once
 
 #include <cstdint>

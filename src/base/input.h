@@ -1,4 +1,4 @@
-// Whole files, and standard input, for commands.
+// Reads whole files and standard input, for commands.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// INVARIANT(x): x is false only through a bug of our own; prints where and aborts, in every build. Never for input.
+// INVARIANT(x): aborts the process with the place in the source if x is false, in every build. Use it for what only a
+// bug of our own can break, never for input.
 #pragma once
 
 #include <cstdio>

@@ -1,6 +1,6 @@
 // Pages: zeroed memory straight from the system, for tables that are read at random. From 2 MiB on it asks for huge
-// pages, since on a virtual machine a miss of the TLB costs as much as one of the cache, and such a look-up has both.
-// Memory is untouched, and so not resident, until it is used.
+// pages: a look-up in such a table misses both the cache and the TLB, and on a virtual machine a TLB miss costs as much
+// as a cache miss. The system provides a page only when it is first used.
 #pragma once
 
 #include <cstddef>

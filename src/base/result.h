@@ -1,5 +1,5 @@
-// Result: what a call gives back when the world can make it fail. Errors are values; exceptions end in the file that
-// called the library that throws them. Cost of success: none beyond the value.
+// Result: what a call returns when something outside the program can make it fail. Errors are values. A file that calls
+// a library that throws catches the exceptions itself. Success costs nothing beyond the value.
 #pragma once
 
 #include <string>

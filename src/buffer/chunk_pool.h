@@ -4,9 +4,9 @@
 //   piece   small 256 B or large 2 KiB; its last 4 bytes hold the reference of the next piece of its chain
 //   ref     index of the piece in units of 256 B; 31 bits, so 512 GiB at most
 //
-// Freed memory is handed around as whole chains: freeing a trace costs the same whatever its size, and its bytes are
-// not read again. A large piece can be cut into eight small ones; small ones are not put together again, and a trace
-// that finds no large piece takes small ones, so neither size can starve the other.
+// Freed memory moves as whole chains, so freeing a trace costs the same whatever its size, and its bytes are not read
+// again. A large piece can be cut into eight small ones; small ones are never joined again. A trace that finds no large
+// piece takes small ones, so neither size can starve the other.
 //
 // Threads: each shard has a LocalChunks under its own lock and takes from / gives to the pool's lock in batches.
 #pragma once
@@ -49,8 +49,8 @@ class ChunkPool {
   std::size_t bytes_committed() const;
   std::size_t bytes_max() const { return bytes_max_; }
 
-  // Commits up to two slabs ahead of their use, a 32nd of what is in use and 64 MiB at most in all. Called by the
-  // sweeper, so that the first touch of memory is paid by its thread and not on the way of a span.
+  // Commits up to two slabs ahead of their use; in all, at most a 32nd of what is in use and 64 MiB. The sweeper calls
+  // it, so that its thread pays for the first touch of memory, not the thread of a request.
   void prepare();
 
  private:

@@ -1,7 +1,7 @@
-// DeadlineWheel: open traces by the moment they are next looked at, to 2 ms, never early. A ring of 16,384 lists of 2
-// ms each (32 s); what is due later waits in the last list and is put in again. Links lie in the traces themselves, so
-// insert and remove are O(1) and allocate nothing. Threads: the holder of the shard's lock. Times are the buffer's
-// wrapping milliseconds.
+// DeadlineWheel: open traces by the moment they are next looked at, exact to 2 ms and never early. It is a ring of
+// 16,384 lists of 2 ms each (32 s). A trace that is due later waits in the last list and is inserted again from there.
+// The links lie in the traces themselves, so insert and remove are O(1) and allocate nothing. Times are the buffer's
+// milliseconds, which wrap. Threads: the holder of the shard's lock.
 #pragma once
 
 #include <array>
@@ -19,8 +19,8 @@ class DeadlineWheel {
   void insert(ChunkRef ref, std::uint32_t due_ms);
   void remove(ChunkRef ref);
 
-  // A trace whose moment, rounded up to a tick, has come, or one that waited in the last list; kNoChunk when there is
-  // none. It stays where it is: the caller removes it, and puts it in again if it is not due.
+  // A trace whose moment, rounded up to a tick, has come, or one that waited in the last list; kNoChunk if there is
+  // none. It stays in the wheel: the caller removes it, and inserts it again if it is not due.
   ChunkRef next_due(std::uint32_t now_ms);
 
   // The trace that would be looked at next, however far away; kNoChunk when there is none.

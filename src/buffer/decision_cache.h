@@ -1,10 +1,11 @@
 // DecisionCache: verdicts of traces decided a while ago, so that late spans follow their trace.
 //
-// A set-associative table of fixed size: 16 bytes an entry (64-bit seeded fingerprint of the trace id, 8-byte Verdict),
-// 8 entries a bucket, the oldest of a bucket falls out. A bucket is two cache lines, and a miss reads only the first.
-// Kept traces have a table of their own, or the 98 % that are not kept would push them out. A new trace is taken for a
-// decided one with a chance of 8 in 2^64 per look-up. Threads: the holder of the shard's lock. Memory is untouched, and
-// so not resident, until it is used.
+// A set-associative table of fixed size: an entry has 16 bytes (64-bit seeded fingerprint of the trace id, 8-byte
+// Verdict), a bucket has 8 entries and loses its oldest one. A bucket is two cache lines, and a miss reads only the
+// first. Kept traces have their own table, because the many that are not kept would push them out. A look-up mistakes a
+// new trace for a decided one with a chance of 8 in 2^64. The system provides memory only as it is used.
+//
+// Threads: the holder of the shard's lock; prefetch() any.
 #pragma once
 
 #include <cstddef>

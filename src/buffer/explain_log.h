@@ -1,15 +1,13 @@
 // ExplainLog: what became of the last traces of a shard, kept ones and others, so that "why was this dropped?" has an
 // answer.
 //
-//   ring     records of one size, the oldest is overwritten; written in order, so that remembering costs a trace some
-//   two
-//            cache lines that the processor sees coming
-//   index    buckets of 16 record numbers by hash of the id: one line read per look-up, one written per record. Nothing
-//   is
-//            ever taken out: a number whose record has another id is stale, and the oldest of a bucket gives way
-//   details  what needs more room and few records have: which span decided, which parents are missing. A smaller ring
+//   ring     records of one size; the oldest is overwritten. They are written in order, so the processor prefetches the
+//            two or so cache lines that a record takes
+//   index    buckets of 16 record numbers, by hash of the id. A look-up reads one cache line, a record writes one. A
+//            number whose record has another id is stale; the oldest number of a bucket is overwritten
+//   details  a smaller ring for what few records have: which span decided, which parents are missing
 //
-// Threads: the holder of the shard's lock. Memory is untouched, and so not resident, until it is used.
+// Threads: the holder of the shard's lock. The system provides memory only as it is used.
 #pragma once
 
 #include <cstddef>

@@ -9,7 +9,7 @@
 //     varint(n << 1 | 1)          u32 prefix id (PrefixTable), then n bytes of a Span message
 //   links    pairs of u32: hash of the span's id and of its parent's (0: none); beyond 8 in small pieces of 31
 //
-// TraceWriter appends; it belongs to the holder of the shard's lock. Reading a closed trace needs no lock.
+// Threads: the holder of the shard's lock; a closed trace is read without it (closed_trace.h).
 #pragma once
 
 #include <cstdint>
@@ -76,7 +76,7 @@ struct OpenTrace {
 static_assert(sizeof(OpenTrace) % 8 == 0);
 static_assert(sizeof(OpenTrace) + kInlineLinks * sizeof(SpanLink) + kTraceWordsMax * 8 + 4 <= kChunkUnit);
 
-// Makes a trace in a fresh small piece. kNoChunk never: the caller has charged the budget, which the region covers.
+// Makes a trace in a new small piece. Never kNoChunk: the caller has charged the budget, and the region is as large.
 ChunkRef open_trace(LocalChunks& chunks, const TraceId& id, std::uint32_t now_ms, std::uint32_t epoch,
                     std::size_t words);
 

@@ -1,10 +1,12 @@
-// PrefixTable: the resource and scope bytes of one shard's spans, stored once per distinct value (services repeat them
-// in every request; the scopes of a resource share its bytes) and referred to by number from the payload of traces.
+// PrefixTable: the resource and scope bytes of one shard's spans. Each distinct value is stored once, because services
+// repeat them in every request, and the payload of traces refers to it by number. The scopes of a resource share its
+// bytes.
 //
-// A prefix may go when no trace can refer to it any more: traces are counted by the generation (about a second) they
-// were opened in, and a prefix last used before the oldest generation with a trace is free. Threads: the holder of the
-// shard's lock; the address and content of a prefix stay good, without the lock, as long as a trace of its time is
-// counted.
+// A prefix is freed when no trace can refer to it any more: traces are counted by the generation (about a second) in
+// which they were opened, and a prefix last used before the oldest generation with a trace is free.
+//
+// Threads: the holder of the shard's lock. The address and content of a prefix stay valid without the lock as long as a
+// trace of its generation is counted.
 #pragma once
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -40,14 +42,14 @@ struct Prefix {
 
 class PrefixTable {
  public:
-  // The number of `group`'s prefix, stored if it is new. The caller has seen to it that there is room.
+  // The number of `group`'s prefix, which is stored if it is new. The caller has reserved the room.
   std::uint32_t intern(const ScopeGroup& group, std::uint32_t now);
   const Prefix& at(std::uint32_t id) const { return *prefixes_[id]; }
 
   void count_trace(std::uint32_t opened) { ++traces_of(opened); }
   void uncount_trace(std::uint32_t opened) { --traces_of(opened); }
 
-  // Frees what nobody can refer to. Costs O(prefixes); called about once a second.
+  // Frees the prefixes that no trace can refer to. Costs O(prefixes); called about once a second.
   void evict(std::uint32_t now);
 
   std::size_t bytes() const { return bytes_; }

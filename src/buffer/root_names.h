@@ -1,5 +1,6 @@
-// RootNames: service and name of the roots of open traces, by number, so that a trace's header holds 4 bytes of them.
-// Few routes make many traces: each pair is stored once, counted by the traces that name it. Under the shard's lock.
+// RootNames: service and name of the roots of open traces, by number, so that they take 4 bytes in a trace's header.
+// Many traces have the same pair, so each is stored once, with the count of traces that name it. Threads: the holder of
+// the shard's lock.
 #pragma once
 
 #include <boost/unordered/unordered_flat_map.hpp>

@@ -9,9 +9,9 @@
 namespace tailgate {
 namespace {
 
-// What the table costs per open trace beside the pool: 13 to 26 bytes by its load, 13 more while it grows.
+// What the table costs per open trace, besides the pool: 13 to 26 bytes by its load, 13 more while it grows.
 constexpr std::size_t kMapBytes = 40;
-// After the end of an interval, for those who read the clock before it and got their shard's lock after.
+// Wait after the end of an interval, for threads that read the clock before it and got the shard's lock after it.
 constexpr Duration kIntervalGrace = std::chrono::milliseconds(20);
 
 std::uint32_t whole_ms(Duration d) {
@@ -114,8 +114,8 @@ void TraceBuffer::prefetch_header(ChunkRef ref) const {
   for (std::size_t at = 0; at < kChunkUnit; at += 64) __builtin_prefetch(header + at, 1);
 }
 
-// What closes next has not been touched for as long as it waited. So its header is loaded one step before it is read
-// here, and what its id looks up one step before it is closed.
+// The trace that closes next has not been touched since its last span, so it is not in the cache. Its header is loaded
+// one step before it is read here, and the tables' lines for its id one step before it is closed.
 void TraceBuffer::look_ahead(ChunkRef ref) const {
   if (ref == kNoChunk) return;
   const OpenTrace& next = trace(ref);
@@ -163,7 +163,7 @@ bool TraceBuffer::is_due(OpenTrace& open, std::uint32_t now_ms, CloseReason& rea
     return true;
   }
   if (later(due_ms(open), now_ms)) return false;
-  // One that waited for its interval was found linked before: whoever has come since does not put it off again.
+  // A trace that waited for its interval was found linked before. Spans that came since then do not delay it again.
   if (open.interval == 0) {
     read_links(pool_, open, links_.links);
     if (links_.missing_parents() != 0) {
@@ -314,7 +314,7 @@ void TraceBuffer::ask_again(const OpenTrace& open) {
     ask_span(plan, fields, words_.data());
     bytes += 1 + pb::varint_size(span.size()) + span.size();
   });
-  // Where one request ended and the next began is not remembered: nearly what it would have been.
+  // Where one request ended and the next began is not known any more, so this is only close to the true number.
   if (const std::optional<std::size_t> i = plan.request_bytes()) words_[plan.bit_words() + *i] = bytes;
 }
 

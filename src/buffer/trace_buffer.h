@@ -1,9 +1,9 @@
 // TraceBuffer: the open traces of one shard, keyed by trace id, and what became of them.
 //
 // Threads: called under its shard's lock, so it has none of its own. It has no clock either: time is an argument.
-// A trace is decided in the same hold of the lock in which it closes: deciding reads facts and bits only (some hundred
-// nanoseconds), the verdict goes into the cache and a dropped trace's memory is free again before anyone else can look,
-// so there is no state "closed but undecided" for a span to fall into. Kept traces are handed out (ClosedTrace), framed
+// A trace is decided in the same hold of the lock in which it closes, so there is no state "closed but undecided" that
+// a span could meet. Deciding reads only facts and bits and takes some hundred nanoseconds. The verdict goes into the
+// cache, and the memory of a trace that is not kept is free again. Kept traces are handed out (ClosedTrace), framed
 // without the lock, and given back with settle(); until then their spans count as held.
 //
 // Always true between calls: counters().received = all outcomes + spans_held(); nothing is open beyond decision_wait
@@ -18,6 +18,7 @@
 
 #include "base/byte_budget.h"
 #include "base/clock.h"
+#include "base/enum_names.h"
 #include "base/hash.h"
 #include "buffer/chunk_pool.h"
 #include "buffer/closed_trace.h"
@@ -49,23 +50,25 @@ struct BufferLimits {
 };
 
 inline constexpr std::size_t kSourcesMax = 64;
-inline constexpr std::array<std::string_view, 4> kShedReasons = {"queue_full", "malformed", "no_exporter", "overload"};
 enum class Shed : std::uint8_t { kQueueFull, kMalformed, kNoExporter, kOverload };
+inline constexpr std::array<std::string_view, 4> kShedReasons = {"queue_full", "malformed", "no_exporter", "overload"};
+static_assert(names_end_with(kShedReasons, Shed::kOverload, "overload"));
 
 // Upper bounds in seconds of tailgate_decision_latency_seconds; one more bucket holds the rest.
 inline constexpr std::array<double, 12> kLatencyBounds = {0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 45, 60};
 
 // A span's receipt and its end are counted in the same block, under the same lock: the sum is right at every moment.
 struct BufferCounters {
-  std::array<std::uint64_t, kSourcesMax> received{};          // spans, by source
-  std::uint64_t forwarded = 0, not_sampled = 0, dropped = 0;  // spans
-  std::array<std::uint64_t, kShedReasons.size()> shed{};      // spans
-  std::array<std::uint64_t, 3> incomplete{};                  // traces, by Decision
-  std::uint64_t shed_traces = 0;                              // by overload
-  std::uint64_t held = 0;                                     // spans
+  std::array<std::uint64_t, kSourcesMax> received{};              // spans, by source
+  std::uint64_t forwarded = 0, not_sampled = 0, dropped = 0;      // spans
+  std::array<std::uint64_t, kShedReasons.size()> shed{};          // spans
+  std::array<std::uint64_t, kDecisionNames.size()> incomplete{};  // traces, by Decision
+  std::uint64_t shed_traces = 0;                                  // by overload
+  std::uint64_t held = 0;                                         // spans
   std::uint64_t held_bytes = 0;
-  std::array<std::uint64_t, 3> late{};                    // spans, by Decision; part of the outcomes above
-  std::array<std::array<std::uint64_t, 6>, 3> decided{};  // traces, by Decision and CloseReason
+  std::array<std::uint64_t, kDecisionNames.size()> late{};  // spans, by Decision; part of the outcomes above
+  std::array<std::array<std::uint64_t, kCloseReasonNames.size()>, kDecisionNames.size()>
+      decided{};  // traces, by Decision and CloseReason
   std::uint64_t decided_in_all() const {
     std::uint64_t n = 0;
     for (const auto& by_reason : decided) {

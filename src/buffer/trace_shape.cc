@@ -30,8 +30,9 @@ std::uint32_t LinkScan::missing_parents() {
     Slot& slot = table_[find(link.parent)];
     if (slot.id != 0) continue;
     ++missing;
-    if (missing + links.size() > table_.size() * 3 / 4) return missing;  // never full; nobody counts that far
-    slot = {link.parent, 0, false};                                      // once
+    if (missing + links.size() > table_.size() * 3 / 4)
+      return missing;                // so the table never fills; the exact number does not matter then
+    slot = {link.parent, 0, false};  // once
   }
   return missing;
 }

@@ -1,4 +1,5 @@
-// TraceShape of an open trace: what its links and prefixes say about it as a whole. Under the shard's lock.
+// The TraceShape of an open trace: what its links and prefixes say about it as a whole. Threads: the holder of the
+// shard's lock.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@ class LinkScan {
  public:
   std::vector<SpanLink> links;  // of the trace in hand
 
-  // Different parents named that have not come. Ids are told apart by 32-bit hashes (SpanLink). About 6 ns a span.
+  // How many parents are named that have not come. Ids are compared by 32-bit hashes (SpanLink). About 6 ns a span.
   std::uint32_t missing_parents();
   // After missing_parents(): has a span with this id come?
   bool has(std::uint32_t id) const { return table_[find(id)].present; }

@@ -1,10 +1,9 @@
-// TraceTable: the references of a shard's open traces by trace id. Made for the misses of the cache, which were most of
-// what opening and closing a trace cost: a slot is 8 bytes (32 bits of the id's hash, the reference), so a look-up
-// reads one line as a rule, and that line can be prefetched. The id itself is asked of the trace, where the bits are
-// equal.
+// TraceTable: the references of a shard's open traces, by trace id. It is built to save cache misses, which were most
+// of the cost of opening and closing a trace: a slot is 8 bytes (32 bits of the id's hash, the reference), so a look-up
+// usually reads one cache line, and that line can be prefetched. If the bits are equal, the id in the trace decides.
 //
-// Linear probing; a slot's home follows from the hash bits in it, so growing and closing gaps read nothing but slots.
-// Threads: the holder of the shard's lock, but for prefetch().
+// Linear probing. A slot's home follows from the hash bits in it, so growing and closing gaps read only slots.
+// Threads: the holder of the shard's lock; prefetch() any.
 #pragma once
 
 #include <atomic>
@@ -39,8 +38,7 @@ class TraceTable {
   // `ref` must be there, under this hash.
   void erase(std::uint64_t hash, ChunkRef ref);
 
-  // Starts to load the slots of `hash`. Needs no lock: when the table is replaced meanwhile it is in vain, nothing
-  // worse.
+  // Starts to load the slots of `hash`. Needs no lock: if the table is replaced meanwhile, the load is only wasted.
   void prefetch(std::uint64_t hash) const {
     const std::uintptr_t place = place_.load(std::memory_order_relaxed);
     const std::uint64_t index = static_cast<std::uint32_t>(hash) >> (32 - (place & 63));

@@ -1,4 +1,4 @@
-// Loading of a YAML document: file or text to a root ConfigNode, with --set overrides and environment references.
+// Loads a YAML document: file or text to a root ConfigNode, with --set overrides and environment references.
 //
 //   Result<ConfigDocument> doc = load_config_file("tailgate.yaml", {.overrides = {"telemetry.logs.level=debug"}});
 //
@@ -6,8 +6,8 @@
 // environment variable that is not set, a bad override, and later bad values) is collected in `issues`.
 //
 // References follow the Collector: ${env:NAME}, ${env:NAME:-default}, ${NAME}, and $$ for a dollar. A scalar that is
-// nothing but one reference is parsed again as YAML; fields that are texts take the variable's text as it stands. The
-// text of a variable is never searched for references. Keys are not expanded.
+// just one reference is parsed again as YAML; fields that are texts take the variable's text unchanged. The text of a
+// variable is never searched for references. Keys are not expanded.
 #pragma once
 
 #include <functional>

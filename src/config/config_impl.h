@@ -1,4 +1,4 @@
-// What a ConfigNode points at. Private to the room: config_file.cc makes the root, config_node.cc does the rest.
+// The data behind a ConfigNode. Private to this room: config_file.cc makes the root, config_node.cc reads it.
 #pragma once
 
 #include <map>

@@ -1,5 +1,5 @@
-// ConfigIssue: one thing that is wrong with a configuration, or worth a word, as a value. Whoever shows it makes a line
-// of it with message(). Plain values; any thread.
+// ConfigIssue: one error or warning about a configuration. message() makes a line of it to show. Threads: any; plain
+// values.
 #pragma once
 
 #include <cstdint>

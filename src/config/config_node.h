@@ -3,12 +3,13 @@
 //   void read(const ConfigNode& node) {
 //     options.threshold = node.integer("threshold_ms", 0, {.min = 0});
 //     options.timeout = node.duration("timeout", 5s);
-//     node.finish();                                  // keys nobody asked for are errors with a suggestion
+//     node.finish();                                  // keys that were not read are errors with a suggestion
 //   }
 //
 // A reader never throws and never stops: a bad value is recorded in the document's ConfigIssues and the default is
-// returned, so that `tailgate check` shows all errors at once. Whoever loaded the document looks at the issues at the
-// end. Threads: one at a time. Copies are cheap and share the document. A missing key gives a node that is not there.
+// returned, so that `tailgate check` shows all errors at once. The code that loaded the document looks at the issues at
+// the end. Copies are cheap and share the document. A missing key gives a node whose present() is false. Threads: one
+// at a time.
 #pragma once
 
 #include <cstdint>
@@ -51,9 +52,10 @@ class ConfigNode {
   std::string scalar() const;  // the text of a scalar, "" otherwise
   std::string yaml() const;    // all of it as text, "" when not there; equal trees give equal texts
 
-  bool has(std::string_view key) const;          // counts as asked for
-  ConfigNode child(std::string_view key) const;  // counts as asked for; not there when absent or this is no map
-  std::vector<ConfigNode> items() const;         // of a list; an error when present, not null and no list
+  bool has(std::string_view key) const;  // counts as asked for
+  ConfigNode child(
+      std::string_view key) const;        // counts as read; not present if the key is absent or this is not a map
+  std::vector<ConfigNode> items() const;  // of a list; an error when present, not null and no list
   std::vector<std::pair<std::string, ConfigNode>> entries()
       const;  // of a map, in the order of the file; all count as asked for
 
@@ -78,7 +80,7 @@ class ConfigNode {
   // Keys the Collector knows and that have no effect here: accepted with one notice each.
   void without_effect(std::initializer_list<std::string_view> keys) const;
   void without_effect(std::string_view hint) const;  // this node; `hint` ends the notice: ", as in the Collector"
-  // Every key of this map that nobody asked for is an error with the nearest known key as a suggestion.
+  // Makes every key of this map that was not read an error, with the nearest known key as a suggestion.
   void finish() const;
 
   struct Impl;  // config_node.cc

@@ -137,7 +137,7 @@ class Expander {
     value.size = (*parsed)->size;
   }
 
-  // Values that came out of a variable have the place of its reference, and are not searched for references again.
+  // A value from a variable has the place of the reference, and is not searched for references again.
   static void place_all(YamlValue& value, YamlPlace place) {
     if (value.expanded) return;
     value.expanded = true;

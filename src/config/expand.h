@@ -1,4 +1,4 @@
-// Environment references in the scalars of a document. Rules: config_file.h.
+// Replaces environment references in the scalars of a document. config_file.h has the rules.
 #pragma once
 
 #include "config/config_file.h"

@@ -1,7 +1,7 @@
-// FileWatch: tells whether any of a set of files is another one than before, by name, inode, size and modification time
-// of what the symlinks lead to. So it sees an editor's rename and the `..data` swap of a Kubernetes ConfigMap.
+// FileWatch: says whether any of a set of files changed, by name, inode, size and modification time of the file that
+// symlinks lead to. So it notices an editor's rename and the `..data` swap of a Kubernetes ConfigMap.
 //
-// Threads: one at a time. It has no thread and no timer: the daemon asks twice a second. A question costs one
+// Threads: one at a time. It has no thread and no timer: the daemon calls changed() twice a second. A call costs one
 // stat() per file and one directory scan per pattern.
 #pragma once
 

@@ -1,4 +1,4 @@
-// YAML text to YamlValue through yaml-cpp's event interface, whose exceptions end here.
+// Parses YAML text to YamlValue with yaml-cpp's event interface. Its exceptions are caught here.
 #include <fmt/format.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
@@ -146,7 +146,7 @@ class TreeBuilder final : public YAML::EventHandler {
     grow(parent, *v);
   }
 
-  // YAML 1.1's `<<: *defaults` or a list of maps. Line 0 marks entries that came by a merge until the map's own come.
+  // YAML 1.1's `<<: *defaults` or a list of maps. Line 0 marks merged entries, which the map's own may replace.
   void merge(YamlValue& into, const YamlValue& from) {
     if (from.kind == YamlValue::Kind::kMap) {
       for (const YamlEntry& e : from.entries) {

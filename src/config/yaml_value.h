@@ -1,6 +1,6 @@
-// The tree of a YAML document, for this room and for those who change documents (`tailgate migrate`); readers use
-// ConfigNode. Nodes that an anchor names are shared, so this is a graph without cycles; its size written out in full is
-// bounded, and so is its depth (yaml-cpp refuses more than 500 levels).
+// YamlValue: the tree of a YAML document, for this room and for `tailgate migrate`, which changes documents. Code that
+// only reads uses ConfigNode. Nodes that an anchor names are shared, so this is a graph without cycles. Its size
+// written out in full is bounded, and so is its depth (yaml-cpp refuses more than 500 levels).
 #pragma once
 
 #include <cstdint>
@@ -51,7 +51,7 @@ struct YamlValue {
   }
 };
 
-// Parses one document; `origin` is where the text begins. Syntax errors, duplicate keys, keys that are no scalars and
+// Parses one document; `origin` is where the text begins. Syntax errors, duplicate keys, keys that are not scalars and
 // aliases that grow past a million nodes are errors with their place. An empty text is null.
 Result<YamlValuePtr> parse_yaml(std::string_view text, const std::string& file, YamlPlace origin = {});
 

@@ -1,6 +1,6 @@
-// A YAML tree as text for people: blocks outside, short maps and lists on one line inside. Environment references and
-// other scalars stay as they are; what stood in quotes stands in quotes again. parse_yaml() of the text gives the same
-// tree.
+// Writes a YAML tree as text for people: blocks outside, short maps and lists on one line inside. Environment
+// references and other scalars stay as they are, and quoted scalars stay quoted. parse_yaml() of the text gives the
+// same tree.
 #pragma once
 
 #include <string>

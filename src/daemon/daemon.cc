@@ -52,7 +52,7 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
 }
 
 Daemon::~Daemon() {
-  // Front to back, whatever start() got to.
+  // Front to back; start() may have stopped at any step.
   for (const auto& receiver : parts_.receivers) receiver->stop(Duration::zero());
   std::vector<std::unique_ptr<Server>> pages;  // ended outside the lock: a scrape on its way takes it
   {
@@ -67,7 +67,7 @@ Daemon::~Daemon() {
   parts_.exporters->drain(TimePoint{}, TimePoint{});
 }
 
-// Exports that end for good, reloads and sweeps, where they are slow or fail.
+// Spans of our own: of exports that are over, reloads and sweeps, if they were slow or failed.
 void Daemon::watch_own_operations() {
   if (parts_.own_traces.exporters == 0) return;
   own_traces_ = std::make_unique<OwnTraces>(parts_.own_traces, *parts_.budget, [this](const KeptTracePtr& span) {
@@ -75,7 +75,7 @@ void Daemon::watch_own_operations() {
   });
   parts_.exporters->observe(
       [this](const std::string& exporter, const BatchEnd& end, std::string_view detail, TimePoint now) {
-        // Never of a batch with such a span in it: there the loop would be.
+        // Never about a batch that has such a span in it: each span would make the next one.
         if (end.own || !own_traces_->wants(now - end.first_try, end.failed.has_value())) return;
         OwnOperation export_of{"export", end.first_try, now, "", {}};
         if (end.failed)
@@ -190,7 +190,7 @@ void Daemon::drain() {
   const TimePoint deadline = monotonic_now() + config_.shutdown_timeout;
   serving_ = false;
   for (const auto& receiver : parts_.receivers) receiver->drain();
-  // Requests in flight get a part of the time; what comes later is told to go elsewhere.
+  // Requests in flight get a part of the time. Later requests are refused with 503, so that senders go elsewhere.
   for (const auto& receiver : parts_.receivers)
     receiver->stop(std::min<Duration>(config_.shutdown_timeout / 4, std::chrono::seconds(5)));
   ingest_->stop();
@@ -206,7 +206,7 @@ void Daemon::reload() {
   std::string failure;
   {
     const MutexLock lock(status_mutex_);
-    // What is wrong may quote the file, with secrets in it: spans go to others than the log does.
+    // The error may quote secrets in the file, and spans go to more people than the log does.
     if (!reload_error_.empty()) failure = "the configuration is not valid: see the log";
   }
   note({"reload", began, monotonic_now(), std::move(failure), {{"tailgate.config", source_.path}}});

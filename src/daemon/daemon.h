@@ -1,4 +1,4 @@
-// Daemon: the pipeline, built back to front, and its life: start, reload, drain, stop.
+// Daemon: builds the pipeline back to front, and starts, reloads, drains and stops it.
 //
 //   receivers -> IngestPipeline -> TraceStore (<- Sweeper) -> Exporters          metrics, health: pages of their own
 //

@@ -1,4 +1,4 @@
-// How often the conditions of a policy could not be answered. Threads: any; written only where one fails.
+// Counts how often the conditions of a policy failed with an error. Threads: any; written only when one fails.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// Glob: patterns over names and routes: `*` is any text without a slash, `**` any text.
+// Glob: a pattern for names and routes. `*` stands for any text without a slash, `**` for any text.
 #pragma once
 
 #include <re2/re2.h>

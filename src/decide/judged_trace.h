@@ -1,5 +1,5 @@
-// JudgedTrace: what a policy or a condition may know of a trace that is being judged. A view: it lives as long as the
-// call that hands it in. Threads: any.
+// JudgedTrace: what a policy or a condition may know of the trace that is being decided. It is a view and valid during
+// the call it is passed to. Threads: any.
 #pragma once
 
 #include <cstdint>

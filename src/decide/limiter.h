@@ -1,13 +1,14 @@
 // Limiters: the counts behind rate_limiting, bytes_limiting and composite. The only state of the policies:
 // process-wide, by policy name, kept over reloads.
 //
-// First come, first served (as contrib ships) is a token bucket. By randomness (`use_tracestate`): the traces of one
-// second that ask for room are candidates; when the second is over they are put in order of R, highest first, and cut
-// where the room ends, so that the cut is a threshold T like any other and `th` can be written (contrib's otep235
-// scheme). A trace that asks waits, open, for at most that second. One that was no candidate of the cut (it cannot
-// wait; it grew, or the policies changed, while it waited) takes from the room that the cut left, first come, first
-// served: the rate holds, and the chance cannot be said. Threads: any; one lock per limiter, taken per trace that asks
-// and not per span.
+// There are two modes. First come, first served (contrib's default) is a token bucket. With `use_tracestate` the
+// randomness R of a trace decides: the traces that ask for room during one second are candidates. When the second is
+// over they are sorted by R, highest first, and cut where the room ends. So the cut is a threshold T, and `th` can be
+// written (contrib's otep235 scheme). A candidate stays open until the end of that second. A trace that was not a
+// candidate (it cannot wait; or it grew, or the policies changed, while it waited) takes from the room that the cut
+// left, first come, first served. Then the rate still holds, but the trace's chance is unknown.
+//
+// Threads: any. Each limiter has one lock, taken once per trace that asks, not per span.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,7 @@ struct LimitRule {
     double burst = 0;  // most that can be saved up
   };
   std::vector<Lane> lanes;
-  double total = 0;         // units a second over all lanes; 0: no limit beside the lanes'
+  double total = 0;         // units a second over all lanes; 0: no limit besides the lanes'
   bool per_second = false;  // first come: counts begin anew with each second instead of filling up steadily
 };
 

@@ -1,5 +1,6 @@
-// Policy: one rule of the configuration, compiled. It answers over the facts of a trace and the bits its predicates
-// left there, never over spans. Pure but for rate limits, which keep count in a Limiter. Threads: any.
+// Policy: one rule of the configuration, compiled. It answers from the facts of a trace and the bits that its
+// predicates set there, and never reads spans. Policies are pure, except that rate limits count in a Limiter. Threads:
+// any.
 #pragma once
 
 #include <cstdint>

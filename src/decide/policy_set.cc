@@ -178,7 +178,7 @@ std::optional<Verdict> PolicySet::combine(const JudgedTrace& trace, std::vector<
 
 void PolicySet::judge_shadows(const JudgedTrace& trace, bool kept, PolicyTally& tally) const {
   JudgedTrace judged = trace;
-  judged.may_wait = false;  // nobody waits for a shadow: its limits are first come, first served
+  judged.may_wait = false;  // a shadow must not delay a trace: its limits are first come, first served
   judged.interval = 0;
   for (const Entry& entry : shadows_) {
     const Ballot ballot = entry.policy->evaluate(judged);

@@ -1,6 +1,7 @@
-// PolicySet: the loaded policies as one immutable thing. Its plan tells the scanner what to look for; decide() turns
-// what the scanner found into a Verdict. Swapped whole on reload; threads share it by pointer. PolicyTables live as
-// long as the process.
+// PolicySet: the loaded policies. Its plan tells the scanner what to look for; decide() turns what the scanner found
+// into a Verdict. PolicyTables: the names and numbers that outlive a set; they live as long as the process.
+//
+// Threads: any; a set never changes. A reload replaces it as a whole, and threads share it by pointer.
 #pragma once
 
 #include <cstdint>

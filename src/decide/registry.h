@@ -1,4 +1,4 @@
-// Every policy type this build knows; registry.cc holds the list, and it is the only list.
+// The policy types that this build knows. The list in registry.cc is the only one.
 #pragma once
 
 #include <span>

@@ -1,5 +1,5 @@
-// What an exporter asks of a trace beyond the policies that kept it: `services` and `attributes`. Asked as spans come
-// in, like a policy, so that a trace goes to an exporter whole or not at all, with its late spans.
+// Route filters: the `services` and `attributes` that an exporter demands of a kept trace. They are asked as spans come
+// in, like a policy, so that an exporter gets a trace whole, late spans included, or not at all.
 #pragma once
 
 #include <cstddef>

@@ -64,7 +64,7 @@ Way find(YamlValue& root, std::string_view path) {
   return way;
 }
 
-// Without what came instead: that stands in the file, and may be a secret.
+// Leaves out the value that was found: it is in the file, and may be a secret.
 std::string reason(const ConfigIssue& issue) {
   if (issue.kind == IssueKind::kUnknownKey) return "Tailgate does not know this key";
   constexpr std::string_view kNothing = "nothing: ";

@@ -1,4 +1,4 @@
-// Inner parts of migrate.cc: makes a configuration one that this build takes.
+// Part of migrate.cc: changes a configuration until this build accepts it.
 #pragma once
 
 #include "migrate/tree.h"

@@ -1,6 +1,6 @@
-// Reads a Collector's configuration as a plain tree, chooses what Tailgate has (pipelines: migrate_pipelines.h), and
-// puts copies of these parts under Tailgate's keys. Key by key what is known and what is not is left to the loader,
-// which is asked at the end (migrate_fit.h), so that this file need not be told of each new key.
+// Reads a Collector's configuration as a plain tree, chooses the parts that Tailgate has (pipelines.h), and copies them
+// under Tailgate's keys. At the end the loader says which of the copied keys it does not know (fit.h), so that this
+// file does not need a list of keys.
 #include "migrate/migrate.h"
 
 #include <fmt/format.h>
@@ -140,7 +140,7 @@ class Migrator {
     }
   }
 
-  // Something can be put under `key`: it is no reference and nothing of another kind.
+  // Something can be put under `key`: it is neither a reference nor of another kind.
   static bool is_open_map(YamlValue& map, std::string_view key) {
     if (map.kind != YamlValue::Kind::kMap) return false;
     const YamlValuePtr* const at = entry(map, key);

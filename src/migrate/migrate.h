@@ -1,4 +1,4 @@
-// `tailgate migrate`: the configuration of a Collector to one of Tailgate.
+// `tailgate migrate`: turns the configuration of a Collector into one of Tailgate.
 #pragma once
 
 #include <string>

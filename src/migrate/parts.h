@@ -1,4 +1,4 @@
-// Inner parts of migrate.cc: the sections of Tailgate's configuration that are not copies of the Collector's.
+// Part of migrate.cc: the sections of Tailgate's configuration that are not copies of the Collector's.
 #pragma once
 
 #include <vector>

@@ -1,4 +1,4 @@
-// Inner parts of migrate.cc: what the `service.pipelines` of a Collector come to.
+// Part of migrate.cc: reads the `service.pipelines` of a Collector.
 #pragma once
 
 #include <set>

@@ -1,4 +1,4 @@
-// Inner parts of migrate.cc: trees that remember which place of the Collector's file each value came from.
+// Part of migrate.cc: trees that remember the place in the Collector's file that each value came from.
 #pragma once
 
 #include <functional>

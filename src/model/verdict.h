@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/enum_names.h"
+
 namespace tailgate {
 
 // Why a trace was closed. The reason stays with its verdict.
@@ -18,6 +20,7 @@ enum class CloseReason : std::uint8_t {
 };
 inline constexpr std::array<std::string_view, 6> kCloseReasonNames = {"root",      "timeout", "size",
                                                                       "too_large", "memory",  "shutdown"};
+static_assert(names_end_with(kCloseReasonNames, CloseReason::kShutdown, "shutdown"));
 
 enum class Decision : std::uint8_t {
   kSampled,
@@ -25,6 +28,7 @@ enum class Decision : std::uint8_t {
   kDropped,  // by a drop policy
 };
 inline constexpr std::array<std::string_view, 3> kDecisionNames = {"sampled", "not_sampled", "dropped"};
+static_assert(names_end_with(kDecisionNames, Decision::kDropped, "dropped"));
 
 // The outcome for one trace. 8 bytes: it is what the decision cache remembers.
 struct Verdict {

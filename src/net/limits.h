@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/enum_names.h"
 
 namespace tailgate {
 
@@ -68,6 +69,7 @@ enum class CloseWhy : std::uint8_t {
 inline constexpr std::array<std::string_view, 15> kCloseWhyNames = {
     "connections", "address", "descriptors", "header_timeout", "slow_body", "slow_reader", "idle",  "resets",
     "no_progress", "headers", "protocol",    "drained",        "tls",       "handshakes",  "memory"};
+static_assert(names_end_with(kCloseWhyNames, CloseWhy::kMemory, "memory"));
 
 // Reads a receiver's `limits:` map over `defaults` (keys as the fields above; docs/config.md). Does not call finish().
 ServerLimits read_server_limits(const ConfigNode& node, ServerLimits defaults = {});

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/enum_names.h"
 #include "net/rpc_status.h"
 
 namespace tailgate {
@@ -40,6 +41,7 @@ inline constexpr std::array<std::string_view, 14> kRefuseWhyNames = {"limit",
                                                                      "internal",
                                                                      "protocol",
                                                                      "slow_headers"};
+static_assert(names_end_with(kRefuseWhyNames, RefuseWhy::kSlowHeaders, "slow_headers"));
 
 struct Refusal {
   Refusal(RefuseWhy w, std::uint32_t retry = 1) : why(w), retry_seconds(retry) {}  // NOLINT: meant to convert

@@ -104,7 +104,7 @@ OwnTracesOptions read_own_traces(const ConfigNode& node, const std::vector<std::
 ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes, std::size_t tls_connections) {
   const std::size_t budget = memory_limit - std::min(kBaseline, memory_limit / 3);
   const std::size_t queues = budget / 4;
-  // Room for one request of the largest size, compressed and inflated, and some small ones beside it, where the budget
+  // Room for one request of the largest size, compressed and inflated, and some small ones besides it, where the budget
   // allows it.
   const std::size_t requests = std::min(std::max(budget / 8, std::min(80 * kMiB, budget / 4)), 512 * kMiB);
   const std::size_t connections = std::min(tls_connections * kTlsStateBytes, budget / 8);

@@ -1,5 +1,5 @@
-// Assembly: the live objects of a configuration, made and not yet started. Whoever checks a configuration makes one
-// too, since receivers, exporters and policies read their own sections. Threads: main.
+// Assembly: the live objects of a configuration, made but not yet started. `tailgate check` makes one too, because
+// receivers, exporters and policies read their own sections. Threads: main.
 #pragma once
 
 #include <memory>

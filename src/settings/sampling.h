@@ -1,4 +1,4 @@
-// The section `sampling:` as values. Threads: main.
+// Reads the section `sampling:` to values. Threads: main.
 #pragma once
 
 #include <cstddef>

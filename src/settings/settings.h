@@ -1,5 +1,5 @@
-// DaemonConfig: the whole configuration of the daemon as a value. Reading makes it; assemble() (assembly.h) makes live
-// objects of it; nothing changes it afterwards, a reload reads another one. Threads: main.
+// DaemonConfig: the whole configuration of the daemon as a value. assemble() (assembly.h) makes live objects from it.
+// It is never changed after it was read; a reload reads a new one. Threads: main.
 #pragma once
 
 #include <map>

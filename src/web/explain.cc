@@ -26,7 +26,7 @@ Response json_response(int status, const json::value& value) {
   return response;
 }
 
-// Text that came from outside or was cut in the middle of a character. Boost.JSON writes bytes as they are, and invalid
+// For text from outside, or cut in the middle of a character. Boost.JSON writes bytes unchanged, and bytes that are not
 // UTF-8 would make the whole answer invalid JSON.
 json::value foreign_text(std::string_view text) { return json::value(to_utf8(text, kReplacementCharacter)); }
 

@@ -1,5 +1,5 @@
-// /explain and /shadow: answers in JSON about what became of traces, and what would become of them under other
-// policies. Threads: any; the ExplainSource must be safe to call from any.
+// The pages /explain and /shadow. They say in JSON what became of traces, and what other policies would have decided.
+// Threads: any; ExplainSource is called from any.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// Pages: small GET pages of the daemon itself (/metrics, /health, /explain) as a handler of net's server.
+// Pages: the daemon's own small GET pages (/metrics, /health, /explain), as a handler for a net Server.
 //
 // Threads: any; each page's function is called by the I/O thread that serves it and must not block.
 #pragma once

@@ -42,7 +42,7 @@ std::string number_value(std::uint32_t field, std::uint64_t value) {
 std::string bool_value(bool value) { return number_value(otlp::any_value::kBool, value); }
 std::string int_value(std::uint64_t value) { return number_value(otlp::any_value::kInt, value); }
 
-// What there is to say of a verdict, but for what contrib names differently.
+// The attributes of a verdict that have the same keys on spans and on scopes.
 void append_verdict(const StampInput& in, std::uint32_t field, std::string& out) {
   append_attribute(out, field, kReasonKey, text_value(kCloseReasonNames[static_cast<std::size_t>(in.verdict.reason)]));
   append_attribute(out, field, kCompleteKey, bool_value(in.verdict.complete));
@@ -80,7 +80,7 @@ void stamp_policy(const StampInput& in, RecordPolicy record, std::size_t root, s
                   std::deque<std::string>& store) {
   if (record == RecordPolicy::kRoot) {
     FrameSpan& span = spans[root];
-    // An attribute that is there already is not added again: a daemon in front of this one has spoken first.
+    // An attribute that is there already is not added again: a Tailgate in front of this one wrote it.
     static const ScanPlan plan = [] {
       ScanPlan p;
       p.attribute_slot(kPolicyKey, Attributes::kOfSpans);

@@ -1,6 +1,6 @@
-// What is written onto the spans of a kept trace on their way out: `ot=th` in their tracestate, and why they were kept.
-// A span is never rewritten: fields are added behind its bytes (FrameSpan::tail), where in protobuf the last scalar
-// wins and repeated fields add up. Pure; any thread, without a shard's lock.
+// Writes onto the spans of a kept trace: `ot=th` into their tracestate, and why they were kept. A span is never
+// rewritten. Fields are added behind its bytes (FrameSpan::tail): in protobuf the last scalar wins and repeated fields
+// add up. Threads: any, without a shard's lock; pure.
 #pragma once
 
 #include <cstdint>

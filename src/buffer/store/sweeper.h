@@ -1,4 +1,6 @@
-// Sweeper: the thread that closes what is due. Comes round every 5 to 100 ms, as the store asks.
+// Sweeper: the thread that closes what is due. It runs TraceStore::sweep() every 5 to 100 ms, as sweep() asks.
+//
+// Threads: one thread makes and destroys it.
 #pragma once
 
 #include <functional>
@@ -11,7 +13,7 @@ namespace tailgate {
 
 class Sweeper {
  public:
-  // `watch` is told of every round, on this thread; empty: nobody asks.
+  // `watch`, if given, is called after every round, on the sweeper's thread.
   using Watch = std::function<void(TimePoint began, TimePoint ended)>;
   explicit Sweeper(TraceStore& store, Watch watch = {});
   // Stops and joins the thread; what is open stays open.

@@ -4,13 +4,16 @@
 #include <array>
 #include <cstring>
 
+#include "base/enum_names.h"
+
 namespace tailgate {
 namespace {
 
 constexpr std::size_t kLookedAt = 100'000;   // records of a shard for one list
 constexpr std::size_t kLookedAtOnce = 1000;  // in one hold of the lock
-// By Vote.
+// By Vote; the log never holds kPending.
 constexpr std::array<std::string_view, 4> kVoteNames = {"not_asked", "not_sampled", "sampled", "dropped"};
+static_assert(names_end_with(kVoteNames, Vote::kDropped, "dropped"));
 
 std::string hex_of(std::uint64_t id_bytes) {
   SpanId id;

@@ -1,11 +1,12 @@
-// From syntax to Expr and Test. Shapes that most conditions have are compared against a constant without a detour;
-// whatever does not depend on the span is computed here, once, and its errors are errors of the configuration.
+// Compiles the syntax to Expr and Test. Common comparisons with a constant get a fast form (fast.cc). What does not
+// depend on the span is computed here, once, and its errors are errors of the configuration.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <vector>
 
+#include "base/invariant.h"
 #include "decide/condition/expr.h"
 
 namespace tailgate {
@@ -120,85 +121,6 @@ class Answer final : public Test {
   ExprPtr call_;
 };
 
-bool is_number(const Value& v) { return v.is(ValueKind::kInt) || v.is(ValueKind::kDouble); }
-
-template <class T>
-T apply(T x, T y, MathOp op) {
-  return op == MathOp::kAdd ? x + y : op == MathOp::kSubtract ? x - y : x * y;
-}
-
-// Integers wrap around, as Go's do.
-bool math_of_ints(Evaluation& e, std::int64_t x, std::int64_t y, MathOp op, std::int64_t& out) {
-  if (op == MathOp::kDivide) {
-    if (y == 0) return e.fail("division by zero");
-    out = y == -1 ? static_cast<std::int64_t>(0 - static_cast<std::uint64_t>(x)) : x / y;
-  } else {
-    out = static_cast<std::int64_t>(apply(static_cast<std::uint64_t>(x), static_cast<std::uint64_t>(y), op));
-  }
-  return true;
-}
-
-bool math_of(Evaluation& e, const Value& x, const Value& y, MathOp op, Value& out) {
-  std::int64_t n = 0;
-  if (x.is(ValueKind::kInt) && y.is(ValueKind::kInt)) {
-    if (!math_of_ints(e, x.integer, y.integer, op, n)) return false;
-    out = Value::of_int(n);
-    return true;
-  }
-  if (is_number(x) && is_number(y)) {
-    const double a = x.is(ValueKind::kInt) ? static_cast<double>(x.integer) : x.number;
-    const double b = y.is(ValueKind::kInt) ? static_cast<double>(y.integer) : y.number;
-    if (op == MathOp::kDivide && b == 0) return e.fail("division by zero");
-    out = Value::of_double(op == MathOp::kDivide ? a / b : apply(a, b, op));
-    return true;
-  }
-  const bool time = x.is(ValueKind::kTime), duration = x.is(ValueKind::kDuration);
-  if (!time && !duration) return e.fail("want numbers, times or durations to calculate with");
-  if (op != MathOp::kAdd && op != MathOp::kSubtract) return e.fail("times and durations take + and - alone");
-  const bool to_time = y.is(ValueKind::kTime), to_duration = y.is(ValueKind::kDuration);
-  math_of_ints(e, x.integer, y.integer, op, n);
-  if (to_duration) {
-    out = time ? Value::of_time(n, x.zone) : Value::of_duration(n);
-  } else if (to_time && time && op == MathOp::kSubtract) {
-    out = Value::of_duration(n);
-  } else if (to_time && duration && op == MathOp::kAdd) {
-    out = Value::of_time(n, y.zone);
-  } else {
-    return e.fail("a time or duration cannot be calculated with that");
-  }
-  return true;
-}
-
-class Math final : public Expr {
- public:
-  Math(ExprPtr left, MathOp op, ExprPtr right) : left_(std::move(left)), op_(op), right_(std::move(right)) {}
-  bool evaluate(Evaluation& e, Value& out) const override {
-    Value x, y;
-    return left_->evaluate(e, x) && right_->evaluate(e, y) && math_of(e, x, y, op_, out);
-  }
-
- private:
-  ExprPtr left_;
-  MathOp op_;
-  ExprPtr right_;
-};
-
-class Negate final : public Expr {
- public:
-  explicit Negate(ExprPtr of) : of_(std::move(of)) {}
-  bool evaluate(Evaluation& e, Value& out) const override {
-    if (!of_->evaluate(e, out)) return false;
-    if (!is_number(out)) return e.fail("want a number after the minus sign");
-    out = out.is(ValueKind::kInt)
-              ? Value::of_int(static_cast<std::int64_t>(0 - static_cast<std::uint64_t>(out.integer)))
-              : Value::of_double(-out.number);
-    return true;
-  }
-
- private:
-  ExprPtr of_;
-};
-
 class List final : public Expr {
  public:
   explicit List(std::vector<ExprPtr> items) : items_(std::move(items)) {}
@@ -277,7 +199,7 @@ constexpr CompareOp kMirrored[] = {CompareOp::kEqual,        CompareOp::kNotEqua
                                    CompareOp::kGreaterEqual, CompareOp::kLess,     CompareOp::kLessEqual};
 
 // An evaluation that no span takes part in.
-struct Nowhere {
+struct NoSpan {
   SpanFields span;
   ConditionContext context{span};
   Evaluation e{context};
@@ -316,21 +238,6 @@ bool Compiler::keep(const Value& value, Value& out, int depth) {
 
 Result<ExprPtr> Compiler::value(AstIndex index) {
   const AstNode& n = ast.at(index);
-  bool constant = true;  // all parts are
-  const auto part = [&](std::size_t i) {
-    Result<ExprPtr> made = value(n.children[i]);
-    constant = constant && made && (*made)->constant() != nullptr;
-    return made;
-  };
-  // What does not depend on the span is computed now.
-  const auto folded = [&](ExprPtr made) -> Result<ExprPtr> {
-    if (!constant) return made;
-    Nowhere nowhere;
-    Value v, kept;
-    if (!made->evaluate(nowhere.e, v)) return condition_error(n.column, nowhere.e.error);
-    if (!keep(v, kept)) return condition_error(n.column, "want a constant of at most 16 MiB and 100 levels");
-    return std::make_unique<Literal>(kept);
-  };
   switch (n.kind) {
     case AstKind::kNil:
       return std::make_unique<Literal>(Value());
@@ -346,63 +253,75 @@ Result<ExprPtr> Compiler::value(AstIndex index) {
       return std::make_unique<Literal>(Value::of_text(keep(n.text), ValueKind::kBytes));
     case AstKind::kDuration:
       return std::make_unique<Literal>(Value::of_duration(n.integer));
-    case AstKind::kEnum: {
-      const auto it = std::find_if(kEnums.begin(), kEnums.end(), [&](const EnumName& e) { return e.name == n.text; });
-      if (it != kEnums.end()) return std::make_unique<Literal>(Value::of_int(it->value));
-      std::string known;
-      for (const EnumName& e : kEnums) known.append(known.empty() ? "" : ", ").append(e.name);
-      return condition_error(n.column, fmt::format("want one of {}, got '{}'", known, n.text));
-    }
-    case AstKind::kMath: {
-      Result<ExprPtr> left = part(0);
-      if (!left) return left;
-      Result<ExprPtr> right = part(1);
-      if (!right) return right;
-      return folded(std::make_unique<Math>(std::move(*left), n.math, std::move(*right)));
-    }
-    case AstKind::kNegate: {
-      Result<ExprPtr> of = part(0);
-      if (!of) return of;
-      return folded(std::make_unique<Negate>(std::move(*of)));
-    }
-    case AstKind::kList: {
-      std::vector<ExprPtr> items;
-      for (std::size_t i = 0; i < n.children.size(); ++i) {
-        Result<ExprPtr> item = part(i);
-        if (!item) return item;
-        items.push_back(std::move(*item));
-      }
-      return folded(std::make_unique<List>(std::move(items)));
-    }
-    case AstKind::kMap: {
-      std::vector<std::pair<std::string_view, ExprPtr>> entries;
-      for (std::size_t i = 0; i < n.children.size(); i += 2) {
-        Result<ExprPtr> item = part(i + 1);
-        if (!item) return item;
-        const std::string& key = ast.child(n, i).text;
-        std::erase_if(entries, [&](const auto& entry) { return entry.first == key; });  // the last one stays
-        entries.emplace_back(keep(key), std::move(*item));
-      }
-      return folded(std::make_unique<Map>(std::move(entries)));
-    }
+    case AstKind::kEnum:
+      return enum_value(n);
+    case AstKind::kMath:
+    case AstKind::kNegate:
+    case AstKind::kList:
+    case AstKind::kMap:
+    case AstKind::kIndexed:
+      return composed(n);
     case AstKind::kPath:
       return kind == ConditionKind::kTrace ? trace_path(n) : path(n);
     case AstKind::kCall:
       if (kind == ConditionKind::kTrace && n.text == "count") return count(n);
       return call(n);
-    case AstKind::kIndexed: {
-      Result<ExprPtr> of = part(0);
-      if (!of) return of;
-      std::vector<Value> keys;
-      for (std::size_t i = 1; i < n.children.size(); ++i) {
-        const AstNode& key = ast.child(n, i);
-        keys.push_back(key.kind == AstKind::kInt ? Value::of_int(key.integer) : Value::of_text(keep(key.text)));
-      }
-      return folded(std::make_unique<Indexed>(std::move(*of), std::move(keys)));
-    }
     default:
       return condition_error(n.column, "want a value here, got a condition");
   }
+}
+
+Result<ExprPtr> Compiler::enum_value(const AstNode& n) const {
+  const auto it = std::find_if(kEnums.begin(), kEnums.end(), [&](const EnumName& e) { return e.name == n.text; });
+  if (it != kEnums.end()) return std::make_unique<Literal>(Value::of_int(it->value));
+  std::string known;
+  for (const EnumName& e : kEnums) known.append(known.empty() ? "" : ", ").append(e.name);
+  return condition_error(n.column, fmt::format("want one of {}, got '{}'", known, n.text));
+}
+
+// A value made of others. When none of its parts depends on the span, it is computed here, and its errors are errors of
+// the configuration.
+Result<ExprPtr> Compiler::composed(const AstNode& n) {
+  // The values among the children: every second one of a map, the first one of an index.
+  const bool map = n.kind == AstKind::kMap;
+  const std::size_t end = n.kind == AstKind::kIndexed ? 1 : n.children.size();
+  std::vector<ExprPtr> parts;
+  bool constant = true;
+  for (std::size_t i = map ? 1 : 0; i < end; i += map ? 2 : 1) {
+    Result<ExprPtr> part = value(n.children[i]);
+    if (!part) return part;
+    constant = constant && (*part)->constant() != nullptr;
+    parts.push_back(std::move(*part));
+  }
+  ExprPtr made = compose(n, std::move(parts));
+  if (!constant) return made;
+  NoSpan no_span;
+  Value v, kept;
+  if (!made->evaluate(no_span.e, v)) return condition_error(n.column, no_span.e.error);
+  if (!keep(v, kept)) return condition_error(n.column, "want a constant of at most 16 MiB and 100 levels");
+  return std::make_unique<Literal>(kept);
+}
+
+ExprPtr Compiler::compose(const AstNode& n, std::vector<ExprPtr> parts) {
+  if (n.kind == AstKind::kMath) return make_math(std::move(parts[0]), n.math, std::move(parts[1]));
+  if (n.kind == AstKind::kNegate) return make_negate(std::move(parts[0]));
+  if (n.kind == AstKind::kList) return std::make_unique<List>(std::move(parts));
+  if (n.kind == AstKind::kMap) {
+    std::vector<std::pair<std::string_view, ExprPtr>> entries;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const std::string& key = ast.child(n, 2 * i).text;
+      std::erase_if(entries, [&](const auto& entry) { return entry.first == key; });  // the last one stays
+      entries.emplace_back(keep(key), std::move(parts[i]));
+    }
+    return std::make_unique<Map>(std::move(entries));
+  }
+  INVARIANT(n.kind == AstKind::kIndexed);
+  std::vector<Value> keys;
+  for (std::size_t i = 1; i < n.children.size(); ++i) {
+    const AstNode& key = ast.child(n, i);
+    keys.push_back(key.kind == AstKind::kInt ? Value::of_int(key.integer) : Value::of_text(keep(key.text)));
+  }
+  return std::make_unique<Indexed>(std::move(parts[0]), std::move(keys));
 }
 
 Result<TestPtr> Compiler::test(AstIndex index) {
@@ -435,30 +354,8 @@ Result<TestPtr> Compiler::test(AstIndex index) {
     }
     case AstKind::kBool:
       return std::make_unique<Constant>(n.integer != 0);
-    case AstKind::kCompare: {
-      Result<ExprPtr> left = value(n.children[0]);
-      if (!left) return tl::unexpected(left.error());
-      Result<ExprPtr> right = value(n.children[1]);
-      if (!right) return tl::unexpected(right.error());
-      CompareOp op = n.compare;
-      for (std::size_t side = 0; side < 2; ++side) {
-        const Value* const other = (side == 0 ? *right : *left)->constant();
-        const AstNode& field = ast.child(n, side);
-        if (kind != ConditionKind::kTrace || field.kind != AstKind::kPath || other == nullptr) continue;
-        if (auto wrong = cannot_compare(field, ast.child(n, 1 - side), *other))
-          return tl::unexpected(std::move(*wrong));
-      }
-      if ((*left)->constant() != nullptr) {
-        std::swap(left, right);
-        op = kMirrored[static_cast<std::size_t>(op)];
-      }
-      const Value* const constant = (*right)->constant();
-      if (constant == nullptr) return std::make_unique<Compare>(std::move(*left), op, std::move(*right));
-      if ((*left)->constant() != nullptr)
-        return std::make_unique<Constant>(compare(*(*left)->constant(), *constant, op));
-      if (TestPtr fast = fast_compare(**left, op, *constant); fast != nullptr) return fast;
-      return std::make_unique<CompareConstant>(std::move(*left), op, *constant);
-    }
+    case AstKind::kCompare:
+      return comparison(n);
     case AstKind::kPath:
       if (kind != ConditionKind::kTrace || ast.child(n, 0).text != "complete") {
         return condition_error(
@@ -479,6 +376,29 @@ Result<TestPtr> Compiler::test(AstIndex index) {
       return condition_error(
           n.column, "want a comparison such as `... == \"x\"`, a converter that answers yes or no, true or false");
   }
+}
+
+Result<TestPtr> Compiler::comparison(const AstNode& n) {
+  Result<ExprPtr> left = value(n.children[0]);
+  if (!left) return tl::unexpected(left.error());
+  Result<ExprPtr> right = value(n.children[1]);
+  if (!right) return tl::unexpected(right.error());
+  CompareOp op = n.compare;
+  for (std::size_t side = 0; side < 2; ++side) {
+    const Value* const other = (side == 0 ? *right : *left)->constant();
+    const AstNode& field = ast.child(n, side);
+    if (kind != ConditionKind::kTrace || field.kind != AstKind::kPath || other == nullptr) continue;
+    if (auto wrong = cannot_compare(field, ast.child(n, 1 - side), *other)) return tl::unexpected(std::move(*wrong));
+  }
+  if ((*left)->constant() != nullptr) {
+    std::swap(left, right);
+    op = kMirrored[static_cast<std::size_t>(op)];
+  }
+  const Value* const constant = (*right)->constant();
+  if (constant == nullptr) return std::make_unique<Compare>(std::move(*left), op, std::move(*right));
+  if ((*left)->constant() != nullptr) return std::make_unique<Constant>(compare(*(*left)->constant(), *constant, op));
+  if (TestPtr fast = fast_compare(**left, op, *constant); fast != nullptr) return fast;
+  return std::make_unique<CompareConstant>(std::move(*left), op, *constant);
 }
 
 Condition::Condition(std::unique_ptr<const Arena> constants, std::unique_ptr<const Test> test, std::string attribute,

@@ -24,10 +24,10 @@ struct ConditionContext {
   bool no_root = false;                // for root.*: there is none, and all of it is nil
 };
 
-// An error is none of the two: a converter got what it cannot take, a division by zero, an index past the end.
+// An error is neither: a converter got an argument it cannot take, a division by zero, an index past the end.
 enum class Truth : std::uint8_t { kFalse, kTrue, kError };
 
-class Test;  // condition_expr.h
+class Test;  // expr.h
 class Arena;
 
 class Condition {

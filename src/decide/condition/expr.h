@@ -1,4 +1,4 @@
-// What a condition is compiled to: values (Expr) and yes-or-no questions (Test), asked per span.
+// What a condition is compiled to: values (Expr) and yes-or-no questions (Test), evaluated per span.
 //
 // Threads: immutable once compiled; an Evaluation belongs to one call.
 #pragma once
@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "decide/condition/condition.h"
 #include "decide/condition/value.h"
@@ -53,7 +54,7 @@ class Test {
  public:
   virtual ~Test() = default;
   virtual Truth test(Evaluation& e) const = 0;
-  // Of a test on a trace that is true: a bit of the plan whose span made it so; -1: none did alone.
+  // For a test on a trace that is true: the plan's bit of a span that made it true; -1: no single span did.
   virtual int deciding_bit(Evaluation&) const { return -1; }
 };
 
@@ -61,7 +62,10 @@ using ExprPtr = std::unique_ptr<const Expr>;
 using TestPtr = std::unique_ptr<const Test>;
 
 // The short way, or null. `constant` refers to the condition's constants.
-TestPtr fast_compare(const Expr& left, CompareOp op, const Value& constant);  // condition_fast.cc
+TestPtr fast_compare(const Expr& left, CompareOp op, const Value& constant);  // fast.cc
+
+ExprPtr make_math(ExprPtr left, MathOp op, ExprPtr right);  // arithmetic.cc
+ExprPtr make_negate(ExprPtr of);
 
 class Literal final : public Expr {
  public:
@@ -85,17 +89,21 @@ struct Compiler {
   ConditionErrors errors;
   std::string attribute = {};  // the first one asked for
 
-  Result<ExprPtr> value(AstIndex i);  // condition_compile.cc
+  Result<ExprPtr> value(AstIndex i);  // compile.cc
+  Result<ExprPtr> enum_value(const AstNode& node) const;
+  Result<ExprPtr> composed(const AstNode& node);
+  ExprPtr compose(const AstNode& node, std::vector<ExprPtr> parts);
   Result<TestPtr> test(AstIndex i);
-  Result<ExprPtr> path(const AstNode& node);  // condition_path.cc
-  Result<ExprPtr> call(const AstNode& node);  // condition_call.cc
+  Result<TestPtr> comparison(const AstNode& node);
+  Result<ExprPtr> path(const AstNode& node);  // path.cc
+  Result<ExprPtr> call(const AstNode& node);  // convert/call.cc
 
-  // What only conditions on traces have (condition_trace.cc).
+  // What only conditions on traces have (trace.cc).
   Result<ExprPtr> trace_path(const AstNode& node);
   Result<ExprPtr> count(const AstNode& node);       // count(...)
   Result<TestPtr> any_or_all(const AstNode& node);  // any(...), all(...)
   Result<TestPtr> root_test(AstIndex i);
-  // What a field of a trace cannot be compared with, said so that a person can act on it.
+  // The error, when a field of a trace cannot be compared with such a constant.
   std::optional<Error> cannot_compare(const AstNode& path, const AstNode& with, const Value& constant) const;
   bool speaks_of_root(AstIndex i) const;
   bool is_costly(AstIndex i) const;  // needs a walk over the trace's spans when it closes

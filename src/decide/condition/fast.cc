@@ -1,5 +1,6 @@
-// The comparisons most conditions are made of, without the detour over a Value: an attribute or a field of the span
-// against a constant. What is not written as every SDK writes it goes the long way, so the answer is the same.
+// Fast forms of the most common comparisons: an attribute or a field of the span with a constant, without a Value in
+// between. They read the bytes that every SDK writes; for any other encoding they take the general way, so the answer
+// is the same.
 #include <cstring>
 
 #include "codec/protobuf.h"

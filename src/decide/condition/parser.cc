@@ -1,7 +1,7 @@
 // Recursive descent over tokens, one function per level of precedence: or, and, not, comparison, + -, * /, sign,
-// operand. OTTL's grammar keeps conditions and values apart; here brackets hold either, and what may stand where is
-// checked as nodes are joined, so that the message names what was found. Recursion goes no deeper than
-// kConditionDepthMax.
+// operand. OTTL's grammar has separate brackets for conditions and for values. Here brackets hold either, and the kind
+// of an operand is checked when it is joined, so that the message can name what was found. Recursion goes no deeper
+// than kConditionDepthMax.
 #include <fmt/format.h>
 
 #include <charconv>

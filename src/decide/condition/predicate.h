@@ -1,4 +1,4 @@
-// A condition as a predicate of the scan plan. An error is no answer: neither that it holds nor that the root matches.
+// ConditionPredicate: a condition as a predicate of the scan plan. A condition that fails with an error does not hold.
 #pragma once
 
 #include <utility>

@@ -1,5 +1,5 @@
 // Conditions on whole traces: their own paths, any(...), all(...), count(...), and root.*. Questions about spans are
-// asked as spans arrive and leave a bit or a sum; when the trace closes only those, and its facts, are read.
+// answered as spans arrive and set a bit or add to a sum. When the trace closes, only these and its facts are read.
 #include <fmt/format.h>
 
 #include <algorithm>

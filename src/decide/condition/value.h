@@ -1,7 +1,7 @@
 // Value: what an expression of a condition stands for. Small and copied freely; it owns nothing. Texts, lists and maps
 // are views of the request, of the condition itself, or of the Arena of the evaluation that made them.
 //
-// Wire values are trusted with nothing: a malformed one ends where it breaks, and nesting is followed kNestingMax deep.
+// Values on the wire may be malformed: one ends where it breaks, and nesting is followed kNestingMax deep.
 #pragma once
 
 #include <cstddef>
@@ -41,7 +41,8 @@ struct Value {
   // Maps and lists. On the wire: the repeated field `field` of the messages `outer` in `text` (of `text` itself when
   // outer is 0). Otherwise `count` items or entries.
   bool wire = false;
-  bool opaque = false;  // a list of messages that are no values (events, links): it has a length and no items
+  bool opaque =
+      false;  // a list of messages that are not values (events, links): it has a length, and its items cannot be read
   std::uint8_t outer = 0, field = 0;
   std::int32_t zone = 0;  // of a time: seconds east of UTC
   union {
@@ -150,7 +151,7 @@ class Arena {
   std::size_t used_ = 0;
 };
 
-// --- wire
+// --- wire (wire_value.cc)
 Value decode_any_value(ByteView any_value);   // an AnyValue; none of its fields: nil
 Value decode_key_value(ByteView key_value);   // the value of a KeyValue
 std::string_view key_of(ByteView key_value);  // its key
@@ -208,7 +209,7 @@ bool compare(const Value& a, const Value& b, CompareOp op);
 bool deep_equal(const Value& a, const Value& b, int depth = 0);
 
 // The text of a value as OTTL's StringLike arguments have it: JSON for maps and lists, hex for bytes and ids. False:
-// none (NaN, nested too deep). Nil has no text either; callers tell it off first.
+// none (NaN, nested too deep). Callers check for nil first, which has no text.
 bool append_text(const Value& value, std::string& out);
 bool append_json(const Value& value, std::string& out, int depth = 0);
 void append_double(double d, std::string& out);  // as Go's encoding/json

@@ -1,6 +1,6 @@
 // and: keeps a trace that every one of its policies would keep.
 //     - {name: slow-checkout, type: and, and: {and_sub_policy: [{name: a, type: latency, ...}, {name: b, ...}]}}
-// An empty list is an error: contrib keeps everything then, which nobody can have meant.
+// An empty list is an error. In contrib it keeps everything, which is surely a mistake.
 #include "decide/policies/nested.h"
 
 namespace tailgate {

@@ -7,7 +7,7 @@
 //         policy_order: [errors, rest]
 //         composite_sub_policy: [{name: errors, type: status_code, ...}, {name: rest, type: always_sample}]
 //         rate_allocation: [{policy: errors, percent: 60}]       # others: an equal part of the total
-// policy_order is obeyed and the total holds over all shares, where contrib's tail_sampling reads neither (#36955).
+// policy_order is obeyed and the total holds over all shares; contrib's tail_sampling ignores both (#36955).
 // Sub-policies that policy_order leaves out come last, in the order they are written.
 #include <algorithm>
 
@@ -38,7 +38,7 @@ class Composite final : public Policy {
       const Ballot limited = limit(i, trace);
       if (pending) break;
       if (!limited.sampled()) return limited;
-      // After a policy that chance alone kept from deciding, nobody can say what the chance of this one was.
+      // An earlier policy could have decided this trace, with another randomness. So its chance here is unknown.
       return {Vote::kSampled, so_far.by_chance() ? kUnknownChance : std::max(one.threshold, limited.threshold)};
     }
     return pending ? Ballot{Vote::kPending, kUnknownChance} : so_far;

@@ -1,5 +1,5 @@
-// _debug: keeps a trace in which a span came with Jaeger's DEBUG flag or Zipkin's `debug`. Not of the configuration: it
-// is there when a receiver is that can mark spans, and costs nothing otherwise.
+// _debug: keeps a trace in which a span came with Jaeger's DEBUG flag or Zipkin's `debug`. It is not written in the
+// configuration: the daemon adds it if one of its receivers can mark spans.
 #include "decide/registry.h"
 
 namespace tailgate {

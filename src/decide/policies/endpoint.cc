@@ -5,9 +5,9 @@
 //         - {service: checkout, route: /pay/*, latency: 300ms, percentage: 100}
 //         - {service: checkout, route: /pay/*, error: true}
 //         - {service: "*", route: /healthz, percentage: 0}
-// An entry is met by a span of that service whose http.route (or, with `span:`, whose name) matches, that lasted longer
-// than `latency` and, with `error: true`, has status ERROR. Of the entries met by some span the first decides, with its
-// share; 0 keeps none. `*` stands for anything but '/', `**` for anything.
+// A span matches an entry if it is of that service, its http.route (or, with `span:`, its name) matches, it lasted
+// longer than `latency` and, with `error: true`, its status is ERROR. The first entry that some span matches decides,
+// with its share; 0 keeps none. `*` stands for anything without '/', `**` for anything.
 
 #include "decide/glob.h"
 #include "decide/policies/probabilistic.h"
@@ -16,7 +16,7 @@
 namespace tailgate {
 namespace {
 
-class Met final : public SpanPredicate {
+class MatchesEntry final : public SpanPredicate {
  public:
   std::unique_ptr<Glob> service;  // null: any
   std::size_t service_slot = 0;
@@ -52,16 +52,16 @@ class Endpoint final : public Policy {
  public:
   explicit Endpoint(std::vector<Entry> entries) : entries_(std::move(entries)) {}
   Ballot evaluate(const JudgedTrace& trace) const override {
-    const Entry* const met = first_met(trace);
-    return met != nullptr ? met->chance.ask(trace) : ballot(false);
+    const Entry* const match = first_match(trace);
+    return match != nullptr ? match->chance.ask(trace) : ballot(false);
   }
   int deciding_bit(const JudgedTrace& trace) const override {
-    const Entry* const met = first_met(trace);
-    return met != nullptr ? static_cast<int>(met->bit) : -1;
+    const Entry* const match = first_match(trace);
+    return match != nullptr ? static_cast<int>(match->bit) : -1;
   }
 
  private:
-  const Entry* first_met(const JudgedTrace& trace) const {
+  const Entry* first_match(const JudgedTrace& trace) const {
     for (const Entry& entry : entries_) {
       if (trace.bit(entry.bit)) return &entry;
     }
@@ -81,31 +81,31 @@ PolicyPtr make_endpoint(const ConfigNode& entry, PolicyBuild& build) {
       item.error("want an endpoint: {service, route or span, latency, percentage}");
       continue;
     }
-    auto met = std::make_unique<Met>();
+    auto predicate = std::make_unique<MatchesEntry>();
     const std::string service = item.text("service", "*");
     const std::string route = item.text("route");
     const std::string span = item.text("span");
     if (route.empty() == span.empty()) item.error(route.empty() ? "route" : "span", "want either `route` or `span`");
     if (service != "*") {
-      met->service = std::make_unique<Glob>(service);
-      met->service_slot = build.plan.attribute_slot("service.name", Attributes::kOfResources);
+      predicate->service = std::make_unique<Glob>(service);
+      predicate->service_slot = build.plan.attribute_slot("service.name", Attributes::kOfResources);
     }
     if (!route.empty()) {
-      met->route = std::make_unique<Glob>(route);
-      met->route_slot = build.plan.attribute_slot("http.route", Attributes::kOfSpans);
+      predicate->route = std::make_unique<Glob>(route);
+      predicate->route_slot = build.plan.attribute_slot("http.route", Attributes::kOfSpans);
     }
-    if (!span.empty()) met->span = std::make_unique<Glob>(span);
-    for (const Glob* glob : {met->service.get(), met->route.get(), met->span.get()}) {
+    if (!span.empty()) predicate->span = std::make_unique<Glob>(span);
+    for (const Glob* glob : {predicate->service.get(), predicate->route.get(), predicate->span.get()}) {
       if (glob != nullptr && !glob->good()) item.error("want shorter patterns");
     }
-    met->any_duration = item.child("latency").is_null();
-    met->longer_than_ns = static_cast<std::uint64_t>(item.duration("latency", Duration::zero()).count());
-    met->error = item.boolean("error", false);
+    predicate->any_duration = item.child("latency").is_null();
+    predicate->longer_than_ns = static_cast<std::uint64_t>(item.duration("latency", Duration::zero()).count());
+    predicate->error = item.boolean("error", false);
     const double percentage = item.number("percentage", 100);
     if (!(percentage >= 0 && percentage <= 100)) item.error("percentage", "want 0 to 100");
     item.finish();
     const std::string attribute = route.empty() ? "name" : "http.route";
-    entries.push_back({build.plan.add(std::move(met), attribute), Chance(percentage, "", build.use_tracestate)});
+    entries.push_back({build.plan.add(std::move(predicate), attribute), Chance(percentage, "", build.use_tracestate)});
   }
   return std::make_unique<Endpoint>(std::move(entries));
 }

@@ -24,7 +24,7 @@ class FirstMatch final : public Policy {
   explicit FirstMatch(std::vector<Rule> rules) : rules_(std::move(rules)) {}
 
   Ballot evaluate(const JudgedTrace& trace) const override {
-    bool passed_by_chance = false;  // an earlier rule let this trace through by chance: nobody can say what that was
+    bool passed_by_chance = false;  // an earlier rule passed this trace on by chance, and that chance is unknown
     bool pending = false;  // the limits of later rules count it among their candidates, should it come that far
     for (const Rule& rule : rules_) {
       const Ballot matched = rule.policy != nullptr ? rule.policy->evaluate(trace) : ballot(true);

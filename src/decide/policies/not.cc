@@ -12,7 +12,7 @@ class Not final : public Policy {
   Ballot evaluate(const JudgedTrace& trace) const override {
     const Ballot inner = policy_->evaluate(trace);
     if (inner.vote == Vote::kPending || inner.vote == Vote::kNotAsked) return inner;
-    // "Kept unless R reaches T" is no threshold: th cannot say it.
+    // "Kept unless R reaches T" is not a threshold, so th cannot express it.
     return {inner.sampled() ? Vote::kNotSampled : Vote::kSampled, inner.by_chance() ? kUnknownChance : kCertain};
   }
   bool stateful() const override { return policy_->stateful(); }

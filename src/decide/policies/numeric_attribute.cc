@@ -1,9 +1,9 @@
 // numeric_attribute: keeps a trace in which an integer attribute of a resource or a span lies between two bounds.
 //     - {name: server-errors, type: numeric_attribute,
 //        numeric_attribute: {key: http.response.status_code, min_value: 500, max_value: 599, invert_match: false}}
-// Both bounds inclusive; one that is not written is no bound, a written 0 means 0, and none at all is an error
-// (contrib's tail_sampling reads 0 as "none" and ends at the first decision without any). An attribute that is no
-// integer, a double included, reads as 0. invert_match keeps the traces in which nothing matches.
+// Both bounds are inclusive. A bound that is not written does not limit, a written 0 means 0, and at least one bound is
+// required (contrib's tail_sampling reads 0 as "none" and crashes at the first decision without any). An attribute that
+// is not an integer, such as a double, reads as 0. invert_match keeps the traces in which nothing matches.
 #include <limits>
 
 #include "decide/registry.h"

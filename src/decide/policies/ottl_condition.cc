@@ -2,10 +2,10 @@
 //     - {name: slow-db, type: ottl_condition, ottl_condition: {error_mode: ignore,
 //        span: ['attributes["db.system"] == "redis" and end_time - start_time > Duration("1s")'],
 //        spanevent: ['name == "exception"']}}
-// Any condition will do: per span those on spans in their order, then per event those on events; the first that is true
-// keeps the trace. A condition that fails at a span (a converter given what it cannot take, a division by zero) is
-// passed over; with error_mode `propagate` it ends the matter, and the trace is kept only if something was true of a
-// span that came before. The language is in docs/policies.md.
+// One true condition keeps the trace: for each span those on spans are asked in their order, then for each event those
+// on events. A condition that fails at a span (a converter got a wrong argument, a division by zero) is skipped. With
+// error_mode `propagate` nothing is asked after it, and the trace is kept only if a condition was true of an earlier
+// span. The language is in docs/policies.md.
 #include <algorithm>
 #include <vector>
 
@@ -42,7 +42,7 @@ struct Conditions {
     return Truth::kFalse;
   }
 
-  // That all of them look at; "" where they differ, since nobody notes which one it was that was true.
+  // The attribute that all of them look at; "" if they differ, because it is not noted which of them was true.
   std::string attribute() const {
     const std::string* same = nullptr;
     for (const std::vector<Condition>* list : {&span, &event}) {

@@ -2,8 +2,8 @@
 //     - {name: big, type: trace, trace: {condition: 'duration > 2s and error_count >= 1 and root.service == "web"'}}
 // duration, span_count, error_count, service_count, depth, complete, close_reason, root.*, any(...), all(...),
 // count(...): docs/policies.md. Conditions about spans are asked as spans come in; here only bits, sums and facts are
-// read, and what needs a walk over the trace (service_count, depth, complete) is asked after the rest. An error is not
-// a yes.
+// read. What needs a walk over the trace (service_count, depth, complete) is asked last. A condition that fails does
+// not keep the trace.
 #include "decide/condition/condition.h"
 #include "decide/registry.h"
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/enum_names.h"
 #include "model/kept_trace.h"
 
 namespace tailgate {
@@ -28,6 +29,7 @@ enum class FailReason : std::uint8_t {
 };
 inline constexpr std::array<std::string_view, 7> kFailReasonNames = {"timeout", "unavailable", "refused", "permanent",
                                                                      "partial", "io",          "expired"};
+static_assert(names_end_with(kFailReasonNames, FailReason::kExpired, "expired"));
 
 struct Batch {
   std::uint64_t id = 0;

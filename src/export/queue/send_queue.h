@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/enum_names.h"
 #include "export/queue/batch.h"
 #include "export/queue/durable_options.h"
 #include "export/queue/send_limit.h"
@@ -28,6 +29,7 @@ namespace tailgate {
 
 enum class DropReason : std::uint8_t { kQueueFull, kShutdown, kTooOld, kDamaged };
 inline constexpr std::array<std::string_view, 4> kDropReasonNames = {"queue_full", "shutdown", "too_old", "damaged"};
+static_assert(names_end_with(kDropReasonNames, DropReason::kDamaged, "damaged"));
 
 // As the Collector's retry_on_failure, except that it does not give up after 300 s by default.
 struct RetryOptions {

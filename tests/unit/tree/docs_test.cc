@@ -1,5 +1,6 @@
 // The pages under docs/ name what the code's tables hold, and nothing else.
 #include <catch2/catch.hpp>
+#include <regex>
 
 #include "decide/registry.h"
 #include "export/registry.h"
@@ -46,6 +47,17 @@ TEST_CASE("docs/exporters.md has a row for each exporter type", "[tree]") {
   std::vector<std::string> types;
   for (const ExporterType& type : exporter_types()) types.emplace_back(type.type);
   CHECK(names_under("docs/exporters.md", "## Types") == types);
+}
+
+TEST_CASE("every metric of telemetry/metrics.h is in kMetrics", "[tree]") {
+  const std::string text = read_text(kTree / "src/telemetry/metrics.h");
+  std::set<std::string> declared, listed;
+  const std::regex declaration(R"(inline constexpr Metric k\w+\{\s*"(\w+)\")");
+  for (std::sregex_iterator it(text.begin(), text.end(), declaration), end; it != end; ++it) declared.insert((*it)[1]);
+  for (const Metric& metric : kMetrics) listed.emplace(metric.name);
+  CHECK(declared.size() > 50);
+  CHECK(declared == listed);
+  CHECK(listed.size() == kMetrics.size());  // none twice
 }
 
 TEST_CASE("docs/metrics.md has a row for each metric, with its type and labels", "[tree]") {

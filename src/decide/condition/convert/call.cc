@@ -1,4 +1,4 @@
-// Calls of converters: which there are, how arguments find their parameters, what is made of them first.
+// Compiles calls of converters: finds the converter, matches arguments to parameters, and converts them.
 #include <fmt/format.h>
 
 #include <algorithm>

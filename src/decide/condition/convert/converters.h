@@ -1,7 +1,7 @@
-// The converters of conditions (contrib pkg/ottl/ottlfuncs): what each takes, and the function that does it.
-// condition_call.cc has the list; the functions are in condition_convert_*.cc, grouped by subject.
+// The converters of conditions (contrib pkg/ottl/ottlfuncs): the parameters and the function of each. call.cc looks
+// them up; the other files of this folder have the functions, grouped by subject.
 //
-// A function is pure: its answer rests on its arguments and, for Now, on the time the request came.
+// A function is pure: its result depends on its arguments and, for Now, on the time when the request came.
 #pragma once
 
 #include <array>
@@ -19,7 +19,7 @@ enum class Want : std::uint8_t {
   kAny,
   kString,
   kStringLike,  // its text, JSON for maps and lists
-  kIntLike,     // numbers, booleans; a string that is no integer gives nil
+  kIntLike,     // numbers, booleans; a string that is not an integer gives nil
   kDoubleLike,  // numbers, booleans, strings that are numbers
   kBoolLike,
   kBytesLike,  // bytes, the bytes of a string, numbers in big-endian order

@@ -1,6 +1,6 @@
-// Texts into times for the converter Time: contrib's ctime directives (%Y-%m-%d ...), which stand for pieces of a
-// layout of Go's time package; pieces of such a layout written out (2006-01-02) are understood too. Pure but for the
-// zone database.
+// Reads times from text for the converter Time. A layout has contrib's ctime directives (%Y-%m-%d ...), each of which
+// stands for a piece of a layout of Go's time package; such pieces may also be written out (2006-01-02). Pure, except
+// that it reads the zone database.
 #pragma once
 
 #include <cstdint>

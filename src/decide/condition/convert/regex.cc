@@ -1,5 +1,5 @@
-// IsMatch and ExtractPatterns, with RE2: the syntax of Go's regexp. A constant pattern is compiled once; one that comes
-// from the span is compiled at each, which is slow, as it is in the Collector.
+// IsMatch and ExtractPatterns, with RE2: the syntax of Go's regexp. A constant pattern is compiled once. One that comes
+// from the span is compiled for each span, which is slow, as in the Collector.
 #include <re2/re2.h>
 
 #include <algorithm>

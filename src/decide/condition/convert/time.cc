@@ -1,5 +1,5 @@
-// Converters of times and durations. A time knows its zone, for Hour and its like; spans' own times are in UTC, Now and
-// what Unix makes are in the daemon's zone.
+// Converters of times and durations. A time has a zone, which Hour and similar converters use. The times of spans are
+// in UTC; those from Now and Unix are in the daemon's zone.
 #include <algorithm>
 
 #include "base/units.h"

@@ -1,4 +1,4 @@
-// Converters about types: IsString, IsInt, ..., Int, Double, String, Bool, Len, and what looks into lists and maps.
+// Converters about types: IsString, IsInt, ..., Int, Double, String, Bool, Len, and those that search lists and maps.
 #include "decide/condition/convert/converters.h"
 
 namespace tailgate {
