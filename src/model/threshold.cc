@@ -59,7 +59,7 @@ std::uint16_t ThresholdTable::code_of(std::uint64_t threshold) {
   if (threshold >= kNever) return kUnknownCode;
   const std::uint16_t code = float_code(kNever - threshold);
   if (kNever - from_float_code(code) == threshold) return code;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto it = std::find(exact_.begin(), exact_.end(), threshold);
   if (it == exact_.end() && exact_.size() == static_cast<std::size_t>(kUnknownCode - kFirstExact)) return code;
   const auto index = static_cast<std::size_t>(it - exact_.begin());
@@ -71,7 +71,7 @@ std::uint64_t ThresholdTable::value_of(std::uint16_t code) const {
   if (code == kCertainCode) return kCertain;
   if (code == kUnknownCode) return kUnknownChance;
   if (code < kFirstExact) return kNever - from_float_code(code);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return exact_[code - kFirstExact];
 }
 

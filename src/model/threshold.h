@@ -4,10 +4,10 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "model/ids.h"
 
 namespace tailgate {
@@ -39,8 +39,8 @@ class ThresholdTable {
   std::uint64_t value_of(std::uint16_t code) const;
 
  private:
-  mutable std::mutex mutex_;
-  std::vector<std::uint64_t> exact_;  // guarded by mutex_
+  mutable Mutex mutex_;
+  std::vector<std::uint64_t> exact_ TAILGATE_GUARDED_BY(mutex_);
 };
 
 }  // namespace tailgate
