@@ -64,7 +64,7 @@ std::string apply(YamlValuePtr& root, Override change) {
     YamlValue& at = **slot;
     const std::string walked = change.path.substr(0, change.done == 0 ? 0 : change.done - 1);
     const std::string part = change.take();
-    if (part.empty()) return "want a path like a.b.c, got an empty name in it";
+    if (part.empty()) return "expected a path like a.b.c, got an empty name in it";
     if (at.kind == Kind::kMap) {
       slot = nullptr;
       for (YamlEntry& e : at.entries) {
@@ -77,13 +77,13 @@ std::string apply(YamlValuePtr& root, Override change) {
     } else if (at.kind == Kind::kList) {
       const std::optional<std::size_t> index = parse_index(part);
       if (!index || *index > at.items.size()) {
-        return fmt::format("want an index from 0 to {} in the list {}, got {}", at.items.size(), walked,
+        return fmt::format("expected an index from 0 to {} in the list {}, got {}", at.items.size(), walked,
                            quote_for_message(part));
       }
       if (*index == at.items.size()) at.items.push_back(nullptr);
       slot = &at.items[*index];
     } else {
-      return fmt::format("want a map or a list at {}, got {}", walked, describe(&at));
+      return fmt::format("expected a map or a list at {}, got {}", walked, describe(&at));
     }
   }
   *slot = change.value;
@@ -94,7 +94,7 @@ void apply_override(YamlValuePtr& root, const std::string& text, ConfigIssues& i
   const std::string file = "--set";
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
-    issues.errors.push_back({IssueKind::kBadValue, file, 1, 1, "", "want a.b.c=VALUE", quote_for_message(text)});
+    issues.errors.push_back({IssueKind::kBadValue, file, 1, 1, "", "expected a.b.c=VALUE", quote_for_message(text)});
     return;
   }
   Override change;
@@ -102,7 +102,7 @@ void apply_override(YamlValuePtr& root, const std::string& text, ConfigIssues& i
   constexpr std::size_t kPathMax = 1024;
   if (change.path.size() > kPathMax) {
     issues.errors.push_back({IssueKind::kBadValue, file, 1, 1, "",
-                             fmt::format("want a path of at most {} bytes", kPathMax),
+                             fmt::format("expected a path of at most {} bytes", kPathMax),
                              std::to_string(change.path.size())});
     return;
   }
@@ -138,7 +138,7 @@ Result<ConfigDocument> load_config_text(std::string_view yaml, const std::string
 Result<ConfigDocument> load_config_file(const std::string& path, const LoadOptions& options) {
   std::FILE* file = std::fopen(path.c_str(), "re");
   if (file == nullptr) {
-    return fail(ErrorKind::kIo, fmt::format("{}: want a file to read, got '{}'", path, std::strerror(errno)));
+    return fail(ErrorKind::kIo, fmt::format("{}: expected a file to read, got '{}'", path, std::strerror(errno)));
   }
   std::string text;
   char block[16384];
@@ -147,9 +147,10 @@ Result<ConfigDocument> load_config_file(const std::string& path, const LoadOptio
   const bool bad = std::ferror(file) != 0;
   const int reason = errno;
   std::fclose(file);
-  if (bad) return fail(ErrorKind::kIo, fmt::format("{}: want a file to read, got '{}'", path, std::strerror(reason)));
+  if (bad)
+    return fail(ErrorKind::kIo, fmt::format("{}: expected a file to read, got '{}'", path, std::strerror(reason)));
   if (text.size() > kConfigBytesMax) {
-    return fail(ErrorKind::kConfig, fmt::format("{}: want at most {} bytes, got more", path, kConfigBytesMax));
+    return fail(ErrorKind::kConfig, fmt::format("{}: expected at most {} bytes, got more", path, kConfigBytesMax));
   }
   return load_config_text(text, path, options);
 }

@@ -25,7 +25,7 @@ struct ConfigIssue {
   std::string got;           // what came instead, as a message shows it; it may be a secret. "" in notices
   std::string hint = {};     // the end of the message: "; did you mean 'latency'?"
 
-  std::string message() const;  // "policies.yaml:14:45: policies[2].latency: want 0 or more, got '-5'"
+  std::string message() const;  // "policies.yaml:14:45: policies[2].latency: expected 0 or more, got '-5'"
 
   bool operator==(const ConfigIssue&) const = default;
 };

@@ -50,7 +50,7 @@ std::shared_ptr<Impl> make_child(const Impl& parent, std::string path, const Yam
 // A value that should be a map and is something else is reported once, however many keys are asked of it.
 void want_map(Impl& impl) {
   if (impl.value == nullptr || impl.value->kind == Kind::kNull || impl.value->kind == Kind::kMap) return;
-  if (!impl.shape_reported) report(impl, "want a map");
+  if (!impl.shape_reported) report(impl, "expected a map");
   impl.shape_reported = true;
 }
 
@@ -95,10 +95,10 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
 std::string want_integer(IntegerRange range) {
   const bool low = range.min != std::numeric_limits<std::int64_t>::min();
   const bool high = range.max != std::numeric_limits<std::int64_t>::max();
-  if (low && high) return fmt::format("want {} to {}", range.min, range.max);
-  if (low) return fmt::format("want {} or more", range.min);
-  if (high) return fmt::format("want {} or less", range.max);
-  return "want an integer";
+  if (low && high) return fmt::format("expected {} to {}", range.min, range.max);
+  if (low) return fmt::format("expected {} or more", range.min);
+  if (high) return fmt::format("expected {} or less", range.max);
+  return "expected an integer";
 }
 
 std::int64_t read_integer(const std::shared_ptr<Impl>& at, std::int64_t fallback, IntegerRange range) {
@@ -106,7 +106,7 @@ std::int64_t read_integer(const std::shared_ptr<Impl>& at, std::int64_t fallback
   const std::optional<std::int64_t> value =
       at->value->kind == Kind::kScalar ? parse_integer(at->value->text) : std::nullopt;
   if (!value) {
-    report(*at, "want an integer");
+    report(*at, "expected an integer");
     return fallback;
   }
   if (*value < range.min || *value > range.max) {
@@ -186,7 +186,7 @@ std::vector<ConfigNode> ConfigNode::items() const {
   std::vector<ConfigNode> out;
   if (is_null()) return out;
   if (!is_list()) {
-    report(*impl_, "want a list");
+    report(*impl_, "expected a list");
     return out;
   }
   const std::vector<YamlValuePtr>& values = impl_->value->items;
@@ -210,7 +210,7 @@ std::string ConfigNode::text(std::string_view key, std::string_view fallback) co
   if (at != nullptr && at->value != nullptr && at->value->original) return *at->value->original;
   if (absent_or_null(at)) return std::string(fallback);
   if (at->value->kind == Kind::kScalar) return at->value->text;
-  report(*at, "want a text");
+  report(*at, "expected text");
   return std::string(fallback);
 }
 
@@ -232,7 +232,7 @@ double ConfigNode::number(std::string_view key, double fallback) const {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error == std::errc() && end == text.data() + text.size() && std::isfinite(value)) return value;
   }
-  report(*at, "want a number");
+  report(*at, "expected a number");
   return fallback;
 }
 
@@ -242,7 +242,7 @@ bool ConfigNode::boolean(std::string_view key, bool fallback) const {
   const std::string_view text = at->value->kind == Kind::kScalar ? std::string_view(at->value->text) : "";
   if (text == "true" || text == "True" || text == "TRUE") return true;
   if (text == "false" || text == "False" || text == "FALSE") return false;
-  report(*at, "want true or false");
+  report(*at, "expected true or false");
   return fallback;
 }
 
@@ -252,11 +252,11 @@ Duration ConfigNode::duration(std::string_view key, Duration fallback, Duration 
   const std::optional<Duration> value =
       at->value->kind == Kind::kScalar ? parse_duration(at->value->text) : std::nullopt;
   if (!value) {
-    report(*at, "want a duration such as 5s or 200ms");
+    report(*at, "expected a duration such as 5s or 200ms");
     return fallback;
   }
   if (*value < min) {
-    report(*at, fmt::format("want {} or more", format_duration(min)));
+    report(*at, fmt::format("expected {} or more", format_duration(min)));
     return fallback;
   }
   return *value;
@@ -268,7 +268,7 @@ std::uint64_t ConfigNode::bytes(std::string_view key, std::uint64_t fallback) co
   const std::optional<std::uint64_t> value =
       at->value->kind == Kind::kScalar ? parse_bytes(at->value->text) : std::nullopt;
   if (value) return *value;
-  report(*at, "want a size such as 512MiB");
+  report(*at, "expected a size such as 512MiB");
   return fallback;
 }
 
@@ -279,7 +279,7 @@ std::vector<std::string> ConfigNode::texts(std::string_view key) const {
     if (item.is_scalar() || (item.present() && item.impl_->value->original)) {
       out.push_back(item.scalar());
     } else {
-      item.error("want a text");
+      item.error("expected text");
     }
   }
   return out;
@@ -295,7 +295,7 @@ std::string ConfigNode::choice(std::string_view key, std::string_view fallback,
   }
   std::string near;
   if (at->value->kind == Kind::kScalar) near = nearest_name(value, {choices.begin(), choices.end()});
-  report(*at, fmt::format("want {}{}", choices.size() > 1 ? "one of " : "", quoted_list(choices)),
+  report(*at, fmt::format("expected {}{}", choices.size() > 1 ? "one of " : "", quoted_list(choices)),
          near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
   return std::string(fallback);
 }
@@ -341,7 +341,7 @@ void ConfigNode::finish() const {
     const YamlPlace place = e.place.line > 0 ? e.place : e.value->place;
     const std::string path = impl_->path.empty() ? e.key : fmt::format("{}.{}", impl_->path, e.key);
     impl_->issues->errors.push_back({IssueKind::kUnknownKey, *impl_->file, place.line, place.column, path,
-                                     "want a known key", quote_for_message(e.key),
+                                     "expected a known key", quote_for_message(e.key),
                                      nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest)});
   }
 }

@@ -74,7 +74,7 @@ class ConfigNode {
   std::int64_t as_integer(std::int64_t fallback, IntegerRange range = {}) const;
 
   // --- problems
-  void error(std::string_view want) const;                        // at this node: "want ..., got '...'"
+  void error(std::string_view want) const;                        // at this node: "expected ..., got '...'"
   void error(std::string_view key, std::string_view want) const;  // at the key's value, or at this node if absent
   void notice(std::string_view text) const;
   // Keys the Collector knows and that have no effect here: accepted with one notice each.

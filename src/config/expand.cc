@@ -47,21 +47,21 @@ Result<std::string> resolve(std::string_view body, const Environment& environmen
   const std::size_t scheme = name.find(':');
   if (scheme != std::string_view::npos) {
     if (name.substr(0, scheme) != "env") {
-      return fail(ErrorKind::kConfig, fmt::format("want ${{env:NAME}}, got '${{{}}}'", body));
+      return fail(ErrorKind::kConfig, fmt::format("expected ${{env:NAME}}, got '${{{}}}'", body));
     }
     name.remove_prefix(scheme + 1);
   }
   if (!is_name(name)) {
     return fail(ErrorKind::kConfig,
-                fmt::format("want a variable name of letters, digits and _, got {}", quote_for_message(name)));
+                fmt::format("expected a variable name of letters, digits and _, got {}", quote_for_message(name)));
   }
   if (std::optional<std::string> value = environment(std::string(name))) return *value;
   if (split == std::string_view::npos) {
     return fail(
         ErrorKind::kConfig,
-        fmt::format("want the environment variable {} or a default as in ${{env:{}:-x}}, got nothing", name, name));
+        fmt::format("expected the environment variable {} or a default as in ${{env:{}:-x}}, got nothing", name, name));
   }
-  if (depth >= kNestedMax) return fail(ErrorKind::kConfig, "want fewer defaults inside defaults, got more than 10");
+  if (depth >= kNestedMax) return fail(ErrorKind::kConfig, "expected fewer defaults inside defaults, got more than 10");
   Result<Expanded> fallback = expand(body.substr(split + 2), environment, depth + 1);
   if (!fallback) return tl::unexpected(fallback.error());
   return fallback->text;
@@ -89,7 +89,7 @@ Result<Expanded> expand(std::string_view text, const Environment& environment, i
       out.only_reference = i == 0 && close + 1 == text.size();
       out.text += *value;
       i = close + 1;
-      if (out.text.size() > kTextMax) return fail(ErrorKind::kConfig, "want at most 1 MiB of text, got more");
+      if (out.text.size() > kTextMax) return fail(ErrorKind::kConfig, "expected at most 1 MiB of text, got more");
     }
   }
   return out;

@@ -35,7 +35,7 @@ class TreeBuilder final : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
     if (found == anchors_.end() || !found->second->closed) {
-      problem(place_of(mark), "want an alias of a finished value, got one inside itself");
+      problem(place_of(mark), "expected an alias of a finished value, got one inside itself");
       add(make(YamlValue::Kind::kNull, mark, 0), "", false);
       return;
     }
@@ -117,7 +117,7 @@ class TreeBuilder final : public YAML::EventHandler {
     }
     if (!top.has_key) {
       if (v->kind == YamlValue::Kind::kList || v->kind == YamlValue::Kind::kMap) {
-        problem(v->place, "want a key that is a scalar, got " + describe(v.get()));
+        problem(v->place, "expected a key that is a scalar, got " + describe(v.get()));
       }
       top.has_key = true;
       top.merge = plain && key_text == "<<";
@@ -138,7 +138,7 @@ class TreeBuilder final : public YAML::EventHandler {
         grow(parent, *v);
         return;
       }
-      problem(top.key_place, fmt::format("want each key once, got {} again (first at line {})",
+      problem(top.key_place, fmt::format("expected each key once, got {} again (first at line {})",
                                          quote_for_message(top.key), e.place.line));
       return;
     }
@@ -157,14 +157,14 @@ class TreeBuilder final : public YAML::EventHandler {
       return;
     }
     if (from.kind != YamlValue::Kind::kList) {
-      problem(from.place, "want a map or a list of maps after <<, got " + describe(&from));
+      problem(from.place, "expected a map or a list of maps after <<, got " + describe(&from));
       return;
     }
     for (const YamlValuePtr& item : from.items) {
       if (item->kind == YamlValue::Kind::kMap) {
         merge(into, *item);
       } else {
-        problem(item->place, "want a map after <<, got " + describe(item.get()));
+        problem(item->place, "expected a map after <<, got " + describe(item.get()));
       }
     }
   }
@@ -172,7 +172,7 @@ class TreeBuilder final : public YAML::EventHandler {
   void grow(YamlValue& parent, const YamlValue& child) {
     parent.size = std::min(parent.size + child.size, kNodesMax + 1);
     if (parent.size > kNodesMax) {
-      problem(parent.place, fmt::format("want at most {} values with aliases written out, got more", kNodesMax));
+      problem(parent.place, fmt::format("expected at most {} values with aliases written out, got more", kNodesMax));
     }
   }
 
@@ -202,13 +202,13 @@ Result<YamlValuePtr> parse_yaml(std::string_view text, const std::string& file, 
     if (builder.has_root() && parser) {
       TreeBuilder second(file, origin);
       if (parser.HandleNextDocument(second)) {
-        return bad(second.root()->place, "want one YAML document, got a second one");
+        return bad(second.root()->place, "expected one YAML document, got a second one");
       }
     }
   } catch (const YAML::Exception& e) {
-    return bad(builder.place_of(e.mark), fmt::format("want YAML, got a syntax error: {}", e.msg));
+    return bad(builder.place_of(e.mark), fmt::format("expected YAML, got a syntax error: {}", e.msg));
   } catch (const std::exception& e) {
-    return bad(origin, fmt::format("want YAML, got what the parser cannot read: {}", e.what()));
+    return bad(origin, fmt::format("expected YAML, got what the parser cannot read: {}", e.what()));
   }
   if (builder.first_problem()) return bad(builder.first_problem()->place, builder.first_problem()->text);
   return builder.root();

@@ -148,7 +148,7 @@ Arguments parse(int argc, char** argv) {
 }  // namespace
 
 int run_cli(int argc, char** argv) {
-  if (argc < 2) return usage("want a command");
+  if (argc < 2) return usage("expected a command");
   const std::string_view command = argv[1];
   if (command == "--help" || command == "-h" || command == "help") {
     fmt::print("{}", kHelp);

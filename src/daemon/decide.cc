@@ -25,7 +25,8 @@ class Input {
 
   void add(const std::string& name, const std::string& content) {
     const std::string_view text = content;
-    if (text.starts_with("\x1f\x8b")) return problem(name, "want OTLP, got gzip: `zcat FILE | tailgate decide ... -`");
+    if (text.starts_with("\x1f\x8b"))
+      return problem(name, "expected OTLP, got gzip: `zcat FILE | tailgate decide ... -`");
     // Blanks and a byte order mark before the `{` are JSON's too, but a line feed is also how a TracesData begins, and
     // its length may look like a `{`: protobuf goes first then.
     const std::size_t from = text.starts_with("\xef\xbb\xbf") ? 3 : 0;

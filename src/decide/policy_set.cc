@@ -85,10 +85,10 @@ std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>&
     const std::string name = build.top = entry.is_map() ? entry.text("name") : "";
     PolicyPtr policy = make_policy(entry, build, PolicyPlace::kTop);
     if (entry.is_map()) {
-      if (name.empty()) entry.error("name", "want a name");
+      if (name.empty()) entry.error("name", "expected a name");
       if (name.starts_with('_'))
-        entry.error("name", "want a name that does not begin with '_' (those are Tailgate's own)");
-      if (!name.empty() && !seen.insert(name).second) entry.error("name", "want a name no other policy has");
+        entry.error("name", "expected a name that does not begin with '_' (those are Tailgate's own)");
+      if (!name.empty() && !seen.insert(name).second) entry.error("name", "expected a name no other policy has");
     }
     if (policy == nullptr) return;
     out.push_back({std::move(policy), tables.names.number_of(name), exporters_naming(name)});

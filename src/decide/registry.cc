@@ -87,7 +87,7 @@ std::span<const PolicyType> policy_types() { return kPolicyTypes; }
 
 PolicyPtr make_policy(const ConfigNode& entry, PolicyBuild& build, PolicyPlace place) {
   if (!entry.is_map()) {
-    entry.error("want a policy: {name, type, ...}");
+    entry.error("expected a policy: {name, type, ...}");
     return nullptr;
   }
   const std::string name = entry.text("name");
@@ -99,7 +99,7 @@ PolicyPtr make_policy(const ConfigNode& entry, PolicyBuild& build, PolicyPlace p
   const auto type =
       std::find_if(kPolicyTypes.begin(), kPolicyTypes.end(), [&](const auto& t) { return t.name == wanted; });
   if (type == kPolicyTypes.end()) {
-    if (!entry.has("type")) entry.error("want a `type`");
+    if (!entry.has("type")) entry.error("expected a `type`");
     return nullptr;
   }
   const std::string outer = build.path;
@@ -108,7 +108,7 @@ PolicyPtr make_policy(const ConfigNode& entry, PolicyBuild& build, PolicyPlace p
   build.path = outer;
   for (const auto& [key, value] : entry.entries()) {
     if (key == "name" || key == "type" || key == wanted) continue;
-    value.error(fmt::format("want `name`, `type` and, under `{}:`, its settings; no key '{}' here", wanted, key));
+    value.error(fmt::format("expected `name`, `type` and, under `{}:`, its settings; no key '{}' here", wanted, key));
   }
   return policy;
 }

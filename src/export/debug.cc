@@ -85,7 +85,7 @@ ExporterParts read_debug_exporter(const ConfigNode& node, const ExporterDefaults
   const std::vector<std::string> outputs = node.texts("output_paths");
   int fd = STDERR_FILENO;
   if (outputs.size() > 1 || (outputs.size() == 1 && outputs[0] != "stdout" && outputs[0] != "stderr")) {
-    node.child("output_paths").error("want [stdout] or [stderr]");
+    node.child("output_paths").error("expected [stdout] or [stderr]");
   } else if (!outputs.empty() && outputs[0] == "stdout") {
     fd = STDOUT_FILENO;
   }

@@ -32,7 +32,7 @@ std::string read_whole(const ConfigNode& node, std::string_view key) {
   std::ostringstream content;
   content << in.rdbuf();
   if (!in || content.str().empty()) {
-    node.error(key, fmt::format("want a file that can be read ({})", std::strerror(errno)));
+    node.error(key, fmt::format("expected a file that can be read ({})", std::strerror(errno)));
     return "";
   }
   return std::move(content).str();
@@ -41,7 +41,7 @@ std::string read_whole(const ConfigNode& node, std::string_view key) {
 std::string file_or_pem(const ConfigNode& node, std::string_view file_key, std::string_view pem_key) {
   const std::string file = read_whole(node, file_key);
   const std::string pem = node.text(pem_key);
-  if (!file.empty() && !pem.empty()) node.error(pem_key, fmt::format("want either this or {}", file_key));
+  if (!file.empty() && !pem.empty()) node.error(pem_key, fmt::format("expected either this or {}", file_key));
   return file.empty() ? pem : file;
 }
 
@@ -64,12 +64,12 @@ void read_queue(const ConfigNode& node, SendQueueOptions& options) {
   }
   most = static_cast<std::size_t>(queue.bytes("max_bytes", most));
   if (options.durable.directory.empty()) {
-    if (queue.has("max_age")) queue.error("max_age", "want a `directory` beside it: a queue in memory has no age");
+    if (queue.has("max_age")) queue.error("max_age", "expected a `directory` next to it: a queue in memory has no age");
   } else {
     options.durable.age_max = queue.duration("max_age", Duration::zero());
     options.bytes_max = SIZE_MAX / 2;  // what it is fed is bounded by the window, and must not be dropped
   }
-  if (most == 0) queue.error("max_bytes", "want more than 0");
+  if (most == 0) queue.error("max_bytes", "expected more than 0");
   queue.without_effect({"storage", "wait_for_result", "block_on_overflow", "blocking"});
   read_batch(queue.child("batch"), options, sizer == "bytes" ? "bytes" : "items");
   queue.finish();
@@ -81,9 +81,9 @@ void read_queue(const ConfigNode& node, SendQueueOptions& options) {
   r.max_interval = retry.duration("max_interval", r.max_interval);
   r.max_elapsed_time = retry.duration("max_elapsed_time", r.max_elapsed_time);
   r.multiplier = retry.number("multiplier", r.multiplier);
-  if (r.multiplier < 1) retry.error("multiplier", "want 1 or more");
+  if (r.multiplier < 1) retry.error("multiplier", "expected 1 or more");
   r.randomization_factor = retry.number("randomization_factor", r.randomization_factor);
-  if (r.randomization_factor < 0 || r.randomization_factor > 1) retry.error("randomization_factor", "want 0 to 1");
+  if (r.randomization_factor < 0 || r.randomization_factor > 1) retry.error("randomization_factor", "expected 0 to 1");
   r.multiplier = std::max(r.multiplier, 1.0);
   r.randomization_factor = std::clamp(r.randomization_factor, 0.0, 1.0);
   retry.finish();
@@ -97,9 +97,9 @@ std::vector<std::pair<std::string, std::string>> read_headers(const ConfigNode& 
     };
     const auto bad_value = [](char c) { return c < ' ' || c == 127; };
     if (name.empty() || std::any_of(name.begin(), name.end(), bad_name)) {
-      at.error("want a header name");
+      at.error("expected a header name");
     } else if (std::any_of(value.begin(), value.end(), bad_value)) {
-      at.error("want a header value of printable ASCII");
+      at.error("expected a header value of printable ASCII");
     } else {
       out.emplace_back(std::move(name), std::move(value));
     }
@@ -114,7 +114,7 @@ std::vector<std::pair<std::string, std::string>> read_headers(const ConfigNode& 
   }
   for (const auto& [name, value] : headers.entries()) {
     if (!value.is_scalar() && !value.is_null()) {
-      value.error("want a text");
+      value.error("expected text");
     } else {
       add(value, name, value.scalar());
     }
@@ -125,12 +125,12 @@ std::vector<std::pair<std::string, std::string>> read_headers(const ConfigNode& 
 std::string read_secret(const ConfigNode& node, const std::string& key) {
   const std::string in_file = key + "_file";
   std::string secret = read_whole(node, in_file);
-  if (!secret.empty() && node.has(key)) node.error(in_file, fmt::format("want either this or {}", key));
+  if (!secret.empty() && node.has(key)) node.error(in_file, fmt::format("expected either this or {}", key));
   if (secret.empty()) return node.text(key);
   constexpr const char* kBlank = " \t\r\n";
   secret.erase(secret.find_last_not_of(kBlank) + 1);
   secret.erase(0, std::min(secret.find_first_not_of(kBlank), secret.size()));
-  if (secret.empty()) node.error(in_file, "want a file with something in it");
+  if (secret.empty()) node.error(in_file, "expected a file that is not empty");
   return secret;
 }
 
@@ -144,7 +144,7 @@ TlsConfig read_tls_block(const ConfigNode& tls) {
   out.ca_pem = file_or_pem(tls, "ca_file", "ca_pem");
   out.cert_pem = file_or_pem(tls, "cert_file", "cert_pem");
   out.key_pem = file_or_pem(tls, "key_file", "key_pem");
-  if (out.cert_pem.empty() != out.key_pem.empty()) tls.error("want cert_file and key_file, or neither of them");
+  if (out.cert_pem.empty() != out.key_pem.empty()) tls.error("expected cert_file and key_file, or neither of them");
   out.server_name_override = tls.text("server_name_override");
   tls.without_effect({"min_version", "max_version", "cipher_suites", "curve_preferences", "reload_interval",
                       "include_system_ca_certs_pool", "include_insecure_cipher_suites", "tpm"});
@@ -165,12 +165,12 @@ void read_bearer_token(const ConfigNode& node, std::vector<std::pair<std::string
   const std::string token = read_secret(node, "bearer_token");
   if (token.empty()) return;
   if (std::any_of(token.begin(), token.end(), [](char c) { return c <= ' ' || c >= 127; })) {
-    node.error("want a bearer token of one line, printable ASCII without blanks");
+    node.error("expected a bearer token of one line, printable ASCII without blanks");
   }
   for (const auto& [name, value] : headers) {
     std::string lower = name;
     for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
-    if (lower == "authorization") node.child("headers").error("want no Authorization beside bearer_token");
+    if (lower == "authorization") node.child("headers").error("expected no Authorization next to bearer_token");
   }
   headers.emplace_back("Authorization", "Bearer " + token);
 }

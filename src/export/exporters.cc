@@ -25,7 +25,7 @@ std::unique_ptr<DeadLetters> read_dead_letters(const ConfigNode& exporter) {
   const ConfigNode node = exporter.child("dead_letter");
   if (node.is_null()) return nullptr;
   const std::string path = node.text("path");
-  if (path.empty()) node.error("path", "want the path of a file");
+  if (path.empty()) node.error("path", "expected the path of a file");
   RotationOptions rotation;
   rotation.backups_max = 10;
   read_rotation(node, rotation);
@@ -39,7 +39,7 @@ std::vector<std::pair<std::string, std::vector<std::string>>> read_attributes(co
   const ConfigNode wanted = exporter.child("attributes");
   for (const auto& [key, value] : wanted.entries()) {
     out.emplace_back(key, value.is_list() ? wanted.texts(key) : std::vector<std::string>{value.scalar()});
-    if (out.back().second.empty()) value.error("want a value, or a list of values");
+    if (out.back().second.empty()) value.error("expected a value, or a list of values");
   }
   return out;
 }
@@ -58,7 +58,7 @@ std::optional<Exporters::Part> Exporters::read(const std::string& name, const Co
                                                const ExporterDefaults& defaults, Entry& entry) {
   const ExporterType* type = find_exporter_type(std::string_view(name).substr(0, name.find('/')));
   if (type == nullptr || name.ends_with('/')) {
-    node.error(fmt::format("want an exporter named TYPE or TYPE/NAME, TYPE one of {}", known_types()));
+    node.error(fmt::format("expected an exporter named TYPE or TYPE/NAME, TYPE one of {}", known_types()));
     return std::nullopt;
   }
   ExporterParts parts = type->read(node, defaults);
@@ -82,8 +82,8 @@ std::unique_ptr<Exporters> Exporters::make(const ConfigNode& node, ByteBudget& b
   defaults.user_agent = "Tailgate/" + options.version;
   const std::uint64_t seed = options.seed != 0 ? options.seed : random_seed();
   const auto wanted = node.entries();
-  if (wanted.empty()) node.error("want at least one exporter");
-  if (wanted.size() > kExportersMax) node.error(fmt::format("want at most {} exporters", kExportersMax));
+  if (wanted.empty()) node.error("expected at least one exporter");
+  if (wanted.size() > kExportersMax) node.error(fmt::format("expected at most {} exporters", kExportersMax));
   std::vector<Part> parts;  // by exporter, as entries_
   for (const auto& [name, at] : wanted) {
     Entry entry;

@@ -41,13 +41,13 @@ class FileExporter final : public BlockingExporter {
 ExporterParts read_file_exporter(const ConfigNode& node, const ExporterDefaults& defaults) {
   ExporterParts parts;
   const std::string path = node.text("path");
-  if (path.empty()) node.error("path", "want the path of a file");
+  if (path.empty()) node.error("path", "expected the path of a file");
   node.choice("format", "json", {"json"});
   if (!node.text("compression").empty())
-    node.child("compression").error("want no compression, it is not supported here");
-  if (!node.text("encoding").empty()) node.child("encoding").error("want no encoding, it is not supported here");
+    node.child("compression").error("expected no compression, it is not supported here");
+  if (!node.text("encoding").empty()) node.child("encoding").error("expected no encoding, it is not supported here");
   if (node.child("group_by").boolean("enabled", false)) {
-    node.child("group_by").error("want no group_by, it is not supported here");
+    node.child("group_by").error("expected no group_by, it is not supported here");
   }
   node.without_effect({"flush_interval", "directory_permissions"});
   if (node.has("append") && !node.boolean("append", true)) {

@@ -186,7 +186,7 @@ class Fitter {
     while (const std::optional<std::string> path = foreign(root_, "")) {
       const Way way = find(root_, *path);
       report_.loss(trees_.origin(way.values.back()),
-                   fmt::format("want ${{env:NAME}} in place of {}", foreign_reference(way.values.back()->text)));
+                   fmt::format("expected ${{env:NAME}} in place of {}", foreign_reference(way.values.back()->text)));
       remove(way, in_policies(way) ? 3 : way.steps.size());
     }
   }

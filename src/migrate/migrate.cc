@@ -60,7 +60,7 @@ class Migrator {
  private:
   const YamlValue* definition(std::string_view section, const Ref& ref) {
     const YamlValue* const found = look_up(&trees_.source(), {section, ref.id});
-    if (found == nullptr) report_.loss(ref.at, fmt::format("want it to be defined in {}", section));
+    if (found == nullptr) report_.loss(ref.at, fmt::format("expected it to be defined in {}", section));
     return found;
   }
 

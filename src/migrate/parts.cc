@@ -38,7 +38,7 @@ class Sampling {
  private:
   const YamlValue* definition(const Ref& ref) {
     const YamlValue* const found = look_up(&trees_.source(), {"processors", ref.id});
-    if (found == nullptr) report_.loss(ref.at, "want it to be defined in processors");
+    if (found == nullptr) report_.loss(ref.at, "expected it to be defined in processors");
     return found;
   }
   Origin origin_of(const Ref& ref) const { return trees_.origin(look_up(&trees_.source(), {"processors"}), ref.id); }

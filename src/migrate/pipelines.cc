@@ -76,13 +76,13 @@ class Reader {
     const YamlValue* const list = look_up(&pipeline, {kind});
     if (is_null(list)) return;
     if (list->kind != YamlValue::Kind::kList) {
-      report_.loss(trees_.origin(list), "want a list of names that stand in the file");
+      report_.loss(trees_.origin(list), "expected a list of names that are in the file");
       return;
     }
     for (const YamlValuePtr& item : list->items) {
       const std::string id = text_of(item.get());
       if (id.empty() || has_reference(id)) {
-        report_.loss(trees_.origin(item.get()), "want a name that stands in the file");
+        report_.loss(trees_.origin(item.get()), "expected a name that is in the file");
         continue;
       }
       out_.used.insert(fmt::format("{}.{}", kind, id));

@@ -21,7 +21,7 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
     return Endpoint{"", 0, std::string(path)};
   }
   const auto bad = [&] {
-    return fail(ErrorKind::kConfig, fmt::format("want HOST:PORT or unix:///PATH, got '{}'", text));
+    return fail(ErrorKind::kConfig, fmt::format("expected HOST:PORT or unix:///PATH, got '{}'", text));
   };
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad();

@@ -49,9 +49,9 @@ SocketFile::~SocketFile() {
 }
 
 std::string unix_path_fault(std::string_view path) {
-  if (!path.starts_with('/') || path.ends_with('/')) return "want the absolute path of a socket: unix:///PATH";
-  if (path.size() > kPathMax) return fmt::format("want a path of at most {} bytes", kPathMax);
-  return path.find('\0') == std::string_view::npos ? "" : "want a path without a zero byte";
+  if (!path.starts_with('/') || path.ends_with('/')) return "expected the absolute path of a socket: unix:///PATH";
+  if (path.size() > kPathMax) return fmt::format("expected a path of at most {} bytes", kPathMax);
+  return path.find('\0') == std::string_view::npos ? "" : "expected a path without a zero byte";
 }
 
 int connect_unix(const std::string& path) {

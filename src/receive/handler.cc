@@ -98,7 +98,7 @@ Admission ReceiveHandler::admit_request(const RequestHead& head, const ReceiveRo
   }
   if (route == nullptr) return refuse_with("unsupported", 404, RpcCode::kNotFound, protocol_.nothing_here);
   if (head.method != "POST") {
-    refuse_with("unsupported", 405, RpcCode::kUnimplemented, fmt::format("want POST, got {}", head.method));
+    refuse_with("unsupported", 405, RpcCode::kUnimplemented, fmt::format("expected POST, got {}", head.method));
     out.refusal->headers.emplace_back("allow", "POST");
     return out;
   }
@@ -115,7 +115,7 @@ Admission ReceiveHandler::admit_request(const RequestHead& head, const ReceiveRo
   if (!coding_of(head.header(header))) {
     return refuse_with(
         "unsupported", 415, RpcCode::kUnimplemented,
-        fmt::format("{} '{}' is not supported, want one of {}", header, head.header(header), kCodingNames));
+        fmt::format("{} '{}' is not supported, expected one of {}", header, head.header(header), kCodingNames));
   }
   return out;
 }

@@ -151,7 +151,7 @@ class JaegerReceiver final : public Receiver {
     out.routes.push_back({.path = std::string(kJaegerPostSpans),
                           .grpc = true,
                           .forms = {{"", source, convert}},
-                          .wrong_type = "want content-type application/grpc over HTTP/2"});
+                          .wrong_type = "expected content-type application/grpc over HTTP/2"});
     return out;
   }
 
@@ -167,7 +167,7 @@ class JaegerReceiver final : public Receiver {
     out.routes.push_back({.path = "/api/traces",
                           .forms = {{"application/x-thrift", source, convert},
                                     {"application/vnd.apache.thrift.binary", source, convert}},
-                          .wrong_type = "want content-type application/x-thrift (a Batch, binary protocol)"});
+                          .wrong_type = "expected content-type application/x-thrift (a Batch, binary protocol)"});
     return out;
   }
 

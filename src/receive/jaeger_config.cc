@@ -7,12 +7,12 @@ namespace {
 UdpOptions read_udp(const ConfigNode& node, std::string_view default_endpoint) {
   UdpOptions out;
   out.endpoint = node.text("endpoint", default_endpoint);
-  if (out.endpoint.starts_with(kUnixScheme)) node.error("endpoint", "want HOST:PORT, for datagrams");
+  if (out.endpoint.starts_with(kUnixScheme)) node.error("endpoint", "expected HOST:PORT, for datagrams");
   out.config_path = node.path();
   out.datagram_bytes_max = static_cast<std::size_t>(
       node.integer("max_packet_size", static_cast<std::int64_t>(out.datagram_bytes_max), {.min = 1, .max = 65'535}));
   if (const std::uint64_t bytes = node.bytes("socket_buffer_size", 0); bytes > 0) out.receive_buffer = bytes;
-  if (out.receive_buffer > 1 << 30) node.error("socket_buffer_size", "want at most 1GiB");
+  if (out.receive_buffer > 1 << 30) node.error("socket_buffer_size", "expected at most 1GiB");
   node.without_effect({"queue_size", "workers"});
   node.finish();
   return out;

@@ -72,7 +72,7 @@ std::optional<ReceiveProtocol::Unsupported> unsupported(const ReceiverContext& c
   const bool grpc_call = head.is_http2 && is_grpc(head.header("content-type"));
   if (path == kOtlpTraceExport) {
     if (grpc_call) return std::nullopt;
-    return {{415, RpcCode::kUnimplemented, "want content-type application/grpc over HTTP/2"}};
+    return {{415, RpcCode::kUnimplemented, "expected content-type application/grpc over HTTP/2"}};
   }
   const bool grpc_path = path.starts_with(kPrefix);
   if (!grpc_path && path != "/v1/metrics" && path != "/v1/logs") return std::nullopt;
@@ -95,7 +95,7 @@ ReceiveProtocol otlp_protocol(std::string traces_path, SourceId proto, SourceId 
   out.routes.push_back({.path = std::string(kOtlpTraceExport), .grpc = true, .forms = {from_grpc}, .wrong_type = {}});
   out.routes.push_back({.path = std::move(traces_path),
                         .forms = {from_proto, from_json},
-                        .wrong_type = fmt::format("want content-type {} or {}", kProtobufType, kJsonType),
+                        .wrong_type = fmt::format("expected content-type {} or {}", kProtobufType, kJsonType),
                         .quotes_type = true});
   out.elsewhere = {from_proto, from_json, other};
   out.unsupported = [context](const RequestHead& head) { return unsupported(context, head); };

@@ -39,7 +39,7 @@ class ZipkinReceiver final : public Receiver {
                                          {"", json, from_json},
                                          {"application/x-protobuf", proto, from_proto},
                                          {"application/protobuf", proto, from_proto}},
-                               .wrong_type = "want content-type application/json or application/x-protobuf"});
+                               .wrong_type = "expected content-type application/json or application/x-protobuf"});
     protocol.routes.push_back(
         {.path = "/api/v1/spans",
          .forms = {},

@@ -20,14 +20,15 @@ void make_receivers(const ConfigNode& node, Assembly& parts) {
     if (type == nullptr) {
       std::string known;
       for (const ReceiverType& t : receiver_types()) known += fmt::format("{}{}", known.empty() ? "" : ", ", t.name);
-      entry.error(fmt::format("want a receiver this build knows ({})", known));
+      entry.error(fmt::format("expected a receiver this build knows ({})", known));
       continue;
     }
     parts.receivers.push_back(type->make(entry, name));
   }
-  if (parts.receivers.empty()) node.error("want at least one receiver");
+  if (parts.receivers.empty()) node.error("expected at least one receiver");
   // Each has up to three formats.
-  if (parts.receivers.size() > kSourcesMax / 3) node.error(fmt::format("want at most {} receivers", kSourcesMax / 3));
+  if (parts.receivers.size() > kSourcesMax / 3)
+    node.error(fmt::format("expected at most {} receivers", kSourcesMax / 3));
   for (const auto& receiver : parts.receivers) {
     parts.context.keep_marked |= receiver->marks_spans();
     parts.tls_connections += receiver->tls_connections();
@@ -37,13 +38,13 @@ void make_receivers(const ConfigNode& node, Assembly& parts) {
 void make_exporters(const DaemonConfig& config, Assembly& parts) {
   parts.exporters = Exporters::make(config.exporters, *parts.budget, {.version = std::string(build_version())});
   const Exporters& made = *parts.exporters;
-  if (made.size() == 0) config.exporters.error("want at least one exporter");
+  if (made.size() == 0) config.exporters.error("expected at least one exporter");
   for (std::size_t i = 0; i < made.size(); ++i) {
     parts.context.routes.push_back({made.policies_of(i), made.services_of(i), made.attributes_of(i)});
-    if (!bad_pattern(parts.context.routes[i]).empty()) made.node_of(i).error("want shorter patterns");
+    if (!bad_pattern(parts.context.routes[i]).empty()) made.node_of(i).error("expected shorter patterns");
     for (const ConfigNode& wanted : made.policies_node(i).items()) {
       if (!is_policy(wanted.scalar(), config.sampling, parts.context.keep_marked))
-        wanted.error("want the name of a policy");
+        wanted.error("expected the name of a policy");
     }
   }
 }
@@ -73,7 +74,8 @@ void check_loops(const Assembly& parts) {
         const bool unix_socket = endpoint.starts_with(kUnixScheme) && endpoint == parts.exporters->endpoint_of(i);
         if (!unix_socket && (from.port != to.port || !this_machine(from.host))) continue;
         parts.exporters->node_of(i).error(
-            "endpoint", fmt::format("want an endpoint that is not the receiver '{}' of this daemon", receiver->name()));
+            "endpoint",
+            fmt::format("expected an endpoint that is not the receiver '{}' of this daemon", receiver->name()));
       }
     }
   }
@@ -84,13 +86,13 @@ OwnTracesOptions read_own_traces(const ConfigNode& node, const std::vector<std::
   for (const ConfigNode& wanted : node.child("exporters").items()) {
     const auto found = std::find(exporters.begin(), exporters.end(), wanted.scalar());
     if (found == exporters.end()) {
-      wanted.error("want the name of an exporter");
+      wanted.error("expected the name of an exporter");
     } else {
       out.exporters |= 1ULL << (found - exporters.begin());
     }
   }
   if (!node.is_null() && node.child("exporters").items().empty())
-    node.error("exporters", "want the names of the exporters that get the daemon's own traces");
+    node.error("exporters", "expected the names of the exporters that get the daemon's own traces");
   out.slow = node.duration("slow", out.slow, std::chrono::milliseconds(1));
   out.spans_per_minute =
       static_cast<std::uint32_t>(node.integer("spans_per_minute", out.spans_per_minute, {.min = 1, .max = 6000}));

@@ -42,13 +42,14 @@ void read_memories(const ConfigNode& node, SamplingConfig& out) {
   BufferLimits& limits = out.store.limits;
   const ConfigNode cache = node.child("decision_cache");
   out.cache_bytes = cache.bytes("max_bytes", std::clamp(out.memory_limit / 16, 4 * kMiB, 64 * kMiB));
-  if (out.cache_bytes > out.memory_limit / 4) cache.error("max_bytes", "want at most a quarter of memory_limit");
+  if (out.cache_bytes > out.memory_limit / 4) cache.error("max_bytes", "expected at most a quarter of memory_limit");
   cache.without_effect({"sampled_cache_size", "non_sampled_cache_size"});
   cache.finish();
   limits.cache_bytes = out.cache_bytes;
   const ConfigNode explain = node.child("explain");
   out.explain_bytes = explain.bytes("max_bytes", std::min(out.memory_limit / 16, 64 * kMiB));
-  if (out.explain_bytes > out.memory_limit / 4) explain.error("max_bytes", "want at most a quarter of memory_limit");
+  if (out.explain_bytes > out.memory_limit / 4)
+    explain.error("max_bytes", "expected at most a quarter of memory_limit");
   explain.finish();
   limits.explain_bytes = out.explain_bytes;
 }
@@ -63,7 +64,7 @@ void read_keys(const ConfigNode& node, SamplingConfig& out) {
   }
   out.memory_limit = node.bytes("memory_limit", std::max(machine_memory() / 4, kMemoryLimitMin));
   if (out.memory_limit < kMemoryLimitMin) {
-    node.error("memory_limit", fmt::format("want at least {}", format_bytes(kMemoryLimitMin)));
+    node.error("memory_limit", fmt::format("expected at least {}", format_bytes(kMemoryLimitMin)));
     out.memory_limit = kMemoryLimitMin;
   }
   const std::int64_t shards = node.integer("shards", 0, {.min = 0, .max = 1024});
@@ -73,7 +74,7 @@ void read_keys(const ConfigNode& node, SamplingConfig& out) {
                                  : std::min(by_cores, std::max<std::size_t>(4, out.memory_limit / (32 * kMiB)));
   limits.trace_bytes_max = node.bytes("trace_bytes_max", limits.trace_bytes_max);
   if (limits.trace_bytes_max == 0 || limits.trace_bytes_max > 1024 * kMiB)
-    node.error("trace_bytes_max", "want 1 byte to 1GiB");
+    node.error("trace_bytes_max", "expected 1 byte to 1GiB");
   limits.trace_spans_max = static_cast<std::uint32_t>(
       node.integer("trace_spans_max", limits.trace_spans_max, {.min = 1, .max = 10'000'000}));
   limits.maximum_trace_size_bytes = node.bytes("maximum_trace_size_bytes", 0);
@@ -83,7 +84,7 @@ void read_keys(const ConfigNode& node, SamplingConfig& out) {
 
   if (node.text("sampling_strategy", "trace-complete") != "trace-complete") {
     node.error("sampling_strategy",
-               "want trace-complete: 'span-ingest' would judge each request alone and cut traces apart");
+               "expected trace-complete: 'span-ingest' would judge each request alone and cut traces apart");
   }
   limits.drop_on_shutdown = node.boolean("drop_pending_traces_on_shutdown", false);
   node.without_effect({"num_traces", "expected_new_traces_per_sec", "num_shards", "block_on_overflow"});
@@ -139,7 +140,7 @@ PolicySetPtr build_policies(const SamplingConfig& sampling, const PolicyContext&
   PolicySetPtr policies =
       PolicySet::build(sampling.policies, sampling.shadow_policies, context.routes, tables, options);
   if (policies->plan().words() > kTraceWordsMax) {
-    node.error("policies", fmt::format("want at most {} conditions over spans in all, 64 fewer for each counter "
+    node.error("policies", fmt::format("expected at most {} conditions over spans in all, 64 fewer for each counter "
                                        "(bytes_limiting, use_tracestate, count(...))",
                                        kTraceWordsMax * 64));
   }

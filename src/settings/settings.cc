@@ -113,7 +113,7 @@ Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const Polic
   for (const RouteRule& route : context.routes) {
     for (const std::string& wanted : route.policies) {
       if (is_policy(wanted, sampling, context.keep_marked)) continue;
-      node.error("policies", fmt::format("want a policy named '{}': an exporter routes by it", wanted));
+      node.error("policies", fmt::format("expected a policy named '{}': an exporter routes by it", wanted));
     }
   }
   if (!options.issues->errors.empty())

@@ -114,16 +114,16 @@ Response list(const ExplainSource& source, const ExplainPageOptions& options, st
       query.policy = value;
     } else if (key == "decision") {
       if (std::find(kDecisionNames.begin(), kDecisionNames.end(), value) == kDecisionNames.end()) {
-        return json_error(400, fmt::format("decision: want sampled, not_sampled or dropped, got '{}'", value));
+        return json_error(400, fmt::format("decision: expected sampled, not_sampled or dropped, got '{}'", value));
       }
       query.decision = value;
     } else if (key == "limit") {
       const auto [p, error] = std::from_chars(value.data(), value.data() + value.size(), query.limit);
       if (error != std::errc() || p != value.data() + value.size() || query.limit < 1 || query.limit > kLimitMax) {
-        return json_error(400, fmt::format("limit: want 1 to {}, got '{}'", kLimitMax, value));
+        return json_error(400, fmt::format("limit: expected 1 to {}, got '{}'", kLimitMax, value));
       }
     } else if (!part.empty()) {
-      return json_error(400, fmt::format("want policy, decision or limit, got '{}'", key));
+      return json_error(400, fmt::format("expected policy, decision or limit, got '{}'", key));
     }
   }
   json::array all;
@@ -134,7 +134,7 @@ Response list(const ExplainSource& source, const ExplainPageOptions& options, st
 Response one(const ExplainSource& source, const ExplainPageOptions& options, std::string_view text) {
   const std::optional<TraceId> id = TraceId::from_hex(text);
   if (!id || id->is_zero())
-    return json_error(400, fmt::format("want a trace id of 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
+    return json_error(400, fmt::format("expected a trace id of 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
   const std::optional<Explanation> e = source.explain(*id);
   if (!e && !options.remembers)
     return json_error(404, "not an open trace, and decisions are not remembered: explain.max_bytes is 0");

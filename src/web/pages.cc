@@ -22,7 +22,7 @@ Admission Pages::admit(const RequestHead& head) {
     for (const auto& [path, page] : pages_) known += (known.empty() ? "" : ", ") + path;
     admission.refusal = plain_response(404, "not found; here are " + known);
   } else if (head.method != "GET" && head.method != "HEAD") {
-    admission.refusal = plain_response(405, "want GET");
+    admission.refusal = plain_response(405, "expected GET");
     admission.refusal->headers.emplace_back("allow", "GET, HEAD");
   }
   if (admission.refusal) count("unsupported");
@@ -44,7 +44,7 @@ void Pages::handle(const RequestHead& head, BodyBuffer&, Response& response) { r
 Response Pages::refuse(const RequestHead&, const Refusal& refusal) {
   const RefusalAnswer answer = refusal_answer(refusal);
   count(answer.reason);
-  return plain_response(answer.http, refusal.why == RefuseWhy::kTooLarge ? "want no body" : answer.status.message);
+  return plain_response(answer.http, refusal.why == RefuseWhy::kTooLarge ? "expected no body" : answer.status.message);
 }
 
 }  // namespace tailgate

@@ -31,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         __builtin_trap();
       }
     }
-  } else if (!tokens.error().text.starts_with("line ") && !tokens.error().text.starts_with("want ")) {
+  } else if (!tokens.error().text.starts_with("line ") && !tokens.error().text.starts_with("expected ")) {
     __builtin_trap();
   }
   if (const auto users = parse_htpasswd(text); users) {

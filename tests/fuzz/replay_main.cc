@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 int main(int argc, char** argv) {
   if (argc != 2) {
-    std::fprintf(stderr, "want a folder or a file\n");
+    std::fprintf(stderr, "expected a folder or a file\n");
     return 2;
   }
   std::vector<std::filesystem::path> files;

@@ -36,7 +36,7 @@ bool math_of(Evaluation& e, const Value& x, const Value& y, MathOp op, Value& ou
     return true;
   }
   const bool time = x.is(ValueKind::kTime), duration = x.is(ValueKind::kDuration);
-  if (!time && !duration) return e.fail("want numbers, times or durations to calculate with");
+  if (!time && !duration) return e.fail("expected numbers, times or durations to calculate with");
   if (op != MathOp::kAdd && op != MathOp::kSubtract) return e.fail("times and durations take + and - alone");
   const bool to_time = y.is(ValueKind::kTime), to_duration = y.is(ValueKind::kDuration);
   math_of_ints(e, x.integer, y.integer, op, n);
@@ -71,7 +71,7 @@ class Negate final : public Expr {
   explicit Negate(ExprPtr of) : of_(std::move(of)) {}
   bool evaluate(Evaluation& e, Value& out) const override {
     if (!of_->evaluate(e, out)) return false;
-    if (!is_number(out)) return e.fail("want a number after the minus sign");
+    if (!is_number(out)) return e.fail("expected a number after the minus sign");
     out = out.is(ValueKind::kInt)
               ? Value::of_int(static_cast<std::int64_t>(0 - static_cast<std::uint64_t>(out.integer)))
               : Value::of_double(-out.number);

@@ -267,7 +267,7 @@ Result<ExprPtr> Compiler::value(AstIndex index) {
       if (kind == ConditionKind::kTrace && n.text == "count") return count(n);
       return call(n);
     default:
-      return condition_error(n.column, "want a value here, got a condition");
+      return condition_error(n.column, "expected a value here, got a condition");
   }
 }
 
@@ -276,7 +276,7 @@ Result<ExprPtr> Compiler::enum_value(const AstNode& n) const {
   if (it != kEnums.end()) return std::make_unique<Literal>(Value::of_int(it->value));
   std::string known;
   for (const EnumName& e : kEnums) known.append(known.empty() ? "" : ", ").append(e.name);
-  return condition_error(n.column, fmt::format("want one of {}, got '{}'", known, n.text));
+  return condition_error(n.column, fmt::format("expected one of {}, got '{}'", known, n.text));
 }
 
 // A value made of others. When none of its parts depends on the span, it is computed here, and its errors are errors of
@@ -298,7 +298,7 @@ Result<ExprPtr> Compiler::composed(const AstNode& n) {
   NoSpan no_span;
   Value v, kept;
   if (!made->evaluate(no_span.e, v)) return condition_error(n.column, no_span.e.error);
-  if (!keep(v, kept)) return condition_error(n.column, "want a constant of at most 16 MiB and 100 levels");
+  if (!keep(v, kept)) return condition_error(n.column, "expected a constant of at most 16 MiB and 100 levels");
   return std::make_unique<Literal>(kept);
 }
 
@@ -359,7 +359,8 @@ Result<TestPtr> Compiler::test(AstIndex index) {
     case AstKind::kPath:
       if (kind != ConditionKind::kTrace || ast.child(n, 0).text != "complete") {
         return condition_error(
-            n.column, "want a comparison such as `... == \"x\"`, a converter that answers yes or no, true or false");
+            n.column,
+            "expected a comparison such as `... == \"x\"`, a converter that answers yes or no, true or false");
       }
       [[fallthrough]];
     case AstKind::kCall:
@@ -367,14 +368,15 @@ Result<TestPtr> Compiler::test(AstIndex index) {
       Result<ExprPtr> answer = value(index);
       if (!answer) return tl::unexpected(answer.error());
       if (const Value* const constant = (*answer)->constant(); constant != nullptr && !constant->is(ValueKind::kBool)) {
-        return condition_error(n.column, fmt::format("want a converter that answers yes or no, this one gives {}",
-                                                     name_of(constant->kind)));
+        return condition_error(
+            n.column,
+            fmt::format("expected a converter that returns true or false, this one gives {}", name_of(constant->kind)));
       }
       return std::make_unique<Answer>(std::move(*answer));
     }
     default:
       return condition_error(
-          n.column, "want a comparison such as `... == \"x\"`, a converter that answers yes or no, true or false");
+          n.column, "expected a comparison such as `... == \"x\"`, a converter that answers yes or no, true or false");
   }
 }
 

@@ -52,8 +52,8 @@ class Lexer {
     if (c == '*' || c == '/') return take(token, TokenKind::kTimesDivide, 1);
     if (std::string_view("()[]{},.:").find(c) != std::string_view::npos) return take(token, TokenKind::kPunct, 1);
     if (c == '\'') return condition_error(column(), "strings stand in double quotes");
-    if (c == '&' || c == '|') return condition_error(column(), "want `and` / `or` in words");
-    if (c == '!') return condition_error(column(), "want `not` in words, or `!=`");
+    if (c == '&' || c == '|') return condition_error(column(), "expected `and` / `or` in words");
+    if (c == '!') return condition_error(column(), "expected `not` in words, or `!=`");
     if (c >= ' ' && c <= '~') return condition_error(column(), fmt::format("'{}' has no meaning here", c));
     return condition_error(column(), fmt::format("byte 0x{:02x} has no meaning here", static_cast<std::uint8_t>(c)));
   }
@@ -100,8 +100,8 @@ class Lexer {
       return {};
     }
     if (is_word(peek())) {
-      return condition_error(start, durations_ ? "want a number or a duration such as 300ms"
-                                               : "want a number such as 12, -3 or 1.5e3, or \"...\" for a string");
+      return condition_error(start, durations_ ? "expected a number or a duration such as 300ms"
+                                               : "expected a number such as 12, -3 or 1.5e3, or \"...\" for a string");
     }
     return {};
   }
@@ -113,7 +113,7 @@ class Lexer {
     const std::size_t begin = at_;
     while (hex_digit(peek()) >= 0) ++at_;
     if (at_ == begin || (at_ - begin) % 2 != 0 || is_word(peek())) {
-      return condition_error(start, "want bytes as 0x and an even number of hexadecimal digits");
+      return condition_error(start, "expected bytes as 0x and an even number of hexadecimal digits");
     }
     token.value.resize((at_ - begin) / 2);
     read_hex(text_.substr(begin, at_ - begin), token.value.data());
@@ -161,14 +161,14 @@ class Lexer {
     for (std::size_t i = 0; i < digits; ++i, ++at_) {
       const int digit = hex_digit(peek());
       if (digit < 0 || (octal && digit > 7))
-        return condition_error(start, fmt::format("want {} digits after the escape", digits));
+        return condition_error(start, fmt::format("expected {} digits after the escape", digits));
       value = value * (octal ? 8 : 16) + static_cast<std::uint32_t>(digit);
     }
     if (digits <= 3) {
-      if (value > 255) return condition_error(start, "want an octal escape of at most \\377");
+      if (value > 255) return condition_error(start, "expected an octal escape of at most \\377");
       out += static_cast<char>(value);
     } else if (value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) {
-      return condition_error(start, "want the number of a Unicode character");
+      return condition_error(start, "expected the number of a Unicode character");
     } else {
       append_utf8(out, value);
     }

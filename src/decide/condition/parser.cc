@@ -45,8 +45,8 @@ class Parser {
 
   tl::unexpected<Error> wanted(std::string_view what) const {
     return condition_error(now().column, now().kind == TokenKind::kEnd
-                                             ? fmt::format("want {}, but the condition ends here", what)
-                                             : fmt::format("want {}, got '{}'", what, now().text));
+                                             ? fmt::format("expected {}, but the condition ends here", what)
+                                             : fmt::format("expected {}, got '{}'", what, now().text));
   }
 
   // --- nodes
@@ -67,7 +67,8 @@ class Parser {
     std::size_t& depth_;
   };
   tl::unexpected<Error> too_deep() const {
-    return condition_error(now().column, fmt::format("want at most {} levels inside each other", kConditionDepthMax));
+    return condition_error(now().column,
+                           fmt::format("expected at most {} levels inside each other", kConditionDepthMax));
   }
 
   static bool is_condition(const AstNode& n) {
@@ -84,13 +85,13 @@ class Parser {
     if (kind_ == ConditionKind::kTrace && n.kind == AstKind::kPath)
       return i;  // `complete` alone; the compiler sees to it
     return condition_error(
-        n.column, "want a comparison such as `... == \"x\"`, a converter that answers yes or no, true or false");
+        n.column, "expected a comparison such as `... == \"x\"`, a converter that answers yes or no, true or false");
   }
   // A node that stands where a value is wanted.
   Node value(AstIndex i) {
     const AstNode& n = ast_.nodes[i];
     if (!is_condition(n)) return i;
-    return condition_error(n.column, "want a value here, got a condition");
+    return condition_error(n.column, "expected a value here, got a condition");
   }
 
   // --- conditions
@@ -172,7 +173,7 @@ class Parser {
       if (!right) return right;
       // A long chain leans to the left: each step is one level of the tree that will be walked.
       n.children = {*left, *right};
-      if (++chained_ > 256) return condition_error(n.column, "want at most 256 operators + - * /");
+      if (++chained_ > 256) return condition_error(n.column, "expected at most 256 operators + - * /");
       left = add(std::move(n));
     }
     return left;
@@ -292,7 +293,7 @@ class Parser {
     for (std::size_t i = 1; i < indexed.children.size(); ++i) {
       const AstNode& key = ast_.nodes[indexed.children[i]];
       if (key.kind != AstKind::kString && key.kind != AstKind::kInt) {
-        return condition_error(key.column, "want a key in quotes or a number to index a converter's result");
+        return condition_error(key.column, "expected a key in quotes or a number to index a converter's result");
       }
     }
     return add(std::move(indexed));
@@ -387,11 +388,11 @@ class Parser {
 Result<Ast> parse_condition_syntax(std::string_view text, ConditionKind kind) {
   if (text.size() > kConditionBytesMax) {
     return fail(ErrorKind::kConfig,
-                fmt::format("want a condition of at most {} bytes, got {}", kConditionBytesMax, text.size()));
+                fmt::format("expected a condition of at most {} bytes, got {}", kConditionBytesMax, text.size()));
   }
   Result<std::vector<Token>> tokens = lex_condition(text, kind == ConditionKind::kTrace);
   if (!tokens) return tl::unexpected(tokens.error());
-  if (tokens->size() == 1) return condition_error(1, "want a condition, got nothing");
+  if (tokens->size() == 1) return condition_error(1, "expected a condition, got nothing");
   return Parser(std::move(*tokens), kind).run();
 }
 

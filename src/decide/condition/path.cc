@@ -152,7 +152,7 @@ std::vector<std::string> known_paths(ConditionKind kind) {
 tl::unexpected<Error> unknown_path(std::uint32_t column, const std::string& path, ConditionKind kind) {
   const std::vector<std::string> known = known_paths(kind);
   if (path == "status" || path == "span.status")
-    return condition_error(column, "want status.code or status.message, got 'status'");
+    return condition_error(column, "expected status.code or status.message, got 'status'");
   const std::string near = nearest_name(path, known);
   if (!near.empty()) return condition_error(column, fmt::format("no field '{}'; did you mean '{}'?", path, near));
   std::string list;
@@ -204,7 +204,7 @@ Result<ExprPtr> Compiler::path(const AstNode& node) {
     written.append(i == 0 ? "" : ".").append(field.text);
     if (i >= begin) name.append(i == begin ? "" : ".").append(field.text);
     if (i + 1 < node.children.size() && !field.children.empty()) {
-      return condition_error(ast.at(field.children[0]).column, "want keys at the end of a path");
+      return condition_error(ast.at(field.children[0]).column, "expected keys at the end of a path");
     }
   }
   if (kind == ConditionKind::kRoot && ast.at(node.children.back()).children.empty()) {
@@ -231,12 +231,12 @@ Result<ExprPtr> Compiler::path(const AstNode& node) {
     if (!key) return key;
     const Value* const constant = (*key)->constant();
     if (constant != nullptr && !constant->is(ValueKind::kString) && !constant->is(ValueKind::kInt)) {
-      return condition_error(ast.at(i).column, "want a key in quotes or an index");
+      return condition_error(ast.at(i).column, "expected a key in quotes or an index");
     }
     keys.push_back(std::move(*key));
   }
   if (row->field == SpanField::kTraceState && !keys.empty()) {
-    if (keys.size() > 1) return condition_error(last.column, "want one key: trace_state[\"key\"]");
+    if (keys.size() > 1) return condition_error(last.column, "expected one key: trace_state[\"key\"]");
     return of_root(std::make_unique<TraceStateKey>(std::move(keys[0])));
   }
   ExprPtr whole = std::make_unique<FieldExpr>(row->field);
@@ -248,7 +248,7 @@ Result<ExprPtr> Compiler::path(const AstNode& node) {
   }
   const Value* const key = keys[0]->constant();
   if (key != nullptr && !key->is(ValueKind::kString)) {
-    return condition_error(ast.at(last.children[0]).column, "want an attribute's key in quotes");
+    return condition_error(ast.at(last.children[0]).column, "expected an attribute's key in quotes");
   }
   bool slotted = false;
   if (key != nullptr) {

@@ -132,7 +132,7 @@ class Counter final : public SpanCounter {
 // The condition inside any(...), all(...) or count(...), which is one on spans.
 Result<Condition> inner_condition(const Ast& ast, const AstNode& call, ScanPlan& plan, ConditionErrors errors) {
   if (call.children.size() != 1)
-    return condition_error(call.column, fmt::format("want one condition on spans: {}(...)", call.text));
+    return condition_error(call.column, fmt::format("expected one condition on spans: {}(...)", call.text));
   const AstNode& argument = ast.child(call, 0);
   if (!argument.text.empty()) return condition_error(argument.column, "the condition has no name");
   return compile_condition(ast, argument.children[0], ConditionKind::kSpan, plan, std::move(errors));

@@ -29,7 +29,7 @@ class Is final : public SpanPredicate {
 PolicyPtr make_boolean_attribute(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("boolean_attribute");
   const std::string key = node.text("key");
-  if (key.empty()) node.error("key", "want the name of an attribute");
+  if (key.empty()) node.error("key", "expected the name of an attribute");
   const bool value = node.boolean("value", false);
   const bool invert = node.boolean("invert_match", false);
   node.finish();

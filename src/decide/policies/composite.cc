@@ -91,10 +91,11 @@ std::vector<Part>::iterator find_part(std::vector<Part>& parts, const std::strin
 PolicyPtr make_composite(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("composite");
   const std::int64_t total = node.integer("max_total_spans_per_second", 1, {.min = 1});
-  if (node.child("max_total_spans_per_second").is_null()) node.error("max_total_spans_per_second", "want 1 or more");
+  if (node.child("max_total_spans_per_second").is_null())
+    node.error("max_total_spans_per_second", "expected 1 or more");
   std::vector<Part> parts;
   const std::vector<ConfigNode> items = node.child("composite_sub_policy").items();
-  if (items.empty()) node.error("composite_sub_policy", "want at least one policy");
+  if (items.empty()) node.error("composite_sub_policy", "expected at least one policy");
   for (const ConfigNode& item : items) {
     PolicyPtr policy = make_policy(item, build, PolicyPlace::kInsideComposite);
     if (policy != nullptr) parts.push_back({item.text("name"), std::move(policy)});
@@ -103,11 +104,11 @@ PolicyPtr make_composite(const ConfigNode& entry, PolicyBuild& build) {
     const auto part = find_part(parts, item.text("policy"));
     const double percent = item.number("percent", 0);
     if (part == parts.end()) {
-      item.error("policy", "want the name of a policy of composite_sub_policy");
+      item.error("policy", "expected the name of a policy of composite_sub_policy");
     } else {
       part->percent = percent;
     }
-    if (!(percent >= 0 && percent <= 100)) item.error("percent", "want 0 to 100");
+    if (!(percent >= 0 && percent <= 100)) item.error("percent", "expected 0 to 100");
     item.finish();
   }
   if (node.has("policy_order")) {
@@ -117,7 +118,7 @@ PolicyPtr make_composite(const ConfigNode& entry, PolicyBuild& build) {
   for (const ConfigNode& item : node.child("policy_order").items()) {
     const auto part = find_part(parts, item.scalar());
     if (part == parts.end() || static_cast<std::size_t>(part - parts.begin()) < placed) {
-      item.error("want the name of a policy of composite_sub_policy, each once");
+      item.error("expected the name of a policy of composite_sub_policy, each once");
       continue;
     }
     std::rotate(parts.begin() + static_cast<std::ptrdiff_t>(placed), part, part + 1);

@@ -75,17 +75,19 @@ class Endpoint final : public Policy {
 PolicyPtr make_endpoint(const ConfigNode& entry, PolicyBuild& build) {
   std::vector<Entry> entries;
   const std::vector<ConfigNode> items = entry.child("endpoint").items();
-  if (items.empty()) entry.error("endpoint", "want a list of endpoints: {service, route or span, latency, percentage}");
+  if (items.empty())
+    entry.error("endpoint", "expected a list of endpoints: {service, route or span, latency, percentage}");
   for (const ConfigNode& item : items) {
     if (!item.is_map()) {
-      item.error("want an endpoint: {service, route or span, latency, percentage}");
+      item.error("expected an endpoint: {service, route or span, latency, percentage}");
       continue;
     }
     auto predicate = std::make_unique<MatchesEntry>();
     const std::string service = item.text("service", "*");
     const std::string route = item.text("route");
     const std::string span = item.text("span");
-    if (route.empty() == span.empty()) item.error(route.empty() ? "route" : "span", "want either `route` or `span`");
+    if (route.empty() == span.empty())
+      item.error(route.empty() ? "route" : "span", "expected either `route` or `span`");
     if (service != "*") {
       predicate->service = std::make_unique<Glob>(service);
       predicate->service_slot = build.plan.attribute_slot("service.name", Attributes::kOfResources);
@@ -96,13 +98,13 @@ PolicyPtr make_endpoint(const ConfigNode& entry, PolicyBuild& build) {
     }
     if (!span.empty()) predicate->span = std::make_unique<Glob>(span);
     for (const Glob* glob : {predicate->service.get(), predicate->route.get(), predicate->span.get()}) {
-      if (glob != nullptr && !glob->good()) item.error("want shorter patterns");
+      if (glob != nullptr && !glob->good()) item.error("expected shorter patterns");
     }
     predicate->any_duration = item.child("latency").is_null();
     predicate->longer_than_ns = static_cast<std::uint64_t>(item.duration("latency", Duration::zero()).count());
     predicate->error = item.boolean("error", false);
     const double percentage = item.number("percentage", 100);
-    if (!(percentage >= 0 && percentage <= 100)) item.error("percentage", "want 0 to 100");
+    if (!(percentage >= 0 && percentage <= 100)) item.error("percentage", "expected 0 to 100");
     item.finish();
     const std::string attribute = route.empty() ? "name" : "http.route";
     entries.push_back({build.plan.add(std::move(predicate), attribute), Chance(percentage, "", build.use_tracestate)});

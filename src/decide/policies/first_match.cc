@@ -68,11 +68,11 @@ class FirstMatch final : public Policy {
 PolicyPtr make_first_match(const ConfigNode& entry, PolicyBuild& build) {
   std::vector<Rule> rules;
   const std::vector<ConfigNode> items = entry.child("first_match").items();
-  if (items.empty()) entry.error("first_match", "want a list of rules: {policy, percentage}");
+  if (items.empty()) entry.error("first_match", "expected a list of rules: {policy, percentage}");
   for (std::size_t i = 0; i < items.size(); ++i) {
     const ConfigNode& item = items[i];
     if (!item.is_map()) {
-      item.error("want a rule: {policy, percentage}");
+      item.error("expected a rule: {policy, percentage}");
       continue;
     }
     PolicyPtr policy;
@@ -82,10 +82,10 @@ PolicyPtr make_first_match(const ConfigNode& entry, PolicyBuild& build) {
       policy = make_policy(item.child("policy"), build, PolicyPlace::kInsideRule);
       build.path = outer;
     } else if (i + 1 < items.size()) {
-      item.error("want a `policy`: only the last rule may do without");
+      item.error("expected a `policy`: only the last rule may do without");
     }
     const double percentage = item.number("percentage", 100);
-    if (!(percentage >= 0 && percentage <= 100)) item.error("percentage", "want 0 to 100");
+    if (!(percentage >= 0 && percentage <= 100)) item.error("percentage", "expected 0 to 100");
     item.finish();
     rules.push_back({std::move(policy), Chance(percentage, "", build.use_tracestate)});
   }

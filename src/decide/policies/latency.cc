@@ -37,7 +37,7 @@ PolicyPtr make_latency(const ConfigNode& entry, PolicyBuild&) {
     node.notice(
         "upper_threshold_ms is asked of the whole trace; contrib asks it of every part of it in order of arrival");
   }
-  if (upper && *upper <= threshold) node.error("upper_threshold_ms", "want more than threshold_ms");
+  if (upper && *upper <= threshold) node.error("upper_threshold_ms", "expected more than threshold_ms");
   node.finish();
   return std::make_unique<Latency>(threshold, upper);
 }

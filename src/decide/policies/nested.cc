@@ -7,7 +7,7 @@ namespace tailgate {
 std::vector<PolicyPtr> make_nested(const ConfigNode& node, std::string_view key, PolicyBuild& build) {
   std::vector<PolicyPtr> policies;
   const std::vector<ConfigNode> items = node.child(key).items();
-  if (items.empty()) node.error(key, "want at least one policy");
+  if (items.empty()) node.error(key, "expected at least one policy");
   for (const ConfigNode& item : items) {
     if (PolicyPtr policy = make_policy(item, build, PolicyPlace::kInsideList)) policies.push_back(std::move(policy));
   }

@@ -28,7 +28,7 @@ PolicyPtr make_not(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("not");
   const ConfigNode inner = node.child("not_sub_policy");
   if (inner.is_null()) {
-    node.error("not_sub_policy", "want a policy");
+    node.error("not_sub_policy", "expected a policy");
     return nullptr;
   }
   PolicyPtr policy = make_policy(inner, build, PolicyPlace::kInsideNot);

@@ -34,15 +34,15 @@ class Between final : public SpanPredicate {
 PolicyPtr make_numeric_attribute(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("numeric_attribute");
   const std::string key = node.text("key");
-  if (key.empty()) node.error("key", "want the name of an attribute");
+  if (key.empty()) node.error("key", "expected the name of an attribute");
   if (node.child("min_value").is_null() && node.child("max_value").is_null())
-    node.error("min_value", "want min_value, max_value or both");
+    node.error("min_value", "expected min_value, max_value or both");
   const std::int64_t min = node.integer("min_value", std::numeric_limits<std::int64_t>::min());
   const std::int64_t max = node.integer("max_value", std::numeric_limits<std::int64_t>::max());
   for (const char* bound : {"min_value", "max_value"}) {
     if (node.child(bound).scalar() == "0") node.child(bound).notice("0 is a bound here; contrib reads it as none");
   }
-  if (max < min) node.error("max_value", "want min_value or more");
+  if (max < min) node.error("max_value", "expected min_value or more");
   const bool invert = node.boolean("invert_match", false);
   node.finish();
   return policy_of_predicate(build, std::make_unique<Between>(build.plan.attribute_slot(key), min, max), key, invert);

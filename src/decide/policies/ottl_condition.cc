@@ -121,7 +121,7 @@ PolicyPtr make_ottl_condition(const ConfigNode& entry, PolicyBuild& build) {
   read(node, "span", ConditionKind::kSpan, build, conditions.span);
   read(node, "spanevent", ConditionKind::kSpanEvent, build, conditions.event);
   if (node.child("span").items().empty() && node.child("spanevent").items().empty()) {
-    node.error("want at least one condition under `span` or `spanevent`");
+    node.error("expected at least one condition under `span` or `spanevent`");
   }
   node.finish();
   std::string attribute = conditions.attribute();

@@ -43,7 +43,7 @@ PolicyPtr make_limited(const ConfigNode& entry, PolicyBuild& build, std::string_
                        bool bytes) {
   const ConfigNode node = entry.child(type);
   const auto rate = static_cast<double>(node.integer(rate_key, 1, {.min = 1}));
-  if (node.child(rate_key).is_null()) node.error(rate_key, "want 1 or more");
+  if (node.child(rate_key).is_null()) node.error(rate_key, "expected 1 or more");
   const auto burst = static_cast<double>(node.integer("burst_capacity", 0, {.min = 0}));
   node.finish();
   LimitRule rule;

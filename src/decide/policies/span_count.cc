@@ -31,7 +31,7 @@ PolicyPtr make_span_count(const ConfigNode& entry, PolicyBuild&) {
   const std::int64_t max = node.integer("max_spans", std::numeric_limits<std::int64_t>::max(), {.min = 0, .max = kMax});
   if (node.child("max_spans").scalar() == "0")
     node.child("max_spans").notice("0 is a bound here; contrib reads it as none");
-  if (max < min) node.error("max_spans", "want min_spans or more");
+  if (max < min) node.error("max_spans", "expected min_spans or more");
   node.finish();
   return std::make_unique<SpanCount>(min, max);
 }

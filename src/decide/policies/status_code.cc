@@ -31,11 +31,11 @@ PolicyPtr make_status_code(const ConfigNode& entry, PolicyBuild& build) {
     } else if (code == "ERROR") {
       codes |= 1u << static_cast<int>(StatusCode::kError);
     } else {
-      item.error("want OK, ERROR or UNSET");
+      item.error("expected OK, ERROR or UNSET");
     }
   }
   if (!node.child("status_codes").is_scalar() && node.child("status_codes").items().empty())
-    node.error("status_codes", "want at least one of OK, ERROR, UNSET");
+    node.error("status_codes", "expected at least one of OK, ERROR, UNSET");
   node.finish();
   return policy_of_predicate(build, std::make_unique<HasStatus>(codes), "status.code", false);
 }

@@ -64,11 +64,11 @@ class AnyPattern final : public SpanPredicate {
 PolicyPtr make_string_attribute(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("string_attribute");
   const std::string key = node.text("key");
-  if (key.empty()) node.error("key", "want the name of an attribute");
+  if (key.empty()) node.error("key", "expected the name of an attribute");
   const bool regex = node.boolean("enabled_regex_matching", false);
   const bool invert = node.boolean("invert_match", false);
   node.without_effect({"cache_max_size"});
-  if (node.child("values").items().empty()) node.error("values", "want at least one value");
+  if (node.child("values").items().empty()) node.error("values", "expected at least one value");
 
   const std::size_t slot = build.plan.attribute_slot(key);
   std::unique_ptr<SpanPredicate> predicate;
@@ -79,9 +79,10 @@ PolicyPtr make_string_attribute(const ConfigNode& entry, PolicyBuild& build) {
     auto patterns = std::make_unique<RE2::Set>(options, RE2::UNANCHORED);
     for (const ConfigNode& item : node.child("values").items()) {
       std::string why;
-      if (patterns->Add(item.scalar(), &why) < 0) item.error("want a regular expression as RE2 reads it (" + why + ")");
+      if (patterns->Add(item.scalar(), &why) < 0)
+        item.error("expected a regular expression as RE2 reads it (" + why + ")");
     }
-    if (!patterns->Compile()) node.error("values", "want patterns that compile within 1 MiB");
+    if (!patterns->Compile()) node.error("values", "expected patterns that compile within 1 MiB");
     predicate = std::make_unique<AnyPattern>(slot, std::move(patterns));
   } else {
     std::vector<std::string> values = node.texts("values");

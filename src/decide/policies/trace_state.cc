@@ -33,8 +33,8 @@ class HasEntry final : public SpanPredicate {
 PolicyPtr make_trace_state(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("trace_state");
   const std::string key = node.text("key");
-  if (key.empty()) node.error("key", "want a key of the tracestate");
-  if (node.child("values").items().empty()) node.error("values", "want at least one value");
+  if (key.empty()) node.error("key", "expected a key of the tracestate");
+  if (node.child("values").items().empty()) node.error("values", "expected at least one value");
   std::vector<std::string> values = node.texts("values");
   node.finish();
   std::erase_if(values, [&](const std::string& value) { return value.empty() || key.size() + value.size() >= 256; });

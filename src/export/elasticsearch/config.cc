@@ -19,13 +19,13 @@ void read_endpoints(const ConfigNode& node, ElasticsearchOptions& options) {
   std::vector<std::string> texts = node.texts("endpoints");
   const std::string one = node.text("endpoint");
   const char* const key = texts.empty() ? "endpoint" : "endpoints";
-  if (!one.empty() && !texts.empty()) node.error("endpoint", "want either this or endpoints");
+  if (!one.empty() && !texts.empty()) node.error("endpoint", "expected either this or endpoints");
   if (!one.empty()) texts = {one};
-  if (texts.empty()) node.error("endpoints", "want a list of http://host:port or https://host:port");
+  if (texts.empty()) node.error("endpoints", "expected a list of http://host:port or https://host:port");
   for (const std::string& text : texts) {
     const Result<HttpUrl> url = parse_http_url(text);
     if (!url || url->path.find('?') != std::string::npos) {
-      node.error(key, fmt::format("want http://host:port or https://host:port ({})",
+      node.error(key, fmt::format("expected http://host:port or https://host:port ({})",
                                   url ? "a query has no place in it" : url.error().text));
     } else {
       options.http.urls.push_back(*url);
@@ -39,9 +39,9 @@ void read_credentials(const ConfigNode& node, ElasticsearchOptions& options) {
   const std::string password = read_secret(node, "password");
   const std::string api_key = read_secret(node, "api_key");
   const std::string token = read_secret(node, "bearer_token");
-  if (user.empty() != password.empty()) node.error("want user and password, or neither of them");
+  if (user.empty() != password.empty()) node.error("expected user and password, or neither of them");
   if ((user.empty() ? 0 : 1) + (api_key.empty() ? 0 : 1) + (token.empty() ? 0 : 1) > 1) {
-    node.error("want one of user, api_key and bearer_token");
+    node.error("expected one of user, api_key and bearer_token");
   }
   std::string value;
   if (!user.empty()) {
@@ -52,7 +52,7 @@ void read_credentials(const ConfigNode& node, ElasticsearchOptions& options) {
   if (!token.empty()) value = "Bearer " + token;
   const auto bad = [](char c) { return c < ' ' || c == 127; };
   if (std::any_of(value.begin(), value.end(), bad)) {
-    node.error("want an api_key or bearer_token of one line");
+    node.error("expected an api_key or bearer_token of one line");
   } else if (!value.empty()) {
     options.http.headers.emplace_back("Authorization", value);
   }
@@ -72,7 +72,7 @@ ExporterParts read_elasticsearch_exporter(const ConfigNode& node, const Exporter
   const bool starts_well = options.prefix.empty() || (options.prefix[0] != '-' && options.prefix[0] != '_');
   if (!starts_well || options.prefix.size() > 100 ||
       !std::all_of(options.prefix.begin(), options.prefix.end(), allowed)) {
-    node.error("index_prefix", "want at most 100 of a-z, 0-9, '-' and '_', a letter or digit first");
+    node.error("index_prefix", "expected at most 100 of a-z, 0-9, '-' and '_', a letter or digit first");
   }
   if (!options.prefix.empty() && !options.prefix.ends_with('-')) options.prefix += '-';
   options.use_aliases = node.boolean("use_aliases", false);

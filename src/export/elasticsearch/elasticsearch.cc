@@ -193,7 +193,7 @@ class ElasticsearchExporter final : public HttpExporter {
     if (!results || results->size() != items.size()) {
       // A proxy answered, or the answer is cut off. Documents that are sent twice are kept once.
       return finish(id, SendResult::retry(FailReason::kUnavailable,
-                                          results ? fmt::format("the answer to _bulk has {} items, want {}",
+                                          results ? fmt::format("the answer to _bulk has {} items, expected {}",
                                                                 results->size(), items.size())
                                                   : results.error().text));
     }

@@ -272,7 +272,7 @@ void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, st
     for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
     if (lower == "content-length" || lower == "content-type" || lower == "content-encoding" ||
         lower == "transfer-encoding" || lower == "connection" || lower == "host") {
-      node.child("headers").error(fmt::format("want headers that are not set here, not '{}'", name));
+      node.child("headers").error(fmt::format("expected headers that are not set here, not '{}'", name));
     }
   }
   options.headers.emplace_back("User-Agent", user_agent);
@@ -281,7 +281,7 @@ void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, st
   options.client.connect_timeout =
       node.duration("connect_timeout", options.client.connect_timeout, std::chrono::milliseconds(1));
   for (const char* key : {"auth", "proxy_url"}) {
-    if (!node.child(key).is_null()) node.child(key).error("want no such key, it is not supported here");
+    if (!node.child(key).is_null()) node.child(key).error("expected no such key: it is not supported here");
   }
 }
 

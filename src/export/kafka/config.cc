@@ -27,7 +27,7 @@ struct Reader {
 
   Duration duration(const ConfigNode& at, const char* key, Duration fallback, Duration least, const char* property) {
     const Duration value = at.duration(key, fallback, least);
-    if (value > kTimeMax) at.error(key, "want 15m or less");
+    if (value > kTimeMax) at.error(key, "expected 15m or less");
     set(property, std::to_string(std::chrono::ceil<milliseconds>(value).count()));
     return value;
   }
@@ -36,17 +36,18 @@ struct Reader {
     std::string list;
     const std::vector<std::string> brokers = node.texts("brokers");
     for (const std::string& broker : brokers) {
-      if (!split_host_port(broker)) node.error("brokers", fmt::format("want a list of host:port, not '{}'", broker));
+      if (!split_host_port(broker))
+        node.error("brokers", fmt::format("expected a list of host:port, not '{}'", broker));
       list += (list.empty() ? "" : ",") + broker;
     }
-    if (brokers.empty()) node.error("brokers", "want a list of host:port");
+    if (brokers.empty()) node.error("brokers", "expected a list of host:port");
     set("bootstrap.servers", list);
   }
 
   void topic() {
     const ConfigNode traces = node.child("traces");
     const bool own = traces.has("topic");
-    if (own && node.has("topic")) node.error("topic", "want either this or traces.topic");
+    if (own && node.has("topic")) node.error("topic", "expected either this or traces.topic");
     const std::string topic = own ? traces.text("topic") : node.text("topic", options.topic);
     const auto allowed = [](char c) {
       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
@@ -54,7 +55,7 @@ struct Reader {
     };
     if (topic.empty() || topic.size() > 249 || topic == "." || topic == ".." ||
         !std::all_of(topic.begin(), topic.end(), allowed)) {
-      (own ? traces : node).error("topic", "want a name of at most 249 letters, digits, '.', '_' or '-'");
+      (own ? traces : node).error("topic", "expected a name of at most 249 letters, digits, '.', '_' or '-'");
     }
     options.topic = topic;
     for (const ConfigNode& at : {node, traces}) at.choice("encoding", "otlp_proto", {"otlp_proto"});
@@ -66,7 +67,7 @@ struct Reader {
     options.max_message_bytes = static_cast<std::size_t>(
         producer.bytes("max_message_bytes", static_cast<std::uint64_t>(options.max_message_bytes)));
     if (options.max_message_bytes < kMessageMin || options.max_message_bytes > kMessageMax) {
-      producer.error("max_message_bytes", fmt::format("want {} to {}", kMessageMin, kMessageMax));
+      producer.error("max_message_bytes", fmt::format("expected {} to {}", kMessageMin, kMessageMax));
     }
     set("message.max.bytes", std::to_string(options.max_message_bytes));
     set("compression.codec", producer.choice("compression", "none", {"none", "gzip", "snappy", "lz4", "zstd"}));
@@ -87,10 +88,10 @@ struct Reader {
   bool auth(ConfigNode& tls) {
     const ConfigNode auth = node.child("auth");
     for (const char* key : {"kerberos", "plain_text"}) {
-      if (auth.has(key)) auth.child(key).error("want `sasl` instead, it is not supported here");
+      if (auth.has(key)) auth.child(key).error("expected `sasl` instead, it is not supported here");
     }
     if (auth.has("tls")) {
-      if (tls.present()) auth.child("tls").error("want either this or `tls` beside `auth`");
+      if (tls.present()) auth.child("tls").error("expected either this or `tls` next to `auth`");
       tls = auth.child("tls");
     }
     const ConfigNode sasl = auth.child("sasl");
@@ -99,8 +100,8 @@ struct Reader {
       set("sasl.mechanisms", sasl.choice("mechanism", "PLAIN", {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}));
       const std::string user = sasl.text("username");
       const std::string password = read_secret(sasl, "password");
-      if (user.empty()) sasl.error("username", "want the name to log in with");
-      if (password.empty()) sasl.error("want a password, or a password_file with one in it");
+      if (user.empty()) sasl.error("username", "expected the name to log in with");
+      if (password.empty()) sasl.error("expected a password, or a password_file with one in it");
       set("sasl.username", user);
       set("sasl.password", password);
       sasl.without_effect({"version"});
@@ -126,7 +127,7 @@ struct Reader {
     own(at.text("cert_file"), tls.cert_pem, "ssl.certificate");
     own(at.text("key_file"), tls.key_pem, "ssl.key");
     if (!tls.server_name_override.empty()) {
-      at.error("server_name_override", "want no such key: brokers are checked by the names they give themselves");
+      at.error("server_name_override", "expected no such key: brokers are checked by the names they give themselves");
     }
     return true;
   }
@@ -145,7 +146,7 @@ ExporterParts read_kafka_exporter(const ConfigNode& node, const ExporterDefaults
   // Sarama's hash, so that a trace of ours and of a Collector's go to one partition; or that of Java's clients.
   read.set("partitioner", node.choice("partitioner", "fnv1a", {"fnv1a", "murmur2"}) + "_random");
   options.timeout = read.duration(node, "timeout", options.timeout, std::chrono::seconds(1), "message.timeout.ms");
-  if (read.linger >= options.timeout) node.error("timeout", "want more than producer.linger");
+  if (read.linger >= options.timeout) node.error("timeout", "expected more than producer.linger");
   const ConfigNode metadata = node.child("metadata");
   read.duration(metadata, "refresh_interval", std::chrono::minutes(10), std::chrono::seconds(1),
                 "topic.metadata.refresh.interval.ms");
@@ -156,7 +157,7 @@ ExporterParts read_kafka_exporter(const ConfigNode& node, const ExporterDefaults
   const bool encrypted = read.tls(tls);
   read.set("security.protocol", fmt::format("{}{}", sasl ? "sasl_" : "", encrypted ? "ssl" : "plaintext"));
   for (const char* key : {"topic_from_attribute", "include_metadata_keys"}) {
-    if (node.has(key)) node.child(key).error("want no such key, it is not supported here");
+    if (node.has(key)) node.child(key).error("expected no such key: it is not supported here");
   }
   if (node.has("partition_traces_by_id") && !node.boolean("partition_traces_by_id", true)) {
     node.child("partition_traces_by_id").notice("accepted, but a message is always one trace under its id");

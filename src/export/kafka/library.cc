@@ -47,7 +47,7 @@ Result<KafkaLibrary> load_kafka_library() {
   find(library, "rd_kafka_purge", k.purge, missing);
   std::string old;
   find(library, "rd_kafka_conf_set_resolve_cb", k.conf_set_resolve_cb, old);
-  if (!missing.empty()) return fail(ErrorKind::kIo, fmt::format("{} has no {}: want 1.0 or later", kName, missing));
+  if (!missing.empty()) return fail(ErrorKind::kIo, fmt::format("{} has no {}: expected 1.0 or later", kName, missing));
   return k;
 }
 

@@ -302,7 +302,7 @@ void read_endpoint(const ConfigNode& node, GrpcOptions& options, std::string& sh
   if (const std::size_t slash = rest.rfind('/'); slash != std::string::npos) rest.erase(0, slash + 1);
   shown = rest;
   const auto host_port = split_host_port(rest);
-  if (!host_port) return node.error("endpoint", "want host:port");
+  if (!host_port) return node.error("endpoint", "expected host:port");
   const std::string& host = host_port->first;
   options.named = host.find_first_not_of("0123456789.") != std::string::npos && host.find(':') == std::string::npos;
 }
@@ -319,7 +319,7 @@ void read_metadata(const ConfigNode& node, GrpcOptions& options) {
     const bool binary = lower.ends_with("-bin");
     if (reserved || grpc_header_key_is_legal(slice(lower)) == 0 ||
         (!binary && grpc_header_nonbin_value_is_legal(slice(value)) == 0)) {
-      node.child("headers").error(fmt::format("want headers gRPC can send, not '{}'", name));
+      node.child("headers").error(fmt::format("expected headers gRPC can send, not '{}'", name));
     } else {
       options.metadata.emplace_back(std::move(lower), std::move(value));
     }
@@ -346,7 +346,7 @@ ExporterParts read_otlp_grpc_exporter(const ConfigNode& node, const ExporterDefa
   options.keepalive_idle = keepalive.boolean("permit_without_stream", false);
   keepalive.finish();
   if (!node.child("auth").is_null())
-    node.child("auth").error("want `headers` instead: auth extensions do not exist here");
+    node.child("auth").error("expected `headers` instead: auth extensions do not exist here");
   node.without_effect({"read_buffer_size", "write_buffer_size", "middlewares"});
   parts.queue.bytes_max = defaults.queue_bytes_max;
   read_queue(node, parts.queue);

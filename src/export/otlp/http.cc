@@ -68,7 +68,7 @@ void read_url(const ConfigNode& node, HttpExporterOptions& options) {
   while (base.ends_with('/')) base.pop_back();
   const std::string_view key = own.empty() ? "endpoint" : "traces_endpoint";
   if (own.empty() && base.empty()) {
-    node.error("endpoint", "want http://host:port, https://host:port or unix:///path");
+    node.error("endpoint", "expected http://host:port, https://host:port or unix:///path");
     return;
   }
   std::string wanted = own;
@@ -78,7 +78,7 @@ void read_url(const ConfigNode& node, HttpExporterOptions& options) {
     options.urls = {*url};
     if (!url->socket_path.empty()) options.urls[0].path = "/v1/traces";
   } else {
-    node.error(key, fmt::format("want http://host:port, https://host:port or unix:///path ({})", url.error().text));
+    node.error(key, fmt::format("expected http://host:port, https://host:port or unix:///path ({})", url.error().text));
   }
 }
 

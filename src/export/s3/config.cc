@@ -48,15 +48,17 @@ void read_bucket(const ConfigNode& node, S3Options& options) {
   options.region = node.text("region", options.region);
   const auto of_region = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
   if (options.region.empty() || !std::all_of(options.region.begin(), options.region.end(), of_region))
-    node.error("region", "want a region as us-east-1");
+    node.error("region", "expected a region such as us-east-1");
   const std::string bucket = node.text("bucket");
   if (!is_bucket_name(bucket))
-    node.error("bucket", "want the name of a bucket: 3 to 63 of a-z, 0-9, '-' and '.', a letter or digit at its ends");
+    node.error("bucket",
+               "expected the name of a bucket: 3 to 63 of a-z, 0-9, '-' and '.', a letter or digit at its ends");
   options.prefix = node.text("prefix");
   while (options.prefix.ends_with('/')) options.prefix.pop_back();
   if (options.prefix.size() > 500 || !is_plain_path(options.prefix) ||
       std::any_of(options.prefix.begin(), options.prefix.end(), [](char c) { return (c >= 0 && c < ' ') || c == 127; }))
-    node.error("prefix", "want a path of at most 500 bytes without a slash in front, and no part empty, '.' or '..'");
+    node.error("prefix",
+               "expected a path of at most 500 bytes without a slash in front, and no part empty, '.' or '..'");
   if (!options.prefix.empty()) options.prefix += '/';
 
   const std::string endpoint = node.text("endpoint");
@@ -64,7 +66,7 @@ void read_bucket(const ConfigNode& node, S3Options& options) {
       endpoint.empty() ? fmt::format("https://s3.{}.{}", options.region, domain_of(options.region)) : endpoint);
   if (!url || url->path.find('?') != std::string::npos) {
     if (!endpoint.empty())
-      node.error("endpoint", fmt::format("want http://host:port or https://host:port ({})",
+      node.error("endpoint", fmt::format("expected http://host:port or https://host:port ({})",
                                          url ? "a query has no place in it" : url.error().text));
     return;
   }
@@ -72,7 +74,7 @@ void read_bucket(const ConfigNode& node, S3Options& options) {
   // It is sent and signed as it is, so it must not need encoding.
   if (!url->path.empty() &&
       (!is_plain_path(url->path.substr(1)) || percent_encoded(url->path, PercentKeep::kPath) != url->path))
-    node.error("endpoint", "want a path of letters, digits and '-._~/', and no part of it empty, '.' or '..'");
+    node.error("endpoint", "expected a path of letters, digits and '-._~/', and no part of it empty, '.' or '..'");
   // Amazon's certificates are for one label before their host.
   const bool dots = bucket.find('.') != std::string::npos;
   const bool path_style = node.boolean("force_path_style", !endpoint.empty() || dots);
@@ -117,14 +119,15 @@ void read_credentials(const ConfigNode& node, const std::string& region, S3Crede
   out.secret_key = read_secret(node, "secret_key");
   out.session_token = read_secret(node, "session_token");
   if (out.access_key.empty() != out.secret_key.empty())
-    node.error("want access_key and secret_key (or their _file), or neither of them");
+    node.error("expected access_key and secret_key (or their _file), or neither of them");
   if (out.access_key.empty() && out.secret_key.empty()) {
-    if (!out.session_token.empty()) node.error("session_token", "want access_key and secret_key beside it");
+    if (!out.session_token.empty()) node.error("session_token", "expected access_key and secret_key next to it");
     out = {environment("AWS_ACCESS_KEY_ID"), environment("AWS_SECRET_ACCESS_KEY"), environment("AWS_SESSION_TOKEN")};
     if (out.access_key.empty() || out.secret_key.empty()) {
       out = {};
       if (!read_role(region, options))
-        node.error("want access_key and secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment");
+        node.error(
+            "expected access_key and secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment");
     }
   }
   const std::pair<const char*, const std::string&> secrets[] = {
@@ -133,10 +136,10 @@ void read_credentials(const ConfigNode& node, const std::string& region, S3Crede
       {"session_token", out.session_token},
   };
   for (const auto& [name, secret] : secrets) {
-    if (!is_printable(secret)) node.error(fmt::format("want {} of one line, printable ASCII without blanks", name));
+    if (!is_printable(secret)) node.error(fmt::format("expected {} of one line, printable ASCII without blanks", name));
   }
   if (!is_printable(options.token, true))
-    node.error("want AWS_CONTAINER_AUTHORIZATION_TOKEN of one line, printable ASCII");
+    node.error("expected AWS_CONTAINER_AUTHORIZATION_TOKEN of one line, printable ASCII");
   read_http_tls(node, options.client, "role_tls");
 }
 
@@ -148,7 +151,7 @@ ExporterParts read_s3_exporter(const ConfigNode& node, const ExporterDefaults& d
   options.module = find_parquet_module();
   if (options.module.empty())
     node.error(
-        fmt::format("want a build with Parquet: {} is not beside this program; build with "
+        fmt::format("expected a build with Parquet: {} is not next to this program; build with "
                     "-DTAILGATE_WITH_PARQUET=ON (docs/exporters/s3.md)",
                     kParquetModule));
   read_bucket(node, options);
@@ -166,15 +169,15 @@ ExporterParts read_s3_exporter(const ConfigNode& node, const ExporterDefaults& d
       node.integer("row_group_rows", options.table.row_group_rows, {.min = 100, .max = 1'000'000});
   options.part_bytes = static_cast<std::size_t>(node.bytes("part_bytes", options.part_bytes));
   if (options.part_bytes < 5 * kMiB || options.part_bytes > 1024 * kMiB)
-    node.error("part_bytes", "want 5MiB to 1GiB: S3 takes no smaller parts");
+    node.error("part_bytes", "expected 5MiB to 1GiB: S3 takes no smaller parts");
 
   parts.queue.bytes_max = defaults.queue_bytes_max;
   parts.queue.in_flight_max = 2;
   if (node.child("sending_queue").has("batch"))
-    node.child("sending_queue").child("batch").error("want max_file_bytes and max_file_age instead");
+    node.child("sending_queue").child("batch").error("expected max_file_bytes and max_file_age instead");
   read_queue(node, parts.queue);
   const std::uint64_t most = node.bytes("max_file_bytes", 64 * kMiB);
-  if (most < kMiB || most > 4096 * kMiB) node.error("max_file_bytes", "want 1MiB to 4GiB");
+  if (most < kMiB || most > 4096 * kMiB) node.error("max_file_bytes", "expected 1MiB to 4GiB");
   parts.queue.batch_bytes = static_cast<std::size_t>(most);
   parts.queue.flush_timeout = node.duration("max_file_age", std::chrono::seconds(60), std::chrono::milliseconds(100));
   parts.queue.durable.window_max = 4 * parts.queue.batch_bytes;

@@ -58,7 +58,7 @@ void S3Credentials::ask() {
     token.erase(token.find_last_not_of(" \t\r\n") + 1);
     if (token.empty() || !is_printable(token, true)) {
       return answered(fail(ErrorKind::kUnavailable,
-                           fmt::format("want a token in {}, of one line, printable ASCII", options_.token_file)));
+                           fmt::format("expected a token in {}, of one line, printable ASCII", options_.token_file)));
     }
   }
   const auto take = [this](const Result<HttpReply>& reply) { answered(reply); };

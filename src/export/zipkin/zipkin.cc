@@ -83,7 +83,7 @@ ExporterParts read_zipkin_exporter(const ConfigNode& node, const ExporterDefault
     if (url->path == "/") url->path = "/api/v2/spans";
     options.urls = {*url};
   } else {
-    node.error("endpoint", "want http://host:port/api/v2/spans or https://...");
+    node.error("endpoint", "expected http://host:port/api/v2/spans or https://...");
   }
   read_http_exporter(node, options, defaults.user_agent);
   node.choice("format", "json", {"json"});

@@ -33,7 +33,7 @@ Result<std::string> read_secret_file(const std::string& file) {
   }
   OPENSSL_cleanse(text.data(), text.size());
   if (size <= kFileMax) return fail(ErrorKind::kIo, fmt::format("cannot read {}", file));
-  return fail(ErrorKind::kConfig, fmt::format("{}: want at most 1 MiB", file));
+  return fail(ErrorKind::kConfig, fmt::format("{}: expected at most 1 MiB", file));
 }
 
 using Digests = std::unordered_map<Digest, std::string, DigestHash, DigestEqual>;
@@ -140,7 +140,7 @@ std::optional<AuthOptions> read_server_auth(const ConfigNode& node) {
   if (node.is_null()) return std::nullopt;
   AuthOptions out;
   if (node.has("authenticator")) {
-    node.error("want bearer_tokens_file or htpasswd_file here, there are no extensions to name as authenticator");
+    node.error("expected bearer_tokens_file or htpasswd_file here, there are no extensions to name as authenticator");
     return std::nullopt;
   }
   out.bearer_tokens_file = node.text("bearer_tokens_file");
@@ -148,11 +148,11 @@ std::optional<AuthOptions> read_server_auth(const ConfigNode& node) {
   out.reload_interval = node.duration("reload_interval", out.reload_interval, std::chrono::milliseconds(10));
   node.finish();
   if (out.bearer_tokens_file.empty() && out.htpasswd_file.empty()) {
-    node.error("want bearer_tokens_file, htpasswd_file or both");
+    node.error("expected bearer_tokens_file, htpasswd_file or both");
     return std::nullopt;
   }
   const auto loaded = Authenticator::load(out, {});
-  if (!loaded) node.error(fmt::format("want files with credentials that load ({})", loaded.error().text));
+  if (!loaded) node.error(fmt::format("expected files with credentials that load ({})", loaded.error().text));
   return out;
 }
 

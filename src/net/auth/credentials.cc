@@ -70,11 +70,11 @@ Result<std::vector<Secret>> parse_lines(std::string_view text,
     if (line.empty() || line.front() == '#') continue;
     Secret secret;
     if (const char* const want = parse(line, number, secret)) {
-      return fail(ErrorKind::kConfig, fmt::format("line {}: want {}", number, want));
+      return fail(ErrorKind::kConfig, fmt::format("line {}: expected {}", number, want));
     }
     out.push_back(std::move(secret));
   }
-  if (out.empty()) return fail(ErrorKind::kConfig, "want at least one line with a secret");
+  if (out.empty()) return fail(ErrorKind::kConfig, "expected at least one line with a secret");
   return out;
 }
 
@@ -111,7 +111,7 @@ Result<std::vector<Secret>> parse_htpasswd(std::string_view text) {
   });
   std::sort(names.begin(), names.end());
   if (users && std::adjacent_find(names.begin(), names.end()) != names.end()) {
-    return fail(ErrorKind::kConfig, fmt::format("want each user once, '{}' is there again",
+    return fail(ErrorKind::kConfig, fmt::format("expected each user once, '{}' is there again",
                                                 *std::adjacent_find(names.begin(), names.end())));
   }
   return users;

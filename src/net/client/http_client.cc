@@ -45,7 +45,7 @@ std::string HttpUrl::authority() const {
 Result<HttpUrl> parse_http_url(std::string_view text) {
   const auto bad = [&](std::string_view why) {
     return fail(ErrorKind::kConfig,
-                fmt::format("want http://HOST[:PORT][/PATH] or https://..., got '{}': {}", text, why));
+                fmt::format("expected http://HOST[:PORT][/PATH] or https://..., got '{}': {}", text, why));
   };
   HttpUrl url;
   std::string_view rest = text;
@@ -79,7 +79,7 @@ Result<HttpUrl> parse_http_url(std::string_view text) {
     if (end == std::string_view::npos) return bad("the bracket is not closed");
     url.host = authority.substr(1, end - 1);
     authority.remove_prefix(end + 1);
-    if (!authority.empty() && authority.front() != ':') return bad("want a port behind the bracket");
+    if (!authority.empty() && authority.front() != ':') return bad("expected a port behind the bracket");
     if (!authority.empty()) port = authority.substr(1);
     if (!authority.empty() && port.empty()) return bad("the port is missing");
   } else {

@@ -64,7 +64,8 @@ CorsOptions read_cors(const ConfigNode& node) {
   out.allowed_origins = node.texts("allowed_origins");
   out.allowed_headers = node.texts("allowed_headers");
   out.max_age_seconds = node.integer("max_age", 0, {.min = 0, .max = 86'400});
-  if (out.allowed_origins.empty()) node.error("allowed_origins", "want at least one origin, as https://*.example.com");
+  if (out.allowed_origins.empty())
+    node.error("allowed_origins", "expected at least one origin, as https://*.example.com");
   node.without_effect({"exposed_headers"});
   node.finish();
   return out;

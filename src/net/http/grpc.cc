@@ -31,7 +31,7 @@ GrpcMessage read_grpc_message(const RequestHead& head, ByteView body, const Serv
   const std::optional<Coding> coding = coding_of(encoding);
   if (!coding) {
     return failed(RpcCode::kUnimplemented,
-                  fmt::format("grpc-encoding '{}' is not supported, want one of {}", encoding, kCodingNames));
+                  fmt::format("grpc-encoding '{}' is not supported, expected one of {}", encoding, kCodingNames));
   }
   if (body.size() < kPrefix) {
     return failed(RpcCode::kInternal, fmt::format("a unary call has one message, got a body of {} bytes", body.size()));

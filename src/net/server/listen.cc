@@ -153,7 +153,7 @@ bool beyond_loopback(const Listeners& listeners) {
 
 Result<Listeners> open_datagram_sockets(const Endpoint& endpoint, std::size_t copies) {
   if (!endpoint.path.empty())
-    return fail(ErrorKind::kConfig, fmt::format("want HOST:PORT for datagrams, got '{}'", endpoint.text()));
+    return fail(ErrorKind::kConfig, fmt::format("expected HOST:PORT for datagrams, got '{}'", endpoint.text()));
   return open_sockets(endpoint, SOCK_DGRAM, copies);
 }
 

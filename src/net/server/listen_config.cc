@@ -17,9 +17,9 @@ std::string read_listen_endpoint(const ConfigNode& node, std::string_view fallba
   unsigned bits = 0;
   const auto [end, ec] = std::from_chars(mode.data(), mode.data() + mode.size(), bits, 8);
   if (ec != std::errc() || end != mode.data() + mode.size() || bits > 0777) {
-    node.error("socket_mode", "want permissions as chmod takes them, 0660");
+    node.error("socket_mode", "expected permissions as chmod takes them, 0660");
   } else if (!unix_socket) {
-    node.error("socket_mode", "want it with an endpoint unix:///PATH only");
+    node.error("socket_mode", "expected an endpoint unix:///PATH with it");
   } else {
     socket_mode = bits;
   }

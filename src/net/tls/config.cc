@@ -18,23 +18,24 @@ std::optional<TlsOptions> read_server_tls(const ConfigNode& node) {
   TlsOptions out;
   out.cert_file = node.text("cert_file");
   out.key_file = node.text("key_file");
-  if (out.cert_file.empty()) node.error("cert_file", "want a PEM file with the server's certificate");
-  if (out.key_file.empty()) node.error("key_file", "want a PEM file with the server's key");
+  if (out.cert_file.empty()) node.error("cert_file", "expected a PEM file with the server's certificate");
+  if (out.key_file.empty()) node.error("key_file", "expected a PEM file with the server's key");
   for (const char* key : {"cert_pem", "key_pem", "client_ca_pem"}) {
-    if (node.has(key)) node.error(key, "want a file instead: secrets do not belong into a configuration");
+    if (node.has(key)) node.error(key, "expected a file instead: secrets do not belong in a configuration");
   }
   out.client_ca_file = node.text("client_ca_file");
   out.client_sans = node.texts("client_sans");
   if (!out.client_sans.empty() && out.client_ca_file.empty())
-    node.error("client_sans", "want a client_ca_file with it");
+    node.error("client_sans", "expected a client_ca_file with it");
   out.min_version = version_of(node, "min_version", TLS1_2_VERSION);
   out.max_version = version_of(node, "max_version", 0);
-  if (out.max_version != 0 && out.max_version < out.min_version) node.error("max_version", "want min_version or more");
+  if (out.max_version != 0 && out.max_version < out.min_version)
+    node.error("max_version", "expected min_version or more");
   for (const ConfigNode& item : node.child("cipher_suites").items()) {
     // The Collector's names are those of the TLS registry; OpenSSL has its own.
     const std::string name = OPENSSL_cipher_name(item.scalar().c_str());
     if (name == "(NONE)")
-      item.error("want the name of a TLS 1.2 cipher suite, as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256");
+      item.error("expected the name of a TLS 1.2 cipher suite, as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256");
     out.cipher_suites += (out.cipher_suites.empty() ? "" : ":") + name;
   }
   out.reload_interval = node.duration("reload_interval", out.reload_interval, std::chrono::milliseconds(10));
@@ -43,7 +44,7 @@ std::optional<TlsOptions> read_server_tls(const ConfigNode& node) {
   node.finish();
   if (!out.cert_file.empty() && !out.key_file.empty()) {
     const auto loaded = TlsContext::load(out, {});
-    if (!loaded) node.error(fmt::format("want TLS files that load ({})", loaded.error().text));
+    if (!loaded) node.error(fmt::format("expected TLS files that load ({})", loaded.error().text));
   }
   return out;
 }

@@ -41,7 +41,7 @@ class BatchReader {
     ThriftMessage head;
     if (!in_.message(head)) return fail(ErrorKind::kBadInput, "no Thrift message of this protocol");
     if (head.name != "emitBatch" || (head.type != 1 && head.type != 4)) {
-      return fail(ErrorKind::kBadInput, fmt::format("want the message emitBatch, got '{}' of type {}",
+      return fail(ErrorKind::kBadInput, fmt::format("expected the message emitBatch, got '{}' of type {}",
                                                     to_utf8(head.name.substr(0, 64)), head.type));
     }
     bool found = false;

@@ -255,7 +255,7 @@ class RequestReader {
   bool wrong(std::string_view got, json::error_code& ec, std::string_view text = {}) {
     std::string want = stack_.empty() ? "an object" : std::string(wanted(slot()->kind));
     if (!stack_.empty() && slot()->repeated && !in_array()) want = "an array";
-    problem = fmt::format("{}: want {}, got {}", path(), want, got);
+    problem = fmt::format("{}: expected {}, got {}", path(), want, got);
     if (!text.empty() && text.size() <= 40) problem += fmt::format(" '{}'", text);
     ec = json::error::exception;
     return false;

@@ -19,7 +19,7 @@ namespace tailgate {
 inline constexpr int kAnyValueDepthMax = 64;
 
 // The bytes of an ExportTraceServiceRequest. Errors: kBadInput with the place, as in
-// "resourceSpans[0].scopeSpans[0].spans[3].kind: want an integer, got a string" or "at byte 17: syntax error".
+// "resourceSpans[0].scopeSpans[0].spans[3].kind: expected an integer, got a string" or "at byte 17: syntax error".
 Result<std::string> otlp_json_to_proto(ByteView json);
 
 }  // namespace tailgate

@@ -340,7 +340,7 @@ class Scan {
     ++result_.bad_ids;
     if (result_.first_bad_id.empty()) {
       result_.first_bad_id =
-          fmt::format("resource_spans[{}].scope_spans[{}].spans[{}].{}: want {}, got {} bytes{}", resource_, scope_,
+          fmt::format("resource_spans[{}].scope_spans[{}].spans[{}].{}: expected {}, got {} bytes{}", resource_, scope_,
                       span_, which, want, size, size == 16 || size == 8 ? " of zero" : "");
     }
     return true;

@@ -290,7 +290,7 @@ class Reader {
     }
     if (key_ == Key::kTimestamp || key_ == Key::kDuration || key_ == Key::kPort) want = "a number";
     if (key_ == Key::kDebug || key_ == Key::kShared) want = "true or false";
-    problem = fmt::format("{}: want {}, got {}", place(), want, got);
+    problem = fmt::format("{}: expected {}, got {}", place(), want, got);
     ec = json::error::exception;
     return false;
   }

@@ -94,18 +94,18 @@ class AuthTest(unittest.TestCase):
         config, hashed = self.with_auth()
         daemon = self.start(config)
         otlp_grpc, otlp_http, jaeger_grpc, jaeger_http, zipkin = (port for _, _, port in daemon.receivers)
-        for authorization, want in ((None, 16), (WRONG, 16), (f"Bearer {TOKEN}", 0), (BASIC, 0), (f"bearer {SECOND}", 0)):
+        for authorization, expected in ((None, 16), (WRONG, 16), (f"Bearer {TOKEN}", 0), (BASIC, 0), (f"bearer {SECOND}", 0)):
             self.assertEqual(grpc(otlp_grpc, spans(1), authorization), want)
             self.assertEqual(grpc(jaeger_grpc, b"", authorization, JAEGER), want)
-            code = 401 if want else 200
+            code = 401 if expected else 200
             status, headers = post(otlp_http, "/v1/traces", spans(1), authorization=authorization)
             self.assertEqual(status, code)
             if want:
                 self.assertEqual(headers["WWW-Authenticate"], 'Bearer realm="tailgate", Basic realm="tailgate"')
             self.assertEqual(post(jaeger_http, "/api/traces", b"\0", "application/x-thrift", authorization)[0],
-                             401 if want else 202)
+                             401 if expected else 202)
             self.assertEqual(post(zipkin, "/api/v2/spans", b"[]", "application/json", authorization)[0],
-                             401 if want else 202)
+                             401 if expected else 202)
             for page, path in (("metrics", "/metrics"), ("web", "/explain")):
                 connection = http.client.HTTPConnection("127.0.0.1", daemon.pages[page], timeout=10)
                 connection.request("GET", path, headers={"Authorization": authorization} if authorization else {})
@@ -241,10 +241,10 @@ class AuthTest(unittest.TestCase):
 
     def test_what_was_configured_wrong_is_said_without_the_secret(self):
         cases = {"authenticator": ({"authenticator": "s3cret"}, "there are no extensions"),
-                 "inline": ({"bearer_tokens_file": self.written("t", TOKEN), "token": "s3cret"}, "want a known key"),
-                 "empty": ({}, "want bearer_tokens_file"),
+                 "inline": ({"bearer_tokens_file": self.written("t", TOKEN), "token": "s3cret"}, "expected a known key"),
+                 "empty": ({}, "expected bearer_tokens_file"),
                  "missing": ({"htpasswd_file": "/nowhere/users"}, "cannot read /nowhere/users"),
-                 "plain": ({"htpasswd_file": self.written("u", "alice:s3cret\n")}, "line 1: want a bcrypt hash")}
+                 "plain": ({"htpasswd_file": self.written("u", "alice:s3cret\n")}, "line 1: expected a bcrypt hash")}
         for name, (auth, want) in cases.items():
             with self.subTest(name):
                 config = self.config()

@@ -41,7 +41,7 @@ class ConfigsTest(unittest.TestCase):
                 checked = subprocess.run([BINARY, "check", "--config", path], capture_output=True, text=True, timeout=60)
                 if path.endswith("to-s3.yaml") and not os.path.exists(os.path.join(os.path.dirname(BINARY), MODULE)):
                     self.assertEqual(checked.returncode, 1)
-                    self.assertIn("to-s3.yaml:27:5: exporters.s3: want a build with Parquet", checked.stderr)
+                    self.assertIn("to-s3.yaml:27:5: exporters.s3: expected a build with Parquet", checked.stderr)
                     self.assertEqual(len(checked.stderr.splitlines()), 1, checked.stderr)
                     continue
                 self.assertEqual((checked.returncode, checked.stderr), (0, ""))

@@ -199,8 +199,8 @@ class DaemonTest(unittest.TestCase):
         config["telemetry"]["health"] = {"endpoint": "localhost:0", "socket_mode": "0600"}
         config["telemetry"]["metrics"]["socket_mode"] = "rw"
         errors = tailgate("check", "--config", self.written(config, "bad.yaml")).stderr
-        for text in ("want an endpoint that is not the receiver 'otlp'", "want HOST:PORT, for datagrams", "want the absolute path of a socket: unix:///PATH, got 'unix://web.sock'",
-                     "want it with an endpoint unix:///PATH only, got '0600'", "want permissions as chmod takes them, 0660, got 'rw'"):
+        for text in ("expected an endpoint that is not the receiver 'otlp'", "expected HOST:PORT, for datagrams", "expected the absolute path of a socket: unix:///PATH, got 'unix://web.sock'",
+                     "expected an endpoint unix:///PATH with it, got '0600'", "expected permissions as chmod takes them, 0660, got 'rw'"):
             self.assertIn(text, errors)
 
     def test_sigterm_decides_what_is_open_and_exports_it(self):
@@ -447,7 +447,7 @@ class DaemonTest(unittest.TestCase):
 
         config["telemetry"]["traces"] = {"exporters": ["otlp/none"], "spans_per_minute": 0}
         errors = tailgate("check", "--config", self.written(config, "bad.yaml")).stderr
-        self.assertIn("telemetry.traces.exporters[0]: want the name of an exporter, got 'otlp/none'", errors)
+        self.assertIn("telemetry.traces.exporters[0]: expected the name of an exporter, got 'otlp/none'", errors)
         self.assertIn("telemetry.traces.spans_per_minute", errors)
 
     def test_shadow(self):

@@ -91,7 +91,7 @@ class DecideTest(unittest.TestCase):
 
     def test_a_compressed_file_is_told_by_name(self):
         _, errors = self.decide("-", stdin=gzip.compress(otlp.request([otlp.span(A)])), expect=1)
-        self.assertEqual(errors, "-: want OTLP, got gzip: `zcat FILE | tailgate decide ... -`\n")
+        self.assertEqual(errors, "-: expected OTLP, got gzip: `zcat FILE | tailgate decide ... -`\n")
 
     def test_a_bad_line_is_named_and_the_rest_is_judged(self):
         path = self.written("lines.json", otlp.json_request(A) + b"\n{\"resourceSpans\": 7}\n" + otlp.json_request(B) + b"\n")

@@ -146,7 +146,7 @@ def main():
     parser.add_argument("--slack", type=float, default=0.02, help="seconds of latency that a machine busy with other things may add")
     options = parser.parse_args()
     for mode in options.modes:
-        expect(mode in MODES, f"want modes among {MODES}")
+        expect(mode in MODES, f"expected modes among {MODES}")
         run(options.binary, mode, options.well or options.seconds, options.seconds, options.rate, options.slack)
 
 

@@ -221,7 +221,8 @@ TEST_CASE("what is not OTLP traces is refused by the right name", "[receive]") {
   fields = grpc(f.grpc({{"grpc-encoding", "snappy"}}), message("x", '\1'));
   CHECK(fields["grpc-status"] == "12");
   CHECK(fields["grpc-accept-encoding"] == "identity,gzip,deflate,zstd");
-  CHECK(fields["grpc-message"] == "grpc-encoding 'snappy' is not supported, want one of identity,gzip,deflate,zstd");
+  CHECK(fields["grpc-message"] ==
+        "grpc-encoding 'snappy' is not supported, expected one of identity,gzip,deflate,zstd");
   CHECK(fields[":status"] == "200");
   CHECK(grpc(f.grpc(), "")["grpc-status"] == "13");
   CHECK(grpc(f.grpc(), "abc")["grpc-status"] == "13");
@@ -244,13 +245,13 @@ TEST_CASE("a refusal speaks the request's own form and is counted under it, what
       {"POST", "/x", "application/json", "404", R"({"code":5,"message":"nothing here; traces go to /v1/traces"})", 2},
       {"POST", "/x", "application/x-protobuf", "404", "\x08\x05\x12\x25nothing here; traces go to /v1/traces", 1},
       {"POST", "/x", "text/plain", "404", "\r\n\r\nnothing here; traces go to /v1/traces\n", 1},
-      {"GET", "/v1/traces", "application/json", "405", R"({"code":12,"message":"want POST, got GET"})", 2},
-      {"GET", "/v1/traces", "text/plain", "405", "want POST, got GET\n", 1},
+      {"GET", "/v1/traces", "application/json", "405", R"({"code":12,"message":"expected POST, got GET"})", 2},
+      {"GET", "/v1/traces", "text/plain", "405", "expected POST, got GET\n", 1},
       {"POST", "/v1/traces", "text/plain", "415",
-       "want content-type application/x-protobuf or application/json, got 'text/plain'\n", 1},
+       "expected content-type application/x-protobuf or application/json, got 'text/plain'\n", 1},
       {"GET", grpc, "application/json", "415",
-       R"({"code":12,"message":"want content-type application/grpc over HTTP/2"})", 2},
-      {"POST", grpc, "application/grpc", "415", "want content-type application/grpc over HTTP/2\n", 1},
+       R"({"code":12,"message":"expected content-type application/grpc over HTTP/2"})", 2},
+      {"POST", grpc, "application/grpc", "415", "expected content-type application/grpc over HTTP/2\n", 1},
       {"GET", "/v1/logs", "application/json", "404",
        R"({"code":5,"message":"only traces are taken here, not /v1/logs"})", 2},
   };

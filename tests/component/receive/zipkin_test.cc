@@ -61,7 +61,7 @@ TEST_CASE("Zipkin: what is refused, and how", "[receive]") {
   CHECK(f.status(0, http("/zipkin", "application/json", "[]")) == "404");
   const std::string text = f.call(0, http("/api/v2/spans", "application/json", R"([{"name":1}])"));
   CHECK(text.find("HTTP/1.1 400") == 0);
-  CHECK(text.ends_with("[0].name: want a string, got a number\n"));
+  CHECK(text.ends_with("[0].name: expected a string, got a number\n"));
   CHECK(f.status(0, http("/api/v2/spans", "application/json", std::string(2 << 20, ' '))) == "413");
   CHECK(f.status(0, http("/api/v2/spans", "application/json", gzip(std::string(2 << 20, ' ')),
                          "Content-Encoding: gzip\r\n")) == "413");

@@ -77,17 +77,17 @@ default: ${env:NOPE:-5}
 TEST_CASE("a reference that cannot be resolved is an error with its place", "[config]") {
   const auto errors = [](std::string_view yaml) { return messages(load(yaml).issues->errors); };
   CHECK(errors("a:\n  - x: ${env:NOPE}") ==
-        std::vector<std::string>{"t.yaml:2:8: a[0].x: want the environment variable NOPE or a default as in "
+        std::vector<std::string>{"t.yaml:2:8: a[0].x: expected the environment variable NOPE or a default as in "
                                  "${env:NOPE:-x}, got nothing"});
   CHECK(errors("a: ${9x}") ==
-        std::vector<std::string>{"t.yaml:1:4: a: want a variable name of letters, digits and _, got '9x'"});
-  CHECK(errors("a: ${file:x}") == std::vector<std::string>{"t.yaml:1:4: a: want ${env:NAME}, got '${file:x}'"});
+        std::vector<std::string>{"t.yaml:1:4: a: expected a variable name of letters, digits and _, got '9x'"});
+  CHECK(errors("a: ${file:x}") == std::vector<std::string>{"t.yaml:1:4: a: expected ${env:NAME}, got '${file:x}'"});
 }
 
 TEST_CASE("errors in a value from the environment have the place of the reference", "[config]") {
   const ConfigDocument doc = load("x: 1\na: ${env:LIST}");
   doc.root.integer("a", 0);
-  CHECK(messages(doc.issues->errors) == std::vector<std::string>{"t.yaml:2:4: a: want an integer, got a list"});
+  CHECK(messages(doc.issues->errors) == std::vector<std::string>{"t.yaml:2:4: a: expected an integer, got a list"});
 }
 
 TEST_CASE("--set overrides by path, by index, makes maps, and the last wins", "[config]") {
@@ -115,12 +115,12 @@ TEST_CASE("--set changes one place of a value that aliases share", "[config]") {
 
 TEST_CASE("a bad --set is an error", "[config]") {
   const auto errors = [](const char* set) { return messages(load("a: 1\nl: [x]", {set}).issues->errors); };
-  CHECK(errors("a") == std::vector<std::string>{"--set:1:1: document: want a.b.c=VALUE, got 'a'"});
-  CHECK(errors("=1") == std::vector<std::string>{"--set:1:1: document: want a.b.c=VALUE, got '=1'"});
-  CHECK(errors("a.b=1") == std::vector<std::string>{"--set:1:1: a.b: want a map or a list at a, got '1'"});
+  CHECK(errors("a") == std::vector<std::string>{"--set:1:1: document: expected a.b.c=VALUE, got 'a'"});
+  CHECK(errors("=1") == std::vector<std::string>{"--set:1:1: document: expected a.b.c=VALUE, got '=1'"});
+  CHECK(errors("a.b=1") == std::vector<std::string>{"--set:1:1: a.b: expected a map or a list at a, got '1'"});
   CHECK(errors("a..b=1").size() == 1);
   CHECK(errors("l.7=1") ==
-        std::vector<std::string>{"--set:1:1: l.7: want an index from 0 to 1 in the list l, got '7'"});
+        std::vector<std::string>{"--set:1:1: l.7: expected an index from 0 to 1 in the list l, got '7'"});
   CHECK(errors("l.k=1").size() == 1);
   REQUIRE(errors("a=[").size() == 1);
   CHECK(errors("a=[")[0].starts_with("--set:1:"));
@@ -129,7 +129,7 @@ TEST_CASE("a bad --set is an error", "[config]") {
 TEST_CASE("a bad value that came by --set says so", "[config]") {
   const ConfigDocument doc = load("a: {b: 1}", {"a.b=x"});
   doc.root.child("a").integer("b", 0);
-  CHECK(messages(doc.issues->errors) == std::vector<std::string>{"--set:1:5: a.b: want an integer, got 'x'"});
+  CHECK(messages(doc.issues->errors) == std::vector<std::string>{"--set:1:5: a.b: expected an integer, got 'x'"});
 }
 
 TEST_CASE("documents of one configuration share their issues", "[config]") {
@@ -144,5 +144,5 @@ TEST_CASE("a file that is not there is an error that names it", "[config]") {
   const auto doc = load_config_file("/nonexistent/tailgate.yaml");
   REQUIRE_FALSE(doc);
   CHECK(doc.error().kind == ErrorKind::kIo);
-  CHECK(doc.error().text == "/nonexistent/tailgate.yaml: want a file to read, got 'No such file or directory'");
+  CHECK(doc.error().text == "/nonexistent/tailgate.yaml: expected a file to read, got 'No such file or directory'");
 }

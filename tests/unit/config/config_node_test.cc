@@ -71,53 +71,54 @@ TEST_CASE("every bad value is an error with file, line, column, path, what was w
        [](const ConfigNode& n) {
          n.child("policies").items()[1].child("latency").integer("threshold_ms", 0, {.min = 0});
        },
-       "t.yaml:3:28: policies[1].latency.threshold_ms: want 0 or more, got '-5'"},
+       "t.yaml:3:28: policies[1].latency.threshold_ms: expected 0 or more, got '-5'"},
       {"a: {b: x}", [](const ConfigNode& n) { n.child("a").integer("b", 0); },
-       "t.yaml:1:8: a.b: want an integer, got 'x'"},
+       "t.yaml:1:8: a.b: expected an integer, got 'x'"},
       {"a: 9223372036854775808", [](const ConfigNode& n) { n.integer("a", 0); },
-       "t.yaml:1:4: a: want an integer, got '9223372036854775808'"},
-      {"a: 1.5", [](const ConfigNode& n) { n.integer("a", 0); }, "t.yaml:1:4: a: want an integer, got '1.5'"},
+       "t.yaml:1:4: a: expected an integer, got '9223372036854775808'"},
+      {"a: 1.5", [](const ConfigNode& n) { n.integer("a", 0); }, "t.yaml:1:4: a: expected an integer, got '1.5'"},
       {"a: 101", [](const ConfigNode& n) { n.integer("a", 0, {.min = 0, .max = 100}); },
-       "t.yaml:1:4: a: want 0 to 100, got '101'"},
-      {"a: [1]", [](const ConfigNode& n) { n.integer("a", 0); }, "t.yaml:1:4: a: want an integer, got a list"},
-      {"a: nan", [](const ConfigNode& n) { n.number("a", 0); }, "t.yaml:1:4: a: want a number, got 'nan'"},
-      {"a: 1x", [](const ConfigNode& n) { n.number("a", 0); }, "t.yaml:1:4: a: want a number, got '1x'"},
-      {"a: yes", [](const ConfigNode& n) { n.boolean("a", false); }, "t.yaml:1:4: a: want true or false, got 'yes'"},
+       "t.yaml:1:4: a: expected 0 to 100, got '101'"},
+      {"a: [1]", [](const ConfigNode& n) { n.integer("a", 0); }, "t.yaml:1:4: a: expected an integer, got a list"},
+      {"a: nan", [](const ConfigNode& n) { n.number("a", 0); }, "t.yaml:1:4: a: expected a number, got 'nan'"},
+      {"a: 1x", [](const ConfigNode& n) { n.number("a", 0); }, "t.yaml:1:4: a: expected a number, got '1x'"},
+      {"a: yes", [](const ConfigNode& n) { n.boolean("a", false); },
+       "t.yaml:1:4: a: expected true or false, got 'yes'"},
       {"a: 5", [](const ConfigNode& n) { n.duration("a", 0s); },
-       "t.yaml:1:4: a: want a duration such as 5s or 200ms, got '5'"},
-      {"a: -1s", [](const ConfigNode& n) { n.duration("a", 0s); }, "t.yaml:1:4: a: want 0s or more, got '-1s'"},
+       "t.yaml:1:4: a: expected a duration such as 5s or 200ms, got '5'"},
+      {"a: -1s", [](const ConfigNode& n) { n.duration("a", 0s); }, "t.yaml:1:4: a: expected 0s or more, got '-1s'"},
       {"a: 5 lightyears", [](const ConfigNode& n) { n.bytes("a", 0); },
-       "t.yaml:1:4: a: want a size such as 512MiB, got '5 lightyears'"},
-      {"a: {x: 1}", [](const ConfigNode& n) { n.text("a"); }, "t.yaml:1:4: a: want a text, got a map"},
-      {"a: word", [](const ConfigNode& n) { n.texts("a"); }, "t.yaml:1:4: a: want a list, got 'word'"},
-      {"a: [x, [y]]", [](const ConfigNode& n) { n.texts("a"); }, "t.yaml:1:8: a[1]: want a text, got a list"},
+       "t.yaml:1:4: a: expected a size such as 512MiB, got '5 lightyears'"},
+      {"a: {x: 1}", [](const ConfigNode& n) { n.text("a"); }, "t.yaml:1:4: a: expected text, got a map"},
+      {"a: word", [](const ConfigNode& n) { n.texts("a"); }, "t.yaml:1:4: a: expected a list, got 'word'"},
+      {"a: [x, [y]]", [](const ConfigNode& n) { n.texts("a"); }, "t.yaml:1:8: a[1]: expected text, got a list"},
       {"a: zstd",
        [](const ConfigNode& n) {
          n.choice("a", "none", {"none", "gzip"});
        },
-       "t.yaml:1:4: a: want one of none, gzip, got 'zstd'"},
+       "t.yaml:1:4: a: expected one of none, gzip, got 'zstd'"},
       {"a: 7",
        [](const ConfigNode& n) {
          n.child("a").text("b");
          n.child("a").text("c");
        },
-       "t.yaml:1:4: a: want a map, got '7'"},
-      {"a: {}", [](const ConfigNode& n) { n.child("a").error("name", "want a name"); },
-       "t.yaml:1:4: a.name: want a name, got nothing"},
-      {"- 1", [](const ConfigNode& n) { n.text("a"); }, "t.yaml:1:1: document: want a map, got a list"},
+       "t.yaml:1:4: a: expected a map, got '7'"},
+      {"a: {}", [](const ConfigNode& n) { n.child("a").error("name", "expected a name"); },
+       "t.yaml:1:4: a.name: expected a name, got nothing"},
+      {"- 1", [](const ConfigNode& n) { n.text("a"); }, "t.yaml:1:1: document: expected a map, got a list"},
       {"endpoint: x\nenpoint: y",
        [](const ConfigNode& n) {
          n.text("endpoint");
          n.finish();
        },
-       "t.yaml:2:1: enpoint: want a known key, got 'enpoint'; did you mean 'endpoint'?"},
+       "t.yaml:2:1: enpoint: expected a known key, got 'enpoint'; did you mean 'endpoint'?"},
       {"x: {zzzzzz: 1}",
        [](const ConfigNode& n) {
          n.child("x").text("endpoint");
          n.child("x").finish();
          n.finish();
        },
-       "t.yaml:1:5: x.zzzzzz: want a known key, got 'zzzzzz'"},
+       "t.yaml:1:5: x.zzzzzz: expected a known key, got 'zzzzzz'"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.yaml);
@@ -141,11 +142,11 @@ TEST_CASE("a syntax error names its place", "[config]") {
   };
   CHECK(error("a: [1, 2").starts_with("t.yaml:1:"));
   CHECK(error("a: 1\n  b: 2").starts_with("t.yaml:2:"));
-  CHECK(error("a: 1\nb: 2\na: 3") == "t.yaml:3:1: document: want each key once, got 'a' again (first at line 1)");
-  CHECK(error("? [a]\n: 1") == "t.yaml:1:3: document: want a key that is a scalar, got a list");
-  CHECK(error("a: 1\n---\nb: 2") == "t.yaml:3:1: document: want one YAML document, got a second one");
+  CHECK(error("a: 1\nb: 2\na: 3") == "t.yaml:3:1: document: expected each key once, got 'a' again (first at line 1)");
+  CHECK(error("? [a]\n: 1") == "t.yaml:1:3: document: expected a key that is a scalar, got a list");
+  CHECK(error("a: 1\n---\nb: 2") == "t.yaml:3:1: document: expected one YAML document, got a second one");
   CHECK(error("a: *nothing").starts_with("t.yaml:1:"));
-  CHECK(error("a: &x [*x]") == "t.yaml:1:8: document: want an alias of a finished value, got one inside itself");
+  CHECK(error("a: &x [*x]") == "t.yaml:1:8: document: expected an alias of a finished value, got one inside itself");
   CHECK(error("---\na: 1\n") == "none");
   CHECK(error("") == "none");
   CHECK(error("# only a comment") == "none");
@@ -212,6 +213,6 @@ TEST_CASE("a node of no document answers everything with the default", "[config]
   CHECK(none.items().empty());
   CHECK(none.entries().empty());
   CHECK(none.child("a").is_null());
-  none.error("want nothing");
+  none.error("expected nothing");
   none.finish();
 }

@@ -19,7 +19,7 @@ TEST_CASE("the configurations in the tree are good as they are", "[tree]") {
     // Nor is there a module for Parquet beside the tests, which `check` says.
     if (file.filename() == "to-s3.yaml") {
       REQUIRE(config->issues->errors.size() == 1);
-      CHECK(config->issues->errors[0].message().find("want a build with Parquet") != std::string::npos);
+      CHECK(config->issues->errors[0].message().find("expected a build with Parquet") != std::string::npos);
       config->issues->errors.clear();
     }
     CHECK(messages(config->issues->errors) == std::vector<std::string>{});

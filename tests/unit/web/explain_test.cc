@@ -77,9 +77,9 @@ TEST_CASE("a wrong question gets an answer that is JSON and says what was wanted
   refused("/explain/", 400, "32 hex digits");
   refused("/explain/\xff\xff", 400, "32 hex digits");
   refused("/explain/" + std::string(32, '0'), 400, "not zero");
-  refused("/explain?decision=%ff%00", 400, "want sampled, not_sampled or dropped");
-  refused("/explain?limit=0", 400, "want 1 to 1000, got '0'");
-  refused("/explain?limit=99999999999999999999", 400, "want 1 to 1000");
+  refused("/explain?decision=%ff%00", 400, "expected sampled, not_sampled or dropped");
+  refused("/explain?limit=0", 400, "expected 1 to 1000, got '0'");
+  refused("/explain?limit=99999999999999999999", 400, "expected 1 to 1000");
   refused("/explain?polcy=x", 400, "got 'polcy'");
   CHECK(get(pages, "/explain?policy=a%20b&decision=sampled&limit=5&").body == "[]\n");
 }

@@ -34,35 +34,35 @@ std::vector<std::string> known_converters(ConditionKind kind) {
 const char* text_of(Want want) {
   switch (want) {
     case Want::kString:
-      return "want a string";
+      return "expected a string";
     case Want::kInt:
-      return "want an integer";
+      return "expected an integer";
     case Want::kBool:
-      return "want a boolean";
+      return "expected a boolean";
     case Want::kTime:
-      return "want a time";
+      return "expected a time";
     case Want::kDuration:
-      return "want a duration";
+      return "expected a duration";
     case Want::kMap:
-      return "want a map";
+      return "expected a map";
     case Want::kList:
-      return "want a list";
+      return "expected a list";
     case Want::kListOfStrings:
-      return "want a list of strings";
+      return "expected a list of strings";
     case Want::kStringLike:
-      return "want a value that can be a text";
+      return "expected a value that can be a text";
     case Want::kIntLike:
     case Want::kDoubleLike:
-      return "want a number, a boolean or a string that is a number";
+      return "expected a number, a boolean or a string that is a number";
     case Want::kBoolLike:
-      return "want a boolean, a number or a string that is a boolean";
+      return "expected a boolean, a number or a string that is a boolean";
     case Want::kBytesLike:
-      return "want a value that can be bytes";
+      return "expected a value that can be bytes";
     case Want::kNothing:
     case Want::kAny:
       break;
   }
-  return "want a value";
+  return "expected a value";
 }
 
 // Like arguments: `v` becomes what the function takes. Nil stays, and so does what has the right type.
@@ -249,14 +249,14 @@ Result<ExprPtr> Compiler::call(const AstNode& node) {
                                    [&](const Parameter& p) { return p.name == argument.text; });
       if (it == converter->parameters.end()) {
         return condition_error(argument.column,
-                               fmt::format("no parameter '{}'; want {}", argument.text, signature(*converter)));
+                               fmt::format("no parameter '{}'; expected {}", argument.text, signature(*converter)));
       }
       slot = static_cast<std::size_t>(it - converter->parameters.begin());
     } else if (named) {
-      return condition_error(argument.column, "want arguments without names before those with names");
+      return condition_error(argument.column, "expected arguments without names before those with names");
     }
     if (slot >= kParametersMax || converter->parameters[slot].want == Want::kNothing) {
-      return condition_error(argument.column, fmt::format("an argument too many; want {}", signature(*converter)));
+      return condition_error(argument.column, fmt::format("an argument too many; expected {}", signature(*converter)));
     }
     if (arguments[slot] != nullptr) {
       return condition_error(argument.column, fmt::format("'{}' is given twice", converter->parameters[slot].name));
@@ -277,7 +277,7 @@ Result<ExprPtr> Compiler::call(const AstNode& node) {
     if (arguments[i] == nullptr) {
       if (parameter.optional) continue;
       return condition_error(node.column,
-                             fmt::format("'{}' is missing; want {}", parameter.name, signature(*converter)));
+                             fmt::format("'{}' is missing; expected {}", parameter.name, signature(*converter)));
     }
     // A constant of a type that can never do is an error now, not one at each span.
     given[i] = arguments[i]->constant();
@@ -298,7 +298,7 @@ Result<ExprPtr> Compiler::call(const AstNode& node) {
   if (!constant) return call;
   Value result, kept;
   if (!call->evaluate(e, result)) return condition_error(node.column, fmt::format("{}: {}", converter->name, e.error));
-  if (!keep(result, kept)) return condition_error(node.column, "want a constant of at most 16 MiB and 100 levels");
+  if (!keep(result, kept)) return condition_error(node.column, "expected a constant of at most 16 MiB and 100 levels");
   return std::make_unique<Literal>(kept);
 }
 

@@ -29,7 +29,7 @@ bool hex(Evaluation& e, const Arguments& a, Value& out) {
 
 bool base64_decode(Evaluation& e, const Arguments& a, Value& out) {
   std::string text;
-  if (!read_base64(a[0].text, kBase64Go, text)) return e.fail("want base64 with its padding");
+  if (!read_base64(a[0].text, kBase64Go, text)) return e.fail("expected base64 with its padding");
   return e.own(text, out);
 }
 
@@ -37,8 +37,8 @@ bool base64_decode(Evaluation& e, const Arguments& a, Value& out) {
 template <ValueKind kind>
 bool id(Evaluation& e, const Arguments& a, Value& out) {
   constexpr std::size_t kSize = kind == ValueKind::kTraceId ? 16 : 8;
-  constexpr const char* kWant =
-      kind == ValueKind::kTraceId ? "want 16 bytes or 32 hexadecimal digits" : "want 8 bytes or 16 hexadecimal digits";
+  constexpr const char* kWant = kind == ValueKind::kTraceId ? "expected 16 bytes or 32 hexadecimal digits"
+                                                            : "expected 8 bytes or 16 hexadecimal digits";
   const Value& v = a[0];
   if (v.is(kind) || (v.is(ValueKind::kBytes) && v.text.size() == kSize)) {
     out = Value::of_text(v.text, kind);

@@ -62,7 +62,7 @@ bool parse_json(Evaluation& e, const Arguments& a, Value& out) {
   boost::system::error_code bad;
   const json::value parsed = json::parse(json::string_view(a[0].text.data(), a[0].text.size()), bad, {}, options);
   if (bad) return e.fail("the text is no JSON");
-  if (!parsed.is_array() && !parsed.is_object()) return e.fail("want JSON that is an object or an array");
+  if (!parsed.is_array() && !parsed.is_object()) return e.fail("expected JSON that is an object or an array");
   return take(e, parsed, out) || e.fail("the JSON takes more than 16 MiB");
 }
 

@@ -339,11 +339,11 @@ Result<std::string> layout_of_time_format(std::string_view format) {
     const auto it =
         std::find_if(kDirectives.begin(), kDirectives.end(), [&](const Directive& d) { return d.letter == letter; });
     if (it == kDirectives.end()) {
-      return fail(ErrorKind::kConfig, fmt::format("want a known time directive, got '%{}'",
+      return fail(ErrorKind::kConfig, fmt::format("expected a known time directive, got '%{}'",
                                                   letter >= ' ' && letter <= '~' ? std::string(1, letter) : ""));
     }
     if (it->layout[0] == '9' && !layout.ends_with('.') && !layout.ends_with(',')) {
-      return fail(ErrorKind::kConfig, fmt::format("want a '.' or ',' before '%{}'", letter));
+      return fail(ErrorKind::kConfig, fmt::format("expected a '.' or ',' before '%{}'", letter));
     }
     layout += it->layout;
   }

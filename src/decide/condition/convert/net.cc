@@ -75,8 +75,8 @@ tl::expected<std::unique_ptr<const Prepared>, PrepareError> prepare_networks(std
   Value item;
   for (ListReader reader(*constants[1]); reader.next(item);) {
     if (!parse_network(item.text, networks->all.emplace_back())) {
-      return tl::unexpected(
-          PrepareError{1, fmt::format("want networks such as \"10.0.0.0/8\" or \"fd00::/8\", got '{}'", item.text)});
+      return tl::unexpected(PrepareError{
+          1, fmt::format("expected networks such as \"10.0.0.0/8\" or \"fd00::/8\", got '{}'", item.text)});
     }
   }
   return networks;
@@ -94,7 +94,7 @@ bool is_in_cidr(Evaluation& e, const Arguments& a, Value& out) {
   Value item;
   for (ListReader reader(a[1]); reader.next(item);) {
     Network network;
-    if (!parse_network(item.text, network)) return e.fail("want networks such as 10.0.0.0/8");
+    if (!parse_network(item.text, network)) return e.fail("expected networks such as 10.0.0.0/8");
     if (network.holds(address)) {
       out = Value::of_bool(true);
       return true;
@@ -227,7 +227,7 @@ bool query_map(Evaluation& e, std::string_view query, Value& out) {
 
 bool url_parts(Evaluation& e, const Arguments& a, Value& out) {
   const std::string_view text = a[0].text;
-  if (text.empty()) return e.fail("want a URL that is not empty");
+  if (text.empty()) return e.fail("expected a URL that is not empty");
   if (text[0] == '?') return query_map(e, text.substr(1), out);
   Url url;
   if (const char* const bad = parse_url(text, url)) return e.fail(bad);

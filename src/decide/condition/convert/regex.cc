@@ -29,7 +29,7 @@ tl::expected<std::unique_ptr<const Prepared>, PrepareError> compile(std::span<co
   auto pattern = std::make_unique<Pattern>(constants[1]->text);
   if (!pattern->regex.ok()) {
     return tl::unexpected(
-        PrepareError{1, "want a regular expression as RE2 reads it (" + pattern->regex.error() + ")"});
+        PrepareError{1, "expected a regular expression as RE2 reads it (" + pattern->regex.error() + ")"});
   }
   return pattern;
 }
@@ -38,7 +38,7 @@ tl::expected<std::unique_ptr<const Prepared>, PrepareError> compile_with_names(
     std::span<const Value* const> constants) {
   auto made = compile(constants);
   if (made && *made != nullptr && static_cast<const Pattern&>(**made).regex.NamedCapturingGroups().empty()) {
-    return tl::unexpected(PrepareError{1, "want a pattern with at least one named group, (?P<name>...)"});
+    return tl::unexpected(PrepareError{1, "expected a pattern with at least one named group, (?P<name>...)"});
   }
   return made;
 }

@@ -18,7 +18,7 @@ bool concat(Evaluation& e, const Arguments& a, Value& out) {
     if (item.is(ValueKind::kNil)) {
       text += "<nil>";
     } else if (!append_text(item, text)) {
-      return e.fail("want values that can be texts to join");
+      return e.fail("expected values that can be texts to join");
     }
     if (text.size() > Arena::kBytesMax) break;
   }
@@ -28,8 +28,8 @@ bool concat(Evaluation& e, const Arguments& a, Value& out) {
 bool substring(Evaluation& e, const Arguments& a, Value& out) {
   const std::string_view text = a[0].text;
   const std::int64_t start = a[1].integer, length = a[2].integer;
-  if (start < 0) return e.fail("want a start of 0 or more");
-  if (length <= 0) return e.fail("want a length of 1 or more");
+  if (start < 0) return e.fail("expected a start of 0 or more");
+  if (length <= 0) return e.fail("expected a length of 1 or more");
   const auto size = static_cast<std::int64_t>(text.size());
   if (start > size || length > size - start) return e.fail("the part reaches past the end of the string");
   std::size_t from = static_cast<std::size_t>(start), to = from + static_cast<std::size_t>(length);
@@ -148,7 +148,7 @@ bool trim_suffix(Evaluation&, const Arguments& a, Value& out) {
 bool parse_integer(Evaluation& e, const Arguments& a, Value& out) {
   std::string_view text = a[0].text;
   std::int64_t base = a[1].integer;
-  if (base != 0 && (base < 2 || base > 36)) return e.fail("want a base of 0 or 2 to 36");
+  if (base != 0 && (base < 2 || base > 36)) return e.fail("expected a base of 0 or 2 to 36");
   std::string digits;
   if (base == 0) {
     const bool sign = text.starts_with('-') || text.starts_with('+');
@@ -157,14 +157,14 @@ bool parse_integer(Evaluation& e, const Arguments& a, Value& out) {
     const char mark = rest.size() > 1 && rest[0] == '0' ? static_cast<char>(rest[1] | 0x20) : ' ';
     base = mark == 'x' ? 16 : mark == 'b' ? 2 : rest.size() > 1 && rest[0] == '0' ? 8 : 10;
     if (mark == 'x' || mark == 'b' || mark == 'o') rest.remove_prefix(2);
-    if (rest.starts_with('-') || rest.starts_with('+') || rest.ends_with('_')) return e.fail("want an integer");
+    if (rest.starts_with('-') || rest.starts_with('+') || rest.ends_with('_')) return e.fail("expected an integer");
     for (const char c : rest) {
       if (c != '_') digits += c;
     }
     text = digits;
   }
   const std::optional<std::int64_t> n = parse_int(text, static_cast<int>(base));
-  if (!n) return e.fail("want an integer in that base");
+  if (!n) return e.fail("expected an integer in that base");
   out = Value::of_int(*n);
   return true;
 }

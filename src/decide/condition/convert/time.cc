@@ -11,7 +11,7 @@ namespace {
 
 bool duration(Evaluation& e, const Arguments& a, Value& out) {
   const std::optional<Duration> d = parse_duration(a[0].text);
-  if (!d) return e.fail("want a duration such as \"300ms\", \"2s\" or \"1h30m\"");
+  if (!d) return e.fail("expected a duration such as \"300ms\", \"2s\" or \"1h30m\"");
   out = Value::of_duration(std::chrono::nanoseconds(*d).count());
   return true;
 }
@@ -48,7 +48,7 @@ bool unix_time(Evaluation& e, const Arguments& a, Value& out) {
   std::int64_t ns = 0;
   if (__builtin_mul_overflow(a[0].integer, 1'000'000'000, &ns) ||
       __builtin_add_overflow(ns, a.has(1) ? a[1].integer : 0, &ns)) {
-    return e.fail("want a time between 1678 and 2262");
+    return e.fail("expected a time between 1678 and 2262");
   }
   out = Value::of_time(ns, local_zone(ns));
   return true;
@@ -91,16 +91,17 @@ class Layout final : public Prepared {
 };
 
 tl::expected<std::unique_ptr<const Prepared>, PrepareError> prepare_time(std::span<const Value* const> constants) {
-  if (constants[1] == nullptr) return tl::unexpected(PrepareError{1, "want the format as a string in quotes"});
-  if (constants[1]->text.empty()) return tl::unexpected(PrepareError{1, "want a format such as \"%Y-%m-%d %H:%M:%S\""});
+  if (constants[1] == nullptr) return tl::unexpected(PrepareError{1, "expected the format as a string in quotes"});
+  if (constants[1]->text.empty())
+    return tl::unexpected(PrepareError{1, "expected a format such as \"%Y-%m-%d %H:%M:%S\""});
   Result<std::string> layout = layout_of_time_format(constants[1]->text);
   if (!layout) return tl::unexpected(PrepareError{1, layout.error().text});
   if (constants[2] != nullptr && !is_time_zone(constants[2]->text)) {
-    return tl::unexpected(PrepareError{2, "want a time zone such as \"America/New_York\""});
+    return tl::unexpected(PrepareError{2, "expected a time zone such as \"America/New_York\""});
   }
   if (constants[3] != nullptr && constants[3]->text != "en" && !constants[3]->text.starts_with("en-") &&
       !constants[3]->text.empty()) {
-    return tl::unexpected(PrepareError{3, "want \"en\": names of months and days are read in English alone"});
+    return tl::unexpected(PrepareError{3, "expected \"en\": names of months and days are read in English alone"});
   }
   return std::make_unique<Layout>(std::move(*layout));
 }

@@ -61,7 +61,7 @@ bool length(Evaluation& e, const Arguments& a, Value& out) {
   } else if (v.is(ValueKind::kList) || v.is(ValueKind::kMap)) {
     out = Value::of_int(static_cast<std::int64_t>(size_of(v)));
   } else {
-    return e.fail("want a string, a list or a map to take the length of");
+    return e.fail("expected a string, a list or a map to take the length of");
   }
   return true;
 }
@@ -77,12 +77,12 @@ bool contains_value(Evaluation&, const Arguments& a, Value& out) {
 bool index_of(Evaluation& e, const Arguments& a, Value& out) {
   std::int64_t at = 0;
   if (a[0].is(ValueKind::kString)) {
-    if (!a[1].is(ValueKind::kString)) return e.fail("want a string to look for in a string");
+    if (!a[1].is(ValueKind::kString)) return e.fail("expected a string to look for in a string");
     const std::size_t found = a[0].text.find(a[1].text);
     out = Value::of_int(found == std::string_view::npos ? -1 : static_cast<std::int64_t>(found));
     return true;
   }
-  if (!a[0].is(ValueKind::kList) || a[0].opaque) return e.fail("want a string or a list to look in");
+  if (!a[0].is(ValueKind::kList) || a[0].opaque) return e.fail("expected a string or a list to look in");
   Value item;
   for (ListReader reader(a[0]); reader.next(item); ++at) {
     if (compare(item, a[1], CompareOp::kEqual)) {

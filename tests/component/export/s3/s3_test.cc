@@ -271,8 +271,8 @@ TEST_CASE("keys and tokens that would break a header are not used, nor told", "[
   CHECK(detail({.url = agent.url(), .token = "t"}).ends_with("are not printable ASCII"));
   TempDir dir;
   std::ofstream(dir.at("token")) << "hush\r\nX-Evil: 1\n";
-  CHECK(detail({.url = agent.url(), .token_file = dir.at("token")}).find("want a token in") != std::string::npos);
-  CHECK(detail({.url = agent.url(), .token_file = dir.at("none"), .web_identity = true}).find("want a token in") !=
+  CHECK(detail({.url = agent.url(), .token_file = dir.at("token")}).find("expected a token in") != std::string::npos);
+  CHECK(detail({.url = agent.url(), .token_file = dir.at("none"), .web_identity = true}).find("expected a token in") !=
         std::string::npos);
   CHECK(agent.requests().size() == 1);
 }

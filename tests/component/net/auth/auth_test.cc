@@ -337,7 +337,7 @@ TEST_CASE("credential files that do not load say why", "[net][auth]") {
   f.tokens("short\n");
   auto loaded = Authenticator::load(f.options, {});
   REQUIRE_FALSE(loaded);
-  CHECK(loaded.error().text.find("/tokens: line 1: want a token of at least 16") != std::string::npos);
+  CHECK(loaded.error().text.find("/tokens: line 1: expected a token of at least 16") != std::string::npos);
   f.options.bearer_tokens_file = "/nowhere/tokens";
   loaded = Authenticator::load(f.options, {});
   REQUIRE_FALSE(loaded);
@@ -351,5 +351,5 @@ TEST_CASE("credential files that do not load say why", "[net][auth]") {
   f.tokens(large + "x");
   loaded = Authenticator::load(f.options, {});
   REQUIRE_FALSE(loaded);
-  CHECK(loaded.error().text == f.directory + "/tokens: want at most 1 MiB");
+  CHECK(loaded.error().text == f.directory + "/tokens: expected at most 1 MiB");
 }

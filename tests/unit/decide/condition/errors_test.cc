@@ -8,42 +8,44 @@ using namespace tailgate::test;
 
 TEST_CASE("a wrong condition is told by column and what was wanted", "[decide]") {
   const auto error = [](const std::string& text) { return ask(text); };
-  CHECK(error("") == "column 1: want a condition, got nothing");
+  CHECK(error("") == "column 1: expected a condition, got nothing");
   CHECK(error("attributes[\"a\"]") ==
-        "column 1: want a comparison such as `... == \"x\"`, a converter that answers yes or no, true or false");
-  CHECK(error("name = \"x\"") == "column 6: want '==' to compare, got '='");
+        "column 1: expected a comparison such as `... == \"x\"`, a converter that answers yes or no, true or false");
+  CHECK(error("name = \"x\"") == "column 6: expected '==' to compare, got '='");
   CHECK(error("name == 'x'") == "column 9: strings stand in double quotes");
-  CHECK(error("name == \"x\" && true") == "column 13: want `and` / `or` in words");
+  CHECK(error("name == \"x\" && true") == "column 13: expected `and` / `or` in words");
   CHECK(error("name == \"x") == "column 9: the string has no closing '\"'");
   CHECK(error("IsMatch(name, \"\\d+\")") ==
         "column 16: '\\d' is no escape; a backslash that is meant is written '\\\\d'");
-  CHECK(error("IsMatch(name, \"(\")") == "column 15: want a regular expression as RE2 reads it (missing ): ()");
-  CHECK(error("IsMatch(name)") == "column 1: 'pattern' is missing; want IsMatch(target, pattern)");
-  CHECK(error("IsMatch(name, \"a\", 3)") == "column 20: an argument too many; want IsMatch(target, pattern)");
-  CHECK(error("IsMatch(name, pat = \"a\")") == "column 15: no parameter 'pat'; want IsMatch(target, pattern)");
-  CHECK(error("IsMatch(target = name, \"a\")") == "column 24: want arguments without names before those with names");
+  CHECK(error("IsMatch(name, \"(\")") == "column 15: expected a regular expression as RE2 reads it (missing ): ()");
+  CHECK(error("IsMatch(name)") == "column 1: 'pattern' is missing; expected IsMatch(target, pattern)");
+  CHECK(error("IsMatch(name, \"a\", 3)") == "column 20: an argument too many; expected IsMatch(target, pattern)");
+  CHECK(error("IsMatch(name, pat = \"a\")") == "column 15: no parameter 'pat'; expected IsMatch(target, pattern)");
+  CHECK(error("IsMatch(target = name, \"a\")") ==
+        "column 24: expected arguments without names before those with names");
   CHECK(error("IsMatch(name, target = \"a\")") == "column 15: 'target' is given twice");
   CHECK(error("Substring(name, \"0\", 3) == \"GET\"") ==
-        "column 17: want an integer for 'start', got a string; Substring(target, start, length, utf8_safe?)");
+        "column 17: expected an integer for 'start', got a string; Substring(target, start, length, utf8_safe?)");
   CHECK(error("kindd == 2") == "column 1: no field 'kindd'; did you mean 'kind'?");
-  CHECK(error("status == 2") == "column 1: want status.code or status.message, got 'status'");
+  CHECK(error("status == 2") == "column 1: expected status.code or status.message, got 'status'");
   CHECK(error("spanevent.name == \"x\"") ==
         "column 1: a condition on spans has no event at hand; put it under `spanevent:`");
   CHECK(error("name[\"x\"] == 1") == "column 6: 'name' has no keys");
-  CHECK(error("attributes[0] == 1") == "column 12: want an attribute's key in quotes");
+  CHECK(error("attributes[0] == 1") == "column 12: expected an attribute's key in quotes");
   CHECK(error("ismatch(name, \"a\")") == "column 1: 'ismatch(': names of converters begin with a capital letter");
-  CHECK(error("kind == SPAN_KIND_SERVR").starts_with("column 9: want one of SPAN_KIND_UNSPECIFIED, "));
-  CHECK(error("kind == 2 kind == 3") == "column 11: want `and`, `or` or the end, got 'kind'");
-  CHECK(error("1 == 1 == 1") == "column 8: want `and` or `or`: comparisons do not chain, got '=='");
-  CHECK(error("(kind == 2") == "column 11: want ')', but the condition ends here");
-  CHECK(error("(kind == 2) == true") == "column 2: want a value here, got a condition");
-  CHECK(error("kind == 99999999999999999999") == "column 9: want a number within 64 bits, got '99999999999999999999'");
-  CHECK(error("kind == 0x123") == "column 9: want bytes as 0x and an even number of hexadecimal digits");
-  CHECK(error("kind == 12ms") == "column 9: want a number such as 12, -3 or 1.5e3, or \"...\" for a string");
+  CHECK(error("kind == SPAN_KIND_SERVR").starts_with("column 9: expected one of SPAN_KIND_UNSPECIFIED, "));
+  CHECK(error("kind == 2 kind == 3") == "column 11: expected `and`, `or` or the end, got 'kind'");
+  CHECK(error("1 == 1 == 1") == "column 8: expected `and` or `or`: comparisons do not chain, got '=='");
+  CHECK(error("(kind == 2") == "column 11: expected ')', but the condition ends here");
+  CHECK(error("(kind == 2) == true") == "column 2: expected a value here, got a condition");
+  CHECK(error("kind == 99999999999999999999") ==
+        "column 9: expected a number within 64 bits, got '99999999999999999999'");
+  CHECK(error("kind == 0x123") == "column 9: expected bytes as 0x and an even number of hexadecimal digits");
+  CHECK(error("kind == 12ms") == "column 9: expected a number such as 12, -3 or 1.5e3, or \"...\" for a string");
   CHECK(error("Duration(\"2 seconds\") == nil") ==
-        "column 1: Duration: want a duration such as \"300ms\", \"2s\" or \"1h30m\"");
+        "column 1: Duration: expected a duration such as \"300ms\", \"2s\" or \"1h30m\"");
   CHECK(error("IsInCIDR(\"a\", [\"10.0.0.0/99\"])") ==
-        "column 15: want networks such as \"10.0.0.0/8\" or \"fd00::/8\", got '10.0.0.0/99'");
+        "column 15: expected networks such as \"10.0.0.0/8\" or \"fd00::/8\", got '10.0.0.0/99'");
   CHECK(error("1 / 0 == 1") == "column 3: division by zero");
   CHECK(error("kind == \x01") == "column 9: byte 0x01 has no meaning here");
   CHECK(ask("IsRootSpan()", ConditionKind::kSpanEvent).starts_with("column 1: no converter 'IsRootSpan'; known are "));
@@ -64,7 +66,7 @@ TEST_CASE("a condition is bounded in length and depth", "[decide]") {
     return std::string(static_cast<std::size_t>(n), '(') + "true" + std::string(static_cast<std::size_t>(n), ')');
   };
   CHECK(ask(nested(50)) == "true");
-  CHECK(ask(nested(5000)).find("want at most 64 levels inside each other") != std::string::npos);
+  CHECK(ask(nested(5000)).find("expected at most 64 levels inside each other") != std::string::npos);
   std::string nots, lists = "1", sums = "1", keys = "attributes";
   for (int i = 0; i < 3000; ++i) nots += "not ";
   CHECK(ask(nots + "true").find("levels inside each other") != std::string::npos);

@@ -110,7 +110,7 @@ TEST_CASE("conditions join and negate by OTTL's precedence", "[decide]") {
       {"false or false or true", "true"},
       // an error ends it, but only where it is reached
       {R"~(true or Len(1.5 * Double("2")) == 1)~",
-       "column 9: Len: want a string, a list or a map to take the length of"},
+       "column 9: Len: expected a string, a list or a map to take the length of"},
       {R"~(true or Len(attributes["int"]) == 1)~", "true"},
       {R"~(false and Len(attributes["int"]) == 1)~", "false"},
       {R"~(false or Len(attributes["int"]) == 1)~", "error"},

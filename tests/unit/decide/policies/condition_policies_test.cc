@@ -102,7 +102,7 @@ TEST_CASE("ottl_condition says where a condition is wrong", "[decide]") {
       first_error(R"({name: p, type: ottl_condition, ottl_condition: {span: ['true', 'nam == "x"']}})") ==
       "test.yaml:1:66: [0].ottl_condition.span[1]: column 1: no field 'nam'; did you mean 'name'?, got 'nam == \"x\"'");
   CHECK(first_error("{name: p, type: ottl_condition, ottl_condition: {error_mode: silent}}")
-            .find("want at least one condition under `span` or `spanevent`") != std::string::npos);
+            .find("expected at least one condition under `span` or `spanevent`") != std::string::npos);
   CHECK(first_error("{name: p, type: ottl_condition, ottl_condition: {error_mode: loud, span: ['true']}}")
             .find("error_mode") != std::string::npos);
 }
@@ -182,11 +182,11 @@ TEST_CASE("a wrong trace condition is told by what was wanted", "[decide]") {
         std::string::npos);
   CHECK(error("root.name == close_reason").find("column 14: root.* can be compared with constants") !=
         std::string::npos);
-  CHECK(error("any(name)").find("column 5: want a comparison") != std::string::npos);
-  CHECK(error("any()").find("column 1: want one condition on spans: any(...)") != std::string::npos);
-  CHECK(error("duration > 2sec").find("want a duration such as 300ms, 2s or 1h30m") != std::string::npos);
-  CHECK(error("duration").find("column 1: want a comparison") != std::string::npos);
-  CHECK(error("").find("want a condition") != std::string::npos);
+  CHECK(error("any(name)").find("column 5: expected a comparison") != std::string::npos);
+  CHECK(error("any()").find("column 1: expected one condition on spans: any(...)") != std::string::npos);
+  CHECK(error("duration > 2sec").find("expected a duration such as 300ms, 2s or 1h30m") != std::string::npos);
+  CHECK(error("duration").find("column 1: expected a comparison") != std::string::npos);
+  CHECK(error("").find("expected a condition") != std::string::npos);
 }
 
 TEST_CASE("the attribute an ottl_condition is said to have looked at is that of all its conditions, or none",

@@ -9,31 +9,32 @@ using namespace tailgate::test;
 TEST_CASE("a wrong field is named with its place, what was wanted and what was there", "[decide]") {
   const auto [policy, wanted] = GENERATE(table<std::string, std::string>({
       {"{name: p, type: latency, latency: {threshold_ms: fast}}",
-       "50: [0].latency.threshold_ms: want an integer, got 'fast'"},
+       "50: [0].latency.threshold_ms: expected an integer, got 'fast'"},
       {"{name: p, type: latency, latency: {treshold_ms: 5}}",
-       "36: [0].latency.treshold_ms: want a known key, got 'treshold_ms'; did you mean 'threshold_ms'?"},
+       "36: [0].latency.treshold_ms: expected a known key, got 'treshold_ms'; did you mean 'threshold_ms'?"},
       {"{name: p, type: latency, threshold_ms: 5}",
-       "40: [0].threshold_ms: want `name`, `type` and, under `latency:`, its settings; no key 'threshold_ms' here, got "
+       "40: [0].threshold_ms: expected `name`, `type` and, under `latency:`, its settings; no key 'threshold_ms' here, "
+       "got "
        "'5'"},
       {"{name: p, type: string_attribute, string_attribute: {key: a, values: ['(b'], enabled_regex_matching: true}}",
-       "71: [0].string_attribute.values[0]: want a regular expression as RE2 reads it (missing ): (b), got '(b'"},
+       "71: [0].string_attribute.values[0]: expected a regular expression as RE2 reads it (missing ): (b), got '(b'"},
       {"{name: p, type: numeric_attribute, numeric_attribute: {key: a}}",
-       "55: [0].numeric_attribute.min_value: want min_value, max_value or both, got nothing"},
+       "55: [0].numeric_attribute.min_value: expected min_value, max_value or both, got nothing"},
       {"{name: p, type: status_code, status_code: {status_codes: ERROR}}",
-       "58: [0].status_code.status_codes: want a list, got 'ERROR'"},
+       "58: [0].status_code.status_codes: expected a list, got 'ERROR'"},
       {"{name: p, type: rate_limiting, rate_limiting: {spans_per_second: 0}}",
-       "66: [0].rate_limiting.spans_per_second: want 1 or more, got '0'"},
+       "66: [0].rate_limiting.spans_per_second: expected 1 or more, got '0'"},
       {"{name: p, type: composite, composite: {max_total_spans_per_second: 9, policy_order: [b], composite_sub_policy: "
        "[{name: a, type: always_sample}]}}",
-       "86: [0].composite.policy_order[0]: want the name of a policy of composite_sub_policy, each once, got 'b'"},
+       "86: [0].composite.policy_order[0]: expected the name of a policy of composite_sub_policy, each once, got 'b'"},
       {"{name: p, type: first_match, first_match: [{percentage: 1}, {percentage: 5}]}",
-       "44: [0].first_match[0]: want a `policy`: only the last rule may do without, got a map"},
+       "44: [0].first_match[0]: expected a `policy`: only the last rule may do without, got a map"},
       {"{name: p, type: ottl_condition, ottl_condition: {span: ['span.nmae == \"a\"']}}",
        "57: [0].ottl_condition.span[0]: column 1: no field 'span.nmae'; did you mean 'span.name'?, got 'span.nmae == "
        "\"a\"'"},
       {"{name: p, type: trace, trace: {condition: 'duration > 2s and'}}",
-       "43: [0].trace.condition: column 18: want a value, but the condition ends here, got 'duration > 2s and'"},
-      {"[name, p]", "1: [0]: want a policy: {name, type, ...}, got a list"},
+       "43: [0].trace.condition: column 18: expected a value, but the condition ends here, got 'duration > 2s and'"},
+      {"[name, p]", "1: [0]: expected a policy: {name, type, ...}, got a list"},
   }));
   INFO(policy);
   const Policies policies("- " + policy);

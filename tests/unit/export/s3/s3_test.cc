@@ -29,7 +29,9 @@ std::vector<std::string> errors_of(const std::string& keys) {
   const auto doc = load_config_text("s3: {" + keys + "}", "t.yaml");
   REQUIRE(doc);
   (void)Exporters::make(doc->root, budget, {});
-  const auto absent = [](const std::string& e) { return e.find("s3: want a build with Parquet") != std::string::npos; };
+  const auto absent = [](const std::string& e) {
+    return e.find("s3: expected a build with Parquet") != std::string::npos;
+  };
   std::vector<std::string> errors = messages(doc->issues->errors);
   CHECK(std::count_if(errors.begin(), errors.end(), absent) == 1);
   std::erase_if(errors, absent);
@@ -152,36 +154,37 @@ TEST_CASE("every bad s3 key is an error with its place", "[export][s3]") {
                 "sending_queue: {num_consumers: 4}, retry_on_failure: {max_interval: 10s}, policies: [a]")
           .empty());
   const std::pair<std::string, const char*> rows[] = {
-      {"access_key: k, secret_key: s", "bucket: want the name of a bucket"},
-      {"access_key: k, secret_key: s, bucket: No", "bucket: want the name of a bucket"},
-      {"bucket: traces, access_key: k", "s3: want access_key and secret_key (or their _file), or neither of them"},
-      {"bucket: traces, access_key: k, secret_key: 'hu sh'", "s3: want secret_key of one line"},
-      {"bucket: traces, access_key: \"hu sh\\r\", secret_key: k", "s3: want access_key of one line"},
-      {kGood + ", session_token: \"hu sh\\nX-Evil: 1\"", "s3: want session_token of one line"},
-      {"access_key: k, secret_key: s, bucket: a..b", "bucket: want the name of a bucket"},
-      {kGood + ", endpoint: 'http://a:1/b/../c'", "endpoint: want a path of letters, digits and '-._~/'"},
-      {kGood + ", endpoint: 'http://a:1/./c'", "endpoint: want a path of letters, digits and '-._~/'"},
-      {kGood + ", endpoint: 'http://a:1//c'", "endpoint: want a path of letters, digits and '-._~/'"},
-      {kGood + ", endpoint: 'http://a:1/b%20c'", "endpoint: want a path of letters, digits and '-._~/'"},
-      {kGood + ", endpoint: 'http://a:1/b+c'", "endpoint: want a path of letters, digits and '-._~/'"},
-      {kGood + ", prefix: a/../b", "prefix: want a path of at most 500 bytes"},
-      {kGood + ", prefix: ..", "prefix: want a path of at most 500 bytes"},
-      {kGood + ", prefix: ./a", "prefix: want a path of at most 500 bytes"},
-      {kGood + ", connect_timeout: 0s", "connect_timeout: want 1ms or more"},
-      {kGood + ", role_tls: {ca_file: /nonexistent}", "role_tls.ca_file: want a file that can be read"},
-      {kGood + ", endpoint: minio", "endpoint: want http://host:port or https://host:port"},
+      {"access_key: k, secret_key: s", "bucket: expected the name of a bucket"},
+      {"access_key: k, secret_key: s, bucket: No", "bucket: expected the name of a bucket"},
+      {"bucket: traces, access_key: k", "s3: expected access_key and secret_key (or their _file), or neither of them"},
+      {"bucket: traces, access_key: k, secret_key: 'hu sh'", "s3: expected secret_key of one line"},
+      {"bucket: traces, access_key: \"hu sh\\r\", secret_key: k", "s3: expected access_key of one line"},
+      {kGood + ", session_token: \"hu sh\\nX-Evil: 1\"", "s3: expected session_token of one line"},
+      {"access_key: k, secret_key: s, bucket: a..b", "bucket: expected the name of a bucket"},
+      {kGood + ", endpoint: 'http://a:1/b/../c'", "endpoint: expected a path of letters, digits and '-._~/'"},
+      {kGood + ", endpoint: 'http://a:1/./c'", "endpoint: expected a path of letters, digits and '-._~/'"},
+      {kGood + ", endpoint: 'http://a:1//c'", "endpoint: expected a path of letters, digits and '-._~/'"},
+      {kGood + ", endpoint: 'http://a:1/b%20c'", "endpoint: expected a path of letters, digits and '-._~/'"},
+      {kGood + ", endpoint: 'http://a:1/b+c'", "endpoint: expected a path of letters, digits and '-._~/'"},
+      {kGood + ", prefix: a/../b", "prefix: expected a path of at most 500 bytes"},
+      {kGood + ", prefix: ..", "prefix: expected a path of at most 500 bytes"},
+      {kGood + ", prefix: ./a", "prefix: expected a path of at most 500 bytes"},
+      {kGood + ", connect_timeout: 0s", "connect_timeout: expected 1ms or more"},
+      {kGood + ", role_tls: {ca_file: /nonexistent}", "role_tls.ca_file: expected a file that can be read"},
+      {kGood + ", endpoint: minio", "endpoint: expected http://host:port or https://host:port"},
       {kGood + ", endpoint: 'http://a:1/?x'", "a query has no place in it"},
-      {kGood + ", region: US East", "region: want a region as us-east-1"},
-      {kGood + ", prefix: /a", "prefix: want a path of at most 500 bytes without a slash in front"},
-      {kGood + ", prefix: a//b", "prefix: want a path of at most 500 bytes without a slash in front"},
-      {kGood + ", part_bytes: 1MiB", "part_bytes: want 5MiB to 1GiB"},
-      {kGood + ", max_file_bytes: 1KiB", "max_file_bytes: want 1MiB to 4GiB"},
-      {kGood + ", max_file_age: 1ms", "max_file_age: want 100ms or more"},
-      {kGood + ", compression_level: 0", "compression_level: want 1 to 12"},
-      {kGood + ", compression_level: 13", "compression_level: want 1 to 12"},
-      {kGood + ", row_group_rows: 1", "row_group_rows: want 100 to 1000000"},
-      {kGood + ", format: json", "format: want parquet"},
-      {kGood + ", sending_queue: {batch: {flush_timeout: 1s}}", "batch: want max_file_bytes and max_file_age instead"},
+      {kGood + ", region: US East", "region: expected a region such as us-east-1"},
+      {kGood + ", prefix: /a", "prefix: expected a path of at most 500 bytes without a slash in front"},
+      {kGood + ", prefix: a//b", "prefix: expected a path of at most 500 bytes without a slash in front"},
+      {kGood + ", part_bytes: 1MiB", "part_bytes: expected 5MiB to 1GiB"},
+      {kGood + ", max_file_bytes: 1KiB", "max_file_bytes: expected 1MiB to 4GiB"},
+      {kGood + ", max_file_age: 1ms", "max_file_age: expected 100ms or more"},
+      {kGood + ", compression_level: 0", "compression_level: expected 1 to 12"},
+      {kGood + ", compression_level: 13", "compression_level: expected 1 to 12"},
+      {kGood + ", row_group_rows: 1", "row_group_rows: expected 100 to 1000000"},
+      {kGood + ", format: json", "format: expected parquet"},
+      {kGood + ", sending_queue: {batch: {flush_timeout: 1s}}",
+       "batch: expected max_file_bytes and max_file_age instead"},
       {kGood + ", bukcet: x", "did you mean 'bucket'?"},
   };
   for (const auto& [keys, error] : rows) {

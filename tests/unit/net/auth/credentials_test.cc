@@ -41,7 +41,7 @@ TEST_CASE("a token file with a mistake says the line and never the secret", "[ne
   want("a b: secretsecretsecret", "name");
   want(": secretsecretsecret", "name");
   want(std::string(5000, 'x'), "at most 4096");
-  CHECK(why(parse_bearer_tokens("# nothing\n\n")) == "want at least one line with a secret");
+  CHECK(why(parse_bearer_tokens("# nothing\n\n")) == "expected at least one line with a secret");
 }
 
 TEST_CASE("an htpasswd file has users with bcrypt hashes", "[net][auth]") {

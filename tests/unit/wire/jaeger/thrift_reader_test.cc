@@ -40,12 +40,13 @@ TEST_CASE("Thrift: calls and oneways, strict headers and old ones", "[wire]") {
     CHECK(problem(thrift_message<CompactWriter>(c.batch, {}, {}, type), kCompact, true).empty());
   }
   CHECK(problem(thrift_message<BinaryWriter>(c.batch, {}, {}, 2), kBinary, true) ==
-        "want the message emitBatch, got 'emitBatch' of type 2");
+        "expected the message emitBatch, got 'emitBatch' of type 2");
   CHECK(problem(thrift_message<CompactWriter>(c.batch), kBinary, true) == "no Thrift message of this protocol");
   CHECK(problem(thrift_message<BinaryWriter>(c.batch), kCompact, true) == "no Thrift message of this protocol");
   CompactWriter zipkin;
   zipkin.message("emitZipkinBatch", 4);
-  CHECK(problem(zipkin.out + '\0', kCompact, true) == "want the message emitBatch, got 'emitZipkinBatch' of type 4");
+  CHECK(problem(zipkin.out + '\0', kCompact, true) ==
+        "expected the message emitBatch, got 'emitZipkinBatch' of type 4");
   CompactWriter empty;
   empty.message("emitBatch", 4);
   CHECK(problem(empty.out + '\0', kCompact, true).find("no batch") != std::string::npos);

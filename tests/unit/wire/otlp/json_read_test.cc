@@ -281,25 +281,27 @@ TEST_CASE("what JSON leaves open is read as OTLP says", "[wire][json]") {
 
 TEST_CASE("errors name the place", "[wire][json]") {
   CHECK(error_of("") == "at byte 0, the document: incomplete JSON");
-  CHECK(error_of("[]") == "the document: want an object, got an array");
-  CHECK(error_of("7") == "the document: want an object, got a number");
+  CHECK(error_of("[]") == "the document: expected an object, got an array");
+  CHECK(error_of("7") == "the document: expected an object, got a number");
   CHECK(error_of("{} x").find("extra") != std::string::npos);
   CHECK(error_of(in_span(R"("kind":"SERVER")")) ==
-        "resourceSpans[0].scopeSpans[1].spans[0].kind: want an integer, got a string 'SERVER'");
-  CHECK(error_of(in_span(R"("traceId":"0g")")).find("spans[0].traceId: want a string of hex digits") !=
+        "resourceSpans[0].scopeSpans[1].spans[0].kind: expected an integer, got a string 'SERVER'");
+  CHECK(error_of(in_span(R"("traceId":"0g")")).find("spans[0].traceId: expected a string of hex digits") !=
         std::string::npos);
   CHECK(error_of(in_span(R"("traceId":"abc")")).find("hex") != std::string::npos);
-  CHECK(error_of(in_span(R"("startTimeUnixNano":-1)")).find("want an unsigned 64-bit integer") != std::string::npos);
+  CHECK(error_of(in_span(R"("startTimeUnixNano":-1)")).find("expected an unsigned 64-bit integer") !=
+        std::string::npos);
   CHECK(error_of(in_span(R"("startTimeUnixNano":"18446744073709551616")")).find("unsigned") != std::string::npos);
   CHECK(error_of(in_span(R"("flags":4294967296)")).find("4294967295") != std::string::npos);
-  CHECK(error_of(in_span(R"("attributes":{})")).find("attributes: want an array, got an object") != std::string::npos);
-  CHECK(error_of(in_span(R"("attributes":[[]])")).find("attributes[0]: want an object, got an array") !=
+  CHECK(error_of(in_span(R"("attributes":{})")).find("attributes: expected an array, got an object") !=
         std::string::npos);
-  CHECK(error_of(in_span(R"("name":7)")).find("name: want a string, got a number '7'") != std::string::npos);
+  CHECK(error_of(in_span(R"("attributes":[[]])")).find("attributes[0]: expected an object, got an array") !=
+        std::string::npos);
+  CHECK(error_of(in_span(R"("name":7)")).find("name: expected a string, got a number '7'") != std::string::npos);
   CHECK(error_of(in_span(R"("name":"a)")).find("at byte") == 0);
   CHECK(error_of(in_value(R"({"bytesValue":"a"})")).find("base64") != std::string::npos);
   CHECK(error_of(in_value(R"({"boolValue":1})")).find("true or false") != std::string::npos);
-  CHECK(error_of(in_value(R"({"doubleValue":"inf"})")).find("want a number") != std::string::npos);
+  CHECK(error_of(in_value(R"({"doubleValue":"inf"})")).find("expected a number") != std::string::npos);
   CHECK(error_of(in_value(nested(65))).find("65 values inside each other") != std::string::npos);
   CHECK(error_of(std::string(100'000, '[')) != "no error");
   CHECK(error_of(R"({"x":)" + std::string(100'000, '[')).find("too deep") != std::string::npos);

@@ -63,7 +63,7 @@ TEST_CASE("spans with bad ids are counted and named, and the others taken", "[wi
   CHECK(scanned.result.spans == 3);
   CHECK(scanned.result.bad_ids == 1);
   CHECK(scanned.result.first_bad_id ==
-        "resource_spans[0].scope_spans[0].spans[1].trace_id: want 16 bytes, not zero, got 5 bytes");
+        "resource_spans[0].scope_spans[0].spans[1].trace_id: expected 16 bytes, not zero, got 5 bytes");
   CHECK(scanned.batch.spans.size() == 2);
 }
 

@@ -177,13 +177,13 @@ TEST_CASE("Zipkin: debug is marked, shared spans stay apart, tags stay texts unl
 
 TEST_CASE("Zipkin: what is not a list of spans is refused with its place", "[wire]") {
   CHECK(problem("[]").empty());
-  CHECK(problem("{}") == "the document: want an array, got an object");
-  CHECK(problem("null") == "the document: want an array, got null");
-  CHECK(problem("[1]") == "[0]: want an object, got a number");
-  CHECK(problem(R"([{},{"tags":[]}])") == "[1].tags: want an object, got an array");
-  CHECK(problem(R"([{"localEndpoint":{"port":"x"}}])") == "[0].localEndpoint.port: want a number, got a string");
-  CHECK(problem(R"([{"annotations":[{},"x"]}])") == "[0].annotations[1]: want an object, got a string");
-  CHECK(problem(R"([{"name":1}])") == "[0].name: want a string, got a number");
+  CHECK(problem("{}") == "the document: expected an array, got an object");
+  CHECK(problem("null") == "the document: expected an array, got null");
+  CHECK(problem("[1]") == "[0]: expected an object, got a number");
+  CHECK(problem(R"([{},{"tags":[]}])") == "[1].tags: expected an object, got an array");
+  CHECK(problem(R"([{"localEndpoint":{"port":"x"}}])") == "[0].localEndpoint.port: expected a number, got a string");
+  CHECK(problem(R"([{"annotations":[{},"x"]}])") == "[0].annotations[1]: expected an object, got a string");
+  CHECK(problem(R"([{"name":1}])") == "[0].name: expected a string, got a number");
   CHECK(problem(R"([{"tags":{"a":{}}}])").find("[0].tags") == 0);
   CHECK(problem("[] x").find("extra data") != std::string::npos);
   CHECK(problem("[{").find("incomplete") != std::string::npos);

@@ -80,7 +80,8 @@ TEST_CASE("converters convert between types", "[decide]") {
       {R"~(String(attributes["missing"]) == nil)~", "true"},
       {R"~(String(attributes["list"]) == "[\"one\",2,3]")~", "true"},
       {R"~(String(attributes["map"]) == "{\"inner\":[7],\"k\":\"v\"}")~", "true"},
-      {R"~(String(1e-7 * 1.0) == "1e-7")~", "column 8: want a number such as 12, -3 or 1.5e3, or \"...\" for a string"},
+      {R"~(String(1e-7 * 1.0) == "1e-7")~",
+       "column 8: expected a number such as 12, -3 or 1.5e3, or \"...\" for a string"},
       {R"~(String(0.0000001) == "1e-7")~", "true"},
       {R"~(String(1000000000000000000000.0) == "1e+21")~", "true"},
       {R"~(Bool("t") == true)~", "true"},
@@ -169,7 +170,7 @@ TEST_CASE("converters of patterns", "[decide]") {
       {R"~(Len(ExtractPatterns(name, "(?P<x>nothing)")) == 0)~", "true"},
       {R"~(ExtractPatterns(name, "(?P<x>nothing)")["x"] == nil)~", "error"},
       {R"~(ExtractPatterns(attributes["int"], "(?P<x>.)")["x"] == nil)~", "error"},
-      {R"~(ExtractPatterns(name, "x"))~", "column 23: want a pattern with at least one named group, (?P<name>...)"},
+      {R"~(ExtractPatterns(name, "x"))~", "column 23: expected a pattern with at least one named group, (?P<name>...)"},
   });
 }
 
@@ -203,9 +204,9 @@ TEST_CASE("converters of times and durations", "[decide]") {
       {R"~(UnixSeconds(Time("2023-11-14 15:13:20 MST", "%F %T %Z")) == 1700000000)~", "true"},
       {R"~(Time(attributes["str"], "%Y") == start_time)~", "error"},
       {R"~(Time("2023-02-30", "%Y-%m-%d", "UTC") == start_time)~", "error"},
-      {R"~(Time("x", "%Q") == start_time)~", "column 11: want a known time directive, got '%Q'"},
+      {R"~(Time("x", "%Q") == start_time)~", "column 11: expected a known time directive, got '%Q'"},
       {R"~(Time("x", "%Y", "Mars/Olympus") == start_time)~",
-       "column 17: want a time zone such as \"America/New_York\""},
+       "column 17: expected a time zone such as \"America/New_York\""},
       {R"~(Now() > start_time)~", "true"},
   });
 }
@@ -225,7 +226,7 @@ TEST_CASE("converters that hash, encode and parse", "[decide]") {
       {R"~(Base64Decode(attributes["str"]) == "hello")~", "error"},
       {R"~(TraceID(0x0102030405060708090a0b0c0d0e0f10) == trace_id)~", "true"},
       {R"~(SpanID(0x0102030405060708) == span_id)~", "true"},
-      {R"~(TraceID(0x01) == trace_id)~", "column 1: TraceID: want 16 bytes or 32 hexadecimal digits"},
+      {R"~(TraceID(0x01) == trace_id)~", "column 1: TraceID: expected 16 bytes or 32 hexadecimal digits"},
       {R"~(ParseJSON(attributes["json"])["n"] == 1.5)~", "true"},
       {R"~(ParseJSON(attributes["json"])["a"]["b"][1] == "two")~", "true"},
       {R"~(ParseJSON(attributes["json"])["a"]["b"][0] == 1)~", "true"},
