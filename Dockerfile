@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # docker build -t tailgate --build-arg COMMIT=$(git rev-parse --short=12 HEAD) .
 # docker run --read-only -v tailgate-data:/var/lib/tailgate -p 4317:4317 -p 4318:4318 -p 8888:8888 tailgate
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The only place that exits.
 #include "daemon/cli.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ByteBudget: the one account of memory for the process. Every room that keeps bytes from senders charges them here.
 //
 //   memory_limit = baseline of the process + budget;   budget = requests + traces + queues + caches + connections

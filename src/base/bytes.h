@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ByteView: bytes that another object owns; not necessarily text. Helpers to read little-endian numbers from unaligned
 // memory.
 #pragma once

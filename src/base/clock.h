@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Three kinds of time, which must not be mixed: TimePoint is our monotonic clock, for waits and timeouts. wall_now_ns()
 // is the system's clock, for what we write out. The timestamps of spans come from their senders' clocks; they are also
 // plain nanoseconds, and only their differences inside one trace mean anything.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Finds the commit without needing git: .git/HEAD names a ref, whose file or line in packed-refs holds the id.
 set(TAILGATE_COMMIT_FOUND "${TAILGATE_COMMIT}")
 set(git_dir ${CMAKE_SOURCE_DIR}/.git)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tables of names by enumerator. A table is written by hand beside its enum; a static_assert with this function fails
 // when one of the two grew alone, because every later name would be given to the wrong enumerator.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Hashes and random numbers. Senders choose ids and names, so the hash of every table has a random seed per process
 // (XXH3). FNV-1a is here because the probabilistic policy is defined by it.
 #pragma once

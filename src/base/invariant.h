@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // INVARIANT(x): aborts the process with the place in the source if x is false, in every build. Use it for what only a
 // bug of our own can break, never for input.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Mutex, MutexLock, CondVar: std::mutex and std::condition_variable with the annotations that clang's thread-safety
 // analysis needs; the ones of libstdc++ have none. They cost what those cost.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pages: zeroed memory straight from the system, for tables that are read at random. From 2 MiB on it asks for huge
 // pages: a look-up in such a table misses both the cache and the TLB, and on a virtual machine a TLB miss costs as much
 // as a cache miss. The system provides a page only when it is first used.

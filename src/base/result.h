@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Result: what a call returns when something outside the program can make it fail. Errors are values. A file that calls
 // a library that throws catches the exceptions itself. Success costs nothing beyond the value.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What clang's -Wthread-safety is told about locks (https://clang.llvm.org/docs/ThreadSafetyAnalysis.html). A member
 // says which lock guards it, a function says which lock its caller holds, and `./dev check` fails if the code breaks
 // this. For other compilers the macros are empty.

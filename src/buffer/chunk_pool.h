@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ChunkPool: memory for span bytes, in pieces of two sizes out of one region that is recycled and never given back.
 //
 //   region  [ slab 2 MiB | slab | ... ]  reserved at start as address space, committed slab by slab as it is needed

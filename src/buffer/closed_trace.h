@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ClosedTrace: a trace that was closed and is kept, on its way out. ClosedTraceReader: reads its bytes.
 //
 // Threads: whoever closed the trace, without the shard's lock: from close to TraceBuffer::settle() nobody else touches

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DeadlineWheel: open traces by the moment they are next looked at, exact to 2 ms and never early. It is a ring of
 // 16,384 lists of 2 ms each (32 s). A trace that is due later waits in the last list and is inserted again from there.
 // The links lie in the traces themselves, so insert and remove are O(1) and allocate nothing. Times are the buffer's

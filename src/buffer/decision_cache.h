@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DecisionCache: verdicts of traces decided a while ago, so that late spans follow their trace.
 //
 // A set-associative table of fixed size: an entry has 16 bytes (64-bit seeded fingerprint of the trace id, 8-byte

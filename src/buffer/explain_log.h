@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ExplainLog: what became of the last traces of a shard, kept ones and others, so that "why was this dropped?" has an
 // answer.
 //

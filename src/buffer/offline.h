@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OfflineJudge: the policies over whole files instead of a stream, for `tailgate decide` and for tests that hold
 // engines against each other. Scanner and PolicySet are the daemon's; every trace stays open until the end of the
 // input, and time is what the spans say: a trace is judged at its last end, `Now()` is the last end in the request a

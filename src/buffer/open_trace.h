@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OpenTrace: one undecided trace in pieces of the ChunkPool. The header lies at the start of the trace's first piece,
 // so that a trace is found, appended to and freed without any other allocation.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PrefixTable: the resource and scope bytes of one shard's spans. Each distinct value is stored once, because services
 // repeat them in every request, and the payload of traces refers to it by number. The scopes of a resource share its
 // bytes.

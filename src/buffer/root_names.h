@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RootNames: service and name of the roots of open traces, by number, so that they take 4 bytes in a trace's header.
 // Many traces have the same pair, so each is stored once, with the count of traces that name it. Threads: the holder of
 // the shard's lock.

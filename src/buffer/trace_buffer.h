@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TraceBuffer: the open traces of one shard, keyed by trace id, and what became of them.
 //
 // Threads: called under its shard's lock, so it has none of its own. It has no clock either: time is an argument.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TraceBuffer's memory of what became of its traces.
 #include <algorithm>
 

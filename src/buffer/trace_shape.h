@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The TraceShape of an open trace: what its links and prefixes say about it as a whole. Threads: the holder of the
 // shard's lock.
 #pragma once

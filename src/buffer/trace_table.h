@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TraceTable: the references of a shard's open traces, by trace id. It is built to save cache misses, which were most
 // of the cost of opening and closing a trace: a slot is 8 bytes (32 bits of the id's hash, the reference), so a look-up
 // usually reads one cache line, and that line can be prefetched. If the bits are equal, the id in the trace decides.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Base64 (RFC 4648): one writer, and one reader whose rules each caller chooses by name. docs/design/0015-codec.md says
 // who needs which rules and why. Pure functions.
 #pragma once

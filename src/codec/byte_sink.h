@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ByteSink: the output of a conversion to OTLP bytes. It is one growing block. Beyond a small start it asks a
 // ConversionRoom for its memory, so that a few bytes of a stranger cannot become many of ours. Belongs to one thread.
 //

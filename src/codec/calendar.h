@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Gregorian calendar in UTC, without leap seconds. Pure functions.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // FieldReader: walks the fields of one protobuf message in the order in which they stand. For code where clarity counts
 // more than speed (answers of backends, JSON output); the request scanner has its own loop.
 //

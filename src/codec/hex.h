@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Hexadecimal digits: the one place that reads and writes them. Pure functions.
 #pragma once
 

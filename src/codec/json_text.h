@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON text, for code that writes it without building a tree: the one quoter of strings, and small parts. Pure
 // functions.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Percent-encoding (RFC 3986, section 2.1). Pure functions.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading protobuf's wire format without a schema, as https://protobuf.dev/programming-guides/encoding defines it and
 // as libprotobuf 3.21 accepts it (the differential tests hold us to that): tags are at most 5 bytes and never field 0,
 // varints at most 10, groups (types 3 and 4) must nest properly, types 6 and 7 are errors.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // UTF-8 as RFC 3629 defines it and protobuf's `string` requires it: no surrogates, no overlong forms, at most U+10FFFF.
 // One invalid byte makes a Go backend refuse a whole request, so texts of foreign formats are checked on their way in.
 // The check costs about 0.1 ns a byte for ASCII. Pure functions.

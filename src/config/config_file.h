@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Loads a YAML document: file or text to a root ConfigNode, with --set overrides and environment references.
 //
 //   Result<ConfigDocument> doc = load_config_file("tailgate.yaml", {.overrides = {"telemetry.logs.level=debug"}});

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The data behind a ConfigNode. Private to this room: config_file.cc makes the root, config_node.cc reads it.
 #pragma once
 

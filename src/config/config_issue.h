@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ConfigIssue: one error or warning about a configuration. message() makes a line of it to show. Threads: any; plain
 // values.
 #pragma once

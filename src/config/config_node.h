@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ConfigNode: one place in a YAML document, with file, line and column, and typed readers that report every problem.
 //
 //   void read(const ConfigNode& node) {

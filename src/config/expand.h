@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Replaces environment references in the scalars of a document. config_file.h has the rules.
 #pragma once
 

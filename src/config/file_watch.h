@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // FileWatch: says whether any of a set of files changed, by name, inode, size and modification time of the file that
 // symlinks lead to. So it notices an editor's rename and the `..data` swap of a Kubernetes ConfigMap.
 //

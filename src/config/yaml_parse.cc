@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Parses YAML text to YamlValue with yaml-cpp's event interface. Its exceptions are caught here.
 #include <fmt/format.h>
 #include <yaml-cpp/eventhandler.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // YamlValue: the tree of a YAML document, for this room and for `tailgate migrate`, which changes documents. Code that
 // only reads uses ConfigNode. Nodes that an anchor names are shared, so this is a graph without cycles. Its size
 // written out in full is bounded, and so is its depth (yaml-cpp refuses more than 500 levels).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The command line: run | check | decide | migrate | --version | --help.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Daemon: builds the pipeline back to front, and starts, reloads, drains and stops it.
 //
 //   receivers -> IngestPipeline -> TraceStore (<- Sweeper) -> Exporters          metrics, health: pages of their own

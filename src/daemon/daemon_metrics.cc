@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Daemon: what it answers /metrics with.
 #include <map>
 #include <set>

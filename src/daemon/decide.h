@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `tailgate decide`: the verdicts of a configuration's policies over OTLP files, one JSON line per trace.
 #pragma once
 

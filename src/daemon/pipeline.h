@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The joints of the pipeline: what one room needs of the next, so that no room knows the one behind it.
 //
 //   IngestPipeline -> StoreTarget -> TraceStore -> ExporterSink -> Exporters

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counts how often the conditions of a policy failed with an error. Threads: any; written only when one fails.
 #pragma once
 

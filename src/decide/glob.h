@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Glob: a pattern for names and routes. `*` stands for any text without a slash, `**` for any text.
 #pragma once
 

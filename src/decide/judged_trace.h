@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JudgedTrace: what a policy or a condition may know of the trace that is being decided. It is a view and valid during
 // the call it is passed to. Threads: any.
 #pragma once

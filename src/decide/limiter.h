@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Limiters: the counts behind rate_limiting, bytes_limiting and composite. The only state of the policies:
 // process-wide, by policy name, kept over reloads.
 //

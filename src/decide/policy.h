@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Policy: one rule of the configuration, compiled. It answers from the facts of a trace and the bits that its
 // predicates set there, and never reads spans. Policies are pure, except that rate limits count in a Limiter. Threads:
 // any.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PolicySet: the loaded policies. Its plan tells the scanner what to look for; decide() turns what the scanner found
 // into a Verdict. PolicyTables: the names and numbers that outlive a set; they live as long as the process.
 //

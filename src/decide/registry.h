@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The policy types that this build knows. The list in registry.cc is the only one.
 #pragma once
 

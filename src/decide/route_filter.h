@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Route filters: the `services` and `attributes` that an exporter demands of a kept trace. They are asked as spans come
 // in, like a policy, so that an exporter gets a trace whole, late spans included, or not at all.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DeadLetters: what a backend will never take, kept in a file for a person to look at. One OTLP JSON line per trace, as
 // the file exporter writes them, and in it why:
 //     {"resourceSpans":[...],"tailgate":{"exporter":"otlp/jaeger","reason":"permanent","detail":"...","policy":"errors",

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // debug: one readable line per kept trace on standard error or standard output.
 //     debug: {verbosity: basic, output_paths: [stderr]}
 //   4bf92f3577b34da6a3ce929d0e0e4736 shop "GET /checkout" 1.203s spans=12 errors=1 policy=errors close_reason=root

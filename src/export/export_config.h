@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What exporters read alike from their YAML: queue, retry, headers, TLS, endpoint. Keys are the Collector's
 // (exporterhelper, configgrpc, confighttp, configtls); problems go to the document's issues.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ExportRunner: one exporter, its queue, and the one thread that drives both.
 //
 // Threads: push, evict_one, stats, begin_drain and join from any thread. The queue is under mutex_; the exporter

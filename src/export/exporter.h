@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exporter: the way to one backend. It sends single batches and tells how each ended; it has no queue and no retry.
 //
 // Threads: everything but wake() is called by the one thread of its runner, so an exporter needs no lock of its own.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exporters: the fan-out. It hands each kept trace to the exporters its bits name; each has its own queue and thread.
 //
 //   auto exporters = Exporters::make(config.child("exporters"), budget, {});

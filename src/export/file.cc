@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // file: kept traces as OTLP JSON lines, one line per trace, in the form of the Collector's file exporter.
 //     file: {path: kept-traces.json, rotation: {max_megabytes: 100, max_days: 0, max_backups: 100, localtime: false}}
 // Unlike the Collector's, it rotates without being asked and continues a file that exists (RotatingFile). Each batch is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OwnTraces: the daemon's own slow or failed operations, each a trace of one span, handed to exporters besides the
 // kept traces. docs/design/0011-own-traces.md.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every exporter type this build knows. The table in registry.cc is the only list.
 #pragma once
 

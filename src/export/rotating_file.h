@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RotatingFile: a file that is appended to in whole blocks and renamed when it is full.
 //
 // A file that would pass bytes_max is renamed to NAME-2026-05-04T10-11-12.345.EXT (UTC unless local_time) and a new one

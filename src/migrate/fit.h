@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Part of migrate.cc: changes a configuration until this build accepts it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads a Collector's configuration as a plain tree, chooses the parts that Tailgate has (pipelines.h), and copies them
 // under Tailgate's keys. At the end the loader says which of the copied keys it does not know (fit.h), so that this
 // file does not need a list of keys.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `tailgate migrate`: turns the configuration of a Collector into one of Tailgate.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Part of migrate.cc: the sections of Tailgate's configuration that are not copies of the Collector's.
 #pragma once
 

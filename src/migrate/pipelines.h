@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Part of migrate.cc: reads the `service.pipelines` of a Collector.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Part of migrate.cc: trees that remember the place in the Collector's file that each value came from.
 #pragma once
 

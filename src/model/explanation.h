@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Explanation: all that is known about what became of one trace, in words and numbers for people. It is built when
 // somebody asks, from an open trace or from what the ExplainLog remembers of a decided one.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TraceId and SpanId: the plain bytes from the wire. Strangers choose them, so tables hash them with a seed and compare
 // them whole.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // KeptTrace: a trace (or late spans of one) on its way out. Immutable once made and shared by every exporter's queue;
 // its bytes are charged to the budget's `queues` until the last queue lets go of it.
 #pragma once

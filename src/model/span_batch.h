@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SpanBatch: the spans of one request (or of one slice of a very large one), found in its bytes and grouped by trace.
 //
 // Everything points into the request's bytes: a batch must not outlive them. Only TraceBuffer::add keeps bytes, by

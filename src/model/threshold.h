@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sampling thresholds as OpenTelemetry's probability sampling defines them (OTEP 235): a trace with randomness R, 56
 // bits, is kept if R >= T, so it was kept with a probability of (2^56 - T) / 2^56 and stands for 2^56 / (2^56 - T)
 // traces.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TraceFacts: all that a decision may look at, gathered while spans arrive. The answers to the policies' predicates are
 // stored next to it in words of bits: one bit per predicate, or-ed over the spans of the trace.
 #pragma once

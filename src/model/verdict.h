@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What can become of a trace, in words that every room shares. The strings are label values of the metrics.
 #pragma once
 

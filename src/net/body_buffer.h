@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // BodyBuffer: the bytes of one body, charged to the budget's `requests` as they arrive, never by what a sender claims.
 //
 //   capacity  address space; grows to the expected size in steps, so that a body is copied a few times at most

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Endpoint: the address of a server as it is written in a configuration. A plain value; any thread.
 #pragma once
 

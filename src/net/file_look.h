@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // FileLook: looks at files now and then, and reads them again when they have changed.
 //
 // When a change cannot be read, what was read before stays in force. Each look tries again, because the reason may pass

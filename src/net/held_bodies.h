@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // HeldBodies: counts the bytes of one endpoint's incomplete bodies. A request that arrives whole in one read is never
 // counted, so senders that hold bodies back cannot lock the others out.
 //

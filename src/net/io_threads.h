@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // IoThreads: the threads that own sockets. Each runs one io_context to completion, handler after handler.
 //
 // Servers and clients that use a context must be destroyed before the IoThreads.

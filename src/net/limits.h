@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ServerLimits: what one endpoint grants to strangers, and the names of what happens past each limit.
 // Sources: reference defaults for collectors exposed to a network; RFC 9113 section 10.5 for HTTP/2.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Refusal: why a server refuses a request for reasons that its handler does not see, and what every protocol answers.
 #pragma once
 

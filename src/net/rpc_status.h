@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // google.rpc.Status with RetryInfo, written by hand: the error body of OTLP/HTTP and the details of a gRPC status.
 // Sources: google/rpc/{code,status,error_details}.proto; gRPC over HTTP/2, section Responses.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Listening sockets in the file system: `unix:///run/tailgate/otlp.sock`.
 #pragma once
 

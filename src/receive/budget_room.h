@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // BudgetRoom: the memory that a conversion to OTLP takes, charged to the budget's `requests` and given back with this
 // object. Belongs to one thread.
 #pragma once

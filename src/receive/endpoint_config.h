@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // EndpointConfig: what a user writes for one HTTP or gRPC endpoint of a receiver. The keys are the Collector's server
 // settings and the same for every receiver, so they are read here; each receiver reads the keys of its own besides.
 #pragma once

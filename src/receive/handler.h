@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ReceiveHandler: the one way from a request to the spans in it, for every protocol over HTTP and gRPC. It admits,
 // inflates, converts, ingests, counts what it refuses and answers; docs/receivers.md has the reasons and codes. A
 // protocol is data: its paths, the forms a body can have there, and the words of its answers.

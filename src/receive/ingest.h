@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ingest: the one way in for spans of every protocol. A receiver turns its request into OTLP bytes (an
 // ExportTraceServiceRequest) and calls accept(), which scans them once and gives the spans to the shards.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Jaeger receiver: api_v2 over gRPC, Thrift batches over HTTP, and the datagrams that were for Jaeger's agent, in
 // both Thrift protocols. wire/jaeger/model.h maps them to OTLP; docs/receivers.md has the table.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JaegerClients: counts what Jaeger clients lose before it reaches us. A client numbers its batches (seqNo) and reports
 // the spans that it dropped itself (ClientStats). Losses count from the first batch of a client that this daemon has
 // seen.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The OTLP receiver: traces over gRPC and over HTTP with protobuf or JSON bodies, gzip, deflate and zstd on all of
 // them. Either endpoint answers every one of these, over HTTP/1.1 and HTTP/2 (gRPC over HTTP/2 only).
 //

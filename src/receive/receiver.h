@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Receiver: one `receivers:` entry of the configuration, from its keys to its listening sockets.
 //
 //   make (registry)  reads the keys and reports problems to the node; opens nothing

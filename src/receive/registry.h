@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every receiver type this build knows. This list is the only list.
 #pragma once
 

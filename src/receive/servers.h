@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ReceiverServers: the TCP endpoints of one receiver, each with its handler. Owned by the receiver; threads as there.
 #pragma once
 

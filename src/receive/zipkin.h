@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Zipkin receiver: v2 spans over HTTP, JSON and protobuf. wire/zipkin/model.h maps them to OTLP; docs/receivers.md
 // has the table.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Assembly: the live objects of a configuration, made but not yet started. `tailgate check` makes one too, because
 // receivers, exporters and policies read their own sections. Threads: main.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads the section `sampling:` to values. Threads: main.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DaemonConfig: the whole configuration of the daemon as a value. assemble() (assembly.h) makes live objects from it.
 // It is never changed after it was read; a reload reads a new one. Threads: main.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Logging: lines with fields, on standard error, as text or as JSON lines (spdlog behind it).
 //
 //   log_info("listening", {{"receiver", name}, {"endpoint", endpoint}});

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The table of metrics: every series the daemon exposes, in one place. docs/metrics.md has a row for each, and a test
 // compares them. Components count in plain integers of their own; at a scrape each writes what it has to a
 // MetricWriter.

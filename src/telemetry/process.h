@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The process_* metrics that Prometheus' client libraries have, under their names, read from /proc/self at a scrape.
 //
 // Threads: any. Costs three small files and a look at each open descriptor.

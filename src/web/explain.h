@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The pages /explain and /shadow. They say in JSON what became of traces, and what other policies would have decided.
 // Threads: any; ExplainSource is called from any.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pages: the daemon's own small GET pages (/metrics, /health, /explain), as a handler for a net Server.
 //
 // Threads: any; each page's function is called by the I/O thread that serves it and must not block.

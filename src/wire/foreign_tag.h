@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A tag of a foreign format (Jaeger, Zipkin) on its way to becoming an attribute, and what both formats ask of tags.
 #pragma once
 

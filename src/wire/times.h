@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Converts times of other formats to OTLP's unsigned nanoseconds since 1970. What does not fit becomes 0 or 2^64-1.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What it costs to turn a span of another format into OTLP bytes, per span of about 1 KB (the large shape's
 // attributes). Requests of 80 spans, and of one, as datagrams have them.
 #include <benchmark/benchmark.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What credentials and the limits of one client cost a request, in the session alone: no socket.
 #include <benchmark/benchmark.h>
 #include <unistd.h>

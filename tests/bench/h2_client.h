@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A gRPC client that costs as little as possible: one HTTP/2 connection, requests already encoded, frames written by
 // hand (RFC 9113), answers read with nghttp2's HPACK decoder. For load tests; one thread.
 #pragma once

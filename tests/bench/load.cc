@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The load test: starts the daemon, sends traffic whose outcome is known, takes what the daemon forwards, and says what
 // it cost and whether it was right. One process: the sender on the main thread, the sink on a thread of its own.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Microbenchmarks of the hot functions: scan, buffer (append and drop), frame. Per span.
 #include <benchmark/benchmark.h>
 

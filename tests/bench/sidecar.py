@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What an idle sidecar costs: ready after how long, memory, CPU while nothing comes. sidecar.py TAILGATE
 
 Exit 1 when it is far over what docs/measured/performance.md promises for a quiet machine: 100 ms, 25 MiB, 0.2 % of a core.

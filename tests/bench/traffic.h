@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Traffic for load tests: a pool of requests encoded before the clock starts; sending one patches trace ids only.
 //
 // A group is a set of traces whose spans are spread over the group's requests, one request per service. Which traces

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real backends for the exporters, on free ports and in temporary directories: Kafka, OpenSearch and Elasticsearch, from their jars."""
 
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several backends behind one name: a file of hosts that only the sender sees, and Tailgates as backends on addresses of loopback."""
 
 import contextlib

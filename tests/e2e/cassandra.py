@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real Cassandra, which Jaeger writes: Tailgate -> Jaeger -> Cassandra, and what is in its tables."""
 
 import glob

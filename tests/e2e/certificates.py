@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Certificates for servers on 127.0.0.1 and for their clients, by the openssl command."""
 
 import os

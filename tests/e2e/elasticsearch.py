@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The elasticsearch exporter: config/to-elasticsearch.yaml, a real OpenSearch or Elasticsearch, and a real Jaeger over the same indices."""
 
 import http.client

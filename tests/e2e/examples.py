@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The files of config/ as they ship, but for their ports and waits, in front of real backends."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Configuration files: the one that ships, and a ConfigMap that changes under the daemon."""
 
 import json

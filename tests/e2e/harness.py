@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How every client is tested: it sends a trace with an error and one without through a daemon that keeps errors, to a Jaeger."""
 
 import dataclasses

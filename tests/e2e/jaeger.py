@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real Jaeger v2 on free ports that stay the same over a restart; its storage is in memory unless a test says otherwise."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kafka exporter: config/to-kafka.yaml, a real broker, and a real Jaeger that reads the topic."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """deploy/ read by the types of Kubernetes and by compose's own loader, as those who apply it read it."""
 
 import glob

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The otlp and otlphttp exporters before servers that want client certificates: a real Jaeger, and a Tailgate as gateway."""
 
 import json

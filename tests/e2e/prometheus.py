@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The dashboard and the alerts against a real Prometheus that scrapes a daemon to which everything happens."""
 
 import glob

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Tailgate between real clients and a real Jaeger. docs/testing.md says what each test proves.
 
     run.py TAILGATE [TEST...]      all tests, or those named; TAILGATE in the environment goes before

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """config/to-s3.yaml into MinIO: Parquet files that pyarrow and DuckDB read, and nothing lost on the way there."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The SDKs through the daemon into Jaeger: every type of attribute, several exporters, and a restart of Jaeger."""
 
 from harness import expect_absent, expect_kept, otlp_exporter, settled

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Backends that are one process each, on free ports of loopback, with their data in a temporary directory."""
 
 import contextlib

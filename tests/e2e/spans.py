@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one form in which the tests compare spans, whoever sent them and whatever gave them back.
 
 A program prints what it sent as one line of JSON: {"keep": {trace id: [span...]}, "drop": {trace id: [span...]}}. A span:

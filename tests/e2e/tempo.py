@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """config/to-tempo.yaml into a real Tempo: over gRPC and HTTP, with blocks on disk, and as Parquet on S3."""
 
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the clients need, built or installed once into a cache directory: a part is complete when its stamp is there."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The zipkin exporter: into a real Jaeger's Zipkin receiver, and into Tailgate's own."""
 
 import json

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a server answers to _bulk: any bytes give items within the limits or an error, and the same with a second look
 // at it through simdjson.
 #include <fmt/format.h>

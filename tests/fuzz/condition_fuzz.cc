@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Conditions over anything: a line of condition, then bytes for a Span, its resource and its scope. Whatever parses is
 // asked of them, as a condition on spans, on events and on traces; nothing may crash, hang or grow, and the same
 // question has the same answer twice.

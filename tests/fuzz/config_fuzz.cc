@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Any bytes as a configuration: loading and every reader end with values or errors, never with a crash.
 #include <cstddef>
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Credentials: files that an operator may have from elsewhere, and the header that strangers write. What is taken has
 // the form it must have, no message says what a secret is, and Basic's text is the only one for what it says.
 #include <cstddef>

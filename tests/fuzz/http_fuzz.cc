@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The HTTP sessions as state machines: bytes of strangers in, in pieces, with time going by. The first byte chooses the
 // size of the pieces; with its high bit the connection preface and an empty SETTINGS are put in front.
 #include <cstddef>

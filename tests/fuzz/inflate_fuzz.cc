@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Content encodings against their caps. The first byte chooses the coding and the cap; what comes out is never more
 // than the cap and one byte, all of it is charged, and the same bytes give the same again (a decoder keeps state per
 // thread).

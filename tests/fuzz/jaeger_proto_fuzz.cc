@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Jaeger's api_v2: what libprotobuf takes is taken, and what comes out parses as OTLP with a span for each that went
 // in.
 #include <cstddef>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OTLP/JSON: whatever is read must come out as protobuf of no more bytes than went in, and parse again as such (the
 // generated parser stops at a nesting of 100, the reader at 64 values, which is deeper: nothing is asked of those).
 #include <cstddef>

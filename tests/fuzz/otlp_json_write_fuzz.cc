@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Any bytes as OTLP protobuf to JSON: what is written is one line of valid JSON, also when the bytes are not
 // well-formed; when they are, our own reader takes the line back. Where the limits leave nothing out, they change
 // nothing. Zipkin's and Jaeger's writers read any bytes.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The scanner against libprotobuf over the same bytes: ids, times, status, attribute matches and the framed output
 // agree (tests/support/scan_twin.h says where they may not).
 #include <cstddef>

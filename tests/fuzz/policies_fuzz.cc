@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Any bytes as a list of policies: compiling them ends with policies or errors, and what has compiled judges a trace.
 #include <cstddef>
 #include <cstdint>

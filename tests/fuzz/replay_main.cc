@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Feeds every file of a folder to a fuzz target, in the order of their names: the corpus as a test, with any compiler.
 #include <algorithm>
 #include <cstddef>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an object store, or a server that hands out its keys, answers: any bytes are understood or not, within limits,
 // and keys in JSON as simdjson has them.
 #include <simdjson.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Jaeger's Thrift: the first byte chooses protocol and envelope. What is taken must parse as OTLP and be no more than
 // the room that was granted; skipping must end.
 #include <cstddef>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Zipkin: JSON if it begins with a bracket or a blank, protobuf otherwise. What is taken must parse as OTLP and be no
 // more than the room that was granted.
 #include <cstddef>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Attacks a daemon of its own making, one attack after the other, while good clients keep sending.
 
     attack.py TAILGATE [--seconds N] [--only NAME]... [--tls]

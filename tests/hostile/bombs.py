@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attacks by bodies that grow when they are inflated."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Connections of clients and attackers, cleartext or TLS, and what attacks are built of."""
 
 import http.client

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Spans that are small on the wire and large when they are decoded, through each exporter that decodes.
 
     decoded.py TAILGATE [--only EXPORTER]... [--what FILLER]... [--mib N] [--measure]

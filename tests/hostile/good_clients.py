@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Good clients: they send small traces over HTTP and gRPC all the time and count what was answered, and when."""
 
 import multiprocessing

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attacks by what is begun and not ended: streams, connections, bodies, headers, answers that nobody reads."""
 
 import random

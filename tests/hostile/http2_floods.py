@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attacks by frames of HTTP/2: resets, CONTINUATION, header lists, HPACK, closed windows."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of attacks, and what must hold for each."""
 
 import struct

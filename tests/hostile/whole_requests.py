@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attacks by whole requests: large, deep, of a million small parts, or at odds with themselves."""
 
 import os

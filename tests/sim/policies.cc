@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Compares the policy engine (scan, buffer, decide) with its slow twin over generated traces and policy sets:
 //     policies --traces N [--seed N]
 // Stops at the first difference and prints the policies and the trace.

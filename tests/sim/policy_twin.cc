@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "sim/policy_twin.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The policies' slow, plain twin: written from the descriptions of contrib's tail_sampling v0.164 (docs/policies.md,
 // docs/compatibility.md) over parsed messages, one straightforward loop per question. It shares no code with
 // src/decide.

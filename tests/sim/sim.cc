@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Simulation of the core: one thread, one seed, time moved by hand. Traffic with late, repeated and odd spans, giant
 // traces, bursts over the limits, policies that change in the middle, exporters with no room. After each step:
 //

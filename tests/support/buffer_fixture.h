@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A TraceBuffer with its pool, budget and policies, fed with built requests, its time moved by hand.
 #pragma once
 

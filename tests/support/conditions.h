@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Conditions asked of a span that has everything: of every type an attribute, events, links, a resource and a scope.
 #pragma once
 

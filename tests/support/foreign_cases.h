@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Generated Jaeger and Zipkin batches that use every row of the mapping tables, also in odd combinations. One seeded
 // generator; the same seed gives the same batches on every machine.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The slow twin of the conversions from Jaeger and Zipkin: the mapping tables of docs/receivers.md written over parsed
 // messages and maps, and a way to hold two OTLP requests against each other span by span.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The slow twin of the conversions to Jaeger's documents and Zipkin's spans: the tables under docs/exporters/ written
 // over parsed messages and maps, and the JSON read with simdjson. Both give lines of text, which are held against each
 // other.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """HTTP/2 frames by hand, good and bad ones, and the little of HPACK needed to tell a gRPC status. Standard library only."""
 
 import socket

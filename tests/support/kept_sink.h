@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A KeptSink that calls a function and never makes room.
 #pragma once
 

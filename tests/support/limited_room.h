@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A ConversionRoom that grants so many bytes in all.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Builders of OTLP requests and of batches for tests.
 #pragma once
 

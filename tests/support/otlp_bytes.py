@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OTLP trace requests as bytes, written by hand: protobuf and JSON. Standard library only."""
 
 import json

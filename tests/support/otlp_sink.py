@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A backend that takes OTLP/HTTP protobuf, remembers which spans came, and misbehaves on request. Standard library only."""
 
 import gzip

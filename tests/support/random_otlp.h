@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Generated OTLP requests that use what protobuf allows: odd orders, repeated scalars, unknown fields and groups,
 // merged sub-messages. One seeded generator; the same seed gives the same bytes on every machine.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Generated traces with everything an OTLP span can hold: values of every kind, events, links, status, scopes. One
 // seeded generator; the same seed gives the same trace on every machine.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Blocking clients for component tests, made by hand so that they can also misbehave: a TCP connection with deadlines,
 // and HTTP/2 frames over it (header blocks as literals; answers decoded with nghttp2's HPACK decoder).
 #pragma once

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A Tailgate daemon as a child process of a test: configuration, endpoints, metrics, memory. Standard library only."""
 
 import http.client

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes Jaeger batches in Thrift, from the protobuf twin's messages: a third opinion on the bytes, independent of the
 // readers. One class per protocol with the same calls.
 #pragma once

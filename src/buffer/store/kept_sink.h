@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // KeptSink: where kept traces go; the exporters' queues in the daemon.
 //
 // Threads: any, several at once, never with a shard's lock held. Called once per kept trace, not per span.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // KeptTraceMaker: makes KeptTraces out of the spans of a kept trace, in three steps.
 //
 //   check  reads each span once: leaves out what a backend would reject, finds the headline and the deciding spans

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PolicyHistory: the policies in force and the last few sets before them, whose votes the ExplainLog still remembers.
 // Threads: any; it has its own lock.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Shard: a TraceBuffer and its lock. Shards: all of a store.
 //
 // The shard of a trace follows from a seeded hash of all 16 bytes of its id, so that nobody outside can choose it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Shedding: which share of the new traces is taken in while memory is short.
 //
 // When memory is short, the store decides traces before their wait is over. A trace that is decided before its spans

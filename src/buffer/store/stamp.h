@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes onto the spans of a kept trace: `ot=th` into their tracestate, and why they were kept. A span is never
 // rewritten. Fields are added behind its bytes (FrameSpan::tail): in protobuf the last scalar wins and repeated fields
 // add up. Threads: any, without a shard's lock; pure.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // StoreReport: the counters and sizes of a TraceStore, as a snapshot and as metrics.
 //
 // Threads: any. A snapshot takes each shard's lock once.

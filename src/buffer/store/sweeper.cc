@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "buffer/store/sweeper.h"
 
 #include "base/clock.h"

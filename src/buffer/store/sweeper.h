@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sweeper: the thread that closes what is due. It runs TraceStore::sweep() every 5 to 100 ms, as sweep() asks.
 //
 // Threads: one thread makes and destroys it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TraceExplainer: why traces were kept or not, put together from what the shards remember (TraceBuffer::Remembered) and
 // the policies that voted.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TraceStore: the shards at work. Takes batches from receivers, closes what is due, and hands kept traces to the sink.
 //
 // Threads: accept() by any I/O thread, which does all of it before it returns: it groups the batch by shard, reserves

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Arithmetic of conditions, as OTTL has it: integers, doubles, times and durations. Integers wrap around, as Go's do.
 #include "decide/condition/expr.h"
 

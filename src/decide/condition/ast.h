@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The syntax of a condition, between parser and compiler: a flat list of nodes that refer to each other by index, each
 // with the column where it begins. The language is that of OTTL conditions (contrib pkg/ottl, LANGUAGE.md), and for the
 // `trace` policy a little more: duration literals and any(...), all(...), count(...).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Compiles the syntax to Expr and Test. Common comparisons with a constant get a fast form (fast.cc). What does not
 // depend on the span is computed here, once, and its errors are errors of the configuration.
 #include <fmt/format.h>

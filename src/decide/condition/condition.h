@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Condition: an OTTL condition (contrib tail_sampling's `ottl_condition`), compiled over the wire bytes of a span. It
 // decodes only what it asks for; comparing an attribute, a field of the span or a literal pattern allocates nothing.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a condition is compiled to: values (Expr) and yes-or-no questions (Test), evaluated per span.
 //
 // Threads: immutable once compiled; an Evaluation belongs to one call.

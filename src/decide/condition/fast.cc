@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fast forms of the most common comparisons: an attribute or a field of the span with a constant, without a Value in
 // between. They read the bytes that every SDK writes; for any other encoding they take the general way, so the answer
 // is the same.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Splits a condition into tokens. Threads: none; a token's view refers to the condition's text.
 #pragma once
 

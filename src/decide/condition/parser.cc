@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Recursive descent over tokens, one function per level of precedence: or, and, not, comparison, + -, * /, sign,
 // operand. OTTL's grammar has separate brackets for conditions and for values. Here brackets hold either, and the kind
 // of an operand is checked when it is joined, so that the message can name what was found. Recursion goes no deeper

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Paths: how a condition's `span.attributes["a"]["b"]` becomes an Expr. An attribute by a constant key has a slot in
 // the scan plan; every other field is looked for when the condition is asked (span_field.h).
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ConditionPredicate: a condition as a predicate of the scan plan. A condition that fails with an error does not hold.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "decide/condition/span_field.h"
 
 #include "codec/hex.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SpanField: the fields of a span, its event, scope and resource that a condition may name, and their names: those of
 // contrib's ottlspan and ottlspanevent contexts.
 //

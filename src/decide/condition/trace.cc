@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Conditions on whole traces: their own paths, any(...), all(...), count(...), and root.*. Questions about spans are
 // answered as spans arrive and set a bit or add to a sum. When the trace closes, only these and its facts are read.
 #include <fmt/format.h>

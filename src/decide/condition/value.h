@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Value: what an expression of a condition stands for. Small and copied freely; it owns nothing. Texts, lists and maps
 // are views of the request, of the condition itself, or of the Arena of the evaluation that made them.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Values read from the wire: attributes (AnyValue, KeyValue), and the items of lists and maps.
 #include <bit>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // always_sample: keeps every trace.
 //     - {name: all, type: always_sample}
 #include "decide/registry.h"

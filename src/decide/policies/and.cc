@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // and: keeps a trace that every one of its policies would keep.
 //     - {name: slow-checkout, type: and, and: {and_sub_policy: [{name: a, type: latency, ...}, {name: b, ...}]}}
 // An empty list is an error. In contrib it keeps everything, which is surely a mistake.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // boolean_attribute: keeps a trace in which a boolean attribute of a resource or a span has the given value.
 //     - {name: vip, type: boolean_attribute, boolean_attribute: {key: customer.vip, value: true, invert_match: false}}
 // An attribute of another type reads as false, as in contrib's tail_sampling. invert_match keeps the traces in which

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // composite: shares a rate of spans among policies, in order. The first policy that would keep a trace decides it
 // alone: kept if its share of this second still has room.
 //     - name: shares

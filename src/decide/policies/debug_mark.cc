@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // _debug: keeps a trace in which a span came with Jaeger's DEBUG flag or Zipkin's `debug`. It is not written in the
 // configuration: the daemon adds it if one of its receivers can mark spans.
 #include "decide/registry.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // drop: drops a trace that every one of its policies would keep, whatever other policies say.
 //     - {name: health, type: drop, drop: {drop_sub_policy: [{name: a, type: string_attribute, ...}]}}
 // Drop policies are asked before all others. An empty list is an error: contrib drops everything then.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // endpoint: keeps traces by the endpoints they went through, each with a latency and a share of its own.
 //     - name: api
 //       type: endpoint

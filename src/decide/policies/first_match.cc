@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // first_match: ordered rules. The first whose policy would keep the trace decides it, with a share of its own.
 //     - name: rules
 //       type: first_match

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // latency: keeps a trace that lasts longer than a threshold, and no longer than an upper one if that is given.
 //     - {name: slow, type: latency, latency: {threshold_ms: 1000, upper_threshold_ms: 30000}}
 // Duration is last end minus first start over the spans received, cut to whole milliseconds, so clock skew between

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What `and` and `drop` share: a list of policies all of which must say "sampled".
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // not: keeps the traces that its policy would not keep.
 //     - {name: healthy, type: not, not: {not_sub_policy: {name: a, type: status_code, status_code: {status_codes:
 //     [ERROR]}}}}

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // numeric_attribute: keeps a trace in which an integer attribute of a resource or a span lies between two bounds.
 //     - {name: server-errors, type: numeric_attribute,
 //        numeric_attribute: {key: http.response.status_code, min_value: 500, max_value: 599, invert_match: false}}

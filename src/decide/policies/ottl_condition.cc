@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ottl_condition: keeps a trace in which an OTTL condition is true of a span or of one of its events.
 //     - {name: slow-db, type: ottl_condition, ottl_condition: {error_mode: ignore,
 //        span: ['attributes["db.system"] == "redis" and end_time - start_time > Duration("1s")'],

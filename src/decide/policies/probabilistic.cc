@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // probabilistic: keeps a share of all traces, chosen by a hash of the trace id, so that collectors with the same salt
 // agree.
 //     - {name: baseline, type: probabilistic, probabilistic: {sampling_percentage: 1, hash_salt: ""}}

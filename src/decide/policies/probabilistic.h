@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keeping a share of all traces: contrib's hash of the trace id, or the trace's own randomness with use_tracestate.
 #pragma once
 

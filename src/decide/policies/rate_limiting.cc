@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // rate_limiting and bytes_limiting: keep traces as long as there is room, by spans or by bytes a second.
 //     - {name: cap, type: rate_limiting, rate_limiting: {spans_per_second: 500, burst_capacity: 1000}}
 //     - {name: cap, type: bytes_limiting, bytes_limiting: {bytes_per_second: 1048576}}

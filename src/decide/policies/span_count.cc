@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // span_count: keeps a trace by the number of its spans, both bounds inclusive.
 //     - {name: big, type: span_count, span_count: {min_spans: 100, max_spans: 1000}}
 // Counts the spans received, duplicates included. Without max_spans there is no upper bound; a written 0 means 0.

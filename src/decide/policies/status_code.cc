@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // status_code: keeps a trace in which a span has one of the listed status codes.
 //     - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
 #include "decide/registry.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // string_attribute: keeps a trace in which a resource or span attribute has one of the listed values.
 //     - {name: checkout, type: string_attribute,
 //        string_attribute: {key: http.route, values: [/checkout, /pay/.*], enabled_regex_matching: true, invert_match:

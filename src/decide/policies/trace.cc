@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // trace: keeps a trace for which a condition on the whole of it is true.
 //     - {name: big, type: trace, trace: {condition: 'duration > 2s and error_count >= 1 and root.service == "web"'}}
 // duration, span_count, error_count, service_count, depth, complete, close_reason, root.*, any(...), all(...),

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // trace_flags: keeps a trace in which a span says in its W3C trace flags that it was sampled (bit 0 of Span.flags).
 //     - {name: head-sampled, type: trace_flags}
 // SDKs that do not fill the field (it came with OTLP 1.1) never match.

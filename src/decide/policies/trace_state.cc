@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // trace_state: keeps a trace in which a span's W3C tracestate has a key with one of the listed values.
 //     - {name: tenant, type: trace_state, trace_state: {key: vendor, values: [gold, silver]}}
 // A tracestate that is not well formed as a whole matches nothing. "" and values that are too long to be in a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The answer of Elasticsearch and OpenSearch to a _bulk request: which of its items were taken. Read from
 // {"errors":true,"items":[{"create":{"status":400,"error":{"type":"...","reason":"..."}}},...]}; other members are
 // skipped. Pure; any thread.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The keys of the elasticsearch exporter. Those that the Collector's has too are named as there.
 //     elasticsearch: {endpoints: [https://es:9200], user: tailgate, password_file: /run/secrets/es, index_prefix: prod}
 #include <fmt/format.h>

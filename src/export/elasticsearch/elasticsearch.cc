@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // elasticsearch: spans to Elasticsearch or OpenSearch in the layout of Jaeger's storage, by _bulk, so that Jaeger shows
 // them as if it had written them itself.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // elasticsearch: what the reader of its keys (config.cc) hands to the exporter (elasticsearch.cc), and the index
 // templates (templates.cc).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The mappings under which Jaeger finds spans again: texts are keywords, and tags are nested with fixed fields, so that
 // key and value belong together and a new tag does not create a new field.
 #include <fmt/format.h>

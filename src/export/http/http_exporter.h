@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // HttpExporter: what exporters that speak HTTP have in common: the loop that drives the calls, a connection for
 // each call in flight (the most recently used first, so that few stay open when little is sent), and going to the next
 // of several servers, or of the addresses behind one name, when one does not answer. Names are looked up again while

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Retry-After header of HTTP.
 #pragma once
 

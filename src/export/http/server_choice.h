@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ServerChoice: whom a call goes to, of several servers that stand for one another and of the addresses their names
 // have.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The keys of the kafka exporter, which are the Collector's, as properties of librdkafka.
 //     kafka: {brokers: [kafka:9092], topic: otlp_spans, producer: {compression: zstd}, tls: {ca_file: ca.pem},
 //             auth: {sasl: {mechanism: SCRAM-SHA-512, username: tailgate, password_file: /run/secrets/kafka}}}

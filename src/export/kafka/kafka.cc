@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // kafka: OTLP to a Kafka topic, as the Collector and Jaeger read it (encoding otlp_proto): a message is one
 // ExportTraceServiceRequest with the spans of one trace, its key the trace id in 32 lowercase hex digits.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // kafka: what the reader of its keys (config.cc) hands to the exporter (kafka.cc).
 #pragma once
 

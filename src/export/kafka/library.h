@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // KafkaLibrary: the functions of librdkafka that the kafka exporter calls, found at run time. The library is loaded
 // when the first kafka exporter starts, so that a daemon without one neither maps it nor pays for what it initialises
 // (docs/design/0013-backends.md). It is never unloaded: it has threads of its own.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // KafkaLookup: getaddrinfo for librdkafka's threads. They wait for the answer as they would for the system's, but not
 // past end(): rd_kafka_destroy() joins these threads, and getaddrinfo takes half a minute when no name server answers.
 // net/client/host_lookup.h says why the thread that asks is detached.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // otlp: OTLP over gRPC. One unary call per batch to TraceService/Export, its request the kept bytes one after the
 // other.
 //     otlp/tempo: {endpoint: tempo:4317, tls: {insecure: true}, headers: {x-scope: prod}, timeout: 5s, compression:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // otlphttp: OTLP over HTTP/1.1. One POST per batch to {endpoint}/v1/traces, its body the kept bytes one after the
 // other.
 //     otlphttp/tempo: {endpoint: http://tempo:4318, headers: {x-scope: prod}, timeout: 30s, compression: gzip}

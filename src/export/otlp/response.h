@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an OTLP backend answers: partial success, and how long to wait. Read by hand; unknown parts are skipped.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finding and loading the module that writes Parquet (span_table.h). It is never unloaded: Arrow has threads of its
 // own.
 #pragma once

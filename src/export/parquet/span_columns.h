@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The well-known attributes that have a column of their own in the span table (docs/exporters/s3.md):
 // OpenTelemetry's semantic conventions, the new name of each before the old ones. They stay in the maps of attributes
 // as well. Pure functions.

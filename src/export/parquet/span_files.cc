@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "export/parquet/span_files.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SpanFiles: sorts the spans of a batch into files, one for each hour in which spans began, and within a file into the
 // order in which they are written: by service, then by start. Hours are those of the spans' own clocks (start, or end
 // where there is no start), so that a query for an hour needs the files of that hour and no others.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SpanTableWriter: spans as the rows of one Parquet file. Arrow C++ writes it, in a shared module (module/) that is
 // loaded when the first exporter of such files starts, so that nobody else pays for some 60 MB of libraries.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Batch and SendResult: what a SendQueue hands to an exporter, and what the exporter says became of it. BatchMemory:
 // what an exporter remembers of a batch from one attempt to the next. Plain values; the runner's thread.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `sending_queue.directory` and what belongs to it.
 #pragma once
 

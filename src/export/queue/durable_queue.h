@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DurableQueue: the kept traces of all exporters that share a directory, from the decision until each backend has them.
 // This is the order and the bookkeeping; KeptLog is the disk, DurableStore the thread between them.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DurableStore: a DurableQueue, its log on disk, and the thread that commits: five times a second, or sooner when much
 // has come. One for all exporters that name the same directory, so that a trace is written once, and for all of them
 // or none.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // KeptLog: records on disk under numbers, for the durable queue. A commit is all or nothing and is on the disk when it
 // returns. LMDB does the work (docs/design/0012-durable-queue.md).
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "export/queue/kept_record.h"
 
 #include "codec/protobuf.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A kept trace on disk: protobuf fields of our own with the OTLP bytes last, so that a restart reads what it needs
 // without touching them. Readers skip fields that they do not know, because a newer daemon may add some.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SendLimit: how many calls one backend is given at a time, and whether it is asked at all.
 //
 // Concurrency follows latency: it grows by one a round while all calls allowed are in flight and latency stays near the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SendQueue: what one exporter still has to send. It batches, decides when a failed batch is tried again, and what goes
 // when room runs out. It has no clock, no lock and no thread: time is an argument, the runner's lock is around it.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "export/s3/aws_signature.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AWS signature version 4, as S3 wants it: the hash of the body and the time are headers, and signed.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 // Pure functions.

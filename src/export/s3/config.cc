@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The keys of the s3 exporter.
 //     s3: {region: eu-central-1, bucket: traces, prefix: prod/spans, max_file_age: 60s}
 //     s3: {endpoint: http://minio:9000, bucket: traces, access_key: tailgate, secret_key_file: /run/secrets/s3}

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "export/s3/credentials.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // S3Credentials: the keys to sign with. They are given, or belong to a role, and then a server hands out temporary ones
 // that are asked for again every ten minutes:
 //   web identity (IAM roles for service accounts): the token in a file is shown to Amazon's STS, in the body of a POST

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What S3 answers, as far as the s3 exporter has to understand it. Its XML is flat where we look. Pure functions.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // s3: kept traces as Parquet files on S3 or what speaks its protocol.
 //
 // A batch is what was collected (SendQueue waits until it is large or old enough) and becomes one file for each hour in

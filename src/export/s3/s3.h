@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // s3: what the reader of its keys (config.cc) hands to the exporter (s3.cc).
 #pragma once
 

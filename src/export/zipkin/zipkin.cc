@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // zipkin: spans to Zipkin, or whatever takes its format, as JSON v2 by POST.
 //     zipkin: {endpoint: http://zipkin:9411/api/v2/spans}
 // The answer is 202 and nothing else: Zipkin does not say which spans it has stored.

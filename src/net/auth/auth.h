@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Authenticator: who may send to one endpoint. Bearer tokens and bcrypt passwords from files that may change.
 //
 //   check(header)  ─ token ────→ keyed digest looked up                                      passed / wrong, < 2 us

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The files that say who may send, and the header that says who sends, as pure functions over text.
 //
 //   bearer tokens   NAME: TOKEN   or   TOKEN     a line; '#' begins a comment line. Names may repeat: an old and a new

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DigestKey: HMAC-SHA256 under a random key of this object. Equal secrets have equal digests, and nobody outside can
 // predict the digest of a text, so digests may be keys of hash tables. About 1 us. Threads: any.
 #pragma once

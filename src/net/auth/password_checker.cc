@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "net/auth/password_checker.h"
 
 #include "base/clock.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PasswordChecker: bcrypt, once per credential and off the I/O threads (auth.h has the limits and why).
 //
 // Results are kept under the digest of the credentials: the right ones of each user until the user's hash changes (one

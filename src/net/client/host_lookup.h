@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // HostLookup: asks the system (getaddrinfo) for the addresses of a name without blocking the caller.
 //
 // getaddrinfo cannot be interrupted, and takes half a minute when no name server answers. Asio's resolver runs it in a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // HttpClient: one HTTP/1.1 connection to one server, for exporters. It opens the connection at the first post, keeps it
 // alive, and opens it again after the server closed it. One post at a time: the caller waits for the callback before
 // the next one.

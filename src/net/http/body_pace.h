@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // BodyPace: decides whether a body arrives fast enough. Each grace period must bring body_rate_min bytes a second, so a
 // sender can neither trickle nor send a burst and then hold the connection. When held bodies are short of room, the
 // period must also bring a quarter of what the request holds.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Clients: counts what each sender takes from one endpoint, so that a flooding sender is refused while others are
 // served. A client is an identity (token, user, certificate) or, without one, an address: of IPv6 a /64, of a Unix
 // socket the user at the other end.

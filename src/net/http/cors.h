@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CORS: which web pages may send to an endpoint (https://fetch.spec.whatwg.org/#http-cors-protocol). Pure; any thread.
 #pragma once
 

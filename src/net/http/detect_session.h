@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The session of a new connection, which finds out whether the client speaks HTTP/1.1 or HTTP/2. An endpoint takes both
 // on one port, also in cleartext, where no ALPN says which one it is.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Door: decides on the requests of one connection before their bodies are taken. Both protocols use it.
 //
 //   the handler's own checks ─→ whose credentials (Authenticator) ─→ does this client have too much (ClientTable)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // gRPC's framing of a unary call over HTTP/2: request messages in, status and trailers out.
 //
 //   body = one message:  | flag 0 or 1 | length, 4 bytes big endian | message |

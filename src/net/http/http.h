@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Requests, responses, and the handler that a server gives them to; the same for HTTP/1.1 and HTTP/2.
 //
 //   headers complete ─→ admit(): refuses now, or says how large the body may get

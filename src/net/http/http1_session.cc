@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // HTTP/1.1 on Beast's parser. The session takes one request at a time; pipelined ones wait in `in_` until the answer
 // before them is sent.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Http2Answers: the answers of one HTTP/2 session on their way to the peer.
 //
 // The peer's windows decide when an answer is sent, and answers are not charged to the budget. So no answer is made

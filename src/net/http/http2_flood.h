@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // FloodGuard: counts what the peer of one HTTP/2 connection sends without making progress: small frames, resets, header
 // lists over the limit (RFC 9113 section 10.5). Belongs to the session's I/O thread.
 #pragma once

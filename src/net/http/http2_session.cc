@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // HTTP/2 on nghttp2. Body bytes are copied once, from the read buffer into the stream's BodyBuffer. The answers of a
 // batch of reads are taken out together.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Stream: what an HTTP/2 session keeps of one request and its answer. Belongs to the session's I/O thread.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // IncomingRequest: what one request takes from the endpoint while it arrives: its body, its part of the held bodies,
 // its part of its client's account, and the clocks that judge its sender. The sessions keep the protocol and one of
 // these for each request.

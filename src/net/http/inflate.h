@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Inflates gzip (also several members), deflate (zlib's format, and the bare stream that some senders call deflate) and
 // zstd (also several frames), and stops at the limits.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Session: the protocol of one connection as a pure state machine: bytes in, bytes out, time as an argument. It does
 // not know the socket, so tests and fuzzers drive it directly, and TLS is a filter between it and the socket.
 //

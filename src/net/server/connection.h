@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Connection: a socket and its session, on one I/O thread. Internal to the server.
 //
 // A read waits until the socket is readable and then uses one buffer per thread, so an idle connection holds no read

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Listening sockets for an endpoint as written in a config.
 #pragma once
 

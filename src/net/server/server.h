@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Server: one endpoint for HTTP/1.1 and HTTP/2, in cleartext or over TLS. The connection preface tells the protocol.
 //
 //   Handler& outlives the server's stop();   IoThreads outlives the Server

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "net/server/udp.h"
 
 #include <linux/sock_diag.h>

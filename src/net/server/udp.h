@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // UdpServer: one UDP endpoint, read by the I/O threads.
 //
 // Every address has one socket per I/O thread (SO_REUSEPORT). The kernel spreads the senders over them, and the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TLS for servers: contexts from files that may change, and a filter between a connection's socket and its session.
 //
 // The connections of a server share one TlsContext. It looks at its files when asked, and makes a new SSL_CTX when they

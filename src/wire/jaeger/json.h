@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OTLP to the documents that Jaeger keeps in Elasticsearch and OpenSearch (jaeger-span-*): one JSON object per span, as
 // Jaeger v2 translates it (its internal/storage/v2/elasticsearch/tracestore). One difference: a negative duration
 // becomes 0, since the index refuses negative ones. Pure; any thread.

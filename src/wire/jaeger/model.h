@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the Jaeger formats (protobuf api_v2 and Thrift) have in common, and the one place that turns it into OTLP. The
 // mapping is that of the Collector's Jaeger receiver, except where that loses something (docs/receivers.md).
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Field numbers follow jaeger-idl's api_v2/model.proto:
 //
 //   PostSpansRequest 1 batch        Batch 1 spans, 2 process        Process 1 service_name, 2 tags

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Jaeger's protobuf (jaeger.api_v2, what PostSpans carries) to OTLP. A pure function; any thread.
 #pragma once
 

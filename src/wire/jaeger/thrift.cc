@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Field ids follow jaeger-idl's jaeger.thrift:
 //
 //   Batch 1 process, 2 spans, 3 seqNo, 4 stats      ClientStats 1 fullQueue, 2 tooLarge, 3 failedToEmit (dropped spans)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Jaeger's Thrift (jaeger.thrift, agent.thrift) to OTLP: the Batch of the HTTP endpoint and the emitBatch message of
 // the UDP agent, in the binary and the compact protocol. Pure functions; any thread.
 #pragma once

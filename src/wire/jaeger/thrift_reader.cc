@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "wire/jaeger/thrift_reader.h"
 
 namespace tailgate {

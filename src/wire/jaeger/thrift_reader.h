@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading Apache Thrift's binary and compact protocols without generated code, for input of strangers.
 //
 //   binary    field = type byte, id 2 bytes big endian; numbers big endian; list = type byte, count 4 bytes

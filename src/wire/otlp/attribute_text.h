@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Attribute values as text, for formats whose tags are texts. They are written as the Collector does (pdata's
 // AsString), so that its spans and ours are found by the same search: text unchanged, true or false, numbers in their
 // shortest form, bytes in base64, arrays and maps as JSON with sorted keys. Pure functions.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The value of an attribute, read without a tree. Views into the bytes of the attribute. Pure functions.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OtlpBuilder: writes the messages of an OTLP trace request, field by field, for conversions from other formats.
 //
 // Every call does nothing once the sink has failed; ask the sink at the end. Text that is not UTF-8 is written as bytes

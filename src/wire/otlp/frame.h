@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Framing: puts the spans of one trace under their resources and scopes again, as `resource_spans` fields. Spans with
 // the same resource share one ResourceSpans, and those with the same scope one ScopeSpans, in the order in which these
 // first arrived. The bytes of each span and prefix are exactly those received, unknown fields included. Pure; any

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "wire/otlp/item_limits.h"
 
 #include "codec/field_reader.h"

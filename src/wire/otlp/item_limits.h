@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How much of one span is decoded for formats other than OTLP's bytes. An empty link is 2 bytes in OTLP and 88 as a
 // LinkView, and what a stranger sends must not grow to many times its size. SDKs keep 128 events and links a span with
 // 128 attributes each, so honest spans stay far below these limits. What is over a limit is left out from the end and

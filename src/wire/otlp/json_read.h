@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OTLP/JSON to OTLP protobuf bytes, in one pass.
 //
 // Memory: the output (never larger than the input), its growth, and one string value. No tree is built, so 60 MB of

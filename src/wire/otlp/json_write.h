@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OTLP protobuf bytes to OTLP JSON text, as the Collector's file exporter writes it (OTLP 1.x, "JSON Protobuf
 // Encoding"): lowerCamelCase keys, ids in hex, enums as numbers, 64-bit numbers as strings, bytes in base64, default
 // values left out except those the Collector writes (ids of spans, resource, scope, status, an attribute's value).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Prefix: what all spans of a ResourceSpans or ScopeSpans share. It is the fields of that message without the repeated
 // ones (scope_spans or spans), tags included, as one run of bytes. Belongs to one scan.
 #pragma once

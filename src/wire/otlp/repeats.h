@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Repeats: some formats repeat resource and scope with each span, so a few kilobytes of a request could become
 // gigabytes. A large prefix is repeated as long as there is room, and after that written only with the first of its
 // spans. Belongs to one writer. Prefixes are compared by address, so they must not move.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "wire/otlp/request_bytes.h"
 
 #include "codec/protobuf.h"

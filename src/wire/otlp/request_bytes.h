@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the spans of a trace weigh in the requests they came in, for policies that count bytes as contrib's do. Pure.
 #pragma once
 

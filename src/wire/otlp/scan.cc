@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Why the scan is quick. Every SDK writes a span's fields in the order of their numbers, so scan_span tests for each
 // expected tag byte in turn: these branches predict well, where one switch over the tag would miss on nearly every
 // field. Each test takes exactly one occurrence of its field, as the general loop would, so any order, repetition or

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one-pass scanner over OTLP trace bytes (opentelemetry/proto/trace/v1/trace.proto): finds span boundaries, reads
 // the fields a decision can ask for, asks the plan's predicates, and groups spans by trace. Nothing is decoded that no
 // policy asked for; span bytes are left where they are.

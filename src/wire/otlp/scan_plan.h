@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ScanPlan: what the loaded policies ask about each span, so that the scanner decodes that and nothing else.
 //
 // Policies register predicates; each is a bit. A predicate is asked once per resource and once per span, while the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OTLP's messages: the numbers of their fields. From opentelemetry-proto v1.11; each namespace names its file below
 // opentelemetry/proto/. schema_table.h has the fields with their types, for code that reads or writes all of them.
 #pragma once

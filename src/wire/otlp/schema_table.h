@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OTLP's messages as one table, from which the JSON reader, the JSON writer and the check of kept spans derive what
 // they need. A field with a known number and another wire type is an unknown field.
 #pragma once

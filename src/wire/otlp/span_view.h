@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The spans of an OTLP request as plain values, for conversions to other formats. Everything is a view into the
 // request. The readers understand all that protobuf allows (any order, repeated scalars, split messages) and skip
 // unknown fields. They read no more of a span, resource or scope than item_limits.h allows and add the rest to its

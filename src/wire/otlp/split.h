@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Splits a kept trace into pieces of limited size, for backends that limit a message. Each piece is a whole
 // ExportTraceServiceRequest: spans keep their bytes, and every piece repeats their resource and scope. Pure; any
 // thread.

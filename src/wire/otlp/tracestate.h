@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The W3C tracestate of a span (https://www.w3.org/TR/trace-context-2/#tracestate-header) and OpenTelemetry's entry in
 // it, `ot=th:...;rv:...` (OTEP 235): the sampling threshold and the explicit randomness of its trace. Pure; any thread.
 #pragma once

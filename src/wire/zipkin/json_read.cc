@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads Zipkin's JSON from Boost.JSON's events without a tree, as the OTLP/JSON reader does. A string without escapes
 // is a view into the request; others are copied and live until their span is written.
 #include <fmt/format.h>

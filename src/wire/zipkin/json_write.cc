@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "wire/zipkin/json_write.h"
 
 #include <arpa/inet.h>

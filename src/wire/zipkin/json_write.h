@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OTLP to Zipkin's v2 JSON (POST /api/v2/spans), as the Collector's Zipkin exporter translates it: resource and span
 // attributes as tags of text, the service's name and net.* addresses as endpoints, events as annotations, links as tags
 // otlp.link.N. Pure; any thread.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What Zipkin's v2 formats (JSON and protobuf) have in common, and the one place that turns it into OTLP. The mapping
 // is the one of the Collector's Zipkin receiver, except where that loses something (docs/receivers.md).
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Field numbers follow zipkin-api's zipkin.proto:
 //
 //   ListOfSpans 1 spans        Endpoint 1 service_name, 2 ipv4 (4 bytes), 3 ipv6 (16 bytes), 4 port

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Zipkin v2 to OTLP: the JSON array and the protobuf ListOfSpans of POST /api/v2/spans. Pure functions; any thread.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The store under all its threads at once, about a second per case: receivers accept, a sweeper closes, policies
 // change, scrapes read. Every snapshot obeys the law of the metrics. Under TSan this is the proof that each object has
 // one lock or one owner.

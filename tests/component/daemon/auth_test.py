@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Who may send, and how much: the built binary with credentials and limits of one client. auth_test.py TAILGATE"""
 
 import base64

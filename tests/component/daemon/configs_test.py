@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Every file of config/: it checks, it starts, and the sidecar is as small as promised. configs_test.py TAILGATE"""
 
 import glob

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """kill -9 at random moments under load, with a durable queue and three backends. crash_test.py TAILGATE [--cycles N] [--seed N]
 
 After the last restart: a trace that any backend has, or that was due two seconds before a kill, is whole at every backend.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The built binary as its users meet it: exit codes, flags, endpoints, signals, metrics. daemon_test.py TAILGATE"""
 
 import http.client

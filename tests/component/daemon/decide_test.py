@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """`tailgate decide` as its users meet it: files, lines, exit codes. decide_test.py TAILGATE"""
 
 import gzip

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """`tailgate migrate`: Collectors' configurations in, what `tailgate check` takes out. migrate_test.py TAILGATE"""
 
 import os

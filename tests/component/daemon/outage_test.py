@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """A backend that is away, with a durable queue and a second backend that is well.
 
 outage_test.py TAILGATE [--seconds N] [--well N] [--rate SPANS_PER_SECOND] [--slack SECONDS] [--modes MODE...]: for each mode of

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Five times more than memory can hold: new traces are shed whole, those taken in arrive whole. overload_test.py TAILGATE"""
 
 import json

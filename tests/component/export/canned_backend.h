@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CannedBackend: an HTTP server for the tests of exporters. It answers what the test says and remembers what it was
 // sent.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exporters made from YAML, kept traces to push, and waiting for what their threads do.
 #pragma once
 

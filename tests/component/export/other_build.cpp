@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A module of the span table like the real one in all that sizes and names tell, of another build.
 #include "export/parquet/span_table.h"
 

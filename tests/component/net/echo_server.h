@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A server with a handler that gives back what it got, for the tests of this folder.
 #pragma once
 

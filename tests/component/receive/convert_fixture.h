@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A receiver of a converted protocol over real sockets, and what it hands on.
 #pragma once
 

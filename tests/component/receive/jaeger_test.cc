@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Jaeger receiver over real sockets: gRPC, HTTP and both kinds of datagrams, and what is refused.
 #include "receive/jaeger.h"
 

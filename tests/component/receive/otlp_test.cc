@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The OTLP receiver over real sockets: both endpoints, every form, every refusal.
 #include "receive/otlp.h"
 

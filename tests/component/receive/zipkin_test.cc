@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Zipkin receiver over real sockets: JSON and protobuf, gzip, and what is refused.
 #include "receive/zipkin.h"
 

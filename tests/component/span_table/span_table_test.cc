@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The module that writes Parquet, loaded as the daemon loads it; what it wrote is read by Arrow's own reader, and
 // compared column by column with what protobuf says of the same spans.
 #include <arrow/api.h>

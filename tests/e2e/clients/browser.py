@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A page in headless Chromium with the OpenTelemetry web SDK: OTLP/JSON to another origin, so by CORS."""
 
 import http.server

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Node SDK in an Express server with axios: OTLP/HTTP protobuf."""
 
 from spans import sent_by, span

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Python SDK in a FastAPI server with requests and SQLAlchemy: OTLP/gRPC."""
 
 from spans import Any, sent_by, span

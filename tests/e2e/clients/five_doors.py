@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One trace whose spans come by OTLP, Jaeger Thrift over HTTP, Jaeger gRPC, Jaeger UDP and Zipkin."""
 
 from spans import sent_by, span

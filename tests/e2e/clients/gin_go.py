@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Go SDK in a gin server (otelgin), asked by an instrumented client: OTLP/gRPC."""
 
 from spans import Any, sent_by, span

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """npm jaeger-client: binary Thrift by HTTP (14268) and by UDP (6832)."""
 
 from spans import Any, sent_by, span

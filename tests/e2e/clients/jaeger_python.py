@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pip jaeger-client: compact Thrift by UDP (6831)."""
 
 from spans import Any, sent_by, span

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The OpenTelemetry Java agent in a program that serves and asks by HTTP: OTLP/gRPC."""
 
 import json

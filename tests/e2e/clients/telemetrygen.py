@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """telemetrygen, the Collector's own generator: OTLP over gRPC and HTTP. It does not tell ids: /explain does."""
 
 import json

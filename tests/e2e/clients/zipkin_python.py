@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pip opentelemetry-exporter-zipkin-json and -proto-http: Zipkin v2 as JSON and as protobuf (9411)."""
 
 from spans import Any, sent_by, span

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "config/yaml_write.h"
 
 #include <catch2/catch.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The examples of docs/policies.md are policies that load, and every type has one.
 #include <catch2/catch.hpp>
 

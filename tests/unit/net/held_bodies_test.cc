@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "net/held_bodies.h"
 
 #include <catch2/catch.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The configurations that ship: no errors, and nothing in them is without effect.
 #include <catch2/catch.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is under deploy/ fits the daemon: metrics, configurations, ports, probes and pages. No Kubernetes, Docker or
 // Grafana is asked; Prometheus is, by tests/e2e.
 #include <simdjson.h>

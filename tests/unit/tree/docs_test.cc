@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The pages under docs/ name what the code's tables hold, and nothing else.
 #include <catch2/catch.hpp>
 #include <regex>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Dependencies run one way. src/CMakeLists.txt states what each room uses; the #include lines must not say more.
 #include <catch2/catch.hpp>
 #include <map>
@@ -160,5 +161,19 @@ TEST_CASE("clocks are read where a loop meets the world and nowhere else", "[tre
       INFO("src/" << file.path << " reads a clock by " << clock);
       CHECK(file.text.find(clock) == std::string::npos);
     }
+  }
+}
+
+TEST_CASE("every source file begins with its licence", "[tree]") {
+  for (const SourceFile& file : source_files()) {
+    INFO("src/" << file.path);
+    CHECK(file.text.starts_with("// SPDX-License-Identifier: Apache-2.0\n"));
+  }
+}
+
+TEST_CASE("a file has at most 500 lines", "[tree]") {
+  for (const SourceFile& file : source_files()) {
+    INFO("src/" << file.path);
+    CHECK(std::count(file.text.begin(), file.text.end(), '\n') <= 500);
   }
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sources and pages of this tree as text, for tests that hold them against each other.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Compiles calls of converters: finds the converter, matches arguments to parameters, and converts them.
 #include <fmt/format.h>
 

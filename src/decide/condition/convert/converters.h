@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The converters of conditions (contrib pkg/ottl/ottlfuncs): the parameters and the function of each. call.cc looks
 // them up; the other files of this folder have the functions, grouped by subject.
 //

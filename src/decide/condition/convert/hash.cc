@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Converters that hash and encode, and those that make ids.
 #include <openssl/evp.h>
 

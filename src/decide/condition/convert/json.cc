@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ParseJSON: a map or a list; numbers are doubles.
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "decide/condition/convert/layout.h"
 
 #include <absl/time/civil_time.h>

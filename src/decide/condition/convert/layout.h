@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads times from text for the converter Time. A layout has contrib's ctime directives (%Y-%m-%d ...), each of which
 // stands for a piece of a layout of Go's time package; such pieces may also be written out (2006-01-02). Pure, except
 // that it reads the zone database.

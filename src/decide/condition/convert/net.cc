@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // URL and IsInCIDR.
 #include <arpa/inet.h>
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // IsMatch and ExtractPatterns, with RE2: the syntax of Go's regexp. A constant pattern is compiled once. One that comes
 // from the span is compiled for each span, which is slow, as in the Collector.
 #include <re2/re2.h>

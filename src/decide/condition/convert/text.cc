@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Converters of texts. Offsets and lengths are in bytes, as in Go.
 #include <algorithm>
 

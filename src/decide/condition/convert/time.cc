@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Converters of times and durations. A time has a zone, which Hour and similar converters use. The times of spans are
 // in UTC; those from Now and Unix are in the daemon's zone.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Converters about types: IsString, IsInt, ..., Int, Double, String, Bool, Len, and those that search lists and maps.
 #include "decide/condition/convert/converters.h"
 

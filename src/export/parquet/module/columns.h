@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The columns of the span table as Arrow builders. Each appends one cell per row and gives its array at the end of a
 // row group. Texts come from strangers: what is no UTF-8 becomes '?'.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The module that writes the span table with Arrow C++: see export/parquet/span_table.h. Memory comes from the daemon's
 // own allocator, not from one of Arrow's, so that it is freed and seen with all other.
 #include "export/parquet/span_table.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The elasticsearch exporter against a server that answers what the test says.
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kafka exporter against librdkafka's own mock broker, which lives in the client.
 #include "export/kafka/kafka.h"
 

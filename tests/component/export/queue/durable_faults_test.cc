@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Faults at each write of the durable queue's log. The system calls that LMDB writes with are defined here, in front of
 // libc's, and fail when told to.
 #include <fcntl.h>

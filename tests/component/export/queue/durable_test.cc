@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The durable queue on a real disk: what a process that dies leaves, and what the next one makes of it.
 #include "component/export/export_fixture.h"
 #include "export/queue/durable_store.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The s3 exporter against a store that answers what the test says. Files are written by a stand-in for the module that
 // writes Parquet.
 #include "export/s3/s3.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Credentials over real sockets, from files that change.
 #include "net/auth/auth.h"
 

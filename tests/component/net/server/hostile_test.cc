@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Hostile peers in short form: each holds or floods something, and honest clients keep being served.
 // Sources: CVE-2023-44487 (rapid reset), CVE-2024-27316 (CONTINUATION flood), RFC 9113 section 10.5, RFC 7541
 // section 7.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The server as an honest client meets it, over real sockets.
 #include <boost/asio/io_context.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the page runs: the web SDK sends OTLP/JSON to another origin, then the page tells its own server what it sent.
 // Bundled by esbuild; ENDPOINT is in the page's address after '#'. The form is described in ../../spans.py.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An Express server that asks itself by axios, with the Node SDK's instrumentations of Express and HTTP; OTLP/HTTP protobuf.
 //
 //   node app.js ENDPOINT

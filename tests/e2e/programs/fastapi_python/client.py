@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A FastAPI server that asks a database by SQLAlchemy and itself by requests, all instrumented; OTLP/gRPC.
 
     client.py ENDPOINT

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sends one trace, whose spans come by five doors, and one without an error; both of five services.
 
     client.py OTLP_HTTP JAEGER_HTTP JAEGER_GRPC JAEGER_UDP_BINARY ZIPKIN    (ports)

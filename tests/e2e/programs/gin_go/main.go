@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sends one trace with an error and one without from a gin server, with the Go SDK over OTLP/gRPC, and prints what it sent.
 //
 //	gin_go ENDPOINT

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sends one trace with an error and one without with the old Jaeger client, as binary Thrift.
 //
 //   node client.js udp|http PORT

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads Kubernetes manifests and compose files as those who apply them do: every field must be one they know, of the
 // type they want. Prints a line per object; exits with 1 and the fault otherwise.
 package main

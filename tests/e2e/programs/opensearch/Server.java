@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One OpenSearch node in this process, with HTTP and nothing else: no plugins, no security. Server HOME HTTP_PORT TRANSPORT_PORT
 import java.util.List;
 import java.util.Map;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """read.py FILE...: the spans of Tempo's Parquet blocks, one JSON object {trace id: [span...]}, fewer fields than spans.py has."""
 
 import json

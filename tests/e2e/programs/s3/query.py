@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """query.py SQL: what DuckDB answers, as JSON: a list of rows."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """rows.py FILE...: the rows of span tables and what their footers say, as JSON: {"rows": [...], "groups": [...]}.
 
 A row is {column: value} with times as numbers, maps as {key: value} and the name of its file. A group is one row group:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sends the traces of the end-to-end test with the Node SDK as OTLP/HTTP JSON, and prints what it sent.
 //
 //   node client.js ENDPOINT

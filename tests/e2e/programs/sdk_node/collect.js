@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A span processor that notes what a JavaScript SDK ends, in the form of ../../spans.py.
 'use strict';
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sends the traces of the end-to-end test with the Python SDK and prints what it sent, as one line of JSON.
 
     client.py grpc|http ENDPOINT gzip|none

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A span processor that notes what the Python SDK ends, in the form of ../../spans.py."""
 
 from opentelemetry.sdk.trace import SpanProcessor

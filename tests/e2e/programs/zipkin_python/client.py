@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sends one trace with an error and one without with the Python SDK's Zipkin exporters.
 
     client.py json|protobuf PORT

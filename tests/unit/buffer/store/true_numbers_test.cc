@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What use_tracestate promises: the thresholds written on kept spans estimate how many spans there were.
 #include <catch2/catch.hpp>
 

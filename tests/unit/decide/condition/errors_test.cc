@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What people are told when a condition is wrong: where, and what was wanted.
 #include <catch2/catch.hpp>
 

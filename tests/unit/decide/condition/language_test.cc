@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The language of conditions: what is true of one span. contrib v0.140's OTTL, run over the same span, says the same,
 // but that it cannot parse the negation of a path.
 #include <catch2/catch.hpp>

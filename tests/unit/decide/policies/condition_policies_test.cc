@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The policies that take conditions: ottl_condition and trace.
 #include <catch2/catch.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What people get for the mistakes they make: the whole text, since it is what they act on.
 #include <catch2/catch.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What exporters remember of a batch between its attempts.
 #include "export/queue/batch.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Jaeger to OTLP: the mapping table row by row, then generated batches against the slow twin, in all three forms.
 #include <catch2/catch.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Thrift of strangers: headers, bounds, and memory that is asked for before it is taken.
 #include "wire/jaeger/thrift_reader.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OTLP/JSON against the generated twin: a message written as JSON by the writer below must come back as the same
 // message.
 #include "wire/otlp/json_read.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Zipkin to OTLP: the mapping table row by row, then generated lists against the slow twin, in both forms.
 #include "wire/zipkin/zipkin.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every converter, with what it takes, what it makes of nil and of other types, and what it refuses. Where contrib
 // v0.140's OTTL knows the converter it says the same of the same span, but for what docs/compatibility.md lists.
 #include <catch2/catch.hpp>
