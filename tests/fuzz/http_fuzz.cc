@@ -6,8 +6,8 @@
 #include <string>
 
 #include "net/http/clients.h"
-#include "net/http/grpc.h"
 #include "net/http/detect_session.h"
+#include "net/http/grpc.h"
 
 namespace {
 

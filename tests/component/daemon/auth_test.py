@@ -96,7 +96,7 @@ class AuthTest(unittest.TestCase):
         daemon = self.start(config)
         otlp_grpc, otlp_http, jaeger_grpc, jaeger_http, zipkin = (port for _, _, port in daemon.receivers)
         for authorization, expected in ((None, 16), (WRONG, 16), (f"Bearer {TOKEN}", 0), (BASIC, 0), (f"bearer {SECOND}", 0)):
-            self.assertEqual(grpc(otlp_grpc, spans(1), authorization), want)
+            self.assertEqual(grpc(otlp_grpc, spans(1), authorization), expected)
             self.assertEqual(grpc(jaeger_grpc, b"", authorization, JAEGER), want)
             code = 401 if expected else 200
             status, headers = post(otlp_http, "/v1/traces", spans(1), authorization=authorization)
