@@ -97,11 +97,11 @@ class AuthTest(unittest.TestCase):
         otlp_grpc, otlp_http, jaeger_grpc, jaeger_http, zipkin = (port for _, _, port in daemon.receivers)
         for authorization, expected in ((None, 16), (WRONG, 16), (f"Bearer {TOKEN}", 0), (BASIC, 0), (f"bearer {SECOND}", 0)):
             self.assertEqual(grpc(otlp_grpc, spans(1), authorization), expected)
-            self.assertEqual(grpc(jaeger_grpc, b"", authorization, JAEGER), want)
+            self.assertEqual(grpc(jaeger_grpc, b"", authorization, JAEGER), expected)
             code = 401 if expected else 200
             status, headers = post(otlp_http, "/v1/traces", spans(1), authorization=authorization)
             self.assertEqual(status, code)
-            if want:
+            if expected:
                 self.assertEqual(headers["WWW-Authenticate"], 'Bearer realm="tailgate", Basic realm="tailgate"')
             self.assertEqual(post(jaeger_http, "/api/traces", b"\0", "application/x-thrift", authorization)[0],
                              401 if expected else 202)
