@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The store under all its threads at once, about a second per case: receivers accept, a sweeper closes, policies
-// change, scrapes read. Every snapshot obeys the law of the metrics. Under TSan this is the proof that each object has
-// one lock or one owner.
+// The store under all its threads at once: receivers accept, a sweeper closes, policies change, scrapes read, until
+// each kind of thread has done a fixed amount of work. Every snapshot obeys the law of the metrics. Under TSan
+// this is the proof that each object has one lock or one owner.
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <thread>
@@ -51,6 +51,9 @@ std::vector<std::string> requests(std::uint64_t seed) {
   return out;
 }
 
+// Enough for all threads to meet often; about a second without sanitizers.
+constexpr std::uint64_t kBatches = 50'000, kSweeps = 700, kPolicyChanges = 150, kScrapes = 700;
+
 struct Totals {
   std::uint64_t received, ends, held, forwarded;
 };
@@ -80,49 +83,54 @@ void stress(std::size_t pool_bytes, std::size_t queue_bytes) {
   const TimePoint origin(1h);
   TraceStore store(options, budget, policy_set(kErrors, epoch, tables), tables, sink, 11, origin);
 
-  std::atomic<bool> stop{false};
+  // How often each kind of thread has done its work; all go on until every kind has done its share.
+  std::atomic<std::uint64_t> batches{0}, sweeps{0}, changes{0}, scrapes{0};
+  const auto finished = [&] {
+    return batches >= kBatches && sweeps >= kSweeps && changes >= kPolicyChanges && scrapes >= kScrapes;
+  };
   std::atomic<std::int64_t> ms{0};  // the clock of all threads, moved by the sweeper
   const auto now = [&] { return origin + std::chrono::milliseconds(ms.load()); };
-  std::atomic<std::uint64_t> broken{0}, scrapes{0};
+  std::atomic<std::uint64_t> broken{0};
 
   std::vector<std::thread> threads;
   for (std::uint64_t t = 1; t <= 3; ++t) {
     threads.emplace_back([&, t] {
       const std::vector<std::string> all = requests(t);
       SpanBatch batch;
-      for (std::size_t i = 0; !stop; ++i) {
+      for (std::size_t i = 0; !finished(); ++i) {
         const PolicySetPtr policies = store.policies();
         batch.clear();
         batch.hash_seed = store.hash_seed();
         scan_request(all[i % all.size()], policies->plan(), batch, [](SpanBatch&) { return true; });
         if (store.accept(batch, static_cast<SourceId>(t), now())) accepted += batch.spans.size();
+        ++batches;
       }
     });
   }
   threads.emplace_back([&] {
-    while (!stop) {
+    while (!finished()) {
       ms += 7;
       store.sweep(now());
+      ++sweeps;
       std::this_thread::sleep_for(1ms);
     }
   });
   threads.emplace_back([&] {
-    while (!stop) {
+    while (!finished()) {
       ++epoch;
       store.set_policies(policy_set(epoch % 2 == 0 ? kRoutes : kErrors, epoch, tables));
+      ++changes;
       std::this_thread::sleep_for(5ms);
     }
   });
   threads.emplace_back([&] {
-    while (!stop) {
+    while (!finished()) {
       const Totals t = totals(store);
       broken += t.received != t.ends;
       ++scrapes;
       std::this_thread::sleep_for(1ms);
     }
   });
-  std::this_thread::sleep_for(900ms);
-  stop = true;
   for (std::thread& thread : threads) thread.join();
 
   store.close_all(CloseReason::kShutdown, now());

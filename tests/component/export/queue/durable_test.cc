@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The durable queue on a real disk: what a process that dies leaves, and what the next one makes of it.
+#include <future>
+
 #include "component/export/export_fixture.h"
 #include "export/queue/durable_store.h"
 #include "export/queue/kept_record.h"
@@ -28,6 +30,24 @@ class Failing final : public KeptLog {
  private:
   std::unique_ptr<KeptLog> inner_;
   std::atomic<bool>& fails_;
+};
+
+// Calls `put` with the last record of each commit that was written, on the committing thread.
+class Watched final : public KeptLog {
+ public:
+  Watched(std::unique_ptr<KeptLog> inner, std::function<void(ByteView)> put)
+      : inner_(std::move(inner)), put_(std::move(put)) {}
+  Result<void> open(const Each& each) override { return inner_->open(each); }
+  Result<void> commit(const Writes& writes) override {
+    Result<void> result = inner_->commit(writes);
+    if (result && !writes.puts.empty()) put_(writes.puts.back().second);
+    return result;
+  }
+  Result<std::string> read(std::uint64_t number) override { return inner_->read(number); }
+
+ private:
+  std::unique_ptr<KeptLog> inner_;
+  std::function<void(ByteView)> put_;
 };
 
 const auto nothing = [](std::uint64_t, ByteView, const std::vector<std::uint64_t>&) {};
@@ -230,7 +250,10 @@ TEST_CASE("a map without a hole of the right size grows, and what was freed come
   const std::size_t most = 8 << 20;
   const std::vector<DurableStore::Member> members = {
       {"x", {.directory = "d", .bytes_max = most, .memory_max = 1 << 20}}};
-  DurableStore store(members, make_kept_log(dir.at("q"), 2 * most));
+  std::promise<void> written;  // set once the last trace is on the disk
+  DurableStore store(members, std::make_unique<Watched>(make_kept_log(dir.at("q"), 2 * most), [&](ByteView record) {
+                       if (read_kept_record(record, true)->trace->otlp.starts_with('z')) written.set_value();
+                     }));
   REQUIRE(store.start());
   // Small ones, every second of them kept by chance, until the share is full; then large ones push the former out.
   for (int n = 0; n < 1800; ++n) {
@@ -249,15 +272,12 @@ TEST_CASE("a map without a hole of the right size grows, and what was freed come
     if (n % 20 == 0) store.hurry();
     std::this_thread::sleep_for(2ms);
   }
-  const auto written = [&] {
-    const auto before = store.stats(0).write_errors;
-    store.hurry();
-    std::this_thread::sleep_for(300ms);
-    return store.stats(0).write_errors == before;
-  };
-  bool good = false;
-  for (int i = 0; i < 30 && !good; ++i) good = written();
-  CHECK(good);
+  auto last = std::make_shared<KeptTrace>();
+  last->otlp.assign(50'000, 'z');
+  last->spans = 1;
+  store.push(last, 1);
+  store.hurry();
+  CHECK(written.get_future().wait_for(30s) == std::future_status::ready);
   store.stop();
   CHECK(store.stats(0).dropped_spans[static_cast<std::size_t>(DropReason::kShutdown)] == 0);
 }

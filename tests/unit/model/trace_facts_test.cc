@@ -1,0 +1,62 @@
+#include "model/trace_facts.h"
+
+#include <catch2/catch.hpp>
+
+#include "model/verdict.h"
+
+using namespace tailgate;
+
+TEST_CASE("facts of two parts of a trace are merged", "[model]") {
+  TraceFacts facts{.start_min_ns = 200, .end_max_ns = 900, .bytes = 50, .spans = 2, .errors = 1};
+  facts.merge({.start_min_ns = 100, .end_max_ns = 700, .bytes = 30, .spans = 1, .errors = 0, .root_seen = true});
+  CHECK(facts.start_min_ns == 100);
+  CHECK(facts.end_max_ns == 900);
+  CHECK(facts.bytes == 80);
+  CHECK(facts.spans == 3);
+  CHECK(facts.errors == 1);
+  CHECK(facts.root_seen);
+  CHECK(facts.duration_ns() == 800);
+}
+
+TEST_CASE("merging with no spans changes nothing", "[model]") {
+  TraceFacts facts{.start_min_ns = 200, .end_max_ns = 900, .bytes = 50, .spans = 2, .errors = 1};
+  facts.merge({});
+  CHECK(facts.duration_ns() == 700);
+  CHECK(facts.spans == 2);
+  CHECK_FALSE(facts.root_seen);
+}
+
+TEST_CASE("an end before the start, or none, is a negative duration", "[model]") {
+  CHECK(TraceFacts{.start_min_ns = 900, .end_max_ns = 200}.duration_ns() == -700);
+  CHECK(TraceFacts{.start_min_ns = 1'000, .end_max_ns = 0}.duration_ns() == -1'000);
+  CHECK(TraceFacts{.start_min_ns = 0, .end_max_ns = 1'000}.duration_ns() == 1'000);
+}
+
+TEST_CASE("a new verdict is not sampled, in time, certain and without a policy", "[model]") {
+  const Verdict verdict;
+  CHECK(kDecisionNames[static_cast<std::size_t>(verdict.decision)] == "not_sampled");
+  CHECK(kCloseReasonNames[static_cast<std::size_t>(verdict.reason)] == "timeout");
+  CHECK(verdict.policy == 0);
+  CHECK(verdict.threshold == 0);
+  CHECK_FALSE(verdict.by_chance());
+}
+
+TEST_CASE("every decision and close reason has the name of its label", "[model]") {
+  CHECK(kDecisionNames[static_cast<std::size_t>(Decision::kSampled)] == "sampled");
+  CHECK(kDecisionNames[static_cast<std::size_t>(Decision::kDropped)] == "dropped");
+  CHECK(kCloseReasonNames[static_cast<std::size_t>(CloseReason::kRoot)] == "root");
+  CHECK(kCloseReasonNames[static_cast<std::size_t>(CloseReason::kSize)] == "size");
+  CHECK(kCloseReasonNames[static_cast<std::size_t>(CloseReason::kTooLarge)] == "too_large");
+  CHECK(kCloseReasonNames[static_cast<std::size_t>(CloseReason::kMemory)] == "memory");
+  CHECK(kCloseReasonNames[static_cast<std::size_t>(CloseReason::kShutdown)] == "shutdown");
+}
+
+TEST_CASE("a verdict holds a close reason and its flags next to each other", "[model]") {
+  Verdict verdict;
+  verdict.reason = CloseReason::kShutdown;
+  verdict.chance = true;
+  CHECK(verdict.reason == CloseReason::kShutdown);
+  CHECK(verdict.by_chance());
+  CHECK_FALSE(verdict.complete);
+  CHECK_FALSE(verdict.shed);
+}
