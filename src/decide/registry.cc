@@ -26,7 +26,7 @@ PolicyPtr make_rate_limiting(const ConfigNode& entry, PolicyBuild& build);      
 PolicyPtr make_span_count(const ConfigNode& entry, PolicyBuild& build);         // span_count.cc
 PolicyPtr make_status_code(const ConfigNode& entry, PolicyBuild& build);        // status_code.cc
 PolicyPtr make_string_attribute(const ConfigNode& entry, PolicyBuild& build);   // string_attribute.cc
-PolicyPtr make_trace(const ConfigNode& entry, PolicyBuild& build);              // trace_policy.cc
+PolicyPtr make_trace(const ConfigNode& entry, PolicyBuild& build);              // trace.cc
 PolicyPtr make_trace_flags(const ConfigNode& entry, PolicyBuild& build);        // trace_flags.cc
 PolicyPtr make_trace_state(const ConfigNode& entry, PolicyBuild& build);        // trace_state.cc
 

@@ -76,12 +76,12 @@ struct Converter {
   bool span_only = false;  // not for span events
 };
 
-std::span<const Converter> type_converters();   // condition_convert_types.cc
-std::span<const Converter> text_converters();   // condition_convert_text.cc
-std::span<const Converter> regex_converters();  // condition_convert_regex.cc
-std::span<const Converter> time_converters();   // condition_convert_time.cc
-std::span<const Converter> hash_converters();   // condition_convert_hash.cc
-std::span<const Converter> net_converters();    // condition_convert_net.cc
-std::span<const Converter> json_converters();   // condition_convert_json.cc
+std::span<const Converter> type_converters();   // types.cc
+std::span<const Converter> text_converters();   // text.cc
+std::span<const Converter> regex_converters();  // regex.cc
+std::span<const Converter> time_converters();   // time.cc
+std::span<const Converter> hash_converters();   // hash.cc
+std::span<const Converter> net_converters();    // net.cc
+std::span<const Converter> json_converters();   // json.cc
 
 }  // namespace tailgate
