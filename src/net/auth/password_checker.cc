@@ -45,9 +45,9 @@ void PasswordChecker::set_users(std::vector<Secret> users) {
   const MutexLock lock(mutex_);
   if (users_ != nullptr && users_->hashes == fresh->hashes) return;
   // Users that did not change keep their results; otherwise each change would send all of them to bcrypt at once.
-  std::erase_if(right_, [&](const auto& entry) {
+  std::erase_if(right_, [&fresh, before = users_.get()](const auto& entry) {
     const auto now = fresh->hashes.find(entry.second);
-    return now == fresh->hashes.end() || now->second != users_->hashes.at(entry.second);
+    return now == fresh->hashes.end() || now->second != before->hashes.at(entry.second);
   });
   wrong_.clear();
   users_ = std::move(fresh);
