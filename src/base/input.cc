@@ -20,7 +20,7 @@ Result<std::string> read_input(const std::string& name) {
   std::size_t n = 0;
   while ((n = std::fread(block, 1, sizeof block, file)) > 0) text.append(block, n);
   const bool bad = std::ferror(file) != 0;  // a folder opens, and cannot be read
-  const Result<std::string> failed = bad ? Result<std::string>(cannot()) : Result<std::string>();
+  Result<std::string> failed = bad ? Result<std::string>(cannot()) : Result<std::string>();
   if (file != stdin) std::fclose(file);
   if (bad) return failed;
   return text;

@@ -290,7 +290,7 @@ std::string ConfigNode::choice(std::string_view key, std::string_view fallback,
                                const std::vector<std::string_view>& choices) const {
   const auto at = get(impl_, key);
   if (absent_or_null(at)) return std::string(fallback);
-  const std::string value = ConfigNode(at).scalar();
+  std::string value = ConfigNode(at).scalar();
   if (at->value->kind == Kind::kScalar && std::find(choices.begin(), choices.end(), value) != choices.end()) {
     return value;
   }

@@ -85,15 +85,15 @@ void Daemon::watch_own_operations() {
                                 {"tailgate.attempts", std::uint64_t{end.attempts}},
                                 {"tailgate.spans", end.spans},
                                 {"tailgate.bytes", end.bytes}};
-        note(std::move(export_of));
+        note(export_of);
       });
 }
 
-void Daemon::note(OwnOperation operation) { own_traces_->note(operation, monotonic_now(), wall_now_ns()); }
+void Daemon::note(const OwnOperation& operation) { own_traces_->note(operation, monotonic_now(), wall_now_ns()); }
 
 Result<void> Daemon::start() {
   watch_own_operations();
-  if (const Result<void> opened = parts_.exporters->start(); !opened) return opened;
+  if (Result<void> opened = parts_.exporters->start(); !opened) return opened;
   page_threads_ = std::make_unique<IoThreads>(1, "pages");
   page_threads_->start();
   io_threads_ = std::make_unique<IoThreads>(config_.io_threads);
@@ -149,7 +149,7 @@ Result<void> Daemon::start() {
   context.refused = [this](SourceId by, std::string_view reason) { refusals_.request(by, reason); };
   context.notice = [](std::string_view text) { log_warn(text); };
   for (const auto& receiver : parts_.receivers) {
-    if (const Result<void> opened = receiver->start(context); !opened) return opened;
+    if (Result<void> opened = receiver->start(context); !opened) return opened;
     ++receivers_started_;
     for (const std::string& endpoint : receiver->endpoints()) {
       log_info("listening", {{"receiver", receiver->name()}, {"endpoint", endpoint}});

@@ -44,7 +44,7 @@ class Daemon {
   std::string metrics_text() const;
   Response ready() const;
   void watch_own_operations();
-  void note(OwnOperation operation);
+  void note(const OwnOperation& operation);
   void reload();
   void reload_now();
   void drain();

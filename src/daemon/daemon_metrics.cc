@@ -23,8 +23,9 @@ std::vector<std::string> Daemon::keeping_policies() const {
   std::set<std::uint16_t> shadows;
   for (std::size_t i = 0; i < set->shadow_size(); ++i) shadows.insert(set->shadow_number_of(i));
   std::vector<std::string> out;
-  for (std::uint16_t p = 1; p < names.size(); ++p) {
-    if (!shadows.contains(p)) out.push_back(names.name_of(p));
+  for (std::size_t p = 1; p < names.size(); ++p) {
+    const auto number = static_cast<std::uint16_t>(p);
+    if (!shadows.contains(number)) out.push_back(names.name_of(number));
   }
   if (own_traces_ != nullptr) out.emplace_back(kOwnPolicy);
   return out;

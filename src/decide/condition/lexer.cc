@@ -135,7 +135,7 @@ class Lexer {
       if (c != '\\') {
         token.value += c;
         ++at_;
-      } else if (const Result<void> read = escape(token.value); !read) {
+      } else if (Result<void> read = escape(token.value); !read) {
         return read;
       }
     }

@@ -109,7 +109,7 @@ const SendQueue::Waiting* SendQueue::oldest() const {
 KeptTracePtr SendQueue::take_oldest() {
   const Waiting* const first = oldest();
   std::deque<Waiting>& list = !chance_.empty() && first == &chance_.front() ? chance_ : certain_;
-  const KeptTracePtr trace = std::move(list.front().trace);
+  KeptTracePtr trace = std::move(list.front().trace);
   list.pop_front();
   waiting_bytes_ -= trace->bytes();
   if (trace->verdict.by_chance()) chance_bytes_ -= trace->bytes();

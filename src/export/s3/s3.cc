@@ -146,8 +146,8 @@ class S3Exporter final : public HttpExporter {
   void next_part(const JobPtr& job) {
     const std::size_t number = job->etags.size();
     if (number == job->pieces.size()) {
-      auto body = std::make_shared<const std::string>(complete_parts(job->etags));
-      return request(job, "POST", "uploadId=" + job->upload_id, std::move(body), &S3Exporter::completed);
+      const auto body = std::make_shared<const std::string>(complete_parts(job->etags));
+      return request(job, "POST", "uploadId=" + job->upload_id, body, &S3Exporter::completed);
     }
     request(job, "PUT", fmt::format("partNumber={}&uploadId={}", number + 1, job->upload_id), piece(job, number),
             &S3Exporter::part_there);

@@ -153,7 +153,7 @@ class Http1Session final : public Session {
       if (waiting()) {
         Response busy = context_.handler.refuse(head_, RefuseWhy::kAuthBusy);
         busy.close = !parser_->is_done();
-        respond(std::move(busy));
+        respond(busy);
       } else if (parser_ && parser_->is_done()) {
         on_complete();  // it has no body
       }
@@ -288,7 +288,7 @@ class Http1Session final : public Session {
     }
     if (admission.refusal) {
       if (!parser_->is_done()) return respond_and_close(std::move(*admission.refusal));
-      return respond(std::move(*admission.refusal));
+      return respond(*admission.refusal);
     }
     request_.admit(head_, admission, now_);
     request_.start(now_);

@@ -26,8 +26,8 @@ bool whole_units(Evaluation&, const Arguments& a, Value& out) {
 // As Go's Duration.Seconds: whole units and the rest apart, which keeps digits.
 template <std::int64_t unit>
 bool units(Evaluation&, const Arguments& a, Value& out) {
-  out = Value::of_double(static_cast<double>(a[0].integer / unit) +
-                         static_cast<double>(a[0].integer % unit) / static_cast<double>(unit));
+  const std::int64_t whole = a[0].integer / unit, rest = a[0].integer % unit;
+  out = Value::of_double(static_cast<double>(whole) + static_cast<double>(rest) / static_cast<double>(unit));
   return true;
 }
 
