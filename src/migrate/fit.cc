@@ -65,11 +65,13 @@ Way find(YamlValue& root, std::string_view path) {
   return way;
 }
 
-// Leaves out the value that was found: it is in the file, and may be a secret.
+// Leaves out the value that was found: it is in the file, and may be a secret. Some texts quote a part of it
+// themselves.
 std::string reason(const ConfigIssue& issue) {
   if (issue.kind == IssueKind::kUnknownKey) return "Tailgate does not know this key";
   constexpr std::string_view kNothing = "nothing: ";
-  return issue.text.starts_with(kNothing) ? issue.text.substr(kNothing.size()) : issue.text;
+  const std::size_t from = issue.text.starts_with(kNothing) ? kNothing.size() : 0;
+  return issue.text.substr(from, issue.text.find(", got ") - from);
 }
 
 class Fitter {

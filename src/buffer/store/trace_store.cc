@@ -207,6 +207,7 @@ void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoin
 }
 
 void TraceStore::settle_some(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Scratch& scratch) {
+  scratch.kept.out.clear();  // an exception may have left some there
   const std::uint64_t now_unix_ns = gather(shard, closed, scratch);
   const std::vector<std::uint32_t>& ids = scratch.prefix_ids;
   scratch.settled.clear();
@@ -253,6 +254,7 @@ void TraceStore::settle_late(Shard& shard, const SpanBatch& batch, const std::ve
                              Scratch& scratch) {
   for (const LateSpans& item : late) {
     const BatchTrace& part = batch.traces[item.trace];
+    scratch.kept.out.clear();  // an exception may have left some there
     scratch.kept.spans.clear();
     for (std::uint32_t s = part.first; s != kNone; s = batch.spans[s].next) {
       const BatchSpan& span = batch.spans[s];

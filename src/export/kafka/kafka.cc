@@ -50,6 +50,7 @@ struct Message {
 // What is remembered of a batch until it has ended for good.
 struct Progress {
   BatchPtr batch;                 // while messages are out
+  bool made = false;              // `pieces` and `messages`
   std::deque<OtlpPiece> pieces;   // of traces too large for one message
   std::vector<Message> messages;  // made at the first attempt and not resized then: librdkafka has their addresses
   std::vector<RejectedTrace> rejected;
@@ -119,7 +120,8 @@ class KafkaExporter final : public Exporter {
 
   void send(BatchPtr batch) override {
     Progress& progress = progress_.of(batch);
-    if (progress.messages.empty()) make_messages(*batch, progress);
+    if (!progress.made) make_messages(*batch, progress);
+    progress.made = true;  // not set where make_messages() threw: its list would pass for the whole
     progress.batch = std::move(batch);
     progress.failure.reset();
     progress.out = 1;  // one more until all are handed over, so that a report cannot end the batch in between
@@ -156,6 +158,8 @@ class KafkaExporter final : public Exporter {
 
  private:
   void make_messages(const Batch& batch, Progress& progress) const {
+    progress.messages.clear();
+    progress.pieces.clear();
     const std::size_t bytes_max = options_.max_message_bytes - kOverhead;
     std::vector<OtlpPiece> pieces;
     for (std::size_t i = 0; i < batch.traces.size(); ++i) {

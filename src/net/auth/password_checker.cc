@@ -93,6 +93,8 @@ void PasswordChecker::run() {
         matches(job.given.password, users->hash_for(job.given.user)) && users->hashes.contains(job.given.user);
     OPENSSL_cleanse(job.given.password.data(), job.given.password.size());
     done(job, users, right, monotonic_now() - began);
+    job = {};
+    users.reset();  // hashes that a reload replaced must not outlive it here
   }
 }
 

@@ -89,6 +89,15 @@ TEST_CASE("a policy with an error is left out whole, and the others stay", "[mig
   CHECK(out.yaml.find("good") != std::string::npos);
 }
 
+TEST_CASE("a report leaves out what an error found in a condition", "[migrate]") {
+  const Migration out = migrated(collector(
+      "{tail_sampling: {policies: [{name: bad, type: ottl_condition, ottl_condition: {span: [kind == S3CRET]}},"
+      " {name: good, type: always_sample}]}}",
+      "[tail_sampling]"));
+  CHECK(out.lost);
+  for (const std::string& message : out.messages) CHECK(message.find("S3CRET") == std::string::npos);
+}
+
 TEST_CASE("references to the environment stay as they are", "[migrate]") {
   const Migration out = migrated(
       "receivers: {otlp: {protocols: {grpc: }}}\nexporters: {otlp: {endpoint: \"${env:GATEWAY}:4317\"}}\n"

@@ -147,3 +147,29 @@ TEST_CASE("the scopes of a resource share its bytes", "[buffer]") {
   f.send(data.SerializeAsString(), 0s);
   CHECK(f.store->report().snapshot().prefix_bytes < 13'000);
 }
+
+TEST_CASE("what was on its way when a push threw is not sent by the next one", "[buffer]") {
+  StoreFixture f;
+  int pushes = 0;
+  FunctionSink sink([&](KeptTracePtr kept) {
+    if (++pushes == 1) throw std::bad_alloc();
+    f.out.push_back(std::move(kept));
+  });
+  TraceStoreOptions options;
+  options.shards = 1;
+  options.limits.decision_wait = 1s;
+  options.limits.cache_bytes = 1 << 20;
+  options.pool_bytes = 64 << 20;
+  f.store = std::make_unique<TraceStore>(options, f.budget, f.policies.set, *f.policies.tables, sink, 5, at(0s));
+  std::vector<SpanSpec> large;  // in three parts: two are left when the first is refused
+  for (std::uint64_t i = 1; i <= 50; ++i) large.push_back({.id = i, .status = 2, .name = std::string(100'000, 'n')});
+  f.send(request(large), 0s);
+  CHECK_THROWS_AS(f.store->sweep(at(1s)), std::bad_alloc);
+  CHECK(f.out.empty());
+
+  f.send(request({{.trace = 2, .status = 2}}), 2s);
+  f.store->sweep(at(3s));
+  REQUIRE(f.out.size() == 1);
+  REQUIRE(f.out[0] != nullptr);
+  CHECK(f.out[0]->spans == 1);
+}
