@@ -13,12 +13,10 @@
 // Of a class: it is a lock, or holds one for as long as it lives.
 #define TAILGATE_LOCKABLE TAILGATE_THREAD_ATTRIBUTE(capability("mutex"))
 #define TAILGATE_SCOPED_LOCK TAILGATE_THREAD_ATTRIBUTE(scoped_lockable)
-// Of a member: it is read and written under this lock only; or what it points to is.
+// Of a member: it is read and written under this lock only.
 #define TAILGATE_GUARDED_BY(lock) TAILGATE_THREAD_ATTRIBUTE(guarded_by(lock))
-#define TAILGATE_POINTEE_GUARDED_BY(lock) TAILGATE_THREAD_ATTRIBUTE(pt_guarded_by(lock))
-// Of a function: its caller holds the lock; its caller does not hold it; it takes it; it gives it back.
+// Of a function: its caller holds the lock; it takes it; it gives it back.
 #define TAILGATE_REQUIRES(...) TAILGATE_THREAD_ATTRIBUTE(requires_capability(__VA_ARGS__))
-#define TAILGATE_EXCLUDES(...) TAILGATE_THREAD_ATTRIBUTE(locks_excluded(__VA_ARGS__))
 #define TAILGATE_ACQUIRE(...) TAILGATE_THREAD_ATTRIBUTE(acquire_capability(__VA_ARGS__))
 #define TAILGATE_RELEASE(...) TAILGATE_THREAD_ATTRIBUTE(release_capability(__VA_ARGS__))
 // Of a function: the analysis leaves it out. The comment beside it says why the code is right.
