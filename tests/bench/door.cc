@@ -2,7 +2,6 @@
 // What credentials and the limits of one client cost a request, in the session alone: no socket.
 #include <benchmark/benchmark.h>
 #include <unistd.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include <fstream>
@@ -12,6 +11,7 @@
 #include "net/http/clients.h"
 #include "net/http/inflate.h"
 #include "net/http/session.h"
+#include "support/gzip.h"
 
 namespace {
 
@@ -119,17 +119,7 @@ std::string some_spans() {
 
 void inflate_gzip(benchmark::State& state) {
   const std::string text = some_spans();
-  z_stream z{};
-  deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  std::string body(deflateBound(&z, text.size()), '\0');
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  z.avail_in = static_cast<uInt>(text.size());
-  z.next_out = reinterpret_cast<Bytef*>(body.data());
-  z.avail_out = static_cast<uInt>(body.size());
-  deflate(&z, Z_FINISH);
-  body.resize(z.total_out);
-  deflateEnd(&z);
-  inflate(state, Coding::kGzip, body, text.size());
+  inflate(state, Coding::kGzip, test::gzip(text), text.size());
 }
 BENCHMARK(inflate_gzip);
 

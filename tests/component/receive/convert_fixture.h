@@ -5,7 +5,6 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <catch2/catch.hpp>
 #include <map>
@@ -15,23 +14,10 @@
 #include "otlp_twin.pb.h"
 #include "receive/receiver.h"
 #include "support/foreign_twin.h"
+#include "support/gzip.h"
 #include "support/raw_client.h"
 
 namespace tailgate::test {
-
-inline std::string gzip(std::string_view in) {
-  z_stream z{};
-  deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&z, in.size()) + 64, '\0');
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
-  z.avail_in = static_cast<uInt>(in.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  deflate(&z, Z_FINISH);
-  out.resize(z.total_out);
-  deflateEnd(&z);
-  return out;
-}
 
 inline std::string http(std::string_view path, std::string_view type, std::string_view body, std::string_view more = "",
                         std::string_view method = "POST") {

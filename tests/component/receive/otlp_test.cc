@@ -2,13 +2,13 @@
 // The OTLP receiver over real sockets: both endpoints, every form, every refusal.
 #include "receive/otlp.h"
 
-#include <zlib.h>
 #include <zstd.h>
 
 #include <catch2/catch.hpp>
 #include <mutex>
 
 #include "otlp_twin.pb.h"
+#include "support/gzip.h"
 #include "support/raw_client.h"
 
 using namespace tailgate;
@@ -16,30 +16,6 @@ using namespace tailgate::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-std::string gzip(std::string_view in, std::size_t zeros = 0) {
-  z_stream z{};
-  deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  std::string out;
-  char buffer[65536];
-  const auto put = [&](const char* data, std::size_t size, int flush) {
-    z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data));
-    z.avail_in = static_cast<uInt>(size);
-    int rv = Z_OK;
-    do {
-      z.next_out = reinterpret_cast<Bytef*>(buffer);
-      z.avail_out = sizeof buffer;
-      rv = deflate(&z, flush);
-      out.append(buffer, sizeof buffer - z.avail_out);
-    } while (z.avail_out == 0 || (flush == Z_FINISH && rv != Z_STREAM_END));
-  };
-  const std::string block(1 << 20, '\0');
-  for (; zeros > 0; zeros -= std::min(zeros, block.size()))
-    put(block.data(), std::min(zeros, block.size()), Z_NO_FLUSH);
-  put(in.data(), in.size(), Z_FINISH);
-  deflateEnd(&z);
-  return out;
-}
 
 std::string message(std::string_view payload, char flag = '\0') {
   return std::string(1, flag) + u32(static_cast<std::uint32_t>(payload.size())) + std::string(payload);

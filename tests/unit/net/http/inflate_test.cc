@@ -8,24 +8,12 @@
 #include <random>
 #include <string>
 
+#include "support/gzip.h"
+
 using namespace tailgate;
+using namespace tailgate::test;
 
 namespace {
-
-std::string deflated(std::string_view in, int bits) {
-  z_stream z{};
-  deflateInit2(&z, 6, Z_DEFLATED, bits, 8, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&z, in.size()) + 64, '\0');
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
-  z.avail_in = static_cast<uInt>(in.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  deflate(&z, Z_FINISH);
-  out.resize(z.total_out);
-  deflateEnd(&z);
-  return out;
-}
-std::string gzip(std::string_view in) { return deflated(in, 16 + MAX_WBITS); }
 
 std::string zstd(std::string_view in, int window_log = 0, bool with_size = true) {
   ZSTD_CCtx* const context = ZSTD_createCCtx();
