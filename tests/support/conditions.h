@@ -2,8 +2,11 @@
 // Conditions asked of a span that has everything: of every type an attribute, events, links, a resource and a scope.
 #pragma once
 
+#include <catch2/catch.hpp>
+#include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "codec/field_reader.h"
 #include "decide/condition/condition.h"
@@ -131,6 +134,25 @@ inline std::string ask(const std::string& condition, ConditionKind kind = Condit
   const std::string bytes = data.SerializeAsString();
   scan_request(bytes, plan, batch, [](SpanBatch&) { return true; });
   return answer;
+}
+
+struct ConditionRow {
+  const char* condition;
+  const char* answer;  // "error" stands for any error at the span
+};
+
+// Asks each condition of rich_trace() and checks its answer.
+inline void check(std::initializer_list<ConditionRow> rows, ConditionKind kind = ConditionKind::kSpan) {
+  for (const ConditionRow& row : rows) {
+    INFO(row.condition);
+    const std::string answer = ask(row.condition, kind);
+    if (std::string_view(row.answer) == "error") {
+      INFO(answer);
+      CHECK(answer.starts_with("error: "));
+    } else {
+      CHECK(answer == row.answer);
+    }
+  }
 }
 
 }  // namespace tailgate::test

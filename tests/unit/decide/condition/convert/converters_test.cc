@@ -8,28 +8,6 @@
 using namespace tailgate;
 using namespace tailgate::test;
 
-namespace {
-
-struct Row {
-  const char* condition;
-  const char* answer;  // "error" stands for any error at the span
-};
-
-void check(std::initializer_list<Row> rows) {
-  for (const Row& row : rows) {
-    INFO(row.condition);
-    const std::string answer = ask(row.condition);
-    if (std::string_view(row.answer) == "error") {
-      INFO(answer);
-      CHECK(answer.starts_with("error: "));
-    } else {
-      CHECK(answer == row.answer);
-    }
-  }
-}
-
-}  // namespace
-
 TEST_CASE("converters tell types", "[decide]") {
   check({
       {R"~(IsString(attributes["str"]))~", "true"},
