@@ -4,6 +4,7 @@
 
 #include "codec/protobuf.h"
 #include "decide/condition/value.h"
+#include "wire/otlp/attribute_value.h"
 #include "wire/otlp/schema.h"
 
 namespace tailgate {
@@ -45,52 +46,34 @@ bool next_field(ByteView& rest, std::uint32_t number, ByteView& found) {
   return false;
 }
 
+Value value_of(const AttributeValue& value) {
+  using Kind = AttributeValue::Kind;
+  switch (value.kind) {
+    case Kind::kString:
+      return Value::of_text(value.bytes);
+    case Kind::kBool:
+      return Value::of_bool(value.bits != 0);
+    case Kind::kInt:
+      return Value::of_int(static_cast<std::int64_t>(value.bits));
+    case Kind::kDouble:
+      return Value::of_double(std::bit_cast<double>(value.bits));
+    case Kind::kArray:
+      return Value::on_wire(ValueKind::kList, value.bytes, otlp::list::kValues);
+    case Kind::kMap:
+      return Value::on_wire(ValueKind::kMap, value.bytes, otlp::list::kValues);
+    case Kind::kBytes:
+      return Value::of_text(value.bytes, ValueKind::kBytes);
+    case Kind::kUnset:
+      break;
+  }
+  return {};
+}
+
 }  // namespace
 
-// AnyValue is a oneof: the last member in the bytes counts.
 Value decode_any_value(ByteView any_value) {
-  Value v;
-  const char* p = any_value.data();
-  const char* const end = p + any_value.size();
-  while (p < end) {
-    std::uint32_t tag = 0;
-    std::uint64_t n = 0;
-    ByteView bytes;
-    if (!pb::read_tag(p, end, tag)) return {};
-    switch (tag) {
-      case pb::tag_of(otlp::any_value::kString, pb::kLen):
-        if (!pb::read_len(p, end, bytes)) return {};
-        v = Value::of_text(bytes);
-        break;
-      case pb::tag_of(otlp::any_value::kBool, pb::kVarint):
-        if (!pb::read_varint(p, end, n)) return {};
-        v = Value::of_bool(n != 0);
-        break;
-      case pb::tag_of(otlp::any_value::kInt, pb::kVarint):
-        if (!pb::read_varint(p, end, n)) return {};
-        v = Value::of_int(static_cast<std::int64_t>(n));
-        break;
-      case pb::tag_of(otlp::any_value::kDouble, pb::kFixed64):
-        if (!pb::read_fixed64(p, end, n)) return {};
-        v = Value::of_double(std::bit_cast<double>(n));
-        break;
-      case pb::tag_of(otlp::any_value::kArray, pb::kLen):
-        if (!pb::read_len(p, end, bytes)) return {};
-        v = Value::on_wire(ValueKind::kList, bytes, otlp::list::kValues);
-        break;
-      case pb::tag_of(otlp::any_value::kMap, pb::kLen):
-        if (!pb::read_len(p, end, bytes)) return {};
-        v = Value::on_wire(ValueKind::kMap, bytes, otlp::list::kValues);
-        break;
-      case pb::tag_of(otlp::any_value::kBytes, pb::kLen):
-        if (!pb::read_len(p, end, bytes)) return {};
-        v = Value::of_text(bytes, ValueKind::kBytes);
-        break;
-      default:
-        if (!pb::skip_value(p, end, tag)) return {};
-    }
-  }
-  return v;
+  AttributeValue value;
+  return merge_any_value(any_value, value) ? value_of(value) : Value();
 }
 
 Value decode_key_value(ByteView key_value) {
@@ -103,8 +86,7 @@ Value decode_key_value(ByteView key_value) {
       return decode_any_value(key_value.substr(at + 2));
     }
   }
-  ByteView value;
-  return last_field(key_value, otlp::key_value::kValue, value) ? decode_any_value(value) : Value();
+  return value_of(attribute_value(key_value));
 }
 
 std::string_view key_of(ByteView key_value) {

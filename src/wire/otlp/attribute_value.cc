@@ -41,6 +41,26 @@ std::optional<ByteView> string_value(ByteView key_value) {
   return value.bytes;
 }
 
+bool merge_any_value(ByteView any_value, AttributeValue& found) {
+  const char* p = any_value.data();
+  const char* const end = p + any_value.size();
+  while (p < end) {
+    std::uint32_t tag = 0;
+    if (!pb::read_tag(p, end, tag)) return false;
+    const std::uint32_t field = tag >> 3;
+    if (!is_any_value_member(field, tag & 7)) {
+      if (!pb::skip_value(p, end, tag)) return false;
+      continue;
+    }
+    found = {static_cast<AttributeValue::Kind>(field), 0, {}};
+    const bool read = (tag & 7) == pb::kLen      ? pb::read_len(p, end, found.bytes)
+                      : (tag & 7) == pb::kVarint ? pb::read_varint(p, end, found.bits)
+                                                 : pb::read_fixed64(p, end, found.bits);
+    if (!read) return false;
+  }
+  return true;
+}
+
 AttributeValue attribute_value(ByteView key_value) {
   AttributeValue found;
   const char* p = key_value.data();
@@ -52,23 +72,8 @@ AttributeValue attribute_value(ByteView key_value) {
       if (!pb::skip_value(p, end, tag)) return {};
       continue;
     }
-    ByteView any;
-    if (!pb::read_len(p, end, any)) return {};
-    const char* q = any.data();
-    const char* const any_end = q + any.size();
-    while (q < any_end) {
-      if (!pb::read_tag(q, any_end, tag)) return {};
-      const std::uint32_t field = tag >> 3;
-      if (!is_any_value_member(field, tag & 7)) {
-        if (!pb::skip_value(q, any_end, tag)) return {};
-        continue;
-      }
-      found = {static_cast<AttributeValue::Kind>(field), 0, {}};
-      const bool read = (tag & 7) == pb::kLen      ? pb::read_len(q, any_end, found.bytes)
-                        : (tag & 7) == pb::kVarint ? pb::read_varint(q, any_end, found.bits)
-                                                   : pb::read_fixed64(q, any_end, found.bits);
-      if (!read) return {};
-    }
+    ByteView any_value;
+    if (!pb::read_len(p, end, any_value) || !merge_any_value(any_value, found)) return {};
   }
   return found;
 }

@@ -29,6 +29,10 @@ struct AttributeValue {
 // Whether a field with this number and wire type is a member of AnyValue's oneof.
 bool is_any_value_member(std::uint32_t number, std::uint32_t wire_type);
 
+// Reads an AnyValue into `found`: the last member of the oneof counts, and one without any leaves `found` as it was.
+// False for malformed bytes, which leave `found` in any state.
+bool merge_any_value(ByteView any_value, AttributeValue& found);
+
 // The value of a KeyValue. Its `value` may come in several fields, which merge: the last member in all of them counts.
 AttributeValue attribute_value(ByteView key_value);
 

@@ -3,32 +3,11 @@
 // but that it cannot parse the negation of a path.
 #include <catch2/catch.hpp>
 
+#include "decide/condition/value.h"
 #include "support/conditions.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
-
-namespace {
-
-struct Row {
-  const char* condition;
-  const char* answer;  // "error" stands for any error
-};
-
-void check(std::initializer_list<Row> rows, ConditionKind kind = ConditionKind::kSpan) {
-  for (const Row& row : rows) {
-    INFO(row.condition);
-    const std::string answer = ask(row.condition, kind);
-    if (std::string_view(row.answer) == "error") {
-      INFO(answer);
-      CHECK(answer.starts_with("error: "));
-    } else {
-      CHECK(answer == row.answer);
-    }
-  }
-}
-
-}  // namespace
 
 TEST_CASE("conditions compare values by OTTL's table", "[decide]") {
   check({
@@ -271,4 +250,15 @@ TEST_CASE("the short way of comparing says what the long way says, however an at
       }
     }
   }
+}
+
+TEST_CASE("an attribute whose value comes in two fields has what protobuf's merge makes of them", "[decide]") {
+  // key "k", value {string "v"}, and `value` again without a member: it changes nothing.
+  const std::string empty_last("\x0a\x01k\x12\x03\x0a\x01v\x12\x00", 10);
+  CHECK(decode_key_value(empty_last).text == "v");
+  twin::KeyValue merged;
+  REQUIRE(merged.ParseFromString(empty_last));
+  CHECK(merged.value().string_value() == "v");
+  const std::string other_last("\x0a\x01k\x12\x03\x0a\x01v\x12\x02\x18\x07", 12);
+  CHECK(decode_key_value(other_last).kind == ValueKind::kInt);
 }
