@@ -254,6 +254,7 @@ Response Daemon::ready() const {
   // Anyone may ask: no keys or values of the configuration, which may come from the environment.
   std::string text = "ready";
   if (!wants_restart_.empty()) text += "; a changed key needs a restart: see the log";
+  if (parts_.exporters->found_damaged_queue()) text += "; a durable queue was damaged and set aside: see the log";
   if (!reload_error_.empty()) text += "; the last change of policies was not loaded: see the log";
   return plain_response(200, text);
 }
