@@ -161,6 +161,7 @@ bool ConfigNode::is_null() const { return absent_or_null(impl_); }
 bool ConfigNode::is_map() const { return is_kind(impl_, Kind::kMap); }
 bool ConfigNode::is_list() const { return is_kind(impl_, Kind::kList); }
 bool ConfigNode::is_scalar() const { return is_kind(impl_, Kind::kScalar); }
+bool ConfigNode::is_text() const { return present() && (is_scalar() || impl_->value->original); }
 
 const std::string& ConfigNode::file() const {
   static const std::string kNowhere;
@@ -277,7 +278,7 @@ std::vector<std::string> ConfigNode::texts(std::string_view key) const {
   std::vector<std::string> out;
   const ConfigNode list = child(key);
   for (const ConfigNode& item : list.items()) {
-    if (item.is_scalar() || (item.present() && item.impl_->value->original)) {
+    if (item.is_text()) {
       out.push_back(item.scalar());
     } else {
       item.error("expected text");

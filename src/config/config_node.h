@@ -50,8 +50,10 @@ class ConfigNode {
   int line() const;            // from 1
   int column() const;          // from 1
   std::string path() const;    // "sampling.policies[2].latency"
-  std::string scalar() const;  // the text of a scalar, "" otherwise
-  std::string yaml() const;    // all of it as text, "" when not there; equal trees give equal texts
+  std::string scalar() const;  // the text of a scalar or of a variable, "" otherwise
+  // There is a text: a scalar, or what a variable holds, even where it would be a list or a map as YAML.
+  bool is_text() const;
+  std::string yaml() const;  // all of it as text, "" when not there; equal trees give equal texts
 
   bool has(std::string_view key) const;  // counts as asked for
   ConfigNode child(

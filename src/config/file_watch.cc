@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/file_watch.h"
 
+#include <fcntl.h>
 #include <glob.h>
 #include <sys/stat.h>
 
@@ -27,11 +28,33 @@ std::vector<std::string> expand_glob(const std::string& pattern, const std::stri
 FileWatch::FileWatch(std::vector<std::string> files, std::vector<std::string> patterns)
     : files_(std::move(files)), patterns_(std::move(patterns)), seen_(look()) {}
 
-bool FileWatch::changed() {
-  std::vector<Seen> now = look();
-  if (now == seen_) return false;
-  seen_ = std::move(now);
+bool FileWatch::changed(TimePoint now) {
+  std::vector<Seen> found = look();
+  if (found == seen_) {
+    settling_ = false;
+    return false;
+  }
+  if (!settling_ || found != last_) {
+    settling_ = settling_ || shrank(seen_, found);
+    last_ = found;
+    last_since_ = now;
+  }
+  if (settling_ && now - last_since_ < kShrunkWait) return false;
+  settling_ = false;
+  seen_ = std::move(found);
   return true;
+}
+
+bool FileWatch::shrank() const { return shrank(seen_, look()); }
+
+// Another file of that name is complete: it was written elsewhere and then moved.
+bool FileWatch::shrank(const std::vector<Seen>& before, const std::vector<Seen>& now) {
+  return std::any_of(before.begin(), before.end(), [&](const Seen& was) {
+    const auto is = std::find_if(now.begin(), now.end(), [&](const Seen& s) { return s.name == was.name; });
+    if (!was.there) return false;
+    if (is == now.end() || !is->there) return true;
+    return is->file == was.file && is->bytes < was.bytes;
+  });
 }
 
 std::vector<FileWatch::Seen> FileWatch::look() const {
@@ -43,14 +66,14 @@ std::vector<FileWatch::Seen> FileWatch::look() const {
   std::vector<Seen> out;
   for (std::string& name : names) {
     Seen seen;
-    struct stat info {};
-    if (::stat(name.c_str(), &info) == 0) {
+    struct statx info {};
+    if (::statx(AT_FDCWD, name.c_str(), AT_STATX_SYNC_AS_STAT, STATX_BASIC_STATS | STATX_BTIME, &info) == 0) {
       seen.there = true;
-      seen.device = static_cast<std::uint64_t>(info.st_dev);
-      seen.inode = static_cast<std::uint64_t>(info.st_ino);
-      seen.bytes = static_cast<std::uint64_t>(info.st_size);
-      seen.modified_s = info.st_mtim.tv_sec;
-      seen.modified_ns = info.st_mtim.tv_nsec;
+      seen.file = {info.stx_dev_major, info.stx_dev_minor, static_cast<std::int64_t>(info.stx_ino),
+                   info.stx_btime.tv_sec, info.stx_btime.tv_nsec};
+      seen.bytes = info.stx_size;
+      seen.modified_s = info.stx_mtime.tv_sec;
+      seen.modified_ns = info.stx_mtime.tv_nsec;
     }
     seen.name = std::move(name);
     out.push_back(std::move(seen));

@@ -70,6 +70,7 @@ int check(const ConfigSource& source) {
   const std::optional<Loaded> loaded = load(source, exit_code);
   if (!loaded) return exit_code;
   for (const std::string& line : messages(loaded->config.issues->notices)) fmt::print(stderr, "{}\n", line);
+  for (const std::string& line : loaded->parts.exporters->damaged_queues()) fmt::print(stderr, "{}\n", line);
   fmt::print("{}: good\n", source.path);
   return kDone;
 }

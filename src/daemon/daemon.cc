@@ -6,11 +6,13 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
 #include <map>
 
 #include "base/hash.h"
 #include "base/invariant.h"
+#include "base/units.h"
 #include "telemetry/log.h"
 
 namespace tailgate {
@@ -30,7 +32,9 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
       parts_(std::move(parts)),
       source_(std::move(source)),
       policy_patterns_(config_.sampling.policy_patterns),
-      watch_({source_.path}, policy_patterns_) {
+      watch_({source_.path}, policy_patterns_),
+      has_policies_(!config_.sampling.policies.empty()),
+      notices_(messages(config_.issues->notices)) {
   parts_.budget->charge(Holder::kCaches, config_.sampling.cache_bytes + config_.sampling.explain_bytes);
   parts_.store.limits.wall_at_origin_ns = wall_now_ns();
   sink_ = std::make_unique<ExporterSink>(*parts_.exporters);
@@ -165,13 +169,22 @@ void Daemon::run() {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
   sd_notify(0, "READY=1");
   log_info("ready");
+  bool asked = false, was_settling = false;
   for (;;) {
     const int signal = wait_signal(signals);
     if (signal == SIGTERM || signal == SIGINT) {
       log_info("draining", {{"signal", signal}});
       break;
     }
-    if (watch_.changed() || signal == SIGHUP) reload();
+    asked |= signal == SIGHUP;
+    const bool changed = watch_.changed(monotonic_now());
+    if (watch_.settling() && !was_settling)
+      log_info("a file of the configuration became shorter; it is read when it has stayed the same for a while",
+               {{"file", source_.path}, {"wait", format_duration(kShrunkWait)}});
+    was_settling = watch_.settling();
+    if (was_settling || !(changed || asked)) continue;
+    asked = false;
+    reload();
   }
   // Signals are unblocked in a thread of their own while this one drains, so that a second one ends the process at
   // once.
@@ -208,29 +221,35 @@ void Daemon::reload() {
   {
     const MutexLock lock(status_mutex_);
     // The error may quote secrets in the file, and spans go to more people than the log does.
-    if (!reload_error_.empty()) failure = "the configuration is not valid: see the log";
+    if (reload_failed_) failure = "the configuration is not valid: see the log";
   }
   note({"reload", began, monotonic_now(), std::move(failure), {{"tailgate.config", source_.path}}});
 }
 
 void Daemon::reload_now() {
   const std::uint32_t epoch = epoch_ + 1;
-  Result<ReloadedPolicies> policies = reload_policies(source_, parts_.context, *parts_.tables, epoch);
+  auto policies = reload_policies(source_, {parts_.context, *parts_.tables, epoch, has_policies_});
+  if (watch_.shrank()) return;  // while it was read; run() waits for what becomes of it
   const MutexLock lock(status_mutex_);
+  reload_failed_ = !policies;
   if (!policies) {
     ++reloads_failed_;
-    reload_error_ = policies.error().text;
-    log_error("policies not loaded, the ones before stay in force", {{"error", reload_error_}});
+    for (const std::string& error : policies.error())
+      log_error("policies not loaded, the ones before stay in force", {{"error", error}});
     return;
   }
   epoch_ = epoch;
+  has_policies_ = policies->any;
+  for (const std::string& notice : policies->notices) {
+    if (std::find(notices_.begin(), notices_.end(), notice) == notices_.end()) log_warn(notice);
+  }
+  notices_ = std::move(policies->notices);
   store_->set_policies(policies->policies);
   if (policies->patterns != policy_patterns_) {
     policy_patterns_ = policies->patterns;
     watch_ = FileWatch({source_.path}, policies->patterns);
   }
   ++reloads_ok_;
-  reload_error_.clear();
   log_info("policies loaded", {{"file", source_.path}});
   std::string changed;
   std::map<std::string, std::string> paths = config_.at_start;
@@ -254,7 +273,8 @@ Response Daemon::ready() const {
   // Anyone may ask: no keys or values of the configuration, which may come from the environment.
   std::string text = "ready";
   if (!wants_restart_.empty()) text += "; a changed key needs a restart: see the log";
-  if (!reload_error_.empty()) text += "; the last change of policies was not loaded: see the log";
+  if (parts_.exporters->found_damaged_queue()) text += "; a durable queue was damaged and set aside: see the log";
+  if (reload_failed_) text += "; the last change of policies was not loaded: see the log";
   return plain_response(200, text);
 }
 

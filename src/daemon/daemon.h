@@ -55,13 +55,15 @@ class Daemon {
   const ConfigSource source_;
   std::vector<std::string> policy_patterns_;  // of the policies in force
   FileWatch watch_;
+  bool has_policies_;
+  std::vector<std::string> notices_;  // of the configuration in force
   std::atomic<bool> serving_{false};
   std::atomic<std::size_t> receivers_started_{0};  // the first so many of parts_.receivers
   std::uint32_t epoch_ = 1;
   std::uint64_t reloads_ok_ TAILGATE_GUARDED_BY(status_mutex_) = 0;
   std::uint64_t reloads_failed_ TAILGATE_GUARDED_BY(status_mutex_) = 0;
-  std::string reload_error_ TAILGATE_GUARDED_BY(status_mutex_);
-  std::string wants_restart_ TAILGATE_GUARDED_BY(status_mutex_);  // paths that changed since the start
+  bool reload_failed_ TAILGATE_GUARDED_BY(status_mutex_) = false;  // the last one
+  std::string wants_restart_ TAILGATE_GUARDED_BY(status_mutex_);   // paths that changed since the start
   mutable Mutex status_mutex_;
 
   std::vector<Source> sources_ TAILGATE_GUARDED_BY(status_mutex_);

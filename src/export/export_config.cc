@@ -114,7 +114,7 @@ std::vector<std::pair<std::string, std::string>> read_headers(const ConfigNode& 
     return out;
   }
   for (const auto& [name, value] : headers.entries()) {
-    if (!value.is_scalar() && !value.is_null()) {
+    if (!value.is_text() && !value.is_null()) {
       value.error("expected text");
     } else {
       add(value, name, value.scalar());

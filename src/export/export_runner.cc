@@ -99,6 +99,7 @@ ExportRunner::Stats ExportRunner::stats() const {
     }
     out.behind = Duration(static_cast<std::int64_t>(d.behind_ns));
     out.durable_bytes = d.bytes;
+    out.durable_damaged = durable_.store->found_damaged();
     out.durable_write_errors = d.write_errors;
     out.durable_read_errors = d.read_errors;
   }
@@ -167,6 +168,9 @@ void ExportRunner::run() {
       const TimePoint now = monotonic_now();
       if (draining_ && (now >= deadline_ || (queue_.empty() && !more))) break;
       while (BatchPtr batch = queue_.next_batch(now)) batches.push_back(std::move(batch));
+      const bool down = queue_.limit().open() || queue_.only_retries();
+      // The next start finds all that waits for the backend.
+      if (draining_ && down && durable_.store != nullptr && durable_.store->all_on_disk(durable_.index)) break;
       if (const std::optional<TimePoint> due = queue_.next_due()) timeout = std::min(timeout, *due - now);
       if (draining_) timeout = std::min(timeout, deadline_ - now);
       dropped = queue_.stats().dropped_spans[static_cast<std::size_t>(DropReason::kQueueFull)];

@@ -61,6 +61,7 @@ class ExportRunner {
     std::uint64_t capacity_bytes = 0;            // of the queue, in memory or on disk
     std::uint64_t durable_bytes = 0;             // of the queue on disk
     std::uint64_t durable_write_errors = 0, durable_read_errors = 0;
+    bool durable_damaged = false;  // the start found it damaged
     std::optional<FilesWritten> files = {};
     CutItems cut = {};  // of what was sent, and of dead letters
     std::optional<std::uint64_t> failovers = {};

@@ -180,27 +180,48 @@ bool Exporters::make_room(std::size_t bytes, bool by_chance) {
   if (bytes > cap) return false;
   while (budget_.used(Holder::kQueues) + bytes > cap) {
     // Traces kept with certainty go only when none kept by chance waits anywhere, and never for one kept by chance.
-    ExportRunner* fullest = nullptr;
-    for (const bool only_chance : {true, false}) {
-      if (fullest != nullptr || (!only_chance && by_chance)) break;
-      std::size_t most = 0;
-      for (const Entry& e : entries_) {
-        const std::size_t waiting = e.runner->waiting_bytes(only_chance);
-        if (waiting <= most) continue;
-        fullest = e.runner.get();
-        most = waiting;
-      }
-    }
-    if (fullest == nullptr) return false;
-    fullest->evict_one();
+    if (!evict_one(true) && (by_chance || !evict_one(false))) return false;
   }
   return true;
+}
+
+bool Exporters::evict_one(bool only_chance) {
+  // First what a full disk refuses: it would fill the room of those whose backends are well.
+  for (const SharedStore& shared : stores_) {
+    if (shared.store->evict_unwritten(only_chance)) return true;
+  }
+  ExportRunner* fullest = nullptr;
+  std::size_t most = 0;
+  for (const Entry& e : entries_) {
+    const std::size_t waiting = e.runner->waiting_bytes(only_chance);
+    if (waiting <= most) continue;
+    fullest = e.runner.get();
+    most = waiting;
+  }
+  return fullest != nullptr && fullest->evict_one();
 }
 
 void Exporters::drain(TimePoint deadline, TimePoint now) {
   for (const Entry& e : entries_) e.runner->begin_drain(deadline, now);
   for (const Entry& e : entries_) e.runner->join();
   for (const SharedStore& shared : stores_) shared.store->stop();
+}
+
+bool Exporters::found_damaged_queue() const {
+  return std::any_of(stores_.begin(), stores_.end(), [](const SharedStore& s) { return s.store->found_damaged(); });
+}
+
+std::vector<std::string> Exporters::damaged_queues() const {
+  std::vector<std::string> out;
+  for (const SharedStore& shared : stores_) {
+    const std::string& directory = shared.store->directory();
+    if (const std::string cause = kept_log_damage(directory); !cause.empty())
+      out.push_back(
+          fmt::format("{}: the durable queue is damaged: {}. A start sets its file aside and takes over what "
+                      "can be read",
+                      directory, cause));
+  }
+  return out;
 }
 
 void Exporters::collect(MetricWriter& writer, const std::vector<std::string>& policies) const {
@@ -241,6 +262,7 @@ void Exporters::collect(const ExportRunner& runner, MetricWriter& writer, const 
   writer.add(metric::kExportConcurrencyLimit, {name}, number(s.concurrency_limit));
   writer.add(metric::kExportCircuitOpen, {name}, s.circuit_open ? 1 : 0);
   writer.add(metric::kExportDurableBytes, {name}, number(s.durable_bytes));
+  writer.add(metric::kExportDurableDamaged, {name}, s.durable_damaged ? 1 : 0);
   writer.add(metric::kExportCutItems, {name, "attributes"}, number(s.cut.attributes));
   writer.add(metric::kExportCutItems, {name, "events"}, number(s.cut.events));
   writer.add(metric::kExportCutItems, {name, "links"}, number(s.cut.links));

@@ -64,14 +64,18 @@ class Exporters {
 
   void push(const KeptTracePtr& trace, TimePoint now);
 
-  // Makes room for `bytes` under the budget's cap for queues by dropping waiting traces of the exporter that has most
-  // of them: first those kept by chance, then the others. `by_chance`: the room is for a trace kept by chance, and only
-  // such traces go. False when there is not enough room even then.
+  // Makes room for `bytes` under the budget's cap for queues by dropping waiting traces: first what a full disk
+  // refuses, then those of the exporter that has most of them; of both, first those kept by chance. `by_chance`: the
+  // room is for a trace kept by chance, and only such traces go. False when there is not enough room even then.
   bool make_room(std::size_t bytes, bool by_chance);
 
   // Sends what is queued until `deadline`, drops and counts the rest. Later pushes are dropped and counted too.
   void drain(TimePoint deadline, TimePoint now);
 
+  // The start found the file of a durable queue damaged, and set it aside.
+  bool found_damaged_queue() const;
+  // Before a start, and opening nothing for writing: which durable queues are damaged, a sentence each.
+  std::vector<std::string> damaged_queues() const;
   ExportRunner::Stats stats_of(std::size_t i) const { return entries_[i].runner->stats(); }
   // `policies` are those that may have kept a trace. Losses by exporter, policy and reason are written from zero as
   // long as that makes at most kLostSeriesMax series; otherwise only those above zero are.
@@ -100,6 +104,7 @@ class Exporters {
                                   Entry& entry);
   // Makes a store for each directory; by exporter, its membership in one.
   std::vector<DurableMembership> make_stores(std::vector<Part>& parts);
+  bool evict_one(bool only_chance);
   static void collect(const ExportRunner& runner, MetricWriter& writer, const std::vector<std::string>& policies,
                       bool zeros);
 

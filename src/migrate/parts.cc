@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace tailgate {
 namespace {
@@ -79,8 +80,9 @@ class Sampling {
     out_ = trees_.map(origin_of(ref));
     const YamlValuePtr settings = trees_.map(origin_of(ref));
     const YamlValue* const percentage = look_up(from, {"sampling_percentage"});
+    const bool above = !is_null(percentage) && std::strtod(text_of(percentage).c_str(), nullptr) > 100;  // keeps all
     put(*settings, "sampling_percentage",
-        is_null(percentage) ? trees_.scalar("0", origin_of(ref)) : trees_.copy(*percentage));
+        is_null(percentage) || above ? trees_.scalar(above ? "100" : "0", origin_of(ref)) : trees_.copy(*percentage));
     if (by_hash && seeded) put(*settings, "hash_salt", trees_.scalar(text_of(seed), trees_.origin(seed)));
     const YamlValuePtr policy = trees_.map(origin_of(ref));
     put(*policy, "name", trees_.scalar("probabilistic_sampler", origin_of(ref)));

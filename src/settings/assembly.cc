@@ -7,6 +7,7 @@
 
 #include "base/version.h"
 #include "decide/route_filter.h"
+#include "settings/hopeless.h"
 
 namespace tailgate {
 namespace {
@@ -129,8 +130,36 @@ Assembly assemble(const DaemonConfig& config) {
   check_loops(parts);
   parts.policies = build_policies(sampling, parts.context, *parts.tables, 1, config.sampling_node);
   if (sampling.policies.empty()) config.sampling_node.notice("no policies: nothing will be kept");
+  notice_hopeless_policies(sampling);
   parts.own_traces = read_own_traces(config.own_traces, parts.exporters->names());
   return parts;
+}
+
+tl::expected<ReloadedPolicies, std::vector<std::string>> reload_policies(const ConfigSource& source,
+                                                                         const ReloadOptions& running) {
+  const Result<DaemonConfig> config = read_daemon_config(source);
+  if (!config) return tl::unexpected(std::vector{config.error().text});
+  assemble(*config);  // with tables of its own
+  const SamplingConfig& sampling = config->sampling;
+  const ConfigNode& node = config->sampling_node;
+  const bool on_purpose = node.child("policies").is_list() && node.child("policies").items().empty();
+  if (sampling.policies.empty() && running.had_policies && !on_purpose)
+    node.error("policies", "expected policies, as there were some before; `policies: []` says that nothing is kept");
+  for (const RouteRule& route : running.context.routes) {
+    for (const std::string& wanted : route.policies) {
+      if (is_policy(wanted, sampling, running.context.keep_marked)) continue;
+      node.error("policies", fmt::format("expected a policy named '{}': an exporter routes by it", wanted));
+    }
+  }
+  if (!config->issues->errors.empty()) return tl::unexpected(messages(config->issues->errors));
+  ReloadedPolicies out;
+  out.notices = messages(config->issues->notices);
+  out.policies = build_policies(sampling, running.context, running.tables, running.epoch, node);
+  if (!config->issues->errors.empty()) return tl::unexpected(messages(config->issues->errors));
+  out.any = !sampling.policies.empty();
+  out.patterns = sampling.policy_patterns;
+  out.at_start = config->at_start;
+  return out;
 }
 
 }  // namespace tailgate

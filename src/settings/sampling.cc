@@ -59,6 +59,8 @@ void read_keys(const ConfigNode& node, SamplingConfig& out) {
   BufferLimits& limits = out.store.limits;
   limits.decision_wait = node.duration("decision_wait", limits.decision_wait, std::chrono::milliseconds(1));
   limits.decision_wait_after_root = node.duration("decision_wait_after_root_received", Duration::zero());
+  if (limits.decision_wait_after_root > limits.decision_wait)
+    node.child("decision_wait_after_root_received").notice("has no effect: decision_wait is shorter and comes first");
   for (const char* wait : {"decision_wait", "decision_wait_after_root_received"}) {
     if (node.duration(wait, Duration::zero()) % std::chrono::seconds(1) == Duration::zero()) continue;
     node.child(wait).notice("is kept to the millisecond; contrib cuts it to whole seconds");
@@ -112,6 +114,9 @@ void read_policies(const ConfigNode& sampling, std::string_view list_key, std::s
         options.issues->errors.push_back({IssueKind::kUnreadable, file, 1, 1, "", document.error().text, ""});
         continue;
       }
+      // One that was cut to nothing must not pass for one that takes its policies back.
+      if (document->root.child("policies").is_null())
+        document->root.error("policies", "expected a list of policies; `policies: []` is an empty one");
       for (const ConfigNode& item : document->root.child("policies").items()) out.push_back(item);
       document->root.finish();
     }

@@ -102,24 +102,4 @@ Result<DaemonConfig> read_daemon_config(const ConfigSource& source) {
   return config;
 }
 
-Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const PolicyContext& context, PolicyTables& tables,
-                                         std::uint32_t epoch) {
-  const LoadOptions options = load_options(source);
-  const Result<ConfigDocument> document = load(source, options);
-  if (!document) return tl::unexpected(document.error());
-  const ConfigNode node = document->root.child("sampling");
-  SamplingConfig sampling = read_sampling(node, source.path, options);
-  node.finish();
-  PolicySetPtr policies = build_policies(sampling, context, tables, epoch, node);
-  for (const RouteRule& route : context.routes) {
-    for (const std::string& wanted : route.policies) {
-      if (is_policy(wanted, sampling, context.keep_marked)) continue;
-      node.error("policies", fmt::format("expected a policy named '{}': an exporter routes by it", wanted));
-    }
-  }
-  if (!options.issues->errors.empty())
-    return fail(ErrorKind::kConfig, fmt::format("{}", fmt::join(messages(options.issues->errors), "\n")));
-  return ReloadedPolicies{std::move(policies), std::move(sampling.policy_patterns), read_at_start(document->root)};
-}
-
 }  // namespace tailgate

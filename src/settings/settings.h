@@ -53,14 +53,4 @@ struct ConfigSource {
 // Fails only when a file cannot be read or is not YAML; everything else is in `issues`.
 Result<DaemonConfig> read_daemon_config(const ConfigSource& source);
 
-// The policies alone, for a reload: read again from the files, checked against the routes of the running exporters.
-// Errors (kConfig) hold every problem, a line each.
-struct ReloadedPolicies {
-  PolicySetPtr policies;
-  std::vector<std::string> patterns;            // of policy_files, as they are now
-  std::map<std::string, std::string> at_start;  // as in DaemonConfig, as the file has it now
-};
-Result<ReloadedPolicies> reload_policies(const ConfigSource& source, const PolicyContext& context, PolicyTables& tables,
-                                         std::uint32_t epoch);
-
 }  // namespace tailgate

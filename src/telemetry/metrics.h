@@ -105,6 +105,9 @@ inline constexpr Metric kExportCircuitOpen{"tailgate_export_circuit_open", kGaug
                                            "1 while the backend counts as down and is only probed."};
 inline constexpr Metric kExportDurableBytes{"tailgate_export_durable_bytes", kGauge, "exporter",
                                             "Bytes of kept traces that the durable queue holds for this exporter."};
+inline constexpr Metric kExportDurableDamaged{
+    "tailgate_export_durable_damaged", kGauge, "exporter",
+    "1 if the start found the file of the durable queue damaged and set it aside."};
 inline constexpr Metric kExportDurableErrors{
     "tailgate_export_durable_errors_total", kCounter, "exporter,operation",
     "Writes and reads of the durable queue that failed; they are tried again."};
@@ -198,6 +201,7 @@ inline constexpr std::array kMetrics = {
     metric::kExportCircuitOpen,
     metric::kExportDeadLetterSpans,
     metric::kExportDurableBytes,
+    metric::kExportDurableDamaged,
     metric::kExportDurableErrors,
     metric::kExportFiles,
     metric::kExportFileBytes,

@@ -484,7 +484,7 @@ PolicySpec plain_policy(Random& r, const std::string& name) {
     p.key = r.one_in(4) ? "w" : "v";
     p.values = {r.one_in(2) ? "g" : "s"};
   } else if (p.type == "probabilistic") {
-    p.percentage = pick(r, std::vector<double>{0, 0.1, 1, 5, 10, 25, 33.3, 50, 99.9, 100, 150});
+    p.percentage = pick(r, std::vector<double>{0, 0.1, 1, 5, 10, 25, 33.3, 50, 99.9, 100});
     p.key = r.one_in(2) ? "" : "salt";
   } else if (p.type == "rate_limiting") {
     p.low = 1 + static_cast<std::int64_t>(r.below(20));

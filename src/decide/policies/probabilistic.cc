@@ -70,7 +70,7 @@ class Probabilistic final : public Policy {
 PolicyPtr make_probabilistic(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("probabilistic");
   const double percentage = node.number("sampling_percentage", 0);
-  if (!(percentage >= 0)) node.error("sampling_percentage", "expected 0 or more");
+  if (!(percentage >= 0 && percentage <= 100)) node.error("sampling_percentage", "expected 0 to 100");
   const std::string salt = node.text("hash_salt");
   node.finish();
   if (build.use_tracestate && !salt.empty()) {

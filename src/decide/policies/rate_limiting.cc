@@ -2,10 +2,11 @@
 // rate_limiting and bytes_limiting: keep traces as long as there is room, by spans or by bytes a second.
 //     - {name: cap, type: rate_limiting, rate_limiting: {spans_per_second: 500, burst_capacity: 1000}}
 //     - {name: cap, type: bytes_limiting, bytes_limiting: {bytes_per_second: 1048576}}
-// burst_capacity is twice the rate unless it is written. A trace larger than it never passes. Room is spent when this
-// policy says yes, also if another would have kept the trace anyway. The limit holds for the whole process, over
-// reloads. Bytes are those of a TracesData with the trace's spans as they were received. Without use_tracestate first
-// come, first served (contrib's token bucket); with it, by randomness within each second (limiter.h).
+// burst_capacity is twice the rate unless it is written; a rate of 0 keeps nothing. A trace larger than it never
+// passes. Room is spent when this policy says yes, also if another would have kept the trace anyway. The limit holds
+// for the whole process, over reloads. Bytes are those of a TracesData with the trace's spans as they were received.
+// Without use_tracestate first come, first served (contrib's token bucket); with it, by randomness within each second
+// (limiter.h).
 #include "decide/registry.h"
 
 namespace tailgate {
@@ -43,12 +44,13 @@ class Limited final : public Policy {
 PolicyPtr make_limited(const ConfigNode& entry, PolicyBuild& build, std::string_view type, std::string_view rate_key,
                        bool bytes) {
   const ConfigNode node = entry.child(type);
-  const auto rate = static_cast<double>(node.integer(rate_key, 1, {.min = 1}));
-  if (node.child(rate_key).is_null()) node.error(rate_key, "expected 1 or more");
+  const auto rate = static_cast<double>(node.integer(rate_key, 1, {.min = 0}));
+  if (node.child(rate_key).is_null()) node.error(rate_key, "expected 0 or more");
+  if (rate == 0) node.child(rate_key).notice("keeps nothing");
   const auto burst = static_cast<double>(node.integer("burst_capacity", 0, {.min = 0}));
   node.finish();
   LimitRule rule;
-  rule.lanes.push_back({rate, burst == 0 ? 2 * rate : burst});
+  rule.lanes.push_back({rate, burst == 0 || rate == 0 ? 2 * rate : burst});
   const int counter = bytes ? static_cast<int>(build.plan.add_request_bytes()) : -1;
   return std::make_unique<Limited>(build.limiters.get(build.path, rule), rule, counter, build.use_tracestate);
 }

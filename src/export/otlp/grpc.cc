@@ -71,7 +71,15 @@ void on_grpc_log(gpr_log_func_args* args) {
 
 constexpr Duration kLookUpEvery = std::chrono::seconds(30);
 
-gpr_timespec from_now(Duration d) { return gpr_time_from_nanos(d.count(), GPR_TIMESPAN); }
+// By the monotonic clock: gRPC would convert any other by the difference to the system's clock, which may be set.
+gpr_timespec from_now(Duration d) {
+  return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(d.count(), GPR_TIMESPAN));
+}
+
+// gRPC's timers sleep until a time of the system's clock. When that is set back, they end as much too late: the
+// deadlines of calls, and the waits before a new connection. So calls are cancelled here when they are this much over
+// their deadline, and a call to a backend that cannot be reached does not wait to connect.
+constexpr Duration kOverdue = std::chrono::milliseconds(250);
 
 int whole_ms(Duration d) {
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(d).count();
@@ -160,17 +168,22 @@ class OtlpGrpcExporter final : public Exporter {
       args.SetString(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, options_.tls_config.server_name_override);
     }
     credentials_ = credentials();
-    stub_ = std::make_unique<Stub>(channel());
+    use(channel());
     look_up_due_ = monotonic_now() + kLookUpEvery;
     return {};
   }
 
   void send(BatchPtr batch) override {
     static const std::string kMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-    look_up(monotonic_now());
+    const TimePoint now = monotonic_now();
+    look_up(now);
+    // Our own backoff is behind this call.
+    if (channel_->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE)
+      grpc::experimental::ChannelResetConnectionBackoff(channel_.get());
     const std::uint64_t id = batch->id;
     auto call = std::make_unique<Call>();
     call->batch = std::move(batch);
+    call->cancel_due = now + options_.timeout + kOverdue;
     call->context.set_deadline(from_now(options_.timeout));
     call->context.set_wait_for_ready(options_.wait_for_ready);
     if (options_.gzip) call->context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
@@ -182,7 +195,7 @@ class OtlpGrpcExporter final : public Exporter {
   }
 
   void wait(Duration timeout, std::vector<Completion>& done) override {
-    Duration left = timeout;
+    Duration left = std::min(timeout, cancel_overdue(monotonic_now()));
     void* tag = nullptr;
     bool ok = false;
     while (queue_->AsyncNext(&tag, &ok, from_now(left)) == grpc::CompletionQueue::GOT_EVENT) {
@@ -193,14 +206,16 @@ class OtlpGrpcExporter final : public Exporter {
       }
       const auto* call = static_cast<const Call*>(tag);
       const std::uint64_t id = call->batch->id;
-      done.push_back({id, result_of(call->status, call->response)});
+      done.push_back({id, call->overdue ? SendResult::retry(FailReason::kTimeout, "no answer within the timeout")
+                                        : result_of(call->status, call->response)});
       calls_.erase(id);
     }
   }
 
-  // One ring at a time: the alarm is set again only after it came out of the queue.
+  // One ring at a time: the alarm is set again only after it came out of the queue. It is long due, so that it rings at
+  // once, on this thread: gRPC rounds a time up to the next millisecond, and one that is now would wait for a timer.
   void wake() override {
-    if (queue_ != nullptr && !woken_.exchange(true)) alarm_.Set(queue_.get(), from_now(Duration::zero()), this);
+    if (queue_ != nullptr && !woken_.exchange(true)) alarm_.Set(queue_.get(), gpr_inf_past(GPR_CLOCK_MONOTONIC), this);
   }
 
   void cancel() override {
@@ -214,6 +229,26 @@ class OtlpGrpcExporter final : public Exporter {
     return grpc::CreateCustomChannel(options_.target, credentials_, arguments_);
   }
 
+  void use(std::shared_ptr<grpc::Channel> channel) {
+    channel_ = std::move(channel);
+    stub_ = std::make_unique<Stub>(channel_);
+  }
+
+  // Cancels the calls that gRPC should have ended. Returns in how long the next one is due.
+  Duration cancel_overdue(TimePoint now) {
+    Duration next = Duration::max();
+    for (auto& [id, call] : calls_) {
+      if (call->overdue) continue;
+      if (now < call->cancel_due) {
+        next = std::min<Duration>(next, call->cancel_due - now);
+        continue;
+      }
+      call->overdue = true;
+      call->context.TryCancel();
+    }
+    return next;
+  }
+
   void look_up(TimePoint now) {
     if (!options_.named) return;
     if (now >= look_up_due_) {  // one that is still not connected is given up for another
@@ -222,8 +257,7 @@ class OtlpGrpcExporter final : public Exporter {
       look_up_due_ = now + kLookUpEvery;
     }
     if (next_ == nullptr || next_->GetState(false) != GRPC_CHANNEL_READY) return;
-    stub_ = std::make_unique<Stub>(std::move(next_));  // calls in flight hold the channel they are on
-    next_ = nullptr;
+    use(std::exchange(next_, nullptr));  // calls in flight hold the channel they are on
   }
 
   std::shared_ptr<grpc::ChannelCredentials> credentials() const {
@@ -251,6 +285,8 @@ class OtlpGrpcExporter final : public Exporter {
 
   struct Call {
     BatchPtr batch;
+    TimePoint cancel_due{};
+    bool overdue = false;  // it was cancelled for that
     grpc::ClientContext context;
     grpc::ByteBuffer response;
     grpc::Status status;
@@ -261,6 +297,7 @@ class OtlpGrpcExporter final : public Exporter {
   std::unique_ptr<grpc::CompletionQueue> queue_;
   grpc::ChannelArguments arguments_;
   std::shared_ptr<grpc::ChannelCredentials> credentials_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<Stub> stub_;
   std::shared_ptr<grpc::Channel> next_;  // of a name that is looked up again; null: none is being connected
   TimePoint look_up_due_{};

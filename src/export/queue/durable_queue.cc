@@ -90,7 +90,7 @@ void DurableQueue::admit(KeptTracePtr trace, std::uint64_t wanted, std::uint64_t
   entry.trace = std::move(trace);
   memory_ += bytes;
   in_memory_.insert(number);
-  new_.push_back(number);
+  new_.insert(number);
   const bool chance = entry.chance;
   each_exporter(wanted, [&](std::size_t e) {
     Share& share = shares_[e];
@@ -165,13 +165,14 @@ void DurableQueue::let_go(std::size_t exporter, std::uint64_t number) {
     if (entry.state != State::kNew) marks_.push_back({number, exporter});
     if (entry.wanted != 0) return;
     forget_trace(number, entry);
-    entries_.erase(it);
+    entries_.erase(it);  // `keep`: it is on disk
     return;
   }
   forget_trace(number, entry);
   if (entry.state == State::kOnDisk) removes_.push_back(number);
   if (entry.state == State::kWriting) gone_.insert(number);
-  entries_.erase(it);  // one that is new is passed over by the next commit
+  if (entry.state == State::kNew) new_.erase(number);
+  entries_.erase(it);
 }
 
 std::optional<std::uint64_t> DurableQueue::oldest_waiting(const Share& share) const {
@@ -185,7 +186,7 @@ const DurableQueue::Entry* DurableQueue::ready(const Share& share) const {
   const std::optional<std::uint64_t> number = oldest_waiting(share);
   if (!number) return nullptr;
   const Entry& entry = entries_.at(*number);
-  return entry.state == State::kOnDisk || entry.failed ? &entry : nullptr;
+  return entry.state == State::kOnDisk || disk_refuses_ ? &entry : nullptr;
 }
 
 std::size_t DurableQueue::next_bytes(std::size_t exporter) const {
@@ -194,6 +195,31 @@ std::size_t DurableQueue::next_bytes(std::size_t exporter) const {
 }
 
 bool DurableQueue::waits(std::size_t exporter) const { return oldest_waiting(shares_[exporter]).has_value(); }
+
+bool DurableQueue::all_on_disk(std::size_t exporter) const {
+  // Commits take the oldest first, so from this number on nothing is on disk.
+  const std::uint64_t from = std::min(new_.empty() ? UINT64_MAX : *new_.begin(), writing_from_);
+  const Share& share = shares_[exporter];
+  const auto none = [&](const std::set<std::uint64_t>& numbers) { return numbers.lower_bound(from) == numbers.end(); };
+  return none(share.chance) && none(share.certain) && none(share.out);
+}
+
+bool DurableQueue::evict_unwritten(bool only_chance) {
+  if (!disk_refuses_ || new_.empty()) return false;
+  const std::uint64_t from = *new_.begin();
+  std::uint64_t oldest = UINT64_MAX;
+  for (const auto waiting : {&Share::chance, &Share::certain}) {
+    for (const Share& share : shares_) {
+      const auto it = (share.*waiting).lower_bound(from);
+      if (it != (share.*waiting).end()) oldest = std::min(oldest, *it);
+    }
+    if (only_chance || oldest != UINT64_MAX) break;
+  }
+  if (oldest == UINT64_MAX) return false;
+  const Entry& entry = entries_.at(oldest);
+  each_exporter(entry.wanted & ~entry.out, [&](std::size_t e) { drop(e, oldest, DropReason::kQueueFull); });
+  return true;
+}
 
 std::optional<DurableQueue::Next> DurableQueue::next(std::size_t exporter) {
   Share& share = shares_[exporter];
@@ -233,17 +259,17 @@ void DurableQueue::drop_damaged(std::size_t exporter, std::uint64_t number) {
 
 DurableQueue::Plan DurableQueue::begin_commit(std::size_t bytes_max) {
   Plan plan;
-  std::size_t taken = 0, bytes = 0;
-  for (; taken < new_.size(); ++taken) {
-    const auto it = entries_.find(new_[taken]);
-    if (it == entries_.end()) continue;  // dropped, or sent while the disk was full, before it was written
-    Entry& entry = it->second;
+  std::size_t bytes = 0;
+  auto it = new_.begin();
+  for (; it != new_.end(); ++it) {
+    Entry& entry = entries_.at(*it);
     if (bytes >= bytes_max && entry.trace->part == 0) break;
     bytes += entry.bytes;
     entry.state = State::kWriting;
-    plan.puts.push_back({new_[taken], entry.pushed_unix_ns, entry.trace, entry.wanted});
+    plan.puts.push_back({*it, entry.pushed_unix_ns, entry.trace, entry.wanted});
   }
-  new_.erase(new_.begin(), new_.begin() + static_cast<std::ptrdiff_t>(taken));
+  new_.erase(new_.begin(), it);
+  if (!plan.puts.empty()) writing_from_ = plan.puts.front().number;
   plan.removes = std::exchange(removes_, {});
   plan.marks = std::exchange(marks_, {});
   return plan;
@@ -265,10 +291,10 @@ DurableQueue::Plan DurableQueue::begin_giving_back(std::size_t changes_max) {
 std::uint64_t DurableQueue::drop_unwritten() {
   std::uint64_t spans = 0;
   for (const std::uint64_t number : std::exchange(new_, {})) {
-    const auto it = entries_.find(number);
-    if (it == entries_.end()) continue;
-    each_exporter(it->second.wanted & ~it->second.out, [&](std::size_t e) {
-      spans += entries_.at(number).spans;
+    const Entry& entry = entries_.at(number);
+    const std::uint32_t spans_each = entry.spans;
+    each_exporter(entry.wanted, [&](std::size_t e) {
+      spans += spans_each;
       drop(e, number, DropReason::kShutdown);
     });
   }
@@ -276,17 +302,16 @@ std::uint64_t DurableQueue::drop_unwritten() {
 }
 
 void DurableQueue::end_commit(Plan plan, bool written) {
+  if (!written || !plan.puts.empty()) disk_refuses_ = !written;
+  writing_from_ = UINT64_MAX;
   if (!written) {
     // As before it: nothing of a commit that failed is on disk.
-    std::vector<std::uint64_t> again;
     for (const Plan::Put& put : plan.puts) {
       const auto it = entries_.find(put.number);
       if (it == entries_.end()) continue;
       it->second.state = State::kNew;
-      it->second.failed = true;
-      again.push_back(put.number);
+      new_.insert(put.number);
     }
-    new_.insert(new_.begin(), again.begin(), again.end());
     removes_.insert(removes_.begin(), plan.removes.begin(), plan.removes.end());
     // The next put, if there is one, says who wants it by then.
     std::erase_if(marks_, [&](const Plan::Mark& mark) {

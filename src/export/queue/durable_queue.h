@@ -5,9 +5,10 @@
 //   push -> new -> (begin_commit, end_commit) -> on disk, once for all -> next: handed to an exporter's SendQueue,
 //   oldest first, from memory while it is there, else to be read -> done by each -> removed by a later commit
 //
-// A trace is handed out only when it is on disk for every exporter that wants it (or the disk refused it), so that no
-// crash can leave a trace at one backend that another never gets. Beyond `memory_max` a trace that is on disk is no
-// longer held in memory.
+// A trace is handed out only when it is on disk for every exporter that wants it, so that no crash can leave a trace at
+// one backend that another never gets. While the disk refuses writes, everything is handed out from memory at once:
+// what waits for one dead backend must not hold back what the others can have. Beyond `memory_max` a trace that is on
+// disk is no longer held in memory.
 // Always true on return, for each exporter, in spans: pushed + restored = done + dropped + waiting + handed out; and
 // its bytes are at most its bytes_max.
 //
@@ -42,6 +43,9 @@ class DurableQueue {
   void push(const KeptTracePtr& trace, std::uint64_t wanted, std::uint64_t now_unix_ns);
   // Drops what is older than age_max and not handed out.
   void expire(std::uint64_t now_unix_ns);
+  // While the disk refuses writes: drops the oldest trace that is in memory only, for all who were not handed it, in
+  // the order of push(). False: there is none.
+  bool evict_unwritten(bool only_chance);
 
   struct Next {
     std::uint64_t number = 0;
@@ -53,6 +57,7 @@ class DurableQueue {
   void put_back(std::size_t exporter, std::uint64_t number);
   std::size_t next_bytes(std::size_t exporter) const;  // of what next() gives; 0: nothing
   bool waits(std::size_t exporter) const;              // something is not handed out
+  bool all_on_disk(std::size_t exporter) const;        // a restart would find all that it is not done with
   // The backend has it, or will never take it.
   void done(std::size_t exporter, std::uint64_t number);
   // It was handed out, and its record turned out to be damaged.
@@ -82,8 +87,10 @@ class DurableQueue {
   bool anything_to_write() const { return !new_.empty(); }
   bool anything_to_give_back() const { return !marks_.empty() || !removes_.empty(); }
   void end_commit(Plan plan, bool written);
-  // For the end, when the disk refuses: drops the traces that are in memory only, with reason `shutdown`. Returns their
-  // spans.
+  // The last commit failed, or the last that had something new.
+  bool disk_refuses() const { return disk_refuses_; }
+  // For the end, when the disk refuses: drops the traces that are in memory only, handed out or not, with reason
+  // `shutdown`. Returns their spans.
   std::uint64_t drop_unwritten();
 
   struct Stats {
@@ -110,7 +117,6 @@ class DurableQueue {
     std::uint16_t policy = 0;
     State state = State::kNew;
     bool chance = false;
-    bool failed = false;  // a commit of it failed: it is sent all the same
     bool keep = false;
   };
   using Entries = std::map<std::uint64_t, Entry>;  // by number, which is the order of arrival
@@ -139,7 +145,9 @@ class DurableQueue {
   // Of traces whose last part has not come, by the number of parts too: late spans of the same trace may come in parts
   // of their own, from another thread.
   std::map<std::pair<TraceId, std::uint32_t>, std::vector<KeptTracePtr>> parts_;
-  std::vector<std::uint64_t> new_;  // not written yet
+  std::set<std::uint64_t> new_;              // not written yet
+  std::uint64_t writing_from_ = UINT64_MAX;  // the first of the commit that is being made
+  bool disk_refuses_ = false;
   std::vector<std::uint64_t> removes_;
   std::vector<Plan::Mark> marks_;
   std::set<std::uint64_t> gone_;       // erased while they were being written

@@ -67,19 +67,27 @@ Result<void> DurableStore::start() {
                              if (wanted == 0 && keep) gone_spans += record->trace->spans;
                              queue_.restore(number, record->pushed_unix_ns, *record->trace, bytes.size(), wanted, keep);
                            };
-  Result<void> opened = log_->open(restore);
-  if (!opened) return opened;
-  const std::string& directory = members_[0].options.directory;
+  const Result<KeptLog::Damage> opened = log_->open(restore);
+  if (!opened) return tl::unexpected(opened.error());
+  found_damaged_ = !opened->cause.empty();
+  if (found_damaged_) {
+    log_error("the durable queue was damaged; its file is set aside, and what could be read is taken over",
+              {{"directory", directory()},
+               {"cause", opened->cause},
+               {"set_aside", opened->set_aside},
+               {"records", opened->taken_over},
+               {"lost", opened->lost}});
+  }
   if (!bad.removes.empty()) {
     damaged_ = bad.removes.size();
     log_error("records of the durable queue were damaged and are removed",
-              {{"directory", directory}, {"records", damaged_}});
+              {{"directory", directory()}, {"records", damaged_}});
     if (Result<void> removed = log_->commit(bad); !removed) return removed;
   }
   if (!gone.empty()) {
     log_warn(
         "the durable queue holds kept traces for exporters that are not configured; they stay there",
-        {{"directory", directory}, {"exporters", fmt::format("{}", fmt::join(gone, ", "))}, {"spans", gone_spans}});
+        {{"directory", directory()}, {"exporters", fmt::format("{}", fmt::join(gone, ", "))}, {"spans", gone_spans}});
   }
   for (std::size_t e = 0; e < members_.size(); ++e) {
     if (const auto stats = queue_.stats(e); stats.restored_spans != 0) {
@@ -99,14 +107,23 @@ void DurableStore::on_commit(std::size_t exporter, std::function<void()> call) {
 }
 
 void DurableStore::push(const KeptTracePtr& trace, std::uint64_t wanted) {
-  bool much = false;
+  bool much = false, refused = false;
   {
     const MutexLock lock(mutex_);
     pushed_bytes_ += trace->bytes();
-    much = pushed_bytes_ >= kCommitBytes && !failing_;
+    refused = queue_.disk_refuses();
+    much = pushed_bytes_ >= kCommitBytes && !refused;
     queue_.push(trace, wanted, wall_now_ns());
   }
   if (much) wake_.notify_one();
+  if (refused) call_exporters();  // it goes from memory and waits for no commit
+}
+
+void DurableStore::call_exporters() {
+  const MutexLock lock(calls_mutex_);
+  for (const auto& call : calls_) {
+    if (call) call();
+  }
 }
 
 void DurableStore::hurry() {
@@ -125,6 +142,16 @@ std::size_t DurableStore::next_bytes(std::size_t exporter) const {
 bool DurableStore::anything_waits(std::size_t exporter) const {
   const MutexLock lock(mutex_);
   return queue_.waits(exporter);
+}
+
+bool DurableStore::all_on_disk(std::size_t exporter) const {
+  const MutexLock lock(mutex_);
+  return queue_.all_on_disk(exporter);
+}
+
+bool DurableStore::evict_unwritten(bool only_chance) {
+  const MutexLock lock(mutex_);
+  return queue_.evict_unwritten(only_chance);
 }
 
 std::optional<DurableQueue::Next> DurableStore::next(std::size_t exporter) {
@@ -173,8 +200,9 @@ void DurableStore::run() {
   for (bool stop = false; !stop;) {
     {
       const MutexLock lock(mutex_);
-      const TimePoint until = monotonic_now() + (failing_ ? kTryAgain : kCommitEvery);
-      while (!stopping_ && !hurry_ && (pushed_bytes_ < kCommitBytes || failing_) && wake_.wait_until(mutex_, until)) {
+      const bool refused = queue_.disk_refuses();
+      const TimePoint until = monotonic_now() + (refused ? kTryAgain : kCommitEvery);
+      while (!stopping_ && !hurry_ && (pushed_bytes_ < kCommitBytes || refused) && wake_.wait_until(mutex_, until)) {
       }
       hurry_ = false;
       stop = stopping_;
@@ -189,7 +217,7 @@ void DurableStore::commit() {
   bool failing = false;
   {
     const MutexLock lock(mutex_);
-    failing = failing_;
+    failing = queue_.disk_refuses();
     queue_.expire(wall_now_ns());
   }
   const bool tight = failing;
@@ -231,24 +259,18 @@ bool DurableStore::commit_some(bool with_puts, std::size_t bytes_max) {
   bool was_failing = false;
   {
     const MutexLock lock(mutex_);
+    was_failing = queue_.disk_refuses();
     queue_.end_commit(std::move(plan), written.has_value());
     write_errors_ += written ? 0 : 1;
-    was_failing = failing_;
-    if (!written || puts) failing_ = !written;
   }
-  if (puts) {
-    const MutexLock lock(calls_mutex_);
-    for (const auto& call : calls_) {
-      if (call) call();
-    }
-  }
+  if (puts || !written) call_exporters();
   if (!written) {
     if (const auto held = errors_log_.pass(monotonic_now())) {
       log_error("durable queue cannot be written; kept traces are in memory only until it can",
-                {{"directory", members_[0].options.directory}, {"detail", written.error().text}, {"held_back", *held}});
+                {{"directory", directory()}, {"detail", written.error().text}, {"held_back", *held}});
     }
   } else if (was_failing && puts) {
-    log_info("durable queue is written again", {{"directory", members_[0].options.directory}});
+    log_info("durable queue is written again", {{"directory", directory()}});
   }
   return written.has_value();
 }
@@ -269,7 +291,7 @@ void DurableStore::stop() {
   }
   if (lost != 0) {
     log_error("shutdown: spans lost that the durable queue could not be written with",
-              {{"directory", members_[0].options.directory}, {"spans", lost}});
+              {{"directory", directory()}, {"spans", lost}});
   }
 }
 

@@ -33,8 +33,9 @@ class DurableStore {
   DurableStore(const DurableStore&) = delete;
   DurableStore& operator=(const DurableStore&) = delete;
 
-  // `call` is called after each commit that may have something for the exporter, on the committing thread. Once this
-  // has returned, the one before it is not called any more. Empty: none.
+  // `call` is called when there may be something for the exporter: after a commit, on the committing thread; while the
+  // disk refuses, at each push, on its thread. Once this has returned, the one before it is not called any more. Empty:
+  // none.
   void on_commit(std::size_t exporter, std::function<void()> call);
   // Opens the log, restores what is in it, and starts the thread.
   Result<void> start() TAILGATE_NOT_ANALYSED;  // no other thread knows the store yet
@@ -48,6 +49,9 @@ class DurableStore {
   std::optional<DurableQueue::Next> next(std::size_t exporter);
   void done(std::size_t exporter, std::uint64_t number);
   bool anything_waits(std::size_t exporter) const;
+  bool all_on_disk(std::size_t exporter) const;
+  // As DurableQueue::evict_unwritten().
+  bool evict_unwritten(bool only_chance);
   // Commits what is left and ends the thread.
   void stop();
 
@@ -59,9 +63,12 @@ class DurableStore {
   };
   Stats stats(std::size_t exporter) const;
   std::size_t memory_bytes() const;
+  bool found_damaged() const { return found_damaged_; }  // by start()
+  const std::string& directory() const { return members_[0].options.directory; }
 
  private:
   void run();
+  void call_exporters();
   void commit();
   bool commit_some(bool with_puts, std::size_t bytes_max);
 
@@ -75,9 +82,9 @@ class DurableStore {
   std::size_t pushed_bytes_ TAILGATE_GUARDED_BY(mutex_) = 0;  // since the last commit
   bool stopping_ TAILGATE_GUARDED_BY(mutex_) = false;
   bool hurry_ TAILGATE_GUARDED_BY(mutex_) = false;
-  bool failing_ TAILGATE_GUARDED_BY(mutex_) = false;  // the last commit failed
   std::uint64_t write_errors_ TAILGATE_GUARDED_BY(mutex_) = 0;
   std::uint64_t damaged_ TAILGATE_GUARDED_BY(mutex_) = 0;
+  bool found_damaged_ = false;
   std::vector<std::uint64_t> read_errors_ TAILGATE_GUARDED_BY(mutex_);  // by member
   LogLimiter errors_log_{std::chrono::seconds(10)};                     // the committing thread's
   LogLimiter reads_log_{std::chrono::seconds(10)};

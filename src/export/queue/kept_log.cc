@@ -2,18 +2,24 @@
 #include "export/queue/kept_log.h"
 
 #include <fcntl.h>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <lmdb.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <shared_mutex>
 #include <system_error>
 #include <utility>
+
+#include "base/clock.h"
+#include "export/queue/kept_file.h"
 
 namespace tailgate {
 namespace {
@@ -22,6 +28,23 @@ namespace {
 // pages.
 constexpr std::size_t kPagesPerChange = 4;
 constexpr std::size_t kReservePages = kGiveBackMax * kPagesPerChange;
+
+// At a start nothing else is in memory yet, so this may be more than a commit of the running daemon.
+constexpr std::size_t kTakeOverBytes = 8 << 20;
+
+struct File {
+  int fd = -1;
+  std::uint64_t bytes = 0;
+  explicit File(const std::string& path) : fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    struct stat info {};
+    if (fd >= 0 && ::fstat(fd, &info) == 0) bytes = static_cast<std::uint64_t>(info.st_size);
+  }
+  ~File() {
+    if (fd >= 0) ::close(fd);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+};
 
 // Aborts what is not committed.
 struct Transaction {
@@ -45,7 +68,7 @@ class Lmdb final : public KeptLog {
     if (lock_ >= 0) ::close(lock_);
   }
 
-  Result<void> open(const Each& each) override {
+  Result<Damage> open(const Each& each) override {
     std::error_code error;
     std::filesystem::create_directories(directory_, error);
     if (error) return fail(ErrorKind::kIo, fmt::format("{}: {}", directory_, error.message()));
@@ -54,11 +77,13 @@ class Lmdb final : public KeptLog {
     if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
       return fail(ErrorKind::kIo, fmt::format("{}: another process has this queue open", directory_));
     }
-    if (Result<void> env = open_env(); !env) return env;
+    Result<Damage> damage = mend();
+    if (!damage) return damage;
+    if (Result<void> env = open_env(); !env) return tl::unexpected(env.error());
     const Transaction txn(env_, MDB_RDONLY);
-    if (txn.code != 0) return failed("read", txn.code);
-    const int code = read_all(txn.get, each);
-    return code == 0 ? Result<void>() : failed("read", code);
+    if (txn.code != 0) return tl::unexpected(failed("read", txn.code).error());
+    if (const int code = read_all(txn.get, each); code != 0) return tl::unexpected(failed("read", code).error());
+    return damage;
   }
 
   // After a write that failed at the wrong moment LMDB refuses everything until its files are opened anew.
@@ -97,6 +122,71 @@ class Lmdb final : public KeptLog {
   }
 
  private:
+  // Puts a new file in the place of one that is damaged, with what can be read of it. Whenever the process dies on the
+  // way, the next start finds either the damaged file or the new one.
+  Result<Damage> mend() {
+    const std::string path = directory_ + "/data.mdb", fresh = directory_ + "/rebuilt";
+    const File file(path);
+    if (file.fd < 0) {
+      if (errno == ENOENT) return Damage();
+      return fail(ErrorKind::kIo, fmt::format("{}: {}", path, std::strerror(errno)));
+    }
+    const KeptFile found = look_through(file.fd, file.bytes);
+    if (found.fault.empty()) return Damage();
+    Damage damage;
+    damage.cause = found.fault;
+    damage.lost = found.unreadable;
+    std::error_code error;
+    std::filesystem::remove_all(fresh, error);
+    {
+      Lmdb log(fresh, bytes_max_ + file.bytes);
+      if (Result<Damage> opened = log.open([](std::uint64_t, ByteView, const std::vector<std::uint64_t>&) {}); !opened)
+        return opened;
+      take_over(file.fd, found, log, damage);
+    }
+    damage.set_aside = fmt::format("{}/damaged-{:%Y-%m-%dT%H-%M-%SZ}", directory_,
+                                   fmt::gmtime(static_cast<std::time_t>(wall_now_ns() / 1'000'000'000)));
+    std::filesystem::create_directory(damage.set_aside, error);
+    const std::string aside = damage.set_aside + "/data.mdb";
+    if (!error) std::filesystem::create_hard_link(path, aside, error);
+    if (error) std::filesystem::rename(path, aside, error);  // a file system without hard links
+    if (!error) std::filesystem::rename(fresh + "/data.mdb", path, error);
+    if (error) {
+      return fail(ErrorKind::kIo,
+                  fmt::format("{}: {}, and it cannot be moved to {}: {}", path, found.fault, aside, error.message()));
+    }
+    std::filesystem::remove_all(fresh, error);
+    return damage;
+  }
+
+  // The records get new numbers, since the old ones may be wrong.
+  static void take_over(int fd, const KeptFile& found, Lmdb& log, Damage& damage) {
+    Writes writes;
+    std::size_t bytes = 0;
+    std::uint64_t number = 0;
+    auto mark = found.marks.begin();
+    const auto write = [&] {
+      const std::size_t count = writes.puts.size();
+      (log.commit(writes) ? damage.taken_over : damage.lost) += count;
+      writes = {};
+      bytes = 0;
+    };
+    for (const KeptFile::Record& record : found.records) {
+      std::optional<std::string> text = read_record(fd, record);
+      if (!text) {
+        ++damage.lost;
+        continue;
+      }
+      bytes += text->size();
+      writes.puts.emplace_back(++number, std::move(*text));
+      while (mark != found.marks.end() && mark->first < record.number) ++mark;
+      for (; mark != found.marks.end() && mark->first == record.number; ++mark)
+        writes.marks.emplace_back(number, mark->second);
+      if (bytes >= kTakeOverBytes) write();
+    }
+    if (!writes.puts.empty()) write();
+  }
+
   // LMDB needs pages for every change, also for a removal, so on a disk that is full to the last page nothing could
   // ever be given back. Puts therefore leave a reserve: they are written when their room and the reserve can be
   // allocated behind the last page in use, or when as much is free inside the file. False when neither is so; then
@@ -301,6 +391,12 @@ class Lmdb final : public KeptLog {
 
 std::unique_ptr<KeptLog> make_kept_log(const std::string& directory, std::size_t bytes_max) {
   return std::make_unique<Lmdb>(directory, bytes_max);
+}
+
+std::string kept_log_damage(const std::string& directory) {
+  const File owner(directory + "/owner"), file(directory + "/data.mdb");
+  if (file.fd < 0 || (owner.fd >= 0 && ::flock(owner.fd, LOCK_SH | LOCK_NB) != 0)) return "";
+  return look_through(file.fd, file.bytes).fault;
 }
 
 }  // namespace tailgate

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "export/queue/kept_record.h"
 
+#include "base/hash.h"
 #include "codec/protobuf.h"
 
 namespace tailgate {
@@ -26,6 +27,8 @@ enum Field : std::uint32_t {
   kOtlp,  // last in the record
   kOwn,
   kExporter,  // one for each
+  kOtlpHash,
+  kHeadHash,  // of all before it
 };
 
 void put(std::string& out, Field field, std::uint64_t value) {
@@ -41,7 +44,7 @@ std::string write_kept_record(const KeptTrace& t, std::uint64_t pushed_unix_ns,
   std::string out;
   std::size_t names = t.root_service.size() + t.root_name.size() + t.policy.size();
   for (const std::string_view name : exporters) names += name.size() + 3;
-  out.reserve(t.otlp.size() + 128 + names);
+  out.reserve(t.otlp.size() + 160 + names);
   put(out, kPushed, pushed_unix_ns);
   pb::append_len(out, kTraceId, t.id.view());
   put(out, kStart, t.start_ns);
@@ -60,6 +63,8 @@ std::string write_kept_record(const KeptTrace& t, std::uint64_t pushed_unix_ns,
   put(out, kSpans, t.spans);
   put(out, kOwn, t.own);
   for (const std::string_view name : exporters) pb::append_len(out, kExporter, name);
+  put(out, kOtlpHash, hash_bytes(t.otlp, 0));
+  put(out, kHeadHash, hash_bytes(out, 0));
   pb::append_len(out, kOtlp, t.otlp);
   return out;
 }
@@ -149,9 +154,11 @@ std::optional<KeptRecord> read_kept_record(ByteView bytes, bool whole) {
   KeptRecord record;
   record.trace = std::make_shared<KeptTrace>();
   KeptTexts texts;
+  std::uint64_t otlp_hash = 0;  // zero: there is none, as in records of earlier versions
   const bool ok = pb::each_field(bytes, [&](const char*& p, const char* end, std::uint32_t tag) {
     ByteView text;
     std::uint64_t number = 0;
+    const auto before = static_cast<std::size_t>(p - bytes.data()) - pb::varint_size(tag);
     switch (tag & 7) {
       case pb::kLen:
         if (!pb::read_len(p, end, text)) return false;
@@ -159,6 +166,8 @@ std::optional<KeptRecord> read_kept_record(ByteView bytes, bool whole) {
         return true;
       case pb::kVarint:
         if (!pb::read_varint(p, end, number)) return false;
+        if (tag >> 3 == kHeadHash) return number == hash_bytes(bytes.substr(0, before), 0);
+        if (tag >> 3 == kOtlpHash) otlp_hash = number;
         take_number(tag >> 3, number, record);
         return true;
       default:
@@ -169,7 +178,9 @@ std::optional<KeptRecord> read_kept_record(ByteView bytes, bool whole) {
   if (!ok || texts.id.size() != t.id.bytes.size()) return std::nullopt;
   t.id = TraceId::from(texts.id.data());
   t.verdict.decision = Decision::kSampled;
-  if (whole) t.otlp = texts.otlp;
+  if (!whole) return record;
+  if (otlp_hash != 0 && otlp_hash != hash_bytes(texts.otlp, 0)) return std::nullopt;
+  t.otlp = texts.otlp;
   return record;
 }
 

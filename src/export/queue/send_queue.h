@@ -113,6 +113,8 @@ class SendQueue {
   // Drops everything, in flight too, with reason `shutdown`.
   void abandon();
 
+  // No call is in flight; some have failed and will be tried again.
+  bool only_retries() const { return !slots_.empty() && in_flight() == 0; }
   bool empty() const { return stats_.queued_spans == 0 && slots_.empty() && chance_.empty() && certain_.empty(); }
   // That could be evicted: all, or those kept by chance, which go first.
   std::size_t waiting_bytes(bool only_chance = false) const { return only_chance ? chance_bytes_ : waiting_bytes_; }

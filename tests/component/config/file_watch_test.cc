@@ -7,8 +7,11 @@
 
 using namespace tailgate;
 namespace fs = std::filesystem;
+using namespace std::chrono_literals;
 
 namespace {
+
+constexpr TimePoint kStart{std::chrono::hours(1)};
 
 struct TempDir {
   fs::path path;
@@ -31,18 +34,42 @@ TEST_CASE("a changed, replaced, removed and returned file is seen, each once", "
   TempDir dir;
   dir.write("a.yaml", "one");
   FileWatch watch({dir.at("a.yaml")}, {});
-  CHECK_FALSE(watch.changed());
+  CHECK_FALSE(watch.changed(kStart));
   dir.write("a.yaml", "longer");
-  CHECK(watch.changed());
-  CHECK_FALSE(watch.changed());
-  dir.write("b.yaml", "longer");
+  CHECK(watch.changed(kStart));
+  CHECK_FALSE(watch.changed(kStart));
+  dir.write("b.yaml", "short");
   fs::rename(dir.at("b.yaml"), dir.at("a.yaml"));
-  CHECK(watch.changed());
+  CHECK(watch.changed(kStart));  // another file is complete
   fs::remove(dir.at("a.yaml"));
-  CHECK(watch.changed());
-  CHECK_FALSE(watch.changed());
+  CHECK_FALSE(watch.changed(kStart));
+  CHECK(watch.changed(kStart + kShrunkWait));
+  CHECK_FALSE(watch.changed(kStart + kShrunkWait));
   dir.write("a.yaml", "again");
-  CHECK(watch.changed());
+  CHECK(watch.changed(kStart + kShrunkWait));
+}
+
+TEST_CASE("a file that became shorter is believed when it has stayed so", "[config]") {
+  TempDir dir;
+  dir.write("a.yaml", "policies: [a, b]");
+  FileWatch watch({dir.at("a.yaml")}, {});
+  dir.write("a.yaml", "");  // an editor truncates,
+  CHECK(watch.shrank());
+  CHECK_FALSE(watch.changed(kStart));
+  CHECK(watch.settling());
+  CHECK_FALSE(watch.changed(kStart + 1300ms));
+  dir.write("a.yaml", "policies: [a, b, c, ");  // writes a part of it,
+  CHECK_FALSE(watch.changed(kStart + 2s));
+  dir.write("a.yaml", "policies: [a, b, c, d]");  // and the rest
+  CHECK_FALSE(watch.changed(kStart + 4s));
+  CHECK(watch.settling());
+  CHECK(watch.changed(kStart + 4s + kShrunkWait));
+  CHECK_FALSE(watch.settling());
+  CHECK_FALSE(watch.shrank());
+
+  dir.write("a.yaml", "policies: [a]");
+  CHECK_FALSE(watch.changed(kStart + 20s));
+  CHECK(watch.changed(kStart + 20s + kShrunkWait));  // it was meant
 }
 
 TEST_CASE("the symlink swap of a ConfigMap is seen", "[config]") {
@@ -52,11 +79,11 @@ TEST_CASE("the symlink swap of a ConfigMap is seen", "[config]") {
   fs::create_directory_symlink("..v1", dir.at("..data"));
   fs::create_symlink("..data/p.yaml", dir.at("p.yaml"));
   FileWatch watch({dir.at("p.yaml")}, {});
-  CHECK_FALSE(watch.changed());
+  CHECK_FALSE(watch.changed(kStart));
   fs::create_directory_symlink("..v2", dir.at("..tmp"));
   fs::rename(dir.at("..tmp"), dir.at("..data"));
-  CHECK(watch.changed());
-  CHECK_FALSE(watch.changed());
+  CHECK(watch.changed(kStart));
+  CHECK_FALSE(watch.changed(kStart));
 }
 
 TEST_CASE("patterns are sorted, relative to the main file, and see files come and go", "[config]") {
@@ -72,10 +99,11 @@ TEST_CASE("patterns are sorted, relative to the main file, and see files come an
   CHECK(expand_glob("x.yaml", "main.yaml") == std::vector<std::string>{"x.yaml"});
 
   FileWatch watch({dir.at("main.yaml")}, {"policies/*.yaml"});
-  CHECK_FALSE(watch.changed());
+  CHECK_FALSE(watch.changed(kStart));
   dir.write("policies/c.yaml", "");
-  CHECK(watch.changed());
+  CHECK(watch.changed(kStart));
   fs::remove(dir.at("policies/a.yaml"));
-  CHECK(watch.changed());
-  CHECK_FALSE(watch.changed());
+  CHECK_FALSE(watch.changed(kStart));
+  CHECK(watch.changed(kStart + kShrunkWait));
+  CHECK_FALSE(watch.changed(kStart + kShrunkWait));
 }

@@ -113,6 +113,7 @@ def main():
         whole, due_before_kill, others = {}, set(), 0
         for cycle in range(options.cycles):
             with Daemon(options.binary, directory, config) as daemon:
+                expect("the durable queue was damaged" not in daemon.log(), "a kill leaves the queue sound")
                 load = Load(daemon.http, r.randrange(1 << 32))
                 load.start()
                 time.sleep(r.uniform(0.2, 4.5))

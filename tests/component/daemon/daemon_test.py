@@ -299,6 +299,67 @@ class DaemonTest(unittest.TestCase):
         until(lambda: "keys=" in daemon.log(), "the log names what needs a restart")
         self.assertIn("sampling.decision_wait, web", daemon.log())
 
+    def test_a_file_that_is_being_written_is_not_believed(self):
+        daemon = self.start(self.config())
+        whole = json.load(open(daemon.path))
+
+        def reloads(result):
+            return daemon.metrics().sum("tailgate_config_reloads_total", result=result)
+
+        open(daemon.path, "w").close()  # as an editor does
+        daemon.signal(signal.SIGHUP)
+        time.sleep(1.5)
+        self.assertEqual((reloads("success"), reloads("failure")), (0, 0))
+        more = json.loads(json.dumps(whole))
+        more["sampling"]["policies"].append({"name": "all", "type": "always_sample"})
+        self.written(more)
+        until(lambda: reloads("success") == 1, "the whole file is loaded")
+        self.assertEqual(reloads("failure"), 0)
+        # Cut for good, or another program's.
+        failures = 0
+        for text in ("", "{}", "# nothing", json.dumps({"receivers": whole["receivers"], "sampling": whole["sampling"]}),
+                     json.dumps({**whole, "sampling": {}}), json.dumps({**whole, "service": {}})):
+            self.written(text)
+            failures += 1
+            until(lambda: reloads("failure") == failures, f"{text!r} is refused")
+            self.assertIn("was not loaded", daemon.ready()[1])
+        self.assertEqual(reloads("success"), 1)
+        trace = os.urandom(16)
+        self.assertEqual(send(daemon.http, [otlp.span(trace)]), 200)
+        until(lambda: trace.hex() in self.kept(), "the policies are in force")
+        whole["sampling"]["policies"] = [{"name": "a", "type": "one"}, {"name": "b", "type": "two"}]
+        self.written(whole)
+        until(lambda: reloads("failure") == failures + 1, "two errors are refused")
+        until(lambda: all(re.search(rf"not loaded.*policies.{i}..type", daemon.log()) for i in (0, 1)), "each has a line")
+        whole["sampling"]["policies"] = []
+        self.written(whole)
+        until(lambda: reloads("success") == 2, "that nothing is kept is said")
+        until(lambda: "no policies: nothing will be kept" in daemon.log(), "and is warned of")
+
+    def test_a_damaged_durable_queue(self):
+        queue = os.path.join(self.directory.name, "queue")
+        config = self.config(decision_wait="50ms")
+        config["exporters"] = {"file": {"path": "/dev/full", "sending_queue": {"directory": queue}}}
+        daemon = self.start(config)
+        for _ in range(100):
+            self.assertEqual(send(daemon.http, [otlp.span(os.urandom(16), error=True, attributes=[("text", "x" * 9000)])]), 200)
+        until(lambda: daemon.metrics().sum("tailgate_export_durable_bytes") > 900_000, "all is kept")
+        began = time.monotonic()
+        self.assertEqual(daemon.stop(), 0)
+        self.assertLess(time.monotonic() - began, 5)  # though the backend is down: all is on disk
+        data = os.path.join(queue, "data.mdb")
+        os.truncate(data, os.path.getsize(data) - (32 << 10))
+        check = subprocess.run([BINARY, "check", "--config", daemon.path], capture_output=True, text=True, timeout=60)
+        self.assertEqual(check.returncode, 0)
+        self.assertIn(f"{queue}: the durable queue is damaged: page", check.stderr)
+        config["exporters"]["file"]["path"] = self.kept_path
+        daemon = self.start(config)
+        self.assertEqual(daemon.ready(), (200, "ready; a durable queue was damaged and set aside: see the log\n"))
+        self.assertEqual(daemon.metrics().sum("tailgate_export_durable_damaged", exporter="file"), 1)
+        until(lambda: len(self.kept()) >= 90, "what can be read is sent")
+        self.assertIn("the durable queue was damaged", daemon.log())
+        self.assertEqual(daemon.stop(), 0)
+
     def test_browsers(self):
         config = self.config()
         config["receivers"]["otlp"]["protocols"]["http"]["cors"] = {"allowed_origins": ["https://*.example.com"]}

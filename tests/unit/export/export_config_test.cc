@@ -23,6 +23,29 @@ ConfigIssues issues_of(const std::string& yaml) {
 
 }  // namespace
 
+TEST_CASE("a text from a variable is a text, whatever it would be as YAML", "[export]") {
+  for (const char* token : {"x:", "a: b", "- x", "[]", "{}", "[a", "~", "5", "'q'"}) {
+    LoadOptions options;
+    options.environment = [&](const std::string&) { return std::optional<std::string>(token); };
+    const auto doc = load_config_text(R"(
+otlp: {endpoint: "b:4317", headers: {authorization: "${env:TOK}"}}
+otlphttp:
+  endpoint: http://b:4318
+  headers:
+    key: ${env:TOK}
+kafka: {brokers: ["a:9092"], auth: {sasl: {username: u, password: "${env:TOK}", mechanism: PLAIN}}}
+zipkin: {endpoint: "http://b:9411", headers: [{name: key, value: "${env:TOK}"}]}
+debug: {services: ["${env:TOK}"]}
+)",
+                                      "t.yaml", options);
+    REQUIRE(doc);
+    ByteBudget budget({0, 0, 1 << 20, 0});
+    (void)Exporters::make(doc->root, budget, {});
+    INFO(token);
+    CHECK(messages(doc->issues->errors) == std::vector<std::string>());
+  }
+}
+
 TEST_CASE("the Collector's exporter blocks are accepted", "[export]") {
   const ConfigIssues issues = issues_of(R"(
 otlp:

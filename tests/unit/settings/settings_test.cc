@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "settings/settings.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+
+#include "settings/assembly.h"
 
 using namespace tailgate;
 using namespace std::chrono_literals;
@@ -10,12 +13,38 @@ namespace {
 
 // A whole configuration with `sampling` as its section of that name. Reads no file and no variable.
 DaemonConfig read(const std::string& sampling, std::vector<std::string> overrides = {}) {
-  auto config = read_daemon_config({.path = "test.yaml",
-                                    .overrides = std::move(overrides),
-                                    .text = "receivers: {otlp: }\nexporters: {debug: }\nsampling: " + sampling + "\n",
-                                    .environment = [](const std::string&) { return std::optional<std::string>(); }});
+  auto config = read_daemon_config(
+      {.path = "test.yaml",
+       .overrides = std::move(overrides),
+       .text = "receivers: {otlp: {protocols: {http: }}}\nexporters: {debug: }\nsampling: " + sampling + "\n",
+       .environment = [](const std::string&) { return std::optional<std::string>(); }});
   REQUIRE(config);
   return std::move(*config);
+}
+
+// What is wrong with `text` as a reload of a daemon that has policies, or has none.
+std::vector<std::string> reload_errors(const std::string& text, bool had_policies = true) {
+  const PolicyContext context;
+  PolicyTables tables;
+  const auto policies =
+      reload_policies({.path = "t.yaml",
+                       .overrides = {},
+                       .text = text,
+                       .environment = [](const std::string&) { return std::optional<std::string>(); }},
+                      {.context = context, .tables = tables, .epoch = 2, .had_policies = had_policies});
+  return policies ? std::vector<std::string>() : policies.error();
+}
+
+bool contains(const std::vector<std::string>& lines, const std::string& text) {
+  return std::any_of(lines.begin(), lines.end(), [&](const auto& l) { return l.find(text) != std::string::npos; });
+}
+
+// The notices of `check`.
+std::vector<std::string> notices(const std::string& sampling) {
+  const DaemonConfig config = read(sampling);
+  assemble(config);
+  for (const std::string& error : messages(config.issues->errors)) FAIL(error);
+  return messages(config.issues->notices);
 }
 
 }  // namespace
@@ -41,4 +70,78 @@ TEST_CASE("an override replaces one value, and the last one counts", "[settings]
       read("{memory_limit: 512MiB}", {"sampling.decision_wait=2s", "sampling.decision_wait=3s", "io_threads=3"});
   CHECK(config.sampling.store.limits.decision_wait == Duration(3s));
   CHECK(config.io_threads == 3);
+}
+
+TEST_CASE("a reload refuses what is left of a configuration that was cut, or another program's", "[settings]") {
+  const std::string parts = "receivers: {otlp: {protocols: {http: }}}\nexporters: {debug: }\n";
+  const std::string policies = "sampling: {policies: [{name: all, type: always_sample}]}\n";
+  CHECK(reload_errors(parts + policies).empty());
+  for (const std::string& text : std::vector<std::string>{
+           "", "{}", "# nothing\n", "~", "receivers: {otlp: {protocols: {http: }}}\n" + policies, parts,
+           parts + "sampling:\n", parts + "sampling: {policies: }\n", parts + "sampling: {decision_wait: 5s}\n",
+           parts + policies + "processors: {batch: }\n", parts + policies + "shutdown_timeout: soon\n",
+           "receivers: {otlp: {protocols: {grpc: {endpont: a}}}}\nexporters: {debug: }\n" + policies,
+           "receivers: {otlp: {protocols: {http: }}}\nexporters: {debug: {verbosity: loud}}\n" + policies,
+           "receivers: {otlp: {protocols: {http: }}}\nprocessors: {tail_sampling: {policies: [{name: a, type: "
+           "always_sample}]}}\n"
+           "exporters: {debug: }\nservice: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}\n"}) {
+    INFO(text);
+    CHECK_FALSE(reload_errors(text).empty());
+  }
+  CHECK(reload_errors(parts + "sampling: {decision_wait: 5s}\n") ==
+        std::vector<std::string>{"t.yaml:3:11: sampling.policies: expected policies, as there were some before; "
+                                 "`policies: []` says that nothing is kept, got nothing"});
+}
+
+TEST_CASE("that nothing is kept has to be said, or to have been so before", "[settings]") {
+  const std::string parts = "receivers: {otlp: {protocols: {http: }}}\nexporters: {debug: }\n";
+  CHECK(reload_errors(parts + "sampling: {policies: []}\n").empty());
+  CHECK(reload_errors(parts + "sampling: {decision_wait: 5s}\n", false).empty());
+  CHECK(contains(notices("{policies: []}"), "no policies: nothing will be kept"));
+}
+
+TEST_CASE("the errors of a reload are separate", "[settings]") {
+  const auto errors = reload_errors(
+      "receivers: {otlp: {protocols: {http: }}}\nexporters: {debug: }\nsampling: {policies: [{name: a, type: x}, "
+      "{name: b, type: y}]}\n");
+  REQUIRE(errors.size() == 2);
+  CHECK(contains({errors[0]}, "policies[0].type"));
+  CHECK(contains({errors[1]}, "policies[1].type"));
+}
+
+TEST_CASE("what can hardly work is said", "[settings]") {
+  const std::string all = "{name: all, type: always_sample}";
+  const std::string slow = "{name: slow, type: latency, latency: {threshold_ms: 31000}}";
+  CHECK(contains(notices("{policies: [" + slow + "]}"), "threshold_ms: is more than decision_wait (30s)"));
+  CHECK(contains(notices("{policies: [{name: n, type: not, not: {not_sub_policy: " + slow + "}}]}"),
+                 "is more than decision_wait"));
+  CHECK(contains(notices("{policies: [{name: n, type: and, and: {and_sub_policy: [" + slow + "]}}]}"),
+                 "is more than decision_wait"));
+  CHECK_FALSE(contains(notices("{decision_wait: 31s, policies: [" + slow + "]}"), "decision_wait"));
+  const std::string big = "{name: big, type: span_count, span_count: {min_spans: 101}}";
+  CHECK(contains(notices("{trace_spans_max: 100, policies: [" + big + "]}"), "is more than trace_spans_max (100)"));
+  CHECK_FALSE(contains(notices("{trace_spans_max: 101, policies: [" + big + "]}"), "trace_spans_max"));
+  CHECK(contains(notices("{decision_wait: 5s, decision_wait_after_root_received: 6s, policies: [" + all + "]}"),
+                 "decision_wait is shorter and comes first"));
+  const std::string more = "{name: more, type: span_count, span_count: {min_spans: 2}}";
+  CHECK(contains(notices("{sample_on_first_match: true, policies: [" + all + ", " + more + "]}"),
+                 "policies[1]: is never asked: with sample_on_first_match 'all' before it keeps every trace"));
+  CHECK_FALSE(contains(notices("{sample_on_first_match: true, policies: [" + more + ", " + all + "]}"), "never"));
+  CHECK_FALSE(contains(notices("{policies: [" + all + ", " + more + "]}"), "never"));
+  CHECK(contains(notices("{policies: [{name: f, type: first_match, first_match: [{policy: " + all +
+                         ", percentage: 10}, {percentage: 100}]}]}"),
+                 "first_match[1]: is never asked"));
+}
+
+TEST_CASE("a percentage over 100 is an error, and a rate of 0 keeps nothing", "[settings]") {
+  const std::string parts = "receivers: {otlp: {protocols: {http: }}}\nexporters: {debug: }\nsampling: {policies: [";
+  for (const char* policy : {"{name: p, type: probabilistic, probabilistic: {sampling_percentage: 101}}",
+                             "{name: p, type: first_match, first_match: [{percentage: 101}]}"}) {
+    INFO(policy);
+    CHECK(contains(reload_errors(parts + policy + "]}\n"), "expected 0 to 100"));
+  }
+  CHECK(contains(notices("{policies: [{name: r, type: rate_limiting, rate_limiting: {spans_per_second: 0}}]}"),
+                 "spans_per_second: keeps nothing"));
+  CHECK(contains(notices("{policies: [{name: r, type: bytes_limiting, bytes_limiting: {bytes_per_second: 0}}]}"),
+                 "bytes_per_second: keeps nothing"));
 }

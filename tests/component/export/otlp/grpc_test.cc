@@ -7,11 +7,28 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <ctime>
 #include <deque>
 #include <fstream>
 #include <mutex>
 
 #include "component/export/export_fixture.h"
+
+namespace {
+std::atomic<std::int64_t> wall_moved_s{0};
+}  // namespace
+
+// In front of libc's: the system's clock is that much ahead. The kernel's is not, so whoever waits until a time of that
+// clock waits so much longer, as when the clock is set back while he waits.
+extern "C" int clock_gettime(clockid_t clock, timespec* time) noexcept {
+  const long result = syscall(SYS_clock_gettime, clock, time);
+  if (clock == CLOCK_REALTIME) time->tv_sec += wall_moved_s.load();
+  return static_cast<int>(result);
+}
 
 using namespace tailgate;
 using namespace std::chrono_literals;
@@ -36,10 +53,11 @@ struct Request {
 class Backend final : public grpc::CallbackGenericService {
  public:
   explicit Backend(std::deque<Answer> answers, bool inflate = true,
-                   const std::shared_ptr<grpc::ServerCredentials>& credentials = grpc::InsecureServerCredentials())
+                   const std::shared_ptr<grpc::ServerCredentials>& credentials = grpc::InsecureServerCredentials(),
+                   const std::string& address = "127.0.0.1:0")
       : answers_(std::move(answers)) {
     grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", credentials, &port_);
+    builder.AddListeningPort(address, credentials, &port_);
     if (!inflate) builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
     builder.RegisterCallbackGenericService(this);
     server_ = builder.BuildAndStart();
@@ -297,6 +315,32 @@ TEST_CASE("a backend that is not there keeps the traces queued, and one that com
   CHECK(rig.exporters->stats_of(0).queued_spans == 5);
   rig.drain(10ms);
   CHECK(rig.dropped(DropReason::kShutdown) == 5);
+}
+
+TEST_CASE("a system clock that is set delays no batch, no timeout and no reconnect of otlp", "[export]") {
+  const auto end_of = [](std::int64_t*) { wall_moved_s = 0; };
+  std::int64_t moved = GENERATE(3600, -3600);
+  CAPTURE(moved);
+  const std::unique_ptr<std::int64_t, decltype(end_of)> restore(&moved, end_of);
+  auto backend = std::make_unique<Backend>(std::deque<Answer>{});
+  const std::string endpoint = backend->endpoint();
+  Rig rig(yaml(*backend, "timeout: 200ms"));
+  rig.push(kept(1, 1));
+  REQUIRE(rig.sent(1));
+  wall_moved_s = moved;
+  for (std::uint8_t n = 2; n <= 20; ++n) {
+    const TimePoint start = monotonic_now();
+    rig.push(kept(n, 1));
+    REQUIRE(rig.sent(n));
+    CHECK(monotonic_now() - start < 3s);  // not when the runner looks by itself
+  }
+  backend = nullptr;
+  rig.push(kept(21, 1));
+  REQUIRE(rig.eventually([&] { return rig.failures(FailReason::kUnavailable) >= 1; }));
+  backend = std::make_unique<Backend>(std::deque<Answer>{{grpc::Status::OK, "", true}}, true,
+                                      grpc::InsecureServerCredentials(), endpoint);
+  REQUIRE(rig.sent(21));  // the first call to the new one hangs
+  CHECK(rig.failures(FailReason::kTimeout) >= 1);
 }
 
 TEST_CASE("otlp speaks TLS, checks the certificate, and does not where that is asked for", "[export]") {

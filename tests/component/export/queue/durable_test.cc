@@ -3,6 +3,7 @@
 #include <future>
 
 #include "component/export/export_fixture.h"
+#include "export/export_runner.h"
 #include "export/queue/durable_store.h"
 #include "export/queue/kept_record.h"
 
@@ -20,7 +21,7 @@ std::string file_yaml(const TempDir& dir, const std::string& path, const std::st
 class Failing final : public KeptLog {
  public:
   Failing(std::unique_ptr<KeptLog> inner, std::atomic<bool>& fails) : inner_(std::move(inner)), fails_(fails) {}
-  Result<void> open(const Each& each) override { return inner_->open(each); }
+  Result<Damage> open(const Each& each) override { return inner_->open(each); }
   Result<void> commit(const Writes& writes) override {
     if (fails_) return fail(ErrorKind::kIo, "no space left on device");
     return inner_->commit(writes);
@@ -37,7 +38,7 @@ class Watched final : public KeptLog {
  public:
   Watched(std::unique_ptr<KeptLog> inner, std::function<void(ByteView)> put)
       : inner_(std::move(inner)), put_(std::move(put)) {}
-  Result<void> open(const Each& each) override { return inner_->open(each); }
+  Result<Damage> open(const Each& each) override { return inner_->open(each); }
   Result<void> commit(const Writes& writes) override {
     Result<void> result = inner_->commit(writes);
     if (result && !writes.puts.empty()) put_(writes.puts.back().second);
@@ -48,6 +49,54 @@ class Watched final : public KeptLog {
  private:
   std::unique_ptr<KeptLog> inner_;
   std::function<void(ByteView)> put_;
+};
+
+// Takes everything while it is up.
+class Fake final : public BlockingExporter {
+ public:
+  explicit Fake(std::atomic<bool>& up) : up_(up) {}
+  Result<void> start() override { return {}; }
+
+ private:
+  SendResult write(const Batch& /*batch*/) override {
+    return up_ ? SendResult::done() : SendResult::retry(FailReason::kUnavailable, "down");
+  }
+
+  std::atomic<bool>& up_;
+};
+
+// Two exporters that share a folder: `well`, whose backend is up, and `dead`, whose backend is not.
+struct TwoBackends {
+  TempDir dir;
+  std::atomic<bool> full, up{true}, down{false};
+  std::shared_ptr<DurableStore> store;
+  std::unique_ptr<ExportRunner> well, dead;
+
+  explicit TwoBackends(bool disk_full) : full(disk_full) {
+    SendQueueOptions options;
+    options.flush_timeout = 1ms;
+    options.retry.initial_interval = 20ms;
+    options.durable = {.directory = "d", .memory_max = 1 << 20, .window_max = 1 << 20};
+    const std::vector<DurableStore::Member> members = {{"well", options.durable}, {"dead", options.durable}};
+    store =
+        std::make_shared<DurableStore>(members, std::make_unique<Failing>(make_kept_log(dir.at("q"), 64 << 20), full));
+    const auto runner = [&](const char* name, std::atomic<bool>& takes, std::size_t index) {
+      auto made = std::make_unique<ExportRunner>(name, std::make_unique<Fake>(takes), options, nullptr,
+                                                 DurableMembership{store, index});
+      REQUIRE(made->start());
+      return made;
+    };
+    well = runner("well", up, 0);
+    dead = runner("dead", down, 1);
+  }
+  void push(int count, std::size_t bytes) {
+    const std::string name(bytes, 'n');
+    for (int n = 0; n < count; ++n) store->push(kept(static_cast<std::uint8_t>(n % 255), 1, name), 0b11);
+  }
+  bool well_has(std::uint64_t spans) const {
+    for (int i = 0; i < 100 && well->stats().sent_spans < spans; ++i) std::this_thread::sleep_for(10ms);
+    return well->stats().sent_spans == spans;
+  }
 };
 
 const auto nothing = [](std::uint64_t, ByteView, const std::vector<std::uint64_t>&) {};
@@ -136,6 +185,43 @@ TEST_CASE("a disk that is full for a while loses nothing and is written again", 
   auto store = make();
   REQUIRE(store->start());
   CHECK(store->stats(0).restored_spans == 19);
+}
+
+TEST_CASE("a full disk and a dead backend do not hold up the backend that is well, at a SIGTERM neither", "[export]") {
+  TwoBackends rig(true);
+  rig.push(300, 20'000);  // several times what a commit tries after a failure
+  REQUIRE(rig.well_has(300));
+  rig.push(100, 20'000);  // now that it is known
+  REQUIRE(rig.well_has(400));
+  rig.push(200, 20'000);
+  const TimePoint now = monotonic_now();
+  rig.well->begin_drain(now + 10s, now);
+  rig.dead->begin_drain(now + 300ms, now);
+  rig.well->join();
+  rig.dead->join();
+  rig.store->stop();
+  CHECK(monotonic_now() - now < 5s);
+  CHECK(rig.well->stats().sent_spans == 600);
+  CHECK(rig.well->stats().queued_spans == 0);
+  const auto dead = rig.dead->stats();
+  CHECK(dead.dropped_spans[static_cast<std::size_t>(DropReason::kShutdown)] == 600);
+  CHECK(dead.queued_spans == 0);
+}
+
+TEST_CASE("a SIGTERM does not wait for a dead backend when the disk has all that waits for it", "[export]") {
+  TwoBackends rig(false);
+  rig.push(50, 1000);
+  REQUIRE(rig.well_has(50));
+  rig.push(50, 1000);
+  const TimePoint now = monotonic_now();
+  for (ExportRunner* runner : {rig.well.get(), rig.dead.get()}) runner->begin_drain(now + 60s, now);
+  rig.dead->join();
+  rig.well->join();
+  rig.store->stop();
+  CHECK(monotonic_now() - now < 5s);
+  CHECK(rig.well->stats().sent_spans == 100);
+  CHECK(rig.dead->stats().queued_spans == 100);
+  CHECK(rig.dead->stats().dropped_spans == std::array<std::uint64_t, kDropReasonNames.size()>{});
 }
 
 TEST_CASE("a damaged record is counted and removed, and the others are sent", "[export]") {

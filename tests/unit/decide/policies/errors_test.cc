@@ -23,8 +23,10 @@ TEST_CASE("a wrong field is named with its place, what was wanted and what was t
        "55: [0].numeric_attribute.min_value: expected min_value, max_value or both, got nothing"},
       {"{name: p, type: status_code, status_code: {status_codes: ERROR}}",
        "58: [0].status_code.status_codes: expected a list, got 'ERROR'"},
-      {"{name: p, type: rate_limiting, rate_limiting: {spans_per_second: 0}}",
-       "66: [0].rate_limiting.spans_per_second: expected 1 or more, got '0'"},
+      {"{name: p, type: rate_limiting, rate_limiting: {spans_per_second: -1}}",
+       "66: [0].rate_limiting.spans_per_second: expected 0 or more, got '-1'"},
+      {"{name: p, type: probabilistic, probabilistic: {sampling_percentage: 100.5}}",
+       "69: [0].probabilistic.sampling_percentage: expected 0 to 100, got '100.5'"},
       {"{name: p, type: composite, composite: {max_total_spans_per_second: 9, policy_order: [b], composite_sub_policy: "
        "[{name: a, type: always_sample}]}}",
        "86: [0].composite.policy_order[0]: expected the name of a policy of composite_sub_policy, each once, got 'b'"},

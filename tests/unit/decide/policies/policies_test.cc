@@ -287,10 +287,19 @@ TEST_CASE("a bound without a value is no bound", "[decide]") {
   CHECK(judge(endpoint, request({{.start_ms = 7, .end_ms = 7, .name = "a"}})).decision == Decision::kSampled);
 }
 
+TEST_CASE("a rate of 0 keeps nothing", "[decide]") {
+  for (const char* policy : {"type: rate_limiting, rate_limiting: {spans_per_second: 0}",
+                             "type: rate_limiting, rate_limiting: {spans_per_second: 0, burst_capacity: 1000}",
+                             "type: bytes_limiting, bytes_limiting: {bytes_per_second: 0}"}) {
+    INFO(policy);
+    CHECK(judge(Policies(std::string("[{name: p, ") + policy + "}]"), request({{}})).decision == Decision::kNotSampled);
+  }
+}
+
 TEST_CASE("the largest rate is no limit, and a wrong one is said once", "[decide]") {
   const Policies largest("[{name: p, type: rate_limiting, rate_limiting: {spans_per_second: 9223372036854775807}}]");
   CHECK(judge(largest, request({{}})).decision == Decision::kSampled);
-  for (const std::string rate : {"0", "-5", "5MiB", "99999999999999999999", "~"}) {
+  for (const std::string rate : {"-5", "5MiB", "99999999999999999999", "~"}) {
     INFO(rate);
     CHECK(Policies("[{name: p, type: rate_limiting, rate_limiting: {spans_per_second: " + rate + "}}]").errors.size() ==
           1);

@@ -55,6 +55,77 @@ TEST_CASE("nothing is handed out before it is on disk, unless the disk refuses i
   CHECK(q.memory_bytes() == 0);
 }
 
+TEST_CASE("while the disk is full, a backend that is well gets everything from memory, however much waits for another",
+          "[export]") {
+  DurableQueue q(Options{{}, {}});
+  for (int n = 0; n < 100; ++n) q.push(trace(1000), 0b11, 1);
+  q.end_commit(q.begin_commit(2 * kSize), false);  // two of them
+  CHECK(q.disk_refuses());
+  for (std::uint64_t n = 1; n <= 100; ++n) {
+    const auto next = q.next(1);
+    REQUIRE(next);
+    CHECK((next->number == n && next->trace != nullptr));
+    q.done(1, n);
+  }
+  DurableQueue::Plan plan = q.begin_commit(2 * kSize);  // the same two
+  CHECK(plan.puts.front().number == 1);
+  CHECK(plan.puts.front().wanted == 0b01);
+  q.push(trace(1000), 0b10, 2);
+  CHECK(q.next(1)->number == 101);  // during a commit too
+  q.end_commit(std::move(plan), false);
+  q.push(trace(1000), 0b10, 3);
+  CHECK(q.next(1)->number == 102);
+  q.end_commit(q.begin_commit(2 * kSize), true);
+  CHECK_FALSE(q.disk_refuses());
+  q.push(trace(1000), 0b10, 4);
+  CHECK_FALSE(q.next(1));  // first to the disk again
+  CHECK(q.next(0)->number == 1);
+}
+
+TEST_CASE("what a full disk refuses goes when memory is short: the oldest that waits, those kept by chance first",
+          "[export]") {
+  DurableQueue q(Options{{}, {}});
+  q.push(trace(1000, true, 1), 0b01, 1);
+  commit(q);
+  for (const bool by_chance : {false, true, false}) q.push(trace(1000, by_chance, 10), 0b01, 2);
+  CHECK_FALSE(q.evict_unwritten(false));  // the disk takes them soon
+  commit(q, false);
+  q.push(trace(1000, false, 100), 0b11, 3);
+  for (int n = 2; n <= 5; ++n) {
+    if (n == 5) q.done(1, q.next(1)->number);
+  }
+  CHECK(q.memory_bytes() == 5 * kSize);
+  CHECK(q.evict_unwritten(true));
+  CHECK_FALSE(q.evict_unwritten(true));
+  CHECK(dropped(q, DropReason::kQueueFull) == 10);
+  CHECK(q.evict_unwritten(false));
+  CHECK(q.evict_unwritten(false));
+  CHECK(dropped(q, DropReason::kQueueFull) == 30);
+  CHECK(q.evict_unwritten(false));
+  CHECK_FALSE(q.evict_unwritten(false));  // the first is on disk
+  CHECK(q.memory_bytes() == kSize);
+  CHECK(q.stats(0).waiting_spans == 1);
+  CHECK(q.stats(1).dropped_spans[static_cast<std::size_t>(DropReason::kQueueFull)] == 0);
+}
+
+TEST_CASE("an exporter knows whether a restart would find all that waits for it", "[export]") {
+  DurableQueue q(Options{{}, {}});
+  CHECK(q.all_on_disk(0));
+  q.push(trace(1000), 0b01, 1);
+  CHECK_FALSE(q.all_on_disk(0));
+  CHECK(q.all_on_disk(1));
+  DurableQueue::Plan plan = q.begin_commit();
+  CHECK_FALSE(q.all_on_disk(0));
+  q.end_commit(std::move(plan), false);
+  REQUIRE(q.next(0));
+  CHECK_FALSE(q.all_on_disk(0));  // handed out, and not on disk
+  commit(q);
+  CHECK(q.all_on_disk(0));
+  q.push(trace(1000), 0b10, 1);
+  CHECK(q.all_on_disk(0));
+  CHECK_FALSE(q.all_on_disk(1));
+}
+
 TEST_CASE("what is done while it is being written is removed by the next commit", "[export]") {
   DurableQueue q(Options{{}});
   q.push(trace(1000), 1, 1);
@@ -277,6 +348,12 @@ TEST_CASE("what the disk never took is dropped at the end, and counted", "[expor
   CHECK(q.stats(1).dropped_spans[static_cast<std::size_t>(DropReason::kShutdown)] == 5);
   CHECK(q.stats(0).waiting_spans == 3);
   CHECK(q.begin_commit().empty());
+
+  q.push(trace(1000, false, 9), 1, 1);
+  commit(q, false);
+  REQUIRE(q.next(0));
+  REQUIRE(q.next(0));
+  CHECK(q.drop_unwritten() == 9);  // handed out, and its backend never had it
 }
 
 TEST_CASE("what is too old goes", "[export]") {
@@ -444,5 +521,14 @@ TEST_CASE("a record carries all of a kept trace, and a damaged one is told", "[e
   for (std::size_t n = 0; n < bytes.size(); ++n) {
     const auto cut = read_kept_record(ByteView(bytes).substr(0, n), true);
     CHECK((!cut || cut->trace->otlp != t.otlp));
+  }
+  // A bit that changed is noticed: in the head at a start, in the OTLP when it is read.
+  for (std::size_t n = 0; n < bytes.size() * 8; ++n) {
+    std::string other = bytes;
+    other[n / 8] = static_cast<char>(other[n / 8] ^ 1 << n % 8);
+    CAPTURE(n);
+    const auto changed = read_kept_record(other, true);
+    CHECK((!changed || changed->trace->otlp == t.otlp));
+    if (n / 8 < bytes.size() - 400) CHECK_FALSE(read_kept_record(other, false));
   }
 }
