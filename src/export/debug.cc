@@ -93,6 +93,7 @@ ExporterParts read_debug_exporter(const ConfigNode& node, const ExporterDefaults
   node.without_effect({"sampling_initial", "sampling_thereafter", "use_internal_logger"});
   parts.queue.bytes_max = defaults.queue_bytes_max;
   parts.queue.in_flight_max = 1;
+  parts.queue.divide = false;
   read_queue(node, parts.queue);
   parts.exporter = std::make_unique<DebugExporter>(fd);
   return parts;

@@ -16,9 +16,9 @@ void read_batch(const ConfigNode& batch, SendQueueOptions& options, std::string_
   const std::string sizer = batch.choice("sizer", queue_sizer, {"requests", "items", "bytes"});
   if (sizer == "bytes") {
     options.batch_bytes = static_cast<std::size_t>(batch.bytes("min_size", options.batch_bytes));
-    const std::uint64_t most = batch.bytes("max_size", 0);
-    if (most != 0) options.batch_bytes = std::min<std::size_t>(options.batch_bytes, most);
-    if (options.batch_bytes == 0) options.batch_bytes = 1;
+    options.batch_bytes = std::max<std::size_t>(options.batch_bytes, 1);
+    if (const std::uint64_t most = batch.bytes("max_size", 0); most != 0)
+      options.request_bytes_max = static_cast<std::size_t>(most);
   } else {
     batch.without_effect({"min_size", "max_size"});
   }

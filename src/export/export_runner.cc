@@ -18,6 +18,23 @@ constexpr Duration kRereadWait = std::chrono::seconds(1);
 constexpr Duration kIdleWait = std::chrono::seconds(30);
 // How long calls in flight may take to end once they are cancelled.
 constexpr Duration kCancelWait = std::chrono::milliseconds(200);
+constexpr std::size_t kTracesLogged = 5;
+
+// The first trace ids of what has failed, for the log.
+std::string some_ids(const Finished& finished) {
+  std::vector<const KeptTrace*> failed;
+  for (const RejectedTrace& r : finished.rejected_of) failed.push_back(finished.batch->traces.at(r.index).get());
+  if (failed.empty()) {
+    for (const KeptTracePtr& trace : finished.batch->traces) failed.push_back(trace.get());
+  }
+  std::string out;
+  for (std::size_t i = 0; i < std::min(failed.size(), kTracesLogged); ++i) {
+    if (i != 0) out += ' ';
+    out += failed[i]->id.hex();
+  }
+  if (failed.size() > kTracesLogged) out += " ...";
+  return out;
+}
 
 }  // namespace
 
@@ -29,7 +46,8 @@ ExportRunner::ExportRunner(std::string name, std::unique_ptr<Exporter> exporter,
       durable_(std::move(durable)),
       window_(options.durable.window_max),
       capacity_(durable_.store != nullptr ? options.durable.bytes_max : options.bytes_max),
-      queue_(options) {}
+      queue_(options),
+      size_logged_(options.request_bytes_max) {}
 
 ExportRunner::~ExportRunner() {
   if (durable_.store != nullptr) durable_.store->on_commit(durable_.index, {});
@@ -81,6 +99,8 @@ ExportRunner::Stats ExportRunner::stats() const {
     out.behind = std::max(now - *since, Duration::zero());
   out.concurrency_limit = queue_.limit().limit();
   out.circuit_open = queue_.limit().open();
+  out.aside_spans = queue_.aside_spans();
+  if (queue_.request_bytes_max() != SIZE_MAX) out.request_bytes_max = queue_.request_bytes_max();
   out.capacity_bytes = capacity_;
   if (durable_.store != nullptr) {
     const DurableStore::Stats d = durable_.store->stats(durable_.index);
@@ -138,7 +158,7 @@ void ExportRunner::refill() {
   while (const std::size_t bytes = store.next_bytes(durable_.index)) {
     {
       const MutexLock lock(mutex_);
-      const std::size_t queued = queue_.stats().queued_bytes;
+      const std::size_t queued = queue_.stats().queued_bytes - queue_.aside_bytes();
       if (queued != 0 && queued + bytes > window_) return;
     }
     std::optional<DurableQueue::Next> next = store.next(durable_.index);
@@ -151,6 +171,27 @@ void ExportRunner::refill() {
   }
 }
 
+// Gives traces that were set aside and had no room in memory another turn.
+void ExportRunner::refill_aside() {
+  DurableStore& store = *durable_.store;
+  while (store.has_parked(durable_.index)) {
+    std::size_t aside = 0;
+    {
+      const MutexLock lock(mutex_);
+      aside = queue_.aside_bytes();
+    }
+    if (aside >= window_) break;
+    std::optional<DurableQueue::Next> next = store.next_parked(durable_.index);
+    if (!next) break;
+    numbers_[next->trace.get()] = next->number;
+    const MutexLock lock(mutex_);
+    queue_.push_aside(std::move(next->trace), monotonic_now(), aside < window_ / 2);
+  }
+  const bool more = store.has_parked(durable_.index);
+  const MutexLock lock(mutex_);
+  queue_.rotate_parked(more);
+}
+
 void ExportRunner::run() {
   std::vector<BatchPtr> batches;
   std::vector<Completion> done;
@@ -159,6 +200,7 @@ void ExportRunner::run() {
     bool more = false;
     if (durable_.store != nullptr) {
       refill();
+      refill_aside();
       more = durable_.store->anything_waits(durable_.index);
       if (durable_.store->next_bytes(durable_.index) != 0) timeout = kRereadWait;
     }
@@ -197,11 +239,17 @@ void ExportRunner::run() {
 void ExportRunner::finish(const Completion& c, TimePoint now) {
   Finished finished;
   bool open = false;
+  std::size_t size = 0;
   {
     const MutexLock lock(mutex_);
     finished = queue_.finish(c.batch_id, c.result, now);
     open = queue_.limit().open();
+    size = queue_.request_bytes_max();
   }
+  if (size < size_logged_)
+    log_warn("the backend refuses requests of this size, smaller ones are sent",
+             {{"exporter", name_}, {"bytes_max", size}, {"detail", c.result.detail}});
+  size_logged_ = size;
   if (open != circuit_logged_) {
     circuit_logged_ = open;
     if (open) {
@@ -210,16 +258,29 @@ void ExportRunner::finish(const Completion& c, TimePoint now) {
       log_info("backend is back", {{"exporter", name_}});
     }
   }
-  report(c, finished.retry_in, now);
-  if (finished.rejected) write_dead_letters(*finished.batch, c);
+  report(c, finished, now);
+  if (finished.rejected) write_dead_letters(finished, c);
   if (observer_ && finished.ended) observer_(name_, *finished.ended, c.result.detail, now);
-  if (durable_.store == nullptr || finished.batch == nullptr) return;
-  for (const KeptTracePtr& trace : finished.batch->traces) {
-    const auto it = numbers_.find(trace.get());
-    if (it == numbers_.end()) continue;
-    durable_.store->done(durable_.index, it->second);
-    numbers_.erase(it);
+  if (durable_.store != nullptr) hand_back(finished);
+}
+
+// Tells the durable queue what became of its traces.
+void ExportRunner::hand_back(const Finished& finished) {
+  std::vector<KeptTracePtr> parked;
+  {
+    const MutexLock lock(mutex_);
+    parked = queue_.take_parked();
   }
+  const auto each = [this](const std::vector<KeptTracePtr>& traces, auto&& tell) {
+    for (const KeptTracePtr& trace : traces) {
+      const auto it = numbers_.find(trace.get());
+      if (it == numbers_.end()) continue;
+      tell(it->second);
+      numbers_.erase(it);
+    }
+  };
+  each(finished.done, [this](std::uint64_t number) { durable_.store->done(durable_.index, number); });
+  each(parked, [this](std::uint64_t number) { durable_.store->park(durable_.index, number); });
 }
 
 // The thread ends: what is left is dropped, or stays in the durable queue.
@@ -244,11 +305,10 @@ void ExportRunner::end_calls() {
 
 // After a partial success these are the traces with rejected spans, or the whole request where the backend does not
 // name them.
-void ExportRunner::write_dead_letters(const Batch& batch, const Completion& c) {
+void ExportRunner::write_dead_letters(const Finished& finished, const Completion& c) {
   if (dead_letters_ == nullptr) return;
-  const bool partial = c.result.kind == SendResult::Kind::kDone;
-  const bool expired = c.result.kind == SendResult::Kind::kRetry;
-  const FailReason reason = partial ? FailReason::kPartial : expired ? FailReason::kExpired : c.result.reason;
+  const Batch& batch = *finished.batch;
+  const FailReason reason = *finished.ended->failed;
   const auto keep = [&](std::span<const KeptTracePtr> traces, std::string_view detail) -> Result<void> {
     CutItems left_out;
     Result<void> written = dead_letters_->write(traces, name_, kFailReasonNames[static_cast<std::size_t>(reason)],
@@ -260,8 +320,8 @@ void ExportRunner::write_dead_letters(const Batch& batch, const Completion& c) {
     return written;
   };
   Result<void> written;
-  if (c.result.rejected.empty()) written = keep(batch.traces, c.result.detail);
-  for (const RejectedTrace& t : c.result.rejected) {
+  if (finished.rejected_of.empty()) written = keep(batch.traces, c.result.detail);
+  for (const RejectedTrace& t : finished.rejected_of) {
     if (Result<void> one = keep({&batch.traces.at(t.index), 1}, t.why); !one) written = std::move(one);
   }
   if (written) return;
@@ -290,23 +350,34 @@ void ExportRunner::report_cut(TimePoint now) {
             {"values", left_out.values}});
 }
 
-void ExportRunner::report(const Completion& c, std::optional<Duration> retry_in, TimePoint now) {
+void ExportRunner::report(const Completion& c, const Finished& finished, TimePoint now) {
+  if (finished.set_aside) {
+    if (const auto held = aside_log_.pass(now)) {
+      log_warn("traces keep failing while others get through; they are tried ever more seldom",
+               {{"exporter", name_}, {"detail", c.result.detail}, {"held_back", *held}});
+    }
+  }
   const bool failed = c.result.kind != SendResult::Kind::kDone;
   if (!failed && c.result.rejected_spans == 0) return;
   const auto held = failures_log_.pass(now);
   if (!held) return;
   const std::string_view reason =
       kFailReasonNames[static_cast<std::size_t>(failed ? c.result.reason : FailReason::kPartial)];
-  if (retry_in) {
-    log_warn("export failed, will retry",
+  if (finished.retry_in) {
+    log_warn(finished.divided ? "export failed, will send in halves" : "export failed, will retry",
              {{"exporter", name_},
               {"reason", reason},
               {"detail", c.result.detail},
-              {"retry_in", format_duration(std::chrono::round<std::chrono::milliseconds>(*retry_in))},
+              {"retry_in", format_duration(std::chrono::round<std::chrono::milliseconds>(*finished.retry_in))},
               {"held_back", *held}});
-  } else {
-    log_error("export failed, spans lost",
-              {{"exporter", name_}, {"reason", reason}, {"detail", c.result.detail}, {"held_back", *held}});
+  }
+  if (finished.rejected) {
+    log_error("export failed, spans lost", {{"exporter", name_},
+                                            {"reason", reason},
+                                            {"detail", c.result.detail},
+                                            {"spans", failed ? finished.batch->spans : c.result.rejected_spans},
+                                            {"traces", some_ids(finished)},
+                                            {"held_back", *held}});
   }
 }
 

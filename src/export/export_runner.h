@@ -56,10 +56,12 @@ class ExportRunner {
     Duration behind{};                                // age of the oldest trace that is not sent yet; zero when all are
     std::uint32_t concurrency_limit = 0;
     bool circuit_open = false;
-    std::uint64_t dead_letter_spans = 0;         // written
-    std::uint64_t dead_letter_failed_spans = 0;  // could not be written
-    std::uint64_t capacity_bytes = 0;            // of the queue, in memory or on disk
-    std::uint64_t durable_bytes = 0;             // of the queue on disk
+    std::uint64_t aside_spans = 0;  // of batches that fail while others get through; they are in queued_spans
+    std::optional<std::uint64_t> request_bytes_max = {};  // that the backend is known to take, or is configured
+    std::uint64_t dead_letter_spans = 0;                  // written
+    std::uint64_t dead_letter_failed_spans = 0;           // could not be written
+    std::uint64_t capacity_bytes = 0;                     // of the queue, in memory or on disk
+    std::uint64_t durable_bytes = 0;                      // of the queue on disk
     std::uint64_t durable_write_errors = 0, durable_read_errors = 0;
     bool durable_damaged = false;  // the start found it damaged
     std::optional<FilesWritten> files = {};
@@ -77,10 +79,12 @@ class ExportRunner {
   void finish(const Completion& c, TimePoint now);
   void end_calls();
   void refill();
+  void refill_aside();
+  void hand_back(const Finished& finished);
   CutItems cut() const;
   void report_cut(TimePoint now);
-  void report(const Completion& c, std::optional<Duration> retry_in, TimePoint now);
-  void write_dead_letters(const Batch& batch, const Completion& c);
+  void report(const Completion& c, const Finished& finished, TimePoint now);
+  void write_dead_letters(const Finished& finished, const Completion& c);
 
   const std::string name_;
   const std::unique_ptr<Exporter> exporter_;
@@ -98,13 +102,15 @@ class ExportRunner {
   bool ended_ TAILGATE_GUARDED_BY(mutex_) = false;
   TimePoint deadline_ TAILGATE_GUARDED_BY(mutex_){};
   LogLimiter failures_log_{std::chrono::seconds(10)};
+  LogLimiter aside_log_{std::chrono::seconds(10)};
   LogLimiter dead_letters_log_{std::chrono::seconds(10)};
   LogLimiter drops_log_{std::chrono::seconds(10)};
   LogLimiter cut_log_{std::chrono::seconds(10)};
   CutCounter dead_letter_cut_;
-  std::uint64_t drops_logged_ = 0;  // the runner's thread
-  std::uint64_t cut_logged_ = 0;    // the runner's thread
-  bool circuit_logged_ = false;     // the runner's thread
+  std::uint64_t drops_logged_ = 0;      // the runner's thread
+  std::uint64_t cut_logged_ = 0;        // the runner's thread
+  bool circuit_logged_ = false;         // the runner's thread
+  std::size_t size_logged_ = SIZE_MAX;  // the runner's thread
   std::thread thread_;
 };
 

@@ -261,6 +261,9 @@ void Exporters::collect(const ExportRunner& runner, MetricWriter& writer, const 
   writer.add(metric::kExportOldestSeconds, {name}, std::chrono::duration<double>(s.behind).count());
   writer.add(metric::kExportConcurrencyLimit, {name}, number(s.concurrency_limit));
   writer.add(metric::kExportCircuitOpen, {name}, s.circuit_open ? 1 : 0);
+  writer.add(metric::kExportAsideSpans, {name}, number(s.aside_spans));
+  writer.add(metric::kExportDividedBatches, {name}, number(s.divided_batches));
+  if (s.request_bytes_max) writer.add(metric::kExportRequestBytesMax, {name}, number(*s.request_bytes_max));
   writer.add(metric::kExportDurableBytes, {name}, number(s.durable_bytes));
   writer.add(metric::kExportDurableDamaged, {name}, s.durable_damaged ? 1 : 0);
   writer.add(metric::kExportCutItems, {name, "attributes"}, number(s.cut.attributes));

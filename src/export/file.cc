@@ -62,6 +62,7 @@ ExporterParts read_file_exporter(const ConfigNode& node, const ExporterDefaults&
 
   parts.queue.bytes_max = defaults.queue_bytes_max;
   parts.queue.in_flight_max = 1;
+  parts.queue.divide = false;
   parts.queue.retry.initial_interval = std::chrono::seconds(1);
   read_queue(node, parts.queue);
   parts.queue.in_flight_max = 1;  // one file, one writer

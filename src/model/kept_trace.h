@@ -37,6 +37,9 @@ struct KeptTrace : TraceSummary {
   std::string otlp;
   std::uint32_t spans = 0;  // in otlp
   Charge charge;
+  // An exporter's queue made this out of some spans of `whole`, for a backend that takes smaller requests; or null. The
+  // bytes are charged there.
+  std::shared_ptr<const KeptTrace> whole = nullptr;
 
   std::size_t bytes() const { return otlp.capacity() + sizeof(KeptTrace) + 64; }
 };

@@ -103,6 +103,13 @@ inline constexpr Metric kExportConcurrencyLimit{"tailgate_export_concurrency_lim
                                                 "Calls this exporter may have in flight now."};
 inline constexpr Metric kExportCircuitOpen{"tailgate_export_circuit_open", kGauge, "exporter",
                                            "1 while the backend counts as down and is only probed."};
+inline constexpr Metric kExportAsideSpans{"tailgate_export_set_aside_spans", kGauge, "exporter",
+                                          "Spans that wait apart because their batch was divided or keeps failing."};
+inline constexpr Metric kExportDividedBatches{"tailgate_export_divided_batches_total", kCounter, "exporter",
+                                              "Batches that were refused or kept failing, and were divided."};
+inline constexpr Metric kExportRequestBytesMax{
+    "tailgate_export_request_bytes_max", kGauge, "exporter",
+    "The most OTLP that a batch has: batch.max_size, or less because the backend refused more."};
 inline constexpr Metric kExportDurableBytes{"tailgate_export_durable_bytes", kGauge, "exporter",
                                             "Bytes of kept traces that the durable queue holds for this exporter."};
 inline constexpr Metric kExportDurableDamaged{
@@ -199,6 +206,9 @@ inline constexpr std::array kMetrics = {
     metric::kExportOldestSeconds,
     metric::kExportConcurrencyLimit,
     metric::kExportCircuitOpen,
+    metric::kExportAsideSpans,
+    metric::kExportDividedBatches,
+    metric::kExportRequestBytesMax,
     metric::kExportDeadLetterSpans,
     metric::kExportDurableBytes,
     metric::kExportDurableDamaged,

@@ -61,7 +61,8 @@ struct Progress {
   std::vector<bool> settled;  // by span, in the order of the batch
   std::vector<RejectedTrace> rejected;
   std::size_t body_max = kBodyMax;
-  bool more = false;  // documents that found no room in the request that is out
+  bool more = false;    // documents that found no room in the request that is out
+  bool uneven = false;  // the bytes of some trace hold another number of spans than it says
 };
 
 // One item of a request: a span, or a service and operation.
@@ -165,6 +166,7 @@ class ElasticsearchExporter final : public HttpExporter {
       // Bytes that cannot be read as a span are rejected for good. Kept traces were checked before they came here, so
       // this is a fault of our own.
       const std::size_t lost = trace.spans - std::min<std::size_t>(choice.spans, trace.spans);
+      if (choice.spans != trace.spans) progress.uneven = true;
       if (lost != 0 && !already_rejected(progress, t)) progress.rejected.push_back({t, lost, "not to be read as OTLP"});
     }
     if (items.empty()) return end_of(id);
@@ -261,11 +263,29 @@ class ElasticsearchExporter final : public HttpExporter {
   // The attempt failed. What is settled so far is remembered, unless the batch has failed for good.
   void finish(std::uint64_t id, SendResult result) {
     if (result.kind == SendResult::Kind::kRetry) {
-      progress_.at(id).batch.reset();
+      Progress& progress = progress_.at(id);
+      result.settled = settled_traces(progress);
+      result.rejected = progress.rejected;
+      progress.batch.reset();
     } else {
       progress_.forget(id);
     }
     end(id, std::move(result));
+  }
+
+  static std::vector<std::size_t> settled_traces(const Progress& progress) {
+    std::vector<std::size_t> out;
+    if (progress.uneven) return out;
+    const auto& settled = progress.settled;
+    std::size_t span = 0;
+    for (std::size_t t = 0; t < progress.batch->traces.size(); ++t) {
+      const std::size_t end = span + progress.batch->traces[t]->spans;
+      if (end > settled.size()) break;
+      const auto at = [&](std::size_t i) { return settled.begin() + static_cast<std::ptrdiff_t>(i); };
+      if (std::find(at(span), at(end), false) == at(end)) out.push_back(t);
+      span = end;
+    }
+    return out;
   }
 
   static std::string text_of(const HttpReply& reply) {

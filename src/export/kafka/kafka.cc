@@ -214,6 +214,8 @@ class KafkaExporter final : public Exporter {
     if (--progress.out != 0) return;
     const std::uint64_t id = progress.batch->id;
     if (progress.failure) {
+      progress.failure->settled = settled_traces(progress);
+      progress.failure->rejected = merge_rejected(progress.rejected);
       progress.batch.reset();  // the queue has it, for the next attempt
       done_.push_back({id, std::move(*progress.failure)});
       return;
@@ -226,6 +228,18 @@ class KafkaExporter final : public Exporter {
                              ? SendResult::permanent(FailReason::kRefused, std::move(rejected.front().why))
                              : SendResult::done_but_for(std::move(rejected))});
     progress_.forget(id);
+  }
+
+  static std::vector<std::size_t> settled_traces(const Progress& progress) {
+    std::vector<bool> open(progress.batch->traces.size());
+    for (const Message& m : progress.messages) {
+      if (m.state == Message::State::kOpen) open[m.trace] = true;
+    }
+    std::vector<std::size_t> out;
+    for (std::size_t t = 0; t < open.size(); ++t) {
+      if (!open[t]) out.push_back(t);
+    }
+    return out;
   }
 
   void poll(Client& client) {

@@ -51,6 +51,14 @@ struct RejectedTrace {
 struct SendResult {
   enum class Kind : std::uint8_t { kDone, kRetry, kPermanent };
 
+  // What a final refusal is about. The queue divides what is about the content or the size, until the traces that the
+  // backend will not take are alone.
+  enum class About : std::uint8_t {
+    kAll,      // every request, or traces that the exporter has sent one by one
+    kContent,  // something in this request
+    kSize,     // the size of this request
+  };
+
   Kind kind = Kind::kDone;
   FailReason reason = FailReason::kUnavailable;  // of a failure
   Duration retry_after = Duration::zero();       // what the backend asked for
@@ -58,6 +66,10 @@ struct SendResult {
   std::string detail;                            // for the log
   // Where those spans are, one entry a trace; empty when the backend does not say.
   std::vector<RejectedTrace> rejected = {};
+  About about = About::kAll;  // of kPermanent
+  // Of kRetry, ascending: the traces of the batch of which nothing is left to send. What was refused of them is in
+  // `rejected`. They end if the batch is divided.
+  std::vector<std::size_t> settled = {};
 
   static SendResult done(std::uint64_t rejected = 0) {
     SendResult r;
@@ -74,10 +86,16 @@ struct SendResult {
   static SendResult retry(FailReason why, std::string text, Duration after = Duration::zero()) {
     return {Kind::kRetry, why, after, 0, std::move(text)};
   }
-  static SendResult permanent(FailReason why, std::string text) {
-    return {Kind::kPermanent, why, Duration::zero(), 0, std::move(text)};
+  static SendResult permanent(FailReason why, std::string text, About about = About::kAll) {
+    SendResult r{Kind::kPermanent, why, Duration::zero(), 0, std::move(text)};
+    r.about = about;
+    return r;
   }
 };
+
+// Traces of some of the spans of `trace` each, with at most `bytes_max` of OTLP where a span is not larger; empty when
+// it cannot be cut. They hold the whole as well until the last of them has gone.
+std::vector<KeptTracePtr> cut_trace(const KeptTracePtr& trace, std::size_t bytes_max);
 
 // One entry for each trace, in the order of the batch; the spans of several add up and the first reason stays.
 std::vector<RejectedTrace> merge_rejected(std::vector<RejectedTrace> rejected);

@@ -40,6 +40,7 @@ void DurableQueue::wait_for(Share& share, std::uint64_t number, const Entry& ent
 
 void DurableQueue::no_longer_waits(Share& share, std::uint64_t number, const Entry& entry) {
   (entry.chance ? share.chance : share.certain).erase(number);
+  share.parked.erase(number);
   share.stats.waiting_spans -= entry.spans;
   share.stats.waiting_bytes -= entry.bytes;
 }
@@ -112,6 +113,10 @@ void DurableQueue::admit(KeptTracePtr trace, std::uint64_t wanted, std::uint64_t
 
 bool DurableQueue::make_room(std::size_t exporter, bool chance) {
   const Share& share = shares_[exporter];
+  if (!share.parked.empty()) {
+    drop(exporter, *share.parked.begin(), DropReason::kQueueFull);
+    return true;
+  }
   if (!share.chance.empty()) {
     drop(exporter, *share.chance.begin(), DropReason::kQueueFull);
     return true;
@@ -125,7 +130,7 @@ void DurableQueue::expire(std::uint64_t now_unix_ns) {
   for (std::size_t e = 0; e < shares_.size(); ++e) {
     if (shares_[e].options.age_max <= Duration::zero()) continue;
     const auto age = static_cast<std::uint64_t>(shares_[e].options.age_max.count());
-    for (const std::set<std::uint64_t>* waiting : {&shares_[e].chance, &shares_[e].certain}) {
+    for (const std::set<std::uint64_t>* waiting : {&shares_[e].chance, &shares_[e].certain, &shares_[e].parked}) {
       while (!waiting->empty() && entries_.at(*waiting->begin()).pushed_unix_ns + age < now_unix_ns) {
         drop(e, *waiting->begin(), DropReason::kTooOld);
       }
@@ -201,19 +206,19 @@ bool DurableQueue::all_on_disk(std::size_t exporter) const {
   const std::uint64_t from = std::min(new_.empty() ? UINT64_MAX : *new_.begin(), writing_from_);
   const Share& share = shares_[exporter];
   const auto none = [&](const std::set<std::uint64_t>& numbers) { return numbers.lower_bound(from) == numbers.end(); };
-  return none(share.chance) && none(share.certain) && none(share.out);
+  return none(share.chance) && none(share.certain) && none(share.parked) && none(share.out);
 }
 
 bool DurableQueue::evict_unwritten(bool only_chance) {
   if (!disk_refuses_ || new_.empty()) return false;
   const std::uint64_t from = *new_.begin();
   std::uint64_t oldest = UINT64_MAX;
-  for (const auto waiting : {&Share::chance, &Share::certain}) {
+  for (const auto waiting : {&Share::parked, &Share::chance, &Share::certain}) {
+    if (oldest != UINT64_MAX || (only_chance && waiting == &Share::certain)) break;
     for (const Share& share : shares_) {
       const auto it = (share.*waiting).lower_bound(from);
       if (it != (share.*waiting).end()) oldest = std::min(oldest, *it);
     }
-    if (only_chance || oldest != UINT64_MAX) break;
   }
   if (oldest == UINT64_MAX) return false;
   const Entry& entry = entries_.at(oldest);
@@ -222,9 +227,35 @@ bool DurableQueue::evict_unwritten(bool only_chance) {
 }
 
 std::optional<DurableQueue::Next> DurableQueue::next(std::size_t exporter) {
-  Share& share = shares_[exporter];
+  const Share& share = shares_[exporter];
   if (ready(share) == nullptr) return std::nullopt;
-  const std::uint64_t number = *oldest_waiting(share);
+  return hand_out(exporter, *oldest_waiting(share));
+}
+
+std::optional<DurableQueue::Next> DurableQueue::next_parked(std::size_t exporter) {
+  Share& share = shares_[exporter];
+  while (!share.parked_order.empty()) {
+    const std::uint64_t number = share.parked_order.front();
+    share.parked_order.pop_front();
+    if (share.parked.contains(number)) return hand_out(exporter, number);  // others were dropped
+  }
+  return std::nullopt;
+}
+
+void DurableQueue::park(std::size_t exporter, std::uint64_t number) {
+  const auto it = entries_.find(number);
+  if (it == entries_.end() || (it->second.out & bit(exporter)) == 0) return;
+  Share& share = shares_[exporter];
+  it->second.out &= ~bit(exporter);
+  share.out.erase(number);
+  share.parked.insert(number);
+  share.parked_order.push_back(number);
+  share.stats.waiting_spans += it->second.spans;
+  share.stats.waiting_bytes += it->second.bytes;
+}
+
+DurableQueue::Next DurableQueue::hand_out(std::size_t exporter, std::uint64_t number) {
+  Share& share = shares_[exporter];
   Entry& entry = entries_.at(number);
   no_longer_waits(share, number, entry);
   share.out.insert(number);
@@ -349,6 +380,7 @@ DurableQueue::Stats DurableQueue::stats(std::size_t exporter) const {
   Stats out = share.stats;
   std::optional<std::uint64_t> oldest = oldest_waiting(share);
   if (!share.out.empty()) oldest = std::min(oldest.value_or(UINT64_MAX), *share.out.begin());
+  if (!share.parked.empty()) oldest = std::min(oldest.value_or(UINT64_MAX), *share.parked.begin());
   if (oldest) out.oldest_unix_ns = entries_.at(*oldest).pushed_unix_ns;
   return out;
 }

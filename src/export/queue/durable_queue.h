@@ -17,6 +17,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -56,8 +57,13 @@ class DurableQueue {
   std::optional<Next> next(std::size_t exporter);
   void put_back(std::size_t exporter, std::uint64_t number);
   std::size_t next_bytes(std::size_t exporter) const;  // of what next() gives; 0: nothing
-  bool waits(std::size_t exporter) const;              // something is not handed out
+  bool waits(std::size_t exporter) const;              // something is not handed out, nor parked
   bool all_on_disk(std::size_t exporter) const;        // a restart would find all that it is not done with
+  // One that was handed out waits apart: next() does not give it, next_parked() does, those first that were parked
+  // first. When room runs out these go before all others.
+  void park(std::size_t exporter, std::uint64_t number);
+  std::optional<Next> next_parked(std::size_t exporter);
+  bool has_parked(std::size_t exporter) const { return !shares_[exporter].parked.empty(); }
   // The backend has it, or will never take it.
   void done(std::size_t exporter, std::uint64_t number);
   // It was handed out, and its record turned out to be damaged.
@@ -125,6 +131,8 @@ class DurableQueue {
     std::set<std::uint64_t> chance;   // kept by chance and not handed out
     std::set<std::uint64_t> certain;  // kept with certainty and not handed out
     std::set<std::uint64_t> out;
+    std::set<std::uint64_t> parked;
+    std::deque<std::uint64_t> parked_order;  // also some that are not parked any more
     Stats stats;
   };
 
@@ -134,6 +142,7 @@ class DurableQueue {
   void no_longer_waits(Share& share, std::uint64_t number, const Entry& entry);
   std::optional<std::uint64_t> oldest_waiting(const Share& share) const;
   const Entry* ready(const Share& share) const;
+  Next hand_out(std::size_t exporter, std::uint64_t number);
   void drop(std::size_t exporter, std::uint64_t number, DropReason reason);
   void let_go(std::size_t exporter, std::uint64_t number);
   bool make_room(std::size_t exporter, bool chance);

@@ -154,12 +154,12 @@ bool DurableStore::evict_unwritten(bool only_chance) {
   return queue_.evict_unwritten(only_chance);
 }
 
-std::optional<DurableQueue::Next> DurableStore::next(std::size_t exporter) {
+std::optional<DurableQueue::Next> DurableStore::next(std::size_t exporter, bool parked) {
   for (;;) {
     std::optional<DurableQueue::Next> next;
     {
       const MutexLock lock(mutex_);
-      next = queue_.next(exporter);
+      next = parked ? queue_.next_parked(exporter) : queue_.next(exporter);
     }
     if (!next || next->trace != nullptr) return next;
     const Result<std::string> bytes = log_->read(next->number);
@@ -189,6 +189,16 @@ std::optional<DurableQueue::Next> DurableStore::next(std::size_t exporter) {
     }
     if (!damaged) return std::nullopt;
   }
+}
+
+void DurableStore::park(std::size_t exporter, std::uint64_t number) {
+  const MutexLock lock(mutex_);
+  queue_.park(exporter, number);
+}
+
+bool DurableStore::has_parked(std::size_t exporter) const {
+  const MutexLock lock(mutex_);
+  return queue_.has_parked(exporter);
 }
 
 void DurableStore::done(std::size_t exporter, std::uint64_t number) {

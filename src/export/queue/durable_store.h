@@ -46,7 +46,11 @@ class DurableStore {
   std::size_t next_bytes(std::size_t exporter) const;
   // The next trace to send with its number; read from disk when it is no longer in memory. One that cannot be read now
   // stays, and the next call tries again; one whose record is damaged is counted and removed.
-  std::optional<DurableQueue::Next> next(std::size_t exporter);
+  std::optional<DurableQueue::Next> next(std::size_t exporter) { return next(exporter, false); }
+  // The same of those that were parked. The queue hands these out only here.
+  std::optional<DurableQueue::Next> next_parked(std::size_t exporter) { return next(exporter, true); }
+  void park(std::size_t exporter, std::uint64_t number);
+  bool has_parked(std::size_t exporter) const;
   void done(std::size_t exporter, std::uint64_t number);
   bool anything_waits(std::size_t exporter) const;
   bool all_on_disk(std::size_t exporter) const;
@@ -67,6 +71,7 @@ class DurableStore {
   const std::string& directory() const { return members_[0].options.directory; }
 
  private:
+  std::optional<DurableQueue::Next> next(std::size_t exporter, bool parked);
   void run();
   void call_exporters();
   void commit();

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/hash.h"
-#include "base/invariant.h"
 
 namespace tailgate {
 namespace {
@@ -13,6 +12,13 @@ namespace {
 constexpr Duration kDrainRetryMax = std::chrono::seconds(1);
 // The longest wait that a backend may ask for. A larger number may be nonsense.
 constexpr Duration kRetryAfterMax = std::chrono::hours(1);
+constexpr std::uint32_t kAloneMax = 2;        // failures in a row while others get through; then a batch is set aside
+constexpr std::uint32_t kTriesMax = 4;        // then it is divided, whatever became of others
+constexpr std::uint32_t kRefusalsMax = 64;    // in a row; then batches are not divided until one gets through
+constexpr std::int64_t kAsideIntervals = 20;  // a trace set aside waits at most so many times max_interval
+// A backend that refuses less than this as too large does not mean the size.
+constexpr std::size_t kRequestBytesMin = 64 << 10;
+constexpr Duration kSizeTriedAgain = std::chrono::minutes(10);
 
 template <class E>
 std::size_t index(E e) {
@@ -22,7 +28,10 @@ std::size_t index(E e) {
 }  // namespace
 
 SendQueue::SendQueue(const SendQueueOptions& options)
-    : options_(options), limit_(options.in_flight_max), random_(options.seed) {
+    : options_(options),
+      limit_(options.in_flight_max),
+      slots_(std::max<std::uint32_t>(options.in_flight_max, 1)),
+      random_(options.seed) {
   options_.in_flight_max = std::max<std::uint32_t>(options_.in_flight_max, 1);
   // The batches in flight must not take the whole of a small queue: nothing could be evicted. Nor may what waits to be
   // a batch: small traces take several times their bytes of OTLP. Of a durable queue no more comes than its window.
@@ -39,7 +48,7 @@ bool SendQueue::push(KeptTracePtr trace, TimePoint now) {
   stats_.queued_bytes += bytes;
   while (stats_.queued_bytes > options_.bytes_max) {
     if (bytes <= options_.bytes_max && drop_for(*trace)) continue;
-    forget(*trace, DropReason::kQueueFull);
+    forget(trace, DropReason::kQueueFull);
     return false;
   }
   const bool was_empty = chance_.empty() && certain_.empty();
@@ -52,19 +61,63 @@ bool SendQueue::push(KeptTracePtr trace, TimePoint now) {
   return was_empty || (!was_full && full());
 }
 
-bool SendQueue::drop_for(const KeptTrace& incoming) {
-  if (incoming.verdict.by_chance() && chance_.empty()) return false;
-  if (evict_one()) return true;
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    if (slots_[i].in_flight) continue;
-    for (const KeptTracePtr& t : slots_[i].batch->traces) forget(*t, DropReason::kQueueFull);
-    end_slot(i);
-    return true;
+void SendQueue::push_aside(KeptTracePtr trace, TimePoint now, bool at_once) {
+  stats_.routed_spans += trace->spans;
+  stats_.queued_spans += trace->spans;
+  stats_.queued_bytes += trace->bytes();
+  BatchSlot slot;
+  slot.since = slot.first_try = now;
+  slot.interval = longest_interval(true);
+  slot.due = at_once ? now : now + jittered(slot.interval);
+  slot.alone = kAloneMax;
+  slot.attempts = slot.tries = 1;
+  slot.then = slot.at_first = counts_;
+  slot.batch = batch_of({std::move(trace)});
+  slots_.set_aside(std::move(slot));
+}
+
+void SendQueue::park_excess() {
+  if (options_.durable.directory.empty()) return;
+  while (slots_.aside_bytes() > options_.durable.window_max) {
+    std::optional<BatchSlot> slot = slots_.take_last_aside();
+    if (!park(*slot)) return slots_.set_aside(std::move(*slot));
   }
-  return false;
+}
+
+// The traces leave this queue as if they had never been pushed. Pieces do not: others of their trace may have ended.
+bool SendQueue::park(const BatchSlot& slot) {
+  const std::vector<KeptTracePtr>& traces = slot.batch->traces;
+  if (std::any_of(traces.begin(), traces.end(), [](const KeptTracePtr& t) { return t->whole != nullptr; }))
+    return false;
+  for (const KeptTracePtr& t : traces) {
+    stats_.routed_spans -= t->spans;
+    stats_.queued_spans -= t->spans;
+    stats_.queued_bytes -= t->bytes();
+    parked_.push_back(t);
+  }
+  return true;
+}
+
+Duration SendQueue::longest_interval(bool set_aside) const {
+  return (set_aside ? kAsideIntervals : 1) * std::max(options_.retry.max_interval, options_.retry.initial_interval);
+}
+
+std::vector<KeptTracePtr> SendQueue::take_parked() { return std::exchange(parked_, {}); }
+
+bool SendQueue::drop_for(const KeptTrace& incoming) {
+  if (incoming.verdict.by_chance() && chance_.empty() && slots_.aside_bytes() == 0) return false;
+  if (evict_one()) return true;
+  const std::optional<BatchSlot> slot = slots_.take_waiting();
+  if (!slot) return false;
+  drop(*slot->batch, DropReason::kQueueFull);
+  return true;
 }
 
 bool SendQueue::evict_one() {
+  if (const std::optional<BatchSlot> slot = slots_.take_last_aside()) {
+    drop(*slot->batch, DropReason::kQueueFull);
+    return true;
+  }
   auto& list = chance_.empty() ? certain_ : chance_;
   if (list.empty()) return false;
   KeptTracePtr trace = std::move(list.front().trace);
@@ -72,30 +125,38 @@ bool SendQueue::evict_one() {
   waiting_bytes_ -= trace->bytes();
   if (trace->verdict.by_chance()) chance_bytes_ -= trace->bytes();
   waiting_otlp_ -= trace->otlp.size();
-  forget(*trace, DropReason::kQueueFull);
+  forget(trace, DropReason::kQueueFull);
   return true;
 }
 
-void SendQueue::forget(const KeptTrace& trace, DropReason reason) {
-  stats_.queued_spans -= trace.spans;
-  stats_.queued_bytes -= trace.bytes();
-  stats_.dropped_spans[index(reason)] += trace.spans;
-  lose(trace, kFailReasonNames.size() + index(reason), trace.spans);
+void SendQueue::drop(const Batch& batch, DropReason reason) {
+  for (const KeptTracePtr& t : batch.traces) forget(t, reason);
+}
+
+void SendQueue::forget(const KeptTracePtr& trace, DropReason reason) {
+  stats_.queued_spans -= trace->spans;
+  stats_.queued_bytes -= trace->bytes();
+  stats_.dropped_spans[index(reason)] += trace->spans;
+  lose(*trace, kFailReasonNames.size() + index(reason), trace->spans);
+  gone(trace);
+}
+
+// `trace` has left this queue. The trace as it was pushed, when nothing is left of it here.
+KeptTracePtr SendQueue::gone(const KeptTracePtr& trace) {
+  if (trace->whole == nullptr) return trace;
+  const auto left = pieces_left_.find(trace->whole.get());
+  if (--left->second != 0) return nullptr;
+  pieces_left_.erase(left);
+  return trace->whole;
 }
 
 void SendQueue::lose(const KeptTrace& trace, std::size_t reason, std::uint64_t spans) {
   stats_.lost_spans[trace.policy][reason] += spans;
 }
 
-std::uint32_t SendQueue::in_flight() const {
-  return static_cast<std::uint32_t>(
-      std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.in_flight; }));
-}
-
 std::optional<TimePoint> SendQueue::oldest_since() const {
-  std::optional<TimePoint> since;
-  if (const Waiting* first = oldest()) since = first->since;
-  for (const Slot& slot : slots_) since = std::min(since.value_or(slot.since), slot.since);
+  std::optional<TimePoint> since = slots_.oldest_since();
+  if (const Waiting* first = oldest()) since = std::min(since.value_or(first->since), first->since);
   return since;
 }
 
@@ -117,7 +178,9 @@ KeptTracePtr SendQueue::take_oldest() {
   return trace;
 }
 
-bool SendQueue::full() const { return waiting_otlp_ >= options_.batch_bytes || waiting_bytes_ >= waiting_max_; }
+bool SendQueue::full() const {
+  return waiting_otlp_ >= std::min(options_.batch_bytes, request_bytes_max()) || waiting_bytes_ >= waiting_max_;
+}
 
 bool SendQueue::batch_ready(TimePoint now) const {
   const Waiting* first = oldest();
@@ -125,130 +188,296 @@ bool SendQueue::batch_ready(TimePoint now) const {
   return draining_ || full() || now - first->since >= options_.flush_timeout;
 }
 
-BatchPtr SendQueue::next_batch(TimePoint now) {
-  if (in_flight() >= limit_.limit() || (limit_.open() && now < limit_.probe_due())) return nullptr;
-  for (Slot& slot : slots_) {
-    if (slot.in_flight || (slot.due > now && !limit_.open())) continue;
-    slot.in_flight = true;
-    slot.sent = now;
-    return slot.batch;
-  }
-  if (slots_.size() >= options_.in_flight_max || !batch_ready(now)) return nullptr;
+void SendQueue::put_front(const KeptTracePtr& trace, std::uint64_t order, TimePoint since) {
+  waiting_bytes_ += trace->bytes();
+  if (trace->verdict.by_chance()) chance_bytes_ += trace->bytes();
+  waiting_otlp_ += trace->otlp.size();
+  (trace->verdict.by_chance() ? chance_ : certain_).push_front({order, since, trace});
+}
+
+// The pieces of `trace` (cut_trace), which take its place.
+std::vector<KeptTracePtr> SendQueue::cut(const KeptTracePtr& trace, std::size_t bytes_max) {
+  std::vector<KeptTracePtr> pieces = cut_trace(trace, bytes_max);
+  if (pieces.empty()) return pieces;
+  stats_.queued_bytes -= trace->bytes();
+  for (const KeptTracePtr& piece : pieces) stats_.queued_bytes += piece->bytes();
+  std::uint32_t& left = pieces_left_[pieces.front()->whole.get()];
+  left += static_cast<std::uint32_t>(pieces.size()) - (trace->whole == nullptr ? 0 : 1);
+  return pieces;
+}
+
+// The oldest trace, if it is too large for a request, makes way for its pieces.
+void SendQueue::cut_oldest() {
+  const Waiting first = *oldest();
+  if (first.trace->otlp.size() <= request_bytes_max()) return;
+  const std::vector<KeptTracePtr> pieces = cut(first.trace, request_bytes_max());
+  if (pieces.empty()) return;
+  take_oldest();
+  for (auto it = pieces.rbegin(); it != pieces.rend(); ++it) put_front(*it, first.order, first.since);
+}
+
+BatchPtr SendQueue::batch_of(std::vector<KeptTracePtr> traces) {
   auto batch = std::make_shared<Batch>();
   batch->id = next_id_++;
-  const TimePoint since = oldest()->since;
-  do {
-    KeptTracePtr trace = take_oldest();
+  for (const KeptTracePtr& trace : traces) {
     batch->bytes += trace->otlp.size();
     batch->spans += trace->spans;
-    batch->traces.push_back(std::move(trace));
-  } while (oldest() != nullptr && batch->bytes + oldest()->trace->otlp.size() <= options_.batch_bytes);
-  Slot slot;
-  slot.batch = batch;
-  slot.since = since;
-  slot.first_try = slot.sent = now;
-  slot.interval = options_.retry.initial_interval;
-  slots_.push_back(std::move(slot));
+  }
+  batch->traces = std::move(traces);
   return batch;
 }
 
+BatchPtr SendQueue::new_batch(TimePoint now) {
+  if (learned_bytes_ != SIZE_MAX && now - learned_at_ >= kSizeTriedAgain) {
+    learned_bytes_ = learned_bytes_ < SIZE_MAX / 2 ? learned_bytes_ * 2 : SIZE_MAX;
+    learned_at_ = now;
+  }
+  const std::size_t most = std::min(options_.batch_bytes, request_bytes_max());
+  BatchSlot slot;
+  slot.since = oldest()->since;
+  std::vector<KeptTracePtr> traces;
+  std::size_t bytes = 0;
+  do {
+    cut_oldest();
+    bytes += oldest()->trace->otlp.size();
+    traces.push_back(take_oldest());
+  } while (oldest() != nullptr && bytes + oldest()->trace->otlp.size() <= most);
+  slot.batch = batch_of(std::move(traces));
+  slot.first_try = slot.sent = slot.due = now;
+  slot.interval = options_.retry.initial_interval;
+  slot.then = slot.at_first = counts_;
+  return slots_.add(std::move(slot)).batch;
+}
+
+BatchPtr SendQueue::next_batch(TimePoint now) {
+  if (slots_.in_flight() >= limit_.limit() || (limit_.open() && now < limit_.probe_due())) return nullptr;
+  const bool ready = batch_ready(now);
+  const BatchSlots::Next next = limit_.open() ? slots_.next_probe(ready) : slots_.next(now, limit_.limit(), ready);
+  switch (next.turn) {
+    case BatchSlots::Turn::kNew:
+      return new_batch(now);
+    case BatchSlots::Turn::kWaiting:
+      next.slot->sent = now;
+      return next.slot->batch;
+    case BatchSlots::Turn::kNobody:
+      break;
+  }
+  return nullptr;
+}
+
 std::optional<TimePoint> SendQueue::next_due() const {
-  if (in_flight() >= limit_.limit()) return std::nullopt;
-  if (limit_.open()) {
-    return slots_.empty() && oldest() == nullptr ? std::nullopt : std::optional(limit_.probe_due());
-  }
-  std::optional<TimePoint> due;
-  for (const Slot& slot : slots_) {
-    if (!slot.in_flight && (!due || slot.due < *due)) due = slot.due;
-  }
-  if (slots_.size() >= options_.in_flight_max) return due;
+  if (slots_.in_flight() >= limit_.limit()) return std::nullopt;
   const Waiting* first = oldest();
-  if (first == nullptr) return due;
-  const bool now = draining_ || full();
-  const TimePoint flush = now ? first->since : first->since + options_.flush_timeout;
-  return due ? std::min(*due, flush) : flush;
+  std::optional<TimePoint> flush;
+  if (first != nullptr) flush = draining_ || full() ? first->since : first->since + options_.flush_timeout;
+  if (limit_.open()) {
+    if (slots_.size() > slots_.in_flight()) return limit_.probe_due();
+    return flush ? std::max(*flush, limit_.probe_due()) : flush;
+  }
+  const std::optional<TimePoint> due = slots_.next_due(limit_.limit());
+  if (!slots_.has_place() || !flush) return due;
+  return due ? std::min(*due, *flush) : flush;
 }
 
 Finished SendQueue::finish(std::uint64_t batch_id, const SendResult& result, TimePoint now) {
-  const auto found = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.batch->id == batch_id; });
-  if (found == slots_.end()) return {};
-  Slot& slot = *found;
-  INVARIANT(slot.in_flight);
-  ++slot.attempts;
-  const Batch& batch = *slot.batch;
-  const RetryOptions& retry = options_.retry;
-  if (result.kind != SendResult::Kind::kDone) ++stats_.failures[index(result.reason)];
-
-  FailReason final_reason = result.reason;
-  if (result.kind == SendResult::Kind::kRetry && retry.enabled) {
-    Duration delay = jittered(slot.interval);
-    if (draining_) delay = std::min(delay, kDrainRetryMax);
-    delay = std::max(delay, std::min(result.retry_after, kRetryAfterMax));
-    limit_.failed(slot.sent, now, now + delay,
-                  result.reason == FailReason::kTimeout || result.reason == FailReason::kRefused);
-    const bool expired =
-        retry.max_elapsed_time > Duration::zero() && now + delay - slot.first_try > retry.max_elapsed_time;
-    if (!expired) {
-      slot.in_flight = false;
-      slot.due = now + delay;
-      const double longer = static_cast<double>(slot.interval.count()) * retry.multiplier;
-      const auto capped = std::min(longer, static_cast<double>(retry.max_interval.count()));
-      slot.interval = Duration(static_cast<std::int64_t>(capped));
-      return {.retry_in = delay};
-    }
-    final_reason = FailReason::kExpired;
+  BatchSlot* const slot = slots_.find(batch_id);
+  if (slot == nullptr) return {};
+  ++slot->attempts;
+  ++slot->tries;
+  std::optional<FailReason> failed;
+  if (result.kind != SendResult::Kind::kDone) {
+    ++stats_.failures[index(result.reason)];
+    failed = result.reason;
   }
-
-  Finished finished{.retry_in = {}, .batch = slot.batch};
-  if (result.kind != SendResult::Kind::kRetry && limit_.answered(slot.sent, now, in_flight())) {
-    // The backend is back, so what waits for a retry need not wait out its backoff.
-    for (Slot& other : slots_) {
-      if (!other.in_flight) other.due = std::min(other.due, now);
-    }
+  if (result.kind == SendResult::Kind::kRetry && options_.retry.enabled) {
+    if (std::optional<Finished> later = try_later(*slot, result, now)) return std::move(*later);
+    failed = FailReason::kExpired;
   }
   if (result.kind == SendResult::Kind::kDone) {
-    const std::uint64_t rejected = std::min(result.rejected_spans, batch.spans);
+    ++counts_.passed;
+    if (slot->attempts == 1) ++counts_.first_passed;
+    refusals_ = 0;
+  }
+  // The backend is back, so what waits for a retry need not wait out its backoff.
+  if (result.kind != SendResult::Kind::kRetry && limit_.answered(slot->sent, now, slots_.in_flight()))
+    slots_.all_due(now);
+  if (std::optional<Finished> divided = divide_refused(*slot, result, now)) return std::move(*divided);
+  const BatchSlot ended = *slot;
+  slots_.remove(*slot);
+  return end(ended, ended.batch, result, failed);
+}
+
+// Whether, since the counts were `then`, the backend took more new batches than it failed; or anything, if there were
+// no new ones. `own`: the batch that asks is one of those that failed.
+bool SendQueue::others_pass(const BatchCounts& then, bool own) const {
+  const std::uint64_t passed = counts_.first_passed - then.first_passed;
+  const std::uint64_t failed = counts_.first_failed - then.first_failed - (own ? 1 : 0);
+  return passed > failed || (passed + failed == 0 && counts_.passed > then.passed);
+}
+
+// A failure that is tried again. Nothing when the time for that is over.
+std::optional<Finished> SendQueue::try_later(BatchSlot& slot, const SendResult& result, TimePoint now) {
+  const RetryOptions& retry = options_.retry;
+  Duration delay = jittered(slot.interval);
+  if (draining_) delay = std::min(delay, kDrainRetryMax);
+  delay = std::max(delay, std::min(result.retry_after, kRetryAfterMax));
+  const bool first = slot.attempts == 1;
+  if (first) ++counts_.first_failed;
+  slot.alone = others_pass(slot.then, first) ? slot.alone + 1 : 0;
+  slot.then = counts_;
+  const bool too_much = result.reason == FailReason::kTimeout || result.reason == FailReason::kRefused;
+  // A batch that fails while others get through says nothing about the backend.
+  if (slot.alone == 0 || limit_.open()) limit_.failed(first, slot.sent, now, now + delay, too_much);
+  const bool several = slot.batch->traces.size() > 1 && options_.divide;
+  if (retry.max_elapsed_time > Duration::zero() && now + delay - slot.first_try > retry.max_elapsed_time) {
+    // Its time is over, but perhaps not that of each of its traces: if others got through, each half is tried once.
+    if (!several || counts_.passed == slot.at_first.passed) return std::nullopt;
+    const BatchSlot whole = slot;
+    slots_.remove(slot);
+    return divide(whole, result, now, now);
+  }
+  const bool set_aside = (slot.alone >= kAloneMax || slot.tries >= kTriesMax) && !slot.aside;
+  const auto longest = (slot.alone >= kAloneMax && !several ? kAsideIntervals : 1) *
+                       std::max(retry.max_interval, retry.initial_interval);
+  slot.due = now + delay;
+  slot.interval = Duration(static_cast<std::int64_t>(
+      std::min(static_cast<double>(slot.interval.count()) * retry.multiplier, static_cast<double>(longest.count()))));
+  if (several && (slot.alone >= kAloneMax || slot.tries >= kTriesMax)) {
+    const BatchSlot whole = slot;
+    slots_.remove(slot);
+    Finished divided = divide(whole, result, whole.alone >= kAloneMax ? now : whole.due, now);
+    divided.retry_in = whole.alone >= kAloneMax ? Duration::zero() : delay;
+    return divided;
+  }
+  if (set_aside || (slot.aside && rotate_ && slot.alone >= kAloneMax)) {
+    BatchSlot single = slot;
+    slots_.remove(slot);
+    if (set_aside || !park(single)) slots_.set_aside(std::move(single));
+  } else {
+    slots_.wait(slot);
+  }
+  slots_.keep_to_places();
+  park_excess();
+  Finished finished;
+  finished.retry_in = delay;
+  finished.set_aside = set_aside;
+  return finished;
+}
+
+std::optional<Finished> SendQueue::divide_refused(BatchSlot& slot, const SendResult& result, TimePoint now) {
+  if (result.kind != SendResult::Kind::kPermanent || result.about == SendResult::About::kAll || !options_.divide)
+    return std::nullopt;
+  const bool size = result.about == SendResult::About::kSize;
+  const Batch& batch = *slot.batch;
+  if (size) learn_size(batch.bytes, now);
+  if (++refusals_ > kRefusalsMax) return std::nullopt;
+  BatchSlot whole = slot;
+  whole.alone = 0;
+  if (batch.traces.size() == 1) {
+    if (!size) return std::nullopt;
+    std::vector<KeptTracePtr> pieces = cut(batch.traces[0], batch.bytes / 2);
+    if (pieces.empty()) return std::nullopt;
+    whole.batch = batch_of(std::move(pieces));
+  }
+  slots_.remove(slot);
+  // Before all that wait, so that a half that is refused is divided before the next is tried: a success comes as early
+  // as one can, and ends the row of refusals.
+  return divide(whole, result, slot.due, now);
+}
+
+void SendQueue::learn_size(std::size_t refused, TimePoint now) {
+  if (refused / 2 < kRequestBytesMin) return;
+  learned_bytes_ = std::min(learned_bytes_, refused / 2);
+  learned_at_ = now;
+}
+
+// The slot has been removed. Its halves are tried again at `due`; its traces that the exporter calls settled end.
+Finished SendQueue::divide(const BatchSlot& slot, const SendResult& result, TimePoint due, TimePoint now) {
+  ++stats_.divided_batches;
+  std::vector<KeptTracePtr> left, settled;
+  SendResult done = SendResult::done();
+  const std::vector<KeptTracePtr>& traces = slot.batch->traces;
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    if (!std::binary_search(result.settled.begin(), result.settled.end(), i)) {
+      left.push_back(traces[i]);
+      continue;
+    }
+    for (const RejectedTrace& r : result.rejected) {
+      if (r.index != i) continue;
+      done.rejected.push_back({settled.size(), r.spans, r.why});
+      done.rejected_spans += r.spans;
+    }
+    settled.push_back(traces[i]);
+  }
+  Finished finished;
+  if (!settled.empty()) finished = end(slot, batch_of(std::move(settled)), done, std::nullopt);
+  const auto half = left.begin() + static_cast<std::ptrdiff_t>((left.size() + 1) / 2);
+  if (half != left.end()) add_half(slot, {half, left.end()}, due);
+  if (!left.empty()) add_half(slot, {left.begin(), half}, due);  // in front of the other
+  park_excess();
+  finished.divided = true;
+  finished.retry_in = std::max(due - now, Duration::zero());
+  return finished;
+}
+
+void SendQueue::add_half(const BatchSlot& of, std::vector<KeptTracePtr> traces, TimePoint due) {
+  BatchSlot half = of;
+  half.batch = batch_of(std::move(traces));
+  half.due = due;
+  half.tries = 0;
+  // Where the whole one was alone in failing, one failure more is enough.
+  half.alone = of.alone >= kAloneMax ? kAloneMax - 1 : 0;
+  if (of.alone >= kAloneMax) half.interval = options_.retry.initial_interval;
+  slots_.set_aside(std::move(half));
+}
+
+// `batch` has ended, all of what was in `slot` or some of it. `failed`: all of its spans have.
+Finished SendQueue::end(const BatchSlot& slot, BatchPtr batch, const SendResult& result,
+                        std::optional<FailReason> failed) {
+  Finished finished;
+  if (!failed) {
+    const std::uint64_t rejected = std::min(result.rejected_spans, batch->spans);
     if (rejected > 0) ++stats_.failures[index(FailReason::kPartial)];
     stats_.failed_spans[index(FailReason::kPartial)] += rejected;
     for (const RejectedTrace& t : result.rejected)
-      lose(*batch.traces.at(t.index), index(FailReason::kPartial), t.spans);
-    stats_.sent_spans += batch.spans - rejected;
-    stats_.sent_bytes += batch.bytes;
+      lose(*batch->traces.at(t.index), index(FailReason::kPartial), t.spans);
+    stats_.sent_spans += batch->spans - rejected;
+    stats_.sent_bytes += batch->bytes;
     finished.rejected = rejected > 0;
+    finished.rejected_of = result.rejected;
   } else {
-    stats_.failed_spans[index(final_reason)] += batch.spans;
-    for (const KeptTracePtr& t : batch.traces) lose(*t, index(final_reason), t->spans);
+    stats_.failed_spans[index(*failed)] += batch->spans;
+    for (const KeptTracePtr& t : batch->traces) lose(*t, index(*failed), t->spans);
     finished.rejected = true;
   }
   BatchEnd& end = finished.ended.emplace();
   end.first_try = slot.first_try;
   end.attempts = slot.attempts;
-  end.spans = batch.spans;
-  end.bytes = batch.bytes;
-  if (result.kind != SendResult::Kind::kDone) end.failed = final_reason;
-  if (result.kind == SendResult::Kind::kDone && result.rejected_spans != 0) end.failed = FailReason::kPartial;
-  end.own = std::any_of(batch.traces.begin(), batch.traces.end(), [](const KeptTracePtr& t) { return t->own; });
-  stats_.queued_spans -= batch.spans;
-  for (const KeptTracePtr& t : batch.traces) stats_.queued_bytes -= t->bytes();
-  end_slot(static_cast<std::size_t>(found - slots_.begin()));
+  end.spans = batch->spans;
+  end.bytes = batch->bytes;
+  end.failed = failed;
+  if (!failed && result.rejected_spans != 0) end.failed = FailReason::kPartial;
+  end.own = std::any_of(batch->traces.begin(), batch->traces.end(), [](const KeptTracePtr& t) { return t->own; });
+  stats_.queued_spans -= batch->spans;
+  const bool durable = !options_.durable.directory.empty();
+  for (const KeptTracePtr& t : batch->traces) {
+    stats_.queued_bytes -= t->bytes();
+    KeptTracePtr whole = gone(t);
+    if (durable && whole != nullptr) finished.done.push_back(std::move(whole));
+  }
+  finished.batch = std::move(batch);
   return finished;
 }
-
-void SendQueue::end_slot(std::size_t at) { slots_.erase(slots_.begin() + static_cast<std::ptrdiff_t>(at)); }
 
 void SendQueue::begin_drain(TimePoint now) {
   draining_ = true;
   limit_.probe_at_once(now);
-  for (Slot& slot : slots_) {
-    if (!slot.in_flight) slot.due = std::min(slot.due, now);
-  }
+  slots_.all_due(now);
 }
 
 void SendQueue::abandon() {
-  while (oldest() != nullptr) forget(*take_oldest(), DropReason::kShutdown);
-  for (const Slot& slot : slots_) {
-    for (const KeptTracePtr& t : slot.batch->traces) forget(*t, DropReason::kShutdown);
-  }
+  while (oldest() != nullptr) forget(take_oldest(), DropReason::kShutdown);
+  slots_.each([this](const BatchSlot& slot) { drop(*slot.batch, DropReason::kShutdown); });
   slots_.clear();
 }
 

@@ -174,6 +174,7 @@ ExporterParts read_s3_exporter(const ConfigNode& node, const ExporterDefaults& d
 
   parts.queue.bytes_max = defaults.queue_bytes_max;
   parts.queue.in_flight_max = 2;
+  parts.queue.divide = false;  // files are to be large, and the store does not look into them
   if (node.child("sending_queue").has("batch"))
     node.child("sending_queue").child("batch").error("expected max_file_bytes and max_file_age instead");
   read_queue(node, parts.queue);

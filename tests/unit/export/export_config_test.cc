@@ -184,7 +184,7 @@ TEST_CASE("queue keys map to bytes where they can", "[export]") {
   CHECK(options("sending_queue: {queue_size: 1000}").bytes_max == SendQueueOptions{}.bytes_max);
   CHECK(options("sending_queue: {sizer: bytes, queue_size: 1000}").bytes_max == 1000);
   CHECK(options("sending_queue: {max_bytes: 2MiB}").bytes_max == 2u << 20);
-  CHECK(options("sending_queue: {batch: {sizer: bytes, min_size: 9, max_size: 5}}").batch_bytes == 5);
+  CHECK(options("sending_queue: {batch: {sizer: bytes, min_size: 9, max_size: 5}}").request_bytes_max == 5);
   CHECK(options("retry_on_failure: {enabled: false}").retry.enabled == false);
 }
 

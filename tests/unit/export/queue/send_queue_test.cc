@@ -278,11 +278,11 @@ TEST_CASE("calls at a time grow while latency is flat, shrink when it grows, and
   CHECK(limit.limit() < 45);
   answer(10ms, 4000);
   CHECK(limit.limit() == 50);
-  limit.failed(now, now, now + 5s, true);
+  limit.failed(true, now, now, now + 5s, true);
   CHECK(limit.limit() == 25);
-  limit.failed(now - 1ms, now, now + 5s, true);  // sent before that
+  limit.failed(true, now - 1ms, now, now + 5s, true);  // sent before that
   CHECK(limit.limit() == 25);
-  limit.failed(now, now + 1s, now + 5s, false);
+  limit.failed(true, now, now + 1s, now + 5s, false);
   CHECK(limit.limit() == 25);
   // A call that is not one of as many as may be in flight says nothing about more of them.
   SendLimit idle(50);
@@ -423,4 +423,122 @@ TEST_CASE("a durable queue that collects sends when half its window waits", "[ex
   q.push(trace(1'000), at(0s));
   CHECK(q.next_due() == at(0s));
   CHECK(q.next_batch(at(0s))->traces.size() == 2);
+}
+
+TEST_CASE("a batch that the backend refuses for one of its traces is divided until that one is alone", "[export]") {
+  SendQueue q({.batch_bytes = 10'000});
+  for (std::uint32_t i = 0; i < 20; ++i) q.push(kept_by(i == 13 ? "bad" : "good", 1), at(0s));
+  int calls = 0;
+  while (BatchPtr batch = q.next_batch(at(1s))) {
+    ++calls;
+    const bool bad =
+        std::any_of(batch->traces.begin(), batch->traces.end(), [](const auto& t) { return t->policy == "bad"; });
+    const Finished f = q.finish(
+        batch->id,
+        bad ? SendResult::permanent(FailReason::kPermanent, "no", SendResult::About::kContent) : SendResult::done(),
+        at(1s));
+    if (f.rejected) CHECK(f.batch->traces.size() == 1);
+  }
+  CHECK(calls <= 11);  // the batch, and two for each time that it was halved
+  CHECK(q.stats().sent_spans == 19);
+  CHECK(failed(q, FailReason::kPermanent) == 1);
+  CHECK(q.stats().divided_batches == 4);
+  CHECK(q.empty());
+}
+
+TEST_CASE("a refusal of the whole connection divides nothing, and one of every content soon no more", "[export]") {
+  SendQueue q({.batch_bytes = 10'000});
+  const auto refuse_all = [&](SendResult::About about) {
+    for (int i = 0; i < 1000; ++i) q.push(trace(10), at(0s));
+    int calls = 0;
+    while (BatchPtr batch = q.next_batch(at(1s))) {
+      ++calls;
+      q.finish(batch->id, SendResult::permanent(FailReason::kPermanent, "no", about), at(1s));
+    }
+    return calls;
+  };
+  CHECK(refuse_all(SendResult::About::kAll) == 1);
+  CHECK(refuse_all(SendResult::About::kContent) < 100);
+  CHECK(refuse_all(SendResult::About::kContent) == 1);
+  q.push(trace(10), at(2s));
+  q.finish(q.next_batch(at(3s))->id, SendResult::done(), at(3s));  // it takes something: batches are divided again
+  CHECK(refuse_all(SendResult::About::kContent) > 10);
+  CHECK(balanced(q));
+}
+
+TEST_CASE("the size that a backend refuses is learned, and after ten minutes twice as much is tried", "[export]") {
+  SendQueue q({.batch_bytes = 1 << 20});
+  const auto push = [&] {
+    for (int i = 0; i < 10; ++i) q.push(trace(100'000), at(0s));
+  };
+  const auto send = [&](TimePoint now, std::size_t most) {
+    std::size_t largest = 0;
+    while (BatchPtr batch = q.next_batch(now)) {
+      largest = std::max(largest, batch->bytes);
+      q.finish(batch->id,
+               batch->bytes > most ? SendResult::permanent(FailReason::kRefused, "large", SendResult::About::kSize)
+                                   : SendResult::done(),
+               now);
+    }
+    return largest;
+  };
+  push();
+  CHECK(send(at(1s), 300'000) == 1'000'000);
+  CHECK(q.request_bytes_max() == 250'000);
+  CHECK(q.stats().sent_spans == 10);
+  push();
+  CHECK(send(at(2s), 300'000) == 200'000);
+  push();
+  CHECK(send(at(11min), 600'000) == 500'000);
+  CHECK(q.request_bytes_max() == 500'000);
+  CHECK(sum(q.stats().failed_spans) == 0);
+}
+
+TEST_CASE("no batch has more than max_size, and a trace that has goes in pieces", "[export]") {
+  std::string scope_spans;
+  for (int i = 0; i < 10; ++i) {
+    const std::string span = "\x2a\x80\x08" + std::string(1024, 'n');
+    scope_spans += std::string("\x12\x83\x08") + span;
+  }
+  const auto head = [](char tag, std::size_t n) {
+    return std::string{tag, static_cast<char>(n & 0x7f | 0x80), static_cast<char>(n >> 7 & 0x7f | 0x80),
+                       static_cast<char>(n >> 14)};
+  };
+  const std::string scope = head('\x12', scope_spans.size()) + scope_spans;
+  auto large = std::make_shared<KeptTrace>();
+  large->otlp = head('\x0a', scope.size()) + scope;
+  large->spans = 10;
+  SendQueue q({.batch_bytes = 1 << 20, .request_bytes_max = 4000});
+  q.push(large, at(0s));
+  q.push(trace(5000), at(0s));  // one span: it goes alone
+  std::uint64_t spans = 0;
+  int batches = 0;
+  while (BatchPtr batch = q.next_batch(at(1s))) {
+    ++batches;
+    spans += batch->spans;
+    CHECK((batch->bytes <= 4000 || batch->spans == 1));
+    q.finish(batch->id, SendResult::done(), at(1s));
+  }
+  CHECK(spans == 11);
+  CHECK(batches == 5);
+  CHECK(q.stats().queued_bytes == 0);
+  CHECK(q.empty());
+}
+
+TEST_CASE("one batch that is refused for now, for ever, stops nobody", "[export]") {
+  SendQueue q({.batch_bytes = 10'000, .retry = {.initial_interval = 1s}});
+  q.push(kept_by("bad", 1), at(0s));
+  std::uint64_t arrived = 0;
+  for (int second = 1; second <= 200; ++second) {
+    const TimePoint now = at(std::chrono::seconds(second));
+    if (second >= 60 && second % 10 == 0) q.push(kept_by("good", 1), now - 500ms);  // long after five failures
+    while (BatchPtr batch = q.next_batch(now)) {
+      const bool bad = batch->traces[0]->policy == "bad";
+      if (!bad) arrived += batch->spans;
+      q.finish(batch->id, bad ? SendResult::retry(FailReason::kUnavailable, "503") : SendResult::done(), now);
+    }
+  }
+  CHECK(arrived == 15);
+  CHECK_FALSE(q.limit().open());
+  CHECK(q.aside_spans() == 1);
 }
