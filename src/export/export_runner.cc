@@ -288,7 +288,13 @@ void ExportRunner::report_cut(TimePoint now) {
 
 void ExportRunner::report(const Completion& c, std::optional<Duration> retry_in, TimePoint now) {
   const bool failed = c.result.kind != SendResult::Kind::kDone;
-  if (!failed && c.result.rejected_spans == 0) return;
+  if (!failed && c.result.rejected_spans == 0) {
+    if (c.result.detail.empty()) return;
+    if (const auto held = warnings_log_.pass(now))
+      log_warn("backend took everything and warns",
+               {{"exporter", name_}, {"detail", c.result.detail}, {"held_back", *held}});
+    return;
+  }
   const auto held = failures_log_.pass(now);
   if (!held) return;
   const std::string_view reason =

@@ -99,6 +99,7 @@ class ExportRunner {
   LogLimiter failures_log_{std::chrono::seconds(10)};
   LogLimiter dead_letters_log_{std::chrono::seconds(10)};
   LogLimiter drops_log_{std::chrono::seconds(10)};
+  LogLimiter warnings_log_{std::chrono::minutes(1)};
   LogLimiter cut_log_{std::chrono::seconds(10)};
   CutCounter dead_letter_cut_;
   std::uint64_t drops_logged_ = 0;  // the runner's thread
