@@ -171,6 +171,7 @@ void Daemon::run() {
       log_info("draining", {{"signal", signal}});
       break;
     }
+    if (signal == SIGHUP) parts_.exporters->follow_paths();
     if (watch_.changed() || signal == SIGHUP) reload();
   }
   // Signals are unblocked in a thread of their own while this one drains, so that a second one ends the process at

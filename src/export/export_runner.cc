@@ -110,6 +110,11 @@ ExportRunner::Stats ExportRunner::stats() const {
   return out;
 }
 
+void ExportRunner::follow_paths() {
+  follow_paths_.store(true);
+  exporter_->wake();
+}
+
 void ExportRunner::begin_drain(TimePoint deadline, TimePoint now) {
   {
     const MutexLock lock(mutex_);
@@ -183,6 +188,10 @@ void ExportRunner::run() {
     const TimePoint now = monotonic_now();
     for (const Completion& c : done) finish(c, now);
     done.clear();
+    if (follow_paths_.exchange(false)) {
+      exporter_->follow_path();
+      if (dead_letters_ != nullptr) dead_letters_->follow_path();
+    }
     report_cut(now);
   }
   report_cut(monotonic_now());
