@@ -176,6 +176,7 @@ void Daemon::run() {
       log_info("draining", {{"signal", signal}});
       break;
     }
+    if (signal == SIGHUP) parts_.exporters->follow_paths();
     asked |= signal == SIGHUP;
     const bool changed = watch_.changed(monotonic_now());
     if (watch_.settling() && !was_settling)

@@ -24,6 +24,7 @@ class DeadLetters {
   DeadLetters(std::string path, const RotationOptions& options) : file_(std::move(path), options, true) {}
 
   Result<void> start() { return file_.open(); }
+  void follow_path() { file_.follow_path(); }
   Result<void> write(std::span<const KeptTracePtr> traces, std::string_view exporter, std::string_view reason,
                      std::string_view detail, std::uint64_t now_unix_ns, CutItems& cut);
 

@@ -128,9 +128,7 @@ std::string read_secret(const ConfigNode& node, const std::string& key) {
   std::string secret = read_whole(node, in_file);
   if (!secret.empty() && node.has(key)) node.error(in_file, fmt::format("expected either this or {}", key));
   if (secret.empty()) return node.text(key);
-  constexpr const char* kBlank = " \t\r\n";
-  secret.erase(secret.find_last_not_of(kBlank) + 1);
-  secret.erase(0, std::min(secret.find_first_not_of(kBlank), secret.size()));
+  secret = without_blanks(std::move(secret));
   if (secret.empty()) node.error(in_file, "expected a file that is not empty");
   return secret;
 }
@@ -162,18 +160,34 @@ Compression read_compression(const ConfigNode& node, bool zstd) {
   return wanted == "none" ? Compression::kNone : wanted == "zstd" ? Compression::kZstd : Compression::kGzip;
 }
 
-void read_bearer_token(const ConfigNode& node, std::vector<std::pair<std::string, std::string>>& headers) {
-  const std::string token = read_secret(node, "bearer_token");
-  if (token.empty()) return;
-  if (std::any_of(token.begin(), token.end(), [](char c) { return c <= ' ' || c >= 127; })) {
-    node.error("expected a bearer token of one line, printable ASCII without blanks");
-  }
+Authorization read_token(const ConfigNode& node, const std::string& key, const std::string& scheme) {
+  const std::string token = read_secret(node, key);
+  if (token.empty()) return {};
+  Authorization out(token, node.text(key + "_file"), [scheme](const std::string& secret) {
+    const bool bad = std::any_of(secret.begin(), secret.end(), [](char c) { return c <= ' ' || c >= 127; });
+    return bad ? "" : scheme + secret;
+  });
+  if (out.empty()) node.error(fmt::format("expected {} of one line, printable ASCII without blanks", key));
+  return out;
+}
+
+Authorization read_bearer_token(const ConfigNode& node,
+                                const std::vector<std::pair<std::string, std::string>>& headers) {
+  Authorization out = read_token(node, "bearer_token", "Bearer ");
+  if (out.empty()) return out;
   for (const auto& [name, value] : headers) {
     std::string lower = name;
     for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
     if (lower == "authorization") node.child("headers").error("expected no Authorization next to bearer_token");
   }
-  headers.emplace_back("Authorization", "Bearer " + token);
+  return out;
+}
+
+std::vector<int> read_also_statuses(const ConfigNode& node) {
+  std::vector<int> out;
+  for (const ConfigNode& item : node.child("retry_on_failure").child("also").items())
+    out.push_back(static_cast<int>(item.as_integer(500, {.min = 400, .max = 599})));
+  return out;
 }
 
 std::optional<std::pair<std::string, std::string>> split_host_port(const std::string& endpoint) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/config_node.h"
+#include "export/authorization.h"
 #include "export/queue/send_queue.h"
 
 namespace tailgate {
@@ -40,8 +41,14 @@ TlsConfig read_tls_block(const ConfigNode& tls);  // the same, given the block i
 enum class Compression { kNone, kGzip, kZstd };
 // gzip when absent, as in the Collector; zstd only where `zstd`.
 Compression read_compression(const ConfigNode& node, bool zstd);
-// `bearer_token` or `bearer_token_file`, as an Authorization header behind `headers`.
-void read_bearer_token(const ConfigNode& node, std::vector<std::pair<std::string, std::string>>& headers);
+// `bearer_token` or `bearer_token_file`; an error next to an Authorization in `headers`.
+Authorization read_bearer_token(const ConfigNode& node,
+                                const std::vector<std::pair<std::string, std::string>>& headers);
+// The same for another key and scheme, such as `api_key` and "ApiKey ".
+Authorization read_token(const ConfigNode& node, const std::string& key, const std::string& scheme);
+
+// `retry_on_failure.also`, before read_queue(): HTTP statuses from 400 to 599.
+std::vector<int> read_also_statuses(const ConfigNode& node);
 
 // host:port, [v6]:port. Nothing when the port is missing or is not a number.
 std::optional<std::pair<std::string, std::string>> split_host_port(const std::string& endpoint);

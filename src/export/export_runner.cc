@@ -131,6 +131,11 @@ ExportRunner::Stats ExportRunner::stats() const {
   return out;
 }
 
+void ExportRunner::follow_paths() {
+  follow_paths_.store(true);
+  exporter_->wake();
+}
+
 void ExportRunner::begin_drain(TimePoint deadline, TimePoint now) {
   {
     const MutexLock lock(mutex_);
@@ -229,6 +234,10 @@ void ExportRunner::run() {
     const TimePoint now = monotonic_now();
     for (const Completion& c : done) finish(c, now);
     done.clear();
+    if (follow_paths_.exchange(false)) {
+      exporter_->follow_path();
+      if (dead_letters_ != nullptr) dead_letters_->follow_path();
+    }
     report_cut(now);
   }
   report_cut(monotonic_now());
@@ -351,14 +360,20 @@ void ExportRunner::report_cut(TimePoint now) {
 }
 
 void ExportRunner::report(const Completion& c, const Finished& finished, TimePoint now) {
-  if (finished.set_aside) {
+  if (finished.alone) {
     if (const auto held = aside_log_.pass(now)) {
       log_warn("traces keep failing while others get through; they are tried ever more seldom",
                {{"exporter", name_}, {"detail", c.result.detail}, {"held_back", *held}});
     }
   }
   const bool failed = c.result.kind != SendResult::Kind::kDone;
-  if (!failed && c.result.rejected_spans == 0) return;
+  if (!failed && c.result.rejected_spans == 0) {
+    if (c.result.detail.empty()) return;
+    if (const auto held = warnings_log_.pass(now))
+      log_warn("backend took everything and warns",
+               {{"exporter", name_}, {"detail", c.result.detail}, {"held_back", *held}});
+    return;
+  }
   const auto held = failures_log_.pass(now);
   if (!held) return;
   const std::string_view reason =

@@ -52,8 +52,10 @@ class ExportRunner {
 
   std::size_t waiting_bytes(bool only_chance) const;  // that could be evicted
   bool evict_one();                                   // not of a durable queue
-  struct Stats : QueueStats {                         // consistent: routed = sent + failed + dropped + queued
-    Duration behind{};                                // age of the oldest trace that is not sent yet; zero when all are
+  // Soon after, the runner's thread lets go of files that were renamed or removed.
+  void follow_paths();
+  struct Stats : QueueStats {  // consistent: routed = sent + failed + dropped + queued
+    Duration behind{};         // age of the oldest trace that is not sent yet; zero when all are
     std::uint32_t concurrency_limit = 0;
     bool circuit_open = false;
     std::uint64_t aside_spans = 0;  // of batches that fail while others get through; they are in queued_spans
@@ -101,10 +103,12 @@ class ExportRunner {
   bool draining_ TAILGATE_GUARDED_BY(mutex_) = false;
   bool ended_ TAILGATE_GUARDED_BY(mutex_) = false;
   TimePoint deadline_ TAILGATE_GUARDED_BY(mutex_){};
+  std::atomic<bool> follow_paths_{false};
   LogLimiter failures_log_{std::chrono::seconds(10)};
   LogLimiter aside_log_{std::chrono::seconds(10)};
   LogLimiter dead_letters_log_{std::chrono::seconds(10)};
   LogLimiter drops_log_{std::chrono::seconds(10)};
+  LogLimiter warnings_log_{std::chrono::minutes(1)};
   LogLimiter cut_log_{std::chrono::seconds(10)};
   CutCounter dead_letter_cut_;
   std::uint64_t drops_logged_ = 0;      // the runner's thread

@@ -59,6 +59,9 @@ class Exporter {
 
   virtual void send(BatchPtr batch) = 0;
 
+  // Lets go of files that are no longer at their path.
+  virtual void follow_path() {}
+
   // Drives the calls in flight and appends those that ended to `done`. Returns after the first of them, at wake(), or
   // after `timeout`.
   virtual void wait(Duration timeout, std::vector<Completion>& done) = 0;

@@ -175,6 +175,10 @@ void Exporters::push(const KeptTracePtr& trace, TimePoint now) {
   }
 }
 
+void Exporters::follow_paths() {
+  for (const Entry& e : entries_) e.runner->follow_paths();
+}
+
 bool Exporters::make_room(std::size_t bytes, bool by_chance) {
   const std::size_t cap = budget_.cap(Holder::kQueues);
   if (bytes > cap) return false;

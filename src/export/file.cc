@@ -17,6 +17,7 @@ class FileExporter final : public BlockingExporter {
       : file_(path, options, make_directory) {}
 
   Result<void> start() override { return file_.open(); }
+  void follow_path() override { file_.follow_path(); }
 
  protected:
   SendResult write(const Batch& batch) override {

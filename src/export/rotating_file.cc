@@ -59,16 +59,13 @@ RotatingFile::RotatingFile(std::string path, const RotationOptions& options, boo
 RotatingFile::~RotatingFile() { close(); }
 
 Result<void> RotatingFile::open() {
-  if (make_directory_ && path_.has_parent_path()) {
-    std::error_code ignored;  // opening the file says what is wrong
-    fs::create_directories(path_.parent_path(), ignored);
-  }
   if (!reopen()) return fail(ErrorKind::kIo, fmt::format("{}: cannot open: {}", text_, std::strerror(errno)));
   return {};
 }
 
 Result<void> RotatingFile::append(std::string_view block) {
   const auto failed = [&] { return fail(ErrorKind::kIo, fmt::format("{}: {}", text_, std::strerror(errno))); };
+  follow_path();
   if (options_.bytes_max != 0 && bytes_ > 0 && bytes_ + block.size() > options_.bytes_max) rotate();
   if (fd_ < 0 && !reopen()) return failed();
   std::string_view rest = block;
@@ -86,7 +83,24 @@ Result<void> RotatingFile::append(std::string_view block) {
   return {};
 }
 
+void RotatingFile::follow_path() {
+  if (fd_ < 0) return;
+  struct stat open {
+  }, there{};
+  if (::fstat(fd_, &open) != 0) return;
+  if (::stat(path_.c_str(), &there) == 0 && there.st_dev == open.st_dev && there.st_ino == open.st_ino) {
+    if (regular_) bytes_ = static_cast<std::uint64_t>(open.st_size);  // somebody may have truncated it
+    return;
+  }
+  log_info("file was moved or removed, a new one is begun", {{"path", text_}});
+  close();
+}
+
 bool RotatingFile::reopen() {
+  if (make_directory_ && path_.has_parent_path()) {
+    std::error_code ignored;  // opening the file says what is wrong
+    fs::create_directories(path_.parent_path(), ignored);
+  }
   fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
   if (fd_ < 0) return false;
   struct stat info {};

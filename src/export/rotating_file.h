@@ -3,7 +3,8 @@
 //
 // A file that would pass bytes_max is renamed to NAME-2026-05-04T10-11-12.345.EXT (UTC unless local_time) and a new one
 // is begun; the oldest backups over backups_max or older than days_max are removed. A block that fails half way is cut
-// off again, so that no line is torn. A file that exists is continued.
+// off again, so that no line is torn. A file that exists is continued. Each block goes to the file that is at the path
+// then: when ours was renamed or removed (logrotate, a person), a new one is begun.
 //
 // Threads: one at a time.
 #pragma once
@@ -38,6 +39,9 @@ class RotatingFile {
   Result<void> open();
   // Writes all of it, or (kIo) nothing.
   Result<void> append(std::string_view block);
+  // Lets go of the open file when it is no longer the one at the path, so that its room on the disk is free again. The
+  // next block opens a new one.
+  void follow_path();
 
   const std::string& path() const { return text_; }
 

@@ -30,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (code.size() > reply.body.size()) std::abort();
   if (code.empty() != (xml_text("<Error>" + reply.body, "Code").empty())) std::abort();
   if (!s3_succeeded(reply)) {
-    const SendResult failure = s3_failure(reply);
+    const SendResult failure = s3_failure(reply, 0);
     if (failure.kind != SendResult::Kind::kRetry || failure.detail.size() > 1000) std::abort();
   }
   read_credentials_reply(reply.body, true);

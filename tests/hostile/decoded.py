@@ -58,6 +58,8 @@ class Backend:
                     body = b"<R><UploadId>1</UploadId></R>"
                 elif "uploadId=" in self.path:
                     body = b"<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>"
+                elif self.path.startswith("/_index_template"):
+                    body = b'{"acknowledged":true}'
                 self.send_response(202 if self.path.endswith("/spans") else 200)
                 self.send_header("ETag", '"e"')
                 self.send_header("Content-Length", str(len(body)))

@@ -38,25 +38,20 @@ void read_endpoints(const ConfigNode& node, ElasticsearchOptions& options) {
 void read_credentials(const ConfigNode& node, ElasticsearchOptions& options) {
   const std::string user = node.text("user");
   const std::string password = read_secret(node, "password");
-  const std::string api_key = read_secret(node, "api_key");
-  const std::string token = read_secret(node, "bearer_token");
+  Authorization api_key = read_token(node, "api_key", "ApiKey ");
+  Authorization token = read_token(node, "bearer_token", "Bearer ");
   if (user.empty() != password.empty()) node.error("expected user and password, or neither of them");
   if ((user.empty() ? 0 : 1) + (api_key.empty() ? 0 : 1) + (token.empty() ? 0 : 1) > 1) {
     node.error("expected one of user, api_key and bearer_token");
   }
-  std::string value;
-  if (!user.empty()) {
-    value = "Basic ";
-    append_base64(value, user + ":" + password);
-  }
-  if (!api_key.empty()) value = "ApiKey " + api_key;
-  if (!token.empty()) value = "Bearer " + token;
-  const auto bad = [](char c) { return c < ' ' || c == 127; };
-  if (std::any_of(value.begin(), value.end(), bad)) {
-    node.error("expected an api_key or bearer_token of one line");
-  } else if (!value.empty()) {
-    options.http.headers.emplace_back("Authorization", value);
-  }
+  Authorization& out = options.http.authorization;
+  out = !api_key.empty() ? std::move(api_key) : std::move(token);
+  if (user.empty()) return;
+  out = Authorization(password, node.text("password_file"), [user](const std::string& secret) {
+    std::string value = "Basic ";
+    append_base64(value, user + ":" + secret);
+    return value;
+  });
 }
 
 }  // namespace

@@ -21,7 +21,6 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kTextMax = 300;  // bytes of an answer that are shown
 // Of a request, before compression. Every document repeats its resource's attributes, so a batch can become many times
 // its OTLP; a cluster takes 100 MB.
 constexpr std::size_t kBodyMax = 8 << 20;
@@ -30,7 +29,7 @@ constexpr std::size_t kActionMax = 400;  // of the line before a document
 // Failures that an operator can mend while we wait: a full disk, a limit on shards, a password that changed on one
 // side.
 bool passes(int status, std::string_view why) {
-  if (status == 0 || status == 401 || status == 408 || status == 429 || status >= 500) return true;
+  if (is_transient(status) || status == 401) return true;
   for (const std::string_view text :
        {"cluster_block_exception", "index_create_block_exception", "shards open", "create-index blocked"}) {
     if (why.find(text) != std::string_view::npos) return true;
@@ -102,14 +101,21 @@ class ElasticsearchExporter final : public HttpExporter {
   void put_template(const std::string& name, std::string body, std::function<void()> then) {
     call("PUT", "/_index_template/" + options_.prefix + name, "application/json", std::move(body),
          [this, name, then = std::move(then)](const Result<HttpReply>& reply) {
-           if (reply && reply->status / 100 == 2) return then();
-           SendResult failure = reply ? failure_of(*reply, text_of(*reply)) : failure_of(reply.error());
+           if (reply && acknowledged(*reply)) return then();
+           SendResult failure = !reply                     ? failure_of(reply.error())
+                                : reply->status / 100 == 2 ? not_believed(*reply, R"({"acknowledged":true})")
+                                                           : HttpExporter::failure(*reply, text_of(*reply));
            failure.kind = SendResult::Kind::kRetry;
            failure.detail =
                fmt::format("index template {}{} (create_templates): {}", options_.prefix, name, failure.detail);
            templates_ = Templates::kMissing;
            for (const std::uint64_t waiting : std::exchange(waiting_, {})) finish(waiting, failure);
          });
+  }
+
+  // A proxy answers 200 too.
+  static bool acknowledged(const HttpReply& reply) {
+    return reply.status / 100 == 2 && !is_web_page(reply) && reply.body.find("\"acknowledged\"") != std::string::npos;
   }
 
   std::string index(std::string_view kind, std::uint64_t start_ns) const {
@@ -188,7 +194,7 @@ class ElasticsearchExporter final : public HttpExporter {
   void answered(std::uint64_t id, const std::vector<Item>& items, const Result<HttpReply>& reply) {
     if (!reply) return finish(id, failure_of(reply.error()));
     if (reply->status / 100 != 2) {
-      SendResult failure = failure_of(*reply, text_of(*reply));
+      SendResult failure = HttpExporter::failure(*reply, text_of(*reply));
       if (reply->status == 403 || passes(reply->status, failure.detail)) failure.kind = SendResult::Kind::kRetry;
       return finish(id, std::move(failure));
     }
@@ -233,7 +239,7 @@ class ElasticsearchExporter final : public HttpExporter {
     progress.body_max = size / 2;
     if (items.size() == 1 && items[0].pair == 0) {
       progress.settled[items[0].span] = true;
-      reject(progress, items[0].trace, failure_of(reply, text_of(reply)).detail);
+      reject(progress, items[0].trace, failure(reply, text_of(reply)).detail);
     } else if (items.size() == 1) {
       seen_.insert(items[0].pair);
     }
@@ -286,13 +292,6 @@ class ElasticsearchExporter final : public HttpExporter {
       span = end;
     }
     return out;
-  }
-
-  static std::string text_of(const HttpReply& reply) {
-    std::string text = reply.body.substr(0, kTextMax);
-    std::replace_if(
-        text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, ' ');
-    return text;
   }
 
   const ElasticsearchOptions options_;

@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "base/invariant.h"
 #include "export/export_config.h"
-#include "export/http/retry_after.h"
 #include "net/endpoint.h"
 
 namespace tailgate {
@@ -182,6 +181,8 @@ void HttpExporter::go(const std::shared_ptr<Call>& call) {
   std::string path = options_.urls[target.server].path;
   if (!call->path.empty() && path.ends_with('/')) path.pop_back();
   HttpHeaders headers = options_.headers;
+  const std::string& authorization = options_.authorization.value();
+  if (!authorization.empty()) headers.emplace_back("Authorization", authorization);
   headers.insert(headers.end(), call->headers.begin(), call->headers.end());
   client->send(call->method, path + call->path, std::move(headers), call->body, options_.timeout,
                [this, client, call](Result<HttpReply> reply) {
@@ -234,26 +235,12 @@ void HttpExporter::cancel() {
   for (const auto& client : clients_) client->cancel();
 }
 
-SendResult failure_of(const Error& error) {
-  const bool late = error.text.ends_with(" in time");  // HttpClient has one kind for all of these
-  return SendResult::retry(late ? FailReason::kTimeout : FailReason::kUnavailable, error.text);
-}
-
-SendResult failure_of(const HttpReply& reply, std::string_view detail) {
-  std::string text = fmt::format("HTTP status {}{}{}", reply.status, detail.empty() ? "" : ": ", detail);
-  const Duration after = parse_retry_after(reply.retry_after, wall_now_ns()).value_or(Duration::zero());
-  switch (reply.status) {
-    case 429:
-      return SendResult::retry(FailReason::kRefused, std::move(text), after);
-    case 502:
-    case 503:
-    case 504:
-      return SendResult::retry(FailReason::kUnavailable, std::move(text), after);
-    case 413:
-      return SendResult::permanent(FailReason::kRefused, std::move(text));
-    default:
-      return SendResult::permanent(FailReason::kPermanent, std::move(text));
-  }
+SendResult HttpExporter::failure(const HttpReply& reply, std::string_view detail) {
+  SendResult result = failure_of(reply, detail, wall_now_ns(), options_.also);
+  // Somebody may just have changed the token on both sides.
+  const bool who = reply.status == 401 || reply.status == 403;
+  if (who && options_.authorization.refused(monotonic_now())) result.kind = SendResult::Kind::kRetry;
+  return result;
 }
 
 void read_http_tls(const ConfigNode& node, HttpClientOptions& options, const std::string& key) {
@@ -277,6 +264,7 @@ void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, st
     }
   }
   options.headers.emplace_back("User-Agent", user_agent);
+  options.also = read_also_statuses(node);
   options.compression = read_compression(node, zstd);
   options.timeout = node.duration("timeout", options.timeout, std::chrono::milliseconds(1));
   options.client.connect_timeout =

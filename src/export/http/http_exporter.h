@@ -17,8 +17,10 @@
 #include <vector>
 
 #include "config/config_node.h"
+#include "export/authorization.h"
 #include "export/export_config.h"
 #include "export/exporter.h"
+#include "export/http/http_answer.h"
 #include "export/http/server_choice.h"
 #include "net/client/host_lookup.h"
 #include "net/client/http_client.h"
@@ -33,6 +35,8 @@ struct HttpExporterOptions {
   std::vector<HttpUrl> urls;  // servers that stand for one another; at least one
   HttpClientOptions client;
   HttpHeaders headers;
+  Authorization authorization = {};
+  std::vector<int> also = {};  // statuses that are retried besides those of http_answer.h
   Compression compression = Compression::kGzip;
   Duration timeout = std::chrono::seconds(30);  // of a call to one server
   ResolveName resolve = {};                     // empty: the system is asked
@@ -59,6 +63,9 @@ class HttpExporter : public Exporter {
   // The same for a body that is sent as it is, with headers of its own besides those of all calls.
   void call(std::string method, std::string path, HttpHeaders headers, std::shared_ptr<const std::string> body,
             Answer answer);
+  // The failure that a status other than 2xx stands for. After 401 and 403 credentials that come from a file are read
+  // again, and the request is sent again with them.
+  SendResult failure(const HttpReply& reply, std::string_view detail);
   bool cancelled() const { return cancelled_; }
   void end(std::uint64_t batch_id, SendResult result) { done_.push_back({batch_id, std::move(result)}); }
 
@@ -91,14 +98,8 @@ class HttpExporter : public Exporter {
   std::vector<std::unique_ptr<HttpClient>> clients_;  // go before lookup_ and io_
 };
 
-// The failure that stands for an HTTP status other than 2xx: 429, 502, 503 and 504 are tried again, with Retry-After;
-// every other status is final (OTLP specification, "OTLP/HTTP Response"). `detail` is what the server said.
-SendResult failure_of(const HttpReply& reply, std::string_view detail);
-// The failure of a request that got no answer.
-SendResult failure_of(const Error& error);
-
-// `headers`, `tls`, `compression` (zstd where the protocol has it), `timeout`, `connect_timeout` and `auth`, which is
-// an error.
+// `headers`, `retry_on_failure.also`, `tls`, `compression` (zstd where the protocol has it), `timeout`,
+// `connect_timeout` and `auth`, which is an error.
 void read_http_exporter(const ConfigNode& node, HttpExporterOptions& options, std::string_view user_agent,
                         bool zstd = false);
 // Of these, `tls` alone, or the same under another key.

@@ -3,8 +3,7 @@
 // other.
 //     otlp/tempo: {endpoint: tempo:4317, tls: {insecure: true}, headers: {x-scope: prod}, timeout: 5s, compression:
 //     gzip}
-// Which status codes are retried: OTLP specification, "Failures" of OTLP/gRPC; RESOURCE_EXHAUSTED only with a
-// RetryInfo.
+// Which status codes are sent again: grpc_answer.h.
 //
 // gRPC spreads calls over the addresses of a name, but looks the name up again only when a connection has ended, so a
 // backend that is added would get nothing. While calls are made we therefore open a new channel each half minute, which
@@ -31,6 +30,7 @@
 #include <unordered_map>
 
 #include "export/export_config.h"
+#include "export/otlp/grpc_answer.h"
 #include "export/otlp/response.h"
 #include "export/registry.h"
 #include "net/endpoint.h"
@@ -46,6 +46,8 @@ struct GrpcOptions {
   bool tls = true;
   TlsConfig tls_config;
   std::vector<std::pair<std::string, std::string>> metadata;
+  Authorization authorization;
+  GrpcCodes also = 0;
   bool gzip = true;
   Duration timeout = std::chrono::seconds(5);
   std::string balancer = "round_robin";  // the Collector's default
@@ -86,33 +88,14 @@ int whole_ms(Duration d) {
   return static_cast<int>(std::clamp<std::int64_t>(ms, 0, INT32_MAX));
 }
 
-SendResult result_of(const grpc::Status& status, const grpc::ByteBuffer& response) {
-  if (status.ok()) {
-    grpc::Slice answer;
-    if (!response.Valid() || !response.DumpToSingleSlice(&answer).ok()) return SendResult::done();
-    const PartialSuccess partial = read_partial_success({reinterpret_cast<const char*>(answer.begin()), answer.size()});
-    SendResult result = SendResult::done(partial.rejected_spans);
-    result.detail = partial.message;
-    return result;
-  }
-  const StatusDetails details = read_status_details(status.error_details());
-  const Duration after = details.retry_delay.value_or(Duration::zero());
-  std::string text = fmt::format("gRPC status {}: {}", static_cast<int>(status.error_code()), status.error_message());
-  switch (status.error_code()) {
-    case grpc::StatusCode::DEADLINE_EXCEEDED:
-      return SendResult::retry(FailReason::kTimeout, std::move(text), after);
-    case grpc::StatusCode::CANCELLED:
-    case grpc::StatusCode::ABORTED:
-    case grpc::StatusCode::OUT_OF_RANGE:
-    case grpc::StatusCode::UNAVAILABLE:
-    case grpc::StatusCode::DATA_LOSS:
-      return SendResult::retry(FailReason::kUnavailable, std::move(text), after);
-    case grpc::StatusCode::RESOURCE_EXHAUSTED:
-      if (details.retry_delay) return SendResult::retry(FailReason::kRefused, std::move(text), after);
-      return SendResult::permanent(FailReason::kRefused, std::move(text));
-    default:
-      return SendResult::permanent(FailReason::kPermanent, std::move(text));
-  }
+SendResult taken(const grpc::ByteBuffer& response) {
+  grpc::Slice answer;
+  if (!response.Valid() || !response.DumpToSingleSlice(&answer).ok()) return SendResult::done();
+  Result<PartialSuccess> partial = read_partial_success({reinterpret_cast<const char*>(answer.begin()), answer.size()});
+  if (!partial) return SendResult::retry(FailReason::kUnavailable, "gRPC status 0 OK, but " + partial.error().text);
+  SendResult result = SendResult::done(partial->rejected_spans);
+  result.detail = std::move(partial->message);
+  return result;
 }
 
 // The kept bytes as slices. Each slice holds its trace, because gRPC may still write a request whose call has ended.
@@ -131,7 +114,8 @@ grpc::ByteBuffer request_of(const Batch& batch) {
 
 class OtlpGrpcExporter final : public Exporter {
  public:
-  explicit OtlpGrpcExporter(GrpcOptions options) : options_(std::move(options)) {
+  explicit OtlpGrpcExporter(GrpcOptions options)
+      : options_(std::move(options)), authorization_(options_.authorization) {
     // Before gRPC starts and before there are threads: its default poller makes every thread of the process pay for
     // ours, 60 % more CPU for the whole daemon as measured.
     ::setenv("GRPC_POLL_STRATEGY", "poll", 0);
@@ -188,6 +172,7 @@ class OtlpGrpcExporter final : public Exporter {
     call->context.set_wait_for_ready(options_.wait_for_ready);
     if (options_.gzip) call->context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
     for (const auto& [name, value] : options_.metadata) call->context.AddMetadata(name, value);
+    if (!authorization_.empty()) call->context.AddMetadata("authorization", authorization_.value());
     call->reader = stub_->PrepareUnaryCall(&call->context, kMethod, request_of(*call->batch), queue_.get());
     call->reader->StartCall();
     call->reader->Finish(&call->response, &call->status, call.get());
@@ -206,8 +191,9 @@ class OtlpGrpcExporter final : public Exporter {
       }
       const auto* call = static_cast<const Call*>(tag);
       const std::uint64_t id = call->batch->id;
-      done.push_back({id, call->overdue ? SendResult::retry(FailReason::kTimeout, "no answer within the timeout")
-                                        : result_of(call->status, call->response)});
+      done.push_back({id, call->overdue       ? SendResult::retry(FailReason::kTimeout, "no answer within the timeout")
+                          : call->status.ok() ? taken(call->response)
+                                              : failure(call->status)});
       calls_.erase(id);
     }
   }
@@ -224,6 +210,15 @@ class OtlpGrpcExporter final : public Exporter {
 
  private:
   using Stub = grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer>;
+
+  SendResult failure(const grpc::Status& status) {
+    SendResult result =
+        grpc_failure(status.error_code(), status.error_message(), status.error_details(), options_.also);
+    const bool who = status.error_code() == grpc::StatusCode::UNAUTHENTICATED ||
+                     status.error_code() == grpc::StatusCode::PERMISSION_DENIED;
+    if (who && authorization_.refused(monotonic_now())) result.kind = SendResult::Kind::kRetry;
+    return result;
+  }
 
   std::shared_ptr<grpc::Channel> channel() const {
     return grpc::CreateCustomChannel(options_.target, credentials_, arguments_);
@@ -294,6 +289,7 @@ class OtlpGrpcExporter final : public Exporter {
   };
 
   const GrpcOptions options_;
+  Authorization authorization_;
   std::unique_ptr<grpc::CompletionQueue> queue_;
   grpc::ChannelArguments arguments_;
   std::shared_ptr<grpc::ChannelCredentials> credentials_;
@@ -347,7 +343,8 @@ void read_endpoint(const ConfigNode& node, GrpcOptions& options, std::string& sh
 
 void read_metadata(const ConfigNode& node, GrpcOptions& options) {
   std::vector<std::pair<std::string, std::string>> headers = read_headers(node);
-  read_bearer_token(node, headers);
+  options.authorization = read_bearer_token(node, headers);
+  options.also = read_also_codes(node);
   for (auto& [name, value] : headers) {
     std::string lower = name;
     for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);

@@ -2,8 +2,8 @@
 // otlphttp: OTLP over HTTP/1.1. One POST per batch to {endpoint}/v1/traces, its body the kept bytes one after the
 // other.
 //     otlphttp/tempo: {endpoint: http://tempo:4318, headers: {x-scope: prod}, timeout: 30s, compression: gzip}
-// 429, 502, 503 and 504 are tried again, with Retry-After; every other status but 2xx is final (OTLP specification,
-// "OTLP/HTTP Response"). A request that got no answer is sent again.
+// Which statuses are sent again: http/http_answer.h. A 2xx is a delivery when an ExportTraceServiceResponse comes with
+// it, in protobuf or JSON, or nothing at all.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,21 +19,36 @@
 namespace tailgate {
 namespace {
 
-SendResult result_of(const Result<HttpReply>& reply) {
-  if (!reply) return failure_of(reply.error());
-  const bool protobuf = reply->content_type.starts_with("application/x-protobuf") && reply->content_encoding.empty();
-  if (reply->status >= 200 && reply->status < 300) {
-    if (!protobuf) return SendResult::done();
-    PartialSuccess partial = read_partial_success(reply->body);
-    SendResult result = SendResult::done(partial.rejected_spans);
-    result.detail = std::move(partial.message);
-    return result;
-  }
-  if (!protobuf) return failure_of(*reply, "");
-  const StatusDetails details = read_status_details(reply->body);
-  SendResult result = failure_of(*reply, details.message);
-  if (details.retry_delay) result.retry_after = std::max(result.retry_after, *details.retry_delay);
+constexpr std::string_view kProtobuf = "application/x-protobuf";
+constexpr std::string_view kJson = "application/json";
+
+// Backends say many things about a short answer's type, so its bytes count where the type is neither JSON nor HTML.
+bool is_json(const HttpReply& reply, const std::string& type) {
+  return type == kJson || (type != kProtobuf && reply.body.starts_with('{'));
+}
+
+SendResult taken(const HttpReply& reply) {
+  constexpr std::string_view kExpected = "an ExportTraceServiceResponse";
+  if (is_web_page(reply)) return not_believed(reply, kExpected);
+  if (reply.body.empty()) return SendResult::done();
+  const std::string type = media_type_of(reply);
+  if (!reply.content_encoding.empty() && (type == kJson || type == kProtobuf)) return SendResult::done();
+  Result<PartialSuccess> partial =
+      is_json(reply, type) ? read_partial_success_json(reply.body) : read_partial_success(reply.body);
+  if (!partial) return not_believed(reply, kExpected);
+  SendResult result = SendResult::done(partial->rejected_spans);
+  result.detail = std::move(partial->message);
   return result;
+}
+
+StatusDetails details_of(const HttpReply& reply) {
+  const std::string type = media_type_of(reply);
+  if (!reply.content_encoding.empty()) return {};
+  StatusDetails details = is_json(reply, type) ? read_status_details_json(reply.body)
+                          : type == kProtobuf  ? read_status_details(reply.body)
+                                               : StatusDetails{};
+  if (details.message.empty() && type != kProtobuf) details.message = text_of(reply);
+  return details;
 }
 
 class OtlpHttpExporter final : public HttpExporter {
@@ -51,7 +66,7 @@ class OtlpHttpExporter final : public HttpExporter {
       body.reserve(batch->bytes);
       for (const KeptTracePtr& t : batch->traces) body += t->otlp;
     }
-    call("POST", "", json_ ? "application/json" : "application/x-protobuf", std::move(body),
+    call("POST", "", std::string(json_ ? kJson : kProtobuf), std::move(body),
          [this, id = batch->id, cut](const Result<HttpReply>& reply) {
            SendResult result = result_of(reply);
            if (result.kind == SendResult::Kind::kDone) count_cut(cut);
@@ -60,6 +75,15 @@ class OtlpHttpExporter final : public HttpExporter {
   }
 
  private:
+  SendResult result_of(const Result<HttpReply>& reply) {
+    if (!reply) return failure_of(reply.error());
+    if (reply->status / 100 == 2) return taken(*reply);
+    const StatusDetails details = details_of(*reply);
+    SendResult result = failure(*reply, details.message);
+    if (details.retry_delay) result.retry_after = std::max(result.retry_after, *details.retry_delay);
+    return result;
+  }
+
   const bool json_;
 };
 
@@ -90,7 +114,7 @@ ExporterParts read_otlp_http_exporter(const ConfigNode& node, const ExporterDefa
   HttpExporterOptions options;
   read_url(node, options);
   read_http_exporter(node, options, defaults.user_agent, true);
-  read_bearer_token(node, options.headers);
+  options.authorization = read_bearer_token(node, options.headers);
   const bool json = node.choice("encoding", "proto", {"proto", "json"}) == "json";
   node.without_effect({"metrics_endpoint", "logs_endpoint", "profiles_endpoint", "compression_params",
                        "read_buffer_size", "write_buffer_size", "max_idle_conns", "max_idle_conns_per_host",

@@ -336,9 +336,9 @@ std::optional<Finished> SendQueue::try_later(BatchSlot& slot, const SendResult& 
     slots_.remove(slot);
     return divide(whole, result, now, now);
   }
+  const std::uint32_t alone = slot.alone;
   const bool set_aside = (slot.alone >= kAloneMax || slot.tries >= kTriesMax) && !slot.aside;
-  const auto longest = (slot.alone >= kAloneMax && !several ? kAsideIntervals : 1) *
-                       std::max(retry.max_interval, retry.initial_interval);
+  const Duration longest = longest_interval(slot.alone >= kAloneMax && !several);
   slot.due = now + delay;
   slot.interval = Duration(static_cast<std::int64_t>(
       std::min(static_cast<double>(slot.interval.count()) * retry.multiplier, static_cast<double>(longest.count()))));
@@ -360,7 +360,7 @@ std::optional<Finished> SendQueue::try_later(BatchSlot& slot, const SendResult& 
   park_excess();
   Finished finished;
   finished.retry_in = delay;
-  finished.set_aside = set_aside;
+  finished.alone = alone == kAloneMax;
   return finished;
 }
 

@@ -93,7 +93,7 @@ struct QueueStats {
 struct Finished {
   std::optional<Duration> retry_in = {};  // it, or what it was divided into, is tried again after this
   bool divided = false;
-  bool set_aside = false;    // for the first time
+  bool alone = false;        // it failed again while others got through; told once
   BatchPtr batch = nullptr;  // what has ended: the batch, or the settled traces of one that was divided
   bool rejected = false;     // the backend will not take it, or not all of it: for the dead letters
   std::vector<RejectedTrace> rejected_of = {};  // which of its traces; empty: all, or the backend does not say
@@ -142,7 +142,7 @@ class SendQueue {
   void abandon();
 
   // No call is in flight; some have failed and will be tried again.
-  bool only_retries() const { return !slots_.empty() && in_flight() == 0; }
+  bool only_retries() const { return !slots_.empty() && slots_.in_flight() == 0; }
   bool empty() const { return stats_.queued_spans == 0 && slots_.empty() && chance_.empty() && certain_.empty(); }
   // That could be evicted: all, or what goes first, which is set aside or kept by chance.
   std::size_t waiting_bytes(bool only_first = false) const {

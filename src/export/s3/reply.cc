@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "export/http/http_exporter.h"
+#include "export/http/http_answer.h"
 
 namespace tailgate {
 namespace {
@@ -47,14 +47,14 @@ bool s3_completed(const HttpReply& reply) {
   return s3_succeeded(reply) && reply.body.find("CompleteMultipartUploadResult") != std::string::npos;
 }
 
-SendResult s3_failure(const HttpReply& reply) {
+SendResult s3_failure(const HttpReply& reply, std::uint64_t wall_ns) {
   const std::string code = xml_text(reply.body, "Code"), message = xml_text(reply.body, "Message");
   std::string text = fmt::format("{}{}{}", code, message.empty() ? "" : ": ", message);
   for (char& c : text) {
     if (c < ' ' && c >= 0) c = ' ';
   }
   text.resize(std::min(text.size(), kDetailMax));
-  SendResult out = failure_of(reply, text);
+  SendResult out = failure_of(reply, text, wall_ns);
   out.kind = SendResult::Kind::kRetry;
   if (code == "SlowDown" || code == "RequestLimitExceeded") {
     out.reason = FailReason::kRefused;

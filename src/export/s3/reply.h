@@ -2,6 +2,7 @@
 // What S3 answers, as far as the s3 exporter has to understand it. Its XML is flat where we look. Pure functions.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,6 @@ bool s3_completed(const HttpReply& reply);
 
 // Every failure is tried again: nothing a span holds can make a store refuse a file, so what it says no to is our
 // settings, its own or its state, and all of these can be mended.
-SendResult s3_failure(const HttpReply& reply);
+SendResult s3_failure(const HttpReply& reply, std::uint64_t wall_ns);
 
 }  // namespace tailgate

@@ -113,7 +113,7 @@ class S3Exporter final : public HttpExporter {
     job->upload_id.clear();
     job->etags.clear();
     if (job->pieces.size() == 1) {
-      request(job, "PUT", "", piece(job, 0), &S3Exporter::stored);
+      request(job, "PUT", "", piece(job, 0), &S3Exporter::object_there);
     } else {
       request(job, "POST", "uploads=", nullptr, &S3Exporter::begun);
     }
@@ -153,14 +153,20 @@ class S3Exporter final : public HttpExporter {
             &S3Exporter::part_there);
   }
 
+  // A store names what it has stored; a proxy's page with status 200 has no name for it.
+  void object_there(const JobPtr& job, const HttpReply& reply) {
+    if (reply.etag.empty()) return give_up(job, not_believed(reply, "the ETag of the object"));
+    stored(job, reply);
+  }
+
   void part_there(const JobPtr& job, const HttpReply& reply) {
-    if (reply.etag.empty()) return give_up(job, SendResult::retry(FailReason::kUnavailable, "a part got no ETag"));
+    if (reply.etag.empty()) return give_up(job, not_believed(reply, "the ETag of the part"));
     job->etags.push_back(reply.etag);
     next_part(job);
   }
 
   void completed(const JobPtr& job, const HttpReply& reply) {
-    if (!s3_completed(reply)) return give_up(job, s3_failure(reply));
+    if (!s3_completed(reply)) return give_up(job, s3_failure(reply, wall_now_ns()));
     stored(job, reply);
   }
 
@@ -178,7 +184,7 @@ class S3Exporter final : public HttpExporter {
     signed_call(job->path, method, query, body, [this, job, next](const Result<HttpReply>& reply) {
       if (!reply) return give_up(job, failure_of(reply.error()));
       if (reply->status / 100 == 4) credentials_.refused();
-      if (!s3_succeeded(*reply)) return give_up(job, s3_failure(*reply));
+      if (!s3_succeeded(*reply)) return give_up(job, s3_failure(*reply, wall_now_ns()));
       (this->*next)(job, *reply);
     });
   }

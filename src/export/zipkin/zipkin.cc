@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // zipkin: spans to Zipkin, or whatever takes its format, as JSON v2 by POST.
 //     zipkin: {endpoint: http://zipkin:9411/api/v2/spans}
-// The answer is 202 and nothing else: Zipkin does not say which spans it has stored.
+// The answer is 202 and nothing else: Zipkin does not say which spans it has stored. A web page is not that answer.
 #include <fmt/format.h>
 
 #include <utility>
@@ -62,13 +62,11 @@ class ZipkinExporter final : public HttpExporter {
          [this, batch = std::move(batch), at = std::move(at), full, cut](const Result<HttpReply>& reply) {
            const std::uint64_t id = batch->id;
            if (!reply) return end(id, failure_of(reply.error()));
-           if (reply->status / 100 == 2) count_cut(cut);
-           if (reply->status / 100 == 2 && full) return post(batch, at);
-           if (reply->status / 100 == 2) return end(id, SendResult::done_but_for(at.unreadable));
-           SendResult failure = failure_of(*reply, "");
-           // Zipkin answers 500 while its storage is away.
-           if (reply->status >= 500) failure.kind = SendResult::Kind::kRetry;
-           end(id, std::move(failure));
+           if (reply->status / 100 != 2) return end(id, failure(*reply, text_of(*reply)));
+           if (is_web_page(*reply)) return end(id, not_believed(*reply, "Zipkin's empty answer"));
+           count_cut(cut);
+           if (full) return post(batch, at);
+           end(id, SendResult::done_but_for(at.unreadable));
          });
   }
 };

@@ -111,6 +111,58 @@ TEST_CASE("a file that cannot be written for a while loses and doubles nothing",
   CHECK(trace_id_of(lines[1]) == "02020202020202020202020202020202");
 }
 
+TEST_CASE("a file that was renamed or removed gets no more lines, a new one does", "[export]") {
+  TempDir dir;
+  Rig rig("file: {path: " + dir.at("d/kept.json") + ", create_directory: true}");
+  rig.push(kept(0x11, 1));
+  REQUIRE(rig.sent(1));
+  fs::rename(dir.at("d/kept.json"), dir.at("d/kept.json.1"));  // as logrotate does
+  rig.push(kept(0x22, 1));
+  REQUIRE(rig.sent(2));
+  CHECK(lines_of(dir.at("d/kept.json.1")).size() == 1);
+  REQUIRE(lines_of(dir.at("d/kept.json")).size() == 1);
+  CHECK(trace_id_of(lines_of(dir.at("d/kept.json"))[0]) == "22222222222222222222222222222222");
+
+  fs::remove_all(dir.at("d"));
+  rig.push(kept(0x33, 1));
+  REQUIRE(rig.sent(3));
+  CHECK(lines_of(dir.at("d/kept.json")).size() == 1);
+
+  fs::rename(dir.at("d/kept.json"), dir.at("d/old.json"));
+  std::ofstream(dir.at("d/kept.json")) << "{}\n";  // logrotate's `create`
+  rig.push(kept(0x44, 1));
+  REQUIRE(rig.sent(4));
+  CHECK(lines_of(dir.at("d/old.json")).size() == 1);
+  CHECK(lines_of(dir.at("d/kept.json")).size() == 2);
+
+  fs::resize_file(dir.at("d/kept.json"), 0);  // logrotate's `copytruncate`
+  rig.push(kept(0x55, 1));
+  REQUIRE(rig.sent(5));
+  CHECK(lines_of(dir.at("d/kept.json")).size() == 1);
+}
+
+TEST_CASE("files of exporters and dead letters that were removed are let go of when asked", "[export]") {
+  TempDir dir;
+  Rig rig("file: {path: " + dir.at("kept.json") + ", dead_letter: {path: " + dir.at("dead.json") + "}}");
+  const auto open_files = [&] {
+    int count = 0;
+    for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      if (fs::read_symlink(entry.path(), gone).string().starts_with(dir.path.string())) ++count;
+    }
+    return count;
+  };
+  CHECK(open_files() == 2);
+  rig.exporters->follow_paths();
+  rig.push(kept(1, 1));
+  REQUIRE(rig.sent(1));
+  CHECK(open_files() == 2);
+  fs::remove(dir.at("kept.json"));
+  fs::remove(dir.at("dead.json"));
+  rig.exporters->follow_paths();
+  CHECK(rig.eventually([&] { return open_files() == 0; }));
+}
+
 TEST_CASE("a file that cannot be opened stops the start", "[export]") {
   ByteBudget budget({0, 0, 1 << 20, 0});
   const auto doc = load_config_text("file: {path: /nonexistent/dir/kept.json}", "t.yaml");

@@ -113,6 +113,17 @@ TEST_CASE("every bad exporter key is an error with its place", "[export]") {
        "t.yaml:1:66: otlp.retry_on_failure.randomization_factor: expected 0 to 1, got '2'"},
       {"otlp: {endpoint: 'a:1', end_point: x}",
        "t.yaml:1:25: otlp.end_point: expected a known key, got 'end_point'; did you mean 'endpoint'?"},
+      {"otlphttp: {endpoint: 'http://a:1', retry_on_failure: {also: [500, 200]}}",
+       "t.yaml:1:67: otlphttp.retry_on_failure.also[1]: expected 400 to 599, got '200'"},
+      {"otlp: {endpoint: 'a:1', retry_on_failure: {also: [INTERNAL, OK]}}",
+       "t.yaml:1:61: otlp.retry_on_failure.also[1]: expected a code of gRPC other than OK, such as RESOURCE_EXHAUSTED "
+       "or INTERNAL, got 'OK'"},
+      {"file: {path: x, retry_on_failure: {also: [500]}}",
+       "t.yaml:1:36: file.retry_on_failure.also: expected a known key, got 'also'"},
+      {"otlp: {endpoint: 'a:1', headers: {authorization: x}, bearer_token: t}",
+       "t.yaml:1:34: otlp.headers: expected no Authorization next to bearer_token, got a map"},
+      {"otlp: {endpoint: 'a:1', bearer_token: 'a b'}",
+       "t.yaml:1:7: otlp: expected bearer_token of one line, printable ASCII without blanks, got a map"},
       {"file: {}", "t.yaml:1:7: file.path: expected the path of a file, got nothing"},
       {"file: {path: x, format: proto}", "t.yaml:1:25: file.format: expected json, got 'proto'"},
       {"file: {path: x, compression: zstd}",
@@ -203,15 +214,4 @@ TEST_CASE("types are found by name and alias", "[export]") {
   CHECK(find_exporter_type("otlphttp") == find_exporter_type("otlp_http"));
   CHECK(find_exporter_type("") == nullptr);
   CHECK(find_exporter_type("jaeger") == nullptr);
-}
-
-TEST_CASE("answers of backends are read whatever they hold", "[export]") {
-  CHECK(read_partial_success("").rejected_spans == 0);
-  CHECK(read_partial_success(std::string_view("\x0a\x06\x08\x05\x12\x02no", 8)).rejected_spans == 5);
-  CHECK(read_partial_success(std::string_view("\x0a\x06\x08\x05\x12\x02no", 8)).message == "no");
-  CHECK(read_partial_success("\x0a\xff\xff").rejected_spans == 0);
-  CHECK(read_partial_success("\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01").rejected_spans == 0);  // -1
-  CHECK_FALSE(read_status_details("").retry_delay);
-  CHECK_FALSE(read_status_details("\x08\x08\x12\x02no").retry_delay);
-  CHECK(read_status_details(std::string_view("\x12\x02no", 4)).message == "no");
 }

@@ -22,7 +22,8 @@ class Cluster : public CannedBackend {
   explicit Cluster(std::deque<std::string> answers)
       : CannedBackend(
             [next = in_turn<std::string>(std::move(answers), "no answer left")](const CannedRequest& request) {
-              if (request.method() != http::verb::post) return CannedAnswer{.close = true};
+              if (request.method() != http::verb::post)
+                return CannedAnswer{.body = R"({"acknowledged":true})", .close = true};
               CannedAnswer out{.body = next(), .close = true};
               if (out.body == "no answer left") out.status = 503;
               if (out.body == "too large") out.status = 413;
@@ -90,6 +91,20 @@ TEST_CASE("half an answer is tried again, and an item refused whole is final", "
   CHECK(rig.failures(FailReason::kUnavailable) == 2);
   CHECK(rig.failed(FailReason::kPermanent) == 1);
   CHECK(cluster.requests().at(0).body().find("\"prod-jaeger-service-1970-01-01\"") != std::string::npos);
+}
+
+TEST_CASE("a proxy's page is not the answer to an index template", "[export][elasticsearch]") {
+  CannedBackend cluster([count = 0](const CannedRequest& request) mutable {
+    if (request.method() == http::verb::post)
+      return CannedAnswer{.body = R"({"items":[{"create":{"status":201}},{"create":{"status":201}}]})"};
+    if (count++ == 0) return CannedAnswer{.body = "<html>sign in</html>", .headers = {{"content-type", "text/html"}}};
+    return CannedAnswer{.body = R"({"acknowledged":true})"};
+  });
+  Rig rig(yaml_for(cluster.url()));
+  rig.push(kept(1));
+  REQUIRE(rig.sent(1));
+  CHECK(rig.failures(FailReason::kUnavailable) == 1);
+  CHECK(cluster.requests().size() == 4);
 }
 
 TEST_CASE("a request the cluster finds too large is cut, down to a document alone", "[export][elasticsearch]") {

@@ -254,6 +254,24 @@ TEST_CASE("otlp counts what is refused for good by status, without a retry", "[e
   CHECK(backend.requests().size() == 2);
 }
 
+TEST_CASE("otlp reads a token in a file again, and retries the codes that also names", "[export]") {
+  TempDir dir;
+  std::ofstream(dir.at("token")) << "old\n";
+  Backend backend({{grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "who"), "", false},
+                   {grpc::Status(grpc::StatusCode::INTERNAL, "boom"), "", false},
+                   {grpc::Status::OK, "no protobuf", false}});
+  std::string config = yaml(backend, "bearer_token_file: " + dir.at("token"));
+  config.replace(config.find("{initial_interval"), 1, "{also: [INTERNAL], ");
+  Rig rig(config);
+  std::ofstream(dir.at("token")) << "new\n";
+  rig.push(kept(1, 5));
+  REQUIRE(rig.sent(5));
+  const auto requests = backend.requests();
+  REQUIRE(requests.size() == 4);
+  CHECK(requests[0].authorization == "Bearer old");
+  CHECK(requests[1].authorization == "Bearer new");
+}
+
 TEST_CASE("otlp counts the spans of a partial success as failed", "[export]") {
   twin::ExportTraceServiceResponse response;
   response.mutable_partial_success()->set_rejected_spans(2);

@@ -25,9 +25,10 @@ namespace {
 
 struct Answer {
   unsigned status = 200;
-  std::string body;
-  std::string retry_after;
+  std::string body = "";
+  std::string retry_after = "";
   bool hang = false;
+  std::string type = "application/x-protobuf";
 };
 
 // Each request gets the next answer of the list, then 200.
@@ -37,7 +38,8 @@ class Backend : public CannedBackend {
       : CannedBackend(
             [next = in_turn(std::move(answers))](const CannedRequest&) {
               const Answer answer = next();
-              CannedAnswer out{answer.status, answer.body, {{"content-type", "application/x-protobuf"}}};
+              CannedAnswer out{answer.status, answer.body, {}};
+              if (!answer.type.empty()) out.headers.emplace_back("content-type", answer.type);
               if (!answer.retry_after.empty()) out.headers.emplace_back("retry-after", answer.retry_after);
               out.hang = answer.hang;
               return out;
@@ -135,16 +137,25 @@ TEST_CASE("otlphttp compresses with gzip unless told otherwise, and can send JSO
   CHECK(backend.requests().at(2).body().starts_with("{\"resourceSpans\":[{"));
 }
 
-TEST_CASE("otlphttp retries 429, 502, 503, 504 and nothing else", "[export]") {
-  Backend backend({{429, "", "", false}, {502, "", "", false}, {503, "", "", false}, {504, "", "", false}});
+TEST_CASE("otlphttp retries what passes, what also names, and nothing else", "[export]") {
+  Backend backend({{429}, {502}, {503}, {504}, {500}, {408}, {522}, {403}});
   Rig rig(yaml(backend));
   rig.push(kept(1, 5));
-  REQUIRE(rig.sent(5));
-  CHECK(backend.requests().size() == 5);
+  REQUIRE(rig.settled());
+  CHECK(backend.requests().size() == 8);
+  CHECK(rig.failures(FailReason::kTimeout) == 1);
   CHECK(rig.failures(FailReason::kRefused) == 1);
-  CHECK(rig.failures(FailReason::kUnavailable) == 3);
+  CHECK(rig.failures(FailReason::kUnavailable) == 5);
+  CHECK(rig.failed(FailReason::kPermanent) == 5);  // 403
 
-  for (const unsigned status : {400u, 401u, 404u, 500u, 501u, 301u}) {
+  Backend picky(std::deque<Answer>{{403}, {404}});
+  std::string with_also = yaml(picky);
+  with_also.replace(with_also.find("{initial_interval"), 1, "{also: [403, 404], ");
+  Rig also(with_also);
+  also.push(kept(1, 5));
+  REQUIRE(also.sent(5));
+
+  for (const unsigned status : {400u, 401u, 404u, 501u}) {
     CAPTURE(status);
     Backend bad({{status, "", "", false}});
     Rig other(yaml(bad));
@@ -153,11 +164,13 @@ TEST_CASE("otlphttp retries 429, 502, 503, 504 and nothing else", "[export]") {
     CHECK(other.failed(FailReason::kPermanent) == 5);
     CHECK(bad.requests().size() == 1);
   }
+  // Too large for the backend: the trace goes in pieces.
   Backend large({{413, "", "", false}});
   Rig third(yaml(large));
   third.push(kept(1, 5));
-  REQUIRE(third.settled());
-  CHECK(third.failed(FailReason::kRefused) == 5);
+  REQUIRE(third.sent(5));
+  CHECK(third.failures(FailReason::kRefused) == 1);
+  CHECK(large.requests().size() == 3);
 }
 
 TEST_CASE("otlphttp waits as long as Retry-After says", "[export]") {
@@ -178,6 +191,59 @@ TEST_CASE("otlphttp counts the spans of a partial success as failed", "[export]"
   REQUIRE(rig.settled());
   CHECK(rig.exporters->stats_of(0).sent_spans == 3);
   CHECK(rig.failed(FailReason::kPartial) == 2);
+}
+
+TEST_CASE("otlphttp reads a partial success in JSON too, and a warning is none", "[export]") {
+  const std::string json = "application/json; charset=utf-8";
+  Backend backend({{200, R"({"partialSuccess":{"rejectedSpans":"2","errorMessage":"too old"}})", "", false, json},
+                   {200, R"({"partialSuccess":{"errorMessage":"soon too old"}})", "", false, json},
+                   {200, "{}", "", false, "text/plain"},
+                   {202, "", "", false, ""}});
+  Rig rig(yaml(backend));
+  for (std::uint64_t sent = 3; sent <= 18; sent += 5) {
+    rig.push(kept(1, 5));
+    REQUIRE(rig.sent(sent));
+  }
+  CHECK(rig.failed(FailReason::kPartial) == 2);
+  CHECK(backend.requests().size() == 4);
+}
+
+TEST_CASE("a page or garbage with status 200 is no delivery, and the spans are sent again", "[export]") {
+  const bool zipkin = GENERATE(false, true);
+  CAPTURE(zipkin);
+  Backend backend({{200, "<html>sign in</html>", "", false, "text/html; charset=utf-8"},
+                   {200, "", "", false, "Text/HTML"},
+                   {zipkin ? 503u : 200u, "no protobuf"},
+                   {zipkin ? 503u : 200u, "{\"partialSuccess\":", "", false, "application/json"},
+                   {zipkin ? 503u : 200u, "OK", "", false, "text/plain"}});
+  std::string config = yaml(backend);
+  if (zipkin) config.replace(0, 8, "zipkin");
+  Rig rig(config);
+  rig.push(kept(1, 5));
+  REQUIRE(rig.sent(5));
+  CHECK(rig.failures(FailReason::kUnavailable) == 5);
+  CHECK(backend.requests().size() == 6);
+}
+
+TEST_CASE("a token in a file is read again when the backend refuses it", "[export]") {
+  const bool elasticsearch = GENERATE(false, true);
+  CAPTURE(elasticsearch);
+  TempDir dir;
+  std::ofstream(dir.at("token")) << "old\n";
+  const CannedBackend backend([&](const CannedRequest& request) {
+    if (request[http::field::authorization] == "Bearer new")
+      return CannedAnswer{
+          200, elasticsearch ? R"({"items":[{"create":{"status":201}},{"create":{"status":201}}]})" : "", {}};
+    std::ofstream(dir.at("token")) << "new\n";  // it rotates while the old one is still in use
+    return CannedAnswer{401, "", {}};
+  });
+  Rig rig(std::string(elasticsearch ? "elasticsearch: {create_templates: false" : "otlphttp: {") +
+          (elasticsearch ? ", " : "") + "endpoint: '" + backend.url() + "', bearer_token_file: " + dir.at("token") +
+          ", compression: none, retry_on_failure: {initial_interval: 10ms}}");
+  rig.push(kept(1));
+  REQUIRE(rig.sent(1));
+  CHECK(backend.requests().size() == 2);
+  CHECK(backend.requests().at(0)[http::field::authorization] == "Bearer old");
 }
 
 TEST_CASE("what the backend refuses for good goes to the dead letters, with the reason", "[export]") {

@@ -130,6 +130,19 @@ TEST_CASE("a batch is an object per hour, named by its content; of a retry only 
   CHECK(exporter->files_written()->bytes == 6);
 }
 
+TEST_CASE("an object is there when the store names it, not when a proxy answers 200", "[export][s3]") {
+  CannedBackend store([count = 0](const CannedRequest&) mutable {
+    if (count++ != 0) return CannedAnswer{.headers = {{"etag", "\"e\""}}, .close = true};
+    return CannedAnswer{.body = "<html>sign in", .headers = {{"content-type", "text/html"}}, .close = true};
+  });
+  const auto exporter = exporter_to({false, "127.0.0.1", std::to_string(store.port()), "/traces"});
+  const BatchPtr b = batch({1});
+  const SendResult first = sent(*exporter, b);
+  CHECK(first.kind == SendResult::Kind::kRetry);
+  CHECK(first.detail == "expected the ETag of the object, got HTTP status 200 with text/html: <html>sign in");
+  CHECK(sent(*exporter, b).kind == SendResult::Kind::kDone);
+}
+
 TEST_CASE("a large file goes up in parts", "[export][s3]") {
   Store store({{200, kBegun}, {}, {}, {200, kCompleted}});
   const auto exporter = exporter_to(store.url(), 4);

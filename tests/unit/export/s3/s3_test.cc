@@ -117,7 +117,7 @@ TEST_CASE("an upload that fails with status 200 has failed", "[export][s3]") {
   CHECK(s3_succeeded(reply(204)));
   CHECK_FALSE(s3_succeeded(reply(200, "InternalError")));
   CHECK_FALSE(s3_succeeded(reply(403)));
-  CHECK(s3_failure(reply(200, "InternalError")).reason == FailReason::kUnavailable);
+  CHECK(s3_failure(reply(200, "InternalError"), 0).reason == FailReason::kUnavailable);
 }
 
 TEST_CASE("whatever a store refuses is tried again, and its reason is told", "[export][s3]") {
@@ -135,13 +135,13 @@ TEST_CASE("whatever a store refuses is tried again, and its reason is told", "[e
   };
   for (const auto& [status, code, reason] : rows) {
     CAPTURE(status, code);
-    const SendResult result = s3_failure(reply(status, code, "because"));
+    const SendResult result = s3_failure(reply(status, code, "because"), 0);
     CHECK(result.kind == SendResult::Kind::kRetry);
     CHECK(result.reason == reason);
     CHECK(result.detail.find(code) != std::string::npos);
   }
-  CHECK(s3_failure(reply(403, "AccessDenied", "no\nline")).detail == "HTTP status 403: AccessDenied: no line");
-  CHECK(s3_failure(reply(403, "X", std::string(5000, 'x'))).detail.size() < 400);
+  CHECK(s3_failure(reply(403, "AccessDenied", "no\nline"), 0).detail == "HTTP status 403: AccessDenied: no line");
+  CHECK(s3_failure(reply(403, "X", std::string(5000, 'x')), 0).detail.size() < 400);
 }
 
 TEST_CASE("every bad s3 key is an error with its place", "[export][s3]") {

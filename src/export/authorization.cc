@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "export/authorization.h"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+namespace tailgate {
+
+std::string without_blanks(std::string text) {
+  constexpr const char* kBlank = " \t\r\n";
+  text.erase(text.find_last_not_of(kBlank) + 1);
+  text.erase(0, std::min(text.find_first_not_of(kBlank), text.size()));
+  return text;
+}
+
+Authorization::Authorization(const std::string& secret, std::string file, Write write)
+    : value_(write(secret)),
+      file_(std::move(file)),
+      write_(std::move(write)),
+      log_(std::make_shared<LogLimiter>(std::chrono::seconds(10))) {}
+
+bool Authorization::refused(TimePoint now) {
+  if (file_.empty()) return false;
+  std::ifstream in(file_, std::ios::binary);
+  const std::string secret = without_blanks({std::istreambuf_iterator<char>(in), {}});
+  std::string value = secret.empty() ? "" : write_(secret);
+  if (value.empty()) {
+    if (const auto held = log_->pass(now))
+      log_warn("expected credentials in a file, the ones read before stay", {{"path", file_}, {"held_back", *held}});
+  } else if (value != value_) {
+    log_info("credentials read again", {{"path", file_}});
+    value_ = std::move(value);
+  }
+  return true;
+}
+
+}  // namespace tailgate
