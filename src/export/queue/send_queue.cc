@@ -323,7 +323,11 @@ std::optional<Finished> SendQueue::try_later(BatchSlot& slot, const SendResult& 
   delay = std::max(delay, std::min(result.retry_after, kRetryAfterMax));
   const bool first = slot.attempts == 1;
   if (first) ++counts_.first_failed;
-  slot.alone = others_pass(slot.then, first) ? slot.alone + 1 : 0;
+  if (others_pass(slot.then, first)) {
+    ++slot.alone;
+  } else if (counts_.first_failed - slot.then.first_failed > (first ? 1 : 0)) {
+    slot.alone = 0;
+  }
   slot.then = counts_;
   const bool too_much = result.reason == FailReason::kTimeout || result.reason == FailReason::kRefused;
   // A batch that fails while others get through says nothing about the backend.
@@ -425,9 +429,9 @@ void SendQueue::add_half(const BatchSlot& of, std::vector<KeptTracePtr> traces, 
   half.batch = batch_of(std::move(traces));
   half.due = due;
   half.tries = 0;
-  // Where the whole one was alone in failing, one failure more is enough.
-  half.alone = of.alone >= kAloneMax ? kAloneMax - 1 : 0;
-  if (of.alone >= kAloneMax) half.interval = options_.retry.initial_interval;
+  // One failure more is enough, if the other half or another batch gets through before it.
+  half.alone = kAloneMax - 1;
+  half.interval = options_.retry.initial_interval;
   slots_.set_aside(std::move(half));
 }
 
