@@ -386,7 +386,7 @@ std::optional<Finished> SendQueue::divide_refused(BatchSlot& slot, const SendRes
   slots_.remove(slot);
   // Before all that wait, so that a half that is refused is divided before the next is tried: a success comes as early
   // as one can, and ends the row of refusals.
-  return divide(whole, result, slot.due, now);
+  return divide(whole, result, whole.due, now);
 }
 
 void SendQueue::learn_size(std::size_t refused, TimePoint now) {
