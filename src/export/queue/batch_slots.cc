@@ -36,23 +36,21 @@ BatchSlot* BatchSlots::find(std::uint64_t batch_id) {
   return it == list_.end() ? nullptr : &*it;
 }
 
-void BatchSlots::remove(const BatchSlot& slot) {
+BatchSlot BatchSlots::take(BatchSlot& slot) {
   INVARIANT(slot.in_flight);
   --in_flight_;
   --(slot.aside ? asides_in_flight_ : ordinary_);
-  list_.remove_if([&](const BatchSlot& other) { return &other == &slot; });
+  const auto at = std::find_if(list_.begin(), list_.end(), [&](const BatchSlot& other) { return &other == &slot; });
+  BatchSlot out = std::move(*at);
+  list_.erase(at);
+  return out;
 }
 
 void BatchSlots::wait(BatchSlot& slot) {
   INVARIANT(slot.in_flight);
-  if (!slot.aside) {
-    slot.in_flight = false;
-    --in_flight_;
-    return;
-  }
-  BatchSlot moved = slot;
-  remove(slot);
-  set_aside(std::move(moved));
+  if (slot.aside) return set_aside(take(slot));
+  slot.in_flight = false;
+  --in_flight_;
 }
 
 void BatchSlots::set_aside(BatchSlot slot) {

@@ -37,16 +37,16 @@ struct BatchSlot {
   BatchPtr batch;
   bool in_flight = true;
   bool aside = false;
-  TimePoint due{};             // of the next attempt
-  TimePoint since{};           // when its oldest trace was pushed
-  TimePoint first_try{};       // of it, or of the batch that it was divided from
-  TimePoint sent{};            // last attempt
-  std::uint32_t attempts = 0;  // ended, counting those of the batch that it was divided from
-  std::uint32_t tries = 0;     // ended, of this batch
-  std::uint32_t alone = 0;     // the last failures in a row, each while others got through
-  Duration interval{};         // the next backoff, before jitter
-  BatchCounts then = {};       // of the queue, at the last attempt
-  BatchCounts at_first = {};   // at the first
+  TimePoint due{};                    // of the next attempt
+  TimePoint since{};                  // when its oldest trace was pushed
+  TimePoint first_try{};              // of it, or of the batch that it was divided from
+  TimePoint sent{};                   // last attempt
+  std::uint32_t attempts = 0;         // ended, counting those of the batch that it was divided from
+  std::uint32_t tries = 0;            // ended, of this batch
+  std::uint32_t alone = 0;            // the last failures in a row, each while others got through
+  Duration interval{};                // the next backoff, before jitter
+  BatchCounts then = {};              // of the queue, at the last attempt
+  std::uint64_t passed_at_first = 0;  // then.passed of the first attempt
 };
 
 class BatchSlots {
@@ -57,8 +57,8 @@ class BatchSlots {
   BatchSlot& add(BatchSlot slot);
   // One that is in flight; nullptr when it is not known any more.
   BatchSlot* find(std::uint64_t batch_id);
-  // Ends one that is in flight.
-  void remove(const BatchSlot& slot);
+  // Takes one out that is in flight; `slot` is gone then.
+  BatchSlot take(BatchSlot& slot);
   // One that is in flight has failed and waits until its `due`, as an ordinary batch or set aside.
   void wait(BatchSlot& slot);
   // Sets one aside that is not in the list. Of those with the same `due` it is the first.

@@ -53,12 +53,22 @@ bool SendQueue::push(KeptTracePtr trace, TimePoint now) {
   }
   const bool was_empty = chance_.empty() && certain_.empty();
   const bool was_full = full();
-  waiting_bytes_ += bytes;
-  if (trace->verdict.by_chance()) chance_bytes_ += bytes;
-  waiting_otlp_ += trace->otlp.size();
+  count_waiting(*trace);
   auto& list = trace->verdict.by_chance() ? chance_ : certain_;
   list.push_back({next_order_++, now, std::move(trace)});
   return was_empty || (!was_full && full());
+}
+
+void SendQueue::count_waiting(const KeptTrace& trace) {
+  waiting_bytes_ += trace.bytes();
+  if (trace.verdict.by_chance()) chance_bytes_ += trace.bytes();
+  waiting_otlp_ += trace.otlp.size();
+}
+
+void SendQueue::count_no_longer_waiting(const KeptTrace& trace) {
+  waiting_bytes_ -= trace.bytes();
+  if (trace.verdict.by_chance()) chance_bytes_ -= trace.bytes();
+  waiting_otlp_ -= trace.otlp.size();
 }
 
 void SendQueue::push_aside(KeptTracePtr trace, TimePoint now, bool at_once) {
@@ -71,7 +81,8 @@ void SendQueue::push_aside(KeptTracePtr trace, TimePoint now, bool at_once) {
   slot.due = at_once ? now : now + jittered(slot.interval);
   slot.alone = kAloneMax;
   slot.attempts = slot.tries = 1;
-  slot.then = slot.at_first = counts_;
+  slot.then = counts_;
+  slot.passed_at_first = counts_.passed;
   slot.batch = batch_of({std::move(trace)});
   slots_.set_aside(std::move(slot));
 }
@@ -122,9 +133,7 @@ bool SendQueue::evict_one() {
   if (list.empty()) return false;
   KeptTracePtr trace = std::move(list.front().trace);
   list.pop_front();
-  waiting_bytes_ -= trace->bytes();
-  if (trace->verdict.by_chance()) chance_bytes_ -= trace->bytes();
-  waiting_otlp_ -= trace->otlp.size();
+  count_no_longer_waiting(*trace);
   forget(trace, DropReason::kQueueFull);
   return true;
 }
@@ -172,9 +181,7 @@ KeptTracePtr SendQueue::take_oldest() {
   std::deque<Waiting>& list = !chance_.empty() && first == &chance_.front() ? chance_ : certain_;
   KeptTracePtr trace = std::move(list.front().trace);
   list.pop_front();
-  waiting_bytes_ -= trace->bytes();
-  if (trace->verdict.by_chance()) chance_bytes_ -= trace->bytes();
-  waiting_otlp_ -= trace->otlp.size();
+  count_no_longer_waiting(*trace);
   return trace;
 }
 
@@ -189,9 +196,7 @@ bool SendQueue::batch_ready(TimePoint now) const {
 }
 
 void SendQueue::put_front(const KeptTracePtr& trace, std::uint64_t order, TimePoint since) {
-  waiting_bytes_ += trace->bytes();
-  if (trace->verdict.by_chance()) chance_bytes_ += trace->bytes();
-  waiting_otlp_ += trace->otlp.size();
+  count_waiting(*trace);
   (trace->verdict.by_chance() ? chance_ : certain_).push_front({order, since, trace});
 }
 
@@ -245,7 +250,8 @@ BatchPtr SendQueue::new_batch(TimePoint now) {
   slot.batch = batch_of(std::move(traces));
   slot.first_try = slot.sent = slot.due = now;
   slot.interval = options_.retry.initial_interval;
-  slot.then = slot.at_first = counts_;
+  slot.then = counts_;
+  slot.passed_at_first = counts_.passed;
   return slots_.add(std::move(slot)).batch;
 }
 
@@ -302,8 +308,7 @@ Finished SendQueue::finish(std::uint64_t batch_id, const SendResult& result, Tim
   if (result.kind != SendResult::Kind::kRetry && limit_.answered(slot->sent, now, slots_.in_flight()))
     slots_.all_due(now);
   if (std::optional<Finished> divided = divide_refused(*slot, result, now)) return std::move(*divided);
-  const BatchSlot ended = *slot;
-  slots_.remove(*slot);
+  const BatchSlot ended = slots_.take(*slot);
   return end(ended, ended.batch, result, failed);
 }
 
@@ -335,36 +340,29 @@ std::optional<Finished> SendQueue::try_later(BatchSlot& slot, const SendResult& 
   const bool several = slot.batch->traces.size() > 1 && options_.divide;
   if (retry.max_elapsed_time > Duration::zero() && now + delay - slot.first_try > retry.max_elapsed_time) {
     // Its time is over, but perhaps not that of each of its traces: if others got through, each half is tried once.
-    if (!several || counts_.passed == slot.at_first.passed) return std::nullopt;
-    const BatchSlot whole = slot;
-    slots_.remove(slot);
-    return divide(whole, result, now, now);
+    if (!several || counts_.passed == slot.passed_at_first) return std::nullopt;
+    return divide(slots_.take(slot), result, now, now);
   }
-  const std::uint32_t alone = slot.alone;
+  Finished finished;
+  finished.retry_in = delay;
+  finished.alone = slot.alone == kAloneMax;
   const bool set_aside = (slot.alone >= kAloneMax || slot.tries >= kTriesMax) && !slot.aside;
   const Duration longest = longest_interval(slot.alone >= kAloneMax && !several);
   slot.due = now + delay;
   slot.interval = Duration(static_cast<std::int64_t>(
       std::min(static_cast<double>(slot.interval.count()) * retry.multiplier, static_cast<double>(longest.count()))));
   if (several && (slot.alone >= kAloneMax || slot.tries >= kTriesMax)) {
-    const BatchSlot whole = slot;
-    slots_.remove(slot);
-    Finished divided = divide(whole, result, whole.alone >= kAloneMax ? now : whole.due, now);
-    divided.retry_in = whole.alone >= kAloneMax ? Duration::zero() : delay;
-    return divided;
+    const TimePoint due = slot.alone >= kAloneMax ? now : slot.due;
+    return divide(slots_.take(slot), result, due, now);
   }
   if (set_aside || (slot.aside && rotate_ && slot.alone >= kAloneMax)) {
-    BatchSlot single = slot;
-    slots_.remove(slot);
+    BatchSlot single = slots_.take(slot);
     if (set_aside || !park(single)) slots_.set_aside(std::move(single));
   } else {
     slots_.wait(slot);
   }
   slots_.keep_to_places();
   park_excess();
-  Finished finished;
-  finished.retry_in = delay;
-  finished.alone = alone == kAloneMax;
   return finished;
 }
 
@@ -375,15 +373,13 @@ std::optional<Finished> SendQueue::divide_refused(BatchSlot& slot, const SendRes
   const Batch& batch = *slot.batch;
   if (size) learn_size(batch.bytes, now);
   if (++refusals_ > kRefusalsMax) return std::nullopt;
-  BatchSlot whole = slot;
-  whole.alone = 0;
+  std::vector<KeptTracePtr> pieces;
   if (batch.traces.size() == 1) {
-    if (!size) return std::nullopt;
-    std::vector<KeptTracePtr> pieces = cut(batch.traces[0], batch.bytes / 2);
+    if (size) pieces = cut(batch.traces[0], batch.bytes / 2);
     if (pieces.empty()) return std::nullopt;
-    whole.batch = batch_of(std::move(pieces));
   }
-  slots_.remove(slot);
+  BatchSlot whole = slots_.take(slot);
+  if (!pieces.empty()) whole.batch = batch_of(std::move(pieces));
   // Before all that wait, so that a half that is refused is divided before the next is tried: a success comes as early
   // as one can, and ends the row of refusals.
   return divide(whole, result, whole.due, now);

@@ -164,6 +164,8 @@ class SendQueue {
     TimePoint since;
     KeptTracePtr trace;
   };
+  void count_waiting(const KeptTrace& trace);
+  void count_no_longer_waiting(const KeptTrace& trace);
   const Waiting* oldest() const;
   KeptTracePtr take_oldest();
   void put_front(const KeptTracePtr& trace, std::uint64_t order, TimePoint since);

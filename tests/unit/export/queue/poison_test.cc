@@ -56,12 +56,7 @@ struct Setup {
 class World {
  public:
   World(const Setup& setup, std::uint64_t seed) : setup_(setup), random_(seed), queue_(options(setup, seed)) {
-    if (setup.durable) {
-      DurableOptions durable;
-      durable.directory = "in memory";
-      durable.window_max = setup.window;
-      durable_.emplace(std::vector<DurableOptions>{durable});
-    }
+    if (setup.durable) durable_.emplace(std::vector<DurableOptions>{options(setup, seed).durable});
   }
 
   // Traffic for some five minutes with outages in the first half, then time for all to arrive.
@@ -180,7 +175,7 @@ class World {
     durable_->push(kept, 1, 0);
     const bool written = below(10) != 0;
     durable_->end_commit(durable_->begin_commit(), written);
-    for (const auto& put : {kept}) disk_[put->root_name] = put;
+    disk_[kept->root_name] = kept;
   }
 
   // As the runner does.
