@@ -33,16 +33,16 @@ bool read_tag_slow(const char*& p, const char* end, std::uint32_t& tag) {
   return false;
 }
 
-bool skip_group(const char*& p, const char* end, std::uint32_t start_tag) {
-  // libprotobuf gives up at a nesting of 100; so do we, and the stack stays small.
+bool skip_group(const char*& p, const char* end, std::uint32_t start_tag, std::size_t limit) {
   std::array<std::uint32_t, 100> open;
+  if (limit == 0) return false;
   std::size_t depth = 0;
   open[depth++] = start_tag >> 3;
   while (depth != 0) {
     std::uint32_t tag = 0;
     if (!read_tag(p, end, tag)) return false;
     if ((tag & 7) == kGroup) {
-      if (depth == open.size()) return false;
+      if (depth == limit) return false;
       open[depth++] = tag >> 3;
     } else if ((tag & 7) == kEndGroup) {
       if (open[--depth] != tag >> 3) return false;

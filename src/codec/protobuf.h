@@ -62,7 +62,8 @@ inline bool read_fixed32(const char*& p, const char* end, std::uint32_t& value) 
   return true;
 }
 
-bool skip_group(const char*& p, const char* end, std::uint32_t start_tag);
+// libprotobuf gives up at a nesting of 100; `limit` is at most that.
+bool skip_group(const char*& p, const char* end, std::uint32_t start_tag, std::size_t limit = 100);
 
 // Skips the value of `tag`, which has been read. Never recurses: open groups are kept on a small stack.
 inline bool skip_value(const char*& p, const char* end, std::uint32_t tag) {

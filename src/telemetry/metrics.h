@@ -78,6 +78,8 @@ inline constexpr Metric kConditionErrors{"tailgate_condition_errors_total", kCou
                                          "Times a condition of a policy could not be answered."};
 inline constexpr Metric kTracestateUnwritten{"tailgate_tracestate_unwritten_total", kCounter, "reason",
                                              "Kept spans whose tracestate could not be given the right threshold."};
+inline constexpr Metric kKeptRepairs{"tailgate_kept_repairs_total", kCounter, "kind",
+                                     "What was repaired in kept spans so that backends take them: texts, values."};
 inline constexpr Metric kBufferTraces{"tailgate_buffer_traces", kGauge, "", "Traces held, undecided."};
 inline constexpr Metric kBufferSpans{"tailgate_buffer_spans", kGauge, "", "Spans held, undecided."};
 inline constexpr Metric kBufferBytes{"tailgate_buffer_bytes", kGauge, "", "Bytes of the spans held, undecided."};
@@ -182,6 +184,7 @@ inline constexpr std::array kMetrics = {
     metric::kPolicyKeptSpans,
     metric::kPolicyKeptBytes,
     metric::kTracestateUnwritten,
+    metric::kKeptRepairs,
     metric::kTracesIncomplete,
     metric::kTracesShed,
     metric::kShedRatio,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "buffer/store/kept_trace_maker.h"
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <memory>
 
 #include "model/threshold.h"
@@ -63,25 +64,57 @@ class DecidingSpans {
   std::vector<std::uint64_t> words_;
 };
 
-// A backend refuses a whole batch for one span with broken nested bytes, and the spans of other traces with it.
+// Finds spans that a backend would refuse, and the spans of other traces with them, and repairs those that it can. A
+// resource or scope is looked at once for each run of spans that share it, and repaired once for the trace.
 class SpanCheck {
  public:
-  bool is_well_formed(const FrameSpan& span) {
-    if (!same(span.resource, good_resource_)) {
-      if (!resource_prefix_is_well_formed(span.resource)) return false;
-      good_resource_ = span.resource;
-    }
-    if (!same(span.scope, good_scope_)) {
-      if (!scope_prefix_is_well_formed(span.scope)) return false;
-      good_scope_ = span.scope;
-    }
-    return span_is_well_formed(span.span);
+  SpanCheck(std::deque<std::string>& written, Repairs& repairs) : written_(written), repairs_(repairs) {}
+
+  // True if the span is sound now. The parts that were repaired are bytes of `written`.
+  bool make_sound(FrameSpan& span) {
+    return resource_.make_sound(span.resource, Part::kResource, *this) &&
+           scope_.make_sound(span.scope, Part::kScope, *this) && make_sound(span.span, Part::kSpan);
   }
 
  private:
-  static bool same(ByteView a, ByteView b) { return a.data() == b.data() && a.size() == b.size(); }
+  bool make_sound(ByteView& bytes, Part part) {
+    const Form form = form_of(bytes, part);
+    if (form != Form::kRepairable) return form == Form::kSound;
+    bytes = repaired(bytes, part);
+    return true;
+  }
 
-  ByteView good_resource_, good_scope_;  // checked last
+  ByteView repaired(ByteView bytes, Part part) {
+    std::string& out = written_.emplace_back();
+    out.reserve(bytes.size() + bytes.size() / 8);
+    repair(bytes, part, out, repairs_);
+    return out;
+  }
+
+  // Prefixes are the same where their addresses are: the buffer keeps one copy of each.
+  struct Prefix {
+    ByteView last, sound;  // what was asked last, and what it became
+    boost::unordered_flat_map<const char*, ByteView> repaired;
+
+    bool make_sound(ByteView& bytes, Part part, SpanCheck& check) {
+      if (bytes.data() != last.data() || bytes.size() != last.size()) {
+        const Form form = form_of(bytes, part);
+        if (form == Form::kBroken) return false;
+        last = sound = bytes;
+        if (form == Form::kRepairable) {
+          ByteView& known = repaired[bytes.data()];
+          if (known.empty()) known = check.repaired(bytes, part);
+          sound = known;
+        }
+      }
+      bytes = sound;
+      return true;
+    }
+  };
+
+  std::deque<std::string>& written_;
+  Repairs& repairs_;
+  Prefix resource_, scope_;
 };
 
 }  // namespace
@@ -96,6 +129,7 @@ struct KeptTraceMaker::Headline {
 
 SettledSpans KeptTraceMaker::make(const Input& in, Scratch& scratch) {
   SettledSpans result;
+  scratch.written.clear();
   const Headline headline = check(in, scratch, result.malformed);
   if (scratch.spans.empty()) return result;
   const TraceSummary summary = summarize(in, headline);
@@ -108,31 +142,51 @@ SettledSpans KeptTraceMaker::make(const Input& in, Scratch& scratch) {
   return result;
 }
 
-// A span is scanned only if somebody still needs a field of it.
-KeptTraceMaker::Headline KeptTraceMaker::check(const Input& in, Scratch& scratch, std::uint32_t& malformed) const {
+// A span is scanned only if somebody still needs a field of it. The predicates are asked about the bytes that came, as
+// when they judged the trace.
+KeptTraceMaker::Headline KeptTraceMaker::check(const Input& in, Scratch& scratch, std::uint32_t& malformed) {
   Headline headline;
-  SpanCheck checked;
+  Repairs repairs;
+  SpanCheck checked(scratch.written, repairs);
   DecidingSpans deciding(in.closed, in.now_unix_ns);
   const bool wants_states = tables_.thresholds.value_of(in.verdict.threshold) != kCertain;
   scratch.trace_states.clear();
-  const std::size_t before = scratch.spans.size();
-  std::erase_if(scratch.spans, [&](const FrameSpan& span) {
+  std::size_t sound = 0;
+  for (FrameSpan span : scratch.spans) {
     SpanFields fields;
     ByteView no_attributes;
-    if (deciding.wanted()) {
-      if (scan_span(span.span, deciding.plan(), fields, deciding.attributes())) deciding.ask(span, fields);
-    } else if (!headline.root || wants_states) {
+    bool scanned = deciding.wanted();
+    if (scanned && scan_span(span.span, deciding.plan(), fields, deciding.attributes())) deciding.ask(span, fields);
+    const char* const came = span.span.data();
+    if (!checked.make_sound(span)) continue;
+    scanned &= span.span.data() == came;
+    if (!scanned && (!headline.root || wants_states)) {
+      fields = {};
       scan_span(span.span, no_plan(), fields, &no_attributes);
     }
-    if (!checked.is_well_formed(span)) return true;
     if (!headline.root && (headline.span == nullptr || !fields.has_parent())) {
       headline = {span.resource, fields.name, span.span.data(), !fields.has_parent()};
     }
     if (wants_states) scratch.trace_states.push_back(fields.trace_state);
-    return false;
-  });
-  malformed = static_cast<std::uint32_t>(before - scratch.spans.size());
+    scratch.spans[sound++] = span;
+  }
+  malformed = static_cast<std::uint32_t>(scratch.spans.size() - sound);
+  scratch.spans.resize(sound);
+  if (repairs.texts + repairs.values != 0) report(repairs, in, headline);
   return headline;
+}
+
+void KeptTraceMaker::report(const Repairs& repairs, const Input& in, const Headline& headline) {
+  repaired_texts_ += repairs.texts;
+  cut_values_ += repairs.values;
+  const auto held = repair_log_.pass(in.now);
+  if (!held) return;
+  log_warn("spans were repaired so that backends take them, see tailgate_kept_repairs_total",
+           {{"trace_id", in.id.hex()},
+            {"service", service_name(headline.resource)},
+            {"texts", repairs.texts},
+            {"values", repairs.values},
+            {"held_back", *held}});
 }
 
 TraceSummary KeptTraceMaker::summarize(const Input& in, const Headline& headline) const {
@@ -153,20 +207,19 @@ TraceSummary KeptTraceMaker::summarize(const Input& in, const Headline& headline
 
 void KeptTraceMaker::stamp(const TraceSummary& summary, const char* root, TimePoint now, Scratch& scratch) {
   std::vector<FrameSpan>& spans = scratch.spans;
-  scratch.stamps.clear();
   const StampInput in{summary.id,
                       summary.verdict,
                       summary.policy,
                       tables_.thresholds.value_of(summary.verdict.threshold),
                       options_.wall_at_origin_ns + static_cast<std::uint64_t>((now - options_.origin).count()),
                       summary.late};
-  const StampResult result = stamp_thresholds(in, scratch.trace_states, spans, scratch.stamps);
+  const StampResult result = stamp_thresholds(in, scratch.trace_states, spans, scratch.written);
   if (result.unparsable != 0) unparsable_ += result.unparsable;
   if (result.no_room != 0) no_room_ += result.no_room;
   if (options_.record_policy == RecordPolicy::kOff) return;
   std::size_t at = 0;
   while (at + 1 < spans.size() && spans[at].span.data() != root) ++at;
-  stamp_policy(in, options_.record_policy, at, spans, scratch.stamps);
+  stamp_policy(in, options_.record_policy, at, spans, scratch.written);
 }
 
 std::optional<Shed> KeptTraceMaker::frame(const TraceSummary& summary, Scratch& scratch) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // KeptTraceMaker: makes KeptTraces out of the spans of a kept trace, in three steps.
 //
-//   check  reads each span once: leaves out what a backend would reject, finds the headline and the deciding spans
+//   check  reads each span once: leaves out what a backend would reject or repairs it (wire/otlp/repair.h), finds the
+//          headline and the deciding spans
 //   stamp  adds what the daemon writes onto spans (stamp.h)
 //   frame  puts the spans under their resources and scopes again, in parts of 2 MiB, charged to the queues
 //
@@ -22,7 +23,9 @@
 #include "buffer/store/stamp.h"
 #include "buffer/trace_buffer.h"
 #include "model/kept_trace.h"
+#include "telemetry/log.h"
 #include "wire/otlp/frame.h"
+#include "wire/otlp/repair.h"
 
 namespace tailgate {
 
@@ -44,7 +47,7 @@ class KeptTraceMaker {
     // Below: the maker's own, kept for their memory.
     std::vector<FrameSpan> part;
     std::vector<ByteView> trace_states;  // of spans
-    std::deque<std::string> stamps;      // bytes that spans point to
+    std::deque<std::string> written;     // bytes that spans point to: repaired ones, stamps
   };
 
   struct Input {
@@ -62,11 +65,14 @@ class KeptTraceMaker {
   // Tracestates of kept spans that got no new threshold.
   std::uint64_t tracestates_unparsable() const { return unparsable_; }
   std::uint64_t tracestates_without_room() const { return no_room_; }
+  // What was repaired in kept spans, their resources and scopes.
+  Repairs repairs() const { return {repaired_texts_, cut_values_}; }
 
  private:
   struct Headline;
 
-  Headline check(const Input& in, Scratch& scratch, std::uint32_t& malformed) const;
+  Headline check(const Input& in, Scratch& scratch, std::uint32_t& malformed);
+  void report(const Repairs& repairs, const Input& in, const Headline& headline);
   TraceSummary summarize(const Input& in, const Headline& headline) const;
   void stamp(const TraceSummary& summary, const char* root, TimePoint now, Scratch& scratch);
   std::optional<Shed> frame(const TraceSummary& summary, Scratch& scratch);
@@ -75,7 +81,8 @@ class KeptTraceMaker {
   ByteBudget& budget_;
   const PolicyTables& tables_;
   KeptSink& sink_;
-  std::atomic<std::uint64_t> unparsable_{0}, no_room_{0};
+  std::atomic<std::uint64_t> unparsable_{0}, no_room_{0}, repaired_texts_{0}, cut_values_{0};
+  LogLimiter repair_log_{std::chrono::minutes(1)};
 };
 
 }  // namespace tailgate

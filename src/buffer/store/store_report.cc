@@ -83,6 +83,9 @@ void StoreReport::collect(const StoreSnapshot& snapshot, MetricWriter& out) cons
   for (std::size_t i = 0; i < c.shed.size(); ++i) out.add(metric::kSpansShed, {kShedReasons[i]}, number(c.shed[i]));
   out.add(metric::kTracestateUnwritten, {"unparsable"}, number(maker_.tracestates_unparsable()));
   out.add(metric::kTracestateUnwritten, {"no_room"}, number(maker_.tracestates_without_room()));
+  const Repairs repairs = maker_.repairs();
+  out.add(metric::kKeptRepairs, {"text"}, number(repairs.texts));
+  out.add(metric::kKeptRepairs, {"value"}, number(repairs.values));
   out.add(metric::kBufferTraces, {}, number(snapshot.traces));
   out.add(metric::kBufferSpans, {}, number(c.held));
   out.add(metric::kBufferBytes, {}, number(c.held_bytes));

@@ -2,13 +2,12 @@
 #include "wire/otlp/frame.h"
 
 #include <algorithm>
-#include <array>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 
 #include "base/hash.h"
 #include "codec/protobuf.h"
-#include "wire/otlp/schema_table.h"
+#include "wire/otlp/schema.h"
 
 namespace tailgate {
 namespace {
@@ -52,80 +51,7 @@ void group_spans(std::vector<FrameSpan>& spans) {
 
 std::size_t field_size(std::size_t content) { return 1 + pb::varint_size(content) + content; }
 
-// --- well-formedness
-
-using otlp::MessageType;
-
-// For each message the messages in its fields, by field number.
-constexpr std::size_t kNumbers = otlp::span::kFlags + 1;
-using Children = std::array<std::array<MessageType, kNumbers>, otlp::kMessageTypes>;
-
-constexpr Children kChildren = [] {
-  Children out{};
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    for (const otlp::Field& f : otlp::fields_of(static_cast<MessageType>(i))) out[i][f.number] = f.message;
-  }
-  return out;
-}();
-
-MessageType nested(MessageType in, std::uint32_t field) {
-  return field < kNumbers ? kChildren[static_cast<std::size_t>(in)][field] : MessageType::kNone;
-}
-
-bool well_formed(ByteView bytes, MessageType type) {
-  struct Level {
-    const char* end;
-    MessageType type;
-  };
-  std::array<Level, 100> levels;
-  std::size_t depth = 0;
-  levels[0] = {bytes.data() + bytes.size(), type};
-  const char* p = bytes.data();
-  for (;;) {
-    while (p == levels[depth].end) {
-      if (depth == 0) return true;
-      --depth;
-    }
-    const char* const end = levels[depth].end;
-    std::uint32_t tag = 0;
-    if (!pb::read_tag(p, end, tag)) return false;
-    const MessageType inner = (tag & 7) == pb::kLen ? nested(levels[depth].type, tag >> 3) : MessageType::kNone;
-    if (inner == MessageType::kNone || depth + 1 == levels.size()) {
-      if (!pb::skip_value(p, end, tag)) return false;
-      continue;
-    }
-    ByteView content;
-    if (!pb::read_len(p, end, content)) return false;
-    p = content.data();
-    levels[++depth] = {p + content.size(), inner};
-  }
-}
-
-// Where a ResourceSpans has its resource, and a ScopeSpans its scope.
-constexpr std::uint32_t kPrefixField = otlp::resource_spans::kResource;
-static_assert(kPrefixField == otlp::scope_spans::kScope);
-
-bool prefix_is_well_formed(ByteView prefix, MessageType type) {
-  const char* p = prefix.data();
-  const char* const end = p + prefix.size();
-  while (p < end) {
-    std::uint32_t tag = 0;
-    if (!pb::read_tag(p, end, tag)) return false;
-    if (tag != pb::tag_of(kPrefixField, pb::kLen)) {
-      if (!pb::skip_value(p, end, tag)) return false;
-      continue;
-    }
-    ByteView message;
-    if (!pb::read_len(p, end, message) || !well_formed(message, type)) return false;
-  }
-  return true;
-}
-
 }  // namespace
-
-bool span_is_well_formed(ByteView span) { return well_formed(span, MessageType::kSpan); }
-bool resource_prefix_is_well_formed(ByteView prefix) { return prefix_is_well_formed(prefix, MessageType::kResource); }
-bool scope_prefix_is_well_formed(ByteView prefix) { return prefix_is_well_formed(prefix, MessageType::kScope); }
 
 void frame_trace(std::vector<FrameSpan>& spans, std::string& out) {
   group_spans(spans);

@@ -25,11 +25,4 @@ struct FrameSpan {
 // compared by address first, so that interned prefixes cost nothing to tell apart.
 void frame_trace(std::vector<FrameSpan>& spans, std::string& out);
 
-// False if a backend would reject the bytes. Walks the nested messages of a span (attributes, events, links, status),
-// which the scanner skips; runs over kept spans only. Messages nested deeper than 100 are not checked.
-bool span_is_well_formed(ByteView span);
-// The same for a ResourceSpans / ScopeSpans prefix.
-bool resource_prefix_is_well_formed(ByteView prefix);
-bool scope_prefix_is_well_formed(ByteView prefix);
-
 }  // namespace tailgate

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "otlp_twin.pb.h"
 #include "support/buffer_fixture.h"
 #include "support/kept_sink.h"
 
@@ -88,6 +89,34 @@ TEST_CASE("a span that no backend would parse is shed and the rest of its trace 
   const BufferCounters counters = f.store->report().snapshot().totals;
   CHECK(counters.forwarded == 1);
   CHECK(counters.shed[static_cast<std::size_t>(Shed::kMalformed)] == 1);
+}
+
+TEST_CASE("texts that are not UTF-8 are repaired in kept traces, once for each resource, and counted", "[buffer]") {
+  StoreFixture f;
+  for (const std::uint64_t id : {1, 2, 3}) {
+    f.send(request({{.id = id, .parent = id - 1, .status = 2, .name = "caf\xe9"}}, id == 2 ? "db"
+                                                                                           : "w\xe9"
+                                                                                             "b"),
+           0s);
+  }
+  f.send(request({{.trace = 2, .id = 4, .name = "caf\xe9"}},
+                 "w\xe9"
+                 "b"),
+         0s);  // not kept: not looked at
+  f.store->sweep(at(1s));
+  REQUIRE(f.out.size() == 1);
+  CHECK(f.out[0]->root_service ==
+        "w\xEF\xBF\xBD"
+        "b");
+  CHECK(f.out[0]->root_name == "caf\xEF\xBF\xBD");
+  twin::TracesData sent;
+  REQUIRE(sent.ParseFromString(f.out[0]->otlp));
+  REQUIRE(sent.resource_spans_size() == 2);  // those with the same resource still share it
+  CHECK(sent.resource_spans(0).scope_spans(0).spans_size() == 2);
+  MetricWriter metrics;
+  f.store->report().collect(f.store->report().snapshot(), metrics);
+  CHECK_THAT(metrics.text(), Catch::Contains("tailgate_kept_repairs_total{kind=\"text\"} 4\n"));
+  CHECK_THAT(metrics.text(), Catch::Contains("tailgate_kept_repairs_total{kind=\"value\"} 0\n"));
 }
 
 TEST_CASE("a kept trace that finds no queue is shed with the reason", "[buffer]") {

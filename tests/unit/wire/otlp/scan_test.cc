@@ -108,30 +108,6 @@ TEST_CASE("a request of more spans than a slice holds is handed on in slices, an
   CHECK(slices == 0);
 }
 
-TEST_CASE("a malformed entity_ref of a resource is found", "[wire]") {
-  const auto prefix_with = [](ByteView entity_ref) {
-    std::string resource, prefix;
-    pb::append_len(resource, otlp::resource::kEntityRefs, entity_ref);
-    pb::append_len(prefix, otlp::resource_spans::kResource, resource);
-    return prefix;
-  };
-  CHECK(resource_prefix_is_well_formed(prefix_with("\x12\x04host")));        // type: "host"
-  CHECK_FALSE(resource_prefix_is_well_formed(prefix_with("\x12\x05host")));  // its length passes the message
-}
-
-TEST_CASE("nested bytes that no backend would parse are found", "[wire]") {
-  twin::Span span;
-  fill(span, {.attributes = {{"k", "v"}}});
-  std::string bytes = span.SerializeAsString();
-  CHECK(span_is_well_formed(bytes));
-  bytes[bytes.find("\x0a\x01k") + 1] = '\x70';  // the key's length passes its attribute
-  CHECK_FALSE(span_is_well_formed(bytes));
-  const ScanPlan plan;
-  SpanFields fields;
-  ByteView none;
-  CHECK(scan_span(bytes, plan, fields, &none));  // no policy asked for attributes: the scan does not look into them
-}
-
 TEST_CASE("groups nest to a hundred levels and no further", "[wire]") {
   const auto nested = [](int depth) {
     std::string bytes;
