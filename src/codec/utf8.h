@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -36,16 +35,25 @@ inline std::size_t utf8_length(const char* p, const char* end) {
   return 4;
 }
 
+// Most texts are, and short: so the last bytes are read once more rather than one by one.
+inline bool is_ascii(ByteView text) {
+  const char* const p = text.data();
+  const std::size_t n = text.size();
+  if (n >= 8) {
+    std::uint64_t all = load_le<std::uint64_t>(p + n - 8);
+    for (std::size_t i = 0; i + 8 < n; i += 8) all |= load_le<std::uint64_t>(p + i);
+    return (all & 0x8080808080808080ULL) == 0;
+  }
+  if (n >= 4) return ((load_le<std::uint32_t>(p) | load_le<std::uint32_t>(p + n - 4)) & 0x80808080U) == 0;
+  return n == 0 || ((p[0] | p[n / 2] | p[n - 1]) & 0x80) == 0;
+}
+
 inline bool is_utf8(ByteView text) {
+  if (is_ascii(text)) return true;
   const char* p = text.data();
   const char* const end = p + text.size();
   while (p < end) {
-    while (end - p >= 8) {
-      std::uint64_t word;
-      std::memcpy(&word, p, 8);
-      if ((word & 0x8080808080808080ULL) != 0) break;
-      p += 8;
-    }
+    while (end - p >= 8 && (load_le<std::uint64_t>(p) & 0x8080808080808080ULL) == 0) p += 8;
     if (p == end) break;
     const std::size_t n = utf8_length(p, end);
     if (n == 0) return false;

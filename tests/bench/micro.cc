@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Microbenchmarks of the hot functions: scan, buffer (append and drop), frame. Per span.
+// Microbenchmarks of the hot functions: scan, buffer (append and drop), frame, check. Per span.
 #include <benchmark/benchmark.h>
 
 #include <cstring>
@@ -11,6 +11,7 @@
 #include "decide/policy_set.h"
 #include "traffic.h"
 #include "wire/otlp/frame.h"
+#include "wire/otlp/repair.h"
 #include "wire/otlp/scan.h"
 
 using namespace tailgate;
@@ -104,6 +105,19 @@ void frame(benchmark::State& state) {
     out.clear();
     frame_trace(spans, out);
     benchmark::DoNotOptimize(out.data());
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * batch.spans.size()));
+}
+
+// What every kept span is asked before it goes on.
+void check(benchmark::State& state) {
+  Fixture f(shape_of(state));
+  SpanBatch batch;
+  scan_request(f.requests[0], f.policies->plan(), batch, [](SpanBatch&) { return true; });
+  for (auto _ : state) {
+    for (const BatchSpan& span : batch.spans) {
+      benchmark::DoNotOptimize(form_of(ByteView(span.data, span.size), Part::kSpan));
+    }
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * batch.spans.size()));
 }
@@ -208,6 +222,7 @@ BENCHMARK(append_and_close)->Args({0, 1})->Args({0, 0})->Args({1, 1})->Args({1, 
 BENCHMARK(explain);
 BENCHMARK(remember);
 BENCHMARK(frame)->Args({0})->Args({1});
+BENCHMARK(check)->Args({0})->Args({1});
 BENCHMARK(condition)->DenseRange(0, 9);
 BENCHMARK(scan_with_conditions)->Arg(0)->Arg(1)->Arg(10)->Arg(100);
 BENCHMARK_MAIN();
