@@ -127,6 +127,7 @@ ExportRunner::Stats ExportRunner::stats() const {
   out.files = exporter_->files_written();
   out.cut = cut();
   out.failovers = exporter_->failovers();
+  out.misdated_spans = exporter_->misdated();
   out.dead_letter_failed_spans = dead_letter_failed_spans_.load(std::memory_order_relaxed);
   return out;
 }

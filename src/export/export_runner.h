@@ -69,6 +69,7 @@ class ExportRunner {
     std::optional<FilesWritten> files = {};
     CutItems cut = {};  // of what was sent, and of dead letters
     std::optional<std::uint64_t> failovers = {};
+    std::optional<std::uint64_t> misdated_spans = {};
   };
   Stats stats() const;
 

@@ -82,6 +82,10 @@ class Exporter {
   // exporter has one server only, or uses a library that does this by itself.
   virtual std::optional<std::uint64_t> failovers() const { return std::nullopt; }
 
+  // Any thread. Spans that the backend has under the time of now, since their own is outside the TimeRange. Nothing
+  // when the exporter names nothing by time.
+  virtual std::optional<std::uint64_t> misdated() const { return std::nullopt; }
+
   // Ends the calls in flight soon: they come out of wait() as failures.
   virtual void cancel() = 0;
 

@@ -274,6 +274,7 @@ void Exporters::collect(const ExportRunner& runner, MetricWriter& writer, const 
   writer.add(metric::kExportCutItems, {name, "events"}, number(s.cut.events));
   writer.add(metric::kExportCutItems, {name, "links"}, number(s.cut.links));
   writer.add(metric::kExportCutItems, {name, "values"}, number(s.cut.values));
+  if (s.misdated_spans) writer.add(metric::kExportMisdatedSpans, {name}, number(*s.misdated_spans));
   if (s.failovers) writer.add(metric::kExportFailovers, {name}, number(*s.failovers));
   if (s.files) {
     writer.add(metric::kExportFiles, {name}, number(s.files->files));

@@ -132,6 +132,9 @@ inline constexpr Metric kExportCutItems{
     "Items left out of spans that this exporter sent, over the limits of what is decoded."};
 inline constexpr Metric kExportFailures{"tailgate_export_failures_total", kCounter, "exporter,reason",
                                         "Attempts to send that failed, retried ones included."};
+inline constexpr Metric kExportMisdatedSpans{
+    "tailgate_export_misdated_spans_total", kCounter, "exporter",
+    "Spans sent whose time lies outside time_range, under an index or folder of now."};
 inline constexpr Metric kExportFailovers{"tailgate_export_failovers_total", kCounter, "exporter",
                                          "Calls that went on to another server or address because one did not answer."};
 inline constexpr Metric kExportQueueBytes{"tailgate_export_queue_bytes", kGauge, "exporter",
@@ -204,6 +207,7 @@ inline constexpr std::array kMetrics = {
     metric::kExportFailedSpans,
     metric::kExportDroppedSpans,
     metric::kExportFailures,
+    metric::kExportMisdatedSpans,
     metric::kExportFailovers,
     metric::kExportLostSpans,
     metric::kExportOldestSeconds,

@@ -75,6 +75,7 @@ ExporterParts read_elasticsearch_exporter(const ConfigNode& node, const Exporter
   options.create_templates = node.boolean("create_templates", true);
   options.shards = node.integer("shards", options.shards, {.min = 1, .max = 1024});
   options.replicas = node.integer("replicas", options.replicas, {.min = 0, .max = 100});
+  options.time_range = read_time_range(node);
   parts.queue.bytes_max = defaults.queue_bytes_max;
   read_queue(node, parts.queue);
   if (options.http.urls.empty()) return parts;

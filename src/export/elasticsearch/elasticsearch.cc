@@ -56,8 +56,9 @@ class SeenCache {
 
 // What is remembered of a batch until it has ended for good.
 struct Progress {
-  BatchPtr batch;             // while a call is out
-  std::vector<bool> settled;  // by span, in the order of the batch
+  BatchPtr batch;              // while a call is out
+  std::uint64_t began_ns = 0;  // of the first attempt: the index of a span must not change after it
+  std::vector<bool> settled;   // by span, in the order of the batch
   std::vector<RejectedTrace> rejected;
   std::size_t body_max = kBodyMax;
   bool more = false;    // documents that found no room in the request that is out
@@ -69,6 +70,7 @@ struct Item {
   std::size_t span = 0;    // in Progress::settled
   std::size_t trace = 0;   // in Batch::traces
   std::uint64_t pair = 0;  // not 0: of a service and operation
+  bool misdated = false;   // in the index of now, since its own time is outside the range
 };
 
 class ElasticsearchExporter final : public HttpExporter {
@@ -80,7 +82,9 @@ class ElasticsearchExporter final : public HttpExporter {
 
   void send(BatchPtr batch) override {
     const std::uint64_t id = batch->id;
-    progress_.of(batch).batch = std::move(batch);
+    Progress& progress = progress_.of(batch);
+    if (progress.began_ns == 0) progress.began_ns = wall_now_ns();
+    progress.batch = std::move(batch);
     if (templates_ == Templates::kThere) return bulk(id);
     waiting_.push_back(id);
     if (templates_ == Templates::kAsked) return;
@@ -92,6 +96,8 @@ class ElasticsearchExporter final : public HttpExporter {
       });
     });
   }
+
+  std::optional<std::uint64_t> misdated() const override { return misdated_.load(std::memory_order_relaxed); }
 
  private:
   enum class Templates : std::uint8_t { kMissing, kAsked, kThere };
@@ -118,8 +124,8 @@ class ElasticsearchExporter final : public HttpExporter {
     return reply.status / 100 == 2 && !is_web_page(reply) && reply.body.find("\"acknowledged\"") != std::string::npos;
   }
 
-  std::string index(std::string_view kind, std::uint64_t start_ns) const {
-    return fmt::format("{}jaeger-{}-{}", options_.prefix, kind, options_.use_aliases ? "write" : utc_date(start_ns));
+  std::string index(std::string_view kind, std::string_view date) const {
+    return fmt::format("{}jaeger-{}-{}", options_.prefix, kind, options_.use_aliases ? "write" : date);
   }
 
   void bulk(std::uint64_t id) {
@@ -154,17 +160,18 @@ class ElasticsearchExporter final : public HttpExporter {
         };
         progress.more = full();
         if (progress.more) return;
-        const std::string service_index = index("service", doc.start_ns);
-        const std::uint64_t pair = fnv1a(utc_date(doc.start_ns), fnv1a(doc.operation, fnv1a(doc.service))) | 1;
+        const bool misdated = !options_.use_aliases && !options_.time_range.contains(doc.start_ns, progress.began_ns);
+        const std::string date = utc_date(misdated ? progress.began_ns : doc.start_ns);
+        const std::uint64_t pair = fnv1a(date, fnv1a(doc.operation, fnv1a(doc.service))) | 1;
         if (!seen_.contains(pair) && pairs.insert(pair).second) {
-          add(service_index, jaeger_service_id(doc.service, doc.operation),
+          add(index("service", date), jaeger_service_id(doc.service, doc.operation),
               jaeger_service_document(doc.service, doc.operation));
-          items.push_back({0, t, pair});
+          items.push_back({0, t, pair, false});
         }
         progress.more = full();  // behind its service
         if (progress.more) return;
-        add(index("span", doc.start_ns), doc.id, doc.body);
-        items.push_back({span, t, 0});
+        add(index("span", date), doc.id, doc.body);
+        items.push_back({span, t, 0, misdated});
         cut = with;
       };
       each_jaeger_document(trace.otlp, take, &with, &choice);
@@ -226,6 +233,7 @@ class ElasticsearchExporter final : public HttpExporter {
         continue;
       }
       progress.settled[item.span] = true;
+      if (there && item.misdated) misdated_.fetch_add(1, std::memory_order_relaxed);
       if (!there) reject(progress, item.trace, fmt::format("status {}: {}", result.status, result.why));
     }
     if (again) return finish(id, std::move(*again));
@@ -298,6 +306,7 @@ class ElasticsearchExporter final : public HttpExporter {
   Templates templates_;
   std::vector<std::uint64_t> waiting_;  // batches, for the templates
   BatchMemory<Progress> progress_;
+  std::atomic<std::uint64_t> misdated_{0};
   SeenCache seen_;
 };
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "export/http/http_exporter.h"
+#include "export/time_range.h"
 
 namespace tailgate {
 
@@ -16,6 +17,7 @@ struct ElasticsearchOptions {
   bool use_aliases = false;
   bool create_templates = true;
   std::int64_t shards = 5, replicas = 1;
+  TimeRange time_range;  // of the names of indices
 };
 
 std::unique_ptr<Exporter> make_elasticsearch_exporter(ElasticsearchOptions options);

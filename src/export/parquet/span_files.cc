@@ -106,20 +106,24 @@ class ViewCache {
 };
 
 // The hours that get a file of their own, in order.
-std::vector<std::int64_t> own_hours(const std::vector<FileSpan>& spans, std::int64_t now) {
+std::vector<std::int64_t> own_hours(const std::vector<FileSpan>& spans, std::uint64_t now_unix_ns,
+                                    const TimeRange& range) {
+  const auto now = static_cast<std::int64_t>(now_unix_ns / kHour_ns);
   std::set<std::int64_t> all;
-  for (const FileSpan& span : spans) all.insert(hour_of(span));
+  for (const FileSpan& span : spans) {
+    if (range.contains(span.start_ns, now_unix_ns)) all.insert(hour_of(span));
+  }
   std::vector<std::int64_t> out(all.begin(), all.end());
   if (out.size() <= SpanFiles::kHoursMax) return out;
   std::stable_sort(out.begin(), out.end(), [&](auto a, auto b) { return std::abs(a - now) < std::abs(b - now); });
-  out.resize(SpanFiles::kHoursMax - 1);  // and one for the rest
+  out.resize(SpanFiles::kHoursMax - 1);  // and that of now, which may be none of them
   std::sort(out.begin(), out.end());
   return out;
 }
 
 }  // namespace
 
-SpanFiles::SpanFiles(const Batch& batch, std::uint64_t now_unix_ns) {
+SpanFiles::SpanFiles(const Batch& batch, std::uint64_t now_unix_ns, const TimeRange& range) {
   spans_.reserve(batch.spans);
   parsed_.reserve(batch.traces.size());
   for (std::uint32_t i = 0; i < batch.traces.size(); ++i) add(*batch.traces[i], i);
@@ -129,11 +133,13 @@ SpanFiles::SpanFiles(const Batch& batch, std::uint64_t now_unix_ns) {
   for (const auto& [name, number] : services_) rank[number] = next++;
   for (FileSpan& span : spans_) span.service = rank[span.service];
 
-  const std::vector<std::int64_t> hours = own_hours(spans_, static_cast<std::int64_t>(now_unix_ns / kHour_ns));
+  const std::vector<std::int64_t> hours = own_hours(spans_, now_unix_ns, range);
+  const auto now_hour = static_cast<std::int64_t>(now_unix_ns / kHour_ns);
   const auto file_of = [&](const FileSpan& span) {
     const std::int64_t hour = hour_of(span);
-    return std::binary_search(hours.begin(), hours.end(), hour) ? hour : 0;
+    return std::binary_search(hours.begin(), hours.end(), hour) ? hour : now_hour;
   };
+  for (const FileSpan& span : spans_) misdated_ += file_of(span) != hour_of(span);
   // What is equal stays in the order of the batch: within a trace that is the order of its bytes. So a sort in place
   // will do.
   std::sort(spans_.begin(), spans_.end(), [&](const FileSpan& a, const FileSpan& b) {

@@ -3,8 +3,8 @@
 // order in which they are written: by service, then by start. Hours are those of the spans' own clocks (start, or end
 // where there is no start), so that a query for an hour needs the files of that hour and no others.
 //
-// Spans come from outside, and so do their times: a batch makes at most kHoursMax files. Beyond that the hours furthest
-// from `now` go, with the spans that have no time at all, to the first hour of 1970.
+// Spans come from outside, and so do their times: those outside the TimeRange, or without any time, go to the hour of
+// `now`. A batch makes at most kHoursMax files; beyond that the hours furthest from `now` go there too.
 //
 // Views into the batch, which must outlive it. No clock, no threads; the same batch and `now` give the same files.
 #pragma once
@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "export/parquet/span_table.h"
 #include "export/queue/send_queue.h"
+#include "export/time_range.h"
 #include "wire/otlp/split.h"
 
 namespace tailgate {
@@ -39,9 +40,11 @@ class SpanFiles {
  public:
   static constexpr std::size_t kHoursMax = 32;
 
-  SpanFiles(const Batch& batch, std::uint64_t now_unix_ns);
+  SpanFiles(const Batch& batch, std::uint64_t now_unix_ns, const TimeRange& range);
 
   const std::vector<HourFile>& files() const { return files_; }  // by hour
+  // Spans in the file of now whose own hour is another.
+  std::size_t misdated() const { return misdated_; }
   // Spans that cannot be read: they are in no file.
   const std::vector<RejectedTrace>& unreadable() const { return unreadable_; }
 
@@ -52,6 +55,7 @@ class SpanFiles {
   std::vector<OtlpSpans> parsed_;                  // own what the views of resources and scopes show
   std::map<std::string, std::uint32_t> services_;  // numbers in the order in which they came
   std::vector<HourFile> files_;
+  std::size_t misdated_ = 0;
   std::vector<RejectedTrace> unreadable_;
 };
 

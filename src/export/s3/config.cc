@@ -168,6 +168,7 @@ ExporterParts read_s3_exporter(const ConfigNode& node, const ExporterDefaults& d
       static_cast<int>(node.integer("compression_level", options.table.compression_level, {.min = 1, .max = 12}));
   options.table.row_group_rows =
       node.integer("row_group_rows", options.table.row_group_rows, {.min = 100, .max = 1'000'000});
+  options.time_range = read_time_range(node);
   options.part_bytes = static_cast<std::size_t>(node.bytes("part_bytes", options.part_bytes));
   if (options.part_bytes < 5 * kMiB || options.part_bytes > 1024 * kMiB)
     node.error("part_bytes", "expected 5MiB to 1GiB: S3 takes no smaller parts");

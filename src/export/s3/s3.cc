@@ -52,7 +52,7 @@ class S3Exporter final : public HttpExporter {
     if (stored.began_ns == 0) stored.began_ns = wall_now_ns();
     if (stopped()) return end(batch->id, stop_result());
     auto job = std::make_shared<Job>();
-    job->files = std::make_unique<SpanFiles>(*batch, stored.began_ns);
+    job->files = std::make_unique<SpanFiles>(*batch, stored.began_ns, options_.time_range);
     job->batch = std::move(batch);
     next_file(job);
   }
@@ -65,6 +65,8 @@ class S3Exporter final : public HttpExporter {
   std::optional<FilesWritten> files_written() const override {
     return FilesWritten{files_written_.load(std::memory_order_relaxed), bytes_written_.load(std::memory_order_relaxed)};
   }
+
+  std::optional<std::uint64_t> misdated() const override { return misdated_.load(std::memory_order_relaxed); }
 
  private:
   // Of a batch, the hours whose files the store has.
@@ -94,6 +96,7 @@ class S3Exporter final : public HttpExporter {
     while (job->file < files.size() && stored.contains(files[job->file].hour)) ++job->file;
     if (job->file == files.size()) {
       stored_.forget(job->batch->id);
+      misdated_.fetch_add(job->files->misdated(), std::memory_order_relaxed);
       return end(job->batch->id, SendResult::done_but_for(job->files->unreadable()));
     }
     if (stopped()) return give_up(job, stop_result());
@@ -219,7 +222,7 @@ class S3Exporter final : public HttpExporter {
   std::string host_, base_;
   MakeSpanTable make_table_;
   BatchMemory<Stored> stored_;
-  std::atomic<std::uint64_t> files_written_{0}, bytes_written_{0};
+  std::atomic<std::uint64_t> files_written_{0}, bytes_written_{0}, misdated_{0};
 };
 
 }  // namespace

@@ -19,6 +19,7 @@ struct S3Options {
   S3CredentialsOptions credentials;
   std::size_t part_bytes = 16 << 20;
   SpanTableOptions table;
+  TimeRange time_range;      // of the names of folders
   std::string module;        // path of libtailgate_parquet.so
   MakeSpanTable make_table;  // instead of it
 };

@@ -331,7 +331,7 @@ std::string whole(const FilePieces& pieces) {
 }
 
 std::string file_of(const Batch& batch, const RowGroupLimits& limits = {}, std::size_t piece_bytes = 16 << 20) {
-  const SpanFiles files(batch, kStart);
+  const SpanFiles files(batch, kStart, {});
   REQUIRE(files.files().size() == 1);
   const auto table = module()({.row_group_rows = limits.rows, .piece_bytes = piece_bytes});
   REQUIRE(table != nullptr);

@@ -7,6 +7,7 @@
 
 #include "component/export/canned_backend.h"
 #include "component/export/export_fixture.h"
+#include "wire/jaeger/json.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
@@ -90,7 +91,34 @@ TEST_CASE("half an answer is tried again, and an item refused whole is final", "
   REQUIRE(rig.settled());
   CHECK(rig.failures(FailReason::kUnavailable) == 2);
   CHECK(rig.failed(FailReason::kPermanent) == 1);
-  CHECK(cluster.requests().at(0).body().find("\"prod-jaeger-service-1970-01-01\"") != std::string::npos);
+  CHECK(cluster.requests().at(0).body().find("\"prod-jaeger-service-2") != std::string::npos);
+}
+
+TEST_CASE("a sender's clock makes no indices outside the time range, and its spans are counted",
+          "[export][elasticsearch]") {
+  Cluster cluster({R"({"errors":false,"items":[{"create":{"status":201}},{"create":{"status":201}},
+                      {"create":{"status":201}},{"create":{"status":201}},{"create":{"status":201}}]})"});
+  Rig rig(yaml_for(cluster.url(), ", create_templates: false, time_range: {past: 100h}"));
+  constexpr std::uint64_t kHour = 3'600'000'000'000;
+  const std::uint64_t now = wall_now_ns();
+  twin::TracesData data;
+  data.ParseFromString(kept(1, 3)->otlp);
+  auto& spans = *data.mutable_resource_spans(0)->mutable_scope_spans(0);
+  spans.mutable_spans(0)->set_start_time_unix_nano(now - 99 * kHour);
+  spans.mutable_spans(1)->set_start_time_unix_nano(now + 70 * 365 * 24 * kHour);  // the third has no time
+  const auto trace = std::make_shared<KeptTrace>(static_cast<const TraceSummary&>(*kept(1)));
+  trace->spans = 3;
+  trace->otlp = data.SerializeAsString();
+  rig.push(trace);
+  REQUIRE(rig.settled());
+  const std::string body = cluster.requests().at(0).body();
+  const auto has = [&](const std::string& index) { return body.find("\"" + index + "\"") != std::string::npos; };
+  CHECK(has("jaeger-span-" + utc_date(now - 99 * kHour)));
+  CHECK(has("jaeger-service-" + utc_date(now - 99 * kHour)));
+  CHECK((has("jaeger-span-" + utc_date(now)) || has("jaeger-span-" + utc_date(wall_now_ns()))));  // at midnight
+  CHECK(body.find("1970") == std::string::npos);
+  CHECK_FALSE(has("jaeger-span-" + utc_date(now + 70 * 365 * 24 * kHour)));
+  CHECK(rig.exporters->stats_of(0).misdated_spans == 2);
 }
 
 TEST_CASE("a proxy's page is not the answer to an index template", "[export][elasticsearch]") {

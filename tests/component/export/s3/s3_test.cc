@@ -65,6 +65,7 @@ std::unique_ptr<Exporter> exporter_to(const HttpUrl& url, std::size_t part_bytes
   options.http.compression = Compression::kNone;
   options.prefix = "spans/";
   options.credentials = credentials;
+  options.time_range.past = std::chrono::hours(600'000);  // the tests' hours are of 1970
   options.part_bytes = part_bytes;
   options.make_table = [](const SpanTableOptions& table) { return std::make_unique<Names>(table.piece_bytes); };
   auto out = make_s3_exporter(std::move(options));
@@ -123,6 +124,7 @@ TEST_CASE("a batch is an object per hour, named by its content; of a retry only 
   CHECK(requests[0].body() == "n1\n");
   CHECK(requests[0]["x-amz-content-sha256"] == sha256_hex("n1\n"));
   CHECK(std::string(requests[0][http::field::authorization]).starts_with("AWS4-HMAC-SHA256 Credential=key/"));
+  CHECK(exporter->misdated() == 0);
   CHECK(requests[1].body() == "n2\n");
   CHECK(line(requests[2]) == line(requests[1]));
   REQUIRE(exporter->files_written());

@@ -15,6 +15,8 @@ namespace {
 constexpr std::uint64_t kHour = 3'600'000'000'000;
 constexpr std::uint64_t kNow = 1'790'000'000'000'000'000;  // in hour 497,222
 
+constexpr TimeRange kAny{Duration::max(), Duration::max()};
+
 // A trace of one service with a span named by each start.
 KeptTracePtr trace(const std::string& service, const std::vector<std::uint64_t>& starts, const char* policy = "p") {
   twin::TracesData data;
@@ -68,7 +70,7 @@ std::string written(const Batch& b, const HourFile& file, const RowGroupLimits& 
 
 TEST_CASE("a batch is a file per hour, each by service and then by start", "[export]") {
   const Batch b = batch({trace("shop", {kHour + 2, kHour + 1}), trace("cart", {kHour + 3, 2 * kHour}, "q")});
-  const SpanFiles files(b, kNow);
+  const SpanFiles files(b, kNow, kAny);
   REQUIRE(files.files().size() == 2);
   CHECK(files.files()[0].hour == 1);
   CHECK(written(b, files.files()[0]) == "cart/3600000000003/q shop/3600000000001/p shop/3600000000002/p .");
@@ -85,24 +87,53 @@ TEST_CASE("a folder is named by day and hour as Hive has it", "[export]") {
 }
 
 TEST_CASE("a batch of spans from a hundred hours makes 32 files, and those nearest to now are their own", "[export]") {
-  std::vector<std::uint64_t> starts = {0};
+  std::vector<std::uint64_t> starts = {0};  // no time
   for (std::uint64_t i = 0; i < 50; ++i) {
     starts.push_back(kNow + i * kHour);
     starts.push_back(kNow - (i + 1) * kHour);
   }
   const Batch b = batch({trace("shop", starts)});
-  const SpanFiles files(b, kNow);
-  REQUIRE(files.files().size() == SpanFiles::kHoursMax);
-  CHECK(files.files()[0].hour == 0);
-  CHECK(files.files()[0].spans.size() == 101 - 31);
+  const SpanFiles files(b, kNow, kAny);
+  REQUIRE(files.files().size() == SpanFiles::kHoursMax - 1);  // one of which is now
+  CHECK(files.misdated() == 101 - 31);
   const auto now = static_cast<std::int64_t>(kNow / kHour);
-  for (std::size_t i = 1; i < files.files().size(); ++i) {
-    CHECK(files.files()[i].spans.size() == 1);
-    CHECK(std::abs(files.files()[i].hour - now) <= 16);
+  for (const HourFile& file : files.files()) {
+    CHECK(file.spans.size() == (file.hour == now ? 101 - 30 : 1));
+    CHECK(std::abs(file.hour - now) <= 16);
   }
 }
 
-TEST_CASE("a span without a start goes by its end, one without both to 1970", "[export]") {
+TEST_CASE("spans outside the time range go to the hour of now and are counted", "[export]") {
+  const auto now = static_cast<std::int64_t>(kNow / kHour);
+  const TimeRange range{std::chrono::hours(2), std::chrono::hours(1)};
+  const std::uint64_t earliest = kNow - 2 * kHour, latest = kNow + kHour;
+  const Batch good = batch({trace("shop", {earliest, kNow, latest})});
+  const SpanFiles all(good, kNow, range);
+  REQUIRE(all.files().size() == 3);
+  CHECK(all.files()[0].hour == now - 2);
+  CHECK(all.files()[2].hour == now + 1);
+  CHECK(all.misdated() == 0);
+  const Batch bad = batch({trace("shop", {0, 1, earliest - kHour, latest + kHour, UINT64_MAX})});
+  const SpanFiles none(bad, kNow, range);
+  REQUIRE(none.files().size() == 1);
+  CHECK(none.files()[0].hour == now);
+  CHECK(none.files()[0].spans.size() == 5);
+  CHECK(none.misdated() == 5);
+}
+
+TEST_CASE("a time range is inclusive and holds for every time there is", "[export]") {
+  const TimeRange range{std::chrono::nanoseconds(10), std::chrono::nanoseconds(5)};
+  CHECK(range.contains(90, 100));
+  CHECK_FALSE(range.contains(89, 100));
+  CHECK(range.contains(105, 100));
+  CHECK_FALSE(range.contains(106, 100));
+  CHECK(range.contains(1, 3));
+  CHECK_FALSE(range.contains(0, 3));  // no time
+  CHECK_FALSE(range.contains(UINT64_MAX, 0));
+  CHECK_FALSE(range.contains(0, UINT64_MAX));
+}
+
+TEST_CASE("a span without a start goes by its end, one without both to the hour of now", "[export]") {
   auto t = std::make_shared<KeptTrace>();
   twin::TracesData data;
   auto* scope = data.add_resource_spans()->add_scope_spans();
@@ -111,10 +142,10 @@ TEST_CASE("a span without a start goes by its end, one without both to 1970", "[
   t->otlp = data.SerializeAsString();
   t->spans = 2;
   const Batch b = batch({t});
-  const SpanFiles files(b, kNow);
+  const SpanFiles files(b, kNow, kAny);
   REQUIRE(files.files().size() == 2);
-  CHECK(files.files()[0].hour == 0);
-  CHECK(files.files()[1].hour == 5);
+  CHECK(files.files()[0].hour == 5);
+  CHECK(files.files()[1].hour == static_cast<std::int64_t>(kNow / kHour));
 }
 
 TEST_CASE("spans that cannot be read are named, the others go", "[export]") {
@@ -126,7 +157,7 @@ TEST_CASE("spans that cannot be read are named, the others go", "[export]") {
   half->otlp = std::string("\x0a\x08\x12\x06\x12\x00\x12\x02\x2a\x09", 10);
   half->spans = 2;
   const Batch b = batch({torn, trace("shop", {kHour}), half});
-  const SpanFiles files(b, kNow);
+  const SpanFiles files(b, kNow, kAny);
   REQUIRE(files.unreadable().size() == 2);
   CHECK(files.unreadable()[0].index == 0);
   CHECK(files.unreadable()[0].spans == 3);
@@ -139,14 +170,14 @@ TEST_CASE("spans that cannot be read are named, the others go", "[export]") {
 
 TEST_CASE("the same batch gives the same files", "[export]") {
   const Batch b = batch({trace("b", {kHour, kHour, kHour}), trace("a", {kHour, kHour}), trace("b", {kHour})});
-  const SpanFiles one(b, kNow), two(b, kNow);
+  const SpanFiles one(b, kNow, kAny), two(b, kNow, kAny);
   CHECK(written(b, one.files()[0]) == written(b, two.files()[0]));
 }
 
 TEST_CASE("a row group ends when it is full, and sooner where another service begins", "[export]") {
   const std::vector<std::uint64_t> two = {kHour, kHour}, five(5, kHour);
   const Batch b = batch({trace("a", five), trace("b", two), trace("c", two)});
-  const SpanFiles files(b, kNow);
+  const SpanFiles files(b, kNow, kAny);
   const auto shape = [&](const RowGroupLimits& limits) {
     std::string out;
     for (const char c : written(b, files.files()[0], limits)) {
@@ -187,7 +218,7 @@ TEST_CASE("a large resource is not repeated without end", "[export]") {
     Result<void> end_row_group() override { return {}; }
     Result<FilePieces> finish() override { return FilePieces{}; }
   } counted;
-  const SpanFiles files(b, kNow);
+  const SpanFiles files(b, kNow, kAny);
   CutItems cut;
   REQUIRE(write_span_file(counted, b, files.files()[0], {}, cut));
   CHECK(counted.rows == 200);
@@ -205,7 +236,7 @@ TEST_CASE("a row says why its trace was kept", "[export]") {
     return t;
   };
   const Batch b = batch({with(true, false), with(false, true)});
-  CHECK(written(b, SpanFiles(b, kNow).files()[0]) == "shop/1/p/chance shop/1/p/late .");
+  CHECK(written(b, SpanFiles(b, kNow, kAny).files()[0]) == "shop/1/p/chance shop/1/p/late .");
 }
 
 TEST_CASE("a column shows the newest of its names, the last of each", "[export]") {
@@ -263,7 +294,7 @@ TEST_CASE("a row group ends by what its rows take in columns, and spans say what
   t->otlp = data.SerializeAsString();
   t->spans = 4;
   const Batch b = batch({t});
-  const SpanFiles files(b, kNow);
+  const SpanFiles files(b, kNow, kAny);
   CHECK(written(b, files.files()[0], {.column_bytes = 2 * 16'384 * 50}) == "/x/ /x/ |/x/ /x/ .");
   Told told;
   CutItems cut;
@@ -273,7 +304,7 @@ TEST_CASE("a row group ends by what its rows take in columns, and spans say what
 
 TEST_CASE("a file that is not wanted any more ends before its next rows", "[export]") {
   const Batch b = batch({trace("shop", std::vector<std::uint64_t>(1000, kHour))});
-  const SpanFiles files(b, kNow);
+  const SpanFiles files(b, kNow, kAny);
   int looks = 0;
   Told told;
   CutItems cut;
