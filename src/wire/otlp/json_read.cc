@@ -15,6 +15,7 @@
 
 #include "codec/base64.h"
 #include "codec/hex.h"
+#include "codec/json_repair.h"
 #include "codec/protobuf.h"
 #include "wire/otlp/schema_table.h"
 
@@ -167,7 +168,11 @@ class RequestReader {
     Frame& top = stack_.back();
     top.field = nullptr;
     for (const Field& field : otlp::fields_of(top.type)) {
-      if (field.json_name == key_) top.field = &field;
+      if (otlp::is_name_of(field, key_)) top.field = &field;
+    }
+    if (top.field == nullptr && unknown_field.empty()) {
+      if (stack_.size() > 1) unknown_field = path() + '.';
+      unknown_field += key_.substr(0, kKeyMax);
     }
     key_.clear();
     return true;
@@ -229,7 +234,8 @@ class RequestReader {
   }
 
   std::string out;
-  std::string problem;  // set when an event was refused
+  std::string problem;        // set when an event was refused
+  std::string unknown_field;  // the first one, with its place
 
  private:
   struct Frame {
@@ -379,7 +385,10 @@ class RequestReader {
 
 }  // namespace
 
-Result<std::string> otlp_json_to_proto(ByteView text) {
+namespace {
+
+// With `repaired`, `text` is not what came, so that places in it say nothing to anyone.
+Result<OtlpFromJson> read_request(ByteView text, bool repaired, bool& bad_json) {
   json::parse_options options;
   options.max_depth = kAnyValueDepthMax * 4 + 32;  // a value in a list of pairs is four levels of JSON
   try {
@@ -390,11 +399,30 @@ Result<std::string> otlp_json_to_proto(ByteView text) {
     const std::size_t n = parser.write_some(false, text.data(), text.size(), ec);
     if (!reader.problem.empty()) return fail(ErrorKind::kBadInput, std::move(reader.problem));
     if (!ec && n < text.size()) ec = json::error::extra_data;
+    bad_json = ec.failed();
+    if (ec && repaired) return fail(ErrorKind::kBadInput, fmt::format("{}: {}", reader.path(), ec.message()));
     if (ec) return fail(ErrorKind::kBadInput, fmt::format("at byte {}, {}: {}", n, reader.path(), ec.message()));
-    return std::move(reader.out);
+    return OtlpFromJson{std::move(reader.out), 0, std::move(reader.unknown_field)};
   } catch (const std::exception& e) {
     return fail(ErrorKind::kBadInput, fmt::format("cannot read the JSON: {}", e.what()));
   }
+}
+
+}  // namespace
+
+Result<OtlpFromJson> otlp_json_to_proto(ByteView text, ConversionRoom* room) {
+  const auto no_room = [&](std::size_t bytes) { return room != nullptr && !room->grow(bytes); };
+  constexpr auto kNoRoom = "no room to convert the request, try again";
+  if (no_room(text.size())) return fail(ErrorKind::kRefused, kNoRoom);  // the bytes are never more than the JSON's
+  bool bad_json = false;
+  Result<OtlpFromJson> out = read_request(text, false, bad_json);
+  if (!bad_json) return out;
+  const JsonRepair repair = json_repair_of(text);
+  if (repair.texts == 0) return out;
+  if (no_room(2 * repair.size)) return fail(ErrorKind::kRefused, kNoRoom);
+  out = read_request(repaired_json(text, repair.size), true, bad_json);
+  if (out) out->repaired_texts = repair.texts;
+  return out;
 }
 
 }  // namespace tailgate

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "codec/hex.h"
+#include "codec/json_repair.h"
 #include "wire/times.h"
 #include "wire/zipkin/zipkin.h"
 
@@ -373,7 +374,9 @@ class Reader {
 
 }  // namespace
 
-Result<void> zipkin_json_to_otlp(ByteView text, const ZipkinOptions& zipkin, ByteSink& out) {
+namespace {
+
+Result<void> read_spans(ByteView text, bool repaired, const ZipkinOptions& zipkin, ByteSink& out, bool& bad_json) {
   json::parse_options options;
   options.max_depth = kDepthMax;
   try {
@@ -384,11 +387,29 @@ Result<void> zipkin_json_to_otlp(ByteView text, const ZipkinOptions& zipkin, Byt
     if (out.failed()) return fail(ErrorKind::kRefused, "no room to convert the request");
     if (!reader.problem.empty()) return fail(ErrorKind::kBadInput, std::move(reader.problem));
     if (!ec && n < text.size()) ec = json::error::extra_data;
+    bad_json = ec.failed();
+    if (ec && repaired) return fail(ErrorKind::kBadInput, fmt::format("{}: {}", reader.place(), ec.message()));
     if (ec) return fail(ErrorKind::kBadInput, fmt::format("at byte {}, {}: {}", n, reader.place(), ec.message()));
     return {};
   } catch (const std::exception& e) {
     return fail(ErrorKind::kBadInput, fmt::format("cannot read the JSON: {}", e.what()));
   }
+}
+
+}  // namespace
+
+Result<void> zipkin_json_to_otlp(ByteView text, const ZipkinOptions& zipkin, ByteSink& out) {
+  const std::size_t before = out.size();
+  bool bad_json = false;
+  Result<void> read = read_spans(text, false, zipkin, out, bad_json);
+  if (!bad_json) return read;
+  const JsonRepair repair = json_repair_of(text);
+  if (repair.texts == 0) return read;
+  out.truncate(before);
+  if (!out.ask(repair.size)) return fail(ErrorKind::kRefused, "no room to convert the request");
+  read = read_spans(repaired_json(text, repair.size), true, zipkin, out, bad_json);
+  if (read) out.count_repaired(repair.texts);
+  return read;
 }
 
 }  // namespace tailgate
