@@ -118,7 +118,7 @@ class ForeignCases {
       return std::string(words.begin()[r_.below(words.size())]);
     };
     if (for_key == "error") return one_of({"true", "True", "false", "boom", ""});
-    if (for_key == "span.kind") return one_of({"client", "server", "producer", "consumer", "internal", "other"});
+    if (for_key == "span.kind") return one_of({"client", "server", "producer", "CONSUMER", "Internal", "other"});
     if (for_key == "otel.status_code")
       return one_of({"OK", "ERROR", "error", "STATUS_CODE_OK", "STATUS_CODE_ERROR", "?"});
     if (for_key == "http.status_code") return one_of({"200", "404", "503", "0", "abc", "399"});

@@ -36,7 +36,7 @@ inline std::string lower(std::string text) {
 inline int kind_number(const std::string& word) {
   const std::map<std::string, int> kinds = {
       {"internal", 1}, {"server", 2}, {"client", 3}, {"producer", 4}, {"consumer", 5}};
-  return kinds.contains(word) ? kinds.at(word) : 0;
+  return kinds.contains(lower(word)) ? kinds.at(lower(word)) : 0;
 }
 
 template <class List>

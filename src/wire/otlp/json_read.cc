@@ -6,7 +6,6 @@
 #include <bit>
 #include <boost/json/basic_parser_impl.hpp>
 #include <charconv>
-#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "codec/base64.h"
+#include "codec/decimal.h"
 #include "codec/hex.h"
 #include "codec/json_repair.h"
 #include "codec/protobuf.h"
@@ -57,22 +57,6 @@ constexpr std::string_view wanted(FieldKind kind) {
 }
 
 constexpr std::size_t kKeyMax = 64;  // longer than every name of the schema
-
-template <class T>
-std::optional<T> integer(std::string_view text) {
-  T value{};
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (ec == std::errc() && end == text.data() + text.size()) return value;
-  // "1e3" and "2.0" are integers to JSON; doubles tell them apart up to 2^53.
-  double d = 0;
-  const auto [dend, dec] = std::from_chars(text.data(), text.data() + text.size(), d);
-  if (dec != std::errc() || dend != text.data() + text.size() || d != std::floor(d) ||
-      std::fabs(d) > 9007199254740992.0)
-    return std::nullopt;
-  if (d < static_cast<double>(std::numeric_limits<T>::min()) || d > static_cast<double>(std::numeric_limits<T>::max()))
-    return std::nullopt;
-  return static_cast<T>(d);
-}
 
 std::optional<double> real(std::string_view text) {
   if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
@@ -320,20 +304,20 @@ class RequestReader {
   bool numeric_value(const Field& field, std::string_view s) {
     switch (field.kind) {
       case FieldKind::kEnum:
-        if (const auto v = integer<std::int32_t>(s))
+        if (const auto v = read_integer<std::int32_t>(s))
           return number(field, static_cast<std::uint64_t>(static_cast<std::int64_t>(*v)));
         return false;
       case FieldKind::kUint32:
-        if (const auto v = integer<std::uint32_t>(s)) return number(field, *v);
+        if (const auto v = read_integer<std::uint32_t>(s)) return number(field, *v);
         return false;
       case FieldKind::kInt64:
-        if (const auto v = integer<std::int64_t>(s)) return number(field, static_cast<std::uint64_t>(*v));
+        if (const auto v = read_integer<std::int64_t>(s)) return number(field, static_cast<std::uint64_t>(*v));
         return false;
       case FieldKind::kFixed64:
-        if (const auto v = integer<std::uint64_t>(s)) return fixed<8>(field, *v);
+        if (const auto v = read_integer<std::uint64_t>(s)) return fixed<8>(field, *v);
         return false;
       case FieldKind::kFixed32:
-        if (const auto v = integer<std::uint32_t>(s)) return fixed<4>(field, *v);
+        if (const auto v = read_integer<std::uint32_t>(s)) return fixed<4>(field, *v);
         return false;
       case FieldKind::kDouble:
         if (const auto v = real(s)) return fixed<8>(field, std::bit_cast<std::uint64_t>(*v));

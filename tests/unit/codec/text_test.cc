@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "codec/calendar.h"
+#include "codec/decimal.h"
 #include "codec/hex.h"
 #include "codec/json_repair.h"
 #include "codec/json_text.h"
@@ -153,4 +154,26 @@ TEST_CASE("what JSON cannot be repaired in is left as it is", "[codec]") {
   for (const std::string json : {"\xFF{}", "{\"a\":\"\xFF", "\"\\", "\"\\u12", "\"\\ud83d\\u", "", "\""}) {
     CHECK(json_repair_of(json).texts == 0);
   }
+}
+
+TEST_CASE("integers are read exactly in every form of JSON, or not at all", "[codec]") {
+  CHECK(read_integer<std::uint64_t>("18446744073709551615") == UINT64_MAX);
+  CHECK(read_integer<std::uint64_t>("1844674407370955161.5e1") == UINT64_MAX);
+  CHECK(read_integer<std::uint64_t>("18446744073709551616") == std::nullopt);
+  CHECK(read_integer<std::uint64_t>("1.8446744073709551616e19") == std::nullopt);
+  CHECK(read_integer<std::int64_t>("-9223372036854775808.0") == INT64_MIN);
+  CHECK(read_integer<std::int64_t>("-9.223372036854775809e18") == std::nullopt);
+  CHECK(read_integer<std::int64_t>("9223372036854775808") == std::nullopt);
+  CHECK(read_integer<std::int32_t>("-2e0") == -2);
+  CHECK(read_integer<std::int32_t>("2147483648.0") == std::nullopt);
+  CHECK(read_integer<std::uint32_t>("-1") == std::nullopt);
+  CHECK(read_integer<std::uint32_t>("-0.0") == 0);
+  CHECK(read_integer<std::uint32_t>("0e999999999999999999999") == 0);
+  CHECK(read_integer<std::uint32_t>("10e-1") == 1);
+  CHECK(read_integer<std::uint32_t>("1e-1") == std::nullopt);
+  for (const char* text :
+       {"", "-", ".5", "5.", "5e", "5e+", "5.e1", "0x5", " 5", "5 ", "+5", "1e99999999999", "1-", "NaN", "1e1.0"}) {
+    CHECK(read_integer<std::uint64_t>(text) == std::nullopt);
+  }
+  CHECK(read_decimal("1" + std::string(1'000'000, '0') + "e-1000000")->magnitude == 1);
 }

@@ -326,6 +326,27 @@ TEST_CASE("the names of the .proto files are taken beside those of JSON", "[wire
   CHECK(otlp_json_to_proto(R"({"resource_Spans":[1],"_resource_spans":[1],"resource_spans_":[1]})")->bytes.empty());
 }
 
+TEST_CASE("a time keeps all its digits in every form of a number", "[wire][json]") {
+  const auto start = [](std::string_view number) {
+    const auto read = otlp_json_to_proto(in_span(fmt::format(R"("startTimeUnixNano":{})", number)));
+    INFO((read ? std::string() : read.error().text));
+    REQUIRE(read);
+    twin::TracesData d;
+    REQUIRE(d.ParseFromString(read->bytes));
+    return d.resource_spans(0).scope_spans(1).spans(0).start_time_unix_nano();
+  };
+  for (const char* number : {"1700000000000000000", "1.7e18", "1.7E+18", "1700000000000000000.0", "17e17",
+                             "170000000000000000000e-2", "1700000000000000000.000e0"}) {
+    CHECK(start(number) == 1'700'000'000'000'000'000);
+    CHECK(start(fmt::format("\"{}\"", number)) == 1'700'000'000'000'000'000);
+  }
+  CHECK(start("1700000000123456789.0") == 1'700'000'000'123'456'789);
+  CHECK(start("1.700000000123456789e18") == 1'700'000'000'123'456'789);
+  CHECK(start("18446744073709551615.0") == UINT64_MAX);
+  CHECK(error_of(in_span(R"("startTimeUnixNano":1.5)")).find("expected an unsigned 64-bit integer") !=
+        std::string::npos);
+}
+
 TEST_CASE("the first field nobody knows is named", "[wire][json]") {
   const auto unknown = [](std::string_view json) { return otlp_json_to_proto(json)->unknown_field; };
   CHECK(unknown(R"({"resourceLogs":[{"scopeLogs":[]}],"x":1})") == "resourceLogs");

@@ -104,7 +104,7 @@ TEST_CASE("Zipkin: ids are hex, short ones padded, and what is none is left for 
   CHECK(hex(flat[0].span.span_id(), false) == "0000000000000001");
   CHECK(hex(flat[0].span.parent_span_id(), false) == "bd7a977555f6b982");
   CHECK(from_json(R"([{"traceId":"no hex","id":"12345678901234567"}])")[0].span.trace_id().empty());
-  CHECK(from_json(R"([{"traceId":"1","id":"1","parentId":"zz"}])")[0].span.parent_span_id() == "zz");
+  CHECK(from_json(R"([{"traceId":"1","id":"1","parentId":"zz"}])")[0].span.parent_span_id() == "z");
   CHECK(span_of(R"(,"parentId":"a2fb4a1d1a96d312")").span.parent_span_id().empty());  // its own parent
 }
 
@@ -211,6 +211,26 @@ TEST_CASE("Zipkin: protobuf that is malformed is refused", "[wire]") {
   const auto bad = zipkin_proto_to_otlp(ByteView("\x0A\x02\x0A\x7F", 4), {}, out);
   REQUIRE_FALSE(bad);
   CHECK(bad.error().text == "not a Zipkin ListOfSpans: spans[0] is malformed, near byte 1 of 4");
+}
+
+TEST_CASE("Zipkin: numbers as text and kinds of any case are taken", "[wire]") {
+  const FlatSpan flat =
+      span_of(R"(,"timestamp":"1700000000000000","duration":"2.0e1","kind":"server","localEndpoint":{"port":"8080"},)"
+              R"("annotations":[{"timestamp":"1700000000000001","value":"a"}])");
+  CHECK(flat.span.start_time_unix_nano() == 1'700'000'000'000'000'000);
+  CHECK(flat.span.end_time_unix_nano() == 1'700'000'000'000'020'000);
+  CHECK(flat.span.kind() == 2);
+  CHECK(flat.span.events(0).time_unix_nano() == 1'700'000'000'000'001'000);
+  CHECK(to_map(flat.span.attributes()).at("net.host.port").int_value() == 8080);
+  CHECK(span_of(R"(,"kind":"Client")").span.kind() == 3);
+  CHECK(span_of(R"(,"kind":"cronjob")").span.kind() == 0);
+  CHECK(span_of(R"(,"remoteEndpoint":{"port":"-1"})").span.attributes_size() == 1);  // none; the other is of the start
+  CHECK(problem(R"([{"duration":"long"}])") == "[0].duration: expected a number, got a string");
+  CHECK(problem(R"([{"localEndpoint":{"port":""}}])") == "[0].localEndpoint.port: expected a number, got a string");
+}
+
+TEST_CASE("Zipkin: a parent of eight letters that are not hex is no parent", "[wire]") {
+  CHECK(span_of(R"(,"parentId":"zzzzzzzz")").span.parent_span_id().size() == 1);  // the scanner refuses it
 }
 
 TEST_CASE("a Zipkin text that is not Unicode does not cost the request its spans", "[wire]") {
