@@ -121,7 +121,10 @@ TEST_CASE("Zipkin: kinds, times, endpoints, annotations", "[wire]") {
   CHECK(flat.span.end_time_unix_nano() == 1472470996406000000);
   CHECK(flat.resource["service.name"].string_value() == "front");
   AttributeMap a = to_map(flat.span.attributes());
-  CHECK(a.size() == 5);
+  CHECK(a.size() == 8);
+  CHECK(a["network.local.address"].string_value() == "1.2.3.4");
+  CHECK(a["network.peer.address"].string_value() == "::2");
+  CHECK(a["service.peer.name"].string_value() == "back");
   CHECK(a["net.host.ip"].string_value() == "1.2.3.4");
   CHECK(a["net.host.port"].int_value() == 80);
   CHECK(a["net.peer.ip"].string_value() == "::2");
@@ -133,6 +136,31 @@ TEST_CASE("Zipkin: kinds, times, endpoints, annotations", "[wire]") {
                  .span.attributes());
   CHECK(a["peer.service"].string_value() == "said");
   CHECK(a["otel.zipkin.absentField.startTime"].bool_value());
+}
+
+TEST_CASE("Zipkin: what was renamed has its new and its old name, or the new one alone", "[wire]") {
+  const std::string members =
+      R"(,"timestamp":1,"remoteEndpoint":{"serviceName":"back","ipv4":"1.2.3.4","port":7},"tags":{"http.status_code":"500"})";
+  CHECK(to_map(span_of(members).span.attributes()).size() == 7);
+  const AttributeMap a = to_map(span_of(members, {.old_attribute_names = false}).span.attributes());
+  CHECK(a.size() == 4);
+  CHECK(a.at("http.response.status_code").string_value() == "500");
+  CHECK(a.at("service.peer.name").string_value() == "back");
+  CHECK(a.at("network.peer.address").string_value() == "1.2.3.4");
+  CHECK(a.at("net.peer.port").int_value() == 7);
+  CHECK(to_map(tagged(R"("http.status_code":"500")", {.parse_string_tags = true}).span.attributes())
+            .at("http.response.status_code")
+            .int_value() == 500);
+  // A tag of the sender goes before, under each name.
+  const AttributeMap both =
+      to_map(tagged(R"("http.status_code":"1","http.response.status_code":"2")").span.attributes());
+  CHECK(both.at("http.status_code").string_value() == "1");
+  CHECK(both.at("http.response.status_code").string_value() == "2");
+  const AttributeMap said =
+      to_map(span_of(R"(,"timestamp":1,"remoteEndpoint":{"serviceName":"back"},"tags":{"service.peer.name":"said"})")
+                 .span.attributes());
+  CHECK(said.at("service.peer.name").string_value() == "said");
+  CHECK(said.at("peer.service").string_value() == "back");
 }
 
 TEST_CASE("Zipkin: that there is a tag `error` means error", "[wire]") {
@@ -169,7 +197,7 @@ TEST_CASE("Zipkin: debug is marked, shared spans stay apart, tags stay texts unl
           .size() == 2);
   CHECK(tagged(R"("n":"12")").span.attributes(0).value().string_value() == "12");
   CHECK(tagged(R"("n":12)").span.attributes(0).value().string_value() == "12");
-  const ZipkinOptions parse{true};
+  const ZipkinOptions parse{.parse_string_tags = true};
   CHECK(tagged(R"("n":"-12")", parse).span.attributes(0).value().int_value() == -12);
   CHECK(tagged(R"("n":"1.5")", parse).span.attributes(0).value().double_value() == 1.5);
   CHECK(tagged(R"("n":"TRUE")", parse).span.attributes(0).value().bool_value());
