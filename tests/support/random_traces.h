@@ -51,6 +51,7 @@ class RandomTraces {
     return kWords[r_.below(std::size(kWords))];
   }
   std::uint64_t time() {
+    if (r_.one_in(30)) return r_.one_in(2) ? 0 : UINT64_MAX >> r_.below(2);
     return r_.one_in(9) ? r_.below(3000) : 1'790'000'000'000'000'000ULL + r_.below(9'000'000'000);
   }
 

@@ -380,8 +380,7 @@ class Scan {
     }
     trace.last = index;
     TraceFacts& facts = trace.facts;
-    facts.start_min_ns = std::min(facts.start_min_ns, f.start_ns);
-    facts.end_max_ns = std::max(facts.end_max_ns, f.end_ns);
+    facts.take_times(f.start_ns, f.end_ns);
     facts.bytes += span.size();
     facts.spans += 1;
     facts.errors += f.status_code == static_cast<std::int32_t>(StatusCode::kError);

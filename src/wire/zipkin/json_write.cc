@@ -11,6 +11,7 @@
 
 #include "codec/hex.h"
 #include "codec/json_text.h"
+#include "model/span_times.h"
 #include "wire/otlp/attribute_text.h"
 #include "wire/otlp/span_view.h"
 
@@ -20,6 +21,7 @@ namespace {
 using TagMap = std::map<std::string, std::string, std::less<>>;
 
 constexpr std::string_view kNoServiceName = "OTLPResourceNoServiceName";
+constexpr std::string_view kNoStart = "otel.zipkin.absentField.startTime";
 constexpr std::string_view kServiceNameSource = "otlp.service.name.source";
 
 void add_tags(TagMap& tags, const AttributeViews& attributes) {
@@ -201,8 +203,12 @@ void append_span(std::string& out, const std::string& service, TagMap tags, cons
   }
   // Zipkin has neither a time of 0 nor a duration of 0; less than a microsecond is one.
   if (span.start_ns >= 1000) fmt::format_to(std::back_inserter(out), R"(,"timestamp":{})", span.start_ns / 1000);
-  if (span.end_ns > span.start_ns) {
-    const std::uint64_t us = (span.end_ns - span.start_ns) / 1000;
+  // A Zipkin span without a timestamp came with its duration as its end.
+  const bool only_duration = span.start_ns == 0 && is_time(span.end_ns) && tags.contains(kNoStart);
+  const std::int64_t duration =
+      only_duration ? static_cast<std::int64_t>(span.end_ns) : duration_ns(span.start_ns, span.end_ns);
+  if (duration > 0) {
+    const std::int64_t us = duration / 1000;
     fmt::format_to(std::back_inserter(out), R"(,"duration":{})", us == 0 ? 1 : us);
   }
   append_endpoint(out, "localEndpoint", local);

@@ -95,9 +95,8 @@ void check_span(dom::element got, const twin::Resource& resource, const twin::In
   const std::string kinds[] = {"", "", "SERVER", "CLIENT", "PRODUCER", "CONSUMER", ""};
   CHECK(text_or(got, "kind") == kinds[span.kind()]);
   CHECK(number_or_0(got, "timestamp") == span.start_time_unix_nano() / 1000);
-  const bool forward = span.end_time_unix_nano() > span.start_time_unix_nano();
-  CHECK(number_or_0(got, "duration") ==
-        (forward ? std::max<std::uint64_t>((span.end_time_unix_nano() - span.start_time_unix_nano()) / 1000, 1) : 0));
+  const std::uint64_t duration = twin_duration(span);
+  CHECK(number_or_0(got, "duration") == (duration != 0 ? std::max<std::uint64_t>(duration / 1000, 1) : 0));
 
   TagMap tags;
   for (const auto& kv : resource.attributes()) tags[kv.key()] = kv.value();
