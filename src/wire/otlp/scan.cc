@@ -340,9 +340,9 @@ class Scan {
   bool bad_id(const char* which, ByteView id, const char* want, bool of_zero = false) {
     ++result_.bad_ids;
     if (result_.first_bad_id.empty()) {
-      result_.first_bad_id =
-          fmt::format("resource_spans[{}].scope_spans[{}].spans[{}].{}: expected {}, got {}", resource_, scope_, span_,
-                      which, want, of_zero ? "only zeros" : fmt::format("{} bytes", id.size()));
+      result_.first_bad_id = fmt::format(
+          "resource_spans[{}].scope_spans[{}].spans[{}].{}: expected {}, got {}", resource_, scope_, span_, which, want,
+          of_zero ? "only zeros" : fmt::format("{} byte{}", id.size(), id.size() == 1 ? "" : "s"));
     }
     return true;
   }
