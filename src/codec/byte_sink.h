@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -54,11 +55,16 @@ class ByteSink {
   }
   void clear() {
     truncate(0);
+    repaired_texts_ = 0;
     if (capacity_ <= kKept) return;
     std::free(data_);
     data_ = nullptr;
     capacity_ = 0;
   }
+
+  // Texts of the request that were not Unicode and were repaired.
+  void count_repaired(std::uint64_t texts) { repaired_texts_ += texts; }
+  std::uint64_t repaired_texts() const { return repaired_texts_; }
 
   // Appends to a list that a conversion needs besides its output. The room is asked for its memory, too.
   template <class T>
@@ -94,6 +100,7 @@ class ByteSink {
   ConversionRoom* room_;
   char* data_ = nullptr;
   std::size_t size_ = 0, capacity_ = 0;
+  std::uint64_t repaired_texts_ = 0;
   bool failed_ = false;
 };
 

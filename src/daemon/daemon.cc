@@ -148,9 +148,11 @@ Result<void> Daemon::start() {
     sources_.push_back({std::string(receiver), std::string(format)});
     const auto source = static_cast<SourceId>(sources_.size() - 1);
     refusals_.begin(source);
+    oddities_.begin(source);
     return source;
   };
   context.refused = [this](SourceId by, std::string_view reason) { refusals_.request(by, reason); };
+  context.odd = [this](SourceId by, Oddity what, std::uint64_t count) { oddities_.add(by, what, count); };
   context.notice = [](std::string_view text) { log_warn(text); };
   for (const auto& receiver : parts_.receivers) {
     if (Result<void> opened = receiver->start(context); !opened) return opened;

@@ -68,6 +68,7 @@ class Daemon {
 
   std::vector<Source> sources_ TAILGATE_GUARDED_BY(status_mutex_);
   Refusals refusals_;
+  Oddities oddities_;
   std::unique_ptr<ExporterSink> sink_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<StoreTarget> target_;

@@ -84,6 +84,16 @@ void Daemon::collect_sources(const Refusals::Snapshot& refused, const BufferCoun
   for (const auto& [key, count] : received) out.add(metric::kSpansReceived, {key.first, key.second}, number(count));
   for (const auto& [key, count] : spans) out.add(metric::kSpansRefused, {key.first, key.second}, number(count));
   for (const auto& [key, count] : requests) out.add(metric::kRequestsRefused, {key.first, key.second}, number(count));
+  std::map<std::string, Oddities::Counts> odd;
+  for (const auto& [source, counts] : oddities_.snapshot()) {
+    Oddities::Counts& sum = odd[sources[source].receiver];
+    sum.repaired_texts += counts.repaired_texts;
+    sum.requests_without_spans += counts.requests_without_spans;
+  }
+  for (const auto& [receiver, counts] : odd) {
+    out.add(metric::kTextsRepaired, {receiver}, number(counts.repaired_texts));
+    out.add(metric::kRequestsWithoutSpans, {receiver}, number(counts.requests_without_spans));
+  }
 }
 
 void Daemon::collect_receivers(MetricWriter& out) const {

@@ -35,7 +35,7 @@ class Input {
     const bool maybe_json = first < text.size() && text[first] == '{';
     if (!maybe_json || first != 0) {
       const ScanResult result = judge_.add(content);
-      if (result.ok || !maybe_json) return report(name, result);
+      if (result.ok || !maybe_json) return report(name, result, !content.empty());
     }
     std::size_t line = 0;
     bool first_line = true;
@@ -46,15 +46,13 @@ class Input {
       ++line;
       if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
       const std::string where = fmt::format("{}:{}", name, line);
-      Result<std::string> otlp = otlp_json_to_proto(one);
+      Result<OtlpFromJson> otlp = otlp_json_to_proto(one);
       if (!otlp && std::exchange(first_line, false)) {  // one object over many lines, as tools print it for people
-        if (Result<std::string> whole = otlp_json_to_proto(text.substr(from))) {
-          return report(name, judge_.add(std::move(*whole)));
-        }
+        if (Result<OtlpFromJson> whole = otlp_json_to_proto(text.substr(from))) return add_json(name, *whole);
       }
       first_line = false;
       if (otlp) {
-        report(where, judge_.add(std::move(*otlp)));
+        add_json(where, *otlp);
       } else {
         problem(where, otlp.error().text);
       }
@@ -64,8 +62,23 @@ class Input {
   bool all_good() const { return all_good_; }
 
  private:
-  void report(const std::string& where, const ScanResult& result) {
+  void add_json(const std::string& where, OtlpFromJson& otlp) {
+    if (otlp.repaired_texts != 0) {
+      fmt::print(stderr, "{}: {} text{} not Unicode and read with U+FFFD\n", where, otlp.repaired_texts,
+                 otlp.repaired_texts == 1 ? " is" : "s are");
+    }
+    const bool holds_something = !otlp.bytes.empty() || !otlp.unknown_field.empty();
+    report(where, judge_.add(std::move(otlp.bytes)), holds_something, otlp.unknown_field);
+  }
+
+  // `holds_something`: it should then hold a span.
+  void report(const std::string& where, const ScanResult& result, bool holds_something,
+              const std::string& unknown_field = {}) {
     if (!result.ok) return problem(where, result.error);
+    if (result.spans == 0 && holds_something) {
+      if (unknown_field.empty()) return problem(where, "holds no spans");
+      return problem(where, fmt::format("holds no spans, and its field '{}' is not known", unknown_field));
+    }
     if (result.bad_ids == 0) return;
     const std::string_view plural = result.bad_ids == 1 ? "" : "s";
     problem(where, fmt::format("{} span{} left out, first: {}", result.bad_ids, plural, result.first_bad_id));

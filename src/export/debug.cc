@@ -12,6 +12,7 @@
 #include "base/units.h"
 #include "export/export_config.h"
 #include "export/registry.h"
+#include "model/span_times.h"
 
 namespace tailgate {
 namespace {
@@ -35,10 +36,10 @@ void append_name(std::string& out, std::string_view name) {
 }
 
 std::string readable(std::uint64_t start_ns, std::uint64_t end_ns) {
-  if (end_ns < start_ns || end_ns - start_ns > static_cast<std::uint64_t>(INT64_MAX)) return "?";
-  const std::uint64_t ns = end_ns - start_ns;
-  const std::uint64_t unit = ns >= 1'000'000'000 ? 1'000'000 : ns >= 1'000'000 ? 1'000 : 1;  // four digits or so
-  return format_duration(Duration(static_cast<std::int64_t>(ns / unit * unit)));
+  if (!is_time(start_ns) || !is_time(end_ns) || end_ns < start_ns) return "?";
+  const std::int64_t ns = duration_ns(start_ns, end_ns);
+  const std::int64_t unit = ns >= 1'000'000'000 ? 1'000'000 : ns >= 1'000'000 ? 1'000 : 1;  // four digits or so
+  return format_duration(Duration(ns / unit * unit));
 }
 
 class DebugExporter final : public BlockingExporter {

@@ -6,15 +6,24 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "model/span_times.h"
+
 namespace tailgate {
 
 struct TraceFacts {
-  std::uint64_t start_min_ns = UINT64_MAX;  // span timestamps, a stranger's clock
+  std::uint64_t start_min_ns =
+      UINT64_MAX;  // span timestamps, a stranger's clock; not a time (is_time): no span has one
   std::uint64_t end_max_ns = 0;
   std::uint64_t bytes = 0;  // of the Span messages, without tags and resources
   std::uint32_t spans = 0;
   std::uint32_t errors = 0;  // spans with status ERROR
   bool root_seen = false;    // a span without a parent id (empty or all zero)
+
+  // Of one span. What is not a time is left out, so that the order of the spans does not matter.
+  void take_times(std::uint64_t start_ns, std::uint64_t end_ns) {
+    start_min_ns = std::min(start_min_ns, start_ns != 0 ? start_ns : UINT64_MAX);
+    end_max_ns = std::max(end_max_ns, end_ns < kTimesEnd_ns ? end_ns : 0);
+  }
 
   void merge(const TraceFacts& other) {
     start_min_ns = std::min(start_min_ns, other.start_min_ns);
@@ -25,9 +34,8 @@ struct TraceFacts {
     root_seen |= other.root_seen;
   }
 
-  // Last end minus first start as contrib computes it: unsigned subtraction read as signed, so an unset end (0) gives a
-  // negative duration and an unset start counts from 1970.
-  std::int64_t duration_ns() const { return static_cast<std::int64_t>(end_max_ns - start_min_ns); }
+  std::uint64_t first_start_ns() const { return is_time(start_min_ns) ? start_min_ns : 0; }  // 0: there is none
+  std::int64_t duration_ns() const { return tailgate::duration_ns(start_min_ns, end_max_ns); }
 };
 
 }  // namespace tailgate

@@ -185,11 +185,12 @@ Response ReceiveHandler::convert(const RequestHead& head, const ReceiveForm& for
   thread_local ByteSink sink;
   sink.set_room(&room);
   sink.clear();
-  ConversionOutput out{room, sink, {}};
+  ConversionOutput out{room, sink, {}, {}};
   const Result<ByteView> otlp = form.convert(head, body, out);
   Response response;
   if (otlp) {
-    response = ingest(head, form, *otlp);
+    if (context_.odd) context_.odd(form.source, Oddity::kRepairedTexts, sink.repaired_texts());
+    response = ingest(head, form, *otlp, out.unknown_field);
   } else if (otlp.error().kind == ErrorKind::kRefused) {
     response = refusal(head, "no_memory", 503, {RpcCode::kUnavailable, otlp.error().text, kRetrySeconds});
   } else {
@@ -199,8 +200,19 @@ Response ReceiveHandler::convert(const RequestHead& head, const ReceiveForm& for
   return response;
 }
 
-Response ReceiveHandler::ingest(const RequestHead& head, const ReceiveForm& form, ByteView otlp) const {
-  const IngestResult result = context_.ingest(form.source, otlp, head.client.get());
+std::string ReceiveHandler::note_without_spans(SourceId source, const std::string& unknown_field, TimePoint now) const {
+  if (context_.odd) context_.odd(source, Oddity::kWithoutSpans, 1);
+  std::string text = "the request holds no spans; only traces are taken here";
+  if (!unknown_field.empty()) text += fmt::format(", and its field '{}' is not known", unknown_field);
+  if (context_.notice && without_spans_log_.pass(now)) {
+    context_.notice(fmt::format("{}: {}", config_.config_path, text));
+  }
+  return text;
+}
+
+Response ReceiveHandler::ingest(const RequestHead& head, const ReceiveForm& form, ByteView otlp,
+                                const std::string& unknown_field) const {
+  IngestResult result = context_.ingest(form.source, otlp, head.client.get());
   switch (result.kind) {
     case IngestResult::Kind::kAccepted:
       break;
@@ -214,6 +226,9 @@ Response ReceiveHandler::ingest(const RequestHead& head, const ReceiveForm& form
     }
     case IngestResult::Kind::kShuttingDown:
       return refusal(head, "shutdown", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
+  }
+  if (result.no_spans || (otlp.empty() && !unknown_field.empty())) {
+    result.message = note_without_spans(form.source, unknown_field, result.now);
   }
   // Without words of its own a protocol cannot tell the sender that spans with bad ids were left out; they are counted.
   if (form.accepted != nullptr) return form.accepted(result);

@@ -4,7 +4,8 @@
 // protocol is data: its paths, the forms a body can have there, and the words of its answers.
 //
 // Cost: a body that is OTLP protobuf already is neither copied nor converted. Threads: shared by the I/O threads;
-// immutable but for `draining`.
+// immutable but for `draining` and
+// the limit of one notice.
 #pragma once
 
 #include <atomic>
@@ -20,14 +21,16 @@
 #include "receive/budget_room.h"
 #include "receive/endpoint_config.h"
 #include "receive/receiver.h"
+#include "telemetry/log.h"
 
 namespace tailgate {
 
 // What a conversion may write to. All of it lives until the bytes are ingested.
 struct ConversionOutput {
   BudgetRoom& room;  // asked before `text` takes memory; `sink` asks by itself
-  ByteSink& sink;    // empty; keeps its memory from request to request
+  ByteSink& sink;    // empty; keeps its memory from request to request. Counts repaired texts
   std::string text;
+  std::string unknown_field;  // the first one of the request, if the format has names
 };
 
 // One form that a body can have.
@@ -86,12 +89,15 @@ class ReceiveHandler final : public Handler {
   Response handle_grpc(const RequestHead& head, const ReceiveForm& form, ByteView body) const;
   Response handle_http(const RequestHead& head, const ReceiveForm& form, ByteView body) const;
   Response convert(const RequestHead& head, const ReceiveForm& form, ByteView body) const;
-  Response ingest(const RequestHead& head, const ReceiveForm& form, ByteView otlp) const;
+  Response ingest(const RequestHead& head, const ReceiveForm& form, ByteView otlp,
+                  const std::string& unknown_field = {}) const;
+  std::string note_without_spans(SourceId source, const std::string& unknown_field, TimePoint now) const;
 
   const EndpointConfig config_;
   const ReceiverContext context_;
   const ReceiveProtocol protocol_;
   std::atomic<bool> draining_{false};
+  mutable LogLimiter without_spans_log_{std::chrono::minutes(1)};
 };
 
 }  // namespace tailgate

@@ -31,6 +31,23 @@ Refusals::Snapshot Refusals::snapshot() const {
   return counts_;
 }
 
+void Oddities::begin(SourceId source) {
+  const MutexLock lock(mutex_);
+  counts_[source];
+}
+
+void Oddities::add(SourceId source, Oddity what, std::uint64_t count) {
+  if (count == 0) return;
+  const MutexLock lock(mutex_);
+  Counts& counts = counts_[source];
+  (what == Oddity::kRepairedTexts ? counts.repaired_texts : counts.requests_without_spans) += count;
+}
+
+Oddities::Snapshot Oddities::snapshot() const {
+  const MutexLock lock(mutex_);
+  return counts_;
+}
+
 IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* client) {
   IngestResult result;
   if (stopping_.load(std::memory_order_relaxed)) {
@@ -39,7 +56,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     return result;
   }
   const std::shared_ptr<const ScanPlan> plan = target_.plan();
-  const TimePoint now = monotonic_now();
+  const TimePoint now = result.now = monotonic_now();
   thread_local SpanBatch batch;
   batch.clear();
   batch.hash_seed = target_.hash_seed();
@@ -76,10 +93,13 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     return result;
   }
   refusals_.spans(source, "bad_id", scan.bad_ids);
+  result.no_spans = scan.spans == 0 && !otlp.empty();
   if (scan.bad_ids != 0) {
     result.rejected_spans = scan.bad_ids;
     result.message =
         fmt::format("{} span{} rejected, first: {}", scan.bad_ids, scan.bad_ids == 1 ? "" : "s", scan.first_bad_id);
+    // Bytes of the other signals read as spans without ids.
+    if (good == 0) result.message += "; no span in the request has good ids, so it may hold metrics or logs";
   }
   return result;
 }

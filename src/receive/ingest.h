@@ -38,6 +38,8 @@ struct IngestResult {
   std::uint64_t rejected_spans = 0;
   std::string message;  // for people: why and where. Set unless accepted whole
   std::uint32_t retry_seconds = 1;
+  bool no_spans = false;  // accepted, and there was something in the request, but no span
+  TimePoint now{};        // the clock, as it was read for this request
 };
 
 // Takes the OTLP bytes of one request; they need to live only until the call returns. The limits of `client` are
@@ -67,6 +69,26 @@ class Refusals {
     std::map<SourceId, std::uint64_t> received;                                 // spans
     std::map<std::pair<SourceId, std::string>, std::uint64_t> spans, requests;  // by source and reason
   };
+  Snapshot snapshot() const;
+
+ private:
+  mutable Mutex mutex_;
+  Snapshot counts_ TAILGATE_GUARDED_BY(mutex_);
+};
+
+// What is odd about requests that were taken.
+enum class Oddity : std::uint8_t { kRepairedTexts, kWithoutSpans };
+
+// Counts it. Threads: any; called per odd request.
+class Oddities {
+ public:
+  void begin(SourceId source);  // from now on snapshots contain this source
+  void add(SourceId source, Oddity what, std::uint64_t count);
+
+  struct Counts {
+    std::uint64_t repaired_texts = 0, requests_without_spans = 0;
+  };
+  using Snapshot = std::map<SourceId, Counts>;
   Snapshot snapshot() const;
 
  private:

@@ -28,6 +28,7 @@ void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
     otlp.truncate(before);
     (client.error().kind == ErrorKind::kRefused ? no_memory_ : malformed_).fetch_add(1, std::memory_order_relaxed);
   }
+  if (context_.odd) context_.odd(source_, Oddity::kRepairedTexts, otlp.repaired_texts());
   // Concatenated requests are one request, so all spans of a turn are scanned and stored at once.
   if (!otlp.view().empty()) {
     switch (context_.ingest(source_, otlp.view(), nullptr).kind) {

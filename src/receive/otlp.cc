@@ -51,11 +51,11 @@ Response refused_proto(const RpcStatus& status) { return typed_response(kProtobu
 Response refused_json(const RpcStatus& status) { return typed_response(kJsonType, rpc_status_json(status)); }
 
 Result<ByteView> convert_json(const RequestHead&, ByteView body, ConversionOutput& out) {
-  // The protobuf bytes are never more than the JSON's.
-  if (!out.room.grow(body.size())) return fail(ErrorKind::kRefused, "no room to convert the request, try again");
-  auto otlp = otlp_json_to_proto(body);
+  Result<OtlpFromJson> otlp = otlp_json_to_proto(body, &out.room);
   if (!otlp) return tl::unexpected<Error>(otlp.error());
-  out.text = std::move(*otlp);
+  out.sink.count_repaired(otlp->repaired_texts);
+  out.unknown_field = std::move(otlp->unknown_field);
+  out.text = std::move(otlp->bytes);
   return ByteView(out.text);
 }
 

@@ -36,7 +36,8 @@ struct ReceiverContext {
   std::function<SourceId(std::string_view receiver, std::string_view format)> source;
   // Counts a refused request; the reason is one of kRequestRefusalNames or kRefuseWhyNames.
   std::function<void(SourceId, std::string_view reason)> refused;
-  std::function<void(std::string_view text)> notice;  // worth one line of log
+  std::function<void(SourceId, Oddity, std::uint64_t count)> odd;  // counts what is odd about a request that was taken
+  std::function<void(std::string_view text)> notice;               // worth one line of log
 };
 
 inline constexpr std::array<std::string_view, 5> kUdpDropNames = {"kernel", "malformed", "no_memory", "too_large",

@@ -68,6 +68,7 @@ ZipkinConfig read_zipkin_receiver(const ConfigNode& node) {
   ZipkinConfig out;
   const ServerLimits limits = read_receiver_limits(node);
   out.options.parse_string_tags = node.boolean("parse_string_tags", false);
+  out.options.old_attribute_names = node.boolean("old_attribute_names", true);
   // The keys are under the receiver itself, or under protocols.http as in the Collector since v0.128.
   const ConfigNode protocols = node.child("protocols");
   if (protocols.has("http")) {

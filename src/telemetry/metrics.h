@@ -39,6 +39,10 @@ inline constexpr Metric kSpansShed{"tailgate_spans_shed_total", kCounter, "reaso
                                    "Spans of kept traces that could not be handed to any exporter."};
 inline constexpr Metric kRequestsRefused{"tailgate_requests_refused_total", kCounter, "receiver,reason",
                                          "Requests refused, bodies that do not parse included."};
+inline constexpr Metric kTextsRepaired{"tailgate_texts_repaired_total", kCounter, "receiver",
+                                       "Texts of requests that were not Unicode and were repaired."};
+inline constexpr Metric kRequestsWithoutSpans{"tailgate_requests_without_spans_total", kCounter, "receiver",
+                                              "Requests that were taken and held something, but no span."};
 inline constexpr Metric kPageRequestsRefused{"tailgate_page_requests_refused_total", kCounter, "page,reason",
                                              "Requests for the daemon's own pages that were refused."};
 inline constexpr Metric kUdpDropped{"tailgate_udp_dropped_total", kCounter, "reason",
@@ -176,6 +180,8 @@ inline constexpr std::array kMetrics = {
     metric::kSpansDropped,
     metric::kSpansShed,
     metric::kRequestsRefused,
+    metric::kTextsRepaired,
+    metric::kRequestsWithoutSpans,
     metric::kPageRequestsRefused,
     metric::kUdpDropped,
     metric::kClientLostBatches,

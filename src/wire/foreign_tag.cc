@@ -53,11 +53,11 @@ bool same_ignoring_case(ByteView text, ByteView lower) {
 }
 
 std::uint32_t span_kind_of(ByteView text) {
-  if (text == "internal") return 1;
-  if (text == "server") return 2;
-  if (text == "client") return 3;
-  if (text == "producer") return 4;
-  if (text == "consumer") return 5;
+  if (same_ignoring_case(text, "internal")) return 1;
+  if (same_ignoring_case(text, "server")) return 2;
+  if (same_ignoring_case(text, "client")) return 3;
+  if (same_ignoring_case(text, "producer")) return 4;
+  if (same_ignoring_case(text, "consumer")) return 5;
   return 0;
 }
 

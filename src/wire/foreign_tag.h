@@ -27,7 +27,7 @@ inline bool is_text(const ForeignTag* tag) {
 }
 inline ByteView text_of(const ForeignTag* tag) { return is_text(tag) ? tag->value.bytes : ByteView(); }
 
-// OTLP's kind for OpenTracing's `span.kind`; 0 for other words.
+// OTLP's kind for OpenTracing's `span.kind`, or Zipkin's `kind`, in any case; 0 for other words.
 std::uint32_t span_kind_of(ByteView text);
 
 // The instrumentation scope, read from the tags that carry it, which are then marked gone. OpenTelemetry's exporters

@@ -145,13 +145,19 @@ PolicyTwin::Answer PolicyTwin::keeps(const PolicySpec& p, const TwinTrace& trace
   const auto is = [](bool yes) { return yes ? Answer::kYes : Answer::kNo; };
   if (p.type == "always_sample") return Answer::kYes;
   if (p.type == "latency") {
-    std::uint64_t start = UINT64_MAX, end = 0;
+    std::vector<std::int64_t> starts, ends;  // without what is absent, or after the year 2262
+    const auto note = [](std::vector<std::int64_t>& times, std::uint64_t ns) {
+      if (ns >= 1 && ns <= INT64_MAX - 1) times.push_back(static_cast<std::int64_t>(ns));
+    };
     any_span(trace, [&](const twin::Span& span) {
-      start = std::min<std::uint64_t>(start, span.start_time_unix_nano());
-      end = std::max<std::uint64_t>(end, span.end_time_unix_nano());
+      note(starts, span.start_time_unix_nano());
+      note(ends, span.end_time_unix_nano());
       return false;
     });
-    const std::int64_t ms = static_cast<std::int64_t>(end - start) / 1'000'000;
+    const bool known = !starts.empty() && !ends.empty();
+    const std::int64_t ns =
+        known ? *std::max_element(ends.begin(), ends.end()) - *std::min_element(starts.begin(), starts.end()) : 0;
+    const std::int64_t ms = ns / 1'000'000;
     return is(ms > p.low.value_or(0) && (!p.high || ms <= *p.high));
   }
   if (p.type == "numeric_attribute") {
@@ -566,7 +572,7 @@ void random_attributes(Random& r, Message& message, std::uint64_t max) {
 
 std::uint64_t random_time(Random& r) {
   if (r.one_in(12)) return 0;
-  if (r.one_in(30)) return UINT64_MAX - r.below(1000);
+  if (r.one_in(30)) return (UINT64_MAX - r.below(1000)) >> r.below(2);  // also about the end of signed 64 bits
   return 1'700'000'000'000'000'000ULL + r.below(1500) * 1'000'000 + (r.one_in(3) ? r.below(1'000'000) : 0);
 }
 

@@ -110,7 +110,10 @@ class ForeignCases {
                                         "event",
                                         "peer.service",
                                         "net.host.ip",
-                                        "net.peer.port"};
+                                        "net.peer.port",
+                                        "http.response.status_code",
+                                        "network.peer.address",
+                                        "service.peer.name"};
     return r_.one_in(3) ? fmt::format("key-{}", r_.below(30)) : kKeys[r_.below(std::size(kKeys))];
   }
   std::string special(const std::string& for_key) {
@@ -118,10 +121,11 @@ class ForeignCases {
       return std::string(words.begin()[r_.below(words.size())]);
     };
     if (for_key == "error") return one_of({"true", "True", "false", "boom", ""});
-    if (for_key == "span.kind") return one_of({"client", "server", "producer", "consumer", "internal", "other"});
+    if (for_key == "span.kind") return one_of({"client", "server", "producer", "CONSUMER", "Internal", "other"});
     if (for_key == "otel.status_code")
       return one_of({"OK", "ERROR", "error", "STATUS_CODE_OK", "STATUS_CODE_ERROR", "?"});
-    if (for_key == "http.status_code") return one_of({"200", "404", "503", "0", "abc", "399"});
+    if (for_key.ends_with(".status_code") && for_key.starts_with("http."))
+      return one_of({"200", "404", "503", "0", "abc", "399"});
     if (for_key.starts_with("otel.")) return one_of({"", "lib", "lib2"});
     return word();
   }

@@ -36,7 +36,7 @@ inline std::string lower(std::string text) {
 inline int kind_number(const std::string& word) {
   const std::map<std::string, int> kinds = {
       {"internal", 1}, {"server", 2}, {"client", 3}, {"producer", 4}, {"consumer", 5}};
-  return kinds.contains(word) ? kinds.at(word) : 0;
+  return kinds.contains(lower(word)) ? kinds.at(lower(word)) : 0;
 }
 
 template <class List>
@@ -167,10 +167,11 @@ inline void jaeger_status(AttributeMap& tags, twin::Span& out) {
     code = word == "ok" ? 1 : word == "error" ? 2 : 0;
     if (tags.contains("otel.status_description")) message = description();
     tags.erase("otel.status_code");
-  } else if (tags.contains("http.status_code")) {
+  } else if (tags.contains("http.status_code") || tags.contains("http.response.status_code")) {
+    const std::string key = tags.contains("http.status_code") ? "http.status_code" : "http.response.status_code";
     std::optional<long long> number;
-    if (tags["http.status_code"].has_int_value()) number = tags["http.status_code"].int_value();
-    const std::string digits = text("http.status_code");
+    if (tags[key].has_int_value()) number = tags[key].int_value();
+    const std::string digits = text(key);
     if (!digits.empty() && digits.find_first_not_of("0123456789") == std::string::npos) number = std::stoll(digits);
     if (number && (*number < 100 || *number >= 500 || (*number >= 400 && out.kind() != 2))) {
       code = 2;
@@ -315,14 +316,22 @@ inline std::vector<FlatSpan> expected_of(const twin::zipkin::ListOfSpans& list) 
       v.set_int_value(n);
       return v;
     };
-    for (const auto& [endpoint, prefix] :
-         {std::pair{in.local_endpoint(), std::string("net.host.")}, {in.remote_endpoint(), "net.peer."}}) {
-      if (!address_text(endpoint).empty()) tags.emplace(prefix + "ip", text_value(address_text(endpoint)));
-      if (endpoint.port() > 0) tags.emplace(prefix + "port", number(endpoint.port()));
+    struct Names {
+      std::string ip, old_ip, port;
+    };
+    for (const auto& [endpoint, names] :
+         {std::pair{in.local_endpoint(), Names{"network.local.address", "net.host.ip", "net.host.port"}},
+          {in.remote_endpoint(), Names{"network.peer.address", "net.peer.ip", "net.peer.port"}}}) {
+      for (const std::string& key : {names.ip, names.old_ip}) {
+        if (!address_text(endpoint).empty()) tags.emplace(key, text_value(address_text(endpoint)));
+      }
+      if (endpoint.port() > 0) tags.emplace(names.port, number(endpoint.port()));
     }
-    if (!in.remote_endpoint().service_name().empty()) {
-      tags.emplace("peer.service", text_value(in.remote_endpoint().service_name()));
+    for (const char* key : {"service.peer.name", "peer.service"}) {
+      const std::string& name = in.remote_endpoint().service_name();
+      if (!name.empty()) tags.emplace(key, text_value(name));
     }
+    if (tags.contains("http.status_code")) tags.emplace("http.response.status_code", tags.at("http.status_code"));
     if (in.timestamp() == 0) tags["otel.zipkin.absentField.startTime"].set_bool_value(true);
     write_attributes(tags, span.mutable_attributes());
     for (const auto& annotation : in.annotations()) {

@@ -23,6 +23,13 @@ inline std::string twin_hex(const std::string& bytes) {
   return out;
 }
 
+// From start to end, in nanoseconds; 0 when the end is before the start, or when either is 0 or after the year 2262.
+inline std::uint64_t twin_duration(const twin::Span& span) {
+  const std::uint64_t start = span.start_time_unix_nano(), end = span.end_time_unix_nano();
+  const auto odd = [](std::uint64_t time) { return time == 0 || time >= 9'223'372'036'854'775'807U; };
+  return odd(start) || odd(end) || end < start ? 0 : end - start;
+}
+
 inline std::string twin_base64(const std::string& bytes) {
   const std::string digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string bits, out;

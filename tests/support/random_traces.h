@@ -51,6 +51,7 @@ class RandomTraces {
     return kWords[r_.below(std::size(kWords))];
   }
   std::uint64_t time() {
+    if (r_.one_in(30)) return r_.one_in(2) ? 0 : UINT64_MAX >> r_.below(2);
     return r_.one_in(9) ? r_.below(3000) : 1'790'000'000'000'000'000ULL + r_.below(9'000'000'000);
   }
 
@@ -83,9 +84,24 @@ class RandomTraces {
   }
   template <class List>
   void attributes(List& list, std::uint64_t most, int depth = 0) {
-    static const std::string kKeys[] = {
-        "service.name", "faas.name",     "http.route",  "error",         "span.kind", "event", "peer.service",
-        "net.peer.ip",  "net.peer.port", "net.host.ip", "net.host.port", "a.b",       "z",     "opentracing.ref_type"};
+    static const std::string kKeys[] = {"service.name",
+                                        "faas.name",
+                                        "http.route",
+                                        "error",
+                                        "span.kind",
+                                        "event",
+                                        "peer.service",
+                                        "net.peer.ip",
+                                        "network.peer.address",
+                                        "service.peer.name",
+                                        "network.peer.port",
+                                        "http.response.status_code",
+                                        "net.peer.port",
+                                        "net.host.ip",
+                                        "net.host.port",
+                                        "a.b",
+                                        "z",
+                                        "opentracing.ref_type"};
     for (std::uint64_t n = r_.below(most + 1); n != 0; --n) {
       auto& kv = *list.Add();
       kv.set_key(kKeys[r_.below(std::size(kKeys))]);

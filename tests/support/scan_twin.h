@@ -94,8 +94,9 @@ inline std::optional<TwinResult> parse_twin(const std::string& bytes) {
           continue;
         }
         TwinTrace& trace = result.traces[span.trace_id()];
-        trace.facts.start_min_ns = std::min(trace.facts.start_min_ns, span.start_time_unix_nano());
-        trace.facts.end_max_ns = std::max(trace.facts.end_max_ns, span.end_time_unix_nano());
+        const std::uint64_t start = span.start_time_unix_nano(), end = span.end_time_unix_nano(), year_2262 = INT64_MAX;
+        if (start != 0) trace.facts.start_min_ns = std::min(trace.facts.start_min_ns, start);
+        if (end < year_2262) trace.facts.end_max_ns = std::max(trace.facts.end_max_ns, end);
         trace.facts.spans += 1;
         trace.facts.errors += span.status().code() == 2;
         trace.facts.root_seen |= span.parent_span_id().empty() || span.parent_span_id() == std::string(8, '\0');

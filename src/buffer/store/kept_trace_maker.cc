@@ -195,7 +195,7 @@ TraceSummary KeptTraceMaker::summarize(const Input& in, const Headline& headline
   summary.verdict = in.verdict;
   summary.policy = tables_.names.name_of(in.verdict.policy);
   summary.exporters = tables_.routes.exporters_of(in.verdict.route);
-  summary.start_ns = in.facts.start_min_ns;
+  summary.start_ns = in.facts.first_start_ns();
   summary.end_ns = in.facts.end_max_ns;
   summary.errors = in.facts.errors;
   summary.has_root = in.facts.root_seen;

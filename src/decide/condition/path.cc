@@ -7,6 +7,7 @@
 
 #include "config/config_node.h"
 #include "decide/condition/span_field.h"
+#include "model/span_times.h"
 #include "wire/otlp/tracestate.h"
 
 namespace tailgate {
@@ -127,7 +128,9 @@ class OfRoot final : public Expr {
 class SpanDuration final : public Expr {
  public:
   bool evaluate(Evaluation& e, Value& out) const override {
-    out = Value::of_duration(static_cast<std::int64_t>(e.in.span.end_ns - e.in.span.start_ns));
+    const SpanFields& span = e.in.span;
+    const bool known = is_time(span.start_ns) && is_time(span.end_ns);
+    out = known ? Value::of_duration(duration_ns(span.start_ns, span.end_ns)) : Value();
     return true;
   }
 };

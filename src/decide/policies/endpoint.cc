@@ -13,6 +13,7 @@
 #include "decide/glob.h"
 #include "decide/policies/probabilistic.h"
 #include "decide/registry.h"
+#include "model/span_times.h"
 
 namespace tailgate {
 namespace {
@@ -23,14 +24,14 @@ class MatchesEntry final : public SpanPredicate {
   std::size_t service_slot = 0;
   std::unique_ptr<Glob> route, span;
   std::size_t route_slot = 0;
-  std::uint64_t longer_than_ns = 0;
+  std::int64_t longer_than_ns = 0;
   bool any_duration = true;
   bool error = false;
 
   bool on_resource(const ByteView*) const override { return false; }
   bool on_span(const SpanFields& f) const override {
     if (error && f.status_code != static_cast<std::int32_t>(StatusCode::kError)) return false;
-    if (!any_duration && !(f.end_ns > f.start_ns && f.end_ns - f.start_ns > longer_than_ns)) return false;
+    if (!any_duration && duration_ns(f.start_ns, f.end_ns) <= longer_than_ns) return false;
     if (route != nullptr && !matches(*route, f.attributes[route_slot])) return false;
     if (span != nullptr && !span->matches(f.name)) return false;
     return service == nullptr || matches(*service, f.context->resource_attributes[service_slot]);
@@ -102,7 +103,7 @@ PolicyPtr make_endpoint(const ConfigNode& entry, PolicyBuild& build) {
       if (glob != nullptr && !glob->good()) item.error("expected shorter patterns");
     }
     predicate->any_duration = item.child("latency").is_null();
-    predicate->longer_than_ns = static_cast<std::uint64_t>(item.duration("latency", Duration::zero()).count());
+    predicate->longer_than_ns = item.duration("latency", Duration::zero()).count();
     predicate->error = item.boolean("error", false);
     const double percentage = item.number("percentage", 100);
     if (!(percentage >= 0 && percentage <= 100)) item.error("percentage", "expected 0 to 100");

@@ -9,6 +9,7 @@
 #include <charconv>
 
 #include "codec/field_reader.h"
+#include "codec/json_repair.h"
 #include "wire/otlp/schema.h"
 
 namespace tailgate {
@@ -30,6 +31,15 @@ Duration read_duration(ByteView message) {
 }
 
 namespace json = boost::json;
+
+// A backend may quote a span's text, and cut it inside a character.
+json::value parse(ByteView text, json::error_code& error) {
+  json::value parsed = json::parse(json::string_view(text.data(), text.size()), error);
+  if (const JsonRepair repair = error ? json_repair_of(text) : JsonRepair(); repair.texts != 0) {
+    parsed = json::parse(repaired_json(text, repair.size), error);
+  }
+  return parsed;
+}
 
 // The member under its name in JSON or in protobuf; null when it is not there.
 const json::value* member(const json::value* object, std::string_view name, std::string_view proto_name) {
@@ -89,7 +99,7 @@ Result<PartialSuccess> read_partial_success(ByteView response) {
 
 Result<PartialSuccess> read_partial_success_json(ByteView response) {
   json::error_code error;
-  const json::value parsed = json::parse(json::string_view(response.data(), response.size()), error);
+  const json::value parsed = parse(response, error);
   if (error) return fail(ErrorKind::kBadInput, fmt::format("the answer is not JSON: {}", error.message()));
   const json::value* const partial = member(&parsed, "partialSuccess", "partial_success");
   return PartialSuccess{count(member(partial, "rejectedSpans", "rejected_spans")),
@@ -99,7 +109,7 @@ Result<PartialSuccess> read_partial_success_json(ByteView response) {
 StatusDetails read_status_details_json(ByteView status) {
   StatusDetails out;
   json::error_code error;
-  const json::value parsed = json::parse(json::string_view(status.data(), status.size()), error);
+  const json::value parsed = parse(status, error);
   if (error) return out;
   out.message = text(member(&parsed, "message", "message"));
   const json::value* const details = member(&parsed, "details", "details");

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "codec/calendar.h"
 #include "codec/json_text.h"
+#include "model/span_times.h"
 #include "wire/otlp/attribute_text.h"
 #include "wire/otlp/span_view.h"
 
@@ -206,9 +207,9 @@ bool each_jaeger_document(ByteView otlp, const std::function<void(const JaegerDo
     out += R"(,"references":)";
     append_references(out, span);
     const std::uint64_t start_us = span.start_ns / 1000;
-    const std::uint64_t duration_ns = span.end_ns > span.start_ns ? span.end_ns - span.start_ns : 0;
+    const std::int64_t duration = std::max<std::int64_t>(duration_ns(span.start_ns, span.end_ns), 0);
     fmt::format_to(std::back_inserter(out), R"(,"startTime":{},"startTimeMillis":{},"duration":{},"tags":)", start_us,
-                   start_us / 1000, duration_ns / 1000);
+                   start_us / 1000, duration / 1000);
     append_tags(out, scope, span);
     out += R"(,"logs":)";
     append_logs(out, span);

@@ -14,11 +14,13 @@ constexpr ByteView kNoServiceName = "OTLPResourceNoServiceName";
 
 struct Special : CommonTags {
   JaegerTag* http_code = nullptr;
+  JaegerTag* http_response_code = nullptr;  // its new name
   JaegerTag* http_message = nullptr;
 };
 
 JaegerTag** place_of(ByteView key, Special& s) {
   if (key.size() == 16 && key == "http.status_code") return &s.http_code;
+  if (key.size() == 25 && key == "http.response.status_code") return &s.http_response_code;
   if (key.size() == 19 && key == "http.status_message") return &s.http_message;
   return place_of(key, static_cast<CommonTags&>(s));
 }
@@ -63,8 +65,9 @@ StatusOf status_of(const Special& s, std::uint32_t kind) {
       describe();
     }
     s.status_code->gone = true;
-  } else if (!has_status && s.http_code != nullptr) {
-    if (const auto code = integer_of(*s.http_code)) {
+  } else if (const JaegerTag* const http = s.http_code != nullptr ? s.http_code : s.http_response_code;
+             !has_status && http != nullptr) {
+    if (const auto code = integer_of(*http)) {
       const bool clients_fault = *code >= 400 && *code < 500 && kind == 2;  // of a server: not its error
       if ((*code < 100 || *code >= 400) && !clients_fault) {
         out.code = StatusCode::kError;

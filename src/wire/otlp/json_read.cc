@@ -6,7 +6,6 @@
 #include <bit>
 #include <boost/json/basic_parser_impl.hpp>
 #include <charconv>
-#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -14,7 +13,9 @@
 #include <vector>
 
 #include "codec/base64.h"
+#include "codec/decimal.h"
 #include "codec/hex.h"
+#include "codec/json_repair.h"
 #include "codec/protobuf.h"
 #include "wire/otlp/schema_table.h"
 
@@ -56,22 +57,6 @@ constexpr std::string_view wanted(FieldKind kind) {
 }
 
 constexpr std::size_t kKeyMax = 64;  // longer than every name of the schema
-
-template <class T>
-std::optional<T> integer(std::string_view text) {
-  T value{};
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (ec == std::errc() && end == text.data() + text.size()) return value;
-  // "1e3" and "2.0" are integers to JSON; doubles tell them apart up to 2^53.
-  double d = 0;
-  const auto [dend, dec] = std::from_chars(text.data(), text.data() + text.size(), d);
-  if (dec != std::errc() || dend != text.data() + text.size() || d != std::floor(d) ||
-      std::fabs(d) > 9007199254740992.0)
-    return std::nullopt;
-  if (d < static_cast<double>(std::numeric_limits<T>::min()) || d > static_cast<double>(std::numeric_limits<T>::max()))
-    return std::nullopt;
-  return static_cast<T>(d);
-}
 
 std::optional<double> real(std::string_view text) {
   if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
@@ -167,7 +152,11 @@ class RequestReader {
     Frame& top = stack_.back();
     top.field = nullptr;
     for (const Field& field : otlp::fields_of(top.type)) {
-      if (field.json_name == key_) top.field = &field;
+      if (otlp::is_name_of(field, key_)) top.field = &field;
+    }
+    if (top.field == nullptr && unknown_field.empty()) {
+      if (stack_.size() > 1) unknown_field = path() + '.';
+      unknown_field += key_.substr(0, kKeyMax);
     }
     key_.clear();
     return true;
@@ -229,7 +218,8 @@ class RequestReader {
   }
 
   std::string out;
-  std::string problem;  // set when an event was refused
+  std::string problem;        // set when an event was refused
+  std::string unknown_field;  // the first one, with its place
 
  private:
   struct Frame {
@@ -314,20 +304,20 @@ class RequestReader {
   bool numeric_value(const Field& field, std::string_view s) {
     switch (field.kind) {
       case FieldKind::kEnum:
-        if (const auto v = integer<std::int32_t>(s))
+        if (const auto v = read_integer<std::int32_t>(s))
           return number(field, static_cast<std::uint64_t>(static_cast<std::int64_t>(*v)));
         return false;
       case FieldKind::kUint32:
-        if (const auto v = integer<std::uint32_t>(s)) return number(field, *v);
+        if (const auto v = read_integer<std::uint32_t>(s)) return number(field, *v);
         return false;
       case FieldKind::kInt64:
-        if (const auto v = integer<std::int64_t>(s)) return number(field, static_cast<std::uint64_t>(*v));
+        if (const auto v = read_integer<std::int64_t>(s)) return number(field, static_cast<std::uint64_t>(*v));
         return false;
       case FieldKind::kFixed64:
-        if (const auto v = integer<std::uint64_t>(s)) return fixed<8>(field, *v);
+        if (const auto v = read_integer<std::uint64_t>(s)) return fixed<8>(field, *v);
         return false;
       case FieldKind::kFixed32:
-        if (const auto v = integer<std::uint32_t>(s)) return fixed<4>(field, *v);
+        if (const auto v = read_integer<std::uint32_t>(s)) return fixed<4>(field, *v);
         return false;
       case FieldKind::kDouble:
         if (const auto v = real(s)) return fixed<8>(field, std::bit_cast<std::uint64_t>(*v));
@@ -379,7 +369,10 @@ class RequestReader {
 
 }  // namespace
 
-Result<std::string> otlp_json_to_proto(ByteView text) {
+namespace {
+
+// With `repaired`, `text` is not what came, so that places in it say nothing to anyone.
+Result<OtlpFromJson> read_request(ByteView text, bool repaired, bool& bad_json) {
   json::parse_options options;
   options.max_depth = kAnyValueDepthMax * 4 + 32;  // a value in a list of pairs is four levels of JSON
   try {
@@ -390,11 +383,30 @@ Result<std::string> otlp_json_to_proto(ByteView text) {
     const std::size_t n = parser.write_some(false, text.data(), text.size(), ec);
     if (!reader.problem.empty()) return fail(ErrorKind::kBadInput, std::move(reader.problem));
     if (!ec && n < text.size()) ec = json::error::extra_data;
+    bad_json = ec.failed();
+    if (ec && repaired) return fail(ErrorKind::kBadInput, fmt::format("{}: {}", reader.path(), ec.message()));
     if (ec) return fail(ErrorKind::kBadInput, fmt::format("at byte {}, {}: {}", n, reader.path(), ec.message()));
-    return std::move(reader.out);
+    return OtlpFromJson{std::move(reader.out), 0, std::move(reader.unknown_field)};
   } catch (const std::exception& e) {
     return fail(ErrorKind::kBadInput, fmt::format("cannot read the JSON: {}", e.what()));
   }
+}
+
+}  // namespace
+
+Result<OtlpFromJson> otlp_json_to_proto(ByteView text, ConversionRoom* room) {
+  const auto no_room = [&](std::size_t bytes) { return room != nullptr && !room->grow(bytes); };
+  constexpr auto kNoRoom = "no room to convert the request, try again";
+  if (no_room(text.size())) return fail(ErrorKind::kRefused, kNoRoom);  // the bytes are never more than the JSON's
+  bool bad_json = false;
+  Result<OtlpFromJson> out = read_request(text, false, bad_json);
+  if (!bad_json) return out;
+  const JsonRepair repair = json_repair_of(text);
+  if (repair.texts == 0) return out;
+  if (no_room(2 * repair.size)) return fail(ErrorKind::kRefused, kNoRoom);
+  out = read_request(repaired_json(text, repair.size), true, bad_json);
+  if (out) out->repaired_texts = repair.texts;
+  return out;
 }
 
 }  // namespace tailgate

@@ -337,23 +337,25 @@ class Scan {
     return true;
   }
 
-  bool bad_id(const char* which, std::size_t size, const char* want) {
+  bool bad_id(const char* which, ByteView id, const char* want, bool of_zero = false) {
     ++result_.bad_ids;
     if (result_.first_bad_id.empty()) {
-      result_.first_bad_id =
-          fmt::format("resource_spans[{}].scope_spans[{}].spans[{}].{}: expected {}, got {} bytes{}", resource_, scope_,
-                      span_, which, want, size, size == 16 || size == 8 ? " of zero" : "");
+      result_.first_bad_id = fmt::format(
+          "resource_spans[{}].scope_spans[{}].spans[{}].{}: expected {}, got {}", resource_, scope_, span_, which, want,
+          of_zero ? "only zeros" : fmt::format("{} byte{}", id.size(), id.size() == 1 ? "" : "s"));
     }
     return true;
   }
 
   bool take_span(ByteView span, const SpanFields& f) {
-    if (f.trace_id.size() != 16 || (word(f.trace_id) | word(f.trace_id.substr(8))) == 0) {
-      return bad_id("trace_id", f.trace_id.size(), "16 bytes, not zero");
+    if (f.trace_id.size() != 16) return bad_id("trace_id", f.trace_id, "16 bytes");
+    if ((word(f.trace_id) | word(f.trace_id.substr(8))) == 0) {
+      return bad_id("trace_id", f.trace_id, "16 bytes that are not all zero", true);
     }
-    if (f.span_id.size() != 8 || word(f.span_id) == 0) return bad_id("span_id", f.span_id.size(), "8 bytes, not zero");
+    if (f.span_id.size() != 8) return bad_id("span_id", f.span_id, "8 bytes");
+    if (word(f.span_id) == 0) return bad_id("span_id", f.span_id, "8 bytes that are not all zero", true);
     if (!f.parent_span_id.empty() && f.parent_span_id.size() != 8) {
-      return bad_id("parent_span_id", f.parent_span_id.size(), "0 or 8 bytes");
+      return bad_id("parent_span_id", f.parent_span_id, "0 or 8 bytes");
     }
     if (only_check_) return true;
     if (batch_.spans.size() == kSpansPerSlice && !hand_on()) return false;
@@ -378,8 +380,7 @@ class Scan {
     }
     trace.last = index;
     TraceFacts& facts = trace.facts;
-    facts.start_min_ns = std::min(facts.start_min_ns, f.start_ns);
-    facts.end_max_ns = std::max(facts.end_max_ns, f.end_ns);
+    facts.take_times(f.start_ns, f.end_ns);
     facts.bytes += span.size();
     facts.spans += 1;
     facts.errors += f.status_code == static_cast<std::int32_t>(StatusCode::kError);

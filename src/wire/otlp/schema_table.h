@@ -209,6 +209,22 @@ constexpr std::span<const Field> fields_of(MessageType type) {
   return {};
 }
 
+// The field's name in JSON: in lowerCamelCase, or as the .proto file has it, "start_time_unix_nano".
+constexpr bool is_name_of(const Field& field, std::string_view key) {
+  std::size_t at = 0;
+  for (const char c : field.json_name) {
+    const bool capital = c >= 'A' && c <= 'Z';
+    if (capital && at + 1 < key.size() && key[at] == '_' && key[at + 1] == c - 'A' + 'a') {
+      at += 2;
+    } else if (at < key.size() && key[at] == c) {
+      ++at;
+    } else {
+      return false;
+    }
+  }
+  return at == key.size();
+}
+
 // All fields of the message are one oneof: the last one in the bytes counts, even when it has its default value.
 constexpr bool is_oneof(MessageType type) { return type == MessageType::kAnyValue; }
 

@@ -4,12 +4,13 @@
 #include <fmt/format.h>
 
 #include <boost/json/basic_parser_impl.hpp>
-#include <charconv>
-#include <cmath>
 #include <deque>
 #include <limits>
+#include <optional>
 
+#include "codec/decimal.h"
 #include "codec/hex.h"
+#include "codec/json_repair.h"
 #include "wire/times.h"
 #include "wire/zipkin/zipkin.h"
 
@@ -87,11 +88,10 @@ ByteView read_id(ByteView hex, std::array<char, N>& id) {
   return {id.data(), N};
 }
 
-std::uint32_t kind_of(ByteView text) {
-  if (text == "SERVER") return 2;
-  if (text == "CLIENT") return 3;
-  if (text == "PRODUCER") return 4;
-  return text == "CONSUMER" ? 5 : 0;
+// A time, a duration or a port: below zero it is none.
+std::optional<std::uint64_t> number_of(ByteView text) {
+  if (const auto number = read_decimal(text)) return number->negative ? 0 : number->magnitude;
+  return std::nullopt;
 }
 
 // What the parser calls, event by event. The names and signatures are Boost.JSON's.
@@ -207,13 +207,13 @@ class Reader {
         return true;
       case Key::kParentId:
         span_.parent = read_id(value, span_.parent_bytes);
-        if (span_.parent.empty()) span_.parent = value;  // no id: left for the scanner to refuse
+        if (span_.parent.empty()) span_.parent = value.substr(0, 1);  // no id: left for the scanner to refuse
         return true;
       case Key::kName:
         span_.name = value;
         return true;
       case Key::kKind:
-        span_.kind = kind_of(value);
+        span_.kind = span_kind_of(value);
         return true;
       case Key::kServiceName:
         endpoint_->service_name = value;
@@ -229,6 +229,11 @@ class Reader {
         return true;
       case Key::kTag:
         return take_tag(value, ec);
+      case Key::kTimestamp:
+      case Key::kDuration:
+      case Key::kPort:  // Zipkin's own server takes numbers as text too
+        if (const auto number = number_of(value)) return take_number(*number), true;
+        return wrong("a string", ec);
       default:
         return wrong("a string", ec);
     }
@@ -341,6 +346,11 @@ class Reader {
     ByteView text;
     if (key_ == Key::kTag) return (keep(s, text) && take_tag(text, ec)) || full(ec);
     text_.clear();
+    return take_number(value) || wrong("a number", ec);
+  }
+
+  // False: the key wants something else.
+  bool take_number(std::uint64_t value) {
     if (key_ == Key::kTimestamp && at_ == At::kAnnotation) {
       annotation_.time_ns = us_to_ns(value);
     } else if (key_ == Key::kTimestamp) {
@@ -350,7 +360,7 @@ class Reader {
     } else if (key_ == Key::kPort) {
       endpoint_->port = static_cast<std::int64_t>(value & INT32_MAX);
     } else {
-      return wrong("a number", ec);
+      return false;
     }
     return true;
   }
@@ -373,7 +383,9 @@ class Reader {
 
 }  // namespace
 
-Result<void> zipkin_json_to_otlp(ByteView text, const ZipkinOptions& zipkin, ByteSink& out) {
+namespace {
+
+Result<void> read_spans(ByteView text, bool repaired, const ZipkinOptions& zipkin, ByteSink& out, bool& bad_json) {
   json::parse_options options;
   options.max_depth = kDepthMax;
   try {
@@ -384,11 +396,29 @@ Result<void> zipkin_json_to_otlp(ByteView text, const ZipkinOptions& zipkin, Byt
     if (out.failed()) return fail(ErrorKind::kRefused, "no room to convert the request");
     if (!reader.problem.empty()) return fail(ErrorKind::kBadInput, std::move(reader.problem));
     if (!ec && n < text.size()) ec = json::error::extra_data;
+    bad_json = ec.failed();
+    if (ec && repaired) return fail(ErrorKind::kBadInput, fmt::format("{}: {}", reader.place(), ec.message()));
     if (ec) return fail(ErrorKind::kBadInput, fmt::format("at byte {}, {}: {}", n, reader.place(), ec.message()));
     return {};
   } catch (const std::exception& e) {
     return fail(ErrorKind::kBadInput, fmt::format("cannot read the JSON: {}", e.what()));
   }
+}
+
+}  // namespace
+
+Result<void> zipkin_json_to_otlp(ByteView text, const ZipkinOptions& zipkin, ByteSink& out) {
+  const std::size_t before = out.size();
+  bool bad_json = false;
+  Result<void> read = read_spans(text, false, zipkin, out, bad_json);
+  if (!bad_json) return read;
+  const JsonRepair repair = json_repair_of(text);
+  if (repair.texts == 0) return read;
+  out.truncate(before);
+  if (!out.ask(repair.size)) return fail(ErrorKind::kRefused, "no room to convert the request");
+  read = read_spans(repaired_json(text, repair.size), true, zipkin, out, bad_json);
+  if (read) out.count_repaired(repair.texts);
+  return read;
 }
 
 }  // namespace tailgate

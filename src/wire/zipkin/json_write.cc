@@ -11,6 +11,7 @@
 
 #include "codec/hex.h"
 #include "codec/json_text.h"
+#include "model/span_times.h"
 #include "wire/otlp/attribute_text.h"
 #include "wire/otlp/span_view.h"
 
@@ -20,6 +21,7 @@ namespace {
 using TagMap = std::map<std::string, std::string, std::less<>>;
 
 constexpr std::string_view kNoServiceName = "OTLPResourceNoServiceName";
+constexpr std::string_view kNoStart = "otel.zipkin.absentField.startTime";
 constexpr std::string_view kServiceNameSource = "otlp.service.name.source";
 
 void add_tags(TagMap& tags, const AttributeViews& attributes) {
@@ -49,6 +51,29 @@ std::string take_service(TagMap& tags) {
   return std::string(kNoServiceName);
 }
 
+// One thing under its name of today and the one before.
+struct Names {
+  std::string_view now, before;
+};
+constexpr Names kPeerName{"service.peer.name", "peer.service"};
+constexpr Names kLocalAddress{"network.local.address", "net.host.ip"},
+    kLocalPort{"network.local.port", "net.host.port"};
+constexpr Names kPeerAddress{"network.peer.address", "net.peer.ip"}, kPeerPort{"network.peer.port", "net.peer.port"};
+
+// Takes the first text that `use` can use out of the tags, and under the other name what says the same. What nobody can
+// use stays a tag.
+template <class Use>
+void take_either(TagMap& tags, const Names& names, Use use) {
+  for (const std::string_view key : {names.now, names.before}) {
+    const auto found = tags.find(key);
+    if (found == tags.end() || !use(found->second)) continue;
+    const std::string text = take(tags, key);
+    const auto other = tags.find(key == names.now ? names.before : names.now);
+    if (other != tags.end() && other->second == text) tags.erase(other);
+    return;
+  }
+}
+
 struct Endpoint {
   std::string service, ip;  // ip: as in the attribute, when it is an address
   bool v6 = false;
@@ -56,24 +81,26 @@ struct Endpoint {
 };
 
 // What an endpoint has no place for stays a tag.
-Endpoint take_endpoint(TagMap& tags, std::string service, std::string_view ip_key, std::string_view port_key) {
+Endpoint take_endpoint(TagMap& tags, std::string service, const Names& address, const Names& port) {
   Endpoint out;
   out.service = std::move(service);
-  if (const auto ip = tags.find(ip_key); ip != tags.end()) {
+  take_either(tags, address, [&](const std::string& text) {
     std::array<unsigned char, 16> binary{};
-    out.v6 = ip->second.find(':') != std::string::npos;
-    if (inet_pton(out.v6 ? AF_INET6 : AF_INET, ip->second.c_str(), binary.data()) == 1) out.ip = take(tags, ip_key);
-  }
+    const bool v6 = text.find(':') != std::string::npos;
+    if (inet_pton(v6 ? AF_INET6 : AF_INET, text.c_str(), binary.data()) != 1) return false;
+    out.v6 = v6;
+    out.ip = text;
+    return true;
+  });
   if (out.service.empty() && out.ip.empty()) return out;
-  if (const auto port = tags.find(port_key); port != tags.end()) {
-    const char* const last = port->second.data() + port->second.size();
-    const auto [end, ec] = std::from_chars(port->second.data(), last, out.port);
-    if (ec == std::errc() && end == last && out.port != 0) {
-      tags.erase(port);
-    } else {
-      out.port = 0;
-    }
-  }
+  take_either(tags, port, [&](const std::string& text) {
+    std::uint16_t number = 0;
+    const char* const last = text.data() + text.size();
+    const auto [end, ec] = std::from_chars(text.data(), last, number);
+    if (ec != std::errc() || end != last || number == 0) return false;
+    out.port = number;
+    return true;
+  });
   return out;
 }
 
@@ -142,14 +169,22 @@ void add_links(TagMap& tags, const SpanView& span) {
 void append_span(std::string& out, const std::string& service, TagMap tags, const ScopeView& scope,
                  const SpanView& span) {
   add_tags(tags, scope.attributes);
-  if (!scope.name.empty()) tags["otel.library.name"] = scope.name;
-  if (!scope.version.empty()) tags["otel.library.version"] = scope.version;
+  if (!scope.name.empty()) tags["otel.scope.name"] = scope.name;
+  if (!scope.version.empty()) tags["otel.scope.version"] = scope.version;
   add_tags(tags, span.attributes);
   if (!span.trace_state.empty()) tags["w3c.tracestate"] = span.trace_state;
   if (span.kind == 1) tags["span.kind"] = "internal";
-  const Endpoint local = take_endpoint(tags, service, "net.host.ip", "net.host.port");
-  std::string peer = take(tags, "peer.service");
-  const Endpoint remote = take_endpoint(tags, std::move(peer), "net.peer.ip", "net.peer.port");
+  // What reads Zipkin's spans asks for the old name.
+  if (const auto code = tags.find("http.response.status_code"); code != tags.end()) {
+    tags.try_emplace("http.status_code", code->second);
+  }
+  const Endpoint local = take_endpoint(tags, service, kLocalAddress, kLocalPort);
+  std::string peer;
+  take_either(tags, kPeerName, [&](const std::string& text) {
+    peer = text;
+    return true;
+  });
+  const Endpoint remote = take_endpoint(tags, std::move(peer), kPeerAddress, kPeerPort);
   set_status(tags, span);
   add_links(tags, span);
 
@@ -168,8 +203,12 @@ void append_span(std::string& out, const std::string& service, TagMap tags, cons
   }
   // Zipkin has neither a time of 0 nor a duration of 0; less than a microsecond is one.
   if (span.start_ns >= 1000) fmt::format_to(std::back_inserter(out), R"(,"timestamp":{})", span.start_ns / 1000);
-  if (span.end_ns > span.start_ns) {
-    const std::uint64_t us = (span.end_ns - span.start_ns) / 1000;
+  // A Zipkin span without a timestamp came with its duration as its end.
+  const bool only_duration = span.start_ns == 0 && is_time(span.end_ns) && tags.contains(kNoStart);
+  const std::int64_t duration =
+      only_duration ? static_cast<std::int64_t>(span.end_ns) : duration_ns(span.start_ns, span.end_ns);
+  if (duration > 0) {
+    const std::int64_t us = duration / 1000;
     fmt::format_to(std::back_inserter(out), R"(,"duration":{})", us == 0 ? 1 : us);
   }
   append_endpoint(out, "localEndpoint", local);

@@ -10,7 +10,13 @@ namespace {
 
 using Kind = AttributeValue::Kind;
 
-using Special = CommonTags;
+// The semantic conventions of today, in which the ports of the Collector's receiver have kept their names.
+constexpr ByteView kHttpResponseStatus = "http.response.status_code", kLocalAddress = "network.local.address",
+                   kPeerAddress = "network.peer.address", kPeerName = "service.peer.name", kLocalPort = "net.host.port",
+                   kPeerPort = "net.peer.port";
+// Their names before.
+constexpr ByteView kHttpStatus = "http.status_code", kOldLocalAddress = "net.host.ip", kOldPeerAddress = "net.peer.ip",
+                   kOldPeerName = "peer.service";
 
 struct StatusOf {
   StatusCode code = StatusCode::kUnset;
@@ -18,7 +24,7 @@ struct StatusOf {
 };
 
 // To Zipkin the tag `error` means that there was one, whatever it says; only "false" is taken back.
-StatusOf status_of(const Special& s) {
+StatusOf status_of(const CommonTags& s) {
   StatusOf out;
   if (s.status_code != nullptr) {
     ByteView code = s.status_code->value.bytes;
@@ -62,6 +68,50 @@ AttributeValue typed(const AttributeValue& value) {
 
 }  // namespace
 
+// Tags with a meaning, and those that go before what an endpoint says. `http_status` is the old name of
+// `http_response_status`.
+struct ZipkinToOtlp::Special : CommonTags {
+  ForeignTag* http_status = nullptr;
+  ForeignTag* http_response_status = nullptr;
+  ForeignTag* local_address = nullptr;
+  ForeignTag* local_port = nullptr;
+  ForeignTag* peer_address = nullptr;
+  ForeignTag* peer_port = nullptr;
+  ForeignTag* peer_name = nullptr;
+  ForeignTag* old_local_address = nullptr;
+  ForeignTag* old_peer_address = nullptr;
+  ForeignTag* old_peer_name = nullptr;
+
+  ForeignTag** place_of(ByteView key) {
+    switch (key.size()) {
+      case 11:
+        if (key == kOldLocalAddress) return &old_local_address;
+        return key == kOldPeerAddress ? &old_peer_address : nullptr;
+      case 12:
+        return key == kOldPeerName ? &old_peer_name : nullptr;
+      case 13:
+        if (key == kLocalPort) return &local_port;
+        return key == kPeerPort ? &peer_port : nullptr;
+      case 16:
+        if (key == kHttpStatus) return &http_status;
+        break;
+      case 17:
+        if (key == kPeerName) return &peer_name;
+        break;
+      case 20:
+        if (key == kPeerAddress) return &peer_address;
+        break;
+      case 21:
+        return key == kLocalAddress ? &local_address : nullptr;
+      case 25:
+        return key == kHttpResponseStatus ? &http_response_status : nullptr;
+      default:
+        break;
+    }
+    return tailgate::place_of(key, static_cast<CommonTags&>(*this));
+  }
+};
+
 void ZipkinToOtlp::open_resource(ByteView service_name) {
   if (in_resource_ && service_name == service_name_) return;
   end();
@@ -101,33 +151,37 @@ void ZipkinToOtlp::close_scope() {
 }
 
 // Tags, then what the endpoints add to them: a tag of the same name goes before.
-void ZipkinToOtlp::attributes(const ZipkinSpan& span) {
-  bool peer_service = false, host_ip = false, host_port = false, peer_ip = false, peer_port = false;
-  for (const ForeignTag& tag : span.tags) {
-    if (tag.gone) continue;
-    build_.attribute(otlp::span::kAttributes, tag.key, options_.parse_string_tags ? typed(tag.value) : tag.value);
-    peer_service |= tag.key == "peer.service";
-    host_ip |= tag.key == "net.host.ip";
-    host_port |= tag.key == "net.host.port";
-    peer_ip |= tag.key == "net.peer.ip";
-    peer_port |= tag.key == "net.peer.port";
-  }
-  const auto address = [&](const ZipkinEndpoint& at, ByteView ip_key, bool has_ip, ByteView port_key, bool has_port) {
-    const ByteView ip = at.ipv4.empty() ? at.ipv6 : at.ipv4;
-    if (!ip.empty() && !has_ip) build_.attribute(otlp::span::kAttributes, ip_key, ip);
-    if (at.port > 0 && !has_port) {
-      build_.attribute(otlp::span::kAttributes, port_key,
-                       AttributeValue{Kind::kInt, static_cast<std::uint64_t>(at.port), {}});
-    }
+void ZipkinToOtlp::attributes(const ZipkinSpan& span, const Special& special) {
+  const bool old_names = options_.old_attribute_names;
+  const auto write = [&](ByteView key, const AttributeValue& value) {
+    build_.attribute(otlp::span::kAttributes, key, value);
   };
-  address(span.local, "net.host.ip", host_ip, "net.host.port", host_port);
-  if (!span.remote.service_name.empty() && !peer_service) {
-    build_.attribute(otlp::span::kAttributes, "peer.service", span.remote.service_name);
+  const auto value_of = [&](const ForeignTag& tag) {
+    return options_.parse_string_tags ? typed(tag.value) : tag.value;
+  };
+  for (const ForeignTag& tag : span.tags) {
+    if (!tag.gone && (old_names || &tag != special.http_status)) write(tag.key, value_of(tag));
   }
-  address(span.remote, "net.peer.ip", peer_ip, "net.peer.port", peer_port);
-  if (span.timestamp_us == 0) {
-    build_.attribute(otlp::span::kAttributes, "otel.zipkin.absentField.startTime", AttributeValue{Kind::kBool, 1, {}});
+  if (special.http_status != nullptr && special.http_response_status == nullptr) {
+    write(kHttpResponseStatus, value_of(*special.http_status));
   }
+  const auto renamed = [&](ByteView text, ByteView key, const ForeignTag* tag, ByteView old_key,
+                           const ForeignTag* old_tag) {
+    if (text.empty()) return;
+    const AttributeValue value{Kind::kString, 0, text};
+    if (tag == nullptr) write(key, value);
+    if (old_names && old_tag == nullptr) write(old_key, value);
+  };
+  const auto port = [&](const ZipkinEndpoint& at, ByteView key, const ForeignTag* tag) {
+    if (at.port > 0 && tag == nullptr) write(key, {Kind::kInt, static_cast<std::uint64_t>(at.port), {}});
+  };
+  const auto ip_of = [](const ZipkinEndpoint& at) { return at.ipv4.empty() ? at.ipv6 : at.ipv4; };
+  renamed(ip_of(span.local), kLocalAddress, special.local_address, kOldLocalAddress, special.old_local_address);
+  port(span.local, kLocalPort, special.local_port);
+  renamed(span.remote.service_name, kPeerName, special.peer_name, kOldPeerName, special.old_peer_name);
+  renamed(ip_of(span.remote), kPeerAddress, special.peer_address, kOldPeerAddress, special.old_peer_address);
+  port(span.remote, kPeerPort, special.peer_port);
+  if (span.timestamp_us == 0) write("otel.zipkin.absentField.startTime", {Kind::kBool, 1, {}});
 }
 
 void ZipkinToOtlp::add(ZipkinSpan& span) {
@@ -135,7 +189,7 @@ void ZipkinToOtlp::add(ZipkinSpan& span) {
   Special special;
   for (ForeignTag& tag : span.tags) {
     if (tag.gone) continue;
-    if (ForeignTag** const place = place_of(tag.key, special)) *place = &tag;
+    if (ForeignTag** const place = special.place_of(tag.key)) *place = &tag;
   }
   open_resource(span.local.service_name);
   // Exporters of OpenTelemetry write their scope, and some of them say `debug` of every span that is sampled: not a
@@ -163,7 +217,7 @@ void ZipkinToOtlp::add(ZipkinSpan& span) {
 
   const OtlpBuilder::Open out = build_.open(otlp::scope_spans::kSpans, 2);
   build_.span_head(head);
-  attributes(span);
+  attributes(span, special);
   for (const ZipkinAnnotation& annotation : span.annotations) {
     const OtlpBuilder::Open event = build_.open(otlp::span::kEvents, 1);
     build_.fixed64(otlp::event::kTime, annotation.time_ns);

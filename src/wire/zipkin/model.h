@@ -15,7 +15,8 @@
 namespace tailgate {
 
 struct ZipkinOptions {
-  bool parse_string_tags = false;  // tags that read as a number or a bool become one
+  bool parse_string_tags = false;   // tags that read as a number or a bool become one
+  bool old_attribute_names = true;  // attributes that have been renamed get their old names besides the new ones
 };
 
 struct ZipkinEndpoint {
@@ -64,7 +65,8 @@ class ZipkinToOtlp {
   void open_resource(ByteView service_name);
   void open_scope(ScopeOf scope);
   void close_scope();
-  void attributes(const ZipkinSpan& span);
+  struct Special;
+  void attributes(const ZipkinSpan& span, const Special& special);
 
   OtlpBuilder build_;
   const ZipkinOptions options_;

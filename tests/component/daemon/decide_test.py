@@ -101,6 +101,22 @@ class DecideTest(unittest.TestCase):
         self.assertIn(f"{path}:2: ", errors)
         self.assertEqual(len(errors.splitlines()), 1)
 
+    def test_what_holds_no_spans_is_named(self):
+        logs = b'{"resourceLogs":[{"scopeLogs":[]}]}'
+        path = self.written("lines.json", otlp.json_request(A) + b"\n" + logs + b'\n{"resourceSpans":[{"scopeSpans":[]}]}\n{}\n')
+        lines, errors = self.decide(path, expect=1)
+        self.assertEqual([line["trace_id"] for line in lines], [A.hex()])
+        self.assertEqual(errors, f"{path}:2: holds no spans, and its field 'resourceLogs' is not known\n"
+                                 f"{path}:3: holds no spans\n")
+        self.assertEqual(self.decide("-", stdin=b"\x0a\x02\x12\x00", expect=1)[1], "-: holds no spans\n")
+
+    def test_text_that_is_not_unicode_is_read_and_named(self):
+        bad = otlp.json_request(A).replace(b'"name": "', b'"name": "\\ud83d').replace(b'"name":"', b'"name":"\\ud83d')
+        self.assertIn(b"ud83d", bad)
+        lines, errors = self.decide("-", stdin=bad)
+        self.assertEqual([line["trace_id"] for line in lines], [A.hex()])
+        self.assertEqual(errors, "-:1: 1 text is not Unicode and read with U+FFFD\n")
+
     def test_a_bad_file_and_bad_ids_are_named_and_the_rest_is_judged(self):
         whole = otlp.request([otlp.span(A)])
         cut = self.written("cut.pb", whole[:-2])

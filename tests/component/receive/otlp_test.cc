@@ -49,6 +49,7 @@ struct Fixture {
       ++refused[std::string(reason)];
       refused_source = source;
     };
+    context.odd = [this](SourceId source, Oddity what, std::uint64_t count) { oddities.add(source, what, count); };
     context.notice = [this](std::string_view) {
       const std::lock_guard lock(mutex);
       ++notices;
@@ -81,6 +82,7 @@ struct Fixture {
   std::map<std::string, int> refused;
   SourceId refused_source = 0;  // of the last one
   int notices = 0;
+  Oddities oddities;
   IngestResult answer;
 };
 
@@ -132,6 +134,45 @@ TEST_CASE("either endpoint takes gRPC, protobuf and JSON, plain and gzip", "[rec
   for (const auto& [source, bytes] : f.taken) CHECK((bytes == request || bytes.empty()));
   CHECK(f.taken.back().first == 2);
   CHECK(f.refused.empty());
+}
+
+TEST_CASE("JSON whose text is not Unicode is taken, and the texts are counted", "[receive]") {
+  Fixture f;
+  const std::string json = R"({"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"hi \ud83d"},{"name":"caf)"
+                           "\xE9"
+                           R"("},{"name":"c"}]}]}]})";
+  CHECK(f.call(http("/v1/traces", "application/json", json)).ends_with("\r\n\r\n{}"));
+  twin::TracesData data;
+  REQUIRE(data.ParseFromString(f.taken.at(0).second));
+  CHECK(data.resource_spans(0).scope_spans(0).spans(0).name() == "hi \uFFFD");
+  CHECK(data.resource_spans(0).scope_spans(0).spans(1).name() == "caf\uFFFD");
+  CHECK(f.oddities.snapshot().at(2).repaired_texts == 2);
+  CHECK(f.refused.empty());
+}
+
+TEST_CASE("a request that holds something but no span is answered so, counted, and noticed once", "[receive]") {
+  Fixture f;
+  for (const char* empty : {"{}", R"({"resourceSpans":[]})", R"({"resource_spans":null})"}) {
+    CHECK(f.call(http("/v1/traces", "application/json", empty)).ends_with("\r\n\r\n{}"));
+  }
+  CHECK(f.oddities.snapshot().empty());
+  for (int i = 0; i < 2; ++i) {
+    CHECK(f.call(http("/v1/traces", "application/json", R"({"resourceLogs":[{"scopeLogs":[]}]})"))
+              .ends_with(R"({"partialSuccess":{"rejectedSpans":"0","errorMessage":"the request holds no spans; only )"
+                         R"(traces are taken here, and its field 'resourceLogs' is not known"}})"));
+  }
+  f.answer.no_spans = true;
+  CHECK(f.call(http("/v1/traces", "application/json",
+                    R"({"resourceSpans":[{"resource":{},"instrumentationLibrarySpans":[]}]})"))
+            .find("field 'resourceSpans[0].instrumentationLibrarySpans' is not known") != std::string::npos);
+  H2Client h2(f.ports[0]);
+  twin::ExportTraceServiceResponse response;
+  REQUIRE(response.ParseFromString(h2.call(f.grpc(), message("x")).body.substr(5)));
+  CHECK(response.partial_success().rejected_spans() == 0);
+  CHECK(response.partial_success().error_message() == "the request holds no spans; only traces are taken here");
+  CHECK(f.oddities.snapshot().at(2).requests_without_spans == 3);
+  CHECK(f.oddities.snapshot().at(1).requests_without_spans == 1);
+  CHECK(f.notices == 2);  // one of each endpoint
 }
 
 TEST_CASE("partial success and refusals of ingest, in each form", "[receive]") {

@@ -4,7 +4,9 @@
 #include <catch2/catch.hpp>
 
 #include "codec/calendar.h"
+#include "codec/decimal.h"
 #include "codec/hex.h"
+#include "codec/json_repair.h"
 #include "codec/json_text.h"
 #include "codec/percent.h"
 #include "codec/utf8.h"
@@ -117,4 +119,61 @@ TEST_CASE("days and their numbers, forth and back, over 800 years", "[codec]") {
   CHECK(utc_time(0).year == 1970);
   CHECK(utc_time(-1).second == 59);
   CHECK(unix_seconds({2026, 2, 31, 0, 0, 0, 0}) == unix_seconds({2026, 3, 3, 0, 0, 0, 0}));
+}
+
+TEST_CASE("JSON is repaired so that every parser takes it, and only where it must be", "[codec]") {
+  const std::string good = R"({"a":"\ud83d\ude00 \\ \" \u00e9 \ufffd","b":[1,-2.5e3,true,null,"\u0000"]})"
+                           "\n\t ";
+  CHECK(json_repair_of(good).texts == 0);
+  CHECK(json_repair_of(good).size == good.size());
+  CHECK(repaired_json(good, good.size()) == good);
+
+  const std::string parts[] = {"a",     R"(\ud83d)",    R"(\ude00)", R"(\ud83d\ude00)",
+                               "\xE9",  "\xED\xA0\x80", "\xC3\xA9",  R"(\\)",
+                               R"(\")", "\n",           "\x01",      std::string(1, '\0')};
+  simdjson::dom::parser parser;
+  for (const std::string& a : parts) {
+    for (const std::string& b : parts) {
+      for (const std::string& c : parts) {
+        const std::string text = a + b + c;
+        const std::string json = "{\"" + text + "\":[\"x\",\"" + text + "\"]}";
+        const JsonRepair repair = json_repair_of(json);
+        const std::string repaired = repaired_json(json, repair.size);
+        CAPTURE(json, repaired);
+        CHECK(repaired.size() == repair.size);
+        CHECK((repair.texts == 0 || repair.texts == 2));
+        CHECK((repair.texts == 0) == (repaired == json));
+        CHECK(json_repair_of(repaired).texts == 0);
+        CHECK(parser.parse(repaired).error() == simdjson::SUCCESS);
+      }
+    }
+  }
+}
+
+TEST_CASE("what JSON cannot be repaired in is left as it is", "[codec]") {
+  for (const std::string json : {"\xFF{}", "{\"a\":\"\xFF", "\"\\", "\"\\u12", "\"\\ud83d\\u", "", "\""}) {
+    CHECK(json_repair_of(json).texts == 0);
+  }
+}
+
+TEST_CASE("integers are read exactly in every form of JSON, or not at all", "[codec]") {
+  CHECK(read_integer<std::uint64_t>("18446744073709551615") == UINT64_MAX);
+  CHECK(read_integer<std::uint64_t>("1844674407370955161.5e1") == UINT64_MAX);
+  CHECK(read_integer<std::uint64_t>("18446744073709551616") == std::nullopt);
+  CHECK(read_integer<std::uint64_t>("1.8446744073709551616e19") == std::nullopt);
+  CHECK(read_integer<std::int64_t>("-9223372036854775808.0") == INT64_MIN);
+  CHECK(read_integer<std::int64_t>("-9.223372036854775809e18") == std::nullopt);
+  CHECK(read_integer<std::int64_t>("9223372036854775808") == std::nullopt);
+  CHECK(read_integer<std::int32_t>("-2e0") == -2);
+  CHECK(read_integer<std::int32_t>("2147483648.0") == std::nullopt);
+  CHECK(read_integer<std::uint32_t>("-1") == std::nullopt);
+  CHECK(read_integer<std::uint32_t>("-0.0") == 0);
+  CHECK(read_integer<std::uint32_t>("0e999999999999999999999") == 0);
+  CHECK(read_integer<std::uint32_t>("10e-1") == 1);
+  CHECK(read_integer<std::uint32_t>("1e-1") == std::nullopt);
+  for (const char* text :
+       {"", "-", ".5", "5.", "5e", "5e+", "5.e1", "0x5", " 5", "5 ", "+5", "1e99999999999", "1-", "NaN", "1e1.0"}) {
+    CHECK(read_integer<std::uint64_t>(text) == std::nullopt);
+  }
+  CHECK(read_decimal("1" + std::string(1'000'000, '0') + "e-1000000")->magnitude == 1);
 }

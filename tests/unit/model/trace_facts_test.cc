@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/trace_facts.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <vector>
 
 #include "model/verdict.h"
 
@@ -27,10 +29,44 @@ TEST_CASE("merging with no spans changes nothing", "[model]") {
   CHECK_FALSE(facts.root_seen);
 }
 
-TEST_CASE("an end before the start, or none, is a negative duration", "[model]") {
+TEST_CASE("an end before the start is a negative duration", "[model]") {
   CHECK(TraceFacts{.start_min_ns = 900, .end_max_ns = 200}.duration_ns() == -700);
-  CHECK(TraceFacts{.start_min_ns = 1'000, .end_max_ns = 0}.duration_ns() == -1'000);
-  CHECK(TraceFacts{.start_min_ns = 0, .end_max_ns = 1'000}.duration_ns() == 1'000);
+}
+
+TEST_CASE("absent and absurd times take no part in the duration, in whatever order they come", "[model]") {
+  constexpr std::uint64_t kStart = 1'700'000'000'000'000'000, kEnd = kStart + 20'000'000, kJava = INT64_MAX;
+  struct Span {
+    std::uint64_t start, end;
+  };
+  const auto duration_of = [](std::vector<Span> spans) {
+    TraceFacts in_order, backward, merged;
+    for (const Span& s : spans) in_order.take_times(s.start, s.end);
+    std::reverse(spans.begin(), spans.end());
+    for (const Span& s : spans) {
+      backward.take_times(s.start, s.end);
+      TraceFacts one;
+      one.take_times(s.start, s.end);
+      merged.merge(one);
+    }
+    CHECK(in_order.duration_ns() == backward.duration_ns());
+    CHECK(in_order.duration_ns() == merged.duration_ns());
+    CHECK(in_order.first_start_ns() == backward.first_start_ns());
+    return in_order.duration_ns();
+  };
+  const Span good{kStart, kEnd};
+  CHECK(duration_of({good, {0, kEnd}}) == 20'000'000);    // a start that is not there
+  CHECK(duration_of({good, {0, 20'000}}) == 20'000'000);  // Zipkin's shared server span
+  CHECK(duration_of({good, {kStart, 0}}) == 20'000'000);  // an end that is not there
+  CHECK(duration_of({good, {kStart, UINT64_MAX}}) == 20'000'000);
+  CHECK(duration_of({good, {UINT64_MAX, UINT64_MAX}}) == 20'000'000);
+  CHECK(duration_of({good, {kJava, kJava}}) == 20'000'000);
+  CHECK(duration_of({{0, kEnd}}) == 0);
+  CHECK(duration_of({{kStart, 0}}) == 0);
+  CHECK(duration_of({{0, 0}}) == 0);
+  CHECK(duration_of({{UINT64_MAX, kEnd}}) == 0);
+  CHECK(duration_of({{0, kEnd}, {kEnd + 5, 0}}) == -5);  // of what is there
+  CHECK(duration_of({}) == 0);
+  CHECK(duration_of({{1, kJava - 1}}) == INT64_MAX - 2);
 }
 
 TEST_CASE("a new verdict is not sampled, in time, certain and without a policy", "[model]") {

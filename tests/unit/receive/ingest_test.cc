@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "otlp_twin.pb.h"
 #include "support/otlp_builder.h"
 
 using namespace tailgate;
@@ -47,6 +48,38 @@ TEST_CASE("a request is taken whole, and an empty one is fine", "[receive]") {
   CHECK(f.refusals.snapshot().received.empty());
 }
 
+TEST_CASE("a request that holds something and no span is told from an empty one", "[receive]") {
+  Fixture f;
+  twin::TracesData data;
+  data.add_resource_spans()->add_scope_spans();
+  CHECK(f.pipeline.accept(0, data.SerializeAsString()).no_spans);
+  CHECK_FALSE(f.pipeline.accept(0, "").no_spans);
+  CHECK_FALSE(f.pipeline.accept(0, many(1)).no_spans);
+}
+
+TEST_CASE("metrics read as spans without ids, and the answer says so", "[receive]") {
+  Fixture f;
+  // resource_metrics { scope_metrics { metrics { name: "requests" } } }
+  const std::string metrics("\x0A\x0E\x12\x0C\x12\x0A\x0A\x08requests", 16);
+  const IngestResult result = f.pipeline.accept(0, metrics);
+  CHECK(result.kind == IngestResult::Kind::kAccepted);
+  CHECK(result.rejected_spans == 1);
+  CHECK(result.message.ends_with("; no span in the request has good ids, so it may hold metrics or logs"));
+  CHECK(f.refused("bad_id") == 1);
+}
+
+TEST_CASE("oddities are zeros before the first one", "[receive]") {
+  Oddities oddities;
+  oddities.begin(1);
+  oddities.add(2, Oddity::kRepairedTexts, 0);
+  CHECK(oddities.snapshot().size() == 1);
+  CHECK(oddities.snapshot().at(1).repaired_texts == 0);
+  oddities.add(1, Oddity::kRepairedTexts, 3);
+  oddities.add(1, Oddity::kWithoutSpans, 1);
+  CHECK(oddities.snapshot().at(1).repaired_texts == 3);
+  CHECK(oddities.snapshot().at(1).requests_without_spans == 1);
+}
+
 TEST_CASE("a source's refusals are zeros before the first one", "[receive]") {
   Fixture f;
   CHECK(f.refusals.snapshot().spans.empty());
@@ -68,8 +101,7 @@ TEST_CASE("spans with bad ids are received and refused, the others delivered", "
   CHECK(result.kind == IngestResult::Kind::kAccepted);
   CHECK(result.rejected_spans == 1);
   CHECK(result.message ==
-        "1 span rejected, first: resource_spans[0].scope_spans[0].spans[0].span_id: expected 8 bytes, not zero, got 3 "
-        "bytes");
+        "1 span rejected, first: resource_spans[0].scope_spans[0].spans[0].span_id: expected 8 bytes, got 3 bytes");
   CHECK(f.target.delivered == 1);
   CHECK(f.refused("bad_id") == 1);
   CHECK(f.refusals.snapshot().received[0] == 1);

@@ -4,6 +4,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/static_resource.hpp>
 
+#include "codec/json_repair.h"
 #include "decide/condition/convert/converters.h"
 
 namespace tailgate {
@@ -61,7 +62,10 @@ bool parse_json(Evaluation& e, const Arguments& a, Value& out) {
   json::parse_options options;
   options.max_depth = kNestingMax;  // so take() goes no deeper either
   boost::system::error_code bad;
-  const json::value parsed = json::parse(json::string_view(a[0].text.data(), a[0].text.size()), bad, {}, options);
+  json::value parsed = json::parse(json::string_view(a[0].text.data(), a[0].text.size()), bad, {}, options);
+  if (const JsonRepair repair = bad ? json_repair_of(a[0].text) : JsonRepair(); repair.texts != 0) {
+    parsed = json::parse(repaired_json(a[0].text, repair.size), bad, {}, options);
+  }
   if (bad) return e.fail("the text is no JSON");
   if (!parsed.is_array() && !parsed.is_object()) return e.fail("expected JSON that is an object or an array");
   return take(e, parsed, out) || e.fail("the JSON takes more than 16 MiB");

@@ -15,6 +15,7 @@
 
 #include "export/parquet/module/columns.h"
 #include "export/parquet/span_columns.h"
+#include "model/span_times.h"
 
 namespace tailgate {
 namespace {
@@ -305,7 +306,7 @@ class ArrowSpanTable final : public SpanTableWriter {
     append_word(*kind_, span_kind_word(s.kind), s.kind);
     want(start_->Append(static_cast<std::int64_t>(s.start_ns)));
     want(end_->Append(static_cast<std::int64_t>(s.end_ns)));
-    want(duration_->Append(static_cast<std::int64_t>(s.end_ns - s.start_ns)));
+    want(duration_->Append(duration_ns(s.start_ns, s.end_ns)));
     append_word(*status_, status_code_word(s.status_code), s.status_code);
     append_some(*message_, s.status_message);
     const std::optional<std::int32_t> http = http_status(s.attributes);

@@ -47,7 +47,8 @@ class Collect(SpanProcessor):
         # Of the error's text the receiver makes the status, and leaves the tag.
         if code == StatusCode.ERROR:
             tags["error"] = ["string", span.status.description or ""]
-        tags["net.host.ip"], tags["net.host.port"] = ["string", "10.1.2.3"], ["int", 8080]
+        tags["network.local.address"] = tags["net.host.ip"] = ["string", "10.1.2.3"]
+        tags["net.host.port"] = ["int", 8080]
         start = micros(span.start_time)
         self.traces.setdefault(f"{context.trace_id:032x}", []).append({
             "spanId": f"{context.span_id:016x}", "parentSpanId": f"{span.parent.span_id:016x}" if span.parent else "",

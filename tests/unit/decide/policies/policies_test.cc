@@ -68,6 +68,39 @@ TEST_CASE("latency keeps a trace over the threshold and not at it", "[decide]") 
   CHECK(keeps(slow, {{.id = 1, .start_ms = 100, .end_ms = 110}, {.id = 2, .start_ms = 605, .end_ms = 611}}));
 }
 
+TEST_CASE("a span without a start or with an absurd end makes no trace slow, nor fast", "[decide]") {
+  const Policies slow("[{name: p, type: latency, latency: {threshold_ms: 500}}]");
+  const Policies endpoint("[{name: p, type: endpoint, endpoint: [{span: a, latency: 500ms}]}]");
+  const Policies by_root("[{name: p, type: trace, trace: {condition: 'root.duration > 500ms or duration > 500ms'}}]");
+  const Policies unknown("[{name: p, type: trace, trace: {condition: 'root.duration == nil'}}]");
+  const auto keeps = [](const Policies& policies, const twin::TracesData& data) {
+    return judge(policies, data.SerializeAsString()).decision == Decision::kSampled;
+  };
+  for (const bool first : {true, false}) {
+    for (const auto& [start, end] : {std::pair<std::uint64_t, std::uint64_t>{0, 1'700'000'000'020'000'000},
+                                     {0, 20'000'000},
+                                     {1'700'000'000'000'000'000, 0},
+                                     {1'700'000'000'000'000'000, UINT64_MAX},
+                                     {1'700'000'000'000'000'000, INT64_MAX},
+                                     {UINT64_MAX, UINT64_MAX}}) {
+      auto fast = traces({{.id = 1, .end_ms = 20, .name = "a"}, {.id = 2, .parent = 1, .end_ms = 20, .name = "a"}});
+      auto late = traces({{.id = 1, .end_ms = 900, .name = "b"}, {.id = 2, .parent = 1, .end_ms = 900, .name = "b"}});
+      for (twin::TracesData* data : {&fast, &late}) {
+        auto& odd = *data->mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(first ? 0 : 1);
+        odd.set_start_time_unix_nano(start);
+        odd.set_end_time_unix_nano(end);
+      }
+      CAPTURE(first, start, end);
+      CHECK_FALSE(keeps(slow, fast));
+      CHECK_FALSE(keeps(endpoint, fast));
+      CHECK_FALSE(keeps(by_root, fast));
+      CHECK(keeps(slow, late));
+      CHECK(keeps(by_root, late));
+      CHECK(keeps(unknown, fast) == first);  // the root is the first span without a parent
+    }
+  }
+}
+
 TEST_CASE("latency asks the upper bound of the whole trace, in any order of its spans", "[decide]") {
   const std::string between = "{name: p, type: latency, latency: {threshold_ms: 10, upper_threshold_ms: 50}}";
   CHECK(keeps(between, {{.start_ms = 0, .end_ms = 50}}));

@@ -36,6 +36,8 @@ TEST_CASE("a partial success is read in JSON, with numbers as texts and in eithe
   CHECK(json(R"({"partialSuccess":{"rejectedSpans":"3","errorMessage":"too old"}})").message == "too old");
   CHECK(json(R"({"partialSuccess":{"rejectedSpans":4}})").rejected_spans == 4);
   CHECK(json(R"({"partial_success":{"rejected_spans":"5","error_message":"x"}})").rejected_spans == 5);
+  CHECK(json("{\"partialSuccess\":{\"rejectedSpans\":3,\"errorMessage\":\"caf\xC3\"}}").message == "caf\uFFFD");
+  CHECK(json(R"({"partialSuccess":{"rejectedSpans":3,"errorMessage":"hi \ud83d"}})").rejected_spans == 3);
   CHECK(json(R"({"partialSuccess":{"rejectedSpans":"-1","errorMessage":"hm"}})").rejected_spans == 0);
   CHECK(json(R"({"partialSuccess":{"rejectedSpans":"many"}})").rejected_spans == 0);
   CHECK(json(R"({"partialSuccess":null})").rejected_spans == 0);

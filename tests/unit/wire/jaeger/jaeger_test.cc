@@ -258,14 +258,22 @@ TEST_CASE("Jaeger: SAMPLED goes to the flags, DEBUG is marked", "[wire]") {
   }
 }
 
-TEST_CASE("Jaeger: text that is no UTF-8 does not leave as text", "[wire]") {
+TEST_CASE("Jaeger: text that is not UTF-8 is repaired and counted", "[wire]") {
   One one;
   one.tag("k\xFF", "v\xC0\x80");
   one.span.set_operation_name("op\xED\xA0\x80");
   const FlatSpan flat = one.out();
-  CHECK(flat.span.name() == "op???");
-  CHECK(flat.span.attributes(0).key() == "k?");
-  CHECK(flat.span.attributes(0).value().bytes_value() == "v\xC0\x80");
+  CHECK(flat.span.name() == "op\uFFFD\uFFFD\uFFFD");
+  CHECK(flat.span.attributes(0).key() == "k\uFFFD");
+  CHECK(flat.span.attributes(0).value().string_value() == "v\uFFFD\uFFFD");
+
+  jaeger::PostSpansRequest request;
+  *request.mutable_batch()->add_spans() = one.span;
+  ByteSink sink;
+  REQUIRE(jaeger_proto_to_otlp(request.SerializeAsString(), sink));
+  CHECK(sink.repaired_texts() == 3);
+  sink.clear();
+  CHECK(sink.repaired_texts() == 0);
 }
 
 TEST_CASE("Jaeger: a span's own process goes before the batch's, whose bytes are written once", "[wire]") {

@@ -64,8 +64,32 @@ TEST_CASE("spans with bad ids are counted and named, and the others taken", "[wi
   CHECK(scanned.result.spans == 3);
   CHECK(scanned.result.bad_ids == 1);
   CHECK(scanned.result.first_bad_id ==
-        "resource_spans[0].scope_spans[0].spans[1].trace_id: expected 16 bytes, not zero, got 5 bytes");
+        "resource_spans[0].scope_spans[0].spans[1].trace_id: expected 16 bytes, got 5 bytes");
   CHECK(scanned.batch.spans.size() == 2);
+}
+
+TEST_CASE("an id is said to be zero only when it is", "[wire]") {
+  const ScanPlan plan;
+  const auto first_bad_id = [&](std::string trace, std::string span, std::string parent) {
+    auto data = traces({{.id = 1}});
+    auto& s = *data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(0);
+    s.set_trace_id(trace);
+    s.set_span_id(span);
+    s.set_parent_span_id(parent);
+    const std::string text = Scanned(data.SerializeAsString(), plan).result.first_bad_id;
+    return text.substr(text.find("spans[0].spans[0].") == std::string::npos ? 0 : text.rfind("].") + 2);
+  };
+  const std::string trace(16, 'T'), span(8, 'S');
+  CHECK(first_bad_id(std::string(16, '\0'), span, "") ==
+        "trace_id: expected 16 bytes that are not all zero, got only zeros");
+  CHECK(first_bad_id("8 bytes.", span, "") == "trace_id: expected 16 bytes, got 8 bytes");
+  CHECK(first_bad_id(std::string(8, '\0'), span, "") == "trace_id: expected 16 bytes, got 8 bytes");
+  CHECK(first_bad_id(trace, std::string(8, '\0'), "") ==
+        "span_id: expected 8 bytes that are not all zero, got only zeros");
+  CHECK(first_bad_id(trace, trace, "") == "span_id: expected 8 bytes, got 16 bytes");
+  CHECK(first_bad_id(trace, "", "") == "span_id: expected 8 bytes, got 0 bytes");
+  CHECK(first_bad_id(trace, span, trace) == "parent_span_id: expected 0 or 8 bytes, got 16 bytes");
+  CHECK(first_bad_id(trace, span, std::string(8, '\0')).empty());
 }
 
 TEST_CASE("spans of a request are grouped by trace in the order of arrival", "[wire]") {

@@ -38,28 +38,50 @@ bool is_address(const std::string& text) {
   return inet_pton(text.find(':') == std::string::npos ? AF_INET : AF_INET6, text.c_str(), binary) == 1;
 }
 
-// An endpoint with what it takes out of the tags; the values of the generator are short enough to be told by hand.
-void check_endpoint(dom::element span, const char* which, const std::string& service, TagMap& tags,
-                    const std::string& prefix) {
-  std::string ip;
-  if (tags.contains(prefix + "ip") && is_address(tags[prefix + "ip"].string_value())) {
-    ip = tags[prefix + "ip"].string_value();
-    tags.erase(prefix + "ip");
+// Two values are the same tag when their texts are.
+std::string text_shape(const twin::AnyValue& v) {
+  if (v.has_string_value()) return v.string_value();
+  if (v.has_bytes_value()) return twin_base64(v.bytes_value());
+  if (v.has_int_value()) return fmt::format("{}", v.int_value());
+  if (v.has_double_value()) return fmt::format("{}", v.double_value());
+  return v.value_case() == twin::AnyValue::VALUE_NOT_SET ? "" : shape(v);
+}
+
+// What an endpoint takes out of the tags under one of two names: the first value that fits, and an equal one of the
+// other.
+template <class Fits>
+std::optional<twin::AnyValue> take_one_of(TagMap& tags, const std::vector<std::string>& names, Fits fits) {
+  for (const std::string& name : names) {
+    if (!tags.contains(name) || !fits(tags[name])) continue;
+    const twin::AnyValue value = tags[name];
+    for (const std::string& each : names) {
+      if (tags.contains(each) && text_shape(tags[each]) == text_shape(value)) tags.erase(each);
+    }
+    return value;
   }
+  return std::nullopt;
+}
+
+// The values of the generator are short enough to be told by hand.
+std::int64_t port_of(const twin::AnyValue& v) {
+  std::int64_t port = v.has_int_value() ? v.int_value() : v.string_value() == "7" ? 7 : 0;
+  if (v.has_double_value() && v.double_value() == 3) port = 3;
+  return port < 0 || port > 65535 ? 0 : port;
+}
+
+void check_endpoint(dom::element span, const char* which, const std::string& service, TagMap& tags,
+                    const std::vector<std::string>& addresses, const std::vector<std::string>& ports) {
+  const auto address =
+      take_one_of(tags, addresses, [](const twin::AnyValue& v) { return is_address(v.string_value()); });
+  const std::string ip = address ? address->string_value() : "";
   dom::element endpoint;
   const bool there = span[which].get(endpoint) == simdjson::SUCCESS;
   REQUIRE(there == (!service.empty() || !ip.empty()));
   if (!there) return;
   CHECK(text_or(endpoint, "serviceName") == service);
   CHECK(text_or(endpoint, "ipv4") + text_or(endpoint, "ipv6") == ip);
-  std::int64_t port = 0;
-  if (tags.contains(prefix + "port")) {
-    const twin::AnyValue& v = tags[prefix + "port"];
-    port = v.has_int_value() ? v.int_value() : v.string_value() == "7" ? 7 : 0;
-    if (v.has_double_value() && v.double_value() == 3) port = 3;
-    if (port < 0 || port > 65535) port = 0;
-    if (port != 0) tags.erase(prefix + "port");
-  }
+  const auto taken = take_one_of(tags, ports, [](const twin::AnyValue& v) { return port_of(v) != 0; });
+  const std::int64_t port = taken ? port_of(*taken) : 0;
   CHECK(static_cast<std::int64_t>(number_or_0(endpoint, "port")) == port);
 }
 
@@ -73,9 +95,8 @@ void check_span(dom::element got, const twin::Resource& resource, const twin::In
   const std::string kinds[] = {"", "", "SERVER", "CLIENT", "PRODUCER", "CONSUMER", ""};
   CHECK(text_or(got, "kind") == kinds[span.kind()]);
   CHECK(number_or_0(got, "timestamp") == span.start_time_unix_nano() / 1000);
-  const bool forward = span.end_time_unix_nano() > span.start_time_unix_nano();
-  CHECK(number_or_0(got, "duration") ==
-        (forward ? std::max<std::uint64_t>((span.end_time_unix_nano() - span.start_time_unix_nano()) / 1000, 1) : 0));
+  const std::uint64_t duration = twin_duration(span);
+  CHECK(number_or_0(got, "duration") == (duration != 0 ? std::max<std::uint64_t>(duration / 1000, 1) : 0));
 
   TagMap tags;
   for (const auto& kv : resource.attributes()) tags[kv.key()] = kv.value();
@@ -87,27 +108,29 @@ void check_span(dom::element got, const twin::Resource& resource, const twin::In
     if (key != "service.name") tags["otlp.service.name.source"] = text_value(key);
     break;
   }
-  if (!scope.name().empty()) tags["otel.library.name"] = text_value(scope.name());
-  if (!scope.version().empty()) tags["otel.library.version"] = text_value(scope.version());
+  if (!scope.name().empty()) tags["otel.scope.name"] = text_value(scope.name());
+  if (!scope.version().empty()) tags["otel.scope.version"] = text_value(scope.version());
   for (const auto& kv : span.attributes()) tags[kv.key()] = kv.value();
   if (!span.trace_state().empty()) tags["w3c.tracestate"] = text_value(span.trace_state());
   if (span.kind() == 1) tags["span.kind"] = text_value("internal");
 
+  if (tags.contains("http.response.status_code")) {
+    tags.emplace("http.status_code", tags.at("http.response.status_code"));
+  }
   dom::element local;
   const std::string service_text =
       got["localEndpoint"].get(local) == simdjson::SUCCESS ? text_or(local, "serviceName") : "";
   CHECK(same_text(service, service_text));
-  check_endpoint(got, "localEndpoint", service_text, tags, "net.host.");
+  check_endpoint(got, "localEndpoint", service_text, tags, {"network.local.address", "net.host.ip"},
+                 {"network.local.port", "net.host.port"});
   dom::element remote;
   const std::string peer_text =
       got["remoteEndpoint"].get(remote) == simdjson::SUCCESS ? text_or(remote, "serviceName") : "";
-  if (tags.contains("peer.service")) {
-    CHECK(same_text(tags["peer.service"], peer_text));
-    tags.erase("peer.service");
-  } else {
-    CHECK(peer_text.empty());
-  }
-  check_endpoint(got, "remoteEndpoint", peer_text, tags, "net.peer.");
+  const auto peer =
+      take_one_of(tags, {"service.peer.name", "peer.service"}, [](const twin::AnyValue&) { return true; });
+  CHECK((peer ? same_text(*peer, peer_text) : peer_text.empty()));
+  check_endpoint(got, "remoteEndpoint", peer_text, tags, {"network.peer.address", "net.peer.ip"},
+                 {"network.peer.port", "net.peer.port"});
 
   tags.erase("error");
   const int code = span.status().code();

@@ -104,7 +104,7 @@ TEST_CASE("Zipkin: ids are hex, short ones padded, and what is none is left for 
   CHECK(hex(flat[0].span.span_id(), false) == "0000000000000001");
   CHECK(hex(flat[0].span.parent_span_id(), false) == "bd7a977555f6b982");
   CHECK(from_json(R"([{"traceId":"no hex","id":"12345678901234567"}])")[0].span.trace_id().empty());
-  CHECK(from_json(R"([{"traceId":"1","id":"1","parentId":"zz"}])")[0].span.parent_span_id() == "zz");
+  CHECK(from_json(R"([{"traceId":"1","id":"1","parentId":"zz"}])")[0].span.parent_span_id() == "z");
   CHECK(span_of(R"(,"parentId":"a2fb4a1d1a96d312")").span.parent_span_id().empty());  // its own parent
 }
 
@@ -121,7 +121,10 @@ TEST_CASE("Zipkin: kinds, times, endpoints, annotations", "[wire]") {
   CHECK(flat.span.end_time_unix_nano() == 1472470996406000000);
   CHECK(flat.resource["service.name"].string_value() == "front");
   AttributeMap a = to_map(flat.span.attributes());
-  CHECK(a.size() == 5);
+  CHECK(a.size() == 8);
+  CHECK(a["network.local.address"].string_value() == "1.2.3.4");
+  CHECK(a["network.peer.address"].string_value() == "::2");
+  CHECK(a["service.peer.name"].string_value() == "back");
   CHECK(a["net.host.ip"].string_value() == "1.2.3.4");
   CHECK(a["net.host.port"].int_value() == 80);
   CHECK(a["net.peer.ip"].string_value() == "::2");
@@ -133,6 +136,31 @@ TEST_CASE("Zipkin: kinds, times, endpoints, annotations", "[wire]") {
                  .span.attributes());
   CHECK(a["peer.service"].string_value() == "said");
   CHECK(a["otel.zipkin.absentField.startTime"].bool_value());
+}
+
+TEST_CASE("Zipkin: what was renamed has its new and its old name, or the new one alone", "[wire]") {
+  const std::string members =
+      R"(,"timestamp":1,"remoteEndpoint":{"serviceName":"back","ipv4":"1.2.3.4","port":7},"tags":{"http.status_code":"500"})";
+  CHECK(to_map(span_of(members).span.attributes()).size() == 7);
+  const AttributeMap a = to_map(span_of(members, {.old_attribute_names = false}).span.attributes());
+  CHECK(a.size() == 4);
+  CHECK(a.at("http.response.status_code").string_value() == "500");
+  CHECK(a.at("service.peer.name").string_value() == "back");
+  CHECK(a.at("network.peer.address").string_value() == "1.2.3.4");
+  CHECK(a.at("net.peer.port").int_value() == 7);
+  CHECK(to_map(tagged(R"("http.status_code":"500")", {.parse_string_tags = true}).span.attributes())
+            .at("http.response.status_code")
+            .int_value() == 500);
+  // A tag of the sender goes before, under each name.
+  const AttributeMap both =
+      to_map(tagged(R"("http.status_code":"1","http.response.status_code":"2")").span.attributes());
+  CHECK(both.at("http.status_code").string_value() == "1");
+  CHECK(both.at("http.response.status_code").string_value() == "2");
+  const AttributeMap said =
+      to_map(span_of(R"(,"timestamp":1,"remoteEndpoint":{"serviceName":"back"},"tags":{"service.peer.name":"said"})")
+                 .span.attributes());
+  CHECK(said.at("service.peer.name").string_value() == "said");
+  CHECK(said.at("peer.service").string_value() == "back");
 }
 
 TEST_CASE("Zipkin: that there is a tag `error` means error", "[wire]") {
@@ -169,7 +197,7 @@ TEST_CASE("Zipkin: debug is marked, shared spans stay apart, tags stay texts unl
           .size() == 2);
   CHECK(tagged(R"("n":"12")").span.attributes(0).value().string_value() == "12");
   CHECK(tagged(R"("n":12)").span.attributes(0).value().string_value() == "12");
-  const ZipkinOptions parse{true};
+  const ZipkinOptions parse{.parse_string_tags = true};
   CHECK(tagged(R"("n":"-12")", parse).span.attributes(0).value().int_value() == -12);
   CHECK(tagged(R"("n":"1.5")", parse).span.attributes(0).value().double_value() == 1.5);
   CHECK(tagged(R"("n":"TRUE")", parse).span.attributes(0).value().bool_value());
@@ -190,7 +218,6 @@ TEST_CASE("Zipkin: what is not a list of spans is refused with its place", "[wir
   CHECK(problem("[{").find("incomplete") != std::string::npos);
   CHECK_FALSE(problem("").empty());
   CHECK_FALSE(problem(R"([{"x":)" + std::string(100, '[')).empty());
-  CHECK_FALSE(problem("[{\"name\":\"\xFF\"}]").empty());
 }
 
 TEST_CASE("generated Zipkin lists equal the slow twin, field by field, in both forms", "[wire]") {
@@ -212,6 +239,67 @@ TEST_CASE("Zipkin: protobuf that is malformed is refused", "[wire]") {
   const auto bad = zipkin_proto_to_otlp(ByteView("\x0A\x02\x0A\x7F", 4), {}, out);
   REQUIRE_FALSE(bad);
   CHECK(bad.error().text == "not a Zipkin ListOfSpans: spans[0] is malformed, near byte 1 of 4");
+}
+
+TEST_CASE("Zipkin: numbers as text and kinds of any case are taken", "[wire]") {
+  const FlatSpan flat =
+      span_of(R"(,"timestamp":"1700000000000000","duration":"2.0e1","kind":"server","localEndpoint":{"port":"8080"},)"
+              R"("annotations":[{"timestamp":"1700000000000001","value":"a"}])");
+  CHECK(flat.span.start_time_unix_nano() == 1'700'000'000'000'000'000);
+  CHECK(flat.span.end_time_unix_nano() == 1'700'000'000'000'020'000);
+  CHECK(flat.span.kind() == 2);
+  CHECK(flat.span.events(0).time_unix_nano() == 1'700'000'000'000'001'000);
+  CHECK(to_map(flat.span.attributes()).at("net.host.port").int_value() == 8080);
+  CHECK(span_of(R"(,"kind":"Client")").span.kind() == 3);
+  CHECK(span_of(R"(,"kind":"cronjob")").span.kind() == 0);
+  CHECK(span_of(R"(,"remoteEndpoint":{"port":"-1"})").span.attributes_size() == 1);  // none; the other is of the start
+  CHECK(problem(R"([{"duration":"long"}])") == "[0].duration: expected a number, got a string");
+  CHECK(problem(R"([{"localEndpoint":{"port":""}}])") == "[0].localEndpoint.port: expected a number, got a string");
+}
+
+TEST_CASE("Zipkin: a parent of eight letters that are not hex is no parent", "[wire]") {
+  CHECK(span_of(R"(,"parentId":"zzzzzzzz")").span.parent_span_id().size() == 1);  // the scanner refuses it
+}
+
+TEST_CASE("a Zipkin text that is not Unicode does not cost the request its spans", "[wire]") {
+  for (const std::string bad : {R"(\ud83d)", R"(\ude00)", "\xE9"}) {
+    const std::string json = R"([{"traceId":"463ac35c9f6413ad","id":"a2fb4a1d1a96d312","name":"one"},)"
+                             R"({"traceId":"463ac35c9f6413ad","id":"a2fb4a1d1a96d313","name":"x)" +
+                             bad + R"(","tags":{"k)" + bad + R"(":"v)" + bad +
+                             R"("},"localEndpoint":{"serviceName":"s)" + bad + R"("},"unknown)" + bad + R"(":[")" +
+                             bad + R"("]}])";
+    ByteSink out;
+    REQUIRE(zipkin_json_to_otlp(json, {}, out));
+    CHECK(out.repaired_texts() == 6);
+    const auto flat = flatten(parsed(out));
+    REQUIRE(flat.size() == 2);
+    CHECK(flat[0].span.name() == "one");
+    CHECK(flat[1].span.name() == "x\uFFFD");
+    CHECK(flat[1].span.attributes(0).key() == "k\uFFFD");
+    CHECK(flat[1].span.attributes(0).value().string_value() == "v\uFFFD");
+    CHECK(flat[1].resource.at("service.name").string_value() == "s\uFFFD");
+  }
+  CHECK(span_of(",\"name\":\"two\nlines\"").span.name() == "two\nlines");
+  CHECK(problem("[{\"name\":\"\xE9\",}]") == "[0].name: syntax error");
+}
+
+TEST_CASE("a text of Zipkin's protobuf that is not UTF-8 is repaired and counted", "[wire]") {
+  twin::zipkin::ListOfSpans list;
+  auto* span = list.add_spans();
+  span->set_trace_id(std::string(16, 'T'));
+  span->set_id("span-001");
+  span->set_name("op\xFF");
+  span->add_annotations()->set_value("caf\xE9");
+  auto* tag = span->add_tags();
+  tag->set_key("k");
+  tag->set_value("v\xC0\x80");
+  ByteSink out;
+  REQUIRE(zipkin_proto_to_otlp(list.SerializeAsString(), {}, out));
+  CHECK(out.repaired_texts() == 3);
+  const FlatSpan flat = flatten(parsed(out)).at(0);
+  CHECK(flat.span.name() == "op\uFFFD");
+  CHECK(flat.span.events(0).name() == "caf\uFFFD");
+  CHECK(flat.span.attributes(0).value().string_value() == "v\uFFFD\uFFFD");
 }
 
 TEST_CASE("the text of a Zipkin tag is asked for before it grows", "[wire]") {

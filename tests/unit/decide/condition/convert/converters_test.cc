@@ -213,6 +213,7 @@ TEST_CASE("converters that hash, encode and parse", "[decide]") {
       {R"~(ParseJSON(attributes["json"])["none"] == nil)~", "error"},
       {R"~(ParseJSON(attributes["str"])["none"] == nil)~", "error"},
       {R"~(Len(ParseJSON("[1,2]")) == 2)~", "true"},
+      {R"~(ParseJSON("[\"hi \\ud83d\"]")[0] == "hi \uFFFD")~", "true"},
       {R"~(ParseJSON("[1,2]") == [1.0, 2.0])~", "true"},
   });
 }
