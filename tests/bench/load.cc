@@ -2,9 +2,9 @@
 // The load test: starts the daemon, sends traffic whose outcome is known, takes what the daemon forwards, and says what
 // it cost and whether it was right. One process: the sender on the main thread, the sink on a thread of its own.
 //
-//   load --daemon build/bench/tailgate [--shape large|small] [--rate SPANS_PER_S] [--seconds N] [--wait 5s] [--policies
-//   N]
-//        [--memory 12GiB] [--connections 4] [--in-flight 4] [--overload] [--tls] [--set KEY=VALUE]...
+//   load --daemon build/bench/tailgate [--shape large|small] [--order forward|backward] [--rate SPANS_PER_S]
+//        [--seconds N] [--wait 5s] [--policies N] [--memory 12GiB] [--connections 4] [--in-flight 4] [--overload]
+//        [--tls] [--keep-all] [--set KEY=VALUE]...
 //
 // Without --rate it saturates. --overload expects refusals and does not compare the kept set. Exit code 1 if a check
 // fails.
@@ -51,6 +51,7 @@ constexpr std::uint64_t kRun = 20'260'101;
 struct Options {
   std::string daemon;
   Shape shape = kLarge;
+  FieldOrder order = FieldOrder::kForward;
   double rate = 0;
   int seconds = 20;
   std::string wait = "5s", memory = "12GiB";
@@ -304,6 +305,8 @@ Options parse(int argc, char** argv) {
       o.daemon = value();
     else if (flag == "--shape")
       o.shape = value() == "small" ? kSmall : kLarge;
+    else if (flag == "--order")
+      o.order = value() == "backward" ? FieldOrder::kBackward : FieldOrder::kForward;
     else if (flag == "--rate")
       o.rate = std::stod(value());
     else if (flag == "--seconds")
@@ -369,7 +372,7 @@ int main(int argc, char** argv) {
   for (std::size_t l = 0; l < lanes.size(); ++l) {
     lanes[l].client = std::make_unique<H2Client>(
         daemon.port, "/opentelemetry.proto.collector.trace.v1.TraceService/Export", tls.get());
-    lanes[l].pool = make_pool(options.shape, options.shape.services == 1 ? 50 : 25, l + 1);
+    lanes[l].pool = make_pool(options.shape, options.shape.services == 1 ? 50 : 25, l + 1, options.order);
     for (const Group& g : lanes[l].pool) {
       for (const Request& r : g.requests) wire_bytes += static_cast<double>(r.grpc.size()), ++wire_requests;
     }

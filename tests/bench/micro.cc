@@ -20,7 +20,7 @@ using namespace tailgate::bench;
 namespace {
 
 struct Fixture {
-  explicit Fixture(const Shape& shape) : pool(make_pool(shape, 50, 1)) {
+  explicit Fixture(const Shape& shape, FieldOrder order = FieldOrder::kForward) : pool(make_pool(shape, 50, 1, order)) {
     const auto document = load_config_text("policies:" + std::string(kPolicies), "bench");
     policies = PolicySet::build(document->root.child("policies").items(), {}, {{}}, tables, {});
     for (const Group& group : pool) {
@@ -36,7 +36,7 @@ struct Fixture {
 const Shape& shape_of(const benchmark::State& state) { return state.range(0) == 0 ? kLarge : kSmall; }
 
 void scan(benchmark::State& state) {
-  Fixture f(shape_of(state));
+  Fixture f(shape_of(state), state.range(2) == 0 ? FieldOrder::kForward : FieldOrder::kBackward);
   SpanBatch batch;
   std::size_t i = 0;
   const ScanPlan none;
@@ -215,9 +215,9 @@ void explain(benchmark::State& state) {
 
 }  // namespace
 
-// Arguments: shape (0 large, 1 small); for scan: policies (0 none, 1 the four of the load test); for append_and_close:
-// is /explain on?
-BENCHMARK(scan)->Args({0, 0})->Args({0, 1})->Args({1, 0})->Args({1, 1});
+// Arguments: shape (0 large, 1 small); for scan: policies (0 none, 1 the four of the load test), order of fields (0
+// forward, 1 backward); for append_and_close: is /explain on?
+BENCHMARK(scan)->ArgsProduct({{0, 1}, {0, 1}, {0, 1}});
 BENCHMARK(append_and_close)->Args({0, 1})->Args({0, 0})->Args({1, 1})->Args({1, 0})->MinTime(3);
 BENCHMARK(explain);
 BENCHMARK(remember);

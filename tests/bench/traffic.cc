@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "decide/policies/probabilistic.h"
 #include "otlp_twin.pb.h"
+#include "support/backward_otlp.h"
 #include "support/random_otlp.h"
 
 namespace tailgate::bench {
@@ -21,7 +22,7 @@ std::string random_text(test::Random& r, std::size_t size) {
 
 }  // namespace
 
-std::vector<Group> make_pool(const Shape& shape, std::size_t groups, std::uint64_t seed) {
+std::vector<Group> make_pool(const Shape& shape, std::size_t groups, std::uint64_t seed, FieldOrder field_order) {
   test::Random r(seed);
   std::vector<Group> pool;
   std::uint64_t counter = 0;
@@ -85,7 +86,8 @@ std::vector<Group> make_pool(const Shape& shape, std::size_t groups, std::uint64
         }
       }
       Request& request = group.requests.emplace_back();
-      const std::string bytes = data.SerializeAsString();
+      const std::string bytes =
+          field_order == FieldOrder::kForward ? data.SerializeAsString() : test::backward_otlp(data);
       request.grpc.assign(5, '\0');
       for (int i = 0; i < 4; ++i)
         request.grpc[static_cast<std::size_t>(1 + i)] = static_cast<char>(bytes.size() >> (24 - 8 * i));

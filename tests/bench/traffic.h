@@ -37,7 +37,11 @@ struct Group {
   std::vector<bool> kept;  // by error, latency or route
 };
 
-std::vector<Group> make_pool(const Shape& shape, std::size_t groups, std::uint64_t seed);
+// Of protobuf fields: by their numbers, as SDKs write them, or as the Collector does (support/backward_otlp.h).
+enum class FieldOrder { kForward, kBackward };
+
+std::vector<Group> make_pool(const Shape& shape, std::size_t groups, std::uint64_t seed,
+                             FieldOrder order = FieldOrder::kForward);
 
 // The n-th trace id of a run: looks random, is never repeated.
 TraceId nth_id(std::uint64_t run, std::uint64_t n);
