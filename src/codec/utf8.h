@@ -64,22 +64,17 @@ inline bool is_utf8(ByteView text) {
 
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
 
-// Gives `text` to `put`, part by part, with `replacement` for every byte that is not part of a character.
-template <class Put>
-void repair_utf8(ByteView text, ByteView replacement, Put put) {
-  const char* const end = text.data() + text.size();
-  for (const char* p = text.data(); p < end;) {
-    const std::size_t n = utf8_length(p, end);
-    put(n == 0 ? replacement : ByteView(p, n));
-    p += n == 0 ? 1 : n;
-  }
-}
-
-// `text` repaired. With a replacement of one byte, as here by default, the result has the length of `text`.
+// `text` with `replacement` for every byte that is not part of a character. With one byte, as here by default, the
+// result has the length of `text`.
 inline std::string to_utf8(ByteView text, ByteView replacement = "?") {
   std::string out;
   out.reserve(text.size());
-  repair_utf8(text, replacement, [&](ByteView part) { out.append(part); });
+  const char* const end = text.data() + text.size();
+  for (const char* p = text.data(); p < end;) {
+    const std::size_t n = utf8_length(p, end);
+    out.append(n == 0 ? replacement : ByteView(p, n));
+    p += n == 0 ? 1 : n;
+  }
   return out;
 }
 

@@ -57,13 +57,8 @@ class OtlpBuilder {
   }
   void text(std::uint32_t field, ByteView value) {
     if (value.empty()) return;
-    if (is_utf8(value)) return bytes(field, value);
-    const std::size_t size = repaired_size(value);
-    char* p = out_.reserve(20 + size);
-    if (p == nullptr) return;
-    p = pb::write_varint(p, pb::tag_of(field, pb::kLen));
-    p = pb::write_varint(p, size);
-    out_.commit(put_repaired(p, value));
+    if (!is_utf8(value)) return bytes(field, repaired(value));
+    bytes(field, value);
   }
   void varint(std::uint32_t field, std::uint64_t value) {
     char* p = out_.reserve(20);
@@ -87,32 +82,33 @@ class OtlpBuilder {
   // A KeyValue. Kinds: kString, kBool, kInt, kDouble, kBytes; others are a key without a value.
   void attribute(std::uint32_t field, ByteView key, AttributeValue value) {
     using Kind = AttributeValue::Kind;
+    if (!is_utf8(key)) return attribute(field, repaired(key), value);
+    if (value.kind == Kind::kString && !is_utf8(value.bytes)) {
+      return attribute(field, key, AttributeValue{Kind::kString, 0, repaired(value.bytes)});
+    }
     const bool sized = value.kind == Kind::kString || value.kind == Kind::kBytes;
-    const bool good_key = is_utf8(key), good_value = value.kind != Kind::kString || is_utf8(value.bytes);
-    const std::size_t key_size = good_key ? key.size() : repaired_size(key);
-    const std::size_t value_size = good_value ? value.bytes.size() : repaired_size(value.bytes);
     std::size_t any = 0;  // bytes of the AnyValue
     if (sized) {
-      any = 1 + pb::varint_size(value_size) + value_size;
+      any = 1 + pb::varint_size(value.bytes.size()) + value.bytes.size();
     } else if (value.kind == Kind::kDouble) {
       any = 9;
     } else if (value.kind != Kind::kUnset) {
       any = 1 + pb::varint_size(value.bits);
     }
-    const std::size_t size = 1 + pb::varint_size(key_size) + key_size + 1 + pb::varint_size(any) + any;
+    const std::size_t size = 1 + pb::varint_size(key.size()) + key.size() + 1 + pb::varint_size(any) + any;
     char* p = out_.reserve(size + 15);
     if (p == nullptr) return;
     p = pb::write_varint(p, pb::tag_of(field, pb::kLen));
     p = pb::write_varint(p, size);
     *p++ = short_tag(otlp::key_value::kKey, pb::kLen);
-    p = pb::write_varint(p, key_size);
-    p = good_key ? put(p, key) : put_repaired(p, key);
+    p = pb::write_varint(p, key.size());
+    p = put(p, key);
     *p++ = short_tag(otlp::key_value::kValue, pb::kLen);
     p = pb::write_varint(p, any);
     if (sized) {
       *p++ = short_tag(static_cast<std::uint32_t>(value.kind), pb::kLen);
-      p = pb::write_varint(p, value_size);
-      p = good_value ? put(p, value.bytes) : put_repaired(p, value.bytes);
+      p = pb::write_varint(p, value.bytes.size());
+      p = put(p, value.bytes);
     } else if (value.kind == Kind::kDouble) {
       *p++ = short_tag(otlp::any_value::kDouble, pb::kFixed64);
       p = put_fixed<8>(p, value.bits);
@@ -160,15 +156,10 @@ class OtlpBuilder {
     if (!bytes.empty()) std::memcpy(p, bytes.data(), bytes.size());
     return p + bytes.size();
   }
-  static std::size_t repaired_size(ByteView text) {
-    std::size_t size = 0;
-    repair_utf8(text, kReplacementCharacter, [&](ByteView part) { size += part.size(); });
-    return size;
-  }
-  char* put_repaired(char* p, ByteView text) {
+  // A text of U+FFFD takes three times the memory of the bytes it stands for.
+  [[gnu::noinline, gnu::cold]] std::string repaired(ByteView text) {
     out_.count_repaired(1);
-    repair_utf8(text, kReplacementCharacter, [&](ByteView part) { p = put(p, part); });
-    return p;
+    return out_.ask(3 * text.size()) ? to_utf8(text, kReplacementCharacter) : std::string();
   }
   template <int N>
   static char* put_fixed(char* p, std::uint64_t value) {

@@ -248,6 +248,21 @@ TEST_CASE("10,000 spans become Zipkin's as a slow twin makes them, and our recei
   }
 }
 
+TEST_CASE("a Zipkin span comes back as it was, whichever names its attributes have", "[wire]") {
+  const std::string came =
+      R"({"traceId":"00000000000000000000000000000022","id":"0000000000000001","name":"","kind":"SERVER",)"
+      R"("duration":20000,"localEndpoint":{"serviceName":"a","ipv4":"10.0.0.1","port":8080},)"
+      R"("remoteEndpoint":{"serviceName":"b","ipv6":"::2"})";
+  for (const bool old_names : {true, false}) {
+    ByteSink otlp;
+    REQUIRE(zipkin_json_to_otlp("[" + came + "}]", {.old_attribute_names = old_names}, otlp));
+    std::string back = "[";
+    REQUIRE(append_spans(back, otlp.view()));
+    // Without a timestamp the duration is all that is known, and it stays; the tag says that there was none.
+    CHECK(back == "[" + came + R"(,"tags":{"otel.zipkin.absentField.startTime":"true"}})");
+  }
+}
+
 TEST_CASE("odd protobuf becomes JSON that our receiver takes", "[wire]") {
   for (std::uint64_t seed = 1; seed <= 3000; ++seed) {
     CAPTURE(seed);
