@@ -26,7 +26,7 @@
 namespace tailgate {
 
 struct ExplainRecord {
-  static constexpr std::size_t kNameBytes = 72;
+  static constexpr std::size_t kNameBytes = 68;
 
   TraceId id;
   std::uint64_t random = 0;
@@ -34,6 +34,7 @@ struct ExplainRecord {
   std::uint64_t bytes = 0;
   std::uint32_t first_ms = 0, closed_ms = 0;  // the buffer's clock
   std::uint32_t spans = 0, errors = 0, late_spans = 0;
+  std::uint32_t late_errors = 0;  // of late_spans, those with status ERROR
   std::uint32_t missing = 0;
   std::uint32_t epoch = 0;   // of the set whose policies the votes are
   std::uint32_t detail = 0;  // number of its Detail + 1; 0: none

@@ -367,7 +367,13 @@ bool TraceBuffer::sheds(const SpanBatch& batch, const BatchTrace& part, std::uin
 void TraceBuffer::count_late(const Verdict& verdict, const BatchTrace& part, std::uint32_t index, AddResult& result) {
   const std::uint32_t spans = part.facts.spans;
   counters_.late[static_cast<std::size_t>(verdict.decision)] += spans;
-  if (ExplainRecord* const record = explain_.find(part.id)) record->late_spans += spans;
+  if (verdict.decision == Decision::kNotSampled && !verdict.shed) {
+    counters_.late_errors[static_cast<std::size_t>(verdict.reason)] += part.facts.errors;
+  }
+  if (ExplainRecord* const record = explain_.find(part.id)) {
+    record->late_spans += spans;
+    record->late_errors += part.facts.errors;
+  }
   switch (verdict.decision) {
     case Decision::kSampled:
       counters_.held += spans;  // until settle_late

@@ -77,6 +77,8 @@ struct BufferCounters {
     }
     return n;
   }
+  // Spans with status ERROR that came after their trace was judged and not sampled, by its CloseReason; part of late.
+  std::array<std::uint64_t, kCloseReasonNames.size()> late_errors{};
   std::array<std::uint64_t, kLatencyBounds.size() + 1> latency{};
   double latency_sum = 0;
   PolicyTally policies;

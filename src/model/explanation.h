@@ -32,7 +32,8 @@ struct Explanation {
   std::uint64_t decided_unix_ns = 0;
   std::int64_t duration_ns = 0;  // by the senders' clocks
   std::uint32_t spans = 0, errors = 0;
-  std::uint32_t late_spans = 0;  // spans that arrived after the verdict
+  std::uint32_t late_spans = 0;   // that arrived after the verdict
+  std::uint32_t late_errors = 0;  // of these, with status ERROR
   std::uint64_t bytes = 0;
   std::string root_service, root_name;  // cut to some dozens of bytes; "" when no root arrived
   std::uint64_t random = 0;             // 56 bits

@@ -51,6 +51,8 @@ inline constexpr Metric kClientLostBatches{"tailgate_client_lost_batches_total",
                                            "Batches that Jaeger clients numbered and that never came."};
 inline constexpr Metric kClientLostSpans{"tailgate_client_lost_spans_total", kCounter, "receiver,reason",
                                          "Spans that Jaeger clients say they lost before sending them."};
+inline constexpr Metric kLateErrorSpans{"tailgate_late_error_spans_total", kCounter, "close_reason",
+                                        "Spans with status ERROR that came after their trace was not sampled."};
 inline constexpr Metric kLateSpans{"tailgate_late_spans_total", kCounter, "decision",
                                    "Spans that came after the verdict of their trace and followed it."};
 inline constexpr Metric kTracesDecided{"tailgate_traces_decided_total", kCounter, "decision,close_reason",
@@ -187,6 +189,7 @@ inline constexpr std::array kMetrics = {
     metric::kClientLostBatches,
     metric::kClientLostSpans,
     metric::kLateSpans,
+    metric::kLateErrorSpans,
     metric::kTracesDecided,
     metric::kPolicyVotes,
     metric::kPolicyKeptTraces,

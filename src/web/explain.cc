@@ -87,6 +87,7 @@ json::object to_json(const Explanation& e, const std::vector<std::string>& expor
   }
   out["votes"] = std::move(votes);
   out["late_spans"] = e.late_spans;
+  out["late_errors"] = e.late_errors;
   json::array exporters;
   for (const std::size_t i : e.exporters)
     exporters.push_back(json::value(i < exporter_names.size() ? exporter_names[i] : fmt::format("{}", i)));

@@ -89,6 +89,9 @@ void StoreReport::collect(const StoreSnapshot& snapshot, MetricWriter& out) cons
   out.add(metric::kBufferTraces, {}, number(snapshot.traces));
   out.add(metric::kBufferSpans, {}, number(c.held));
   out.add(metric::kBufferBytes, {}, number(c.held_bytes));
+  for (std::size_t r = 0; r < kCloseReasonNames.size(); ++r) {
+    out.add(metric::kLateErrorSpans, {kCloseReasonNames[r]}, number(c.late_errors[r]));
+  }
   for (std::size_t d = 0; d < kDecisionNames.size(); ++d) {
     out.add(metric::kTracesIncomplete, {kDecisionNames[d]}, number(c.incomplete[d]));
     out.add(metric::kLateSpans, {kDecisionNames[d]}, number(c.late[d]));

@@ -43,6 +43,7 @@ Explanation TraceExplainer::explanation(Shard& shard, TraceBuffer::Remembered&& 
   out.spans = record.spans;
   out.errors = record.errors;
   out.late_spans = record.late_spans;
+  out.late_errors = record.late_errors;
   out.bytes = record.bytes;
   out.root_service = std::move(what.service);
   out.root_name = std::move(what.name);

@@ -408,6 +408,7 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual((answer["complete"], answer["missing_parents"], answer["root"]), (False, [b"abcdefgh".hex()], None))
         self.assertEqual(send(daemon.http, [otlp.span(good), otlp.span(good)]), 200)
         self.assertEqual(self.ask(daemon, f"/explain/{good.hex()}")[1]["late_spans"], 2)
+        self.assertEqual(self.ask(daemon, f"/explain/{good.hex()}")[1]["late_errors"], 0)
 
         self.assertEqual([a["trace_id"] for a in self.ask(daemon, "/explain?policy=errors")[1]], [bad.hex()])
         self.assertEqual({a["trace_id"] for a in self.ask(daemon, "/explain?decision=not_sampled")[1]}, {good.hex(), orphan.hex()})

@@ -130,6 +130,30 @@ TEST_CASE("a dropped trace is explained", "[buffer]") {
   CHECK_FALSE(f.buffer.explain(id_of(2)));
 }
 
+TEST_CASE("errors that come after a trace was not sampled are counted by why it was judged", "[buffer]") {
+  BufferLimits limits = with_explain();
+  limits.trace_spans_max = 2;
+  BufferFixture f(limits);
+  const auto count = [&](CloseReason reason) {
+    return f.buffer.counters().late_errors[static_cast<std::size_t>(reason)];
+  };
+  f.add({{.trace = 1, .id = 1}}, 0s);
+  f.close_due(2s);
+  f.add({{.trace = 1, .id = 2, .status = 2}, {.trace = 1, .id = 3}}, 3s);
+  CHECK(count(CloseReason::kTimeout) == 1);
+  CHECK(f.buffer.explain(id_of(1))->record.late_errors == 1);
+  CHECK(f.buffer.explain(id_of(1))->record.late_spans == 2);
+  f.add({{.trace = 2, .id = 1}, {.trace = 2, .id = 2}}, 3s);  // two spans are all that a trace may have here
+  f.add({{.trace = 2, .id = 3, .status = 2}, {.trace = 2, .id = 4, .status = 2}}, 3s);
+  CHECK(count(CloseReason::kSize) == 2);
+  CHECK(count(CloseReason::kTimeout) == 1);
+  f.add({{.trace = 3, .id = 1, .status = 2}}, 3s);  // sampled: its late errors go on
+  f.close_due(6s);
+  f.add({{.trace = 3, .id = 2, .status = 2}}, 7s);
+  CHECK(count(CloseReason::kTimeout) == 1);
+  CHECK(f.buffer.explain(id_of(3))->record.late_errors == 1);
+}
+
 TEST_CASE("a moment by the wall clock does not move with the time it is asked for", "[buffer]") {
   BufferFixture f(with_explain());
   f.add({{.trace = 1}}, 100'400us);
@@ -149,7 +173,7 @@ TEST_CASE("names of roots are counted by the traces that have them, and paid for
   f.add({{.trace = 100, .name = std::string(1000, 'n')}}, 3s, std::string(100, 's'));
   f.close_due(5s);
   CHECK(f.buffer.explain(id_of(100))->service == std::string(32, 's'));
-  CHECK(f.buffer.explain(id_of(100))->name == std::string(40, 'n'));
+  CHECK(f.buffer.explain(id_of(100))->name == std::string(36, 'n'));
 }
 
 TEST_CASE("new traces are shed by their randomness, whole, and counted", "[buffer]") {
