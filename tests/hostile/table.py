@@ -7,7 +7,7 @@ import h2_frames as h2
 from bombs import bomb_grpc, bomb_http, dense_bomb, zeros_bomb
 from connections import BODY_HEAD, CHUNKED, MIB, REQUEST_HEADERS, SLOW_HEAD, SMALL_FIELDS
 from handshakes import half_open, handshakes, large_hello
-from held import endless, held_connections, held_streams, many_connections
+from held import endless, few_bytes, held_connections, held_streams, many_connections
 from http2_floods import (
     closed_windows, continuation_flood, flood, hpack_claimed, hpack_padding, hpack_references, huge_header_lists, provoking_frames,
     reset_frames)
@@ -59,6 +59,8 @@ ATTACKS = [
     Attack("HPACK: padded varint", flood(hpack_padding, h2.frame(h2.HEADERS, 0, 1, b"\x00\x7f")), is_cut),
     Attack("streams never ended", held_streams(16 << 10, 1024)),
     Attack("streams never ended, 512 KiB each", held_streams(512 << 10, 1024)),
+    Attack("six bytes on each of 1,280 streams", few_bytes),
+    Attack("six bytes on each of 1,300 connections", held_connections(1300, BODY_HEAD + bytes(6), b"")),
     Attack("PING flood", flood(lambda _: h2.frame(h2.PING, 0, 0, b"12345678") * 500), is_cut),
     Attack("SETTINGS flood", flood(lambda _: h2.frame(h2.SETTINGS, 0, 0, struct.pack(">HI", 3, 100)) * 500), is_cut),
     Attack("empty DATA flood", flood(lambda _: h2.frame(h2.DATA, 0, 1) * 1000,

@@ -115,16 +115,15 @@ class Http1Session final : public Session {
         in_.size() - in_at_ > context_.limits.header_bytes) {
       std::string().swap(in_);
       in_at_ = 0;
-      input_held_.release();
+      release_input();
       refuse_request(400, RefuseWhy::kProtocol, "the head of a chunk, or the trailers, are too large");
       return close(CloseWhy::kProtocol);
     }
     // Requests that wait behind unread answers count as held bodies.
-    if (in_.capacity() <= kInFree) {
-      input_held_.release();
-    } else if (!closing() && context_.held != nullptr && !input_held_.hold(*context_.held, in_.capacity())) {
+    if (!closing() && !hold_input()) {
       std::string().swap(in_);
-      input_held_.release();
+      in_at_ = 0;
+      release_input();
       // While a request waits for its password, the input is its body or further requests. That is not the peer's
       // fault.
       if (waiting()) return respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
@@ -188,6 +187,23 @@ class Http1Session final : public Session {
 
  private:
   enum class State { kHeaders, kBody };
+
+  // Counts the input that waits, for its client and the endpoint. Returns false when one of them has no room.
+  bool hold_input() {
+    if (in_.capacity() <= kInFree) {
+      release_input();
+      return true;
+    }
+    if (!input_counts_) input_share_.begin(head_.client, 0);
+    input_counts_ = true;
+    return input_share_.hold_memory(in_.capacity()) &&
+           (context_.held == nullptr || input_held_.hold(*context_.held, in_.capacity()));
+  }
+  void release_input() {
+    input_share_.release();
+    input_held_.release();
+    input_counts_ = false;
+  }
 
   // Parses `data` and returns how much of it is used.
   std::size_t run(ByteView data) {
@@ -373,6 +389,8 @@ class Http1Session final : public Session {
   TimePoint since_;  // of the connection, the request's first byte, or the last answer
   IncomingRequest request_;
   HeldBodies::Share input_held_;
+  ClientShare input_share_;    // of the client whose request came last before the input had to wait
+  bool input_counts_ = false;  // input_share_ has begun
   std::uint64_t served_ = 0;
   bool draining_ = false;
 };
