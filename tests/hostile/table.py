@@ -71,6 +71,8 @@ ATTACKS = [
     Attack("answers not read", held_connections(1000, b"GET /nothing HTTP/1.1\r\nHost: t\r\n\r\n" * 12000, b"G")),
     Attack("headers of many small fields", held_connections(1000, SMALL_FIELDS, b"x: y\r\n"), is_cut, long_only=True),
     Attack("endless head of a chunk", endless(CHUNKED + b"5;", b"a" * MIB), is_cut, long_only=True),
+    Attack("endless extensions of chunks", endless(CHUNKED, (b"1;" + b"e" * 4000 + b"\r\n{\r\n") * 250), is_cut),
+    Attack("endless empty lines", endless(b"", b"\r\n" * (MIB // 2)), is_cut),
     Attack("endless trailers", endless(CHUNKED + b"0\r\n", b"a:\r\n" * (MIB // 4)), is_cut,
            long_only=True),
     Attack("answers behind a closed window", closed_windows),

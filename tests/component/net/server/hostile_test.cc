@@ -77,6 +77,14 @@ TEST_CASE("HTTP/1.1: what is no body has a limit in chunked ones too", "[net][ho
     }
     CHECK(c.receive_all(2000).find("HTTP/1.1 400") == 0);
   }
+  SECTION("the heads of all chunks") {
+    RawClient c(s.port());
+    c.send(head);
+    const std::string chunk = "1;" + std::string(4000, 'e') + "\r\nx\r\n";
+    for (int i = 0; i < 1000 && c.send(chunk); ++i) {
+    }
+    CHECK(c.receive_all(2000).find("HTTP/1.1 400") == 0);
+  }
   SECTION("trailers") {
     RawClient c(s.port());
     std::string trailers;
