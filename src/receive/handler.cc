@@ -60,6 +60,7 @@ Response ReceiveHandler::refusal(const RequestHead& head, std::string_view reaso
                                  const RpcStatus& status) const {
   const ReceiveForm& form = form_of_refusal(head);
   if (context_.refused) context_.refused(form.source, reason);
+  if (context_.log_refused) context_.log_refused(form.source, reason, head.remote, status.message);
   if (is_grpc_call(head)) return grpc_response(status);
   Response r = form.refused != nullptr ? form.refused(status) : plain_response(http_status, status.message);
   r.status = http_status;
@@ -126,6 +127,7 @@ Response ReceiveHandler::refuse(const RequestHead& head, const Refusal& why) {
   if (why.why == RefuseWhy::kTooLarge) {
     out.status.message = fmt::format("the request is larger than {} bytes", config_.message_max);
   }
+  if (!why.text.empty()) out.status.message = why.text;
   Response response = refusal(head, out.reason, out.http, out.status);
   add_cors_headers(config_.cors, head, response);
   return response;
@@ -203,6 +205,8 @@ Response ReceiveHandler::ingest(const RequestHead& head, const ReceiveForm& form
   const IngestResult result = context_.ingest(form.source, otlp, head.client.get());
   switch (result.kind) {
     case IngestResult::Kind::kAccepted:
+      if (result.rejected_spans != 0 && context_.log_refused)
+        context_.log_refused(form.source, "bad_id", head.remote, result.message);
       break;
     case IngestResult::Kind::kMalformed:
       return refusal(head, "malformed", 400, {RpcCode::kInvalidArgument, result.message, 0});

@@ -36,6 +36,9 @@ struct ReceiverContext {
   std::function<SourceId(std::string_view receiver, std::string_view format)> source;
   // Counts a refused request; the reason is one of kRequestRefusalNames or kRefuseWhyNames.
   std::function<void(SourceId, std::string_view reason)> refused;
+  // For the log, which gets few lines of it (telemetry/refusal_log.h): a reason as above, of UDP one of kUdpDropNames,
+  // or of kSpanRefusalNames for a part of a request; the peer's address; and why, for people.
+  std::function<void(SourceId, std::string_view reason, std::string_view peer, std::string_view text)> log_refused;
   std::function<void(std::string_view text)> notice;  // worth one line of log
 };
 

@@ -24,6 +24,7 @@ constexpr std::size_t kEmptyLinesMax = 8;     // before a request
 constexpr std::size_t kChunkHeadFree = 20;    // two line ends and 16 digits
 constexpr std::size_t kLastChunkSizeMin = 5;  // "0 CR LF CR LF"
 
+constexpr ByteView kTlsRecord = "\x16\x03";  // a handshake
 constexpr const char* kBadLineEnd = "a line does not end with CR and LF";
 constexpr const char* kChunksTooLarge = "the heads of the chunks, or the trailers, are too large";
 
@@ -331,8 +332,10 @@ class Http1Session final : public Session {
     if (state_ == State::kHeaders && has_bad_line_end(rest.substr(0, rest.find("\r\n\r\n")), 0)) {
       return break_off(kBadLineEnd);
     }
+    const char* const hint =
+        rest.starts_with(kTlsRecord) ? "; it looks like TLS, which this endpoint does not have" : "";
     refuse_request(ec == http::error::bad_version ? 505 : 400, RefuseWhy::kProtocol,
-                   "the request does not parse: " + ec.message());
+                   "the request does not parse: " + ec.message() + hint);
     close(CloseWhy::kProtocol);
   }
 
@@ -405,7 +408,9 @@ class Http1Session final : public Session {
 
   // For faults that the handler cannot see: the handler counts them, and the session words the answer.
   void refuse_request(int status, RefuseWhy why, const std::string& text) {
-    (void)context_.handler.refuse(head_, why);
+    Refusal refusal(why);
+    refusal.text = text;
+    (void)context_.handler.refuse(head_, refusal);
     respond_and_close(plain_response(status, text));
   }
 

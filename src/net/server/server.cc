@@ -81,15 +81,6 @@ std::string exposure(const ServerOptions& options, const std::string& endpoint) 
                                     options.name, endpoint, options.config_path, options.config_path);
 }
 
-std::string address_text(const sockaddr_storage& from) {
-  char text[INET6_ADDRSTRLEN] = "";
-  const void* address = from.ss_family == AF_INET6
-                            ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&from)->sin6_addr)
-                            : &reinterpret_cast<const sockaddr_in*>(&from)->sin_addr;
-  ::inet_ntop(from.ss_family, address, text, sizeof text);
-  return text;
-}
-
 // The user at the other end of a Unix socket, from the kernel: "unix:UID". There is no address that tells clients
 // apart.
 std::string unix_peer(int fd) {

@@ -105,6 +105,11 @@ TEST_CASE("a line without CR and LF gets 400 at once, not when the time is up", 
   }
 }
 
+TEST_CASE("a TLS handshake in plaintext is told what it looks like", "[net]") {
+  const std::string hello("\x16\x03\x01\0\x05\1\0\0\1\0\r\n\r\n", 14);
+  CHECK(answer_to(hello, 100).find("it looks like TLS") != std::string::npos);
+}
+
 TEST_CASE("what HTTP/1.1 itself refuses is counted by the handler, and answered with its own status", "[net]") {
   struct Row {
     const char* request;
