@@ -342,7 +342,7 @@ class Http1Session final : public Session {
   void on_headers() {
     const auto& message = parser_->get();
     head_.method.assign(message.method_string().data(), message.method_string().size());
-    head_.target.assign(message.target().data(), message.target().size());
+    head_.target = origin_form({message.target().data(), message.target().size()});
     for (const auto& field : message) {
       head_.headers.add({field.name_string().data(), field.name_string().size()},
                         {field.value().data(), field.value().size()});
