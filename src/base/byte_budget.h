@@ -85,10 +85,13 @@ class Charge {
     if (budget_ != nullptr) budget_->charge(holder_, bytes);
     bytes_ += bytes;
   }
-  void release() {
-    if (budget_ != nullptr && bytes_ != 0) budget_->release(holder_, bytes_);
-    bytes_ = 0;
+  // Gives back what is more than `bytes`.
+  void shrink_to(std::size_t bytes) {
+    if (bytes >= bytes_) return;
+    if (budget_ != nullptr) budget_->release(holder_, bytes_ - bytes);
+    bytes_ = bytes;
   }
+  void release() { shrink_to(0); }
   std::size_t bytes() const { return bytes_; }
   // An empty charge to the same account.
   Charge another() const { return budget_ != nullptr ? Charge(*budget_, holder_) : Charge(); }

@@ -25,6 +25,14 @@ int wait_signal(const sigset_t& signals) {
   return got > 0 ? got : 0;
 }
 
+void warn_of(const RefusalLog::Line& line) {
+  log_warn("refused", {{"receiver", line.receiver},
+                       {"reason", line.reason},
+                       {"peer", line.peer},
+                       {"count", line.count},
+                       {"last", line.text}});
+}
+
 }  // namespace
 
 Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
@@ -153,6 +161,9 @@ Result<void> Daemon::start() {
   };
   context.refused = [this](SourceId by, std::string_view reason) { refusals_.request(by, reason); };
   context.odd = [this](SourceId by, Oddity what, std::uint64_t count) { oddities_.add(by, what, count); };
+  context.log_refused = [this](SourceId by, std::string_view reason, std::string_view peer, std::string_view text) {
+    log_refused(by, reason, peer, text);
+  };
   context.notice = [](std::string_view text) { log_warn(text); };
   for (const auto& receiver : parts_.receivers) {
     if (Result<void> opened = receiver->start(context); !opened) return opened;
@@ -178,6 +189,7 @@ void Daemon::run() {
       log_info("draining", {{"signal", signal}});
       break;
     }
+    log_refused_of_the_minute(monotonic_now());
     if (signal == SIGHUP) parts_.exporters->follow_paths();
     asked |= signal == SIGHUP;
     const bool changed = watch_.changed(monotonic_now());
@@ -210,10 +222,27 @@ void Daemon::drain() {
   // Requests in flight get a part of the time. Later requests are refused with 503, so that senders go elsewhere.
   for (const auto& receiver : parts_.receivers)
     receiver->stop(std::min<Duration>(config_.shutdown_timeout / 4, std::chrono::seconds(5)));
+  log_refused_of_the_minute(monotonic_now() + RefusalLog::kEvery);  // the rest
   ingest_->stop();
   sweeper_.reset();
   store_->close_all(CloseReason::kShutdown, monotonic_now());
   parts_.exporters->drain(deadline, monotonic_now());
+}
+
+// On the I/O threads.
+void Daemon::log_refused(SourceId by, std::string_view reason, std::string_view peer, std::string_view text) {
+  std::string receiver;
+  {
+    const MutexLock lock(status_mutex_);
+    receiver = sources_[by].receiver;
+  }
+  if (log_enabled(LogLevel::kDebug))
+    log_debug("refused one", {{"receiver", receiver}, {"reason", reason}, {"peer", peer}, {"why", text}});
+  if (const auto line = refusal_log_.add(receiver, reason, peer, text, monotonic_now())) warn_of(*line);
+}
+
+void Daemon::log_refused_of_the_minute(TimePoint now) {
+  for (const RefusalLog::Line& line : refusal_log_.due(now)) warn_of(line);
 }
 
 void Daemon::reload() {

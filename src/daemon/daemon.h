@@ -19,6 +19,7 @@
 #include "net/server/server.h"
 #include "settings/assembly.h"
 #include "telemetry/process.h"
+#include "telemetry/refusal_log.h"
 #include "web/pages.h"
 
 namespace tailgate {
@@ -48,6 +49,8 @@ class Daemon {
   void reload();
   void reload_now();
   void drain();
+  void log_refused(SourceId by, std::string_view reason, std::string_view peer, std::string_view text);
+  void log_refused_of_the_minute(TimePoint now);
 
   std::unique_ptr<OwnTraces> own_traces_;  // null: off. Outlives the exporters, whose threads report to it
   const DaemonConfig config_;
@@ -69,6 +72,7 @@ class Daemon {
   std::vector<Source> sources_ TAILGATE_GUARDED_BY(status_mutex_);
   Refusals refusals_;
   Oddities oddities_;
+  RefusalLog refusal_log_;
   std::unique_ptr<ExporterSink> sink_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<StoreTarget> target_;

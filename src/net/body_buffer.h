@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// BodyBuffer: the bytes of one body, charged to the budget's `requests` as they arrive, never by what a sender claims.
+// BodyBuffer: the bytes of one body. The budget's `requests` are charged for the memory that they take, which grows
+// with what arrives and never with what a sender claims.
 //
-//   capacity  address space; grows to the expected size in steps, so that a body is copied a few times at most
-//   size      bytes received; the charge is the size rounded up to 64 KiB. A body over 1 MiB leaves a sixteenth of the
-//             cap to others
+//   capacity  up to 1 MiB a block of memory: 512 bytes for a small body, doubled as it grows, at most what is expected.
+//             The charge is the whole block. Beyond that a mapping, charged by the size rounded up to 64 KiB, since
+//             only that is resident. A body over 1 MiB leaves a sixteenth of the cap to others
+//   size      bytes received
 //
-// Each thread recycles blocks of up to 1 MiB (4 MiB in all, which belong to the process's baseline), because the first
-// touch of fresh memory costs more than the copy. A larger block is mapped for its body alone: it grows without a copy
-// and returns to the system at once, so the charge equals the resident memory. Threads: belongs to one; may be moved to
-// another as a whole.
+// Each thread recycles blocks of 4 KiB to 1 MiB (4 MiB in all, which belong to the process's baseline), because the
+// first touch of fresh memory costs more than the copy. A recycled block may be up to 16 times as large as the body
+// needs; fit() moves a body that is going to wait. A mapping grows without a copy and returns to the system at once.
+// Threads: belongs to one; may be moved to another as a whole.
 #pragma once
 
 #include <cstddef>
@@ -41,6 +43,9 @@ class BodyBuffer {
   char* room(std::size_t size);
   void add(std::size_t written) { size_ += written; }
 
+  // Called when the body has to wait for its sender. A body that holds far more memory than it needs moves to less.
+  void fit();
+
   // Called now and then. When nothing has arrived since the last call, gives back the room that is not used; from then
   // on the buffer grows by a quarter at a time. Many slow senders must not keep twice the memory of what they sent.
   void trim();
@@ -49,6 +54,7 @@ class BodyBuffer {
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   std::size_t room_bytes() const { return capacity_; }
+  std::size_t charged() const { return charge_.bytes(); }
 
   // An empty charge to the same account, for memory that is needed besides the bytes.
   Charge another_charge() const { return charge_.another(); }
@@ -57,7 +63,10 @@ class BodyBuffer {
   void reset();
 
  private:
-  void grow(std::size_t wanted);
+  bool grow(std::size_t wanted);
+  bool take_recycled(std::size_t wanted);
+  bool charge_for(std::size_t capacity, std::size_t wanted);
+  void move_to(std::size_t capacity);
 
   char* data_ = nullptr;
   std::size_t size_ = 0;

@@ -49,6 +49,7 @@ struct Refusal {
 
   RefuseWhy why;
   std::uint32_t retry_seconds;  // for reasons that pass
+  std::string_view text = {};   // for people, in place of what is said for `why`; lives until the call returns
 };
 
 struct RefusalAnswer {

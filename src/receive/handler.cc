@@ -10,18 +10,12 @@ namespace {
 
 constexpr std::uint32_t kRetrySeconds = 1;
 
-std::string_view media_type(std::string_view content_type) {
-  content_type = content_type.substr(0, content_type.find(';'));
-  while (!content_type.empty() && content_type.back() == ' ') content_type.remove_suffix(1);
-  return content_type;
-}
-
 bool is_grpc_call(const RequestHead& head) { return head.is_http2 && is_grpc(head.header("content-type")); }
 
 const ReceiveForm* find_form(const std::vector<ReceiveForm>& forms, const RequestHead& head) {
-  const std::string_view media = media_type(head.header("content-type"));
+  const std::string_view media = media_type_of(head.header("content-type"));
   for (const ReceiveForm& form : forms) {
-    if (form.media_type == media) return &form;
+    if (equal_ignoring_case(form.media_type, media)) return &form;
   }
   return nullptr;
 }
@@ -31,10 +25,23 @@ ReceiveProtocol complete(ReceiveProtocol protocol) {
   return protocol;
 }
 
+// The names of the gRPC services, of paths /SERVICE/METHOD.
+std::vector<std::string_view> services_of(const std::vector<ReceiveRoute>& routes) {
+  std::vector<std::string_view> out;
+  for (const ReceiveRoute& route : routes) {
+    const std::string_view path = route.path;
+    if (route.grpc) out.push_back(path.substr(1, path.rfind('/') - 1));
+  }
+  return out;
+}
+
 }  // namespace
 
 ReceiveHandler::ReceiveHandler(EndpointConfig config, const ReceiverContext& context, ReceiveProtocol protocol)
-    : config_(std::move(config)), context_(context), protocol_(complete(std::move(protocol))) {}
+    : config_(std::move(config)),
+      context_(context),
+      protocol_(complete(std::move(protocol))),
+      services_(services_of(protocol_.routes)) {}
 
 const ReceiveRoute* ReceiveHandler::route_of(const RequestHead& head) const {
   const std::string_view path = head.path();
@@ -60,6 +67,7 @@ Response ReceiveHandler::refusal(const RequestHead& head, std::string_view reaso
                                  const RpcStatus& status) const {
   const ReceiveForm& form = form_of_refusal(head);
   if (context_.refused) context_.refused(form.source, reason);
+  if (context_.log_refused) context_.log_refused(form.source, reason, head.remote, status.message);
   if (is_grpc_call(head)) return grpc_response(status);
   Response r = form.refused != nullptr ? form.refused(status) : plain_response(http_status, status.message);
   r.status = http_status;
@@ -94,6 +102,11 @@ Admission ReceiveHandler::admit_request(const RequestHead& head, const ReceiveRo
       return refuse_with("unsupported", why->http_status, why->code, std::move(why->text));
     }
   }
+  if (health_method(head)) {
+    out.grpc = out.open = true;
+    out.body_bytes_max = kHealthRequestMax;
+    return out;
+  }
   if (is_grpc_call(head) && (route == nullptr || !route->grpc)) {
     return refuse_with("unsupported", 404, RpcCode::kUnimplemented, fmt::format("unknown method {}", head.path()));
   }
@@ -126,12 +139,29 @@ Response ReceiveHandler::refuse(const RequestHead& head, const Refusal& why) {
   if (why.why == RefuseWhy::kTooLarge) {
     out.status.message = fmt::format("the request is larger than {} bytes", config_.message_max);
   }
+  if (!why.text.empty()) out.status.message = why.text;
   Response response = refusal(head, out.reason, out.http, out.status);
   add_cors_headers(config_.cors, head, response);
   return response;
 }
 
+std::optional<HealthMethod> ReceiveHandler::health_method(const RequestHead& head) const {
+  if (services_.empty() || !is_grpc_call(head) || head.method != "POST") return std::nullopt;
+  return health_method_of(head.path());
+}
+
+Response ReceiveHandler::handle_health(const RequestHead& head, HealthMethod method, ByteView body) const {
+  BodyBuffer scratch(context_.budget);
+  const GrpcMessage message = read_grpc_message(head, body, config_.limits, kHealthRequestMax, scratch);
+  if (message.status.code != RpcCode::kOk) return grpc_response(message.status);
+  return health_answer(method, message.bytes, services_, !draining_.load(std::memory_order_relaxed));
+}
+
 void ReceiveHandler::handle(const RequestHead& head, BodyBuffer& body, Response& response) {
+  if (const auto method = health_method(head)) {
+    response = handle_health(head, *method, body.view());
+    return;
+  }
   const ReceiveRoute* const route = route_of(head);  // admit() has found both
   const ReceiveForm& form = *form_of(route, head);
   response = route->grpc ? handle_grpc(head, form, body.view()) : handle_http(head, form, body.view());
@@ -215,6 +245,8 @@ Response ReceiveHandler::ingest(const RequestHead& head, const ReceiveForm& form
   IngestResult result = context_.ingest(form.source, otlp, head.client.get());
   switch (result.kind) {
     case IngestResult::Kind::kAccepted:
+      if (result.rejected_spans != 0 && context_.log_refused)
+        context_.log_refused(form.source, "bad_id", head.remote, result.message);
       break;
     case IngestResult::Kind::kMalformed:
       return refusal(head, "malformed", 400, {RpcCode::kInvalidArgument, result.message, 0});

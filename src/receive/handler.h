@@ -20,6 +20,7 @@
 #include "net/http/http.h"
 #include "receive/budget_room.h"
 #include "receive/endpoint_config.h"
+#include "receive/grpc_health.h"
 #include "receive/receiver.h"
 #include "telemetry/log.h"
 
@@ -86,6 +87,8 @@ class ReceiveHandler final : public Handler {
   static const ReceiveForm* form_of(const ReceiveRoute* route, const RequestHead& head);
   const ReceiveForm& form_of_refusal(const RequestHead& head) const;
   Response refusal(const RequestHead& head, std::string_view reason, int http_status, const RpcStatus& status) const;
+  std::optional<HealthMethod> health_method(const RequestHead& head) const;
+  Response handle_health(const RequestHead& head, HealthMethod method, ByteView body) const;
   Response handle_grpc(const RequestHead& head, const ReceiveForm& form, ByteView body) const;
   Response handle_http(const RequestHead& head, const ReceiveForm& form, ByteView body) const;
   Response convert(const RequestHead& head, const ReceiveForm& form, ByteView body) const;
@@ -96,6 +99,7 @@ class ReceiveHandler final : public Handler {
   const EndpointConfig config_;
   const ReceiverContext context_;
   const ReceiveProtocol protocol_;
+  const std::vector<std::string_view> services_;  // of gRPC
   std::atomic<bool> draining_{false};
   mutable LogLimiter without_spans_log_{std::chrono::minutes(1)};
 };

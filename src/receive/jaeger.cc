@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/units.h"
+#include "net/server/listen.h"
 #include "receive/budget_room.h"
 #include "receive/servers.h"
 #include "wire/jaeger/proto.h"
@@ -17,36 +18,54 @@ void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
   otlp.set_room(&room);
   otlp.clear();
   std::uint64_t good = 0;
+  UdpDatagram last;  // of the good ones
   for (const UdpDatagram& datagram : datagrams) {
     const std::size_t before = otlp.size();
     const Result<JaegerClient> client = jaeger_message_to_otlp(datagram.bytes, protocol_, otlp);
     if (client) {
       ++good;
+      last = datagram;
       clients_.record(*client, datagram.sender);
       continue;
     }
     otlp.truncate(before);
-    (client.error().kind == ErrorKind::kRefused ? no_memory_ : malformed_).fetch_add(1, std::memory_order_relaxed);
+    const bool refused = client.error().kind == ErrorKind::kRefused;
+    (refused ? no_memory_ : malformed_).fetch_add(1, std::memory_order_relaxed);
+    log(datagram, refused ? "no_memory" : "malformed", client.error().text);
   }
   if (context_.odd) context_.odd(source_, Oddity::kRepairedTexts, otlp.repaired_texts());
   // Concatenated requests are one request, so all spans of a turn are scanned and stored at once.
   if (!otlp.view().empty()) {
-    switch (context_.ingest(source_, otlp.view(), nullptr).kind) {
+    const IngestResult result = context_.ingest(source_, otlp.view(), nullptr);
+    switch (result.kind) {
       case IngestResult::Kind::kClientSpans:  // datagrams have no client, because their address proves nothing
       case IngestResult::Kind::kAccepted:
         break;
       case IngestResult::Kind::kMalformed:
         malformed_.fetch_add(good, std::memory_order_relaxed);
+        log(last, "malformed", result.message);
         break;
       case IngestResult::Kind::kNoMemory:
         no_memory_.fetch_add(good, std::memory_order_relaxed);
+        log(last, "no_memory", result.message);
         break;
       case IngestResult::Kind::kShuttingDown:
         shutdown_.fetch_add(good, std::memory_order_relaxed);
+        log(last, "shutdown", result.message);
         break;
     }
   }
   otlp.clear();  // before its charge is given back
+}
+
+void JaegerDatagrams::too_large(const UdpDatagram& datagram) {
+  log(datagram, "too_large", fmt::format("larger than {} bytes", options_.datagram_bytes_max));
+}
+
+void JaegerDatagrams::log(const UdpDatagram& datagram, std::string_view reason, std::string_view text) const {
+  if (!context_.log_refused) return;
+  context_.log_refused(source_, reason, datagram.from != nullptr ? address_text(*datagram.from) : "",
+                       fmt::format("datagram to {}: {}", options_.endpoint, text));
 }
 
 JaegerDatagrams::Dropped JaegerDatagrams::dropped() const {
@@ -176,7 +195,7 @@ class JaegerReceiver final : public Receiver {
   Result<void> open_udp(const UdpOptions& options, ThriftProtocol protocol, SourceId source,
                         const ReceiverContext& context) {
     Udp udp;
-    udp.handler = std::make_unique<JaegerDatagrams>(protocol, context, source, clients_);
+    udp.handler = std::make_unique<JaegerDatagrams>(protocol, options, context, source, clients_);
     auto server = UdpServer::open(*context.threads, options, *udp.handler);
     if (!server) return tl::unexpected<Error>(server.error());
     udp.server = std::move(*server);

@@ -28,10 +28,13 @@ JaegerConfig read_jaeger_receiver(const ConfigNode& node);
 // Turns datagrams into spans, and ingests all datagrams of a turn in one call. Shared by the I/O threads.
 class JaegerDatagrams final : public DatagramHandler {
  public:
-  JaegerDatagrams(ThriftProtocol protocol, const ReceiverContext& context, SourceId source, JaegerClients& clients)
-      : protocol_(protocol), context_(context), source_(source), clients_(clients) {}
+  // `options`: of the endpoint.
+  JaegerDatagrams(ThriftProtocol protocol, const UdpOptions& options, const ReceiverContext& context, SourceId source,
+                  JaegerClients& clients)
+      : protocol_(protocol), options_(options), context_(context), source_(source), clients_(clients) {}
 
   void handle(std::span<const UdpDatagram> datagrams) override;
+  void too_large(const UdpDatagram& datagram) override;
 
   // Datagrams that arrived and were refused.
   struct Dropped {
@@ -40,7 +43,10 @@ class JaegerDatagrams final : public DatagramHandler {
   Dropped dropped() const;
 
  private:
+  void log(const UdpDatagram& datagram, std::string_view reason, std::string_view text) const;
+
   const ThriftProtocol protocol_;
+  const UdpOptions options_;
   const ReceiverContext context_;
   const SourceId source_;
   JaegerClients& clients_;

@@ -37,7 +37,10 @@ struct ReceiverContext {
   // Counts a refused request; the reason is one of kRequestRefusalNames or kRefuseWhyNames.
   std::function<void(SourceId, std::string_view reason)> refused;
   std::function<void(SourceId, Oddity, std::uint64_t count)> odd;  // counts what is odd about a request that was taken
-  std::function<void(std::string_view text)> notice;               // worth one line of log
+  // For the log, which gets few lines of it (telemetry/refusal_log.h): a reason as above, of UDP one of kUdpDropNames,
+  // or of kSpanRefusalNames for a part of a request; the peer's address; and why, for people.
+  std::function<void(SourceId, std::string_view reason, std::string_view peer, std::string_view text)> log_refused;
+  std::function<void(std::string_view text)> notice;  // worth one line of log
 };
 
 inline constexpr std::array<std::string_view, 5> kUdpDropNames = {"kernel", "malformed", "no_memory", "too_large",

@@ -78,6 +78,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   ClientShare first, second;
   first.begin(clients.find(ClientTable::Kind::kAddress, "127.0.0.1"), SIZE_MAX);
   second.begin(clients.find(ClientTable::Kind::kAddress, "127.0.0.1"), SIZE_MAX);
-  if (first.hold(4 << 10, TimePoint{}) || second.hold(4 << 10, TimePoint{})) __builtin_trap();
+  if (first.hold(4 << 10, 4 << 10, TimePoint{}) || second.hold(4 << 10, 4 << 10, TimePoint{})) __builtin_trap();
   return 0;
 }

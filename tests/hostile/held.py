@@ -49,6 +49,30 @@ def held_streams(first, trickle):
     return attack
 
 
+def few_bytes(ports, deadline):
+    """1,280 streams of one address that get six bytes of a body each, and are opened anew before they count as slow."""
+    seen = Counter()
+    start = struct.pack(">BI", 0, 32 << 20) + b"\0"
+    while time.monotonic() < deadline:
+        held = []
+        reopen = min(deadline, time.monotonic() + 4.5)
+        for _ in range(10):
+            try:
+                connection = h2_connection(ports.grpc, "127.0.0.2")
+                held.append(connection)
+                connection.wait_settings()
+                for stream in [connection.stream() for _ in range(128)]:
+                    connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, REQUEST_HEADERS) + h2.frame(h2.DATA, 0, stream, start))
+                    connection.discard()
+                    seen["streams"] += 1
+            except BROKEN:
+                seen["cut"] += 1
+        time.sleep(max(0, reopen - time.monotonic()))
+        for connection in held:
+            connection.close()
+    return seen
+
+
 def held_connections(count, opening, trickle):
     """HTTP/1.1 connections that send `opening` and then `trickle` twice a second; those cut are opened anew."""
     def attack(ports, deadline):

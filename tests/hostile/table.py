@@ -7,7 +7,7 @@ import h2_frames as h2
 from bombs import bomb_grpc, bomb_http, dense_bomb, zeros_bomb
 from connections import BODY_HEAD, CHUNKED, MIB, REQUEST_HEADERS, SLOW_HEAD, SMALL_FIELDS
 from handshakes import half_open, handshakes, large_hello
-from held import endless, held_connections, held_streams, many_connections
+from held import endless, few_bytes, held_connections, held_streams, many_connections
 from http2_floods import (
     closed_windows, continuation_flood, flood, hpack_claimed, hpack_padding, hpack_references, huge_header_lists, provoking_frames,
     reset_frames)
@@ -59,6 +59,8 @@ ATTACKS = [
     Attack("HPACK: padded varint", flood(hpack_padding, h2.frame(h2.HEADERS, 0, 1, b"\x00\x7f")), is_cut),
     Attack("streams never ended", held_streams(16 << 10, 1024)),
     Attack("streams never ended, 512 KiB each", held_streams(512 << 10, 1024)),
+    Attack("six bytes on each of 1,280 streams", few_bytes),
+    Attack("six bytes on each of 1,300 connections", held_connections(1300, BODY_HEAD + bytes(6), b"")),
     Attack("PING flood", flood(lambda _: h2.frame(h2.PING, 0, 0, b"12345678") * 500), is_cut),
     Attack("SETTINGS flood", flood(lambda _: h2.frame(h2.SETTINGS, 0, 0, struct.pack(">HI", 3, 100)) * 500), is_cut),
     Attack("empty DATA flood", flood(lambda _: h2.frame(h2.DATA, 0, 1) * 1000,
@@ -69,6 +71,8 @@ ATTACKS = [
     Attack("answers not read", held_connections(1000, b"GET /nothing HTTP/1.1\r\nHost: t\r\n\r\n" * 12000, b"G")),
     Attack("headers of many small fields", held_connections(1000, SMALL_FIELDS, b"x: y\r\n"), is_cut, long_only=True),
     Attack("endless head of a chunk", endless(CHUNKED + b"5;", b"a" * MIB), is_cut, long_only=True),
+    Attack("endless extensions of chunks", endless(CHUNKED, (b"1;" + b"e" * 4000 + b"\r\n{\r\n") * 250), is_cut),
+    Attack("endless empty lines", endless(b"", b"\r\n" * (MIB // 2)), is_cut),
     Attack("endless trailers", endless(CHUNKED + b"0\r\n", b"a:\r\n" * (MIB // 4)), is_cut,
            long_only=True),
     Attack("answers behind a closed window", closed_windows),

@@ -83,7 +83,7 @@ std::string client_of_address(std::string_view address) {
   return std::string(out) + "/64";
 }
 
-std::optional<Refusal> ClientShare::hold(std::size_t bytes, TimePoint now) {
+std::optional<Refusal> ClientShare::hold(std::size_t bytes, std::size_t memory, TimePoint now) {
   if (client_ == nullptr) return std::nullopt;
   paid(bytes, now);
   if (!ahead_ && client_->owes_more_than(body_max_, now)) {
@@ -92,17 +92,22 @@ std::optional<Refusal> ClientShare::hold(std::size_t bytes, TimePoint now) {
       return Refusal(RefuseWhy::kClientBytes, client_->bytes_wait(now));
     ahead_ = true;
   }
-  if (bytes <= held_) {
-    client_->held_.fetch_sub(held_ - bytes, std::memory_order_relaxed);
-    held_ = bytes;
-    return std::nullopt;
+  if (!hold_memory(memory)) return RefuseWhy::kClientHeldBytes;
+  return std::nullopt;
+}
+
+bool ClientShare::hold_memory(std::size_t memory) {
+  if (client_ == nullptr) return true;
+  if (memory <= held_) {
+    client_->held_.fetch_sub(held_ - memory, std::memory_order_relaxed);
+    held_ = memory;
+    return true;
   }
-  const std::size_t more = bytes - held_;
+  const std::size_t more = memory - held_;
   const std::size_t all = client_->held_.fetch_add(more, std::memory_order_relaxed) + more;
-  held_ = bytes;
+  held_ = memory;
   const std::size_t max = client_->limits_.held_bytes;
-  if (max == 0 || all <= max || all == bytes) return std::nullopt;
-  return RefuseWhy::kClientHeldBytes;
+  return max == 0 || all <= max || all == memory;
 }
 
 void ClientShare::paid(std::size_t bytes, TimePoint now) {

@@ -119,9 +119,11 @@ class ClientShare {
     client_ = std::move(client);
     body_max_ = body_max;
   }
-  // The body is incomplete and holds `bytes` in all. Returns a refusal when the client holds or owes too much. A single
-  // request of a client is never refused.
-  std::optional<Refusal> hold(std::size_t bytes, TimePoint now);
+  // The body is incomplete: `bytes` of it have come, and it takes `memory`. Returns a refusal when the client holds or
+  // owes too much. A single request of a client is never refused.
+  std::optional<Refusal> hold(std::size_t bytes, std::size_t memory, TimePoint now);
+  // For memory that is no body. Returns false when the client holds too much.
+  bool hold_memory(std::size_t memory);
   // The body has come to its end.
   void complete(std::size_t bytes, TimePoint now) {
     paid(bytes, now);
@@ -134,9 +136,9 @@ class ClientShare {
 
   ClientPtr client_;
   std::size_t body_max_ = 0;
-  std::size_t held_ = 0;
-  std::size_t paid_ = 0;
-  bool ahead_ = false;  // this request set Client::ahead_
+  std::size_t held_ = 0;  // memory
+  std::size_t paid_ = 0;  // bytes of the body
+  bool ahead_ = false;    // this request set Client::ahead_
 };
 
 // One connection, counted among those of its identity. The destructor gives the place back.

@@ -35,7 +35,7 @@ Admission Door::admit(RequestHead& head, TimePoint now) {
   try {
     out = context_.handler.admit(head);
     if (out.refusal) return out;
-    std::optional<Refusal> refusal = identify(head, out.wait);
+    std::optional<Refusal> refusal = identify(head, out);
     if (out.wait) return out;
     // Logged only now, because a request that waits comes here at every tick.
     if (log_enabled(LogLevel::kDebug)) log_traceparent(head);
@@ -51,9 +51,9 @@ Admission Door::admit(RequestHead& head, TimePoint now) {
   return out;
 }
 
-std::optional<Refusal> Door::identify(RequestHead& head, bool& wait) {
+std::optional<Refusal> Door::identify(RequestHead& head, Admission& admission) {
   head.identity = certificate_name_;
-  if (context_.auth == nullptr) return std::nullopt;
+  if (context_.auth == nullptr || admission.open) return std::nullopt;
   if (head.headers.count("authorization") > 1) return RefuseWhy::kBadCredentials;
   switch (context_.auth->check(head.header("authorization"), address_, head.identity)) {
     case AuthVerdict::kPassed:
@@ -65,7 +65,7 @@ std::optional<Refusal> Door::identify(RequestHead& head, bool& wait) {
     case AuthVerdict::kBusy:
       return RefuseWhy::kAuthBusy;
     case AuthVerdict::kChecking:
-      wait = true;
+      admission.wait = true;
   }
   return std::nullopt;
 }

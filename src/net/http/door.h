@@ -27,7 +27,7 @@ class Door {
   Admission admit(RequestHead& head, TimePoint now);
 
  private:
-  std::optional<Refusal> identify(RequestHead& head, bool& wait);
+  std::optional<Refusal> identify(RequestHead& head, Admission& admission);
   std::optional<Refusal> measure(RequestHead& head, TimePoint now);
 
   const SessionContext& context_;

@@ -21,9 +21,8 @@ GrpcMessage failed(RpcCode code, std::string text) {
 }  // namespace
 
 bool is_grpc(std::string_view type) {
-  type = type.substr(0, type.find(';'));
-  while (!type.empty() && type.back() == ' ') type.remove_suffix(1);
-  return type == "application/grpc" || type == "application/grpc+proto";
+  type = media_type_of(type);
+  return equal_ignoring_case(type, "application/grpc") || equal_ignoring_case(type, "application/grpc+proto");
 }
 
 GrpcMessage read_grpc_message(const RequestHead& head, ByteView body, const ServerLimits& limits,
@@ -67,17 +66,23 @@ GrpcMessage read_grpc_message(const RequestHead& head, ByteView body, const Serv
   return failed(RpcCode::kInternal, fmt::format("the message is no whole {}", encoding));
 }
 
+std::string grpc_frame(ByteView message) {
+  std::string out;
+  const auto n = static_cast<std::uint32_t>(message.size());
+  out.reserve(kPrefix + message.size());
+  out.push_back('\0');
+  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(n >> shift));
+  out.append(message);
+  return out;
+}
+
 Response grpc_response(const RpcStatus& status, ByteView message) {
   Response r;
   r.headers.emplace_back("content-type", "application/grpc");
   if (status.code == RpcCode::kOk) {
     r.headers.emplace_back("grpc-encoding", "identity");
     r.headers.emplace_back("grpc-accept-encoding", kCodingNames);
-    const auto n = static_cast<std::uint32_t>(message.size());
-    r.body.reserve(kPrefix + message.size());
-    r.body.push_back('\0');
-    for (int shift = 24; shift >= 0; shift -= 8) r.body.push_back(static_cast<char>(n >> shift));
-    r.body.append(message);
+    r.body = grpc_frame(message);
     r.trailers.emplace_back("grpc-status", "0");
     return r;
   }

@@ -6,6 +6,7 @@
 // Source: grpc/doc/PROTOCOL-HTTP2.md. Any number of calls on any thread.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -28,6 +29,9 @@ struct GrpcMessage {
 };
 GrpcMessage read_grpc_message(const RequestHead& head, ByteView body, const ServerLimits& limits,
                               std::size_t message_max, BodyBuffer& scratch);
+
+// A message with its prefix, not compressed.
+std::string grpc_frame(ByteView message);
 
 // The whole answer: message and trailers on success, otherwise only trailers, with the retry time in
 // grpc-status-details-bin.

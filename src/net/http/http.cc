@@ -29,6 +29,28 @@ std::optional<std::string_view> HeaderList::find(std::string_view name) const {
   return std::nullopt;
 }
 
+bool equal_ignoring_case(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
+}
+
+std::string_view media_type_of(std::string_view content_type) {
+  const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+  content_type = content_type.substr(0, content_type.find(';'));
+  while (!content_type.empty() && is_blank(content_type.back())) content_type.remove_suffix(1);
+  while (!content_type.empty() && is_blank(content_type.front())) content_type.remove_prefix(1);
+  return content_type;
+}
+
+std::string origin_form(std::string_view target) {
+  const std::size_t authority = target.find("://");
+  if (authority == std::string_view::npos) return std::string(target);
+  const std::string_view scheme = target.substr(0, authority);
+  if (!equal_ignoring_case(scheme, "http") && !equal_ignoring_case(scheme, "https")) return std::string(target);
+  const std::size_t path = target.find_first_of("/?", authority + 3);
+  if (path == std::string_view::npos) return "/";
+  return (target[path] == '?' ? "/" : "") + std::string(target.substr(path));
+}
+
 std::size_t HeaderList::count(std::string_view name) const {
   return static_cast<std::size_t>(std::count_if(fields_.begin(), fields_.end(), [&](const Field& f) {
     return std::string_view(bytes_).substr(f.begin, f.name_size) == name;

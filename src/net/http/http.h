@@ -28,6 +28,16 @@ namespace tailgate {
 
 class Client;
 
+// Names of media types, codings and headers are compared like this (RFC 9110 section 8.3.1).
+bool equal_ignoring_case(std::string_view a, std::string_view b);
+
+// The media type of a Content-Type, without its parameters.
+std::string_view media_type_of(std::string_view content_type);
+
+// The path and query of a request target in the absolute form that proxies are sent, which servers must take too (RFC
+// 9112 section 3.2.2). Other forms stay as they are.
+std::string origin_form(std::string_view target);
+
 // Header fields in one block of memory; names in lower case, values without surrounding blanks. Each request clears and
 // fills it again, so a request costs no allocation once the block has grown.
 class HeaderList {
@@ -77,6 +87,9 @@ struct Response {
   std::string body;
   std::vector<std::pair<std::string, std::string>> trailers;  // HTTP/2 only
   bool close = false;                                         // HTTP/1.1: close the connection after it
+  // HTTP/2 only. Set: the answer stays open after its body until the session drains; then this follows, and the
+  // trailers. Needs a body.
+  std::optional<std::string> at_drain = {};
 };
 
 // An answer of one line of text for people. Without `text` it has no body.
@@ -88,6 +101,7 @@ struct Admission {
   std::size_t body_bytes_max = 64 << 20;
   // The body is one gRPC message. Its 5-byte prefix has the length, and a length over the cap is refused at once.
   bool grpc = false;
+  bool open = false;  // anybody may ask, with or without credentials
   bool wait = false;  // not decided yet, ask again in a moment. Door sets it, handlers do not
 };
 

@@ -19,7 +19,24 @@ namespace {
 namespace http = boost::beast::http;
 using boost::beast::error_code;
 
-constexpr std::size_t kInFree = 1 << 10;  // so many bytes of waiting input are not counted
+constexpr std::size_t kInFree = 1 << 10;      // so many bytes of waiting input are not counted
+constexpr std::size_t kEmptyLinesMax = 8;     // before a request
+constexpr std::size_t kChunkHeadFree = 20;    // two line ends and 16 digits
+constexpr std::size_t kLastChunkSizeMin = 5;  // "0 CR LF CR LF"
+
+constexpr ByteView kTlsRecord = "\x16\x03";  // a handshake
+constexpr const char* kBadLineEnd = "a line does not end with CR and LF";
+constexpr const char* kChunksTooLarge = "the heads of the chunks, or the trailers, are too large";
+
+// Says whether the lines of an incomplete head, of which the first `checked` bytes are known to be good, have an LF
+// without a CR or the reverse. Beast looks for CR LF only, and would wait for one.
+bool has_bad_line_end(ByteView head, std::size_t checked) {
+  for (std::size_t i = checked; i < head.size(); ++i) {
+    if (head[i] == '\n' && (i == 0 || head[i - 1] != '\r')) return true;
+    if (head[i] == '\r' && i + 1 < head.size() && head[i + 1] != '\n') return true;
+  }
+  return false;
+}
 
 // A Beast body that goes into the request.
 struct RequestBody {
@@ -63,6 +80,15 @@ class RequestParser : public http::request_parser<RequestBody> {
       : charge_(context.budget != nullptr ? Charge(*context.budget, Holder::kRequests) : Charge()), max_(fields_max) {}
   bool out_of_memory() const { return out_of_memory_; }
 
+  // So many bytes of a chunked body were not content. Returns false when the heads of its chunks, of which each may
+  // have kChunkHeadFree bytes more, and its trailers are larger in all than the headers of a request may be.
+  bool count_framing(std::size_t bytes) {
+    framing_ += bytes;
+    return framing_ <= max_ + chunks_ * kChunkHeadFree;
+  }
+  // Of the chunks whose heads have come.
+  std::uint64_t chunk_bytes() const { return chunk_bytes_; }
+
  private:
   static constexpr std::size_t kFree = 1 << 10, kStep = 4 << 10;
   static constexpr std::size_t kFieldsMax = 128;
@@ -81,9 +107,17 @@ class RequestParser : public http::request_parser<RequestBody> {
     }
   }
 
+  void on_chunk_header_impl(std::uint64_t size, boost::beast::string_view, error_code& ec) override {
+    ++chunks_;
+    chunk_bytes_ += size;
+    ec = {};
+  }
+
   Charge charge_;
   const std::size_t max_;
   std::size_t counted_ = 0, fields_ = 0;
+  std::size_t framing_ = 0, chunks_ = 0;
+  std::uint64_t chunk_bytes_ = 0;
   bool out_of_memory_ = false;
 };
 
@@ -115,16 +149,14 @@ class Http1Session final : public Session {
         in_.size() - in_at_ > context_.limits.header_bytes) {
       std::string().swap(in_);
       in_at_ = 0;
-      input_held_.release();
-      refuse_request(400, RefuseWhy::kProtocol, "the head of a chunk, or the trailers, are too large");
-      return close(CloseWhy::kProtocol);
+      release_input();
+      return break_off(kChunksTooLarge);
     }
     // Requests that wait behind unread answers count as held bodies.
-    if (in_.capacity() <= kInFree) {
-      input_held_.release();
-    } else if (!closing() && context_.held != nullptr && !input_held_.hold(*context_.held, in_.capacity())) {
+    if (!closing() && !hold_input()) {
       std::string().swap(in_);
-      input_held_.release();
+      in_at_ = 0;
+      release_input();
       // While a request waits for its password, the input is its body or further requests. That is not the peer's
       // fault.
       if (waiting()) return respond_and_close(context_.handler.refuse(head_, RefuseWhy::kNoMemory));
@@ -189,29 +221,54 @@ class Http1Session final : public Session {
  private:
   enum class State { kHeaders, kBody };
 
+  // Counts the input that waits, for its client and the endpoint. Returns false when one of them has no room.
+  bool hold_input() {
+    if (in_.capacity() <= kInFree) {
+      release_input();
+      return true;
+    }
+    if (!input_counts_) input_share_.begin(head_.client, 0);
+    input_counts_ = true;
+    return input_share_.hold_memory(in_.capacity()) &&
+           (context_.held == nullptr || input_held_.hold(*context_.held, in_.capacity()));
+  }
+  void release_input() {
+    input_share_.release();
+    input_held_.release();
+    input_counts_ = false;
+  }
+
   // Parses `data` and returns how much of it is used.
   std::size_t run(ByteView data) {
     std::size_t done = 0;
     while (!closing() && !waiting() && out_.size() < kOutputHigh) {
       ByteView rest = data.substr(done);
       if (!parser_) {
-        while (!rest.empty() && (rest.front() == '\r' || rest.front() == '\n')) {  // RFC 9112 section 2.2
-          rest.remove_prefix(1);
-          ++done;
-        }
-        if (rest.empty()) break;
+        if (!skip_empty_lines(rest, done)) break;
         begin_request();
       }
       if (rest.empty()) break;
-      // Beast 1.81 asserts that it sees at least 5 bytes of a last chunk, although input may be split anywhere. A
-      // chunked body never ends in fewer ("0 CR LF CR LF"), so the session waits for them.
-      if (state_ == State::kBody && parser_->chunked() && rest.size() < 5) break;
+      // Beast 1.81 asserts that it sees at least 5 bytes of a last chunk, although input may be split anywhere, so the
+      // session waits for them.
+      const bool in_chunks = state_ == State::kBody && parser_->chunked();
+      if (in_chunks && rest.size() < kLastChunkSizeMin) {
+        // Behind the line of the chunk's head there may be content.
+        const std::size_t line = rest.find("\r\n", rest.starts_with("\r\n") ? 2 : 0);
+        if (!check_line_ends(rest.substr(0, line))) break_off(kBadLineEnd);
+        break;
+      }
+      const std::size_t content = request_.body().size();
       error_code ec;
       const std::size_t n = parser_->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
       done += n;
+      if (n != 0) line_ends_checked_ = 0;
       if (state_ == State::kBody) request_.arrived(n);
       if (ec && ec != http::error::need_more) {
-        on_parse_error(ec);
+        on_parse_error(ec, rest);
+        break;
+      }
+      if (in_chunks && !parser_->count_framing(n - (request_.body().size() - content))) {
+        break_off(kChunksTooLarge);
         break;
       }
       if (state_ == State::kHeaders && parser_->is_header_done()) on_headers();
@@ -219,10 +276,35 @@ class Http1Session final : public Session {
       if (parser_ && parser_->is_done()) {
         on_complete();
       } else if (ec == http::error::need_more && n == 0) {
+        if (!check_line_ends(rest)) break_off(kBadLineEnd);
         break;
       }
     }
     return closing() ? data.size() : done;
+  }
+
+  // Before a request, where some clients send one (RFC 9112 section 2.2). Returns false when no request follows yet.
+  bool skip_empty_lines(ByteView& rest, std::size_t& done) {
+    while (!rest.empty() && (rest.front() == '\r' || rest.front() == '\n')) {
+      if (rest == "\r") return false;
+      const bool is_line_end = rest.starts_with("\r\n");
+      if (!is_line_end || ++empty_lines_ > kEmptyLinesMax) {
+        head_.clear();
+        break_off(is_line_end ? "too many empty lines before a request" : kBadLineEnd);
+        return false;
+      }
+      rest.remove_prefix(2);
+      done += 2;
+    }
+    return !rest.empty();
+  }
+
+  // Of a head that is not complete: of a request, or of a chunk.
+  bool check_line_ends(ByteView head) {
+    if (state_ == State::kBody && request_.body().size() != parser_->chunk_bytes()) return true;  // it is content
+    if (has_bad_line_end(head, line_ends_checked_)) return false;
+    line_ends_checked_ = head.ends_with('\r') ? head.size() - 1 : head.size();
+    return true;
   }
 
   void begin_request() {
@@ -232,10 +314,11 @@ class Http1Session final : public Session {
     parser_->get().body().request = &request_;
     state_ = State::kHeaders;
     since_ = now_;
+    empty_lines_ = line_ends_checked_ = 0;
     head_.clear();
   }
 
-  void on_parse_error(const error_code& ec) {
+  void on_parse_error(const error_code& ec, ByteView rest) {
     if (ec == http::error::body_limit && parser_->get().body().error) {
       respond_and_close(context_.handler.refuse(head_, *parser_->get().body().error));
       return;
@@ -246,15 +329,20 @@ class Http1Session final : public Session {
       close(CloseWhy::kHeaders);
       return;
     }
+    if (state_ == State::kHeaders && has_bad_line_end(rest.substr(0, rest.find("\r\n\r\n")), 0)) {
+      return break_off(kBadLineEnd);
+    }
+    const char* const hint =
+        rest.starts_with(kTlsRecord) ? "; it looks like TLS, which this endpoint does not have" : "";
     refuse_request(ec == http::error::bad_version ? 505 : 400, RefuseWhy::kProtocol,
-                   "the request does not parse: " + ec.message());
+                   "the request does not parse: " + ec.message() + hint);
     close(CloseWhy::kProtocol);
   }
 
   void on_headers() {
     const auto& message = parser_->get();
     head_.method.assign(message.method_string().data(), message.method_string().size());
-    head_.target.assign(message.target().data(), message.target().size());
+    head_.target = origin_form({message.target().data(), message.target().size()});
     for (const auto& field : message) {
       head_.headers.add({field.name_string().data(), field.name_string().size()},
                         {field.value().data(), field.value().size()});
@@ -263,11 +351,7 @@ class Http1Session final : public Session {
     const unsigned version = message.version();
     parser_->get().clear();  // head_ has them
 
-    if (const char* wrong = against_the_rules(version)) {
-      refuse_request(400, RefuseWhy::kProtocol, wrong);
-      close(CloseWhy::kProtocol);
-      return;
-    }
+    if (const char* wrong = against_the_rules(version)) return break_off(wrong);
     admit();
   }
 
@@ -324,8 +408,15 @@ class Http1Session final : public Session {
 
   // For faults that the handler cannot see: the handler counts them, and the session words the answer.
   void refuse_request(int status, RefuseWhy why, const std::string& text) {
-    (void)context_.handler.refuse(head_, why);
+    Refusal refusal(why);
+    refusal.text = text;
+    (void)context_.handler.refuse(head_, refusal);
     respond_and_close(plain_response(status, text));
+  }
+
+  void break_off(const char* wrong) {
+    refuse_request(400, RefuseWhy::kProtocol, wrong);
+    close(CloseWhy::kProtocol);
   }
 
   void respond_and_close(Response response) {
@@ -373,6 +464,10 @@ class Http1Session final : public Session {
   TimePoint since_;  // of the connection, the request's first byte, or the last answer
   IncomingRequest request_;
   HeldBodies::Share input_held_;
+  ClientShare input_share_;            // of the client whose request came last before the input had to wait
+  bool input_counts_ = false;          // input_share_ has begun
+  std::size_t empty_lines_ = 0;        // since the last request
+  std::size_t line_ends_checked_ = 0;  // so much of an incomplete head
   std::uint64_t served_ = 0;
   bool draining_ = false;
 };

@@ -45,12 +45,19 @@ ssize_t Http2Answers::read(nghttp2_session* session, std::int32_t id, std::uint8
   auto& self = *static_cast<Http2Answers*>(source->ptr);
   Stream* const s = stream_of(session, id);
   if (s == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-  const std::string& body = s->response.body;
+  std::string& body = s->response.body;
+  std::optional<std::string>& at_drain = s->response.at_drain;
+  if (s->body_sent == body.size() && at_drain && self.draining_) {
+    body += *at_drain;
+    self.bytes_ += at_drain->size();
+    at_drain.reset();
+  }
+  if (s->body_sent == body.size() && at_drain) return NGHTTP2_ERR_DEFERRED;
   const std::size_t n = std::min(size, body.size() - s->body_sent);
   std::memcpy(to, body.data() + s->body_sent, n);
   s->body_sent += n;
   if (n != 0) s->answer_progress = self.progress_ = self.now_;
-  if (s->body_sent == body.size()) {
+  if (s->body_sent == body.size() && !at_drain) {
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (!s->response.trailers.empty()) {
       *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
@@ -60,6 +67,14 @@ ssize_t Http2Answers::read(nghttp2_session* session, std::int32_t id, std::uint8
     }
   }
   return static_cast<ssize_t>(n);
+}
+
+void Http2Answers::drain(nghttp2_session* session,
+                         const std::unordered_map<std::int32_t, std::unique_ptr<Stream>>& streams) {
+  draining_ = true;
+  for (const auto& [id, s] : streams) {
+    if (s->response.at_drain) nghttp2_session_resume_data(session, id);
+  }
 }
 
 Http2Answers::Stuck Http2Answers::stuck(nghttp2_session* session, const Stream& s, Duration timeout) const {

@@ -8,6 +8,8 @@
 #include <nghttp2/nghttp2.h>
 
 #include <cstddef>
+#include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "net/http/http2_stream.h"
@@ -29,6 +31,8 @@ class Http2Answers {
 
   bool full() const { return bytes_ >= kAnswersMax; }
   void submit(nghttp2_session* session, Stream& s, Response response);
+  // From now on the answers that stay open end.
+  void drain(nghttp2_session* session, const std::unordered_map<std::int32_t, std::unique_ptr<Stream>>& streams);
   // The stream has been closed.
   void forget(const Stream& s) { bytes_ -= s.response.body.size(); }
 
@@ -42,6 +46,7 @@ class Http2Answers {
                       std::uint32_t* flags, nghttp2_data_source* source, void*);
 
   const TimePoint& now_;
+  bool draining_ = false;
   std::size_t bytes_ = 0;           // of the bodies of answers
   TimePoint progress_{};            // when the last byte of an answer was taken
   std::vector<nghttp2_nv> fields_;  // a member so that its memory is kept

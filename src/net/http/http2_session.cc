@@ -485,6 +485,7 @@ void Http2Session::tick(TimePoint now) {
 
 void Http2Session::drain() {
   if (closing()) return;
+  answers_.drain(session_, streams_);
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last_id_, NGHTTP2_NO_ERROR, nullptr, 0);
   close_if_done();
 }

@@ -53,8 +53,11 @@ bool IncomingRequest::read_grpc_prefix(ByteView bytes) {
 }
 
 std::optional<Refusal> IncomingRequest::hold(TimePoint now) {
-  if (context_.held != nullptr && !held_.hold(*context_.held, body_.size())) return RefuseWhy::kNoMemory;
-  return share_.hold(body_.size(), now);
+  body_.fit();
+  const std::optional<Refusal> refusal = share_.hold(body_.size(), body_.charged(), now);
+  if (refusal) return refusal;
+  if (context_.held != nullptr && !held_.hold(*context_.held, body_.charged())) return RefuseWhy::kNoMemory;
+  return std::nullopt;
 }
 
 void IncomingRequest::complete(TimePoint now) {

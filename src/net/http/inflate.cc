@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/invariant.h"
+#include "net/http/http.h"
 
 namespace tailgate {
 namespace {
@@ -160,17 +161,14 @@ InflateResult inflate_zstd(ByteView in, Charge window, Output& out) {
 }  // namespace
 
 std::optional<Coding> coding_of(std::string_view name) {
-  constexpr std::array<std::pair<std::string_view, Coding>, 5> kCodings = {{{"", Coding::kIdentity},
+  constexpr std::array<std::pair<std::string_view, Coding>, 6> kCodings = {{{"", Coding::kIdentity},
                                                                             {"identity", Coding::kIdentity},
                                                                             {"gzip", Coding::kGzip},
+                                                                            {"x-gzip", Coding::kGzip},
                                                                             {"deflate", Coding::kDeflate},
                                                                             {"zstd", Coding::kZstd}}};
   for (const auto& [known, coding] : kCodings) {
-    if (name.size() == known.size() && std::equal(name.begin(), name.end(), known.begin(), [](char a, char b) {
-          return (a >= 'A' && a <= 'Z' ? a + ('a' - 'A') : a) == b;
-        })) {
-      return coding;
-    }
+    if (equal_ignoring_case(name, known)) return coding;
   }
   return std::nullopt;
 }

@@ -26,7 +26,8 @@ enum class InflateResult {
 
 enum class Coding { kIdentity, kGzip, kDeflate, kZstd };
 
-// The coding that a Content-Encoding or grpc-encoding names, in any case; empty is identity. Nothing for other names.
+// The coding that a Content-Encoding or grpc-encoding names, in any case; empty is identity, and x-gzip is gzip (RFC
+// 9110 section 8.4.1.3). Nothing for other names.
 std::optional<Coding> coding_of(std::string_view name);
 inline constexpr std::string_view kCodingNames = "identity,gzip,deflate,zstd";  // for people, and grpc-accept-encoding
 

@@ -158,4 +158,13 @@ Result<Listeners> open_datagram_sockets(const Endpoint& endpoint, std::size_t co
   return open_sockets(endpoint, SOCK_DGRAM, copies);
 }
 
+std::string address_text(const sockaddr_storage& from) {
+  char text[INET6_ADDRSTRLEN] = "";
+  const void* address = from.ss_family == AF_INET6
+                            ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&from)->sin6_addr)
+                            : &reinterpret_cast<const sockaddr_in*>(&from)->sin_addr;
+  ::inet_ntop(from.ss_family, address, text, sizeof text);
+  return text;
+}
+
 }  // namespace tailgate

@@ -2,6 +2,8 @@
 // Listening sockets for an endpoint as written in a config.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -26,6 +28,9 @@ struct Listeners {
 // to. Port 0 is one free port, the same for every address. Blocks while a name is resolved. The file of a Unix socket
 // gets `socket_mode`. Errors: kIo.
 Result<Listeners> open_listeners(const Endpoint& endpoint, unsigned socket_mode = kSocketModeDefault);
+
+// The address without the port.
+std::string address_text(const sockaddr_storage& from);
 
 // True when other machines can reach one of the addresses.
 bool beyond_loopback(const Listeners& listeners);

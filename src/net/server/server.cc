@@ -29,6 +29,7 @@ using boost::system::error_code;
 using std::chrono::milliseconds;
 
 constexpr int kAcceptsPerTurn = 64;
+constexpr int kKeepAliveSeconds = 60, kKeepAliveInterval = 15, kKeepAliveTries = 4;
 constexpr auto kAcceptPause = milliseconds(100);
 
 // Time limits are judged this often: a tenth of the shortest, between 10 and 200 ms.
@@ -79,15 +80,6 @@ std::string exposure(const ServerOptions& options, const std::string& endpoint) 
                                     options.name, endpoint, options.config_path)
                       : fmt::format("{} listens on {} in plaintext and serves anyone; set {}.tls and {}.auth",
                                     options.name, endpoint, options.config_path, options.config_path);
-}
-
-std::string address_text(const sockaddr_storage& from) {
-  char text[INET6_ADDRSTRLEN] = "";
-  const void* address = from.ss_family == AF_INET6
-                            ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&from)->sin6_addr)
-                            : &reinterpret_cast<const sockaddr_in*>(&from)->sin_addr;
-  ::inet_ntop(from.ss_family, address, text, sizeof text);
-  return text;
 }
 
 // The user at the other end of a Unix socket, from the kernel: "unix:UID". There is no address that tells clients
@@ -230,7 +222,14 @@ void Server::Core::admit(int fd, const sockaddr_storage& from) {
   }
   accepted.fetch_add(1, std::memory_order_relaxed);
   const int one = 1;
-  if (!local) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (!local) {
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    // A peer that is gone may have left an answer open that ends with us only; two minutes, not the kernel's two hours.
+    ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &kKeepAliveSeconds, sizeof kKeepAliveSeconds);
+    ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &kKeepAliveInterval, sizeof kKeepAliveInterval);
+    ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &kKeepAliveTries, sizeof kKeepAliveTries);
+  }
   auto& t = **std::min_element(server_threads.begin(), server_threads.end(),
                                [](const auto& a, const auto& b) { return a->count.load() < b->count.load(); });
   t.count.fetch_add(1);

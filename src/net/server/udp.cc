@@ -98,10 +98,11 @@ struct UdpServer::Core : std::enable_shared_from_this<UdpServer::Core> {
         const std::size_t size = slots.messages[i].msg_len;
         if (size > options.datagram_bytes_max) {
           too_large.fetch_add(1, std::memory_order_relaxed);
+          handler.too_large({.bytes = {}, .from = &slots.senders[i]});
           continue;
         }
         const ByteView sender(reinterpret_cast<const char*>(&slots.senders[i]), slots.messages[i].msg_hdr.msg_namelen);
-        datagrams[count++] = {ByteView(slots.bytes + i * kSlot, size), hash_bytes(sender, 0)};
+        datagrams[count++] = {ByteView(slots.bytes + i * kSlot, size), hash_bytes(sender, 0), &slots.senders[i]};
       }
       received.fetch_add(count, std::memory_order_relaxed);
       if (count != 0) handler.handle({datagrams.data(), count});

@@ -8,6 +8,8 @@
 // I/O thread); stats on any.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -30,6 +32,7 @@ struct UdpOptions {
 struct UdpDatagram {
   ByteView bytes;
   std::uint64_t sender = 0;  // the same for the same address and port
+  const sockaddr_storage* from = nullptr;
 };
 
 class DatagramHandler {
@@ -37,6 +40,8 @@ class DatagramHandler {
   virtual ~DatagramHandler() = default;
   // Called by all I/O threads at the same time; must not block. The bytes live until the call returns.
   virtual void handle(std::span<const UdpDatagram> datagrams) = 0;
+  // A datagram past datagram_bytes_max, of which only the address is right. Counted by the server.
+  virtual void too_large(const UdpDatagram& datagram) = 0;
 };
 
 struct UdpStats {

@@ -30,6 +30,12 @@ void store_be(std::int64_t value, std::array<char, N>& out, std::size_t at) {
     out[at + i] = static_cast<char>(static_cast<std::uint64_t>(value) >> (56 - 8 * i));
 }
 
+// A message says in its first bytes of which protocol it is. Clients are often given the port of the other.
+std::string_view other_protocol(ByteView message, bool is_binary) {
+  if (is_binary) return message.starts_with('\x82') ? "; it looks like the compact one, for thrift_compact" : "";
+  return message.starts_with("\x80\x01") ? "; it looks like the binary one, for thrift_binary" : "";
+}
+
 template <class Reader>
 class BatchReader {
  public:
@@ -40,7 +46,10 @@ class BatchReader {
   // emitBatch(1: Batch), a call or a oneway.
   Result<JaegerClient> message() {
     ThriftMessage head;
-    if (!in_.message(head)) return fail(ErrorKind::kBadInput, "no Thrift message of this protocol");
+    if (!in_.message(head)) {
+      return fail(ErrorKind::kBadInput, fmt::format("no Thrift message of this protocol{}",
+                                                    other_protocol(bytes_, std::is_same_v<Reader, ThriftBinary>)));
+    }
     if (head.name != "emitBatch" || (head.type != 1 && head.type != 4)) {
       return fail(ErrorKind::kBadInput, fmt::format("expected the message emitBatch, got '{}' of type {}",
                                                     to_utf8(head.name.substr(0, 64)), head.type));

@@ -54,6 +54,43 @@ class DaemonTest(unittest.TestCase):
             out.write(config if isinstance(config, str) else json.dumps(config))
         return path
 
+    def refused_lines(self, daemon):
+        return [line.split(" refused ", 1)[1] for line in daemon.log().splitlines() if " refused receiver=" in line]
+
+    def test_what_is_refused_is_in_the_log_once_a_minute_for_each_reason_and_peer(self):
+        config = self.config()
+        config["receivers"]["jaeger"] = {"protocols": {"thrift_compact": {"endpoint": "127.0.0.1:0"}}}
+        daemon = self.start(config)
+        ports = [int(port) for port in re.findall(r"receiver=(?:otlp|jaeger) endpoint=127.0.0.1:(\d+)", daemon.log())]
+        jaeger = re.search(r"receiver=jaeger endpoint=127.0.0.1:(\d+)", daemon.log())
+        compact, http_port = int(jaeger.group(1)), [port for port in ports if port != int(jaeger.group(1))][1]
+
+        def post(body, source):
+            connection = http.client.HTTPConnection("127.0.0.1", http_port, 10, (source, 0))
+            connection.request("POST", "/v1/traces", body, {"Content-Type": "application/json"})
+            self.assertEqual(connection.getresponse().status, 400)
+            connection.close()
+
+        for _ in range(20):
+            post(b"{", "127.0.0.1")
+        post(b"[", "127.0.0.2")
+        with socket.create_connection(("127.0.0.1", http_port), 10) as s:
+            s.sendall(b"GET / HTTP/1.1\nHost: t\n\n")
+            self.assertTrue(s.recv(1000).startswith(b"HTTP/1.1 400"))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(b"\x80\x01\x00\x04", ("127.0.0.1", compact))
+        lines = until(lambda: (found := self.refused_lines(daemon)) and len(found) >= 4 and found, "the lines are there")
+        self.assertEqual(daemon.stop(), 0)
+        lines = sorted(self.refused_lines(daemon))
+        self.assertEqual([line.split(" last=")[0] for line in lines], [
+            "receiver=jaeger reason=malformed peer=127.0.0.1 count=1",
+            "receiver=otlp reason=malformed peer=127.0.0.1 count=1",
+            "receiver=otlp reason=malformed peer=127.0.0.1 count=19",
+            "receiver=otlp reason=malformed peer=127.0.0.2 count=1",
+            "receiver=otlp reason=protocol peer=127.0.0.1 count=1"])
+        self.assertIn("it looks like the binary one, for thrift_binary", lines[0])
+        self.assertIn("a line does not end with CR and LF", lines[4])
+
     def start(self, config, **more):
         daemon = Daemon(BINARY, self.directory.name, config, **more)
         self.addCleanup(daemon.kill)

@@ -52,6 +52,12 @@ struct ConvertFixture {
       const std::lock_guard lock(mutex);
       ++refused[std::string(reason)];
     };
+    context.log_refused = [this](SourceId source, std::string_view reason, std::string_view peer,
+                                 std::string_view text) {
+      const std::lock_guard lock(mutex);
+      logged.push_back(formats.at(source) + " " + std::string(reason) + " " + std::string(peer) + " " +
+                       std::string(text));
+    };
     context.notice = [](std::string_view) {};
     const auto started = receiver->start(context);
     INFO((started ? "" : started.error().text));
@@ -87,6 +93,7 @@ struct ConvertFixture {
   std::vector<std::string> formats;
   std::vector<FlatSpan> taken;
   std::map<std::string, int> by_format, refused;
+  std::vector<std::string> logged;  // format, reason, peer and text of what is refused
   bool good = true;
   IngestResult answer;
 };

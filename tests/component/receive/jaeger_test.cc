@@ -127,6 +127,10 @@ TEST_CASE("Jaeger: what is refused over gRPC and HTTP, and how", "[receive]") {
   CHECK(text.find("HTTP/1.1 400") == 0);
   CHECK(text.find("near byte 8 of 8") != std::string::npos);
   CHECK(f.refused == std::map<std::string, int>{{"malformed", 4}, {"unsupported", 7}});
+  REQUIRE(f.logged.size() == 11);
+  CHECK(f.logged[0] ==
+        "jaeger_proto unsupported 127.0.0.1 unknown method /jaeger.api_v2.SamplingManager/GetSamplingStrategy");
+  CHECK(f.logged[10].starts_with("thrift_binary malformed 127.0.0.1 spans["));
 
   f.answer = {IngestResult::Kind::kNoMemory, 0, "full"};
   const std::string binary = thrift_batch<BinaryWriter>(some_batch());
@@ -178,6 +182,14 @@ TEST_CASE("Jaeger: datagrams that give no span are counted by reason", "[receive
   f.mutex.unlock();
   compact.send(thrift_message<CompactWriter>(some_batch()));
   CHECK(f.wait_dropped("no_memory", 1));
+  f.receiver->stop(0ms);
+  REQUIRE(f.logged.size() == 6);
+  const std::string here = "127.0.0.1 datagram to localhost:0: ";
+  CHECK(f.logged[0] == "thrift_compact malformed " + here + "no Thrift message of this protocol");
+  CHECK(f.logged[3] == "thrift_compact malformed " + here +
+                           "no Thrift message of this protocol; it looks like the binary one, for thrift_binary");
+  CHECK(f.logged[4] == "thrift_compact too_large " + here + "larger than 2000 bytes");
+  CHECK(f.logged[5].starts_with("thrift_compact no_memory " + here));
 }
 
 TEST_CASE("Jaeger: every datagram is either received or counted as dropped by the kernel", "[receive]") {

@@ -371,3 +371,51 @@ TEST_CASE("no room in the budget: unavailable, with the time to wait", "[receive
   CHECK(f.refused == std::map<std::string, int>{{"no_memory", 3}});
   CHECK(h2.call(f.grpc(), message("x")).fields["grpc-status"] == "0");
 }
+
+TEST_CASE("media types and codings are read in any case, targets in absolute form too", "[receive]") {
+  Fixture f;
+  const std::string request = some_request();
+  CHECK(f.call(http("/v1/traces", "Application/JSON; Charset=UTF-8", kJson)).find("HTTP/1.1 200") == 0);
+  CHECK(f.call(http("/v1/traces", "APPLICATION/X-Protobuf\t;v=1", request)).find("HTTP/1.1 200") == 0);
+  CHECK(f.call(http("/v1/traces", "application/x-protobuf", gzip(request), "Content-Encoding: x-gzip\r\n"))
+            .find("HTTP/1.1 200") == 0);
+  CHECK(f.call(http("/v1/traces", "application/x-protobuf", gzip(request), "Content-Encoding: GZIP\r\n"))
+            .find("HTTP/1.1 200") == 0);
+  CHECK(f.call(http("http://collector:4318/v1/traces?a=b", "application/x-protobuf", request)).find("HTTP/1.1 200") ==
+        0);
+  CHECK(f.call(http("HTTP://collector", "application/x-protobuf", request)).find("HTTP/1.1 404") == 0);
+  H2Client h2(f.ports[0]);
+  auto reply = h2.call(H2Client::post(std::string(kOtlpTraceExport), {{"content-type", "Application/gRPC+Proto"}}),
+                       message(request));
+  CHECK(reply.fields["grpc-status"] == "0");
+  CHECK(f.taken.size() == 6);
+}
+
+TEST_CASE("gRPC's health checks are answered, and a watch ends with the receiver", "[receive]") {
+  Fixture f;
+  const auto health = [](std::string_view method) {
+    return H2Client::post("/grpc.health.v1.Health/" + std::string(method), {{"content-type", "application/grpc"}});
+  };
+  H2Client h2(f.ports[0]);
+  auto reply = h2.call(health("Check"), message(""));
+  CHECK(reply.fields["grpc-status"] == "0");
+  CHECK(reply.body == message("\x08\x01"));
+  const std::string service = "opentelemetry.proto.collector.trace.v1.TraceService";
+  reply = h2.call(health("Check"), message("\x0A" + std::string(1, static_cast<char>(service.size())) + service));
+  CHECK(reply.body == message("\x08\x01"));
+  CHECK(h2.call(health("Check"), message("\x0A\1x")).fields["grpc-status"] == "5");
+  CHECK(h2.call(health("Check"), "abc").fields["grpc-status"] == "13");
+  CHECK(h2.call(health("Check"), message(std::string(2000, ' '))).fields["grpc-status"] == "8");
+  CHECK(h2.call(health("List"), message("")).fields["grpc-status"] == "12");
+  const std::uint32_t watch = h2.request(health("Watch"), message(""));
+  h2.run(2000, [&] { return h2.replies[watch].body.size() == 7; });
+  CHECK(h2.replies[watch].body == message("\x08\x01"));
+  CHECK(h2.call(health("Check"), message("")).body == message("\x08\x01"));
+  CHECK_FALSE(h2.replies[watch].done);
+  f.receiver->drain();
+  reply = h2.wait(watch);
+  CHECK(reply.done);
+  CHECK(reply.body == message("\x08\x01") + message("\x08\x02"));
+  CHECK(reply.fields["grpc-status"] == "0");
+  CHECK(f.taken.empty());
+}

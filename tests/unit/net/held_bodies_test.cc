@@ -4,10 +4,12 @@
 #include <catch2/catch.hpp>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/body_buffer.h"
 #include "net/http/body_pace.h"
+#include "net/http/clients.h"
 #include "net/http/session.h"
 
 using namespace tailgate;
@@ -180,6 +182,84 @@ TEST_CASE("a body that rests keeps its bytes, and grows by less", "[net]") {
   body.trim();
   body.trim();
   more(10);
+}
+
+TEST_CASE("a small body is charged for a small block, which doubles", "[net]") {
+  ByteBudget budget({64 << 20, 0, 0, 0});
+  BodyBuffer body(&budget);
+  const std::pair<std::size_t, std::size_t> steps[] = {
+      {6, 512}, {513, 2048}, {2048, 2048}, {2049, 8192}, {10'000, 20'480}};
+  for (const auto& [size, charged] : steps) {
+    REQUIRE(body.append(std::string(size - body.size(), 'x')));
+    INFO(size);
+    CHECK(body.room_bytes() == charged);
+    CHECK(budget.used(Holder::kRequests) == charged);
+  }
+}
+
+TEST_CASE("a body grows by what it needs when the budget has no room for twice as much", "[net]") {
+  ByteBudget budget({80 << 10, 0, 0, 0});
+  BodyBuffer body(&budget);
+  REQUIRE(body.append(std::string(40'000, 'x')));
+  REQUIRE(body.append(std::string(40'000, 'x')));
+  CHECK(budget.used(Holder::kRequests) == 80 << 10);
+  CHECK_FALSE(body.append(std::string(2'000, 'x')));
+  CHECK(body.size() == 80'000);
+  CHECK(budget.used(Holder::kRequests) == 80 << 10);
+}
+
+TEST_CASE("a mapping is charged for what came, not for its size", "[net]") {
+  ByteBudget budget({64 << 20, 0, 0, 0});
+  BodyBuffer body(&budget);
+  body.expect(50 << 20);
+  for (int i = 0; i < 20; ++i) REQUIRE(body.append(std::string(100'000, 'x')));
+  CHECK(body.room_bytes() > 2'031'616);
+  CHECK(budget.used(Holder::kRequests) == 2'031'616);  // 2,000,000 in steps of 64 KiB
+}
+
+TEST_CASE("a body that waits in a recycled block far too large moves out of it", "[net]") {
+  ByteBudget budget({64 << 20, 0, 0, 0});
+  {
+    BodyBuffer large(&budget);
+    REQUIRE(large.append(std::string(200'000, 'x')));
+  }
+  BodyBuffer body(&budget);
+  body.expect(150'000);
+  REQUIRE(body.append("a few"));
+  CHECK(budget.used(Holder::kRequests) == body.room_bytes());
+  CHECK(body.room_bytes() >= 150'000);
+  body.fit();
+  CHECK(body.view() == "a few");
+  CHECK(body.room_bytes() == 512);
+  CHECK(budget.used(Holder::kRequests) == 512);
+  // It may have such a block again when it goes on, and keeps it once enough of it is used.
+  REQUIRE(body.append(std::string(100'000, 'x')));
+  const std::size_t room = body.room_bytes();
+  CHECK(room >= 150'000);
+  body.fit();
+  CHECK(body.room_bytes() == room);
+  CHECK(body.view() == "a few" + std::string(100'000, 'x'));
+}
+
+TEST_CASE("input behind unread answers counts for its client", "[net]") {
+  AnyHandler handler;
+  const ServerLimits limits;
+  ClientLimits of_client;
+  of_client.held_bytes = 400'000;
+  ClientTable clients(of_client, 1);
+  HeldBodies held(10 << 20);
+  const SessionContext context{handler, limits, nullptr, &held, nullptr, nullptr, &clients};
+  std::string many;
+  for (int i = 0; i < 12'000; ++i) many += "GET / HTTP/1.1\r\nHost: x\r\n\r\n";  // 324,000 bytes
+  const auto first = make_http1_session(context, "192.0.2.1", TimePoint{});
+  const auto second = make_http1_session(context, "192.0.2.1", TimePoint{});
+  const auto other = make_http1_session(context, "192.0.2.2", TimePoint{});
+  first->feed(many, TimePoint{});
+  second->feed(many, TimePoint{});
+  other->feed(many, TimePoint{});
+  CHECK_FALSE(first->closing());
+  CHECK(second->close_why() == CloseWhy::kSlowReader);
+  CHECK_FALSE(other->closing());
 }
 
 TEST_CASE("blocks are recycled when the recycler is full", "[net]") {

@@ -115,16 +115,16 @@ TEST_CASE("one request may hold what it likes, several of a client only the limi
   a.begin(client, 1 << 20);
   b.begin(client, 1 << 20);
   other.begin(std::make_shared<Client>(limits), 1 << 20);
-  CHECK_FALSE(a.hold(5000, kStart));
-  CHECK(b.hold(1, kStart));
-  CHECK_FALSE(other.hold(900, kStart));
+  CHECK_FALSE(a.hold(5000, 5000, kStart));
+  CHECK(b.hold(1, 1, kStart));
+  CHECK_FALSE(other.hold(900, 900, kStart));
   b.release();
   a.complete(6000, kStart);
   b.begin(client, 1 << 20);
-  CHECK_FALSE(b.hold(800, kStart));
+  CHECK_FALSE(b.hold(800, 800, kStart));
   a.begin(client, 1 << 20);
-  CHECK_FALSE(a.hold(200, kStart));
-  CHECK(a.hold(201, kStart));
+  CHECK_FALSE(a.hold(200, 200, kStart));
+  CHECK(a.hold(201, 201, kStart));
 }
 
 TEST_CASE("of bodies that arrive together one goes on, once more is owed than the largest costs", "[net][clients]") {
@@ -135,18 +135,18 @@ TEST_CASE("of bodies that arrive together one goes on, once more is owed than th
   ClientShare a, b;
   a.begin(client, 5000);
   b.begin(client, 5000);
-  CHECK_FALSE(a.hold(2999, kStart));
-  CHECK_FALSE(b.hold(3001, kStart));  // 1,000 are the burst: 5,000 are owed
-  CHECK_FALSE(a.hold(3000, kStart));  // passes it, and goes on
-  const std::optional<Refusal> over = b.hold(3001, kStart);
+  CHECK_FALSE(a.hold(2999, 2999, kStart));
+  CHECK_FALSE(b.hold(3001, 3001, kStart));  // 1,000 are the burst: 5,000 are owed
+  CHECK_FALSE(a.hold(3000, 3000, kStart));  // passes it, and goes on
+  const std::optional<Refusal> over = b.hold(3001, 3001, kStart);
   REQUIRE(over);
   CHECK(over->why == RefuseWhy::kClientBytes);
   CHECK(over->retry_seconds == 6);
-  CHECK_FALSE(b.hold(3001, kStart + 1ms));  // which pays for a byte
-  CHECK_FALSE(a.hold(5000, kStart + 1ms));
-  CHECK(b.hold(3001, kStart + 1ms));
+  CHECK_FALSE(b.hold(3001, 3001, kStart + 1ms));  // which pays for a byte
+  CHECK_FALSE(a.hold(5000, 5000, kStart + 1ms));
+  CHECK(b.hold(3001, 3001, kStart + 1ms));
   a.complete(5000, kStart + 1ms);
-  CHECK_FALSE(b.hold(3001, kStart + 1ms));  // now it is the one
+  CHECK_FALSE(b.hold(3001, 3001, kStart + 1ms));  // now it is the one
 }
 
 TEST_CASE("connections of an identity are counted, and leave", "[net][clients]") {

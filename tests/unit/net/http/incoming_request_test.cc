@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <memory>
 #include <string>
+#include <vector>
 
 using namespace tailgate;
 using namespace std::chrono_literals;
@@ -38,7 +39,7 @@ struct Endpoint {
     ClientShare a, b;
     a.begin(head.client, 1000);
     b.begin(head.client, 1000);
-    return !a.hold(400, kStart) && !b.hold(600, kStart);
+    return !a.hold(400, 400, kStart) && !b.hold(600, 600, kStart);
   }
   bool is_free() { return charged() == 0 && held_bodies_are_free() && client_is_free(); }
 
@@ -66,9 +67,37 @@ TEST_CASE("a request that goes on holds memory, held bodies and its client's sha
   Endpoint endpoint;
   const auto request = endpoint.with_body(700);
   CHECK(request->body().size() == 700);
-  CHECK(endpoint.charged() == 64 << 10);
+  CHECK(endpoint.charged() == 1024);
   CHECK_FALSE(endpoint.held_bodies_are_free());
   CHECK_FALSE(endpoint.client_is_free());
+}
+
+TEST_CASE("what a body is charged is what counts for its client and for held bodies", "[net]") {
+  Endpoint endpoint;
+  const auto first = endpoint.with_body(6);
+  CHECK(endpoint.charged() == 512);
+  IncomingRequest second(endpoint.context);
+  second.admit(endpoint.head, {}, kStart);
+  CHECK_FALSE(second.take("6 bytes"));
+  CHECK(second.hold(kStart)->why == RefuseWhy::kClientHeldBytes);  // the two take 1,024 bytes, 1,000 are allowed
+  second.end();
+  endpoint.head.client.reset();
+  std::vector<std::unique_ptr<IncomingRequest>> many;
+  for (std::size_t i = 1; i < kHeldMax / 512; ++i) many.push_back(endpoint.with_body(6));
+  CHECK(endpoint.charged() == kHeldMax);
+  const auto large = endpoint.with_body(6);  // one may be larger than the room
+  IncomingRequest late(endpoint.context);
+  late.admit(endpoint.head, {}, kStart);
+  CHECK_FALSE(late.take("6 bytes"));
+  CHECK(late.hold(kStart)->why == RefuseWhy::kNoMemory);
+}
+
+TEST_CASE("streams of six bytes each do not fill the room for requests", "[net]") {
+  Endpoint endpoint;
+  endpoint.client_limits.held_bytes = 0;
+  std::vector<std::unique_ptr<IncomingRequest>> many;
+  for (int i = 0; i < 1280; ++i) many.push_back(endpoint.with_body(6));
+  CHECK(endpoint.charged() == 1280 * 512);  // it was 80 MiB
 }
 
 TEST_CASE("whatever way a request goes, it leaves nothing behind", "[net]") {

@@ -42,8 +42,11 @@ TEST_CASE("Thrift: calls and oneways, strict headers and old ones", "[wire]") {
   }
   CHECK(problem(thrift_message<BinaryWriter>(c.batch, {}, {}, 2), kBinary, true) ==
         "expected the message emitBatch, got 'emitBatch' of type 2");
-  CHECK(problem(thrift_message<CompactWriter>(c.batch), kBinary, true) == "no Thrift message of this protocol");
-  CHECK(problem(thrift_message<BinaryWriter>(c.batch), kCompact, true) == "no Thrift message of this protocol");
+  CHECK(problem(thrift_message<CompactWriter>(c.batch), kBinary, true) ==
+        "no Thrift message of this protocol; it looks like the compact one, for thrift_compact");
+  CHECK(problem(thrift_message<BinaryWriter>(c.batch), kCompact, true) ==
+        "no Thrift message of this protocol; it looks like the binary one, for thrift_binary");
+  CHECK(problem("{}", kCompact, true) == "no Thrift message of this protocol");
   CompactWriter zipkin;
   zipkin.message("emitZipkinBatch", 4);
   CHECK(problem(zipkin.out + '\0', kCompact, true) ==
