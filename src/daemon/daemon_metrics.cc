@@ -67,6 +67,8 @@ void Daemon::collect(MetricWriter& out) const {
 
 // Spans and requests, by receiver.
 void Daemon::collect_sources(const Refusals::Snapshot& refused, const BufferCounters& taken, MetricWriter& out) const {
+  // Before the sources are copied, which may become more while receivers start.
+  const Oddities::Snapshot oddities = oddities_.snapshot();
   std::vector<Source> sources;
   {
     const MutexLock lock(status_mutex_);
@@ -85,7 +87,7 @@ void Daemon::collect_sources(const Refusals::Snapshot& refused, const BufferCoun
   for (const auto& [key, count] : spans) out.add(metric::kSpansRefused, {key.first, key.second}, number(count));
   for (const auto& [key, count] : requests) out.add(metric::kRequestsRefused, {key.first, key.second}, number(count));
   std::map<std::string, Oddities::Counts> odd;
-  for (const auto& [source, counts] : oddities_.snapshot()) {
+  for (const auto& [source, counts] : oddities) {
     Oddities::Counts& sum = odd[sources[source].receiver];
     sum.repaired_texts += counts.repaired_texts;
     sum.requests_without_spans += counts.requests_without_spans;
