@@ -42,21 +42,25 @@ void add(PolicyTally& sum, const PolicyTally& more) {
   }
 }
 
+// All members are named, so that one that is added to BufferCounters does not compile until it is added up here.
 void add(BufferCounters& sum, const BufferCounters& more) {
-  add(sum.received, more.received);
-  sum.forwarded += more.forwarded;
-  sum.not_sampled += more.not_sampled;
-  sum.dropped += more.dropped;
-  add(sum.shed, more.shed);
-  add(sum.incomplete, more.incomplete);
-  sum.shed_traces += more.shed_traces;
-  sum.held += more.held;
-  sum.held_bytes += more.held_bytes;
-  add(sum.late, more.late);
-  for (std::size_t d = 0; d < sum.decided.size(); ++d) add(sum.decided[d], more.decided[d]);
-  add(sum.latency, more.latency);
-  sum.latency_sum += more.latency_sum;
-  add(sum.policies, more.policies);
+  const auto& [received, forwarded, not_sampled, dropped, shed, incomplete, shed_traces, held, held_bytes, late,
+               decided, late_errors, latency, latency_sum, policies] = more;
+  add(sum.received, received);
+  sum.forwarded += forwarded;
+  sum.not_sampled += not_sampled;
+  sum.dropped += dropped;
+  add(sum.shed, shed);
+  add(sum.incomplete, incomplete);
+  sum.shed_traces += shed_traces;
+  sum.held += held;
+  sum.held_bytes += held_bytes;
+  add(sum.late, late);
+  for (std::size_t d = 0; d < decided.size(); ++d) add(sum.decided[d], decided[d]);
+  add(sum.late_errors, late_errors);
+  add(sum.latency, latency);
+  sum.latency_sum += latency_sum;
+  add(sum.policies, policies);
 }
 
 }  // namespace

@@ -134,6 +134,17 @@ TEST_CASE("a kept trace that finds no queue is shed with the reason", "[buffer]"
   CHECK(nobody.store->report().snapshot().totals.shed[static_cast<std::size_t>(Shed::kNoExporter)] == 1);
 }
 
+TEST_CASE("errors that come after their trace was not sampled are in the metrics", "[buffer]") {
+  StoreFixture f;
+  f.send(request({{.id = 1}}), 0s);
+  f.store->sweep(at(1s));
+  f.send(request({{.id = 2, .parent = 1, .status = 2}}), 3s);
+  MetricWriter metrics;
+  f.store->report().collect(f.store->report().snapshot(), metrics);
+  CHECK_THAT(metrics.text(), Catch::Contains("tailgate_late_error_spans_total{close_reason=\"timeout\"} 1\n"));
+  CHECK_THAT(metrics.text(), Catch::Contains("tailgate_late_error_spans_total{close_reason=\"size\"} 0\n"));
+}
+
 TEST_CASE("late spans of a kept trace go out at once", "[buffer]") {
   StoreFixture f;
   f.send(request({{.id = 1, .status = 2}}), 0s);
