@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// HeldBodies: counts the bytes of one endpoint's incomplete bodies. A request that arrives whole in one read is never
-// counted, so senders that hold bodies back cannot lock the others out.
+// HeldBodies: counts the memory of one endpoint's incomplete bodies, as the budget is charged for it. A request that
+// arrives whole in one read is never counted, so senders that hold bodies back cannot lock the others out.
 //
 // Past `max` the next incomplete body is refused. One body at a time may be larger than the room, so that large
 // requests get through. Under pressure a held body must grow by a quarter in each body_grace, or it is refused: holding

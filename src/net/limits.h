@@ -20,7 +20,7 @@ struct ClientLimits {
   static constexpr std::size_t kHalf = SIZE_MAX;  // half of what all clients may hold
 
   std::size_t connections = 0;     // of one identity; addresses have connections_per_address
-  std::size_t held_bytes = kHalf;  // of bodies not yet complete
+  std::size_t held_bytes = kHalf;  // memory of bodies not yet complete
   std::uint64_t bytes_per_second = 0;
   std::uint64_t spans_per_second = 0;
   Duration burst = std::chrono::seconds(1);  // what the rates allow in this time may arrive at once
@@ -41,7 +41,8 @@ struct ServerLimits {
   std::uint32_t large_header_streams = 10;           // streams refused for it before the connection is closed
   std::size_t body_bytes = 64 << 20;                 // as it comes over the wire
   std::size_t inflated_bytes = 64 << 20;
-  // Of bodies not yet complete, over all connections; 0: an eighth of the requests' budget, over TLS a sixteenth.
+  // Memory of bodies not yet complete, over all connections; 0: an eighth of the requests' budget, over TLS a
+  // sixteenth.
   std::size_t held_body_bytes = 0;
   std::uint32_t inflate_ratio = 200;  // output to input, judged above inflate_ratio_from
   std::size_t inflate_ratio_from = 4 << 20;

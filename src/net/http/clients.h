@@ -6,7 +6,7 @@
 //   ClientTable   4,096 clients at most, in 512 sets of 8. A new client replaces the one of its set that has been idle
 //                 longest. When all of a set are busy, further clients share one account, so strangers can use up the
 //                 table but not memory
-//   Client        an account: bytes held, bytes and spans a second
+//   Client        an account: memory held, bytes and spans a second
 //
 // A rate is paid afterwards: each request moves a due time (GCRA), and further requests are refused while the due time
 // lies in the future. So a request is taken whole, however large, and the rate holds on average; `client_burst` says
