@@ -45,7 +45,7 @@ void literal(std::string& out, std::string_view name, std::string_view value) {
 
 }  // namespace
 
-H2Client::H2Client(std::uint16_t port, std::string_view path, SSL_CTX* tls) {
+H2Client::H2Client(std::uint16_t port, std::string_view path, std::string_view encoding, SSL_CTX* tls) {
   fd_ = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in to{};
   to.sin_family = AF_INET;
@@ -74,6 +74,7 @@ H2Client::H2Client(std::uint16_t port, std::string_view path, SSL_CTX* tls) {
   literal(headers_, ":authority", "localhost");
   literal(headers_, "content-type", "application/grpc");
   literal(headers_, "te", "trailers");
+  if (!encoding.empty()) literal(headers_, "grpc-encoding", encoding);
   out_ = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   frame_header(0, kSettings, 0, 0);
   grant(1 << 30);

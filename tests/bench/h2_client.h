@@ -18,7 +18,8 @@ namespace tailgate::bench {
 
 class H2Client {
  public:
-  H2Client(std::uint16_t port, std::string_view path, SSL_CTX* tls = nullptr);  // `tls`: over TLS, ALPN h2
+  // `encoding`: the grpc-encoding that requests announce, if any. `tls`: over TLS, ALPN h2.
+  H2Client(std::uint16_t port, std::string_view path, std::string_view encoding = {}, SSL_CTX* tls = nullptr);
   ~H2Client();
   H2Client(const H2Client&) = delete;
   H2Client& operator=(const H2Client&) = delete;

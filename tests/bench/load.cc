@@ -4,9 +4,11 @@
 //
 //   load --daemon build/bench/tailgate [--shape large|small] [--order forward|backward] [--rate SPANS_PER_S]
 //        [--seconds N] [--wait 5s] [--policies N] [--memory 12GiB] [--connections 4] [--in-flight 4] [--overload]
-//        [--tls] [--keep-all] [--set KEY=VALUE]...
+//        [--tls] [--gzip] [--keep-all] [--set KEY=VALUE]...
 //
-// Without --rate it saturates. --overload expects refusals and does not compare the kept set. Exit code 1 if a check
+// Without --rate it saturates. With --gzip the sender compresses as SDKs do, by zlib at level 6, which costs it some 15
+// CPU seconds per GB: its core is full long before the daemon's, so compare with a plain run at the same --rate.
+// --overload expects refusals and does not compare the kept set. Exit code 1 if a check
 // fails.
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -38,6 +40,7 @@
 #include "net/http/grpc.h"
 #include "net/io_threads.h"
 #include "net/server/server.h"
+#include "support/gzip.h"
 #include "traffic.h"
 
 using namespace tailgate;
@@ -58,6 +61,7 @@ struct Options {
   std::size_t connections = 4, in_flight = 4;
   int policies = 0;  // beside the four
   bool overload = false;
+  bool gzip = false;
   bool tls = false;       // the sender speaks TLS to the daemon, with a certificate made for the run
   int exporters = 1;      // all to the same sink, each gets everything
   bool durable = false;   // their queue is on disk, in the run's folder
@@ -323,6 +327,8 @@ Options parse(int argc, char** argv) {
       o.policies = std::stoi(value());
     else if (flag == "--overload")
       o.overload = true;
+    else if (flag == "--gzip")
+      o.gzip = true;
     else if (flag == "--tls")
       o.tls = true;
     else if (flag == "--exporters")
@@ -346,6 +352,25 @@ struct Lane {  // a connection and the pool that is written through it
   std::vector<Group> pool;
   std::size_t group = 0, request = 0;
   std::vector<TraceId> ids;
+  std::string gzip;  // the request that is being written, when it is compressed
+
+  // Begins the next request, with the ids in their places.
+  void send_next(bool compress) {
+    Group& now = pool[group];
+    Request& next = now.requests[request];
+    for (const auto& [at, trace] : next.ids) std::memcpy(next.grpc.data() + at, ids[trace].bytes.data(), 16);
+    if (compress) {
+      const std::string body = test::gzip(std::string_view(next.grpc).substr(5));
+      gzip.assign(1, '\1');  // compressed (the gRPC protocol's Length-Prefixed-Message)
+      for (int shift = 24; shift >= 0; shift -= 8) gzip.push_back(static_cast<char>(body.size() >> shift));
+      gzip += body;
+    }
+    client->start(compress ? gzip : next.grpc);
+    if (++request == now.requests.size()) {
+      request = 0;
+      group = (group + 1) % pool.size();
+    }
+  }
 };
 
 }  // namespace
@@ -370,8 +395,9 @@ int main(int argc, char** argv) {
   double wire_bytes = 0;
   std::size_t wire_requests = 0;
   for (std::size_t l = 0; l < lanes.size(); ++l) {
-    lanes[l].client = std::make_unique<H2Client>(
-        daemon.port, "/opentelemetry.proto.collector.trace.v1.TraceService/Export", tls.get());
+    lanes[l].client =
+        std::make_unique<H2Client>(daemon.port, "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+                                   options.gzip ? "gzip" : "", tls.get());
     lanes[l].pool = make_pool(options.shape, options.shape.services == 1 ? 50 : 25, l + 1, options.order);
     for (const Group& g : lanes[l].pool) {
       for (const Request& r : g.requests) wire_bytes += static_cast<double>(r.grpc.size()), ++wire_requests;
@@ -429,8 +455,8 @@ int main(int argc, char** argv) {
       H2Client& client = *lane.client;
       while (!client.wants_write() && client.in_flight() < options.in_flight) {
         if (options.rate != 0 && static_cast<double>(sent_spans) > elapsed * options.rate) break;
-        Group& group = lane.pool[lane.group];
         if (lane.request == 0) {
+          const Group& group = lane.pool[lane.group];
           lane.ids.clear();
           for (std::size_t t = 0; t < options.shape.traces; ++t) {
             lane.ids.push_back(nth_id(kRun, next_trace++));
@@ -438,15 +464,8 @@ int main(int argc, char** argv) {
               expected.push_back(lane.ids.back());
           }
         }
-        Request& request = group.requests[lane.request];
-        for (const auto& [at, trace] : request.ids)
-          std::memcpy(request.grpc.data() + at, lane.ids[trace].bytes.data(), 16);
-        client.start(request.grpc);
+        lane.send_next(options.gzip);
         sent_spans += options.shape.spans_per_request();
-        if (++lane.request == group.requests.size()) {
-          lane.request = 0;
-          lane.group = (lane.group + 1) % lane.pool.size();
-        }
         progress = true;
         lost |= !client.pump();
       }
@@ -469,16 +488,8 @@ int main(int argc, char** argv) {
     const auto patience = std::chrono::steady_clock::now() + 20s;
     while (!lost && (client.in_flight() != 0 || client.wants_write() || lane.request != 0)) {
       if (lane.request != 0 && !client.wants_write()) {
-        Group& group = lane.pool[lane.group];
-        Request& request = group.requests[lane.request];
-        for (const auto& [at, trace] : request.ids)
-          std::memcpy(request.grpc.data() + at, lane.ids[trace].bytes.data(), 16);
-        client.start(request.grpc);
+        lane.send_next(options.gzip);
         sent_spans += options.shape.spans_per_request();
-        if (++lane.request == group.requests.size()) {
-          lane.request = 0;
-          lane.group = (lane.group + 1) % lane.pool.size();
-        }
       }
       if (!client.pump() || std::chrono::steady_clock::now() > patience) lost = true;
       pollfd one = {client.fd(), POLLIN, 0};
@@ -526,8 +537,8 @@ int main(int argc, char** argv) {
   }
   const std::size_t strangers = sink.spans_.size() - known;
   const double millions = static_cast<double>(sent_spans) / 1e6;
-  fmt::print("{} {}: {:.0f} spans/s ({:.0f} MB/s, {:.0f} B a span)\n", options.shape.name,
-             options.rate != 0 ? fmt::format("at {:.0f}/s", options.rate) : "saturated",
+  fmt::print("{}{} {}: {:.0f} spans/s ({:.0f} MB/s, {:.0f} B a span)\n", options.shape.name,
+             options.gzip ? ", gzip" : "", options.rate != 0 ? fmt::format("at {:.0f}/s", options.rate) : "saturated",
              static_cast<double>(sent_spans) / sending_s,
              static_cast<double>(sent_spans) * bytes_per_span / sending_s / 1e6, bytes_per_span);
   fmt::print(

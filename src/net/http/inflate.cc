@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/http/inflate.h"
 
-#include <zlib.h>
+#include <isa-l/igzip_lib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <utility>
 
 #include "base/invariant.h"
@@ -48,22 +49,6 @@ class Output {
   std::size_t step_ = 0;
 };
 
-struct ZlibState {
-  z_stream z{};
-  bool ready = false;
-
-  bool begin(int bits) {
-    if (!ready) {
-      ready = inflateInit2(&z, bits) == Z_OK;
-      return ready;
-    }
-    return inflateReset2(&z, bits) == Z_OK;
-  }
-  ~ZlibState() {
-    if (ready) inflateEnd(&z);
-  }
-};
-
 // RFC 1950 section 2.2: method 8, a window of up to 32 KiB, a check over both bytes. A bare deflate stream that begins
 // so would be a stored block with padding that is not zero, which nobody writes.
 bool has_zlib_header(ByteView in) {
@@ -73,29 +58,47 @@ bool has_zlib_header(ByteView in) {
   return (first & 0x0F) == 8 && (first >> 4) <= 7 && (first << 8 | second) % 31 == 0;
 }
 
-InflateResult inflate_zlib(Coding coding, ByteView in, Output& out) {
-  thread_local ZlibState state;
-  const int bits = coding == Coding::kGzip ? 16 + MAX_WBITS : has_zlib_header(in) ? MAX_WBITS : -MAX_WBITS;
-  if (!state.begin(bits)) return InflateResult::kNoMemory;
-  z_stream& z = state.z;
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
-  z.avail_in = static_cast<uInt>(std::min<std::size_t>(in.size(), UINT32_MAX));
+// RFC 1952 section 2.3.1.2: the other bits of FLG must be zero. ISA-L does not look at them.
+bool has_reserved_flags(ByteView member) { return member.size() > 3 && (member[3] & 0xE0) != 0; }
+
+InflateResult run_isal(inflate_state& state, Coding coding, ByteView in, Output& out) {
+  const auto begin = [&](std::size_t at) {
+    isal_inflate_reset(&state);
+    const ByteView rest = in.substr(at);
+    state.next_in = reinterpret_cast<std::uint8_t*>(const_cast<char*>(rest.data()));
+    state.avail_in = static_cast<std::uint32_t>(rest.size());
+    return coding != Coding::kGzip || !has_reserved_flags(rest);
+  };
+  // What stands in its bit buffer is not eaten.
+  const auto eaten = [&] {
+    return in.size() - state.avail_in - static_cast<std::size_t>(std::max(state.read_in_length, 0)) / 8;
+  };
+  isal_inflate_init(&state);
+  state.crc_flag = coding == Coding::kGzip ? ISAL_GZIP : has_zlib_header(in) ? ISAL_ZLIB : ISAL_DEFLATE;
+  if (!begin(0)) return InflateResult::kCorrupt;
   for (;;) {
     char* const to = out.next();
     if (to == nullptr) return InflateResult::kNoMemory;
-    z.next_out = reinterpret_cast<Bytef*>(to);
-    z.avail_out = static_cast<uInt>(out.step());
-    const int rv = ::inflate(&z, Z_NO_FLUSH);
-    if (!out.add(out.step() - z.avail_out, in.size() - z.avail_in)) return InflateResult::kTooLarge;
-    if (rv == Z_STREAM_END) {
-      if (z.avail_in == 0) return InflateResult::kOk;
-      if (coding != Coding::kGzip || inflateReset(&z) != Z_OK) return InflateResult::kCorrupt;
-      continue;  // RFC 1952 section 2.2: members follow each other
+    state.next_out = reinterpret_cast<std::uint8_t*>(to);
+    state.avail_out = static_cast<std::uint32_t>(out.step());
+    const int rv = isal_inflate(&state);
+    if (!out.add(out.step() - state.avail_out, eaten())) return InflateResult::kTooLarge;
+    if (rv != ISAL_DECOMP_OK) return InflateResult::kCorrupt;
+    if (state.block_state != ISAL_BLOCK_FINISH) {
+      if (state.avail_out != 0) return InflateResult::kCorrupt;  // ends too early
+    } else if (eaten() == in.size()) {
+      return InflateResult::kOk;
+    } else if (coding != Coding::kGzip || !begin(eaten())) {  // RFC 1952 section 2.2: members follow each other
+      return InflateResult::kCorrupt;
     }
-    if (rv == Z_MEM_ERROR) return InflateResult::kNoMemory;
-    if (rv != Z_OK && rv != Z_BUF_ERROR) return InflateResult::kCorrupt;
-    if (z.avail_in == 0 && z.avail_out != 0) return InflateResult::kCorrupt;  // ends too early
   }
+}
+
+InflateResult inflate_deflate(Coding coding, ByteView in, Output& out) {
+  // Not the state itself: every thread would clear it at its start.
+  thread_local const auto state = std::make_unique<inflate_state>();
+  if (in.size() > UINT32_MAX) return InflateResult::kTooLarge;
+  return run_isal(*state, coding, in, out);
 }
 
 struct ZstdState {
@@ -178,7 +181,7 @@ InflateResult inflate_body(Coding coding, ByteView in, const ServerLimits& limit
   if (in.empty()) return InflateResult::kCorrupt;
   out.expect(std::min(out.size() + in.size() * 8, output_max));
   Output output(limits, output_max, out);
-  return coding == Coding::kZstd ? inflate_zstd(in, out.another_charge(), output) : inflate_zlib(coding, in, output);
+  return coding == Coding::kZstd ? inflate_zstd(in, out.another_charge(), output) : inflate_deflate(coding, in, output);
 }
 
 }  // namespace tailgate

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/http/inflate.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <random>
 #include <string>
 
 #include "support/gzip.h"
+#include "support/random_otlp.h"
+#include "support/zlib_inflate.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
@@ -41,6 +46,107 @@ std::string noise(std::size_t n) {
   while (out.size() < n) out.push_back("0123456789abcdef"[random() % 16]);
   return out;
 }
+
+// Bytes of several kinds: noise, long repeats near and far, text like spans.
+std::string some_bytes(Random& r, std::size_t size) {
+  std::string out;
+  const std::uint64_t kind = r.below(4);
+  while (out.size() < size) {
+    if (kind == 0 || out.size() < 10) {
+      out.push_back(static_cast<char>(r.next()));
+    } else if (kind == 1) {
+      out.append(r.below(400) + 1, static_cast<char>(r.below(3)));
+    } else if (kind == 2) {
+      const std::size_t from = out.size() - 1 - r.below(std::min<std::size_t>(out.size(), 32'768));
+      for (std::size_t i = 0, n = r.below(300) + 1; i < n; ++i) out.push_back(out[from + i]);
+    } else {
+      out += "http.route /api/v1/orders/" + std::to_string(r.below(1000));
+    }
+  }
+  out.resize(size);
+  return out;
+}
+
+// By all that zlib can write: levels, strategies, windows, flushed blocks, the fields of a gzip header.
+std::string compressed(Random& r, const std::string& in, Coding coding) {
+  constexpr int kFlushes[] = {Z_NO_FLUSH, Z_SYNC_FLUSH, Z_FULL_FLUSH, Z_BLOCK};
+  z_stream z{};
+  const int bits = static_cast<int>(9 + r.below(7));
+  deflateInit2(&z, static_cast<int>(r.below(10)), Z_DEFLATED,
+               coding == Coding::kGzip ? 16 + bits
+               : r.one_in(2)           ? bits
+                                       : -bits,
+               static_cast<int>(1 + r.below(9)), static_cast<int>(r.below(5)));
+  gz_header header{};
+  Bytef name[] = "spans", extra[] = "an extra field";
+  header.hcrc = static_cast<int>(r.below(2));
+  if (r.one_in(2)) header.name = name;
+  if (r.one_in(2)) header.comment = name;
+  if (r.one_in(2)) {
+    header.extra = extra;
+    header.extra_len = static_cast<uInt>(r.below(sizeof extra));
+  }
+  if (r.one_in(2)) deflateSetHeader(&z, &header);
+  std::string out(in.size() * 2 + 4096, '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  std::size_t left = in.size();
+  for (std::uint64_t parts = r.below(4); parts > 0; --parts) {
+    const std::size_t part = r.below(left + 1);
+    z.avail_in += static_cast<uInt>(part);
+    left -= part;
+    deflate(&z, kFlushes[r.below(4)]);
+  }
+  z.avail_in += static_cast<uInt>(left);
+  REQUIRE(deflate(&z, Z_FINISH) == Z_STREAM_END);
+  out.resize(z.total_out);
+  deflateEnd(&z);
+  return out;
+}
+
+// Cuts it, lengthens it, or turns bits: anywhere, in the first header, or in the trailer.
+void damage(Random& r, std::string& body) {
+  const auto turn = [&](std::size_t at) { body[at] = static_cast<char>(body[at] ^ 1 << r.below(8)); };
+  switch (r.below(8)) {
+    case 0:
+      return body.resize(r.below(body.size()));
+    case 1:
+      for (std::uint64_t n = r.below(20) + 1; n > 0; --n) body.push_back(static_cast<char>(r.one_in(2) ? 0 : r.next()));
+      return;
+    case 2:
+      return turn(r.below(body.size()));
+    case 3:
+      return turn(r.below(std::min<std::size_t>(body.size(), 60)));
+    case 4:
+      return turn(body.size() - 1 - r.below(std::min<std::size_t>(body.size(), 12)));
+    default:
+      return;
+  }
+}
+
+// Bytes that end where memory ends: one byte read beyond them is a fault.
+class AtTheEdge {
+ public:
+  explicit AtTheEdge(std::size_t room) : room_((room + kPage - 1) / kPage * kPage) {
+    memory_ =
+        static_cast<char*>(mmap(nullptr, room_ + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    REQUIRE(memory_ != MAP_FAILED);
+    REQUIRE(mprotect(memory_ + room_, kPage, PROT_NONE) == 0);
+  }
+  ~AtTheEdge() { munmap(memory_, room_ + kPage); }
+  std::string_view put(std::string_view bytes) {
+    REQUIRE(bytes.size() <= room_);
+    char* const to = memory_ + room_ - bytes.size();
+    std::memcpy(to, bytes.data(), bytes.size());
+    return {to, bytes.size()};
+  }
+
+ private:
+  static constexpr std::size_t kPage = 65'536;  // at least a page, on every machine
+  const std::size_t room_;
+  char* memory_;
+};
 
 }  // namespace
 
@@ -108,6 +214,44 @@ TEST_CASE("what is no whole gzip is corrupt", "[net][inflate]") {
   CHECK(inflate_body(Coding::kDeflate, "no deflate", limits, 10'000, bare) == InflateResult::kCorrupt);
   BodyBuffer more;
   CHECK(inflate_body(Coding::kGzip, good + "tail", limits, 10'000, more) == InflateResult::kCorrupt);
+}
+
+TEST_CASE("gzip and deflate answer as zlib does, whatever is done to them", "[net][inflate]") {
+  ServerLimits limits;
+  limits.inflate_ratio = 100'000;  // the twin knows no ratio
+  Random r(15);
+  AtTheEdge edge(1 << 20);
+  std::size_t whole = 0, not_whole = 0, bad_codes = 0;
+  for (int i = 0; i < 4000; ++i) {
+    const Coding coding = r.one_in(3) ? Coding::kDeflate : Coding::kGzip;
+    const std::size_t sizes[] = {r.below(10), r.below(1000), r.below(70'000), 65'534 + r.below(5), r.below(250'000)};
+    std::string text = some_bytes(r, sizes[r.below(i % 8 == 0 ? 5 : 2)]);
+    std::string body = compressed(r, text, coding);
+    for (; coding == Coding::kGzip && r.one_in(3); text += "two") body += compressed(r, "two", coding);
+    damage(r, body);
+    const std::size_t cap = r.one_in(3) ? r.below(text.size() + 3) : 1 << 20;
+    const ZlibAnswer twin = inflate_by_zlib(coding, body, cap);
+    BodyBuffer out;
+    const InflateResult result = inflate_body(coding, edge.put(body), limits, cap, out);
+    INFO("input " << i << " result " << static_cast<int>(result));
+    REQUIRE(agrees(twin, result, out.view()));
+    REQUIRE(out.size() <= cap + 1);
+    (twin.ok ? whole : twin.bad_code ? bad_codes : not_whole) += 1;
+  }
+  CHECK(whole > 1000);
+  CHECK(not_whole > 1000);
+  CHECK(bad_codes > 0);
+}
+
+TEST_CASE("a gzip header says no more than RFC 1952 knows", "[net][inflate]") {
+  const ServerLimits limits;
+  for (int bit = 5; bit < 8; ++bit) {
+    std::string reserved = gzip("one,");
+    reserved[3] = static_cast<char>(reserved[3] | 1 << bit);
+    BodyBuffer first, second;
+    CHECK(inflate_body(Coding::kGzip, reserved, limits, 100, first) == InflateResult::kCorrupt);
+    CHECK(inflate_body(Coding::kGzip, gzip("one,") + reserved, limits, 100, second) == InflateResult::kCorrupt);
+  }
 }
 
 TEST_CASE("the ratio guard and the budget stop what the cap would let through", "[net][inflate]") {
