@@ -7,6 +7,8 @@
 #include <exception>
 #include <string_view>
 
+#include "codec/json_repair.h"
+
 namespace tailgate {
 namespace {
 
@@ -120,9 +122,7 @@ struct Reader {
   std::string key, text, type, reason, problem;
 };
 
-}  // namespace
-
-Result<std::vector<BulkItem>> read_bulk_reply(ByteView text, std::size_t items_max) {
+Result<std::vector<BulkItem>> parse(ByteView text, std::size_t items_max) {
   json::parse_options options;
   options.max_depth = kDepthMax;
   try {
@@ -138,6 +138,17 @@ Result<std::vector<BulkItem>> read_bulk_reply(ByteView text, std::size_t items_m
   } catch (const std::exception& e) {
     return fail(ErrorKind::kBadInput, fmt::format("the answer to _bulk: {}", e.what()));
   }
+}
+
+}  // namespace
+
+// A cluster may quote a document's text, and cut it inside a character.
+Result<std::vector<BulkItem>> read_bulk_reply(ByteView text, std::size_t items_max) {
+  Result<std::vector<BulkItem>> read = parse(text, items_max);
+  if (const JsonRepair repair = read ? JsonRepair() : json_repair_of(text); repair.texts != 0) {
+    read = parse(repaired_json(text, repair.size), items_max);
+  }
+  return read;
 }
 
 }  // namespace tailgate

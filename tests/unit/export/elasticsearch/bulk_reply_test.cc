@@ -42,6 +42,16 @@ TEST_CASE("what is no answer to _bulk, or too much of one, is an error", "[wire]
   CHECK(read_bulk_reply(chatty, 1)->at(0).why.size() == 300);
 }
 
+TEST_CASE("an answer that quotes a text cut inside a character is read all the same", "[wire]") {
+  for (const std::string quoted : {"caf\xc3", "caf\\ud83d", "caf\x01"}) {
+    const auto items = read_bulk_reply(
+        R"({"items":[{"create":{"status":400,"error":{"type":"t","reason":")" + quoted + R"("}}}]})", 1);
+    REQUIRE(items);
+    CHECK(items->at(0).status == 400);
+    CHECK(items->at(0).why.starts_with("t: caf"));
+  }
+}
+
 TEST_CASE("a list inside the list of items is no item", "[wire]") {  // found by the fuzzer
   const auto items =
       read_bulk_reply(R"({"items":[[{"status":214,"error":"x"}],{"create":{"status":201}},[{"status":9}]]})", 9);
