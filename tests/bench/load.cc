@@ -443,6 +443,7 @@ int main(int argc, char** argv) {
   std::uint64_t steady_spans = 0;
   auto steady_begin = steady_at;
   std::vector<pollfd> polls(lanes.size());
+  std::size_t pass = 0;
   while (std::chrono::steady_clock::now() < end && !lost) {
     bool progress = false;
     if (steady_spans == 0 && std::chrono::steady_clock::now() > steady_at) {
@@ -451,7 +452,9 @@ int main(int argc, char** argv) {
       steady_spans = sent_spans;
     }
     const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    for (Lane& lane : lanes) {
+    ++pass;
+    for (std::size_t l = 0; l < lanes.size(); ++l) {
+      Lane& lane = lanes[(pass + l) % lanes.size()];  // at a low rate the first would send everything
       H2Client& client = *lane.client;
       while (!client.wants_write() && client.in_flight() < options.in_flight) {
         if (options.rate != 0 && static_cast<double>(sent_spans) > elapsed * options.rate) break;

@@ -2,8 +2,8 @@
 // Inflates gzip (also several members), deflate (zlib's format, and the bare stream that some senders call deflate) and
 // zstd (also several frames), and stops at the limits.
 //
-// gzip and deflate are read by ISA-L, which decides as zlib does but for one thing: a Huffman code that is incomplete is
-// an error only where it is used.
+// ISA-L reads gzip and deflate, and decides as zlib does but for one thing: a Huffman code that is incomplete is an
+// error only where it is used.
 //
 // Cost: 1.3 CPU seconds per GB of output for gzip, a third of that for zstd. A body is inflated in one go when it is
 // whole, so state is kept by threads (85 KiB for gzip; for zstd only the memory of a 1 MiB window), never by requests.
