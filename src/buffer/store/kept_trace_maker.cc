@@ -94,13 +94,14 @@ class SpanCheck {
   // Prefixes are the same where their addresses are: the buffer keeps one copy of each.
   struct Prefix {
     ByteView last, sound;  // what was asked last, and what it became
+    bool last_is_good = true;
     boost::unordered_flat_map<const char*, ByteView> repaired;
 
     bool make_sound(ByteView& bytes, Part part, SpanCheck& check) {
       if (bytes.data() != last.data() || bytes.size() != last.size()) {
         const Form form = form_of(bytes, part);
-        if (form == Form::kBroken) return false;
         last = sound = bytes;
+        last_is_good = form != Form::kBroken;
         if (form == Form::kRepairable) {
           ByteView& known = repaired[bytes.data()];
           if (known.empty()) known = check.repaired(bytes, part);
@@ -108,7 +109,7 @@ class SpanCheck {
         }
       }
       bytes = sound;
-      return true;
+      return last_is_good;
     }
   };
 
