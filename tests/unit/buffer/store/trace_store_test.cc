@@ -136,6 +136,20 @@ TEST_CASE("texts that are not UTF-8 are repaired in kept traces, once for each r
   CHECK_THAT(metrics.text(), Catch::Contains("tailgate_kept_repairs_total{kind=\"value\"} 0\n"));
 }
 
+TEST_CASE("the memory of repaired spans is charged while their trace is made", "[buffer]") {
+  const std::string bytes = request({{.status = 2, .name = std::string(100'000, '\xff')}});  // 300 kB when repaired
+  StoreFixture small(500'000), large(1'000'000);
+  for (StoreFixture* const f : {&small, &large}) {
+    REQUIRE(f->send(bytes, 0s));
+    f->store->sweep(at(1s));
+  }
+  CHECK(small.out.empty());
+  CHECK(small.budget.used(Holder::kQueues) == 0);
+  CHECK(small.store->report().snapshot().totals.shed[static_cast<std::size_t>(Shed::kQueueFull)] == 1);
+  REQUIRE(large.out.size() == 1);
+  CHECK(large.budget.used(Holder::kQueues) == large.out[0]->bytes());
+}
+
 TEST_CASE("a kept trace that finds no queue is shed with the reason", "[buffer]") {
   StoreFixture full(100);
   full.send(request({{.status = 2}}), 0s);
