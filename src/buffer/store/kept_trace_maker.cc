@@ -2,7 +2,9 @@
 #include "buffer/store/kept_trace_maker.h"
 
 #include <boost/unordered/unordered_flat_map.hpp>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "model/threshold.h"
 #include "wire/otlp/scan.h"
@@ -65,10 +67,15 @@ class DecidingSpans {
 };
 
 // Finds spans that a backend would refuse, and the spans of other traces with them, and repairs those that it can. A
-// resource or scope is looked at once for each run of spans that share it, and repaired once for the trace.
+// resource or scope is looked at once for each run of spans that share it, and repaired once for the trace. `room` is
+// asked for the memory of what was repaired; without room nothing more is.
 class SpanCheck {
  public:
-  SpanCheck(std::deque<std::string>& written, Repairs& repairs) : written_(written), repairs_(repairs) {}
+  using Room = std::function<bool(std::size_t)>;
+  SpanCheck(std::deque<std::string>& written, Repairs& repairs, Room room)
+      : written_(written), repairs_(repairs), room_(std::move(room)) {}
+
+  bool has_room() const { return has_room_; }
 
   // True if the span is sound now. The parts that were repaired are bytes of `written`.
   bool make_sound(FrameSpan& span) {
@@ -85,22 +92,25 @@ class SpanCheck {
   }
 
   ByteView repaired(ByteView bytes, Part part) {
+    if (!has_room_) return bytes;
     std::string& out = written_.emplace_back();
     out.reserve(bytes.size() + bytes.size() / 8);
     repair(bytes, part, out, repairs_);
+    has_room_ = room_(out.capacity());
     return out;
   }
 
   // Prefixes are the same where their addresses are: the buffer keeps one copy of each.
   struct Prefix {
     ByteView last, sound;  // what was asked last, and what it became
+    bool last_is_good = true;
     boost::unordered_flat_map<const char*, ByteView> repaired;
 
     bool make_sound(ByteView& bytes, Part part, SpanCheck& check) {
       if (bytes.data() != last.data() || bytes.size() != last.size()) {
         const Form form = form_of(bytes, part);
-        if (form == Form::kBroken) return false;
         last = sound = bytes;
+        last_is_good = form != Form::kBroken;
         if (form == Form::kRepairable) {
           ByteView& known = repaired[bytes.data()];
           if (known.empty()) known = check.repaired(bytes, part);
@@ -108,12 +118,14 @@ class SpanCheck {
         }
       }
       bytes = sound;
-      return true;
+      return last_is_good;
     }
   };
 
   std::deque<std::string>& written_;
   Repairs& repairs_;
+  const Room room_;
+  bool has_room_ = true;
   Prefix resource_, scope_;
 };
 
@@ -128,10 +140,16 @@ struct KeptTraceMaker::Headline {
 };
 
 SettledSpans KeptTraceMaker::make(const Input& in, Scratch& scratch) {
-  SettledSpans result;
+  Charge repaired(budget_, Holder::kQueues);
+  const SettledSpans result = make(in, scratch, repaired);
   scratch.written.clear();
-  const Headline headline = check(in, scratch, result.malformed);
-  if (scratch.spans.empty()) return result;
+  return result;
+}
+
+SettledSpans KeptTraceMaker::make(const Input& in, Scratch& scratch, Charge& repaired) {
+  SettledSpans result;
+  const Headline headline = check(in, scratch, repaired, result);
+  if (scratch.spans.empty() || result.shed) return result;
   const TraceSummary summary = summarize(in, headline);
   if (summary.exporters == 0) {
     result.shed = Shed::kNoExporter;
@@ -144,10 +162,12 @@ SettledSpans KeptTraceMaker::make(const Input& in, Scratch& scratch) {
 
 // A span is scanned only if somebody still needs a field of it. The predicates are asked about the bytes that came, as
 // when they judged the trace.
-KeptTraceMaker::Headline KeptTraceMaker::check(const Input& in, Scratch& scratch, std::uint32_t& malformed) {
+KeptTraceMaker::Headline KeptTraceMaker::check(const Input& in, Scratch& scratch, Charge& repaired,
+                                               SettledSpans& result) {
   Headline headline;
   Repairs repairs;
-  SpanCheck checked(scratch.written, repairs);
+  SpanCheck checked(scratch.written, repairs,
+                    [&](std::size_t bytes) { return grow(repaired, bytes, in.verdict.by_chance()); });
   DecidingSpans deciding(in.closed, in.now_unix_ns);
   const bool wants_states = tables_.thresholds.value_of(in.verdict.threshold) != kCertain;
   scratch.trace_states.clear();
@@ -170,7 +190,8 @@ KeptTraceMaker::Headline KeptTraceMaker::check(const Input& in, Scratch& scratch
     if (wants_states) scratch.trace_states.push_back(fields.trace_state);
     scratch.spans[sound++] = span;
   }
-  malformed = static_cast<std::uint32_t>(scratch.spans.size() - sound);
+  result.malformed = static_cast<std::uint32_t>(scratch.spans.size() - sound);
+  if (!checked.has_room()) result.shed = Shed::kQueueFull;
   scratch.spans.resize(sound);
   if (repairs.texts + repairs.values != 0) report(repairs, in, headline);
   return headline;
@@ -222,6 +243,10 @@ void KeptTraceMaker::stamp(const TraceSummary& summary, const char* root, TimePo
   stamp_policy(in, options_.record_policy, at, spans, scratch.written);
 }
 
+bool KeptTraceMaker::grow(Charge& charge, std::size_t bytes, bool by_chance) {
+  return charge.try_grow(bytes) || (sink_.make_room(bytes, by_chance) && charge.try_grow(bytes));
+}
+
 std::optional<Shed> KeptTraceMaker::frame(const TraceSummary& summary, Scratch& scratch) {
   std::vector<FrameSpan>& spans = scratch.spans;
   std::vector<std::shared_ptr<KeptTrace>> parts;
@@ -241,10 +266,7 @@ std::optional<Shed> KeptTraceMaker::frame(const TraceSummary& summary, Scratch& 
       frame_trace(scratch.part, part->otlp);
     }
     part->charge = Charge(budget_, Holder::kQueues);
-    if (!part->charge.try_grow(part->bytes()) &&
-        !(sink_.make_room(part->bytes(), summary.verdict.by_chance()) && part->charge.try_grow(part->bytes()))) {
-      return Shed::kQueueFull;
-    }
+    if (!grow(part->charge, part->bytes(), summary.verdict.by_chance())) return Shed::kQueueFull;
     parts.push_back(std::move(part));
     from = to;
   }

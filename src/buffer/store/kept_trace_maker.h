@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // KeptTraceMaker: makes KeptTraces out of the spans of a kept trace, in three steps.
 //
-//   check  reads each span once: leaves out what a backend would reject or repairs it (wire/otlp/repair.h), finds the
-//          headline and the deciding spans
+//   check  reads each span once: leaves out what a backend would reject or repairs it (wire/otlp/repair.h; charged to
+//          the queues until the trace is framed), finds the headline and the deciding spans
 //   stamp  adds what the daemon writes onto spans (stamp.h)
 //   frame  puts the spans under their resources and scopes again, in parts of 2 MiB, charged to the queues
 //
@@ -47,7 +47,7 @@ class KeptTraceMaker {
     // Below: the maker's own, kept for their memory.
     std::vector<FrameSpan> part;
     std::vector<ByteView> trace_states;  // of spans
-    std::deque<std::string> written;     // bytes that spans point to: repaired ones, stamps
+    std::deque<std::string> written;     // bytes that spans point to while a trace is made: repaired ones, stamps
   };
 
   struct Input {
@@ -71,11 +71,14 @@ class KeptTraceMaker {
  private:
   struct Headline;
 
-  Headline check(const Input& in, Scratch& scratch, std::uint32_t& malformed);
+  SettledSpans make(const Input& in, Scratch& scratch, Charge& repaired);
+  // `repaired` grows by the memory of what was repaired.
+  Headline check(const Input& in, Scratch& scratch, Charge& repaired, SettledSpans& result);
   void report(const Repairs& repairs, const Input& in, const Headline& headline);
   TraceSummary summarize(const Input& in, const Headline& headline) const;
   void stamp(const TraceSummary& summary, const char* root, TimePoint now, Scratch& scratch);
   std::optional<Shed> frame(const TraceSummary& summary, Scratch& scratch);
+  bool grow(Charge& charge, std::size_t bytes, bool by_chance);
 
   const KeptTraceMakerOptions options_;
   ByteBudget& budget_;

@@ -111,12 +111,12 @@ std::vector<std::int64_t> own_hours(const std::vector<FileSpan>& spans, std::uin
   const auto now = static_cast<std::int64_t>(now_unix_ns / kHour_ns);
   std::set<std::int64_t> all;
   for (const FileSpan& span : spans) {
-    if (range.contains(span.start_ns, now_unix_ns)) all.insert(hour_of(span));
+    all.insert(range.contains(span.start_ns, now_unix_ns) ? hour_of(span) : now);
   }
   std::vector<std::int64_t> out(all.begin(), all.end());
   if (out.size() <= SpanFiles::kHoursMax) return out;
   std::stable_sort(out.begin(), out.end(), [&](auto a, auto b) { return std::abs(a - now) < std::abs(b - now); });
-  out.resize(SpanFiles::kHoursMax - 1);  // and that of now, which may be none of them
+  out.resize(SpanFiles::kHoursMax - 1);  // and that of now, which may not be among them
   std::sort(out.begin(), out.end());
   return out;
 }

@@ -91,6 +91,23 @@ TEST_CASE("a span that no backend would parse is shed and the rest of its trace 
   CHECK(counters.shed[static_cast<std::size_t>(Shed::kMalformed)] == 1);
 }
 
+TEST_CASE("a resource that no backend would parse is read once, however many spans share it", "[buffer]") {
+  StoreFixture f;
+  std::vector<SpanSpec> spans(3'000, SpanSpec{.status = 2});
+  for (std::uint64_t i = 0; i < spans.size(); ++i) spans[i].id = i + 1;
+  twin::TracesData data;
+  REQUIRE(data.ParseFromString(request(spans)));
+  auto* const resource = data.mutable_resource_spans(0)->mutable_resource();
+  for (int i = 0; i < 400'000; ++i) resource->add_attributes()->set_key("k");
+  resource->add_attributes()->set_key("last");
+  std::string bytes = data.SerializeAsString();
+  bytes[bytes.find("\x0a\x04last") + 1] = '\x70';
+  REQUIRE(f.send(bytes, 0s));
+  f.store->sweep(at(1s));
+  CHECK(f.out.empty());
+  CHECK(f.store->report().snapshot().totals.shed[static_cast<std::size_t>(Shed::kMalformed)] == spans.size());
+}
+
 TEST_CASE("texts that are not UTF-8 are repaired in kept traces, once for each resource, and counted", "[buffer]") {
   StoreFixture f;
   for (const std::uint64_t id : {1, 2, 3}) {
@@ -117,6 +134,20 @@ TEST_CASE("texts that are not UTF-8 are repaired in kept traces, once for each r
   f.store->report().collect(f.store->report().snapshot(), metrics);
   CHECK_THAT(metrics.text(), Catch::Contains("tailgate_kept_repairs_total{kind=\"text\"} 4\n"));
   CHECK_THAT(metrics.text(), Catch::Contains("tailgate_kept_repairs_total{kind=\"value\"} 0\n"));
+}
+
+TEST_CASE("the memory of repaired spans is charged while their trace is made", "[buffer]") {
+  const std::string bytes = request({{.status = 2, .name = std::string(100'000, '\xff')}});  // 300 kB when repaired
+  StoreFixture small(500'000), large(1'000'000);
+  for (StoreFixture* const f : {&small, &large}) {
+    REQUIRE(f->send(bytes, 0s));
+    f->store->sweep(at(1s));
+  }
+  CHECK(small.out.empty());
+  CHECK(small.budget.used(Holder::kQueues) == 0);
+  CHECK(small.store->report().snapshot().totals.shed[static_cast<std::size_t>(Shed::kQueueFull)] == 1);
+  REQUIRE(large.out.size() == 1);
+  CHECK(large.budget.used(Holder::kQueues) == large.out[0]->bytes());
 }
 
 TEST_CASE("a kept trace that finds no queue is shed with the reason", "[buffer]") {

@@ -103,6 +103,17 @@ TEST_CASE("a batch of spans from a hundred hours makes 32 files, and those neare
   }
 }
 
+TEST_CASE("the file of now is one of the 32, also where no span of the batch is from now", "[export]") {
+  std::vector<std::uint64_t> starts = {0};  // no time
+  for (std::uint64_t i = 1; i <= SpanFiles::kHoursMax; ++i) starts.push_back(kNow - i * kHour);
+  const Batch b = batch({trace("shop", starts)});
+  const SpanFiles files(b, kNow, {std::chrono::hours(100), std::chrono::hours(1)});
+  CHECK(files.files().size() <= SpanFiles::kHoursMax);
+  std::size_t spans = 0;
+  for (const HourFile& file : files.files()) spans += file.spans.size();
+  CHECK(spans == starts.size());
+}
+
 TEST_CASE("spans outside the time range go to the hour of now and are counted", "[export]") {
   const auto now = static_cast<std::int64_t>(kNow / kHour);
   const TimeRange range{std::chrono::hours(2), std::chrono::hours(1)};
