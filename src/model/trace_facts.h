@@ -11,8 +11,8 @@
 namespace tailgate {
 
 struct TraceFacts {
-  std::uint64_t start_min_ns =
-      UINT64_MAX;  // span timestamps, a stranger's clock; not a time (is_time): no span has one
+  // Times of spans, by a stranger's clock. Not a time (is_time): no span has one.
+  std::uint64_t start_min_ns = UINT64_MAX;
   std::uint64_t end_max_ns = 0;
   std::uint64_t bytes = 0;  // of the Span messages, without tags and resources
   std::uint32_t spans = 0;

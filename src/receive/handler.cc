@@ -245,6 +245,10 @@ Response ReceiveHandler::ingest(const RequestHead& head, const ReceiveForm& form
   IngestResult result = context_.ingest(form.source, otlp, head.client.get());
   switch (result.kind) {
     case IngestResult::Kind::kAccepted:
+      // Protobuf bytes of the other signals read as spans without ids.
+      if (result.all_bad_ids && !form.convert) {
+        result.message += "; no span in the request has good ids, so it may hold metrics or logs";
+      }
       if (result.rejected_spans != 0 && context_.log_refused)
         context_.log_refused(form.source, "bad_id", head.remote, result.message);
       break;

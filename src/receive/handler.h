@@ -4,8 +4,7 @@
 // protocol is data: its paths, the forms a body can have there, and the words of its answers.
 //
 // Cost: a body that is OTLP protobuf already is neither copied nor converted. Threads: shared by the I/O threads;
-// immutable but for `draining` and
-// the limit of one notice.
+// immutable but for `draining` and the limit of one notice.
 #pragma once
 
 #include <atomic>

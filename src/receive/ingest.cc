@@ -98,8 +98,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     result.rejected_spans = scan.bad_ids;
     result.message =
         fmt::format("{} span{} rejected, first: {}", scan.bad_ids, scan.bad_ids == 1 ? "" : "s", scan.first_bad_id);
-    // Bytes of the other signals read as spans without ids.
-    if (good == 0) result.message += "; no span in the request has good ids, so it may hold metrics or logs";
+    result.all_bad_ids = good == 0;
   }
   return result;
 }

@@ -38,8 +38,9 @@ struct IngestResult {
   std::uint64_t rejected_spans = 0;
   std::string message;  // for people: why and where. Set unless accepted whole
   std::uint32_t retry_seconds = 1;
-  bool no_spans = false;  // accepted, and there was something in the request, but no span
-  TimePoint now{};        // the clock, as it was read for this request
+  bool no_spans = false;     // accepted, and there was something in the request, but no span
+  bool all_bad_ids = false;  // accepted, and every span in it was rejected
+  TimePoint now{};           // the clock, as it was read for this request
 };
 
 // Takes the OTLP bytes of one request; they need to live only until the call returns. The limits of `client` are

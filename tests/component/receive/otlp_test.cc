@@ -187,6 +187,12 @@ TEST_CASE("partial success and refusals of ingest, in each form", "[receive]") {
   CHECK(response.partial_success().error_message() == "bad \"ids\"");
   CHECK(f.call(http("/v1/traces", "application/json", kJson))
             .ends_with(R"({"partialSuccess":{"rejectedSpans":"3","errorMessage":"bad \"ids\""}})"));
+  f.answer.all_bad_ids = true;  // of protobuf, the bytes may be another signal's; JSON says so by its keys
+  reply = h2.call(f.grpc(), message("x"));
+  REQUIRE(response.ParseFromString(reply.body.substr(5)));
+  CHECK(response.partial_success().error_message() ==
+        "bad \"ids\"; no span in the request has good ids, so it may hold metrics or logs");
+  CHECK(f.call(http("/v1/traces", "application/json", kJson)).ends_with(R"("errorMessage":"bad \"ids\""}})"));
 
   f.answer = {IngestResult::Kind::kMalformed, 0, "50% wrong at byte 7"};
   reply = h2.call(f.grpc(), message("x"));
