@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cstring>
+#include <iterator>
 
 #include "base/invariant.h"
 
@@ -12,23 +12,41 @@ namespace tailgate {
 namespace {
 
 constexpr std::size_t kSlab = 2 << 20;             // a huge page, where the system has them
-constexpr std::uint32_t kBatch = 64;               // pieces moved between pool and shard at a time
-constexpr std::size_t kLocalBytesMax = 512 << 10;  // free bytes a shard keeps for itself
+constexpr std::size_t kLocalBytesMax = 128 << 10;  // free bytes of one size that a shard keeps for itself
+static_assert(LocalChunks::kBytesMax == kLocalBytesMax * kClassUnits.size());
+static_assert(class_bytes(kClassUnits.size() - 1) == kChunkMax);
 
-std::size_t piece_size(bool large) { return large ? kLargeChunk : kChunkUnit; }
+// Pieces moved between pool and shard at a time: 16 KiB, but 4 to 64 of them.
+std::size_t batch_of(SizeClass size) { return std::clamp<std::size_t>((16 << 10) / class_bytes(size), 4, 64); }
 
-void link(char* piece, bool large, ChunkRef next) { std::memcpy(piece + piece_size(large) - 4, &next, 4); }
+void move_tail(std::deque<ChunkRef>& from, std::size_t count, std::vector<ChunkRef>& to) {
+  const auto first = std::prev(from.end(), static_cast<std::ptrdiff_t>(count));
+  to.insert(to.end(), first, from.end());
+  from.erase(first, from.end());
+}
 
-// The top bit of a link says that the next piece is large (OpenTrace's business): it is not part of the reference.
-ChunkRef next_in(const char* piece, bool large) {
-  ChunkRef next;
-  std::memcpy(&next, piece + piece_size(large) - 4, 4);
-  return next & ~kLargeBit;
+// Cuts a piece for `size`: returns the part to use, which is of that class or up to two units larger, and calls
+// `on_rest(chunk)` for each of the others.
+template <class OnRest>
+Chunk cut(Chunk piece, SizeClass size, OnRest&& on_rest) {
+  constexpr std::size_t kLeast = kClassUnits[0];
+  const std::size_t units = kClassUnits[piece.size];
+  if (units < kClassUnits[size] + kLeast) return piece;
+  ChunkRef at = piece.ref + kClassUnits[size];
+  for (std::size_t left = units - kClassUnits[size]; left != 0;) {
+    const bool again = left == kClassUnits[size] || left >= kClassUnits[size] + kLeast;
+    const SizeClass part = again ? size : class_for(left * kChunkUnit);
+    on_rest(Chunk{at, part});
+    at += kClassUnits[part];
+    left -= kClassUnits[part];
+  }
+  return {piece.ref, size};
 }
 
 }  // namespace
 
-ChunkPool::ChunkPool(std::size_t bytes_max) : bytes_max_((bytes_max + kSlab - 1) / kSlab * kSlab) {
+ChunkPool::ChunkPool(std::size_t bytes_max)
+    : bytes_max_(std::min((bytes_max + kSlab - 1) / kSlab * kSlab, kNoChunk * kChunkUnit / kSlab * kSlab)) {
   // One slab more, so that the base can be aligned for huge pages. PROT_NONE: address space only, no memory is
   // promised.
   void* const region = mmap(nullptr, bytes_max_ + kSlab, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -64,59 +82,78 @@ bool ChunkPool::commit_slab(std::size_t want_ready) {
   return true;
 }
 
-bool ChunkPool::take(bool large, std::uint32_t want, std::vector<ChunkChain>& chains) {
+bool ChunkPool::take(SizeClass& size, std::size_t want, std::vector<ChunkRef>& refs) {
   for (;;) {
     {
       const MutexLock lock(mutex_);
-      if (take_free(large, want, chains) || carve(large, want, chains)) return true;
+      if (take_free(size, want, refs)) return true;
+      // What other sizes have left over is used before fresh memory; a little of it is always there.
+      if (bytes_free_ >= std::max(bytes_carved_ / 16, kSlab) && take_other(size, want, refs)) return true;
+      if (carve(size, want, refs)) return true;
     }
-    if (!commit_slab(large ? kLargeChunk : kChunkUnit)) return false;
+    if (commit_slab(class_bytes(size))) continue;
+    const MutexLock lock(mutex_);
+    return take_free(size, want, refs) || take_other(size, want, refs) || carve_rest(size, refs);
   }
 }
 
-// From the free lists.
-bool ChunkPool::take_free(bool large, std::uint32_t want, std::vector<ChunkChain>& chains) {
-  std::vector<ChunkChain>& free = large ? free_large_ : free_small_;
-  std::uint32_t got = 0;
-  while (got < want && !free.empty()) {
-    ChunkChain& chain = free.back();
-    if (chain.count > 4 * want) {
-      // A giant trace's chain: cut a batch off its front, so that one shard does not walk away with all of it.
-      ChunkChain front{chain.head, chain.head, 1};
-      for (; front.count < want; ++front.count) front.tail = next_in(at(front.tail), large);
-      chain.head = next_in(at(front.tail), large);
-      chain.count -= front.count;
-      chains.push_back(front);
-      return true;
-    }
-    chains.push_back(chain);
-    got += chain.count;
-    free.pop_back();
-  }
-  return got != 0;
-}
-
-// From committed memory that was never used, pieces in a row.
-bool ChunkPool::carve(bool large, std::uint32_t want, std::vector<ChunkChain>& chains) {
-  const std::size_t size = piece_size(large);
-  // Slabs lie side by side and a large piece may lie across two, so nothing is left over at a slab's end.
-  const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(want, (bytes_committed_ - bytes_carved_) / size));
+// From the free list of this class.
+bool ChunkPool::take_free(SizeClass size, std::size_t want, std::vector<ChunkRef>& refs) {
+  FreeList& free = free_[size];
+  const std::size_t count = std::min(want, free.size());
   if (count == 0) return false;
-  const auto step = static_cast<std::uint32_t>(size / kChunkUnit);
-  const auto first = static_cast<ChunkRef>(bytes_carved_ / kChunkUnit);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    link(at(first + i * step), large, i + 1 < count ? first + (i + 1) * step : kNoChunk);
-  }
-  chains.push_back({first, first + (count - 1) * step, count});
-  bytes_carved_ += count * size;
+  move_tail(free, count, refs);
+  bytes_free_ -= count * class_bytes(size);
   return true;
 }
 
-void ChunkPool::give(bool large, std::vector<ChunkChain>& chains, std::size_t first) {
-  const MutexLock lock(mutex_);
-  std::vector<ChunkChain>& free = large ? free_large_ : free_small_;
-  free.insert(free.end(), chains.begin() + static_cast<std::ptrdiff_t>(first), chains.end());
-  chains.resize(first);
+// From the free lists of other classes: a larger piece is cut; without one, smaller pieces.
+bool ChunkPool::take_other(SizeClass& size, std::size_t want, std::vector<ChunkRef>& refs) {
+  for (std::size_t larger = size + 1u; larger < free_.size(); ++larger) {
+    if (free_[larger].empty()) continue;
+    const Chunk piece{free_[larger].back(), static_cast<SizeClass>(larger)};
+    free_[larger].pop_back();
+    const Chunk part = cut(piece, size, [&](Chunk rest) { free_[rest.size].push_back(rest.ref); });
+    bytes_free_ -= class_bytes(part.size);
+    refs.push_back(part.ref);
+    size = part.size;
+    return true;
+  }
+  for (SizeClass smaller = size; smaller-- != 0;) {
+    if (!take_free(smaller, want, refs)) continue;
+    size = smaller;
+    return true;
+  }
+  return false;
+}
+
+// From committed memory that was never used, pieces in a row.
+bool ChunkPool::carve(SizeClass size, std::size_t want, std::vector<ChunkRef>& refs) {
+  // Slabs lie side by side and a piece may lie across two, so nothing is left over at a slab's end.
+  const std::size_t bytes = class_bytes(size);
+  const std::size_t count = std::min(want, (bytes_committed_ - bytes_carved_) / bytes);
+  auto at = static_cast<ChunkRef>(bytes_carved_ / kChunkUnit);
+  // The last of them is taken first: so they are used from the lowest address up.
+  for (std::size_t i = count; i-- != 0;) refs.push_back(at + static_cast<ChunkRef>(i) * kClassUnits[size]);
+  bytes_carved_ += count * bytes;
+  return count != 0;
+}
+
+// The end of the region, too short for a piece of class `size`.
+bool ChunkPool::carve_rest(SizeClass& size, std::vector<ChunkRef>& refs) {
+  if (bytes_committed_ - bytes_carved_ < kChunkMin) return false;
+  size = class_for(bytes_committed_ - bytes_carved_);
+  return carve(size, 1, refs);
+}
+
+void ChunkPool::give(SizeClass size, std::vector<ChunkRef>& refs, std::size_t count) {
+  const auto end = refs.begin() + static_cast<std::ptrdiff_t>(count);
+  {
+    const MutexLock lock(mutex_);
+    free_[size].insert(free_[size].end(), refs.begin(), end);
+    bytes_free_ += count * class_bytes(size);
+  }
+  refs.erase(refs.begin(), end);
 }
 
 std::size_t ChunkPool::bytes_committed() const {
@@ -129,72 +166,72 @@ void ChunkPool::prepare() {
     std::size_t want = 0;
     {
       const MutexLock lock(mutex_);
-      if (!free_small_.empty() && !free_large_.empty()) return;
       want = std::clamp<std::size_t>(bytes_carved_ / 32, kSlab, 64 << 20);
-      if (bytes_committed_ - bytes_carved_ >= want || bytes_committed_ == bytes_max_) return;
+      if (bytes_free_ >= want || bytes_committed_ - bytes_carved_ >= want || bytes_committed_ == bytes_max_) return;
     }
     if (!commit_slab(want)) return;
   }
 }
 
-bool LocalChunks::refill(Free& free, bool large) {
-  const std::size_t before = free.chains.size();
-  if (!pool_.take(large, kBatch, free.chains)) return false;
-  for (std::size_t i = before; i < free.chains.size(); ++i) free.pieces += free.chains[i].count;
-  return true;
-}
-
-ChunkRef LocalChunks::pop(Free& free, bool large) {
-  ChunkChain& chain = free.chains.back();
-  const ChunkRef piece = chain.head;
-  --free.pieces;
-  if (--chain.count == 0) {
-    free.chains.pop_back();
-  } else {
-    chain.head = next_in(at(piece), large);
-    const char* const soon = at(chain.head);  // the piece after this one is wanted next
+Chunk LocalChunks::pop(SizeClass size) {
+  std::vector<ChunkRef>& free = free_[size];
+  const ChunkRef ref = free.back();
+  free.pop_back();
+  if (!free.empty()) {
+    const char* const soon = at(free.back());  // wanted next
     __builtin_prefetch(soon, 1);
-    __builtin_prefetch(soon + piece_size(large) - 64, 1);
+    __builtin_prefetch(soon + kChunkUnit, 1);
   }
-  return piece;
+  return {ref, size};
 }
 
-ChunkRef LocalChunks::take(bool large, bool& got_large) {
-  if (large && (!large_.chains.empty() || refill(large_, true))) {
-    got_large = true;
-    return pop(large_, true);
+Chunk LocalChunks::take(SizeClass size) {
+  std::vector<ChunkRef>& free = free_[size];
+  if (!free.empty()) return pop(size);
+  if (substitutes_.empty()) {
+    substitute_class_ = size;
+    if (!pool_.take(substitute_class_, batch_of(size), substitutes_)) return take_other(size);
+    if (substitute_class_ == size) {
+      free.swap(substitutes_);
+      return pop(size);
+    }
   }
-  got_large = false;
-  return take_small();
+  const Chunk substitute{substitutes_.back(), substitute_class_};
+  substitutes_.pop_back();
+  return cut_here(substitute, size);
 }
 
-ChunkRef LocalChunks::take_small() {
-  if (small_.chains.empty() && !refill(small_, false)) {
-    // Cut a large piece into small ones.
-    constexpr ChunkRef kParts = kLargeChunk / kChunkUnit;
-    if (large_.chains.empty() && !refill(large_, true)) return kNoChunk;
-    const ChunkRef first = pop(large_, true);
-    for (ChunkRef i = 0; i < kParts; ++i) link(at(first + i), false, i + 1 < kParts ? first + i + 1 : kNoChunk);
-    small_.chains.push_back({first, first + kParts - 1, kParts});
-    small_.pieces += kParts;
-  }
-  return pop(small_, false);
+// Cuts a piece of this shard, unless it is small enough.
+Chunk LocalChunks::cut_here(Chunk piece, SizeClass size) {
+  if (piece.size <= size) return piece;
+  return cut(piece, size, [&](Chunk rest) { free_[rest.size].push_back(rest.ref); });
 }
 
-void LocalChunks::give(bool large, const ChunkChain& chain) {
-  if (chain.count == 0) return;
-  Free& free = large ? large_ : small_;
-  free.chains.push_back(chain);
-  free.pieces += chain.count;
-  if (free.pieces * piece_size(large) <= kLocalBytesMax) return;
-  // Keep the newer half, which is likelier to be in cache; less when its chains are those of giant traces.
-  std::size_t give_count = 0;
-  while (give_count < free.chains.size() / 2 || free.pieces * piece_size(large) > kLocalBytesMax) {
-    free.pieces -= free.chains[give_count++].count;
+// Nothing is left in the pool: what this shard has of other classes.
+Chunk LocalChunks::take_other(SizeClass size) {
+  for (SizeClass smaller = size; smaller-- != 0;) {
+    if (!free_[smaller].empty()) return pop(smaller);
   }
-  std::vector<ChunkChain> old(free.chains.begin(), free.chains.begin() + static_cast<std::ptrdiff_t>(give_count));
-  free.chains.erase(free.chains.begin(), free.chains.begin() + static_cast<std::ptrdiff_t>(give_count));
-  pool_.give(large, old, 0);
+  for (std::size_t larger = size + 1u; larger < free_.size(); ++larger) {
+    if (free_[larger].empty()) continue;
+    return cut_here(pop(static_cast<SizeClass>(larger)), size);
+  }
+  return {};
+}
+
+void LocalChunks::give(Chunk chunk) {
+  std::vector<ChunkRef>& free = free_[chunk.size];
+  free.push_back(chunk.ref);
+  // Gives the older half away: the newer one is likelier to be in cache.
+  if (free.size() * class_bytes(chunk.size) > kLocalBytesMax) pool_.give(chunk.size, free, free.size() / 2);
+}
+
+std::size_t LocalChunks::bytes_free() const {
+  std::size_t bytes = substitutes_.size() * class_bytes(substitute_class_);
+  for (std::size_t size = 0; size < free_.size(); ++size) {
+    bytes += free_[size].size() * class_bytes(size);
+  }
+  return bytes;
 }
 
 }  // namespace tailgate

@@ -70,7 +70,8 @@ void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::
         continue;
       }
       if (shed_step_ != 0 && sheds(batch, part, traces[i], now_ms)) continue;
-      ref = open_trace(chunks_, part.id, now_ms, batch.policy_epoch, batch.words_per_trace);
+      ref = open_trace(chunks_, part.id, now_ms, batch.policy_epoch, batch.words_per_trace, part.facts.bytes,
+                       part.facts.spans);
       trace(ref).shed_step = shed_step_;
       by_id_.insert(hash, ref);
       prefixes_.count_trace(generation);
@@ -112,7 +113,7 @@ void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::
 
 void TraceBuffer::prefetch_header(ChunkRef ref) const {
   const char* const header = pool_.at(ref);
-  for (std::size_t at = 0; at < kChunkUnit; at += 64) __builtin_prefetch(header + at, 1);
+  for (std::size_t at = 0; at < kHeaderTypical; at += 64) __builtin_prefetch(header + at, 1);
 }
 
 // The trace that closes next has not been touched since its last span, so it is not in the cache. Its header is loaded
@@ -126,28 +127,14 @@ void TraceBuffer::look_ahead(ChunkRef ref) const {
 }
 
 void TraceBuffer::append(OpenTrace& open, const SpanBatch& batch, const BatchTrace& part, std::uint32_t generation) {
+  std::size_t coming = record_bytes(part.facts.bytes, part.facts.spans);
   for (std::uint32_t s = part.first; s != kNone; s = batch.spans[s].next) {
     const BatchSpan& span = batch.spans[s];
     std::uint32_t& prefix = prefix_of_group_[span.group];
     if (prefix == kNoPrefix) prefix = prefixes_.intern(batch.groups[span.group], generation);
-    char head[14];
-    char* p = head;
-    if (prefix != open.last_prefix) {
-      p = pb::write_varint(p, static_cast<std::uint64_t>(span.size) << 1 | 1);
-      std::memcpy(p, &prefix, 4);
-      p += 4;
-      open.last_prefix = prefix;
-    } else {
-      p = pb::write_varint(p, static_cast<std::uint64_t>(span.size) << 1);
-    }
-    append_bytes(chunks_, open, head, static_cast<std::size_t>(p - head));
-    append_bytes(chunks_, open, span.data, span.size);
-    append_link(chunks_, open, {span.id_hash, span.parent_hash});
-    ++open.facts.spans;  // one by one: append_link counts on it
+    append_span(chunks_, open, {span.data, span.size}, prefix, {span.id_hash, span.parent_hash}, coming);
   }
-  const std::uint32_t spans = open.facts.spans;
   open.facts.merge(part.facts);
-  open.facts.spans = spans;
 }
 
 std::uint32_t TraceBuffer::due_ms(const OpenTrace& open) const {

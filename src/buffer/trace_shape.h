@@ -41,7 +41,8 @@ class LinkScan {
 class OpenTraceShape final : public TraceShape {
  public:
   // `count_services` counts different service names when asked.
-  OpenTraceShape(const ChunkPool& pool, OpenTrace& trace, LinkScan& scan, std::function<std::uint32_t()> count_services)
+  OpenTraceShape(const ChunkPool& pool, const OpenTrace& trace, LinkScan& scan,
+                 std::function<std::uint32_t()> count_services)
       : pool_(pool), trace_(trace), scan_(scan), count_services_(std::move(count_services)) {}
 
   std::uint32_t missing_parents() const override;
@@ -52,7 +53,7 @@ class OpenTraceShape final : public TraceShape {
   void read() const;
 
   const ChunkPool& pool_;
-  OpenTrace& trace_;
+  const OpenTrace& trace_;
   LinkScan& scan_;
   std::function<std::uint32_t()> count_services_;
   mutable bool read_ = false;

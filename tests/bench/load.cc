@@ -2,8 +2,9 @@
 // The load test: starts the daemon, sends traffic whose outcome is known, takes what the daemon forwards, and says what
 // it cost and whether it was right. One process: the sender on the main thread, the sink on a thread of its own.
 //
-//   load --daemon build/bench/tailgate [--shape large|small] [--order forward|backward] [--rate SPANS_PER_S]
-//        [--seconds N] [--wait 5s] [--policies N] [--memory 12GiB] [--connections 4] [--in-flight 4] [--overload]
+//   load --daemon build/bench/tailgate [--shape large|small|mixed] [--order forward|backward]
+//        [--rate SPANS_PER_S] [--seconds N] [--wait 5s] [--policies N] [--memory 12GiB] [--connections 4] [--in-flight
+//        4] [--overload]
 //        [--tls] [--gzip] [--keep-all] [--set KEY=VALUE]...
 //
 // Without --rate it saturates. With --gzip the sender compresses as SDKs do, by zlib at level 6, which costs it some 15
@@ -300,6 +301,14 @@ web: {{endpoint: "127.0.0.1:0"}}
   std::exit(3);
 }
 
+const Shape& shape_named(const std::string& name) {
+  for (const Shape* const shape : {&kLarge, &kSmall, &kMixed}) {
+    if (shape->name == name) return *shape;
+  }
+  fmt::print(stderr, "load: unknown shape {}\n", name);
+  std::exit(2);
+}
+
 Options parse(int argc, char** argv) {
   Options o;
   for (int i = 1; i < argc; ++i) {
@@ -308,7 +317,7 @@ Options parse(int argc, char** argv) {
     if (flag == "--daemon")
       o.daemon = value();
     else if (flag == "--shape")
-      o.shape = value() == "small" ? kSmall : kLarge;
+      o.shape = shape_named(value());
     else if (flag == "--order")
       o.order = value() == "backward" ? FieldOrder::kBackward : FieldOrder::kForward;
     else if (flag == "--rate")
@@ -354,8 +363,8 @@ struct Lane {  // a connection and the pool that is written through it
   std::vector<TraceId> ids;
   std::string gzip;  // the request that is being written, when it is compressed
 
-  // Begins the next request, with the ids in their places.
-  void send_next(bool compress) {
+  // Begins the next request, with the ids in their places. Returns its spans.
+  std::size_t send_next(bool compress) {
     Group& now = pool[group];
     Request& next = now.requests[request];
     for (const auto& [at, trace] : next.ids) std::memcpy(next.grpc.data() + at, ids[trace].bytes.data(), 16);
@@ -370,6 +379,7 @@ struct Lane {  // a connection and the pool that is written through it
       request = 0;
       group = (group + 1) % pool.size();
     }
+    return next.ids.size();
   }
 };
 
@@ -393,19 +403,23 @@ int main(int argc, char** argv) {
                                                          SSL_CTX_free);
   std::vector<Lane> lanes(options.connections);
   double wire_bytes = 0;
-  std::size_t wire_requests = 0;
+  std::size_t wire_spans = 0;
   for (std::size_t l = 0; l < lanes.size(); ++l) {
     lanes[l].client =
         std::make_unique<H2Client>(daemon.port, "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
                                    options.gzip ? "gzip" : "", tls.get());
     lanes[l].pool = make_pool(options.shape, options.shape.services == 1 ? 50 : 25, l + 1, options.order);
     for (const Group& g : lanes[l].pool) {
-      for (const Request& r : g.requests) wire_bytes += static_cast<double>(r.grpc.size()), ++wire_requests;
+      for (const Request& r : g.requests) wire_bytes += static_cast<double>(r.grpc.size()), wire_spans += r.ids.size();
     }
   }
-  const double bytes_per_span = wire_bytes / static_cast<double>(wire_requests * options.shape.spans_per_request());
+  const double bytes_per_span = wire_bytes / static_cast<double>(wire_spans);
 
-  std::vector<TraceId> expected;
+  struct Expected {
+    TraceId id;
+    std::size_t spans;
+  };
+  std::vector<Expected> expected;
   std::uint64_t sent_spans = 0, next_trace = 0;
   const double rss_idle = status_mb(daemon.pid, "VmRSS");
   const double cpu_before = cpu_seconds(daemon.pid).sum();
@@ -464,11 +478,10 @@ int main(int argc, char** argv) {
           for (std::size_t t = 0; t < options.shape.traces; ++t) {
             lane.ids.push_back(nth_id(kRun, next_trace++));
             if (options.keep_all || group.kept[t] || kept_by_chance(lane.ids.back()))
-              expected.push_back(lane.ids.back());
+              expected.push_back({lane.ids.back(), group.spans[t]});
           }
         }
-        lane.send_next(options.gzip);
-        sent_spans += options.shape.spans_per_request();
+        sent_spans += lane.send_next(options.gzip);
         progress = true;
         lost |= !client.pump();
       }
@@ -491,8 +504,7 @@ int main(int argc, char** argv) {
     const auto patience = std::chrono::steady_clock::now() + 20s;
     while (!lost && (client.in_flight() != 0 || client.wants_write() || lane.request != 0)) {
       if (lane.request != 0 && !client.wants_write()) {
-        lane.send_next(options.gzip);
-        sent_spans += options.shape.spans_per_request();
+        sent_spans += lane.send_next(options.gzip);
       }
       if (!client.pump() || std::chrono::steady_clock::now() > patience) lost = true;
       pollfd one = {client.fd(), POLLIN, 0};
@@ -528,14 +540,14 @@ int main(int argc, char** argv) {
   }
   std::size_t whole = 0, broken = 0, missing = 0;
   std::size_t known = 0;
-  for (const TraceId& id : expected) {
+  for (const auto& [id, spans] : expected) {
     const auto it = sink.spans_.find(id);
     if (it == sink.spans_.end()) {
       ++missing;
       continue;
     }
     ++known;
-    const std::size_t want = options.shape.spans_per_trace() * static_cast<std::size_t>(options.exporters);
+    const std::size_t want = spans * static_cast<std::size_t>(options.exporters);
     (it->second == want ? whole : broken) += 1;
   }
   const std::size_t strangers = sink.spans_.size() - known;

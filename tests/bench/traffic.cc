@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "base/hash.h"
@@ -20,6 +21,11 @@ std::string random_text(test::Random& r, std::size_t size) {
   return text;
 }
 
+std::size_t log_uniform(test::Random& r, std::size_t most) {
+  return static_cast<std::size_t>(
+      std::exp(std::log(static_cast<double>(most)) * static_cast<double>(r.below(1000)) / 1000));
+}
+
 }  // namespace
 
 std::vector<Group> make_pool(const Shape& shape, std::size_t groups, std::uint64_t seed, FieldOrder field_order) {
@@ -34,6 +40,8 @@ std::vector<Group> make_pool(const Shape& shape, std::size_t groups, std::uint64
       const std::uint64_t c = counter++ % 100;  // 1 % of each kind, evenly over the pool
       kinds.push_back(c == 10 ? kError : c == 40 ? kSlow : c == 70 ? kRoute : kPlain);
       group.kept.push_back(kinds.back() != kPlain);
+      const std::size_t usual = shape.services * shape.spans_per_service;
+      group.spans.push_back(shape.mixed ? log_uniform(r, 2 * usual) : usual);
     }
     const std::uint64_t start = 1'790'000'000'000'000'000ULL + g * 1'000'000;
     for (std::size_t s = 0; s < shape.services; ++s) {
@@ -51,12 +59,15 @@ std::vector<Group> make_pool(const Shape& shape, std::size_t groups, std::uint64
       auto* scope_spans = resource_spans->add_scope_spans();
       scope_spans->mutable_scope()->set_name("bench");
       // Shuffled: a trace's spans do not stand together.
-      std::vector<std::size_t> order;
-      for (std::size_t i = 0; i < shape.spans_per_request(); ++i) order.push_back(i);
+      std::vector<std::pair<std::size_t, std::size_t>> order;  // trace, and the span's number in it
+      for (std::size_t t = 0; t < shape.traces; ++t) {
+        for (std::size_t n = 0; n < group.spans[t]; ++n) {
+          if (n * shape.services / group.spans[t] == s) order.emplace_back(t, n);
+        }
+      }
+      if (order.empty()) continue;
       for (std::size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[r.below(i + 1)]);
-      for (const std::size_t i : order) {
-        const std::size_t t = i / shape.spans_per_service;
-        const std::size_t n = s * shape.spans_per_service + i % shape.spans_per_service;  // in its trace
+      for (const auto& [t, n] : order) {
         auto* span = scope_spans->add_spans();
         std::string id(16, 'T');
         std::memcpy(id.data() + 8, &t, 8);  // found again below
@@ -73,14 +84,14 @@ std::vector<Group> make_pool(const Shape& shape, std::size_t groups, std::uint64
         span->set_name(fmt::format("GET /api/v1/resource/{}", n));
         span->set_kind(2);
         span->set_start_time_unix_nano(start + n * 1'000'000);
-        const std::uint64_t last_ms = kinds[t] == kSlow && n + 1 == shape.spans_per_trace() ? 1500 : 20;
+        const std::uint64_t last_ms = kinds[t] == kSlow && n + 1 == group.spans[t] ? 1500 : 20;
         span->set_end_time_unix_nano(start + (n + last_ms) * 1'000'000);
         const bool on_route = kinds[t] == kRoute && n == 0;
         attribute(span->add_attributes(), "http.route", on_route ? "/checkout" : "/api/v1/resource/{id}");
         for (std::size_t a = 1; a < shape.attributes; ++a) {
           attribute(span->add_attributes(), fmt::format("app.attribute.{}", a), random_text(r, shape.value_bytes));
         }
-        if (kinds[t] == kError && n == shape.spans_per_trace() / 2) {
+        if (kinds[t] == kError && n == group.spans[t] / 2) {
           span->mutable_status()->set_code(2);
           span->mutable_status()->set_message("boom");
         }

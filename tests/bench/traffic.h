@@ -21,20 +21,23 @@ struct Shape {
   std::size_t traces;                   // per group
   std::size_t spans_per_service;        // of one trace in one request
   std::size_t attributes, value_bytes;  // per span, tuned to the bytes per span wanted
-  std::size_t spans_per_trace() const { return services * spans_per_service; }
-  std::size_t spans_per_request() const { return traces * spans_per_service; }
+  bool mixed = false;                   // a trace has 1 to 2 * services * spans_per_service spans, log-uniform
+  std::size_t spans_per_request() const { return traces * spans_per_service; }  // unless mixed
 };
 inline constexpr Shape kLarge{"large", 5, 8, 10, 14, 40};  // 50 spans a trace, 80 a request, about 1 KB a span
 inline constexpr Shape kSmall{"small", 1, 16, 8, 4, 20};   // 8 spans a trace, 128 a request, about 270 B a span
+// 1 to 320 spans a trace, each of about 310 B: 300 B to 100 KB. A trace comes in up to 4 requests.
+inline constexpr Shape kMixed{"mixed", 4, 8, 40, 5, 20, true};
 
 struct Request {
   std::string grpc;                                          // 5-byte gRPC prefix and ExportTraceServiceRequest
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> ids;  // offset of a trace id, index of its trace in the group
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> ids;  // of each span: offset of the trace id, trace in the group
 };
 
 struct Group {
   std::vector<Request> requests;
-  std::vector<bool> kept;  // by error, latency or route
+  std::vector<std::size_t> spans;  // of each trace
+  std::vector<bool> kept;          // each trace: by error, latency or route
 };
 
 // Of protobuf fields: by their numbers, as SDKs write them, or as the Collector does (support/backward_otlp.h).

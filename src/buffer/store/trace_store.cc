@@ -192,7 +192,7 @@ void TraceStore::close_all(CloseReason reason, TimePoint now) {
 
 // Kept traces leave, a few megabytes at a time, because what is gathered is not in the budget.
 void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Scratch& scratch) {
-  const auto bytes_of = [&](const ClosedTrace& trace) { return reader_.trace(trace).payload_bytes; };
+  const auto bytes_of = [&](const ClosedTrace& trace) { return reader_.trace(trace).facts.bytes; };
   std::vector<ClosedTrace>& some = scratch.some;
   for (std::size_t i = 0; i < closed.size();) {
     some.clear();

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "codec/protobuf.h"
+#include "support/backward_otlp.h"
 #include "support/buffer_fixture.h"
 #include "support/random_otlp.h"
 
@@ -130,15 +132,34 @@ TEST_CASE("closing early takes what is due soonest", "[buffer]") {
   CHECK(f.closed[0].verdict.reason == CloseReason::kMemory);
 }
 
-TEST_CASE("the stored bytes of a trace are the bytes that came, whatever their sizes", "[buffer]") {
+TEST_CASE("the stored bytes of a trace are the bytes that came, whatever their sizes and their order", "[buffer]") {
   BufferFixture f({.decision_wait = 1s});
   Random random(11);
-  std::vector<SpanSpec> specs;
-  for (std::uint64_t i = 0; i < 300; ++i)
-    specs.push_back({.id = i + 1, .status = 2, .name = std::string(random.below(3000), 'n')});
-  for (std::size_t i = 0; i < specs.size(); i += 10) {
-    f.add({specs.begin() + static_cast<std::ptrdiff_t>(i), specs.begin() + static_cast<std::ptrdiff_t>(i + 10)}, 0s,
-          i % 20 == 0 ? "web" : "db");
+  std::vector<std::string> spans;
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    twin::Span span;
+    fill(span, {.id = i + 1, .status = 2, .name = std::string(random.below(3000), 'n')});
+    const std::string forward = span.SerializeAsString();
+    const std::string id_field = forward.substr(0, 18);
+    const auto other_id = "\x0a\x10" + std::string(16, 'o');
+    const std::string ways[] = {forward,
+                                backward_otlp(span),
+                                backward_otlp(span, &random),
+                                forward + id_field,  // twice, first and last
+                                other_id + forward,  // the last one counts
+                                forward.substr(18) + other_id + id_field};
+    spans.push_back(ways[random.below(std::size(ways))]);
+  }
+  for (std::size_t i = 0; i < spans.size(); i += 10) {
+    const std::string resource =
+        traces({}, i % 20 == 0 ? "web" : "db").resource_spans(0).resource().SerializeAsString();
+    std::string scope_spans, resource_spans, request;
+    for (std::size_t k = i; k < i + 10; ++k) pb::append_len(scope_spans, 2, spans[k]);
+    pb::append_len(resource_spans, 1, resource);
+    pb::append_len(resource_spans, 2, scope_spans);
+    pb::append_len(request, 1, resource_spans);
+    f.add_request(request, 0s);
+    REQUIRE(f.requests.back()->result.ok);
   }
   REQUIRE(f.close_due(1s) == 1);
   std::string payload;
@@ -146,13 +167,12 @@ TEST_CASE("the stored bytes of a trace are the bytes that came, whatever their s
   f.reader.gather(f.closed[0], payload);
   std::size_t n = 0;
   for_each_span(payload, [&](std::uint32_t prefix, ByteView span) {
-    twin::Span want;
-    fill(want, specs[n]);
-    REQUIRE(span == want.SerializeAsString());
+    REQUIRE(span == spans[n]);
     CHECK((f.buffer.prefix(prefix).resource().find("web") != std::string::npos) == (n / 10 % 2 == 0));
     ++n;
   });
   CHECK(n == 300);
+  CHECK(static_cast<double>(trace.pool_bytes()) < 1.01 * static_cast<double>(trace.facts.bytes));
   const std::size_t used = f.budget.used(Holder::kTraces);
   CHECK(used >= trace.pool_bytes());
   f.settle_all();
