@@ -15,6 +15,7 @@
 #include "wire/otlp/scan.h"
 
 using namespace tailgate;
+using namespace tailgate::condition;
 using namespace tailgate::bench;
 
 namespace {
@@ -141,7 +142,7 @@ constexpr const char* kConditions[] = {
     R"(Len(attributes) > 100 or Substring(SHA256(attributes["http.route"]), 0, 2) == "00")",
 };
 
-void condition(benchmark::State& state) {
+void ask_condition(benchmark::State& state) {
   Fixture f(kLarge);
   struct Asked final : SpanPredicate {
     bool on_resource(const ByteView*) const override { return false; }
@@ -228,6 +229,6 @@ BENCHMARK(explain);
 BENCHMARK(remember);
 BENCHMARK(frame)->Args({0})->Args({1});
 BENCHMARK(check)->Args({0})->Args({1});
-BENCHMARK(condition)->DenseRange(0, 9);
+BENCHMARK(ask_condition)->DenseRange(0, 9);
 BENCHMARK(scan_with_conditions)->Arg(0)->Arg(1)->Arg(10)->Arg(100);
 BENCHMARK_MAIN();

@@ -15,6 +15,7 @@
 #include "wire/otlp/scan.h"
 
 using namespace tailgate;
+using namespace tailgate::condition;
 
 namespace {
 

@@ -16,6 +16,8 @@
 
 namespace tailgate::test {
 
+using namespace condition;
+
 inline constexpr std::uint64_t kSpanStart = 1'700'000'000'123'456'789ULL;  // 2023-11-14T22:13:20.123456789Z
 inline constexpr std::uint64_t kNow = 1'700'000'100'000'000'000ULL;
 

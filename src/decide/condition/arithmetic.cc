@@ -2,7 +2,7 @@
 // Arithmetic of conditions, as OTTL has it: integers, doubles, times and durations. Integers wrap around, as Go's do.
 #include "decide/condition/expr.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 bool is_number(const Value& v) { return v.is(ValueKind::kInt) || v.is(ValueKind::kDouble); }
@@ -91,4 +91,4 @@ ExprPtr make_math(ExprPtr left, MathOp op, ExprPtr right) {
 
 ExprPtr make_negate(ExprPtr of) { return std::make_unique<Negate>(std::move(of)); }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

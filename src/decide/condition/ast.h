@@ -13,7 +13,7 @@
 
 #include "base/result.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 
 // What a condition is asked of, and so which paths and functions it knows.
 enum class ConditionKind : std::uint8_t {
@@ -81,4 +81,4 @@ inline constexpr std::size_t kConditionDepthMax = 64;  // of brackets, lists, ca
 
 Result<Ast> parse_condition_syntax(std::string_view text, ConditionKind kind);
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

@@ -10,7 +10,7 @@
 #include "base/invariant.h"
 #include "decide/condition/expr.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 class And final : public Test {
@@ -446,4 +446,4 @@ Result<Condition> parse_condition(std::string_view text, ConditionKind kind, Sca
   return compile_condition(*ast, ast->root, kind, plan, std::move(errors));
 }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

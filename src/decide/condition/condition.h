@@ -15,7 +15,7 @@
 #include "decide/judged_trace.h"
 #include "wire/otlp/scan_plan.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 
 struct ConditionContext {
   const SpanFields& span;  // scanned with the plan the condition was parsed for
@@ -63,4 +63,4 @@ Result<Condition> parse_condition(std::string_view text, ConditionKind kind, Sca
 Result<Condition> compile_condition(const Ast& ast, AstIndex root, ConditionKind kind, ScanPlan& plan,
                                     ConditionErrors errors);
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

@@ -12,7 +12,7 @@
 #include "decide/condition/condition.h"
 #include "decide/condition/value.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 
 struct Evaluation {
   explicit Evaluation(const ConditionContext& context) : in(context) {}
@@ -115,4 +115,4 @@ struct Compiler {
   bool keep(const Value& value, Value& out, int depth = 0);
 };
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

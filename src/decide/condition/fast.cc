@@ -8,7 +8,7 @@
 #include "decide/condition/expr.h"
 #include "wire/otlp/schema.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 Truth truth(bool b) { return b ? Truth::kTrue : Truth::kFalse; }
@@ -142,4 +142,4 @@ TestPtr fast_compare(const Expr& left, CompareOp op, const Value& constant) {
   return nullptr;
 }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

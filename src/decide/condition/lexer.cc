@@ -7,7 +7,7 @@
 #include "codec/utf8.h"
 #include "decide/condition/ast.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -190,4 +190,4 @@ tl::unexpected<Error> condition_error(std::uint32_t column, std::string what) {
 
 Result<std::vector<Token>> lex_condition(std::string_view text, bool durations) { return Lexer(text, durations).run(); }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

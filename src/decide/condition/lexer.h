@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 
 enum class TokenKind : std::uint8_t {
   kEnd,
@@ -42,4 +42,4 @@ struct Token {
 // `durations`: a number directly followed by a unit is one token. Fails on a character, string or escape that is none.
 Result<std::vector<Token>> lex_condition(std::string_view text, bool durations);
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

@@ -11,7 +11,7 @@
 #include "decide/condition/ast.h"
 #include "decide/condition/lexer.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 class Parser {
@@ -397,4 +397,4 @@ Result<Ast> parse_condition_syntax(std::string_view text, ConditionKind kind) {
   return Parser(std::move(*tokens), kind).run();
 }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

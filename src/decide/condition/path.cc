@@ -10,7 +10,7 @@
 #include "model/span_times.h"
 #include "wire/otlp/tracestate.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 class FieldExpr final : public Expr {
@@ -272,4 +272,4 @@ Result<ExprPtr> Compiler::path(const AstNode& node) {
   return of_root(std::make_unique<Keyed>(std::move(whole), std::move(keys), slotted));
 }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

@@ -7,7 +7,7 @@
 #include "decide/condition/condition.h"
 #include "wire/otlp/scan_plan.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 
 class ConditionPredicate final : public SpanPredicate {
  public:
@@ -31,4 +31,4 @@ class ConditionPredicate final : public SpanPredicate {
   Which which_;
 };
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

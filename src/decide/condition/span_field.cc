@@ -5,7 +5,7 @@
 #include "codec/protobuf.h"
 #include "wire/otlp/schema.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 constexpr std::array kKindTexts = {"Unspecified", "Internal", "Server", "Client", "Producer", "Consumer"};
@@ -208,4 +208,4 @@ bool read_field(SpanField field, Evaluation& e, Value& out) {
   return false;
 }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

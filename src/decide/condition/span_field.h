@@ -11,7 +11,7 @@
 
 #include "decide/condition/expr.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 
 enum class SpanField : std::uint8_t {
   kTraceId,
@@ -103,4 +103,4 @@ inline constexpr std::array kPaths = {
 // The value of the field, read from the wire. Always true but when the arena is full.
 bool read_field(SpanField field, Evaluation& e, Value& out);
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

@@ -10,7 +10,7 @@
 #include "decide/condition/expr.h"
 #include "decide/condition/predicate.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 enum class TraceField : std::uint8_t {
@@ -239,4 +239,4 @@ Result<TestPtr> Compiler::root_test(AstIndex i) {
   return std::make_unique<RootBit>(bit, failed, without);
 }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

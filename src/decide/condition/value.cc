@@ -9,7 +9,7 @@
 
 #include "codec/json_text.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 
 std::string_view name_of(ValueKind kind) {
   constexpr std::string_view kNames[] = {"nil",        "a boolean", "an integer", "a double",   "a string", "bytes",
@@ -260,4 +260,4 @@ std::int64_t truncate(double d) {
   return static_cast<std::int64_t>(d);
 }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

@@ -16,7 +16,7 @@
 #include "base/bytes.h"
 #include "decide/condition/ast.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 
 enum class ValueKind : std::uint8_t {
   kNil,
@@ -219,4 +219,4 @@ std::optional<std::int64_t> parse_int(std::string_view text, int base = 10);  //
 std::optional<double> parse_double(std::string_view text);                    // as Go's strconv.ParseFloat
 std::int64_t truncate(double d);                                              // as Go's int64(d) on amd64
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

@@ -7,7 +7,7 @@
 #include "wire/otlp/attribute_value.h"
 #include "wire/otlp/schema.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 // The last length-delimited field `number`; false when there is none or the bytes break before it.
@@ -162,4 +162,4 @@ bool find_index(const Value& list, std::int64_t index, Value& value) {
   return false;
 }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

@@ -18,6 +18,11 @@
 namespace tailgate {
 namespace {
 
+using condition::Condition;
+using condition::ConditionContext;
+using condition::ConditionKind;
+using condition::Truth;
+
 struct Conditions {
   std::vector<Condition> span, event;
   bool propagate = false;

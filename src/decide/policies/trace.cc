@@ -11,6 +11,11 @@
 namespace tailgate {
 namespace {
 
+using condition::Condition;
+using condition::ConditionContext;
+using condition::ConditionKind;
+using condition::Truth;
+
 class TracePolicy final : public Policy {
  public:
   explicit TracePolicy(Condition condition) : condition_(std::move(condition)) {}

@@ -8,7 +8,7 @@
 #include "config/config_node.h"
 #include "decide/condition/convert/converters.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 const Converter* find_converter(std::string_view name) {
@@ -303,4 +303,4 @@ Result<ExprPtr> Compiler::call(const AstNode& node) {
   return std::make_unique<Literal>(kept);
 }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

@@ -12,7 +12,7 @@
 
 #include "decide/condition/expr.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 
 // What an argument must be, and what is made of it first. "Like": converted; nil stays nil.
 enum class Want : std::uint8_t {
@@ -84,4 +84,4 @@ std::span<const Converter> hash_converters();   // hash.cc
 std::span<const Converter> net_converters();    // net.cc
 std::span<const Converter> json_converters();   // json.cc
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

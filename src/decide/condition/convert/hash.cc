@@ -7,7 +7,7 @@
 #include "codec/hex.h"
 #include "decide/condition/convert/converters.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 bool fnv(Evaluation&, const Arguments& a, Value& out) {
@@ -67,4 +67,4 @@ constexpr std::array kConverters = {
 
 std::span<const Converter> hash_converters() { return kConverters; }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

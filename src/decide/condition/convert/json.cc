@@ -7,7 +7,7 @@
 #include "codec/json_repair.h"
 #include "decide/condition/convert/converters.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 namespace json = boost::json;
@@ -77,4 +77,4 @@ constexpr std::array kConverters = {Converter{"ParseJSON", {{{"target", Want::kS
 
 std::span<const Converter> json_converters() { return kConverters; }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

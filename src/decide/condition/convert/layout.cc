@@ -11,7 +11,7 @@
 
 #include "codec/calendar.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 struct Directive {
@@ -387,4 +387,4 @@ CivilTime civil_time(std::int64_t unix_ns, std::int32_t zone) {
   return {t.year, t.month, t.day, t.hour, t.minute, t.second, static_cast<int>(nanos), t.weekday};
 }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

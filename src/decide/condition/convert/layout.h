@@ -11,7 +11,7 @@
 
 #include "base/result.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 
 struct ParsedTime {
   std::int64_t unix_ns = 0;
@@ -39,4 +39,4 @@ struct CivilTime {
 };
 CivilTime civil_time(std::int64_t unix_ns, std::int32_t zone);
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

@@ -11,7 +11,7 @@
 
 #include "codec/percent.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 // --- addresses
@@ -278,4 +278,4 @@ constexpr std::array kConverters = {
 
 std::span<const Converter> net_converters() { return kConverters; }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

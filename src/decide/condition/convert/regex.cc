@@ -8,7 +8,7 @@
 
 #include "decide/condition/convert/converters.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 class Pattern final : public Prepared {
@@ -101,4 +101,4 @@ constexpr std::array kConverters = {
 
 std::span<const Converter> regex_converters() { return kConverters; }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

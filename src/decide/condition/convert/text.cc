@@ -6,7 +6,7 @@
 
 #include "codec/utf8.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 bool concat(Evaluation& e, const Arguments& a, Value& out) {
@@ -191,4 +191,4 @@ constexpr std::array kConverters = {
 
 std::span<const Converter> text_converters() { return kConverters; }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

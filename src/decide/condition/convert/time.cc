@@ -7,7 +7,7 @@
 #include "decide/condition/convert/converters.h"
 #include "decide/condition/convert/layout.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 bool duration(Evaluation& e, const Arguments& a, Value& out) {
@@ -156,4 +156,4 @@ constexpr std::array kConverters = {
 
 std::span<const Converter> time_converters() { return kConverters; }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

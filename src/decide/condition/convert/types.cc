@@ -2,7 +2,7 @@
 // Converters about types: IsString, IsInt, ..., Int, Double, String, Bool, Len, and those that search lists and maps.
 #include "decide/condition/convert/converters.h"
 
-namespace tailgate {
+namespace tailgate::condition {
 namespace {
 
 template <ValueKind kind>
@@ -141,4 +141,4 @@ constexpr std::array kConverters = {
 
 std::span<const Converter> type_converters() { return kConverters; }
 
-}  // namespace tailgate
+}  // namespace tailgate::condition

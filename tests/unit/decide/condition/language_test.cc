@@ -7,6 +7,7 @@
 #include "support/conditions.h"
 
 using namespace tailgate;
+using namespace tailgate::condition;
 using namespace tailgate::test;
 
 TEST_CASE("conditions compare values by OTTL's table", "[decide]") {
