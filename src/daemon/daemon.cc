@@ -159,10 +159,10 @@ Result<void> Daemon::start() {
     oddities_.begin(source);
     return source;
   };
-  context.refused = [this](SourceId by, std::string_view reason) { refusals_.request(by, reason); };
+  context.refused = [this](SourceId by, RefusalReason reason) { refusals_.request(by, reason); };
   context.odd = [this](SourceId by, Oddity what, std::uint64_t count) { oddities_.add(by, what, count); };
-  context.log_refused = [this](SourceId by, std::string_view reason, std::string_view peer, std::string_view text) {
-    log_refused(by, reason, peer, text);
+  context.log_refused = [this](SourceId by, RefusalReason reason, std::string_view peer, std::string_view text) {
+    log_refused(by, reason.name, peer, text);
   };
   context.notice = [](std::string_view text) { log_warn(text); };
   for (const auto& receiver : parts_.receivers) {

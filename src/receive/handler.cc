@@ -63,7 +63,7 @@ const ReceiveForm& ReceiveHandler::form_of_refusal(const RequestHead& head) cons
   return form != nullptr ? *form : protocol_.elsewhere.back();
 }
 
-Response ReceiveHandler::refusal(const RequestHead& head, std::string_view reason, int http_status,
+Response ReceiveHandler::refusal(const RequestHead& head, RefusalReason reason, int http_status,
                                  const RpcStatus& status) const {
   const ReceiveForm& form = form_of_refusal(head);
   if (context_.refused) context_.refused(form.source, reason);
@@ -92,14 +92,14 @@ Admission ReceiveHandler::admit(const RequestHead& head) {
 Admission ReceiveHandler::admit_request(const RequestHead& head, const ReceiveRoute* route) const {
   Admission out;
   out.body_bytes_max = config_.message_max;
-  const auto refuse_with = [&](std::string_view reason, int http, RpcCode code, std::string text,
+  const auto refuse_with = [&](RefusalReason reason, int http, RpcCode code, std::string text,
                                std::uint32_t retry = 0) {
     out.refusal = refusal(head, reason, http, {code, std::move(text), retry});
     return out;
   };
   if (protocol_.unsupported) {
     if (auto why = protocol_.unsupported(head)) {
-      return refuse_with("unsupported", why->http_status, why->code, std::move(why->text));
+      return refuse_with(RequestRefusal::kUnsupported, why->http_status, why->code, std::move(why->text));
     }
   }
   if (health_method(head)) {
@@ -108,27 +108,31 @@ Admission ReceiveHandler::admit_request(const RequestHead& head, const ReceiveRo
     return out;
   }
   if (is_grpc_call(head) && (route == nullptr || !route->grpc)) {
-    return refuse_with("unsupported", 404, RpcCode::kUnimplemented, fmt::format("unknown method {}", head.path()));
+    return refuse_with(RequestRefusal::kUnsupported, 404, RpcCode::kUnimplemented,
+                       fmt::format("unknown method {}", head.path()));
   }
-  if (route == nullptr) return refuse_with("unsupported", 404, RpcCode::kNotFound, protocol_.nothing_here);
+  if (route == nullptr)
+    return refuse_with(RequestRefusal::kUnsupported, 404, RpcCode::kNotFound, protocol_.nothing_here);
   if (head.method != "POST") {
-    refuse_with("unsupported", 405, RpcCode::kUnimplemented, fmt::format("expected POST, got {}", head.method));
+    refuse_with(RequestRefusal::kUnsupported, 405, RpcCode::kUnimplemented,
+                fmt::format("expected POST, got {}", head.method));
     out.refusal->headers.emplace_back("allow", "POST");
     return out;
   }
   if (form_of(route, head) == nullptr) {
     std::string text = route->wrong_type;
     if (route->quotes_type) text += fmt::format(", got '{}'", head.header("content-type"));
-    return refuse_with("unsupported", 415, RpcCode::kUnimplemented, std::move(text));
+    return refuse_with(RequestRefusal::kUnsupported, 415, RpcCode::kUnimplemented, std::move(text));
   }
   if (draining_.load(std::memory_order_relaxed)) {
-    return refuse_with("shutdown", 503, RpcCode::kUnavailable, "shutting down, try again", kRetrySeconds);
+    return refuse_with(RequestRefusal::kShutdown, 503, RpcCode::kUnavailable, "shutting down, try again",
+                       kRetrySeconds);
   }
   out.grpc = route->grpc;
   const std::string_view header = route->grpc ? "grpc-encoding" : "content-encoding";
   if (!coding_of(head.header(header))) {
     return refuse_with(
-        "unsupported", 415, RpcCode::kUnimplemented,
+        RequestRefusal::kUnsupported, 415, RpcCode::kUnimplemented,
         fmt::format("{} '{}' is not supported, expected one of {}", header, head.header(header), kCodingNames));
   }
   return out;
@@ -140,7 +144,7 @@ Response ReceiveHandler::refuse(const RequestHead& head, const Refusal& why) {
     out.status.message = fmt::format("the request is larger than {} bytes", config_.message_max);
   }
   if (!why.text.empty()) out.status.message = why.text;
-  Response response = refusal(head, out.reason, out.http, out.status);
+  Response response = refusal(head, why.why, out.http, out.status);
   add_cors_headers(config_.cors, head, response);
   return response;
 }
@@ -175,13 +179,13 @@ Response ReceiveHandler::handle_grpc(const RequestHead& head, const ReceiveForm&
     case RpcCode::kOk:
       return convert(head, form, message.bytes);
     case RpcCode::kResourceExhausted:
-      return refusal(head, "limit", 200, message.status);
+      return refusal(head, RefuseWhy::kTooLarge, 200, message.status);
     case RpcCode::kUnavailable:
-      return refusal(head, "no_memory", 200, message.status);
+      return refusal(head, RefuseWhy::kNoMemory, 200, message.status);
     case RpcCode::kUnimplemented:
-      return refusal(head, "unsupported", 200, message.status);
+      return refusal(head, RequestRefusal::kUnsupported, 200, message.status);
     default:
-      return refusal(head, "malformed", 200, message.status);
+      return refusal(head, RequestRefusal::kMalformed, 200, message.status);
   }
 }
 
@@ -193,19 +197,19 @@ Response ReceiveHandler::handle_http(const RequestHead& head, const ReceiveForm&
     case InflateResult::kOk:
       return convert(head, form, inflated.view());
     case InflateResult::kTooLarge:
-      return refusal(head, "limit", 413,
+      return refusal(head, RefuseWhy::kTooLarge, 413,
                      {RpcCode::kResourceExhausted,
                       fmt::format("the request inflates to more than {} bytes, or by more than {}:1",
                                   config_.message_max, config_.limits.inflate_ratio),
                       0});
     case InflateResult::kNoMemory:
-      return refusal(head, "no_memory", 503,
+      return refusal(head, RefuseWhy::kNoMemory, 503,
                      {RpcCode::kUnavailable, "no room to inflate the request, try again", kRetrySeconds});
     case InflateResult::kCorrupt:
       break;
   }
   return refusal(
-      head, "malformed", 400,
+      head, RequestRefusal::kMalformed, 400,
       {RpcCode::kInvalidArgument, fmt::format("the body is no whole {}", head.header("content-encoding")), 0});
 }
 
@@ -222,9 +226,9 @@ Response ReceiveHandler::convert(const RequestHead& head, const ReceiveForm& for
     if (context_.odd) context_.odd(form.source, Oddity::kRepairedTexts, sink.repaired_texts());
     response = ingest(head, form, *otlp, out.unknown_field);
   } else if (otlp.error().kind == ErrorKind::kRefused) {
-    response = refusal(head, "no_memory", 503, {RpcCode::kUnavailable, otlp.error().text, kRetrySeconds});
+    response = refusal(head, RefuseWhy::kNoMemory, 503, {RpcCode::kUnavailable, otlp.error().text, kRetrySeconds});
   } else {
-    response = refusal(head, "malformed", 400, {RpcCode::kInvalidArgument, otlp.error().text, 0});
+    response = refusal(head, RequestRefusal::kMalformed, 400, {RpcCode::kInvalidArgument, otlp.error().text, 0});
   }
   sink.clear();  // before its charge is given back
   return response;
@@ -250,18 +254,18 @@ Response ReceiveHandler::ingest(const RequestHead& head, const ReceiveForm& form
         result.message += "; no span in the request has good ids, so it may hold metrics or logs";
       }
       if (result.rejected_spans != 0 && context_.log_refused)
-        context_.log_refused(form.source, "bad_id", head.remote, result.message);
+        context_.log_refused(form.source, SpanRefusal::kBadId, head.remote, result.message);
       break;
     case IngestResult::Kind::kMalformed:
-      return refusal(head, "malformed", 400, {RpcCode::kInvalidArgument, result.message, 0});
+      return refusal(head, RequestRefusal::kMalformed, 400, {RpcCode::kInvalidArgument, result.message, 0});
     case IngestResult::Kind::kNoMemory:
-      return refusal(head, "no_memory", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
+      return refusal(head, RefuseWhy::kNoMemory, 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
     case IngestResult::Kind::kClientSpans: {
       const RefusalAnswer out = refusal_answer({RefuseWhy::kClientSpans, result.retry_seconds});
-      return refusal(head, out.reason, out.http, out.status);
+      return refusal(head, RefuseWhy::kClientSpans, out.http, out.status);
     }
     case IngestResult::Kind::kShuttingDown:
-      return refusal(head, "shutdown", 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
+      return refusal(head, RequestRefusal::kShutdown, 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
   }
   if (result.no_spans || (otlp.empty() && !unknown_field.empty())) {
     result.message = note_without_spans(form.source, unknown_field, result.now);

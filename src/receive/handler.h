@@ -85,7 +85,7 @@ class ReceiveHandler final : public Handler {
   const ReceiveRoute* route_of(const RequestHead& head) const;
   static const ReceiveForm* form_of(const ReceiveRoute* route, const RequestHead& head);
   const ReceiveForm& form_of_refusal(const RequestHead& head) const;
-  Response refusal(const RequestHead& head, std::string_view reason, int http_status, const RpcStatus& status) const;
+  Response refusal(const RequestHead& head, RefusalReason reason, int http_status, const RpcStatus& status) const;
   std::optional<HealthMethod> health_method(const RequestHead& head) const;
   Response handle_health(const RequestHead& head, HealthMethod method, ByteView body) const;
   Response handle_grpc(const RequestHead& head, const ReceiveForm& form, ByteView body) const;

@@ -14,16 +14,16 @@ void Refusals::begin(SourceId source) {
   for (const std::string_view reason : kRefuseWhyNames) counts_.requests[{source, std::string(reason)}];
 }
 
-void Refusals::request(SourceId source, std::string_view reason) {
+void Refusals::request(SourceId source, RefusalReason reason) {
   const MutexLock lock(mutex_);
-  ++counts_.requests[{source, std::string(reason)}];
+  ++counts_.requests[{source, std::string(reason.name)}];
 }
 
-void Refusals::spans(SourceId source, std::string_view reason, std::uint64_t count) {
+void Refusals::spans(SourceId source, SpanRefusal why, std::uint64_t count) {
   if (count == 0) return;
   const MutexLock lock(mutex_);
   counts_.received[source] += count;
-  counts_.spans[{source, std::string(reason)}] += count;
+  counts_.spans[{source, std::string(RefusalReason(why).name)}] += count;
 }
 
 Refusals::Snapshot Refusals::snapshot() const {
@@ -81,8 +81,8 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
   const std::uint64_t good = scan.spans - scan.bad_ids;
   // A scan that stopped in the middle of a very large request did not read the rest; the spans it knows are refused.
   if (delivered + batch.spans.size() != good || !deliver(batch)) {
-    refusals_.spans(source, wait != 0 ? "client_spans" : "no_memory", good - delivered);
-    refusals_.spans(source, "bad_id", scan.bad_ids);
+    refusals_.spans(source, wait != 0 ? SpanRefusal::kClientSpans : SpanRefusal::kNoMemory, good - delivered);
+    refusals_.spans(source, SpanRefusal::kBadId, scan.bad_ids);
     if (wait != 0) {
       result.kind = IngestResult::Kind::kClientSpans;
       result.retry_seconds = wait;
@@ -92,7 +92,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     result.message = "no room in the buffer; try again";
     return result;
   }
-  refusals_.spans(source, "bad_id", scan.bad_ids);
+  refusals_.spans(source, SpanRefusal::kBadId, scan.bad_ids);
   result.no_spans = scan.spans == 0 && !otlp.empty();
   if (scan.bad_ids != 0) {
     result.rejected_spans = scan.bad_ids;

@@ -20,7 +20,7 @@
 #include "base/mutex.h"
 #include "model/span_batch.h"
 #include "net/http/clients.h"
-#include "net/refusal.h"
+#include "receive/refusal_reason.h"
 #include "telemetry/metrics.h"
 #include "wire/otlp/scan_plan.h"
 
@@ -53,18 +53,14 @@ struct Source {
   std::string format;    // otlp_proto, otlp_json, ...
 };
 
-// Why spans are refused, and why receivers refuse requests. The server's reasons for requests are in kRefuseWhyNames.
-inline constexpr std::array<std::string_view, 3> kSpanRefusalNames = {"bad_id", "no_memory", "client_spans"};
-inline constexpr std::array<std::string_view, 3> kRequestRefusalNames = {"malformed", "unsupported", "shutdown"};
-
 // Counts refused requests and refused spans. Refused spans are also counted as received here, under the same lock, so
 // that received = refused holds for them at every scrape. Threads: any; called per refused request, never per span.
 class Refusals {
  public:
   // From now on snapshots contain every reason of this source, as zero until it happens.
   void begin(SourceId source);
-  void request(SourceId source, std::string_view reason);
-  void spans(SourceId source, std::string_view reason, std::uint64_t count);  // counts them as received and as refused
+  void request(SourceId source, RefusalReason reason);
+  void spans(SourceId source, SpanRefusal why, std::uint64_t count);  // counts them as received and as refused
 
   struct Snapshot {
     std::map<SourceId, std::uint64_t> received;                                 // spans

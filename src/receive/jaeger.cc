@@ -31,7 +31,7 @@ void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
     otlp.truncate(before);
     const bool refused = client.error().kind == ErrorKind::kRefused;
     (refused ? no_memory_ : malformed_).fetch_add(1, std::memory_order_relaxed);
-    log(datagram, refused ? "no_memory" : "malformed", client.error().text);
+    log(datagram, refused ? UdpDrop::kNoMemory : UdpDrop::kMalformed, client.error().text);
   }
   if (context_.odd) context_.odd(source_, Oddity::kRepairedTexts, otlp.repaired_texts());
   // Concatenated requests are one request, so all spans of a turn are scanned and stored at once.
@@ -43,15 +43,15 @@ void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
         break;
       case IngestResult::Kind::kMalformed:
         malformed_.fetch_add(good, std::memory_order_relaxed);
-        log(last, "malformed", result.message);
+        log(last, UdpDrop::kMalformed, result.message);
         break;
       case IngestResult::Kind::kNoMemory:
         no_memory_.fetch_add(good, std::memory_order_relaxed);
-        log(last, "no_memory", result.message);
+        log(last, UdpDrop::kNoMemory, result.message);
         break;
       case IngestResult::Kind::kShuttingDown:
         shutdown_.fetch_add(good, std::memory_order_relaxed);
-        log(last, "shutdown", result.message);
+        log(last, UdpDrop::kShutdown, result.message);
         break;
     }
   }
@@ -59,12 +59,12 @@ void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
 }
 
 void JaegerDatagrams::too_large(const UdpDatagram& datagram) {
-  log(datagram, "too_large", fmt::format("larger than {} bytes", options_.datagram_bytes_max));
+  log(datagram, UdpDrop::kTooLarge, fmt::format("larger than {} bytes", options_.datagram_bytes_max));
 }
 
-void JaegerDatagrams::log(const UdpDatagram& datagram, std::string_view reason, std::string_view text) const {
+void JaegerDatagrams::log(const UdpDatagram& datagram, UdpDrop why, std::string_view text) const {
   if (!context_.log_refused) return;
-  context_.log_refused(source_, reason, datagram.from != nullptr ? address_text(*datagram.from) : "",
+  context_.log_refused(source_, why, datagram.from != nullptr ? address_text(*datagram.from) : "",
                        fmt::format("datagram to {}: {}", options_.endpoint, text));
 }
 
@@ -120,9 +120,12 @@ class JaegerReceiver final : public Receiver {
       const UdpStats s = udp.server->stats();
       const JaegerDatagrams::Dropped dropped = udp.handler->dropped();
       out.udp = true;
-      const std::array<std::uint64_t, kUdpDropNames.size()> counts = {s.kernel_dropped, dropped.malformed,
-                                                                      dropped.no_memory, s.too_large, dropped.shutdown};
-      for (std::size_t i = 0; i < counts.size(); ++i) out.udp_dropped[i] += counts[i];
+      const auto add = [&](UdpDrop why, std::uint64_t n) { out.udp_dropped[static_cast<std::size_t>(why)] += n; };
+      add(UdpDrop::kKernel, s.kernel_dropped);
+      add(UdpDrop::kMalformed, dropped.malformed);
+      add(UdpDrop::kNoMemory, dropped.no_memory);
+      add(UdpDrop::kTooLarge, s.too_large);
+      add(UdpDrop::kShutdown, dropped.shutdown);
     }
     const JaegerClients::Lost lost = clients_.lost();
     out.clients = true;

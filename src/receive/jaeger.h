@@ -43,7 +43,7 @@ class JaegerDatagrams final : public DatagramHandler {
   Dropped dropped() const;
 
  private:
-  void log(const UdpDatagram& datagram, std::string_view reason, std::string_view text) const;
+  void log(const UdpDatagram& datagram, UdpDrop why, std::string_view text) const;
 
   const ThriftProtocol protocol_;
   const UdpOptions options_;

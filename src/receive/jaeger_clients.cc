@@ -32,7 +32,9 @@ void JaegerClients::record(const JaegerClient& batch, std::uint64_t sender) {
     if (client.seq_no < 0 || step > 0 || step < -1000) client.seq_no = *batch.seq_no;
   }
   if (batch.lost) {
-    const std::array<std::int64_t, 3> now = {batch.lost->full_queue, batch.lost->too_large, batch.lost->failed_to_emit};
+    // By ClientLoss.
+    const std::array<std::int64_t, kClientLossNames.size()> now = {batch.lost->full_queue, batch.lost->too_large,
+                                                                   batch.lost->failed_to_emit};
     for (std::size_t i = 0; i < now.size(); ++i) {
       if (now[i] < 0) continue;
       const std::int64_t more = now[i] - client.spans[i];

@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "base/mutex.h"
+#include "receive/refusal_reason.h"
 #include "wire/jaeger/thrift.h"
 
 namespace tailgate {
@@ -23,8 +24,8 @@ class JaegerClients {
   void record(const JaegerClient& client, std::uint64_t sender);
 
   struct Lost {
-    std::uint64_t batches = 0;             // gaps in seqNo
-    std::array<std::uint64_t, 3> spans{};  // full queue, too large, failed to emit
+    std::uint64_t batches = 0;                                   // gaps in seqNo
+    std::array<std::uint64_t, kClientLossNames.size()> spans{};  // by ClientLoss
   };
   Lost lost() const;
 
@@ -34,7 +35,7 @@ class JaegerClients {
 
   struct Client {
     std::int64_t seq_no = -1;
-    std::array<std::int64_t, 3> spans{};
+    std::array<std::int64_t, kClientLossNames.size()> spans{};
     bool has_spans = false;
   };
   Client& find(std::uint64_t key) TAILGATE_REQUIRES(mutex_);

@@ -23,6 +23,7 @@
 #include "net/limits.h"
 #include "net/server/server.h"
 #include "receive/ingest.h"
+#include "receive/refusal_reason.h"
 
 namespace tailgate {
 
@@ -34,27 +35,23 @@ struct ReceiverContext {
   Ingest ingest;
   // The id under which telemetry counts (receiver, format); asked once per format at start.
   std::function<SourceId(std::string_view receiver, std::string_view format)> source;
-  // Counts a refused request; the reason is one of kRequestRefusalNames or kRefuseWhyNames.
-  std::function<void(SourceId, std::string_view reason)> refused;
+  // Counts a refused request, for a RequestRefusal or a RefuseWhy.
+  std::function<void(SourceId, RefusalReason reason)> refused;
   std::function<void(SourceId, Oddity, std::uint64_t count)> odd;  // counts what is odd about a request that was taken
-  // For the log, which gets few lines of it (telemetry/refusal_log.h): a reason as above, of UDP one of kUdpDropNames,
-  // or of kSpanRefusalNames for a part of a request; the peer's address; and why, for people.
-  std::function<void(SourceId, std::string_view reason, std::string_view peer, std::string_view text)> log_refused;
+  // For the log, which gets few lines of it (telemetry/refusal_log.h): the reason, which for a part of a request is a
+  // SpanRefusal; the peer's address; and why, for people.
+  std::function<void(SourceId, RefusalReason reason, std::string_view peer, std::string_view text)> log_refused;
   std::function<void(std::string_view text)> notice;  // worth one line of log
 };
-
-inline constexpr std::array<std::string_view, 5> kUdpDropNames = {"kernel", "malformed", "no_memory", "too_large",
-                                                                  "shutdown"};
-inline constexpr std::array<std::string_view, 3> kClientLossNames = {"full_queue", "too_large", "failed_to_emit"};
 
 struct ReceiverStats {
   std::uint64_t connections = 0;
   std::array<std::uint64_t, kCloseWhyNames.size()> closed{};      // by CloseWhy
   bool udp = false;                                               // has UDP endpoints
-  std::array<std::uint64_t, kUdpDropNames.size()> udp_dropped{};  // datagrams, by kUdpDropNames
+  std::array<std::uint64_t, kUdpDropNames.size()> udp_dropped{};  // datagrams, by UdpDrop
   bool clients = false;                                           // its clients report what they lose
   std::uint64_t client_lost_batches = 0;
-  std::array<std::uint64_t, kClientLossNames.size()> client_lost_spans{};  // by kClientLossNames
+  std::array<std::uint64_t, kClientLossNames.size()> client_lost_spans{};  // by ClientLoss
 };
 
 class Receiver {

@@ -48,14 +48,13 @@ struct ConvertFixture {
       formats.emplace_back(format);
       return static_cast<SourceId>(formats.size() - 1);
     };
-    context.refused = [this](SourceId, std::string_view reason) {
+    context.refused = [this](SourceId, RefusalReason reason) {
       const std::lock_guard lock(mutex);
-      ++refused[std::string(reason)];
+      ++refused[std::string(reason.name)];
     };
-    context.log_refused = [this](SourceId source, std::string_view reason, std::string_view peer,
-                                 std::string_view text) {
+    context.log_refused = [this](SourceId source, RefusalReason reason, std::string_view peer, std::string_view text) {
       const std::lock_guard lock(mutex);
-      logged.push_back(formats.at(source) + " " + std::string(reason) + " " + std::string(peer) + " " +
+      logged.push_back(formats.at(source) + " " + std::string(reason.name) + " " + std::string(peer) + " " +
                        std::string(text));
     };
     context.notice = [](std::string_view) {};

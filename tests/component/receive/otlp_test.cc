@@ -44,9 +44,9 @@ struct Fixture {
       return answer;
     };
     context.source = [](std::string_view, std::string_view format) { return SourceId(format == "otlp_json" ? 2 : 1); };
-    context.refused = [this](SourceId source, std::string_view reason) {
+    context.refused = [this](SourceId source, RefusalReason reason) {
       const std::lock_guard lock(mutex);
-      ++refused[std::string(reason)];
+      ++refused[std::string(reason.name)];
       refused_source = source;
     };
     context.odd = [this](SourceId source, Oddity what, std::uint64_t count) { oddities.add(source, what, count); };

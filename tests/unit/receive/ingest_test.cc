@@ -84,7 +84,7 @@ TEST_CASE("a source's refusals are zeros before the first one", "[receive]") {
   Fixture f;
   CHECK(f.refusals.snapshot().spans.empty());
   f.refusals.begin(0);
-  f.refusals.request(0, "limit");
+  f.refusals.request(0, RefuseWhy::kTooLarge);
   const Refusals::Snapshot counts = f.refusals.snapshot();
   CHECK(counts.spans.size() == 3);
   CHECK(counts.spans.at({SourceId{0}, "bad_id"}) == 0);
