@@ -36,6 +36,7 @@ struct ConfigIssues {
   std::vector<ConfigIssue> notices;  // accepted, but without effect or with a caveat
 };
 
+// By file, in the order in which files have issues, and by place in the file.
 std::vector<std::string> messages(const std::vector<ConfigIssue>& issues);
 
 }  // namespace tailgate
