@@ -42,6 +42,7 @@ class BodyBuffer {
   // Room for more bytes at the end: write up to `size` there, then add what was written. Null when there is no room.
   char* room(std::size_t size);
   void add(std::size_t written) { size_ += written; }
+  void take_back(std::size_t written) { size_ -= written; }
 
   // Called when the body has to wait for its sender. A body that holds far more memory than it needs moves to less.
   void fit();

@@ -181,7 +181,10 @@ InflateResult inflate_body(Coding coding, ByteView in, const ServerLimits& limit
   if (in.empty()) return InflateResult::kCorrupt;
   out.expect(std::min(out.size() + in.size() * 8, output_max));
   Output output(limits, output_max, out);
-  return coding == Coding::kZstd ? inflate_zstd(in, out.another_charge(), output) : inflate_deflate(coding, in, output);
+  const InflateResult result =
+      coding == Coding::kZstd ? inflate_zstd(in, out.another_charge(), output) : inflate_deflate(coding, in, output);
+  if (result != InflateResult::kOk) out.take_back(output.total());
+  return result;
 }
 
 }  // namespace tailgate

@@ -35,7 +35,9 @@ enum class Coding { kIdentity, kGzip, kDeflate, kZstd };
 std::optional<Coding> coding_of(std::string_view name);
 inline constexpr std::string_view kCodingNames = "identity,gzip,deflate,zstd";  // for people, and grpc-accept-encoding
 
-// Appends to `out`, whose charge grows with it. On failure `out` holds part of the output. `coding` is not kIdentity.
+// Appends to `out`, whose charge grows with it. On failure `out` has the bytes that it had before: ISA-L has by then
+// copied what its memory still held of another body, for a distance that RFC 1951 does not have. `coding` is not
+// kIdentity.
 InflateResult inflate_body(Coding coding, ByteView in, const ServerLimits& limits, std::size_t output_max,
                            BodyBuffer& out);
 

@@ -243,6 +243,22 @@ TEST_CASE("gzip and deflate answer as zlib does, whatever is done to them", "[ne
   CHECK(bad_codes > 0);
 }
 
+TEST_CASE("a body that cannot be inflated leaves nothing behind", "[net][inflate]") {
+  const std::string text = noise(200'000);
+  for (const Coding coding : {Coding::kGzip, Coding::kDeflate, Coding::kZstd}) {
+    std::string body = coding == Coding::kGzip      ? gzip(text)
+                       : coding == Coding::kDeflate ? deflated(text, MAX_WBITS)
+                                                    : zstd(text);
+    BodyBuffer out;
+    REQUIRE(out.append("before"));
+    CHECK(inflate_body(coding, body, {}, text.size() - 1, out) == InflateResult::kTooLarge);
+    CHECK(out.view() == "before");
+    body.resize(body.size() - 1);
+    CHECK(inflate_body(coding, body, {}, text.size(), out) == InflateResult::kCorrupt);
+    CHECK(out.view() == "before");
+  }
+}
+
 TEST_CASE("a gzip header says no more than RFC 1952 knows", "[net][inflate]") {
   const ServerLimits limits;
   for (int bit = 5; bit < 8; ++bit) {
