@@ -41,7 +41,9 @@ inline bool is_ascii(ByteView text) {
   const std::size_t n = text.size();
   if (n >= 8) {
     std::uint64_t all = load_le<std::uint64_t>(p + n - 8);
-    for (std::size_t i = 0; i + 8 < n; i += 8) all |= load_le<std::uint64_t>(p + i);
+    std::size_t i = 0;
+    for (; i + 24 < n; i += 16) all |= load_le<std::uint64_t>(p + i) | load_le<std::uint64_t>(p + i + 8);
+    for (; i + 8 < n; i += 8) all |= load_le<std::uint64_t>(p + i);
     return (all & 0x8080808080808080ULL) == 0;
   }
   if (n >= 4) return ((load_le<std::uint32_t>(p) | load_le<std::uint32_t>(p + n - 4)) & 0x80808080U) == 0;

@@ -14,7 +14,7 @@ constexpr std::size_t kMakeRoomStep = 64;  // traces closed in one hold when mem
 constexpr Duration kTidyEvery = std::chrono::seconds(1);
 constexpr Duration kSweepMin = std::chrono::milliseconds(5);
 constexpr Duration kSweepMax = std::chrono::milliseconds(100);
-constexpr std::size_t kGatherBytes = 2 << 20;   // of kept traces copied out at a time
+constexpr std::size_t kSettleBytes = 2 << 20;   // of kept traces made before their pieces are freed
 constexpr std::size_t kGatherKeep = 256 << 10;  // of the memory of one copy kept for the next
 // Free pieces that a shard may keep to itself, and what is cut to the wrong size.
 constexpr std::size_t kLocalSlack = 3 << 20;
@@ -26,11 +26,11 @@ struct TraceStore::Scratch {
   std::vector<std::uint32_t> begin;  // of each shard in order
   std::vector<std::uint32_t> fill;   // where in order the next trace of each shard goes
   AddResult added;
-  std::vector<ClosedTrace> closed, some;
-  std::vector<std::string> payloads;  // gathered, one per closed trace
-  std::vector<std::uint32_t> prefix_ids;
-  std::vector<const Prefix*> prefixes;  // by position in prefix_ids
-  std::vector<SettledSpans> settled;    // one per closed trace
+  std::vector<ClosedTrace> closed;
+  std::string payload;                    // of the trace in hand, gathered
+  std::vector<std::uint32_t> prefix_ids;  // of its runs of spans with the same prefix
+  std::vector<const Prefix*> prefixes;    // of each run
+  std::vector<SettledSpans> settled;      // one per closed trace
   KeptTraceMaker::Scratch kept;
 };
 
@@ -190,64 +190,53 @@ void TraceStore::close_all(CloseReason reason, TimePoint now) {
   }
 }
 
-// Kept traces leave, a few megabytes at a time, because what is gathered is not in the budget.
+// Kept traces leave, a few megabytes at a time, because their pieces are free only when all of these are made.
 void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Scratch& scratch) {
-  const auto bytes_of = [&](const ClosedTrace& trace) { return reader_.trace(trace).facts.bytes; };
-  std::vector<ClosedTrace>& some = scratch.some;
-  for (std::size_t i = 0; i < closed.size();) {
-    some.clear();
-    for (std::size_t bytes = 0; i < closed.size() && (some.empty() || bytes + bytes_of(closed[i]) <= kGatherBytes);
-         ++i) {
-      bytes += bytes_of(closed[i]);
-      some.push_back(closed[i]);
+  scratch.kept.out.clear();  // an exception may have left some there
+  for (std::size_t begin = 0; begin < closed.size();) {
+    scratch.settled.clear();
+    std::size_t end = begin;
+    for (std::size_t bytes = 0; end < closed.size() && bytes < kSettleBytes; ++end) {
+      bytes += reader_.trace(closed[end]).facts.bytes;
+      scratch.settled.push_back(make_kept(shard, closed[end], now, scratch));
     }
-    settle_some(shard, some, now, scratch);
+    {
+      const MutexLock lock(shard.mutex);
+      for (std::size_t i = begin; i < end; ++i) shard.buffer.settle(closed[i], scratch.settled[i - begin]);
+    }
+    push(scratch);
+    begin = end;
   }
-  some.clear();
 }
 
-void TraceStore::settle_some(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Scratch& scratch) {
-  scratch.kept.out.clear();  // an exception may have left some there
-  const std::uint64_t now_unix_ns = gather(shard, closed, scratch);
-  const std::vector<std::uint32_t>& ids = scratch.prefix_ids;
-  scratch.settled.clear();
-  for (std::size_t i = 0; i < closed.size(); ++i) {
-    scratch.kept.spans.clear();
-    for_each_span(scratch.payloads[i], [&](std::uint32_t id, ByteView span) {
-      const auto at = static_cast<std::size_t>(std::lower_bound(ids.begin(), ids.end(), id) - ids.begin());
-      const Prefix& prefix = *scratch.prefixes[at];
-      scratch.kept.spans.push_back({prefix.resource(), prefix.scope, span});
-    });
-    const OpenTrace& trace = reader_.trace(closed[i]);
-    scratch.settled.push_back(
-        maker_.make({trace.id, closed[i].verdict, trace.facts, now, &closed[i], now_unix_ns}, scratch.kept));
-    if (scratch.payloads[i].capacity() > kGatherKeep) std::string().swap(scratch.payloads[i]);
-  }
+// Its bytes are copied without the lock, one trace after the other, so that the copy is still in the cache when the
+// trace is framed from it.
+SettledSpans TraceStore::make_kept(Shard& shard, ClosedTrace& closed, TimePoint now, Scratch& scratch) {
+  const OpenTrace& trace = reader_.trace(closed);
+  std::vector<std::uint32_t>& ids = scratch.prefix_ids;
+  ids.clear();
+  reader_.gather(closed, scratch.payload);
+  for_each_span(scratch.payload, [&](std::uint32_t id, ByteView) {
+    if (ids.empty() || ids.back() != id) ids.push_back(id);
+  });
+  scratch.prefixes.clear();
+  std::uint64_t now_unix_ns = 0;
   {
     const MutexLock lock(shard.mutex);
-    for (std::size_t i = 0; i < closed.size(); ++i) shard.buffer.settle(closed[i], scratch.settled[i]);
+    for (const std::uint32_t id : ids) scratch.prefixes.push_back(&shard.buffer.prefix(id));
+    now_unix_ns = shard.buffer.wall_latest_ns();
   }
-  push(scratch);
-}
-
-// Copies the traces' bytes without the lock, then looks up all their prefixes in one hold of it. Returns the wall
-// clock.
-std::uint64_t TraceStore::gather(Shard& shard, const std::vector<ClosedTrace>& closed, Scratch& scratch) {
-  std::vector<std::uint32_t>& ids = scratch.prefix_ids;
-  if (scratch.payloads.size() < closed.size()) scratch.payloads.resize(closed.size());
-  ids.clear();
-  for (std::size_t i = 0; i < closed.size(); ++i) {
-    reader_.gather(closed[i], scratch.payloads[i]);
-    for_each_span(scratch.payloads[i], [&](std::uint32_t id, ByteView) {
-      if (ids.empty() || ids.back() != id) ids.push_back(id);
-    });
-  }
-  std::sort(ids.begin(), ids.end());
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  scratch.prefixes.clear();
-  const MutexLock lock(shard.mutex);
-  for (const std::uint32_t id : ids) scratch.prefixes.push_back(&shard.buffer.prefix(id));
-  return shard.buffer.wall_latest_ns();
+  scratch.kept.spans.clear();
+  std::size_t run = 0;  // of spans with the same prefix
+  for_each_span(scratch.payload, [&](std::uint32_t id, ByteView span) {
+    if (ids[run] != id) ++run;
+    const Prefix& prefix = *scratch.prefixes[run];
+    scratch.kept.spans.push_back({prefix.resource(), prefix.scope, span});
+  });
+  const SettledSpans settled =
+      maker_.make({trace.id, closed.verdict, trace.facts, now, &closed, now_unix_ns}, scratch.kept);
+  if (scratch.payload.capacity() > kGatherKeep) std::string().swap(scratch.payload);
+  return settled;
 }
 
 void TraceStore::settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, TimePoint now,

@@ -65,8 +65,7 @@ class TraceStore {
   void release(std::size_t pool_bytes, std::size_t prefix_bytes);
   bool make_room(std::size_t pool_bytes, std::size_t prefix_bytes, TimePoint now, Scratch& scratch);
   void settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Scratch& scratch);
-  void settle_some(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Scratch& scratch);
-  std::uint64_t gather(Shard& shard, const std::vector<ClosedTrace>& closed, Scratch& scratch);
+  SettledSpans make_kept(Shard& shard, ClosedTrace& closed, TimePoint now, Scratch& scratch);
   void settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, TimePoint now,
                    Scratch& scratch);
   void push(Scratch& scratch);

@@ -51,10 +51,25 @@ void group_spans(std::vector<FrameSpan>& spans) {
 
 std::size_t field_size(std::size_t content) { return 1 + pb::varint_size(content) + content; }
 
+// Larger than the framed trace by what groups save that do not stand together.
+std::size_t framed_size_bound(const std::vector<FrameSpan>& spans) {
+  constexpr std::size_t kHeads = 2 * (1 + 5);  // tag and length of a resource and a scope
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    size += field_size(spans[i].size());
+    if (i == 0 || spans[i].resource.data() != spans[i - 1].resource.data() ||
+        spans[i].scope.data() != spans[i - 1].scope.data()) {
+      size += spans[i].resource.size() + spans[i].scope.size() + kHeads;
+    }
+  }
+  return size;
+}
+
 }  // namespace
 
 void frame_trace(std::vector<FrameSpan>& spans, std::string& out) {
   group_spans(spans);
+  out.reserve(out.size() + framed_size_bound(spans));
   std::vector<std::size_t> scope_sizes;  // content sizes, in the order they are written
   for (std::size_t i = 0; i < spans.size();) {
     // Sizes first, so that each length is written once and in its shortest form.
@@ -70,7 +85,6 @@ void frame_trace(std::vector<FrameSpan>& spans, std::string& out) {
       scope_sizes.push_back(scope_size);
       resource_size += field_size(scope_size);
     }
-    out.reserve(out.size() + field_size(resource_size));
     pb::append_varint(out, pb::tag_of(otlp::request::kResourceSpans, pb::kLen));
     pb::append_varint(out, resource_size);
     out.append(spans[i].resource);

@@ -15,6 +15,7 @@ using otlp::MessageType;
 using Content = std::uint8_t;
 constexpr Content kNone = static_cast<Content>(MessageType::kNone);
 constexpr Content kText = 0xFF;
+constexpr Content kAttribute = static_cast<Content>(MessageType::kKeyValue);
 
 constexpr std::size_t kNumbers = otlp::span::kFlags + 1;
 
@@ -100,6 +101,26 @@ void repair_message(ByteView bytes, Place place, std::string& out, Repairs& repa
   }
 }
 
+// True of an attribute as nearly all are: a key and a text, ASCII, each shorter than 128 bytes, in either order. Its
+// bytes are then all below 0x80, lengths and tags too, so that one look over them is enough.
+bool is_plain_attribute(ByteView bytes) {
+  constexpr auto kKey = static_cast<char>(pb::tag_of(otlp::key_value::kKey, pb::kLen));
+  constexpr auto kValue = static_cast<char>(pb::tag_of(otlp::key_value::kValue, pb::kLen));
+  constexpr auto kString = static_cast<char>(pb::tag_of(otlp::any_value::kString, pb::kLen));
+  const std::size_t size = bytes.size();
+  if (size < 6) return false;
+  const std::size_t first = static_cast<std::uint8_t>(bytes[1]);
+  if (first + 4 > size) return false;
+  const std::size_t second = static_cast<std::uint8_t>(bytes[first + 3]);
+  if (first + 4 + second != size) return false;
+  const bool forward = bytes[0] == kKey && bytes[first + 2] == kValue;
+  if (!forward && !(bytes[0] == kValue && bytes[first + 2] == kKey)) return false;
+  const std::size_t at = forward ? first + 4 : 2;
+  const std::size_t length = forward ? second : first;
+  return length >= 2 && bytes[at] == kString && static_cast<std::uint8_t>(bytes[at + 1]) == length - 2 &&
+         is_ascii(bytes);
+}
+
 }  // namespace
 
 Form form_of(ByteView bytes, Part part) {
@@ -132,6 +153,8 @@ Form form_of(ByteView bytes, Part part) {
       if (!is_utf8(inside)) form = Form::kRepairable;
     } else if (depth == kMaxNesting) {
       form = Form::kRepairable;
+    } else if (content == kAttribute && depth + 2 <= kMaxNesting && is_plain_attribute(inside)) {
+      continue;
     } else {
       p = inside.data();
       levels[++depth] = {p + inside.size(), static_cast<MessageType>(content)};
