@@ -401,7 +401,7 @@ class Http1Session final : public Session {
     try {
       context_.handler.handle(head_, request_.body(), response);
     } catch (const std::exception&) {
-      response = plain_response(500);
+      response = refuse_failed(context_.handler, head_);
     }
     respond(response);
   }

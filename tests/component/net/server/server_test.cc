@@ -74,6 +74,7 @@ TEST_CASE("HTTP/1.1: methods, bodies, keep-alive and pipelining", "[net]") {
     CHECK(c.closed());
     CHECK(all.size() < 1000);
     CHECK(all.find("500 Internal") != std::string::npos);
+    CHECK(s.handler.refused_for(RefuseWhy::kInternal) == 1);
     CHECK(all.find("connection: close") != std::string::npos);
   }
   SECTION("refused at the headers: 404 with the body unread closes the connection") {
