@@ -169,8 +169,10 @@ void add_links(TagMap& tags, const SpanView& span) {
 void append_span(std::string& out, const std::string& service, TagMap tags, const ScopeView& scope,
                  const SpanView& span) {
   add_tags(tags, scope.attributes);
-  if (!scope.name.empty()) tags["otel.scope.name"] = scope.name;
-  if (!scope.version.empty()) tags["otel.scope.version"] = scope.version;
+  // Under both names, as OpenTelemetry's mapping to formats that are not OTLP asks: Jaeger's Zipkin receiver knows the
+  // old one only.
+  if (!scope.name.empty()) tags["otel.scope.name"] = tags["otel.library.name"] = scope.name;
+  if (!scope.version.empty()) tags["otel.scope.version"] = tags["otel.library.version"] = scope.version;
   add_tags(tags, span.attributes);
   if (!span.trace_state.empty()) tags["w3c.tracestate"] = span.trace_state;
   if (span.kind == 1) tags["span.kind"] = "internal";

@@ -108,8 +108,10 @@ void check_span(dom::element got, const twin::Resource& resource, const twin::In
     if (key != "service.name") tags["otlp.service.name.source"] = text_value(key);
     break;
   }
-  if (!scope.name().empty()) tags["otel.scope.name"] = text_value(scope.name());
-  if (!scope.version().empty()) tags["otel.scope.version"] = text_value(scope.version());
+  for (const std::string prefix : {"otel.scope.", "otel.library."}) {
+    if (!scope.name().empty()) tags[prefix + "name"] = text_value(scope.name());
+    if (!scope.version().empty()) tags[prefix + "version"] = text_value(scope.version());
+  }
   for (const auto& kv : span.attributes()) tags[kv.key()] = kv.value();
   if (!span.trace_state().empty()) tags["w3c.tracestate"] = text_value(span.trace_state());
   if (span.kind() == 1) tags["span.kind"] = text_value("internal");
