@@ -56,7 +56,6 @@ void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::
   const std::uint32_t generation = now_ms / kGenerationMs;
   const std::size_t prefix_bytes_before = prefixes_.bytes();
   prefix_of_group_.assign(batch.groups.size(), kNoPrefix);  // not asked yet
-  look_ahead(wheel_.first());                               // the caller closes what is due after this
   std::uint64_t spans = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const BatchTrace& part = batch.traces[traces[i]];
@@ -432,7 +431,7 @@ std::size_t TraceBuffer::tidy(TimePoint now) {
 
 Duration TraceBuffer::until_due(TimePoint now) const {
   if (wheel_.empty()) return Duration::max();
-  return std::chrono::milliseconds(std::max(0, static_cast<std::int32_t>(wheel_.next_ms() - to_ms(now))));
+  return std::chrono::milliseconds(static_cast<std::int32_t>(wheel_.next_ms() - to_ms(now)));
 }
 
 }  // namespace tailgate

@@ -136,6 +136,9 @@ class TraceBuffer {
   void add(const SpanBatch& batch, const std::uint32_t* traces, std::size_t count, SourceId source, TimePoint now,
            AddResult& result);
 
+  // Starts to load what close_due() reads first. Worth calling before add(), if close_due() comes after it.
+  void look_ahead() const { look_ahead(wheel_.first()); }
+
   // Closes traces due at or before `now`, at most `max` of them. True: there may be more. Kept ones are appended.
   bool close_due(TimePoint now, std::size_t max, std::vector<ClosedTrace>& closed);
 
@@ -182,7 +185,8 @@ class TraceBuffer {
   std::size_t traces_held() const { return by_id_.size(); }
   std::size_t prefix_bytes() const { return prefixes_.bytes(); }
   std::uint64_t cache_entries(bool kept) const { return cache_.entries(kept); }
-  Duration until_due(TimePoint now) const;  // of the wheel's next list; Duration::max() when nothing is open
+  // Of the wheel's next list; negative when it is overdue, Duration::max() when nothing is open.
+  Duration until_due(TimePoint now) const;
 
  private:
   OpenTrace& trace(ChunkRef ref) const { return *reinterpret_cast<OpenTrace*>(pool_.at(ref)); }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sweeper: the thread that closes what is due. It runs TraceStore::sweep() every 5 to 100 ms, as sweep() asks.
+// Sweeper: the thread that closes what is due. It runs TraceStore::sweep() every 50 to 100 ms, as sweep() asks,
+// and every 5 ms while memory is committed.
 //
 // Threads: one thread makes and destroys it.
 #pragma once

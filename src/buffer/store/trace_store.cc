@@ -2,6 +2,7 @@
 #include "buffer/store/trace_store.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/invariant.h"
 
@@ -12,10 +13,14 @@ constexpr std::size_t kClosePerHold = 32;  // traces closed in one hold of a sha
 constexpr std::size_t kClosePerAdd = 4;    // traces looked at when a request comes by: more than it can open on average
 constexpr std::size_t kMakeRoomStep = 64;  // traces closed in one hold when memory is short
 constexpr Duration kTidyEvery = std::chrono::seconds(1);
-constexpr Duration kSweepMin = std::chrono::milliseconds(5);
+// Traces are closed by the sweeper, many at a time, because a request that closes one or two of them finds neither code
+// nor tables for it in the cache. Requests help once it is late by this much.
+constexpr Duration kHelpLate = std::chrono::milliseconds(100);
+constexpr Duration kSweepMin = std::chrono::milliseconds(50);  // a thread that wakes up for a trace costs more than it
 constexpr Duration kSweepMax = std::chrono::milliseconds(100);
-constexpr std::size_t kGatherBytes = 2 << 20;   // of kept traces copied out at a time
-constexpr std::size_t kGatherKeep = 256 << 10;  // of the memory of one copy kept for the next
+constexpr Duration kSweepGrowing = std::chrono::milliseconds(5);  // while memory is committed, which it does ahead
+constexpr std::size_t kGatherBytes = 2 << 20;                     // of kept traces copied out at a time
+constexpr std::size_t kGatherKeep = 256 << 10;                    // of the memory of one copy kept for the next
 // Free pieces that a shard may keep to itself, and what is cut to the wrong size.
 constexpr std::size_t kLocalSlack = 3 << 20;
 
@@ -80,10 +85,12 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
     Shard& shard = shards_[s];
     {
       const MutexLock lock(shard.mutex);
+      // Under load the sweeper alone would wait for its turn too long: what is due goes in the same hold of the lock.
+      const bool help = shard.buffer.until_due(now) < -kHelpLate;
+      if (help) shard.buffer.look_ahead();
       shard.buffer.set_shed_step(shedding_.step());
       shard.buffer.add(batch, scratch.order.data() + scratch.begin[s], count, source, now, added);
-      // What is due goes in the same hold of the lock: under load the sweeper alone would wait for its turn too long.
-      shard.buffer.close_due(now, kClosePerAdd, added.closed);
+      if (help) shard.buffer.close_due(now, kClosePerAdd, added.closed);
     }
     pool_taken += added.pool_bytes;
     prefix_taken += added.prefix_bytes;
@@ -173,6 +180,8 @@ TimePoint TraceStore::sweep(TimePoint now) {
   }
   release(0, freed);
   pool_.prepare();
+  const std::size_t committed = pool_.bytes_committed();
+  if (std::exchange(swept_committed_, committed) != committed) return now + kSweepGrowing;
   return now + std::max(wait, kSweepMin);
 }
 

@@ -85,6 +85,7 @@ class TraceStore {
   const TraceExplainer explainer_;
   std::atomic<std::size_t> next_to_shrink_{0};  // the shard that make_room() asks next
   TimePoint next_tidy_;                         // the sweeper's
+  std::size_t swept_committed_ = 0;             // the sweeper's: the pool's bytes when it last came
 };
 
 }  // namespace tailgate
