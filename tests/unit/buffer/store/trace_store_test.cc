@@ -60,6 +60,30 @@ TEST_CASE("a kept trace comes out with what is said of it", "[buffer]") {
   CHECK(f.budget.used(Holder::kQueues) == kept.bytes());
 }
 
+TEST_CASE("the sweeper closes what is due, and requests help when it is late", "[buffer]") {
+  StoreFixture f;
+  const std::string first = request({{.trace = 1, .status = 2}});
+  const std::string second = request({{.trace = 2, .status = 2}});
+  f.send(first, 0s);
+  f.send(second, 950ms);
+  f.send(first, 1'090ms);
+  CHECK(f.out.empty());
+  f.send(first, 1'110ms);
+  CHECK(f.out.size() == 1);
+  f.store->sweep(at(1'950ms));
+  CHECK(f.out.size() == 2);
+}
+
+TEST_CASE("the sweeper comes back when something is due, within limits, and soon while memory grows", "[buffer]") {
+  StoreFixture f;
+  f.send(request({{}}), 0s);
+  CHECK(f.store->sweep(at(1ms)) == at(6ms));
+  f.store->sweep(at(6ms));
+  CHECK(f.store->sweep(at(850ms)) == at(950ms));
+  CHECK(f.store->sweep(at(930ms)) == at(1s));
+  CHECK(f.store->sweep(at(980ms)) == at(1'030ms));
+}
+
 TEST_CASE("a trace larger than a backend takes in one request goes out in parts", "[buffer]") {
   StoreFixture f;
   std::vector<SpanSpec> specs;
