@@ -13,8 +13,8 @@ constexpr std::size_t kClosePerHold = 32;  // traces closed in one hold of a sha
 constexpr std::size_t kClosePerAdd = 4;    // traces looked at when a request comes by: more than it can open on average
 constexpr std::size_t kMakeRoomStep = 64;  // traces closed in one hold when memory is short
 constexpr Duration kTidyEvery = std::chrono::seconds(1);
-// Traces are closed by the sweeper, many at a time, because a request that closes one or two of them finds neither code
-// nor tables for it in the cache. Requests help once it is late by this much.
+// Traces are closed by the sweeper, many at a time: at ordinary rates this costs less than when each request closes one
+// or two. Requests help once it is late by this much.
 constexpr Duration kHelpLate = std::chrono::milliseconds(100);
 constexpr Duration kSweepMin = std::chrono::milliseconds(50);  // a thread that wakes up for a trace costs more than it
 constexpr Duration kSweepMax = std::chrono::milliseconds(100);
