@@ -44,6 +44,7 @@ ExportRunner::ExportRunner(std::string name, std::unique_ptr<Exporter> exporter,
       exporter_(std::move(exporter)),
       dead_letters_(std::move(dead_letters)),
       durable_(std::move(durable)),
+      flush_timeout_(options.flush_timeout),
       window_(options.durable.window_max),
       capacity_(durable_.store != nullptr ? options.durable.bytes_max : options.bytes_max),
       queue_(options),
@@ -201,6 +202,7 @@ void ExportRunner::refill_aside() {
 void ExportRunner::run() {
   std::vector<BatchPtr> batches;
   std::vector<Completion> done;
+  bool ended = false;  // a call, in the last round
   while (true) {
     Duration timeout = kIdleWait;
     bool more = false;
@@ -216,11 +218,14 @@ void ExportRunner::run() {
       const TimePoint now = monotonic_now();
       if (draining_ && (now >= deadline_ || (queue_.empty() && !more))) break;
       while (BatchPtr batch = queue_.next_batch(now)) batches.push_back(std::move(batch));
+      // While batches come and go it looks so often that the first trace of the next one need not wake it.
+      if (ended || !batches.empty()) timeout = std::min(timeout, flush_timeout_);
       const bool down = queue_.limit().open() || queue_.only_retries();
       // The next start finds all that waits for the backend.
       if (draining_ && down && durable_.store != nullptr && durable_.store->all_on_disk(durable_.index)) break;
       if (const std::optional<TimePoint> due = queue_.next_due()) timeout = std::min(timeout, *due - now);
       if (draining_) timeout = std::min(timeout, deadline_ - now);
+      queue_.will_look(now + timeout);
       dropped = queue_.stats().dropped_spans[static_cast<std::size_t>(DropReason::kQueueFull)];
     }
     if (dropped > drops_logged_) {
@@ -234,6 +239,7 @@ void ExportRunner::run() {
     exporter_->wait(std::max(timeout, Duration::zero()), done);
     const TimePoint now = monotonic_now();
     for (const Completion& c : done) finish(c, now);
+    ended = !done.empty();
     done.clear();
     if (follow_paths_.exchange(false)) {
       exporter_->follow_path();

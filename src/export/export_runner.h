@@ -97,6 +97,7 @@ class ExportRunner {
   const DurableMembership durable_;  // without a store the queue is in memory
   // The numbers, in the durable queue, of the traces that it has handed out. The runner's thread.
   boost::unordered_flat_map<const KeptTrace*, std::uint64_t> numbers_;
+  const Duration flush_timeout_;
   const std::size_t window_;  // bytes the SendQueue holds of a durable queue
   const std::size_t capacity_;
   mutable Mutex mutex_;

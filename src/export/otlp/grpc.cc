@@ -180,11 +180,12 @@ class OtlpGrpcExporter final : public Exporter {
   }
 
   void wait(Duration timeout, std::vector<Completion>& done) override {
-    Duration left = std::min(timeout, cancel_overdue(monotonic_now()));
+    gpr_timespec until = from_now(std::min(timeout, cancel_overdue(monotonic_now())));
     void* tag = nullptr;
     bool ok = false;
-    while (queue_->AsyncNext(&tag, &ok, from_now(left)) == grpc::CompletionQueue::GOT_EVENT) {
-      left = Duration::zero();  // takes what else is ready, and does not wait
+    while (queue_->AsyncNext(&tag, &ok, until) == grpc::CompletionQueue::GOT_EVENT) {
+      // Takes what else is ready, and does not wait. For the time of now gRPC would sleep a millisecond.
+      until = gpr_inf_past(GPR_CLOCK_MONOTONIC);
       if (tag == this) {
         woken_.store(false);
         continue;

@@ -56,7 +56,8 @@ bool SendQueue::push(KeptTracePtr trace, TimePoint now) {
   count_waiting(*trace);
   auto& list = trace->verdict.by_chance() ? chance_ : certain_;
   list.push_back({next_order_++, now, std::move(trace)});
-  return was_empty || (!was_full && full());
+  if (was_empty && (draining_ || now + options_.flush_timeout < looks_by_)) return true;
+  return !was_full && full();
 }
 
 void SendQueue::count_waiting(const KeptTrace& trace) {

@@ -109,8 +109,10 @@ class SendQueue {
   // Takes `trace` in, dropping others for it when there is no room: first what is set aside, then the oldest kept by
   // chance, then the oldest of the rest, then the oldest batch that waits for a retry. Otherwise a trace kept by chance
   // does not push out a certain one; it is dropped itself, and so is what is larger than the queue. True when a
-  // sleeping runner has to look again.
+  // sleeping runner has to look again before the time of will_look().
   bool push(KeptTracePtr trace, TimePoint now);
+  // The runner asks for the next batch at this time or before.
+  void will_look(TimePoint by) { looks_by_ = by; }
 
   // The next three are for a durable queue, of which this one holds no more than `window_max` bytes of traces that are
   // set aside. The rest is parked: take_parked() gives it, and it is not in this queue any more. push_aside() takes a
@@ -213,6 +215,7 @@ class SendQueue {
   std::uint64_t next_id_ = 1;
   std::uint64_t random_;
   bool draining_ = false;
+  TimePoint looks_by_ = TimePoint::max();
   QueueStats stats_;
 };
 
