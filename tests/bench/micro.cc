@@ -3,9 +3,11 @@
 #include <benchmark/benchmark.h>
 
 #include <cstring>
+#include <deque>
 #include <utility>
 
-#include "buffer/trace_buffer.h"
+#include "base/hash.h"
+#include "buffer/store/trace_store.h"
 #include "config/config_file.h"
 #include "decide/condition/condition.h"
 #include "decide/policy_set.h"
@@ -92,6 +94,58 @@ void append_and_close(benchmark::State& state) {
     closed.clear();
     buffer.close_due(now, 32, closed);
     for (const ClosedTrace& c : closed) buffer.settle(c, {});
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * shape_of(state).spans_per_request()));
+}
+
+// Keeps 8 MiB of what it got, as the exporters' queues do.
+class ShortQueue final : public KeptSink {
+ public:
+  void push(KeptTracePtr kept) override {
+    bytes_ += kept->bytes();
+    for (queue_.push_back(std::move(kept)); bytes_ > 8 << 20; queue_.pop_front()) bytes_ -= queue_.front()->bytes();
+  }
+  bool make_room(std::size_t, bool) override { return false; }
+
+ private:
+  std::deque<KeptTracePtr> queue_;
+  std::size_t bytes_ = 0;
+};
+
+// A store that holds a second of traces and then keeps them all, or none.
+void store(benchmark::State& state) {
+  Fixture f(shape_of(state));
+  const auto document =
+      load_config_text(state.range(1) != 0 ? "policies: [{name: all, type: always_sample}]" : "policies: []", "bench");
+  const PolicySetPtr policies = PolicySet::build(document->root.child("policies").items(), {}, {{}}, f.tables, {});
+  ByteBudget budget({1ULL << 40, 1ULL << 40, 1ULL << 40, 1ULL << 40});
+  ShortQueue queue;
+  TraceStoreOptions options;
+  options.limits = {.decision_wait = std::chrono::seconds(1), .cache_bytes = 64 << 20, .explain_bytes = 64 << 20};
+  options.pool_bytes = 4ULL << 30;
+  options.prefix_bytes = 64 << 20;
+  TraceStore traces(options, budget, policies, f.tables, queue, 1, TimePoint());
+  std::vector<std::unique_ptr<SpanBatch>> batches;
+  for (const ByteView request : f.requests) {
+    auto batch = std::make_unique<SpanBatch>();
+    batch->hash_seed = traces.hash_seed();
+    scan_request(request, policies->plan(), *batch, [](SpanBatch&) { return true; });
+    batches.push_back(std::move(batch));
+  }
+  const std::size_t services = shape_of(state).services;
+  std::uint64_t n = 0;
+  TimePoint now;
+  std::size_t i = 0;
+  for (auto _ : state) {
+    SpanBatch& batch = *batches[i % batches.size()];
+    for (std::size_t t = 0; t < batch.traces.size(); ++t) {
+      batch.traces[t].id = nth_id(1, n + t);
+      batch.traces[t].hash = hash_bytes(batch.traces[t].id.view(), batch.hash_seed);
+    }
+    if (++i % services == 0) n += batch.traces.size();
+    now += std::chrono::microseconds(400);
+    if (!traces.accept(batch, 0, now)) state.SkipWithError("no room");
+    if (i % 64 == 0) traces.sweep(now);
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * shape_of(state).spans_per_request()));
 }
@@ -225,6 +279,7 @@ void explain(benchmark::State& state) {
 // forward, 1 backward); for append_and_close: is /explain on?
 BENCHMARK(scan)->ArgsProduct({{0, 1}, {0, 1}, {0, 1}});
 BENCHMARK(append_and_close)->Args({0, 1})->Args({0, 0})->Args({1, 1})->Args({1, 0})->MinTime(3);
+BENCHMARK(store)->Args({0, 0})->Args({0, 1})->Args({1, 0})->Args({1, 1})->MinTime(2);
 BENCHMARK(explain);
 BENCHMARK(remember);
 BENCHMARK(frame)->Args({0})->Args({1});

@@ -25,7 +25,7 @@ void group_spans(std::vector<FrameSpan>& spans) {
   std::vector<std::pair<std::uint64_t, std::uint32_t>> ranked;  // rank, index in spans
   ranked.reserve(spans.size());
   std::uint64_t rank = 0;
-  bool one_group = true;
+  bool grouped = true;  // as they came
   for (std::uint32_t i = 0; i < spans.size(); ++i) {
     const bool run =
         i != 0 && same(spans[i - 1].resource, spans[i].resource) && same(spans[i - 1].scope, spans[i].scope);
@@ -38,10 +38,10 @@ void group_spans(std::vector<FrameSpan>& spans) {
       const std::uint32_t s = scopes.try_emplace(scope_hash, static_cast<std::uint32_t>(scopes.size())).first->second;
       rank = static_cast<std::uint64_t>(r) << 32 | s;
     }
-    one_group &= ranked.empty() || ranked.back().first == rank;
+    grouped &= ranked.empty() || ranked.back().first <= rank;
     ranked.emplace_back(rank, i);
   }
-  if (one_group) return;
+  if (grouped) return;
   std::sort(ranked.begin(), ranked.end());
   std::vector<FrameSpan> sorted;
   sorted.reserve(spans.size());

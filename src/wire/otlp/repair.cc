@@ -101,24 +101,63 @@ void repair_message(ByteView bytes, Place place, std::string& out, Repairs& repa
   }
 }
 
-// True of an attribute as nearly all are: a key and a text, ASCII, each shorter than 128 bytes, in either order. Its
-// bytes are then all below 0x80, lengths and tags too, so that one look over them is enough.
-bool is_plain_attribute(ByteView bytes) {
-  constexpr auto kKey = static_cast<char>(pb::tag_of(otlp::key_value::kKey, pb::kLen));
-  constexpr auto kValue = static_cast<char>(pb::tag_of(otlp::key_value::kValue, pb::kLen));
-  constexpr auto kString = static_cast<char>(pb::tag_of(otlp::any_value::kString, pb::kLen));
-  const std::size_t size = bytes.size();
+constexpr std::uint32_t kKey = pb::tag_of(otlp::key_value::kKey, pb::kLen);
+constexpr std::uint32_t kValue = pb::tag_of(otlp::key_value::kValue, pb::kLen);
+constexpr std::uint32_t kString = pb::tag_of(otlp::any_value::kString, pb::kLen);
+
+bool is_plain_value(ByteView any) {
+  if (any.empty()) return true;
+  const char* p = any.data();
+  const char* const end = p + any.size();
+  const auto tag = static_cast<std::uint8_t>(*p++);
+  if (tag == kString) {
+    ByteView text;
+    return pb::read_len(p, end, text) && p == end && is_ascii(text);
+  }
+  if (tag == pb::tag_of(otlp::any_value::kDouble, pb::kFixed64)) return end - p == 8;
+  std::uint64_t number = 0;
+  const bool varint =
+      tag == pb::tag_of(otlp::any_value::kBool, pb::kVarint) || tag == pb::tag_of(otlp::any_value::kInt, pb::kVarint);
+  return varint && pb::read_varint(p, end, number) && p == end;
+}
+
+// True of an attribute as nearly all are: one key and one text or number, in this order or, as the Collector writes, in
+// the other, and both texts ASCII. False says nothing.
+bool is_plain_attribute(ByteView key_value) {
+  const char* p = key_value.data();
+  const char* const end = p + key_value.size();
+  ByteView first, second;
+  std::uint32_t first_tag = 0, second_tag = 0;
+  if (!pb::read_tag(p, end, first_tag) || !pb::read_len(p, end, first)) return false;
+  if (!pb::read_tag(p, end, second_tag) || !pb::read_len(p, end, second) || p != end) return false;
+  if (first_tag == kKey && second_tag == kValue) return is_ascii(first) && is_plain_value(second);
+  if (first_tag == kValue && second_tag == kKey) return is_ascii(second) && is_plain_value(first);
+  return false;
+}
+
+// True of a plain attribute whose value is a text and whose lengths are one byte each, if all of it is ASCII, which the
+// caller looks at: a longer length would not be.
+bool is_short_text(const char* p, std::size_t size) {
+  const auto at = [p](std::size_t i) { return static_cast<std::uint8_t>(p[i]); };
   if (size < 6) return false;
-  const std::size_t first = static_cast<std::uint8_t>(bytes[1]);
-  if (first + 4 > size) return false;
-  const std::size_t second = static_cast<std::uint8_t>(bytes[first + 3]);
-  if (first + 4 + second != size) return false;
-  const bool forward = bytes[0] == kKey && bytes[first + 2] == kValue;
-  if (!forward && !(bytes[0] == kValue && bytes[first + 2] == kKey)) return false;
-  const std::size_t at = forward ? first + 4 : 2;
-  const std::size_t length = forward ? second : first;
-  return length >= 2 && bytes[at] == kString && static_cast<std::uint8_t>(bytes[at + 1]) == length - 2 &&
-         is_ascii(bytes);
+  const std::size_t first = at(1), second = first + 2;  // the length of one field, and where the other begins
+  if (second + 2 > size || at(second + 1) != size - second - 2) return false;
+  const bool forward = at(0) == kKey && at(second) == kValue;
+  if (!forward && (at(0) != kValue || at(second) != kKey)) return false;
+  const std::size_t any = forward ? second + 2 : 2, any_size = forward ? size - any : first;
+  return any_size >= 2 && at(any) == kString && at(any + 1) == any_size - 2;
+}
+
+// Skips the short texts among the next fields with this tag up to the first that is none. One look over the bytes of
+// all of them, lengths and tags too, tells that they are ASCII.
+void skip_short_texts(const char*& p, const char* end, char tag) {
+  const char* q = p;
+  while (end - q >= 2 && *q == tag) {
+    const auto size = static_cast<std::uint8_t>(q[1]);
+    if (size > end - q - 2 || !is_short_text(q + 2, size)) break;
+    q += 2 + size;
+  }
+  if (is_ascii(ByteView(p, static_cast<std::size_t>(q - p)))) p = q;
 }
 
 }  // namespace
@@ -141,6 +180,7 @@ Form form_of(ByteView bytes, Part part) {
     }
     const char* const end = levels[depth].end;
     std::uint32_t tag = 0;
+    const char* const field = p;
     if (!pb::read_tag(p, end, tag)) return Form::kBroken;
     const Content content = content_of(levels[depth].type, tag);
     if (content == kNone) {
@@ -154,7 +194,7 @@ Form form_of(ByteView bytes, Part part) {
     } else if (depth == kMaxNesting) {
       form = Form::kRepairable;
     } else if (content == kAttribute && depth + 2 <= kMaxNesting && is_plain_attribute(inside)) {
-      continue;
+      if (inside.data() - field == 2) skip_short_texts(p, end, *field);
     } else {
       p = inside.data();
       levels[++depth] = {p + inside.size(), static_cast<MessageType>(content)};

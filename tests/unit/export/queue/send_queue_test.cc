@@ -63,6 +63,21 @@ TEST_CASE("a batch leaves when it is full or its oldest trace has waited 200 ms"
   CHECK_FALSE(q.next_due());
 }
 
+TEST_CASE("the first trace of a batch wakes nobody when the runner looks in time by itself", "[export]") {
+  SendQueue q({.batch_bytes = 1000});
+  q.will_look(at(200ms));
+  CHECK_FALSE(q.push(trace(400), at(0ms)));  // due at 200 ms
+  CHECK(q.push(trace(700), at(1ms)));        // full
+  CHECK(q.next_batch(at(1ms))->bytes == 400);
+  CHECK(q.next_batch(at(201ms))->bytes == 700);
+  q.will_look(at(600ms));
+  CHECK(q.push(trace(400), at(399ms)));  // due at 599 ms
+  CHECK(q.next_batch(at(599ms))->bytes == 400);
+  q.begin_drain(at(600ms));
+  q.will_look(at(600ms));
+  CHECK(q.push(trace(400), at(600ms)));  // due at once
+}
+
 TEST_CASE("a trace larger than a batch goes alone", "[export]") {
   SendQueue q({.batch_bytes = 100});
   q.push(trace(50), at(0s));

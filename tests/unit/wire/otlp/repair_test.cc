@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "codec/utf8.h"
+#include "support/backward_otlp.h"
 #include "support/otlp_builder.h"
 #include "support/random_otlp.h"
 #include "support/scan_twin.h"
@@ -262,6 +263,35 @@ TEST_CASE("repair agrees with libprotobuf on texts of any bytes", "[wire]") {
     }
   }
   CHECK(repaired > 1000);
+}
+
+TEST_CASE("attributes of every kind are sound exactly when libprotobuf takes them, whichever byte is wrong", "[wire]") {
+  twin::Span span;
+  const std::string long_text(200, 'x');
+  fill(span,
+       {.attributes = {{"a", "1"}, {"bb", "22"}, {"c", long_text}, {"", "d"}, {"e", ""}, {"f", "6"}, {"g", "7"}}});
+  span.add_attributes()->mutable_value()->set_int_value(-1);
+  span.add_attributes()->mutable_value()->set_bool_value(true);
+  span.add_attributes()->mutable_value()->set_double_value(0.1);
+  span.add_attributes()->set_key("no value");
+  span.add_attributes();
+  *span.add_attributes() = span.attributes(0);
+  *span.add_events()->add_attributes() = span.attributes(1);
+  const std::string forward = span.SerializeAsString();
+  for (const std::string& sound : {forward, backward_otlp(span)}) {
+    REQUIRE(form_of(sound, Part::kSpan) == Form::kSound);
+    for (std::size_t i = 0; i < sound.size(); ++i) {
+      for (const int change : {0x01, 0x02, 0x03, 0x04, 0x08, 0x10, 0x7F, 0x80, 0xFF}) {
+        std::string bytes = sound;
+        bytes[i] = static_cast<char>(bytes[i] ^ change);
+        std::vector<FrameSpan> spans = {{{}, {}, bytes}};
+        std::string request;
+        frame_trace(spans, request);
+        CAPTURE(i, change);
+        REQUIRE((form_of(bytes, Part::kSpan) == Form::kSound) == strictly_parses(request));
+      }
+    }
+  }
 }
 
 TEST_CASE("a length or tag that is wrong inside is broken, not repairable", "[wire]") {
