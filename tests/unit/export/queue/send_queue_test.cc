@@ -557,18 +557,3 @@ TEST_CASE("one batch that is refused for now, for ever, stops nobody", "[export]
   CHECK_FALSE(q.limit().open());
   CHECK(q.aside_spans() == 1);
 }
-
-TEST_CASE("a trace wakes the runner only when it would look too late for it", "[export]") {
-  SendQueue q({.batch_bytes = 1000});
-  CHECK(q.push(trace(100), at(0s)));  // nobody has said when they look
-  while (q.next_batch(at(1s)) != nullptr) {
-  }
-  q.will_look(at(2s));
-  CHECK(q.push(trace(100), at(1'700ms)));        // due at 1.9 s
-  CHECK_FALSE(q.push(trace(100), at(1'750ms)));  // the one before has woken it
-  while (q.next_batch(at(2s)) != nullptr) {
-  }
-  q.will_look(at(3s));
-  CHECK_FALSE(q.push(trace(100), at(2'900ms)));  // due at 3.1 s
-  CHECK(q.push(trace(950), at(2950ms)));         // a batch is full
-}
