@@ -113,7 +113,8 @@ bool ChunkPool::take_other(SizeClass& size, std::size_t want, std::vector<ChunkR
     if (free_[larger].empty()) continue;
     const Chunk piece{free_[larger].back(), static_cast<SizeClass>(larger)};
     free_[larger].pop_back();
-    const Chunk part = cut(piece, size, [&](Chunk rest) { free_[rest.size].push_back(rest.ref); });
+    auto& free = free_;  // the lock is held: the analysis does not look into a lambda
+    const Chunk part = cut(piece, size, [&free](Chunk rest) { free[rest.size].push_back(rest.ref); });
     bytes_free_ -= class_bytes(part.size);
     refs.push_back(part.ref);
     size = part.size;
