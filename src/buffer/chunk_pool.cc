@@ -25,22 +25,27 @@ void move_tail(std::deque<ChunkRef>& from, std::size_t count, std::vector<ChunkR
   from.erase(first, from.end());
 }
 
-// Cuts a piece for `size`: returns the part to use, which is of that class or up to two units larger, and calls
-// `on_rest(chunk)` for each of the others.
-template <class OnRest>
-Chunk cut(Chunk piece, SizeClass size, OnRest&& on_rest) {
+struct Cut {
+  Chunk first;  // of the class wanted, or up to two units larger
+  std::array<Chunk, kChunkMax / kChunkMin> rest;
+  std::size_t rests = 0;
+};
+
+// Cuts a piece into one for `size` and a rest.
+Cut cut(Chunk piece, SizeClass size) {
   constexpr std::size_t kLeast = kClassUnits[0];
   const std::size_t units = kClassUnits[piece.size];
-  if (units < kClassUnits[size] + kLeast) return piece;
+  if (units < kClassUnits[size] + kLeast) return {piece, {}, 0};
+  Cut out{{piece.ref, size}, {}, 0};
   ChunkRef at = piece.ref + kClassUnits[size];
   for (std::size_t left = units - kClassUnits[size]; left != 0;) {
     const bool again = left == kClassUnits[size] || left >= kClassUnits[size] + kLeast;
     const SizeClass part = again ? size : class_for(left * kChunkUnit);
-    on_rest(Chunk{at, part});
+    out.rest[out.rests++] = {at, part};
     at += kClassUnits[part];
     left -= kClassUnits[part];
   }
-  return {piece.ref, size};
+  return out;
 }
 
 }  // namespace
@@ -113,8 +118,9 @@ bool ChunkPool::take_other(SizeClass& size, std::size_t want, std::vector<ChunkR
     if (free_[larger].empty()) continue;
     const Chunk piece{free_[larger].back(), static_cast<SizeClass>(larger)};
     free_[larger].pop_back();
-    auto& free = free_;  // the lock is held: the analysis does not look into a lambda
-    const Chunk part = cut(piece, size, [&free](Chunk rest) { free[rest.size].push_back(rest.ref); });
+    const Cut parts = cut(piece, size);
+    for (std::size_t i = 0; i < parts.rests; ++i) free_[parts.rest[i].size].push_back(parts.rest[i].ref);
+    const Chunk part = parts.first;
     bytes_free_ -= class_bytes(part.size);
     refs.push_back(part.ref);
     size = part.size;
@@ -205,7 +211,9 @@ Chunk LocalChunks::take(SizeClass size) {
 // Cuts a piece of this shard, unless it is small enough.
 Chunk LocalChunks::cut_here(Chunk piece, SizeClass size) {
   if (piece.size <= size) return piece;
-  return cut(piece, size, [&](Chunk rest) { free_[rest.size].push_back(rest.ref); });
+  const Cut parts = cut(piece, size);
+  for (std::size_t i = 0; i < parts.rests; ++i) free_[parts.rest[i].size].push_back(parts.rest[i].ref);
+  return parts.first;
 }
 
 // Nothing is left in the pool: what this shard has of other classes.
