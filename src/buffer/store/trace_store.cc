@@ -23,6 +23,7 @@ constexpr std::size_t kSettleBytes = 2 << 20;                     // of kept tra
 constexpr std::size_t kGatherKeep = 256 << 10;                    // of the memory of one copy kept for the next
 // Free pieces that a shard may keep to itself, and what is cut to the wrong size.
 constexpr std::size_t kLocalSlack = 3 << 20;
+static_assert(kLocalSlack >= 2 * LocalChunks::kBytesMax);
 
 }  // namespace
 
