@@ -12,7 +12,7 @@ namespace tailgate {
 Result<std::string> read_input(const std::string& name) {
   std::FILE* const file = name == "-" ? stdin : std::fopen(name.c_str(), "re");
   const auto cannot = [&] {
-    return fail(ErrorKind::kIo, fmt::format("{}: cannot read: {}", name, std::strerror(errno)));
+    return fail(ErrorKind::kIo, fmt::format("cannot open {}: {}", name, std::strerror(errno)));
   };
   if (file == nullptr) return cannot();
   std::string text;

@@ -8,7 +8,7 @@
 
 namespace tailgate {
 
-// Everything in the file; "-" is standard input. Errors: kIo, "name: cannot read: why".
+// Everything in the file; "-" is standard input. Errors: kIo, "cannot open NAME: why".
 Result<std::string> read_input(const std::string& name);
 
 }  // namespace tailgate

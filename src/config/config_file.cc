@@ -139,7 +139,7 @@ Result<ConfigDocument> load_config_text(std::string_view yaml, const std::string
 Result<ConfigDocument> load_config_file(const std::string& path, const LoadOptions& options) {
   std::FILE* file = std::fopen(path.c_str(), "re");
   if (file == nullptr) {
-    return fail(ErrorKind::kIo, fmt::format("{}: expected a file to read, got '{}'", path, std::strerror(errno)));
+    return fail(ErrorKind::kIo, fmt::format("cannot open {}: {}", path, std::strerror(errno)));
   }
   std::string text;
   char block[16384];
@@ -149,7 +149,7 @@ Result<ConfigDocument> load_config_file(const std::string& path, const LoadOptio
   const int reason = errno;
   std::fclose(file);
   if (bad)
-    return fail(ErrorKind::kIo, fmt::format("{}: expected a file to read, got '{}'", path, std::strerror(reason)));
+    return fail(ErrorKind::kIo, fmt::format("cannot open {}: {}", path, std::strerror(reason)));
   if (text.size() > kConfigBytesMax) {
     return fail(ErrorKind::kConfig, fmt::format("{}: expected at most {} bytes, got more", path, kConfigBytesMax));
   }

@@ -4,17 +4,20 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/units.h"
 #include "base/version.h"
 #include "daemon/daemon.h"
 #include "daemon/decide.h"
 #include "migrate/migrate.h"
 #include "settings/assembly.h"
+#include "settings/capacity.h"
 #include "telemetry/log.h"
 
 namespace tailgate {
@@ -22,26 +25,102 @@ namespace {
 
 constexpr int kDone = 0, kJudgedBad = 1, kWrongUsage = 2, kCannotOpen = 3;
 
-constexpr std::string_view kHelp =
-    R"(tailgate: a trace collector with tail-based sampling
+constexpr std::uint64_t kSpanBytesMax = 1 << 30, kNumberMax = 1'000'000'000;
 
-  tailgate run --config FILE [--set KEY=VALUE]...                the daemon
-  tailgate check --config FILE [--set KEY=VALUE]...              says what is wrong with a configuration, starts nothing
-  tailgate decide --config FILE [--set KEY=VALUE]... SPANS...    what the policies make of OTLP files; a JSON line a trace
-  tailgate migrate COLLECTOR.yaml                                the same configuration, of an OpenTelemetry Collector
-  tailgate --version
-  tailgate --help
+// What stands after the command.
+struct Arguments {
+  bool help = false;
+  ConfigSource source;
+  std::vector<std::string> files;
+  Traffic traffic;    // of check; without a rate it is not asked for
+  std::string wrong;  // what is wrong with them
+};
 
-  --config FILE      YAML; see docs/config.md
-  --set KEY=VALUE    overrides one value: a.b.c=VALUE, VALUE is YAML, list items go by index; the last one wins
-  SPANS              OTLP traces, protobuf or JSON lines; - for standard input; see docs/commands.md
-  COLLECTOR.yaml     what it has and Tailgate does not is named on standard error, and the exit code is 1
+struct Flag {
+  std::string_view name, value, about;
+};
 
-Exit codes: 0 done, 1 the input was judged bad, 2 wrong usage, 3 cannot bind or open, 128 + signal after a second signal.
-)";
+constexpr Flag kConfig = {"--config", "FILE", "the configuration, in YAML: docs/config.md"};
+constexpr Flag kSet = {"--set", "KEY=VALUE",
+                       "overrides one value: a.b.c=VALUE, VALUE is YAML, list items go by index; the last one wins"};
 
-int usage(std::string_view what) {
-  fmt::print(stderr, "tailgate: {}\n\n{}", what, kHelp);
+struct Command {
+  std::string_view name;
+  std::string_view arguments;  // besides flags
+  std::string_view about;
+  std::vector<Flag> flags;
+  std::string_view files;  // what `arguments` stands for
+  std::string_view example;
+  int (*run)(const Arguments&);
+};
+
+int run_daemon(const Arguments&);
+int check(const Arguments&);
+int decide(const Arguments&);
+int migrate(const Arguments&);
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all = {
+      {"run",
+       "[FILE]",
+       "the daemon",
+       {kConfig, kSet},
+       "the same as --config FILE",
+       "tailgate run --config config/tailgate.yaml --set telemetry.logs.level=debug",
+       run_daemon},
+      {"check",
+       "[FILE]",
+       "says what is wrong with a configuration, starts nothing",
+       {kConfig,
+        kSet,
+        {"--rate", "SPANS", "says also what memory so many spans a second need, and exits with 1 if there is less"},
+        {"--span-bytes", "SIZE", "of one span on the wire, with --rate; 500 bytes if not given"},
+        {"--trace-spans", "N", "spans of one trace, with --rate; 10 if not given"}},
+       "the same as --config FILE",
+       "tailgate check config/gateway.yaml --rate 50000 --span-bytes 900",
+       check},
+      {"decide",
+       "SPANS...",
+       "what the policies make of OTLP files; a JSON line a trace",
+       {kConfig, kSet},
+       "OTLP traces, protobuf or JSON lines; - is standard input: docs/commands.md",
+       "tailgate decide --config config/tailgate.yaml kept-traces.json",
+       decide},
+      {"migrate",
+       "COLLECTOR.yaml",
+       "the same configuration, of an OpenTelemetry Collector",
+       {},
+       "what it has and Tailgate does not is named on standard error, and the exit code is 1; - is standard input",
+       "tailgate migrate collector.yaml > tailgate.yaml",
+       migrate},
+  };
+  return all;
+}
+
+constexpr std::string_view kExitCodes =
+    "Exit codes: 0 done, 1 the input was judged bad, 2 wrong usage, 3 cannot bind or open, 128 + signal after a second "
+    "signal.\n";
+
+std::string help() {
+  std::string out = "tailgate: a trace collector with tail-based sampling\n\n";
+  for (const Command& c : commands()) out += fmt::format("  tailgate {:<8}{:<15} {}\n", c.name, c.arguments, c.about);
+  out += "\n";
+  for (const Command& c : commands()) out += fmt::format("  {}\n", c.example);
+  out += "\n  tailgate COMMAND --help    the flags of a command\n  tailgate --version\n\n";
+  return out += kExitCodes;
+}
+
+std::string help_of(const Command& command) {
+  std::string out = fmt::format("tailgate {}{} {}\n\n  {}\n\n", command.name, command.flags.empty() ? "" : " [FLAGS]",
+                                command.arguments, command.about);
+  for (const Flag& flag : command.flags)
+    out += fmt::format("  {:<22} {}\n", fmt::format("{} {}", flag.name, flag.value), flag.about);
+  out += fmt::format("  {:<22} {}\n\nExample: {}\n\n", command.arguments, command.files, command.example);
+  return out += kExitCodes;
+}
+
+int usage(std::string_view what, const std::string& help_text) {
+  fmt::print(stderr, "tailgate: {}\n\n{}", what, help_text);
   return kWrongUsage;
 }
 
@@ -65,17 +144,23 @@ std::optional<Loaded> load(const ConfigSource& source, int& exit_code) {
   return Loaded{std::move(*config), std::move(parts)};
 }
 
-int check(const ConfigSource& source) {
+int check(const Arguments& arguments) {
+  const ConfigSource& source = arguments.source;
+  const Traffic& traffic = arguments.traffic;
   int exit_code = kDone;
   const std::optional<Loaded> loaded = load(source, exit_code);
   if (!loaded) return exit_code;
   for (const std::string& line : messages(loaded->config.issues->notices)) fmt::print(stderr, "{}\n", line);
   for (const std::string& line : loaded->parts.exporters->damaged_queues()) fmt::print(stderr, "{}\n", line);
   fmt::print("{}: good\n", source.path);
-  return kDone;
+  if (traffic.spans_per_second == 0) return kDone;
+  const CapacityReport report = report_capacity(traffic, loaded->config.sampling, loaded->parts.tls_connections);
+  fmt::print("{}", report.text);
+  return report.enough ? kDone : kJudgedBad;
 }
 
-int run(const ConfigSource& source) {
+int run_daemon(const Arguments& arguments) {
+  const ConfigSource& source = arguments.source;
   // gRPC reads this once: its default poller costs the whole process half as much again (docs/design).
   setenv("GRPC_POLL_STRATEGY", "poll", 0);
   sigset_t signals;
@@ -99,21 +184,36 @@ int run(const ConfigSource& source) {
   return kDone;
 }
 
-int decide(const ConfigSource& source, const std::vector<std::string>& files) {
+int decide(const Arguments& arguments) {
   int exit_code = kDone;
-  const std::optional<Loaded> loaded = load(source, exit_code);
-  return loaded ? decide_files(loaded->config, loaded->parts, files) : exit_code;
+  const std::optional<Loaded> loaded = load(arguments.source, exit_code);
+  return loaded ? decide_files(loaded->config, loaded->parts, arguments.files) : exit_code;
 }
 
-// What stands after the command.
-struct Arguments {
-  bool help = false;
-  ConfigSource source;
-  std::vector<std::string> files;
-  std::string wrong;  // what is wrong with them
-};
+int migrate(const Arguments& arguments) { return migrate_file(arguments.files[0]); }
 
-Arguments parse(int argc, char** argv) {
+// Takes the value of a flag; returns what is wrong with it, "" if nothing is.
+std::string take(Arguments& out, std::string_view flag, const std::string& value) {
+  const auto wants = [&](std::string_view what) { return fmt::format("{} wants {}, got '{}'", flag, what, value); };
+  if (flag == "--config") {
+    out.source.path = value;
+  } else if (flag == "--set") {
+    if (value.find('=') == std::string::npos) return wants("KEY=VALUE");
+    out.source.overrides.push_back(value);
+  } else if (flag == "--span-bytes") {
+    const std::optional<std::uint64_t> bytes = parse_bytes(value);
+    if (!bytes || *bytes < 1 || *bytes > kSpanBytesMax) return wants("1 byte to 1GiB");
+    out.traffic.span_bytes = *bytes;
+  } else {
+    const std::optional<std::uint64_t> number = parse_bytes(value);
+    if (!number || *number < 1 || *number > kNumberMax) return wants("a number from 1 to 1000000000");
+    if (flag == "--rate") out.traffic.spans_per_second = static_cast<double>(*number);
+    if (flag == "--trace-spans") out.traffic.trace_spans = *number;
+  }
+  return "";
+}
+
+Arguments parse(const Command& command, int argc, char** argv) {
   Arguments out;
   bool only_files = false;
   for (int i = 2; i < argc && out.wrong.empty() && !out.help; ++i) {
@@ -123,7 +223,7 @@ Arguments parse(int argc, char** argv) {
       continue;
     }
     only_files = flag == "--";
-    out.help = flag == "--help";
+    out.help = flag == "--help" || flag == "-h";
     if (only_files || out.help) continue;
     std::optional<std::string> value;
     if (const auto equals = flag.find('='); equals != std::string_view::npos) {
@@ -132,56 +232,57 @@ Arguments parse(int argc, char** argv) {
     } else if (i + 1 < argc) {
       value = argv[++i];
     }
-    if (flag != "--config" && flag != "--set") {
-      out.wrong = fmt::format("unknown flag '{}'", flag);
-    } else if (!value) {
-      out.wrong = fmt::format("{} wants a value", flag);
-    } else if (flag == "--config") {
-      out.source.path = *value;
-    } else if (value->find('=') == std::string::npos) {
-      out.wrong = fmt::format("--set wants KEY=VALUE, got '{}'", *value);
-    } else {
-      out.source.overrides.push_back(*value);
-    }
+    const bool known =
+        std::any_of(command.flags.begin(), command.flags.end(), [&](const Flag& one) { return one.name == flag; });
+    out.wrong = !known   ? fmt::format("{} has no flag '{}'", command.name, flag)
+                : !value ? fmt::format("{} wants a value", flag)
+                         : take(out, flag, *value);
   }
   return out;
+}
+
+// What is wrong with the files and flags taken together; "" if nothing is. run and check take their one file as the
+// configuration.
+std::string settle(const Command& command, Arguments& out) {
+  if (command.name == "migrate")
+    return out.files.size() == 1 ? "" : "migrate wants one file, the configuration of a Collector, or -";
+  if (command.name == "decide") {
+    if (out.source.path.empty()) return "decide wants --config FILE";
+    return out.files.empty() ? "decide wants files of spans, or - for standard input" : "";
+  }
+  if (out.source.path.empty() && out.files.size() == 1) {
+    out.source.path = out.files[0];
+  } else if (!out.files.empty()) {
+    return fmt::format("{} wants one configuration, got also '{}'", command.name, out.files.back());
+  }
+  if (out.source.path.empty()) return fmt::format("{} wants a configuration: --config FILE", command.name);
+  return "";
 }
 
 }  // namespace
 
 int run_cli(int argc, char** argv) {
-  if (argc < 2) return usage("expected a command");
-  const std::string_view command = argv[1];
-  if (command == "--help" || command == "-h" || command == "help") {
-    fmt::print("{}", kHelp);
+  const std::string_view name = argc < 2 ? "" : argv[1];
+  if (name.empty()) return usage("expected a command", help());
+  if (name == "--help" || name == "-h" || name == "help") {
+    fmt::print("{}", help());
     return kDone;
   }
-  if (command == "--version" || command == "version") {
+  if (name == "--version" || name == "version") {
     fmt::print("tailgate {} (commit {}, {})\n", build_version(), build_commit(), build_compiler());
     return kDone;
   }
-  if (command != "run" && command != "check" && command != "decide" && command != "migrate") {
-    return usage(fmt::format("unknown command '{}'", command));
-  }
-  const Arguments arguments = parse(argc, argv);
+  const auto command =
+      std::find_if(commands().begin(), commands().end(), [&](const Command& one) { return one.name == name; });
+  if (command == commands().end()) return usage(fmt::format("unknown command '{}'", name), help());
+  Arguments arguments = parse(*command, argc, argv);
   if (arguments.help) {
-    fmt::print("{}", kHelp);
+    fmt::print("{}", help_of(*command));
     return kDone;
   }
-  if (!arguments.wrong.empty()) return usage(arguments.wrong);
-  if (command == "migrate") {
-    if (!arguments.source.path.empty() || !arguments.source.overrides.empty() || arguments.files.size() != 1) {
-      return usage("migrate wants one file, the configuration of a Collector, or - for standard input");
-    }
-    return migrate_file(arguments.files[0]);
-  }
-  if (arguments.source.path.empty()) return usage(fmt::format("{} wants --config FILE", command));
-  if (command == "decide") {
-    if (arguments.files.empty()) return usage("decide wants files of spans, or - for standard input");
-    return decide(arguments.source, arguments.files);
-  }
-  if (!arguments.files.empty()) return usage(fmt::format("{} wants no '{}'", command, arguments.files[0]));
-  return command == "check" ? check(arguments.source) : run(arguments.source);
+  if (arguments.wrong.empty()) arguments.wrong = settle(*command, arguments);
+  if (!arguments.wrong.empty()) return usage(arguments.wrong, help_of(*command));
+  return command->run(arguments);
 }
 
 }  // namespace tailgate

@@ -190,6 +190,7 @@ void Daemon::run() {
       break;
     }
     log_refused_of_the_minute(monotonic_now());
+    log_memory_shortage(monotonic_now());
     if (signal == SIGHUP) parts_.exporters->follow_paths();
     asked |= signal == SIGHUP;
     const bool changed = watch_.changed(monotonic_now());
@@ -243,6 +244,23 @@ void Daemon::log_refused(SourceId by, std::string_view reason, std::string_view 
 
 void Daemon::log_refused_of_the_minute(TimePoint now) {
   for (const RefusalLog::Line& line : refusal_log_.due(now)) warn_of(line);
+}
+
+void Daemon::log_memory_shortage(TimePoint now) {
+  const auto change = memory_shortage_.look(store_->take_early(), now);
+  if (!change) return;
+  const std::string shortest = format_duration(change->early.shortest_wait);
+  if (change->began) {
+    log_warn("memory is short: traces are decided early",
+             {{"after", shortest},
+              {"decision_wait", format_duration(config_.sampling.store.limits.decision_wait)},
+              {"memory_limit", format_bytes(config_.sampling.memory_limit)},
+              {"do", "raise sampling.memory_limit or lower decision_wait; tailgate check --rate says what is needed"}});
+  } else {
+    log_warn("memory is enough again: traces are decided in time", {{"decided_early", change->early.traces},
+                                                                    {"shortest_wait", shortest},
+                                                                    {"lasted", format_duration(change->lasted)}});
+  }
 }
 
 void Daemon::reload() {

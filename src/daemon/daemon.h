@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "buffer/store/memory_shortage.h"
 #include "buffer/store/sweeper.h"
 #include "config/file_watch.h"
 #include "daemon/pipeline.h"
@@ -51,6 +52,7 @@ class Daemon {
   void drain();
   void log_refused(SourceId by, std::string_view reason, std::string_view peer, std::string_view text);
   void log_refused_of_the_minute(TimePoint now);
+  void log_memory_shortage(TimePoint now);
 
   std::unique_ptr<OwnTraces> own_traces_;  // null: off. Outlives the exporters, whose threads report to it
   const DaemonConfig config_;
@@ -73,6 +75,7 @@ class Daemon {
   Refusals refusals_;
   Oddities oddities_;
   RefusalLog refusal_log_;
+  MemoryShortage memory_shortage_;
   std::unique_ptr<ExporterSink> sink_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<StoreTarget> target_;

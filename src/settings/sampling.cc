@@ -16,7 +16,6 @@ namespace tailgate {
 namespace {
 
 constexpr std::size_t kMiB = 1 << 20;
-constexpr std::size_t kMemoryLimitMin = 96 * kMiB;
 
 std::size_t machine_memory() {
   std::size_t bytes =
@@ -42,13 +41,13 @@ std::size_t machine_memory() {
 void read_memories(const ConfigNode& node, SamplingConfig& out) {
   BufferLimits& limits = out.store.limits;
   const ConfigNode cache = node.child("decision_cache");
-  out.cache_bytes = cache.bytes("max_bytes", std::clamp(out.memory_limit / 16, 4 * kMiB, 64 * kMiB));
+  out.cache_bytes = cache.bytes("max_bytes", default_cache_bytes(out.memory_limit));
   if (out.cache_bytes > out.memory_limit / 4) cache.error("max_bytes", "expected at most a quarter of memory_limit");
   cache.without_effect({"sampled_cache_size", "non_sampled_cache_size"});
   cache.finish();
   limits.cache_bytes = out.cache_bytes;
   const ConfigNode explain = node.child("explain");
-  out.explain_bytes = explain.bytes("max_bytes", std::min(out.memory_limit / 16, 64 * kMiB));
+  out.explain_bytes = explain.bytes("max_bytes", default_explain_bytes(out.memory_limit));
   if (out.explain_bytes > out.memory_limit / 4)
     explain.error("max_bytes", "expected at most a quarter of memory_limit");
   explain.finish();
@@ -124,6 +123,10 @@ void read_policies(const ConfigNode& sampling, std::string_view list_key, std::s
 }
 
 }  // namespace
+
+std::size_t default_cache_bytes(std::size_t memory_limit) { return std::clamp(memory_limit / 16, 4 * kMiB, 64 * kMiB); }
+
+std::size_t default_explain_bytes(std::size_t memory_limit) { return std::min(memory_limit / 16, 64 * kMiB); }
 
 SamplingConfig read_sampling(const ConfigNode& node, const std::string& path, const LoadOptions& options) {
   SamplingConfig out;

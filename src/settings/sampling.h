@@ -13,6 +13,11 @@
 
 namespace tailgate {
 
+inline constexpr std::size_t kMemoryLimitMin = 96 << 20;
+// Where `decision_cache.max_bytes` and `explain.max_bytes` are not set.
+std::size_t default_cache_bytes(std::size_t memory_limit);
+std::size_t default_explain_bytes(std::size_t memory_limit);
+
 struct SamplingConfig {
   std::size_t memory_limit = 0;   // bytes of RSS
   std::size_t cache_bytes = 0;    // decision cache

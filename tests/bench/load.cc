@@ -156,12 +156,13 @@ std::string http_get(std::uint16_t port, const std::string& path) {
   return out;
 }
 
-// The sum of a metric over its labels.
-double metric(const std::string& text, const std::string& name) {
+// The sum of a metric over its labels, or over the series that have `label`.
+double metric(const std::string& text, const std::string& name, const std::string& label = "") {
   double sum = 0;
   for (std::size_t at = 0; (at = text.find("\n" + name, at)) != std::string::npos; ++at) {
     const char next = text[at + 1 + name.size()];
     if (next != ' ' && next != '{') continue;
+    if (text.substr(at, text.find('\n', at + 1) - at).find(label) == std::string::npos) continue;
     sum += std::strtod(text.c_str() + text.find_last_of(' ', text.find('\n', at + 1)), nullptr);
   }
   return sum;
@@ -566,6 +567,8 @@ int main(int argc, char** argv) {
              refused_with_retry, law ? "holds" : "BROKEN", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
   fmt::print("  expected {} traces: whole {} broken {} missing {}, not expected {}\n", expected.size(), whole, broken,
              missing, strangers);
+  fmt::print("  decided early by memory {:.0f} traces\n",
+             metric(text, "tailgate_traces_decided_total", "close_reason=\"memory\""));
   fmt::print("  RSS idle {:.0f} MB, peak {:.0f} MB; (RSS - 64 MiB - cache) / wire bytes buffered {:.3f} at {:.0f} MB\n",
              rss_idle, rss_peak, worst_ratio, ratio_at_mb);
   bool good = law && !lost && WIFEXITED(status) && WEXITSTATUS(status) == 0;

@@ -12,8 +12,18 @@ constexpr Duration kAdaptEvery = std::chrono::milliseconds(200);
 
 Shedding::Shedding(Duration min_wait, TimePoint origin) : min_wait_(min_wait), next_adapt_(origin + kAdaptEvery) {}
 
-void Shedding::closed_early(Duration wait) {
-  early_wait_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(wait).count();
+void Shedding::closed_early(std::size_t traces, Duration wait) {
+  const std::int64_t ms = std::chrono::duration_cast<std::chrono::milliseconds>(wait).count();
+  early_wait_ms_ = ms;
+  early_traces_ += traces;
+  std::int64_t shortest = shortest_ms_;
+  while (ms < shortest && !shortest_ms_.compare_exchange_weak(shortest, ms)) {
+  }
+}
+
+EarlyDecisions Shedding::take_early() {
+  const std::int64_t shortest = shortest_ms_.exchange(kNoWait);
+  return {early_traces_.exchange(0), shortest == kNoWait ? Duration::max() : std::chrono::milliseconds(shortest)};
 }
 
 void Shedding::adapt(TimePoint now) {

@@ -10,19 +10,28 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "base/clock.h"
 
 namespace tailgate {
 
+// Traces that were decided early since the last look.
+struct EarlyDecisions {
+  std::uint64_t traces = 0;
+  Duration shortest_wait = Duration::max();
+};
+
 class Shedding {
  public:
   // Nothing is shed when `min_wait` is zero.
   Shedding(Duration min_wait, TimePoint origin);
 
-  // A trace that had been open for `wait` was decided early.
-  void closed_early(Duration wait);
+  // So many traces were decided early; the last of them had been open for `wait`.
+  void closed_early(std::size_t traces, Duration wait);
+  // What closed_early() was told since the last call.
+  EarlyDecisions take_early();
 
   // Moves the share, at most every 200 ms.
   void adapt(TimePoint now);
@@ -31,10 +40,14 @@ class Shedding {
   std::uint8_t step() const { return step_.load(std::memory_order_relaxed); }
 
  private:
+  static constexpr std::int64_t kNoWait = INT64_MAX;
+
   const Duration min_wait_;
   std::atomic<std::uint8_t> step_{0};
-  std::atomic<std::int64_t> early_wait_ms_{-1};  // of the last trace closed early; -1: none since adapt()
-  double taken_share_ = 1;                       // of new traces
+  std::atomic<std::int64_t> early_wait_ms_{-1};     // of the last trace closed early; -1: none since adapt()
+  std::atomic<std::uint64_t> early_traces_{0};      // since take_early()
+  std::atomic<std::int64_t> shortest_ms_{kNoWait};  // of their waits
+  double taken_share_ = 1;                          // of new traces
   TimePoint next_adapt_;
 };
 

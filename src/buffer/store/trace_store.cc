@@ -149,7 +149,7 @@ bool TraceStore::make_room(std::size_t pool_bytes, std::size_t prefix_bytes, Tim
     {
       const MutexLock lock(shard.mutex);
       n = shard.buffer.close_early(CloseReason::kMemory, now, kMakeRoomStep, scratch.closed);
-      if (n != 0) shedding_.closed_early(shard.buffer.last_early_wait());
+      if (n != 0) shedding_.closed_early(n, shard.buffer.last_early_wait());
       if (n == 0 || prefixes_short) prefixes_freed = shard.buffer.tidy(now);
     }
     release(0, prefixes_freed);

@@ -48,6 +48,9 @@ class TraceStore {
   // Decides everything that is open.
   void close_all(CloseReason reason, TimePoint now);
 
+  // Traces that memory decided early since the last call.
+  EarlyDecisions take_early() { return shedding_.take_early(); }
+
   void set_policies(const PolicySetPtr& policies);
   PolicySetPtr policies() const { return policies_.current(); }
 

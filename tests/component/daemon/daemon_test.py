@@ -112,6 +112,8 @@ class DaemonTest(unittest.TestCase):
         path = self.written(self.config())
         for arguments in ([], ["fly"], ["run"], ["check"], ["run", "--config"], ["run", "--config", path, "--fast", "1"],
                           ["check", "--config", path, "--set", "no-equals-sign"], ["check", "--config", path, path],
+                          ["check", path, path], ["check", path, "--rate", "0"], ["check", path, "--rate", "many"],
+                          ["check", path, "--rate", "5", "--span-bytes", "2GiB"], ["run", path, "--rate", "5"],
                           ["decide", "--config", path], ["migrate"], ["migrate", path, path], ["migrate", "--config", path]):
             done = tailgate(*arguments)
             self.assertEqual(done.returncode, 2, arguments)
@@ -125,12 +127,34 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(help_text.returncode, 0)
         for word in ("run", "check", "decide", "migrate", "--config", "--set"):
             self.assertIn(word, help_text.stdout)
+        for command, flags in {"run": ["--config FILE", "--set KEY=VALUE"], "check": ["--config FILE", "--rate SPANS", "--trace-spans N"],
+                               "decide": ["--config FILE", "SPANS..."], "migrate": ["COLLECTOR.yaml"]}.items():
+            done = tailgate(command, "--help")
+            self.assertEqual(done.returncode, 0)
+            self.assertIn(f"Example: tailgate {command} ", done.stdout)
+            for flag in flags:
+                self.assertIn(flag, done.stdout)
+
+    def test_check_says_what_a_rate_needs(self):
+        path = self.written(self.config(decision_wait="30s", memory_limit="274MiB"))
+        done = tailgate("check", path, "--rate", "5400", "--span-bytes=931", "--trace-spans", "8")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stdout, r"open traces    need 16\dMiB, have [78]\dMiB\n  memory_limit   needs \d+MiB, is 274MiB\n"
+                                      r"  traces would be decided after 1\d\.\ds: raise sampling.memory_limit or lower decision_wait")
+        needed = re.search(r"needs (\d+MiB)", done.stdout)[1]
+        done = tailgate("check", path, "--set", f"sampling.memory_limit={needed}", "--rate", "5400", "--span-bytes", "931",
+                        "--trace-spans", "8")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn(f"needs {needed}, is {needed}", done.stdout)
 
     def test_check(self):
         path = self.written(self.config())
         self.assertEqual(tailgate("check", "--config", path).returncode, 0)
         self.assertEqual(tailgate("check", f"--config={path}").returncode, 0)
-        self.assertEqual(tailgate("check", "--config", path + ".none").returncode, 3)
+        self.assertEqual(tailgate("check", path).returncode, 0)
+        for command in (["check", path + ".none"], ["run", path + ".none"], ["migrate", path + ".none"]):
+            done = tailgate(*command)
+            self.assertEqual((done.returncode, done.stderr), (3, f"cannot open {path}.none: No such file or directory\n"))
 
         bad = self.written("receivers:\n  otlp: {protocols: {grpc: }}\nsampling:\n  decision_wate: 3s\nexporters: {debug: }\n", "bad.yaml")
         done = tailgate("check", "--config", bad)

@@ -46,6 +46,10 @@ class Overload(unittest.TestCase):
                         self.assertLess(answer["random"], answer["shed_threshold"].ljust(14, "0"))
                         shed.add(trace)
                 until(lambda: daemon.metrics().sum("tailgate_shed_ratio") == 0, "the shedding ends", seconds=60)
+                log = daemon.log()
+                self.assertEqual(log.count("memory is short: traces are decided early"), 1, log)
+                self.assertEqual(log.count("decision_wait=20s memory_limit=96MiB"), 1, log)
+                until(lambda: "memory is enough again" in daemon.log(), "the end of it is logged", seconds=60)
                 self.assertEqual(daemon.stop(), 0)
             spans = {}
             with open(kept_path) as lines:
