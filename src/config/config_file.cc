@@ -148,8 +148,7 @@ Result<ConfigDocument> load_config_file(const std::string& path, const LoadOptio
   const bool bad = std::ferror(file) != 0;
   const int reason = errno;
   std::fclose(file);
-  if (bad)
-    return fail(ErrorKind::kIo, fmt::format("cannot open {}: {}", path, std::strerror(reason)));
+  if (bad) return fail(ErrorKind::kIo, fmt::format("cannot open {}: {}", path, std::strerror(reason)));
   if (text.size() > kConfigBytesMax) {
     return fail(ErrorKind::kConfig, fmt::format("{}: expected at most {} bytes, got more", path, kConfigBytesMax));
   }
