@@ -27,6 +27,15 @@ void notice_limits(const ConfigNode& node, const BufferLimits& limits) {
                               format_duration(limits.decision_wait)));
     }
   }
+  if (type == "probabilistic" && settings.number("sampling_percentage", 0) == 0)
+    settings.notice("keeps nothing: sampling_percentage is 0");
+  if (type == "string_attribute" && settings.is_map() && !settings.boolean("enabled_regex_matching", false)) {
+    for (const ConfigNode& value : settings.child("values").items()) {
+      const std::string text = value.scalar();
+      if (text.find('*') != std::string::npos || text.starts_with('^') || text.ends_with('$'))
+        value.notice("is compared as it is; enabled_regex_matching: true makes it a pattern, of RE2");
+    }
+  }
   if (type == "span_count" && settings.is_map() &&
       settings.integer("min_spans", 0) > static_cast<std::int64_t>(limits.trace_spans_max)) {
     settings.child("min_spans")

@@ -6,8 +6,9 @@
 
 namespace tailgate {
 
-// A notice for each: `latency` above decision_wait, `span_count` above trace_spans_max, and what stands behind a policy
-// that keeps everything when the first match counts. After the policies were built: it reads all of their keys.
+// A notice for each: `latency` above decision_wait, `span_count` above trace_spans_max, `probabilistic` of 0, a value
+// of `string_attribute` that looks like a pattern and is none, and what stands behind a policy that keeps everything
+// when the first match counts. After the policies were built: it reads all of their keys.
 void notice_hopeless_policies(const SamplingConfig& sampling);
 
 }  // namespace tailgate

@@ -60,6 +60,21 @@ class Math final : public Expr {
     Value x, y;
     return left_->evaluate(e, x) && right_->evaluate(e, y) && math_of(e, x, y, op_, out);
   }
+  std::optional<ValueKind> kind() const override {
+    const std::optional<ValueKind> left = left_->kind(), right = right_->kind();
+    if (!left || !right) return std::nullopt;
+    const auto one = [](ValueKind kind) {
+      Value v = kind == ValueKind::kDouble ? Value::of_double(1) : Value::of_int(1);
+      v.kind = kind;
+      return v;
+    };
+    const SpanFields empty;
+    const ConditionContext nobody{empty};
+    Evaluation e(nobody);
+    Value out;
+    if (!math_of(e, one(*left), one(*right), op_, out)) return std::nullopt;
+    return out.kind;
+  }
 
  private:
   ExprPtr left_;

@@ -397,6 +397,7 @@ Result<TestPtr> Compiler::comparison(const AstNode& n) {
     std::swap(left, right);
     op = kMirrored[static_cast<std::size_t>(op)];
   }
+  notice_unlike(n, **left, **right);
   const Value* const constant = (*right)->constant();
   if (constant == nullptr) return std::make_unique<Compare>(std::move(*left), op, std::move(*right));
   if ((*left)->constant() != nullptr) return std::make_unique<Constant>(compare(*(*left)->constant(), *constant, op));
@@ -404,12 +405,35 @@ Result<TestPtr> Compiler::comparison(const AstNode& n) {
   return std::make_unique<CompareConstant>(std::move(*left), op, *constant);
 }
 
+// compare() has the same answer for all values of these two kinds: they are unlike, or one of a kind without an order.
+void Compiler::notice_unlike(const AstNode& n, const Expr& left, const Expr& right) {
+  const std::optional<ValueKind> a = left.kind(), b = right.kind();
+  if (!a || !b || (left.constant() != nullptr && right.constant() != nullptr)) return;
+  const auto is_number = [](ValueKind k) { return k == ValueKind::kInt || k == ValueKind::kDouble; };
+  const bool equality = n.compare == CompareOp::kEqual || n.compare == CompareOp::kNotEqual;
+  const bool no_order =
+      *a == ValueKind::kTraceId || *a == ValueKind::kSpanId || *a == ValueKind::kMap || *a == ValueKind::kList;
+  if (*a == *b ? equality || !no_order : is_number(*a) && is_number(*b)) return;
+  const bool duration = (*a == ValueKind::kDuration || *b == ValueKind::kDuration) && *a != *b;
+  notices.push_back(
+      condition_error(n.column, fmt::format("is {} true: {} is compared with {}{}",
+                                            n.compare == CompareOp::kNotEqual ? "always" : "never", name_of(*a),
+                                            name_of(*b), duration ? "; a duration is Duration(\"300ms\")" : ""))
+          .value()
+          .text);
+}
+
+void Compiler::take_notices(const Condition& inner) {
+  notices.insert(notices.end(), inner.notices().begin(), inner.notices().end());
+}
+
 Condition::Condition(std::unique_ptr<const Arena> constants, std::unique_ptr<const Test> test, std::string attribute,
-                     ConditionErrors errors)
+                     ConditionErrors errors, std::vector<std::string> notices)
     : constants_(std::move(constants)),
       test_(std::move(test)),
       attribute_(std::move(attribute)),
-      errors_(std::move(errors)) {}
+      errors_(std::move(errors)),
+      notices_(std::move(notices)) {}
 Condition::Condition(Condition&&) noexcept = default;
 Condition& Condition::operator=(Condition&&) noexcept = default;
 Condition::~Condition() = default;
@@ -437,7 +461,8 @@ Result<Condition> compile_condition(const Ast& ast, AstIndex root, ConditionKind
   Compiler compiler{ast, kind, plan, *constants, errors};
   Result<TestPtr> test = compiler.test(root);
   if (!test) return tl::unexpected(test.error());
-  return Condition(std::move(constants), std::move(*test), std::move(compiler.attribute), std::move(errors));
+  return Condition(std::move(constants), std::move(*test), std::move(compiler.attribute), std::move(errors),
+                   std::move(compiler.notices));
 }
 
 Result<Condition> parse_condition(std::string_view text, ConditionKind kind, ScanPlan& plan, ConditionErrors errors) {

@@ -7,7 +7,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "decide/condition/ast.h"
@@ -34,7 +36,7 @@ class Arena;
 class Condition {
  public:
   Condition(std::unique_ptr<const Arena> constants, std::unique_ptr<const Test> test, std::string attribute,
-            ConditionErrors errors);
+            ConditionErrors errors, std::vector<std::string> notices);
   Condition(Condition&&) noexcept;
   Condition& operator=(Condition&&) noexcept;
   ~Condition();
@@ -45,6 +47,8 @@ class Condition {
   int deciding_bit(const ConditionContext& context) const;
   // The first attribute it looks at, "" when it looks at none. For people who ask why a trace was kept.
   const std::string& attribute() const { return attribute_; }
+  // "column N: ..." of each comparison that has the same answer for every span.
+  const std::vector<std::string>& notices() const { return notices_; }
 
  private:
   std::unique_ptr<const Arena>
@@ -52,6 +56,7 @@ class Condition {
   std::unique_ptr<const Test> test_;
   std::string attribute_;
   ConditionErrors errors_;
+  std::vector<std::string> notices_;
 };
 
 // Compiles `text` and enters the attributes it needs in `plan`. Errors say "column N: ..." and what was wanted there.

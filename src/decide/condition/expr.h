@@ -48,6 +48,8 @@ class Expr {
   virtual bool evaluate(Evaluation& e, Value& out) const = 0;
   // The value, when it is the same for every span.
   virtual const Value* constant() const { return nullptr; }
+  // The kind of its value, when it is the same for every span, or nil for those that have none.
+  virtual std::optional<ValueKind> kind() const { return std::nullopt; }
   virtual ExprShape shape() const { return {}; }
 };
 
@@ -76,6 +78,9 @@ class Literal final : public Expr {
     return true;
   }
   const Value* constant() const override { return &value_; }
+  std::optional<ValueKind> kind() const override {
+    return value_.is(ValueKind::kNil) ? std::nullopt : std::optional(value_.kind);
+  }
 
  private:
   Value value_;
@@ -88,7 +93,8 @@ struct Compiler {
   ScanPlan& plan;
   Arena& constants;
   ConditionErrors errors;
-  std::string attribute = {};  // the first one asked for
+  std::string attribute = {};             // the first one asked for
+  std::vector<std::string> notices = {};  // as Condition::notices() has them
 
   Result<ExprPtr> value(AstIndex i);  // compile.cc
   Result<ExprPtr> enum_value(const AstNode& node) const;
@@ -96,6 +102,8 @@ struct Compiler {
   ExprPtr compose(const AstNode& node, std::vector<ExprPtr> parts);
   Result<TestPtr> test(AstIndex i);
   Result<TestPtr> comparison(const AstNode& node);
+  void notice_unlike(const AstNode& node, const Expr& left, const Expr& right);
+  void take_notices(const Condition& inner);
   Result<ExprPtr> path(const AstNode& node);  // path.cc
   Result<ExprPtr> call(const AstNode& node);  // convert/call.cc
 

@@ -17,6 +17,15 @@ class FieldExpr final : public Expr {
  public:
   explicit FieldExpr(SpanField field) : field_(field) {}
   bool evaluate(Evaluation& e, Value& out) const override { return read_field(field_, e, out); }
+  // That of an empty span: no field has one kind in one span and another in the next.
+  std::optional<ValueKind> kind() const override {
+    const SpanFields empty;
+    const ConditionContext nobody{empty};
+    Evaluation e(nobody);
+    Value value;
+    if (!read_field(field_, e, value) || value.is(ValueKind::kNil)) return std::nullopt;
+    return value.kind;
+  }
   ExprShape shape() const override {
     return {field_ == SpanField::kName         ? ExprShape::kName
             : field_ == SpanField::kKind       ? ExprShape::kKind
@@ -115,6 +124,7 @@ class TraceStateKey final : public Expr {
 class OfRoot final : public Expr {
  public:
   explicit OfRoot(ExprPtr of) : of_(std::move(of)) {}
+  std::optional<ValueKind> kind() const override { return of_->kind(); }
   bool evaluate(Evaluation& e, Value& out) const override {
     if (!e.in.no_root) return of_->evaluate(e, out);
     out = Value();
@@ -127,6 +137,7 @@ class OfRoot final : public Expr {
 
 class SpanDuration final : public Expr {
  public:
+  std::optional<ValueKind> kind() const override { return ValueKind::kDuration; }
   bool evaluate(Evaluation& e, Value& out) const override {
     const SpanFields& span = e.in.span;
     const bool known = is_time(span.start_ns) && is_time(span.end_ns);

@@ -207,12 +207,14 @@ std::optional<Error> Compiler::cannot_compare(const AstNode& path, const AstNode
 Result<ExprPtr> Compiler::count(const AstNode& node) {
   Result<Condition> inner = inner_condition(ast, node, plan, errors);
   if (!inner) return tl::unexpected(inner.error());
+  take_notices(*inner);
   return std::make_unique<Sum>(plan.add_sum(std::make_unique<Counter>(std::move(*inner))));
 }
 
 Result<TestPtr> Compiler::any_or_all(const AstNode& node) {
   Result<Condition> inner = inner_condition(ast, node, plan, errors);
   if (!inner) return tl::unexpected(inner.error());
+  take_notices(*inner);
   const bool all = node.text == "all";
   const auto which = all ? ConditionPredicate::Which::kFails : ConditionPredicate::Which::kHolds;
   std::string looks_at = inner->attribute();
@@ -223,6 +225,7 @@ Result<TestPtr> Compiler::any_or_all(const AstNode& node) {
 Result<TestPtr> Compiler::root_test(AstIndex i) {
   Result<Condition> inner = compile_condition(ast, i, ConditionKind::kRoot, plan, errors);
   if (!inner) return tl::unexpected(inner.error());
+  take_notices(*inner);
   const SpanFields nobody;
   ConditionContext nowhere{nobody};
   nowhere.no_root = true;

@@ -111,6 +111,7 @@ void read(const ConfigNode& node, std::string_view key, ConditionKind kind, Poli
     Result<Condition> condition =
         parse_condition(item.scalar(), kind, build.plan, build.condition_errors.of(build.top));
     if (condition) {
+      for (const std::string& text : condition->notices()) item.notice(text);
       out.push_back(std::move(*condition));
     } else {
       item.error(condition.error().text);

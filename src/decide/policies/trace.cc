@@ -46,6 +46,7 @@ PolicyPtr make_trace(const ConfigNode& entry, PolicyBuild& build) {
   if (!condition) node.error("condition", condition.error().text);
   node.finish();
   if (!condition) return nullptr;
+  for (const std::string& text_of_notice : condition->notices()) node.child("condition").notice(text_of_notice);
   return std::make_unique<TracePolicy>(std::move(*condition));
 }
 

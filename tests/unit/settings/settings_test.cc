@@ -133,6 +133,30 @@ TEST_CASE("what can hardly work is said", "[settings]") {
                  "first_match[1]: is never asked"));
 }
 
+TEST_CASE("what can never be true is said, where it stands", "[settings]") {
+  CHECK(contains(notices("{policies: [{name: s, type: ottl_condition, ottl_condition: {span: [end_time - start_time > "
+                         "300]}}]}"),
+                 "policies[0].ottl_condition.span[0]: column 10: is never true: a duration is compared with an "
+                 "integer"));
+  CHECK(contains(notices("{policies: [{name: t, type: trace, trace: {condition: root.duration > 300}}]}"),
+                 "trace.condition: column 1: is never true"));
+  const auto values = [](const std::string& list, const std::string& more = "") {
+    return notices("{policies: [{name: s, type: string_attribute, string_attribute: {key: k, values: [" + list + "]" +
+                   more + "}}]}");
+  };
+  CHECK(contains(values("/ok, '/health*'"), "string_attribute.values[1]: is compared as it is"));
+  CHECK(contains(values("^/health"), "values[0]: is compared as it is"));
+  CHECK_FALSE(contains(values("/health, /a.b, 5$ bill"), "is compared"));
+  CHECK_FALSE(contains(values("'/health.*'", ", enabled_regex_matching: true"), "is compared"));
+  CHECK(contains(notices("{policies: [{name: p, type: probabilistic, probabilistic: {}}]}"),
+                 "probabilistic: keeps nothing"));
+  CHECK(contains(notices("{policies: [{name: n, type: and, and: {and_sub_policy: [{name: p, type: probabilistic, "
+                         "probabilistic: {sampling_percentage: 0}}]}}]}"),
+                 "and_sub_policy[0].probabilistic: keeps nothing"));
+  CHECK_FALSE(contains(notices("{policies: [{name: p, type: probabilistic, probabilistic: {sampling_percentage: 1}}]}"),
+                       "keeps nothing"));
+}
+
 TEST_CASE("a percentage over 100 is an error, and a rate of 0 keeps nothing", "[settings]") {
   const std::string parts = "receivers: {otlp: {protocols: {http: }}}\nexporters: {debug: }\nsampling: {policies: [";
   for (const char* policy : {"{name: p, type: probabilistic, probabilistic: {sampling_percentage: 101}}",

@@ -2,6 +2,7 @@
 // What people are told when a condition is wrong: where, and what was wanted.
 #include <catch2/catch.hpp>
 
+#include "decide/condition/span_field.h"
 #include "support/conditions.h"
 
 using namespace tailgate;
@@ -77,4 +78,65 @@ TEST_CASE("a condition is bounded in length and depth", "[decide]") {
   CHECK(ask(sums + " == 1").find("at most 256 operators") != std::string::npos);
   for (int i = 0; i < 2000; ++i) keys += "[\"a\"]";
   CHECK(ask(keys + " == nil") == "true");
+}
+
+namespace {
+
+std::vector<std::string> notices(const std::string& condition, ConditionKind kind = ConditionKind::kSpan) {
+  ScanPlan plan;
+  const Result<Condition> parsed = parse_condition(condition, kind, plan);
+  INFO(condition);
+  REQUIRE(parsed);
+  return parsed->notices();
+}
+
+}  // namespace
+
+TEST_CASE("a comparison that has one answer for every span is told", "[decide]") {
+  using Notices = std::vector<std::string>;
+  const std::string duration = "; a duration is Duration(\"300ms\")";
+  CHECK(notices("end_time - start_time > 300") ==
+        Notices{"column 10: is never true: a duration is compared with an integer" + duration});
+  CHECK(notices("name == \"x\" or not (end_time - start_time > \"300ms\")") ==
+        Notices{"column 30: is never true: a duration is compared with a string" + duration});
+  CHECK(notices("status.code != \"ERROR\"") ==
+        Notices{"column 1: is always true: an integer is compared with a string"});
+  CHECK(notices("start_time < end_time - start_time").size() == 1);
+  CHECK(notices("trace_id > span_id").size() == 1);
+  CHECK(notices("root.duration > 300", ConditionKind::kTrace).size() == 1);
+  CHECK(notices("duration > 2s and (any(kind == \"server\") or count(name > 3) > 1)", ConditionKind::kTrace).size() ==
+        2);
+  CHECK(notices("time > \"2026\"", ConditionKind::kSpanEvent).size() == 1);
+  for (const char* good :
+       {"end_time - start_time > Duration(\"300ms\")", "end_time_unix_nano - start_time_unix_nano > 300", "kind == 2.0",
+        "attributes[\"a\"] > 300", "attributes[\"a\"] - 1 > \"x\"", "trace_state[\"a\"] == nil", "name != nil",
+        "1 == 2", "Duration(\"1s\") > 1", "start_time + Duration(\"1s\") > end_time"}) {
+    INFO(good);
+    CHECK(notices(good).empty());
+  }
+}
+
+TEST_CASE("what is told to be never or always true is so, of a full span and of an empty one", "[decide]") {
+  twin::TracesData empty;
+  auto* const span = empty.add_resource_spans()->add_scope_spans()->add_spans();
+  span->set_trace_id(rich_trace().resource_spans(0).scope_spans(0).spans(0).trace_id());
+  span->set_span_id(std::string(8, '\x01'));
+  std::size_t told = 0;
+  for (const PathRow& row : kPaths) {
+    if (row.context == "spanevent") continue;
+    const std::string path = std::string(row.context) + "." + std::string(row.name);
+    for (const char* op : {"==", "!=", "<", "<=", ">", ">="}) {
+      for (const char* with : {"1", "1.5", "\"x\"", "true", "0x01ff", "Duration(\"1s\")", "start_time", "trace_id",
+                               "end_time - start_time", "attributes", "events"}) {
+        const std::string condition = path + " " + op + " " + with;
+        if (notices(condition).empty()) continue;
+        ++told;
+        INFO(condition);
+        const std::string always = std::string_view(op) == "!=" ? "true" : "false";
+        CHECK(ask(condition) == always);
+        CHECK(ask(condition, ConditionKind::kSpan, empty) == always);
+      }
+    }
+  }
+  CHECK(told > 1000);
 }
