@@ -25,7 +25,7 @@ struct JudgedTrace {
   const TraceId& id;
   const TraceFacts& facts;
   const std::uint64_t* words;               // predicate bits
-  const std::uint64_t* counters = nullptr;  // ScanPlan::add_sum and add_first
+  const std::uint64_t* counters = nullptr;  // ScanPlan::add_sum and its like
   const TraceShape* shape = nullptr;        // null in tests that do not ask
   CloseReason reason = CloseReason::kTimeout;
   std::uint64_t random = 0;  // R, 56 bits

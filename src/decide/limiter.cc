@@ -11,7 +11,9 @@ namespace tailgate {
 namespace {
 
 constexpr std::size_t kCutsKept = 4;
-constexpr std::size_t kCandidatesMax = 1 << 20;  // of a lane and interval; those beyond come after the cut
+constexpr Duration kIdleLook = std::chrono::seconds(1);
+constexpr double kIdleMin = 10, kIdleMax = 3600;  // seconds
+constexpr std::size_t kCandidatesMax = 1 << 20;   // of a lane and interval; those beyond come after the cut
 
 }  // namespace
 
@@ -143,6 +145,62 @@ Limiter::Answer Limiter::answer(std::size_t lane, std::uint32_t interval, std::u
   tokens_[lane] -= wanted;
   total_left_ -= wanted;
   return {true, kUnknownChance};
+}
+
+KeyedLimiter::KeyedLimiter(const LimitRule& rule, std::size_t keys_max)
+    : rule_(rule), keys_max_(keys_max), rest_(std::make_shared<Limiter>(rule)) {}
+
+void KeyedLimiter::set_rule(const LimitRule& rule, std::size_t keys_max) {
+  const MutexLock lock(mutex_);
+  rule_ = rule;
+  keys_max_ = keys_max;
+  for (auto& [key, entry] : keys_) entry.limiter->set_rule(rule);
+  rest_->set_rule(rule);
+}
+
+std::shared_ptr<Limiter> KeyedLimiter::of(std::uint64_t key, TimePoint now) {
+  const MutexLock lock(mutex_);
+  auto found = keys_.find(key);
+  if (found == keys_.end()) {
+    if (keys_.size() >= keys_max_) forget_idle(now);
+    if (keys_.size() >= keys_max_) {
+      ++shared_;
+      return rest_;
+    }
+    found = keys_.emplace(key, Entry{std::make_shared<Limiter>(rule_), now}).first;
+  }
+  found->second.used = std::max(found->second.used, now);
+  return found->second.limiter;
+}
+
+// A new limiter starts full, so one whose room is whole again can go.
+void KeyedLimiter::forget_idle(TimePoint now) {
+  if (now < next_look_) return;
+  next_look_ = now + kIdleLook;
+  const LimitRule::Lane& lane = rule_.lanes[0];
+  const double full = lane.rate > 0 ? lane.burst / lane.rate : 0;
+  const auto idle = std::chrono::seconds(static_cast<std::int64_t>(std::clamp(std::ceil(full), kIdleMin, kIdleMax)));
+  std::erase_if(keys_, [&](const auto& item) { return now - item.second.used > idle; });
+}
+
+KeyedLimiter::Counts KeyedLimiter::counts() const {
+  const MutexLock lock(mutex_);
+  return {keys_.size(), shared_};
+}
+
+std::shared_ptr<KeyedLimiter> Limiters::get_keyed(const std::string& name, const LimitRule& rule,
+                                                  std::size_t keys_max) {
+  const MutexLock lock(mutex_);
+  std::shared_ptr<KeyedLimiter>& limiter = keyed_[name];
+  if (limiter == nullptr) limiter = std::make_shared<KeyedLimiter>(rule, keys_max);
+  return limiter;
+}
+
+std::vector<std::pair<std::string, KeyedLimiter::Counts>> Limiters::keyed() const {
+  const MutexLock lock(mutex_);
+  std::vector<std::pair<std::string, KeyedLimiter::Counts>> out;
+  for (const auto& [name, limiter] : keyed_) out.emplace_back(name, limiter->counts());
+  return out;
 }
 
 std::shared_ptr<Limiter> Limiters::get(const std::string& name, const LimitRule& rule) {

@@ -16,9 +16,12 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/mutex.h"
 
 namespace tailgate {
@@ -86,15 +89,54 @@ class Limiter {
   std::vector<Cut> cuts_ TAILGATE_GUARDED_BY(mutex_);                           // the last few intervals, oldest first
 };
 
+// A limiter for each value of a key, all with the same rule. Keys come from senders, so their number is bounded: those
+// beyond it share one limiter. A key that was not asked for until its room was whole again makes place for another.
+class KeyedLimiter {
+ public:
+  KeyedLimiter(const LimitRule& rule, std::size_t keys_max);
+
+  void set_rule(const LimitRule& rule, std::size_t keys_max);
+  std::shared_ptr<Limiter> of(std::uint64_t key, TimePoint now);
+
+  struct Counts {
+    std::size_t keys = 0;
+    std::uint64_t shared = 0;  // times that a key had no limiter of its own
+  };
+  Counts counts() const;
+
+ private:
+  struct Entry {
+    std::shared_ptr<Limiter> limiter;
+    TimePoint used;
+  };
+  void forget_idle(TimePoint now) TAILGATE_REQUIRES(mutex_);
+
+  mutable Mutex mutex_;
+  LimitRule rule_ TAILGATE_GUARDED_BY(mutex_);
+  std::size_t keys_max_ TAILGATE_GUARDED_BY(mutex_);
+  std::unordered_map<std::uint64_t, Entry> keys_ TAILGATE_GUARDED_BY(mutex_);
+  std::shared_ptr<Limiter> rest_ TAILGATE_GUARDED_BY(mutex_);
+  std::uint64_t shared_ TAILGATE_GUARDED_BY(mutex_) = 0;
+  TimePoint next_look_ TAILGATE_GUARDED_BY(mutex_){};  // for idle keys
+};
+
 class Limiters {
  public:
   // The limiter of that name, made with `rule` if it is new. An existing one keeps its rule until a policy set that
   // names another one goes live (Policy::activate).
   std::shared_ptr<Limiter> get(const std::string& name, const LimitRule& rule);
+  std::shared_ptr<KeyedLimiter> get_keyed(const std::string& name, const LimitRule& rule, std::size_t keys_max);
+  // Of the limiters with keys, by name.
+  std::vector<std::pair<std::string, KeyedLimiter::Counts>> keyed() const;
+
+  // For the hashes of keys, which must stay the same over reloads.
+  std::uint64_t seed() const { return seed_; }
 
  private:
-  Mutex mutex_;
+  const std::uint64_t seed_ = random_seed();
+  mutable Mutex mutex_;
   std::map<std::string, std::shared_ptr<Limiter>> all_ TAILGATE_GUARDED_BY(mutex_);
+  std::map<std::string, std::shared_ptr<KeyedLimiter>> keyed_ TAILGATE_GUARDED_BY(mutex_);
 };
 
 }  // namespace tailgate

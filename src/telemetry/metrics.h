@@ -82,6 +82,10 @@ inline constexpr Metric kShadowFlips{
     "Traces a shadow policy would have kept and the live ones did not (add), or the other way about (lose)."};
 inline constexpr Metric kConditionErrors{"tailgate_condition_errors_total", kCounter, "policy",
                                          "Times a condition of a policy could not be answered."};
+inline constexpr Metric kLimitKeys{"tailgate_rate_limit_keys", kGauge, "policy",
+                                   "Values of `per` that have a limit of their own."};
+inline constexpr Metric kLimitShared{"tailgate_rate_limit_shared_total", kCounter, "policy",
+                                     "Traces that shared a limit because there were keys_max values of `per`."};
 inline constexpr Metric kTracestateUnwritten{"tailgate_tracestate_unwritten_total", kCounter, "reason",
                                              "Kept spans whose tracestate could not be given the right threshold."};
 inline constexpr Metric kKeptRepairs{"tailgate_kept_repairs_total", kCounter, "kind",
@@ -205,6 +209,8 @@ inline constexpr std::array kMetrics = {
     metric::kShadowKeptBytes,
     metric::kShadowFlips,
     metric::kConditionErrors,
+    metric::kLimitKeys,
+    metric::kLimitShared,
     metric::kBufferTraces,
     metric::kBufferSpans,
     metric::kBufferBytes,

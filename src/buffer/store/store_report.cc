@@ -126,6 +126,10 @@ void StoreReport::collect_policies(const PolicyTally& tally, MetricWriter& out) 
   for (const auto& [name, errors] : tables_.condition_errors.all()) {
     out.add(metric::kConditionErrors, {name}, number(errors));
   }
+  for (const auto& [name, counts] : tables_.limiters.keyed()) {
+    out.add(metric::kLimitKeys, {name}, number(counts.keys));
+    out.add(metric::kLimitShared, {name}, number(counts.shared));
+  }
 }
 
 void StoreReport::collect_shadows(const PolicyTally& tally, MetricWriter& out) const {

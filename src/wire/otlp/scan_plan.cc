@@ -62,6 +62,11 @@ std::size_t ScanPlan::add_first(std::unique_ptr<SpanCounter> counter) {
   return counters_.size() - 1;
 }
 
+std::size_t ScanPlan::add_greatest(std::unique_ptr<SpanCounter> counter) {
+  counters_.push_back({std::move(counter), Merge::kGreatest});
+  return counters_.size() - 1;
+}
+
 std::size_t ScanPlan::add_request_bytes() {
   if (!request_bytes_) request_bytes_ = add_sum(nullptr);
   return *request_bytes_;
@@ -79,6 +84,8 @@ void ScanPlan::merge(std::uint64_t* words, const std::uint64_t* later) const {
     std::uint64_t& word = words[bits + i];
     if (counters_[i].merge == Merge::kSum) {
       word += later[bits + i];
+    } else if (counters_[i].merge == Merge::kGreatest) {
+      word = std::max(word, later[bits + i]);
     } else if (word == 0) {
       word = later[bits + i];
     }
@@ -88,8 +95,11 @@ void ScanPlan::merge(std::uint64_t* words, const std::uint64_t* later) const {
 void ScanPlan::count(const SpanFields& span, std::uint64_t* words) const {
   std::uint64_t* word = words + bit_words();
   for (const Counter& counter : counters_) {
-    if (counter.counter != nullptr && (counter.merge == Merge::kSum || *word == 0))
+    if (counter.merge == Merge::kGreatest) {
+      *word = std::max(*word, counter.counter->on_span(span));
+    } else if (counter.counter != nullptr && (counter.merge == Merge::kSum || *word == 0)) {
       *word += counter.counter->on_span(span);
+    }
     ++word;
   }
 }

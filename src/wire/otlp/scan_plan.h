@@ -3,8 +3,8 @@
 //
 // Policies register predicates; each is a bit. A predicate is asked once per resource and once per span, while the
 // bytes are hot in the cache, and the answers are or-ed into the trace's words. A policy that needs more than a bit
-// registers a counter, which is a whole word: a sum over the spans, or the first answer that is not 0. A plan never
-// changes once it is built, so threads share it freely.
+// registers a counter, which is a whole word: a sum over the spans, the first answer that is not 0, or the greatest. A
+// plan never changes once it is built, so threads share it freely.
 //
 //   words of a trace: [ predicate bits, bit_words() ][ counters, one word each ]
 #pragma once
@@ -57,7 +57,7 @@ class SpanPredicate {
   virtual bool on_span(const SpanFields& span) const = 0;
 };
 
-// Asked about every span; its answers are merged into a word of the trace (ScanPlan::add_sum, add_first).
+// Asked about every span; its answers are merged into a word of the trace (ScanPlan::add_sum and its like).
 class SpanCounter {
  public:
   virtual ~SpanCounter() = default;
@@ -85,9 +85,10 @@ class ScanPlan {
   const std::string& attribute_of(std::size_t bit) const { return asked_[bit]; }
 
   // Add a word per trace and give its index among the counters: the sum over the spans, modulo 2^64; the first value in
-  // order of arrival that is not 0.
+  // order of arrival that is not 0; the greatest value.
   std::size_t add_sum(std::unique_ptr<SpanCounter> counter);
   std::size_t add_first(std::unique_ptr<SpanCounter> counter);
+  std::size_t add_greatest(std::unique_ptr<SpanCounter> counter);
   // A sum of another kind: bytes of a TracesData that holds the trace's spans as they were received, each request's
   // resources and scopes with them. The same index for everyone who asks.
   std::size_t add_request_bytes();
@@ -113,7 +114,7 @@ class ScanPlan {
   bool wants_attributes(Attributes where) const { return masks_[where == Attributes::kOfResources].length != 0; }
 
  private:
-  enum class Merge : std::uint8_t { kSum, kFirst };
+  enum class Merge : std::uint8_t { kSum, kFirst, kGreatest };
   struct Counter {
     std::unique_ptr<SpanCounter> counter;  // null: filled by the scanner itself
     Merge merge;

@@ -152,3 +152,37 @@ TEST_CASE("an interval is cut once: who comes after brings no room of his own", 
   for (std::uint64_t n = 0; n < 20; ++n) kept += limiter.answer(0, 7, n << 50, 1, end_of_interval(7)).kept;
   CHECK(kept == 0);  // the cut found no room, and says so of all its candidates
 }
+
+TEST_CASE("keys beyond keys_max share a limiter until one is idle", "[decide]") {
+  KeyedLimiter limiter(rate(1, 2), 2);
+  const auto take = [&](std::uint64_t key, TimePoint now) { return limiter.of(key, now)->take(0, 2, now); };
+  CHECK(take(1, at(0s)));
+  CHECK(take(2, at(0s)));
+  CHECK(limiter.counts().keys == 2);
+  CHECK(take(3, at(1s)));
+  CHECK_FALSE(take(4, at(1s)));  // with 3
+  CHECK_FALSE(take(1, at(1s)));
+  CHECK(limiter.counts().keys == 2);
+  CHECK(limiter.counts().shared == 2);
+
+  CHECK_FALSE(take(2, at(1500ms)));
+  CHECK(take(5, at(12s)));  // 1 and 2 have not been asked for in 10 s; their room was whole again after 2
+  CHECK(take(6, at(12s)));
+  CHECK(limiter.counts().keys == 2);
+  CHECK(limiter.counts().shared == 2);
+}
+
+TEST_CASE("a new rule holds for every key, and what was spent stays spent", "[decide]") {
+  Limiters all;
+  const auto limiter = all.get_keyed("cap", rate(1, 1), 10);
+  CHECK(limiter->of(7, at(0s))->take(0, 1, at(0s)));
+  CHECK(all.get_keyed("cap", rate(1000, 1000), 10) == limiter);
+  CHECK_FALSE(limiter->of(7, at(1ms))->take(0, 1, at(1ms)));
+  limiter->set_rule(rate(1000, 1000), 1);
+  CHECK(limiter->of(7, at(2ms))->take(0, 1, at(2ms)));
+  CHECK(limiter->of(8, at(2ms))->take(0, 1000, at(2ms)));
+  CHECK(limiter->counts().shared == 1);
+  REQUIRE(all.keyed().size() == 1);
+  CHECK(all.keyed()[0].first == "cap");
+  CHECK(all.keyed()[0].second.keys == 1);
+}

@@ -25,6 +25,12 @@ TEST_CASE("a wrong field is named with its place, what was wanted and what was t
        "58: [0].status_code.status_codes: expected a list, got 'ERROR'"},
       {"{name: p, type: rate_limiting, rate_limiting: {spans_per_second: -1}}",
        "66: [0].rate_limiting.spans_per_second: expected 0 or more, got '-1'"},
+      {"{name: p, type: rate_limiting, rate_limiting: {traces_per_second: -1}}",
+       "67: [0].rate_limiting.traces_per_second: expected 0 or more, got '-1'"},
+      {"{name: p, type: rate_limiting, rate_limiting: {traces_per_second: 1, spans_per_second: 1}}",
+       "67: [0].rate_limiting.traces_per_second: expected one of spans_per_second and traces_per_second, got '1'"},
+      {"{name: p, type: rate_limiting, rate_limiting: {traces_per_second: 1, per: k, keys_max: 0}}",
+       "88: [0].rate_limiting.keys_max: expected 1 to 100000, got '0'"},
       {"{name: p, type: probabilistic, probabilistic: {sampling_percentage: 100.5}}",
        "69: [0].probabilistic.sampling_percentage: expected 0 to 100, got '100.5'"},
       {"{name: p, type: composite, composite: {max_total_spans_per_second: 9, policy_order: [b], composite_sub_policy: "

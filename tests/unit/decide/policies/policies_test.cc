@@ -350,6 +350,90 @@ TEST_CASE("rate_limiting keeps while there is room, for the process", "[decide]"
   CHECK(judge(set, request({{.id = 1}})).decision == Decision::kNotSampled);
 }
 
+TEST_CASE("rate_limiting by traces: one a second is one a second, whatever its size", "[decide]") {
+  const Policies set("[{name: p, type: rate_limiting, rate_limiting: {traces_per_second: 1}}]");
+  const auto kept = [&] {
+    return judge(set, request({{.id = 1}, {.id = 2}, {.id = 3}})).decision == Decision::kSampled;
+  };
+  CHECK(kept());
+  CHECK(kept());  // a burst of twice the rate
+  CHECK_FALSE(kept());
+  // Less than one a second: a whole one can be saved up.
+  const Policies rare("[{name: p, type: rate_limiting, rate_limiting: {traces_per_second: 0.1}}]");
+  CHECK(judge(rare, request({{}})).decision == Decision::kSampled);
+  CHECK(judge(rare, request({{}})).decision == Decision::kNotSampled);
+}
+
+TEST_CASE("with `per` each value of an attribute has the rate for itself", "[decide]") {
+  const Policies set(
+      "[{name: p, type: rate_limiting, rate_limiting: {traces_per_second: 1, burst_capacity: 1, per: service.name}}]");
+  const auto kept = [&](const std::string& service, std::vector<SpanSpec> spans = {{}}) {
+    return judge(set, request(spans, service)).decision == Decision::kSampled;
+  };
+  for (const char* service : {"web", "cart", "pay"}) {
+    INFO(service);
+    CHECK(kept(service));
+    CHECK_FALSE(kept(service));
+  }
+  // A span's own attribute goes before its resource's.
+  CHECK(kept("web", {{.attributes = {{"service.name", "other"}}}}));
+  CHECK_FALSE(kept("other"));
+
+  const Policies by_route("[{name: p, type: bytes_limiting, bytes_limiting: {bytes_per_second: 10000, per: route}}]");
+  for (const char* route : {"/a", "/b", ""}) {  // "": also the traces without the attribute
+    std::size_t n = 0;
+    while (n < 1000 &&
+           judge(by_route, request({{.attributes = {{"route", route + std::string(*route ? "" : "x")}}}})).decision ==
+               Decision::kSampled) {
+      ++n;
+    }
+    CHECK(n > 50);
+    CHECK(n < 1000);
+  }
+  CHECK(judge(by_route, request({{}})).decision == Decision::kSampled);
+}
+
+TEST_CASE("the key of a trace is its root's value, in whatever order the spans come", "[decide]") {
+  const SpanSpec root{.id = 1, .attributes = {{"tenant", "gold"}}};
+  const std::vector<SpanSpec> others = {{.id = 2, .parent = 1, .attributes = {{"tenant", "silver"}}},
+                                        {.id = 3, .parent = 1, .attributes = {{"tenant", "iron"}}},
+                                        {.id = 4, .parent = 1, .attributes = {{"tenant", "lead"}}}};
+  for (std::size_t at = 0; at <= others.size(); ++at) {
+    const Policies set(
+        "[{name: p, type: rate_limiting, rate_limiting: {traces_per_second: 1, burst_capacity: 1, per: tenant}}]");
+    CHECK(judge(set, request({root})).decision == Decision::kSampled);
+    std::vector<SpanSpec> spans = others;
+    spans.insert(spans.begin() + static_cast<std::ptrdiff_t>(at), root);
+    CHECK(judge(set, request(spans)).decision == Decision::kNotSampled);
+  }
+  // Without a root: the same one in any order.
+  std::vector<SpanSpec> order = others;
+  const Policies set(
+      "[{name: p, type: rate_limiting, rate_limiting: {traces_per_second: 1, burst_capacity: 1, per: tenant}}]");
+  CHECK(judge(set, request(order)).decision == Decision::kSampled);
+  for (int turn = 0; turn < 3; ++turn) {
+    std::rotate(order.begin(), order.begin() + 1, order.end());
+    CHECK(judge(set, request(order)).decision == Decision::kNotSampled);
+  }
+}
+
+TEST_CASE("a burst that a usual trace does not fit into is told", "[decide]") {
+  const auto notices = [](const std::string& settings) {
+    return Policies("[{name: p, type: rate_limiting, rate_limiting: {" + settings + "}}]").notices;
+  };
+  REQUIRE(notices("spans_per_second: 10").size() == 1);
+  CHECK(notices("spans_per_second: 10")[0].find(
+            "spans_per_second: a trace of more than 20 spans never passes; burst_capacity is twice the rate") !=
+        std::string::npos);
+  CHECK(notices("spans_per_second: 10, burst_capacity: 15")[0].find(
+            "burst_capacity: a trace of more than 15 spans never passes") != std::string::npos);
+  CHECK(notices("spans_per_second: 10, burst_capacity: 50").empty());
+  CHECK(notices("spans_per_second: 25").empty());
+  CHECK(notices("traces_per_second: 1").empty());
+  CHECK(notices("traces_per_second: 1, keys_max: 5")[0].find("keys_max: has no effect without `per`") !=
+        std::string::npos);
+}
+
 TEST_CASE("composite asks in policy_order and gives each its share of one total", "[decide]") {
   const std::string yaml =
       "[{name: p, type: composite, composite: {max_total_spans_per_second: 4, policy_order: [errors, rest], "
