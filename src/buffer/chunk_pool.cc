@@ -212,7 +212,7 @@ Chunk LocalChunks::take(SizeClass size) {
 Chunk LocalChunks::cut_here(Chunk piece, SizeClass size) {
   if (piece.size <= size) return piece;
   const Cut parts = cut(piece, size);
-  for (std::size_t i = 0; i < parts.rests; ++i) free_[parts.rest[i].size].push_back(parts.rest[i].ref);
+  for (std::size_t i = 0; i < parts.rests; ++i) give(parts.rest[i]);  // no more than a shard may keep
   return parts.first;
 }
 

@@ -5,6 +5,9 @@
 #include <cstring>
 #include <new>
 
+#include "base/invariant.h"
+#include "codec/protobuf.h"
+
 namespace tailgate {
 namespace {
 
@@ -12,6 +15,7 @@ namespace {
 // place, because they cost each further line of memory that closing a trace reads.
 constexpr std::size_t kInlineEntriesMin = 3;
 constexpr std::size_t kInlineEntriesMax = 14;
+constexpr std::size_t kListPieceMax = 512;  // bytes
 // A piece is not smaller than this part of its trace.
 constexpr std::size_t kGrowth = 16;
 // A first piece is never too small for the header: a smaller one has fewer places for the list.
@@ -53,21 +57,22 @@ Chunk take(LocalChunks& chunks, std::size_t bytes) {
 void append_entry(LocalChunks& chunks, OpenTrace& trace, TraceEntry entry) {
   TraceEntry* entries = trace.inline_list();
   std::size_t capacity = trace.inline_entries;
+  if (trace.entries_head != kNoChunk) {
+    auto& piece = *reinterpret_cast<ListPiece*>(chunks.at(trace.entries_head));
+    entries = piece.entries();
+    capacity = ListPiece::capacity(static_cast<SizeClass>(piece.size_class));
+  }
   if (trace.entries_room == 0) {
-    const Chunk chunk = take(chunks, std::min<std::size_t>(trace.entries * 4, 512));
+    // Each a little larger than the one before.
+    const Chunk chunk = take(chunks, std::min(capacity * sizeof(TraceEntry) + kChunkUnit, kListPieceMax));
     auto& piece = *new (chunks.at(chunk.ref)) ListPiece{trace.entries_head, chunk.size};
     trace.entries_head = chunk.ref;
     trace.units += kClassUnits[chunk.size];
     entries = piece.entries();
     capacity = ListPiece::capacity(chunk.size);
     trace.entries_room = static_cast<std::uint16_t>(capacity);
-  } else if (trace.entries_head != kNoChunk) {
-    auto& piece = *reinterpret_cast<ListPiece*>(chunks.at(trace.entries_head));
-    entries = piece.entries();
-    capacity = ListPiece::capacity(static_cast<SizeClass>(piece.size_class));
   }
   entries[capacity - trace.entries_room--] = entry;
-  ++trace.entries;
 }
 
 void add_piece(LocalChunks& chunks, OpenTrace& trace, std::size_t coming) {
@@ -201,7 +206,6 @@ ChunkRef open_trace(LocalChunks& chunks, const TraceId& id, std::uint32_t now_ms
   trace.wheel_next = trace.wheel_prev = kNoChunk;
   trace.tail = piece.ref;
   trace.entries_head = kNoChunk;
-  trace.entries = 0;
   trace.entries_room = trace.inline_entries;
   trace.units = kClassUnits[piece.size];
   trace.last_prefix = kNoPrefix;

@@ -6,9 +6,9 @@
 //   [ OpenTrace | words | list, inline | payload ]     [ payload ]  [ payload ]  ...
 //
 //   payload  records, one after another, across pieces; each is a span:
-//     varint(n << 3 | cut << 1 | new)   n stored bytes of the Span message; cut (IdCut): where its trace_id was left
-//     out u32, if new                       prefix id (PrefixTable); else the prefix is that of the record before n
-//     bytes
+//     varint                n << 3 | cut << 1 | new
+//     4 bytes, if new       the number of its prefix (PrefixTable); else the prefix is that of the record before
+//     n bytes               of the Span message, without its trace_id where `cut` (IdCut) says so
 //   Every span of a trace repeats its trace id: 18 bytes, which are not stored where they are the first or the last of
 //   the message, as all known writers have them. gather_payload() puts them back, so the bytes are those that came.
 //   list     in the order of arrival, what is known about the spans, and where their bytes went on:
@@ -27,9 +27,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/invariant.h"
 #include "buffer/chunk_pool.h"
-#include "codec/protobuf.h"
 #include "model/ids.h"
 #include "model/trace_facts.h"
 
@@ -66,7 +64,6 @@ struct OpenTrace {
   ChunkRef wheel_next, wheel_prev;  // kNoChunk at the ends
   ChunkRef tail;                    // piece being filled
   ChunkRef entries_head;            // newest piece of the list; kNoChunk: all of it is inline
-  std::uint32_t entries;            // in the list
   std::uint32_t units;              // of kChunkUnit: all pieces of this trace
   std::uint32_t last_prefix;        // of the record written last; kNoPrefix forces one
   std::uint32_t epoch;              // of the PolicySet whose predicates were asked; kMixedEpochs if several

@@ -75,6 +75,7 @@ Daemon::~Daemon() {
   pages.clear();
   if (io_threads_) io_threads_->stop();
   if (page_threads_) page_threads_->stop();
+  parts_.receivers.clear();  // their sockets and timers belong to io_threads_, which ends before parts_
   sweeper_.reset();
   // An exporter's thread may hand a span of ours to another exporter: all end before the first one goes.
   parts_.exporters->drain(TimePoint{}, TimePoint{});

@@ -39,7 +39,7 @@ struct BatchSpan {
   std::uint32_t size;         // bytes
   std::uint32_t group;        // index in groups
   std::uint32_t next;         // next span of the same trace, or kNone
-  std::uint32_t id_hash;      // seeded hash of trace's span id, never 0
+  std::uint32_t id_hash;      // seeded hash of the span's id, odd
   std::uint32_t parent_hash;  // the same of the parent's id; 0: no parent
 };
 

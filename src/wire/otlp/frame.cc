@@ -51,53 +51,50 @@ void group_spans(std::vector<FrameSpan>& spans) {
 
 std::size_t field_size(std::size_t content) { return 1 + pb::varint_size(content) + content; }
 
-// Larger than the framed trace by what groups save that do not stand together.
-std::size_t framed_size_bound(const std::vector<FrameSpan>& spans) {
-  constexpr std::size_t kHeads = 2 * (1 + 5);  // tag and length of a resource and a scope
-  std::size_t size = 0;
-  for (std::size_t i = 0; i < spans.size(); ++i) {
-    size += field_size(spans[i].size());
-    if (i == 0 || spans[i].resource.data() != spans[i - 1].resource.data() ||
-        spans[i].scope.data() != spans[i - 1].scope.data()) {
-      size += spans[i].resource.size() + spans[i].scope.size() + kHeads;
-    }
-  }
-  return size;
+void append_head(std::string& out, std::uint32_t field, std::size_t content) {
+  pb::append_varint(out, pb::tag_of(field, pb::kLen));
+  pb::append_varint(out, content);
 }
 
 }  // namespace
 
 void frame_trace(std::vector<FrameSpan>& spans, std::string& out) {
   group_spans(spans);
-  out.reserve(out.size() + framed_size_bound(spans));
-  std::vector<std::size_t> scope_sizes;  // content sizes, in the order they are written
+  // Sizes first, so that each length is written once and in its shortest form, and `out` takes the memory it needs.
+  std::vector<std::size_t> sizes;  // contents in the order they are written: of a resource, then of each of its scopes
+  std::size_t framed = 0;
   for (std::size_t i = 0; i < spans.size();) {
-    // Sizes first, so that each length is written once and in its shortest form.
-    scope_sizes.clear();
-    std::size_t resource_size = spans[i].resource.size();
-    std::size_t j = i;
-    while (j < spans.size() && same(spans[j].resource, spans[i].resource)) {
-      const ByteView scope = spans[j].scope;
-      std::size_t scope_size = scope.size();
-      for (; j < spans.size() && same(spans[j].resource, spans[i].resource) && same(spans[j].scope, scope); ++j) {
-        scope_size += field_size(spans[j].size());
-      }
-      scope_sizes.push_back(scope_size);
-      resource_size += field_size(scope_size);
-    }
-    pb::append_varint(out, pb::tag_of(otlp::request::kResourceSpans, pb::kLen));
-    pb::append_varint(out, resource_size);
-    out.append(spans[i].resource);
-    for (const std::size_t scope_size : scope_sizes) {
-      pb::append_varint(out, pb::tag_of(otlp::resource_spans::kScopeSpans, pb::kLen));
-      pb::append_varint(out, scope_size);
+    const ByteView resource = spans[i].resource;
+    const std::size_t at = sizes.size();
+    sizes.push_back(resource.size());
+    while (i < spans.size() && same(spans[i].resource, resource)) {
       const ByteView scope = spans[i].scope;
+      std::size_t scope_size = scope.size();
+      for (; i < spans.size() && same(spans[i].resource, resource) && same(spans[i].scope, scope); ++i) {
+        scope_size += field_size(spans[i].size());
+      }
+      sizes.push_back(scope_size);
+      sizes[at] += field_size(scope_size);
+    }
+    framed += field_size(sizes[at]);
+  }
+  out.reserve(out.size() + framed);
+  auto size = sizes.begin();
+  for (std::size_t i = 0; i < spans.size();) {
+    const ByteView resource = spans[i].resource;
+    std::size_t resource_left = *size - resource.size();
+    append_head(out, otlp::request::kResourceSpans, *size++);
+    out.append(resource);
+    while (resource_left != 0) {
+      const ByteView scope = spans[i].scope;
+      std::size_t scope_left = *size - scope.size();
+      resource_left -= field_size(*size);
+      append_head(out, otlp::resource_spans::kScopeSpans, *size++);
       out.append(scope);
-      for (std::size_t left = scope_size - scope.size(); left != 0; ++i) {
-        pb::append_varint(out, pb::tag_of(otlp::scope_spans::kSpans, pb::kLen));
-        pb::append_varint(out, spans[i].size());
+      for (; scope_left != 0; ++i) {
+        append_head(out, otlp::scope_spans::kSpans, spans[i].size());
         out.append(spans[i].span).append(spans[i].tail);
-        left -= field_size(spans[i].size());
+        scope_left -= field_size(spans[i].size());
       }
     }
   }

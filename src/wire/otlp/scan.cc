@@ -182,8 +182,9 @@ class Scan {
 
   static std::uint64_t word(ByteView bytes) { return load_le<std::uint64_t>(bytes.data()); }
 
-  // Never 0, which says "no parent". 32 bits: two ids of a trace of n spans collide with a chance of n*n/2^33, and then
-  // a missing parent may pass for a present one; nothing else rests on it.
+  // Odd: 0 says "no parent", and the list of an open trace has even keys for other things. So two ids of a trace of n
+  // spans collide with a chance of n*n/2^32, and then a missing parent may pass for a present one; nothing else rests
+  // on it.
   std::uint32_t link_hash(ByteView id) const {
     std::uint64_t h = word(id) ^ batch_.hash_seed;
     h *= 0x9e3779b97f4a7c15ULL;

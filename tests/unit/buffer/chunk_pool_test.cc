@@ -95,6 +95,21 @@ TEST_CASE("a shard does not keep the memory of a giant trace for itself", "[buff
   take_bytes(other, 15 * kMiB, 0);  // cut from the large ones
 }
 
+TEST_CASE("a shard does not keep what it cuts off, when nobody there wants that size", "[buffer]") {
+  ChunkPool pool(16 * kMiB);
+  LocalChunks one(pool), other(pool);
+  give_all(one, take_bytes(one, 15 * kMiB, 5));
+  // Instead of 2 KiB the pool gives 512 bytes several times, which are cut for 192 bytes and leave 320.
+  for (std::size_t taken = 0; taken < 8 * kMiB;) {
+    for (const SizeClass size : {SizeClass{7}, SizeClass{0}}) {
+      const Chunk piece = other.take(size);
+      REQUIRE(piece.ref != kNoChunk);
+      taken += class_bytes(piece.size);
+    }
+    REQUIRE(other.bytes_free() <= LocalChunks::kBytesMax);
+  }
+}
+
 TEST_CASE("a region too full for a large piece gives small ones", "[buffer]") {
   ChunkPool pool(2 * kMiB);
   LocalChunks chunks(pool);

@@ -243,6 +243,22 @@ TEST_CASE("the scopes of a resource share its bytes", "[buffer]") {
   CHECK(f.store->report().snapshot().prefix_bytes < 13'000);
 }
 
+TEST_CASE("a kept trace is charged for the resource of many scopes once, as it is written", "[buffer]") {
+  StoreFixture f(200'000);
+  for (std::uint64_t n = 1; n <= 100; ++n) {
+    twin::TracesData data = traces({{.id = n, .parent = n - 1, .status = 2}});
+    data.mutable_resource_spans(0)->mutable_resource()->mutable_attributes(0)->mutable_value()->set_string_value(
+        std::string(20'000, 'r'));
+    data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_scope()->set_name("scope " + std::to_string(n));
+    REQUIRE(f.send(data.SerializeAsString(), 0s));
+  }
+  f.store->sweep(at(1s));
+  REQUIRE(f.out.size() == 1);
+  CHECK(f.out[0]->spans == 100);
+  CHECK(f.out[0]->otlp.capacity() == f.out[0]->otlp.size());
+  CHECK(f.out[0]->bytes() < 40'000);
+}
+
 TEST_CASE("what was on its way when a push threw is not sent by the next one", "[buffer]") {
   StoreFixture f;
   int pushes = 0;
