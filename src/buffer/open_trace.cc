@@ -248,7 +248,9 @@ void read_links(const ChunkPool& pool, const OpenTrace& trace, std::vector<SpanL
   auto at = out.end();
   const auto copy = [&](const TraceEntry* entries, std::size_t count) {
     while (count-- != 0) {
-      if (entries[count].is_link()) *--at = {entries[count].key, entries[count].value};
+      if (!entries[count].is_link()) continue;
+      INVARIANT(at != out.begin());
+      *--at = {entries[count].key, entries[count].value};
     }
   };
   walk_list(pool, trace, copy, [](Chunk) {});

@@ -17,6 +17,18 @@ void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
   thread_local ByteSink otlp;
   otlp.set_room(&room);
   otlp.clear();
+  std::uint64_t refused = 0;
+  try {
+    take(datagrams, otlp, refused);
+  } catch (const std::exception& e) {  // such as std::bad_alloc; a thread of I/O must not end by it
+    no_memory_.fetch_add(datagrams.size() - refused, std::memory_order_relaxed);
+    log(datagrams.back(), UdpDrop::kNoMemory, e.what());
+  }
+  otlp.clear();  // before its charge is given back
+}
+
+// `refused`: those that gave no spans, which are counted.
+void JaegerDatagrams::take(std::span<const UdpDatagram> datagrams, ByteSink& otlp, std::uint64_t& refused) {
   std::uint64_t good = 0;
   UdpDatagram last;  // of the good ones
   for (const UdpDatagram& datagram : datagrams) {
@@ -29,9 +41,10 @@ void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
       continue;
     }
     otlp.truncate(before);
-    const bool refused = client.error().kind == ErrorKind::kRefused;
-    (refused ? no_memory_ : malformed_).fetch_add(1, std::memory_order_relaxed);
-    log(datagram, refused ? UdpDrop::kNoMemory : UdpDrop::kMalformed, client.error().text);
+    const bool no_room = client.error().kind == ErrorKind::kRefused;
+    ++refused;
+    (no_room ? no_memory_ : malformed_).fetch_add(1, std::memory_order_relaxed);
+    log(datagram, no_room ? UdpDrop::kNoMemory : UdpDrop::kMalformed, client.error().text);
   }
   if (context_.odd) context_.odd(source_, Oddity::kRepairedTexts, otlp.repaired_texts());
   // Concatenated requests are one request, so all spans of a turn are scanned and stored at once.
@@ -55,7 +68,6 @@ void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
         break;
     }
   }
-  otlp.clear();  // before its charge is given back
 }
 
 void JaegerDatagrams::too_large(const UdpDatagram& datagram) {

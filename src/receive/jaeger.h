@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "codec/byte_sink.h"
 #include "net/server/udp.h"
 #include "receive/endpoint_config.h"
 #include "receive/jaeger_clients.h"
@@ -43,6 +44,7 @@ class JaegerDatagrams final : public DatagramHandler {
   Dropped dropped() const;
 
  private:
+  void take(std::span<const UdpDatagram> datagrams, ByteSink& otlp, std::uint64_t& refused);
   void log(const UdpDatagram& datagram, UdpDrop why, std::string_view text) const;
 
   const ThriftProtocol protocol_;

@@ -35,6 +35,7 @@ struct ConvertFixture {
     context.budget = &budget;
     context.ingest = [this](SourceId source, ByteView otlp, Client*) {
       const std::lock_guard lock(mutex);
+      if (fails) throw std::bad_alloc();
       if (answer.kind != IngestResult::Kind::kAccepted) return answer;
       twin::TracesData data;
       good &= data.ParseFromArray(otlp.data(), static_cast<int>(otlp.size()));
@@ -95,6 +96,7 @@ struct ConvertFixture {
   std::vector<std::string> logged;  // format, reason, peer and text of what is refused
   bool good = true;
   IngestResult answer;
+  bool fails = false;  // throws
 };
 
 class UdpSender {

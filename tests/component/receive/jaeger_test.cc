@@ -182,14 +182,27 @@ TEST_CASE("Jaeger: datagrams that give no span are counted by reason", "[receive
   f.mutex.unlock();
   compact.send(thrift_message<CompactWriter>(some_batch()));
   CHECK(f.wait_dropped("no_memory", 1));
+  f.mutex.lock();
+  f.fails = true;
+  f.mutex.unlock();
+  compact.send(thrift_message<CompactWriter>(some_batch()));
+  CHECK(f.wait_dropped("no_memory", 2));
+  f.mutex.lock();
+  f.fails = false;
+  f.answer.kind = IngestResult::Kind::kAccepted;
+  f.mutex.unlock();
+  compact.send(thrift_message<CompactWriter>(some_batch()));
+  CHECK(f.wait_for(4));
   f.receiver->stop(0ms);
-  REQUIRE(f.logged.size() == 6);
+  CHECK(f.budget.used(Holder::kRequests) == 0);
+  REQUIRE(f.logged.size() == 7);
   const std::string here = "127.0.0.1 datagram to localhost:0: ";
   CHECK(f.logged[0] == "thrift_compact malformed " + here + "no Thrift message of this protocol");
   CHECK(f.logged[3] == "thrift_compact malformed " + here +
                            "no Thrift message of this protocol; it looks like the binary one, for thrift_binary");
   CHECK(f.logged[4] == "thrift_compact too_large " + here + "larger than 2000 bytes");
   CHECK(f.logged[5].starts_with("thrift_compact no_memory " + here));
+  CHECK(f.logged[6] == "thrift_compact no_memory " + here + "std::bad_alloc");
 }
 
 TEST_CASE("Jaeger: every datagram is either received or counted as dropped by the kernel", "[receive]") {

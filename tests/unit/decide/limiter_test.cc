@@ -180,7 +180,7 @@ TEST_CASE("a new rule holds for every key, and what was spent stays spent", "[de
   CHECK_FALSE(limiter->of(7, at(1ms))->take(0, 1, at(1ms)));
   limiter->set_rule(rate(1000, 1000), 1);
   CHECK(limiter->of(7, at(2ms))->take(0, 1, at(2ms)));
-  CHECK(limiter->of(8, at(2ms))->take(0, 1000, at(2ms)));
+  CHECK(limiter->of(8, at(2ms))->take(0, 1, at(2ms)));
   CHECK(limiter->counts().shared == 1);
   REQUIRE(all.keyed().size() == 1);
   CHECK(all.keyed()[0].first == "cap");
