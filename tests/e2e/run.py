@@ -22,6 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 
 import balancing  # noqa: E402
+import by_trace_id  # noqa: E402
 import cassandra  # noqa: E402
 import elasticsearch  # noqa: E402
 import examples  # noqa: E402
@@ -59,6 +60,7 @@ TESTS = {
     "s3_query": s3.test_s3_query,
     "s3_outage": s3.test_s3_outage,
     "balancing": balancing.test_balancing,
+    "by_trace_id": by_trace_id.test_by_trace_id,
     "mtls": mtls.test_mtls,
     "zipkin": zipkin.test_zipkin,
     "to_jaeger": examples.test_to_jaeger,
