@@ -34,7 +34,9 @@ constexpr std::string_view kHelp =
 
   --config FILE      YAML; see docs/config.md
   --set KEY=VALUE    overrides one value: a.b.c=VALUE, VALUE is YAML, list items go by index; the last one wins
-  SPANS              OTLP traces, protobuf or JSON lines; - for standard input; see docs/commands.md
+  SPANS              OTLP traces, protobuf or JSON lines, or JSON of Jaeger, Tempo, Zipkin; - for standard input;
+                     see docs/commands.md
+  --summary          decide prints counts by verdict and by policy instead of a line a trace
   COLLECTOR.yaml     what it has and Tailgate does not is named on standard error, and the exit code is 1
 
 Exit codes: 0 done, 1 the input was judged bad, 2 wrong usage, 3 cannot bind or open, 128 + signal after a second signal.
@@ -99,15 +101,16 @@ int run(const ConfigSource& source) {
   return kDone;
 }
 
-int decide(const ConfigSource& source, const std::vector<std::string>& files) {
+int decide(const ConfigSource& source, const std::vector<std::string>& files, bool summary) {
   int exit_code = kDone;
-  const std::optional<Loaded> loaded = load(source, exit_code);
-  return loaded ? decide_files(loaded->config, loaded->parts, files) : exit_code;
+  const std::optional<Loaded> loaded = load(with_bare_policies(source), exit_code);
+  return loaded ? decide_files(loaded->config, loaded->parts, files, summary) : exit_code;
 }
 
 // What stands after the command.
 struct Arguments {
   bool help = false;
+  bool summary = false;
   ConfigSource source;
   std::vector<std::string> files;
   std::string wrong;  // what is wrong with them
@@ -125,6 +128,10 @@ Arguments parse(int argc, char** argv) {
     only_files = flag == "--";
     out.help = flag == "--help";
     if (only_files || out.help) continue;
+    if (flag == "--summary" && std::string_view(argv[1]) == "decide") {
+      out.summary = true;
+      continue;
+    }
     std::optional<std::string> value;
     if (const auto equals = flag.find('='); equals != std::string_view::npos) {
       value = flag.substr(equals + 1);
@@ -178,7 +185,7 @@ int run_cli(int argc, char** argv) {
   if (arguments.source.path.empty()) return usage(fmt::format("{} wants --config FILE", command));
   if (command == "decide") {
     if (arguments.files.empty()) return usage("decide wants files of spans, or - for standard input");
-    return decide(arguments.source, arguments.files);
+    return decide(arguments.source, arguments.files, arguments.summary);
   }
   if (!arguments.files.empty()) return usage(fmt::format("{} wants no '{}'", command, arguments.files[0]));
   return command == "check" ? check(arguments.source) : run(arguments.source);
