@@ -42,14 +42,17 @@ struct ExplainRecord {
   std::uint8_t shed = 0;  // Shed + 1; 0: none
   std::uint8_t shed_step = 0;
   std::uint8_t service_size = 0, name_size = 0;
-  std::uint32_t votes = 0;  // how many follow the record, 2 bits each
-  char names[kNameBytes];   // service, then name
+  std::uint16_t votes = 0;  // how many follow the record, 2 bits each
+  std::uint8_t words = 0;   // and of the trace's ScanPlan; 0: there were more than there is room for
+  bool root_seen = false;
+  std::uint32_t services = 0, depth = 0;  // TraceShape's, where policies asked for them
+  char names[kNameBytes];                 // service, then name
 
   ByteView service() const { return {names, service_size}; }
   ByteView name() const { return {names + service_size, name_size}; }
   void set_root(ByteView service, ByteView name);
 };
-static_assert(sizeof(ExplainRecord) == 160);
+static_assert(sizeof(ExplainRecord) == 168);
 
 struct ExplainDetail {
   static constexpr std::size_t kVotes = 4, kMissing = 4;
@@ -66,8 +69,9 @@ struct ExplainDetail {
 
 class ExplainLog {
  public:
-  // `bytes_max` 0 turns it off. Votes of at most `policies_max` policies are kept.
-  ExplainLog(std::size_t bytes_max, std::size_t policies_max, std::uint64_t seed);
+  // `bytes_max` 0 turns it off. Votes of at most `policies_max` policies are kept, and at most `words_max` words of
+  // what their predicates answered.
+  ExplainLog(std::size_t bytes_max, std::size_t policies_max, std::size_t words_max, std::uint64_t seed);
 
   bool on() const { return capacity_ != 0; }
   // Remembers a decision, over an older one of the same trace.
@@ -84,6 +88,11 @@ class ExplainLog {
   ExplainDetail& detail(ExplainRecord& record);
   const ExplainDetail* find_detail(const ExplainRecord& record) const;
   Vote vote(const ExplainRecord& record, std::size_t policy) const;
+  // What the policies judged by, so that they can say later what they saw. Too many words are left out whole.
+  void put_words(ExplainRecord& record, const std::uint64_t* words, std::size_t count);
+  const std::uint64_t* words(const ExplainRecord& record) const {
+    return reinterpret_cast<const std::uint64_t*>(reinterpret_cast<const char*>(&record + 1) + vote_bytes_);
+  }
 
   std::uint64_t written() const { return next_; }
   // The record written `age` records ago (0: the last), if it is still there. With `written` given: ago at that time,
@@ -102,7 +111,7 @@ class ExplainLog {
   std::uint32_t* bucket(const TraceId& id) const;
 
   std::uint64_t seed_;
-  std::size_t vote_bytes_ = 0, record_bytes_ = 0;
+  std::size_t vote_bytes_ = 0, words_max_ = 0, record_bytes_ = 0;
   std::size_t capacity_ = 0;
   std::uint64_t next_ = 0;  // records written so far
   std::uint64_t next_detail_ = 0;

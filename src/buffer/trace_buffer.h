@@ -47,6 +47,7 @@ struct BufferLimits {
   std::size_t cache_bytes = 0;                 // decision cache of this shard
   std::size_t explain_bytes = 0;               // ExplainLog of this shard
   std::size_t explain_policies = 64;           // whose votes it keeps
+  std::size_t explain_words = 2;               // of a ScanPlan that it keeps
   std::uint64_t wall_at_origin_ns = 0;         // the wall clock when the buffer's own clock was at its origin
 };
 
@@ -160,6 +161,7 @@ class TraceBuffer {
     ExplainRecord record;
     std::string service, name;
     std::vector<Vote> votes;
+    std::vector<std::uint64_t> words;  // of the plan; none if they are not known
     std::optional<ExplainDetail> detail;
     bool open = false;
   };
@@ -203,7 +205,7 @@ class TraceBuffer {
   std::uint64_t random_of(const TraceId& id, const std::uint64_t* counters) const;  // the trace's R
   std::uint32_t count_services(const OpenTrace& trace);
   void note_deciding(const OpenTrace& open, const TraceShape& shape, ClosedTrace& kept) const;
-  void remember(const OpenTrace& open, const Verdict& verdict, std::uint32_t now_ms, std::uint32_t missing);
+  void remember(const OpenTrace& open, const Verdict& verdict, std::uint32_t now_ms, const OpenTraceShape& shape);
   void note_missing(const OpenTrace& open, ExplainRecord& record);
   void ask_again(const OpenTrace& trace);
   bool sheds(const SpanBatch& batch, const BatchTrace& part, std::uint32_t index, std::uint32_t now_ms);

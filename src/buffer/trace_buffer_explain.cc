@@ -20,7 +20,8 @@ void TraceBuffer::note_deciding(const OpenTrace& open, const TraceShape& shape, 
   }
 }
 
-void TraceBuffer::remember(const OpenTrace& open, const Verdict& verdict, std::uint32_t now_ms, std::uint32_t missing) {
+void TraceBuffer::remember(const OpenTrace& open, const Verdict& verdict, std::uint32_t now_ms,
+                           const OpenTraceShape& shape) {
   ExplainRecord& record = explain_.put(open.id, ballots_);
   record.random = ballots_.empty() ? randomness_of(open.id) : random_;
   record.duration_ns = open.facts.duration_ns();
@@ -29,12 +30,16 @@ void TraceBuffer::remember(const OpenTrace& open, const Verdict& verdict, std::u
   record.closed_ms = now_ms;
   record.spans = open.facts.spans;
   record.errors = open.facts.errors;
-  record.missing = missing;
+  record.missing = shape.missing_parents();
+  record.root_seen = open.facts.root_seen;
+  record.services = shape.services_asked();
+  record.depth = shape.depth_asked();
+  if (!ballots_.empty()) explain_.put_words(record, words_of_judged_, policies_->plan().words());
   record.epoch = policies_->epoch();
   record.verdict = verdict;
   record.shed_step = open.shed_step;
   if (open.root_name != 0) record.set_root(roots_.at(open.root_name).service, roots_.at(open.root_name).name);
-  if (missing != 0) note_missing(open, record);
+  if (record.missing != 0) note_missing(open, record);
 }
 
 // The ids of the first few parents that did not come; links know them by hash only. After LinkScan::missing_parents().
@@ -57,8 +62,9 @@ void TraceBuffer::note_missing(const OpenTrace& open, ExplainRecord& record) {
 }
 
 TraceBuffer::Remembered TraceBuffer::remembered(const ExplainRecord& record) const {
-  Remembered out{record, std::string(record.service()), std::string(record.name()), {}, std::nullopt, false};
+  Remembered out{record, std::string(record.service()), std::string(record.name()), {}, {}, std::nullopt, false};
   for (std::size_t i = 0; i < record.votes; ++i) out.votes.push_back(explain_.vote(record, i));
+  out.words.assign(explain_.words(record), explain_.words(record) + record.words);
   if (const ExplainDetail* detail = explain_.find_detail(record)) out.detail = *detail;
   return out;
 }

@@ -69,6 +69,8 @@ class Lines {
       append_or_null(out, vote.span ? vote.span->hex() : "");
       out += R"(,"attribute":)";
       append_or_null(out, vote.attribute);
+      out += R"(,"why":)";
+      append_json_string(out, vote.why);
       out += '}';
     }
     out += "]}\n";

@@ -8,6 +8,7 @@
 // Without use_tracestate first come, first served (contrib's token bucket); with it, by randomness within each second
 // (limiter.h).
 #include "decide/registry.h"
+#include "decide/words.h"
 
 namespace tailgate {
 namespace {
@@ -32,6 +33,12 @@ class Limited final : public Policy {
     return {kept ? Vote::kSampled : Vote::kNotSampled, threshold};
   }
   bool stateful() const override { return true; }
+  std::string why(const AskedVote& asked) const override {
+    const bool bytes = bytes_counter_ >= 0;
+    const std::uint64_t cost = bytes ? asked.trace.counters[bytes_counter_] : asked.trace.facts.spans;
+    return limit_words(cost, bytes ? "byte" : "span", rule_.lanes[0].rate, rule_.lanes[0].burst,
+                       asked.vote == Vote::kSampled);
+  }
   void activate() const override { limiter_->set_rule(rule_); }
 
  private:

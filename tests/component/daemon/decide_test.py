@@ -26,8 +26,11 @@ POLICIES = [
 A, B, C = b"a" * 16, b"b" * 16, b"c" * 16
 
 
-def vote(policy, vote, span_id=None, attribute=None):
-    return {"policy": policy, "vote": vote, "span_id": span_id, "attribute": attribute}
+SLOW = "duration 1 ms, wanted > 1000 ms"
+
+
+def vote(policy, vote, why, span_id=None, attribute=None):
+    return {"policy": policy, "vote": vote, "span_id": span_id, "attribute": attribute, "why": why}
 
 
 class DecideTest(unittest.TestCase):
@@ -58,12 +61,14 @@ class DecideTest(unittest.TestCase):
         self.assertEqual(errors, "")
         self.assertEqual(lines, [
             {"trace_id": C.hex(), "verdict": "not_sampled", "policy": None, "close_reason": "timeout",
-             "votes": [vote("slow", "not_sampled"), vote("pay \"now\"", "not_sampled"), vote("no-tests", "not_sampled")]},
+             "votes": [vote("slow", "not_sampled", SLOW), vote("pay \"now\"", "not_sampled", 'http.route on no span, wanted "/pay"'),
+                       vote("no-tests", "not_sampled", 't: env on no span, wanted "test"')]},
             {"trace_id": A.hex(), "verdict": "sampled", "policy": "pay \"now\"", "close_reason": "timeout",
-             "votes": [vote("slow", "not_sampled"), vote("pay \"now\"", "sampled", b"abcdefgh".hex(), "http.route"),
-                       vote("no-tests", "not_sampled")]},
+             "votes": [vote("slow", "not_sampled", SLOW),
+                       vote("pay \"now\"", "sampled", 'http.route "/pay", wanted "/pay"', b"abcdefgh".hex(), "http.route"),
+                       vote("no-tests", "not_sampled", 't: env on no span, wanted "test"')]},
             {"trace_id": B.hex(), "verdict": "dropped", "policy": "no-tests", "close_reason": "timeout",
-             "votes": [vote("no-tests", "dropped", b"87654321".hex(), "env")]},
+             "votes": [vote("no-tests", "dropped", 't: env "test", wanted "test"', b"87654321".hex(), "env")]},
         ])
 
     def test_close_reasons(self):

@@ -31,7 +31,7 @@ TraceId id_of(std::uint64_t n) { return TraceId::from(trace_id(n).data()); }
 }  // namespace
 
 TEST_CASE("the log finds the last traces put and forgets the oldest", "[buffer]") {
-  ExplainLog log(1 << 20, 64, 7);
+  ExplainLog log(1 << 20, 64, 2, 7);
   Random random(1);
   std::vector<TraceId> ids;
   const std::vector<Ballot> ballots = {
@@ -58,7 +58,7 @@ TEST_CASE("the log finds the last traces put and forgets the oldest", "[buffer]"
 }
 
 TEST_CASE("a list read in parts repeats nothing that was there, whatever is written meanwhile", "[buffer]") {
-  ExplainLog log(1 << 20, 64, 7);
+  ExplainLog log(1 << 20, 64, 2, 7);
   Random random(3);
   for (std::uint32_t i = 0; i < 10'000; ++i) log.put(random_id(random), {}).spans = i;
   const std::uint64_t written = log.written();
@@ -72,7 +72,7 @@ TEST_CASE("a list read in parts repeats nothing that was there, whatever is writ
 }
 
 TEST_CASE("details go to the record that asked and to no other", "[buffer]") {
-  ExplainLog log(1 << 20, 64, 7);
+  ExplainLog log(1 << 20, 64, 2, 7);
   Random random(2);
   for (int round = 0; round < 30'000; ++round) {
     const TraceId id = random_id(random);
@@ -90,7 +90,7 @@ TEST_CASE("details go to the record that asked and to no other", "[buffer]") {
 }
 
 TEST_CASE("without memory nothing is remembered", "[buffer]") {
-  CHECK_FALSE(ExplainLog(0, 64, 1).on());
+  CHECK_FALSE(ExplainLog(0, 64, 2, 1).on());
   BufferLimits limits = with_explain();
   limits.explain_bytes = 0;
   BufferFixture f(limits);
