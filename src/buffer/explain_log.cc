@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kRecordsPerBucket = 5;   // of 16 places: hardly ever is one pushed out before its record is
 constexpr std::size_t kRecordsPerDetail = 12;  // kept traces and incomplete ones are few
+constexpr std::size_t kRecordsPerValues = 24;  // people ask about new ones
 
 }  // namespace
 
@@ -26,14 +27,16 @@ ExplainLog::ExplainLog(std::size_t bytes_max, std::size_t policies_max, std::siz
   words_max_ = words_max;
   record_bytes_ = sizeof(ExplainRecord) + vote_bytes_ + words_max_ * sizeof(std::uint64_t);
   const double each = static_cast<double>(record_bytes_) + kWays * 4.0 / kRecordsPerBucket +
-                      static_cast<double>(sizeof(ExplainDetail)) / kRecordsPerDetail;
+                      static_cast<double>(sizeof(ExplainDetail)) / kRecordsPerDetail +
+                      static_cast<double>(sizeof(ExplainValues)) / kRecordsPerValues;
   const auto records = static_cast<std::size_t>(static_cast<double>(bytes_max) / each);
-  if (records < kRecordsPerDetail) return;
+  if (records < kRecordsPerValues) return;
   capacity_ = std::min<std::size_t>(records, UINT32_MAX - 1);
   ring_ = PageArray<char>(capacity_ * record_bytes_, PageKind::kSmall);
   buckets_ = capacity_ / kRecordsPerBucket + 1;
   index_ = PageArray<std::uint32_t>(buckets_ * kWays, PageKind::kHuge);
   details_ = PageArray<ExplainDetail>(capacity_ / kRecordsPerDetail, PageKind::kSmall);
+  values_ = PageArray<ExplainValues>(capacity_ / kRecordsPerValues, PageKind::kSmall);
 }
 
 std::uint32_t* ExplainLog::bucket(const TraceId& id) const {
@@ -89,6 +92,20 @@ const ExplainDetail* ExplainLog::find_detail(const ExplainRecord& record) const 
   if (record.detail == 0) return nullptr;
   const ExplainDetail& detail = details_[record.detail - 1];
   return detail.record == number_of(record) + 1 ? &detail : nullptr;
+}
+
+ExplainValues& ExplainLog::new_values(ExplainRecord& record) {
+  const auto number = static_cast<std::size_t>(next_values_++ % values_.size());
+  values_[number] = ExplainValues();
+  values_[number].record = static_cast<std::uint32_t>(number_of(record) + 1);
+  record.values = static_cast<std::uint32_t>(number + 1);
+  return values_[number];
+}
+
+const ExplainValues* ExplainLog::find_values(const ExplainRecord& record) const {
+  if (record.values == 0) return nullptr;
+  const ExplainValues& values = values_[record.values - 1];
+  return values.record == number_of(record) + 1 ? &values : nullptr;
 }
 
 Vote ExplainLog::vote(const ExplainRecord& record, std::size_t policy) const {

@@ -7,6 +7,7 @@
 //   index    buckets of 16 record numbers, by hash of the id. A look-up reads one cache line, a record writes one. A
 //            number whose record has another id is stale; the oldest number of a bucket is overwritten
 //   details  a smaller ring for what few records have: which span decided, which parents are missing
+//   values   another, for what some of the last records have: values of attributes
 //
 // Threads: the holder of the shard's lock. The system provides memory only as it is used.
 #pragma once
@@ -19,6 +20,7 @@
 
 #include "base/bytes.h"
 #include "base/pages.h"
+#include "buffer/explain_values.h"
 #include "decide/policy.h"
 #include "model/ids.h"
 #include "model/verdict.h"
@@ -45,7 +47,8 @@ struct ExplainRecord {
   std::uint16_t votes = 0;  // how many follow the record, 2 bits each
   std::uint8_t words = 0;   // and of the trace's ScanPlan; 0: there were more than there is room for
   bool root_seen = false;
-  std::uint32_t services = 0, depth = 0;  // TraceShape's, where policies asked for them
+  std::uint16_t services = 0, depth = 0;  // TraceShape's, where policies asked for them; at most 65,535
+  std::uint32_t values = 0;               // number of its ExplainValues + 1; 0: none
   char names[kNameBytes];                 // service, then name
 
   ByteView service() const { return {names, service_size}; }
@@ -87,6 +90,9 @@ class ExplainLog {
   // The details of a record, made if it has none. The reference is good until the next call.
   ExplainDetail& detail(ExplainRecord& record);
   const ExplainDetail* find_detail(const ExplainRecord& record) const;
+  // The same for its values. Those of the oldest make room.
+  ExplainValues& new_values(ExplainRecord& record);
+  const ExplainValues* find_values(const ExplainRecord& record) const;
   Vote vote(const ExplainRecord& record, std::size_t policy) const;
   // What the policies judged by, so that they can say later what they saw. Too many words are left out whole.
   void put_words(ExplainRecord& record, const std::uint64_t* words, std::size_t count);
@@ -114,11 +120,12 @@ class ExplainLog {
   std::size_t vote_bytes_ = 0, words_max_ = 0, record_bytes_ = 0;
   std::size_t capacity_ = 0;
   std::uint64_t next_ = 0;  // records written so far
-  std::uint64_t next_detail_ = 0;
+  std::uint64_t next_detail_ = 0, next_values_ = 0;
   PageArray<char> ring_;
   PageArray<std::uint32_t> index_;  // record number + 1; 0 is empty
   std::size_t buckets_ = 0;
   PageArray<ExplainDetail> details_;
+  PageArray<ExplainValues> values_;
 };
 
 }  // namespace tailgate

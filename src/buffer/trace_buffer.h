@@ -163,6 +163,7 @@ class TraceBuffer {
     std::vector<Vote> votes;
     std::vector<std::uint64_t> words;  // of the plan; none if they are not known
     std::optional<ExplainDetail> detail;
+    std::optional<ExplainValues> values;
     bool open = false;
   };
   std::optional<Remembered> explain(const TraceId& id);
@@ -207,6 +208,7 @@ class TraceBuffer {
   void note_deciding(const OpenTrace& open, const TraceShape& shape, ClosedTrace& kept) const;
   void remember(const OpenTrace& open, const Verdict& verdict, std::uint32_t now_ms, const OpenTraceShape& shape);
   void note_missing(const OpenTrace& open, ExplainRecord& record);
+  void note_values(const OpenTrace& open, ExplainRecord& record);
   void ask_again(const OpenTrace& trace);
   bool sheds(const SpanBatch& batch, const BatchTrace& part, std::uint32_t index, std::uint32_t now_ms);
   void count_late(const Verdict& verdict, const BatchTrace& part, std::uint32_t index, AddResult& result);
@@ -246,7 +248,9 @@ class TraceBuffer {
   std::uint64_t random_ = 0;
   std::string payload_;
   std::vector<std::uint64_t> words_;
+  std::vector<std::uint64_t> resource_words_;
   std::vector<ByteView> attributes_, resource_attributes_;
+  std::uint32_t looks_second_ = 0, looks_ = 0;  // of note_values(), in this second
 };
 
 }  // namespace tailgate

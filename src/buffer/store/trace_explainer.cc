@@ -35,6 +35,22 @@ class RememberedShape final : public TraceShape {
   const ExplainRecord& record_;
 };
 
+// The values that were there where nothing matched. What matched is in what was wanted.
+class RememberedValues final : public SeenValues {
+ public:
+  RememberedValues(const ExplainValues& values, const PolicySet& set, const JudgedTrace& trace)
+      : values_(values), keys_(set.plan().attribute_keys()), trace_(trace) {}
+  std::string value(std::size_t bit, std::string_view attribute) const override {
+    const auto slot = static_cast<std::size_t>(std::find(keys_.begin(), keys_.end(), attribute) - keys_.begin());
+    return slot == keys_.size() || trace_.bit(bit) ? "" : values_.words(slot);
+  }
+
+ private:
+  const ExplainValues& values_;
+  const std::vector<std::string>& keys_;
+  const JudgedTrace& trace_;
+};
+
 TraceFacts facts_of(const ExplainRecord& record) {
   TraceFacts facts;
   facts.start_min_ns = 1;  // only the duration is known
@@ -125,13 +141,15 @@ void TraceExplainer::explain_votes(const TraceBuffer::Remembered& what, Explanat
                      what.record.verdict.reason};
   judged.random = what.record.random;
   judged.again = true;
+  const ExplainValues noted = what.values.value_or(ExplainValues());
+  const RememberedValues values(noted, *set, judged);
   for (std::size_t i = 0; i < what.votes.size() && i < set->size(); ++i) {
     if (what.votes[i] == Vote::kNotAsked) continue;
     ExplainedVote vote{tables_.names.name_of(set->number_of(i)),
                        std::string(kVoteNames[static_cast<std::size_t>(what.votes[i])]),
                        {},
                        {},
-                       reasons ? set->policy(i).why({judged, what.votes[i]}) : ""};
+                       reasons ? set->policy(i).why({judged, what.votes[i], &values}) : ""};
     for (std::size_t k = 0; what.detail && k < what.detail->vote_count; ++k) {
       const ExplainDetail::Vote& by = what.detail->votes[k];
       if (by.policy != i) continue;

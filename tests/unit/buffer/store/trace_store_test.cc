@@ -292,7 +292,7 @@ TEST_CASE("what is remembered of a decided trace says why, with the values", "[b
   };
   auto first = why(1);
   CHECK(first["slow"] == "duration 48 ms, wanted > 1000 ms");
-  CHECK(first["pay"] == "no span or resource has http.route \"/pay\"");
+  CHECK(first["pay"] == "http.route on no span, wanted \"/pay\"");
   CHECK(first["deep"] == "depth 2, wanted depth > 2 and service_count > 1");
   CHECK(first["limit"].ends_with("bytes, wanted at most 20 at once"));
   CHECK(first["rules"] == "rule 2: depth 2, wanted depth > 1; its share is 0");
