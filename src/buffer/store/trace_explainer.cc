@@ -133,12 +133,9 @@ void TraceExplainer::explain_votes(const TraceBuffer::Remembered& what, Explanat
   const RememberedShape shape(what.record);
   const TraceFacts facts = facts_of(what.record);
   const bool reasons = what.words.size() == set->plan().words();
-  JudgedTrace judged{what.record.id,
-                     facts,
-                     what.words.data(),
-                     what.words.data() + set->plan().bit_words(),
-                     &shape,
-                     what.record.verdict.reason};
+  const std::uint64_t* const words = reasons ? what.words.data() : nullptr;
+  const std::uint64_t* const counters = reasons ? words + set->plan().bit_words() : nullptr;
+  JudgedTrace judged{what.record.id, facts, words, counters, &shape, what.record.verdict.reason};
   judged.random = what.record.random;
   judged.again = true;
   const ExplainValues noted = what.values.value_or(ExplainValues());
