@@ -7,6 +7,7 @@
 //   index    buckets of 16 record numbers, by hash of the id. A look-up reads one cache line, a record writes one. A
 //            number whose record has another id is stale; the oldest number of a bucket is overwritten
 //   details  a smaller ring for what few records have: which span decided, which parents are missing
+//   values   another, for what some of the last records have: values of attributes
 //
 // Threads: the holder of the shard's lock. The system provides memory only as it is used.
 #pragma once
@@ -19,6 +20,7 @@
 
 #include "base/bytes.h"
 #include "base/pages.h"
+#include "buffer/explain_values.h"
 #include "decide/policy.h"
 #include "model/ids.h"
 #include "model/verdict.h"
@@ -42,14 +44,18 @@ struct ExplainRecord {
   std::uint8_t shed = 0;  // Shed + 1; 0: none
   std::uint8_t shed_step = 0;
   std::uint8_t service_size = 0, name_size = 0;
-  std::uint32_t votes = 0;  // how many follow the record, 2 bits each
-  char names[kNameBytes];   // service, then name
+  std::uint16_t votes = 0;  // how many follow the record, 2 bits each
+  std::uint8_t words = 0;   // and of the trace's ScanPlan; 0: there were more than there is room for
+  bool root_seen = false;
+  std::uint16_t services = 0, depth = 0;  // TraceShape's, where policies asked for them; at most 65,535
+  std::uint32_t values = 0;               // number of its ExplainValues + 1; 0: none
+  char names[kNameBytes];                 // service, then name
 
   ByteView service() const { return {names, service_size}; }
   ByteView name() const { return {names + service_size, name_size}; }
   void set_root(ByteView service, ByteView name);
 };
-static_assert(sizeof(ExplainRecord) == 160);
+static_assert(sizeof(ExplainRecord) == 168);
 
 struct ExplainDetail {
   static constexpr std::size_t kVotes = 4, kMissing = 4;
@@ -66,8 +72,9 @@ struct ExplainDetail {
 
 class ExplainLog {
  public:
-  // `bytes_max` 0 turns it off. Votes of at most `policies_max` policies are kept.
-  ExplainLog(std::size_t bytes_max, std::size_t policies_max, std::uint64_t seed);
+  // `bytes_max` 0 turns it off. Votes of at most `policies_max` policies are kept, and at most `words_max` words of
+  // what their predicates answered.
+  ExplainLog(std::size_t bytes_max, std::size_t policies_max, std::size_t words_max, std::uint64_t seed);
 
   bool on() const { return capacity_ != 0; }
   // Remembers a decision, over an older one of the same trace.
@@ -83,7 +90,15 @@ class ExplainLog {
   // The details of a record, made if it has none. The reference is good until the next call.
   ExplainDetail& detail(ExplainRecord& record);
   const ExplainDetail* find_detail(const ExplainRecord& record) const;
+  // The same for its values. Those of the oldest make room.
+  ExplainValues& new_values(ExplainRecord& record);
+  const ExplainValues* find_values(const ExplainRecord& record) const;
   Vote vote(const ExplainRecord& record, std::size_t policy) const;
+  // What the policies judged by, so that they can say later what they saw. Too many words are left out whole.
+  void put_words(ExplainRecord& record, const std::uint64_t* words, std::size_t count);
+  const std::uint64_t* words(const ExplainRecord& record) const {
+    return reinterpret_cast<const std::uint64_t*>(reinterpret_cast<const char*>(&record + 1) + vote_bytes_);
+  }
 
   std::uint64_t written() const { return next_; }
   // The record written `age` records ago (0: the last), if it is still there. With `written` given: ago at that time,
@@ -102,14 +117,15 @@ class ExplainLog {
   std::uint32_t* bucket(const TraceId& id) const;
 
   std::uint64_t seed_;
-  std::size_t vote_bytes_ = 0, record_bytes_ = 0;
+  std::size_t vote_bytes_ = 0, words_max_ = 0, record_bytes_ = 0;
   std::size_t capacity_ = 0;
   std::uint64_t next_ = 0;  // records written so far
-  std::uint64_t next_detail_ = 0;
+  std::uint64_t next_detail_ = 0, next_values_ = 0;
   PageArray<char> ring_;
   PageArray<std::uint32_t> index_;  // record number + 1; 0 is empty
   std::size_t buckets_ = 0;
   PageArray<ExplainDetail> details_;
+  PageArray<ExplainValues> values_;
 };
 
 }  // namespace tailgate

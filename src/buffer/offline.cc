@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/invariant.h"
+#include "decide/words.h"
 
 namespace tailgate {
 namespace {
@@ -44,6 +45,86 @@ class OfflineJudge::Shape final : public TraceShape {
   const std::vector<Group>& groups_;
   LinkScan& scan_;
   mutable std::optional<std::uint32_t> missing_;
+};
+
+// The answers on a trace do not say whose they were, nor what the others said: its spans are asked again, one by one.
+class OfflineJudge::Seen final : public SeenValues {
+ public:
+  Seen(const OfflineJudge& judge, const Trace& trace)
+      : plan_(judge.policies_->plan()), first_(plan_.predicates.size()), values_(plan_.attribute_keys().size()) {
+    std::vector<ByteView> attributes(values_.size() + 1), resource_attributes(attributes.size());
+    std::vector<std::uint64_t> resource_words(plan_.words()), words(plan_.words());
+    SpanContext context;
+    context.again = true;
+    context.resource_attributes = resource_attributes.data();
+    std::uint32_t last_group = kNone;
+    for (const Span& span : trace.spans) {
+      if (span.group != last_group) {
+        const Group& group = judge.groups_[span.group];
+        context.resource = group.resource;
+        context.scope = group.scope;
+        context.now_unix_ns = group.now_unix_ns;
+        std::fill(resource_words.begin(), resource_words.end(), 0);
+        ask_resource(plan_, context.resource, resource_attributes.data(), resource_words.data());
+        last_group = span.group;
+      }
+      SpanFields fields;
+      INVARIANT(scan_span(span.bytes, plan_, fields, attributes.data()));  // it was scanned once before
+      fields.context = &context;
+      words = resource_words;
+      ask_span(plan_, fields, words.data());
+      take(fields, words.data(), resource_words.data());
+    }
+  }
+
+  std::string value(std::size_t bit, std::string_view attribute) const override {
+    const std::vector<std::string>& keys = plan_.attribute_keys();
+    const auto slot = static_cast<std::size_t>(std::find(keys.begin(), keys.end(), attribute) - keys.begin());
+    if (slot == keys.size()) return "";
+    if (first_[bit].span) {
+      const ByteView own = first_[bit].attributes[slot];
+      return own.data() != nullptr ? value_words(own) : "";
+    }
+    const std::vector<ByteView>& values = values_[slot];
+    std::string out = values.empty() ? "on no span" : "";
+    for (std::size_t i = 0; i < std::min(values.size(), kValues); ++i)
+      out += (i == 0 ? "" : ", ") + value_words(values[i]);
+    return values.size() > kValues ? out + " and others" : out;
+  }
+  std::optional<SpanId> span_of(std::size_t bit) const { return first_[bit].span; }
+
+ private:
+  static constexpr std::size_t kValues = 3;  // different ones of an attribute
+
+  // A span's attribute hides its resource's, unless it was the resource that was asked.
+  void take(const SpanFields& fields, const std::uint64_t* words, const std::uint64_t* resource_words) {
+    const auto is_set = [](const std::uint64_t* of, std::size_t bit) { return (of[bit >> 6] >> (bit & 63) & 1) != 0; };
+    const auto value_of = [&](std::size_t slot, bool of_resource = false) {
+      const ByteView own = of_resource ? ByteView() : fields.attributes[slot];
+      return own.data() != nullptr ? own : fields.context->resource_attributes[slot];
+    };
+    for (std::size_t slot = 0; slot < values_.size(); ++slot) {
+      std::vector<ByteView>& known = values_[slot];
+      if (known.size() > kValues) continue;
+      const ByteView value = value_of(slot);
+      if (value.data() != nullptr && std::find(known.begin(), known.end(), value) == known.end())
+        known.push_back(value);
+    }
+    for (std::size_t bit = 0; bit < first_.size(); ++bit) {
+      if (first_[bit].span || !is_set(words, bit)) continue;
+      first_[bit].span = SpanId::from(fields.span_id.data());
+      for (std::size_t slot = 0; slot < values_.size(); ++slot)
+        first_[bit].attributes.push_back(value_of(slot, is_set(resource_words, bit)));
+    }
+  }
+
+  struct First {
+    std::optional<SpanId> span;  // the first of which the predicate is true
+    std::vector<ByteView> attributes;
+  };
+  const ScanPlan& plan_;
+  std::vector<First> first_;                   // by bit
+  std::vector<std::vector<ByteView>> values_;  // by slot: the first few different KeyValues
 };
 
 OfflineJudge::OfflineJudge(PolicySetPtr policies, const BufferLimits& limits)
@@ -141,7 +222,6 @@ bool OfflineJudge::judge(const Trace& trace, std::uint32_t interval, OfflineTrac
   out.facts = trace.facts;
   const Shape shape(trace, groups_, links_);
   const CloseReason reason = reason_of(trace, shape);
-  std::vector<int> bits;
   if (reason != CloseReason::kTooLarge) {
     const ScanPlan& plan = policies_->plan();
     const std::uint64_t* const words = trace.words.data();
@@ -156,55 +236,28 @@ bool OfflineJudge::judge(const Trace& trace, std::uint32_t interval, OfflineTrac
     const std::optional<Verdict> verdict = policies_->decide(judged, tally_, ballots_);
     if (!verdict) return false;
     out.verdict = *verdict;
-    for (std::size_t i = 0; i < ballots_.size(); ++i) {
-      const Ballot& one = ballots_[i];
-      if (one.vote == Vote::kNotAsked) continue;
-      out.votes.push_back({policies_->number_of(i), one.vote, one.threshold, std::nullopt, ""});
-      const bool decided = one.vote == Vote::kSampled || one.vote == Vote::kDropped;
-      bits.push_back(decided ? policies_->policy(i).deciding_bit(judged) : -1);
-    }
+    explain(judged, trace, out.votes);
   }
   out.verdict.reason = reason;
   out.verdict.complete = trace.facts.root_seen && shape.missing_parents() == 0;
-  find_deciders(trace, bits, out.votes);
   return true;
 }
 
-// The answers on the trace do not say whose they were: its spans are asked again, one by one, until all are found.
-void OfflineJudge::find_deciders(const Trace& trace, const std::vector<int>& bits, std::vector<OfflineVote>& votes) {
-  auto missing = std::count_if(bits.begin(), bits.end(), [](int bit) { return bit >= 0; });
-  if (missing == 0) return;
-  const ScanPlan& plan = policies_->plan();
-  std::vector<ByteView> attributes(plan.attribute_keys().size() + 1);
-  std::vector<ByteView> resource_attributes(attributes.size());
-  std::vector<std::uint64_t> resource_words(plan.words()), words(plan.words());
-  SpanContext context;
-  context.again = true;
-  context.resource_attributes = resource_attributes.data();
-  std::uint32_t last_group = kNone;
-  for (const Span& span : trace.spans) {
-    if (span.group != last_group) {
-      const Group& group = groups_[span.group];
-      context.resource = group.resource;
-      context.scope = group.scope;
-      context.now_unix_ns = group.now_unix_ns;
-      std::fill(resource_words.begin(), resource_words.end(), 0);
-      ask_resource(plan, context.resource, resource_attributes.data(), resource_words.data());
-      last_group = span.group;
-    }
-    SpanFields fields;
-    INVARIANT(scan_span(span.bytes, plan, fields, attributes.data()));  // it was scanned once before
-    fields.context = &context;
-    words = resource_words;
-    ask_span(plan, fields, words.data());
-    for (std::size_t i = 0; i < bits.size(); ++i) {
-      if (bits[i] < 0 || votes[i].span) continue;
-      const auto bit = static_cast<std::size_t>(bits[i]);
-      if ((words[bit >> 6] >> (bit & 63) & 1) == 0) continue;
-      votes[i].span = SpanId::from(fields.span_id.data());
-      votes[i].attribute = policies_->attribute_of(bit);
-      if (--missing == 0) return;
-    }
+void OfflineJudge::explain(const JudgedTrace& judged, const Trace& trace, std::vector<OfflineVote>& votes) const {
+  const Seen seen(*this, trace);
+  for (std::size_t i = 0; i < ballots_.size(); ++i) {
+    const Ballot& one = ballots_[i];
+    if (one.vote == Vote::kNotAsked) continue;
+    const Policy& policy = policies_->policy(i);
+    OfflineVote& vote = votes.emplace_back();
+    vote.policy = policies_->number_of(i);
+    vote.vote = one.vote;
+    vote.threshold = one.threshold;
+    vote.why = policy.why({judged, one.vote, &seen});
+    const int bit = one.vote == Vote::kSampled || one.vote == Vote::kDropped ? policy.deciding_bit(judged) : -1;
+    if (bit < 0) continue;
+    vote.span = seen.span_of(static_cast<std::size_t>(bit));
+    if (vote.span) vote.attribute = policies_->attribute_of(static_cast<std::size_t>(bit));
   }
 }
 

@@ -26,6 +26,7 @@ struct OfflineVote {
   std::uint64_t threshold = kCertain;  // as in Ballot
   std::optional<SpanId> span;          // the first whose predicate made it vote so, where one did
   std::string attribute;               // that the predicate looked at; "" for none
+  std::string why;                     // Policy::why
 };
 
 struct OfflineTrace {
@@ -68,11 +69,12 @@ class OfflineJudge {
     std::size_t operator()(const TraceId& id) const;
   };
   class Shape;
+  class Seen;
 
   void take(SpanBatch& batch);
   CloseReason reason_of(const Trace& trace, const TraceShape& shape) const;
   bool judge(const Trace& trace, std::uint32_t interval, OfflineTrace& out);
-  void find_deciders(const Trace& trace, const std::vector<int>& bits, std::vector<OfflineVote>& votes);
+  void explain(const JudgedTrace& judged, const Trace& trace, std::vector<OfflineVote>& votes) const;
   static TimePoint end_of(const Trace& trace);
 
   PolicySetPtr policies_;

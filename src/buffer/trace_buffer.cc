@@ -41,7 +41,7 @@ TraceBuffer::TraceBuffer(const BufferLimits& limits, ChunkPool& pool, ByteBudget
       seed_(seed),
       wheel_(pool),
       cache_(limits.cache_bytes, seed + 1),
-      explain_(limits.explain_bytes, limits.explain_policies, seed + 2) {}
+      explain_(limits.explain_bytes, limits.explain_policies, limits.explain_words, seed + 2) {}
 
 std::uint32_t TraceBuffer::advance(TimePoint now) {
   const std::uint32_t now_ms = to_ms(now);
@@ -227,7 +227,7 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
   by_id_.erase(hash_of(open.id), ref);
   cache_.put(open.id, verdict);
   if (unjudged) ballots_.clear();
-  if (explain_.on()) remember(open, verdict, now_ms, missing);
+  if (explain_.on()) remember(open, verdict, now_ms, shape);
 
   const double seconds = static_cast<double>(now_ms - open.first_ms) / 1000;
   const auto bucket = std::lower_bound(kLatencyBounds.begin(), kLatencyBounds.end(), seconds) - kLatencyBounds.begin();

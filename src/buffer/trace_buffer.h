@@ -47,6 +47,7 @@ struct BufferLimits {
   std::size_t cache_bytes = 0;                 // decision cache of this shard
   std::size_t explain_bytes = 0;               // ExplainLog of this shard
   std::size_t explain_policies = 64;           // whose votes it keeps
+  std::size_t explain_words = 2;               // of a ScanPlan that it keeps
   std::uint64_t wall_at_origin_ns = 0;         // the wall clock when the buffer's own clock was at its origin
 };
 
@@ -160,7 +161,9 @@ class TraceBuffer {
     ExplainRecord record;
     std::string service, name;
     std::vector<Vote> votes;
+    std::vector<std::uint64_t> words;  // of the plan; none if they are not known
     std::optional<ExplainDetail> detail;
+    std::optional<ExplainValues> values;
     bool open = false;
   };
   std::optional<Remembered> explain(const TraceId& id);
@@ -203,8 +206,9 @@ class TraceBuffer {
   std::uint64_t random_of(const TraceId& id, const std::uint64_t* counters) const;  // the trace's R
   std::uint32_t count_services(const OpenTrace& trace);
   void note_deciding(const OpenTrace& open, const TraceShape& shape, ClosedTrace& kept) const;
-  void remember(const OpenTrace& open, const Verdict& verdict, std::uint32_t now_ms, std::uint32_t missing);
+  void remember(const OpenTrace& open, const Verdict& verdict, std::uint32_t now_ms, const OpenTraceShape& shape);
   void note_missing(const OpenTrace& open, ExplainRecord& record);
+  void note_values(const OpenTrace& open, ExplainRecord& record);
   void ask_again(const OpenTrace& trace);
   bool sheds(const SpanBatch& batch, const BatchTrace& part, std::uint32_t index, std::uint32_t now_ms);
   void count_late(const Verdict& verdict, const BatchTrace& part, std::uint32_t index, AddResult& result);
@@ -244,7 +248,9 @@ class TraceBuffer {
   std::uint64_t random_ = 0;
   std::string payload_;
   std::vector<std::uint64_t> words_;
+  std::vector<std::uint64_t> resource_words_;
   std::vector<ByteView> attributes_, resource_attributes_;
+  std::uint32_t looks_second_ = 0, looks_ = 0;  // of note_values(), in this second
 };
 
 }  // namespace tailgate

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // TraceBuffer's memory of what became of its traces.
 #include <algorithm>
+#include <utility>
 
 #include "buffer/trace_buffer.h"
 #include "wire/otlp/scan.h"
 
 namespace tailgate {
+namespace {
+
+constexpr std::uint32_t kLooksPerSecond = 16;  // traces whose values are noted, of a shard
+constexpr std::size_t kSpansLookedAt = 100;    // of each
+
+}  // namespace
 
 void TraceBuffer::note_deciding(const OpenTrace& open, const TraceShape& shape, ClosedTrace& kept) const {
   JudgedTrace judged{open.id, open.facts,         words_of_judged_, words_of_judged_ + policies_->plan().bit_words(),
@@ -20,7 +27,8 @@ void TraceBuffer::note_deciding(const OpenTrace& open, const TraceShape& shape, 
   }
 }
 
-void TraceBuffer::remember(const OpenTrace& open, const Verdict& verdict, std::uint32_t now_ms, std::uint32_t missing) {
+void TraceBuffer::remember(const OpenTrace& open, const Verdict& verdict, std::uint32_t now_ms,
+                           const OpenTraceShape& shape) {
   ExplainRecord& record = explain_.put(open.id, ballots_);
   record.random = ballots_.empty() ? randomness_of(open.id) : random_;
   record.duration_ns = open.facts.duration_ns();
@@ -29,12 +37,48 @@ void TraceBuffer::remember(const OpenTrace& open, const Verdict& verdict, std::u
   record.closed_ms = now_ms;
   record.spans = open.facts.spans;
   record.errors = open.facts.errors;
-  record.missing = missing;
+  record.missing = shape.missing_parents();
+  record.root_seen = open.facts.root_seen;
+  record.services = static_cast<std::uint16_t>(std::min<std::uint32_t>(shape.services_asked(), UINT16_MAX));
+  record.depth = static_cast<std::uint16_t>(std::min<std::uint32_t>(shape.depth_asked(), UINT16_MAX));
+  if (!ballots_.empty()) explain_.put_words(record, words_of_judged_, policies_->plan().words());
   record.epoch = policies_->epoch();
   record.verdict = verdict;
   record.shed_step = open.shed_step;
   if (open.root_name != 0) record.set_root(roots_.at(open.root_name).service, roots_.at(open.root_name).name);
-  if (missing != 0) note_missing(open, record);
+  if (record.missing != 0) note_missing(open, record);
+  if (ballots_.empty() || policies_->plan().attribute_keys().empty()) return;
+  if (std::exchange(looks_second_, now_ms / 1000) != now_ms / 1000) looks_ = 0;
+  if (looks_++ < kLooksPerSecond) note_values(open, record);
+}
+
+// What was there where policies looked for something else. That needs the spans once more, so it is done for some
+// traces only: for all where there are few, and at high rates for so few that it costs nothing that can be measured.
+void TraceBuffer::note_values(const OpenTrace& open, ExplainRecord& record) {
+  const ScanPlan& plan = policies_->plan();
+  ExplainValues& values = explain_.new_values(record);
+  values.whole = true;
+  attributes_.resize(plan.attribute_keys().size() + 1);
+  resource_attributes_.resize(attributes_.size());
+  resource_words_.resize(plan.words());
+  gather_payload(pool_, open, payload_);
+  std::uint32_t last_prefix = kNoPrefix;
+  std::size_t spans = 0;
+  for_each_span(payload_, [&](std::uint32_t number, ByteView span) {
+    SpanFields fields;
+    if (++spans > kSpansLookedAt || !scan_span(span, plan, fields, attributes_.data())) {
+      values.whole = false;
+      return;
+    }
+    if (number != last_prefix) {
+      ask_resource(plan, prefixes_.at(number).resource(), resource_attributes_.data(), resource_words_.data());
+    }
+    last_prefix = number;
+    for (std::size_t slot = 0; slot < plan.attribute_keys().size(); ++slot) {
+      const ByteView own = attributes_[slot].data() != nullptr ? attributes_[slot] : resource_attributes_[slot];
+      if (own.data() != nullptr) values.add(slot, attribute_value(own));
+    }
+  });
 }
 
 // The ids of the first few parents that did not come; links know them by hash only. After LinkScan::missing_parents().
@@ -57,9 +101,12 @@ void TraceBuffer::note_missing(const OpenTrace& open, ExplainRecord& record) {
 }
 
 TraceBuffer::Remembered TraceBuffer::remembered(const ExplainRecord& record) const {
-  Remembered out{record, std::string(record.service()), std::string(record.name()), {}, std::nullopt, false};
+  Remembered out{record, std::string(record.service()), std::string(record.name()), {}, {}, std::nullopt, std::nullopt,
+                 false};
   for (std::size_t i = 0; i < record.votes; ++i) out.votes.push_back(explain_.vote(record, i));
+  out.words.assign(explain_.words(record), explain_.words(record) + record.words);
   if (const ExplainDetail* detail = explain_.find_detail(record)) out.detail = *detail;
+  if (const ExplainValues* values = explain_.find_values(record)) out.values = *values;
   return out;
 }
 

@@ -77,8 +77,16 @@ std::uint32_t OpenTraceShape::missing_parents() const {
 }
 
 std::uint32_t OpenTraceShape::depth() const {
-  read();
-  return scan_.depth();
+  if (depth_ == 0) {
+    read();
+    depth_ = scan_.depth();
+  }
+  return depth_;
+}
+
+std::uint32_t OpenTraceShape::services() const {
+  if (services_ == 0) services_ = count_services_();
+  return services_;
 }
 
 }  // namespace tailgate

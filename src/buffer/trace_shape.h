@@ -47,7 +47,10 @@ class OpenTraceShape final : public TraceShape {
 
   std::uint32_t missing_parents() const override;
   std::uint32_t depth() const override;
-  std::uint32_t services() const override { return count_services_(); }
+  std::uint32_t services() const override;
+  // What they answered when they were asked; 0: they were not.
+  std::uint32_t depth_asked() const { return depth_; }
+  std::uint32_t services_asked() const { return services_; }
 
  private:
   void read() const;
@@ -58,6 +61,7 @@ class OpenTraceShape final : public TraceShape {
   std::function<std::uint32_t()> count_services_;
   mutable bool read_ = false;
   mutable std::uint32_t missing_ = UINT32_MAX;
+  mutable std::uint32_t depth_ = 0, services_ = 0;  // 0: not asked; a trace has one of each at least
 };
 
 }  // namespace tailgate

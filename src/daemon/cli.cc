@@ -30,6 +30,7 @@ constexpr std::uint64_t kSpanBytesMax = 1 << 30, kNumberMax = 1'000'000'000;
 // What stands after the command.
 struct Arguments {
   bool help = false;
+  bool summary = false;  // of decide
   ConfigSource source;
   std::vector<std::string> files;
   Traffic traffic;    // of check; without a rate it is not asked for
@@ -37,7 +38,7 @@ struct Arguments {
 };
 
 struct Flag {
-  std::string_view name, value, about;
+  std::string_view name, value, about;  // the second is "" for one without a value
 };
 
 constexpr Flag kConfig = {"--config", "FILE", "the configuration, in YAML: docs/config.md"};
@@ -81,9 +82,11 @@ const std::vector<Command>& commands() {
        check},
       {"decide",
        "SPANS...",
-       "what the policies make of OTLP files; a JSON line a trace",
-       {kConfig, kSet},
-       "OTLP traces, protobuf or JSON lines; - is standard input: docs/commands.md",
+       "what the policies make of files of spans; a JSON line a trace",
+       {{"--config", "FILE", "the configuration, or a file of policies alone"},
+        kSet,
+        {"--summary", "", "counts by verdict and by policy instead of a line a trace"}},
+       "OTLP traces, protobuf or JSON lines, or JSON of Jaeger, Tempo or Zipkin; - is standard input: docs/commands.md",
        "tailgate decide --config config/tailgate.yaml kept-traces.json",
        decide},
       {"migrate",
@@ -186,8 +189,8 @@ int run_daemon(const Arguments& arguments) {
 
 int decide(const Arguments& arguments) {
   int exit_code = kDone;
-  const std::optional<Loaded> loaded = load(arguments.source, exit_code);
-  return loaded ? decide_files(loaded->config, loaded->parts, arguments.files) : exit_code;
+  const std::optional<Loaded> loaded = load(with_bare_policies(arguments.source), exit_code);
+  return loaded ? decide_files(loaded->config, loaded->parts, arguments.files, arguments.summary) : exit_code;
 }
 
 int migrate(const Arguments& arguments) { return migrate_file(arguments.files[0]); }
@@ -225,18 +228,25 @@ Arguments parse(const Command& command, int argc, char** argv) {
     only_files = flag == "--";
     out.help = flag == "--help" || flag == "-h";
     if (only_files || out.help) continue;
+    const auto equals = flag.find('=');
+    const std::string_view name = flag.substr(0, equals);
+    const auto known =
+        std::find_if(command.flags.begin(), command.flags.end(), [&](const Flag& one) { return one.name == name; });
     std::optional<std::string> value;
-    if (const auto equals = flag.find('='); equals != std::string_view::npos) {
+    if (equals != std::string_view::npos) {
       value = flag.substr(equals + 1);
-      flag = flag.substr(0, equals);
-    } else if (i + 1 < argc) {
+    } else if (known != command.flags.end() && !known->value.empty() && i + 1 < argc) {
       value = argv[++i];
     }
-    const bool known =
-        std::any_of(command.flags.begin(), command.flags.end(), [&](const Flag& one) { return one.name == flag; });
-    out.wrong = !known   ? fmt::format("{} has no flag '{}'", command.name, flag)
-                : !value ? fmt::format("{} wants a value", flag)
-                         : take(out, flag, *value);
+    if (known == command.flags.end()) {
+      out.wrong = fmt::format("{} has no flag '{}'", command.name, name);
+    } else if (known->value.empty() == value.has_value()) {
+      out.wrong = fmt::format("{} wants {} value", name, value ? "no" : "a");
+    } else if (value) {
+      out.wrong = take(out, name, *value);
+    } else {
+      out.summary = true;  // the only flag without a value
+    }
   }
   return out;
 }

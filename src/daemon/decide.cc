@@ -4,94 +4,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <map>
-#include <utility>
 
 #include "base/input.h"
 #include "buffer/offline.h"
 #include "codec/json_text.h"
-#include "wire/otlp/json_read.h"
+#include "daemon/decide_input.h"
 
 namespace tailgate {
 namespace {
 
 constexpr int kDone = 0, kJudgedBad = 1, kCannotOpen = 3;
-
-class Input {
- public:
-  explicit Input(OfflineJudge& judge) : judge_(judge) {}
-
-  void add(const std::string& name, const std::string& content) {
-    const std::string_view text = content;
-    if (text.starts_with("\x1f\x8b"))
-      return problem(name, "expected OTLP, got gzip: `zcat FILE | tailgate decide ... -`");
-    // Blanks and a byte order mark before the `{` are JSON's too, but a line feed is also how a TracesData begins, and
-    // its length may look like a `{`: protobuf goes first then.
-    const std::size_t from = text.starts_with("\xef\xbb\xbf") ? 3 : 0;
-    const std::size_t first = std::min(text.find_first_not_of(" \t\r\n", from), text.size());
-    const bool maybe_json = first < text.size() && text[first] == '{';
-    if (!maybe_json || first != 0) {
-      const ScanResult result = judge_.add(content);
-      if (result.ok || !maybe_json) return report(name, result, !content.empty());
-    }
-    std::size_t line = 0;
-    bool first_line = true;
-    for (std::size_t at = from; at < text.size();) {
-      const std::size_t end = std::min(text.find('\n', at), text.size());
-      const std::string_view one = text.substr(at, end - at);
-      at = end + 1;
-      ++line;
-      if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-      const std::string where = fmt::format("{}:{}", name, line);
-      Result<OtlpFromJson> otlp = otlp_json_to_proto(one);
-      if (!otlp && std::exchange(first_line, false)) {  // one object over many lines, as tools print it for people
-        if (Result<OtlpFromJson> whole = otlp_json_to_proto(text.substr(from))) return add_json(name, *whole);
-      }
-      first_line = false;
-      if (otlp) {
-        add_json(where, *otlp);
-      } else {
-        problem(where, otlp.error().text);
-      }
-    }
-  }
-
-  bool all_good() const { return all_good_; }
-
- private:
-  void add_json(const std::string& where, OtlpFromJson& otlp) {
-    if (otlp.repaired_texts != 0) {
-      fmt::print(stderr, "{}: {} text{} not Unicode and read with U+FFFD\n", where, otlp.repaired_texts,
-                 otlp.repaired_texts == 1 ? " is" : "s are");
-    }
-    const bool holds_something = !otlp.bytes.empty() || !otlp.unknown_field.empty();
-    report(where, judge_.add(std::move(otlp.bytes)), holds_something, otlp.unknown_field);
-  }
-
-  // `holds_something`: it should then hold a span.
-  void report(const std::string& where, const ScanResult& result, bool holds_something,
-              const std::string& unknown_field = {}) {
-    if (!result.ok) return problem(where, result.error);
-    if (result.spans == 0 && holds_something) {
-      if (unknown_field.empty()) return problem(where, "holds no spans");
-      return problem(where, fmt::format("holds no spans, and its field '{}' is not known", unknown_field));
-    }
-    if (result.bad_ids == 0) return;
-    const std::string_view plural = result.bad_ids == 1 ? "" : "s";
-    problem(where, fmt::format("{} span{} left out, first: {}", result.bad_ids, plural, result.first_bad_id));
-  }
-
-  void problem(const std::string& where, std::string_view what) {
-    fmt::print(stderr, "{}: {}\n", where, what);
-    all_good_ = false;
-  }
-
-  OfflineJudge& judge_;
-  bool all_good_ = true;
-};
 
 std::string_view name_of(Vote vote) {
   switch (vote) {
@@ -110,17 +38,18 @@ std::string_view name_of(Vote vote) {
 
 class Lines {
  public:
-  // Policies are asked in an order of their own; people look for that of the file.
+  // Policies are asked in an order of their own; people look for that of the file. Our own policy `_debug` is in none
+  // and comes first.
   Lines(const DaemonConfig& config, NamesTable& names) : names_(names) {
     std::size_t i = 0;
     for (const ConfigNode& policy : config.sampling.policies) {
-      place_.try_emplace(names.number_of(policy.text("name")), i++);
+      place_.try_emplace(names.number_of(policy.text("name")), ++i);
     }
   }
 
   void append(OfflineTrace& trace, std::string& out) const {
     std::stable_sort(trace.votes.begin(), trace.votes.end(), [&](const OfflineVote& a, const OfflineVote& b) {
-      return place_.at(a.policy) < place_.at(b.policy);
+      return place_of(a.policy) < place_of(b.policy);
     });
     out += R"({"trace_id":)";
     append_json_string(out, trace.id.hex());
@@ -140,6 +69,8 @@ class Lines {
       append_or_null(out, vote.span ? vote.span->hex() : "");
       out += R"(,"attribute":)";
       append_or_null(out, vote.attribute);
+      out += R"(,"why":)";
+      append_json_string(out, vote.why);
       out += '}';
     }
     out += "]}\n";
@@ -154,15 +85,61 @@ class Lines {
     }
   }
 
+  std::size_t place_of(std::uint16_t policy) const {
+    const auto it = place_.find(policy);
+    return it != place_.end() ? it->second : 0;
+  }
+
   const NamesTable& names_;
-  std::map<std::uint16_t, std::size_t> place_;  // policy number to its place in the configuration
+  std::map<std::uint16_t, std::size_t> place_;  // policy number to its place in the configuration, from 1
 };
+
+// How many traces had which verdict, in all and by policy, as a table.
+std::string summary_of(const std::vector<OfflineTrace>& traces, const PolicySet& policies, const NamesTable& names) {
+  struct Row {
+    std::uint64_t decided = 0;  // kept or dropped in its name
+    std::array<std::uint64_t, 3> votes{};
+  };
+  std::map<std::uint16_t, Row> rows;
+  std::array<std::uint64_t, kDecisionNames.size()> verdicts{};
+  std::uint64_t spans = 0, kept_spans = 0;
+  for (const OfflineTrace& trace : traces) {
+    ++verdicts[static_cast<std::size_t>(trace.verdict.decision)];
+    spans += trace.facts.spans;
+    if (trace.verdict.decision == Decision::kSampled) kept_spans += trace.facts.spans;
+    if (trace.verdict.policy != 0) ++rows[trace.verdict.policy].decided;
+    for (const OfflineVote& vote : trace.votes) {
+      ++rows[vote.policy].votes[vote.vote == Vote::kSampled ? 0 : vote.vote == Vote::kNotSampled ? 1 : 2];
+    }
+  }
+  std::string out = fmt::format("{} traces: {} sampled, {} not_sampled, {} dropped; {} of {} spans sampled\n",
+                                traces.size(), verdicts[0], verdicts[1], verdicts[2], kept_spans, spans);
+  std::size_t width = std::string_view("policy").size();
+  for (std::size_t i = 0; i < policies.size(); ++i) rows[policies.number_of(i)];
+  for (const auto& [policy, row] : rows) width = std::max(width, names.name_of(policy).size());
+  out += fmt::format("\n{:{}}  {:>10}  {:>13}  {:>17}  {:>13}\n", "policy", width, "decided", "votes sampled",
+                     "votes not_sampled", "votes dropped");
+  for (const auto& [policy, row] : rows) {
+    out += fmt::format("{:{}}  {:>10}  {:>13}  {:>17}  {:>13}\n", names.name_of(policy), width, row.decided,
+                       row.votes[0], row.votes[1], row.votes[2]);
+  }
+  return out;
+}
+
+int flushed(bool all_good) {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    fmt::print(stderr, "standard output: {}\n", std::strerror(errno));
+    return kCannotOpen;
+  }
+  return all_good ? kDone : kJudgedBad;
+}
 
 }  // namespace
 
-int decide_files(const DaemonConfig& config, const Assembly& parts, const std::vector<std::string>& files) {
+int decide_files(const DaemonConfig& config, const Assembly& parts, const std::vector<std::string>& files,
+                 bool summary) {
   OfflineJudge judge(parts.policies, parts.store.limits);
-  Input input(judge);
+  DecideInput input(judge);
   for (const std::string& name : files) {
     Result<std::string> content = read_input(name);
     if (!content) {
@@ -172,20 +149,36 @@ int decide_files(const DaemonConfig& config, const Assembly& parts, const std::v
     input.add(name, *content);
   }
 
-  const Lines lines(config, parts.tables->names);
-  std::string text;
+  const bool all_good = input.finish();
   std::vector<OfflineTrace> traces = judge.finish();
+  std::string text;
+  if (summary && !traces.empty()) text = summary_of(traces, *parts.policies, parts.tables->names);
+  if (summary) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    return flushed(all_good);
+  }
+  const Lines lines(config, parts.tables->names);
   for (std::size_t i = 0; i < traces.size(); ++i) {
     lines.append(traces[i], text);
     if (text.size() < (1 << 16) && i + 1 != traces.size()) continue;
     std::fwrite(text.data(), 1, text.size(), stdout);
     text.clear();
   }
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    fmt::print(stderr, "standard output: {}\n", std::strerror(errno));
-    return kCannotOpen;
-  }
-  return input.all_good() ? kDone : kJudgedBad;
+  return flushed(all_good);
+}
+
+// The file itself is named as a policy file, so that errors point into it.
+ConfigSource with_bare_policies(const ConfigSource& source) {
+  const Result<ConfigDocument> document = load_config_file(source.path);
+  if (!document) return source;
+  const ConfigNode& root = document->root;
+  if (!root.has("policies") || root.has("sampling") || root.has("receivers") || root.has("exporters")) return source;
+  ConfigSource around = source;
+  around.text = fmt::format(
+      "{{receivers: {{otlp: {{protocols: {{grpc: {{}}}}}}}}, exporters: {{debug: {{}}}}, sampling: {{policy_files: "
+      "[{}]}}}}",
+      json_quoted(std::filesystem::absolute(source.path).string()));
+  return around;
 }
 
 }  // namespace tailgate

@@ -26,7 +26,7 @@ std::optional<Explanation> StoreExplanations::explain(const TraceId& id) const {
   return store_.explainer().explain(id);
 }
 
-std::vector<Explanation> StoreExplanations::recent(const ExplainQuery& query) const {
+Result<std::vector<Explanation>> StoreExplanations::recent(const ExplainQuery& query) const {
   return store_.explainer().recent(query);
 }
 

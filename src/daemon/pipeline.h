@@ -43,7 +43,7 @@ class StoreExplanations final : public ExplainSource {
       : store_(store), policy_names_(policy_names) {}
 
   std::optional<Explanation> explain(const TraceId& id) const override;
-  std::vector<Explanation> recent(const ExplainQuery& query) const override;
+  Result<std::vector<Explanation>> recent(const ExplainQuery& query) const override;
   ShadowReport shadow() const override;
 
  private:

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "decide/judged_trace.h"
 #include "model/threshold.h"
@@ -21,10 +23,13 @@ enum class Vote : std::uint8_t {
 };
 
 struct Ballot {
-  Vote vote = Vote::kNotSampled;
+  Ballot(Vote v = Vote::kNotSampled, std::uint64_t t = kCertain) : vote(v), threshold(t) {}
+
+  Vote vote;
+  std::uint16_t part = 0;  // NamesTable number of the part of the policy that kept the trace; 0: it has none by name
   // Sampled: a trace is kept if its R reaches this; kCertain when chance had no part, kUnknownChance when it cannot be
   // said. Not sampled: kUnknownChance if another trace id could have been answered differently, else kCertain.
-  std::uint64_t threshold = kCertain;
+  std::uint64_t threshold;
 
   bool sampled() const { return vote == Vote::kSampled; }
   bool by_chance() const { return threshold != kCertain; }
@@ -35,6 +40,27 @@ inline Ballot ballot_by_random(std::uint64_t random, std::uint64_t threshold) {
   if (threshold == kNever) return ballot(false);
   return random >= threshold ? Ballot{Vote::kSampled, threshold} : Ballot{Vote::kNotSampled, kUnknownChance};
 }
+
+// What spans and resources say about an attribute, where that is still known.
+class SeenValues {
+ public:
+  virtual ~SeenValues() = default;
+  // In words: the value in the span of which the predicate `bit` is true; where it is true of none, the first few
+  // values there are, or "on no span". "": not known.
+  virtual std::string value(std::size_t bit, std::string_view attribute) const = 0;
+};
+
+// A vote that somebody asks about.
+struct AskedVote {
+  const JudgedTrace& trace;  // as it was judged
+  Vote vote;
+  const SeenValues* seen = nullptr;
+
+  AskedVote with(Vote other) const { return {trace, other, seen}; }
+  std::string value(std::size_t bit, std::string_view attribute) const {
+    return seen != nullptr ? seen->value(bit, attribute) : "";
+  }
+};
 
 class Policy {
  public:
@@ -48,6 +74,9 @@ class Policy {
   virtual void activate() const {}
   // The predicate whose answer made this trace sampled, for people who ask why; -1: none did.
   virtual int deciding_bit(const JudgedTrace&) const { return -1; }
+  // What this policy saw of a trace that it gave this vote, and what it wanted: "duration 48 us, wanted > 1000 ms". It
+  // is put together when somebody asks, long after the vote, so nothing is counted or taken from a limit.
+  virtual std::string why(const AskedVote& asked) const = 0;
 };
 
 using PolicyPtr = std::unique_ptr<const Policy>;

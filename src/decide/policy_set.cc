@@ -11,31 +11,6 @@ namespace tailgate {
 
 PolicyPtr make_debug(PolicyBuild& build);  // debug_mark.cc
 
-std::uint16_t NamesTable::number_of(std::string_view name) {
-  const MutexLock lock(mutex_);
-  const auto it = std::find(names_.begin(), names_.end(), name);
-  if (it != names_.end()) return static_cast<std::uint16_t>(it - names_.begin());
-  if (names_.size() > UINT16_MAX) return 0;
-  names_.emplace_back(name);
-  return static_cast<std::uint16_t>(names_.size() - 1);
-}
-
-std::optional<std::uint16_t> NamesTable::find(std::string_view name) const {
-  const MutexLock lock(mutex_);
-  const auto it = std::find(names_.begin(), names_.end(), name);
-  return it != names_.end() ? std::optional(static_cast<std::uint16_t>(it - names_.begin())) : std::nullopt;
-}
-
-std::string NamesTable::name_of(std::uint16_t number) const {
-  const MutexLock lock(mutex_);
-  return number < names_.size() ? names_[number] : names_[0];
-}
-
-std::size_t NamesTable::size() const {
-  const MutexLock lock(mutex_);
-  return names_.size();
-}
-
 std::uint16_t RouteTable::number_of(std::uint64_t exporters) {
   const MutexLock lock(mutex_);
   const auto it = std::find(routes_.begin(), routes_.end(), exporters);
@@ -67,7 +42,7 @@ std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>&
     std::vector<std::size_t> bits = add_route_filter(routes[i], set->plan_);
     if (!bits.empty()) set->filters_.push_back({1ULL << i, std::move(bits)});
   }
-  PolicyBuild build{set->plan_, tables.limiters, tables.condition_errors, options.use_tracestate, {}, {}};
+  PolicyBuild build{set->plan_, tables.limiters, tables.names, tables.condition_errors, options.use_tracestate, {}, {}};
   const auto exporters_naming = [&](const std::string& name) {
     std::uint64_t exporters = 0;
     for (std::size_t i = 0; i < routes.size(); ++i) {
@@ -149,7 +124,7 @@ std::optional<Verdict> PolicySet::combine(const JudgedTrace& trace, std::vector<
     }
     if (verdict.decision != Decision::kSampled) {
       verdict.decision = Decision::kSampled;
-      verdict.policy = entry.number;
+      verdict.policy = ballot.part != 0 ? ballot.part : entry.number;
       exporters = always_;
     }
     exporters |= entry.exporters;

@@ -16,26 +16,13 @@
 #include "config/config_node.h"
 #include "decide/condition_errors.h"
 #include "decide/limiter.h"
+#include "decide/names_table.h"
 #include "decide/policy.h"
 #include "model/threshold.h"
 #include "model/verdict.h"
 #include "wire/otlp/scan_plan.h"
 
 namespace tailgate {
-
-// Policy names by number; number 0 is "none". Grows by names never seen before, at most 65,535. Threads: any.
-class NamesTable {
- public:
-  NamesTable() : names_{"none"} {}
-  std::uint16_t number_of(std::string_view name);  // a full table gives 0
-  std::optional<std::uint16_t> find(std::string_view name) const;
-  std::string name_of(std::uint16_t number) const;
-  std::size_t size() const;
-
- private:
-  mutable Mutex mutex_;
-  std::vector<std::string> names_ TAILGATE_GUARDED_BY(mutex_);
-};
 
 // Sets of exporters (bit i: exporter i) by number, so that a cached verdict can name one in 16 bits. Number 0 is the
 // empty set. Threads: any; asked per kept trace.

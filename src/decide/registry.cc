@@ -57,13 +57,28 @@ constexpr std::array kPolicyTypes = {
 
 class PredicatePolicy final : public Policy {
  public:
-  PredicatePolicy(std::size_t bit, bool invert) : bit_(bit), invert_(invert) {}
+  PredicatePolicy(std::size_t bit, bool invert, std::string attribute, Wanted wanted)
+      : bit_(bit), invert_(invert), attribute_(std::move(attribute)), wanted_(std::move(wanted)) {}
   Ballot evaluate(const JudgedTrace& trace) const override { return ballot(trace.bit(bit_) != invert_); }
   int deciding_bit(const JudgedTrace&) const override { return invert_ ? -1 : static_cast<int>(bit_); }
+  std::string why(const AskedVote& asked) const override {
+    const bool found = asked.trace.bit(bit_);
+    const std::string value = attribute_.empty() ? "" : asked.value(bit_, attribute_);
+    if (!wanted_.value_of_attribute) {
+      std::string out = fmt::format("{} span {}{}", found ? "a" : "no", wanted_.words, invert_ ? ", wanted none" : "");
+      return value.empty() ? out : fmt::format("{}; {} {}", out, attribute_, value);
+    }
+    if (!value.empty())
+      return fmt::format("{} {}, wanted {}{}", attribute_, value, invert_ ? "not " : "", wanted_.words);
+    return fmt::format("{} span or resource has {} {}{}", found ? "a" : "no", attribute_, wanted_.words,
+                       invert_ ? ", wanted none" : "");
+  }
 
  private:
   std::size_t bit_;
   bool invert_;
+  std::string attribute_;
+  Wanted wanted_;
 };
 
 bool fits(Nesting nesting, PolicyPlace place) {
@@ -114,9 +129,20 @@ PolicyPtr make_policy(const ConfigNode& entry, PolicyBuild& build, PolicyPlace p
   return policy;
 }
 
+std::string read_part_name(const ConfigNode& item, std::set<std::string>& names) {
+  std::string name = item.text("name");
+  if (!name.empty() && !names.insert(name).second) item.error("name", "expected a name that no other of these has");
+  return name;
+}
+
+std::uint16_t part_number(PolicyBuild& build, const std::string& name) {
+  return name.empty() || build.path != build.top ? 0 : build.names.number_of_part(build.top, name);
+}
+
 PolicyPtr policy_of_predicate(PolicyBuild& build, std::unique_ptr<SpanPredicate> predicate, std::string attribute,
-                              bool invert) {
-  return std::make_unique<PredicatePolicy>(build.plan.add(std::move(predicate), std::move(attribute)), invert);
+                              bool invert, Wanted wanted) {
+  const std::size_t bit = build.plan.add(std::move(predicate), attribute);
+  return std::make_unique<PredicatePolicy>(bit, invert, std::move(attribute), std::move(wanted));
 }
 
 }  // namespace tailgate

@@ -2,6 +2,7 @@
 // The policy types that this build knows. The list in registry.cc is the only one.
 #pragma once
 
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include "config/config_node.h"
 #include "decide/condition_errors.h"
 #include "decide/limiter.h"
+#include "decide/names_table.h"
 #include "decide/policy.h"
 #include "wire/otlp/scan_plan.h"
 
@@ -18,6 +20,7 @@ namespace tailgate {
 struct PolicyBuild {
   ScanPlan& plan;  // takes predicates
   Limiters& limiters;
+  NamesTable& names;
   ConditionErrorTable& condition_errors;
   bool use_tracestate = false;
   std::string top;   // name of the policy at the top
@@ -49,9 +52,21 @@ enum class PolicyPlace { kTop, kInsideNot, kInsideList, kInsideComposite, kInsid
 // Finds the type named by entry.type and makes the policy. Null after recording an error.
 PolicyPtr make_policy(const ConfigNode& entry, PolicyBuild& build, PolicyPlace place);
 
+// The `name` of a part of a policy (a rule, an entry): "" or one that none of `names` has, to which it is added.
+std::string read_part_name(const ConfigNode& item, std::set<std::string>& names);
+// Its number, if verdicts can name it: the policy
+// stands at the top and is no shadow; else 0.
+std::uint16_t part_number(PolicyBuild& build, const std::string& name);
+
+// What a predicate wants, in words.
+struct Wanted {
+  std::string words;               // `200 to 299`; or, if it is no value of the attribute, `with status ERROR`
+  bool value_of_attribute = true;  // it wants of the attribute that it looks at
+};
+
 // The policy that most types are: sampled if one predicate (which looks at `attribute`) is true of some span or
 // resource.
 PolicyPtr policy_of_predicate(PolicyBuild& build, std::unique_ptr<SpanPredicate> predicate, std::string attribute,
-                              bool invert);
+                              bool invert, Wanted wanted);
 
 }  // namespace tailgate

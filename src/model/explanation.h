@@ -17,6 +17,7 @@ struct ExplainedVote {
   std::string vote;       // sampled, not_sampled, dropped
   std::string span_id;    // hex, of the span that decided; "" when none did or it is not known
   std::string attribute;  // what the policy looked at in that span
+  std::string why;        // what it saw and what it wanted; "" when that is not known any more
 };
 
 struct Explanation {
@@ -45,8 +46,9 @@ struct Explanation {
 
 // What to list. Empty fields match everything.
 struct ExplainQuery {
-  std::string policy;
-  std::string decision;  // of kDecisionNames
+  std::string policy = {};              // or a part of one: `rules/slow`
+  std::string decision = {};            // of kDecisionNames
+  std::string service = {}, root = {};  // patterns (glob.h) of the root's service and name
   std::size_t limit = 100;
 };
 

@@ -8,8 +8,9 @@
 #include <charconv>
 
 #include "codec/percent.h"
-#include "codec/utf8.h"
 #include "model/threshold.h"
+#include "web/explain_html.h"
+#include "web/json_page.h"
 
 namespace tailgate {
 namespace {
@@ -17,23 +18,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t kLimitDefault = 100, kLimitMax = 1'000;
-
-Response json_response(int status, const json::value& value) {
-  Response response;
-  response.status = status;
-  response.headers.emplace_back("content-type", "application/json");
-  response.body = json::serialize(value);
-  response.body += '\n';
-  return response;
-}
-
-// For text from outside, or cut in the middle of a character. Boost.JSON writes bytes unchanged, and bytes that are not
-// UTF-8 would make the whole answer invalid JSON.
-json::value foreign_text(std::string_view text) { return json::value(to_utf8(text, kReplacementCharacter)); }
-
-Response json_error(int status, std::string_view text) {
-  return json_response(status, json::object{{"error", foreign_text(text)}});
-}
 
 json::value text_or_null(const std::string& text) { return text.empty() ? json::value(nullptr) : json::value(text); }
 
@@ -43,11 +27,6 @@ std::string random_digits(std::uint64_t value) { return fmt::format("{:014x}", v
 json::value threshold_json(std::uint64_t threshold) {
   if (threshold == kUnknownChance) return nullptr;
   return threshold_digits(threshold).c_str();
-}
-
-// A whole number where it is one: Boost.JSON writes 10.0 as 1E1.
-json::value milliseconds(std::int64_t ns) {
-  return ns % 1'000'000 == 0 ? json::value(ns / 1'000'000) : json::value(static_cast<double>(ns) / 1e6);
 }
 
 json::object to_json(const Explanation& e, const std::vector<std::string>& exporter_names) {
@@ -63,16 +42,16 @@ json::object to_json(const Explanation& e, const std::vector<std::string>& expor
   out["complete"] = e.complete;
   out["missing_parents"] = json::array(e.missing_parents.begin(), e.missing_parents.end());
   out["missing_parents_count"] = e.missing_count;
-  out["first_seen"] = e.first_seen_unix_ns / 1'000'000;
-  out["decided"] = e.decided ? json::value(e.decided_unix_ns / 1'000'000) : json::value(nullptr);
-  out["duration_ms"] = milliseconds(e.duration_ns);
+  out["first_seen"] = iso_time(e.first_seen_unix_ns);
+  out["decided"] = e.decided ? json::value(iso_time(e.decided_unix_ns)) : json::value(nullptr);
+  out["duration_ms"] = static_cast<double>(e.duration_ns) / 1e6;
   out["spans"] = e.spans;
   out["errors"] = e.errors;
   out["bytes"] = e.bytes;
   if (e.root_service.empty() && e.root_name.empty()) {
     out["root"] = nullptr;
   } else {
-    out["root"] = json::object{{"service", foreign_text(e.root_service)}, {"name", foreign_text(e.root_name)}};
+    out["root"] = json::object{{"service", e.root_service}, {"name", e.root_name}};
   }
   out["random"] = random_digits(e.random);
   const bool kept = e.decided && e.verdict.decision == Decision::kSampled;
@@ -83,7 +62,8 @@ json::object to_json(const Explanation& e, const std::vector<std::string>& expor
     votes.push_back(json::object{{"policy", vote.policy},
                                  {"vote", vote.vote},
                                  {"span_id", text_or_null(vote.span_id)},
-                                 {"attribute", text_or_null(vote.attribute)}});
+                                 {"attribute", text_or_null(vote.attribute)},
+                                 {"why", text_or_null(vote.why)}});
   }
   out["votes"] = std::move(votes);
   out["late_spans"] = e.late_spans;
@@ -102,9 +82,16 @@ std::string decode(std::string_view text) {
   return percent_decoded_leniently(spaced);
 }
 
-Response list(const ExplainSource& source, const ExplainPageOptions& options, std::string_view text) {
+struct Question {
   ExplainQuery query;
-  query.limit = kLimitDefault;
+  JsonForm form = JsonForm::kCompact;
+};
+
+// The keys of a query, `one` of a single trace. The error says what was expected.
+Result<Question> question_of(std::string_view text, bool one) {
+  Question out;
+  out.query.limit = kLimitDefault;
+  const auto bad = [](std::string text_) { return fail(ErrorKind::kBadInput, std::move(text_)); };
   while (!text.empty()) {
     const auto end = std::min(text.find('&'), text.size());
     const std::string_view part = text.substr(0, end);
@@ -112,38 +99,68 @@ Response list(const ExplainSource& source, const ExplainPageOptions& options, st
     const auto equals = std::min(part.find('='), part.size());
     const std::string_view key = part.substr(0, equals);
     const std::string value = decode(part.substr(std::min(equals + 1, part.size())));
-    if (key == "policy") {
+    ExplainQuery& query = out.query;
+    if (part.empty()) continue;
+    if (key == "pretty") {
+      if (!value.empty() && value != "true" && value != "false" && value != "1" && value != "0")
+        return bad(fmt::format("pretty: expected true or false, got '{}'", value));
+      out.form = value == "false" || value == "0" ? JsonForm::kCompact : JsonForm::kPretty;
+    } else if (one) {
+      return bad(fmt::format("expected pretty, got '{}'", key));
+    } else if (key == "policy") {
       query.policy = value;
+    } else if (key == "service") {
+      query.service = value;
+    } else if (key == "root") {
+      query.root = value;
     } else if (key == "decision") {
-      if (std::find(kDecisionNames.begin(), kDecisionNames.end(), value) == kDecisionNames.end()) {
-        return json_error(400, fmt::format("decision: expected sampled, not_sampled or dropped, got '{}'", value));
-      }
+      if (!value.empty() && std::find(kDecisionNames.begin(), kDecisionNames.end(), value) == kDecisionNames.end())
+        return bad(fmt::format("decision: expected sampled, not_sampled or dropped, got '{}'", value));
       query.decision = value;
     } else if (key == "limit") {
       const auto [p, error] = std::from_chars(value.data(), value.data() + value.size(), query.limit);
-      if (error != std::errc() || p != value.data() + value.size() || query.limit < 1 || query.limit > kLimitMax) {
-        return json_error(400, fmt::format("limit: expected 1 to {}, got '{}'", kLimitMax, value));
-      }
-    } else if (!part.empty()) {
-      return json_error(400, fmt::format("expected policy, decision or limit, got '{}'", key));
+      if (error != std::errc() || p != value.data() + value.size() || query.limit < 1 || query.limit > kLimitMax)
+        return bad(fmt::format("limit: expected 1 to {}, got '{}'", kLimitMax, value));
+    } else {
+      return bad(fmt::format("expected policy, decision, service, root, limit or pretty, got '{}'", key));
     }
   }
-  json::array all;
-  for (const Explanation& e : source.recent(query)) all.push_back(to_json(e, options.exporters));
-  return json_response(200, all);
+  return out;
 }
 
-Response one(const ExplainSource& source, const ExplainPageOptions& options, std::string_view text) {
+// Browsers say that they want HTML; curl takes anything and gets JSON.
+bool wants_html(const RequestHead& head) { return head.header("accept").find("text/html") != std::string_view::npos; }
+
+Response list(const ExplainSource& source, const ExplainPageOptions& options, const RequestHead& head) {
+  const bool html = wants_html(head);
+  const Result<Question> question = question_of(head.query(), false);
+  if (!question) return html ? html_error(400, question.error().text) : json_error(400, question.error().text);
+  const Result<std::vector<Explanation>> found = source.recent(question->query);
+  if (!found) return html ? html_error(400, found.error().text) : json_error(400, found.error().text);
+  if (html) return html_list(question->query, *found, options.remembers);
+  json::array all;
+  for (const Explanation& e : *found) all.push_back(to_json(e, options.exporters));
+  return json_response(200, all, question->form);
+}
+
+Response one(const ExplainSource& source, const ExplainPageOptions& options, const RequestHead& head) {
+  const bool html = wants_html(head);
+  const auto error = [&](int status, std::string_view says) {
+    return html ? html_error(status, says) : json_error(status, says);
+  };
+  const std::string_view text = head.path().substr(std::string_view("/explain/").size());
+  const Result<Question> question = question_of(head.query(), true);
+  if (!question) return error(400, question.error().text);
   const std::optional<TraceId> id = TraceId::from_hex(text);
   if (!id || id->is_zero())
-    return json_error(400, fmt::format("expected a trace id of 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
+    return error(400, fmt::format("expected a trace id of 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
   const std::optional<Explanation> e = source.explain(*id);
   if (!e && !options.remembers)
-    return json_error(404, "not an open trace, and decisions are not remembered: explain.max_bytes is 0");
+    return error(404, "not an open trace, and decisions are not remembered: explain.max_bytes is 0");
   if (!e)
-    return json_error(
-        404, "nothing is known of this trace: it never came here, or it was decided too long ago to be remembered");
-  return json_response(200, to_json(*e, options.exporters));
+    return error(404,
+                 "nothing is known of this trace: it never came here, or it was decided too long ago to be remembered");
+  return html ? html_trace(*e, options.exporters) : json_response(200, to_json(*e, options.exporters), question->form);
 }
 
 Response shadow(const ShadowReport& report) {
@@ -171,10 +188,8 @@ Response shadow(const ShadowReport& report) {
 
 void add_explain_pages(Pages& pages, const ExplainSource& source, ExplainPageOptions options) {
   const auto shared = std::make_shared<const ExplainPageOptions>(std::move(options));
-  pages.add("/explain", [&source, shared](const RequestHead& head) { return list(source, *shared, head.query()); });
-  pages.add("/explain/", [&source, shared](const RequestHead& head) {
-    return one(source, *shared, head.path().substr(std::string_view("/explain/").size()));
-  });
+  pages.add("/explain", [&source, shared](const RequestHead& head) { return list(source, *shared, head); });
+  pages.add("/explain/", [&source, shared](const RequestHead& head) { return one(source, *shared, head); });
   pages.add("/shadow", [&source](const RequestHead&) { return shadow(source.shadow()); });
 }
 

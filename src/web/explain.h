@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "model/explanation.h"
 #include "net/http/http.h"
 #include "web/pages.h"
@@ -31,7 +32,8 @@ class ExplainSource {
  public:
   virtual ~ExplainSource() = default;
   virtual std::optional<Explanation> explain(const TraceId& id) const = 0;
-  virtual std::vector<Explanation> recent(const ExplainQuery& query) const = 0;
+  // Fails (kBadInput) when it asks for what is not there.
+  virtual Result<std::vector<Explanation>> recent(const ExplainQuery& query) const = 0;
   virtual ShadowReport shadow() const = 0;
 };
 

@@ -247,7 +247,7 @@ void scan_with_conditions(benchmark::State& state) {
 // A log of 1 GiB that is full, some five million decisions.
 ExplainLog& full_log() {
   static ExplainLog* const log = [] {
-    auto* const filled = new ExplainLog(1 << 30, 64, 1);
+    auto* const filled = new ExplainLog(1 << 30, 64, 2, 1);
     const std::vector<Ballot> ballots(4);
     for (std::uint64_t n = 0; n < 7'000'000; ++n) filled->put(nth_id(1, n), ballots).spans = 50;
     return filled;

@@ -116,9 +116,11 @@ void StoreReport::collect_policies(const PolicyTally& tally, MetricWriter& out) 
   for (std::size_t p = 1; p < tables_.names.size(); ++p) {
     const std::string name = tables_.names.name_of(static_cast<std::uint16_t>(p));
     const PolicyTally::Row row = p < tally.rows.size() ? tally.rows[p] : PolicyTally::Row();
-    out.add(metric::kPolicyVotes, {name, "sampled"}, number(row.sampled));
-    out.add(metric::kPolicyVotes, {name, "not_sampled"}, number(row.not_sampled));
-    out.add(metric::kPolicyVotes, {name, "dropped"}, number(row.dropped));
+    if (!tables_.names.is_part(static_cast<std::uint16_t>(p))) {  // policies vote, their rules and entries do not
+      out.add(metric::kPolicyVotes, {name, "sampled"}, number(row.sampled));
+      out.add(metric::kPolicyVotes, {name, "not_sampled"}, number(row.not_sampled));
+      out.add(metric::kPolicyVotes, {name, "dropped"}, number(row.dropped));
+    }
     out.add(metric::kPolicyKeptTraces, {name}, number(row.kept_traces));
     out.add(metric::kPolicyKeptSpans, {name}, number(row.kept_spans));
     out.add(metric::kPolicyKeptBytes, {name}, number(row.kept_bytes));

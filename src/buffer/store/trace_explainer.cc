@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/enum_names.h"
+#include "decide/glob.h"
 
 namespace tailgate {
 namespace {
@@ -21,6 +22,70 @@ std::string hex_of(std::uint64_t id_bytes) {
   std::memcpy(id.bytes.data(), &id_bytes, sizeof id_bytes);
   return id.hex();
 }
+
+// A trace as far as it is remembered.
+class RememberedShape final : public TraceShape {
+ public:
+  explicit RememberedShape(const ExplainRecord& record) : record_(record) {}
+  std::uint32_t missing_parents() const override { return record_.missing; }
+  std::uint32_t depth() const override { return record_.depth; }
+  std::uint32_t services() const override { return record_.services; }
+
+ private:
+  const ExplainRecord& record_;
+};
+
+// The values that were there where nothing matched. What matched is in what was wanted.
+class RememberedValues final : public SeenValues {
+ public:
+  RememberedValues(const ExplainValues& values, const PolicySet& set, const JudgedTrace& trace)
+      : values_(values), keys_(set.plan().attribute_keys()), trace_(trace) {}
+  std::string value(std::size_t bit, std::string_view attribute) const override {
+    const auto slot = static_cast<std::size_t>(std::find(keys_.begin(), keys_.end(), attribute) - keys_.begin());
+    return slot == keys_.size() || trace_.bit(bit) ? "" : values_.words(slot);
+  }
+
+ private:
+  const ExplainValues& values_;
+  const std::vector<std::string>& keys_;
+  const JudgedTrace& trace_;
+};
+
+TraceFacts facts_of(const ExplainRecord& record) {
+  TraceFacts facts;
+  facts.start_min_ns = 1;  // only the duration is known
+  facts.end_max_ns = 1 + static_cast<std::uint64_t>(std::max<std::int64_t>(record.duration_ns, 0));
+  facts.bytes = record.bytes;
+  facts.spans = record.spans;
+  facts.errors = record.errors;
+  facts.root_seen = record.root_seen;
+  return facts;
+}
+
+// Names are remembered cut: one that long fits a longer text that begins with it.
+bool fits(const Glob& wanted, const std::string& text, ByteView name) {
+  constexpr std::size_t kMayBeCut = 32;
+  return wanted.matches(name) || (name.size() >= kMayBeCut && text.starts_with(name));
+}
+
+class Wanted {
+ public:
+  Wanted(const ExplainQuery& query, const std::vector<std::uint16_t>& policies)
+      : query_(query), policies_(policies), service_(query.service), root_(query.root) {}
+  bool operator()(const ExplainRecord& record) const {
+    return (query_.decision.empty() ||
+            query_.decision == kDecisionNames[static_cast<std::size_t>(record.verdict.decision)]) &&
+           (query_.policy.empty() ||
+            std::find(policies_.begin(), policies_.end(), record.verdict.policy) != policies_.end()) &&
+           (query_.service.empty() || fits(service_, query_.service, record.service())) &&
+           (query_.root.empty() || fits(root_, query_.root, record.name()));
+  }
+
+ private:
+  const ExplainQuery& query_;
+  const std::vector<std::uint16_t>& policies_;
+  Glob service_, root_;
+};
 
 }  // namespace
 
@@ -64,12 +129,24 @@ Explanation TraceExplainer::explanation(Shard& shard, TraceBuffer::Remembered&& 
 
 void TraceExplainer::explain_votes(const TraceBuffer::Remembered& what, Explanation& out) const {
   const PolicySetPtr set = out.decided ? policies_.of_epoch(what.record.epoch) : nullptr;
-  for (std::size_t i = 0; set != nullptr && i < what.votes.size() && i < set->size(); ++i) {
+  if (set == nullptr) return;
+  const RememberedShape shape(what.record);
+  const TraceFacts facts = facts_of(what.record);
+  const bool reasons = what.words.size() == set->plan().words();
+  const std::uint64_t* const words = reasons ? what.words.data() : nullptr;
+  const std::uint64_t* const counters = reasons ? words + set->plan().bit_words() : nullptr;
+  JudgedTrace judged{what.record.id, facts, words, counters, &shape, what.record.verdict.reason};
+  judged.random = what.record.random;
+  judged.again = true;
+  const ExplainValues noted = what.values.value_or(ExplainValues());
+  const RememberedValues values(noted, *set, judged);
+  for (std::size_t i = 0; i < what.votes.size() && i < set->size(); ++i) {
     if (what.votes[i] == Vote::kNotAsked) continue;
     ExplainedVote vote{tables_.names.name_of(set->number_of(i)),
                        std::string(kVoteNames[static_cast<std::size_t>(what.votes[i])]),
                        {},
-                       {}};
+                       {},
+                       reasons ? set->policy(i).why({judged, what.votes[i], &values}) : ""};
     for (std::size_t k = 0; what.detail && k < what.detail->vote_count; ++k) {
       const ExplainDetail::Vote& by = what.detail->votes[k];
       if (by.policy != i) continue;
@@ -91,10 +168,19 @@ std::optional<Explanation> TraceExplainer::explain(const TraceId& id) const {
   return explanation(shard, std::move(*what));
 }
 
-std::vector<Explanation> TraceExplainer::recent(const ExplainQuery& query) const {
+Result<std::vector<Explanation>> TraceExplainer::recent(const ExplainQuery& query) const {
+  const std::vector<std::uint16_t> policies = tables_.names.find(query.policy);
+  if (!query.policy.empty() && policies.empty()) {
+    std::string known;
+    for (std::size_t i = 1; i < tables_.names.size(); ++i)
+      known += (i == 1 ? "" : ", ") + tables_.names.name_of(static_cast<std::uint16_t>(i));
+    return fail(ErrorKind::kBadInput, "policy: expected one of " + known + ", got '" + query.policy + "'");
+  }
+  const Wanted wanted(query, policies);
+  for (const std::string& pattern : {query.service, query.root}) {
+    if (!Glob(pattern).good()) return fail(ErrorKind::kBadInput, "service and root: expected shorter patterns");
+  }
   std::vector<Explanation> all;
-  const std::optional<std::uint16_t> policy = query.policy.empty() ? 0 : tables_.names.find(query.policy);
-  if (!policy) return all;
   for (const std::unique_ptr<Shard>& shard : shards_) {
     std::vector<TraceBuffer::Remembered> found;
     std::uint64_t written = 0;  // when the first of them was looked at
@@ -107,10 +193,7 @@ std::vector<Explanation> TraceExplainer::recent(const ExplainQuery& query) const
           age = kLookedAt;
           break;
         }
-        const bool fits = (query.decision.empty() ||
-                           query.decision == kDecisionNames[static_cast<std::size_t>(record->verdict.decision)]) &&
-                          (*policy == 0 || record->verdict.policy == *policy);
-        if (fits) found.push_back(shard->buffer.remembered(*record));
+        if (wanted(*record)) found.push_back(shard->buffer.remembered(*record));
       }
     }
     for (TraceBuffer::Remembered& what : found) all.push_back(explanation(*shard, std::move(what)));

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/result.h"
 #include "buffer/store/policy_history.h"
 #include "buffer/store/shard.h"
 #include "model/explanation.h"
@@ -22,8 +23,9 @@ class TraceExplainer {
 
   // What is known of a trace, open or among the last decided.
   std::optional<Explanation> explain(const TraceId& id) const;
-  // The last decided traces that match, newest first. Looks at no more than some 100,000 of each shard.
-  std::vector<Explanation> recent(const ExplainQuery& query) const;
+  // The last decided traces that match, newest first. Looks at no more than some 100,000 of each shard. Fails
+  // (kBadInput) when it asks for what is not there.
+  Result<std::vector<Explanation>> recent(const ExplainQuery& query) const;
 
  private:
   Explanation explanation(Shard& shard, TraceBuffer::Remembered&& what) const;

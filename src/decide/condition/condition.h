@@ -64,6 +64,10 @@ class Condition {
 Result<Condition> parse_condition(std::string_view text, ConditionKind kind, ScanPlan& plan,
                                   ConditionErrors errors = nullptr);
 
+// What the fields of a trace that a condition on it names say of this one: "duration 48 us, error_count 0". For people
+// who ask why; it reads the condition anew. "": it names none.
+std::string trace_values(std::string_view condition, const JudgedTrace& trace);
+
 // The same for a part of a condition that has been parsed.
 Result<Condition> compile_condition(const Ast& ast, AstIndex root, ConditionKind kind, ScanPlan& plan,
                                     ConditionErrors errors);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/units.h"
 #include "config/config_node.h"
 #include "decide/condition/expr.h"
 #include "decide/condition/predicate.h"
@@ -139,6 +140,29 @@ Result<Condition> inner_condition(const Ast& ast, const AstNode& call, ScanPlan&
   return compile_condition(ast, argument.children[0], ConditionKind::kSpan, plan, std::move(errors));
 }
 
+// 0: it is not known, as nobody asked when the trace closed.
+std::string count_words(std::uint32_t count) { return count != 0 ? fmt::format("{}", count) : ""; }
+
+std::string field_words(const TraceRow& row, const JudgedTrace& trace) {
+  switch (row.field) {
+    case TraceField::kDuration:
+      return format_duration(Duration(trace.facts.duration_ns()));
+    case TraceField::kSpanCount:
+      return fmt::format("{}", trace.facts.spans);
+    case TraceField::kErrorCount:
+      return fmt::format("{}", trace.facts.errors);
+    case TraceField::kServiceCount:
+      return count_words(trace.shape != nullptr ? trace.shape->services() : 0);
+    case TraceField::kDepth:
+      return count_words(trace.shape != nullptr ? trace.shape->depth() : 0);
+    case TraceField::kComplete:
+      return trace.complete() ? "true" : "false";
+    case TraceField::kCloseReason:
+      return std::string(kCloseReasonNames[static_cast<std::size_t>(trace.reason)]);
+  }
+  return "";
+}
+
 template <class Found>
 bool any_path(const Ast& ast, AstIndex i, const Found& found) {
   const AstNode& n = ast.at(i);
@@ -149,6 +173,24 @@ bool any_path(const Ast& ast, AstIndex i, const Found& found) {
 }
 
 }  // namespace
+
+std::string trace_values(std::string_view condition, const JudgedTrace& trace) {
+  const Result<Ast> ast = parse_condition_syntax(condition, ConditionKind::kTrace);
+  std::vector<const TraceRow*> named;
+  if (ast) {
+    any_path(*ast, ast->root, [&](std::string_view first) {
+      const TraceRow* const row = find_row(first);
+      if (row != nullptr && std::find(named.begin(), named.end(), row) == named.end()) named.push_back(row);
+      return false;
+    });
+  }
+  std::string out;
+  for (const TraceRow* row : named) {
+    if (const std::string words = field_words(*row, trace); !words.empty())
+      out += fmt::format("{}{} {}", out.empty() ? "" : ", ", row->name, words);
+  }
+  return out;
+}
 
 bool Compiler::speaks_of_root(AstIndex i) const {
   return any_path(ast, i, [](std::string_view first) { return first == "root"; });

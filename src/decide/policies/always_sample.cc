@@ -9,6 +9,7 @@ namespace {
 class AlwaysSample final : public Policy {
  public:
   Ballot evaluate(const JudgedTrace&) const override { return ballot(true); }
+  std::string why(const AskedVote&) const override { return "keeps every trace"; }
 };
 
 }  // namespace

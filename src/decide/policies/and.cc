@@ -9,25 +9,26 @@ namespace {
 
 class And final : public Policy {
  public:
-  explicit And(std::vector<PolicyPtr> policies) : policies_(std::move(policies)) {}
-  Ballot evaluate(const JudgedTrace& trace) const override { return evaluate_all(policies_, trace); }
-  bool stateful() const override { return any_stateful(policies_); }
-  int deciding_bit(const JudgedTrace& trace) const override { return first_deciding_bit(policies_, trace); }
+  explicit And(Nested nested) : nested_(std::move(nested)) {}
+  Ballot evaluate(const JudgedTrace& trace) const override { return evaluate_all(nested_.policies, trace); }
+  bool stateful() const override { return any_stateful(nested_.policies); }
+  int deciding_bit(const JudgedTrace& trace) const override { return first_deciding_bit(nested_.policies, trace); }
+  std::string why(const AskedVote& asked) const override { return why_all(nested_, asked); }
   void activate() const override {
-    for (const PolicyPtr& policy : policies_) policy->activate();
+    for (const PolicyPtr& policy : nested_.policies) policy->activate();
   }
 
  private:
-  std::vector<PolicyPtr> policies_;
+  Nested nested_;
 };
 
 }  // namespace
 
 PolicyPtr make_and(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("and");
-  std::vector<PolicyPtr> policies = make_nested(node, "and_sub_policy", build);
+  Nested nested = make_nested(node, "and_sub_policy", build);
   node.finish();
-  return std::make_unique<And>(std::move(policies));
+  return std::make_unique<And>(std::move(nested));
 }
 
 }  // namespace tailgate

@@ -34,7 +34,8 @@ PolicyPtr make_boolean_attribute(const ConfigNode& entry, PolicyBuild& build) {
   const bool value = node.boolean("value", false);
   const bool invert = node.boolean("invert_match", false);
   node.finish();
-  return policy_of_predicate(build, std::make_unique<Is>(build.plan.attribute_slot(key), value), key, invert);
+  return policy_of_predicate(build, std::make_unique<Is>(build.plan.attribute_slot(key), value), key, invert,
+                             {value ? "true" : "false"});
 }
 
 }  // namespace tailgate

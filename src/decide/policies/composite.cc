@@ -10,17 +10,25 @@
 //         rate_allocation: [{policy: errors, percent: 60}]       # others: an equal part of the total
 // policy_order is obeyed and the total holds over all shares; contrib's tail_sampling ignores both (#36955).
 // Sub-policies that policy_order leaves out come last, in the order they are written.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "decide/registry.h"
+#include "decide/words.h"
 
 namespace tailgate {
 namespace {
 
 class Composite final : public Policy {
  public:
-  Composite(std::vector<PolicyPtr> policies, std::shared_ptr<Limiter> limiter, LimitRule rule, bool by_random)
-      : policies_(std::move(policies)), limiter_(std::move(limiter)), rule_(std::move(rule)), by_random_(by_random) {}
+  Composite(std::vector<PolicyPtr> policies, std::vector<std::string> names, std::shared_ptr<Limiter> limiter,
+            LimitRule rule, bool by_random)
+      : policies_(std::move(policies)),
+        names_(std::move(names)),
+        limiter_(std::move(limiter)),
+        rule_(std::move(rule)),
+        by_random_(by_random) {}
 
   Ballot evaluate(const JudgedTrace& trace) const override {
     Ballot so_far = ballot(false);
@@ -52,6 +60,22 @@ class Composite final : public Policy {
     }
     return -1;
   }
+  std::string why(const AskedVote& asked) const override {
+    std::string none;
+    for (std::size_t i = 0; i < policies_.size(); ++i) {
+      if (policies_[i]->stateful())
+        return fmt::format("{} or a later one: {} has a limit, which cannot be asked again", names_[i], names_[i]);
+      const Vote vote = policies_[i]->evaluate(asked.trace).vote;
+      const std::string words = named_words(names_[i], policies_[i]->why(asked.with(vote)));
+      if (vote == Vote::kSampled) {
+        const std::uint32_t spans = asked.trace.facts.spans;
+        const double most = std::min(rule_.lanes[i].rate, rule_.total);
+        return fmt::format("{}; {}", words, limit_words(spans, "span", most, most, asked.vote == Vote::kSampled));
+      }
+      none += (none.empty() ? "" : "; ") + words;
+    }
+    return cut_words(none);
+  }
   void activate() const override {
     limiter_->set_rule(rule_);
     for (const PolicyPtr& policy : policies_) policy->activate();
@@ -72,6 +96,7 @@ class Composite final : public Policy {
   }
 
   std::vector<PolicyPtr> policies_;  // in the order they are asked; lanes of the limiter
+  std::vector<std::string> names_;   // of each
   std::shared_ptr<Limiter> limiter_;
   LimitRule rule_;
   bool by_random_;
@@ -131,13 +156,15 @@ PolicyPtr make_composite(const ConfigNode& entry, PolicyBuild& build) {
   rule.total = static_cast<double>(total);
   rule.per_second = true;
   std::vector<PolicyPtr> policies;
+  std::vector<std::string> names;
   for (Part& part : parts) {
     const double share =
         part.percent > 0 ? rule.total * part.percent / 100 : rule.total / static_cast<double>(parts.size());
     rule.lanes.push_back({share, share});
     policies.push_back(std::move(part.policy));
+    names.push_back(std::move(part.name));
   }
-  return std::make_unique<Composite>(std::move(policies), build.limiters.get(build.path, rule), rule,
+  return std::make_unique<Composite>(std::move(policies), std::move(names), build.limiters.get(build.path, rule), rule,
                                      build.use_tracestate);
 }
 

@@ -15,7 +15,8 @@ class Marked final : public SpanPredicate {
 }  // namespace
 
 PolicyPtr make_debug(PolicyBuild& build) {
-  return policy_of_predicate(build, std::make_unique<Marked>(), "flags", false);
+  return policy_of_predicate(build, std::make_unique<Marked>(), "flags", false,
+                             {"with its sender's mark for debugging", false});
 }
 
 }  // namespace tailgate

@@ -9,30 +9,31 @@ namespace {
 
 class Drop final : public Policy {
  public:
-  explicit Drop(std::vector<PolicyPtr> policies) : policies_(std::move(policies)) {}
+  explicit Drop(Nested nested) : nested_(std::move(nested)) {}
   Ballot evaluate(const JudgedTrace& trace) const override {
-    Ballot all = evaluate_all(policies_, trace);
+    Ballot all = evaluate_all(nested_.policies, trace);
     if (all.sampled()) all.vote = Vote::kDropped;
     return all;
   }
-  bool stateful() const override { return any_stateful(policies_); }
-  int deciding_bit(const JudgedTrace& trace) const override { return first_deciding_bit(policies_, trace); }
+  bool stateful() const override { return any_stateful(nested_.policies); }
+  int deciding_bit(const JudgedTrace& trace) const override { return first_deciding_bit(nested_.policies, trace); }
+  std::string why(const AskedVote& asked) const override { return why_all(nested_, asked); }
   void activate() const override {
-    for (const PolicyPtr& policy : policies_) policy->activate();
+    for (const PolicyPtr& policy : nested_.policies) policy->activate();
   }
   bool drops() const override { return true; }
 
  private:
-  std::vector<PolicyPtr> policies_;
+  Nested nested_;
 };
 
 }  // namespace
 
 PolicyPtr make_drop(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("drop");
-  std::vector<PolicyPtr> policies = make_nested(node, "drop_sub_policy", build);
+  Nested nested = make_nested(node, "drop_sub_policy", build);
   node.finish();
-  return std::make_unique<Drop>(std::move(policies));
+  return std::make_unique<Drop>(std::move(nested));
 }
 
 }  // namespace tailgate

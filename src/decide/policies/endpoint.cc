@@ -3,16 +3,21 @@
 //     - name: api
 //       type: endpoint
 //       endpoint:
-//         - {service: checkout, route: /pay/*, latency: 300ms, percentage: 100}
+//         - {name: pay, service: checkout, route: /pay/*, latency: 300ms, percentage: 100}
 //         - {service: checkout, route: /pay/*, error: true}
 //         - {service: "*", route: /healthz, percentage: 0}
 // A span matches an entry if it is of that service, its http.route (or, with `span:`, its name) matches, it lasted
 // longer than `latency` and, with `error: true`, its status is ERROR. The first entry that some span matches decides,
 // with its share; 0 keeps none. `*` stands for anything without '/', `**` for anything.
+#include <fmt/format.h>
 
+#include <set>
+
+#include "base/units.h"
 #include "decide/glob.h"
 #include "decide/policies/probabilistic.h"
 #include "decide/registry.h"
+#include "decide/words.h"
 #include "model/span_times.h"
 
 namespace tailgate {
@@ -48,6 +53,9 @@ class MatchesEntry final : public SpanPredicate {
 struct Entry {
   std::size_t bit;
   Chance chance;
+  std::uint16_t number = 0;  // part_number
+  std::string name = {};     // for people: `entry pay`, or `entry 2` for one without a name
+  std::string wanted = {};   // in words
 };
 
 class Endpoint final : public Policy {
@@ -55,7 +63,17 @@ class Endpoint final : public Policy {
   explicit Endpoint(std::vector<Entry> entries) : entries_(std::move(entries)) {}
   Ballot evaluate(const JudgedTrace& trace) const override {
     const Entry* const match = first_match(trace);
-    return match != nullptr ? match->chance.ask(trace) : ballot(false);
+    if (match == nullptr) return ballot(false);
+    Ballot kept = match->chance.ask(trace);
+    kept.part = match->number;
+    return kept;
+  }
+  std::string why(const AskedVote& asked) const override {
+    if (const Entry* const match = first_match(asked.trace); match != nullptr)
+      return decided_words(match->name, "a span " + match->wanted, match->chance.why(asked.trace));
+    std::string out;
+    for (const Entry& entry : entries_) out += (out.empty() ? "no span " : ", none ") + entry.wanted;
+    return cut_words(out);
   }
   int deciding_bit(const JudgedTrace& trace) const override {
     const Entry* const match = first_match(trace);
@@ -79,12 +97,15 @@ PolicyPtr make_endpoint(const ConfigNode& entry, PolicyBuild& build) {
   const std::vector<ConfigNode> items = entry.child("endpoint").items();
   if (items.empty())
     entry.error("endpoint", "expected a list of endpoints: {service, route or span, latency, percentage}");
-  for (const ConfigNode& item : items) {
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const ConfigNode& item = items[i];
     if (!item.is_map()) {
       item.error("expected an endpoint: {service, route or span, latency, percentage}");
       continue;
     }
     auto predicate = std::make_unique<MatchesEntry>();
+    const std::string name = read_part_name(item, names);
     const std::string service = item.text("service", "*");
     const std::string route = item.text("route");
     const std::string span = item.text("span");
@@ -109,7 +130,12 @@ PolicyPtr make_endpoint(const ConfigNode& entry, PolicyBuild& build) {
     if (!(percentage >= 0 && percentage <= 100)) item.error("percentage", "expected 0 to 100");
     item.finish();
     const std::string attribute = route.empty() ? "name" : "http.route";
-    entries.push_back({build.plan.add(std::move(predicate), attribute), Chance(percentage, "", build.use_tracestate)});
+    std::string wanted = fmt::format("of service {} with {} {}", service, route.empty() ? "name" : "route",
+                                     route.empty() ? span : route);
+    if (!predicate->any_duration) wanted += " longer than " + format_duration(Duration(predicate->longer_than_ns));
+    if (predicate->error) wanted += " with status ERROR";
+    entries.push_back({build.plan.add(std::move(predicate), attribute), Chance(percentage, "", build.use_tracestate),
+                       part_number(build, name), part_words("entry", name, i), std::move(wanted)});
   }
   return std::make_unique<Endpoint>(std::move(entries));
 }

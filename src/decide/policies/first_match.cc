@@ -3,14 +3,19 @@
 //     - name: rules
 //       type: first_match
 //       first_match:
-//         - {policy: {type: status_code, status_code: {status_codes: [ERROR]}}, percentage: 100}
+//         - {name: errors, policy: {type: status_code, status_code: {status_codes: [ERROR]}}, percentage: 100}
 //         - {policy: {type: latency, latency: {threshold_ms: 1000}}, percentage: 50}
 //         - {percentage: 1}                       # no policy: every trace that came this far
-// As Refinery's rules and contrib's adaptive sampler have it. Percentage is 100 unless it is written; 0 keeps none.
+// The trace's verdict is in the name of the rule, `rules/errors`, where that has one. As Refinery's rules and contrib's
+// adaptive sampler have it. Percentage is 100 unless it is written; 0 keeps none.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <set>
 
 #include "decide/policies/probabilistic.h"
 #include "decide/registry.h"
+#include "decide/words.h"
 
 namespace tailgate {
 namespace {
@@ -18,6 +23,8 @@ namespace {
 struct Rule {
   PolicyPtr policy;  // null: always
   Chance chance;
+  std::uint16_t number = 0;  // part_number
+  std::string name = {};     // for people: `rule slow`, or `rule 2` for one without a name
 };
 
 class FirstMatch final : public Policy {
@@ -36,7 +43,10 @@ class FirstMatch final : public Policy {
       }
       if (pending) break;
       Ballot kept = rule.chance.ask(trace);
-      if (kept.sampled()) kept.threshold = std::max(kept.threshold, matched.threshold);
+      if (kept.sampled()) {
+        kept.threshold = std::max(kept.threshold, matched.threshold);
+        kept.part = rule.number;
+      }
       if (passed_by_chance || (!kept.sampled() && matched.by_chance())) kept.threshold = kUnknownChance;
       return kept;
     }
@@ -54,6 +64,19 @@ class FirstMatch final : public Policy {
     }
     return -1;
   }
+  std::string why(const AskedVote& asked) const override {
+    std::string none;
+    for (const Rule& rule : rules_) {
+      if (rule.policy != nullptr && rule.policy->stateful()) {
+        return fmt::format("{} or a later one: {} has a limit, which cannot be asked again", rule.name, rule.name);
+      }
+      const Vote vote = rule.policy != nullptr ? rule.policy->evaluate(asked.trace).vote : Vote::kSampled;
+      const std::string words = rule.policy != nullptr ? rule.policy->why(asked.with(vote)) : "";
+      if (vote == Vote::kSampled) return decided_words(rule.name, words, rule.chance.why(asked.trace));
+      none += fmt::format("{}{}: {}", none.empty() ? "" : "; ", rule.name, words);
+    }
+    return cut_words("no rule matches: " + none);
+  }
   void activate() const override {
     for (const Rule& rule : rules_) {
       if (rule.policy != nullptr) rule.policy->activate();
@@ -70,6 +93,7 @@ PolicyPtr make_first_match(const ConfigNode& entry, PolicyBuild& build) {
   std::vector<Rule> rules;
   const std::vector<ConfigNode> items = entry.child("first_match").items();
   if (items.empty()) entry.error("first_match", "expected a list of rules: {policy, percentage}");
+  std::set<std::string> names;
   for (std::size_t i = 0; i < items.size(); ++i) {
     const ConfigNode& item = items[i];
     if (!item.is_map()) {
@@ -77,9 +101,10 @@ PolicyPtr make_first_match(const ConfigNode& entry, PolicyBuild& build) {
       continue;
     }
     PolicyPtr policy;
+    const std::string name = read_part_name(item, names);
     if (item.has("policy")) {
       const std::string outer = build.path;
-      build.path += "/" + std::to_string(i);  // rules need no names; limits go by their place
+      build.path += "/" + (name.empty() ? std::to_string(i) : name);  // limits go by it
       policy = make_policy(item.child("policy"), build, PolicyPlace::kInsideRule);
       build.path = outer;
     } else if (i + 1 < items.size()) {
@@ -88,7 +113,8 @@ PolicyPtr make_first_match(const ConfigNode& entry, PolicyBuild& build) {
     const double percentage = item.number("percentage", 100);
     if (!(percentage >= 0 && percentage <= 100)) item.error("percentage", "expected 0 to 100");
     item.finish();
-    rules.push_back({std::move(policy), Chance(percentage, "", build.use_tracestate)});
+    rules.push_back({std::move(policy), Chance(percentage, "", build.use_tracestate), part_number(build, name),
+                     part_words("rule", name, i)});
   }
   return std::make_unique<FirstMatch>(std::move(rules));
 }

@@ -4,9 +4,12 @@
 // Duration is last end minus first start over the spans received, cut to whole milliseconds, so clock skew between
 // hosts can stretch it. The threshold itself is not over it (contrib tail_sampling since v0.158). The upper threshold
 // is asked of the whole trace, where contrib asks it of every prefix in arrival order (#43948); a written 0 means 0.
+#include <fmt/format.h>
+
 #include <optional>
 
 #include "decide/registry.h"
+#include "decide/words.h"
 
 namespace tailgate {
 namespace {
@@ -20,6 +23,11 @@ class Latency final : public Policy {
     const std::int64_t ms = trace.facts.duration_ns() / 1'000'000;
     const bool keep = ms > threshold_ms_ && (!upper_ms_ || ms <= *upper_ms_);
     return ballot(keep);
+  }
+  std::string why(const AskedVote& asked) const override {
+    const std::string upper = upper_ms_ ? fmt::format(" and <= {} ms", *upper_ms_) : "";
+    return fmt::format("duration {}, wanted > {} ms{}", duration_words(asked.trace.facts.duration_ns()), threshold_ms_,
+                       upper);
   }
 
  private:

@@ -3,16 +3,21 @@
 
 #include <algorithm>
 
+#include "decide/words.h"
+
 namespace tailgate {
 
-std::vector<PolicyPtr> make_nested(const ConfigNode& node, std::string_view key, PolicyBuild& build) {
-  std::vector<PolicyPtr> policies;
+Nested make_nested(const ConfigNode& node, std::string_view key, PolicyBuild& build) {
+  Nested nested;
   const std::vector<ConfigNode> items = node.child(key).items();
   if (items.empty()) node.error(key, "expected at least one policy");
   for (const ConfigNode& item : items) {
-    if (PolicyPtr policy = make_policy(item, build, PolicyPlace::kInsideList)) policies.push_back(std::move(policy));
+    PolicyPtr policy = make_policy(item, build, PolicyPlace::kInsideList);
+    if (policy == nullptr) continue;
+    nested.policies.push_back(std::move(policy));
+    nested.names.push_back(item.text("name"));
   }
-  return policies;
+  return nested;
 }
 
 Ballot evaluate_all(const std::vector<PolicyPtr>& policies, const JudgedTrace& trace) {
@@ -47,6 +52,27 @@ int first_deciding_bit(const std::vector<PolicyPtr>& policies, const JudgedTrace
 
 bool any_stateful(const std::vector<PolicyPtr>& policies) {
   return std::any_of(policies.begin(), policies.end(), [](const PolicyPtr& p) { return p->stateful(); });
+}
+
+std::string why_all(const Nested& nested, const AskedVote& asked) {
+  const bool all = asked.vote == Vote::kSampled || asked.vote == Vote::kDropped;
+  const auto words = [&](std::size_t i, Vote vote) {
+    return named_words(nested.names[i], nested.policies[i]->why(asked.with(vote)));
+  };
+  std::string out;
+  for (std::size_t i = 0; all && i < nested.policies.size(); ++i)
+    out += (i == 0 ? "" : "; ") + words(i, Vote::kSampled);
+  if (all) return cut_words(out);
+  // Limits cannot be asked again. If all others say yes it was a limit that said no.
+  std::size_t limit = nested.policies.size();
+  for (std::size_t i = 0; i < nested.policies.size(); ++i) {
+    if (nested.policies[i]->stateful()) {
+      if (limit == nested.policies.size()) limit = i;
+    } else if (const Vote vote = nested.policies[i]->evaluate(asked.trace).vote; vote != Vote::kSampled) {
+      return words(i, vote);
+    }
+  }
+  return limit < nested.policies.size() ? words(limit, Vote::kNotSampled) : "";
 }
 
 }  // namespace tailgate

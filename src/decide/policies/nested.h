@@ -2,6 +2,7 @@
 // What `and` and `drop` share: a list of policies all of which must say "sampled".
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -9,8 +10,13 @@
 
 namespace tailgate {
 
+struct Nested {
+  std::vector<PolicyPtr> policies;
+  std::vector<std::string> names;  // of each
+};
+
 // Reads the list under `key`; an empty or missing one is an error. Policies with errors are left out.
-std::vector<PolicyPtr> make_nested(const ConfigNode& node, std::string_view key, PolicyBuild& build);
+Nested make_nested(const ConfigNode& node, std::string_view key, PolicyBuild& build);
 
 // Sampled if all are, with the strictest of their thresholds. Stops at the first that is not, as contrib does.
 Ballot evaluate_all(const std::vector<PolicyPtr>& policies, const JudgedTrace& trace);
@@ -18,5 +24,7 @@ Ballot evaluate_all(const std::vector<PolicyPtr>& policies, const JudgedTrace& t
 // The same for the parts of a trace that is known to be sampled: the first predicate that decided one of them.
 int first_deciding_bit(const std::vector<PolicyPtr>& policies, const JudgedTrace& trace);
 bool any_stateful(const std::vector<PolicyPtr>& policies);
+// Policy::why of evaluate_all: what all of them saw, or the one that said no.
+std::string why_all(const Nested& nested, const AskedVote& asked);
 
 }  // namespace tailgate

@@ -2,6 +2,8 @@
 // not: keeps the traces that its policy would not keep.
 //     - {name: healthy, type: not, not: {not_sub_policy: {name: a, type: status_code, status_code: {status_codes:
 //     [ERROR]}}}}
+#include <fmt/format.h>
+
 #include "decide/registry.h"
 
 namespace tailgate {
@@ -17,6 +19,11 @@ class Not final : public Policy {
     return {inner.sampled() ? Vote::kNotSampled : Vote::kSampled, inner.by_chance() ? kUnknownChance : kCertain};
   }
   bool stateful() const override { return policy_->stateful(); }
+  std::string why(const AskedVote& asked) const override {
+    const Vote inner = asked.vote == Vote::kSampled ? Vote::kNotSampled : Vote::kSampled;
+    const std::string_view which = asked.vote == Vote::kSampled ? "as it should be" : "but it should not be so";
+    return fmt::format("{}, {}", policy_->why(asked.with(inner)), which);
+  }
   void activate() const override { policy_->activate(); }
 
  private:

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "decide/registry.h"
+#include "decide/words.h"
 
 namespace tailgate {
 namespace {
@@ -46,7 +47,8 @@ PolicyPtr make_numeric_attribute(const ConfigNode& entry, PolicyBuild& build) {
   if (max < min) node.error("max_value", "expected min_value or more");
   const bool invert = node.boolean("invert_match", false);
   node.finish();
-  return policy_of_predicate(build, std::make_unique<Between>(build.plan.attribute_slot(key), min, max), key, invert);
+  return policy_of_predicate(build, std::make_unique<Between>(build.plan.attribute_slot(key), min, max), key, invert,
+                             {range_words(min, max)});
 }
 
 }  // namespace tailgate

@@ -7,12 +7,15 @@
 // on events. A condition that fails at a span (a converter got a wrong argument, a division by zero) is skipped. With
 // error_mode `propagate` nothing is asked after it, and the trace is kept only if a condition was true of an earlier
 // span. The language is in docs/policies.md.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <vector>
 
 #include "codec/protobuf.h"
 #include "decide/condition/condition.h"
 #include "decide/registry.h"
+#include "decide/words.h"
 #include "wire/otlp/schema.h"
 
 namespace tailgate {
@@ -95,14 +98,18 @@ class FirstOf final : public SpanCounter {
 
 class PropagatingPolicy final : public Policy {
  public:
-  explicit PropagatingPolicy(std::size_t counter) : counter_(counter) {}
+  PropagatingPolicy(std::size_t counter, std::string wanted) : counter_(counter), wanted_(std::move(wanted)) {}
   Ballot evaluate(const JudgedTrace& trace) const override {
     if (trace.counters[counter_] == 2) return {Vote::kNotAsked, kCertain};  // so that `not` does not make a yes of it
     return ballot(trace.counters[counter_] == 1);
   }
+  std::string why(const AskedVote& asked) const override {
+    return fmt::format("{} span {}", asked.trace.counters[counter_] == 1 ? "a" : "no", wanted_);
+  }
 
  private:
   std::size_t counter_;
+  std::string wanted_;
 };
 
 void read(const ConfigNode& node, std::string_view key, ConditionKind kind, PolicyBuild& build,
@@ -132,10 +139,17 @@ PolicyPtr make_ottl_condition(const ConfigNode& entry, PolicyBuild& build) {
   }
   node.finish();
   std::string attribute = conditions.attribute();
-  if (!conditions.propagate) {
-    return policy_of_predicate(build, std::make_unique<AnyTrue>(std::move(conditions)), std::move(attribute), false);
+  std::string wanted;
+  for (const char* list : {"span", "spanevent"}) {
+    for (const std::string& text : node.texts(list)) wanted += (wanted.empty() ? "with " : " or ") + text;
   }
-  return std::make_unique<PropagatingPolicy>(build.plan.add_first(std::make_unique<FirstOf>(std::move(conditions))));
+  wanted = cut_words(wanted);
+  if (!conditions.propagate) {
+    return policy_of_predicate(build, std::make_unique<AnyTrue>(std::move(conditions)), std::move(attribute), false,
+                               {std::move(wanted), false});
+  }
+  return std::make_unique<PropagatingPolicy>(build.plan.add_first(std::make_unique<FirstOf>(std::move(conditions))),
+                                             std::move(wanted));
 }
 
 }  // namespace tailgate

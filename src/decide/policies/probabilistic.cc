@@ -13,6 +13,7 @@
 
 #include "base/hash.h"
 #include "decide/registry.h"
+#include "decide/words.h"
 
 namespace tailgate {
 
@@ -44,7 +45,8 @@ std::uint64_t probabilistic_threshold(double percentage) {
 }
 
 Chance::Chance(double percentage, std::string_view salt, bool use_tracestate)
-    : by_random_(use_tracestate),
+    : share_(percentage / 100),
+      by_random_(use_tracestate),
       threshold_(use_tracestate ? threshold_of_percentage(percentage) : probabilistic_threshold(percentage)),
       salted_(fnv1a(salt.empty() ? "default-hash-seed" : salt)) {}
 
@@ -54,12 +56,24 @@ Ballot Chance::ask(const JudgedTrace& trace) const {
   return {keep ? Vote::kSampled : Vote::kNotSampled, threshold_ != UINT64_MAX ? kUnknownChance : kCertain};
 }
 
+std::string Chance::why(const JudgedTrace& trace) const {
+  if (share_ >= 1) return "";
+  if (share_ <= 0) return "its share is 0";
+  const double seen = by_random_ ? static_cast<double>(kNever - 1 - trace.random) / static_cast<double>(kNever)
+                                 : std::ldexp(static_cast<double>(fnv1a(trace.id.view(), salted_)), -64);
+  return "chance " + chance_words(seen, share_);
+}
+
 namespace {
 
 class Probabilistic final : public Policy {
  public:
   explicit Probabilistic(Chance chance) : chance_(chance) {}
   Ballot evaluate(const JudgedTrace& trace) const override { return chance_.ask(trace); }
+  std::string why(const AskedVote& asked) const override {
+    const std::string words = chance_.why(asked.trace);
+    return words.empty() ? "keeps every trace" : words;
+  }
 
  private:
   Chance chance_;

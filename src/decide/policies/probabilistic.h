@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "decide/policy.h"
@@ -17,8 +18,11 @@ class Chance {
  public:
   Chance(double percentage, std::string_view salt, bool use_tracestate);
   Ballot ask(const JudgedTrace& trace) const;
+  // "chance 0.43, wanted < 0.01"; "" where every trace is kept.
+  std::string why(const JudgedTrace& trace) const;
 
  private:
+  double share_;
   bool by_random_;
   std::uint64_t threshold_;  // of the hash, or T
   std::uint64_t salted_;     // the hash after the salt

@@ -11,10 +11,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/hash.h"
 #include "decide/registry.h"
+#include "decide/words.h"
 
 namespace tailgate {
 namespace {
@@ -57,6 +59,7 @@ struct LimitSettings {
   LimitRule rule;
   int bytes_counter = -1;  // kBytes
   int key_counter = -1;    // -1: one limit for all
+  std::string per;
   std::size_t keys_max = 0;
   bool by_random = false;
 };
@@ -89,6 +92,14 @@ class Limited final : public Policy {
     return {kept ? Vote::kSampled : Vote::kNotSampled, threshold};
   }
   bool stateful() const override { return true; }
+  std::string why(const AskedVote& asked) const override {
+    static constexpr std::array<std::string_view, 3> kUnits = {"span", "trace", "byte"};
+    const LimitRule::Lane& lane = settings_.rule.lanes[0];
+    const std::string each = settings_.per.empty() ? "" : fmt::format(" for each {}", settings_.per);
+    return limit_words(cost_of(asked.trace), kUnits[static_cast<std::size_t>(settings_.unit)], lane.rate, lane.burst,
+                       asked.vote == Vote::kSampled) +
+           each;
+  }
   void activate() const override {
     if (keyed_ != nullptr) {
       keyed_->set_rule(settings_.rule, settings_.keys_max);
@@ -138,11 +149,11 @@ PolicyPtr make_limited(const ConfigNode& node, PolicyBuild& build, std::string_v
   notice_small(node, rate_key, burst, unit);
   settings.rule.lanes.push_back({rate, burst});
   if (unit == Unit::kBytes) settings.bytes_counter = static_cast<int>(build.plan.add_request_bytes());
-  const std::string per = node.text("per");
+  settings.per = node.text("per");
   settings.keys_max = static_cast<std::size_t>(node.integer("keys_max", 1000, {.min = 1, .max = kKeysMax}));
-  if (!per.empty()) {
-    settings.key_counter = static_cast<int>(
-        build.plan.add_greatest(std::make_unique<KeyOfTrace>(build.plan.attribute_slot(per), build.limiters.seed())));
+  if (!settings.per.empty()) {
+    settings.key_counter = static_cast<int>(build.plan.add_greatest(
+        std::make_unique<KeyOfTrace>(build.plan.attribute_slot(settings.per), build.limiters.seed())));
   } else if (!node.child("keys_max").is_null()) {
     node.child("keys_max").notice("has no effect without `per`");
   }

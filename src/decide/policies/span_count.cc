@@ -2,9 +2,12 @@
 // span_count: keeps a trace by the number of its spans, both bounds inclusive.
 //     - {name: big, type: span_count, span_count: {min_spans: 100, max_spans: 1000}}
 // Counts the spans received, duplicates included. Without max_spans there is no upper bound; a written 0 means 0.
+#include <fmt/format.h>
+
 #include <limits>
 
 #include "decide/registry.h"
+#include "decide/words.h"
 
 namespace tailgate {
 namespace {
@@ -16,6 +19,9 @@ class SpanCount final : public Policy {
   Ballot evaluate(const JudgedTrace& trace) const override {
     const bool keep = trace.facts.spans >= min_ && trace.facts.spans <= max_;
     return ballot(keep);
+  }
+  std::string why(const AskedVote& asked) const override {
+    return fmt::format("{}, wanted {}", count_words(asked.trace.facts.spans, "span"), range_words(min_, max_));
   }
 
  private:

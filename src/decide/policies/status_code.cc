@@ -23,6 +23,7 @@ class HasStatus final : public SpanPredicate {
 PolicyPtr make_status_code(const ConfigNode& entry, PolicyBuild& build) {
   const ConfigNode node = entry.child("status_code");
   unsigned codes = 0;
+  std::string words;
   for (const ConfigNode& item : node.child("status_codes").items()) {
     const std::string code = item.scalar();
     if (code == "UNSET") {
@@ -34,11 +35,13 @@ PolicyPtr make_status_code(const ConfigNode& entry, PolicyBuild& build) {
     } else {
       item.error("expected OK, ERROR or UNSET");
     }
+    words += (words.empty() ? "with status " : " or ") + code;
   }
   if (!node.child("status_codes").is_scalar() && node.child("status_codes").items().empty())
     node.error("status_codes", "expected at least one of OK, ERROR, UNSET");
   node.finish();
-  return policy_of_predicate(build, std::make_unique<HasStatus>(codes), "status.code", false);
+  return policy_of_predicate(build, std::make_unique<HasStatus>(codes), "status.code", false,
+                             {std::move(words), false});
 }
 
 }  // namespace tailgate

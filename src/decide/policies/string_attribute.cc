@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "decide/registry.h"
+#include "decide/words.h"
 
 namespace tailgate {
 namespace {
@@ -73,6 +74,7 @@ PolicyPtr make_string_attribute(const ConfigNode& entry, PolicyBuild& build) {
 
   const std::size_t slot = build.plan.attribute_slot(key);
   std::unique_ptr<SpanPredicate> predicate;
+  std::string words = (regex ? "matching " : "") + any_of_words(node.texts("values"));
   if (regex) {
     RE2::Options options;
     options.set_log_errors(false);
@@ -91,7 +93,7 @@ PolicyPtr make_string_attribute(const ConfigNode& entry, PolicyBuild& build) {
     predicate = std::make_unique<OneOf>(slot, std::move(values));
   }
   node.finish();
-  return policy_of_predicate(build, std::move(predicate), key, invert);
+  return policy_of_predicate(build, std::move(predicate), key, invert, {std::move(words)});
 }
 
 }  // namespace tailgate

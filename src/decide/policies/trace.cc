@@ -5,8 +5,11 @@
 // count(...): docs/policies.md. Conditions about spans are asked as spans come in; here only bits, sums and facts are
 // read. What needs a walk over the trace (service_count, depth, complete) is asked last. A condition that fails does
 // not keep the trace.
+#include <fmt/format.h>
+
 #include "decide/condition/condition.h"
 #include "decide/registry.h"
+#include "decide/words.h"
 
 namespace tailgate {
 namespace {
@@ -18,7 +21,7 @@ using condition::Truth;
 
 class TracePolicy final : public Policy {
  public:
-  explicit TracePolicy(Condition condition) : condition_(std::move(condition)) {}
+  TracePolicy(Condition condition, std::string text) : condition_(std::move(condition)), text_(std::move(text)) {}
   Ballot evaluate(const JudgedTrace& trace) const override {
     static const SpanFields kNoSpan;
     ConditionContext context{kNoSpan};
@@ -31,9 +34,15 @@ class TracePolicy final : public Policy {
     context.trace = &trace;
     return condition_.deciding_bit(context);
   }
+  std::string why(const AskedVote& asked) const override {
+    const std::string seen = condition::trace_values(text_, asked.trace);
+    if (!seen.empty()) return fmt::format("{}, wanted {}", seen, cut_words(text_));
+    return fmt::format("{}: {}", asked.vote == Vote::kSampled ? "true" : "not true", cut_words(text_));
+  }
 
  private:
   Condition condition_;
+  std::string text_;
 };
 
 }  // namespace
@@ -47,7 +56,7 @@ PolicyPtr make_trace(const ConfigNode& entry, PolicyBuild& build) {
   node.finish();
   if (!condition) return nullptr;
   for (const std::string& text_of_notice : condition->notices()) node.child("condition").notice(text_of_notice);
-  return std::make_unique<TracePolicy>(std::move(*condition));
+  return std::make_unique<TracePolicy>(std::move(*condition), text);
 }
 
 }  // namespace tailgate

@@ -17,7 +17,7 @@ class Sampled final : public SpanPredicate {
 
 PolicyPtr make_trace_flags(const ConfigNode& entry, PolicyBuild& build) {
   entry.child("trace_flags").finish();
-  return policy_of_predicate(build, std::make_unique<Sampled>(), "flags", false);
+  return policy_of_predicate(build, std::make_unique<Sampled>(), "flags", false, {"with the flag `sampled`", false});
 }
 
 }  // namespace tailgate

@@ -3,10 +3,13 @@
 //     - {name: tenant, type: trace_state, trace_state: {key: vendor, values: [gold, silver]}}
 // A tracestate that is not well formed as a whole matches nothing. "" and values that are too long to be in a
 // tracestate with that key (256 characters for both) are left out, as in contrib's tail_sampling.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <vector>
 
 #include "decide/registry.h"
+#include "decide/words.h"
 #include "wire/otlp/tracestate.h"
 
 namespace tailgate {
@@ -39,7 +42,9 @@ PolicyPtr make_trace_state(const ConfigNode& entry, PolicyBuild& build) {
   std::vector<std::string> values = node.texts("values");
   node.finish();
   std::erase_if(values, [&](const std::string& value) { return value.empty() || key.size() + value.size() >= 256; });
-  return policy_of_predicate(build, std::make_unique<HasEntry>(key, std::move(values)), "trace_state." + key, false);
+  std::string words = any_of_words(values);
+  return policy_of_predicate(build, std::make_unique<HasEntry>(key, std::move(values)), "trace_state." + key, false,
+                             {fmt::format("with {} {} in its tracestate", key, words), false});
 }
 
 }  // namespace tailgate

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.parse
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
@@ -460,7 +461,10 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(votes["errors"]["vote"], "sampled")
         self.assertEqual(votes["errors"]["attribute"], "status.code")
         self.assertIn(bytes.fromhex(votes["errors"]["span_id"]), child)
+        self.assertEqual(votes["errors"]["why"], "a span with status ERROR")
         self.assertEqual(votes["some"]["vote"], "not_sampled")
+        self.assertRegex(votes["some"]["why"], r"^chance 0\.\d+, wanted < 0\.00000001$")
+        self.assertRegex(answer["decided"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ$")
         self.assertEqual(answer["threshold"], "0")
         self.assertEqual(answer["random"], bad.hex()[18:])
         answer = self.ask(daemon, f"/explain/{good.hex()}")[1]
@@ -474,9 +478,13 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual([a["trace_id"] for a in self.ask(daemon, "/explain?policy=errors")[1]], [bad.hex()])
         self.assertEqual({a["trace_id"] for a in self.ask(daemon, "/explain?decision=not_sampled")[1]}, {good.hex(), orphan.hex()})
         self.assertEqual(len(self.ask(daemon, "/explain?limit=1")[1]), 1)
-        self.assertEqual(self.ask(daemon, "/explain?policy=nobody")[1], [])
+        root = self.ask(daemon, f"/explain/{bad.hex()}")[1]["root"]
+        by_root = "/explain?" + urllib.parse.urlencode({"service": root["service"], "root": root["name"]})
+        self.assertEqual({a["trace_id"] for a in self.ask(daemon, by_root)[1]}, {bad.hex(), good.hex()})
+        self.assertEqual(self.ask(daemon, "/explain?service=nobody")[1], [])
+        self.assertIn("errors, some", self.ask(daemon, "/explain?policy=nobody")[1]["error"])
         for path, code in ((f"/explain/{os.urandom(16).hex()}", 404), ("/explain/xyz", 400), (f"/explain/{'0' * 32}", 400),
-                           ("/explain?decision=maybe", 400), ("/explain?limit=0", 400), ("/explain?color=red", 400)):
+                           ("/explain?decision=maybe", 400), ("/explain?policy=nobody", 400), ("/explain?limit=0", 400), ("/explain?color=red", 400)):
             status, answer = self.ask(daemon, path)
             self.assertEqual(status, code, path)
             self.assertIn("error", answer)

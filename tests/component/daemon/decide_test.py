@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tailgate decide` as its users meet it: files, lines, exit codes. decide_test.py TAILGATE"""
 
+import base64
 import gzip
 import json
 import os
@@ -25,8 +26,11 @@ POLICIES = [
 A, B, C = b"a" * 16, b"b" * 16, b"c" * 16
 
 
-def vote(policy, vote, span_id=None, attribute=None):
-    return {"policy": policy, "vote": vote, "span_id": span_id, "attribute": attribute}
+SLOW = "duration 1 ms, wanted > 1000 ms"
+
+
+def vote(policy, vote, why, span_id=None, attribute=None):
+    return {"policy": policy, "vote": vote, "span_id": span_id, "attribute": attribute, "why": why}
 
 
 class DecideTest(unittest.TestCase):
@@ -57,12 +61,14 @@ class DecideTest(unittest.TestCase):
         self.assertEqual(errors, "")
         self.assertEqual(lines, [
             {"trace_id": C.hex(), "verdict": "not_sampled", "policy": None, "close_reason": "timeout",
-             "votes": [vote("slow", "not_sampled"), vote("pay \"now\"", "not_sampled"), vote("no-tests", "not_sampled")]},
+             "votes": [vote("slow", "not_sampled", SLOW), vote("pay \"now\"", "not_sampled", 'http.route on no span, wanted "/pay"'),
+                       vote("no-tests", "not_sampled", 't: env on no span, wanted "test"')]},
             {"trace_id": A.hex(), "verdict": "sampled", "policy": "pay \"now\"", "close_reason": "timeout",
-             "votes": [vote("slow", "not_sampled"), vote("pay \"now\"", "sampled", b"abcdefgh".hex(), "http.route"),
-                       vote("no-tests", "not_sampled")]},
+             "votes": [vote("slow", "not_sampled", SLOW),
+                       vote("pay \"now\"", "sampled", 'http.route "/pay", wanted "/pay"', b"abcdefgh".hex(), "http.route"),
+                       vote("no-tests", "not_sampled", 't: env on no span, wanted "test"')]},
             {"trace_id": B.hex(), "verdict": "dropped", "policy": "no-tests", "close_reason": "timeout",
-             "votes": [vote("no-tests", "dropped", b"87654321".hex(), "env")]},
+             "votes": [vote("no-tests", "dropped", 't: env "test", wanted "test"', b"87654321".hex(), "env")]},
         ])
 
     def test_close_reasons(self):
@@ -79,7 +85,92 @@ class DecideTest(unittest.TestCase):
         pretty = self.written("pretty.json", json.dumps(json.loads(one), indent=2).encode())
         lines, _ = self.decide(pretty, "-", stdin=otlp.request([otlp.span(A), otlp.span(C)]))
         self.assertEqual([line["trace_id"] for line in lines], [A.hex(), C.hex()])
-        self.assertEqual(self.decide("-")[0], [])  # nothing is a TracesData of nothing
+
+    def test_no_span_at_all_is_an_error_that_says_what_came_instead(self):
+        for stdin, says in (
+                (b"", "-: is empty: expected spans\n"),
+                (b"{}\n", "the input holds no spans: nothing was judged\n"),
+                (b"\n \n", "-: "),
+                (b'{"foo":1}', "-:1: holds no spans: its field 'foo' is not known; expected OTLP, or JSON of Jaeger, Tempo or Zipkin\n"),
+                (b'{"data":[]}', "-:1: holds no spans: expected traces under `data`, as Jaeger has them: {traceID, spans, processes}\n"),
+                (b'{"total":1,"data":[{"traceID":"1","spans":7}]}', "-:1: expected what Jaeger's query API gives: data[0].spans: expected a list\n"),
+                (b'{"batches":[]}', "-:1: holds no spans: "),
+                (b'{"batches":[{"scopeSpans":3}]}', "-:1: expected what Tempo's query API gives: resourceSpans[0].scopeSpans: "),
+                (b'{"traces":[{"traceID":"2f3e"}]}', "-:1: holds no spans: this looks like the answer of a search in Tempo"),
+                (b"[]", "-: holds no spans\n"), (b"[1]", "-: expected OTLP or a list of Zipkin's spans: "),
+                (b"hello", "-: ")):
+            lines, errors = self.decide("-", stdin=stdin, expect=1)
+            self.assertEqual(lines, [], stdin)
+            self.assertTrue(errors.startswith(says), (stdin, errors))
+            self.assertEqual(len(errors.splitlines()), 1, (stdin, errors))
+
+    def test_what_jaegers_query_api_gives_is_read(self):
+        trace = {"traceID": "61" * 16, "processes": {"p1": {"serviceName": "shop", "tags": [{"key": "env", "type": "string", "value": "live"}]},
+                                                     "p2": {"serviceName": "db", "tags": [{"key": "env", "type": "string", "value": "test"}]}},
+                 "spans": [{"traceID": "61" * 16, "spanID": "1", "operationName": "GET /pay", "references": [], "startTime": 1700000000000000,
+                            "duration": 1500000, "processID": "p1", "logs": [], "warnings": None,
+                            "tags": [{"key": "http.route", "type": "string", "value": "/pay"}, {"key": "error", "type": "bool", "value": True}]},
+                           {"traceID": "62" * 16, "spanID": "2", "operationName": "q", "startTime": 1700000000000000, "duration": 1, "processID": "p2"},
+                           {"traceID": "61" * 16, "spanID": "3", "operationName": "q", "startTime": 1700000000000001, "duration": 2, "processID": "p1",
+                            "references": [{"refType": "CHILD_OF", "traceID": "61" * 16, "spanID": "1"}]}]}
+        document = {"total": 0, "limit": 0, "errors": None, "data": [trace, {"traceID": "c", "spans": [
+            {"traceID": "c", "spanID": "1", "startTime": 5, "duration": 1}]}]}
+        for text in (json.dumps(document), json.dumps(document, indent=2)):
+            lines, errors = self.decide("--set", "sampling.decision_wait_after_root_received=1s", "-", stdin=text.encode())
+            self.assertEqual(errors, "")
+            self.assertEqual([(line["trace_id"], line["verdict"], line["policy"], line["close_reason"]) for line in lines],
+                             [("61" * 16, "sampled", "slow", "root"), ("62" * 16, "dropped", "no-tests", "root"),
+                              ("c".rjust(32, "0"), "not_sampled", None, "root")])
+
+    def test_what_tempos_query_api_gives_is_read(self):
+        def base64_of(data):
+            return base64.b64encode(data).decode()
+
+        spans = [{"traceId": base64_of(A), "spanId": base64_of(b"12345678"), "name": "GET", "kind": "SPAN_KIND_SERVER",
+                  "startTimeUnixNano": "1700000000000000000", "endTimeUnixNano": "1700000002000000000",
+                  "attributes": [{"key": "http.route", "value": {"stringValue": "/pay"}}],
+                  "status": {"code": "STATUS_CODE_ERROR"}},
+                 {"traceId": base64_of(A), "spanId": base64_of(b"abcdefgh"), "parentSpanId": base64_of(b"12345678"), "name": "q"}]
+        resource = {"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]}}
+        first = {"batches": [{**resource, "instrumentationLibrarySpans": [{"instrumentationLibrary": {}, "spans": spans}]}]}
+        second = {"trace": {"resourceSpans": [{**resource, "scopeSpans": [{"scope": {}, "spans": spans}]}]}, "metrics": {}}
+        errors_only = [{"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}]
+        self.config = self.written("errors.yaml", json.dumps(basic_config(errors_only, {"debug": {}})).encode())
+        for document in (first, second, second["trace"]):
+            for text in (json.dumps(document), json.dumps(document, indent=1)):
+                lines, errors = self.decide("--set", "sampling.decision_wait_after_root_received=1s", "-", stdin=text.encode())
+                self.assertEqual(errors, "")
+                self.assertEqual([(line["trace_id"], line["close_reason"]) for line in lines], [(A.hex(), "root")])
+                self.assertEqual(lines[0]["votes"][0]["span_id"], b"12345678".hex())
+
+    def test_zipkins_list_of_spans_is_read(self):
+        spans = [{"traceId": A.hex(), "id": "1", "timestamp": 1700000000000000, "duration": 2000000, "localEndpoint": {"serviceName": "shop"}}]
+        lines, _ = self.decide("-", stdin=json.dumps(spans).encode())
+        self.assertEqual([(line["trace_id"], line["policy"]) for line in lines], [(A.hex(), "slow")])
+
+    def test_a_summary_counts_by_verdict_and_by_policy(self):
+        spans = self.written("spans.pb", otlp.request([
+            otlp.span(A, attributes=[("http.route", "/pay")]), otlp.span(B, attributes=[("env", "test")]), otlp.span(C)]))
+        done = subprocess.run([BINARY, "decide", "--summary", "--config", self.config, spans], capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = done.stdout.decode().splitlines()
+        self.assertEqual(lines[0], "3 traces: 1 sampled, 1 not_sampled, 1 dropped; 1 of 3 spans sampled")
+        rows = {line.rsplit(None, 4)[0]: [int(n) for n in line.rsplit(None, 4)[1:]] for line in lines[3:]}
+        self.assertEqual(rows, {"slow": [0, 0, 2, 0], "pay \"now\"": [1, 1, 1, 0], "no-tests": [1, 0, 2, 1]})
+
+    def test_a_file_of_policies_alone_is_a_configuration(self):
+        spans = self.written("spans.pb", otlp.request([otlp.span(A, attributes=[("http.route", "/pay")])]))
+        self.config = self.written("policies.yaml", json.dumps({"policies": POLICIES}).encode())
+        self.assertEqual([line["policy"] for line in self.decide(spans)[0]], ["pay \"now\""])
+        self.config = self.written("policies.yaml", b"policies:\n  - {name: a, type: latencies}\n")
+        self.assertIn("policies.yaml:2:", self.decide(spans, expect=1)[1])
+
+    def test_a_receiver_that_marks_spans_adds_a_policy_of_ours(self):
+        config = basic_config(POLICIES, {"debug": {}})
+        config["receivers"]["jaeger"] = {"protocols": {"thrift_http": {"endpoint": "localhost:0"}}}
+        self.config = self.written("jaeger.yaml", json.dumps(config).encode())
+        lines, _ = self.decide("-", stdin=otlp.request([otlp.span(A)]))
+        self.assertEqual([v["policy"] for v in lines[0]["votes"]], ["_debug", "slow", "pay \"now\"", "no-tests"])
 
     def test_blanks_and_a_byte_order_mark_before_json(self):
         one = otlp.json_request(A)
@@ -106,7 +197,7 @@ class DecideTest(unittest.TestCase):
         path = self.written("lines.json", otlp.json_request(A) + b"\n" + logs + b'\n{"resourceSpans":[{"scopeSpans":[]}]}\n{}\n')
         lines, errors = self.decide(path, expect=1)
         self.assertEqual([line["trace_id"] for line in lines], [A.hex()])
-        self.assertEqual(errors, f"{path}:2: holds no spans, and its field 'resourceLogs' is not known\n"
+        self.assertEqual(errors, f"{path}:2: holds no spans: these are logs of OTLP, not traces\n"
                                  f"{path}:3: holds no spans\n")
         self.assertEqual(self.decide("-", stdin=b"\x0a\x02\x12\x00", expect=1)[1], "-: holds no spans\n")
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <bit>
 #include <catch2/catch.hpp>
 
 #include "buffer/explain_log.h"
@@ -31,7 +32,7 @@ TraceId id_of(std::uint64_t n) { return TraceId::from(trace_id(n).data()); }
 }  // namespace
 
 TEST_CASE("the log finds the last traces put and forgets the oldest", "[buffer]") {
-  ExplainLog log(1 << 20, 64, 7);
+  ExplainLog log(1 << 20, 64, 2, 7);
   Random random(1);
   std::vector<TraceId> ids;
   const std::vector<Ballot> ballots = {
@@ -58,7 +59,7 @@ TEST_CASE("the log finds the last traces put and forgets the oldest", "[buffer]"
 }
 
 TEST_CASE("a list read in parts repeats nothing that was there, whatever is written meanwhile", "[buffer]") {
-  ExplainLog log(1 << 20, 64, 7);
+  ExplainLog log(1 << 20, 64, 2, 7);
   Random random(3);
   for (std::uint32_t i = 0; i < 10'000; ++i) log.put(random_id(random), {}).spans = i;
   const std::uint64_t written = log.written();
@@ -72,7 +73,7 @@ TEST_CASE("a list read in parts repeats nothing that was there, whatever is writ
 }
 
 TEST_CASE("details go to the record that asked and to no other", "[buffer]") {
-  ExplainLog log(1 << 20, 64, 7);
+  ExplainLog log(1 << 20, 64, 2, 7);
   Random random(2);
   for (int round = 0; round < 30'000; ++round) {
     const TraceId id = random_id(random);
@@ -90,7 +91,7 @@ TEST_CASE("details go to the record that asked and to no other", "[buffer]") {
 }
 
 TEST_CASE("without memory nothing is remembered", "[buffer]") {
-  CHECK_FALSE(ExplainLog(0, 64, 1).on());
+  CHECK_FALSE(ExplainLog(0, 64, 2, 1).on());
   BufferLimits limits = with_explain();
   limits.explain_bytes = 0;
   BufferFixture f(limits);
@@ -195,4 +196,50 @@ TEST_CASE("new traces are shed by their randomness, whole, and counted", "[buffe
   CHECK(what->record.shed_step == 1);
   CHECK(what->record.late_spans == 1);
   f.settle_all();
+}
+
+TEST_CASE("values of attributes are noted in little room and told in words", "[buffer]") {
+  using Kind = AttributeValue::Kind;
+  ExplainValues values;
+  values.whole = true;
+  CHECK(values.words(0) == "on no span");
+  for (int i = 0; i < 2; ++i) {
+    values.add(0, {Kind::kString, 0, "/cart"});
+    values.add(1, {Kind::kInt, static_cast<std::uint64_t>(-5), {}});
+  }
+  values.add(0, {Kind::kString, 0, "/home"});
+  CHECK(values.words(0) == R"("/cart", "/home")");
+  values.add(0, {Kind::kString, 0, "/third"});
+  values.add(0, {Kind::kString, 0, "/fourth"});
+  CHECK(values.words(0) == R"("/cart", "/home" and others)");
+  CHECK(values.words(1) == "-5");
+  values.add(2, {Kind::kBool, 1, {}});
+  values.add(3, {Kind::kDouble, std::bit_cast<std::uint64_t>(0.00001), {}});
+  values.add(4, {Kind::kArray, 0, "xyz"});
+  values.add(5, {Kind::kString, 0, std::string(300, 'x')});
+  CHECK(values.words(2) == "true");
+  CHECK(values.words(3) == "0.00001");
+  CHECK(values.words(4) == "a list");
+  CHECK(values.words(5) == '"' + std::string(39, 'x') + "...\"");
+  CHECK(values.whole);
+  for (std::size_t slot = 6; slot < 300; ++slot) values.add(slot, {Kind::kString, 0, std::string(30, 'y')});
+  CHECK(values.words(299).empty());  // no room: not known
+}
+
+TEST_CASE("what policies looked for in vain is noted of a few traces a second", "[buffer]") {
+  BufferFixture f(with_explain(),
+                  "[{name: pay, type: string_attribute, string_attribute: {key: http.route, values: [/pay]}}, "
+                  "{name: bank, type: string_attribute, string_attribute: {key: service.name, values: [bank]}}]");
+  const auto noted = [&](std::uint64_t trace) { return f.buffer.explain(id_of(trace))->values; };
+  f.add({{.trace = 1, .id = 1, .attributes = {{"http.route", "/cart"}}}, {.trace = 1, .id = 2, .parent = 1}}, 0s,
+        "web");
+  f.close_due(2s);
+  REQUIRE(noted(1));
+  CHECK(noted(1)->words(0) == "\"/cart\"");
+  CHECK(noted(1)->words(1) == "\"web\"");
+  for (std::uint64_t t = 2; t < 102; ++t) f.add({{.trace = t}}, 5s);
+  f.close_due(7s);
+  std::size_t with_values = 0;
+  for (std::uint64_t t = 2; t < 102; ++t) with_values += noted(t).has_value();
+  CHECK(with_values == 16);
 }

@@ -170,3 +170,105 @@ TEST_CASE("a request of many slices is judged as a whole", "[offline]") {
   CHECK(last.votes[0].span->view() == span_id(3 * kSpansPerSlice));
   CHECK(last.votes[1].span->view() == span_id((3 * kSpansPerSlice - 1) % 7 + 1));
 }
+
+TEST_CASE("every vote says what was seen against what was wanted", "[offline]") {
+  const std::string sub = "{name: e, type: status_code, status_code: {status_codes: [ERROR]}}";
+  struct Case {
+    std::string policy, why;
+  };
+  const std::vector<Case> cases = {
+      {"type: always_sample", "keeps every trace"},
+      {"type: status_code, status_code: {status_codes: [ERROR, OK]}", "no span with status ERROR or OK"},
+      {"type: latency, latency: {threshold_ms: 1000}", "duration 48 ms, wanted > 1000 ms"},
+      {"type: latency, latency: {threshold_ms: 10, upper_threshold_ms: 20}",
+       "duration 48 ms, wanted > 10 ms and <= 20 ms"},
+      {"type: string_attribute, string_attribute: {key: http.route, values: [/pay, /b]}",
+       "http.route \"/cart\", \"/home\", wanted \"/pay\" or \"/b\""},
+      {"type: string_attribute, string_attribute: {key: http.route, values: [^/c], enabled_regex_matching: true}",
+       "http.route \"/cart\", wanted matching \"^/c\""},
+      {"type: string_attribute, string_attribute: {key: none, values: [a, b, c, d, e, f, g]}",
+       "none on no span, wanted \"a\", \"b\", \"c\", \"d\", \"e\" or 2 more"},
+      {"type: string_attribute, string_attribute: {key: service.name, values: [web], invert_match: true}",
+       "service.name \"web\", wanted not \"web\""},
+      {"type: numeric_attribute, numeric_attribute: {key: http.route, min_value: 5, max_value: 9}",
+       "http.route \"/cart\", \"/home\", wanted 5 to 9"},
+      {"type: numeric_attribute, numeric_attribute: {key: code, min_value: 500}", "code on no span, wanted >= 500"},
+      {"type: boolean_attribute, boolean_attribute: {key: vip, value: true}", "vip on no span, wanted true"},
+      {"type: trace_flags", "no span with the flag `sampled`"},
+      {"type: trace_state, trace_state: {key: v, values: [gold, silver]}",
+       "no span with v \"gold\" or \"silver\" in its tracestate"},
+      {"type: span_count, span_count: {min_spans: 3}", "2 spans, wanted >= 3"},
+      {"type: rate_limiting, rate_limiting: {spans_per_second: 10}", "2 spans, room in 10 a second"},
+      {"type: rate_limiting, rate_limiting: {spans_per_second: 10, burst_capacity: 1}",
+       "2 spans, wanted at most 1 at once"},
+      {"type: ottl_condition, ottl_condition: {span: ['attributes[\"http.route\"] == \"/x\"']}",
+       "no span with attributes[\"http.route\"] == \"/x\"; http.route \"/cart\", \"/home\""},
+      {"type: ottl_condition, ottl_condition: {error_mode: propagate, span: ['name == \"x\"', 'name == \"y\"']}",
+       "no span with name == \"x\" or name == \"y\""},
+      {"type: trace, trace: {condition: 'duration > 2s and error_count >= 1 and depth > 1 and complete'}",
+       "duration 48ms, error_count 0, depth 2, complete true, wanted duration > 2s and error_count >= 1 and depth > 1 "
+       "and complete"},
+      {"type: trace, trace: {condition: 'any(name == \"x\")'}", "not true: any(name == \"x\")"},
+      {"type: and, and: {and_sub_policy: [{name: a, type: always_sample}, " + sub + "]}",
+       "e: no span with status ERROR"},
+      {"type: and, and: {and_sub_policy: [{name: a, type: always_sample}, {name: l, type: rate_limiting, "
+       "rate_limiting: {spans_per_second: 5, burst_capacity: 1}}]}",
+       "l: 2 spans, wanted at most 1 at once"},
+      {"type: not, not: {not_sub_policy: " + sub + "}", "no span with status ERROR, as it should be"},
+      {"type: drop, drop: {drop_sub_policy: [" + sub + "]}", "e: no span with status ERROR"},
+      {"type: composite, composite: {max_total_spans_per_second: 10, composite_sub_policy: [" + sub +
+           ", {name: rest, type: always_sample}]}",
+       "rest: keeps every trace; 2 spans, room in 5 a second"},
+      {"type: endpoint, endpoint: [{route: /pay/*, latency: 300ms}, {service: shop, span: x, error: true}]",
+       "no span of service * with route /pay/* longer than 300ms, none of service shop with name x with status ERROR"},
+      {"type: endpoint, endpoint: [{name: cart, route: /cart}]", "entry cart: a span of service * with route /cart"},
+      {"type: first_match, first_match: [{name: bad, policy: " + sub +
+           "}, {policy: {type: latency, latency: "
+           "{threshold_ms: 9}}, percentage: 0}]",
+       "rule 2: duration 48 ms, wanted > 9 ms; its share is 0"},
+      {"type: first_match, first_match: [{name: bad, policy: " + sub + "}]",
+       "no rule matches: rule bad: no span with status ERROR"},
+      {"type: first_match, first_match: [{name: all}]", "rule all: every trace that comes so far"},
+  };
+  for (const auto& [policy, why] : cases) {
+    INFO(policy);
+    const Judged judged("[{name: p, " + policy + "}]",
+                        {request({{.id = 1, .end_ms = 48, .attributes = {{"http.route", "/cart"}}},
+                                  {.id = 2, .parent = 1, .attributes = {{"http.route", "/home"}}}})});
+    CHECK(judged.traces.at(0).votes.at(0).why == why);
+  }
+}
+
+TEST_CASE("chance is told in plain decimals that tell it from the share", "[offline]") {
+  const auto why = [](const std::string& share) {
+    const Judged judged("[{name: p, type: probabilistic, probabilistic: {sampling_percentage: " + share + "}}]",
+                        {request({{.id = 1}})});
+    return judged.traces.at(0).votes.at(0).why;
+  };
+  CHECK(why("0.00001") == "chance 0.573, wanted < 0.0000001");
+  CHECK(why("100") == "keeps every trace");
+  CHECK(why("0") == "its share is 0");
+}
+
+TEST_CASE("the verdict names the rule or the entry that kept the trace, where it has a name", "[offline]") {
+  const std::string yaml = R"([{name: rules, type: first_match, first_match: [
+      {name: errors, policy: {type: status_code, status_code: {status_codes: [ERROR]}}},
+      {policy: {type: latency, latency: {threshold_ms: 5}}},
+      {name: never, percentage: 0}]},
+    {name: api, type: endpoint, endpoint: [{name: slow, route: /a, latency: 1ms}, {route: /b}]}])";
+  const Judged judged(yaml, {request({{.trace = 1, .status = 2},
+                                      {.trace = 2, .end_ms = 9},
+                                      {.trace = 3, .end_ms = 3, .attributes = {{"http.route", "/a"}}},
+                                      {.trace = 4, .attributes = {{"http.route", "/b"}}},
+                                      {.trace = 5}})});
+  CHECK(judged.policy(0) == "rules/errors");
+  CHECK(judged.policy(1) == "rules");
+  CHECK(judged.policy(2) == "api/slow");
+  CHECK(judged.policy(3) == "api");
+  CHECK(judged.policy(4) == "none");
+  CHECK(judged.policies.tables->names.find("rules").size() == 3);
+  CHECK(judged.policies.tables->names.find("rules/errors").size() == 1);
+  const Policies twice(
+      "[{name: r, type: first_match, first_match: [{name: a, policy: {type: always_sample}}, {name: a}]}]");
+  CHECK(twice.errors.size() == 1);
+}

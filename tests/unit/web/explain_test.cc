@@ -14,8 +14,9 @@ struct Asked {
   std::string body;
 };
 
-Asked get(Pages& pages, const std::string& target) {
+Asked get(Pages& pages, const std::string& target, const std::string& accept = "*/*") {
   RequestHead head;
+  head.headers.add("accept", accept);
   head.method = "GET";
   head.target = target;
   if (const Admission admission = pages.admit(head); admission.refusal)
@@ -33,12 +34,15 @@ bool is_json(const std::string& text) {
 
 struct Known final : ExplainSource {
   std::optional<Explanation> explain(const TraceId&) const override { return trace; }
-  std::vector<Explanation> recent(const ExplainQuery&) const override {
+  Result<std::vector<Explanation>> recent(const ExplainQuery& query) const override {
+    if (query.policy == "none") return fail(ErrorKind::kBadInput, "policy: expected one of a, b, got 'none'");
+    asked = query;
     return trace ? std::vector(2, *trace) : std::vector<Explanation>();
   }
   ShadowReport shadow() const override { return {}; }
 
   std::optional<Explanation> trace;
+  mutable ExplainQuery asked;
 };
 
 const std::string kId = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -82,5 +86,62 @@ TEST_CASE("a wrong question gets an answer that is JSON and says what was wanted
   refused("/explain?limit=0", 400, "expected 1 to 1000, got '0'");
   refused("/explain?limit=99999999999999999999", 400, "expected 1 to 1000");
   refused("/explain?polcy=x", 400, "got 'polcy'");
+  refused("/explain?policy=none", 400, "expected one of a, b, got 'none'");
+  refused("/explain?pretty=maybe", 400, "pretty: expected true or false");
+  refused("/explain/" + kId + "?limit=1", 400, "expected pretty, got 'limit'");
   CHECK(get(pages, "/explain?policy=a%20b&decision=sampled&limit=5&").body == "[]\n");
+}
+
+TEST_CASE("times are ISO, numbers have no exponent, votes say why", "[web]") {
+  Known source;
+  source.trace = Explanation();
+  source.trace->id = *TraceId::from_hex(kId);
+  source.trace->decided = true;
+  source.trace->first_seen_unix_ns = 1'790'000'000'120'000'000;
+  source.trace->decided_unix_ns = 1'790'000'030'002'999'999;
+  source.trace->duration_ns = 10'000;
+  source.trace->votes = {{"slow", "not_sampled", "", "", "duration 10 us, wanted > 1000 ms"}};
+  Pages pages;
+  add_explain_pages(pages, source, {});
+  const std::string body = get(pages, "/explain/" + kId).body;
+  for (const char* const part :
+       {R"("first_seen":"2026-09-21T14:13:20.120Z")", R"("decided":"2026-09-21T14:13:50.002Z")",
+        R"("duration_ms":0.01,)", R"("span_id":null,"attribute":null,"why":"duration 10 us, wanted > 1000 ms"})"}) {
+    INFO(body << " has " << part);
+    CHECK(body.find(part) != std::string::npos);
+  }
+  const std::string pretty = get(pages, "/explain/" + kId + "?pretty").body;
+  CHECK(is_json(pretty));
+  CHECK(pretty.find("\n  \"duration_ms\": 0.01,\n") != std::string::npos);
+  CHECK(pretty.find("\"missing_parents\": [],") != std::string::npos);
+  get(pages, "/explain?service=check*&root=GET+/pay&pretty");
+  CHECK(source.asked.service == "check*");
+  CHECK(source.asked.root == "GET /pay");
+}
+
+TEST_CASE("a browser gets a page in which every text is escaped", "[web]") {
+  Known source;
+  source.trace = Explanation();
+  source.trace->id = *TraceId::from_hex(kId);
+  source.trace->decided = true;
+  source.trace->verdict.decision = Decision::kSampled;
+  source.trace->policy = "rules/slow";
+  source.trace->root_service = "<script>\xff";
+  source.trace->root_name = "GET /a&b";
+  source.trace->votes = {{"rules", "sampled", "00f067aa0ba902b7", "", "rule slow: x > \"1\""},
+                         {"rule", "sampled", "", "", "another"}};
+  Pages pages;
+  add_explain_pages(pages, source, {});
+  for (const std::string& target : {"/explain/" + kId, std::string("/explain?policy=\"><b>")}) {
+    const Asked asked = get(pages, target, "text/html,application/xhtml+xml,*/*;q=0.8");
+    INFO(asked.body);
+    CHECK(asked.status == 200);
+    CHECK(asked.body.starts_with("<!DOCTYPE html>"));
+    CHECK(asked.body.find("&lt;script&gt;\xef\xbf\xbd") != std::string::npos);
+    CHECK(asked.body.find("rule slow: x &gt; &quot;1&quot;") != std::string::npos);
+    CHECK(asked.body.find("<script") == std::string::npos);
+    CHECK(asked.body.find("\"><b>") == std::string::npos);
+  }
+  const Asked wrong = get(pages, "/explain?policy=none", "text/html");
+  CHECK((wrong.status == 400 && wrong.body.find("expected one of a, b") != std::string::npos));
 }

@@ -14,12 +14,14 @@ using namespace std::chrono_literals;
 namespace {
 
 struct StoreFixture {
-  explicit StoreFixture(std::size_t queue_bytes = 64 << 20, std::vector<RouteRule> routes = {{}})
-      : policies(BufferFixture::kErrors, routes), budget({64 << 20, 64 << 20, queue_bytes, 64 << 20}) {
+  explicit StoreFixture(std::size_t queue_bytes = 64 << 20, std::vector<RouteRule> routes = {{}},
+                        const std::string& yaml = BufferFixture::kErrors)
+      : policies(yaml, routes), budget({64 << 20, 64 << 20, queue_bytes, 64 << 20}) {
     TraceStoreOptions options;
     options.shards = 3;
     options.limits.decision_wait = 1s;
     options.limits.cache_bytes = 1 << 20;
+    options.limits.explain_bytes = 1 << 20;
     options.pool_bytes = 64 << 20;
     store = std::make_unique<TraceStore>(options, budget, policies.set, *policies.tables, sink, 5, at(0s));
   }
@@ -283,4 +285,46 @@ TEST_CASE("what was on its way when a push threw is not sent by the next one", "
   REQUIRE(f.out.size() == 1);
   REQUIRE(f.out[0] != nullptr);
   CHECK(f.out[0]->spans == 1);
+}
+
+TEST_CASE("what is remembered of a decided trace says why, with the values", "[buffer]") {
+  const std::string yaml = R"([
+      {name: slow, type: latency, latency: {threshold_ms: 1000}},
+      {name: pay, type: string_attribute, string_attribute: {key: http.route, values: [/pay]}},
+      {name: deep, type: trace, trace: {condition: 'depth > 2 and service_count > 1'}},
+      {name: limit, type: bytes_limiting, bytes_limiting: {bytes_per_second: 10}},
+      {name: rules, type: first_match, first_match: [
+        {name: errors, policy: {type: status_code, status_code: {status_codes: [ERROR]}}},
+        {policy: {type: trace, trace: {condition: 'depth > 1'}}, percentage: 0}]}])";
+  StoreFixture f(64 << 20, {{}}, yaml);
+  f.send(request({{.trace = 1, .id = 1, .end_ms = 48, .name = "GET /pay"}, {.trace = 1, .id = 2, .parent = 1}}), 0s);
+  f.send(request({{.trace = 2, .id = 1, .status = 2, .name = "GET /cart"}}, "shop"), 0s);
+  f.store->sweep(at(1s));
+  const auto why = [&](std::uint64_t trace) {
+    std::map<std::string, std::string> out;
+    const auto e = f.store->explainer().explain(TraceId::from(trace_id(trace).data()));
+    for (const ExplainedVote& vote : e->votes) out[vote.policy] = vote.why;
+    return out;
+  };
+  auto first = why(1);
+  CHECK(first["slow"] == "duration 48 ms, wanted > 1000 ms");
+  CHECK(first["pay"] == "http.route on no span, wanted \"/pay\"");
+  CHECK(first["deep"] == "depth 2, wanted depth > 2 and service_count > 1");
+  CHECK(first["limit"].ends_with("bytes, wanted at most 20 at once"));
+  CHECK(first["rules"] == "rule 2: depth 2, wanted depth > 1; its share is 0");
+  CHECK(why(2)["rules"] == "rule errors: a span with status ERROR");
+  CHECK(f.store->explainer().explain(TraceId::from(trace_id(2).data()))->policy == "rules/errors");
+
+  const auto found = [&](const ExplainQuery& query) {
+    const auto result = f.store->explainer().recent(query);
+    return result ? static_cast<int>(result->size()) : -1;
+  };
+  CHECK(found({}) == 2);
+  CHECK(found({.policy = "rules"}) == 1);
+  CHECK(found({.policy = "rules/errors"}) == 1);
+  CHECK(found({.policy = "nobody"}) == -1);
+  CHECK(found({.service = "web"}) == 1);
+  CHECK(found({.service = "*"}) == 2);
+  CHECK(found({.service = "shop", .root = "GET /pay"}) == 0);
+  CHECK(found({.root = "GET /*"}) == 2);
 }

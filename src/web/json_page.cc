@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "web/json_page.h"
+
+#include <fmt/format.h>
+
+#include "codec/calendar.h"
+#include "codec/json_text.h"
+
+namespace tailgate {
+namespace {
+
+namespace json = boost::json;
+
+void append_decimal(std::string& out, double value) {
+  std::string text = fmt::format("{:.6f}", value);
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
+  out += text;
+}
+
+void append(std::string& out, const json::value& value, JsonForm form, std::size_t depth) {
+  const bool pretty = form == JsonForm::kPretty;
+  const auto line = [&](std::size_t at) {
+    if (pretty) out.append("\n").append(2 * at, ' ');
+  };
+  if (value.is_array()) {
+    if (value.get_array().empty()) return void(out += "[]");
+    out += '[';
+    bool first = true;
+    for (const json::value& item : value.get_array()) {
+      if (!first) out += ',';
+      first = false;
+      line(depth + 1);
+      append(out, item, form, depth + 1);
+    }
+    line(depth);
+    out += ']';
+  } else if (value.is_object()) {
+    out += '{';
+    bool first = true;
+    for (const auto& [key, member] : value.get_object()) {
+      if (!first) out += ',';
+      first = false;
+      line(depth + 1);
+      append_json_string(out, {key.data(), key.size()});
+      out += pretty ? ": " : ":";
+      append(out, member, form, depth + 1);
+    }
+    if (!first) line(depth);
+    out += '}';
+  } else if (value.is_string()) {
+    append_json_string(out, {value.get_string().data(), value.get_string().size()});
+  } else if (value.is_double()) {
+    append_decimal(out, value.get_double());
+  } else {
+    out += json::serialize(value);
+  }
+}
+
+}  // namespace
+
+void append_json(std::string& out, const json::value& value, JsonForm form) { append(out, value, form, 0); }
+
+Response json_response(int status, const json::value& value, JsonForm form) {
+  Response response;
+  response.status = status;
+  response.headers.emplace_back("content-type", "application/json");
+  append_json(response.body, value, form);
+  response.body += '\n';
+  return response;
+}
+
+Response json_error(int status, std::string_view text) { return json_response(status, json::object{{"error", text}}); }
+
+std::string iso_time(std::uint64_t unix_ns) {
+  const UtcTime t = utc_time(static_cast<std::int64_t>(unix_ns / 1'000'000'000));
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", t.year, t.month, t.day, t.hour, t.minute, t.second,
+                     unix_ns / 1'000'000 % 1'000);
+}
+
+}  // namespace tailgate

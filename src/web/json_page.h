@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// JSON answers of the daemon's own pages. Pure; any thread.
+#pragma once
+
+#include <boost/json.hpp>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "net/http/http.h"
+
+namespace tailgate {
+
+enum class JsonForm : std::uint8_t { kCompact, kPretty };
+
+// Appends `value`. Texts may be any bytes: those from outside, or cut in the middle of a character. Numbers have no
+// exponent (Boost.JSON's own writer makes 1E-2 of 0.01, which people misread).
+void append_json(std::string& out, const boost::json::value& value, JsonForm form);
+
+Response json_response(int status, const boost::json::value& value, JsonForm form = JsonForm::kCompact);
+
+Response json_error(int status, std::string_view text);
+
+// "2026-11-29T09:31:03.120Z"
+std::string iso_time(std::uint64_t unix_ns);
+
+}  // namespace tailgate
