@@ -24,6 +24,8 @@ struct ClientLimits {
   std::uint64_t bytes_per_second = 0;
   std::uint64_t spans_per_second = 0;
   Duration burst = std::chrono::seconds(1);  // what the rates allow in this time may arrive at once
+
+  bool any() const { return connections != 0 || held_bytes != 0 || bytes_per_second != 0 || spans_per_second != 0; }
 };
 
 struct ServerLimits {

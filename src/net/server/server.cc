@@ -58,9 +58,7 @@ std::size_t tls_states_max(const ServerOptions& options) {
 
 // Null when no limit needs counting.
 std::unique_ptr<ClientTable> make_clients(const ClientLimits& limits) {
-  const bool any =
-      limits.connections != 0 || limits.held_bytes != 0 || limits.bytes_per_second != 0 || limits.spans_per_second != 0;
-  return any ? std::make_unique<ClientTable>(limits, random_seed()) : nullptr;
+  return limits.any() ? std::make_unique<ClientTable>(limits, random_seed()) : nullptr;
 }
 
 ClientLimits client_limits(const ServerOptions& options) {
