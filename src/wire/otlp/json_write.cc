@@ -16,7 +16,6 @@ namespace tailgate {
 namespace {
 
 constexpr int kDepthMax = 64;  // of values inside values
-constexpr std::size_t kFieldsMax = 16;
 // With an ItemRoom: the pieces in which one message may be split, and the items of a text besides one for each 4 bytes.
 constexpr std::size_t kPiecesMax = 16'384, kItemsFree = 65'536, kItemBytes = 4;
 
@@ -25,8 +24,6 @@ using otlp::Field;
 using otlp::FieldKind;
 using otlp::Item;
 using otlp::MessageType;
-
-static_assert(otlp::fields_of(MessageType::kSpan).size() == kFieldsMax);
 
 // The value of one field as it stands in the bytes. `field` is its index in fields_of() its message.
 struct FieldValue {
@@ -69,9 +66,10 @@ class Writer {
     const std::span<const Field> fields;
     const std::size_t base;
     std::uint32_t seen = 0;  // bits: fields that are present
+    static_assert(otlp::kFieldsMax <= 32);
     std::uint32_t pieces = 0;
-    std::array<std::uint32_t, kFieldsMax> at = {};  // of these, the last one in values_
-    std::array<std::uint64_t, 4> left_out = {};     // by Item
+    std::array<std::uint32_t, otlp::kFieldsMax> at = {};  // of these, the last one in values_
+    std::array<std::uint64_t, 4> left_out = {};           // by Item
   };
 
   void begin(MessageType type) {

@@ -17,7 +17,7 @@ constexpr Content kNone = static_cast<Content>(MessageType::kNone);
 constexpr Content kText = 0xFF;
 constexpr Content kAttribute = static_cast<Content>(MessageType::kKeyValue);
 
-constexpr std::size_t kNumbers = otlp::span::kFlags + 1;
+constexpr std::size_t kNumbers = otlp::kFieldNumberMax + 1;
 
 constexpr std::array<std::array<Content, kNumbers>, otlp::kMessageTypes> kContents = [] {
   std::array<std::array<Content, kNumbers>, otlp::kMessageTypes> out{};

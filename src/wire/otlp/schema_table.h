@@ -3,6 +3,7 @@
 // they need. A field with a known number and another wire type is an unknown field.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -208,6 +209,20 @@ constexpr std::span<const Field> fields_of(MessageType type) {
   }
   return {};
 }
+
+// Of all messages: the most fields that one has, and the greatest number of a field.
+inline constexpr std::size_t kFieldsMax = [] {
+  std::size_t most = 0;
+  for (std::size_t i = 0; i < kMessageTypes; ++i) most = std::max(most, fields_of(static_cast<MessageType>(i)).size());
+  return most;
+}();
+inline constexpr std::uint32_t kFieldNumberMax = [] {
+  std::uint32_t greatest = 0;
+  for (std::size_t i = 0; i < kMessageTypes; ++i) {
+    for (const Field& field : fields_of(static_cast<MessageType>(i))) greatest = std::max(greatest, field.number);
+  }
+  return greatest;
+}();
 
 // The field's name in JSON: in lowerCamelCase, or as the .proto file has it, "start_time_unix_nano".
 constexpr bool is_name_of(const Field& field, std::string_view key) {
