@@ -23,14 +23,28 @@ void append_escape(std::string& out, std::uint8_t c, JsonEscapes escapes) {
 }
 
 bool needs_escape(std::uint8_t c, JsonEscapes escapes) {
-  if (c < 0x20 || c == '"' || c == '\\') return true;
+  if (c < 0x20 || c == '"' || c == '\\' || (c == 0x7F && escapes == JsonEscapes::kLine)) return true;
   return escapes == JsonEscapes::kGo && (c == '<' || c == '>' || c == '&');
+}
+
+// The escape of a character that is no ASCII; "" when it needs none.
+std::string_view needed_escape(ByteView character, JsonEscapes escapes, std::string& scratch) {
+  if (escapes == JsonEscapes::kFew) return "";
+  if (character == "\xE2\x80\xA8") return "\\u2028";
+  if (character == "\xE2\x80\xA9") return "\\u2029";
+  const bool control =
+      character.size() == 2 && character[0] == '\xC2' && static_cast<std::uint8_t>(character[1]) < 0xA0;
+  if (!control || escapes != JsonEscapes::kLine) return "";
+  scratch.clear();
+  append_escape(scratch, static_cast<std::uint8_t>(character[1]), escapes);
+  return scratch;
 }
 
 }  // namespace
 
 void append_json_string(std::string& out, ByteView text, JsonEscapes escapes) {
   const bool go = escapes == JsonEscapes::kGo;
+  std::string scratch;
   out += '"';
   std::size_t plain = 0;  // where the bytes begin that are not yet copied
   std::size_t i = 0;
@@ -54,10 +68,9 @@ void append_json_string(std::string& out, ByteView text, JsonEscapes escapes) {
     if (size == 0) {
       flush(1);
       out += go ? "\\ufffd" : kReplacementCharacter;
-    } else if (const ByteView character = text.substr(i, size);
-               go && (character == "\xE2\x80\xA8" || character == "\xE2\x80\xA9")) {
+    } else if (const std::string_view escape = needed_escape(text.substr(i, size), escapes, scratch); !escape.empty()) {
       flush(size);
-      out += character[2] == '\xA8' ? "\\u2028" : "\\u2029";
+      out += escape;
     } else {
       i += size;
     }

@@ -14,8 +14,9 @@
 namespace tailgate {
 
 enum class JsonEscapes {
-  kFew,  // '"', '\\' and control characters; a byte that is not UTF-8 becomes U+FFFD itself
-  kGo,   // as Go's encoding/json: also <, >, &, U+2028, U+2029; a byte that is not UTF-8 becomes \ufffd
+  kFew,   // '"', '\\' and control characters; a byte that is not UTF-8 becomes U+FFFD itself
+  kGo,    // as Go's encoding/json: also <, >, &, U+2028, U+2029; a byte that is not UTF-8 becomes \ufffd
+  kLine,  // kFew, and what else ends a line or moves a terminal's cursor: DEL, U+0080 to U+009F, U+2028, U+2029
 };
 
 // Appends `text` as a JSON string with its quotes. Whatever the bytes are, the result is valid JSON.

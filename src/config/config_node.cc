@@ -303,7 +303,7 @@ std::string ConfigNode::choice(std::string_view key, std::string_view fallback,
 }
 
 std::string ConfigNode::yaml() const {
-  return impl_ != nullptr && impl_->value != nullptr ? write_yaml(*impl_->value) : std::string();
+  return impl_ != nullptr && impl_->value != nullptr ? write_yaml(*impl_->value, YamlQuotes::kNeeded) : std::string();
 }
 
 void ConfigNode::error(std::string_view want) const {

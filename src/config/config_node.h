@@ -53,7 +53,7 @@ class ConfigNode {
   std::string scalar() const;  // the text of a scalar or of a variable, "" otherwise
   // There is a text: a scalar, or what a variable holds, even where it would be a list or a map as YAML.
   bool is_text() const;
-  std::string yaml() const;  // all of it as text, "" when not there; equal trees give equal texts
+  std::string yaml() const;  // all of it as text, "" when not there; equal values give equal texts
 
   bool has(std::string_view key) const;  // counts as asked for
   ConfigNode child(

@@ -215,23 +215,37 @@ Result<YamlValuePtr> parse_yaml(std::string_view text, const std::string& file, 
   return builder.root();
 }
 
+std::string single_line(std::string_view text) {
+  std::string out;
+  const auto escape = [&](std::size_t from, std::size_t count) {
+    for (const char c : text.substr(from, count)) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    return count;
+  };
+  for (std::size_t i = 0; i < text.size();) {
+    const std::string_view rest = text.substr(i);
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte < 0x20 || byte == 0x7f) {
+      i += escape(i, 1);
+    } else if (rest.starts_with("\xC2\x85")) {
+      i += escape(i, 2);
+    } else if (rest.starts_with("\xE2\x80\xA8") || rest.starts_with("\xE2\x80\xA9")) {
+      i += escape(i, 3);
+    } else {
+      out += text[i++];
+    }
+  }
+  return out;
+}
+
+// One line whatever the file holds: keys and variables may have line breaks in them.
 std::string config_message(std::string_view file, YamlPlace place, std::string_view path, std::string_view text) {
-  return fmt::format("{}:{}:{}: {}: {}", file, place.line, place.column, path.empty() ? "document" : path, text);
+  return single_line(
+      fmt::format("{}:{}:{}: {}: {}", file, place.line, place.column, path.empty() ? "document" : path, text));
 }
 
 std::string quote_for_message(std::string_view text) {
   constexpr std::size_t kShown = 80;
-  std::string out = "'";
-  for (const char c : text.substr(0, kShown)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
-  out += text.size() > kShown ? "...'" : "'";
-  return out;
+  return fmt::format("'{}{}'", single_line(text.substr(0, kShown)), text.size() > kShown ? "..." : "");
 }
 
 std::string describe(const YamlValue* value) {

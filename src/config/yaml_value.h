@@ -4,6 +4,7 @@
 // written out in full is bounded, and so is its depth (yaml-cpp refuses more than 500 levels).
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -21,6 +22,8 @@ using YamlValuePtr = std::shared_ptr<YamlValue>;
 struct YamlPlace {
   int line = 1;  // from 1
   int column = 1;
+
+  auto operator<=>(const YamlPlace&) const = default;
 };
 
 struct YamlEntry {
@@ -43,6 +46,7 @@ struct YamlValue {
   std::vector<YamlEntry> entries;       // of a map, in the order of the file, keys unique
   std::vector<YamlValuePtr> items;      // of a list
   std::uint64_t size = 1;               // nodes when aliases are written out
+  std::vector<std::string> comments;    // lines that write_yaml() puts before it; parse_yaml() reads none
 
   const YamlEntry* find(std::string_view key) const {
     for (const YamlEntry& e : entries) {
@@ -62,5 +66,7 @@ std::string config_message(std::string_view file, YamlPlace place, std::string_v
 // What came, for messages: 'text' (shortened, control characters as \xNN), "nothing", "a list", "a map".
 std::string describe(const YamlValue* value);
 std::string quote_for_message(std::string_view text);
+// The text with everything that ends a line, in YAML too, as \xNN.
+std::string single_line(std::string_view text);
 
 }  // namespace tailgate

@@ -37,14 +37,56 @@ bool can_be_plain(std::string_view text, bool flow) {
 
 class Writer {
  public:
+  explicit Writer(YamlQuotes quotes) : quotes_(quotes) {}
+
   std::string write(const YamlValue& root) {
     out_.SetNullFormat(YAML::LowerNull);
     out_.SetIndent(2);
+    pending_ = root.comments;
     value(root, 0, false);
-    return std::string(out_.c_str()) + "\n";
+    return with_comments(std::string(out_.c_str()) + "\n");
   }
 
  private:
+  struct Comment {
+    std::size_t at;  // bytes of the text up to some place in the line that it stands before
+    std::string text;
+  };
+
+  static void gather(const YamlValue& v, std::vector<std::string>& out) {
+    out.insert(out.end(), v.comments.begin(), v.comments.end());
+    for (const YamlEntry& e : v.entries) gather(*e.value, out);
+    for (const YamlValuePtr& item : v.items) gather(*item, out);
+  }
+
+  // What of `v` is written on the line that begins with it.
+  void await_comments(const YamlValue& v, bool one_line) {
+    if (one_line) {
+      gather(v, pending_);
+    } else {
+      pending_.insert(pending_.end(), v.comments.begin(), v.comments.end());
+    }
+  }
+
+  // Something was written on the line that the comments wait for.
+  void place_comments() {
+    for (std::string& text : pending_) comments_.push_back({out_.size(), std::move(text)});
+    pending_.clear();
+  }
+
+  // The emitter's own comments stand behind what is before them.
+  std::string with_comments(const std::string& text) const {
+    std::string out;
+    std::size_t done = 0;
+    for (const Comment& comment : comments_) {
+      const std::size_t line = text.rfind('\n', comment.at - 1) + 1;  // npos + 1 is 0
+      const std::size_t indent = std::min(text.find_first_not_of(' ', line), text.size()) - line;
+      out += text.substr(done, line - done) + std::string(indent, ' ') + "# " + single_line(comment.text) + "\n";
+      done = line;
+    }
+    return out += text.substr(done);
+  }
+
   void text(std::string_view text, bool quoted, bool flow) {
     if (quoted || !can_be_plain(text, flow)) out_ << YAML::DoubleQuoted;
     out_ << std::string(text);
@@ -54,7 +96,7 @@ class Writer {
     if (v.kind == Kind::kNull) {
       out_ << YAML::Null;
     } else if (v.kind == Kind::kScalar) {
-      text(v.text, v.quoted, flow);
+      text(v.text, v.quoted && quotes_ == YamlQuotes::kAsWritten, flow);
     } else {
       const bool one_line = flow || on_one_line(v, depth, item);
       if (one_line) out_ << YAML::Flow;
@@ -64,7 +106,12 @@ class Writer {
 
   void list(const YamlValue& v, int depth, bool flow) {
     out_ << YAML::BeginSeq;
-    for (const YamlValuePtr& one : v.items) value(*one, depth + 1, flow, true);
+    for (const YamlValuePtr& one : v.items) {
+      const bool one_line = flow || on_one_line(*one, depth + 1, true);
+      if (!flow) await_comments(*one, one_line);
+      value(*one, depth + 1, flow, true);
+      if (one_line && !flow) place_comments();
+    }
     out_ << YAML::EndSeq;
   }
 
@@ -73,13 +120,18 @@ class Writer {
     for (const YamlEntry& e : v.entries) {
       out_ << YAML::Key;
       text(e.key, e.key == "<<", flow);
+      if (!flow) {
+        await_comments(*e.value, on_one_line(*e.value, depth + 1, false));
+        place_comments();
+      }
       out_ << YAML::Value;
       value(*e.value, depth + 1, flow);
     }
     out_ << YAML::EndMap;
   }
 
-  // Items of lists, policies above all, if they fit; other maps and lists only when they hold nothing but scalars.
+  // Scalars; items of lists, policies above all, if they fit; other maps and lists only when they hold nothing but
+  // scalars.
   static bool on_one_line(const YamlValue& v, int depth, bool item) {
     if (v.entries.empty() && v.items.empty()) return true;
     if (depth < kAlwaysBlock || v.size > kLineMax) return false;
@@ -97,11 +149,14 @@ class Writer {
     return sum;
   }
 
+  const YamlQuotes quotes_;
   YAML::Emitter out_;
+  std::vector<std::string> pending_;  // stand before the line that is written next
+  std::vector<Comment> comments_;     // in the order of the text
 };
 
 }  // namespace
 
-std::string write_yaml(const YamlValue& root) { return Writer().write(root); }
+std::string write_yaml(const YamlValue& root, YamlQuotes quotes) { return Writer(quotes).write(root); }
 
 }  // namespace tailgate

@@ -93,7 +93,8 @@ const std::vector<Command>& commands() {
        "COLLECTOR.yaml",
        "the same configuration, of an OpenTelemetry Collector",
        {},
-       "what it has and Tailgate does not is named on standard error, and the exit code is 1; - is standard input",
+       "what Tailgate does not have is named on standard error and in comments, and the exit code is 1; - is standard "
+       "input",
        "tailgate migrate collector.yaml > tailgate.yaml",
        migrate},
   };

@@ -42,6 +42,7 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
       policy_patterns_(config_.sampling.policy_patterns),
       watch_({source_.path}, policy_patterns_),
       has_policies_(!config_.sampling.policies.empty()),
+      written_(written_policies(config_.sampling)),
       notices_(messages(config_.issues->notices)) {
   parts_.budget->charge(Holder::kCaches, config_.sampling.cache_bytes + config_.sampling.explain_bytes);
   parts_.store.limits.wall_at_origin_ns = wall_now_ns();
@@ -104,7 +105,20 @@ void Daemon::watch_own_operations() {
 
 void Daemon::note(const OwnOperation& operation) { own_traces_->note(operation, monotonic_now(), wall_now_ns()); }
 
+void Daemon::log_in_force() const {
+  std::vector<std::string> policies, receivers;
+  for (const WrittenPolicies::Entry& one : written_.entries) policies.push_back(one.name);
+  for (const auto& one : parts_.receivers) receivers.emplace_back(one->name());
+  log_info("in force", {{"memory_limit", format_bytes(config_.sampling.memory_limit)},
+                        {"memory_limit_is", config_.sampling.memory_limit_is},
+                        {"policies", policies.size()},
+                        {"policy_names", listed(policies)},
+                        {"receivers", listed(receivers)},
+                        {"exporters", listed(parts_.exporters->names())}});
+}
+
 Result<void> Daemon::start() {
+  log_in_force();
   watch_own_operations();
   if (Result<void> opened = parts_.exporters->start(); !opened) return opened;
   page_threads_ = std::make_unique<IoThreads>(1, "pages");
@@ -301,7 +315,16 @@ void Daemon::reload_now() {
     watch_ = FileWatch({source_.path}, policies->patterns);
   }
   ++reloads_ok_;
-  log_info("policies loaded", {{"file", source_.path}});
+  const PolicyChanges changes = compare(written_, policies->written);
+  written_ = std::move(policies->written);
+  if (changes.any()) {
+    log_info("policies loaded", {{"file", changes.files.empty() ? source_.path : changes.files},
+                                 {"added", changes.added},
+                                 {"changed", changes.changed},
+                                 {"removed", changes.removed}});
+  } else {
+    log_info("policies loaded, none of them changed", {{"file", source_.path}});
+  }
   std::string changed;
   std::map<std::string, std::string> paths = config_.at_start;
   paths.insert(policies->at_start.begin(), policies->at_start.end());

@@ -50,6 +50,7 @@ class Daemon {
   void reload();
   void reload_now();
   void drain();
+  void log_in_force() const;
   void log_refused(SourceId by, std::string_view reason, std::string_view peer, std::string_view text);
   void log_refused_of_the_minute(TimePoint now);
   void log_memory_shortage(TimePoint now);
@@ -61,7 +62,8 @@ class Daemon {
   std::vector<std::string> policy_patterns_;  // of the policies in force
   FileWatch watch_;
   bool has_policies_;
-  std::vector<std::string> notices_;  // of the configuration in force
+  WrittenPolicies written_;  // in force, and so are the next
+  std::vector<std::string> notices_;
   std::atomic<bool> serving_{false};
   std::atomic<std::size_t> receivers_started_{0};  // the first so many of parts_.receivers
   std::uint32_t epoch_ = 1;

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// debug: one readable line per kept trace on standard error or standard output.
-//     debug: {verbosity: basic, output_paths: [stderr]}
-//   4bf92f3577b34da6a3ce929d0e0e4736 shop "GET /checkout" 1.203s spans=12 errors=1 policy=errors close_reason=root
-// Late spans of a trace say late=true. A terminal that is gone loses lines: they are counted failed, reason `io`.
+// debug: one readable line per kept trace on standard output or standard error.
+//     debug: {verbosity: basic, output_paths: [stdout]}
+//   2026-05-04T10:11:12.345Z 4bf92f3577b34da6a3ce929d0e0e4736 shop "GET /checkout" 1.203s spans=12 errors=1
+//   policy=errors close_reason=root
+// The time is when the line is written, in the form of the log. Late spans of a trace say late=true. A terminal that is
+// gone loses lines: they are counted failed, reason `io`.
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
+#include "base/clock.h"
 #include "base/units.h"
+#include "codec/calendar.h"
+#include "codec/json_text.h"
 #include "export/export_config.h"
 #include "export/registry.h"
 #include "model/span_times.h"
@@ -17,22 +22,18 @@
 namespace tailgate {
 namespace {
 
-// Names come from strangers: quoted when they could be taken for something else, control characters never raw.
+// Names come from strangers, and must not end the line.
 void append_name(std::string& out, std::string_view name) {
   constexpr std::size_t kShown = 200;
-  out += '"';
-  for (const char c : name.substr(0, kShown)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else {
-      out += c;
-    }
-  }
-  out += name.size() > kShown ? "...\"" : "\"";
+  append_json_string(out, name.substr(0, kShown), JsonEscapes::kLine);
+  if (name.size() > kShown) out.insert(out.size() - 1, "...");
+}
+
+std::string time_of_line() {
+  const std::uint64_t ms = wall_now_ns() / 1'000'000;
+  const UtcTime t = utc_time(static_cast<std::int64_t>(ms / 1000));
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z ", t.year, t.month, t.day, t.hour, t.minute, t.second,
+                     ms % 1000);
 }
 
 std::string readable(std::uint64_t start_ns, std::uint64_t end_ns) {
@@ -49,8 +50,9 @@ class DebugExporter final : public BlockingExporter {
 
  protected:
   SendResult write(const Batch& batch) override {
+    const std::string time = time_of_line();
     std::string lines;
-    for (const KeptTracePtr& t : batch.traces) append_line(lines, *t);
+    for (const KeptTracePtr& t : batch.traces) append_line(lines += time, *t);
     std::string_view rest = lines;
     while (!rest.empty()) {
       const ssize_t n = ::write(fd_, rest.data(), rest.size());
@@ -85,11 +87,11 @@ ExporterParts read_debug_exporter(const ConfigNode& node, const ExporterDefaults
   const std::string verbosity = node.choice("verbosity", "basic", {"basic", "normal", "detailed"});
   if (verbosity != "basic") node.child("verbosity").notice("written as `basic`: one line per trace");
   const std::vector<std::string> outputs = node.texts("output_paths");
-  int fd = STDERR_FILENO;
+  int fd = STDOUT_FILENO;
   if (outputs.size() > 1 || (outputs.size() == 1 && outputs[0] != "stdout" && outputs[0] != "stderr")) {
     node.child("output_paths").error("expected [stdout] or [stderr]");
-  } else if (!outputs.empty() && outputs[0] == "stdout") {
-    fd = STDOUT_FILENO;
+  } else if (!outputs.empty() && outputs[0] == "stderr") {
+    fd = STDERR_FILENO;
   }
   node.without_effect({"sampling_initial", "sampling_thereafter", "use_internal_logger"});
   parts.queue.bytes_max = defaults.queue_bytes_max;

@@ -6,9 +6,9 @@
 
 namespace tailgate {
 
-// Loads `root` as `tailgate check` would, takes out what is an error (a policy whole: half of one would mean something
-// else) or without effect, and reports it at its origin. What references to the environment and files stand for is not
+// Loads `root` as `tailgate check` would, takes out what is an error (of a policy as little as alternatives.h allows)
+// or without effect, and reports it at its origin. What references to the environment and files stand for is not
 // judged, nor parts of types this build does not know.
-void fit_to_loader(YamlValue& root, const Trees& trees, Report& report);
+void fit_to_loader(YamlValue& root, Trees& trees, Report& report);
 
 }  // namespace tailgate

@@ -13,7 +13,9 @@
 #include "config/config_file.h"
 #include "config/yaml_write.h"
 #include "export/registry.h"
+#include "migrate/comments.h"
 #include "migrate/fit.h"
+#include "migrate/instead.h"
 #include "migrate/parts.h"
 #include "migrate/pipelines.h"
 #include "receive/registry.h"
@@ -79,7 +81,7 @@ class Migrator {
     if (from == nullptr) return;
     const bool in_build = find_receiver_type(ref.id) != nullptr;
     if (!in_build && !one_of(kReceivers, type_of(ref.id))) {
-      return report_.loss(origin_of("receivers", ref), "Tailgate has no such receiver");
+      return report_.loss(origin_of("receivers", ref), none_such("receiver", type_of(ref.id)));
     }
     if (!in_build) report_.note(origin_of("receivers", ref), "this build does not have this receiver yet");
     const YamlValuePtr made = component(*from);
@@ -106,10 +108,15 @@ class Migrator {
       report_.note(at, fmt::format("is '{}' here", id));
     }
     const bool in_build = find_exporter_type(type_of(id)) != nullptr;
-    if (!in_build && !one_of(kExporters, type_of(id))) return report_.loss(at, "Tailgate has no such exporter");
+    if (!in_build && !one_of(kExporters, type_of(id))) return report_.loss(at, none_such("exporter", type_of(id)));
     if (!in_build) report_.note(at, "this build does not have this exporter yet");
     const YamlValuePtr made = component(*from);
     if (id != ref.id && take(*made, "loglevel") != nullptr) report_.note(at, "loglevel is left out: without effect");
+    if (YamlValuePtr* const queue = entry(*made, "sending_queue"))
+      if (const YamlValuePtr storage = take(**queue, "storage"); !is_null(storage.get()))
+        report_.loss(
+            trees_.origin(storage.get()),
+            "kept traces wait in memory; sending_queue.directory is for a folder in which they survive a restart");
     put(out, id, made);
     names_[ref.id] = id;
   }
@@ -170,16 +177,22 @@ class Migrator {
     const Origin service = trees_.origin(&trees_.source(), "service");
     if (receivers.entries.empty()) {
       report_.loss(service,
-                   "no traces pipeline has a receiver that could be carried over, so there is nothing to print");
+                   "no traces pipeline has a receiver that could be carried over, so there is nothing to print; let "
+                   "senders, or a Collector in front, send by otlp");
     } else {
       if (exporters.entries.empty()) {
-        report_.loss(service, "no exporter could be carried over; 'debug' stands in");
+        report_.loss(service,
+                     "no exporter could be carried over; 'debug' stands in: put the exporter of your backend there");
         put(exporters, "debug", trees_.map(service));
       }
+      place_losses(root, trees_, report_);
       out.yaml = write_yaml(root);
     }
-    out.messages = report_.messages();
-    out.lost = report_.lost();
+    for (const Report::Line& line : report_.lines()) {
+      out.messages.push_back(report_.message(line));
+      out.lost |= line.lost.has_value();
+    }
+    out.summary = report_.summary();
     return out;
   }
 
@@ -209,6 +222,7 @@ int migrate_file(const std::string& file) {
     return kLost;
   }
   for (const std::string& line : migration->messages) fmt::print(stderr, "{}\n", line);
+  fmt::print(stderr, "{}\n", migration->summary);
   fmt::print("{}", migration->yaml);
   return migration->lost ? kLost : kDone;
 }

@@ -11,9 +11,10 @@
 namespace tailgate {
 
 struct Migration {
-  std::string yaml;  // "" when nothing could be carried over
+  std::string yaml;  // "" when nothing could be carried over; each loss is a comment in it
   std::vector<std::string>
-      messages;  // "file:line:column: path: lost: ..." or "...: note: ...", in the order of the file
+      messages;         // "file:line:column: path: lost: ..." or "...: note: ...", in the order of the file
+  std::string summary;  // how much was lost
   bool lost = false;
 };
 

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "migrate/instead.h"
+
 namespace tailgate {
 namespace {
 
@@ -49,9 +51,11 @@ class Sampling {
     const YamlValue* const from = definition(ref);
     if (from == nullptr) return;
     if (out_ != nullptr)
-      return report_.loss(origin_of(ref), "a second tail_sampling after the first has no place here");
+      return report_.loss(origin_of(ref),
+                          "a second tail_sampling after the first has no place here; join what both want by policies "
+                          "of type and");
     out_ = is_null(from) ? trees_.map(origin_of(ref)) : trees_.copy(*from);
-    drop_key("tail_storage", "open traces are held in memory here");
+    drop_key("tail_storage", "open traces are held in memory: give it enough, tailgate check --rate says how much");
     const YamlValuePtr* const strategy = entry(*out_, "sampling_strategy");
     if (strategy != nullptr && text_of(strategy->get()) == "span-ingest") {
       drop_key("sampling_strategy",
@@ -69,7 +73,8 @@ class Sampling {
     if (out_ != nullptr) {
       return report_.loss(origin_of(ref),
                           "sampling before or after tail_sampling has no place here: every trace is judged "
-                          "by the policies, and what they keep is exported");
+                          "by the policies, and what they keep is exported. Join its share to a policy by type and, or "
+                          "sample in the SDKs");
     }
     const YamlValue* const seed = look_up(from, {"hash_seed"});
     const bool seeded = !is_null(seed) && text_of(seed) != "0";
@@ -94,7 +99,8 @@ class Sampling {
 
     if (by_hash) {
       report_.loss(seeded ? trees_.origin(seed) : origin_of(ref),
-                   "the share is kept, but of other traces than Collectors with this hash keep: theirs has 14 bits");
+                   "the share is kept, but of other traces than Collectors with this hash keep: theirs has 14 bits. "
+                   "Where the same traces matter, let all sample by mode proportional");
     } else if (mode == "proportional") {
       report_.note(origin_of(ref),
                    "traces that come with a threshold (ot=th) are kept down to this share, as mode equalizing "
@@ -136,11 +142,7 @@ class Sampling {
     if (from == nullptr) return;
     if (type == "memory_limiter") return memory_limiter(*from, ref);
     if (type == "groupbytrace") return report_.note(origin_of(ref), "left out: traces are held together anyway");
-    if (type == "filter") {
-      return report_.loss(origin_of(ref),
-                          "spans are not taken out of traces here; a policy of type drop drops whole ones");
-    }
-    report_.loss(origin_of(ref), "Tailgate has no such processor, it does not change spans");
+    report_.loss(origin_of(ref), none_such("processor", type));
   }
 
   void memory_limiter(const YamlValue& from, const Ref& ref) {
@@ -149,9 +151,7 @@ class Sampling {
     if (given && entry(*out_, "memory_limit") == nullptr) {
       put(*out_, "memory_limit", trees_.scalar(text_of(limit) + "MiB", trees_.origin(limit)));
     } else if (from.find("limit_percentage") != nullptr && !given) {
-      report_.note(
-          trees_.origin(&from, "limit_percentage"),
-          "left out: memory_limit is a size; its default is a quarter of the machine's or the cgroup's memory");
+      limit_percentage(from);
     } else if (given) {
       report_.note(origin_of(ref), "left out: another memory_limiter gives the limit");
     }
@@ -160,6 +160,18 @@ class Sampling {
       if (from.find(key) != nullptr)
         report_.note(trees_.origin(&from, key), "left out: memory is counted, not measured");
     }
+  }
+
+  // Of the memory of the machine that the Collector runs on, which is not known here.
+  void limit_percentage(const YamlValue& from) {
+    const std::string percent = text_of(look_up(&from, {"limit_percentage"}));
+    const double number = std::strtod(percent.c_str(), nullptr);
+    const std::string example =
+        number > 0 && number <= 100 ? fmt::format(" ({:.0f}MiB of each GiB)", number * 1024 / 100) : "";
+    report_.loss(trees_.origin(&from, "limit_percentage"),
+                 fmt::format("memory_limit is a size: set sampling.memory_limit to {} % of the container's or the "
+                             "machine's memory{}; without it a quarter is the limit",
+                             percent, example));
   }
 
   Trees& trees_;
@@ -214,8 +226,12 @@ class Telemetry {
 
   void metrics_reader(const YamlValue& reader) {
     const YamlValue* const prometheus = look_up(&reader, {"pull", "exporter", "prometheus"});
-    if (is_null(prometheus)) return report_.loss(trees_.origin(&reader), "metrics are served for Prometheus, not sent");
-    if (is_set("metrics")) return report_.loss(trees_.origin(&reader), "metrics are served at one endpoint only");
+    if (is_null(prometheus))
+      return report_.loss(trees_.origin(&reader),
+                          "metrics are served for Prometheus, not sent; let Prometheus or a Collector read /metrics");
+    if (is_set("metrics"))
+      return report_.loss(trees_.origin(&reader),
+                          "metrics are served at one endpoint only; let all readers use the first");
     const std::string host = text_of(look_up(prometheus, {"host"}), "localhost");
     const std::string port = text_of(look_up(prometheus, {"port"}), "8888");
     const bool bare_ipv6 = host.find(':') != std::string::npos && !host.starts_with('[') && !has_reference(host);

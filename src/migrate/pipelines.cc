@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "migrate/instead.h"
+
 namespace tailgate {
 namespace {
 
@@ -69,7 +71,8 @@ class Reader {
       if (others.empty()) first_other = pipeline.at;
       others += (others.empty() ? "" : ", ") + e.key;
     }
-    if (!others.empty()) report_.loss(first_other, fmt::format("Tailgate takes traces only, not {}", others));
+    if (!others.empty())
+      report_.loss(first_other, fmt::format("Tailgate takes traces only, not {}; keep a Collector for these", others));
     return traces;
   }
 
@@ -106,7 +109,7 @@ class Reader {
       if (!is_connector(ref)) continue;
       if (type_of(ref.id) != "forward" || depth > kChainMax) {
         const YamlValue* const connectors = look_up(&trees_.source(), {"connectors"});
-        report_.loss(trees_.origin(connectors, ref.id), "Tailgate has no such connector");
+        report_.loss(trees_.origin(connectors, ref.id), none_such("connector", type_of(ref.id)));
         continue;
       }
       for (const Pipeline& next : traces) {
@@ -133,7 +136,8 @@ class Reader {
       } else {
         const std::string by = samplers(pipeline);
         report_.loss(pipeline.at,
-                     fmt::format("{}, and Tailgate has one sampling section for all: that of '{}'",
+                     fmt::format("{}, and Tailgate has one sampling section for all: that of '{}'. Run a second "
+                                 "Tailgate for it",
                                  by.empty() ? "nothing samples it" : "it is sampled by " + by, main->name));
       }
     }
@@ -148,7 +152,8 @@ class Reader {
     } else {
       report_.loss(one.at,
                    fmt::format("its receivers and exporters are not kept apart from those of '{}': each exporter "
-                               "gets every kept trace",
+                               "gets every kept trace. Routes by policies, services or attributes of exporters can "
+                               "tell them apart",
                                main.name));
     }
   }

@@ -4,26 +4,71 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 namespace tailgate {
 
 using Kind = YamlValue::Kind;
 
-void Report::add(const Origin& at, std::string_view kind, std::string_view text, bool lost) {
-  lost_ |= lost;
-  const std::string line = config_message(file_, at.place, at.path, fmt::format("{}{}", kind, text));
-  const bool known = std::any_of(lines_.begin(), lines_.end(), [&](const Line& l) { return l.text == line; });
-  if (!known) lines_.push_back({at.place, line});
+namespace {
+
+Lost lost_by_path(std::string_view path) {
+  constexpr std::string_view kPipelines = "service.pipelines.";
+  if (path.starts_with(kPipelines))
+    return path.find('.', kPipelines.size()) == std::string_view::npos ? Lost::kPipeline : Lost::kComponent;
+  for (const std::string_view section : {"receivers.", "processors.", "exporters.", "connectors.", "extensions."}) {
+    if (path.starts_with(section) && path.find('.', section.size()) == std::string_view::npos) return Lost::kComponent;
+  }
+  return Lost::kSetting;
 }
 
-std::vector<std::string> Report::messages() const {
+std::string counted(std::size_t count, std::string_view one, std::string_view many) {
+  return fmt::format("{} {}", count, count == 1 ? one : many);
+}
+
+}  // namespace
+
+void Report::loss(const Origin& at, std::string_view text, std::optional<Lost> what) {
+  add({at, std::string(text), what ? *what : lost_by_path(at.path)});
+}
+
+void Report::forget_parts(std::string_view path) {
+  std::erase_if(lines_,
+                [&](const Line& line) { return line.lost == Lost::kPartOfPolicy && is_below(line.at.path, path); });
+}
+
+void Report::add(Line line) {
+  if (std::find(lines_.begin(), lines_.end(), line) == lines_.end()) lines_.push_back(std::move(line));
+}
+
+std::vector<Report::Line> Report::lines() const {
   std::vector<Line> lines = lines_;
-  std::stable_sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) {
-    return std::pair(a.place.line, a.place.column) < std::pair(b.place.line, b.place.column);
-  });
-  std::vector<std::string> out;
-  for (Line& line : lines) out.push_back(std::move(line.text));
-  return out;
+  std::stable_sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) { return a.at.place < b.at.place; });
+  return lines;
+}
+
+std::string Report::message(const Line& line) const {
+  return config_message(file_, line.at.place, line.at.path, (line.lost ? "lost: " : "note: ") + line.text);
+}
+
+std::string Report::summary() const {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kNames = {
+      {{"policy", "policies"},
+       {"part of a policy", "parts of policies"},
+       {"component", "components"},
+       {"pipeline", "pipelines"},
+       {"setting", "settings"}}};
+  static_assert(static_cast<std::size_t>(Lost::kSetting) + 1 == kNames.size());
+  std::array<std::size_t, kNames.size()> lost{};
+  std::size_t notes = 0;
+  for (const Line& line : lines_) ++(line.lost ? lost[static_cast<std::size_t>(*line.lost)] : notes);
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < lost.size(); ++i) {
+    if (lost[i] != 0) parts.push_back(counted(lost[i], kNames[i].first, kNames[i].second));
+  }
+  std::string text = parts.empty() ? "nothing" : parts[0];
+  for (std::size_t i = 1; i < parts.size(); ++i) text += (i + 1 == parts.size() ? " and " : ", ") + parts[i];
+  return fmt::format("{}: {} lost, {}", file_, text, counted(notes, "note", "notes"));
 }
 
 Trees::Trees(YamlValuePtr source) : source_(std::move(source)) { index(*source_, ""); }
@@ -109,6 +154,11 @@ bool is_null(const YamlValue* value) { return value == nullptr || value->kind ==
 
 std::string text_of(const YamlValue* value, std::string_view fallback) {
   return value != nullptr && value->kind == Kind::kScalar ? value->text : std::string(fallback);
+}
+
+bool is_below(std::string_view path, std::string_view parent) {
+  if (parent.empty() || !path.starts_with(parent)) return false;
+  return path.size() == parent.size() || path[parent.size()] == '.' || path[parent.size()] == '[';
 }
 
 std::string_view type_of(std::string_view id) { return id.substr(0, id.find('/')); }

@@ -20,28 +20,39 @@ namespace tailgate {
 struct Origin {
   YamlPlace place;
   std::string path;
+
+  bool operator==(const Origin&) const = default;
 };
+
+enum class Lost : std::uint8_t { kPolicy, kPartOfPolicy, kComponent, kPipeline, kSetting };
 
 // Everything that is said on standard error.
 class Report {
  public:
+  struct Line {
+    Origin at;
+    std::string text;          // without place and path
+    std::optional<Lost> lost;  // nothing: a note
+
+    bool operator==(const Line&) const = default;
+  };
+
   explicit Report(std::string file) : file_(std::move(file)) {}
 
-  void loss(const Origin& at, std::string_view text) { add(at, "lost: ", text, true); }
-  void note(const Origin& at, std::string_view text) { add(at, "note: ", text, false); }
-  bool lost() const { return lost_; }
-  std::vector<std::string> messages() const;  // in the order of the file, each once
+  // What is lost follows from the path, if it is not said: "receivers.kafka" is a component.
+  void loss(const Origin& at, std::string_view text, std::optional<Lost> what = std::nullopt);
+  // Parts of policies at or below `path`: what they were parts of is lost.
+  void forget_parts(std::string_view path);
+  void note(const Origin& at, std::string_view text) { add({at, std::string(text), std::nullopt}); }
+  std::vector<Line> lines() const;  // in the order of the file, each once
+  std::string message(const Line& line) const;
+  std::string summary() const;  // "c.yaml: 1 policy and 3 components lost, 9 notes"
 
  private:
-  struct Line {
-    YamlPlace place;
-    std::string text;
-  };
-  void add(const Origin& at, std::string_view kind, std::string_view text, bool lost);
+  void add(Line line);
 
   std::string file_;
   std::vector<Line> lines_;
-  bool lost_ = false;
 };
 
 // The Collector's document, and copies of its parts that may be changed.
@@ -74,6 +85,8 @@ YamlValuePtr take(YamlValue& map, std::string_view key);  // removes it; null wh
 
 bool is_null(const YamlValue* value);
 std::string text_of(const YamlValue* value, std::string_view fallback = "");
+// Whether `path` is `parent` or leads on from it.
+bool is_below(std::string_view path, std::string_view parent);
 // The part of "type/name" before the slash.
 std::string_view type_of(std::string_view id);
 

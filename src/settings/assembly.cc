@@ -159,6 +159,7 @@ tl::expected<ReloadedPolicies, std::vector<std::string>> reload_policies(const C
   out.policies = build_policies(sampling, running.context, running.tables, running.epoch, node);
   if (!config->issues->errors.empty()) return tl::unexpected(messages(config->issues->errors));
   out.any = !sampling.policies.empty();
+  out.written = written_policies(sampling);
   out.patterns = sampling.policy_patterns;
   out.at_start = config->at_start;
   return out;

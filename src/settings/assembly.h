@@ -13,6 +13,7 @@
 #include "export/exporters.h"
 #include "export/own_traces.h"
 #include "receive/registry.h"
+#include "settings/policy_changes.h"
 #include "settings/settings.h"
 
 namespace tailgate {
@@ -39,6 +40,7 @@ Assembly assemble(const DaemonConfig& config);
 struct ReloadedPolicies {
   PolicySetPtr policies;
   bool any = false;
+  WrittenPolicies written;
   std::vector<std::string> patterns;            // of policy_files, as they are now
   std::map<std::string, std::string> at_start;  // as in DaemonConfig, as the file has it now
   std::vector<std::string> notices;

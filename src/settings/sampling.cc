@@ -17,9 +17,14 @@ namespace {
 
 constexpr std::size_t kMiB = 1 << 20;
 
-std::size_t machine_memory() {
-  std::size_t bytes =
-      static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGE_SIZE));
+struct Memory {
+  std::size_t bytes = 0;
+  bool of_cgroup = false;  // or of the whole machine
+};
+
+Memory available_memory() {
+  Memory out;
+  out.bytes = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGE_SIZE));
   std::vector<std::string> files = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
   // Outside a namespace of its own (a systemd unit) the process's group is further down; each one above it counts too.
   std::ifstream own("/proc/self/cgroup");
@@ -32,9 +37,24 @@ std::size_t machine_memory() {
   for (const std::string& file : files) {
     std::ifstream in(file);
     std::size_t limit = 0;
-    if (in >> limit && limit != 0) bytes = std::min(bytes, limit);
+    if (in >> limit && limit != 0 && limit < out.bytes) out = {limit, true};
   }
-  return bytes;
+  return out;
+}
+
+void read_memory_limit(const ConfigNode& node, SamplingConfig& out) {
+  const Memory memory = available_memory();
+  out.memory_limit = node.bytes("memory_limit", std::max(memory.bytes / 4, kMemoryLimitMin));
+  out.memory_limit_is = "configured";
+  if (node.child("memory_limit").is_null()) {
+    const std::string quarter =
+        fmt::format("a quarter of the {}'s {}", memory.of_cgroup ? "cgroup" : "machine", format_bytes(memory.bytes));
+    out.memory_limit_is = memory.bytes / 4 < kMemoryLimitMin ? "the least there can be: more than " + quarter : quarter;
+  }
+  if (out.memory_limit < kMemoryLimitMin) {
+    node.error("memory_limit", fmt::format("expected at least {}", format_bytes(kMemoryLimitMin)));
+    out.memory_limit = kMemoryLimitMin;
+  }
 }
 
 // What of the memory remembers decisions: for late spans, and for people.
@@ -64,11 +84,7 @@ void read_keys(const ConfigNode& node, SamplingConfig& out) {
     if (node.duration(wait, Duration::zero()) % std::chrono::seconds(1) == Duration::zero()) continue;
     node.child(wait).notice("is kept to the millisecond; contrib cuts it to whole seconds");
   }
-  out.memory_limit = node.bytes("memory_limit", std::max(machine_memory() / 4, kMemoryLimitMin));
-  if (out.memory_limit < kMemoryLimitMin) {
-    node.error("memory_limit", fmt::format("expected at least {}", format_bytes(kMemoryLimitMin)));
-    out.memory_limit = kMemoryLimitMin;
-  }
+  read_memory_limit(node, out);
   const std::int64_t shards = node.integer("shards", 0, {.min = 0, .max = 1024});
   // Four per core, but not so many that what each keeps to itself counts against a small limit.
   const std::size_t by_cores = 4 * std::max(1u, std::thread::hardware_concurrency());

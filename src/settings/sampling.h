@@ -20,6 +20,7 @@ std::size_t default_explain_bytes(std::size_t memory_limit);
 
 struct SamplingConfig {
   std::size_t memory_limit = 0;   // bytes of RSS
+  std::string memory_limit_is;    // "configured", or what it follows from: "a quarter of the machine's 16GiB"
   std::size_t cache_bytes = 0;    // decision cache
   std::size_t explain_bytes = 0;  // what /explain remembers
   TraceStoreOptions store;        // all but what follows from the budget: pool_bytes and prefix_bytes

@@ -54,8 +54,8 @@ PageConfig read_health(const ConfigNode& node) {
 
 LogOptions read_logs(const ConfigNode& node) {
   LogOptions out;
-  out.level =
-      parse_log_level(node.choice("level", "info", {"debug", "info", "warn", "error"})).value_or(LogLevel::kInfo);
+  out.level = parse_log_level(node.choice("level", "info", {kLogLevelNames.begin(), kLogLevelNames.end()}))
+                  .value_or(LogLevel::kInfo);
   out.format = node.choice("format", "text", {"text", "json"}) == "json" ? LogFormat::kJson : LogFormat::kText;
   node.finish();
   return out;

@@ -7,6 +7,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <utility>
@@ -59,8 +60,8 @@ State make_state(const LogOptions& options) {
     sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
   }
   auto logger = std::make_shared<spdlog::logger>("tailgate", std::move(sink));
-  const char* pattern = options.format == LogFormat::kText ? "%Y-%m-%dT%H:%M:%S.%eZ %l %v"
-                                                           : R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})";
+  const char* pattern =
+      options.format == LogFormat::kText ? "%Y-%m-%dT%H:%M:%S.%eZ %v" : R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ",%v})";
   logger->set_formatter(std::make_unique<spdlog::pattern_formatter>(pattern, spdlog::pattern_time_type::utc, "\n"));
   logger->set_level(level_of(options.level));
   logger->flush_on(spdlog::level::debug);
@@ -72,40 +73,56 @@ State& state() {
   return the_state;
 }
 
-// Values with spaces, quotes or control characters are quoted, so that a stranger's name cannot start a new line.
-void append_text(std::string& out, std::string_view value) {
-  bool plain = !value.empty();
-  for (const char c : value) plain = plain && static_cast<unsigned char>(c) > 0x20 && c != '"' && c != '\\' && c != '=';
-  if (plain) {
-    out += value;
-  } else {
-    append_json_string(out, value);
+// Whatever ends a line or moves a terminal's cursor is escaped, so that a stranger's name cannot start a line.
+void append_quoted(std::string& out, std::string_view text) { append_json_string(out, text, JsonEscapes::kLine); }
+
+// Values that could be taken for something else are quoted.
+void append_value(std::string& out, std::string_view value) {
+  std::string quoted;
+  append_quoted(quoted, value);
+  const bool plain = !value.empty() && quoted.size() == value.size() + 2 && value.find_first_of(" =") == value.npos;
+  out += plain ? value : std::string_view(quoted);
+}
+
+void append_message(std::string& out, std::string_view message) {
+  for (std::size_t i = 0; i < message.size();) {
+    const std::size_t quote = std::min(message.find_first_of("\"\\", i), message.size());
+    std::string quoted;
+    append_quoted(quoted, message.substr(i, quote - i));
+    out.append(quoted, 1, quoted.size() - 2);
+    if (quote < message.size()) out += message[quote];  // as it is: a message stands in no quotes
+    i = quote + 1;
   }
 }
 
 void write(LogLevel level, std::string_view message, LogFields fields) {
   State& s = state();
   if (!s.logger->should_log(level_of(level))) return;
+  const std::string_view name = kLogLevelNames[static_cast<std::size_t>(level)];
   std::string line;
   if (s.format == LogFormat::kText) {
-    for (const char c : message) line += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    line += name;
+    line += ' ';
+    append_message(line, message);
     for (const LogField& f : fields) {
       line += ' ';
       line += f.key;
       line += '=';
-      append_text(line, f.value);
+      append_value(line, f.value);
     }
   } else {
-    line += "\"message\":";
-    append_json_string(line, message);
+    line += "\"level\":\"";
+    line += name;
+    line += "\",\"message\":";
+    append_quoted(line, message);
     for (const LogField& f : fields) {
       line += ',';
-      append_json_string(line, f.key);
+      append_quoted(line, f.key);
       line += ':';
       if (f.number) {
         line += f.value;
       } else {
-        append_json_string(line, f.value);
+        append_quoted(line, f.value);
       }
     }
   }
@@ -115,11 +132,9 @@ void write(LogLevel level, std::string_view message, LogFields fields) {
 }  // namespace
 
 std::optional<LogLevel> parse_log_level(std::string_view name) {
-  if (name == "debug") return LogLevel::kDebug;
-  if (name == "info") return LogLevel::kInfo;
-  if (name == "warn") return LogLevel::kWarn;
-  if (name == "error") return LogLevel::kError;
-  return std::nullopt;
+  const auto found = std::find(kLogLevelNames.begin(), kLogLevelNames.end(), name);
+  if (found == kLogLevelNames.end()) return std::nullopt;
+  return static_cast<LogLevel>(found - kLogLevelNames.begin());
 }
 
 void setup_log(const LogOptions& options) { state() = make_state(options); }

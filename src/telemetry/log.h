@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Logging: lines with fields, on standard error, as text or as JSON lines (spdlog behind it).
+// Logging: lines with fields, on standard error, as text or as JSON lines (spdlog behind it). One call makes one line,
+// whatever is in the texts.
 //
 //   log_info("listening", {{"receiver", name}, {"endpoint", endpoint}});
 //   2026-05-04T10:11:12.345Z info listening receiver=otlp endpoint=127.0.0.1:4317
@@ -9,6 +10,7 @@
 // goes through a LogLimiter. A line is written at once and never blocks on a queue.
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstdint>
 #include <functional>
@@ -18,11 +20,15 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/enum_names.h"
 #include "base/mutex.h"
 
 namespace tailgate {
 
 enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarn, kError };
+// In the configuration and in the lines.
+inline constexpr std::array<std::string_view, 4> kLogLevelNames = {"debug", "info", "warn", "error"};
+static_assert(names_end_with(kLogLevelNames, LogLevel::kError, "error"));
 enum class LogFormat : std::uint8_t { kText, kJson };
 
 struct LogOptions {
@@ -31,7 +37,7 @@ struct LogOptions {
   std::function<void(std::string_view line)> sink;  // standard error when empty
 };
 
-std::optional<LogLevel> parse_log_level(std::string_view name);  // debug, info, warn, error
+std::optional<LogLevel> parse_log_level(std::string_view name);  // one of kLogLevelNames
 
 // Before the first call, lines go out as text from level info.
 void setup_log(const LogOptions& options);

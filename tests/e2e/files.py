@@ -23,8 +23,8 @@ def test_default_config(tools, binary, directory):
             for line in lines:
                 for trace_id, spans in spans_of_otlp(json.loads(line)).items():
                     kept.setdefault(trace_id, []).extend(spans)
-        log = daemon.log()
-        shown = {trace_id: next((line for line in log.splitlines() if line.startswith(trace_id)), "") for trace_id in kept}
+        lines = daemon.out().splitlines()
+        shown = {trace_id: next((line for line in lines if f" {trace_id} " in line), "") for trace_id in kept}
         for trace_id, spans in sent["keep"].items():
             expect(trace_id in kept, f"trace {trace_id} is not in kept-traces.json")
             expect_same(trace_id, spans, kept[trace_id], "kept-traces.json")

@@ -114,12 +114,13 @@ class Daemon:
         if config is not None:
             with open(self.path, "w") as out:
                 json.dump(config, out, indent=1)
-        self.log_path = os.path.join(directory, f"daemon-{time.monotonic_ns()}.log")
+        self.log_path = os.path.join(directory, f"daemon-{time.monotonic_ns()}.log")  # standard error
+        self.out_path = self.log_path + ".out"
         command = [os.path.abspath(binary), "run", "--config", self.path]
         for override in sets:
             command += ["--set", override]
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=cwd,
+        with open(self.log_path, "wb") as log, open(self.out_path, "wb") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=log, stdin=subprocess.DEVNULL, cwd=cwd,
                                             preexec_fn=preexec_fn)
         self.pid = self.process.pid
         self.receivers, self.pages, self.first = [], {}, None
@@ -138,6 +139,11 @@ class Daemon:
 
     def log(self):
         with open(self.log_path, errors="replace") as text:
+            return text.read()
+
+    def out(self):
+        """Standard output."""
+        with open(self.out_path, errors="replace") as text:
             return text.read()
 
     def alive(self):

@@ -198,7 +198,7 @@ class AuthTest(unittest.TestCase):
             config["telemetry"][page]["endpoint"] = "0.0.0.0:0"
         del config["telemetry"]["metrics"]["auth"]
         log = self.start(config).log()
-        warned = [line for line in log.splitlines() if " warning " in line and "listens on" in line]
+        warned = [line for line in log.splitlines() if " warn " in line and "listens on" in line]
         self.assertEqual(len(warned), 7, log)
         self.assertTrue(any("set telemetry.metrics.tls and telemetry.metrics.auth" in line for line in warned), log)
         self.assertTrue(any("set telemetry.health.tls, or an address only probes reach" in line for line in warned), log)

@@ -286,9 +286,54 @@ class DaemonTest(unittest.TestCase):
         trace = os.urandom(16)
         self.assertEqual(send(daemon.http, [otlp.span(trace, error=True)]), 200)
         self.assertEqual(daemon.stop(), 0)
-        line = next(line for line in daemon.log().splitlines() if line.startswith(trace.hex()))
-        self.assertIn("close_reason=shutdown", line)
-        self.assertIn("policy=errors", line)
+        self.assertRegex(daemon.out(), rf"\A20[0-9-]{{8}}T[0-9:]{{8}}\.\d{{3}}Z {trace.hex()} .* policy=errors close_reason=shutdown\n\Z")
+        self.assertNotIn(trace.hex(), daemon.log())
+
+    def test_the_start_says_what_is_in_force(self):
+        config = self.config(shadow_policies=[{"name": "next", "type": "always_sample"}])
+        policies = ", ".join([p["name"] for p in config["sampling"]["policies"]] + ["next (shadow)"])
+        count = len(config["sampling"]["policies"]) + 1
+        text = self.start(config)
+        self.assertIn(f' info in force memory_limit=512MiB memory_limit_is=configured policies={count} policy_names="{policies}" '
+                      "receivers=otlp exporters=file\n", text.log())
+        del config["sampling"]["memory_limit"]
+        config["telemetry"]["logs"] = {"format": "json"}
+        # Daemon looks for " ready" at the end of a line of text, so the JSON lines are read from another process.
+        path = self.written(config, "json.yaml")
+        daemon = subprocess.Popen([BINARY, "run", path], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        lines = []
+        for line in daemon.stderr:
+            lines.append(json.loads(line))
+            if lines[-1]["message"] == "ready":
+                daemon.send_signal(signal.SIGTERM)
+        self.assertEqual(daemon.wait(30), 0)
+        daemon.stderr.close()
+        force = next(line for line in lines if line["message"] == "in force")
+        self.assertRegex(force["memory_limit_is"], r"a quarter of the (machine|cgroup)'s \d")
+        self.assertEqual((force["policies"], force["policy_names"], force["exporters"]), (count, policies, "file"))
+        self.assertEqual({line["level"] for line in lines}, {"info"})
+
+    def test_a_reload_names_what_changed(self):
+        more = self.written("policies:\n- {name: extra, type: always_sample}\n", "more.yaml")
+        config = self.config(policy_files=[more], shadow_policies=[{"name": "next", "type": "always_sample"}])
+        daemon = self.start(config)
+
+        def loaded():
+            return re.findall(r" info policies loaded(.*)\n", daemon.log())
+
+        daemon.signal(signal.SIGHUP)
+        until(lambda: loaded() == [f", none of them changed file={daemon.path}"], "nothing changed")
+        self.written("policies:\n- {name: other, type: always_sample}\n", "more.yaml")
+        daemon.signal(signal.SIGHUP)
+        until(lambda: loaded()[1:] == [f' file={more} added=other changed="" removed=extra'], "the file and its policies are named")
+        config["sampling"]["shadow_policies"][0] = {"name": "next", "type": "latency", "latency": {"threshold_ms": 900}}
+        config["sampling"]["policies"].reverse()
+        config["sampling"]["use_tracestate"] = True
+        self.written(config, os.path.basename(daemon.path))
+        daemon.signal(signal.SIGHUP)
+        changed = "next (shadow), use_tracestate" if len(config["sampling"]["policies"]) == 1 else "next (shadow), the order, use_tracestate"
+        until(lambda: loaded()[2:] == [f' file={daemon.path} added="" changed="{changed}" removed=""'], "shadow policies and options count")
+        self.assertEqual(daemon.stop(), 0)
 
     def test_a_second_signal_ends_at_once(self):
         config = self.config(decision_wait="300s")

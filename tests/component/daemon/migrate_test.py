@@ -131,7 +131,8 @@ class MigrateTest(unittest.TestCase):
         self.assertEqual(done.returncode, expect, done.stderr)
         said = {}
         lines = text.splitlines()
-        for line in done.stderr.splitlines():
+        *messages, summary = done.stderr.splitlines()
+        for line in messages:
             match = LINE.match(line)
             self.assertTrue(match, line)
             self.assertEqual(match[1], path)
@@ -139,8 +140,15 @@ class MigrateTest(unittest.TestCase):
             self.assertLessEqual(int(match[3]), len(lines[int(match[2]) - 1]) + 1, line)
             said.setdefault(match[4], []).append((match[5], match[6]))
         self.assertEqual(expect == 1, any(kind == "lost" for all_of in said.values() for kind, _ in all_of), said)
+        lost = [(where, text) for where, all_of in said.items() for kind, text in all_of if kind == "lost"]
+        notes = len(messages) - len(lost)
+        self.assertRegex(summary, rf"^{re.escape(path)}: {'.+' if lost else 'nothing'} lost, {notes} note{'s' if notes != 1 else ''}$")
+        self.assertEqual(sum(map(int, re.findall(r"\d+", summary.removeprefix(path)))), len(messages), summary)
         if done.stdout:
             self.check(done.stdout)
+            comments = [line.strip() for line in done.stdout.splitlines() if line.strip().startswith("#")]
+            self.assertEqual(sorted(comments), sorted(f"# lost: {where}: {text}" for where, text in lost))
+        self.summary = summary.removeprefix(path + ": ")
         return done.stdout, said
 
     def check(self, yaml):
@@ -205,6 +213,7 @@ exporters:
 
     def test_everything_wrong(self):
         yaml, said = self.migrate(WRONG, 1)
+        self.assertEqual(self.summary, "4 policies, 7 components, 3 pipelines and 8 settings lost, 0 notes")
         for path in ("receivers.otlp.protocols.grpc.auth", "receivers.otlp.protocols.grpc.compresion",
                      "receivers.otlp.protocols.http.endpoint", "receivers.kafka", "processors.filter",
                      "processors.tail_sampling/a.sampling_strategy", "processors.tail_sampling/a.tail_storage",
@@ -216,8 +225,9 @@ exporters:
                      "service.pipelines.metrics", "service.pipelines.traces/a.receivers[2]",
                      "service.telemetry.metrics.readers[0]"):
             self.assertIn("lost", self.kinds(said, path), f"{path} in {said}")
-        self.assertIn("policies:\n    - {name: good, type: status_code, status_code: {status_codes: [ERROR]}}\nexporters", yaml)
-        self.assertIn("exporters:\n  otlphttp: {endpoint", yaml)
+        plain = "".join(line for line in yaml.splitlines(True) if not line.lstrip().startswith("#"))
+        self.assertIn("policies:\n    - {name: good, type: status_code, status_code: {status_codes: [ERROR]}}\nexporters", plain)
+        self.assertIn("exporters:\n  otlphttp: {endpoint", plain)
         self.assertNotRegex(str(said), "hunter[0-9]")
 
     def test_without_an_exporter_debug_stands_in_and_without_a_receiver_there_is_nothing(self):
@@ -256,6 +266,33 @@ service:
         self.assertIn("otlp/2:", yaml)
         self.assertIn("otlp/gateway:", yaml)
         self.assertEqual(self.kinds(said, "service.pipelines.traces"), ["lost"])
+
+    def test_each_loss_stands_at_its_place_and_says_what_to_do_instead(self):
+        text = GATEWAY.replace("limit_mib: 2000", "limit_percentage: 75") \
+            .replace("  groupbytrace: {wait_duration: 10s}\n", "  attributes: {actions: [{key: password, action: delete}]}\n"
+                     "  redaction: {blocked_values: ['[0-9]{16}']}\n") \
+            .replace("[memory_limiter, groupbytrace, ", "[memory_limiter, attributes, redaction, ") \
+            .replace("      - {name: rest,", "      - {name: odd, type: no_such_type}\n      - {name: rest,") \
+            .replace("  otlp_http/second: {endpoint: \"http://second:4318\"}", "  loadbalancing: {protocol: {otlp: {}}}") \
+            .replace("otlp_http/second", "loadbalancing")
+        yaml, said = self.migrate(text, 1)
+        self.assertEqual(self.summary, "1 policy, 3 components and 1 setting lost, 5 notes")
+        instead = {"processors.memory_limiter.limit_percentage": r"set sampling.memory_limit to 75 % .*768MiB of each GiB",
+                   "processors.attributes": "in the SDK, or in a Collector behind Tailgate",
+                   "processors.redaction": "goes out as it came: do it in the SDK, or in a Collector behind Tailgate",
+                   "processors.tail_sampling.policies[2].type": "'odd' is left out: write it anew with what docs/policies.md has",
+                   "exporters.loadbalancing": r"docs/high-availability\.md#balancing-by-trace-id"}
+        for path, what in instead.items():
+            self.assertEqual(self.kinds(said, path), ["lost"])
+            self.assertRegex(said[path][0][1], what)
+        lines = yaml.splitlines()
+        follows = {re.match(r"\s*# lost: (\S+): ", line)[1]: next(after for after in lines[i:] if "#" not in after)
+                   for i, line in enumerate(lines) if line.lstrip().startswith("# lost")}
+        self.assertEqual(follows, {
+            "processors.memory_limiter.limit_percentage": "sampling:", "processors.attributes": "sampling:",
+            "processors.redaction": "sampling:", "exporters.loadbalancing": "exporters:",
+            "processors.tail_sampling.policies[2].type":
+                """    - {name: rest, type: probabilistic, probabilistic: {sampling_percentage: "${env:PERCENT}"}}"""})
 
     def test_logging_is_debug_and_unused_parts_stay_behind(self):
         text = SIDECAR.replace("exporters:\n", "exporters:\n  logging: {loglevel: debug}\n  file: {path: x}\n", 1) \

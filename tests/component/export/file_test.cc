@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <csignal>
 #include <fstream>
 #include <set>
@@ -173,13 +174,20 @@ TEST_CASE("a file that cannot be opened stops the start", "[export]") {
   CHECK(started.error().text == "exporter file: /nonexistent/dir/kept.json: cannot open: No such file or directory");
 }
 
-TEST_CASE("debug writes one readable line per kept trace", "[export]") {
+namespace {
+
+// What the debug exporter writes to standard output (descriptor 1) and to standard error (2) about one trace.
+std::array<std::vector<std::string>, 2> debug_lines(const std::string& config, const std::string& root_name) {
   TempDir dir;
-  const int file = ::open(dir.at("out").c_str(), O_WRONLY | O_CREAT, 0600);
-  const int saved = ::dup(2);
-  ::dup2(file, 2);
+  std::array<int, 2> saved{};
+  for (const int fd : {1, 2}) {
+    const int file = ::open(dir.at(std::to_string(fd)).c_str(), O_WRONLY | O_CREAT, 0600);
+    saved[static_cast<std::size_t>(fd - 1)] = ::dup(fd);
+    ::dup2(file, fd);
+    ::close(file);
+  }
   {
-    Rig rig("debug: {verbosity: basic}");
+    Rig rig(config);
     auto trace = std::make_shared<KeptTrace>();
     trace->id.bytes.fill('\x4b');
     trace->spans = 12;
@@ -187,7 +195,7 @@ TEST_CASE("debug writes one readable line per kept trace", "[export]") {
     trace->start_ns = 1'000'000'000;
     trace->end_ns = 2'203'456'789;
     trace->root_service = "shop";
-    trace->root_name = "GET /\n\"x\"";
+    trace->root_name = root_name;
     trace->has_root = true;
     trace->policy = "errors";
     trace->verdict.reason = CloseReason::kRoot;
@@ -195,12 +203,30 @@ TEST_CASE("debug writes one readable line per kept trace", "[export]") {
     rig.push(trace);
     rig.drain(5s);
   }
-  ::dup2(saved, 2);
-  ::close(saved);
-  ::close(file);
-  CHECK(lines_of(dir.at("out")) ==
-        std::vector<std::string>{"4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b \"shop\" \"GET /\\x0a\\\"x\\\"\" 1.203s spans=12 "
-                                 "errors=1 policy=errors close_reason=root"});
+  for (const int fd : {1, 2}) {
+    ::dup2(saved[static_cast<std::size_t>(fd - 1)], fd);
+    ::close(saved[static_cast<std::size_t>(fd - 1)]);
+  }
+  return {lines_of(dir.at("1")), lines_of(dir.at("2"))};
+}
+
+}  // namespace
+
+TEST_CASE("debug writes one readable line per kept trace, with a time, to standard output", "[export]") {
+  const auto [out, err] = debug_lines("debug: {verbosity: basic}", "GET /\n\"x\"\u0085");
+  CHECK(err.empty());
+  REQUIRE(out.size() == 1);
+  CHECK_THAT(out[0], Catch::Matches(R"(20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z 4b4b.*)"));
+  CHECK(out[0].substr(out[0].find(' ') + 1) ==
+        R"(4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b "shop" "GET /\n\"x\"\u0085" 1.203s spans=12 errors=1 policy=errors )"
+        "close_reason=root");
+}
+
+TEST_CASE("debug writes to standard error when asked to, and cuts long names", "[export]") {
+  const auto [out, err] = debug_lines("debug: {output_paths: [stderr]}", std::string(300, 'n'));
+  CHECK(out.empty());
+  REQUIRE(err.size() == 1);
+  CHECK_THAT(err[0], Catch::Contains(" \"" + std::string(200, 'n') + "...\" "));
 }
 
 TEST_CASE("only the exporters whose bit is set get a trace, and make_room frees the fullest queue", "[export]") {

@@ -48,7 +48,7 @@ TEST_CASE("every pair of bytes makes a JSON string that a parser reads back", "[
   for (std::uint32_t n = 0; n < 1u << 16; ++n) {
     const char bytes[] = {static_cast<char>(n >> 8), static_cast<char>(n)};
     const std::string_view text(bytes, 2);
-    for (const JsonEscapes escapes : {JsonEscapes::kFew, JsonEscapes::kGo}) {
+    for (const JsonEscapes escapes : {JsonEscapes::kFew, JsonEscapes::kGo, JsonEscapes::kLine}) {
       std::string json;
       append_json_string(json, text, escapes);
       std::string_view back;

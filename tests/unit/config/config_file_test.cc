@@ -147,3 +147,17 @@ TEST_CASE("a file that is not there is an error that names it", "[config]") {
   CHECK(doc.error().kind == ErrorKind::kIo);
   CHECK(doc.error().text == "cannot open /nonexistent/tailgate.yaml: No such file or directory");
 }
+
+TEST_CASE("an error is one line whatever is in the names of keys and in references", "[config]") {
+  const ConfigDocument doc =
+      load("\"a\\nt.yaml:1:1: b\": [\"${env:x\\ny}\", \"${file:a\\nb}\"]\n\"u\\u2028v\\x85\": 1\n");
+  doc.root.finish();
+  const std::vector<std::string> errors = messages(doc.issues->errors);
+  CHECK(errors.size() >= 3);
+  for (const std::string& error : errors) {
+    INFO(error);
+    CHECK(error.find('\n') == std::string::npos);
+    CHECK(error.find("\xE2\x80\xA8") == std::string::npos);
+    CHECK(error.find("\xC2\x85") == std::string::npos);
+  }
+}

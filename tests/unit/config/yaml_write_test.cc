@@ -151,3 +151,59 @@ TEST_CASE("null, the empty map and the empty list keep their kinds", "[config]")
   const std::string text = "a: null\nb: {}\nc: []\n";
   CHECK(write_yaml(*parsed(text)) == text);
 }
+
+TEST_CASE("comments stand on lines of their own before what they are about", "[config]") {
+  const YamlValuePtr root = parsed(R"(receivers:
+  otlp:
+    protocols:
+      grpc: {endpoint: "0.0.0.0:4317"}
+sampling:
+  policies:
+    - {name: a, type: status_code, status_code: {status_codes: [ERROR, UNSET]}}
+    - name: b
+      type: string_attribute
+      string_attribute:
+        key: http.route
+        values: [/a-rather-long-route/to/a/place, /another-rather-long-route/to/b]
+)");
+  const auto at = [&](std::initializer_list<const char*> path) -> YamlValue& {
+    YamlValue* value = root.get();
+    for (const char* key : path) value = value->find(key)->value.get();
+    return *value;
+  };
+  root->comments = {"top"};
+  at({"receivers"}).comments = {"two\nlines: x\u2028", "and another"};
+  at({"receivers", "otlp", "protocols", "grpc", "endpoint"}).comments = {"deep"};
+  YamlValue& policies = at({"sampling", "policies"});
+  policies.comments = {"list"};
+  policies.items[0]->comments = {"item"};
+  policies.items[0]->entries[1].value->comments = {"inside"};
+  policies.items[1]->comments = {"second"};
+  policies.items[1]->entries[0].value->comments = {"name"};
+  policies.items[1]->entries[2].value->entries[1].value->items[0]->comments = {"value"};
+  const std::string text = write_yaml(*root);
+  CHECK(text == R"(# top
+# two\x0alines: x\xe2\x80\xa8
+# and another
+receivers:
+  otlp:
+    protocols:
+      # deep
+      grpc: {endpoint: "0.0.0.0:4317"}
+sampling:
+  # list
+  policies:
+    # item
+    # inside
+    - {name: a, type: status_code, status_code: {status_codes: [ERROR, UNSET]}}
+    # second
+    # name
+    - name: b
+      type: string_attribute
+      string_attribute:
+        key: http.route
+        # value
+        values: [/a-rather-long-route/to/a/place, /another-rather-long-route/to/b]
+)");
+  CHECK(same(*parsed(text), *root));
+}

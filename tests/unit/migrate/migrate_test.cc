@@ -85,8 +85,161 @@ TEST_CASE("a policy with an error is left out whole, and the others stay", "[mig
                          " {name: good, type: always_sample}]}}",
                          "[tail_sampling]"));
   CHECK(out.lost);
-  CHECK(out.yaml.find("bad") == std::string::npos);
+  CHECK(out.yaml.find("name: bad") == std::string::npos);
+  CHECK(out.yaml.find("all of the policy 'bad' is left out") != std::string::npos);
   CHECK(out.yaml.find("good") != std::string::npos);
+}
+
+namespace {
+
+// The one policy of the result of `policy` and another one; "" when it is lost.
+std::string kept_of(const std::string& policy, std::string& summary) {
+  const Migration out = migrated(
+      collector("{tail_sampling: {policies: [" + policy + ", {name: z, type: span_count}]}}", "[tail_sampling]"));
+  summary = out.summary;
+  std::string yaml;
+  for (std::size_t at = 0; at < out.yaml.size();) {
+    const std::size_t end = out.yaml.find('\n', at);
+    const std::string line = out.yaml.substr(at, end - at);
+    if (line.find('#') == std::string::npos) yaml += line.substr(line.find_first_not_of(' ')) + "\n";
+    at = end + 1;
+  }
+  const std::size_t from = yaml.find("policies:\n") + 10;
+  return yaml.substr(from, yaml.find("- {name: z") - from);
+}
+
+}  // namespace
+
+TEST_CASE("of alternatives the known ones stay, as long as that keeps no more traces", "[migrate]") {
+  const std::string one = "1 part of a policy lost, 0 notes", whole = "1 policy lost, 0 notes";
+  struct Case {
+    const char* policy;
+    const char* kept;
+    std::string lost;
+  };
+  for (
+      const Case& c : {
+          // Conditions are alternatives, and so are the operands of `or`.
+          Case{R"({name: p, type: ottl_condition, ottl_condition: {span: ['name == "a"', 'Nope(name)']}})",
+               "- {name: p, type: ottl_condition, ottl_condition: {span: [\"name == \\\"a\\\"\"]}}\n", one},
+          Case{R"({name: p, type: ottl_condition, ottl_condition: {span: ['Nope(name)'], spanevent: ['name == "a"']}})",
+               "- {name: p, type: ottl_condition, ottl_condition: {span: [], spanevent: [\"name == \\\"a\\\"\"]}}\n",
+               one},
+          Case{R"({name: p, type: ottl_condition, ottl_condition: {span: ['Nope(name) or name == "b or c"']}})",
+               "- {name: p, type: ottl_condition, ottl_condition: {span: [\"name == \\\"b or c\\\"\"]}}\n", one},
+          Case{R"({name: p, type: ottl_condition, ottl_condition: {span: ['(Nope(name) or name == "b") and true']}})",
+               "", whole},
+          Case{R"({name: p, type: ottl_condition, ottl_condition: {span: ['Nope(name) or Nope(name)', 'Nope(name)']}})",
+               "", whole},
+          Case{
+              R"({name: p, type: ottl_condition, ottl_condition: {error_mode: propagate, span: ['true', 'Nope(name)']}})",
+              "", whole},
+          // Values and status codes, unless a match counts against the trace.
+          Case{"{name: p, type: status_code, status_code: {status_codes: [ERROR, BAD]}}",
+               "- {name: p, type: status_code, status_code: {status_codes: [ERROR]}}\n", one},
+          Case{"{name: p, type: string_attribute, string_attribute: {key: k, values: ['(', b], enabled_regex_matching: "
+               "true}}",
+               "- name: p\ntype: string_attribute\nstring_attribute:\nkey: k\nvalues: [b]\nenabled_regex_matching: "
+               "true\n",
+               one},
+          Case{"{name: p, type: string_attribute, string_attribute: {key: k, values: ['${vault:x}', '${vault:y}']}}",
+               "", whole},
+          Case{"{name: p, type: string_attribute, string_attribute: {key: k, values: ['(', b], invert_match: true, "
+               "enabled_regex_matching: true}}",
+               "", whole},
+          Case{"{name: p, type: not, not: {not_sub_policy: {name: q, type: status_code, status_code: {status_codes: "
+               "[ERROR, BAD]}}}}",
+               "", whole},
+          Case{
+              "{name: p, type: not, not: {not_sub_policy: {name: q, type: string_attribute, string_attribute: {key: k, "
+              "values: ['${vault:x}', b], invert_match: true}}}}",
+              "- name: p\ntype: not\nnot:\nnot_sub_policy:\nname: q\ntype: string_attribute\n"
+              "string_attribute:\nkey: k\nvalues: [b]\ninvert_match: true\n",
+              one},
+          Case{"{name: p, type: drop, drop: {drop_sub_policy: [{name: q, type: status_code, status_code: "
+               "{status_codes: [BAD, OK]}}]}}",
+               "- name: p\ntype: drop\ndrop:\ndrop_sub_policy:\n"
+               "- {name: q, type: status_code, status_code: {status_codes: [OK]}}\n",
+               one},
+          // A policy of `and` narrows: without it more traces would be kept. What is inside of it may be narrowed.
+          Case{"{name: p, type: and, and: {and_sub_policy: [{name: q, type: nope}, {name: r, type: always_sample}]}}",
+               "", whole},
+          Case{"{name: p, type: and, and: {and_sub_policy: [{name: q, type: status_code, status_code: {status_codes: "
+               "[BAD, "
+               "OK]}}]}}",
+               "- name: p\ntype: and\nand:\nand_sub_policy:\n"
+               "- {name: q, type: status_code, status_code: {status_codes: [OK]}}\n",
+               one},
+          Case{
+              "{name: p, type: drop, drop: {drop_sub_policy: [{name: q, type: nope}, {name: r, type: always_sample}]}}",
+              "", whole},
+      }) {
+    INFO(c.policy);
+    std::string summary;
+    CHECK(kept_of(c.policy, summary) == c.kept);
+    CHECK(summary == "c.yaml: " + c.lost);
+  }
+}
+
+TEST_CASE("composite goes on without a policy that Tailgate does not have", "[migrate]") {
+  std::string summary;
+  const std::string kept = kept_of(
+      "{name: p, type: composite, composite: {max_total_spans_per_second: 100, policy_order: [u, e], "
+      "composite_sub_policy:"
+      " [{name: e, type: always_sample}, {name: u, type: nope}], rate_allocation: [{policy: e, percent: 50}, {policy: "
+      "u,"
+      " percent: 50}]}}",
+      summary);
+  CHECK(kept.find("policy_order: [e]\n") != std::string::npos);
+  CHECK(kept.find("name: e") != std::string::npos);
+  CHECK(kept.find("rate_allocation:\n- {policy: e, percent: 50}\n") != std::string::npos);
+  CHECK(kept.find("u") == kept.find("u", kept.find("sub_policy")));
+  CHECK(summary == "c.yaml: 1 part of a policy lost, 1 note");
+}
+
+TEST_CASE("a loss is counted, and stands as a comment at its place", "[migrate]") {
+  const Migration out = migrated(collector(
+      "{resource: {attributes: []}, tail_sampling: {policies: [{name: a, type: x}, {name: good, type: always_sample},"
+      " {name: c, type: x}, {name: b, type: latency, latency: {threshold_ms: 5}}]}}",
+      "[resource, tail_sampling]"));
+  CHECK(out.summary == "c.yaml: 2 policies and 1 component lost, 0 notes");
+  const std::size_t good = out.yaml.find("    - {name: good"), slow = out.yaml.find("    - {name: b");
+  CHECK(out.yaml.find("# lost: processors.resource: Tailgate has no such processor; ") < out.yaml.find("\nsampling:"));
+  CHECK(out.yaml.find("    # lost: processors.tail_sampling.policies[0].type: ") < good);
+  const std::size_t third = out.yaml.find("    # lost: processors.tail_sampling.policies[2].type: ");
+  CHECK((good < third && third < slow));
+  CHECK(migrated(collector("{}", "[]")).summary == "c.yaml: nothing lost, 1 note");
+}
+
+TEST_CASE("a name in the Collector's file cannot end a comment", "[migrate]") {
+  const Migration out = migrated(
+      "receivers: {otlp: {protocols: {grpc: }}}\nexporters: {otlp: {endpoint: \"t:1\", \"a\\nevil: {}\\u2028\": 1}}\n"
+      "service: {pipelines: {traces: {receivers: [otlp], exporters: [otlp]}}}\n");
+  CHECK(out.lost);
+  CHECK(out.yaml.find("\nevil") == std::string::npos);
+  CHECK(out.yaml.find("exporters.otlp.a\\x0aevil: {}\\xe2\\x80\\xa8: Tailgate does not know this key") !=
+        std::string::npos);
+}
+
+TEST_CASE("limit_percentage is a loss that says the size to set, and limit_mib goes before it", "[migrate]") {
+  const Migration share = migrated(collector("{memory_limiter: {limit_percentage: 80}}", "[memory_limiter]"));
+  CHECK(share.lost);
+  CHECK(says(share, "c.yaml:3:",
+             "lost: memory_limit is a size: set sampling.memory_limit to 80 % of the container's or "
+             "the machine's memory (819MiB of each GiB)"));
+  const Migration both =
+      migrated(collector("{memory_limiter: {limit_mib: 700, limit_percentage: 80}}", "[memory_limiter]"));
+  CHECK_FALSE(both.lost);
+}
+
+TEST_CASE("a queue on disk is not lost in silence", "[migrate]") {
+  const Migration out = migrated(
+      "receivers: {otlp: {protocols: {grpc: }}}\n"
+      "exporters: {otlp: {endpoint: \"t:1\", sending_queue: {storage: file_storage}}}\n"
+      "service: {pipelines: {traces: {receivers: [otlp], exporters: [otlp]}}}\n");
+  CHECK(out.lost);
+  CHECK(says(out,
+             "c.yaml:2:", "sending_queue.storage: lost: kept traces wait in memory; sending_queue.directory is for"));
 }
 
 TEST_CASE("a report leaves out what an error found in a condition", "[migrate]") {
@@ -96,6 +249,7 @@ TEST_CASE("a report leaves out what an error found in a condition", "[migrate]")
       "[tail_sampling]"));
   CHECK(out.lost);
   for (const std::string& message : out.messages) CHECK(message.find("S3CRET") == std::string::npos);
+  CHECK(out.yaml.find("S3CRET") == std::string::npos);
 }
 
 TEST_CASE("references to the environment stay as they are", "[migrate]") {

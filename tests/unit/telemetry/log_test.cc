@@ -10,6 +10,7 @@
 
 using namespace tailgate;
 using namespace std::chrono_literals;
+using namespace std::string_view_literals;
 
 namespace {
 
@@ -33,7 +34,35 @@ TEST_CASE("a text line is time, level, message and fields", "[telemetry]") {
   });
   REQUIRE(lines.size() == 2);
   CHECK(lines[0].substr(kTimeSize) == " info listening receiver=otlp port=4317\n");
-  CHECK(lines[1].substr(kTimeSize) == " error bad name name=\"a \\\"b\\\"\\nc\" empty=\"\"\n");
+  CHECK(lines[1].substr(kTimeSize) == " error bad\\nname name=\"a \\\"b\\\"\\nc\" empty=\"\"\n");
+}
+
+TEST_CASE("the word for a level is the same in a line and in the configuration", "[telemetry]") {
+  for (const std::string_view name : kLogLevelNames) {
+    CHECK(kLogLevelNames[static_cast<std::size_t>(*parse_log_level(name))] == name);
+  }
+  const auto text = lines_of(LogFormat::kText, LogLevel::kWarn, [] { log_warn("full"); });
+  const auto json = lines_of(LogFormat::kJson, LogLevel::kWarn, [] { log_warn("full"); });
+  CHECK(text.at(0).substr(kTimeSize) == " warn full\n");
+  CHECK(json.at(0).find(R"(","level":"warn","message":"full"})") == kTimeSize + R"({"time":")"sv.size());
+}
+
+TEST_CASE("no text from outside ends a line or moves the cursor of a terminal", "[telemetry]") {
+  constexpr auto kWrite = [] {
+    log_warn("say \"\\x\"\r\n2026-05-04T10:11:12.345Z info ready", {{"peer", "a\nb"}, {"csi", "\u009b2J"}});
+    log_warn("\u0085\u2028", {{"del", "\x7f"}, {"esc", "\x1b[2J"}, {"end", "\u2029"}, {"name", "caf\u00e9"}});
+  };
+  const auto text = lines_of(LogFormat::kText, LogLevel::kInfo, kWrite);
+  REQUIRE(text.size() == 2);
+  CHECK(text[0].substr(kTimeSize) ==
+        R"( warn say "\x"\r\n2026-05-04T10:11:12.345Z info ready peer="a\nb" csi="\u009b2J")"
+        "\n");
+  CHECK(text[1].substr(kTimeSize) == R"( warn \u0085\u2028 del="\u007f" esc="\u001b[2J" end="\u2029" name=)"
+                                     "caf\u00e9\n");
+  for (const std::string& line : lines_of(LogFormat::kJson, LogLevel::kInfo, kWrite)) {
+    CHECK(line.find_first_of("\n\r\x1b\x7f") == line.size() - 1);
+    for (const char* sign : {"\u0085", "\u009b", "\u2028", "\u2029"}) CHECK(line.find(sign) == std::string::npos);
+  }
 }
 
 TEST_CASE("a JSON line holds the same", "[telemetry]") {
