@@ -35,7 +35,8 @@ bool FileWatch::changed(TimePoint now) {
     return false;
   }
   if (!settling_ || found != last_) {
-    settling_ = settling_ || shrank(seen_, found);
+    if (!settling_) shrunk_ = shrunk_of(seen_, found);
+    settling_ = settling_ || !shrunk_.empty();
     last_ = found;
     last_since_ = now;
   }
@@ -45,16 +46,15 @@ bool FileWatch::changed(TimePoint now) {
   return true;
 }
 
-bool FileWatch::shrank() const { return shrank(seen_, look()); }
-
-// Another file of that name is complete: it was written elsewhere and then moved.
-bool FileWatch::shrank(const std::vector<Seen>& before, const std::vector<Seen>& now) {
-  return std::any_of(before.begin(), before.end(), [&](const Seen& was) {
+// The first that is; "" for none. Another file of that name is complete: it was written elsewhere and then moved.
+std::string FileWatch::shrunk_of(const std::vector<Seen>& before, const std::vector<Seen>& now) {
+  const auto found = std::find_if(before.begin(), before.end(), [&](const Seen& was) {
     const auto is = std::find_if(now.begin(), now.end(), [&](const Seen& s) { return s.name == was.name; });
     if (!was.there) return false;
     if (is == now.end() || !is->there) return true;
     return is->file == was.file && is->bytes < was.bytes;
   });
+  return found == before.end() ? "" : found->name;
 }
 
 std::vector<FileWatch::Seen> FileWatch::look() const {

@@ -34,8 +34,10 @@ class FileWatch {
   bool changed(TimePoint now);
   // The last changed() has seen a change that does not count yet.
   bool settling() const { return settling_; }
+  // The file that became shorter, while settling.
+  const std::string& shrunk() const { return shrunk_; }
   // A file is shorter than when changed() last looked, or gone: what was read since may be a part of it.
-  bool shrank() const;
+  bool shrank() const { return !shrunk_of(seen_, look()).empty(); }
 
  private:
   struct Seen {
@@ -49,7 +51,7 @@ class FileWatch {
     bool operator==(const Seen&) const = default;
   };
   std::vector<Seen> look() const;
-  static bool shrank(const std::vector<Seen>& before, const std::vector<Seen>& now);
+  static std::string shrunk_of(const std::vector<Seen>& before, const std::vector<Seen>& now);
 
   std::vector<std::string> files_;
   std::vector<std::string> patterns_;
@@ -57,6 +59,7 @@ class FileWatch {
   std::vector<Seen> last_;  // while settling
   TimePoint last_since_{};
   bool settling_ = false;
+  std::string shrunk_;
 };
 
 }  // namespace tailgate

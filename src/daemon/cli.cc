@@ -31,6 +31,7 @@ constexpr std::uint64_t kSpanBytesMax = 1 << 30, kNumberMax = 1'000'000'000;
 struct Arguments {
   bool help = false;
   bool summary = false;  // of decide
+  bool strict = false;   // of check
   ConfigSource source;
   std::vector<std::string> files;
   Traffic traffic;    // of check; without a rate it is not asked for
@@ -74,6 +75,7 @@ const std::vector<Command>& commands() {
        "says what is wrong with a configuration, starts nothing",
        {kConfig,
         kSet,
+        {"--strict", "", "exits with 1 if there are notices too"},
         {"--rate", "SPANS", "says also what memory so many spans a second need, and exits with 1 if there is less"},
         {"--span-bytes", "SIZE", "of one span on the wire, with --rate; 500 bytes if not given"},
         {"--trace-spans", "N", "spans of one trace, with --rate; 10 if not given"}},
@@ -154,8 +156,10 @@ int check(const Arguments& arguments) {
   int exit_code = kDone;
   const std::optional<Loaded> loaded = load(source, exit_code);
   if (!loaded) return exit_code;
-  for (const std::string& line : messages(loaded->config.issues->notices)) fmt::print(stderr, "{}\n", line);
-  for (const std::string& line : loaded->parts.exporters->damaged_queues()) fmt::print(stderr, "{}\n", line);
+  std::vector<std::string> notices = messages(loaded->config.issues->notices);
+  for (std::string& line : loaded->parts.exporters->damaged_queues()) notices.push_back(std::move(line));
+  for (const std::string& line : notices) fmt::print(stderr, "{}\n", line);
+  if (arguments.strict && !notices.empty()) return kJudgedBad;
   fmt::print("{}: good\n", source.path);
   if (traffic.spans_per_second == 0) return kDone;
   const CapacityReport report = report_capacity(traffic, loaded->config.sampling, loaded->parts.tls_connections);
@@ -246,7 +250,7 @@ Arguments parse(const Command& command, int argc, char** argv) {
     } else if (value) {
       out.wrong = take(out, name, *value);
     } else {
-      out.summary = true;  // the only flag without a value
+      (name == "--strict" ? out.strict : out.summary) = true;
     }
   }
   return out;

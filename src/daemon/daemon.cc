@@ -211,7 +211,7 @@ void Daemon::run() {
     const bool changed = watch_.changed(monotonic_now());
     if (watch_.settling() && !was_settling)
       log_info("a file of the configuration became shorter; it is read when it has stayed the same for a while",
-               {{"file", source_.path}, {"wait", format_duration(kShrunkWait)}});
+               {{"file", watch_.shrunk()}, {"wait", format_duration(kShrunkWait)}});
     was_settling = watch_.settling();
     if (was_settling || !(changed || asked)) continue;
     asked = false;

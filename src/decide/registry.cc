@@ -119,7 +119,7 @@ PolicyPtr make_policy(const ConfigNode& entry, PolicyBuild& build, PolicyPlace p
     return nullptr;
   }
   const std::string outer = build.path;
-  build.path = outer.empty() ? name : outer + "/" + name;
+  build.path = outer.empty() || name.empty() ? outer + name : outer + "/" + name;
   PolicyPtr policy = type->make(entry, build);
   build.path = outer;
   for (const auto& [key, value] : entry.entries()) {

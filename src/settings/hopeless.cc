@@ -8,6 +8,18 @@
 namespace tailgate {
 namespace {
 
+// Routes, spans and services of `endpoint` are globs.
+void notice_endpoints(const ConfigNode& entries) {
+  for (const ConfigNode& entry : entries.items()) {
+    if (!entry.is_map()) continue;
+    for (const char* key : {"service", "route", "span"}) {
+      const std::string text = entry.child(key).scalar();
+      if (text.find(".*") != std::string::npos || text.starts_with('^') || text.ends_with('$'))
+        entry.child(key).notice("is a glob, not a regular expression: `*` is anything but '/', `**` anything");
+    }
+  }
+}
+
 // Limits that a policy can ask too much of, in the policy and in those inside it.
 void notice_limits(const ConfigNode& node, const BufferLimits& limits) {
   if (node.is_list()) {
@@ -36,6 +48,11 @@ void notice_limits(const ConfigNode& node, const BufferLimits& limits) {
         value.notice("is compared as it is; enabled_regex_matching: true makes it a pattern, of RE2");
     }
   }
+  const bool no_threshold = settings.is_map() && (settings.entries().empty() || settings.has("threshold_ms")) &&
+                            settings.integer("threshold_ms", 0, {.min = 0}) == 0;
+  if (type == "latency" && no_threshold && settings.child("upper_threshold_ms").is_null())
+    settings.notice("keeps every trace that lasts a millisecond: threshold_ms is 0");
+  if (type == "endpoint") notice_endpoints(settings);
   if (type == "span_count" && settings.is_map() &&
       settings.integer("min_spans", 0) > static_cast<std::int64_t>(limits.trace_spans_max)) {
     settings.child("min_spans")

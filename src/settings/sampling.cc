@@ -126,7 +126,11 @@ void read_policies(const ConfigNode& sampling, std::string_view list_key, std::s
       file_options.overrides.clear();
       const Result<ConfigDocument> document = load_config_file(file, file_options);
       if (!document) {
-        options.issues->errors.push_back({IssueKind::kUnreadable, file, 1, 1, "", document.error().text, ""});
+        if (document.error().kind == ErrorKind::kIo) {
+          sampling.error(files_key, fmt::format("expected files that can be read ({})", document.error().text));
+        } else {
+          options.issues->errors.push_back({IssueKind::kUnreadable, file, 1, 1, "", document.error().text, ""});
+        }
         continue;
       }
       // One that was cut to nothing must not pass for one that takes its policies back.

@@ -98,6 +98,11 @@ Result<DaemonConfig> read_daemon_config(const ConfigSource& source) {
   config.shutdown_timeout = root.duration("shutdown_timeout", std::chrono::seconds(10));
   config.io_threads = static_cast<std::size_t>(root.integer("io_threads", 0, {.min = 0, .max = 256}));
   root.finish();
+  const auto entries = root.entries();
+  if (std::any_of(entries.begin(), entries.end(), [](const auto& e) { return e.first == "service"; }))
+    root.error(
+        "expected a configuration of Tailgate: this looks like one of the OpenTelemetry Collector, which "
+        "`tailgate migrate` translates");
   config.at_start = read_at_start(root);
   return config;
 }

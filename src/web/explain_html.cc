@@ -154,7 +154,7 @@ Response html_trace(const Explanation& e, const std::vector<std::string>& export
   std::string exporters;
   for (const std::size_t i : e.exporters)
     exporters += (exporters.empty() ? "" : ", ") + (i < exporter_names.size() ? escaped(exporter_names[i]) : "?");
-  fact(body, "Sent to", exporters);
+  fact(body, "Queued for", exporters);
   fact(body, "Shed", escaped(e.shed));
   body += "</table>\n";
   if (!e.votes.empty()) body += "<table><tr><th>Policy</th><th>Vote</th><th>Why</th><th>Span</th></tr>\n";

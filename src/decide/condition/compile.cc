@@ -416,9 +416,13 @@ void Compiler::notice_unlike(const AstNode& n, const Expr& left, const Expr& rig
   if (*a == *b ? equality || !no_order : is_number(*a) && is_number(*b)) return;
   const bool duration = (*a == ValueKind::kDuration || *b == ValueKind::kDuration) && *a != *b;
   notices.push_back(
-      condition_error(n.column, fmt::format("is {} true: {} is compared with {}{}",
-                                            n.compare == CompareOp::kNotEqual ? "always" : "never", name_of(*a),
-                                            name_of(*b), duration ? "; a duration is Duration(\"300ms\")" : ""))
+      condition_error(n.column,
+                      fmt::format("is {} true: {} is compared with {}{}",
+                                  n.compare == CompareOp::kNotEqual ? "always" : "never", name_of(*a), name_of(*b),
+                                  !duration ? ""
+                                  : kind == ConditionKind::kSpan || kind == ConditionKind::kSpanEvent
+                                      ? "; a duration is Duration(\"300ms\")"
+                                      : "; a duration is 300ms"))
           .value()
           .text);
 }

@@ -68,6 +68,7 @@ class FirstMatch final : public Policy {
     std::string none;
     for (const Rule& rule : rules_) {
       if (rule.policy != nullptr && rule.policy->stateful()) {
+        if (&rule == &rules_.back()) return cut_words(why_limited(rule, asked, none));
         return fmt::format("{} or a later one: {} has a limit, which cannot be asked again", rule.name, rule.name);
       }
       const Vote vote = rule.policy != nullptr ? rule.policy->evaluate(asked.trace).vote : Vote::kSampled;
@@ -84,6 +85,14 @@ class FirstMatch final : public Policy {
   }
 
  private:
+  // The last rule, which no earlier one has forestalled: its vote is that of the whole, but for its chance.
+  static std::string why_limited(const Rule& rule, const AskedVote& asked, const std::string& none) {
+    const std::string chance = rule.chance.why(asked.trace);
+    if (asked.vote == Vote::kSampled) return decided_words(rule.name, rule.policy->why(asked), chance);
+    const std::string words = chance.empty() ? rule.policy->why(asked) : "a limit or the chance said no; " + chance;
+    return fmt::format("no rule matches: {}{}{}: {}", none, none.empty() ? "" : "; ", rule.name, words);
+  }
+
   std::vector<Rule> rules_;
 };
 

@@ -57,6 +57,7 @@ TEST_CASE("a file that became shorter is believed when it has stayed so", "[conf
   CHECK(watch.shrank());
   CHECK_FALSE(watch.changed(kStart));
   CHECK(watch.settling());
+  CHECK(watch.shrunk() == dir.at("a.yaml"));
   CHECK_FALSE(watch.changed(kStart + 1300ms));
   dir.write("a.yaml", "policies: [a, b, c, ");  // writes a part of it,
   CHECK_FALSE(watch.changed(kStart + 2s));

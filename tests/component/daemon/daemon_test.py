@@ -136,6 +136,16 @@ class DaemonTest(unittest.TestCase):
             for flag in flags:
                 self.assertIn(flag, done.stdout)
 
+    def test_strict_makes_notices_an_error(self):
+        path = self.written(self.config())
+        odd = ["--set", "sampling.policies=[{name: p, type: probabilistic, probabilistic: {}}]"]
+        self.assertEqual(tailgate("check", path, *odd).returncode, 0)
+        done = tailgate("check", path, "--strict", *odd)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("keeps nothing", done.stderr)
+        self.assertEqual(tailgate("check", "--strict", path).returncode, 0)
+        self.assertEqual(tailgate("check", "--strict=yes", path).returncode, 2)
+
     def test_check_says_what_a_rate_needs(self):
         path = self.written(self.config(decision_wait="30s", memory_limit="274MiB"))
         done = tailgate("check", path, "--rate", "5400", "--span-bytes=931", "--trace-spans", "8")

@@ -227,6 +227,19 @@ class DecideTest(unittest.TestCase):
         self.decide("--fast", good, expect=2)
         self.decide("--set", "sampling.policies.0.type=no_such", good, expect=1)
 
+    def test_a_limit_as_the_last_rule_says_why(self):
+        rules = [{"name": "rules", "type": "first_match", "first_match": [
+            {"name": "errors", "policy": {"type": "status_code", "status_code": {"status_codes": ["ERROR"]}}},
+            {"name": "rest", "policy": {"type": "rate_limiting", "rate_limiting": {
+                "traces_per_second": 1, "burst_capacity": 1, "per": "service.name"}}}]}]
+        self.config = self.written("rules.yaml", json.dumps(basic_config(rules, {"debug": {}})).encode())
+        spans = self.written("spans.pb", otlp.request([otlp.span(A), otlp.span(B)]))
+        lines, _ = self.decide(spans)
+        self.assertEqual([(line["policy"], line["votes"][0]["why"]) for line in lines], [
+            ("rules/rest", "rule rest: 1 trace, room in 1 a second for each service.name"),
+            (None, "no rule matches: rule errors: no span with status ERROR; "
+                   "rule rest: 1 trace, no room left in 1 a second for each service.name")])
+
     def test_rate_limits_run_on_the_time_of_the_spans(self):
         cap = [{"name": "cap", "type": "rate_limiting", "rate_limiting": {"spans_per_second": 1, "burst_capacity": 1}}]
         self.config = self.written("cap.yaml", json.dumps(basic_config(cap, {"debug": {}})).encode())

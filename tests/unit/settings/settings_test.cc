@@ -109,7 +109,31 @@ TEST_CASE("the errors of a reload are separate", "[settings]") {
   CHECK(contains({errors[1]}, "policies[1].type"));
 }
 
+TEST_CASE("a Collector's configuration is told apart, and how to translate it", "[settings]") {
+  const auto errors = reload_errors(
+      "receivers: {otlp: {protocols: {http: }}}\nprocessors: {batch: }\nexporters: {debug: }\nservice: {pipelines: "
+      "}\n");
+  CHECK(contains(errors, "this looks like one of the OpenTelemetry Collector, which `tailgate migrate` translates"));
+  CHECK_FALSE(contains(reload_errors("recievers: {otlp: }\nexporters: {debug: }\n"), "migrate"));
+}
+
+TEST_CASE("a policy file that is not there is an error at the key that names it", "[settings]") {
+  const auto errors = reload_errors(
+      "receivers: {otlp: {protocols: {http: }}}\nexporters: {debug: }\nsampling: {policies: [], policy_files: "
+      "[/nonexistent/team.yaml]}\n");
+  CHECK(contains(errors,
+                 "t.yaml:3:40: sampling.policy_files: expected files that can be read (cannot open "
+                 "/nonexistent/team.yaml: No such file or directory)"));
+}
+
 TEST_CASE("what can hardly work is said", "[settings]") {
+  CHECK(contains(notices("{policies: [{name: l, type: latency, latency: {}}]}"),
+                 "latency: keeps every trace that lasts a millisecond"));
+  CHECK_FALSE(contains(notices("{policies: [{name: l, type: latency, latency: {upper_threshold_ms: 5}}]}"), "keeps"));
+  CHECK(contains(notices("{policies: [{name: e, type: endpoint, endpoint: [{route: '/a'}, {route: '/checkout.*'}]}]}"),
+                 "endpoint[1].route: is a glob, not a regular expression"));
+  CHECK_FALSE(contains(notices("{policies: [{name: e, type: endpoint, endpoint: [{service: 'w*', route: '/a/**'}]}]}"),
+                       "glob"));
   const std::string all = "{name: all, type: always_sample}";
   const std::string slow = "{name: slow, type: latency, latency: {threshold_ms: 31000}}";
   CHECK(contains(notices("{policies: [" + slow + "]}"), "threshold_ms: is more than decision_wait (30s)"));
