@@ -336,7 +336,11 @@ Result<std::unique_ptr<Server>> Server::open(IoThreads& threads, ServerOptions o
     auth = std::move(*loaded);
   }
   auto listening = open_listeners(*endpoint, options.socket_mode);
-  if (!listening) return tl::unexpected<Error>(listening.error());
+  if (!listening) {
+    Error error = listening.error();
+    if (!options.config_path.empty()) error.text = options.config_path + ": " + error.text;
+    return tl::unexpected<Error>(std::move(error));
+  }
 
   const bool exposed = beyond_loopback(*listening);
   const auto core = std::make_shared<Core>(std::move(options), handler, std::move(tls), std::move(auth));
