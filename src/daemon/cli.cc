@@ -34,8 +34,9 @@ struct Arguments {
   bool strict = false;   // of check
   ConfigSource source;
   std::vector<std::string> files;
-  Traffic traffic;    // of check; without a rate it is not asked for
-  std::string wrong;  // what is wrong with them
+  Traffic traffic;       // of check; without a rate it is not asked for
+  bool of_rate = false;  // more of it was given
+  std::string wrong;     // what is wrong with them
 };
 
 struct Flag {
@@ -212,11 +213,13 @@ std::string take(Arguments& out, std::string_view flag, const std::string& value
     const std::optional<std::uint64_t> bytes = parse_bytes(value);
     if (!bytes || *bytes < 1 || *bytes > kSpanBytesMax) return wants("1 byte to 1GiB");
     out.traffic.span_bytes = *bytes;
+    out.of_rate = true;
   } else {
     const std::optional<std::uint64_t> number = parse_bytes(value);
     if (!number || *number < 1 || *number > kNumberMax) return wants("a number from 1 to 1000000000");
     if (flag == "--rate") out.traffic.spans_per_second = static_cast<double>(*number);
     if (flag == "--trace-spans") out.traffic.trace_spans = *number;
+    out.of_rate |= flag == "--trace-spans";
   }
   return "";
 }
@@ -271,6 +274,7 @@ std::string settle(const Command& command, Arguments& out) {
     return fmt::format("{} wants one configuration, got also '{}'", command.name, out.files.back());
   }
   if (out.source.path.empty()) return fmt::format("{} wants a configuration: --config FILE", command.name);
+  if (out.of_rate && out.traffic.spans_per_second == 0) return "--span-bytes and --trace-spans say more of --rate";
   return "";
 }
 

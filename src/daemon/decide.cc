@@ -10,11 +10,14 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <system_error>
 
 #include "base/input.h"
 #include "buffer/offline.h"
 #include "codec/json_text.h"
+#include "config/yaml_value.h"
 #include "daemon/decide_input.h"
+#include "decide/words.h"
 
 namespace tailgate {
 namespace {
@@ -112,16 +115,18 @@ std::string summary_of(const std::vector<OfflineTrace>& traces, const PolicySet&
       ++rows[vote.policy].votes[vote.vote == Vote::kSampled ? 0 : vote.vote == Vote::kNotSampled ? 1 : 2];
     }
   }
-  std::string out = fmt::format("{} traces: {} sampled, {} not_sampled, {} dropped; {} of {} spans sampled\n",
-                                traces.size(), verdicts[0], verdicts[1], verdicts[2], kept_spans, spans);
+  std::string out =
+      fmt::format("{}: {} sampled, {} not_sampled, {} dropped; {} of {} spans sampled\n",
+                  count_words(traces.size(), "trace"), verdicts[0], verdicts[1], verdicts[2], kept_spans, spans);
+  const auto name_of = [&](std::uint16_t policy) { return single_line(names.name_of(policy)); };
   std::size_t width = std::string_view("policy").size();
   for (std::size_t i = 0; i < policies.size(); ++i) rows[policies.number_of(i)];
-  for (const auto& [policy, row] : rows) width = std::max(width, names.name_of(policy).size());
+  for (const auto& [policy, row] : rows) width = std::max(width, name_of(policy).size());
   out += fmt::format("\n{:{}}  {:>10}  {:>13}  {:>17}  {:>13}\n", "policy", width, "decided", "votes sampled",
                      "votes not_sampled", "votes dropped");
   for (const auto& [policy, row] : rows) {
-    out += fmt::format("{:{}}  {:>10}  {:>13}  {:>17}  {:>13}\n", names.name_of(policy), width, row.decided,
-                       row.votes[0], row.votes[1], row.votes[2]);
+    out += fmt::format("{:{}}  {:>10}  {:>13}  {:>17}  {:>13}\n", name_of(policy), width, row.decided, row.votes[0],
+                       row.votes[1], row.votes[2]);
   }
   return out;
 }
@@ -169,6 +174,8 @@ int decide_files(const DaemonConfig& config, const Assembly& parts, const std::v
 
 // The file itself is named as a policy file, so that errors point into it.
 ConfigSource with_bare_policies(const ConfigSource& source) {
+  std::error_code ec;
+  if (!std::filesystem::is_regular_file(source.path, ec)) return source;  // a pipe can be read once only
   const Result<ConfigDocument> document = load_config_file(source.path);
   if (!document) return source;
   const ConfigNode& root = document->root;

@@ -32,19 +32,25 @@ constexpr std::array kForeign = {
     Foreign{"receivers", "this looks like a configuration, which goes behind --config"},
 };
 
-std::vector<std::string> fields_of(std::string_view object) {
+Result<std::vector<std::string>> fields_of(std::string_view object) {
   std::vector<std::string> out;
   boost::json::error_code ec;
-  const boost::json::value root = boost::json::parse(boost::json::string_view(object.data(), object.size()), ec);
-  if (ec || !root.is_object()) return out;
+  boost::json::parse_options options;
+  options.max_depth = 256;  // as for Tempo's
+  const boost::json::value root =
+      boost::json::parse(boost::json::string_view(object.data(), object.size()), ec, {}, options);
+  if (ec) return fail(ErrorKind::kBadInput, "expected JSON: " + ec.message());
+  if (!root.is_object()) return out;
   for (const auto& member : root.get_object()) out.emplace_back(member.key());
   return out;
 }
 
 // Why an object without spans has none; "" where that is plain.
-std::string why_no_spans(const std::vector<std::string>& fields, const std::string& unknown_field) {
+std::string why_no_spans(std::string_view object, const std::string& unknown_field) {
+  const Result<std::vector<std::string>> fields = fields_of(object);
+  if (!fields) return fields.error().text;  // OTLP is read more leniently
   for (const Foreign& f : kForeign) {
-    if (std::find(fields.begin(), fields.end(), f.field) != fields.end()) return std::string(f.is);
+    if (std::find(fields->begin(), fields->end(), f.field) != fields->end()) return std::string(f.is);
   }
   if (unknown_field.empty()) return {};
   return fmt::format("its field '{}' is not known; expected OTLP, or JSON of Jaeger, Tempo or Zipkin", unknown_field);
@@ -53,8 +59,10 @@ std::string why_no_spans(const std::vector<std::string>& fields, const std::stri
 // What is not OTLP as it should be, by its fields.
 enum class Dialect : std::uint8_t { kNone, kJaeger, kTempo };
 
-Dialect dialect_of(const std::vector<std::string>& fields) {
-  for (const std::string& field : fields) {
+Dialect dialect_of(std::string_view object) {
+  const Result<std::vector<std::string>> fields = fields_of(object);
+  if (!fields) return Dialect::kNone;
+  for (const std::string& field : *fields) {
     if (field == "data") return Dialect::kJaeger;
     // With resourceSpans: protobuf's own JSON (ids in base64, enums by name), which Tempo's second version has inside.
     if (field == "batches" || field == "trace" || field == "resourceSpans") return Dialect::kTempo;
@@ -97,8 +105,14 @@ void DecideInput::add_lines(const std::string& name, std::string_view text) {
     const std::string where = fmt::format("{}:{}", name, line);
     Result<OtlpFromJson> otlp = otlp_json_to_proto(one);
     if (!otlp && std::exchange(first_line, false)) {  // one object over many lines, as tools print it for people
-      if (Result<OtlpFromJson> whole = otlp_json_to_proto(text)) return add_json(name, text, *whole);
-      if (const Result<bool> foreign = add_foreign(name, text); foreign && *foreign) return;
+      Result<OtlpFromJson> whole = otlp_json_to_proto(text);
+      if (whole) return add_json(name, text, *whole);
+      const Result<bool> foreign = add_foreign(name, text);
+      if (foreign && *foreign) return;
+      // Of lines each is an object of its own. Else the whole is bad, which is one error and not one a line.
+      const std::size_t next = text.find_first_not_of(" \t\r\n", at);
+      if (next != std::string_view::npos && text[next] != '{')
+        return problem(name, foreign ? whole.error().text : foreign.error().text);
     }
     first_line = false;
     if (otlp) {
@@ -119,13 +133,13 @@ void DecideInput::add_json(const std::string& where, std::string_view text, Otlp
   if (!result.ok || result.spans != 0 || !holds_something) return report(where, result, holds_something);
   const Result<bool> foreign = add_foreign(where, text);
   if (!foreign) return problem(where, foreign.error().text);
-  if (!*foreign) report(where, result, true, why_no_spans(fields_of(text), otlp.unknown_field));
+  if (!*foreign) report(where, result, true, why_no_spans(text, otlp.unknown_field));
 }
 
 // True: `text` is of another dialect and was taken. An error: it is, and cannot be read.
 Result<bool> DecideInput::add_foreign(const std::string& where, std::string_view text) {
   std::string otlp;
-  const Dialect dialect = dialect_of(fields_of(text));
+  const Dialect dialect = dialect_of(text);
   if (dialect == Dialect::kJaeger) {
     ByteSink jaeger;
     if (const Result<void> read = jaeger_query_json_to_otlp(text, jaeger); !read)

@@ -191,15 +191,19 @@ KeyedLimiter::Counts KeyedLimiter::counts() const {
 std::shared_ptr<KeyedLimiter> Limiters::get_keyed(const std::string& name, const LimitRule& rule,
                                                   std::size_t keys_max) {
   const MutexLock lock(mutex_);
-  std::shared_ptr<KeyedLimiter>& limiter = keyed_[name];
-  if (limiter == nullptr) limiter = std::make_shared<KeyedLimiter>(rule, keys_max);
+  std::erase_if(keyed_, [](const auto& item) { return item.second.expired(); });
+  std::weak_ptr<KeyedLimiter>& known = keyed_[name];
+  std::shared_ptr<KeyedLimiter> limiter = known.lock();
+  if (limiter == nullptr) known = limiter = std::make_shared<KeyedLimiter>(rule, keys_max);
   return limiter;
 }
 
 std::vector<std::pair<std::string, KeyedLimiter::Counts>> Limiters::keyed() const {
   const MutexLock lock(mutex_);
   std::vector<std::pair<std::string, KeyedLimiter::Counts>> out;
-  for (const auto& [name, limiter] : keyed_) out.emplace_back(name, limiter->counts());
+  for (const auto& [name, known] : keyed_) {
+    if (const std::shared_ptr<KeyedLimiter> limiter = known.lock()) out.emplace_back(name, limiter->counts());
+  }
   return out;
 }
 

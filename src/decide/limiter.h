@@ -136,7 +136,8 @@ class Limiters {
   const std::uint64_t seed_ = random_seed();
   mutable Mutex mutex_;
   std::map<std::string, std::shared_ptr<Limiter>> all_ TAILGATE_GUARDED_BY(mutex_);
-  std::map<std::string, std::shared_ptr<KeyedLimiter>> keyed_ TAILGATE_GUARDED_BY(mutex_);
+  // Those of policies that are gone go with the last set that had them: they may hold many keys.
+  std::map<std::string, std::weak_ptr<KeyedLimiter>> keyed_ TAILGATE_GUARDED_BY(mutex_);
 };
 
 }  // namespace tailgate

@@ -8,7 +8,10 @@ namespace tailgate {
 std::uint16_t NamesTable::number_of(std::string_view name, bool part) {
   const MutexLock lock(mutex_);
   const auto it = std::find_if(names_.begin(), names_.end(), [&](const Entry& entry) { return entry.name == name; });
-  if (it != names_.end()) return static_cast<std::uint16_t>(it - names_.begin());
+  if (it != names_.end()) {
+    it->part &= part;  // a policy may have the name of what once was a part
+    return static_cast<std::uint16_t>(it - names_.begin());
+  }
   if (names_.size() > UINT16_MAX) return 0;
   names_.push_back({std::string(name), part});
   return static_cast<std::uint16_t>(names_.size() - 1);

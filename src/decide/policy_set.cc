@@ -71,6 +71,12 @@ std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>&
   };
   for (const ConfigNode& entry : policies) compile(entry, false, set->policies_);
   for (const ConfigNode& entry : shadows) compile(entry, true, set->shadows_);
+  for (const std::vector<ConfigNode>* list : {&policies, &shadows}) {
+    for (const ConfigNode& entry : *list) {
+      if (entry.is_map() && build.parts.contains(entry.text("name")))
+        entry.error("name", "expected a name that no rule or entry of a policy has, as POLICY/NAME");
+    }
+  }
   std::stable_partition(set->policies_.begin(), set->policies_.end(), [](const Entry& e) { return e.policy->drops(); });
   return set;
 }

@@ -136,7 +136,9 @@ std::string read_part_name(const ConfigNode& item, std::set<std::string>& names)
 }
 
 std::uint16_t part_number(PolicyBuild& build, const std::string& name) {
-  return name.empty() || build.path != build.top ? 0 : build.names.number_of_part(build.top, name);
+  if (name.empty() || build.path != build.top) return 0;
+  build.parts.insert(build.top + "/" + name);
+  return build.names.number_of_part(build.top, name);
 }
 
 PolicyPtr policy_of_predicate(PolicyBuild& build, std::unique_ptr<SpanPredicate> predicate, std::string attribute,

@@ -23,8 +23,9 @@ struct PolicyBuild {
   NamesTable& names;
   ConditionErrorTable& condition_errors;
   bool use_tracestate = false;
-  std::string top;   // name of the policy at the top
-  std::string path;  // of the policy being made, by names: "limits/inner". Limiters go by it
+  std::string top;                   // name of the policy at the top
+  std::string path;                  // of the policy being made, by names: "limits/inner". Limiters go by it
+  std::set<std::string> parts = {};  // names of parts that verdicts can name, as POLICY/NAME
 };
 
 // Reads one entry of `policies:`. `entry` is the whole entry. Null after recording an error.

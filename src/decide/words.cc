@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include "codec/json_text.h"
@@ -20,7 +21,8 @@ constexpr std::size_t kTextBytes = 60;  // of a text
 }  // namespace
 
 std::string plain_decimal(double value, int digits) {
-  if (value == 0 || !std::isfinite(value)) return value == 0 ? "0" : "not a number";
+  if (value == 0) return "0";
+  if (!std::isfinite(value)) return std::isnan(value) ? "not a number" : value < 0 ? "-infinity" : "infinity";
   const int before = static_cast<int>(std::floor(std::log10(std::abs(value)))) + 1;
   std::string out = fmt::format("{:.{}f}", value, std::clamp(digits - before, 0, 30));
   if (out.find('.') != std::string::npos) {
@@ -31,17 +33,19 @@ std::string plain_decimal(double value, int digits) {
 }
 
 std::string chance_words(double seen, double below) {
-  std::string left, right;
-  for (int digits = 3; digits <= 17 && left == right; digits += 7) {
+  const std::string right = plain_decimal(below, 8);
+  const double said = std::strtod(right.c_str(), nullptr);
+  std::string left;
+  for (int digits = 3; digits <= 17; digits += 2) {  // rounded, it must not lie on the other side
     left = plain_decimal(seen, digits);
-    right = plain_decimal(below, std::max(digits, 8));
+    if ((std::strtod(left.c_str(), nullptr) < said) == (seen < below)) return left + ", wanted < " + right;
   }
-  return left + ", wanted < " + right;
+  return plain_decimal(seen, 17) + ", wanted < " + plain_decimal(below, 17);
 }
 
 std::string duration_words(std::int64_t ns) {
-  if (std::abs(ns) < 1'000) return fmt::format("{} ns", ns);
-  if (std::abs(ns) < 1'000'000) return fmt::format("{} us", ns / 1'000);
+  if (ns > -1'000 && ns < 1'000) return fmt::format("{} ns", ns);
+  if (ns > -1'000'000 && ns < 1'000'000) return fmt::format("{} us", ns / 1'000);
   return fmt::format("{} ms", ns / 1'000'000);
 }
 

@@ -19,7 +19,6 @@ namespace {
 using Kind = YamlValue::Kind;
 
 constexpr const char* kName = "migrated";
-constexpr int kRoundsMax = 1000;  // each takes something out, or is the last
 
 std::string_view page_of(std::string_view path) {
   if (path.starts_with("receivers")) return "receivers.md";
@@ -44,9 +43,12 @@ class Fitter {
  public:
   Fitter(YamlValue& root, Trees& trees, Report& report) : root_(root), trees_(trees), report_(report) {}
 
-  void run() {
+  void run(int rounds_max) {
     remove_foreign();
-    for (int round = 0; round < kRoundsMax && one_round(); ++round) {
+    for (int round = 0; one_round(); ++round) {
+      if (round < rounds_max) continue;
+      report_.loss({}, "there may be more: `tailgate check` says what else is wrong with the result");
+      return;
     }
   }
 
@@ -168,6 +170,8 @@ class Fitter {
 
 }  // namespace
 
-void fit_to_loader(YamlValue& root, Trees& trees, Report& report) { Fitter(root, trees, report).run(); }
+void fit_to_loader(YamlValue& root, Trees& trees, Report& report, int rounds_max) {
+  Fitter(root, trees, report).run(rounds_max);
+}
 
 }  // namespace tailgate

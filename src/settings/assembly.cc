@@ -132,7 +132,7 @@ Assembly assemble(const DaemonConfig& config) {
   // A reload may bring more: 64 predicates have room, beyond that /explain has votes without their reasons.
   parts.store.limits.explain_words = std::min(kTraceWordsMax, parts.policies->plan().words() + 1);
   if (sampling.policies.empty()) config.sampling_node.notice("no policies: nothing will be kept");
-  notice_hopeless_policies(sampling);
+  if (config.issues->errors.empty()) notice_hopeless_policies(sampling);  // it reads them again
   parts.own_traces = read_own_traces(config.own_traces, parts.exporters->names());
   return parts;
 }

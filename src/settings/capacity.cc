@@ -17,18 +17,25 @@ constexpr std::size_t kMiB = 1 << 20;
 constexpr double kTraceBytes = 112 + 40 + 80;
 // A span: its links and the record's head, less the trace id, which is not stored.
 constexpr double kSpanBytes = 8 + 4 - 18;
+// The least that is stored of one: its id and times.
+constexpr double kSpanBytesMin = 36;
 // Links and pieces that are longer than what is in them, on average.
 constexpr double kSlack = 1.04;
 // Traces are closed by the sweeper, up to this much late.
 constexpr Duration kLate = std::chrono::milliseconds(100);
 constexpr double kReserve = 1.05;  // rates are not even
 
+// Beyond what any machine has, and what the numbers here can hold.
+constexpr std::size_t kMemoryLimitMax = std::size_t{1} << 54;
+constexpr std::size_t kTracesMax = kMemoryLimitMax / 4;
+
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
 // Of the share `traces`, for each second that the traffic is open.
 double bytes_per_second(const Traffic& t) {
   const double spans = static_cast<double>(t.trace_spans);
-  const double trace = kTraceBytes + spans * (static_cast<double>(t.span_bytes) + kSpanBytes) * kSlack;
+  const double span = std::max(static_cast<double>(t.span_bytes) + kSpanBytes, kSpanBytesMin);
+  const double trace = kTraceBytes + spans * span * kSlack;
   return t.spans_per_second / spans * trace * kReserve;
 }
 
@@ -48,7 +55,8 @@ std::string mib(std::size_t bytes) { return fmt::format("{}MiB", (bytes + kMiB -
 }  // namespace
 
 std::size_t open_bytes(const Traffic& traffic, Duration open) {
-  return static_cast<std::size_t>(bytes_per_second(traffic) * seconds(open + kLate));
+  return static_cast<std::size_t>(
+      std::min(bytes_per_second(traffic) * (seconds(open) + seconds(kLate)), static_cast<double>(kTracesMax)));
 }
 
 Duration open_time(const Traffic& traffic, std::size_t cap) {
@@ -57,7 +65,7 @@ Duration open_time(const Traffic& traffic, std::size_t cap) {
 }
 
 std::size_t memory_limit_for(std::size_t traces, const SamplingConfig& sampling, std::size_t tls_connections) {
-  std::size_t low = kMemoryLimitMin / kMiB, high = std::size_t{1} << 24;  // MiB: the upper end is 16 TiB
+  std::size_t low = kMemoryLimitMin / kMiB, high = kMemoryLimitMax / kMiB;
   while (low < high) {
     const std::size_t middle = low + (high - low) / 2;
     if (traces_share(middle * kMiB, sampling, tls_connections) >= traces) {

@@ -15,15 +15,17 @@ Shedding::Shedding(Duration min_wait, TimePoint origin) : min_wait_(min_wait), n
 void Shedding::closed_early(std::size_t traces, Duration wait) {
   const std::int64_t ms = std::chrono::duration_cast<std::chrono::milliseconds>(wait).count();
   early_wait_ms_ = ms;
-  early_traces_ += traces;
   std::int64_t shortest = shortest_ms_;
   while (ms < shortest && !shortest_ms_.compare_exchange_weak(shortest, ms)) {
   }
+  early_traces_ += traces;  // last: whoever sees them sees a wait of theirs
 }
 
 EarlyDecisions Shedding::take_early() {
+  const std::uint64_t traces = early_traces_.exchange(0);
+  if (traces == 0) return {};  // a wait that is there belongs to traces that are about to be counted
   const std::int64_t shortest = shortest_ms_.exchange(kNoWait);
-  return {early_traces_.exchange(0), shortest == kNoWait ? Duration::max() : std::chrono::milliseconds(shortest)};
+  return {traces, shortest == kNoWait ? Duration::max() : std::chrono::milliseconds(shortest)};
 }
 
 void Shedding::adapt(TimePoint now) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "buffer/store/trace_explainer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -13,6 +15,10 @@ namespace {
 
 constexpr std::size_t kLookedAt = 100'000;   // records of a shard for one list
 constexpr std::size_t kLookedAtOnce = 1000;  // in one hold of the lock
+constexpr std::size_t kNamesListed = 100;    // in an error
+// Of a pattern, which is matched against names while a shard's lock is held.
+constexpr std::size_t kPatternBytes = 1000;
+constexpr std::ptrdiff_t kPatternStars = 16;
 // By Vote; the log never holds kPending.
 constexpr std::array<std::string_view, 4> kVoteNames = {"not_asked", "not_sampled", "sampled", "dropped"};
 static_assert(names_end_with(kVoteNames, Vote::kDropped, "dropped"));
@@ -172,36 +178,51 @@ Result<std::vector<Explanation>> TraceExplainer::recent(const ExplainQuery& quer
   const std::vector<std::uint16_t> policies = tables_.names.find(query.policy);
   if (!query.policy.empty() && policies.empty()) {
     std::string known;
-    for (std::size_t i = 1; i < tables_.names.size(); ++i)
+    const std::size_t names = tables_.names.size();
+    for (std::size_t i = 1; i < std::min(names, kNamesListed + 1); ++i)
       known += (i == 1 ? "" : ", ") + tables_.names.name_of(static_cast<std::uint16_t>(i));
+    if (names > kNamesListed + 1) known += fmt::format(" and {} more", names - kNamesListed - 1);
     return fail(ErrorKind::kBadInput, "policy: expected one of " + known + ", got '" + query.policy + "'");
   }
   const Wanted wanted(query, policies);
   for (const std::string& pattern : {query.service, query.root}) {
-    if (!Glob(pattern).good()) return fail(ErrorKind::kBadInput, "service and root: expected shorter patterns");
+    const auto stars = std::count(pattern.begin(), pattern.end(), '*');
+    if (pattern.size() > kPatternBytes || stars > kPatternStars || !Glob(pattern).good()) {
+      return fail(ErrorKind::kBadInput, fmt::format("service and root: expected at most {} bytes and {} stars",
+                                                    kPatternBytes, kPatternStars));
+    }
   }
-  std::vector<Explanation> all;
+  struct Found {
+    std::uint64_t decided_unix_ns;
+    Shard* shard;
+    TraceBuffer::Remembered what;
+  };
+  std::vector<Found> all;
   for (const std::unique_ptr<Shard>& shard : shards_) {
-    std::vector<TraceBuffer::Remembered> found;
+    std::size_t found = 0;
     std::uint64_t written = 0;  // when the first of them was looked at
-    for (std::uint64_t age = 0; age < kLookedAt && found.size() < query.limit; age += kLookedAtOnce) {
+    for (std::uint64_t age = 0; age < kLookedAt && found < query.limit; age += kLookedAtOnce) {
       const MutexLock lock(shard->mutex);
       if (age == 0) written = shard->buffer.records_written();
-      for (std::uint64_t a = age; a < age + kLookedAtOnce && found.size() < query.limit; ++a) {
+      for (std::uint64_t a = age; a < age + kLookedAtOnce && found < query.limit; ++a) {
         const ExplainRecord* const record = shard->buffer.recent(a, written);
         if (record == nullptr) {
           age = kLookedAt;
           break;
         }
-        if (wanted(*record)) found.push_back(shard->buffer.remembered(*record));
+        if (!wanted(*record)) continue;
+        all.push_back({shard->buffer.wall_ns(record->closed_ms), shard.get(), shard->buffer.remembered(*record)});
+        ++found;
       }
     }
-    for (TraceBuffer::Remembered& what : found) all.push_back(explanation(*shard, std::move(what)));
   }
   std::sort(all.begin(), all.end(),
-            [](const Explanation& a, const Explanation& b) { return a.decided_unix_ns > b.decided_unix_ns; });
-  if (all.size() > query.limit) all.resize(query.limit);
-  return all;
+            [](const Found& a, const Found& b) { return a.decided_unix_ns > b.decided_unix_ns; });
+  // Words cost more than looking: only what is shown gets them.
+  std::vector<Explanation> out;
+  for (std::size_t i = 0; i < std::min(all.size(), query.limit); ++i)
+    out.push_back(explanation(*all[i].shard, std::move(all[i].what)));
+  return out;
 }
 
 }  // namespace tailgate

@@ -104,7 +104,9 @@ class PropagatingPolicy final : public Policy {
     return ballot(trace.counters[counter_] == 1);
   }
   std::string why(const AskedVote& asked) const override {
-    return fmt::format("{} span {}", asked.trace.counters[counter_] == 1 ? "a" : "no", wanted_);
+    const std::uint64_t first = asked.trace.counters[counter_];
+    if (first == 2) return "a condition failed before one was true of a span " + wanted_;
+    return fmt::format("{} span {}", first == 1 ? "a" : "no", wanted_);
   }
 
  private:

@@ -114,7 +114,8 @@ class DaemonTest(unittest.TestCase):
         for arguments in ([], ["fly"], ["run"], ["check"], ["run", "--config"], ["run", "--config", path, "--fast", "1"],
                           ["check", "--config", path, "--set", "no-equals-sign"], ["check", "--config", path, path],
                           ["check", path, path], ["check", path, "--rate", "0"], ["check", path, "--rate", "many"],
-                          ["check", path, "--rate", "5", "--span-bytes", "2GiB"], ["run", path, "--rate", "5"],
+                          ["check", path, "--rate", "5", "--span-bytes", "2GiB"], ["check", path, "--span-bytes", "900"],
+                          ["check", path, "--trace-spans=8"], ["run", path, "--rate", "5"],
                           ["decide", "--config", path], ["migrate"], ["migrate", path, path], ["migrate", "--config", path]):
             done = tailgate(*arguments)
             self.assertEqual(done.returncode, 2, arguments)

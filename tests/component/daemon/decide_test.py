@@ -97,6 +97,10 @@ class DecideTest(unittest.TestCase):
                 (b'{"batches":[]}', "-:1: holds no spans: "),
                 (b'{"batches":[{"scopeSpans":3}]}', "-:1: expected what Tempo's query API gives: resourceSpans[0].scopeSpans: "),
                 (b'{"traces":[{"traceID":"2f3e"}]}', "-:1: holds no spans: this looks like the answer of a search in Tempo"),
+                # one error, however many lines the document has
+                (b'{\n "resourceSpans": [\n  {\n   "scopeSpans": [\n', "-: at byte "),
+                (b'{\n "data": [\n  5\n ]\n}\n', "-: expected what Jaeger's query API gives: data[0]: expected an object"),
+                (b'{"data":[{"spans":[{"traceID":"1",}]}]}', "-:1: "),
                 (b"[]", "-: holds no spans\n"), (b"[1]", "-: expected OTLP or a list of Zipkin's spans: "),
                 (b"hello", "-: ")):
             lines, errors = self.decide("-", stdin=stdin, expect=1)
@@ -157,6 +161,22 @@ class DecideTest(unittest.TestCase):
         self.assertEqual(lines[0], "3 traces: 1 sampled, 1 not_sampled, 1 dropped; 1 of 3 spans sampled")
         rows = {line.rsplit(None, 4)[0]: [int(n) for n in line.rsplit(None, 4)[1:]] for line in lines[3:]}
         self.assertEqual(rows, {"slow": [0, 0, 2, 0], "pay \"now\"": [1, 1, 1, 0], "no-tests": [1, 0, 2, 1]})
+
+    def test_a_name_with_a_line_feed_stays_on_its_line_of_the_summary(self):
+        policies = [{"name": "a\nb", "type": "always_sample"}]
+        config = self.written("names.yaml", json.dumps(basic_config(policies, {"debug": {}})).encode())
+        done = subprocess.run([BINARY, "decide", "--summary", "--config", config, "-"], capture_output=True, timeout=60,
+                              input=otlp.request([otlp.span(A)]))
+        lines = done.stdout.decode().splitlines()
+        self.assertEqual(lines[0], "1 trace: 1 sampled, 0 not_sampled, 0 dropped; 1 of 1 spans sampled")
+        self.assertEqual([line.split()[0] for line in lines[3:]], ["a\\x0ab"])
+
+    def test_a_configuration_through_a_pipe_is_read_once(self):
+        spans = self.written("spans.pb", otlp.request([otlp.span(A, attributes=[("http.route", "/pay")])]))
+        script = f"{BINARY} decide --config <(cat {self.config}) {spans}"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["policy"], 'pay "now"')
 
     def test_a_file_of_policies_alone_is_a_configuration(self):
         spans = self.written("spans.pb", otlp.request([otlp.span(A, attributes=[("http.route", "/pay")])]))

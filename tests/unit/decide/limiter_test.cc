@@ -172,6 +172,15 @@ TEST_CASE("keys beyond keys_max share a limiter until one is idle", "[decide]") 
   CHECK(limiter.counts().shared == 2);
 }
 
+TEST_CASE("the keys of a policy that is gone are forgotten with the last set that had it", "[decide]") {
+  Limiters all;
+  auto limiter = all.get_keyed("cap", rate(1, 1), 10);
+  CHECK(limiter->of(7, at(0s))->take(0, 1, at(0s)));
+  limiter.reset();
+  CHECK(all.keyed().empty());
+  CHECK(all.get_keyed("cap", rate(1, 1), 10)->counts().keys == 0);
+}
+
 TEST_CASE("a new rule holds for every key, and what was spent stays spent", "[decide]") {
   Limiters all;
   const auto limiter = all.get_keyed("cap", rate(1, 1), 10);

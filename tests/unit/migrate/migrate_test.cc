@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 
 #include "config/config_file.h"
+#include "config/yaml_value.h"
+#include "migrate/fit.h"
 #include "migrate/tree.h"
 
 using namespace tailgate;
@@ -209,6 +211,23 @@ TEST_CASE("a loss is counted, and stands as a comment at its place", "[migrate]"
   const std::size_t third = out.yaml.find("    # lost: processors.tail_sampling.policies[2].type: ");
   CHECK((good < third && third < slow));
   CHECK(migrated(collector("{}", "[]")).summary == "c.yaml: nothing lost, 1 note");
+}
+
+TEST_CASE("what is wrong with a result and was not looked at any more is a loss too", "[migrate]") {
+  const auto lost = [](int rounds_max) {
+    const auto source = parse_yaml(
+        "receivers: {otlp: {protocols: {grpc: {a: 1, b: 2, c: 3}}}}\nexporters: {debug: }\n"
+        "sampling: {policies: [{name: all, type: always_sample}]}\n",
+        "c.yaml");
+    REQUIRE(source);
+    Trees trees(*source);
+    Report report("c.yaml");
+    const YamlValuePtr root = trees.copy(**source);
+    fit_to_loader(*root, trees, report, rounds_max);
+    return report.summary();
+  };
+  CHECK(lost(1000) == "c.yaml: 3 settings lost, 0 notes");
+  CHECK(lost(1) == "c.yaml: 3 settings lost, 0 notes");  // two of them, and that there may be more
 }
 
 TEST_CASE("a name in the Collector's file cannot end a comment", "[migrate]") {

@@ -111,6 +111,20 @@ TEST_CASE("what is computed for open traces is what they are charged, up to a fi
   }
 }
 
+TEST_CASE("traffic that nobody has needs more than nothing, and more than there is", "[settings]") {
+  // Spans of a byte once made a trace of less than nothing; a rate beyond 64 bits of bytes once needed 0 MiB.
+  const Traffic tiny{1'000, 1, 100};
+  CHECK(open_bytes(tiny, 30s) > 30 * 1'000 * 36);
+  CHECK(open_bytes(tiny, 30s) < 30 * 1'000 * 60);
+  CHECK(open_time(tiny, open_bytes(tiny, 30s)) > 29s);
+
+  const Traffic huge{1e9, std::size_t{1} << 30, 1'000'000'000};
+  CHECK_FALSE(report_capacity(huge, with_limit(512 * kMiB, 30s), 0).enough);
+  CHECK_FALSE(report_capacity(huge, with_limit(512 * kMiB, 100'000h), 0).enough);
+  const std::size_t limit = memory_limit_for(open_bytes(huge, 100'000h), with_limit(512 * kMiB, 30s), 0);
+  CHECK(share(limit, default_cache_bytes(limit) + default_explain_bytes(limit), 0) >= open_bytes(huge, 100'000h));
+}
+
 TEST_CASE("docs/operations.md has the memory_limit that is computed", "[settings]") {
   std::ifstream in(std::string(TAILGATE_SOURCE_DIR) + "/docs/operations.md");
   const std::string page((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());

@@ -93,6 +93,18 @@ TEST_CASE("a reload refuses what is left of a configuration that was cut, or ano
                                  "`policies: []` says that nothing is kept, got nothing"});
 }
 
+TEST_CASE("a wrong value of a policy is one error, though its sense is looked at as well", "[settings]") {
+  for (const char* policy :
+       {"latency, latency: {threshold_ms: -5}", "probabilistic, probabilistic: {sampling_percentage: x}",
+        "span_count, span_count: {min_spans: x}",
+        "string_attribute, string_attribute: {key: k, "
+        "values: [a], enabled_regex_matching: 7}"}) {
+    const DaemonConfig config = read("{policies: [{name: p, type: " + std::string(policy) + "}]}");
+    assemble(config);
+    CHECK(messages(config.issues->errors).size() == 1);
+  }
+}
+
 TEST_CASE("that nothing is kept has to be said, or to have been so before", "[settings]") {
   const std::string parts = "receivers: {otlp: {protocols: {http: }}}\nexporters: {debug: }\n";
   CHECK(reload_errors(parts + "sampling: {policies: []}\n").empty());

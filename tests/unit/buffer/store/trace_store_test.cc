@@ -327,4 +327,26 @@ TEST_CASE("what is remembered of a decided trace says why, with the values", "[b
   CHECK(found({.service = "*"}) == 2);
   CHECK(found({.service = "shop", .root = "GET /pay"}) == 0);
   CHECK(found({.root = "GET /*"}) == 2);
+  // Patterns are matched while a shard's lock is held, so their size has a bound.
+  CHECK(found({.root = "GET /*" + std::string(900, 'x')}) == 0);
+  CHECK(found({.root = std::string(1001, 'x')}) == -1);
+  CHECK(found({.service = std::string(17, '*')}) == -1);
+}
+
+TEST_CASE("the last decisions are the newest of all shards, and an unknown policy is told of some that are known",
+          "[buffer]") {
+  std::string yaml = "[{name: all, type: always_sample}";
+  for (int i = 0; i < 150; ++i) yaml += ", {name: p" + std::to_string(i) + ", type: always_sample}";
+  StoreFixture f(64 << 20, {{}}, yaml + "]");
+  for (std::uint64_t n = 1; n <= 40; ++n) {
+    f.send(request({{.trace = n, .id = 1}}), Duration(std::chrono::milliseconds(10 * n)));
+    f.store->sweep(at(std::chrono::seconds(1 + n)));
+  }
+  const auto last = f.store->explainer().recent({.limit = 5});
+  REQUIRE(last);
+  REQUIRE(last->size() == 5);
+  for (std::uint64_t i = 0; i < 5; ++i) CHECK((*last)[i].id == TraceId::from(trace_id(40 - i).data()));
+  const auto unknown = f.store->explainer().recent({.policy = "nobody"});
+  REQUIRE_FALSE(unknown);
+  CHECK(unknown.error().text.ends_with("p98 and 51 more, got 'nobody'"));
 }

@@ -98,6 +98,24 @@ TEST_CASE("ottl_condition passes over errors unless they propagate, and then the
   CHECK(keeps(inverted, {{.name = "c"}}));
 }
 
+TEST_CASE("a condition that failed is not told as `no span`, since none was asked after it", "[decide]") {
+  const Policies policies("[{name: p, type: ottl_condition, ottl_condition: {error_mode: propagate, " + kEither +
+                          "}}]");
+  REQUIRE(policies.errors.empty());
+  const auto why = [&](const std::vector<SpanSpec>& spans) {
+    const std::string bytes = request(spans);
+    const Scanned scanned(bytes, policies.set->plan());
+    const BatchTrace& trace = scanned.batch.traces.at(0);
+    const std::uint64_t* const words = scanned.batch.words_of(0);
+    const JudgedTrace judged{trace.id, trace.facts, words, words + policies.set->plan().bit_words()};
+    return policies.set->policy(0).why({judged, Vote::kNotSampled});
+  };
+  const std::string wanted = R"(with Double(attributes["n"]) == 1 or name == "b")";
+  CHECK(why({kFailing, kMatching}) == "a condition failed before one was true of a span " + wanted);
+  CHECK(why({kMatching, kFailing}) == "a span " + wanted);
+  CHECK(why({{.name = "c"}}) == "no span " + wanted);
+}
+
 TEST_CASE("ottl_condition says where a condition is wrong", "[decide]") {
   CHECK(
       first_error(R"({name: p, type: ottl_condition, ottl_condition: {span: ['true', 'nam == "x"']}})") ==

@@ -475,6 +475,25 @@ TEST_CASE("endpoint: the first entry that a span meets decides", "[decide]") {
   CHECK_FALSE(judge(Policies("[" + api + "]"), request(pay("/other", 1), "api")).decision == Decision::kSampled);
 }
 
+TEST_CASE("a policy cannot have the name of another one's rule", "[decide]") {
+  const std::string rules =
+      "{name: rules, type: first_match, first_match: [{name: slow, policy: {type: latency, latency: {threshold_ms: "
+      "1}}}]}";
+  const Policies both("[{name: rules/slow, type: always_sample}, " + rules + "]");
+  REQUIRE(both.errors.size() == 1);
+  CHECK(both.errors[0] ==
+        "test.yaml:1:9: [0].name: expected a name that no rule or entry of a policy has, as POLICY/NAME, got "
+        "'rules/slow'");
+
+  // After a reload the name may be a policy's, which has votes to be counted.
+  const Policies before("[" + rules + "]");
+  NamesTable& names = before.tables->names;
+  REQUIRE(names.is_part(names.find("rules/slow").at(0)));
+  const Policies after("[{name: rules/slow, type: always_sample}]", {{}}, 2, {}, before.tables);
+  CHECK(after.errors.empty());
+  CHECK_FALSE(names.is_part(names.find("rules/slow").at(0)));
+}
+
 TEST_CASE("first_match: the first rule that matches decides with its share", "[decide]") {
   const std::string rules =
       "{name: p, type: first_match, first_match: [{policy: {type: status_code, status_code: {status_codes: [ERROR]}}},"
