@@ -141,6 +141,16 @@ std::uint16_t part_number(PolicyBuild& build, const std::string& name) {
   return build.names.number_of_part(build.top, name);
 }
 
+PolicyPtr make_listed_policy(const ConfigNode& entry, std::size_t i, std::set<std::string>& names, PolicyBuild& build,
+                             PolicyPlace place) {
+  const std::string outer = build.path;
+  const std::string name = entry.is_map() ? entry.text("name") : "";
+  if (name.empty() || !names.insert(name).second) build.path += "/" + std::to_string(i);
+  PolicyPtr policy = make_policy(entry, build, place);
+  build.path = outer;
+  return policy;
+}
+
 PolicyPtr policy_of_predicate(PolicyBuild& build, std::unique_ptr<SpanPredicate> predicate, std::string attribute,
                               bool invert, Wanted wanted) {
   const std::size_t bit = build.plan.add(std::move(predicate), attribute);

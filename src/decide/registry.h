@@ -65,6 +65,11 @@ struct Wanted {
   bool value_of_attribute = true;  // it wants of the attribute that it looks at
 };
 
+// The same for the `i`th of a list. Its limits are its own, also when it has no name, or that of an earlier one;
+// `names` collects these.
+PolicyPtr make_listed_policy(const ConfigNode& entry, std::size_t i, std::set<std::string>& names, PolicyBuild& build,
+                             PolicyPlace place);
+
 // The policy that most types are: sampled if one predicate (which looks at `attribute`) is true of some span or
 // resource.
 PolicyPtr policy_of_predicate(PolicyBuild& build, std::unique_ptr<SpanPredicate> predicate, std::string attribute,

@@ -122,8 +122,10 @@ PolicyPtr make_composite(const ConfigNode& entry, PolicyBuild& build) {
   std::vector<Part> parts;
   const std::vector<ConfigNode> items = node.child("composite_sub_policy").items();
   if (items.empty()) node.error("composite_sub_policy", "expected at least one policy");
-  for (const ConfigNode& item : items) {
-    PolicyPtr policy = make_policy(item, build, PolicyPlace::kInsideComposite);
+  std::set<std::string> taken;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const ConfigNode& item = items[i];
+    PolicyPtr policy = make_listed_policy(item, i, taken, build, PolicyPlace::kInsideComposite);
     if (policy != nullptr) parts.push_back({item.text("name"), std::move(policy)});
   }
   for (const ConfigNode& item : node.child("rate_allocation").items()) {

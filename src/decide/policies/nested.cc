@@ -11,8 +11,10 @@ Nested make_nested(const ConfigNode& node, std::string_view key, PolicyBuild& bu
   Nested nested;
   const std::vector<ConfigNode> items = node.child(key).items();
   if (items.empty()) node.error(key, "expected at least one policy");
-  for (const ConfigNode& item : items) {
-    PolicyPtr policy = make_policy(item, build, PolicyPlace::kInsideList);
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const ConfigNode& item = items[i];
+    PolicyPtr policy = make_listed_policy(item, i, names, build, PolicyPlace::kInsideList);
     if (policy == nullptr) continue;
     nested.policies.push_back(std::move(policy));
     nested.names.push_back(item.text("name"));

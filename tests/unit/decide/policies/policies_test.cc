@@ -350,6 +350,15 @@ TEST_CASE("rate_limiting keeps while there is room, for the process", "[decide]"
   CHECK(judge(set, request({{.id = 1}})).decision == Decision::kNotSampled);
 }
 
+TEST_CASE("limits in one list are apart, also without names or with the same one", "[decide]") {
+  const std::string limit = "type: rate_limiting, rate_limiting: {spans_per_second: 100, burst_capacity: 3}}";
+  const std::vector<SpanSpec> two = {{.id = 1}, {.id = 2}};
+  for (const std::string name : {"", "name: cap, "}) {
+    INFO(name);
+    CHECK(keeps("{name: p, type: and, and: {and_sub_policy: [{" + name + limit + ", {" + name + limit + "]}}", two));
+  }
+}
+
 TEST_CASE("rate_limiting by traces: one a second is one a second, whatever its size", "[decide]") {
   const Policies set("[{name: p, type: rate_limiting, rate_limiting: {traces_per_second: 1}}]");
   const auto kept = [&] {
