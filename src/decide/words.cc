@@ -38,7 +38,8 @@ std::string chance_words(double seen, double below) {
   std::string left;
   for (int digits = 3; digits <= 17; digits += 2) {  // rounded, it must not lie on the other side
     left = plain_decimal(seen, digits);
-    if ((std::strtod(left.c_str(), nullptr) < said) == (seen < below)) return left + ", wanted < " + right;
+    if ((std::strtod(left.c_str(), nullptr) < said) == (seen < below))
+      return fmt::format("{}, wanted < {}", left, right);
   }
   return plain_decimal(seen, 17) + ", wanted < " + plain_decimal(below, 17);
 }
