@@ -28,6 +28,16 @@ YamlValuePtr parsed(std::string_view text) {
   return *value;
 }
 
+// One that fits on a line and one that does not.
+const std::string kPolicies = R"(  policies:
+    - {name: a, type: status_code, status_code: {status_codes: [ERROR, UNSET]}}
+    - name: b
+      type: string_attribute
+      string_attribute:
+        key: http.route
+        values: [/a-rather-long-route/to/a/place, /another-rather-long-route/to/b]
+)";
+
 }  // namespace
 
 TEST_CASE("outer maps are blocks, short inner ones and items of lists stand on a line", "[config]") {
@@ -38,14 +48,7 @@ TEST_CASE("outer maps are blocks, short inner ones and items of lists stand on a
       http: {}
 sampling:
   decision_wait: 10s
-  policies:
-    - {name: a, type: status_code, status_code: {status_codes: [ERROR, UNSET]}}
-    - name: b
-      type: string_attribute
-      string_attribute:
-        key: http.route
-        values: [/a-rather-long-route/to/a/place, /another-rather-long-route/to/b]
-)";
+)" + kPolicies;
   CHECK(write_yaml(*parsed(text)) == text);
 }
 
@@ -158,14 +161,7 @@ TEST_CASE("comments stand on lines of their own before what they are about", "[c
     protocols:
       grpc: {endpoint: "0.0.0.0:4317"}
 sampling:
-  policies:
-    - {name: a, type: status_code, status_code: {status_codes: [ERROR, UNSET]}}
-    - name: b
-      type: string_attribute
-      string_attribute:
-        key: http.route
-        values: [/a-rather-long-route/to/a/place, /another-rather-long-route/to/b]
-)");
+)" + kPolicies);
   const auto at = [&](std::initializer_list<const char*> path) -> YamlValue& {
     YamlValue* value = root.get();
     for (const char* key : path) value = value->find(key)->value.get();
