@@ -25,6 +25,7 @@ class DetectingSession final : public Session {
     const bool http2 = ByteView(first_).starts_with(kPreface);
     inner_ = http2 ? make_http2_session(context_, std::move(remote_), now)
                    : make_http1_session(context_, std::move(remote_), now);
+    inner_->set_owner(owner());
     inner_->set_certificate_name(std::move(certificate_name_));
     if (first_.size() + rest.size() == bytes.size()) {  // nothing came before this read: it is passed on whole
       inner_->feed(bytes, now);

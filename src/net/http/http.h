@@ -27,6 +27,7 @@
 namespace tailgate {
 
 class Client;
+class LaterAnswer;
 
 // Names of media types, codings and headers are compared like this (RFC 9110 section 8.3.1).
 bool equal_ignoring_case(std::string_view a, std::string_view b);
@@ -90,6 +91,8 @@ struct Response {
   // HTTP/2 only. Set: the answer stays open after its body until the session drains; then this follows, and the
   // trailers. Needs a body.
   std::optional<std::string> at_drain = {};
+  // Set: another thread makes the answer (later_answer.h), and nothing above counts.
+  std::shared_ptr<LaterAnswer> later = {};
 };
 
 // An answer of one line of text for people. Without `text` it has no body.

@@ -5,12 +5,17 @@
 // Against request smuggling (RFC 9112 section 6.3), Content-Length together with Transfer-Encoding, codings other than
 // "chunked", and Transfer-Encoding in HTTP/1.0 get 400, and the connection is closed. Every request that does not parse
 // closes it.
+#include <fmt/format.h>
+
+#include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <exception>
 
 #include "net/http/door.h"
+#include "net/http/http1_parser.h"
 #include "net/http/incoming_request.h"
+#include "net/http/later_answer.h"
 #include "net/http/session.h"
 
 namespace tailgate {
@@ -21,7 +26,6 @@ using boost::beast::error_code;
 
 constexpr std::size_t kInFree = 1 << 10;      // so many bytes of waiting input are not counted
 constexpr std::size_t kEmptyLinesMax = 8;     // before a request
-constexpr std::size_t kChunkHeadFree = 20;    // two line ends and 16 digits
 constexpr std::size_t kLastChunkSizeMin = 5;  // "0 CR LF CR LF"
 
 constexpr ByteView kTlsRecord = "\x16\x03";  // a handshake
@@ -37,89 +41,6 @@ bool has_bad_line_end(ByteView head, std::size_t checked) {
   }
   return false;
 }
-
-// A Beast body that goes into the request.
-struct RequestBody {
-  struct value_type {
-    IncomingRequest* request = nullptr;
-    std::optional<RefuseWhy> error;  // set: the request did not take it
-  };
-  class reader {
-   public:
-    template <bool isRequest, class Fields>
-    reader(http::header<isRequest, Fields>&, value_type& value) : value_(value) {}
-    void init(const boost::optional<std::uint64_t>&, error_code& ec) { ec = {}; }
-    template <class Buffers>
-    std::size_t put(const Buffers& buffers, error_code& ec) {
-      std::size_t taken = 0;
-      for (auto it = boost::asio::buffer_sequence_begin(buffers); it != boost::asio::buffer_sequence_end(buffers);
-           ++it) {
-        const boost::asio::const_buffer part = *it;
-        value_.error = value_.request->take({static_cast<const char*>(part.data()), part.size()});
-        if (value_.error) {
-          ec = http::error::body_limit;
-          return taken;
-        }
-        taken += part.size();
-      }
-      ec = {};
-      return taken;
-    }
-    void finish(error_code& ec) { ec = {}; }
-
-   private:
-    value_type& value_;
-  };
-};
-
-// Counts header fields as HTTP/2 does, with 32 more bytes for each (RFC 9113 section 6.5.2), and charges their memory.
-// The number of fields is limited too, because a field of 4 bytes takes a node of 80. Trailers are counted and dropped.
-class RequestParser : public http::request_parser<RequestBody> {
- public:
-  RequestParser(const SessionContext& context, std::size_t fields_max)
-      : charge_(context.budget != nullptr ? Charge(*context.budget, Holder::kRequests) : Charge()), max_(fields_max) {}
-  bool out_of_memory() const { return out_of_memory_; }
-
-  // So many bytes of a chunked body were not content. Returns false when the heads of its chunks, of which each may
-  // have kChunkHeadFree bytes more, and its trailers are larger in all than the headers of a request may be.
-  bool count_framing(std::size_t bytes) {
-    framing_ += bytes;
-    return framing_ <= max_ + chunks_ * kChunkHeadFree;
-  }
-  // Of the chunks whose heads have come.
-  std::uint64_t chunk_bytes() const { return chunk_bytes_; }
-
- private:
-  static constexpr std::size_t kFree = 1 << 10, kStep = 4 << 10;
-  static constexpr std::size_t kFieldsMax = 128;
-
-  void on_field_impl(http::field name, boost::beast::string_view name_text, boost::beast::string_view value,
-                     error_code& ec) override {
-    counted_ += name_text.size() + value.size() + 32;
-    ec = {};
-    if (counted_ > max_ || (!is_header_done() && ++fields_ > kFieldsMax)) {
-      ec = http::error::header_limit;
-    } else if (2 * counted_ > kFree + charge_.bytes() && !charge_.try_grow(kStep, kReserveParts)) {
-      out_of_memory_ = true;
-      ec = http::error::header_limit;
-    } else if (!is_header_done()) {
-      get().insert(name, name_text, value);
-    }
-  }
-
-  void on_chunk_header_impl(std::uint64_t size, boost::beast::string_view, error_code& ec) override {
-    ++chunks_;
-    chunk_bytes_ += size;
-    ec = {};
-  }
-
-  Charge charge_;
-  const std::size_t max_;
-  std::size_t counted_ = 0, fields_ = 0;
-  std::size_t framing_ = 0, chunks_ = 0;
-  std::uint64_t chunk_bytes_ = 0;
-  bool out_of_memory_ = false;
-};
 
 class Http1Session final : public Session {
  public:
@@ -167,6 +88,7 @@ class Http1Session final : public Session {
   }
 
   void take_output(std::string& out) override {
+    if (later_) go_on_later();
     if (out.empty()) {
       out.swap(out_);
     } else {
@@ -190,7 +112,7 @@ class Http1Session final : public Session {
         on_complete();  // it has no body
       }
     }
-    if (closing()) return;
+    if (closing() || later_) return;
     if (state_ == State::kBody) {
       request_.trim();
       if (!request_.slow(now)) return;
@@ -219,7 +141,7 @@ class Http1Session final : public Session {
   bool idle() const override { return !parser_ && in_.empty() && out_.empty(); }
 
  private:
-  enum class State { kHeaders, kBody };
+  enum class State { kHeaders, kBody, kAnswer };  // kAnswer: later_ is set
 
   // Counts the input that waits, for its client and the endpoint. Returns false when one of them has no room.
   bool hold_input() {
@@ -241,7 +163,7 @@ class Http1Session final : public Session {
   // Parses `data` and returns how much of it is used.
   std::size_t run(ByteView data) {
     std::size_t done = 0;
-    while (!closing() && !waiting() && out_.size() < kOutputHigh) {
+    while (!closing() && !waiting() && !later_ && out_.size() < kOutputHigh) {
       ByteView rest = data.substr(done);
       if (!parser_) {
         if (!skip_empty_lines(rest, done)) break;
@@ -403,7 +325,58 @@ class Http1Session final : public Session {
     } catch (const std::exception&) {
       response = refuse_failed(context_.handler, head_);
     }
-    respond(response);
+    if (response.later == nullptr) return respond(response);
+    later_ = LaterHold(std::move(response.later));
+    later_begun_ = false;
+    state_ = State::kAnswer;
+    request_.end();
+    later_->attach(waker());
+  }
+
+  // Takes what there is of the answer that another thread makes.
+  void go_on_later() {
+    if (!later_begun_) {
+      std::optional<LaterAnswer::Head> head = later_->take_head();
+      if (!head) return;
+      if (head->whole) {
+        later_.reset();
+        return respond(head->response);
+      }
+      later_begun_ = true;
+      begin_chunks(head->response);
+    }
+    const bool head_only = head_.method == "HEAD";
+    std::array<char, kOutputHigh> piece;
+    while (out_.size() < kOutputHigh) {
+      const LaterAnswer::Piece taken = later_->take(piece.data(), piece.size());
+      if (taken.size != 0 && !head_only) append_chunk({piece.data(), taken.size});
+      if (taken.state == LaterAnswer::State::kMore) {
+        if (taken.size == 0) return;
+        continue;
+      }
+      later_.reset();
+      if (taken.state == LaterAnswer::State::kFailed) {
+        keep_ = false;  // the peer finds out by the missing end
+      } else if (chunked_ && !head_only) {
+        out_ += "0\r\n\r\n";
+      }
+      return finish(keep_);
+    }
+  }
+
+  // HTTP/1.0 has no chunks: the end of the connection is the end of the body.
+  void begin_chunks(const Response& response) {
+    chunked_ = parser_->get().version() >= 11;
+    keep_ = chunked_ && keeps(response);
+    append_head(response);
+    if (chunked_) out_ += "transfer-encoding: chunked\r\n";
+    end_head(keep_);
+  }
+
+  void append_chunk(std::string_view bytes) {
+    if (chunked_) out_.append(fmt::format("{:x}\r\n", bytes.size()));
+    out_ += bytes;
+    if (chunked_) out_ += "\r\n";
   }
 
   // For faults that the handler cannot see: the handler counts them, and the session words the answer.
@@ -424,26 +397,42 @@ class Http1Session final : public Session {
     respond(response);
   }
 
-  // Writes the answer and makes ready for the next request.
   void respond(const Response& response) {
     const bool head_only = head_.method == "HEAD";
-    const bool keep = !response.close && !draining_ && parser_->is_done() && parser_->keep_alive();
+    const bool keep = keeps(response);
+    append_head(response);
+    if (response.status != 204 && response.status != 304) {
+      out_.append("content-length: ").append(std::to_string(response.body.size())).append("\r\n");
+    }
+    end_head(keep);
+    if (!head_only && response.status != 204 && response.status != 304) out_ += response.body;
+    finish(keep);
+  }
+
+  bool keeps(const Response& response) const {
+    return !response.close && !draining_ && parser_->is_done() && parser_->keep_alive();
+  }
+
+  void append_head(const Response& response) {
     out_ += "HTTP/1.1 ";
     out_ += std::to_string(response.status);
     out_ += ' ';
     out_ += http_reason(response.status);
     out_ += "\r\n";
     for (const auto& [name, value] : response.headers) out_.append(name).append(": ").append(value).append("\r\n");
-    if (response.status != 204 && response.status != 304) {
-      out_.append("content-length: ").append(std::to_string(response.body.size())).append("\r\n");
-    }
+  }
+
+  void end_head(bool keep) {
     if (!keep) {
       out_ += "connection: close\r\n";
     } else if (parser_->get().version() < 11) {
       out_ += "connection: keep-alive\r\n";
     }
     out_ += "\r\n";
-    if (!head_only && response.status != 204 && response.status != 304) out_ += response.body;
+  }
+
+  // The answer is written: ready for the next request.
+  void finish(bool keep) {
     parser_.reset();
     request_.end();
     state_ = State::kHeaders;
@@ -470,6 +459,9 @@ class Http1Session final : public Session {
   std::size_t line_ends_checked_ = 0;  // so much of an incomplete head
   std::uint64_t served_ = 0;
   bool draining_ = false;
+  LaterHold later_;
+  bool later_begun_ = false;  // its head is written; then the two below are set
+  bool chunked_ = false, keep_ = false;
 };
 
 }  // namespace

@@ -28,15 +28,6 @@ constexpr std::int32_t kConnectionWindow = 16 << 20;
 constexpr std::uint32_t kFrameSize = 1 << 20;
 constexpr std::size_t kStreamsRecycled = 16;
 
-// RFC 9113 section 6.8: a frame header, the last stream and the error.
-std::string goaway_frame(std::uint32_t last_id, std::uint32_t error) {
-  std::string out("\0\0\x08\x07\0\0\0\0\0", kFrameHeader);
-  for (const std::uint32_t number : {last_id, error}) {
-    for (const int shift : {24, 16, 8, 0}) out.push_back(static_cast<char>(number >> shift));
-  }
-  return out;
-}
-
 class Http2Session final : public Session {
  public:
   Http2Session(const SessionContext& context, std::string remote, TimePoint now);
@@ -190,6 +181,7 @@ void Http2Session::feed(ByteView bytes, TimePoint now) {
 }
 
 void Http2Session::take_output(std::string& out) {
+  if (!closing()) answers_.go_on(session_);
   while (out.size() < kOutputHigh && goaway_.empty()) {
     const std::uint8_t* data = nullptr;
     const ssize_t n = nghttp2_session_mem_send(session_, &data);
@@ -213,7 +205,10 @@ void Http2Session::abort_with(CloseWhy why) {
   if (closing()) return;
   const auto error = why == CloseWhy::kProtocol ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM;
   goaway_ = goaway_frame(static_cast<std::uint32_t>(last_id_), static_cast<std::uint32_t>(error));
-  for (auto& [key, s] : streams_) s->request.end();
+  for (auto& [key, s] : streams_) {
+    s->request.end();
+    s->later.reset();
+  }
   waiting_.clear();
   ready_.clear();
   close(why);
@@ -414,6 +409,7 @@ void Http2Session::ask_again() {
 void Http2Session::answer(Stream& s, Response response) {
   if (s.ready) std::erase(ready_, s.id);
   s.ready = false;
+  if (response.later != nullptr) return answers_.wait_for(s, std::move(response.later), waker());
   answers_.submit(session_, s, std::move(response));
 }
 

@@ -48,6 +48,8 @@ void Stream::clear() {
   head_charge.release();
   body_grew = headers_over = complete = answered = finished = ready = false;
   response = Response{};
+  later.reset();
+  later_begun = false;
 }
 
 }  // namespace tailgate

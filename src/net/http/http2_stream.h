@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "net/http/http.h"
 #include "net/http/incoming_request.h"
+#include "net/http/later_answer.h"
 
 namespace tailgate {
 
@@ -40,6 +41,8 @@ struct Stream {
   TimePoint ready_since{};
   Response response;
   std::size_t body_sent = 0;
+  LaterHold later;           // another thread makes the answer
+  bool later_begun = false;  // and its head is submitted
 };
 
 }  // namespace tailgate

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,9 +45,21 @@ inline constexpr std::size_t kBufferKept = 4 << 10;
 // bodies stand still meanwhile, because nothing is read and the peer could not be faster.
 inline constexpr Duration kPasswordWaitMax = std::chrono::seconds(4);
 
+// Whoever has the session: calls take_output and feed.
+class SessionOwner {
+ public:
+  virtual ~SessionOwner() = default;
+  // A function that any thread may call at any time, also when session and owner are gone: the owner's I/O thread then
+  // asks the session for output.
+  virtual std::function<void()> waker() = 0;
+};
+
 class Session {
  public:
   virtual ~Session() = default;
+
+  // Called before the first feed(). The owner outlives the session. Without one, later answers come with the next call.
+  virtual void set_owner(SessionOwner* owner) { owner_ = owner; }
 
   // Takes bytes from the peer and answers complete requests. An empty view continues with the input that waited while
   // the output was high.
@@ -82,6 +95,8 @@ class Session {
   std::optional<CloseWhy> close_why() const { return close_why_; }
 
  protected:
+  SessionOwner* owner() const { return owner_; }
+  std::function<void()> waker() const { return owner_ != nullptr ? owner_->waker() : nullptr; }
   void close() { closing_ = true; }
   void close(CloseWhy why) {
     closing_ = true;
@@ -89,6 +104,7 @@ class Session {
   }
 
  private:
+  SessionOwner* owner_ = nullptr;
   bool closing_ = false;
   std::optional<CloseWhy> close_why_;
 };

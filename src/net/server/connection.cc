@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <exception>
 #include <utility>
@@ -35,6 +36,15 @@ Connection::Connection(ServerThread& thread, boost::asio::ip::tcp::socket socket
       progress_(monotonic_now()),
       write_timeout_(context.limits.header_timeout) {
   session_ = make_http_session(context, remote_, progress_);
+  session_->set_owner(this);
+}
+
+std::function<void()> Connection::waker() {
+  return [self = weak_from_this(), &io = thread_.io] {
+    boost::asio::post(io, [self] {
+      if (const auto alive = self.lock()) alive->go_on();
+    });
+  };
 }
 
 std::optional<CloseWhy> Connection::take(ByteView bytes) {

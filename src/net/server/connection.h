@@ -40,7 +40,7 @@ struct ServerThread {
   bool stopped = false;   // its thread only: no more ticks
 };
 
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection final : public std::enable_shared_from_this<Connection>, private SessionOwner {
  public:
   using OnClosed = std::function<void(ServerThread&, const std::string& remote, std::optional<CloseWhy> why)>;
 
@@ -56,6 +56,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t slot = 0;  // in ServerThread::connections
 
  private:
+  std::function<void()> waker() override;
   // Passes bytes from the socket to the session. Returns why the connection must close: the TLS handshake failed, or
   // there is no room for TLS.
   std::optional<CloseWhy> take(ByteView bytes);
