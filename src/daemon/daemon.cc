@@ -14,6 +14,7 @@
 #include "base/invariant.h"
 #include "base/units.h"
 #include "telemetry/log.h"
+#include "web/page.h"
 
 namespace tailgate {
 namespace {
@@ -42,8 +43,8 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
       policy_patterns_(config_.sampling.policy_patterns),
       watch_({source_.path}, policy_patterns_),
       has_policies_(!config_.sampling.policies.empty()),
-      written_(written_policies(config_.sampling)),
-      notices_(messages(config_.issues->notices)) {
+      notices_(messages(config_.issues->notices)),
+      written_(written_policies(config_.sampling)) {
   parts_.budget->charge(Holder::kCaches, config_.sampling.cache_bytes + config_.sampling.explain_bytes);
   parts_.store.limits.wall_at_origin_ns = wall_now_ns();
   sink_ = std::make_unique<ExporterSink>(*parts_.exporters);
@@ -63,6 +64,9 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   explanations_ = std::make_unique<StoreExplanations>(*store_, parts_.tables->names);
   add_explain_pages(web_pages_, *explanations_,
                     {.exporters = parts_.exporters->names(), .remembers = config_.sampling.explain_bytes != 0});
+  add_page(web_pages_);
+  add_api(
+      web_pages_, [this] { return metrics_text(); }, [this] { return loaded_policies(); });
 }
 
 Daemon::~Daemon() {
@@ -105,9 +109,16 @@ void Daemon::watch_own_operations() {
 
 void Daemon::note(const OwnOperation& operation) { own_traces_->note(operation, monotonic_now(), wall_now_ns()); }
 
+std::vector<LoadedPolicy> Daemon::loaded_policies() const {
+  const MutexLock lock(status_mutex_);
+  std::vector<LoadedPolicy> out;
+  for (const WrittenPolicies::Entry& one : written_.entries) out.push_back({one.name, one.text});
+  return out;
+}
+
 void Daemon::log_in_force() const {
   std::vector<std::string> policies, receivers;
-  for (const WrittenPolicies::Entry& one : written_.entries) policies.push_back(one.name);
+  for (LoadedPolicy& one : loaded_policies()) policies.push_back(std::move(one.name));
   for (const auto& one : parts_.receivers) receivers.emplace_back(one->name());
   log_info("in force", {{"memory_limit", format_bytes(config_.sampling.memory_limit)},
                         {"memory_limit_is", config_.sampling.memory_limit_is},

@@ -21,6 +21,7 @@
 #include "settings/assembly.h"
 #include "telemetry/process.h"
 #include "telemetry/refusal_log.h"
+#include "web/api.h"
 #include "web/pages.h"
 
 namespace tailgate {
@@ -50,6 +51,7 @@ class Daemon {
   void reload();
   void reload_now();
   void drain();
+  std::vector<LoadedPolicy> loaded_policies() const;
   void log_in_force() const;
   void log_refused(SourceId by, std::string_view reason, std::string_view peer, std::string_view text);
   void log_refused_of_the_minute(TimePoint now);
@@ -62,8 +64,7 @@ class Daemon {
   std::vector<std::string> policy_patterns_;  // of the policies in force
   FileWatch watch_;
   bool has_policies_;
-  WrittenPolicies written_;  // in force, and so are the next
-  std::vector<std::string> notices_;
+  std::vector<std::string> notices_;  // of the policies in force, as the next
   std::atomic<bool> serving_{false};
   std::atomic<std::size_t> receivers_started_{0};  // the first so many of parts_.receivers
   std::uint32_t epoch_ = 1;
@@ -72,6 +73,7 @@ class Daemon {
   bool reload_failed_ TAILGATE_GUARDED_BY(status_mutex_) = false;  // the last one
   std::string wants_restart_ TAILGATE_GUARDED_BY(status_mutex_);   // paths that changed since the start
   mutable Mutex status_mutex_;
+  WrittenPolicies written_ TAILGATE_GUARDED_BY(status_mutex_);
 
   std::vector<Source> sources_ TAILGATE_GUARDED_BY(status_mutex_);
   Refusals refusals_;

@@ -5,12 +5,11 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <charconv>
 
-#include "codec/percent.h"
 #include "model/threshold.h"
 #include "web/explain_html.h"
 #include "web/json_page.h"
+#include "web/params.h"
 
 namespace tailgate {
 namespace {
@@ -75,13 +74,6 @@ json::object to_json(const Explanation& e, const std::vector<std::string>& expor
   return out;
 }
 
-// %XX and '+' of a query value; anything else stays.
-std::string decode(std::string_view text) {
-  std::string spaced(text);
-  std::replace(spaced.begin(), spaced.end(), '+', ' ');
-  return percent_decoded_leniently(spaced);
-}
-
 struct Question {
   ExplainQuery query;
   JsonForm form = JsonForm::kCompact;
@@ -89,42 +81,18 @@ struct Question {
 
 // The keys of a query, `one` of a single trace. The error says what was expected.
 Result<Question> question_of(std::string_view text, bool one) {
+  Params params(text);
   Question out;
-  out.query.limit = kLimitDefault;
-  const auto bad = [](std::string text_) { return fail(ErrorKind::kBadInput, std::move(text_)); };
-  while (!text.empty()) {
-    const auto end = std::min(text.find('&'), text.size());
-    const std::string_view part = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    const auto equals = std::min(part.find('='), part.size());
-    const std::string_view key = part.substr(0, equals);
-    const std::string value = decode(part.substr(std::min(equals + 1, part.size())));
-    ExplainQuery& query = out.query;
-    if (part.empty()) continue;
-    if (key == "pretty") {
-      if (!value.empty() && value != "true" && value != "false" && value != "1" && value != "0")
-        return bad(fmt::format("pretty: expected true or false, got '{}'", value));
-      out.form = value == "false" || value == "0" ? JsonForm::kCompact : JsonForm::kPretty;
-    } else if (one) {
-      return bad(fmt::format("expected pretty, got '{}'", key));
-    } else if (key == "policy") {
-      query.policy = value;
-    } else if (key == "service") {
-      query.service = value;
-    } else if (key == "root") {
-      query.root = value;
-    } else if (key == "decision") {
-      if (!value.empty() && std::find(kDecisionNames.begin(), kDecisionNames.end(), value) == kDecisionNames.end())
-        return bad(fmt::format("decision: expected sampled, not_sampled or dropped, got '{}'", value));
-      query.decision = value;
-    } else if (key == "limit") {
-      const auto [p, error] = std::from_chars(value.data(), value.data() + value.size(), query.limit);
-      if (error != std::errc() || p != value.data() + value.size() || query.limit < 1 || query.limit > kLimitMax)
-        return bad(fmt::format("limit: expected 1 to {}, got '{}'", kLimitMax, value));
-    } else {
-      return bad(fmt::format("expected policy, decision, service, root, limit or pretty, got '{}'", key));
-    }
+  if (!one) {
+    out.query.policy = params.text("policy");
+    if (!params.text("decision").empty())
+      out.query.decision = params.choice("decision", "", {kDecisionNames.begin(), kDecisionNames.end()});
+    out.query.service = params.text("service");
+    out.query.root = params.text("root");
+    out.query.limit = params.number("limit", kLimitDefault, 1, kLimitMax);
   }
+  out.form = params.flag("pretty") ? JsonForm::kPretty : JsonForm::kCompact;
+  if (Result<void> good = params.finish(); !good) return tl::unexpected(good.error());
   return out;
 }
 

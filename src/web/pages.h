@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pages: the daemon's own small GET pages (/metrics, /health, /explain), as a handler for a net Server.
+// Pages: the daemon's own pages (/metrics, /health, /explain, the doors for queries), as a handler for a net Server.
 //
 // Threads: any; each page's function is called by the I/O thread that serves it and must not block.
 #pragma once
@@ -21,9 +21,19 @@ class Pages final : public Handler {
   Pages();
 
   using Page = std::function<Response(const RequestHead&)>;
+  using Post = std::function<Response(const RequestHead&, ByteView body)>;
 
-  // Before the server is opened. A path that ends with '/' takes everything under it.
-  void add(std::string path, Page page) { pages_[std::move(path)] = std::move(page); }
+  // Before the server is opened. A path that ends with '/' takes everything under it, unless a longer one does.
+  void add(std::string path, Page page) { pages_[std::move(path)].page = std::move(page); }
+  // Takes POST with a body, instead or besides. `body` is good during the call only.
+  void add_post(std::string path, std::size_t body_bytes_max, Post post) {
+    Entry& entry = pages_[std::move(path)];
+    entry.post = std::move(post);
+    entry.body_bytes_max = body_bytes_max;
+  }
+  // A gRPC method with this path; `call` gets the message of the request, inflated.
+  using Call = std::function<Response(const RequestHead&, ByteView message)>;
+  void add_call(std::string path, std::size_t message_bytes_max, Call call);
 
   Admission admit(const RequestHead& head) override;
   void handle(const RequestHead& head, BodyBuffer& body, Response& response) override;
@@ -33,10 +43,16 @@ class Pages final : public Handler {
   std::map<std::string_view, std::uint64_t> refused() const;
 
  private:
-  const Page* find(std::string_view path) const;
+  struct Entry {
+    Page page;
+    Post post;
+    Call call;
+    std::size_t body_bytes_max = 0;
+  };
+  const Entry* find(std::string_view path) const;
   void count(std::string_view reason);
 
-  std::map<std::string, Page, std::less<>> pages_;
+  std::map<std::string, Entry, std::less<>> pages_;
   mutable Mutex mutex_;
   std::map<std::string_view, std::uint64_t> refused_ TAILGATE_GUARDED_BY(mutex_);  // the keys are constants
 };

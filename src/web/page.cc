@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "web/page.h"
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "base/hash.h"
+
+namespace tailgate {
+namespace {
+
+// Nothing from elsewhere, no inline script or style, no frame around it. Texts of spans are never markup (page/dom.js),
+// and this is the second wall.
+constexpr std::string_view kPolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+std::string_view type_of(std::string_view name) {
+  if (name.ends_with(".html")) return "text/html; charset=utf-8";
+  if (name.ends_with(".css")) return "text/css; charset=utf-8";
+  if (name.ends_with(".js")) return "text/javascript; charset=utf-8";
+  return "image/svg+xml";
+}
+
+// Browsers ask again each time, and get the bytes only when the binary has others.
+Response serve(const Asset& asset, std::string_view tag, const RequestHead& head) {
+  Response response;
+  response.headers = {{"content-type", std::string(type_of(asset.name))},
+                      {"cache-control", "no-cache"},
+                      {"etag", std::string(tag)},
+                      {"content-security-policy", std::string(kPolicy)},
+                      {"x-content-type-options", "nosniff"},
+                      {"referrer-policy", "no-referrer"}};
+  if (head.header("if-none-match") == tag) {
+    response.status = 304;
+  } else {
+    response.body = asset.bytes;
+  }
+  return response;
+}
+
+}  // namespace
+
+void add_page(Pages& pages) {
+  for (const Asset& asset : page_assets()) {
+    const std::string tag = fmt::format("\"{:016x}\"", hash_bytes(asset.bytes, 0));
+    const auto page = [&asset, tag](const RequestHead& head) { return serve(asset, tag, head); };
+    if (asset.name == "index.html") {
+      pages.add("/", page);
+      pages.add("/trace/", page);
+    } else {
+      pages.add("/page/" + std::string(asset.name), page);
+    }
+  }
+}
+
+}  // namespace tailgate

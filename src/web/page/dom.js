@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Elements and texts. Names and values that come from spans are only ever text nodes or attribute values that are not
+// read as code: there is no innerHTML anywhere in this page.
+
+const SVG = 'http://www.w3.org/2000/svg';
+const SVG_TAGS = new Set(['svg', 'g', 'rect', 'line', 'path', 'circle', 'text', 'title', 'polyline']);
+
+// el('p', {class: 'hint', onclick: f}, 'text', otherElement, [more], null)
+export function el(tag, attributes, ...children) {
+  const svg = SVG_TAGS.has(tag) && !(attributes && attributes.html);
+  const node = svg ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false || name === 'html') continue;
+    if (typeof value === 'function') node.addEventListener(name.slice(2), value);
+    else if (name === 'vars') for (const [key, v] of Object.entries(value)) node.style.setProperty(key, v);
+    else if (name === 'value') node.value = value;
+    else node.setAttribute(name, value === true ? '' : String(value));
+  }
+  append(node, children);
+  return node;
+}
+
+function append(node, children) {
+  for (const child of children) {
+    if (child === null || child === undefined || child === false) continue;
+    if (Array.isArray(child)) append(node, child);
+    else node.append(child instanceof Node ? child : document.createTextNode(String(child)));
+  }
+}
+
+export function fill(node, ...children) {
+  node.textContent = '';
+  append(node, children);
+  return node;
+}
+
+// For people who do not see the page.
+export function say(text) {
+  document.getElementById('said').textContent = text;
+}
+
+const number = new Intl.NumberFormat('en', {maximumFractionDigits: 1});
+const compact = new Intl.NumberFormat('en', {notation: 'compact', maximumFractionDigits: 1});
+export const count = (n) => (Math.abs(n) < 10000 ? number.format(n) : compact.format(n));
+
+export function bytes(n) {
+  let unit = 0;
+  while (Math.abs(n) >= 1024 && unit < 4) { n /= 1024; ++unit; }
+  return `${number.format(n)} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][unit]}`;
+}
+
+export function duration(ns) {
+  if (ns < 1e3) return `${Math.round(ns)} ns`;
+  if (ns < 1e6) return `${trim(ns / 1e3)} µs`;
+  if (ns < 1e9) return `${trim(ns / 1e6)} ms`;
+  if (ns < 60e9) return `${trim(ns / 1e9)} s`;
+  return `${Math.floor(ns / 60e9)} min ${Math.round((ns % 60e9) / 1e9)} s`;
+}
+const trim = (n) => (n < 10 ? n.toFixed(2) : n < 100 ? n.toFixed(1) : n.toFixed(0)).replace(/\.0+$/, '');
+
+export function time(ms) {
+  const d = new Date(ms);
+  const two = (n, size = 2) => String(n).padStart(size, '0');
+  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ` +
+      `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}.${two(d.getMilliseconds(), 3)}`;
+}
+
+// A colour for each service, the same on every page: a hue that the style sheet makes light or dark.
+export function hue(service) {
+  let h = 2166136261;
+  for (const c of service) h = Math.imul(h ^ c.codePointAt(0), 16777619);
+  return String(((h >>> 0) % 24) * 15);
+}
+
+export function copyButton(text, what) {
+  const button = el('button', {type: 'button', class: 'copy', title: `Copy ${what}`, 'aria-label': `Copy ${what}`,
+    onclick: async (event) => {
+      event.stopPropagation();
+      try {
+        await navigator.clipboard.writeText(text());
+        say(`${what} copied`);
+      } catch {
+        say('the browser does not allow copying here');
+      }
+    }}, 'copy');
+  return button;
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which view an address shows. Addresses hold the whole state, so that they can be sent to a colleague:
+//
+//   /                       now               /?view=traces&service=shop&min=1s
+//   /?view=policies                           /trace/ID?span=SPAN
+import {el, fill, say} from './dom.js';
+import {showNow} from './now.js';
+import {showPolicies} from './policies.js';
+import {showTrace} from './trace.js';
+import {showTraces} from './traces.js';
+
+const views = {
+  now: {title: 'Now', show: showNow},
+  traces: {title: 'Traces', show: showTraces},
+  policies: {title: 'Policies', show: showPolicies},
+};
+let leave = null;  // of the view that is shown
+
+export function go(address, replace = false) {
+  if (replace) history.replaceState(null, '', address);
+  else history.pushState(null, '', address);
+  route();
+}
+
+function route() {
+  if (leave) leave();
+  leave = null;
+  const main = document.getElementById('main');
+  const url = new URL(location.href);
+  const trace = /^\/trace\/(.+)$/.exec(url.pathname);
+  const name = trace ? 'traces' : views[url.searchParams.get('view')] ? url.searchParams.get('view') : 'now';
+  for (const link of document.querySelectorAll('header nav a')) {
+    if (link.dataset.view === name) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+  fill(main);
+  document.title = `${trace ? 'Trace' : views[name].title} – Tailgate`;
+  const failed = (error) => {
+    if (error.name !== 'AbortError') fill(main, el('p', {class: 'error', role: 'alert'}, error.message));
+  };
+  try {
+    leave = trace ? showTrace(main, decodeURIComponent(trace[1]), url.searchParams, failed)
+        : views[name].show(main, url.searchParams, failed);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+// Links within the page do not load it anew.
+document.addEventListener('click', (event) => {
+  const link = event.target.closest('a[href]');
+  if (!link || event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const url = new URL(link.href);
+  if (url.origin !== location.origin || link.hasAttribute('download')) return;
+  if (url.pathname !== '/' && !url.pathname.startsWith('/trace/')) return;
+  if (url.hash && url.pathname === location.pathname) return;
+  event.preventDefault();
+  go(url.pathname + url.search);
+  document.getElementById('main').focus({preventScroll: true});
+  scrollTo(0, 0);
+});
+
+document.getElementById('jump').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const id = new FormData(event.target).get('id').trim();
+  if (!/^[0-9a-fA-F]{1,32}$/.test(id)) {
+    say('expected a trace id of up to 32 hex digits');
+    return;
+  }
+  event.target.reset();
+  go(`/trace/${id.toLowerCase().padStart(32, '0')}`);
+});
+
+addEventListener('popstate', route);
+route();

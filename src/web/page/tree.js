@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// A trace as a tree: from OTLP JSON to spans in the order in which they are shown, and the critical path. No recursion:
+// a trace may be 100,000 spans deep. Times are milliseconds after the first start, as numbers.
+
+// The value of an OTLP AnyValue as JSON has it.
+export function valueOf(any) {
+  if (!any) return null;
+  if ('stringValue' in any) return any.stringValue;
+  if ('boolValue' in any) return any.boolValue;
+  if ('intValue' in any) return Number.isSafeInteger(Number(any.intValue)) ? Number(any.intValue) : String(any.intValue);
+  if ('doubleValue' in any) return any.doubleValue;
+  if ('arrayValue' in any) return (any.arrayValue.values || []).map(valueOf);
+  if ('kvlistValue' in any) return Object.fromEntries((any.kvlistValue.values || []).map((kv) => [kv.key, valueOf(kv.value)]));
+  if ('bytesValue' in any) return `base64:${any.bytesValue}`;
+  return null;
+}
+
+export const textOf = (value) => (typeof value === 'string' ? value : JSON.stringify(value));
+
+export const kinds = ['unspecified', 'internal', 'server', 'client', 'producer', 'consumer'];
+
+function attributesOf(list) {
+  return (list || []).map((kv) => ({key: kv.key, value: valueOf(kv.value)}));
+}
+
+export function readTrace(otlp) {
+  const spans = [];
+  let origin = null;
+  const nano = (text) => BigInt(text || 0);
+  for (const rs of otlp.resourceSpans || []) {
+    const resource = attributesOf(rs.resource && rs.resource.attributes);
+    const named = resource.find((a) => a.key === 'service.name');
+    const service = named ? textOf(named.value) : '(no service)';
+    for (const ss of rs.scopeSpans || []) {
+      for (const s of ss.spans || []) {
+        const start = nano(s.startTimeUnixNano);
+        if (start !== 0n && (origin === null || start < origin)) origin = start;
+        spans.push({raw: s, id: s.spanId, parentId: s.parentSpanId || '', service, resource, scope: ss.scope || {},
+          name: s.name || '', kind: kinds[s.kind || 0] || String(s.kind), startNs: start, endNs: nano(s.endTimeUnixNano),
+          error: !!s.status && s.status.code === 2, status: s.status || {}, children: [], parent: null, critical: []});
+      }
+    }
+  }
+  if (origin === null) origin = 0n;
+  let end = 0;
+  for (const s of spans) {
+    s.start = s.startNs === 0n ? 0 : Number(s.startNs - origin) / 1e6;
+    s.end = s.endNs < s.startNs ? s.start : Number(s.endNs - origin) / 1e6;
+    end = Math.max(end, s.end);
+  }
+  const byId = new Map();
+  for (const s of spans) if (!byId.has(s.id)) byId.set(s.id, s);
+  const roots = [];
+  for (const s of spans) {
+    const parent = byId.get(s.parentId);
+    if (parent && parent !== s && !isAbove(s, parent)) {
+      s.parent = parent;
+      parent.children.push(s);
+    } else {
+      roots.push(s);
+    }
+  }
+  const early = (a, b) => a.start - b.start || b.end - a.end;
+  roots.sort((a, b) => (a.parentId ? 1 : 0) - (b.parentId ? 1 : 0) || early(a, b));
+  for (const s of spans) s.children.sort(early);
+  markCritical(roots[0]);
+  const services = new Map();
+  for (const s of spans) services.set(s.service, (services.get(s.service) || 0) + 1);
+  return {spans, roots, byId, duration: end, startMs: Number(origin / 1000n) / 1000, services,
+    errors: spans.filter((s) => s.error).length};
+}
+
+// Parents that name each other in a circle would hang everything that walks up.
+function isAbove(span, below) {
+  for (let p = below, steps = 0; p; p = p.parent, ++steps) if (p === span || steps > 200000) return true;
+  return false;
+}
+
+// The spans that are open, in order, with their depth. `open` says whether a span's children are shown.
+export function visible(trace, open) {
+  const out = [];
+  const stack = trace.roots.map((span) => [span, 0]).reverse();
+  while (stack.length) {
+    const [span, depth] = stack.pop();
+    out.push({span, depth});
+    if (!open(span)) continue;
+    for (let i = span.children.length - 1; i >= 0; --i) stack.push([span.children[i], depth + 1]);
+  }
+  return out;
+}
+
+// What the trace waited for, from its end backwards: in each span the child that ended last, and before it began the
+// one that ended last before that; what no child covers is the span's own time. Parts go into span.critical.
+function markCritical(root) {
+  if (!root) return;
+  const stack = [[root, root.end]];
+  while (stack.length) {
+    const [span, until] = stack.pop();
+    let at = Math.min(span.end, until);
+    const children = [...span.children].sort((a, b) => b.end - a.end);
+    for (const child of children) {
+      if (child.start >= at || child.end <= span.start) continue;
+      const end = Math.min(child.end, at);
+      if (at > end) span.critical.push([end, at]);
+      stack.push([child, end]);
+      at = Math.max(child.start, span.start);
+      if (at <= span.start) break;
+    }
+    if (at > span.start) span.critical.push([span.start, at]);
+  }
+}
