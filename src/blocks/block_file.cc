@@ -193,10 +193,10 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::open(const std::string& path, 
   }
   const Result<std::unique_ptr<BlockReader>> reader = BlockReader::open(path);
   if (!reader) return tl::unexpected(reader.error());
-  const Result<BlockRecovery> found = (*reader)->scan(0, take);
+  const Result<BlockRecovery> found = (*reader)->scan(options.from, take);
   if (!found) return tl::unexpected(found.error());
   writer->end_ = writer->synced_end_ = found->end;
-  writer->number_ = writer->synced_number_ = found->next_number;
+  writer->number_ = writer->synced_number_ = found->blocks == 0 ? options.from_number : found->next_number;
   writer->cut_due_ = found->torn_bytes != 0;
   if (auto done = writer->cut(); !done) return tl::unexpected(done.error());
   if (recovery) *recovery = *found;

@@ -76,12 +76,14 @@ class BlockReader {
 struct BlockWriterOptions {
   BlockCodec codec = BlockCodec::kZstd;
   std::uint64_t created_ns = 0;  // of a new file
+  // Where a block is known to begin, and its number: only what comes after is looked at. 0: all of the file.
+  std::uint64_t from = 0, from_number = 0;
 };
 
 class BlockWriter {
  public:
   // Continues the file, or makes it. A file that is shorter than its header is made anew: nothing was synced in it.
-  // `from` is the position of a block from which on the file has to be looked at; 0: all of it. `take` may be empty.
+  // `take` gets what is looked at; it may be empty.
   static Result<std::unique_ptr<BlockWriter>> open(const std::string& path, const BlockWriterOptions& options,
                                                    BlockRecovery* recovery = nullptr,
                                                    const std::function<bool(const Block&)>& take = {});
@@ -101,6 +103,7 @@ class BlockWriter {
   void roll_back();
 
   std::uint64_t size() const { return end_; }
+  std::uint64_t next_number() const { return number_; }
 
  private:
   BlockWriter(std::string path, int fd, BlockCodec codec) : path_(std::move(path)), fd_(fd), codec_(codec) {}

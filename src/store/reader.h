@@ -99,7 +99,7 @@ class StoreReader {
 
   Result<StoredTrace> trace(const TraceId& id);
 
-  // Hands each trace that may be in the answer to `take`, newest start first, those with the same start by id, until
+  // Hands each trace that may be in the answer to `take`, newest start first, of the same start the largest id first, until
   // `take` returns false or the budget is used up. Time, service and durations are exact. Of needs.all the index knows
   // hashes, and of a trace with very many values only that it has them: `take` must look itself. No trace that meets
   // the needs is missing, also when only several parts of it meet them together. A trace comes once.
