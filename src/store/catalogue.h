@@ -52,6 +52,7 @@ class Catalogue {
   void roll_back();
 
   std::uint64_t blocks_end() const { return blocks_end_; }
+  std::uint64_t traces() const { return traces_; }
   std::uint64_t next_block() const { return next_block_; }
   std::uint64_t next_number() const { return next_; }
   // The number after the last part that a posting file has.

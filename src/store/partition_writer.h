@@ -48,6 +48,7 @@ class PartitionWriter {
 
   const std::shared_ptr<Partition>& partition() const { return partition_; }
   std::uint64_t created_ns() const { return created_ns_; }
+  std::uint64_t traces() const { return catalogue_->traces(); }
   bool empty() const { return catalogue_->next_number() == 1; }
 
  private:

@@ -99,10 +99,10 @@ class StoreReader {
 
   Result<StoredTrace> trace(const TraceId& id);
 
-  // Hands each trace that may be in the answer to `take`, newest start first, of the same start the largest id first, until
-  // `take` returns false or the budget is used up. Time, service and durations are exact. Of needs.all the index knows
-  // hashes, and of a trace with very many values only that it has them: `take` must look itself. No trace that meets
-  // the needs is missing, also when only several parts of it meet them together. A trace comes once.
+  // Hands each trace that may be in the answer to `take`, newest start first, of the same start the largest id first,
+  // until `take` returns false or the budget is used up. Time, service and durations are exact. Of needs.all the index
+  // knows hashes, and of a trace with very many values only that it has them: `take` must look itself. No trace that
+  // meets the needs is missing, also when only several parts of it meet them together. A trace comes once.
   Result<SearchOutcome> search(const SearchRequest& request, const std::function<bool(const StoredTrace&)>& take);
 
   // Sorted, each once. Times are those of a partition and of a service in it: they may name a few too many.

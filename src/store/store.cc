@@ -99,9 +99,8 @@ Result<void> Store::open_folders(std::vector<std::string>& notices) {
   for (const std::string& folder : *folders) {
     next_folder_ = number_of(folder) + 1;
     if (folder == folders->back()) {
-      auto writer = open_writer(folder, 0, notices);
-      if (!writer) return tl::unexpected(writer.error());
-      writer_ = std::move(*writer);
+      folder_ = folder;
+      if (auto done = open_writer(0, notices); !done) return done;
       continue;
     }
     auto finished = open_finished(folder, notices);
@@ -115,7 +114,7 @@ Result<Store::Finished> Store::open_finished(const std::string& folder, std::vec
   Finished out;
   auto filter = IdFilter::load(filter_path(folder));
   if (!filter || !partition_whole(folder)) {
-    auto writer = open_writer(folder, 0, notices);
+    auto writer = open_partition(folder, 0, notices);
     if (!writer) return tl::unexpected(writer.error());
     filter = (*writer)->finish();
     if (!filter) return tl::unexpected(filter.error());
@@ -126,6 +125,10 @@ Result<Store::Finished> Store::open_finished(const std::string& folder, std::vec
   out.created_ns = (*blocks)->created_ns();
   out.filter = std::move(*filter);
   out.bytes = folder_bytes(folder);
+  if (const auto db = out.partition->connect()) {
+    auto rows = (*db)->prepare("SELECT value FROM meta WHERE name='traces'");
+    if (rows && rows->step().value_or(false)) out.traces = from_sql(rows->number(0));
+  }
   return out;
 }
 
@@ -138,8 +141,8 @@ PartitionOptions Store::partition_options(std::uint64_t created_ns) {
   return options;
 }
 
-Result<std::unique_ptr<PartitionWriter>> Store::open_writer(const std::string& folder, std::uint64_t created_ns,
-                                                            std::vector<std::string>& notices) {
+Result<std::unique_ptr<PartitionWriter>> Store::open_partition(const std::string& folder, std::uint64_t created_ns,
+                                                               std::vector<std::string>& notices) {
   PartitionRecovery found;
   auto writer = PartitionWriter::open(folder, partition_options(created_ns), &found);
   if (!writer) return writer;
@@ -147,6 +150,14 @@ Result<std::unique_ptr<PartitionWriter>> Store::open_writer(const std::string& f
   damaged_ += found.blocks.damaged;
   torn_ += found.blocks.torn_bytes;
   return writer;
+}
+
+Result<void> Store::open_writer(std::uint64_t created_ns, std::vector<std::string>& notices) {
+  auto opened = open_partition(folder_, created_ns, notices);
+  if (!opened) return tl::unexpected(opened.error());
+  writer_ = std::move(*opened);
+  publish();
+  return {};
 }
 
 std::optional<EarlierParts> Store::earlier(const TraceId& id) const {
@@ -165,26 +176,14 @@ std::optional<EarlierParts> Store::earlier(const TraceId& id) const {
 
 Result<void> Store::append(std::span<const KeptTracePtr> traces, std::uint64_t now_ns) {
   std::vector<std::string> notices;
-  if (writer_ && writer_->stale()) {
-    const std::string folder = writer_->partition()->folder();
-    writer_.reset();
-    auto opened = open_writer(folder, 0, notices);
-    if (!opened) return tl::unexpected(opened.error());
-    writer_ = std::move(*opened);
-    publish();
+  if (writer_ && writer_->stale()) writer_.reset();
+  if (!writer_ && !folder_.empty()) {
+    if (auto done = open_writer(now_ns, notices); !done) return done;
   }
   if (auto done = keep_bounds(now_ns); !done) return done;
   if (!writer_) {
-    // After an error its folder may be there already.
-    auto folders = partition_folders(options_.directory);
-    if (!folders) return tl::unexpected(folders.error());
-    std::string folder = fmt::format("{}/{}", options_.directory, folder_name(next_folder_, now_ns));
-    if (!folders->empty() && number_of(folders->back()) == next_folder_) folder = folders->back();
-    auto opened = open_writer(folder, now_ns, notices);
-    if (!opened) return tl::unexpected(opened.error());
-    writer_ = std::move(*opened);
-    ++next_folder_;
-    publish();
+    folder_ = fmt::format("{}/{}", options_.directory, folder_name(next_folder_++, now_ns));
+    if (auto done = open_writer(now_ns, notices); !done) return done;
   }
   return writer_->append(traces);
 }
@@ -193,9 +192,10 @@ Result<void> Store::finish_partition() {
   auto filter = writer_->finish();
   if (!filter) return tl::unexpected(filter.error());
   const std::string folder = writer_->partition()->folder();
-  const std::uint64_t created = writer_->created_ns();
+  const std::uint64_t created = writer_->created_ns(), traces = writer_->traces();
   writer_.reset();
-  finished_.push_back({std::make_shared<Partition>(folder), std::move(*filter), folder_bytes(folder), created});
+  folder_.clear();
+  finished_.push_back({std::make_shared<Partition>(folder), std::move(*filter), folder_bytes(folder), traces, created});
   publish();
   return {};
 }
@@ -215,25 +215,25 @@ Result<void> Store::remove_oldest() {
 
 Result<void> Store::keep_bounds(std::uint64_t now_ns) {
   const std::uint64_t open = writer_ ? folder_bytes(writer_->partition()->folder()) : 0;
-  if (writer_ && !writer_->empty() && !writer_->stale() &&
-      (open >= options_.bytes_max / kPartitionShare ||
-       now_ns >= writer_->created_ns() + options_.age_max_ns / kPartitionShare)) {
-    if (auto done = finish_partition(); !done) return done;
-  }
-  const auto total = [&] {
-    std::uint64_t bytes = writer_ ? open : 0;
-    for (const Finished& f : finished_) bytes += f.bytes;
-    return bytes;
-  };
+  std::uint64_t bytes = open;
+  for (const Finished& f : finished_) bytes += f.bytes;
   // All that is in a partition came before the next one was begun; in the last one, within its share of the time.
   const auto ended = [&] {
     if (finished_.size() > 1) return finished_[1].created_ns;
     return writer_ ? writer_->created_ns() : finished_[0].created_ns + options_.age_max_ns / kPartitionShare;
   };
-  while (!finished_.empty() && (total() > options_.bytes_max || ended() + options_.age_max_ns <= now_ns)) {
+  while (!finished_.empty() && (bytes > options_.bytes_max || ended() + options_.age_max_ns <= now_ns)) {
+    bytes -= finished_.front().bytes;
     if (auto done = remove_oldest(); !done) return done;
   }
-  bytes_ = total();
+  if (writer_ && !writer_->empty() && !writer_->stale() &&
+      (open >= options_.bytes_max / kPartitionShare ||
+       now_ns >= writer_->created_ns() + options_.age_max_ns / kPartitionShare)) {
+    if (auto done = finish_partition(); !done) return done;
+  }
+  bytes_ = bytes;
+  traces_ = writer_ ? writer_->traces() : 0;
+  for (const Finished& f : finished_) traces_ += f.traces;
   partitions_ = finished_.size() + (writer_ ? 1 : 0);
   return {};
 }
@@ -247,6 +247,6 @@ void Store::publish() {
 
 std::shared_ptr<PartitionSource> Store::source() const { return live_; }
 
-StoreCounts Store::counts() const { return {bytes_, partitions_, deleted_, damaged_, torn_}; }
+StoreCounts Store::counts() const { return {bytes_, traces_, partitions_, deleted_, damaged_, torn_}; }
 
 }  // namespace tailgate
