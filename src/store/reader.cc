@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -29,8 +30,11 @@ class DirectorySource final : public PartitionSource {
       const auto known = known_.find(folder);
       std::shared_ptr<Partition> partition =
           known == known_.end() ? std::make_shared<Partition>(folder) : known->second;
-      // One that goes away meanwhile, or has only been begun, is not there.
-      if (!partition->connect()) continue;
+      if (known == known_.end()) {
+        const Result<bool> ready = has_tables(*partition);
+        if (!ready) return tl::unexpected(ready.error());
+        if (!*ready) continue;
+      }
       out.push_back(found[folder] = std::move(partition));
     }
     known_ = std::move(found);
@@ -38,6 +42,19 @@ class DirectorySource final : public PartitionSource {
   }
 
  private:
+  // False for a partition that has only been begun, or goes away meanwhile.
+  static Result<bool> has_tables(Partition& partition) {
+    const auto db = partition.connect();
+    if (!db) {
+      std::error_code error;
+      if (!std::filesystem::exists(catalogue_path(partition.folder()), error)) return false;
+      return tl::unexpected(db.error());
+    }
+    auto tables = (*db)->prepare("SELECT 1 FROM sqlite_master WHERE name='posting_files'");
+    if (!tables) return tl::unexpected(tables.error());
+    return tables->step();
+  }
+
   const std::string directory_;
   Mutex mutex_;
   std::map<std::string, std::shared_ptr<Partition>> known_ TAILGATE_GUARDED_BY(mutex_);

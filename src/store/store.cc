@@ -185,7 +185,9 @@ Result<void> Store::append(std::span<const KeptTracePtr> traces, std::uint64_t n
     folder_ = fmt::format("{}/{}", options_.directory, folder_name(next_folder_++, now_ns));
     if (auto done = open_writer(now_ns, notices); !done) return done;
   }
-  return writer_->append(traces);
+  const Result<void> done = writer_->append(traces);
+  count();
+  return done;
 }
 
 Result<void> Store::finish_partition() {
@@ -231,11 +233,20 @@ Result<void> Store::keep_bounds(std::uint64_t now_ns) {
        now_ns >= writer_->created_ns() + options_.age_max_ns / kPartitionShare)) {
     if (auto done = finish_partition(); !done) return done;
   }
-  bytes_ = bytes;
-  traces_ = writer_ ? writer_->traces() : 0;
-  for (const Finished& f : finished_) traces_ += f.traces;
-  partitions_ = finished_.size() + (writer_ ? 1 : 0);
+  count();
   return {};
+}
+
+void Store::count() {
+  std::uint64_t bytes = writer_ ? folder_bytes(writer_->partition()->folder()) : 0;
+  std::uint64_t traces = writer_ ? writer_->traces() : 0;
+  for (const Finished& f : finished_) {
+    bytes += f.bytes;
+    traces += f.traces;
+  }
+  bytes_ = bytes;
+  traces_ = traces;
+  partitions_ = finished_.size() + (writer_ ? 1 : 0);
 }
 
 void Store::publish() {

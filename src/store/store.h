@@ -65,6 +65,7 @@ class Store {
   Result<void> finish_partition();
   Result<void> remove_oldest();
   std::optional<EarlierParts> earlier(const TraceId& id) const;
+  void count();
   void publish();
 
   const StoreOptions options_;
