@@ -293,11 +293,7 @@ Result<void> Catalogue::add_names(const PartRecord& part, const PartFacts& facts
     done = add.run();
   }
   const std::int64_t step = to_sql(part.start_ns) / kCallsStepNs * kCallsStepNs;
-  for (const auto& [services, calls] : facts.calls) {
-    if (done) {
-      done = add_calls_.bind(1, services.first).bind(2, services.second).bind(3, step).bind(4, to_sql(calls)).run();
-    }
-  }
+  for (const auto& [services, calls] : facts.calls) calls_[step][services] += calls;
   if (!done) return tl::unexpected(done.error());
   return {};
 }
@@ -323,6 +319,14 @@ Result<void> Catalogue::commit(std::uint64_t end, std::uint64_t next_block) {
     }
   }
   widened_.clear();
+  for (const auto& [step, sums] : calls_) {
+    for (const auto& [services, calls] : sums) {
+      const auto done =
+          add_calls_.bind(1, services.first).bind(2, services.second).bind(3, step).bind(4, to_sql(calls)).run();
+      if (!done) return tl::unexpected(done.error());
+    }
+  }
+  calls_.clear();
   const std::pair<std::string_view, std::uint64_t> numbers[] = {
       {"blocks_end", end},          {"next_block", next_block},
       {"next_number", next_},       {"longest_trace_ns", longest_trace_ns_},

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -87,6 +88,7 @@ class Catalogue {
   };
   std::unordered_map<std::string, Service> services_;
   std::vector<std::string> widened_;  // names of services whose times are to be written
+  std::map<std::int64_t, std::map<std::pair<std::string, std::string>, std::uint64_t>> calls_;  // not written yet
   KnownNames known_;
   // Rows of `meta`.
   std::uint64_t blocks_end_ = 0, next_block_ = 0, next_ = 1, longest_trace_ns_ = 0, traces_ = 0, spans_ = 0,

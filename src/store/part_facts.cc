@@ -9,6 +9,36 @@
 namespace tailgate {
 namespace {
 
+// The different ones of many hashes, of which most come again and again; kTermsMax at most.
+class TermSet {
+ public:
+  void add(TermHash term) {
+    if (2 * terms_.size() >= slots_.size()) grow();
+    for (std::size_t i = term & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1)) {
+      if (slots_[i] == term) return;
+      if (slots_[i] != kAnyTerm) continue;
+      if (terms_.size() == kTermsMax) return;
+      slots_[i] = term;
+      terms_.push_back(term);
+      return;
+    }
+  }
+  std::vector<TermHash> take() { return std::move(terms_); }
+
+ private:
+  void grow() {
+    const std::size_t size = std::max<std::size_t>(1024, 2 * slots_.size());
+    slots_.assign(size, kAnyTerm);
+    for (const TermHash t : terms_) {
+      std::size_t i = t & (size - 1);
+      while (slots_[i] != kAnyTerm) i = (i + 1) & (size - 1);
+      slots_[i] = t;
+    }
+  }
+  std::vector<TermHash> slots_;  // kAnyTerm: free
+  std::vector<TermHash> terms_;
+};
+
 class FactReader {
  public:
   FactReader(KnownNames& known, PartFacts& out) : known_(known), out_(out) {}
@@ -22,9 +52,9 @@ class FactReader {
     attributes(AttributeScope::kSpan, span.attributes);
     for (const EventView& e : span.events) attributes(AttributeScope::kEvent, e.attributes);
     for (const LinkView& l : span.links) attributes(AttributeScope::kLink, l.attributes);
-    out_.terms.push_back(span_name_term(span.name));
-    out_.terms.push_back(status_term(status_text(span.status_code)));
-    out_.terms.push_back(kind_term(kind_text(span.kind)));
+    terms_.add(span_name_term(span.name));
+    terms_.add(status_term(status_text(span.status_code)));
+    terms_.add(kind_term(kind_text(span.kind)));
     if (span.end_ns > span.start_ns) out_.longest_ns = std::max(out_.longest_ns, span.end_ns - span.start_ns);
     out_.start_ns = spans_.empty() ? span.start_ns : std::min(out_.start_ns, span.start_ns);
     out_.end_ns = std::max({out_.end_ns, span.start_ns, span.end_ns});
@@ -32,15 +62,11 @@ class FactReader {
       out_.operations.push_back({service(), std::string(span.name), span.kind});
     }
     spans_.push_back({id_of(span.span_id), id_of(span.parent_span_id), service_});
-    if (out_.terms.size() > 4 * kTermsMax) settle();
   }
 
   void end(bool whole) {
-    settle();
-    if (over_ || !whole) {
-      if (out_.terms.size() > kTermsMax) out_.terms.clear();
-      out_.terms.insert(out_.terms.begin(), kAnyTerm);
-    }
+    out_.terms = terms_.take();
+    if (out_.terms.size() >= kTermsMax || !whole) out_.terms.push_back(kAnyTerm);
     std::sort(spans_.begin(), spans_.end(), [](const Span& a, const Span& b) { return a.id < b.id; });
     for (const Span& s : spans_) {
       if (s.parent == 0) continue;
@@ -80,7 +106,7 @@ class FactReader {
   void attributes(AttributeScope scope, const AttributeViews& views) {
     for (const AttributeView& a : views) {
       const TermHash key = key_term(a.key);
-      out_.terms.push_back(key);
+      terms_.add(key);
       const bool short_key = a.key.size() <= kKnownTextMax;
       if (short_key && known_.name(scope, key)) out_.names.push_back({scope, std::string(a.key), {}, false});
       if (a.value.kind == AttributeValue::Kind::kArray) {
@@ -99,30 +125,21 @@ class FactReader {
       text = text_;
     }
     const TermHash hash = value_term(key_hash, text);
-    out_.terms.push_back(hash);
+    terms_.add(hash);
     if (short_key && text.size() <= kKnownTextMax && known_.value(scope, key_hash, hash)) {
       out_.names.push_back({scope, std::string(key), std::string(text), true});
     }
   }
 
-  // Sorts, and gives up when there are too many.
-  void settle() {
-    std::vector<TermHash>& terms = out_.terms;
-    std::sort(terms.begin(), terms.end());
-    terms.erase(std::unique(terms.begin(), terms.end()), terms.end());
-    over_ = over_ || terms.size() > kTermsMax;
-    if (terms.size() > kTermsMax) terms.resize(kTermsMax);
-  }
-
   KnownNames& known_;
   PartFacts& out_;
+  TermSet terms_;
   std::string text_;
   std::vector<Span> spans_;
   std::vector<std::string> names_;  // of services
   std::size_t service_ = 0;
   std::uint64_t resource_ = 0;
   const char* scope_ = nullptr;
-  bool over_ = false;
 };
 
 }  // namespace

@@ -38,7 +38,7 @@ class KnownNames {
 };
 
 struct PartFacts {
-  std::vector<TermHash> terms;  // sorted, each once
+  std::vector<TermHash> terms;  // each once
   std::uint64_t longest_ns = 0;
   std::uint64_t start_ns = 0, end_ns = 0;  // of these spans; end is 0 when there are none
   std::vector<std::string> services;       // sorted, each once

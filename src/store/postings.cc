@@ -18,6 +18,10 @@ constexpr std::string_view kMagic = "tgposts\1";
 constexpr std::size_t kHeader = 16;          // magic, bits, CRC32C of both
 constexpr std::size_t kBucketPostings = 64;  // about
 constexpr std::uint32_t kBucketBytesMax = 64 << 20;
+constexpr std::size_t kKeyBytes = 5;
+
+// What a bucket knows of a hash: the 40 bits after those that name the bucket. In the order of the hashes.
+std::uint64_t key_of(TermHash term, unsigned bits) { return (term << bits) >> (64 - 8 * kKeyBytes); }
 
 void append_number(std::string& out, std::uint32_t n) {
   for (; n >= 0x80; n >>= 7) out.push_back(static_cast<char>(n | 0x80));
@@ -46,14 +50,15 @@ std::uint32_t bucket_crc(std::uint64_t number, std::string_view body) {
   return crc32c(body, crc32c(front));
 }
 
-// CRC32C, then for each term its hash, how many traces, and their numbers as differences.
-void append_bucket(std::string& out, std::uint64_t number, std::vector<Posting>& postings) {
+// CRC32C, then for each term its key, how many traces, and their numbers as differences.
+void append_bucket(std::string& out, std::uint64_t number, unsigned bits, std::vector<Posting>& postings) {
   std::sort(postings.begin(), postings.end());
   postings.erase(std::unique(postings.begin(), postings.end()), postings.end());
   std::string body;
   for (auto p = postings.begin(); p != postings.end();) {
     const auto end = std::find_if(p, postings.end(), [&](const Posting& q) { return q.term != p->term; });
-    append_le(body, p->term);
+    const std::uint64_t key = key_of(p->term, bits);
+    for (std::size_t i = 0; i != kKeyBytes; ++i) body.push_back(static_cast<char>(key >> (8 * i)));
     append_number(body, static_cast<std::uint32_t>(end - p));
     for (std::uint32_t last = 0; p != end; last = p++->trace) append_number(body, p->trace - last);
   }
@@ -116,7 +121,7 @@ std::string RecentPostings::file() const {
     for (std::size_t k = i * step; k != (i + 1) * step; ++k) {
       postings.insert(postings.end(), buckets_[k].begin(), buckets_[k].end());
     }
-    append_bucket(out, i, postings);
+    append_bucket(out, i, bits, postings);
   }
   mark(buckets);
   return out;
@@ -163,18 +168,20 @@ Result<void> PostingFile::find(TermHash term, std::vector<TraceNumber>& out) con
   const Result<std::string> bytes = bucket(bits_ == 0 ? 0 : term >> (64 - bits_));
   if (!bytes) return tl::unexpected(bytes.error());
   std::string_view rest = *bytes;
-  while (rest.size() >= 8) {
-    const auto found = load_le<TermHash>(rest.data());
-    rest.remove_prefix(8);
+  const std::uint64_t wanted = key_of(term, bits_);
+  while (rest.size() >= kKeyBytes) {
+    std::uint64_t found = 0;
+    for (std::size_t i = 0; i != kKeyBytes; ++i) found |= std::uint64_t{static_cast<std::uint8_t>(rest[i])} << (8 * i);
+    rest.remove_prefix(kKeyBytes);
     std::uint32_t count = 0, step = 0, trace = 0;
     bool good = take_number(rest, count);
     for (; good && count != 0; --count) {
       good = take_number(rest, step);
       trace += step;
-      if (found == term) out.push_back(trace);
+      if (found == wanted) out.push_back(trace);
     }
     if (!good) return fail(ErrorKind::kBadInput, fmt::format("the index '{}' is damaged", path_));
-    if (found >= term) break;
+    if (found > wanted) break;
   }
   return {};
 }

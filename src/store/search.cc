@@ -78,7 +78,9 @@ Result<void> Search::check_crossing(const TraceId& id) {
     auto service = find_service(db, request_.service);
     if (!service) return tl::unexpected(service.error());
     if (!*service) continue;
-    const Result<bool> has = has_service(db, **service, start, number);
+    auto statement = prepare_has_service(db);
+    if (!statement) return tl::unexpected(statement.error());
+    const Result<bool> has = statement->bind(1, **service).bind(2, start).bind(3, std::int64_t{number}).step();
     if (!has) return tl::unexpected(has.error());
     of_service = *has;
   }

@@ -77,10 +77,8 @@ Result<std::optional<std::int64_t>> find_service(Database& db, const std::string
   return rows->number(0);
 }
 
-Result<bool> has_service(Database& db, std::int64_t service, std::int64_t start_ns, TraceNumber trace) {
-  auto rows = db.prepare("SELECT 1 FROM trace_services WHERE service=? AND start_ns=? AND trace=?");
-  if (!rows) return tl::unexpected(rows.error());
-  return rows->bind(1, service).bind(2, start_ns).bind(3, std::int64_t{trace}).step();
+Result<Statement> prepare_has_service(Database& db) {
+  return db.prepare("SELECT 1 FROM trace_services WHERE service=?1 AND start_ns=?2 AND trace=?3");
 }
 
 Result<void> TraceCursor::open(const CandidateLists& candidates) {
@@ -101,6 +99,8 @@ Result<void> TraceCursor::read_candidates() {
   }
   auto rows = view_.db->prepare(fmt::format("SELECT {} FROM traces t WHERE t.number=?", kColumns));
   if (!rows) return tl::unexpected(rows.error());
+  auto of_service = prepare_has_service(*view_.db);
+  if (!of_service) return tl::unexpected(of_service.error());
   for (const TraceNumber number : *candidates_) {
     if (!meter_.row()) break;
     rows->reset();
@@ -110,7 +110,7 @@ Result<void> TraceCursor::read_candidates() {
     const TraceRow row = row_of(*rows);
     if (!row_fits(row, request_) || elsewhere_.contains(std::string(row.id.view()))) continue;
     if (service) {
-      const Result<bool> of = has_service(*view_.db, *service, row.start_ns, number);
+      const Result<bool> of = of_service->bind(1, *service).bind(2, row.start_ns).bind(3, std::int64_t{number}).run();
       if (!of) return tl::unexpected(of.error());
       if (!*of) continue;
     }

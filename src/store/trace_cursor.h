@@ -70,7 +70,8 @@ class TraceCursor {
 };
 
 Result<std::optional<std::int64_t>> find_service(Database& db, const std::string& name);
-Result<bool> has_service(Database& db, std::int64_t service, std::int64_t start_ns, TraceNumber trace);
+// Takes service, start and number of a trace; a row: it has a span of this service.
+Result<Statement> prepare_has_service(Database& db);
 Result<std::int64_t> read_meta(Database& db, std::string_view name);
 
 }  // namespace tailgate
