@@ -123,7 +123,7 @@ Result<void> Catalogue::load() {
       {"next_number", &next_},       {"longest_trace_ns", &longest_trace_ns_},
       {"traces", &traces_},          {"spans", &spans_},
       {"last_end_ns", &last_end_ns_}};
-  const Result<void> meta = each("SELECT name, value FROM meta", [&](Statement& s) {
+  Result<void> meta = each("SELECT name, value FROM meta", [&](Statement& s) {
     for (const auto& [name, out] : numbers) {
       if (s.text(0) == name) *out = from_sql(s.number(1));
     }
@@ -216,7 +216,7 @@ Result<bool> Catalogue::extend(TraceNumber trace, const PartRecord& part, const 
   std::vector<std::int64_t> moved;
   find_service_.bind(1, start).bind(2, std::int64_t{trace});
   while (true) {
-    const Result<bool> row = find_service_.step();
+    Result<bool> row = find_service_.step();
     if (!row) return row;
     if (!*row) break;
     moved.push_back(find_service_.number(0));

@@ -29,7 +29,7 @@ Result<bool> read_row(const TracePlace& place, bool first, bool& has_root, Store
       "SELECT start_ns, end_ns, spans, errors, has_root, root_service, root_name, policy, close_reason, block, record, "
       "content FROM traces WHERE number=?");
   if (!rows) return tl::unexpected(rows.error());
-  const Result<bool> found = rows->bind(1, std::int64_t{place.number}).step();
+  Result<bool> found = rows->bind(1, std::int64_t{place.number}).step();
   if (!found || !*found) return found;
   const std::uint64_t start = from_sql(rows->number(0)), end = from_sql(rows->number(1));
   out.start_ns = first ? start : std::min(out.start_ns, start);
@@ -104,7 +104,7 @@ Result<bool> TraceGatherer::gather(const TraceId& id, const std::vector<TracePla
                        std::int64_t content) -> Result<void> {
     if (std::find(contents.begin(), contents.end(), content) != contents.end()) return {};
     contents.push_back(content);
-    const Result<void> added = add_part(place, block, record, out);
+    Result<void> added = add_part(place, block, record, out);
     any = any || added;
     if (added || added.error().kind != ErrorKind::kBadInput) return added;
     whole = false;
@@ -112,7 +112,7 @@ Result<bool> TraceGatherer::gather(const TraceId& id, const std::vector<TracePla
   };
   for (const TracePlace& place : places) {
     Row row;
-    const Result<bool> found = read_row(place, contents.empty(), has_root, out, row);
+    Result<bool> found = read_row(place, contents.empty(), has_root, out, row);
     if (!found) return found;
     if (!*found) continue;
     if (auto added = add(place, row.block, row.record, row.content); !added) return tl::unexpected(added.error());
@@ -120,7 +120,7 @@ Result<bool> TraceGatherer::gather(const TraceId& id, const std::vector<TracePla
     if (!more) return tl::unexpected(more.error());
     more->bind(1, std::int64_t{place.number});
     while (true) {
-      const Result<bool> next = more->step();
+      Result<bool> next = more->step();
       if (!next) return next;
       if (!*next) break;
       const auto record = static_cast<std::size_t>(more->number(1));

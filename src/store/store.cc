@@ -185,7 +185,7 @@ Result<void> Store::append(std::span<const KeptTracePtr> traces, std::uint64_t n
     folder_ = fmt::format("{}/{}", options_.directory, folder_name(next_folder_++, now_ns));
     if (auto done = open_writer(now_ns, notices); !done) return done;
   }
-  const Result<void> done = writer_->append(traces);
+  Result<void> done = writer_->append(traces);
   count();
   return done;
 }

@@ -151,7 +151,7 @@ bool TraceCursor::fits(const TraceRow& row) const {
 // The next row that fits. False at the end.
 Result<bool> TraceCursor::read_row(TraceRow& row) {
   while (rows_) {
-    const Result<bool> found = rows_->step();
+    Result<bool> found = rows_->step();
     if (!found) return found;
     if (!*found || !meter_.row()) {
       rows_.reset();
