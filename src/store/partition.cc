@@ -60,7 +60,14 @@ Result<Partition::Lease> Partition::connect() {
   }
   if (!db) {
     auto opened = Database::open_to_read(catalogue_path(folder_));
-    if (!opened) return tl::unexpected(opened.error());
+    const auto file = blocks();
+    if (!opened || !file) {
+      std::error_code error;
+      if (!std::filesystem::exists(folder_, error)) {
+        return fail(ErrorKind::kUnavailable, fmt::format("'{}' has been deleted", folder_));
+      }
+      return tl::unexpected(opened ? file.error() : opened.error());
+    }
     db = std::move(*opened);
   }
   if (auto begun = db->run("BEGIN"); !begun) return tl::unexpected(begun.error());

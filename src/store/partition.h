@@ -45,6 +45,8 @@ class Partition {
     Partition* owner_;
     std::unique_ptr<Database> db_;
   };
+  // kUnavailable: the partition has been deleted meanwhile, and is to be left out. Once it succeeded the blocks are
+  // open too, and stay readable.
   Result<Lease> connect();
 
   Result<std::shared_ptr<const BlockReader>> blocks();

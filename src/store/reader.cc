@@ -47,7 +47,11 @@ class DirectorySource final : public PartitionSource {
     const auto db = partition.connect();
     if (!db) {
       std::error_code error;
+      if (db.error().kind == ErrorKind::kUnavailable) return false;
+      const std::string blocks = block_path(partition.folder());
       if (!std::filesystem::exists(catalogue_path(partition.folder()), error)) return false;
+      if (!std::filesystem::exists(blocks, error)) return false;
+      if (std::filesystem::file_size(blocks, error) < kBlockFileHeaderBytes) return false;
       return tl::unexpected(db.error());
     }
     auto tables = (*db)->prepare("SELECT 1 FROM sqlite_master WHERE name='posting_files'");
@@ -67,6 +71,7 @@ Result<void> each_row(PartitionSource& source, std::string_view sql, const Bind&
   if (!partitions) return tl::unexpected(partitions.error());
   for (const std::shared_ptr<Partition>& partition : *partitions) {
     const auto db = partition->connect();
+    if (!db && db.error().kind == ErrorKind::kUnavailable) continue;
     if (!db) return tl::unexpected(db.error());
     auto rows = (*db)->prepare(sql);
     if (!rows) return tl::unexpected(rows.error());
@@ -105,6 +110,7 @@ Result<StoredTrace> StoreReader::trace(const TraceId& id) {
   std::vector<TracePlace> places;
   for (const std::shared_ptr<Partition>& partition : *partitions) {
     auto db = partition->connect();
+    if (!db && db.error().kind == ErrorKind::kUnavailable) continue;
     if (!db) return tl::unexpected(db.error());
     const auto number = find_trace(**db, id);
     if (!number) return tl::unexpected(number.error());
@@ -205,6 +211,7 @@ Result<StoreStatus> StoreReader::status() {
   if (!partitions) return tl::unexpected(partitions.error());
   for (const std::shared_ptr<Partition>& partition : *partitions) {
     const auto db = partition->connect();
+    if (!db && db.error().kind == ErrorKind::kUnavailable) continue;
     if (!db) return tl::unexpected(db.error());
     ++out.partitions;
     out.bytes += folder_bytes(partition->folder());

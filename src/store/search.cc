@@ -12,6 +12,7 @@ Result<void> Search::open(const std::vector<std::shared_ptr<Partition>>& partiti
     Source source;
     source.lists = recent_candidates(*partition, needed_);  // before the connection has its moment
     auto db = partition->connect();
+    if (!db && db.error().kind == ErrorKind::kUnavailable) continue;
     if (!db) return tl::unexpected(db.error());
     source.view.reset(new PartitionView{partition, std::move(*db)});
     auto newest = source.view->db->prepare("SELECT start_ns FROM traces ORDER BY start_ns DESC LIMIT 1");
