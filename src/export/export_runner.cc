@@ -129,6 +129,7 @@ ExportRunner::Stats ExportRunner::stats() const {
   out.cut = cut();
   out.failovers = exporter_->failovers();
   out.misdated_spans = exporter_->misdated();
+  out.store = exporter_->store_counts();
   out.dead_letter_failed_spans = dead_letter_failed_spans_.load(std::memory_order_relaxed);
   return out;
 }

@@ -38,6 +38,7 @@ class ExportRunner {
   ExportRunner& operator=(const ExportRunner&) = delete;
 
   const std::string& name() const { return name_; }
+  std::shared_ptr<StoreReader> stored() const { return exporter_->stored(); }
   const DurableMembership& durable() const { return durable_; }
 
   // Before start().
@@ -70,6 +71,7 @@ class ExportRunner {
     CutItems cut = {};  // of what was sent, and of dead letters
     std::optional<std::uint64_t> failovers = {};
     std::optional<std::uint64_t> misdated_spans = {};
+    std::optional<StoreCounts> store = {};
   };
   Stats stats() const;
 

@@ -11,6 +11,7 @@ void BlockingExporter::send(BatchPtr batch) { done_.push_back({batch->id, write(
 
 void BlockingExporter::wait(Duration timeout, std::vector<Completion>& done) {
   if (done_.empty()) {
+    rest();
     const TimePoint until = monotonic_now() + timeout;
     const MutexLock lock(mutex_);
     while (!woken_ && awake_.wait_until(mutex_, until)) {

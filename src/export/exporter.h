@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -14,9 +15,12 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "export/queue/send_queue.h"
+#include "store/counts.h"
 #include "wire/otlp/item_limits.h"
 
 namespace tailgate {
+
+class StoreReader;
 
 struct Completion {
   std::uint64_t batch_id = 0;
@@ -86,6 +90,10 @@ class Exporter {
   // when the exporter names nothing by time.
   virtual std::optional<std::uint64_t> misdated() const { return std::nullopt; }
 
+  // Any thread. Finds the traces that the exporter has stored; null when it is not a store.
+  virtual std::shared_ptr<StoreReader> stored() const { return nullptr; }
+  virtual std::optional<StoreCounts> store_counts() const { return std::nullopt; }
+
   // Ends the calls in flight soon: they come out of wait() as failures.
   virtual void cancel() = 0;
 
@@ -110,6 +118,8 @@ class BlockingExporter : public Exporter {
 
  protected:
   virtual SendResult write(const Batch& batch) = 0;
+  // Called before it sleeps, at least twice a minute.
+  virtual void rest() {}
 
  private:
   std::vector<Completion> done_;

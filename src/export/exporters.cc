@@ -228,6 +228,13 @@ std::vector<std::string> Exporters::damaged_queues() const {
   return out;
 }
 
+std::shared_ptr<StoreReader> Exporters::stored() const {
+  for (const Entry& e : entries_) {
+    if (std::shared_ptr<StoreReader> reader = e.runner->stored()) return reader;
+  }
+  return nullptr;
+}
+
 void Exporters::collect(MetricWriter& writer, const std::vector<std::string>& policies) const {
   const std::size_t reasons = kFailReasonNames.size() + kDropReasonNames.size();
   const bool zeros = entries_.size() * policies.size() * reasons <= kLostSeriesMax;
@@ -279,6 +286,12 @@ void Exporters::collect(const ExportRunner& runner, MetricWriter& writer, const 
   if (s.files) {
     writer.add(metric::kExportFiles, {name}, number(s.files->files));
     writer.add(metric::kExportFileBytes, {name}, number(s.files->bytes));
+  }
+  if (s.store) {
+    writer.add(metric::kExportStoreBytes, {name}, number(s.store->bytes));
+    writer.add(metric::kExportStoreTraces, {name}, number(s.store->traces));
+    writer.add(metric::kExportStoreDeleted, {name}, number(s.store->partitions_deleted));
+    writer.add(metric::kExportStoreDamaged, {name}, number(s.store->damaged_blocks));
   }
   writer.add(metric::kExportDurableErrors, {name, "write"}, number(s.durable_write_errors));
   writer.add(metric::kExportDurableErrors, {name, "read"}, number(s.durable_read_errors));

@@ -56,6 +56,9 @@ class Exporters {
   const std::string& endpoint_of(std::size_t i) const { return entries_[i].endpoint; }
   ConfigNode node_of(std::size_t i) const { return entries_[i].node; }
 
+  // Finds the traces that the first exporter of type `store` has; null when there is none.
+  std::shared_ptr<StoreReader> stored() const;
+
   // Before start(); of every exporter.
   void observe(const ExportObserver& observer);
 

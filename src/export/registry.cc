@@ -12,6 +12,7 @@ ExporterParts read_kafka_exporter(const ConfigNode&, const ExporterDefaults&);  
 ExporterParts read_otlp_grpc_exporter(const ConfigNode&, const ExporterDefaults&);      // otlp/grpc.cc
 ExporterParts read_otlp_http_exporter(const ConfigNode&, const ExporterDefaults&);      // otlp/http.cc
 ExporterParts read_s3_exporter(const ConfigNode&, const ExporterDefaults&);             // s3/config.cc
+ExporterParts read_store_exporter(const ConfigNode&, const ExporterDefaults&);          // store.cc
 ExporterParts read_zipkin_exporter(const ConfigNode&, const ExporterDefaults&);         // zipkin/zipkin.cc
 
 namespace {
@@ -24,6 +25,7 @@ constexpr std::array kExporterTypes = {
     ExporterType{"otlp", "otlp_grpc", read_otlp_grpc_exporter},
     ExporterType{"otlphttp", "otlp_http", read_otlp_http_exporter},
     ExporterType{"s3", "", read_s3_exporter},
+    ExporterType{"store", "", read_store_exporter},
     ExporterType{"zipkin", "", read_zipkin_exporter},
 };
 

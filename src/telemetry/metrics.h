@@ -145,6 +145,13 @@ inline constexpr Metric kExportFailures{"tailgate_export_failures_total", kCount
 inline constexpr Metric kExportMisdatedSpans{
     "tailgate_export_misdated_spans_total", kCounter, "exporter",
     "Spans sent whose time lies outside time_range, under an index or folder of now."};
+inline constexpr Metric kExportStoreBytes{"tailgate_export_store_bytes", kGauge, "exporter",
+                                          "Bytes of all files of the store, index and catalogue included."};
+inline constexpr Metric kExportStoreTraces{"tailgate_export_store_traces", kGauge, "exporter", "Traces in the store."};
+inline constexpr Metric kExportStoreDeleted{"tailgate_export_store_partitions_deleted_total", kCounter, "exporter",
+                                            "Partitions that the store deleted since they were the oldest."};
+inline constexpr Metric kExportStoreDamaged{"tailgate_export_store_damaged_blocks_total", kCounter, "exporter",
+                                            "Damaged places in files of blocks that the start skipped."};
 inline constexpr Metric kExportFailovers{"tailgate_export_failovers_total", kCounter, "exporter",
                                          "Calls that went on to another server or address because one did not answer."};
 inline constexpr Metric kExportQueueBytes{"tailgate_export_queue_bytes", kGauge, "exporter",
@@ -224,6 +231,10 @@ inline constexpr std::array kMetrics = {
     metric::kExportFailures,
     metric::kExportMisdatedSpans,
     metric::kExportFailovers,
+    metric::kExportStoreBytes,
+    metric::kExportStoreTraces,
+    metric::kExportStoreDeleted,
+    metric::kExportStoreDamaged,
     metric::kExportLostSpans,
     metric::kExportOldestSeconds,
     metric::kExportConcurrencyLimit,

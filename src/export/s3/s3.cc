@@ -159,7 +159,7 @@ class S3Exporter final : public HttpExporter {
   // A store names what it has stored; a proxy's page with status 200 has no name for it.
   void object_there(const JobPtr& job, const HttpReply& reply) {
     if (reply.etag.empty()) return give_up(job, not_believed(reply, "the ETag of the object"));
-    stored(job, reply);
+    on_stored(job, reply);
   }
 
   void part_there(const JobPtr& job, const HttpReply& reply) {
@@ -170,10 +170,10 @@ class S3Exporter final : public HttpExporter {
 
   void completed(const JobPtr& job, const HttpReply& reply) {
     if (!s3_completed(reply)) return give_up(job, s3_failure(reply, wall_now_ns()));
-    stored(job, reply);
+    on_stored(job, reply);
   }
 
-  void stored(const JobPtr& job, const HttpReply&) {
+  void on_stored(const JobPtr& job, const HttpReply&) {
     job->upload_id.clear();  // nothing to abort any more
     files_written_.fetch_add(1, std::memory_order_relaxed);
     bytes_written_.fetch_add(job->bytes, std::memory_order_relaxed);

@@ -90,7 +90,7 @@ TEST_CASE("every bad exporter key is an error with its place", "[export]") {
   const std::pair<const char*, const char*> rows[] = {
       {"oltp: {endpoint: x}",
        "t.yaml:1:7: oltp: expected an exporter named TYPE or TYPE/NAME, TYPE one of debug, "
-       "elasticsearch, file, kafka, otlp, otlphttp, s3, zipkin, got a map"},
+       "elasticsearch, file, kafka, otlp, otlphttp, s3, store, zipkin, got a map"},
       {"otlp: {endpoint: tempo}", "t.yaml:1:18: otlp.endpoint: expected host:port, got 'tempo'"},
       {"otlp: {}", "t.yaml:1:7: otlp.endpoint: expected host:port, got nothing"},
       {"otlp: {endpoint: 'a:1', compression: zstd}",
@@ -174,6 +174,11 @@ TEST_CASE("every bad exporter key is an error with its place", "[export]") {
        "'http://a:1/x?y'"},
       {"zipkin: {}", "t.yaml:1:9: zipkin.endpoint: expected http://host:port/api/v2/spans or https://..., got nothing"},
       {"zipkin: {endpoint: 'http://a:1', format: proto}", "t.yaml:1:42: zipkin.format: expected json, got 'proto'"},
+      {"store: {}", "t.yaml:1:8: store.directory: expected the path of a directory, got nothing"},
+      {"store: {directory: a, max_bytes: 1MiB}", "t.yaml:1:34: store.max_bytes: expected at least 16MiB, got '1MiB'"},
+      {"store: {directory: a, max_age: 1s}", "t.yaml:1:32: store.max_age: expected 60s or more, got '1s'"},
+      {"store: {directory: a, compression: gzip}",
+       "t.yaml:1:36: store.compression: expected one of zstd, lz4, none, got 'gzip'"},
       {"{}", "t.yaml:1:1: document: expected at least one exporter, got a map"},
   };
   for (const auto& [yaml, error] : rows) {

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "blocks/format.h"
+
+#include <isa-l/crc.h>
+#include <lz4.h>
+#include <zstd.h>
+
+#include <memory>
+
+namespace tailgate {
+namespace {
+
+struct FreeCompressor {
+  void operator()(ZSTD_CCtx* c) const { ZSTD_freeCCtx(c); }
+};
+struct FreeDecompressor {
+  void operator()(ZSTD_DCtx* d) const { ZSTD_freeDCtx(d); }
+};
+
+bool compress(std::string_view raw, BlockCodec codec, std::string& out) {
+  const std::size_t front = out.size();
+  if (codec == BlockCodec::kLz4) {
+    out.resize(front + static_cast<std::size_t>(LZ4_compressBound(static_cast<int>(raw.size()))));
+    const int n = LZ4_compress_default(raw.data(), out.data() + front, static_cast<int>(raw.size()),
+                                       static_cast<int>(out.size() - front));
+    out.resize(front + static_cast<std::size_t>(n > 0 ? n : 0));
+    return n > 0;
+  }
+  // A context takes a megabyte to make ready, so each thread that writes keeps its own.
+  thread_local const std::unique_ptr<ZSTD_CCtx, FreeCompressor> context(ZSTD_createCCtx());
+  if (!context) return false;
+  out.resize(front + ZSTD_compressBound(raw.size()));
+  const std::size_t n =
+      ZSTD_compressCCtx(context.get(), out.data() + front, out.size() - front, raw.data(), raw.size(), 1);
+  const bool good = ZSTD_isError(n) == 0;
+  out.resize(front + (good ? n : 0));
+  return good;
+}
+
+}  // namespace
+
+std::uint32_t crc32c(std::string_view bytes, std::uint32_t crc) {
+  crc = ~crc;
+  while (!bytes.empty()) {
+    const std::size_t n = std::min<std::size_t>(bytes.size(), std::size_t{1} << 30);
+    // The library takes a pointer to what it does not write to.
+    auto* data = reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data()));
+    crc = crc32_iscsi(data, static_cast<int>(n), crc);
+    bytes.remove_prefix(n);
+  }
+  return ~crc;
+}
+
+std::string block_file_header(std::uint64_t created_ns) {
+  std::string out(kBlockFileMagic);
+  append_le(out, kBlockFileVersion);
+  append_le(out, std::uint64_t{created_ns});
+  append_le(out, std::uint64_t{0});
+  append_le(out, crc32c(out));
+  return out;
+}
+
+std::optional<BlockFileHeader> read_block_file_header(std::string_view bytes) {
+  if (bytes.size() < kBlockFileHeaderBytes || !bytes.starts_with(kBlockFileMagic)) return std::nullopt;
+  bytes = bytes.substr(0, kBlockFileHeaderBytes);
+  if (load_le<std::uint32_t>(bytes.data() + 28) != crc32c(bytes.substr(0, 28))) return std::nullopt;
+  return BlockFileHeader{load_le<std::uint32_t>(bytes.data() + 8), load_le<std::uint64_t>(bytes.data() + 12)};
+}
+
+bool append_block(std::string& out, std::uint64_t number, std::uint32_t records, std::string_view raw,
+                  BlockCodec codec) {
+  const std::size_t front = out.size();
+  out.resize(front + kBlockHeaderBytes);
+  if (codec == BlockCodec::kNone) {
+    out += raw;
+  } else if (!compress(raw, codec, out)) {
+    out.resize(front);
+    return false;
+  }
+  if (out.size() - front - kBlockHeaderBytes >= raw.size()) {  // it became no smaller
+    codec = BlockCodec::kNone;
+    out.resize(front + kBlockHeaderBytes);
+    out += raw;
+  }
+  std::string rest;
+  append_le(rest, number);
+  append_le(rest, static_cast<std::uint32_t>(out.size() - front - kBlockHeaderBytes));
+  append_le(rest, static_cast<std::uint32_t>(raw.size()));
+  append_le(rest, records);
+  append_le(rest, static_cast<std::uint32_t>(codec));
+  std::string header;
+  append_le(header, kBlockMagic);
+  append_le(header, crc32c(std::string_view(out).substr(front + kBlockHeaderBytes), crc32c(rest)));
+  header += rest;
+  out.replace(front, kBlockHeaderBytes, header);
+  return true;
+}
+
+std::optional<BlockHeader> read_block_header(std::string_view bytes) {
+  if (bytes.size() < kBlockHeaderBytes || load_le<std::uint32_t>(bytes.data()) != kBlockMagic) return std::nullopt;
+  BlockHeader header;
+  header.crc = load_le<std::uint32_t>(bytes.data() + 4);
+  header.number = load_le<std::uint64_t>(bytes.data() + 8);
+  header.stored_bytes = load_le<std::uint32_t>(bytes.data() + 16);
+  header.raw_bytes = load_le<std::uint32_t>(bytes.data() + 20);
+  header.records = load_le<std::uint32_t>(bytes.data() + 24);
+  const auto codec = load_le<std::uint32_t>(bytes.data() + 28);
+  if (codec > static_cast<std::uint32_t>(BlockCodec::kZstd)) return std::nullopt;
+  header.codec = static_cast<BlockCodec>(codec);
+  if (header.raw_bytes > kBlockBytesMax || header.stored_bytes > header.raw_bytes) return std::nullopt;
+  return header;
+}
+
+bool unpack_block(const BlockHeader& header, std::string_view block, std::string& raw) {
+  if (block.size() != kBlockHeaderBytes + header.stored_bytes || crc32c(block.substr(8)) != header.crc) return false;
+  const std::string_view payload = block.substr(kBlockHeaderBytes);
+  if (header.codec == BlockCodec::kNone) {
+    raw.assign(payload);
+    return payload.size() == header.raw_bytes;
+  }
+  raw.resize(header.raw_bytes);
+  if (header.codec == BlockCodec::kLz4) {
+    const int n =
+        LZ4_decompress_safe(payload.data(), raw.data(), static_cast<int>(payload.size()), static_cast<int>(raw.size()));
+    return n >= 0 && static_cast<std::uint32_t>(n) == header.raw_bytes;
+  }
+  thread_local const std::unique_ptr<ZSTD_DCtx, FreeDecompressor> context(ZSTD_createDCtx());
+  if (!context) return false;
+  return ZSTD_decompressDCtx(context.get(), raw.data(), raw.size(), payload.data(), payload.size()) == header.raw_bytes;
+}
+
+}  // namespace tailgate

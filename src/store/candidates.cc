@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/candidates.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+namespace tailgate {
+namespace {
+
+void sort_unique(std::vector<TraceNumber>& v) {
+  std::sort(v.begin(), v.end());
+  v.erase(std::unique(v.begin(), v.end()), v.end());
+}
+
+// Traces of a partition that another process writes have parts that no file of postings has yet: any of them may match.
+Result<std::vector<TraceNumber>> without_postings(Database& db, std::int64_t from) {
+  std::vector<TraceNumber> out;
+  auto rows = db.prepare(fmt::format(
+      "SELECT number FROM traces WHERE number>={0} UNION ALL SELECT trace FROM more_parts WHERE number>={0}", from));
+  if (!rows) return tl::unexpected(rows.error());
+  while (true) {
+    const Result<bool> row = rows->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return out;
+    out.push_back(static_cast<TraceNumber>(rows->number(0)));
+  }
+}
+
+void find_in(const PostingFile* file, const NeededTerms& needed, CandidateLists& lists) {
+  std::vector<TraceNumber> any;
+  const bool whole = file && file->find(kAnyTerm, any);
+  for (std::size_t i = 0; i != lists.size(); ++i) {
+    if (!lists[i]) continue;
+    bool good = whole;
+    for (const TermHash term : needed.lists()[i]) good = good && file->find(term, *lists[i]);
+    if (good) {
+      lists[i]->insert(lists[i]->end(), any.begin(), any.end());
+    } else {
+      lists[i].reset();  // the answer stays right, and takes longer
+    }
+  }
+}
+
+}  // namespace
+
+NeededTerms::NeededTerms(const TraceNeeds& needs) {
+  for (const std::vector<TraceTerm>& alternatives : needs.all) {
+    std::vector<TermHash> hashes;
+    bool all = false;
+    for (const TraceTerm& term : alternatives) {
+      const std::optional<TermHash> hash = term_of(term);
+      all = all || !hash;
+      if (hash) hashes.push_back(*hash);
+    }
+    if (!all) lists_.push_back(std::move(hashes));
+  }
+}
+
+CandidateLists recent_candidates(const Partition& partition, const NeededTerms& needed) {
+  CandidateLists lists(needed.lists().size());
+  for (std::size_t i = 0; i != lists.size(); ++i) {
+    lists[i].emplace();
+    if (!partition.recent()) continue;
+    partition.recent()->find(kAnyTerm, *lists[i]);
+    for (const TermHash term : needed.lists()[i]) partition.recent()->find(term, *lists[i]);
+  }
+  return lists;
+}
+
+Result<void> add_stored_candidates(Partition& partition, Database& db, const NeededTerms& needed,
+                                   CandidateLists& lists) {
+  if (lists.empty()) return {};
+  auto files = db.prepare("SELECT first, last FROM posting_files ORDER BY first");
+  if (!files) return tl::unexpected(files.error());
+  std::int64_t end = 1;
+  while (true) {
+    const Result<bool> row = files->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) break;
+    find_in(partition.posting_file(static_cast<std::uint64_t>(files->number(0))).get(), needed, lists);
+    end = std::max(end, files->number(1) + 1);
+  }
+  std::vector<TraceNumber> open;
+  if (!partition.recent()) {
+    auto found = without_postings(db, end);
+    if (!found) return tl::unexpected(found.error());
+    open = std::move(*found);
+  }
+  for (std::optional<std::vector<TraceNumber>>& list : lists) {
+    if (!list) continue;
+    list->insert(list->end(), open.begin(), open.end());
+    sort_unique(*list);
+  }
+  return {};
+}
+
+std::optional<std::vector<TraceNumber>> in_all(const CandidateLists& lists) {
+  std::optional<std::vector<TraceNumber>> out;
+  for (const std::optional<std::vector<TraceNumber>>& list : lists) {
+    if (!list) continue;
+    if (!out) {
+      out = list;
+      continue;
+    }
+    std::vector<TraceNumber> both;
+    std::set_intersection(out->begin(), out->end(), list->begin(), list->end(), std::back_inserter(both));
+    out = std::move(both);
+  }
+  return out;
+}
+
+}  // namespace tailgate

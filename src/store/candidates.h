@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Candidates: the traces of a partition that may meet what a search needs, by its index. Pure but for the files.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "model/trace_needs.h"
+#include "store/partition.h"
+
+namespace tailgate {
+
+// TraceNeeds::all as hashes. An alternative that every trace has makes the whole list empty of meaning: it is left out.
+class NeededTerms {
+ public:
+  explicit NeededTerms(const TraceNeeds& needs);
+  const std::vector<std::vector<TermHash>>& lists() const { return lists_; }
+
+ private:
+  std::vector<std::vector<TermHash>> lists_;
+};
+
+// Of each list the traces that may have one of its terms, sorted; nothing: all of them may.
+using CandidateLists = std::vector<std::optional<std::vector<TraceNumber>>>;
+
+// Looks into the postings in memory at once and later, with a connection, into those on disk, so that a posting that
+// moves from one to the other is not missed.
+CandidateLists recent_candidates(const Partition& partition, const NeededTerms& needed);
+Result<void> add_stored_candidates(Partition& partition, Database& db, const NeededTerms& needed,
+                                   CandidateLists& lists);
+
+// What is in all lists; nothing: every trace.
+std::optional<std::vector<TraceNumber>> in_all(const CandidateLists& lists);
+
+}  // namespace tailgate

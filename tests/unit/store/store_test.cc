@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/store.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "store/reader.h"
+#include "support/otlp_builder.h"
+#include "support/random_otlp.h"
+
+namespace tailgate {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() / ("tailgate-store-" + std::to_string(::getpid()));
+  Folder() { fs::remove_all(path); }
+  ~Folder() { fs::remove_all(path); }
+};
+
+std::shared_ptr<KeptTrace> fresh(std::uint64_t number, std::vector<test::SpanSpec> spans = {{}},
+                                 const std::string& service = "web") {
+  auto trace = std::make_shared<KeptTrace>();
+  trace->id = TraceId::from(test::trace_id(number).data());
+  for (test::SpanSpec& s : spans) s.trace = number;
+  trace->otlp = test::request(spans, service);
+  trace->spans = static_cast<std::uint32_t>(spans.size());
+  trace->start_ns = 1000 * number;
+  trace->end_ns = trace->start_ns + 10;
+  trace->policy = "slow";
+  trace->verdict.reason = CloseReason::kRoot;
+  trace->root_service = service;
+  trace->root_name = "op";
+  return trace;
+}
+
+KeptTracePtr kept(std::uint64_t number, std::vector<test::SpanSpec> spans = {{}}) {
+  return fresh(number, std::move(spans));
+}
+
+std::unique_ptr<Store> open(const StoreOptions& options, std::uint64_t now = 1,
+                            std::vector<std::string>* notices = nullptr) {
+  std::vector<std::string> said;
+  auto store = Store::open(options, now, said);
+  if (!store) FAIL(store.error().text);
+  if (notices) *notices = said;
+  return std::move(*store);
+}
+
+std::uint64_t stored(StoreReader& reader) {
+  std::uint64_t n = 0;
+  const auto done = reader.search({}, [&](const StoredTrace&) { return ++n != 0; });
+  REQUIRE(done);
+  return n;
+}
+
+TEST_CASE("a stored trace has its policy, its reason and its root", "[store]") {
+  const Folder folder;
+  auto store = open({.directory = folder.path});
+  REQUIRE(store->append(std::vector{kept(7)}, 1));
+  StoreReader reader(store->source());
+  const auto found = reader.trace(TraceId::from(test::trace_id(7).data()));
+  REQUIRE(found);
+  CHECK(found->otlp == kept(7)->otlp);
+  CHECK(found->policy == "slow");
+  CHECK(found->close_reason == CloseReason::kRoot);
+  CHECK(found->root_service == "web");
+  CHECK(found->root_name == "op");
+  CHECK(found->spans == 1);
+  const auto other = reader.trace(TraceId::from(test::trace_id(8).data()));
+  REQUIRE(other);
+  CHECK(other->otlp.empty());
+}
+
+TEST_CASE("names, values, operations and calls can be listed", "[store]") {
+  const Folder folder;
+  auto store = open({.directory = folder.path});
+  test::SpanSpec parent{.id = 1, .name = "GET /", .attributes = {{"http.route", "/pay"}, {"http.method", "GET"}}};
+  test::SpanSpec child{.id = 2, .parent = 1, .name = "query", .attributes = {{"db.system", "mysql"}}};
+  auto trace = fresh(1, {parent}, "web");
+  trace->otlp += test::request({child}, "db");
+  REQUIRE(store->append(std::vector<KeptTracePtr>{trace}, 1));
+  StoreReader reader(store->source());
+  using Texts = std::vector<std::string>;
+  CHECK(reader.services(0, UINT64_MAX).value() == Texts{"db", "web"});
+  CHECK(reader.services(5000, UINT64_MAX).value().empty());
+  CHECK(reader.operations("web", std::nullopt).value() == std::vector<StoredOperation>{{"GET /", 2}});
+  CHECK(reader.operations("web", 3).value().empty());
+  CHECK(reader.operations("", 2).value() == std::vector<StoredOperation>{{"GET /", 2}, {"query", 2}});
+  CHECK(reader.attribute_names(AttributeScope::kSpan, "http.", 10).value() == Texts{"http.method", "http.route"});
+  CHECK(reader.attribute_names(AttributeScope::kResource, "", 10).value() == Texts{"service.name"});
+  CHECK(reader.attribute_names(std::nullopt, "", 2).value() == Texts{"db.system", "http.method"});
+  CHECK(reader.attribute_values(std::nullopt, "http.route", "/", 10).value() == Texts{"/pay"});
+  CHECK(reader.attribute_values(AttributeScope::kEvent, "http.route", "", 10).value().empty());
+  const auto calls = reader.dependencies(0, UINT64_MAX).value();
+  REQUIRE(calls.size() == 1);
+  CHECK(calls[0].parent == "web");
+  CHECK(calls[0].child == "db");
+  CHECK(calls[0].calls == 1);
+  const StoreStatus status = reader.status().value();
+  CHECK(status.traces == 1);
+  CHECK(status.bytes > 0);
+  CHECK(status.start_ns == 1000);
+}
+
+TEST_CASE("an element of an array and a value of an event find their trace", "[store]") {
+  const Folder folder;
+  auto store = open({.directory = folder.path});
+  twin::TracesData data = test::traces({{.trace = 3}});
+  auto& span = *data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(0);
+  auto& list = *span.add_attributes();
+  list.set_key("tags");
+  list.mutable_value()->mutable_array_value()->add_values()->set_int_value(5);
+  auto& event = *span.add_events()->add_attributes();
+  event.set_key("exception.type");
+  event.mutable_value()->set_string_value("Boom");
+  auto trace = fresh(3);
+  trace->otlp = data.SerializeAsString();
+  REQUIRE(store->append(std::vector<KeptTracePtr>{trace, kept(4)}, 1));
+  StoreReader reader(store->source());
+  for (const TraceTerm& term :
+       {TraceTerm{.key = "tags", .value = "5"}, TraceTerm{.key = "exception.type", .value = "Boom"},
+        TraceTerm{.field = TraceTerm::Field::kKind, .value = "server"}}) {
+    SearchRequest request;
+    request.needs.all = {{term}};
+    std::vector<TraceId> ids;
+    REQUIRE(reader.search(request, [&](const StoredTrace& t) {
+      ids.push_back(t.id);
+      return true;
+    }));
+    CHECK(ids.back() == trace->id);
+    CHECK(ids.size() == (term.field == TraceTerm::Field::kKind ? 2 : 1));
+  }
+}
+
+TEST_CASE("a trace with more values than the index takes is a candidate of every search", "[store]") {
+  const Folder folder;
+  auto store = open({.directory = folder.path});
+  std::vector<test::SpanSpec> spans(11'000);
+  for (std::size_t i = 0; i != spans.size(); ++i) spans[i].attributes = {{"k" + std::to_string(i), "v"}};
+  REQUIRE(store->append(std::vector{kept(1, spans), kept(2)}, 1));
+  StoreReader reader(store->source());
+  SearchRequest request;
+  for (const std::string key : {"k10999", "k1"}) {
+    request.needs.all = {{TraceTerm{.key = key, .value = "v"}}};
+    std::uint64_t n = 0;
+    REQUIRE(reader.search(request, [&](const StoredTrace& t) {
+      CHECK(t.id == kept(1)->id);
+      return ++n != 0;
+    }));
+    CHECK(n == 1);
+  }
+}
+
+TEST_CASE("a search says when its budget was used up", "[store]") {
+  const Folder folder;
+  auto store = open({.directory = folder.path});
+  std::vector<KeptTracePtr> batch;
+  for (std::uint64_t i = 1; i <= 300; ++i) batch.push_back(kept(i));
+  REQUIRE(store->append(batch, 1));
+  StoreReader reader(store->source());
+  const auto cut = [&](const SearchBudget& budget) {
+    SearchRequest request;
+    request.budget = budget;
+    return reader.search(request, [](const StoredTrace&) { return true; }).value().cut;
+  };
+  CHECK(cut({}).empty());
+  CHECK(cut({.traces_max = 10}) == "The search ended after 10 traces, the most that it may look at.");
+  CHECK(cut({.bytes_max = 1}).starts_with("The search ended after "));
+  CHECK(cut({.deadline = TimePoint(Duration(5)), .clock = [] { return TimePoint(Duration(5)); }}) ==
+        "The search ended at its time limit.");
+  CHECK(cut({.cancelled = [] { return true; }}) == "The search was cancelled.");
+  CHECK(reader.search({}, [](const StoredTrace&) { return false; }).value().cut.empty());
+}
+
+TEST_CASE("the oldest partitions go when the store is too large or they are too old", "[store]") {
+  const Folder folder;
+  StoreOptions options{.directory = folder.path, .bytes_max = 4 << 20, .age_max_ns = 16'000};
+  auto store = open(options);
+  for (std::uint64_t i = 1; i <= 40; ++i) {
+    std::vector<KeptTracePtr> batch;
+    for (std::uint64_t k = 0; k != 20; ++k) batch.push_back(kept(100 * i + k));
+    REQUIRE(store->append(batch, 1000 * i));
+  }
+  StoreReader reader(store->source());
+  CHECK(store->counts().partitions_deleted >= 20);
+  CHECK(store->counts().partitions <= 18);
+  CHECK(stored(reader) >= 14 * 20);
+  CHECK(stored(reader) <= 18 * 20);
+  REQUIRE(store->keep_bounds(1'000'000));  // nothing came for long
+  REQUIRE(store->keep_bounds(1'000'000));
+  CHECK(stored(reader) == 0);
+  REQUIRE(store->append(std::vector{kept(1)}, 1'000'001));
+  CHECK(stored(reader) == 1);
+
+  options.bytes_max = 1 << 20;
+  options.age_max_ns = 1'000'000'000'000;
+  store.reset();
+  store = open(options);
+  test::Random r(1);
+  std::string noise(60'000, ' ');
+  for (std::uint64_t i = 0; i != 60; ++i) {
+    for (char& c : noise) c = static_cast<char>('a' + r.below(26));
+    REQUIRE(store->append(std::vector{kept(i, {{.attributes = {{"noise", noise}}}})}, 1'000'010 + i));
+    CHECK(store->counts().bytes < 2 << 20);
+  }
+  CHECK(store->counts().partitions_deleted > 5);
+}
+
+TEST_CASE("a directory in use, of a newer version or without rights is refused and left alone", "[store]") {
+  const Folder folder;
+  std::vector<std::string> notices;
+  const auto refusal = [&](const std::string& directory) {
+    const auto store = Store::open({.directory = directory}, 1, notices);
+    REQUIRE_FALSE(store);
+    return store.error().text;
+  };
+  auto store = open({.directory = folder.path});
+  REQUIRE(store->append(std::vector{kept(1)}, 1));
+  CHECK(refusal(folder.path).find("another process or exporter writes to") != std::string::npos);
+  CHECK(refusal("/proc/tailgate").find("Make it, and give it to the user of the daemon") != std::string::npos);
+  store.reset();
+
+  const std::string blocks = block_path(partition_folders(folder.path).value().front());
+  std::string header = block_file_header(1).substr(0, 28);
+  header[8] = 2;
+  append_le(header, crc32c(header));
+  {
+    std::fstream file(blocks, std::ios::in | std::ios::out | std::ios::binary);
+    file.write(header.data(), static_cast<long>(header.size()));
+  }
+  const auto size = fs::file_size(blocks);
+  CHECK(refusal(folder.path).find("expected version 1 of the format of blocks, got 2") != std::string::npos);
+  CHECK(fs::file_size(blocks) == size);
+  const auto reader = open_store(folder.path);
+  REQUIRE_FALSE(reader);
+  CHECK(reader.error().text.find("got 2") != std::string::npos);
+  CHECK_FALSE(open_store(folder.path / "nothing"));
+}
+
+TEST_CASE("a full disk fails a batch, and the next attempt stores it once", "[store]") {
+  const Folder folder;
+  auto store = open({.directory = folder.path, .codec = BlockCodec::kNone});
+  REQUIRE(store->append(std::vector{kept(1)}, 1));
+  std::vector<KeptTracePtr> batch;
+  for (std::uint64_t i = 2; i <= 50; ++i) batch.push_back(kept(i, std::vector<test::SpanSpec>(20)));
+  struct rlimit before = {};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
+  StoreReader reader(store->source());
+  for (const rlim_t limit : {500U, 4000U, 20'000U, 40'000U, 60'000U, 80'000U, 100'000U, 150'000U, 200'000U}) {
+    struct rlimit now = before;
+    now.rlim_cur = limit;
+    ::setrlimit(RLIMIT_FSIZE, &now);
+    const auto done = store->append(batch, 1);
+    ::setrlimit(RLIMIT_FSIZE, &before);
+    INFO("limit " << limit);
+    const std::uint64_t n = stored(reader);
+    CHECK((done ? n == 50 : n == 1 || n == 50));
+  }
+  REQUIRE(store->append(batch, 1));
+  CHECK(stored(reader) == 50);
+  std::signal(SIGXFSZ, handler);
+  store.reset();
+  store = open({.directory = folder.path});
+  StoreReader again(store->source());
+  CHECK(stored(again) == 50);
+}
+
+TEST_CASE("a flipped byte in blocks, index or filter gives no wrong answer", "[store]") {
+  const Folder folder;
+  test::Random r(5);
+  for (int round = 0; round != 60; ++round) {
+    fs::remove_all(folder.path);
+    StoreOptions options{.directory = folder.path, .age_max_ns = 16'000, .parts_per_posting_file = 5};
+    auto store = open(options);
+    for (std::uint64_t i = 1; i <= 30; ++i) {
+      REQUIRE(store->append(std::vector{kept(i, {{.attributes = {{"n", std::to_string(i % 7)}}}})}, 100 * i));
+    }
+    store.reset();
+    std::vector<fs::path> files;
+    for (const auto& at : fs::recursive_directory_iterator(folder.path)) {
+      const std::string name = at.path().filename();
+      if (name.starts_with("traces") || name.starts_with("terms") || name.starts_with("ids")) files.push_back(at);
+    }
+    const fs::path file = files[r.below(files.size())];
+    const bool blocks = file.filename().string().starts_with("traces");
+    {
+      std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
+      const auto at = static_cast<long>((blocks ? kBlockFileHeaderBytes : 0) +
+                                        r.below(fs::file_size(file) - (blocks ? kBlockFileHeaderBytes : 0)));
+      f.seekg(at);
+      const char c = static_cast<char>(f.get() ^ 0x20);
+      f.seekp(at);
+      f.put(c);
+    }
+    INFO("flipped in " << file.string());
+    store = open(options);
+    StoreReader reader(store->source());
+    SearchRequest request;
+    request.needs.all = {{TraceTerm{.key = "n", .value = "3"}}};
+    std::uint64_t right = 0, lost = 0;
+    const auto done = reader.search(request, [&](const StoredTrace& t) {
+      const std::uint64_t i = t.start_ns / 1000;
+      CHECK(t.otlp == kept(i, {{.attributes = {{"n", std::to_string(i % 7)}}}})->otlp);
+      right += i % 7 == 3 ? 1 : 0;
+      return true;
+    });
+    REQUIRE(done);
+    lost = done->damaged;
+    CHECK(right + lost + (blocks ? 1 : 0) >= 4);
+    CHECK((blocks || right == 4));
+  }
+}
+
+}  // namespace
+}  // namespace tailgate
