@@ -122,7 +122,7 @@ TEST_CASE("a library is included in its room only", "[tree]") {
       {"spdlog", {"telemetry"}},
       {"prometheus", {"telemetry"}},
       {"librdkafka", {"export"}},
-      {"re2", {"decide"}},
+      {"re2", {"decide", "traceql"}},
       {"systemd", {"daemon"}},
       {"openssl", {"net", "decide", "export"}},
       {"arrow", {"export"}},
