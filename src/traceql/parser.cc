@@ -211,7 +211,7 @@ class Parser {
     out.op = found->second;
     p_.take();
     const bool call = p_.now().kind == TokenKind::kWord && p_.after().is("(");
-    if (p_.now().is("{") || p_.now().is("(") || (call && aggregate_of(p_.now().text)))
+    if (p_.now().is("{") || (p_.now().is("(") && p_.after().is("{")) || (call && aggregate_of(p_.now().text)))
       return p_.wrong(p_.now().offset, "comparing an aggregate to another is not supported; expected a number");
     const std::size_t offset = p_.now().offset;
     const Result<NodeIndex> value = p_.expression(kSum);
