@@ -200,8 +200,9 @@ class Evaluation {
     for (const std::uint32_t span : set.spans) {
       const Value value = expressions_.value_of(*stage.expression, span);
       if (!steps_.spend(4 + value.text.size() / 64)) return;
-      const std::uint64_t bits = value.type == Type::kDouble ? std::bit_cast<std::uint64_t>(value.number)
-                                                             : static_cast<std::uint64_t>(value.integer);
+      const std::uint64_t bits = value.type == Type::kDouble  ? std::bit_cast<std::uint64_t>(value.number)
+                                 : value.type == Type::kOther ? static_cast<std::uint64_t>(value.wire)
+                                                              : static_cast<std::uint64_t>(value.integer);
       GroupKey key{value.type, bits, value.text};
       auto found = groups.find(key);
       if (found == groups.end()) {

@@ -165,21 +165,16 @@ class Needs {
     TraceNeeds out;
     const Node& left = ast_.nodes[node.children[0]];
     if (node.regex != nullptr) {
-      need_attributes(left, out);
-      if (node.op == Op::kMatch) one_of(left, plain_alternatives(node.text), out);
+      if (node.op != Op::kMatch || !one_of(left, plain_alternatives(node.text), out)) need_attributes(left, out);
       return out;
     }
     const Node& right = ast_.nodes[node.children[1]];
     const bool nil = left.type == Type::kNil || right.type == Type::kNil;
     if (nil && node.op == Op::kEqual) return out;
+    if (!nil && right.is_literal() && literal(left, node.op, right.literal(), out)) return out;
+    if (!nil && left.is_literal() && literal(right, mirrored(node.op), left.literal(), out)) return out;
     need_attributes(left, out);
     need_attributes(right, out);
-    if (nil || left.is_literal() == right.is_literal()) return out;
-    if (left.is_literal()) {
-      literal(right, mirrored(node.op), left.literal(), out);
-    } else {
-      literal(left, node.op, right.literal(), out);
-    }
     return out;
   }
 
@@ -205,9 +200,10 @@ class Needs {
     for (const NodeIndex child : node.children) need_attributes(ast_.nodes[child], out);
   }
 
-  static void one_of(const Node& node, const std::vector<std::string>& values, TraceNeeds& out) {
+  // Whether that is said: the node is one of these texts.
+  static bool one_of(const Node& node, const std::vector<std::string>& values, TraceNeeds& out) {
     const bool empty = std::find(values.begin(), values.end(), "") != values.end();
-    if (values.empty() || values.size() > kTermsMax) return;
+    if (values.empty() || values.size() > kTermsMax) return false;
     AnyOf list;
     for (const std::string& value : values) {
       if (node.kind == NodeKind::kAttribute) {
@@ -220,14 +216,18 @@ class Needs {
         list.push_back(attribute_term("service.name", value));
       }
     }
-    if (!list.empty()) need(out, std::move(list));
+    if (list.empty()) return false;
+    need(out, std::move(list));
+    return true;
   }
 
-  static void literal(const Node& node, Op op, const Value& value, TraceNeeds& out) {
+  // Whether what `node op value` needs is said; of an attribute, not yet that it is there.
+  static bool literal(const Node& node, Op op, const Value& value, TraceNeeds& out) {
     if (op == Op::kEqual) {
-      if (const auto text = text_of_equal(value)) one_of(node, {*text}, out);
+      const auto text = text_of_equal(value);
+      if (text && one_of(node, {*text}, out)) return true;
     }
-    if (node.kind != NodeKind::kIntrinsic) return;
+    if (node.kind != NodeKind::kIntrinsic) return false;
     switch (node.intrinsic) {
       case Intrinsic::kStatus:  // not unset, which other numbers than OTLP's are too
         if (op == Op::kEqual && value.integer != 0) need(out, {{Field::kStatus, {}, std::string(word_of(value))}});
@@ -245,6 +245,7 @@ class Needs {
       default:
         break;
     }
+    return true;
   }
 
   // The bounds of the whole numbers x >= 0 for which `x op value`.

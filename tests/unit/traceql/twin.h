@@ -30,6 +30,7 @@ struct Word {  // a status or kind
   bool operator==(const Word&) const = default;
 };
 struct Odd {  // a map or bytes
+  std::string content;
   bool operator==(const Odd&) const = default;
 };
 using Items = std::vector<TwinValue>;

@@ -40,7 +40,7 @@ TwinValue decoded(const twin::AnyValue& any) {
   if (any.has_bool_value()) return {any.bool_value()};
   if (any.has_int_value()) return {std::int64_t{any.int_value()}};
   if (any.has_double_value()) return {any.double_value()};
-  if (any.has_kvlist_value() || any.has_bytes_value()) return {Odd{}};
+  if (any.has_kvlist_value() || any.has_bytes_value()) return {Odd{any.SerializeAsString()}};
   if (!any.has_array_value()) return {};
   Items items;
   for (const auto& item : any.array_value().values()) items.push_back(decoded(item));
@@ -155,6 +155,7 @@ std::string text_of(const TwinValue& v) {
 std::string group_of(const TwinValue& v) {
   std::string out = std::to_string(v.v.index()) + ' ' + text_of(v);
   if (const auto* d = std::get_if<double>(&v.v)) out += std::signbit(*d) ? "-" : "+";
+  if (const auto* odd = std::get_if<Odd>(&v.v)) out += odd->content;
   if (const auto* items = std::get_if<Items>(&v.v)) {
     for (const TwinValue& item : *items) out += '|' + group_of(item);
   }
