@@ -113,7 +113,7 @@ TwinValue calculated(const TwinValue& a, const std::string& op, const TwinValue&
     std::optional<long double> whole;
     if (op == "+") whole = x + y;
     if (op == "-") whole = x - y;
-    if (op == "*" && std::fabs(x * y) < 9.2e18L) whole = x * y;
+    if (op == "*") whole = x * y;
     if (op == "/" && y != 0 && std::fmod(x, y) == 0) whole = x / y;
     if (op == "%" && y != 0) whole = std::fmod(x, y);
     if (op == "^" && y >= 0) {
@@ -510,7 +510,7 @@ class Twin {
     if (step.name == "avg")
       return durations ? TwinValue{Nanos{static_cast<std::int64_t>(sum / count)}}
                        : TwinValue{static_cast<double>(sum / count)};
-    if (!whole || std::fabs(sum) > 9.2e18L) return {static_cast<double>(sum)};
+    if (!whole || sum < -9223372036854775808.0L || sum >= 9223372036854775808.0L) return {static_cast<double>(sum)};
     return durations ? TwinValue{Nanos{static_cast<std::int64_t>(sum)}} : TwinValue{static_cast<std::int64_t>(sum)};
   }
 
