@@ -22,6 +22,7 @@ namespace tailgate::traceql {
 inline constexpr std::uint32_t kDepthMax = 128;
 inline constexpr std::size_t kShownMax = 128;    // attributes of a span in an answer
 inline constexpr std::size_t kPatternsMax = 64;  // different regular expressions, each with up to 1 MiB of RE2's
+inline constexpr int kPatternSizeMax = 10'000;   // instructions that RE2 makes of one
 
 enum class Intrinsic : std::uint8_t {
   kName,

@@ -141,7 +141,7 @@ class Evaluation {
   }
 
   Spans spans_of(const SetNode& node, const Spans& input) {
-    if (!steps_.spend(1 + input.size() / 16)) return {};
+    if (!steps_.spend(1 + input.size() / 8)) return {};
     switch (node.kind) {
       case SetKind::kFilter:
         return filtered(node, input);
@@ -196,7 +196,7 @@ class Evaluation {
 
   // Groups come in the order of their first spans.
   void divide(const Stage& stage, const Spanset& set, std::vector<Spanset>& out) {
-    std::unordered_map<GroupKey, std::size_t, GroupHash> groups;
+    std::unordered_map<GroupKey, std::size_t, GroupHash> groups(0, hash_);
     for (const std::uint32_t span : set.spans) {
       const Value value = expressions_.value_of(*stage.expression, span);
       if (!steps_.spend(4 + value.text.size() / 64)) return;
@@ -206,6 +206,7 @@ class Evaluation {
       GroupKey key{value.type, bits, value.text};
       auto found = groups.find(key);
       if (found == groups.end()) {
+        if (!steps_.spend(16)) return;
         key.text = texts_.emplace_back(value.text);
         found = groups.emplace(key, out.size()).first;
         Spanset& made = out.emplace_back();
@@ -232,6 +233,7 @@ class Evaluation {
   const TraceView& trace_;
   Steps& steps_;
   Expressions expressions_;
+  const GroupHash hash_;
   std::deque<std::string> texts_;  // of the groups of one divide(): an id's text does not stay
 };
 

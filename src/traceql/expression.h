@@ -36,6 +36,7 @@ class Expressions {
   Value evaluate(const Node& node, const Subject& subject);
   bool compared(const Node& node, const Subject& subject);
   bool matches(const Node& node, const Value& value);
+  bool afford(const Value& value);
   Value attribute(const Node& node, const Subject& subject);
   Value find(const AttributeViews& attributes, const std::string& key);
   Value intrinsic(Intrinsic intrinsic, const Subject& subject);

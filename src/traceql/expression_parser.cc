@@ -77,7 +77,7 @@ tl::unexpected<Error> ExpressionParser::too_deep() const {
 // --- expressions
 
 Result<NodeIndex> ExpressionParser::condition() {
-  const Result<NodeIndex> node = expression();
+  Result<NodeIndex> node = expression();
   if (!node) return node;
   if (const Result<void> good = want_condition(*node); !good) return tl::unexpected(good.error());
   return node;
@@ -92,7 +92,7 @@ Result<NodeIndex> ExpressionParser::expression(int weakest) {
     if (infix == nullptr || infix->binding < weakest) break;
     const std::size_t offset = take().offset;
     // a ^ b ^ c is a ^ (b ^ c); everything else goes from left to right.
-    const Result<NodeIndex> right = expression(infix->binding == kPower ? kPower : infix->binding + 1);
+    Result<NodeIndex> right = expression(infix->binding == kPower ? kPower : infix->binding + 1);
     if (!right) return right;
     if (infix->binding == kJoin) {
       left = join(infix->text == "&&" ? NodeKind::kAnd : NodeKind::kOr, *left, *right, offset);
@@ -130,7 +130,7 @@ Result<NodeIndex> ExpressionParser::operand() {
       break;
   }
   if (accept("(")) {
-    const Result<NodeIndex> inner = expression();
+    Result<NodeIndex> inner = expression();
     if (!inner) return inner;
     if (!accept(")")) return wanted("')' or an operator");
     return inner;
@@ -145,7 +145,7 @@ Result<NodeIndex> ExpressionParser::operand() {
 
 Result<NodeIndex> ExpressionParser::prefix(Type type, int binding) {
   const std::size_t offset = tokens_[at_ - 1].offset;
-  const Result<NodeIndex> inner = expression(binding);
+  Result<NodeIndex> inner = expression(binding);
   if (!inner) return inner;
   const bool is_not = type == Type::kBool;
   if (const Result<void> good = is_not ? want_condition(*inner) : want_number(*inner); !good)
@@ -304,6 +304,8 @@ Result<std::shared_ptr<const RE2>> ExpressionParser::compiled(const std::string&
   regex = std::make_shared<const RE2>(pattern, options);
   if (!regex->ok())
     return wrong(offset, fmt::format("expected a regular expression as RE2 reads it ({})", regex->error()));
+  if (regex->ProgramSize() > kPatternSizeMax)
+    return wrong(offset, "expected a smaller regular expression: RE2 makes too many instructions of it");
   return regex;
 }
 
@@ -359,7 +361,7 @@ Result<NodeIndex> ExpressionParser::intrinsic(const IntrinsicInfo& info, std::si
 }
 
 Result<NodeIndex> ExpressionParser::mention(Node node) {
-  const Result<NodeIndex> index = add(std::move(node));
+  Result<NodeIndex> index = add(std::move(node));
   if (!index) return index;
   const Node& n = ast_.nodes[*index];
   ast_.uses_name |= n.kind == NodeKind::kIntrinsic && n.intrinsic == Intrinsic::kName;

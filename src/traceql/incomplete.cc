@@ -46,6 +46,7 @@ std::string completed(std::string_view text) {
       continue;
     }
     if (token.is("{") || token.is("(")) {
+      if (open.size() > kDepthMax) return "";  // the parser would refuse it
       open.insert(0, token.is("{") ? "}" : ")");
       operand_due = true;
       add(token.text);

@@ -137,7 +137,7 @@ class Lexer {
     const std::size_t begin = ++at_;
     while (true) {
       if (peek() == '"' || peek() == '`') {
-        if (const Result<void> read = string(token.value); !read) return read;
+        if (Result<void> read = string(token.value); !read) return read;
       } else if (in_name(peek())) {
         token.value += text_[at_++];
       } else {

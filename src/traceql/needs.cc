@@ -18,8 +18,8 @@ using Field = TraceTerm::Field;
 using AnyOf = std::vector<TraceTerm>;
 
 constexpr std::uint64_t kEver = std::numeric_limits<std::uint64_t>::max();
-constexpr std::size_t kListsMax = 64;    // in TraceNeeds::all
-constexpr std::size_t kTermsMax = 1024;  // in one of them
+constexpr std::size_t kListsMax = 16;   // in TraceNeeds::all
+constexpr std::size_t kTermsMax = 256;  // in one of them
 
 TraceTerm attribute_term(std::string key, std::optional<std::string> value = std::nullopt) {
   return {Field::kAttribute, std::move(key), std::move(value)};
@@ -43,6 +43,7 @@ TraceNeeds either(const TraceNeeds& a, const TraceNeeds& b) {
   TraceNeeds out;
   for (const AnyOf& x : a.all) {
     for (const AnyOf& y : b.all) {
+      if (out.all.size() == kListsMax) break;
       AnyOf list = x;
       for (const TraceTerm& term : y) {
         if (list.size() > kTermsMax) break;

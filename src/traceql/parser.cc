@@ -146,7 +146,7 @@ class Parser {
       const SetOperator* const op = set_operator(p_.now());
       if (op == nullptr || op->join != joins) break;
       const std::size_t offset = p_.take().offset;
-      const Result<Set> right = joins ? sets(false) : operand();
+      Result<Set> right = joins ? sets(false) : operand();
       if (!right) return right;
       if (left->grouped || right->grouped)
         return p_.wrong(offset, "expected one set of spans on both sides, got groups; put coalesce() after by()");
@@ -228,7 +228,7 @@ class Parser {
     p_.take();
     if (out.aggregate != Aggregate::kCount) {
       const std::size_t offset = p_.now().offset;
-      const Result<NodeIndex> inner = p_.expression();
+      Result<NodeIndex> inner = p_.expression();
       if (!inner) return tl::unexpected(inner.error());
       const Node& node = ast_.nodes[*inner];
       if (node.is_literal() || !(is_number(node.type) || node.type == Type::kAny))
@@ -247,7 +247,7 @@ class Parser {
     p_.take();
     p_.take();
     const std::size_t offset = p_.now().offset;
-    const Result<NodeIndex> inner = p_.expression();
+    Result<NodeIndex> inner = p_.expression();
     if (!inner) return tl::unexpected(inner.error());
     if (ast_.nodes[*inner].is_literal())
       return p_.wrong(offset, "expected an attribute or intrinsic of the spans in by(), got a constant");
@@ -281,12 +281,12 @@ class Parser {
   // Those that we do not know are ignored, as in Tempo.
   Result<void> hints() {
     p_.take();
-    if (const Result<void> open = p_.expect("("); !open) return open;
+    if (Result<void> open = p_.expect("("); !open) return open;
     do {
       const Token& name = p_.now();
       if (name.kind != TokenKind::kWord) return p_.wanted("a hint such as most_recent=true");
       p_.take();
-      if (const Result<void> equal = p_.expect("="); !equal) return equal;
+      if (Result<void> equal = p_.expect("="); !equal) return equal;
       const Token& value = p_.now();
       if (value.kind == TokenKind::kOperator || value.kind == TokenKind::kEnd) return p_.wanted("the hint's value");
       p_.take();

@@ -25,7 +25,7 @@ namespace tailgate::traceql {
 
 struct Ast;
 
-// The work that evaluations may do together; a step is some ten nanoseconds. Belongs to one thread.
+// The work that evaluations may do together; a step is some 10 to 50 ns. Belongs to one thread.
 class Steps {
  public:
   explicit Steps(std::uint64_t max) : left_(max) {}

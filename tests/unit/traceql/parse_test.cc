@@ -245,6 +245,8 @@ TEST_CASE("a query has limits, and none of them is the stack", "[traceql]") {
   CHECK(error_of(patterns + " || .a =~ \"x\" }").find("expected at most 64 different regular expressions") !=
         std::string::npos);
   CHECK(error_of("{ .a =~ \"((a{100}){100}){100}\" }").find("RE2") != std::string::npos);
+  CHECK(error_of("{ .a =~ \"(.{0,30}x){30}.{0,30}(.{0,30}y){10}\" }").find("smaller regular expression") !=
+        std::string::npos);
   // Rows are no levels.
   CHECK(error_of("{ .a = 1" + repeated(" || .a = 1", 9'000) + " }") == "none");
   CHECK(error_of("{}" + repeated("&&{}", 20'000)) == "none");
@@ -269,6 +271,9 @@ TEST_CASE("operators over 100,000 spans stay within their steps, and what is cut
             .evaluate(*trace, none)
             .empty());
   CHECK(none.spent());
+  Steps slow(1'000'000);  // RE2 takes a microsecond for each byte of this, since its states do not fit
+  CHECK(parsed("{ name =~ \"(o|p|x)*p(o|p|x){200}\" }").evaluate(*trace, slow).empty());
+  CHECK(slow.spent());
 }
 
 TEST_CASE("!(...) is what the inner condition is not, also without the attribute", "[traceql]") {
