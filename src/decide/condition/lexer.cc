@@ -3,8 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "codec/go_escape.h"
 #include "codec/hex.h"
-#include "codec/utf8.h"
 #include "decide/condition/ast.h"
 
 namespace tailgate::condition {
@@ -141,38 +141,9 @@ class Lexer {
     }
   }
 
-  // Go's escapes: those of one letter, three octal digits, \x.. \u.... \U........
   Result<void> escape(std::string& out) {
-    const std::uint32_t start = column();
-    const char c = peek(1);
-    constexpr std::string_view kLetters = "abfnrtv\\\"", kMeaning = "\a\b\f\n\r\t\v\\\"";
-    if (const std::size_t i = kLetters.find(c); c != '\0' && i != std::string_view::npos) {
-      out += kMeaning[i];
-      at_ += 2;
-      return {};
-    }
-    const bool octal = c >= '0' && c <= '7';
-    const std::size_t digits = octal ? 3 : c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
-    if (digits == 0) {
-      return condition_error(start, fmt::format("'\\{0}' is no escape; a backslash that is meant is written '\\\\{0}'",
-                                                c >= ' ' && c <= '~' ? c : '?'));
-    }
-    at_ += octal ? 1 : 2;
-    std::uint32_t value = 0;
-    for (std::size_t i = 0; i < digits; ++i, ++at_) {
-      const int digit = hex_digit(peek());
-      if (digit < 0 || (octal && digit > 7))
-        return condition_error(start, fmt::format("expected {} digits after the escape", digits));
-      value = value * (octal ? 8 : 16) + static_cast<std::uint32_t>(digit);
-    }
-    if (digits <= 3) {
-      if (value > 255) return condition_error(start, "expected an octal escape of at most \\377");
-      out += static_cast<char>(value);
-    } else if (value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) {
-      return condition_error(start, "expected the number of a Unicode character");
-    } else {
-      append_utf8(out, value);
-    }
+    const std::string wrong = read_go_escape(text_, at_, out);
+    if (!wrong.empty()) return condition_error(column(), wrong);
     return {};
   }
 

@@ -18,7 +18,7 @@ TEST_CASE("a wrong condition is told by column and what was wanted", "[decide]")
   CHECK(error("name == \"x\" && true") == "column 13: expected `and` / `or` in words");
   CHECK(error("name == \"x") == "column 9: the string has no closing '\"'");
   CHECK(error("IsMatch(name, \"\\d+\")") ==
-        "column 16: '\\d' is no escape; a backslash that is meant is written '\\\\d'");
+        "column 16: '\\d' is not an escape; a backslash that is meant is written '\\\\d'");
   CHECK(error("IsMatch(name, \"(\")") == "column 15: expected a regular expression as RE2 reads it (missing ): ()");
   CHECK(error("IsMatch(name)") == "column 1: 'pattern' is missing; expected IsMatch(target, pattern)");
   CHECK(error("IsMatch(name, \"a\", 3)") == "column 20: an argument too many; expected IsMatch(target, pattern)");

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "traceql/query.h"
+
+#include "traceql/ast.h"
+
+namespace tailgate::traceql {
+
+Result<Query> parse_query(std::string_view text) {
+  Result<std::shared_ptr<const Ast>> ast = parse_syntax(text);
+  if (!ast) return tl::unexpected(ast.error());
+  Query query;
+  query.ast_ = std::move(*ast);
+  return query;
+}
+
+}  // namespace tailgate::traceql
