@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/hash.h"
+
 namespace tailgate {
 namespace {
 
@@ -64,7 +66,7 @@ bool read_records(std::uint32_t count, Block& block) {
   return rest.empty();
 }
 
-Result<std::uint64_t> check_file_header(const std::string& path, std::string_view bytes) {
+Result<BlockFileHeader> check_file_header(const std::string& path, std::string_view bytes) {
   const auto header = read_block_file_header(bytes);
   if (!header) {
     return fail(ErrorKind::kBadInput,
@@ -76,7 +78,7 @@ Result<std::uint64_t> check_file_header(const std::string& path, std::string_vie
                             "start that one, or set another directory",
                             kBlockFileVersion, header->version, path));
   }
-  return header->created_ns;
+  return *header;
 }
 
 }  // namespace
@@ -87,9 +89,10 @@ Result<std::unique_ptr<BlockReader>> BlockReader::open(const std::string& path) 
   std::unique_ptr<BlockReader> reader(new BlockReader(path, fd));
   std::string bytes;
   if (auto got = read_at(fd, path, 0, kBlockFileHeaderBytes, bytes); !got) return tl::unexpected(got.error());
-  const Result<std::uint64_t> created = check_file_header(path, bytes);
-  if (!created) return tl::unexpected(created.error());
-  reader->created_ns_ = *created;
+  const Result<BlockFileHeader> header = check_file_header(path, bytes);
+  if (!header) return tl::unexpected(header.error());
+  reader->created_ns_ = header->created_ns;
+  reader->salt_ = header->salt;
   return reader;
 }
 
@@ -120,7 +123,7 @@ Result<void> BlockReader::read(std::uint64_t position, Block& out) const {
     bytes += rest;
   }
   bytes.resize(std::min(size, bytes.size()));
-  if (!unpack_block(*header, bytes, out.raw) || !read_records(header->records, out)) return damaged();
+  if (!unpack_block(*header, bytes, salt_, out.raw) || !read_records(header->records, out)) return damaged();
   out.position = position;
   out.next = position + size;
   out.number = header->number;
@@ -180,7 +183,8 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::open(const std::string& path, 
   std::string bytes;
   if (auto got = read_at(fd, path, 0, kBlockFileHeaderBytes, bytes); !got) return tl::unexpected(got.error());
   if (bytes.size() < kBlockFileHeaderBytes) {
-    const std::string header = block_file_header(options.created_ns);
+    writer->salt_ = options.salt != 0 ? options.salt : random_seed();
+    const std::string header = block_file_header(options.created_ns, writer->salt_);
     if (bytes != header.substr(0, std::min(bytes.size(), kBlockFileMagic.size())) &&
         !bytes.starts_with(kBlockFileMagic)) {
       return fail(ErrorKind::kBadInput, fmt::format("expected a file of blocks, got something else in '{}'", path));
@@ -195,6 +199,7 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::open(const std::string& path, 
   if (!reader) return tl::unexpected(reader.error());
   const Result<BlockRecovery> found = (*reader)->scan(options.from, take);
   if (!found) return tl::unexpected(found.error());
+  writer->salt_ = (*reader)->salt_;
   writer->end_ = writer->synced_end_ = found->end;
   writer->number_ = writer->synced_number_ = found->blocks == 0 ? options.from_number : found->next_number;
   writer->cut_due_ = found->torn_bytes != 0;
@@ -220,7 +225,7 @@ bool BlockWriter::add(std::uint8_t kind, std::string_view id, std::string_view f
 Result<std::uint64_t> BlockWriter::write() {
   if (auto done = cut(); !done) return tl::unexpected(done.error());
   block_.clear();
-  if (!append_block(block_, number_, records_, raw_, codec_)) {
+  if (!append_block(block_, number_, records_, raw_, codec_, salt_)) {
     return fail(ErrorKind::kIo, fmt::format("cannot compress a block for '{}': no memory", path_));
   }
   cut_due_ = true;

@@ -70,12 +70,13 @@ class BlockReader {
 
   std::string path_;
   int fd_;
-  std::uint64_t created_ns_ = 0;
+  std::uint64_t created_ns_ = 0, salt_ = 0;
 };
 
 struct BlockWriterOptions {
   BlockCodec codec = BlockCodec::kZstd;
   std::uint64_t created_ns = 0;  // of a new file
+  std::uint64_t salt = 0;        // likewise; 0: a random one
   // Where a block is known to begin, and its number: only what comes after is looked at. 0: all of the file.
   std::uint64_t from = 0, from_number = 0;
 };
@@ -112,6 +113,7 @@ class BlockWriter {
   std::string path_;
   int fd_;
   BlockCodec codec_;
+  std::uint64_t salt_ = 0;
   std::string raw_, block_;
   std::uint32_t records_ = 0;
   std::uint64_t number_ = 0, synced_number_ = 0;

@@ -37,6 +37,13 @@ bool compress(std::string_view raw, BlockCodec codec, std::string& out) {
   return good;
 }
 
+// What the checksums of a file's blocks begin with.
+std::uint32_t crc_of_salt(std::uint64_t salt) {
+  std::string bytes;
+  append_le(bytes, salt);
+  return crc32c(bytes);
+}
+
 }  // namespace
 
 std::uint32_t crc32c(std::string_view bytes, std::uint32_t crc) {
@@ -51,11 +58,11 @@ std::uint32_t crc32c(std::string_view bytes, std::uint32_t crc) {
   return ~crc;
 }
 
-std::string block_file_header(std::uint64_t created_ns) {
+std::string block_file_header(std::uint64_t created_ns, std::uint64_t salt) {
   std::string out(kBlockFileMagic);
   append_le(out, kBlockFileVersion);
   append_le(out, std::uint64_t{created_ns});
-  append_le(out, std::uint64_t{0});
+  append_le(out, salt);
   append_le(out, crc32c(out));
   return out;
 }
@@ -64,11 +71,12 @@ std::optional<BlockFileHeader> read_block_file_header(std::string_view bytes) {
   if (bytes.size() < kBlockFileHeaderBytes || !bytes.starts_with(kBlockFileMagic)) return std::nullopt;
   bytes = bytes.substr(0, kBlockFileHeaderBytes);
   if (load_le<std::uint32_t>(bytes.data() + 28) != crc32c(bytes.substr(0, 28))) return std::nullopt;
-  return BlockFileHeader{load_le<std::uint32_t>(bytes.data() + 8), load_le<std::uint64_t>(bytes.data() + 12)};
+  return BlockFileHeader{load_le<std::uint32_t>(bytes.data() + 8), load_le<std::uint64_t>(bytes.data() + 12),
+                         load_le<std::uint64_t>(bytes.data() + 20)};
 }
 
-bool append_block(std::string& out, std::uint64_t number, std::uint32_t records, std::string_view raw,
-                  BlockCodec codec) {
+bool append_block(std::string& out, std::uint64_t number, std::uint32_t records, std::string_view raw, BlockCodec codec,
+                  std::uint64_t salt) {
   const std::size_t front = out.size();
   out.resize(front + kBlockHeaderBytes);
   if (codec == BlockCodec::kNone) {
@@ -90,7 +98,7 @@ bool append_block(std::string& out, std::uint64_t number, std::uint32_t records,
   append_le(rest, static_cast<std::uint32_t>(codec));
   std::string header;
   append_le(header, kBlockMagic);
-  append_le(header, crc32c(std::string_view(out).substr(front + kBlockHeaderBytes), crc32c(rest)));
+  append_le(header, crc32c(std::string_view(out).substr(front + kBlockHeaderBytes), crc32c(rest, crc_of_salt(salt))));
   header += rest;
   out.replace(front, kBlockHeaderBytes, header);
   return true;
@@ -111,8 +119,9 @@ std::optional<BlockHeader> read_block_header(std::string_view bytes) {
   return header;
 }
 
-bool unpack_block(const BlockHeader& header, std::string_view block, std::string& raw) {
-  if (block.size() != kBlockHeaderBytes + header.stored_bytes || crc32c(block.substr(8)) != header.crc) return false;
+bool unpack_block(const BlockHeader& header, std::string_view block, std::uint64_t salt, std::string& raw) {
+  if (block.size() != kBlockHeaderBytes + header.stored_bytes) return false;
+  if (crc32c(block.substr(8), crc_of_salt(salt)) != header.crc) return false;
   const std::string_view payload = block.substr(kBlockHeaderBytes);
   if (header.codec == BlockCodec::kNone) {
     raw.assign(payload);

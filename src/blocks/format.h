@@ -25,7 +25,7 @@ inline constexpr std::size_t kRecordIdBytes = 16;
 inline constexpr std::size_t kBlockBytesMax = std::size_t{256} << 20;
 
 struct BlockHeader {
-  std::uint32_t crc = 0;  // CRC32C of the header from `number` on and of the payload
+  std::uint32_t crc = 0;  // CRC32C of the file's salt, of the header from `number` on and of the payload
   std::uint64_t number = 0;
   std::uint32_t stored_bytes = 0;  // of the payload, as it is in the file
   std::uint32_t raw_bytes = 0;     // of the records
@@ -36,6 +36,9 @@ struct BlockHeader {
 struct BlockFileHeader {
   std::uint32_t version = 0;
   std::uint64_t created_ns = 0;
+  // A random number that goes into every checksum: bytes that a stranger has put into a span never look like a block of
+  // this file, even where damage makes a reader look for the next one.
+  std::uint64_t salt = 0;
 };
 
 // Continues from `crc`.
@@ -48,16 +51,16 @@ void append_le(std::string& out, T value) {
   }
 }
 
-std::string block_file_header(std::uint64_t created_ns);
+std::string block_file_header(std::uint64_t created_ns, std::uint64_t salt);
 // Nothing when it is not the header of a block file or is damaged. The version may be one that we do not know.
 std::optional<BlockFileHeader> read_block_file_header(std::string_view bytes);
 
 // Appends header and payload. False when a library could not compress.
-bool append_block(std::string& out, std::uint64_t number, std::uint32_t records, std::string_view raw,
-                  BlockCodec codec);
+bool append_block(std::string& out, std::uint64_t number, std::uint32_t records, std::string_view raw, BlockCodec codec,
+                  std::uint64_t salt);
 // The header at the front of `bytes`; nothing when there is none, or it says what no writer writes.
 std::optional<BlockHeader> read_block_header(std::string_view bytes);
 // Checks `block`, header and payload, and unpacks the payload. False when it is damaged.
-bool unpack_block(const BlockHeader& header, std::string_view block, std::string& raw);
+bool unpack_block(const BlockHeader& header, std::string_view block, std::uint64_t salt, std::string& raw);
 
 }  // namespace tailgate

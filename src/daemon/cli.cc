@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "daemon/daemon.h"
 #include "daemon/decide.h"
+#include "daemon/query.h"
 #include "migrate/migrate.h"
 #include "settings/assembly.h"
 #include "settings/capacity.h"
@@ -36,7 +37,8 @@ struct Arguments {
   std::vector<std::string> files;
   Traffic traffic;       // of check; without a rate it is not asked for
   bool of_rate = false;  // more of it was given
-  std::string wrong;     // what is wrong with them
+  QueryArguments query;
+  std::string wrong;  // what is wrong with them
 };
 
 struct Flag {
@@ -61,6 +63,7 @@ int run_daemon(const Arguments&);
 int check(const Arguments&);
 int decide(const Arguments&);
 int migrate(const Arguments&);
+int query(const Arguments&);
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
@@ -100,13 +103,25 @@ const std::vector<Command>& commands() {
        "input",
        "tailgate migrate collector.yaml > tailgate.yaml",
        migrate},
+      {"query",
+       "[QUERY]",
+       "finds kept traces in the directory of a store exporter",
+       {{"--store", "DIR", "the directory; the daemon may be running"},
+        {"--trace", "ID", "one trace, instead of a query"},
+        {"--since", "TIME", "looks at so much time until now; 1h if not given"},
+        {"--limit", "N", "at most so many traces, the newest; 20 if not given"},
+        {"--format", "FORM", "table, json or otlp; if not given, table on a terminal and json elsewhere"}},
+       "a query in TraceQL: docs/traceql.md. The exit code is 4 when nothing is found",
+       "tailgate query --store DIR '{ resource.service.name = \"checkout\" && duration > 1s }'",
+       query},
   };
   return all;
 }
 
 constexpr std::string_view kExitCodes =
-    "Exit codes: 0 done, 1 the input was judged bad, 2 wrong usage, 3 cannot bind or open, 128 + signal after a second "
-    "signal.\n";
+    "Exit codes: 0 done, 1 the input was judged bad, 2 wrong usage, 3 cannot bind or open, 4 nothing found (query), "
+    "128 + "
+    "signal after a second signal.\n";
 
 std::string help() {
   std::string out = "tailgate: a trace collector with tail-based sampling\n\n";
@@ -201,6 +216,8 @@ int decide(const Arguments& arguments) {
 
 int migrate(const Arguments& arguments) { return migrate_file(arguments.files[0]); }
 
+int query(const Arguments& arguments) { return query_store(arguments.query); }
+
 // Takes the value of a flag; returns what is wrong with it, "" if nothing is.
 std::string take(Arguments& out, std::string_view flag, const std::string& value) {
   const auto wants = [&](std::string_view what) { return fmt::format("{} wants {}, got '{}'", flag, what, value); };
@@ -214,11 +231,23 @@ std::string take(Arguments& out, std::string_view flag, const std::string& value
     if (!bytes || *bytes < 1 || *bytes > kSpanBytesMax) return wants("1 byte to 1GiB");
     out.traffic.span_bytes = *bytes;
     out.of_rate = true;
+  } else if (flag == "--store") {
+    out.query.store = value;
+  } else if (flag == "--trace") {
+    out.query.trace_id = value;
+  } else if (flag == "--since") {
+    const std::optional<Duration> since = parse_duration(value);
+    if (!since || *since <= Duration::zero()) return wants("a duration such as 1h or 90m");
+    out.query.since = *since;
+  } else if (flag == "--format") {
+    if (value != "table" && value != "json" && value != "otlp") return wants("table, json or otlp");
+    out.query.format = value;
   } else {
     const std::optional<std::uint64_t> number = parse_bytes(value);
     if (!number || *number < 1 || *number > kNumberMax) return wants("a number from 1 to 1000000000");
     if (flag == "--rate") out.traffic.spans_per_second = static_cast<double>(*number);
     if (flag == "--trace-spans") out.traffic.trace_spans = *number;
+    if (flag == "--limit") out.query.limit = *number;
     out.of_rate |= flag == "--trace-spans";
   }
   return "";
@@ -264,6 +293,11 @@ Arguments parse(const Command& command, int argc, char** argv) {
 std::string settle(const Command& command, Arguments& out) {
   if (command.name == "migrate")
     return out.files.size() == 1 ? "" : "migrate wants one file, the configuration of a Collector, or -";
+  if (command.name == "query") {
+    if (out.files.size() > 1) return fmt::format("query wants one query, got also '{}'", out.files.back());
+    if (!out.files.empty()) out.query.traceql = out.files[0];
+    return wrong_with(out.query);
+  }
   if (command.name == "decide") {
     if (out.source.path.empty()) return "decide wants --config FILE";
     return out.files.empty() ? "decide wants files of spans, or - for standard input" : "";

@@ -65,6 +65,9 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   add_explain_pages(web_pages_, *explanations_,
                     {.exporters = parts_.exporters->names(), .remembers = config_.sampling.explain_bytes != 0});
   add_page(web_pages_);
+  query_pool_ = std::make_unique<QueryPool>(QueryPoolOptions{});
+  add_trace_api(web_pages_, *query_pool_, *explanations_,
+                {.store = parts_.exporters->stored(), .exporters = parts_.exporters->names()});
   add_api(
       web_pages_, [this] { return metrics_text(); }, [this] { return loaded_policies(); });
 }

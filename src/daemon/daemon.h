@@ -23,6 +23,8 @@
 #include "telemetry/refusal_log.h"
 #include "web/api.h"
 #include "web/pages.h"
+#include "web/query_pool.h"
+#include "web/trace_api.h"
 
 namespace tailgate {
 
@@ -87,6 +89,7 @@ class Daemon {
   std::unique_ptr<StoreExplanations> explanations_;
   const ProcessMetrics process_;
   Pages metrics_page_, health_pages_, web_pages_;
+  std::unique_ptr<QueryPool> query_pool_;
   std::unique_ptr<IoThreads> page_threads_;
   std::unique_ptr<IoThreads> io_threads_;
   std::vector<std::unique_ptr<Server>> page_servers_ TAILGATE_GUARDED_BY(status_mutex_);

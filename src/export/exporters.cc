@@ -45,6 +45,12 @@ std::vector<std::pair<std::string, std::vector<std::string>>> read_attributes(co
   return out;
 }
 
+std::string normalised(const std::string& directory) {
+  std::string out = std::filesystem::path(directory).lexically_normal().string();
+  if (out.size() > 1 && out.back() == '/') out.pop_back();
+  return out;
+}
+
 }  // namespace
 
 // What a runner is made of.
@@ -69,6 +75,7 @@ std::optional<Exporters::Part> Exporters::read(const std::string& name, const Co
   entry.services = node.texts("services");
   entry.attributes = read_attributes(node);
   entry.endpoint = std::move(parts.endpoint);
+  if (!parts.directory.empty()) entry.directory = normalised(parts.directory);
   std::unique_ptr<DeadLetters> dead_letters = read_dead_letters(node);
   node.finish();
   if (parts.exporter == nullptr) return std::nullopt;
@@ -90,6 +97,10 @@ std::unique_ptr<Exporters> Exporters::make(const ConfigNode& node, ByteBudget& b
     Entry entry;
     std::optional<Part> part = read(name, at, defaults, entry);
     if (!part) continue;
+    for (const Entry& other : made->entries_) {
+      if (!entry.directory.empty() && other.directory == entry.directory)
+        at.error("directory", fmt::format("expected a directory of its own, '{}' has this one", other.name));
+    }
     part->queue.seed = seed + parts.size() * 0x9e3779b97f4a7c15ULL;
     parts.push_back(std::move(*part));
     made->entries_.push_back(std::move(entry));
@@ -108,9 +119,7 @@ std::vector<DurableMembership> Exporters::make_stores(std::vector<Part>& parts) 
   std::size_t durable = 0;
   for (std::size_t i = 0; i < parts.size() && i < kExportersMax; ++i) {
     if (parts[i].queue.durable.directory.empty()) continue;
-    std::string directory = std::filesystem::path(parts[i].queue.durable.directory).lexically_normal().string();
-    if (directory.size() > 1 && directory.back() == '/') directory.pop_back();
-    by_directory[directory].push_back(i);
+    by_directory[normalised(parts[i].queue.durable.directory)].push_back(i);
     ++durable;
   }
   // Half the memory for queues is left for what is not on disk yet: a dead backend must not cost the disk its room.

@@ -101,7 +101,7 @@ class Exporters {
     ConfigNode node;
     std::vector<std::string> policies, services;
     std::vector<std::pair<std::string, std::vector<std::string>>> attributes;
-    std::string endpoint;
+    std::string endpoint, directory;  // the latter where no other exporter may have the same
     std::unique_ptr<ExportRunner> runner;
   };
 

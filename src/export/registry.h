@@ -21,6 +21,8 @@ struct ExporterParts {
   std::unique_ptr<Exporter> exporter;  // null when the configuration has errors
   SendQueueOptions queue;
   std::string endpoint;  // "host:port" of a network exporter, "" otherwise
+  // That the exporter needs for itself alone, "" otherwise.
+  std::string directory = {};
 };
 
 // Reads the keys of one exporter; `policies` is asked for by the caller, as is finish().

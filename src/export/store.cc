@@ -127,6 +127,7 @@ ExporterParts read_store_exporter(const ConfigNode& node, const ExporterDefaults
   parts.queue.retry.initial_interval = std::chrono::seconds(1);
   read_queue(node, parts.queue);
   parts.queue.in_flight_max = 1;  // one directory, one writer
+  parts.directory = options.directory;
   if (!options.directory.empty()) parts.exporter = std::make_unique<StoreExporter>(std::move(options));
   return parts;
 }

@@ -147,7 +147,7 @@ Result<void> PartitionWriter::replay(const Block& block) {
   if (!known) {
     if (auto done = catalogue_->commit(block.next, block.number + 1); !done) return done;
   }
-  return recent_->parts() >= options_.parts_per_posting_file ? write_postings() : Result<void>();
+  return recent_->full(options_.parts_per_posting_file) ? write_postings() : Result<void>();
 }
 
 Result<void> PartitionWriter::add(const TraceId& id, const PartRecord& part, const PartPlace& place) {
@@ -204,7 +204,7 @@ Result<void> PartitionWriter::append(std::span<const KeptTracePtr> traces) {
   }
   if (auto done = catalogue_->commit(blocks_->size(), blocks_->next_number()); !done) return done;
   stale_ = false;
-  if (recent_->parts() < options_.parts_per_posting_file) return {};
+  if (!recent_->full(options_.parts_per_posting_file)) return {};
   // The batch is stored; an index that could not be written is tried again with the next one.
   (void)write_postings();
   return {};

@@ -94,6 +94,11 @@ void RecentPostings::find(TermHash term, std::vector<TraceNumber>& out) const {
   }
 }
 
+bool RecentPostings::full(std::uint64_t parts_max) const {
+  const MutexLock lock(mutex_);
+  return parts_ >= parts_max || postings_ >= kPostingsMax;
+}
+
 std::uint64_t RecentPostings::parts() const {
   const MutexLock lock(mutex_);
   return parts_;

@@ -30,12 +30,15 @@ class RecentPostings {
   void add(const std::vector<TermHash>& terms, TraceNumber trace);
   // Appends, in any order.
   void find(TermHash term, std::vector<TraceNumber>& out) const;
+  // As many parts as a file should have, or so many postings that they take 32 MiB.
+  bool full(std::uint64_t parts_max) const;
   std::uint64_t parts() const;
   // All of it as the bytes of a file; it stays here until clear().
   std::string file() const;
   void clear();
 
  private:
+  static constexpr std::uint64_t kPostingsMax = 2'000'000;
   static constexpr unsigned kBits = 12;
   mutable Mutex mutex_;
   std::array<std::vector<Posting>, 1 << kBits> buckets_ TAILGATE_GUARDED_BY(mutex_);

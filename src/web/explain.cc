@@ -28,7 +28,88 @@ json::value threshold_json(std::uint64_t threshold) {
   return threshold_digits(threshold).c_str();
 }
 
-json::object to_json(const Explanation& e, const std::vector<std::string>& exporter_names) {
+struct Question {
+  ExplainQuery query;
+  JsonForm form = JsonForm::kCompact;
+};
+
+// The keys of a query, `one` of a single trace. The error says what was expected.
+Result<Question> question_of(std::string_view text, bool one) {
+  Params params(text);
+  Question out;
+  if (!one) {
+    out.query.policy = params.text("policy");
+    if (!params.text("decision").empty())
+      out.query.decision = params.choice("decision", "", {kDecisionNames.begin(), kDecisionNames.end()});
+    out.query.service = params.text("service");
+    out.query.root = params.text("root");
+    out.query.limit = params.number("limit", kLimitDefault, 1, kLimitMax);
+  }
+  out.form = params.flag("pretty") ? JsonForm::kPretty : JsonForm::kCompact;
+  if (Result<void> good = params.finish(); !good) return tl::unexpected(good.error());
+  return out;
+}
+
+// Browsers say that they want HTML; curl takes anything and gets JSON.
+bool wants_html(const RequestHead& head) { return head.header("accept").find("text/html") != std::string_view::npos; }
+
+Response list(const ExplainSource& source, const ExplainPageOptions& options, const RequestHead& head) {
+  const bool html = wants_html(head);
+  const Result<Question> question = question_of(head.query(), false);
+  if (!question) return html ? html_error(400, question.error().text) : json_error(400, question.error().text);
+  const Result<std::vector<Explanation>> found = source.recent(question->query);
+  if (!found) return html ? html_error(400, found.error().text) : json_error(400, found.error().text);
+  if (html) return html_list(question->query, *found, options.remembers);
+  json::array all;
+  for (const Explanation& e : *found) all.push_back(explanation_json(e, options.exporters));
+  return json_response(200, all, question->form);
+}
+
+Response one(const ExplainSource& source, const ExplainPageOptions& options, const RequestHead& head) {
+  const bool html = wants_html(head);
+  const auto error = [&](int status, std::string_view says) {
+    return html ? html_error(status, says) : json_error(status, says);
+  };
+  const std::string_view text = head.path().substr(std::string_view("/explain/").size());
+  const Result<Question> question = question_of(head.query(), true);
+  if (!question) return error(400, question.error().text);
+  const std::optional<TraceId> id = TraceId::from_hex(text);
+  if (!id || id->is_zero())
+    return error(400, fmt::format("expected a trace id of 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
+  const std::optional<Explanation> e = source.explain(*id);
+  if (!e && !options.remembers)
+    return error(404, "not an open trace, and decisions are not remembered: explain.max_bytes is 0");
+  if (!e)
+    return error(404,
+                 "nothing is known of this trace: it never came here, or it was decided too long ago to be remembered");
+  return html ? html_trace(*e, options.exporters)
+              : json_response(200, explanation_json(*e, options.exporters), question->form);
+}
+
+Response shadow(const ShadowReport& report) {
+  json::array policies;
+  for (const ShadowReport::Policy& p : report.policies) {
+    json::array lost;
+    for (const TraceId& id : p.lost_errors) lost.push_back(json::value(id.hex()));
+    policies.push_back(json::object{{"name", p.name},
+                                    {"traces", p.traces},
+                                    {"kept_traces", p.kept_traces},
+                                    {"kept_spans", p.kept_spans},
+                                    {"kept_bytes", p.kept_bytes},
+                                    {"would_add", p.would_add},
+                                    {"would_lose", p.would_lose},
+                                    {"lost_errors", std::move(lost)}});
+  }
+  return json_response(200, json::object{{"policies", std::move(policies)},
+                                         {"live", json::object{{"traces", report.traces},
+                                                               {"kept_traces", report.kept_traces},
+                                                               {"kept_spans", report.kept_spans},
+                                                               {"kept_bytes", report.kept_bytes}}}});
+}
+
+}  // namespace
+
+json::object explanation_json(const Explanation& e, const std::vector<std::string>& exporter_names) {
   json::object out;
   out["trace_id"] = e.id.hex();
   out["state"] = e.decided ? "decided" : "open";
@@ -73,86 +154,6 @@ json::object to_json(const Explanation& e, const std::vector<std::string>& expor
   out["exporters"] = std::move(exporters);
   return out;
 }
-
-struct Question {
-  ExplainQuery query;
-  JsonForm form = JsonForm::kCompact;
-};
-
-// The keys of a query, `one` of a single trace. The error says what was expected.
-Result<Question> question_of(std::string_view text, bool one) {
-  Params params(text);
-  Question out;
-  if (!one) {
-    out.query.policy = params.text("policy");
-    if (!params.text("decision").empty())
-      out.query.decision = params.choice("decision", "", {kDecisionNames.begin(), kDecisionNames.end()});
-    out.query.service = params.text("service");
-    out.query.root = params.text("root");
-    out.query.limit = params.number("limit", kLimitDefault, 1, kLimitMax);
-  }
-  out.form = params.flag("pretty") ? JsonForm::kPretty : JsonForm::kCompact;
-  if (Result<void> good = params.finish(); !good) return tl::unexpected(good.error());
-  return out;
-}
-
-// Browsers say that they want HTML; curl takes anything and gets JSON.
-bool wants_html(const RequestHead& head) { return head.header("accept").find("text/html") != std::string_view::npos; }
-
-Response list(const ExplainSource& source, const ExplainPageOptions& options, const RequestHead& head) {
-  const bool html = wants_html(head);
-  const Result<Question> question = question_of(head.query(), false);
-  if (!question) return html ? html_error(400, question.error().text) : json_error(400, question.error().text);
-  const Result<std::vector<Explanation>> found = source.recent(question->query);
-  if (!found) return html ? html_error(400, found.error().text) : json_error(400, found.error().text);
-  if (html) return html_list(question->query, *found, options.remembers);
-  json::array all;
-  for (const Explanation& e : *found) all.push_back(to_json(e, options.exporters));
-  return json_response(200, all, question->form);
-}
-
-Response one(const ExplainSource& source, const ExplainPageOptions& options, const RequestHead& head) {
-  const bool html = wants_html(head);
-  const auto error = [&](int status, std::string_view says) {
-    return html ? html_error(status, says) : json_error(status, says);
-  };
-  const std::string_view text = head.path().substr(std::string_view("/explain/").size());
-  const Result<Question> question = question_of(head.query(), true);
-  if (!question) return error(400, question.error().text);
-  const std::optional<TraceId> id = TraceId::from_hex(text);
-  if (!id || id->is_zero())
-    return error(400, fmt::format("expected a trace id of 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
-  const std::optional<Explanation> e = source.explain(*id);
-  if (!e && !options.remembers)
-    return error(404, "not an open trace, and decisions are not remembered: explain.max_bytes is 0");
-  if (!e)
-    return error(404,
-                 "nothing is known of this trace: it never came here, or it was decided too long ago to be remembered");
-  return html ? html_trace(*e, options.exporters) : json_response(200, to_json(*e, options.exporters), question->form);
-}
-
-Response shadow(const ShadowReport& report) {
-  json::array policies;
-  for (const ShadowReport::Policy& p : report.policies) {
-    json::array lost;
-    for (const TraceId& id : p.lost_errors) lost.push_back(json::value(id.hex()));
-    policies.push_back(json::object{{"name", p.name},
-                                    {"traces", p.traces},
-                                    {"kept_traces", p.kept_traces},
-                                    {"kept_spans", p.kept_spans},
-                                    {"kept_bytes", p.kept_bytes},
-                                    {"would_add", p.would_add},
-                                    {"would_lose", p.would_lose},
-                                    {"lost_errors", std::move(lost)}});
-  }
-  return json_response(200, json::object{{"policies", std::move(policies)},
-                                         {"live", json::object{{"traces", report.traces},
-                                                               {"kept_traces", report.kept_traces},
-                                                               {"kept_spans", report.kept_spans},
-                                                               {"kept_bytes", report.kept_bytes}}}});
-}
-
-}  // namespace
 
 void add_explain_pages(Pages& pages, const ExplainSource& source, ExplainPageOptions options) {
   const auto shared = std::make_shared<const ExplainPageOptions>(std::move(options));

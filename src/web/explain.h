@@ -3,6 +3,7 @@
 // Threads: any; ExplainSource is called from any.
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,6 +42,9 @@ struct ExplainPageOptions {
   std::vector<std::string> exporters;  // names by index
   bool remembers = true;               // explain.max_bytes is not 0
 };
+
+// As /explain/{trace_id} answers it.
+boost::json::object explanation_json(const Explanation& e, const std::vector<std::string>& exporter_names);
 
 // Adds /explain, /explain/{trace_id} and /shadow. `source` outlives the pages.
 void add_explain_pages(Pages& pages, const ExplainSource& source, ExplainPageOptions options);

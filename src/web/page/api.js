@@ -19,8 +19,6 @@ async function ask(path, options) {
 
 export const getJson = async (path, signal) => (await ask(path, {signal})).json();
 export const getText = async (path, signal) => (await ask(path, {signal})).text();
-export const postJson = async (path, body, signal) =>
-  (await ask(path, {method: 'POST', body: JSON.stringify(body), headers: {'content-type': 'application/json'}, signal})).json();
 
 // A query string of what is set.
 export function query(values) {

@@ -69,7 +69,8 @@ export function time(ms) {
 export function hue(service) {
   let h = 2166136261;
   for (const c of service) h = Math.imul(h ^ c.codePointAt(0), 16777619);
-  return String(((h >>> 0) % 24) * 15);
+  h = Math.imul(h ^ (h >>> 15), 2246822507);
+  return String(((h >>> 8) % 24) * 15);
 }
 
 export function copyButton(text, what) {

@@ -15,7 +15,7 @@ function why(e) {
       el('td', {class: 'mono'}, v.span_id ? el('a', {href: `?span=${v.span_id}`, 'data-span': v.span_id}, v.span_id) : '')));
   const facts = [
     ['decided', decided ? `${time(Date.parse(e.decided))}, because of ${e.close_reason.replace(/_/g, ' ')}` : 'not yet: the trace is open'],
-    e.threshold ? ['chance', `threshold ${e.threshold}, random ${e.random}: kept where random is at least the threshold`] : null,
+    e.threshold && e.threshold !== '0' ? ['chance', `threshold ${e.threshold}, random ${e.random}: kept where random is at least the threshold`] : null,
     e.shed_threshold ? ['shedding', `new traces had to pass ${e.shed_threshold}`] : null,
     e.shed ? ['not delivered', e.shed] : null,
     e.missing_parents_count ? ['missing', `${e.missing_parents_count} parents that spans name have not come: ${e.missing_parents.join(', ')}`] : null,

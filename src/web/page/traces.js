@@ -38,7 +38,7 @@ function attributeHelp(input, list, signal) {
       try {
         if (value === undefined) {
           const found = await getJson(`/api/attributes${query({prefix: name, limit: 50})}`, signal);
-          fill(list, found.attributes.map((a) => el('option', {value: `${before}${a.name}=`})));
+          fill(list, found.attributes.map((a) => el('option', {value: `${before}${a}=`})));
         } else {
           const found = await getJson(`/api/values${query({name, limit: 50})}`, signal);
           fill(list, found.values.map((v) => el('option', {value: `${before}${name}=${/[\s"]/.test(v) ? JSON.stringify(v) : v}`})));

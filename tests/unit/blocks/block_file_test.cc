@@ -136,9 +136,33 @@ TEST_CASE("what was not synced is taken back", "[blocks]") {
   CHECK(records_of(folder.file()) == "kept, again");
 }
 
+// Whoever sends spans chooses their bytes, and what does not shrink is stored as it is.
+TEST_CASE("a block inside a record is not taken for one where damage makes a reader look for the next", "[blocks]") {
+  std::string inner;
+  REQUIRE(append_block(inner, 1, 1, std::string(1, '\1') + std::string(kId) + std::string("\4\0\0\0fake", 8),
+                       BlockCodec::kNone, 7));
+  for (const std::uint64_t salt : {std::uint64_t{7}, std::uint64_t{8}}) {
+    const Folder folder;
+    BlockWriterOptions options;
+    options.codec = BlockCodec::kNone;
+    options.salt = salt;
+    auto writer = BlockWriter::open(folder.file(), options);
+    REQUIRE(writer);
+    REQUIRE((*writer)->add(1, kId, inner));
+    REQUIRE((*writer)->write());
+    REQUIRE((*writer)->add(1, kId, "last"));
+    REQUIRE((*writer)->write());
+    REQUIRE((*writer)->sync());
+    std::string bytes = bytes_of(folder.file());
+    bytes[kBlockFileHeaderBytes + 5] ^= 1;
+    put(folder.file(), bytes);
+    CHECK(records_of(folder.file()) == (salt == 7 ? "fakelast" : "last"));  // 7: a stranger who knew the salt
+  }
+}
+
 TEST_CASE("a newer version and another file are refused and left alone", "[blocks]") {
   const Folder folder;
-  std::string header = block_file_header(1).substr(0, 28);
+  std::string header = block_file_header(1, 2).substr(0, 28);
   header[8] = 2;
   append_le(header, crc32c(header));
   put(folder.file(), header);

@@ -177,6 +177,8 @@ TEST_CASE("every bad exporter key is an error with its place", "[export]") {
       {"store: {}", "t.yaml:1:8: store.directory: expected the path of a directory, got nothing"},
       {"store: {directory: a, max_bytes: 1MiB}", "t.yaml:1:34: store.max_bytes: expected at least 16MiB, got '1MiB'"},
       {"store: {directory: a, max_age: 1s}", "t.yaml:1:32: store.max_age: expected 60s or more, got '1s'"},
+      {"store: {directory: a}, store/b: {directory: ./a/}",
+       "t.yaml:1:42: store/b.directory: expected a directory of its own, 'store' has this one, got './a/'"},
       {"store: {directory: a, compression: gzip}",
        "t.yaml:1:36: store.compression: expected one of zstd, lz4, none, got 'gzip'"},
       {"{}", "t.yaml:1:1: document: expected at least one exporter, got a map"},

@@ -229,7 +229,7 @@ TEST_CASE("a directory in use, of a newer version or without rights is refused a
   store.reset();
 
   const std::string blocks = block_path(partition_folders(folder.path).value().front());
-  std::string header = block_file_header(1).substr(0, 28);
+  std::string header = block_file_header(1, 2).substr(0, 28);
   header[8] = 2;
   append_le(header, crc32c(header));
   {

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/query.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+#include <vector>
+
+#include "base/units.h"
+#include "codec/json_text.h"
+#include "config/yaml_value.h"
+#include "store/reader.h"
+#include "web/json_page.h"
+#include "web/trace_search.h"
+#include "wire/otlp/json_write.h"
+
+namespace tailgate {
+namespace {
+
+constexpr int kFound = 0, kBad = 1, kNothing = 4;
+constexpr std::size_t kBarWidth = 40, kDepthMax = 20;
+
+std::string duration_text(std::uint64_t ns) {
+  if (ns < 1'000'000) return fmt::format("{:.0f}us", static_cast<double>(ns) / 1e3);
+  if (ns < 1'000'000'000) return fmt::format("{:.1f}ms", static_cast<double>(ns) / 1e6);
+  return fmt::format("{:.2f}s", static_cast<double>(ns) / 1e9);
+}
+
+// What a terminal may be sent of a text from outside, in at most `width` bytes.
+std::string shown(ByteView text, std::size_t width) {
+  std::string out = single_line(std::string(text));
+  if (out.size() > width) out = out.substr(0, width - 3) + "...";
+  return out;
+}
+
+std::string table_head() {
+  return fmt::format("{:24}  {:32}  {:>9}  {:>6}  {:>6}  {}\n", "start", "trace", "duration", "spans", "errors",
+                     "root");
+}
+
+std::string table_row(const TraceId& id, const TraceView& view) {
+  return fmt::format("{:24}  {}  {:>9}  {:>6}  {:>6}  {} {}\n", iso_time(view.start_ns()), id.hex(),
+                     duration_text(view.duration_ns()), view.spans().size(), view.errors(),
+                     shown(view.root_service(), 40), shown(view.root_name(), 60));
+}
+
+std::string json_row(const StoredTrace& stored, const TraceView& view) {
+  std::string out = "{";
+  const auto add = [&out](std::string_view key, std::string_view value) {
+    out += out.size() == 1 ? "\"" : ",\"";
+    out.append(key).append("\":");
+    append_json_string(out, value);
+  };
+  add("trace_id", stored.id.hex());
+  add("root_service", view.root_service());
+  add("root_name", view.root_name());
+  add("start", iso_time(view.start_ns()));
+  add("policy", stored.policy);
+  out += fmt::format(R"(,"start_ns":"{}","duration_ns":"{}","spans":{},"errors":{}}})", view.start_ns(),
+                     view.duration_ns(), view.spans().size(), view.errors());
+  return out += '\n';
+}
+
+// The spans as a tree with bars, in the order in which they began.
+std::string waterfall(const StoredTrace& stored, const TraceView& view) {
+  std::string out = fmt::format("{} {}  {}  {} spans, {} errors, kept by {}\n{}\n\n", shown(view.root_service(), 40),
+                                shown(view.root_name(), 60), duration_text(view.duration_ns()), view.spans().size(),
+                                view.errors(), stored.policy.empty() ? "?" : shown(stored.policy, 60), stored.id.hex());
+  const std::uint64_t start = view.start_ns(), total = std::max<std::uint64_t>(1, view.duration_ns());
+  struct Place {
+    std::uint32_t span;
+    std::size_t depth;
+  };
+  std::vector<Place> todo;
+  for (std::size_t i = view.spans().size(); i-- > 0;) {
+    if (view.spans()[i].parent == TraceView::kNone) todo.push_back({static_cast<std::uint32_t>(i), 0});
+  }
+  while (!todo.empty()) {
+    const Place at = todo.back();
+    todo.pop_back();
+    const TraceView::Span& span = view.spans()[at.span];
+    const std::size_t first_child = todo.size();
+    for (std::uint32_t child = span.first_child; child != TraceView::kNone; child = view.spans()[child].next_sibling)
+      todo.push_back({child, at.depth + 1});
+    std::reverse(todo.begin() + static_cast<std::ptrdiff_t>(first_child), todo.end());
+    const auto column = [&](std::uint64_t ns) {
+      return std::min<std::size_t>(
+          kBarWidth - 1, static_cast<std::size_t>(static_cast<double>(ns) / static_cast<double>(total) * kBarWidth));
+    };
+    const std::size_t from = column(span.start_ns > start ? span.start_ns - start : 0);
+    const std::size_t to =
+        std::max(from, column((span.start_ns > start ? span.start_ns - start : 0) + span.duration_ns));
+    const std::string bar = std::string(from, ' ') + std::string(to - from + 1, span.status_code == 2 ? '!' : '=');
+    const std::string name = std::string(2 * std::min(at.depth, kDepthMax), ' ') + shown(view.service_of(span), 30) +
+                             " " + shown(span.name, 60);
+    out += fmt::format("{:60} |{:{}}| {:>9}{}\n", shown(name, 60), bar, kBarWidth, duration_text(span.duration_ns),
+                       span.status_code == 2 ? "  error" : "");
+  }
+  return out;
+}
+
+int bad(const std::string& text) {
+  fmt::print(stderr, "{}\n", text);
+  return kBad;
+}
+
+std::string otlp_row(const StoredTrace& stored) {
+  std::string out;
+  append_otlp_json(out, stored.otlp);
+  return out += '\n';
+}
+
+int one_trace(StoreReader& store, const QueryArguments& arguments, const std::string& format) {
+  const std::string id_text = std::string(32 - arguments.trace_id.size(), '0') + arguments.trace_id;
+  const Result<StoredTrace> found = store.trace(*TraceId::from_hex(id_text));
+  if (!found) return bad(found.error().text);
+  if (found->otlp.empty()) {
+    fmt::print(stderr, "trace {} is not in the store\n", id_text);
+    return kNothing;
+  }
+  const Result<TraceView> view = TraceView::read(found->otlp);
+  if (!view) return bad(view.error().text);
+  const std::string out = format == "table"  ? waterfall(*found, *view)
+                          : format == "json" ? json_row(*found, *view)
+                                             : otlp_row(*found);
+  std::fwrite(out.data(), 1, out.size(), stdout);
+  return std::fflush(stdout) == 0 ? kFound : kBad;
+}
+
+}  // namespace
+
+std::string wrong_with(const QueryArguments& arguments) {
+  if (arguments.store.empty()) return "query wants --store DIR, the directory of a store exporter";
+  if (arguments.traceql.empty() == arguments.trace_id.empty()) return "query wants a query in TraceQL, or --trace ID";
+  if (arguments.trace_id.empty()) return "";
+  const std::string& id = arguments.trace_id;
+  const bool good = id.size() <= 32 && TraceId::from_hex(std::string(32 - id.size(), '0') + id).has_value();
+  return good ? "" : fmt::format("--trace wants up to 32 hex digits, got '{}'", id);
+}
+
+int query_store(const QueryArguments& arguments) {
+  const std::string format = !arguments.format.empty() ? arguments.format : ::isatty(STDOUT_FILENO) ? "table" : "json";
+  TraceQuestion question;
+  if (!arguments.traceql.empty()) {
+    Result<traceql::Query> parsed = traceql::parse_query(arguments.traceql);
+    if (!parsed) return bad(parsed.error().text);
+    question.query = std::move(*parsed);
+  }
+  const Result<std::unique_ptr<StoreReader>> store = open_store(arguments.store);
+  if (!store) return bad(store.error().text);
+  if (!arguments.trace_id.empty()) return one_trace(**store, arguments, format);
+  const std::uint64_t now = wall_now_ns();
+  const auto since = static_cast<std::uint64_t>(arguments.since.count());
+  question.from_ns = since < now ? now - since : 0;
+  question.limit = arguments.limit;
+  SearchLimits limits;
+  limits.time_max = std::chrono::minutes(1);
+  limits.bytes_max = UINT64_MAX;
+  limits.steps_max = UINT64_MAX;
+  std::size_t found = 0;
+  const Result<SearchOutcome> outcome = find_traces(
+      **store, question, limits, [] { return false; },
+      [&](const FoundTrace& one) {
+        std::string out = format == "table" && found == 0 ? table_head() : "";
+        out += format == "table"  ? table_row(one.stored.id, one.view)
+               : format == "json" ? json_row(one.stored, one.view)
+                                  : otlp_row(one.stored);
+        std::fwrite(out.data(), 1, out.size(), stdout);
+        ++found;
+      });
+  if (std::fflush(stdout) != 0) return kBad;
+  if (!outcome) return bad(outcome.error().text);
+  if (!outcome->cut.empty()) fmt::print(stderr, "the search was cut short: {}\n", outcome->cut);
+  if (outcome->damaged != 0)
+    fmt::print(stderr, "{} traces were left out: their blocks are damaged\n", outcome->damaged);
+  if (found == 0) fmt::print(stderr, "no trace of the last {} matches\n", format_duration(arguments.since));
+  return found != 0 ? kFound : kNothing;
+}
+
+}  // namespace tailgate

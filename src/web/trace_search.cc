@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "web/trace_search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "net/http/http.h"
+#include "wire/otlp/attribute_text.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::array<std::string_view, 3> kStatusNames = {"unset", "ok", "error"};
+constexpr std::array<std::string_view, 6> kKindNames = {"unspecified", "internal", "server",
+                                                        "client",      "producer", "consumer"};
+
+template <std::size_t N>
+std::string_view name_of(const std::array<std::string_view, N>& names, std::uint32_t number) {
+  return number < N ? names[number] : names[0];
+}
+
+bool has_text(const AttributeValue& value, const std::string& wanted) {
+  if (value.kind == AttributeValue::Kind::kArray) {
+    const std::vector<AttributeValue> elements = array_of(value);
+    if (std::any_of(elements.begin(), elements.end(), [&](const AttributeValue& e) { return has_text(e, wanted); }))
+      return true;
+  }
+  std::string text;
+  append_attribute_text(text, value);
+  return text == wanted;
+}
+
+bool has(const AttributeViews& attributes, const std::string& key, const std::string& wanted) {
+  const AttributeValue* const value = find_attribute(attributes, key);
+  return value != nullptr && has_text(*value, wanted);
+}
+
+bool has_anywhere(const TraceView& trace, const TraceView::Span& span, const std::string& key,
+                  const std::string& wanted) {
+  return has(span.attributes, key, wanted) || has(trace.resource(span).attributes, key, wanted) ||
+         has(trace.scope(span).attributes, key, wanted) ||
+         std::any_of(span.events.begin(), span.events.end(),
+                     [&](const EventView& event) { return has(event.attributes, key, wanted); }) ||
+         std::any_of(span.links.begin(), span.links.end(),
+                     [&](const LinkView& link) { return has(link.attributes, key, wanted); });
+}
+
+// Whether `key` means a field of the span, and then whether it has that value.
+std::optional<bool> meets_field(const TraceView& trace, const TraceView::Span& span, const std::string& key,
+                                const std::string& wanted) {
+  if (key == "error") {
+    if (wanted != "true" && wanted != "false") return false;
+    return (name_of(kStatusNames, span.status_code) == "error") == (wanted == "true");
+  }
+  if (key == "span.kind") return equal_ignoring_case(name_of(kKindNames, span.kind), wanted);
+  if (key == "scope.name") return trace.scope(span).name == wanted;
+  if (key == "scope.version") return trace.scope(span).version == wanted;
+  return std::nullopt;
+}
+
+bool is_field(const std::string& key) {
+  return key == "error" || key == "span.kind" || key == "scope.name" || key == "scope.version";
+}
+
+void add_term(TraceNeeds& needs, TraceTerm::Field field, std::string key, std::optional<std::string> value) {
+  needs.all.push_back({TraceTerm{field, std::move(key), std::move(value)}});
+}
+
+TraceNeeds needs_of(const TraceQuestion& question) {
+  TraceNeeds needs = question.query ? question.query->needs() : TraceNeeds{};
+  const SpanConditions& span = question.span;
+  if (!span.operation.empty()) add_term(needs, TraceTerm::Field::kSpanName, {}, span.operation);
+  if (!span.status.empty()) add_term(needs, TraceTerm::Field::kStatus, {}, span.status);
+  for (const auto& [key, value] : span.attributes) {
+    if (key == "error" && value == "true") add_term(needs, TraceTerm::Field::kStatus, {}, "error");
+    if (!is_field(key)) add_term(needs, TraceTerm::Field::kAttribute, key, value);
+  }
+  needs.span_duration_min_ns = std::max(needs.span_duration_min_ns, span.duration_min_ns);
+  return needs;
+}
+
+}  // namespace
+
+bool SpanConditions::any() const {
+  return !service.empty() || !operation.empty() || !status.empty() || duration_min_ns != 0 ||
+         duration_max_ns != std::numeric_limits<std::uint64_t>::max() || !attributes.empty();
+}
+
+bool meets(const TraceView& trace, const TraceView::Span& span, const SpanConditions& wanted) {
+  if (!wanted.service.empty() && trace.service_of(span) != wanted.service) return false;
+  if (!wanted.operation.empty() && span.name != wanted.operation) return false;
+  if (!wanted.status.empty() && name_of(kStatusNames, span.status_code) != wanted.status) return false;
+  if (span.duration_ns < wanted.duration_min_ns || span.duration_ns > wanted.duration_max_ns) return false;
+  return std::all_of(wanted.attributes.begin(), wanted.attributes.end(), [&](const auto& attribute) {
+    const auto& [key, value] = attribute;
+    const std::optional<bool> field = meets_field(trace, span, key, value);
+    return field ? *field : has_anywhere(trace, span, key, value);
+  });
+}
+
+Result<SearchOutcome> find_traces(StoreReader& store, const TraceQuestion& question, const SearchLimits& limits,
+                                  const std::function<bool()>& cancelled,
+                                  const std::function<void(const FoundTrace&)>& take) {
+  SearchRequest request;
+  request.from_ns = question.from_ns;
+  request.to_ns = question.to_ns;
+  request.service = question.span.service;
+  request.needs = needs_of(question);
+  request.budget.bytes_max = limits.bytes_max;
+  request.budget.deadline = monotonic_now() + limits.time_max;
+  request.budget.clock = monotonic_now;
+  request.budget.cancelled = cancelled;
+  traceql::Steps steps(limits.steps_max);
+  std::size_t found = 0;
+  const bool conditions = question.span.any();
+  Result<SearchOutcome> outcome = store.search(request, [&](const StoredTrace& stored) {
+    const Result<TraceView> view = TraceView::read(stored.otlp);
+    if (!view) return true;
+    if (conditions && std::none_of(view->spans().begin(), view->spans().end(),
+                                   [&](const TraceView::Span& span) { return meets(*view, span, question.span); }))
+      return true;
+    std::vector<traceql::Spanset> spansets;
+    if (question.query) {
+      spansets = question.query->evaluate(*view, steps);
+      if (steps.spent()) return false;
+      if (spansets.empty()) return true;
+    }
+    take({stored, *view, spansets, steps});
+    return ++found < question.limit;
+  });
+  if (outcome && steps.spent() && outcome->cut.empty())
+    outcome->cut = "the query needs too much work for the traces that were looked at";
+  return outcome;
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> read_attribute_words(std::string_view text) {
+  std::vector<std::pair<std::string, std::string>> out;
+  const auto bad = [&](std::string_view at) {
+    return fail(ErrorKind::kBadInput,
+                fmt::format("attributes: expected key=value or key=\"a value\", got '{}'", at.substr(0, 80)));
+  };
+  std::size_t at = 0;
+  const auto blank = [&] { return text[at] == ' ' || text[at] == '\t'; };
+  for (;;) {
+    while (at < text.size() && blank()) ++at;
+    if (at == text.size()) return out;
+    const std::size_t begin = at;
+    const std::size_t equals = text.find('=', at);
+    if (equals == std::string_view::npos || equals == at ||
+        text.substr(at, equals - at).find_first_of(" \t\"") != std::string_view::npos)
+      return bad(text.substr(begin));
+    std::string value;
+    at = equals + 1;
+    if (at < text.size() && text[at] == '"') {
+      for (++at; at < text.size() && text[at] != '"'; ++at) {
+        if (text[at] == '\\' && at + 1 < text.size()) ++at;
+        value += text[at];
+      }
+      if (at == text.size()) return bad(text.substr(begin));
+      if (++at < text.size() && !blank()) return bad(text.substr(begin));
+    } else {
+      while (at < text.size() && !blank()) value += text[at++];
+    }
+    out.emplace_back(std::string(text.substr(begin, equals - begin)), std::move(value));
+  }
+}
+
+}  // namespace tailgate

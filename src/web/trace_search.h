@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The search of stored traces that people and other people's programs ask for: some plain conditions, all on one span,
+// and a TraceQL query. The index of the store gives candidates; here each is decoded and looked at. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "store/reader.h"
+#include "traceql/query.h"
+#include "wire/trace/trace_view.h"
+
+namespace tailgate {
+
+// What one span of a trace must have, as Jaeger searches: docs/web.md. Empty fields match everything.
+struct SpanConditions {
+  std::string service, operation;
+  std::string status;  // unset, ok, error
+  std::uint64_t duration_min_ns = 0, duration_max_ns = std::numeric_limits<std::uint64_t>::max();
+  // Values as append_attribute_text writes them. Looked for in the span, its resource, scope, events and links; the
+  // keys error, span.kind, scope.name and scope.version mean these.
+  std::vector<std::pair<std::string, std::string>> attributes;
+
+  bool any() const;
+};
+
+struct TraceQuestion {
+  std::uint64_t from_ns = 0, to_ns = std::numeric_limits<std::uint64_t>::max();
+  SpanConditions span;
+  std::optional<traceql::Query> query;
+  std::size_t limit = 20;
+};
+
+// What all searches of a process share.
+struct SearchLimits {
+  Duration time_max = std::chrono::seconds(10);
+  std::uint64_t bytes_max = std::uint64_t{1} << 30;  // of OTLP, unpacked
+  std::uint64_t steps_max = 200'000'000;             // of TraceQL, over all traces
+};
+
+struct FoundTrace {
+  const StoredTrace& stored;
+  const TraceView& view;
+  const std::vector<traceql::Spanset>& spansets;  // of `query`; empty without one
+  traceql::Steps& steps;
+};
+
+// Hands the newest traces that meet `question` to `take`, at most `limit`. `cancelled` is asked between two traces.
+Result<SearchOutcome> find_traces(StoreReader& store, const TraceQuestion& question, const SearchLimits& limits,
+                                  const std::function<bool()>& cancelled,
+                                  const std::function<void(const FoundTrace&)>& take);
+
+bool meets(const TraceView& trace, const TraceView::Span& span, const SpanConditions& wanted);
+
+// "a=b c=\"d e\"", as people write attributes into one field. Fails with what was expected.
+Result<std::vector<std::pair<std::string, std::string>>> read_attribute_words(std::string_view text);
+
+}  // namespace tailgate
