@@ -39,8 +39,7 @@ Result<Question> question_of(std::string_view text, bool one) {
   Question out;
   if (!one) {
     out.query.policy = params.text("policy");
-    if (!params.text("decision").empty())
-      out.query.decision = params.choice("decision", "", {kDecisionNames.begin(), kDecisionNames.end()});
+    out.query.decision = params.choice("decision", "", {kDecisionNames.begin(), kDecisionNames.end()});
     out.query.service = params.text("service");
     out.query.root = params.text("root");
     out.query.limit = params.number("limit", kLimitDefault, 1, kLimitMax);

@@ -3,7 +3,7 @@
 // Threads: any; ExplainSource is called from any.
 #pragma once
 
-#include <boost/json/object.hpp>
+#include <boost/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>

@@ -95,7 +95,7 @@ std::uint64_t Params::number(std::string_view name, std::uint64_t otherwise, std
 std::string Params::choice(std::string_view name, std::string_view otherwise,
                            const std::vector<std::string_view>& choices) {
   const Param* const param = find(name);
-  if (param == nullptr) return std::string(otherwise);
+  if (param == nullptr || param->value.empty()) return std::string(otherwise);
   if (std::find(choices.begin(), choices.end(), param->value) != choices.end()) return param->value;
   std::string wanted;
   for (std::size_t i = 0; i < choices.size(); ++i) wanted += separator(i, choices.size()) + std::string(choices[i]);

@@ -76,14 +76,14 @@ Result<Asked> read_question(std::string_view query) {
   read_times(params, out.question);
   span.service = params.text("service");
   span.operation = params.text("operation");
-  span.status = params.choice("status", "", {"", "unset", "ok", "error"});
+  span.status = params.choice("status", "", {"unset", "ok", "error"});
   if (const auto min = params.duration_ns("min")) span.duration_min_ns = *min;
   if (const auto max = params.duration_ns("max")) span.duration_max_ns = *max;
   if (span.duration_max_ns < span.duration_min_ns) params.fail("max", "no less than min", params.text("max"));
   const std::string attributes = params.text("attributes");
   const std::string traceql = params.text("q");
   out.question.limit = params.number("limit", 20, 1, kLimitMax);
-  out.remembered = params.choice("include", "", {"", "remembered"}) == "remembered";
+  out.remembered = params.choice("include", "", {"remembered"}) == "remembered";
   if (Result<void> good = params.finish(); !good) return tl::unexpected(good.error());
   auto words = read_attribute_words(attributes);
   if (!words) return tl::unexpected(words.error());

@@ -20,12 +20,12 @@ namespace tailgate {
 
 // What one span of a trace must have, as Jaeger searches: docs/web.md. Empty fields match everything.
 struct SpanConditions {
-  std::string service, operation;
-  std::string status;  // unset, ok, error
+  std::string service = {}, operation = {};
+  std::string status = {};  // unset, ok, error
   std::uint64_t duration_min_ns = 0, duration_max_ns = std::numeric_limits<std::uint64_t>::max();
   // Values as append_attribute_text writes them. Looked for in the span, its resource, scope, events and links; the
   // keys error, span.kind, scope.name and scope.version mean these.
-  std::vector<std::pair<std::string, std::string>> attributes;
+  std::vector<std::pair<std::string, std::string>> attributes = {};
 
   bool any() const;
 };

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Stored traces as people find them: /api/ of the page and `tailgate query`. query_test.py TAILGATE"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.parse
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+
+import otlp_bytes as otlp  # noqa: E402
+from tailgate_process import Daemon, basic_config, get, until  # noqa: E402
+
+BINARY = os.path.abspath(sys.argv.pop(1))
+POLICIES = [
+    {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}},
+    {"name": "pay", "type": "string_attribute", "string_attribute": {"key": "http.route", "values": ["/pay"]}},
+]
+PAY, BROKEN, GONE = b"\x01" * 16, b"\x02" * 16, b"\x03" * 16
+MARKUP = "<script>alert(1)</script>"
+SECOND = 1_000_000_000
+
+
+class QueryTest(unittest.TestCase):
+    """One daemon for all: three traces came, two of them were kept."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.directory.cleanup)
+        cls.store = os.path.join(cls.directory.name, "store")
+        config = basic_config(POLICIES, {"store": {"directory": cls.store}}, decision_wait="1s")
+        cls.daemon = Daemon(BINARY, cls.directory.name, config)
+        cls.addClassCleanup(cls.daemon.kill)
+        now = time.time_ns()
+        root, child = b"\x0a" * 8, b"\x0b" * 8
+        cls.send([otlp.span(PAY, "GET /pay", start_ns=now, end_ns=now + 2 * SECOND, span_id=root, attributes=[
+                      ("http.route", "/pay"), (MARKUP, MARKUP)]),
+                  otlp.span(PAY, "charge", parent=root, start_ns=now, end_ns=now + SECOND, span_id=child)])
+        cls.send([otlp.span(BROKEN, MARKUP, start_ns=now - SECOND, end_ns=now - SECOND + 1000, error=True)])
+        cls.send([otlp.span(GONE, "GET /gone", start_ns=now, end_ns=now + 3 * SECOND)])
+        cls.web = cls.daemon.pages["web"]
+        until(lambda: len(cls.search()["traces"]) == 2, "two traces in the store")
+
+    @classmethod
+    def send(cls, spans):
+        request = urllib.request.Request(f"http://127.0.0.1:{cls.daemon.http}/v1/traces", otlp.request(spans, "shop"),
+                                         {"Content-Type": "application/x-protobuf"})
+        urllib.request.urlopen(request, timeout=10).close()
+
+    @classmethod
+    def api(cls, path, expect=200, **parameters):
+        status, body = get(cls.web, path + ("?" + urllib.parse.urlencode(parameters) if parameters else ""))
+        assert status == expect, f"{path} {parameters}: {status} {body}"
+        return json.loads(body)
+
+    @classmethod
+    def search(cls, **parameters):
+        return cls.api("/api/search", **parameters)
+
+    def found(self, **parameters):
+        return [one["trace_id"] for one in self.search(**parameters)["traces"]]
+
+    def query(self, *arguments, expect=0):
+        done = subprocess.run([BINARY, "query", *arguments], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
+        return done.stdout, done.stderr
+
+    def test_a_search_finds_by_each_condition_the_newest_first(self):
+        pay, broken = PAY.hex(), BROKEN.hex()
+        self.assertEqual(self.found(), [pay, broken])
+        self.assertEqual(self.found(limit=1), [pay])
+        self.assertEqual(self.found(service="shop"), [pay, broken])
+        self.assertEqual(self.found(service="other"), [])
+        self.assertEqual(self.found(operation="charge"), [pay])
+        self.assertEqual(self.found(status="error"), [broken])
+        self.assertEqual(self.found(min="1500ms"), [pay])
+        self.assertEqual(self.found(max="1ms"), [broken])
+        self.assertEqual(self.found(attributes="http.route=/pay"), [pay])
+        self.assertEqual(self.found(attributes="http.route=/pay", operation="charge"), [])
+        self.assertEqual(self.found(q='{ duration > 1s && resource.service.name = "shop" }'), [pay])
+        self.assertEqual(self.found(q="{ } | count() > 1"), [pay])
+        self.assertEqual(self.found(q="{ status = error }", status="ok"), [])
+        self.assertEqual(self.found(since="1h"), [pay, broken])
+        self.assertEqual(self.found(**{"from": "1000000000", "to": "1000000001"}), [])
+        one = self.search(limit=1)["traces"][0]
+        self.assertEqual((one["spans"], one["errors"], one["policy"], one["root_name"]), (2, 0, "pay", "GET /pay"))
+        self.assertEqual(one["duration_ns"], str(2 * SECOND))
+
+    def test_decisions_that_are_only_remembered_are_marked(self):
+        gone = [one for one in self.search(include="remembered")["traces"] if not one["stored"]]
+        self.assertEqual([(one["trace_id"], one["verdict"]) for one in gone], [(GONE.hex(), "not_sampled")])
+        answer = self.api(f"/api/trace/{GONE.hex()}")
+        self.assertIsNone(answer["trace"])
+        self.assertEqual(answer["explained"]["verdict"], "not_sampled")
+
+    def test_a_trace_comes_whole_with_why_it_was_kept(self):
+        answer = self.api(f"/api/trace/{PAY.hex()}")
+        spans = [span["name"] for resource in answer["trace"]["resourceSpans"]
+                 for scope in resource["scopeSpans"] for span in scope["spans"]]
+        self.assertEqual(sorted(spans), ["GET /pay", "charge"])
+        self.assertEqual(answer["policy"], "pay")
+        self.assertEqual([(v["policy"], v["vote"]) for v in answer["explained"]["votes"]],
+                         [("errors", "not_sampled"), ("pay", "sampled")])
+        self.assertEqual(self.api(f"/api/trace/{PAY.hex()}/otlp"), answer["trace"])
+
+    def test_names_and_values_for_completion(self):
+        self.assertEqual(self.api("/api/services"), {"services": ["shop"]})
+        self.assertEqual(self.api("/api/operations", service="shop")["operations"],
+                         sorted(["GET /pay", "charge", MARKUP]))
+        self.assertIn("http.route", self.api("/api/attributes", prefix="http")["attributes"])
+        self.assertEqual(self.api("/api/values", name="http.route"), {"values": ["/pay"]})
+
+    def test_wrong_questions_say_what_was_wanted(self):
+        for parameters, says in (({"limit": "0"}, "limit: expected 1 to 1000, got '0'"),
+                                 ({"status": "bad"}, "status: expected unset, ok or error"),
+                                 ({"min": "1"}, "min: expected a duration"), ({"min": "2s", "max": "1s"}, "max: expected no less"),
+                                 ({"from": "yesterday"}, "from: expected a Unix time"), ({"attributes": "x"}, "attributes: expected key=value"),
+                                 ({"q": "{ foo"}, "TraceQL: line 1, column 3: expected"), ({"other": "1"}, "got 'other'")):
+            with self.subTest(parameters):
+                self.assertIn(says, self.api("/api/search", expect=400, **parameters)["error"])
+        self.assertIn("32 hex digits", self.api("/api/trace/xyz", expect=400)["error"])
+        self.assertIn("not stored", self.api("/api/trace/" + "f" * 32, expect=404)["error"])
+
+    def test_markup_in_names_stays_text(self):
+        status, body = get(self.web, "/api/search")
+        self.assertEqual(status, 200)
+        connection = urllib.request.urlopen(f"http://127.0.0.1:{self.web}/api/search", timeout=10)
+        self.assertEqual(connection.headers["content-type"], "application/json")
+        page = urllib.request.urlopen(f"http://127.0.0.1:{self.web}/trace/{BROKEN.hex()}", timeout=10)
+        self.assertIn("script-src 'self'", page.headers["content-security-policy"])
+        self.assertNotIn("alert(1)", page.read().decode())
+
+    def test_query_from_the_command_line_beside_the_daemon(self):
+        out, _ = self.query("--store", self.store, '{ span.http.route = "/pay" }')
+        lines = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([one["trace_id"] for one in lines], [PAY.hex()])
+        self.assertEqual(lines[0]["policy"], "pay")
+        out, _ = self.query("--store", self.store, "{}", "--format", "table")
+        self.assertIn(PAY.hex(), out)
+        self.assertEqual(len(out.splitlines()), 3)
+        out, _ = self.query("--store", self.store, "{}", "--limit", "1", "--format", "otlp")
+        self.assertEqual(json.loads(out), self.api(f"/api/trace/{PAY.hex()}/otlp"))
+        out, _ = self.query("--store", self.store, "--trace", PAY.hex().upper(), "--format", "table")
+        self.assertIn("kept by pay", out)
+        self.assertRegex(out, r"shop GET /pay +\|=+\| +2.00s\n  shop charge +\|=+ +\| +1.00s")
+
+    def test_query_says_what_is_wrong(self):
+        self.assertIn("no trace", self.query("--store", self.store, '{ name = "none" }', expect=4)[1])
+        self.assertIn("not in the store", self.query("--store", self.store, "--trace", "1", expect=4)[1])
+        self.assertIn("line 1, column 3", self.query("--store", self.store, "{ x", expect=1)[1])
+        self.assertIn("/nowhere", self.query("--store", "/nowhere", "{}", expect=1)[1])
+        for arguments, says in ((["{}"], "wants --store"), (["--store", "x"], "wants a query"),
+                                (["--store", "x", "{}", "--trace", "1"], "wants a query"),
+                                (["--store", "x", "--trace", "xy"], "hex digits"),
+                                (["--store", "x", "{}", "--since", "soon"], "a duration"),
+                                (["--store", "x", "{}", "--format", "xml"], "table, json or otlp"),
+                                (["--store", "x", "{}", "{}"], "one query")):
+            with self.subTest(arguments):
+                self.assertIn(says, self.query(*arguments, expect=2)[1])
+
+
+if __name__ == "__main__":
+    unittest.main()
