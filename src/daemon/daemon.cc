@@ -65,9 +65,12 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   add_explain_pages(web_pages_, *explanations_,
                     {.exporters = parts_.exporters->names(), .remembers = config_.sampling.explain_bytes != 0});
   add_page(web_pages_);
-  query_pool_ = std::make_unique<QueryPool>(QueryPoolOptions{});
+  query_pool_ = std::make_unique<QueryPool>(
+      QueryPoolOptions{.threads = config_.queries.threads, .waiting_max = config_.queries.waiting_max});
   add_trace_api(web_pages_, *query_pool_, *explanations_,
-                {.store = parts_.exporters->stored(), .exporters = parts_.exporters->names()});
+                {.store = parts_.exporters->stored(),
+                 .limits = {.time_max = config_.queries.timeout, .bytes_max = config_.queries.bytes_max},
+                 .exporters = parts_.exporters->names()});
   add_api(
       web_pages_, [this] { return metrics_text(); }, [this] { return loaded_policies(); });
 }

@@ -125,6 +125,12 @@ void Daemon::collect_pages(MetricWriter& out) const {
       out.add(metric::kPageRequestsRefused, {page, reason}, number(count));
     }
   }
+  const QueryPool::Stats queries = query_pool_->stats();
+  for (const auto& [result, count] : {std::pair("done", queries.done), std::pair("cancelled", queries.cancelled),
+                                      std::pair("failed", queries.failed), std::pair("refused", queries.refused)}) {
+    out.add(metric::kQueries, {result}, number(count));
+  }
+  out.add(metric::kQueriesWaiting, {}, number(queries.waiting));
   const MutexLock lock(status_mutex_);
   for (const auto& server : page_servers_) {
     const ServerStats stats = server->stats();

@@ -43,6 +43,16 @@ PageConfig read_guarded_page(const ConfigNode& node, std::string_view endpoint) 
   return out;
 }
 
+QueriesConfig read_queries(const ConfigNode& node) {
+  QueriesConfig out;
+  out.threads = static_cast<std::size_t>(node.integer("threads", 2, {.min = 1, .max = 64}));
+  out.waiting_max = static_cast<std::size_t>(node.integer("max_waiting", 64, {.min = 1, .max = 10'000}));
+  out.timeout = node.duration("timeout", std::chrono::seconds(10), std::chrono::milliseconds(100));
+  out.bytes_max = node.bytes("max_bytes", std::uint64_t{1} << 30);
+  node.finish();
+  return out;
+}
+
 PageConfig read_health(const ConfigNode& node) {
   PageConfig out = read_page(node, "localhost:13133");
   if (node.has("auth")) {
@@ -94,6 +104,7 @@ Result<DaemonConfig> read_daemon_config(const ConfigSource& source) {
   config.logs = read_logs(telemetry.child("logs"));
   config.own_traces = telemetry.child("traces");
   telemetry.finish();
+  config.queries = read_queries(root.child("web").child("queries"));
   config.web = read_guarded_page(root.child("web"), "localhost:16680");
   config.shutdown_timeout = root.duration("shutdown_timeout", std::chrono::seconds(10));
   config.io_threads = static_cast<std::size_t>(root.integer("io_threads", 0, {.min = 0, .max = 256}));

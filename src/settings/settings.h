@@ -30,10 +30,18 @@ struct PageConfig {
   ServerLimits limits{.connections = 256, .connections_per_address = 64, .streams = 8};
 };
 
+// Of the searches that the pages do.
+struct QueriesConfig {
+  std::size_t threads = 0, waiting_max = 0;
+  Duration timeout{};
+  std::uint64_t bytes_max = 0;  // of OTLP, unpacked, of one search
+};
+
 struct DaemonConfig {
   std::shared_ptr<ConfigIssues> issues;  // what assemble() finds comes here too. Errors: the daemon must not start
   SamplingConfig sampling;
   PageConfig metrics, health, web;
+  QueriesConfig queries;
   LogOptions logs;
   Duration shutdown_timeout{};
   std::size_t io_threads = 0;  // 0: one per core

@@ -170,6 +170,9 @@ inline constexpr Metric kPageConnections{"tailgate_page_connections", kGauge, "p
                                          "Open connections to the daemon's own pages."};
 inline constexpr Metric kPageConnectionsClosed{"tailgate_page_connections_closed_total", kCounter, "page,reason",
                                                "Connections to the daemon's own pages closed by a limit, by which."};
+inline constexpr Metric kQueries{"tailgate_queries_total", kCounter, "result",
+                                 "Queries of stored traces, by how they ended."};
+inline constexpr Metric kQueriesWaiting{"tailgate_queries_waiting", kGauge, "", "Queries that wait for a thread."};
 inline constexpr Metric kConfigReloads{"tailgate_config_reloads_total", kCounter, "result",
                                        "Attempts to load changed policies."};
 inline constexpr Metric kOwnSpans{"tailgate_own_spans_total", kCounter, "result",
@@ -258,6 +261,8 @@ inline constexpr std::array kMetrics = {
     metric::kConnectionsClosed,
     metric::kPageConnections,
     metric::kPageConnectionsClosed,
+    metric::kQueries,
+    metric::kQueriesWaiting,
     metric::kConfigReloads,
     metric::kOwnSpans,
     metric::kBuildInfo,

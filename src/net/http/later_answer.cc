@@ -114,8 +114,8 @@ LaterAnswer::Fields LaterAnswer::trailers() {
 }
 
 void LaterAnswer::cancel() {
-  cancelled_.store(true, std::memory_order_relaxed);
   const MutexLock lock(mutex_);
+  if (state_ == State::kMore) cancelled_.store(true, std::memory_order_relaxed);
   wake_ = nullptr;
   held_.clear();
   at_ = 0;

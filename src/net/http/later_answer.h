@@ -42,6 +42,7 @@ class LaterAnswer {
   void answer(Response whole);
   // The answer cannot be completed: an error 500, or, when it has begun, an end that the peer sees as a failure.
   void give_up();
+  // Nobody wants the answer any more, and it had not ended before.
   bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
 
   // The session's side.

@@ -128,6 +128,11 @@ class QueryTest(unittest.TestCase):
         self.assertIn("32 hex digits", self.api("/api/trace/xyz", expect=400)["error"])
         self.assertIn("not stored", self.api("/api/trace/" + "f" * 32, expect=404)["error"])
 
+    def test_queries_are_counted(self):
+        before = self.daemon.metrics().sum("tailgate_queries_total", result="done")
+        self.search()
+        until(lambda: self.daemon.metrics().sum("tailgate_queries_total", result="done") > before, "one query more")
+
     def test_markup_in_names_stays_text(self):
         status, body = get(self.web, "/api/search")
         self.assertEqual(status, 200)

@@ -58,6 +58,7 @@ TEST_CASE("an answer that is whole when it is taken has a content-length", "[net
   CHECK(out.starts_with("HTTP/1.1 404 Not Found\r\n"));
   CHECK(out.find("content-length: ") != std::string::npos);
   CHECK(out.find("\r\n\r\nnothing") != std::string::npos);
+  CHECK_FALSE(peer.handler.answers.at(0)->cancelled());  // it ended
 }
 
 TEST_CASE("a later answer in pieces goes out in chunks, and then the next request is answered", "[net]") {
