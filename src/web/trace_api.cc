@@ -20,7 +20,8 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t kLimitMax = 1'000, kNamesMax = 5'000;
-constexpr std::uint64_t kNsPerS = 1'000'000'000;
+// Of one trace in a list: senders choose how long names are, and how many services there are.
+constexpr std::size_t kNameShown = 200, kServicesShown = 50;
 
 struct Shared {
   QueryPool& pool;
@@ -36,17 +37,18 @@ Response error_response(const Error& error) {
                     error.text);
 }
 
-// Unix seconds, milliseconds, microseconds or nanoseconds, told apart by their size: of the years 1973 to 5138.
+// Unix seconds, milliseconds, microseconds or nanoseconds, told apart by their size: right for times after 1973.
 std::optional<std::uint64_t> unix_ns(const std::string& text) {
   if (text.empty() || text.size() > 19 ||
       !std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; }))
     return std::nullopt;
-  std::uint64_t n = std::stoull(text);
-  for (const std::uint64_t size : {100'000'000'000ULL, 100'000'000'000'000ULL, 100'000'000'000'000'000ULL}) {
-    if (n >= size) continue;
-    return n * (size == 100'000'000'000ULL ? kNsPerS : size == 100'000'000'000'000ULL ? 1'000'000 : 1'000);
-  }
-  return n;
+  const std::uint64_t n = std::stoull(text);
+  const std::uint64_t unit = n < 100'000'000'000           ? 1'000'000'000
+                             : n < 100'000'000'000'000     ? 1'000'000
+                             : n < 100'000'000'000'000'000 ? 1'000
+                                                           : 1;
+  constexpr std::uint64_t kLast = std::numeric_limits<std::uint64_t>::max();
+  return n > kLast / unit ? kLast : n * unit;
 }
 
 void read_times(Params& params, TraceQuestion& out) {
@@ -96,17 +98,21 @@ Result<Asked> read_question(std::string_view query) {
   return out;
 }
 
+ByteView start_of(ByteView name) { return name.substr(0, kNameShown); }
+
 json::object summary(const FoundTrace& found) {
   const TraceView& view = found.view;
   json::array services;
-  for (const TraceView::Service& s : view.services())
-    services.push_back(json::object{{"name", s.name}, {"spans", s.spans}, {"errors", s.errors}});
+  for (const TraceView::Service& s : view.services()) {
+    if (services.size() == kServicesShown) break;
+    services.push_back(json::object{{"name", start_of(s.name)}, {"spans", s.spans}, {"errors", s.errors}});
+  }
   std::size_t matched = 0;
   for (const traceql::Spanset& set : found.spansets) matched += set.spans.size();
   return json::object{{"trace_id", found.stored.id.hex()},
                       {"stored", true},
-                      {"root_service", view.root_service()},
-                      {"root_name", view.root_name()},
+                      {"root_service", start_of(view.root_service())},
+                      {"root_name", start_of(view.root_name())},
                       {"start_ns", std::to_string(view.start_ns())},
                       {"duration_ns", std::to_string(view.duration_ns())},
                       {"spans", view.spans().size()},

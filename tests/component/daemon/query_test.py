@@ -89,6 +89,10 @@ class QueryTest(unittest.TestCase):
         self.assertEqual(self.found(q="{ status = error }", status="ok"), [])
         self.assertEqual(self.found(since="1h"), [pay, broken])
         self.assertEqual(self.found(**{"from": "1000000000", "to": "1000000001"}), [])
+        now = time.time_ns()
+        for unit in (1, 1000, 1_000_000, 1_000_000_000):
+            self.assertEqual(self.found(**{"from": str((now - 3600 * SECOND) // unit)}), [pay, broken])
+        self.assertEqual(self.found(to="99999999999"), [pay, broken])  # beyond what 64 bits of nanoseconds hold
         one = self.search(limit=1)["traces"][0]
         self.assertEqual((one["spans"], one["errors"], one["policy"], one["root_name"]), (2, 0, "pay", "GET /pay"))
         self.assertEqual(one["duration_ns"], str(2 * SECOND))
