@@ -18,7 +18,7 @@ void Shedding::closed_early(std::size_t traces, Duration wait) {
   std::int64_t shortest = shortest_ms_;
   while (ms < shortest && !shortest_ms_.compare_exchange_weak(shortest, ms)) {
   }
-  early_traces_ += traces;  // last: whoever sees them sees a wait of theirs
+  early_traces_ += traces;  // last: a reader that sees these traces also sees their wait
 }
 
 EarlyDecisions Shedding::take_early() {
