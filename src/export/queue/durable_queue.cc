@@ -336,7 +336,7 @@ void DurableQueue::end_commit(Plan plan, bool written) {
   if (!written || !plan.puts.empty()) disk_refuses_ = !written;
   writing_from_ = UINT64_MAX;
   if (!written) {
-    // As before it: nothing of a commit that failed is on disk.
+    // A commit that failed left nothing on disk, so all of its changes wait for the next one.
     for (const Plan::Put& put : plan.puts) {
       const auto it = entries_.find(put.number);
       if (it == entries_.end()) continue;
