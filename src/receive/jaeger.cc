@@ -20,7 +20,7 @@ void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
   std::uint64_t refused = 0;
   try {
     take(datagrams, otlp, refused);
-  } catch (const std::exception& e) {  // such as std::bad_alloc; a thread of I/O must not end by it
+  } catch (const std::exception& e) {  // such as std::bad_alloc, which must not end an I/O thread
     no_memory_.fetch_add(datagrams.size() - refused, std::memory_order_relaxed);
     log(datagrams.back(), UdpDrop::kNoMemory, e.what());
   }
