@@ -92,7 +92,7 @@ Result<void> Search::check_crossing(const TraceId& id) {
   return {};
 }
 
-// Each list has it in one of the partitions.
+// Whether each list has the trace in one of the partitions.
 Result<bool> Search::crossing_fits(const Crossing& crossing) {
   std::vector<bool> met(needed_.lists().size());
   for (const TracePlace& place : crossing.places) {
