@@ -176,7 +176,7 @@ void append_span(std::string& out, const std::string& service, TagMap tags, cons
   add_tags(tags, span.attributes);
   if (!span.trace_state.empty()) tags["w3c.tracestate"] = span.trace_state;
   if (span.kind == 1) tags["span.kind"] = "internal";
-  // What reads Zipkin's spans asks for the old name.
+  // Readers of Zipkin's spans ask for the old name.
   if (const auto code = tags.find("http.response.status_code"); code != tags.end()) {
     tags.try_emplace("http.status_code", code->second);
   }
