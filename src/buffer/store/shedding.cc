@@ -23,7 +23,7 @@ void Shedding::closed_early(std::size_t traces, Duration wait) {
 
 EarlyDecisions Shedding::take_early() {
   const std::uint64_t traces = early_traces_.exchange(0);
-  if (traces == 0) return {};  // a wait that is there belongs to traces that are about to be counted
+  if (traces == 0) return {};  // any wait that is set belongs to traces that are about to be counted
   const std::int64_t shortest = shortest_ms_.exchange(kNoWait);
   return {traces, shortest == kNoWait ? Duration::max() : std::chrono::milliseconds(shortest)};
 }
