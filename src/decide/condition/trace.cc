@@ -117,7 +117,7 @@ class RootBit final : public Test {
 
  private:
   std::size_t bit_;
-  std::size_t failed_;  // true when the question could not be answered of the root
+  std::size_t failed_;  // true when the condition could not be evaluated on the root
   Truth without_;       // the answer for a trace that has no root
 };
 
