@@ -69,7 +69,7 @@ InflateResult run_isal(inflate_state& state, Coding coding, ByteView in, Output&
     state.avail_in = static_cast<std::uint32_t>(rest.size());
     return coding != Coding::kGzip || !has_reserved_flags(rest);
   };
-  // What stands in its bit buffer is not eaten.
+  // Input that is still in the decoder's bit buffer is not eaten.
   const auto eaten = [&] {
     return in.size() - state.avail_in - static_cast<std::size_t>(std::max(state.read_in_length, 0)) / 8;
   };
