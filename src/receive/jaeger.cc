@@ -27,7 +27,7 @@ void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
   otlp.clear();  // before its charge is given back
 }
 
-// `refused`: those that gave no spans, which are counted.
+// `refused` counts the datagrams that gave no spans.
 void JaegerDatagrams::take(std::span<const UdpDatagram> datagrams, ByteSink& otlp, std::uint64_t& refused) {
   std::uint64_t good = 0;
   UdpDatagram last;  // of the good ones
