@@ -150,7 +150,7 @@ Result<SearchOutcome> Search::run(const std::vector<std::shared_ptr<Partition>>&
     if (!*read) continue;
     (void)meter_.trace(trace.otlp.size());
     if (!take(trace)) {
-      out_.cut.clear();  // nothing more was wanted
+      out_.cut.clear();  // the caller wants no more, so nothing was cut off
       break;
     }
   }
