@@ -60,8 +60,8 @@ constexpr Names kLocalAddress{"network.local.address", "net.host.ip"},
     kLocalPort{"network.local.port", "net.host.port"};
 constexpr Names kPeerAddress{"network.peer.address", "net.peer.ip"}, kPeerPort{"network.peer.port", "net.peer.port"};
 
-// Takes the first text that `use` can use out of the tags, and under the other name what says the same. What nobody can
-// use stays a tag.
+// Takes out of the tags the first text that `use` can use, and the same text under the other name. A text that `use`
+// cannot use stays a tag.
 template <class Use>
 void take_either(TagMap& tags, const Names& names, Use use) {
   for (const std::string_view key : {names.now, names.before}) {
