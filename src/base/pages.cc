@@ -18,7 +18,7 @@ void* map_pages(std::size_t bytes, PageKind kind) {
   void* const region = mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE, kFlags, -1, 0);
   if (region == MAP_FAILED) throw std::bad_alloc();
   if (slack == 0) return region;
-  // Cut to the alignment; the system has rounded what was asked for up to a page.
+  // Unmaps what lies outside the aligned region. The ends are those of whole pages, because mmap() rounds up to them.
   constexpr std::uintptr_t kPage = 4096;
   const auto address = reinterpret_cast<std::uintptr_t>(region);
   const std::uintptr_t aligned = (address + kHuge - 1) / kHuge * kHuge;

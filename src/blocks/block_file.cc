@@ -114,7 +114,7 @@ Result<void> BlockReader::read(std::uint64_t position, Block& out) const {
   if (!header) return damaged();
   const std::size_t size = kBlockHeaderBytes + header->stored_bytes;
   if (size > bytes.size()) {
-    if (bytes.size() < kFirstRead) return damaged();  // the file ends before
+    if (bytes.size() < kFirstRead) return damaged();  // the file ends before the block does
     std::string rest;
     const Result<std::uint64_t> file = this->size();
     if (!file) return tl::unexpected(file.error());

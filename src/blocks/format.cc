@@ -50,7 +50,7 @@ std::uint32_t crc32c(std::string_view bytes, std::uint32_t crc) {
   crc = ~crc;
   while (!bytes.empty()) {
     const std::size_t n = std::min<std::size_t>(bytes.size(), std::size_t{1} << 30);
-    // The library takes a pointer to what it does not write to.
+    // The library asks for a pointer to bytes that are not const, but does not write to them.
     auto* data = reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data()));
     crc = crc32_iscsi(data, static_cast<int>(n), crc);
     bytes.remove_prefix(n);

@@ -92,7 +92,7 @@ bool ChunkPool::take(SizeClass& size, std::size_t want, std::vector<ChunkRef>& r
     {
       const MutexLock lock(mutex_);
       if (take_free(size, want, refs)) return true;
-      // What other sizes have left over is used before fresh memory; a little of it is always there.
+      // The pool takes pieces of other sizes before fresh memory, unless they are few: a few are always left over.
       if (bytes_free_ >= std::max(bytes_carved_ / 16, kSlab) && take_other(size, want, refs)) return true;
       if (carve(size, want, refs)) return true;
     }
@@ -140,7 +140,7 @@ bool ChunkPool::carve(SizeClass size, std::size_t want, std::vector<ChunkRef>& r
   const std::size_t bytes = class_bytes(size);
   const std::size_t count = std::min(want, (bytes_committed_ - bytes_carved_) / bytes);
   auto at = static_cast<ChunkRef>(bytes_carved_ / kChunkUnit);
-  // The last of them is taken first: so they are used from the lowest address up.
+  // The last of `refs` is taken first, so the highest address goes in first and the lowest is used first.
   for (std::size_t i = count; i-- != 0;) refs.push_back(at + static_cast<ChunkRef>(i) * kClassUnits[size]);
   bytes_carved_ += count * bytes;
   return count != 0;

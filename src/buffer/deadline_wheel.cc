@@ -13,7 +13,7 @@ DeadlineWheel::DeadlineWheel(ChunkPool& pool) : pool_(pool), heads_(kSlots, kNoC
 void DeadlineWheel::insert(ChunkRef ref, std::uint32_t due_ms) {
   OpenTrace& t = trace(ref);
   t.due_ms = due_ms;
-  // Distance from the cursor, taking a moment in the past as now.
+  // The distance from the cursor in ticks; a moment in the past counts as now.
   std::uint32_t ahead = (due_ms / kTickMs + (due_ms % kTickMs != 0) - cursor_) & (kTicks - 1);
   if (ahead >= kTicks / 2) ahead = 0;
   if (ahead >= kSlots) ahead = kSlots - 1;

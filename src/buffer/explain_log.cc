@@ -8,7 +8,7 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kRecordsPerBucket = 5;   // of 16 places: hardly ever is one pushed out before its record is
+constexpr std::size_t kRecordsPerBucket = 5;   // of 16 places, so that hardly any is pushed out before its record
 constexpr std::size_t kRecordsPerDetail = 12;  // kept traces and incomplete ones are few
 constexpr std::size_t kRecordsPerValues = 24;  // people ask about new ones
 

@@ -47,7 +47,8 @@ class OfflineJudge::Shape final : public TraceShape {
   mutable std::optional<std::uint32_t> missing_;
 };
 
-// The answers on a trace do not say whose they were, nor what the others said: its spans are asked again, one by one.
+// The stored answers on a trace do not say which span gave them, nor what the other spans said. So this asks the spans
+// again, one by one.
 class OfflineJudge::Seen final : public SeenValues {
  public:
   Seen(const OfflineJudge& judge, const Trace& trace)
@@ -136,7 +137,7 @@ ScanResult OfflineJudge::add(std::string otlp) {
   requests_.push_back(std::move(otlp));
   const ByteView request = requests_.back();
 
-  // Once without questions: is it well formed, and when was it?
+  // The first scan asks no questions: it finds out whether the request is well formed and when its last span ended.
   static const ScanPlan kNothing;
   std::uint64_t end_ns = 0;
   const auto look = [&](const SpanBatch& batch) {
@@ -182,7 +183,7 @@ void OfflineJudge::take(SpanBatch& batch) {
   }
 }
 
-// Intervals are numbered in 32 bits of seconds, which ends far beyond them are cut to.
+// Intervals are numbered in 32 bits of seconds, so an end beyond these is cut to the latest that has a number.
 TimePoint OfflineJudge::end_of(const Trace& trace) {
   constexpr std::uint64_t kLatest = (UINT32_MAX - 2ULL) * 1'000'000'000ULL;
   return TimePoint(Duration(static_cast<std::int64_t>(std::min(trace.facts.end_max_ns, kLatest))));

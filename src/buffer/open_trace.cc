@@ -259,7 +259,7 @@ void read_links(const ChunkPool& pool, const OpenTrace& trace, std::vector<SpanL
 
 void gather_payload(const ChunkPool& pool, const OpenTrace& trace, std::string& out) {
   PayloadReader reader(pool, trace);
-  // Without clear(): all of it is written below, and only growth would be zeroed before.
+  // There is no clear() first: the code below writes all of `out`, and so resize() zeroes only what it grows by.
   out.resize(trace.facts.bytes + 8 * static_cast<std::size_t>(trace.facts.spans));
   char* to = out.data();
   std::uint32_t prefix = kNoPrefix;

@@ -6,8 +6,8 @@
 namespace tailgate {
 
 std::uint32_t RootNames::add(ByteView service, ByteView name, bool& fresh) {
-  // Cut before hashing: what differs only in what is not kept is the same. 64 bits: two pairs meet once in a lifetime,
-  // and then one of them is shown for the other.
+  // Names are cut before they are hashed, so that two that differ only in the part that is not kept share an entry. Two
+  // hashes of 64 bits collide once in a lifetime, and then one pair of names is shown for the other.
   service = service.substr(0, kServiceBytes);
   name = name.substr(0, kBytes - service.size());
   const std::uint64_t key = hash_bytes(name, hash_bytes(service, 0x726f6f74));

@@ -218,7 +218,7 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
   const std::uint32_t missing = shape.missing_parents();
   verdict.complete = open.facts.root_seen && missing == 0;
   if (open.shed_step != 0 && verdict.decision == Decision::kSampled) {
-    // Only traces above the threshold of the shedding could come this far: it is part of their chance.
+    // Only traces above the shedding threshold could come this far, so that threshold is part of their chance.
     const std::uint64_t threshold = tables_.thresholds.value_of(verdict.threshold);
     const std::uint64_t shed = static_cast<std::uint64_t>(open.shed_step) << (kRandomBits - 8);
     verdict.threshold =

@@ -23,7 +23,7 @@ bool take(std::string_view& text, char c) {
   return true;
 }
 
-// The exponent that `text` is, held to a range in which no number of 64 bits lies beyond its ends.
+// The exponent that `text` spells, clamped to a range beyond which every number of 64 bits gives the same result.
 std::optional<std::int64_t> exponent_of(std::string_view text) {
   const bool negative = take(text, '-');
   if (!negative) take(text, '+');

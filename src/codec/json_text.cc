@@ -27,7 +27,7 @@ bool needs_escape(std::uint8_t c, JsonEscapes escapes) {
   return escapes == JsonEscapes::kGo && (c == '<' || c == '>' || c == '&');
 }
 
-// The escape of a character that is no ASCII; "" when it needs none.
+// The escape of a character that is not ASCII; "" when it needs none.
 std::string_view needed_escape(ByteView character, JsonEscapes escapes, std::string& scratch) {
   if (escapes == JsonEscapes::kFew) return "";
   if (character == "\xE2\x80\xA8") return "\\u2028";

@@ -29,7 +29,7 @@ void report(Impl& at, std::string_view want, std::string_view hint = "") {
   ConfigIssue issue = issue_at(at, IssueKind::kBadValue, want);
   issue.got = describe(at.value.get());
   issue.hint = hint;
-  // A reader that looks twice says it once.
+  // A reader that looks at a value twice reports its error once.
   std::vector<ConfigIssue>& errors = at.issues->errors;
   if (std::find(errors.begin(), errors.end(), issue) == errors.end()) errors.push_back(std::move(issue));
 }

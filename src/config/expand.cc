@@ -123,7 +123,7 @@ class Expander {
       value.text = std::move(result->text);
       return;
     }
-    // Text that is no YAML is still a text: tokens and passwords come this way.
+    // Text that is not YAML is still a text: tokens and passwords come this way.
     value.original = result->text;
     Result<YamlValuePtr> parsed = parse_yaml(result->text, *value.file);
     if (!parsed) {

@@ -46,7 +46,8 @@ bool FileWatch::changed(TimePoint now) {
   return true;
 }
 
-// The first that is; "" for none. Another file of that name is complete: it was written elsewhere and then moved.
+// The first file that is gone or has become shorter; "" for none. Another file of that name is complete: it was written
+// elsewhere and then moved.
 std::string FileWatch::shrunk_of(const std::vector<Seen>& before, const std::vector<Seen>& now) {
   const auto found = std::find_if(before.begin(), before.end(), [&](const Seen& was) {
     const auto is = std::find_if(now.begin(), now.end(), [&](const Seen& s) { return s.name == was.name; });

@@ -16,8 +16,8 @@ constexpr int kAlwaysBlock = 2;        // levels from the root that never share 
 
 bool is_one_of(char c, std::string_view set) { return set.find(c) != std::string_view::npos; }
 
-// Narrower than YAML's rules for plain scalars, and so the same in every parser. What looks like a number or a boolean
-// is not told from a text: our readers know which they want.
+// Narrower than YAML's rules for plain scalars, and so the same in every parser. A text that looks like a number or a
+// boolean may be plain too: our readers know which they want.
 bool can_be_plain(std::string_view text, bool flow) {
   if (text.empty() || text == "null" || text == "Null" || text == "NULL" || text.starts_with("...")) return false;
   const auto alnum = [](char c) { return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'); };
@@ -59,7 +59,7 @@ class Writer {
     for (const YamlValuePtr& item : v.items) gather(*item, out);
   }
 
-  // What of `v` is written on the line that begins with it.
+  // Collects the comments of the part of `v` that stands on the first line of `v`.
   void await_comments(const YamlValue& v, bool one_line) {
     if (one_line) {
       gather(v, pending_);

@@ -19,7 +19,7 @@
 namespace tailgate {
 namespace {
 
-// Waits up to a second for one of `signals`; 0 when none came.
+// Waits up to half a second for one of `signals`; 0 when none came.
 int wait_signal(const sigset_t& signals) {
   const timespec half_a_second{0, 500'000'000};
   const int got = sigtimedwait(&signals, nullptr, &half_a_second);
@@ -88,7 +88,8 @@ Daemon::~Daemon() {
   if (page_threads_) page_threads_->stop();
   parts_.receivers.clear();  // their sockets and timers belong to io_threads_, which ends before parts_
   sweeper_.reset();
-  // An exporter's thread may hand a span of ours to another exporter: all end before the first one goes.
+  // An exporter's thread may hand a span of ours to another exporter, so all threads end before the first exporter
+  // goes.
   parts_.exporters->drain(TimePoint{}, TimePoint{});
 }
 

@@ -67,7 +67,7 @@ void Daemon::collect(MetricWriter& out) const {
 
 // Spans and requests, by receiver.
 void Daemon::collect_sources(const Refusals::Snapshot& refused, const BufferCounters& taken, MetricWriter& out) const {
-  // Before the sources are copied, which may become more while receivers start.
+  // Read before the sources are copied, because receivers that start may add more of them.
   const Oddities::Snapshot oddities = oddities_.snapshot();
   std::vector<Source> sources;
   {

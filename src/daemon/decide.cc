@@ -41,8 +41,8 @@ std::string_view name_of(Vote vote) {
 
 class Lines {
  public:
-  // Policies are asked in an order of their own; people look for that of the file. Our own policy `_debug` is in none
-  // and comes first.
+  // Policies are asked in an order of their own, but people look for the order of the file. Our own policy `_debug` is
+  // in no file and comes first.
   Lines(const DaemonConfig& config, NamesTable& names) : names_(names) {
     std::size_t i = 0;
     for (const ConfigNode& policy : config.sampling.policies) {

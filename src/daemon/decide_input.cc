@@ -109,7 +109,8 @@ void DecideInput::add_lines(const std::string& name, std::string_view text) {
       if (whole) return add_json(name, text, *whole);
       const Result<bool> foreign = add_foreign(name, text);
       if (foreign && *foreign) return;
-      // Of lines each is an object of its own. Else the whole is bad, which is one error and not one a line.
+      // In a file of lines each line is an object of its own. Otherwise the whole file is bad, which is one error and
+      // not one per line.
       const std::size_t next = text.find_first_not_of(" \t\r\n", at);
       if (next != std::string_view::npos && text[next] != '{')
         return problem(name, foreign ? whole.error().text : foreign.error().text);

@@ -29,7 +29,7 @@ std::string duration_text(std::uint64_t ns) {
   return fmt::format("{:.2f}s", static_cast<double>(ns) / 1e9);
 }
 
-// What a terminal may be sent of a text from outside, in at most `width` bytes.
+// The part of a text from outside that may be sent to a terminal, in at most `width` bytes.
 std::string shown(ByteView text, std::size_t width) {
   std::string out = single_line(std::string(text));
   if (out.size() > width) out = out.substr(0, width - 3) + "...";

@@ -104,8 +104,8 @@ std::optional<Verdict> PolicySet::combine(const JudgedTrace& trace, std::vector<
   ballots.assign(policies_.size(), Ballot{Vote::kNotAsked, kCertain});
   Verdict verdict;
   std::uint64_t exporters = 0;
-  // The chance of a trace that several would keep is that of the most permissive; certainty beats all. Where one part
-  // of it is unknown all of it is, and so it is when only chance kept it from being dropped.
+  // The chance of a trace that several policies would keep is that of the most permissive; certainty beats all. The
+  // chance is unknown where one part of it is, and where only chance kept the trace from being dropped.
   std::uint64_t threshold = kNever;
   bool certain = false;
   bool unknown = false;

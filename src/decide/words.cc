@@ -36,7 +36,7 @@ std::string chance_words(double seen, double below) {
   const std::string right = plain_decimal(below, 8);
   const double said = std::strtod(right.c_str(), nullptr);
   std::string left;
-  for (int digits = 3; digits <= 17; digits += 2) {  // rounded, it must not lie on the other side
+  for (int digits = 3; digits <= 17; digits += 2) {  // the rounded number must not lie on the other side
     left = plain_decimal(seen, digits);
     if ((std::strtod(left.c_str(), nullptr) < said) == (seen < below))
       return fmt::format("{}, wanted < {}", left, right);

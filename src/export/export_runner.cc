@@ -219,7 +219,7 @@ void ExportRunner::run() {
       const TimePoint now = monotonic_now();
       if (draining_ && (now >= deadline_ || (queue_.empty() && !more))) break;
       while (BatchPtr batch = queue_.next_batch(now)) batches.push_back(std::move(batch));
-      // While batches come and go it looks so often that the first trace of the next one need not wake it.
+      // While batches come and go the thread looks so often that the first trace of the next batch need not wake it.
       if (ended || !batches.empty()) timeout = std::min(timeout, flush_timeout_);
       const bool down = queue_.limit().open() || queue_.only_retries();
       // The next start finds all that waits for the backend.

@@ -199,7 +199,7 @@ bool Exporters::make_room(std::size_t bytes, bool by_chance) {
 }
 
 bool Exporters::evict_one(bool only_chance) {
-  // First what a full disk refuses: it would fill the room of those whose backends are well.
+  // The traces that a full disk refuses go first: they would fill the room of exporters whose backends are well.
   for (const SharedStore& shared : stores_) {
     if (shared.store->evict_unwritten(only_chance)) return true;
   }

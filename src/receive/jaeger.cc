@@ -20,14 +20,14 @@ void JaegerDatagrams::handle(std::span<const UdpDatagram> datagrams) {
   std::uint64_t refused = 0;
   try {
     take(datagrams, otlp, refused);
-  } catch (const std::exception& e) {  // such as std::bad_alloc; a thread of I/O must not end by it
+  } catch (const std::exception& e) {  // such as std::bad_alloc, which must not end an I/O thread
     no_memory_.fetch_add(datagrams.size() - refused, std::memory_order_relaxed);
     log(datagrams.back(), UdpDrop::kNoMemory, e.what());
   }
   otlp.clear();  // before its charge is given back
 }
 
-// `refused`: those that gave no spans, which are counted.
+// `refused` counts the datagrams that gave no spans.
 void JaegerDatagrams::take(std::span<const UdpDatagram> datagrams, ByteSink& otlp, std::uint64_t& refused) {
   std::uint64_t good = 0;
   UdpDatagram last;  // of the good ones

@@ -129,7 +129,8 @@ Assembly assemble(const DaemonConfig& config) {
   make_exporters(config, parts);
   check_loops(parts);
   parts.policies = build_policies(sampling, parts.context, *parts.tables, 1, config.sampling_node);
-  // A reload may bring more: 64 predicates have room, beyond that /explain has votes without their reasons.
+  // A reload may bring more predicates: one word more has room for 64. Beyond that /explain has votes without their
+  // reasons.
   parts.store.limits.explain_words = std::min(kTraceWordsMax, parts.policies->plan().words() + 1);
   if (sampling.policies.empty()) config.sampling_node.notice("no policies: nothing will be kept");
   if (config.issues->errors.empty()) notice_hopeless_policies(sampling);  // it reads them again

@@ -31,7 +31,7 @@ constexpr std::size_t kTracesMax = kMemoryLimitMax / 4;
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
-// Of the share `traces`, for each second that the traffic is open.
+// How much of the share `traces` each second takes for which the traffic is open.
 double bytes_per_second(const Traffic& t) {
   const double spans = static_cast<double>(t.trace_spans);
   const double span = std::max(static_cast<double>(t.span_bytes) + kSpanBytes, kSpanBytesMin);

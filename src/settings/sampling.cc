@@ -57,7 +57,7 @@ void read_memory_limit(const ConfigNode& node, SamplingConfig& out) {
   }
 }
 
-// What of the memory remembers decisions: for late spans, and for people.
+// The memory that remembers decisions: for late spans, and for people.
 void read_memories(const ConfigNode& node, SamplingConfig& out) {
   BufferLimits& limits = out.store.limits;
   const ConfigNode cache = node.child("decision_cache");
@@ -133,7 +133,7 @@ void read_policies(const ConfigNode& sampling, std::string_view list_key, std::s
         }
         continue;
       }
-      // One that was cut to nothing must not pass for one that takes its policies back.
+      // A file that was cut to nothing must not pass for a file that takes its policies back.
       if (document->root.child("policies").is_null())
         document->root.error("policies", "expected a list of policies; `policies: []` is an empty one");
       for (const ConfigNode& item : document->root.child("policies").items()) out.push_back(item);

@@ -180,7 +180,7 @@ Result<std::optional<TraceNumber>> Catalogue::find(const TraceId& id) {
   return out;
 }
 
-// False: it is there already.
+// False: the catalogue has this part already.
 Result<bool> Catalogue::extend(TraceNumber trace, const PartRecord& part, const PartPlace& place, std::int64_t content,
                                const PartFacts& facts) {
   // find_ stands on the row.

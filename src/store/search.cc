@@ -92,7 +92,7 @@ Result<void> Search::check_crossing(const TraceId& id) {
   return {};
 }
 
-// Each list has it in one of the partitions.
+// Whether each list has the trace in one of the partitions.
 Result<bool> Search::crossing_fits(const Crossing& crossing) {
   std::vector<bool> met(needed_.lists().size());
   for (const TracePlace& place : crossing.places) {
@@ -150,7 +150,7 @@ Result<SearchOutcome> Search::run(const std::vector<std::shared_ptr<Partition>>&
     if (!*read) continue;
     (void)meter_.trace(trace.otlp.size());
     if (!take(trace)) {
-      out_.cut.clear();  // nothing more was wanted
+      out_.cut.clear();  // the caller wants no more, so nothing was cut off
       break;
     }
   }

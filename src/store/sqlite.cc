@@ -93,8 +93,8 @@ Result<std::unique_ptr<Database>> Database::open_to_read(const std::string& path
     if (readable || std::filesystem::exists(path + "-wal"))
       return readable ? std::move(db) : tl::unexpected(readable.error());
   }
-  // SQLite wants to make its -shm file, and may not in a directory that only others may write to. Nobody has the file
-  // open to write, or there would be one.
+  // SQLite wants to make its -shm file, and may not in a directory that only others may write to. Nobody has the
+  // database open for writing, or there would be a -shm file.
   return open(path, uri_of(path) + "?immutable=1", SQLITE_OPEN_READONLY);
 }
 

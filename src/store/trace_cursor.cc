@@ -10,7 +10,7 @@
 namespace tailgate {
 namespace {
 
-// Up to here their rows are looked up one by one; with more, the rows are read in order of time.
+// Up to this many candidates are looked up row by row; with more, the rows are read in order of time.
 constexpr std::size_t kFewCandidates = 2000;
 constexpr std::uint64_t kClockEvery = 64;  // rows
 

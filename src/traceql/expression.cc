@@ -43,8 +43,8 @@ Value Expressions::value_of(NodeIndex index, std::uint32_t number) {
   return found;
 }
 
-// The condition as a whole: is there an event, and a link, for which it is true? That of none counts too, since a part
-// of an || may not need any.
+// The condition as a whole: is there an event, and a link, for which it is true? It may also be true without any event
+// or link, since a part of an || may not need one.
 bool Expressions::closed(const Node& node, const TraceView::Span& span) {
   if (!node.of_event && !node.of_link) return truth(node, {span});
   if (node.kind == NodeKind::kOr) {
@@ -111,7 +111,7 @@ Value Expressions::evaluate(const Node& node, const Subject& subject) {
 }
 
 bool Expressions::compared(const Node& node, const Subject& subject) {
-  // Also = nil: without an event there is nothing that could lack an attribute.
+  // False for = nil too: without an event there is nothing that could lack an attribute.
   if ((node.of_event && subject.event == nullptr) || (node.of_link && subject.link == nullptr)) return false;
   const Value left = evaluate(ast_.nodes[node.children[0]], subject);
   if (node.regex != nullptr) return matches(node, left);

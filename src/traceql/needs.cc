@@ -201,7 +201,7 @@ class Needs {
     for (const NodeIndex child : node.children) need_attributes(ast_.nodes[child], out);
   }
 
-  // Whether that is said: the node is one of these texts.
+  // Adds to `out` that `node` is one of these texts. Returns false when the terms cannot say so.
   static bool one_of(const Node& node, const std::vector<std::string>& values, TraceNeeds& out) {
     const bool empty = std::find(values.begin(), values.end(), "") != values.end();
     if (values.empty() || values.size() > kTermsMax) return false;
@@ -222,7 +222,8 @@ class Needs {
     return true;
   }
 
-  // Whether what `node op value` needs is said; of an attribute, not yet that it is there.
+  // Adds to `out` what `node op value` needs. Returns false when the terms cannot say so, and for an attribute also
+  // when they do not say yet that it is there.
   static bool literal(const Node& node, Op op, const Value& value, TraceNeeds& out) {
     if (op == Op::kEqual) {
       const auto text = text_of_equal(value);

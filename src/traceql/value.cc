@@ -46,7 +46,8 @@ bool ordered(const T& a, Op op, const T& b) {
   }
 }
 
-// One element must do. With != none may be equal, and one must be of the like of `b`.
+// One element must satisfy the comparison. With != no element may be equal to `b`, and one must be of a kind that can
+// be compared with `b`.
 bool compare_array(const Value& array, Op op, const Value& b, bool swapped) {
   bool unequal = false;
   for (const AttributeValue& item : array_of({Wire::kArray, 0, array.text})) {

@@ -66,9 +66,9 @@ class DecidingSpans {
   std::vector<std::uint64_t> words_;
 };
 
-// Finds spans that a backend would refuse, and the spans of other traces with them, and repairs those that it can. A
-// resource or scope is looked at once for each run of spans that share it, and repaired once for the trace. `room` is
-// asked for the memory of what was repaired; without room nothing more is.
+// Finds spans that a backend would refuse, and the spans of other traces with them, and repairs those that it can. It
+// looks at a resource or scope once for each run of spans that share it, and repairs it once for the trace. It asks
+// `room` for the memory of what it repaired; without room it repairs nothing more.
 class SpanCheck {
  public:
   using Room = std::function<bool(std::size_t)>;
@@ -100,7 +100,7 @@ class SpanCheck {
     return out;
   }
 
-  // Prefixes are the same where their addresses are: the buffer keeps one copy of each.
+  // Two prefixes are the same when their addresses are: the buffer keeps one copy of each.
   struct Prefix {
     ByteView last, sound;  // what was asked last, and what it became
     bool last_is_good = true;

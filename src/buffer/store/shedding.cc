@@ -18,12 +18,12 @@ void Shedding::closed_early(std::size_t traces, Duration wait) {
   std::int64_t shortest = shortest_ms_;
   while (ms < shortest && !shortest_ms_.compare_exchange_weak(shortest, ms)) {
   }
-  early_traces_ += traces;  // last: whoever sees them sees a wait of theirs
+  early_traces_ += traces;  // last: a reader that sees these traces also sees their wait
 }
 
 EarlyDecisions Shedding::take_early() {
   const std::uint64_t traces = early_traces_.exchange(0);
-  if (traces == 0) return {};  // a wait that is there belongs to traces that are about to be counted
+  if (traces == 0) return {};  // any wait that is set belongs to traces that are about to be counted
   const std::int64_t shortest = shortest_ms_.exchange(kNoWait);
   return {traces, shortest == kNoWait ? Duration::max() : std::chrono::milliseconds(shortest)};
 }

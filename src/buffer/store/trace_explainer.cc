@@ -41,7 +41,7 @@ class RememberedShape final : public TraceShape {
   const ExplainRecord& record_;
 };
 
-// The values that were there where nothing matched. What matched is in what was wanted.
+// The values that a trace had where no wanted value matched. A value that matched is among the wanted ones.
 class RememberedValues final : public SeenValues {
  public:
   RememberedValues(const ExplainValues& values, const PolicySet& set, const JudgedTrace& trace)
@@ -68,7 +68,8 @@ TraceFacts facts_of(const ExplainRecord& record) {
   return facts;
 }
 
-// Names are remembered cut: one that long fits a longer text that begins with it.
+// Long names are remembered without their ends, so a name that may have been cut fits a longer text that begins with
+// it.
 bool fits(const Glob& wanted, const std::string& text, ByteView name) {
   constexpr std::size_t kMayBeCut = 32;
   return wanted.matches(name) || (name.size() >= kMayBeCut && text.starts_with(name));
@@ -218,7 +219,7 @@ Result<std::vector<Explanation>> TraceExplainer::recent(const ExplainQuery& quer
   }
   std::sort(all.begin(), all.end(),
             [](const Found& a, const Found& b) { return a.decided_unix_ns > b.decided_unix_ns; });
-  // Words cost more than looking: only what is shown gets them.
+  // The words cost more than the search, so only the explanations that are shown get them.
   std::vector<Explanation> out;
   for (std::size_t i = 0; i < std::min(all.size(), query.limit); ++i)
     out.push_back(explanation(*all[i].shard, std::move(all[i].what)));

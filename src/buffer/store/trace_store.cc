@@ -86,7 +86,8 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
     Shard& shard = shards_[s];
     {
       const MutexLock lock(shard.mutex);
-      // Under load the sweeper alone would wait for its turn too long: what is due goes in the same hold of the lock.
+      // Under load the sweeper would wait for the lock too long, so a request closes what is due while it holds the
+      // lock.
       const bool help = shard.buffer.until_due(now) < -kHelpLate;
       if (help) shard.buffer.look_ahead();
       shard.buffer.set_shed_step(shedding_.step());
@@ -219,8 +220,8 @@ void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoin
   }
 }
 
-// Its bytes are copied without the lock, one trace after the other, so that the copy is still in the cache when the
-// trace is framed from it.
+// The trace's bytes are copied without the lock, one trace after the other, so that the copy is still in the cache when
+// the trace is framed from it.
 SettledSpans TraceStore::make_kept(Shard& shard, ClosedTrace& closed, TimePoint now, Scratch& scratch) {
   const OpenTrace& trace = reader_.trace(closed);
   std::vector<std::uint32_t>& ids = scratch.prefix_ids;

@@ -17,7 +17,7 @@ class FieldExpr final : public Expr {
  public:
   explicit FieldExpr(SpanField field) : field_(field) {}
   bool evaluate(Evaluation& e, Value& out) const override { return read_field(field_, e, out); }
-  // That of an empty span: no field has one kind in one span and another in the next.
+  // The kind in an empty span, because a field has the same kind in every span.
   std::optional<ValueKind> kind() const override {
     const SpanFields empty;
     const ConditionContext nobody{empty};

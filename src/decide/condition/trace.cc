@@ -117,7 +117,7 @@ class RootBit final : public Test {
 
  private:
   std::size_t bit_;
-  std::size_t failed_;  // true when the question could not be answered of the root
+  std::size_t failed_;  // true when the condition could not be evaluated on the root
   Truth without_;       // the answer for a trace that has no root
 };
 
@@ -276,7 +276,7 @@ Result<TestPtr> Compiler::root_test(AstIndex i) {
   const std::size_t bit =
       plan.add(std::make_unique<ConditionPredicate>(std::move(*inner), ConditionPredicate::Which::kRootHolds),
                std::move(looks_at));
-  // Asked of roots only; its own errors are counted by the first.
+  // Compiled again, for roots only. The first one counts the errors, so this one does not.
   Result<Condition> again = compile_condition(ast, i, ConditionKind::kRoot, plan, nullptr);
   if (!again) return tl::unexpected(again.error());
   const std::size_t failed =

@@ -85,7 +85,7 @@ class FirstMatch final : public Policy {
   }
 
  private:
-  // The last rule, which no earlier one has forestalled: its vote is that of the whole, but for its chance.
+  // For the last rule, when no earlier rule has decided: its vote is that of the whole, but for its chance.
   static std::string why_limited(const Rule& rule, const AskedVote& asked, const std::string& none) {
     const std::string chance = rule.chance.why(asked.trace);
     if (asked.vote == Vote::kSampled) return decided_words(rule.name, rule.policy->why(asked), chance);

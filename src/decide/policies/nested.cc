@@ -31,7 +31,8 @@ Ballot evaluate_all(const std::vector<PolicyPtr>& policies, const JudgedTrace& t
       continue;
     }
     if (!one.sampled()) {
-      // No for certain if any later one says so whatever the chance; those that keep count are not asked any more.
+      // The vote is a certain no if a later policy says no whatever the chance. Policies that keep count are not asked
+      // any more.
       bool by_chance = one.by_chance();
       for (std::size_t k = i + 1; by_chance && k < policies.size(); ++k) {
         if (policies[k]->stateful()) continue;

@@ -17,7 +17,7 @@ FailReason reason_of(int status) {
   return status == 413 || status == 429 ? FailReason::kRefused : FailReason::kUnavailable;
 }
 
-// Final refusals of whoever sends, or of the address: each request would be refused likewise.
+// Final refusals of the sender or of the address: the server would refuse every request likewise.
 SendResult::About about_of(int status) {
   switch (status) {
     case 413:

@@ -121,7 +121,7 @@ class KafkaExporter final : public Exporter {
   void send(BatchPtr batch) override {
     Progress& progress = progress_.of(batch);
     if (!progress.made) make_messages(*batch, progress);
-    progress.made = true;  // not set where make_messages() threw: its list would pass for the whole
+    progress.made = true;  // stays false when make_messages() throws: a list that is not whole must not be used
     progress.batch = std::move(batch);
     progress.failure.reset();
     progress.out = 1;  // one more until all are handed over, so that a report cannot end the batch in between

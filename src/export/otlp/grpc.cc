@@ -184,7 +184,8 @@ class OtlpGrpcExporter final : public Exporter {
     void* tag = nullptr;
     bool ok = false;
     while (queue_->AsyncNext(&tag, &ok, until) == grpc::CompletionQueue::GOT_EVENT) {
-      // Takes what else is ready, and does not wait. For the time of now gRPC would sleep a millisecond.
+      // Takes what else is ready, and does not wait. With the present time as the deadline gRPC would sleep a
+      // millisecond.
       until = gpr_inf_past(GPR_CLOCK_MONOTONIC);
       if (tag == this) {
         woken_.store(false);

@@ -31,7 +31,7 @@ constexpr GrpcCodes kTimeout = bit("DEADLINE_EXCEEDED"), kExhausted = bit("RESOU
 constexpr GrpcCodes kRetried =
     kTimeout | bit("CANCELLED") | bit("ABORTED") | bit("OUT_OF_RANGE") | bit("UNAVAILABLE") | bit("DATA_LOSS");
 
-// Each request would be refused likewise.
+// The backend would refuse every request likewise.
 constexpr GrpcCodes kOfAll =
     bit("UNAUTHENTICATED") | bit("PERMISSION_DENIED") | bit("UNIMPLEMENTED") | bit("NOT_FOUND");
 

@@ -65,8 +65,8 @@ const AttributeViews& attributes_of(const ScopeView& scope) { return scope.attri
 const CutItems& cut_of(const ResourceColumns& resource) { return resource.view.cut; }
 const CutItems& cut_of(const ScopeView& scope) { return scope.cut; }
 
-// What was read of resources or scopes. Small ones are found by their content, large ones by their place, since it
-// would be read through for each span.
+// The decoded resources or scopes. Small ones are found by their content. Large ones are found by their address,
+// because a look-up by content would read all of the bytes for each span.
 template <class View>
 class ViewCache {
  public:

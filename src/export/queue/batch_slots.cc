@@ -121,7 +121,7 @@ BatchSlots::Next BatchSlots::next_probe(bool new_ready) {
         if (const auto it = least_recent(); it != list_.end()) return {Turn::kWaiting, begin_attempt(it)};
         break;
       case Who::kNew:
-        // Also beyond the places: those may be full of batches that can never succeed.
+        // A new batch may also go beyond the places, which may be full of batches that can never succeed.
         if (new_ready && ordinary_ <= most_) return {Turn::kNew, nullptr};
         break;
       case Who::kAside:

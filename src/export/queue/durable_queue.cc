@@ -261,7 +261,7 @@ DurableQueue::Next DurableQueue::hand_out(std::size_t exporter, std::uint64_t nu
   share.out.insert(number);
   entry.out |= bit(exporter);
   Next out{number, entry.trace};
-  // One that is not written yet stays here too, for the commit.
+  // A trace that is not written yet stays here too, for the commit.
   if (entry.out == entry.wanted && entry.state == State::kOnDisk) forget_trace(number, entry);
   return out;
 }
@@ -336,7 +336,7 @@ void DurableQueue::end_commit(Plan plan, bool written) {
   if (!written || !plan.puts.empty()) disk_refuses_ = !written;
   writing_from_ = UINT64_MAX;
   if (!written) {
-    // As before it: nothing of a commit that failed is on disk.
+    // A commit that failed left nothing on disk, so all of its changes wait for the next one.
     for (const Plan::Put& put : plan.puts) {
       const auto it = entries_.find(put.number);
       if (it == entries_.end()) continue;
@@ -344,7 +344,7 @@ void DurableQueue::end_commit(Plan plan, bool written) {
       new_.insert(put.number);
     }
     removes_.insert(removes_.begin(), plan.removes.begin(), plan.removes.end());
-    // The next put, if there is one, says who wants it by then.
+    // A trace's next put, if there is one, says who wants the trace by then, so its mark is not needed.
     std::erase_if(marks_, [&](const Plan::Mark& mark) {
       const auto at = std::lower_bound(plan.puts.begin(), plan.puts.end(), mark.number,
                                        [](const Plan::Put& put, std::uint64_t n) { return put.number < n; });

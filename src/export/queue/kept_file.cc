@@ -75,7 +75,7 @@ struct Database {
       : flags(get<std::uint16_t>(p + 4)), depth(get<std::uint16_t>(p + 6)), root(get<std::uint64_t>(p + 40)) {}
 };
 
-// The nodes of a page that is one, in order; nothing when a number in it is wrong.
+// The nodes of a page of a tree, in order; nothing when a number in the page is wrong.
 std::optional<std::vector<Node>> nodes_of(std::string_view page, bool leaf) {
   const auto lower = get<std::uint16_t>(page.data() + 12), upper = get<std::uint16_t>(page.data() + 14);
   if (lower < kHeader || lower > upper || upper > page.size() || lower % 2 != 0) return std::nullopt;

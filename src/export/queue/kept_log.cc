@@ -24,8 +24,8 @@
 namespace tailgate {
 namespace {
 
-// What is changed is written to other pages: a leaf for each record and its marks, the branches above, the list of free
-// pages.
+// LMDB writes what a change touches to other pages: a leaf for each record and its marks, the branches above, the list
+// of free pages.
 constexpr std::size_t kPagesPerChange = 4;
 constexpr std::size_t kReservePages = kGiveBackMax * kPagesPerChange;
 

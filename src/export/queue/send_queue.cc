@@ -340,7 +340,8 @@ std::optional<Finished> SendQueue::try_later(BatchSlot& slot, const SendResult& 
   if (slot.alone == 0 || limit_.open()) limit_.failed(first, slot.sent, now, now + delay, too_much);
   const bool several = slot.batch->traces.size() > 1 && options_.divide;
   if (retry.max_elapsed_time > Duration::zero() && now + delay - slot.first_try > retry.max_elapsed_time) {
-    // Its time is over, but perhaps not that of each of its traces: if others got through, each half is tried once.
+    // The batch's time is over, but perhaps not that of each of its traces: if others got through, each half is tried
+    // once.
     if (!several || counts_.passed == slot.passed_at_first) return std::nullopt;
     return divide(slots_.take(slot), result, now, now);
   }

@@ -26,7 +26,7 @@ bool matches(const std::string& password, const std::string& hash) {
   return same;
 }
 
-// Its two digits, which order as numbers do: $2y$10$...
+// The two digits of the hash's cost, which sort as numbers do: $2y$10$...
 std::string_view cost_of(std::string_view hash) { return hash.size() < 6 ? std::string_view() : hash.substr(4, 2); }
 
 }  // namespace

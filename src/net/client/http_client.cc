@@ -190,7 +190,7 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
     if (fd < 0)
       return failed(fmt::format("cannot connect to {}{}: {}", kUnixScheme, url.socket_path, std::strerror(errno)));
     error_code ec;
-    link->stream.next_layer().assign(tcp::v4(), fd, ec);  // Asio asks nothing of TCP of what is used here
+    link->stream.next_layer().assign(tcp::v4(), fd, ec);  // the calls used here need nothing of TCP
     if (ec) return failed(ec.message());
     write(turn);
   }
@@ -412,7 +412,7 @@ void HttpClient::send(std::string method, std::string path, HttpHeaders headers,
   self.headers = std::move(headers);
   self.body = std::move(body);
 
-  // Not from inside this call, so that no callback ever is.
+  // Posted, so that no callback ever runs inside this call.
   asio::post(self.io, [impl = impl_, turn = self.turn] {
     if (impl->current(turn)) impl->start();
   });

@@ -100,7 +100,7 @@ void Http2Answers::go_on(nghttp2_session* session) {
   for (std::size_t i = 0; i < later_.size();) {
     Stream* const s = stream_of(session, later_[i]);
     if (s != nullptr && s->later_begun) {
-      nghttp2_session_resume_data(session, s->id);  // fails where it does not wait, which is no fault
+      nghttp2_session_resume_data(session, s->id);  // fails when the stream does not wait, which is not an error
     } else if (std::optional<LaterAnswer::Head> head = s != nullptr ? s->later->take_head() : std::nullopt) {
       if (head->whole) {
         later_.erase(later_.begin() + static_cast<std::ptrdiff_t>(i));

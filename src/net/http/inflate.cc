@@ -69,7 +69,7 @@ InflateResult run_isal(inflate_state& state, Coding coding, ByteView in, Output&
     state.avail_in = static_cast<std::uint32_t>(rest.size());
     return coding != Coding::kGzip || !has_reserved_flags(rest);
   };
-  // What stands in its bit buffer is not eaten.
+  // Input that is still in the decoder's bit buffer is not eaten.
   const auto eaten = [&] {
     return in.size() - state.avail_in - static_cast<std::size_t>(std::max(state.read_in_length, 0)) / 8;
   };
@@ -95,7 +95,7 @@ InflateResult run_isal(inflate_state& state, Coding coding, ByteView in, Output&
 }
 
 InflateResult inflate_deflate(Coding coding, ByteView in, Output& out) {
-  // Not the state itself: every thread would clear it at its start.
+  // A pointer, not the state itself, which every thread would clear at its start.
   thread_local const auto state = std::make_unique<inflate_state>();
   if (in.size() > UINT32_MAX) return InflateResult::kTooLarge;
   return run_isal(*state, coding, in, out);
@@ -121,8 +121,8 @@ struct ZstdState {
   ~ZstdState() { ZSTD_freeDCtx(context); }
 };
 
-// RFC 8878 sections 3.1.1 and 3.1.2. libzstd may also read frames of before the RFC (v0.5 to 0.7), whose windows know
-// neither the limit nor ZSTD_sizeof_DCtx().
+// RFC 8878 sections 3.1.1 and 3.1.2. libzstd may also read frames older than the RFC (v0.5 to 0.7), whose windows are
+// neither held to the limit nor counted by ZSTD_sizeof_DCtx().
 bool starts_zstd_frame(ByteView in) {
   if (in.size() < sizeof(std::uint32_t)) return false;
   const auto magic = load_le<std::uint32_t>(in.data());

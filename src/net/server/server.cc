@@ -222,7 +222,8 @@ void Server::Core::admit(int fd, const sockaddr_storage& from) {
   const int one = 1;
   if (!local) {
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    // A peer that is gone may have left an answer open that ends with us only; two minutes, not the kernel's two hours.
+    // A peer that is gone may leave an answer open, which only we can end. The kernel finds this out after two minutes
+    // instead of its default of two hours.
     ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &kKeepAliveSeconds, sizeof kKeepAliveSeconds);
     ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &kKeepAliveInterval, sizeof kKeepAliveInterval);
@@ -236,7 +237,7 @@ void Server::Core::admit(int fd, const sockaddr_storage& from) {
 
 void Server::Core::adopt(ServerThread& t, int fd, bool v6, const std::string& remote) {
   error_code ec;
-  tcp::socket socket(t.io);  // also around a Unix socket: Asio asks nothing of TCP of what is used here
+  tcp::socket socket(t.io);  // also around a Unix socket: the calls used here need nothing of TCP
   socket.assign(v6 ? tcp::v6() : tcp::v4(), fd, ec);
   if (ec || t.draining) {
     if (ec) ::close(fd);

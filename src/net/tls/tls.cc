@@ -67,8 +67,8 @@ Result<std::shared_ptr<SSL_CTX>> make_context(const TlsOptions& options) {
     }
     SSL_CTX_set_client_CA_list(c, SSL_load_client_CA_file(options.client_ca_file.c_str()));
     SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
-    // A session that is resumed brings the certificate of its first handshake unseen, and a new ticket each time: one
-    // that has expired since would be good for ever.
+    // A resumed session brings the certificate of its first handshake unchecked and gets a new ticket each time, so a
+    // certificate that has expired since would be good for ever.
     SSL_CTX_set_options(c, SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(c, 0);
@@ -76,8 +76,8 @@ Result<std::shared_ptr<SSL_CTX>> make_context(const TlsOptions& options) {
   return context;
 }
 
-// The size of the record that begins here, with its header; 0 when the header is not whole, empty when it is none of
-// TLS. (A ClientHello in SSL 2.0's form is none: RFC 8446 D.5 advises against it.)
+// The size of the record that begins here, with its header; 0 when the header is not whole, empty when it is not a TLS
+// record. (A ClientHello in SSL 2.0's form is not one: RFC 8446 D.5 advises against it.)
 std::optional<std::size_t> record_size(ByteView bytes) {
   const auto at = [bytes](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
   if (bytes.empty()) return 0;

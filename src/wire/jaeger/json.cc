@@ -36,7 +36,7 @@ struct TagFields {
   }
 };
 
-// A list of tags; those of `fields` go there, the last of a name.
+// A list of tags. Tags that are among `fields` go there instead; the last one of a name wins.
 class Tags {
  public:
   explicit Tags(std::string& out, TagFields* fields = nullptr) : out_(out), fields_(fields) { out_ += '['; }

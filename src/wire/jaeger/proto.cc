@@ -168,7 +168,8 @@ class Converter {
     return pb::read_len(p, end, bytes) && read_tag_message(bytes, tag) && out_.push(tags, tag);
   }
 
-  // An id of 8 bytes is the low half of one of 16. Others are left as they are, and are no ids to the scanner.
+  // An id of 8 bytes is the low half of one of 16. Others are left as they are, and the scanner does not take them for
+  // ids.
   static ByteView trace_id(ByteView bytes, std::array<char, 16>& padded) {
     if (bytes.size() != 8) return bytes;
     padded.fill('\0');

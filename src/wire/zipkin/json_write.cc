@@ -60,8 +60,8 @@ constexpr Names kLocalAddress{"network.local.address", "net.host.ip"},
     kLocalPort{"network.local.port", "net.host.port"};
 constexpr Names kPeerAddress{"network.peer.address", "net.peer.ip"}, kPeerPort{"network.peer.port", "net.peer.port"};
 
-// Takes the first text that `use` can use out of the tags, and under the other name what says the same. What nobody can
-// use stays a tag.
+// Takes out of the tags the first text that `use` can use, and the same text under the other name. A text that `use`
+// cannot use stays a tag.
 template <class Use>
 void take_either(TagMap& tags, const Names& names, Use use) {
   for (const std::string_view key : {names.now, names.before}) {
@@ -176,7 +176,7 @@ void append_span(std::string& out, const std::string& service, TagMap tags, cons
   add_tags(tags, span.attributes);
   if (!span.trace_state.empty()) tags["w3c.tracestate"] = span.trace_state;
   if (span.kind == 1) tags["span.kind"] = "internal";
-  // What reads Zipkin's spans asks for the old name.
+  // Readers of Zipkin's spans ask for the old name.
   if (const auto code = tags.find("http.response.status_code"); code != tags.end()) {
     tags.try_emplace("http.status_code", code->second);
   }

@@ -242,7 +242,7 @@ bool url_parts(Evaluation& e, const Arguments& a, Value& out) {
     fits = fits && e.own(value, entries[n].value);
     ++n;
   };
-  // url.original is written again by the Collector; where the text was in order that changes the scheme's case alone.
+  // The Collector writes url.original again, which changes only the scheme's case where the text was in order.
   add("url.original",
       url.scheme.empty() ? std::string(text) : url.scheme + std::string(text.substr(url.scheme.size())));
   add("url.domain", url.host);

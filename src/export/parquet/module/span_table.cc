@@ -289,8 +289,8 @@ class ArrowSpanTable final : public SpanTableWriter {
     for (const TextColumn& c : kTextColumns) {
       if (c.bloom) p.enable_bloom_filter(std::string(c.name), {});
     }
-    // No sorting_columns: rows are in order of what was sent, which a name that is no text or a start of 0 shows
-    // otherwise.
+    // No sorting_columns: rows are sorted by the values that were sent, and the columns show some of these differently,
+    // such as a name that is not text or a start of 0.
     sink_ = std::make_shared<PieceStream>(options.piece_bytes);
     auto writer = parquet::arrow::FileWriter::Open(*schema_, pool_, sink_, p.build());
     want(writer.status());
