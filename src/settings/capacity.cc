@@ -31,7 +31,7 @@ constexpr std::size_t kTracesMax = kMemoryLimitMax / 4;
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
-// How much of the share `traces` each second takes for which the traffic is open.
+// The bytes of the share `traces` that one second of open traffic takes.
 double bytes_per_second(const Traffic& t) {
   const double spans = static_cast<double>(t.trace_spans);
   const double span = std::max(static_cast<double>(t.span_bytes) + kSpanBytes, kSpanBytesMin);
