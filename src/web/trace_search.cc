@@ -4,22 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "net/http/http.h"
+#include "store/terms.h"
 #include "wire/otlp/attribute_text.h"
 
 namespace tailgate {
 namespace {
-
-constexpr std::array<std::string_view, 3> kStatusNames = {"unset", "ok", "error"};
-constexpr std::array<std::string_view, 6> kKindNames = {"unspecified", "internal", "server",
-                                                        "client",      "producer", "consumer"};
-
-template <std::size_t N>
-std::string_view name_of(const std::array<std::string_view, N>& names, std::uint32_t number) {
-  return number < N ? names[number] : names[0];
-}
 
 bool has_text(const AttributeValue& value, const std::string& wanted) {
   if (value.kind == AttributeValue::Kind::kArray) {
@@ -52,9 +43,9 @@ std::optional<bool> meets_field(const TraceView& trace, const TraceView::Span& s
                                 const std::string& wanted) {
   if (key == "error") {
     if (wanted != "true" && wanted != "false") return false;
-    return (name_of(kStatusNames, span.status_code) == "error") == (wanted == "true");
+    return (status_text(span.status_code) == "error") == (wanted == "true");
   }
-  if (key == "span.kind") return equal_ignoring_case(name_of(kKindNames, span.kind), wanted);
+  if (key == "span.kind") return equal_ignoring_case(kind_text(span.kind), wanted);
   if (key == "scope.name") return trace.scope(span).name == wanted;
   if (key == "scope.version") return trace.scope(span).version == wanted;
   return std::nullopt;
@@ -91,7 +82,7 @@ bool SpanConditions::any() const {
 bool meets(const TraceView& trace, const TraceView::Span& span, const SpanConditions& wanted) {
   if (!wanted.service.empty() && trace.service_of(span) != wanted.service) return false;
   if (!wanted.operation.empty() && span.name != wanted.operation) return false;
-  if (!wanted.status.empty() && name_of(kStatusNames, span.status_code) != wanted.status) return false;
+  if (!wanted.status.empty() && status_text(span.status_code) != wanted.status) return false;
   if (span.duration_ns < wanted.duration_min_ns || span.duration_ns > wanted.duration_max_ns) return false;
   return std::all_of(wanted.attributes.begin(), wanted.attributes.end(), [&](const auto& attribute) {
     const auto& [key, value] = attribute;
