@@ -52,6 +52,7 @@ class TraceView {
   // Reads `resource_spans` fields, of several parts one after the other too. Spans that are equal byte for byte count
   // once; others with equal ids stay. Fails when the bytes around the spans are malformed.
   static Result<TraceView> read(ByteView otlp, const TraceViewLimits& limits = {});
+  static Result<TraceView> read(std::string&& otlp, const TraceViewLimits& limits = {}) = delete;  // must outlive it
 
   ByteView id() const { return spans_.empty() ? ByteView() : spans_[0].trace_id; }
   const std::vector<Span>& spans() const { return spans_; }  // by start, then as they came
