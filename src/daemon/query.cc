@@ -114,11 +114,11 @@ std::string otlp_row(const StoredTrace& stored) {
 }
 
 int one_trace(StoreReader& store, const QueryArguments& arguments, const std::string& format) {
-  const std::string id_text = std::string(32 - arguments.trace_id.size(), '0') + arguments.trace_id;
-  const Result<StoredTrace> found = store.trace(*TraceId::from_hex(id_text));
+  const TraceId id = *TraceId::from_short_hex(arguments.trace_id);
+  const Result<StoredTrace> found = store.trace(id);
   if (!found) return bad(found.error().text);
   if (found->otlp.empty()) {
-    fmt::print(stderr, "trace {} is not in the store\n", id_text);
+    fmt::print(stderr, "trace {} is not in the store\n", id.hex());
     return kNothing;
   }
   const Result<TraceView> view = TraceView::read(found->otlp);
@@ -136,9 +136,8 @@ std::string wrong_with(const QueryArguments& arguments) {
   if (arguments.store.empty()) return "query wants --store DIR, the directory of a store exporter";
   if (arguments.traceql.empty() == arguments.trace_id.empty()) return "query wants a query in TraceQL, or --trace ID";
   if (arguments.trace_id.empty()) return "";
-  const std::string& id = arguments.trace_id;
-  const bool good = id.size() <= 32 && TraceId::from_hex(std::string(32 - id.size(), '0') + id).has_value();
-  return good ? "" : fmt::format("--trace wants up to 32 hex digits, got '{}'", id);
+  if (TraceId::from_short_hex(arguments.trace_id)) return "";
+  return fmt::format("--trace wants 1 to 32 hex digits, not all zero, got '{}'", arguments.trace_id);
 }
 
 int query_store(const QueryArguments& arguments) {

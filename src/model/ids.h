@@ -24,6 +24,9 @@ struct IdBytes {
   }
   // Exactly 2N hex digits of any case; empty otherwise.
   static std::optional<IdBytes> from_hex(std::string_view hex);
+  // As people and their tools give one: 1 to 2N hex digits with blanks around them, zeros added on the left. Empty for
+  // an id of zeros too, which names nothing.
+  static std::optional<IdBytes> from_short_hex(std::string_view hex);
 
   bool is_zero() const { return *this == IdBytes{}; }
   std::string_view view() const { return {bytes.data(), N}; }

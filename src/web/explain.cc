@@ -72,9 +72,9 @@ Response one(const ExplainSource& source, const ExplainPageOptions& options, con
   const std::string_view text = head.path().substr(std::string_view("/explain/").size());
   const Result<Question> question = question_of(head.query(), true);
   if (!question) return error(400, question.error().text);
-  const std::optional<TraceId> id = TraceId::from_hex(text);
-  if (!id || id->is_zero())
-    return error(400, fmt::format("expected a trace id of 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
+  const std::optional<TraceId> id = TraceId::from_short_hex(text);
+  if (!id)
+    return error(400, fmt::format("expected a trace id of 1 to 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
   const std::optional<Explanation> e = source.explain(*id);
   if (!e && !options.remembers)
     return error(404, "not an open trace, and decisions are not remembered: explain.max_bytes is 0");

@@ -182,10 +182,8 @@ Response one_trace(const SharedPtr& shared, const RequestHead& head) {
   std::string_view rest = head.path().substr(std::string_view("/api/trace/").size());
   const bool otlp_only = rest.ends_with("/otlp");
   if (otlp_only) rest.remove_suffix(5);
-  std::string text(rest.size() < 32 ? 32 - rest.size() : 0, '0');
-  text += rest;
-  const std::optional<TraceId> id = TraceId::from_hex(text);
-  if (!id || id->is_zero()) {
+  const std::optional<TraceId> id = TraceId::from_short_hex(rest);
+  if (!id) {
     return json_error(400,
                       fmt::format("expected a trace id of 1 to 32 hex digits, not zero, got '{}'", rest.substr(0, 80)));
   }

@@ -21,6 +21,14 @@ TEST_CASE("an id of another length or with another character is not read", "[mod
   CHECK(!SpanId::from_hex("00f067aa0ba902b"));
 }
 
+TEST_CASE("people give ids without their leading zeros, with blanks, in any case", "[model]") {
+  for (const char* one : {"ab", "0AB", " \tab\n", "000000000000000000000000000000ab"})
+    CHECK(TraceId::from_short_hex(one).value_or(TraceId()).hex() == "000000000000000000000000000000ab");
+  CHECK(SpanId::from_short_hex("1")->hex() == "0000000000000001");
+  for (const char* bad : {"", " ", "0", "a b", "0x1", "xyz", "0000000000000000000000000000000ab"})
+    CHECK_FALSE(TraceId::from_short_hex(bad));
+}
+
 TEST_CASE("only an id of 16 zero bytes is zero", "[model]") {
   CHECK(TraceId{}.is_zero());
   CHECK(TraceId{}.hex() == "00000000000000000000000000000000");
