@@ -124,6 +124,9 @@ ExporterParts read_store_exporter(const ConfigNode& node, const ExporterDefaults
 
   parts.queue.bytes_max = defaults.queue_bytes_max;
   parts.queue.divide = false;
+  // A commit costs two syncs and some pages of the catalogue, however many traces it has.
+  parts.queue.batch_bytes = 8 << 20;
+  parts.queue.flush_timeout = std::chrono::seconds(1);
   parts.queue.retry.initial_interval = std::chrono::seconds(1);
   read_queue(node, parts.queue);
   parts.queue.in_flight_max = 1;  // one directory, one writer

@@ -8,37 +8,40 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include "blocks/format.h"
 
 namespace tailgate {
 namespace {
 
-constexpr std::string_view kMagic = "tgposts\1";
-constexpr std::size_t kHeader = 16;          // magic, bits, CRC32C of both
+constexpr std::string_view kMagic = "tgposts\2";
+constexpr std::size_t kHeader = 20;          // magic, bits, least trace number, CRC32C of all
 constexpr std::size_t kBucketPostings = 64;  // about
+constexpr unsigned kFileBitsMax = 12;
 constexpr std::uint32_t kBucketBytesMax = 64 << 20;
-constexpr std::size_t kKeyBytes = 5;
+constexpr unsigned kKeyBits = 24;
 
-// What a bucket knows of a hash: the 40 bits after those that name the bucket. In the order of the hashes.
-std::uint64_t key_of(TermHash term, unsigned bits) { return (term << bits) >> (64 - 8 * kKeyBytes); }
+// What a bucket knows of a hash: the 24 bits after those that name the bucket. With 12 bits of the bucket's number that
+// is one wrong candidate in some 30,000 lookups in a file, and who asks looks at the candidates.
+std::uint32_t key_of(TermHash term, unsigned bits) {
+  return static_cast<std::uint32_t>((term << bits) >> (64 - kKeyBits));
+}
+std::size_t bucket_of(TermHash term, unsigned bits) { return bits == 0 ? 0 : term >> (64 - bits); }
 
-void append_number(std::string& out, std::uint32_t n) {
+void append_number(std::string& out, std::uint64_t n) {
   for (; n >= 0x80; n >>= 7) out.push_back(static_cast<char>(n | 0x80));
   out.push_back(static_cast<char>(n));
 }
 
-bool take_number(std::string_view& rest, std::uint32_t& n) {
-  std::uint64_t value = 0;
+bool take_number(std::string_view& rest, std::uint64_t& n) {
+  n = 0;
   for (unsigned shift = 0; shift < 35; shift += 7) {
     if (rest.empty()) return false;
     const auto c = static_cast<std::uint8_t>(rest.front());
     rest.remove_prefix(1);
-    value |= std::uint64_t{c & 0x7fU} << shift;
-    if (c < 0x80) {
-      n = static_cast<std::uint32_t>(value);
-      return value <= UINT32_MAX;
-    }
+    n |= std::uint64_t{c & 0x7fU} << shift;
+    if (c < 0x80) return true;
   }
   return false;
 }
@@ -50,17 +53,23 @@ std::uint32_t bucket_crc(std::uint64_t number, std::string_view body) {
   return crc32c(body, crc32c(front));
 }
 
-// CRC32C, then for each term its key, how many traces, and their numbers as differences.
-void append_bucket(std::string& out, std::uint64_t number, unsigned bits, std::vector<Posting>& postings) {
+// CRC32C, then for each key: 3 bytes, and the traces. A single trace is twice its number and 1; several are twice their
+// count, then the numbers as differences. `postings`: key and, in the lower half, trace.
+void append_bucket(std::string& out, std::uint64_t number, std::vector<std::uint64_t>& postings) {
   std::sort(postings.begin(), postings.end());
   postings.erase(std::unique(postings.begin(), postings.end()), postings.end());
   std::string body;
+  const auto trace_of = [](std::uint64_t p) { return static_cast<TraceNumber>(p); };
   for (auto p = postings.begin(); p != postings.end();) {
-    const auto end = std::find_if(p, postings.end(), [&](const Posting& q) { return q.term != p->term; });
-    const std::uint64_t key = key_of(p->term, bits);
-    for (std::size_t i = 0; i != kKeyBytes; ++i) body.push_back(static_cast<char>(key >> (8 * i)));
-    append_number(body, static_cast<std::uint32_t>(end - p));
-    for (std::uint32_t last = 0; p != end; last = p++->trace) append_number(body, p->trace - last);
+    const std::uint64_t key = *p >> 32;
+    const auto end = std::find_if(p, postings.end(), [&](std::uint64_t q) { return q >> 32 != key; });
+    for (unsigned shift = 0; shift != kKeyBits; shift += 8) body.push_back(static_cast<char>(key >> shift));
+    if (end - p == 1) {
+      append_number(body, 2 * std::uint64_t{trace_of(*p++)} + 1);
+      continue;
+    }
+    append_number(body, 2 * static_cast<std::uint64_t>(end - p));
+    for (TraceNumber last = 0; p != end; last = trace_of(*p++)) append_number(body, trace_of(*p) - last);
   }
   append_le(out, bucket_crc(number, body));
   out += body;
@@ -107,28 +116,39 @@ std::uint64_t RecentPostings::parts() const {
 std::string RecentPostings::file() const {
   const MutexLock lock(mutex_);
   unsigned bits = 0;
-  while (bits < kBits && (postings_ >> bits) > kBucketPostings) ++bits;
+  while (bits < kFileBitsMax && (postings_ >> bits) > kBucketPostings) ++bits;
+  TraceNumber base = std::numeric_limits<TraceNumber>::max();
+  for (const std::vector<Posting>& b : buckets_) {
+    for (const Posting& p : b) base = std::min(base, p.trace);
+  }
   std::string out(kMagic);
   append_le(out, std::uint32_t{bits});
+  append_le(out, base);
   append_le(out, crc32c(out));
   const std::size_t buckets = std::size_t{1} << bits, directory = out.size();
   out.resize(directory + 4 * (buckets + 1));
-  std::vector<Posting> postings;
-  const auto mark = [&](std::size_t i) {
+  std::size_t number = 0;
+  const auto mark = [&] {
     std::string at;
     append_le(at, static_cast<std::uint32_t>(out.size()));
-    out.replace(directory + 4 * i, 4, at);
+    out.replace(directory + 4 * number, 4, at);
   };
-  for (std::size_t i = 0; i != buckets; ++i) {
-    mark(i);
-    postings.clear();
-    const std::size_t step = buckets_.size() / buckets;
-    for (std::size_t k = i * step; k != (i + 1) * step; ++k) {
-      postings.insert(postings.end(), buckets_[k].begin(), buckets_[k].end());
+  // Several buckets of the memory are one of the file, or one is several.
+  const std::size_t step = std::max<std::size_t>(1, buckets_.size() >> bits);
+  std::vector<std::vector<std::uint64_t>> parts(std::max<std::size_t>(1, buckets / buckets_.size()));
+  for (std::size_t i = 0; i != buckets_.size(); i += step) {
+    for (std::size_t k = i; k != i + step; ++k) {
+      for (const Posting& p : buckets_[k]) {
+        parts[bucket_of(p.term, bits) - number].push_back(std::uint64_t{key_of(p.term, bits)} << 32 | (p.trace - base));
+      }
     }
-    append_bucket(out, i, bits, postings);
+    for (std::vector<std::uint64_t>& part : parts) {
+      mark();
+      append_bucket(out, number++, part);
+      part.clear();
+    }
   }
-  mark(buckets);
+  mark();
   return out;
 }
 
@@ -144,11 +164,12 @@ Result<std::unique_ptr<PostingFile>> PostingFile::open(const std::string& path) 
   std::unique_ptr<PostingFile> file(new PostingFile(path, fd));
   std::string header;
   if (!read_exactly(fd, 0, kHeader, header) || !header.starts_with(kMagic) ||
-      crc32c(std::string_view(header).substr(0, 12)) != load_le<std::uint32_t>(header.data() + 12) ||
+      crc32c(std::string_view(header).substr(0, 16)) != load_le<std::uint32_t>(header.data() + 16) ||
       load_le<std::uint32_t>(header.data() + 8) > 32) {
     return fail(ErrorKind::kBadInput, fmt::format("the index '{}' is damaged or of a newer version", path));
   }
   file->bits_ = load_le<std::uint32_t>(header.data() + 8);
+  file->base_ = load_le<TraceNumber>(header.data() + 12);
   return file;
 }
 
@@ -170,20 +191,27 @@ Result<std::string> PostingFile::bucket(std::uint64_t number) const {
 }
 
 Result<void> PostingFile::find(TermHash term, std::vector<TraceNumber>& out) const {
-  const Result<std::string> bytes = bucket(bits_ == 0 ? 0 : term >> (64 - bits_));
+  const Result<std::string> bytes = bucket(bucket_of(term, bits_));
   if (!bytes) return tl::unexpected(bytes.error());
   std::string_view rest = *bytes;
-  const std::uint64_t wanted = key_of(term, bits_);
-  while (rest.size() >= kKeyBytes) {
-    std::uint64_t found = 0;
-    for (std::size_t i = 0; i != kKeyBytes; ++i) found |= std::uint64_t{static_cast<std::uint8_t>(rest[i])} << (8 * i);
-    rest.remove_prefix(kKeyBytes);
-    std::uint32_t count = 0, step = 0, trace = 0;
-    bool good = take_number(rest, count);
-    for (; good && count != 0; --count) {
-      good = take_number(rest, step);
-      trace += step;
-      if (found == wanted) out.push_back(trace);
+  const std::uint32_t wanted = key_of(term, bits_);
+  while (rest.size() >= kKeyBits / 8) {
+    std::uint32_t found = 0;
+    for (unsigned i = 0; i != kKeyBits / 8; ++i) found |= std::uint32_t{static_cast<std::uint8_t>(rest[i])} << (8 * i);
+    rest.remove_prefix(kKeyBits / 8);
+    std::uint64_t first = 0;
+    bool good = take_number(rest, first);
+    const auto take = [&](std::uint64_t trace) {
+      if (found == wanted) out.push_back(static_cast<TraceNumber>(base_ + trace));
+    };
+    if ((first & 1) != 0) {
+      take(first / 2);
+    } else {
+      std::uint64_t step = 0, trace = 0;
+      for (std::uint64_t count = first / 2; good && count != 0; --count) {
+        good = take_number(rest, step);
+        if (good) take(trace += step);
+      }
     }
     if (!good) return fail(ErrorKind::kBadInput, fmt::format("the index '{}' is damaged", path_));
     if (found > wanted) break;

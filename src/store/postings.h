@@ -21,10 +21,10 @@ using TraceNumber = std::uint32_t;  // of a trace in its partition: the number o
 struct Posting {
   TermHash term = 0;
   TraceNumber trace = 0;
-  friend auto operator<=>(const Posting&, const Posting&) = default;
 };
 
-// Threads: any. add() costs a push for each term, find() a pass over one of 4,096 buckets.
+// Threads: any. add() costs a push for each term, find() a pass over one of 256 buckets: so few that the ends of all of
+// them stay in the processor's cache.
 class RecentPostings {
  public:
   void add(const std::vector<TermHash>& terms, TraceNumber trace);
@@ -39,7 +39,7 @@ class RecentPostings {
 
  private:
   static constexpr std::uint64_t kPostingsMax = 2'000'000;
-  static constexpr unsigned kBits = 12;
+  static constexpr unsigned kBits = 8;
   mutable Mutex mutex_;
   std::array<std::vector<Posting>, 1 << kBits> buckets_ TAILGATE_GUARDED_BY(mutex_);
   std::uint64_t parts_ TAILGATE_GUARDED_BY(mutex_) = 0;
@@ -67,6 +67,7 @@ class PostingFile {
   std::string path_;
   int fd_;
   unsigned bits_ = 0;
+  TraceNumber base_ = 0;  // to which the numbers of traces are added
 };
 
 }  // namespace tailgate

@@ -5,10 +5,11 @@
 //   load --daemon build/bench/tailgate [--shape large|small|mixed] [--order forward|backward]
 //        [--rate SPANS_PER_S] [--seconds N] [--wait 5s] [--policies N] [--memory 12GiB] [--connections 4] [--in-flight
 //        4] [--overload]
-//        [--tls] [--gzip] [--keep-all] [--set KEY=VALUE]...
+//        [--tls] [--gzip] [--keep-all] [--exporters N] [--beside store|file] [--set KEY=VALUE]...
 //
 // Without --rate it saturates. With --gzip the sender compresses as SDKs do, by zlib at level 6, which costs it some 15
 // CPU seconds per GB: its core is full long before the daemon's, so compare with a plain run at the same --rate.
+// --beside adds an exporter that writes to the run's folder, which goes with it; `--exporters 0` leaves only that one.
 // --overload expects refusals and does not compare the kept set. Exit code 1 if a check
 // fails.
 #include <arpa/inet.h>
@@ -29,6 +30,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <regex>
@@ -67,6 +69,7 @@ struct Options {
   int exporters = 1;      // all to the same sink, each gets everything
   bool durable = false;   // their queue is on disk, in the run's folder
   bool keep_all = false;  // always_sample instead of the four
+  std::string beside;     // `store` or `file`
   std::vector<std::string> set;
 };
 
@@ -227,7 +230,7 @@ void make_certificate(const std::string& dir) {
 
 struct Daemon {
   pid_t pid = 0;
-  std::string log;
+  std::string folder, log;
   std::uint16_t port = 0, metrics_port = 0;
 };
 
@@ -250,7 +253,7 @@ std::string more_policies(int count) {
 
 Daemon start_daemon(const Options& options, std::uint16_t sink_port) {
   Daemon d;
-  const std::string dir = fmt::format("/tmp/tailgate-load-{}", getpid());
+  const std::string dir = d.folder = fmt::format("/tmp/tailgate-load-{}", getpid());
   if (std::system(("mkdir -p " + dir).c_str()) != 0) std::exit(3);
   d.log = dir + "/log";
   const std::string config = dir + "/config.yaml";
@@ -261,6 +264,8 @@ Daemon start_daemon(const Options& options, std::uint16_t sink_port) {
   otlp/{}: {{endpoint: "127.0.0.1:{}", compression: none, tls: {{insecure: true}}{}}})",
                     i, sink_port, options.durable ? fmt::format(", sending_queue: {{directory: {}/queue}}", dir) : "");
   }
+  if (options.beside == "store") exporters += fmt::format("\n  store: {{directory: {}/store}}", dir);
+  if (options.beside == "file") exporters += fmt::format("\n  file: {{path: {}/kept.json}}", dir);
   const std::string tls =
       options.tls ? fmt::format(", tls: {{cert_file: {0}/cert.pem, key_file: {0}/key.pem}}", dir) : std::string();
   if (options.tls) make_certificate(dir);
@@ -343,6 +348,8 @@ Options parse(int argc, char** argv) {
       o.tls = true;
     else if (flag == "--exporters")
       o.exporters = std::stoi(value());
+    else if (flag == "--beside")
+      o.beside = value();
     else if (flag == "--durable")
       o.durable = true;
     else if (flag == "--keep-all")
@@ -529,6 +536,13 @@ int main(int argc, char** argv) {
   int status = 0;
   waitpid(daemon.pid, &status, 0);
   (*sink_server)->stop(1s);
+  std::uint64_t store_bytes = 0;
+  std::error_code error;
+  for (const auto& file : std::filesystem::recursive_directory_iterator(daemon.folder, error)) {
+    if (file.is_regular_file(error) && file.path().string().find("/store/") != std::string::npos)
+      store_bytes += file.file_size(error);
+  }
+  if (!options.beside.empty()) std::filesystem::remove_all(daemon.folder, error);
 
   std::uint64_t ok = 0, refused = 0, refused_with_retry = 0;
   for (const Lane& lane : lanes) {
@@ -541,7 +555,9 @@ int main(int argc, char** argv) {
   }
   std::size_t whole = 0, broken = 0, missing = 0;
   std::size_t known = 0;
+  std::size_t expected_spans = 0;
   for (const auto& [id, spans] : expected) {
+    expected_spans += spans;
     const auto it = sink.spans_.find(id);
     if (it == sink.spans_.end()) {
       ++missing;
@@ -571,6 +587,13 @@ int main(int argc, char** argv) {
              metric(text, "tailgate_traces_decided_total", "close_reason=\"memory\""));
   fmt::print("  RSS idle {:.0f} MB, peak {:.0f} MB; (RSS - 64 MiB - cache) / wire bytes buffered {:.3f} at {:.0f} MB\n",
              rss_idle, rss_peak, worst_ratio, ratio_at_mb);
+  if (options.beside == "store") {
+    const double kept = static_cast<double>(expected_spans);
+    fmt::print("  store: {:.0f} MB for {:.0f} kept spans, {:.3f} of their OTLP bytes\n",
+               static_cast<double>(store_bytes) / 1e6, kept,
+               static_cast<double>(store_bytes) / (kept * bytes_per_span));
+  }
+  if (options.exporters == 0) missing = 0;  // what the sink does not get cannot be compared
   bool good = law && !lost && WIFEXITED(status) && WEXITSTATUS(status) == 0;
   if (options.overload) {
     good &= refused == refused_with_retry && rss_peak < 563 * 1.048576;

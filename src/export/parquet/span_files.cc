@@ -200,6 +200,7 @@ Result<FilePieces> write_span_file(SpanTableWriter& table, const Batch& batch, c
   std::size_t bytes = 0, columns = 0;  // of OTLP; of the writer's columns
   int look = 0;
   const FileSpan* last = nullptr;
+  SpanView span;
   for (const FileSpan& one : file.spans) {
     const bool other = last != nullptr && last->service != one.service;
     if (rows >= limits.rows || bytes >= limits.bytes || bytes + columns >= limits.column_bytes ||
@@ -215,7 +216,6 @@ Result<FilePieces> write_span_file(SpanTableWriter& table, const Batch& batch, c
       look = kLookEvery;
     }
     last = &one;
-    SpanView span;
     read_span_view(one.bytes.span, span);  // that it can be read is known
     cut += span.cut;
     const KeptTrace& trace = *batch.traces[one.trace];

@@ -23,9 +23,7 @@ bool is_any_value_member(std::uint32_t number, std::uint32_t wire_type) {
   return number < kMemberTypes.size() && kMemberTypes[number] == wire_type && wire_type != pb::kGroup;
 }
 
-std::optional<ByteView> string_value(ByteView key_value) {
-  // As every SDK writes it: key, then a value that is one string, both shorter than 126 bytes. The Collector writes the
-  // value first.
+bool read_usual(ByteView key_value, ByteView& key, ByteView& text) {
   constexpr char kKeyTag = pb::tag_of(otlp::key_value::kKey, pb::kLen);
   constexpr char kValueTag = pb::tag_of(otlp::key_value::kValue, pb::kLen);
   constexpr char kStringTag = pb::tag_of(otlp::any_value::kString, pb::kLen);
@@ -34,7 +32,9 @@ std::optional<ByteView> string_value(ByteView key_value) {
     const auto at = static_cast<std::size_t>(2 + key_value[1]);  // of `value`
     if (at + 4 <= size && key_value[at] == kValueTag && key_value[at + 2] == kStringTag && key_value[at + 3] >= 0 &&
         static_cast<std::size_t>(key_value[at + 3]) + at + 4 == size && key_value[at + 1] == key_value[at + 3] + 2) {
-      return key_value.substr(at + 4);
+      key = key_value.substr(2, at - 2);
+      text = key_value.substr(at + 4);
+      return true;
     }
   }
   if (size >= 6 && key_value[0] == kValueTag && key_value[2] == kStringTag && key_value[3] >= 0 &&
@@ -42,9 +42,17 @@ std::optional<ByteView> string_value(ByteView key_value) {
     const auto at = static_cast<std::size_t>(4 + key_value[3]);  // of `key`
     if (at + 2 <= size && key_value[at] == kKeyTag && key_value[at + 1] >= 0 &&
         static_cast<std::size_t>(key_value[at + 1]) + at + 2 == size) {
-      return key_value.substr(4, static_cast<std::size_t>(key_value[3]));
+      key = key_value.substr(at + 2);
+      text = key_value.substr(4, at - 4);
+      return true;
     }
   }
+  return false;
+}
+
+std::optional<ByteView> string_value(ByteView key_value) {
+  ByteView key, text;
+  if (read_usual(key_value, key, text)) return text;
   const AttributeValue value = attribute_value(key_value);
   if (value.kind != AttributeValue::Kind::kString) return std::nullopt;
   return value.bytes;

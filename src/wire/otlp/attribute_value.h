@@ -36,7 +36,12 @@ bool merge_any_value(ByteView any_value, AttributeValue& found);
 // The value of a KeyValue. Its `value` may come in several fields, which merge: the last member in all of them counts.
 AttributeValue attribute_value(ByteView key_value);
 
-// The same, when it is a string. Empty for other types and for malformed bytes. Quick for what every SDK writes.
+// Key and text of a KeyValue as every SDK writes it: the key, then a value that is one string, both shorter than 126
+// bytes; or in the Collector's order, the value first. False for every other.
+bool read_usual(ByteView key_value, ByteView& key, ByteView& text);
+
+// The value of a KeyValue that is a string. Empty for other types and for malformed bytes. Quick for what every SDK
+// writes.
 std::optional<ByteView> string_value(ByteView key_value);
 
 }  // namespace tailgate

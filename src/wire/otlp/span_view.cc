@@ -2,6 +2,7 @@
 #include "wire/otlp/span_view.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "codec/field_reader.h"
 #include "wire/otlp/repeats.h"
@@ -14,6 +15,10 @@ namespace {
 // A KeyValue.
 AttributeView attribute_of(ByteView key_value) {
   AttributeView out;
+  if (read_usual(key_value, out.key, out.value.bytes)) {
+    out.value.kind = AttributeValue::Kind::kString;
+    return out;
+  }
   for (FieldReader r(key_value); r.next();) {
     if (r.is_len(otlp::key_value::kKey)) out.key = r.bytes;
   }
@@ -91,6 +96,18 @@ bool can_be_read(ByteView span) {
   return r.ok();
 }
 
+// Keeps the memory of its lists.
+void clear(SpanView& span) {
+  SpanView empty;
+  empty.attributes = std::move(span.attributes);
+  empty.events = std::move(span.events);
+  empty.links = std::move(span.links);
+  empty.attributes.clear();
+  empty.events.clear();
+  empty.links.clear();
+  span = std::move(empty);
+}
+
 void read_status(ByteView bytes, SpanView& out) {
   FieldReader r(bytes);
   while (r.next()) {
@@ -103,6 +120,7 @@ void read_status(ByteView bytes, SpanView& out) {
 
 // An event, link or status that cannot be read is left out: nobody has read it before, and the span is good without.
 bool read_span_view(ByteView bytes, SpanView& out) {
+  clear(out);
   FieldReader r(bytes);
   ItemRoom room(bytes.size());
   room.begin();
@@ -198,6 +216,7 @@ bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut, SpanChoice* c
   if (!read_otlp_spans(otlp, all)) return false;
   ResourceView resource;
   ScopeView scope;
+  SpanView view;
   const FrameSpan *last = nullptr, *read = nullptr;  // the span before, and the one of `resource` and `scope`
   bool whole_resource = true, whole_scope = true;
   std::uint64_t not_written = 0;
@@ -234,7 +253,6 @@ bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut, SpanChoice* c
     if (first_of_scope) left_out += scope.cut;
     left_out.attributes += not_written;
     read = &span;
-    SpanView view;
     if (read_span_view(span.span, view)) {
       left_out += view.cut;
       if (cut != nullptr) *cut += left_out;

@@ -85,8 +85,8 @@ struct SpanChoice {
 // their resource and no scope.
 bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut = nullptr, SpanChoice* choice = nullptr);
 
-// The same one by one, for what read_otlp_spans (split.h) finds. read_span_view takes a Span message and overwrites
-// what it finds in `out`; the others take the fields of a ResourceSpans and of a ScopeSpans.
+// The same one by one, for what read_otlp_spans (split.h) finds. read_span_view takes a Span message and uses the
+// memory of the lists in `out`; the others take the fields of a ResourceSpans and of a ScopeSpans.
 bool read_span_view(ByteView span, SpanView& out);
 ResourceView read_resource_view(ByteView prefix);
 ScopeView read_scope_view(ByteView prefix);
