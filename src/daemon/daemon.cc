@@ -13,8 +13,10 @@
 #include "base/hash.h"
 #include "base/invariant.h"
 #include "base/units.h"
+#include "daemon/policy_trial.h"
 #include "telemetry/log.h"
 #include "web/page.h"
+#include "web/try_page.h"
 
 namespace tailgate {
 namespace {
@@ -71,6 +73,13 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
                 {.store = parts_.exporters->stored(),
                  .limits = {.time_max = config_.queries.timeout, .bytes_max = config_.queries.bytes_max},
                  .exporters = parts_.exporters->names()});
+  add_try_page(web_pages_, *query_pool_,
+               {.store = parts_.exporters->stored(),
+                .time_max = config_.queries.timeout,
+                .bytes_max = config_.queries.trial_bytes_max},
+               [limits = parts_.store.limits](std::string_view form, const std::string& text) {
+                 return make_policy_trial(form, text, limits);
+               });
   add_api(
       web_pages_, [this] { return metrics_text(); }, [this] { return loaded_policies(); });
 }

@@ -34,7 +34,8 @@ struct PageConfig {
 struct QueriesConfig {
   std::size_t threads = 0, waiting_max = 0;
   Duration timeout{};
-  std::uint64_t bytes_max = 0;  // of OTLP, unpacked, of one search
+  std::uint64_t bytes_max = 0;        // of OTLP, unpacked, of one search
+  std::uint64_t trial_bytes_max = 0;  // likewise, of the traces that policies are tried on
 };
 
 struct DaemonConfig {

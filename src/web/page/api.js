@@ -18,6 +18,9 @@ async function ask(path, options) {
 }
 
 export const getJson = async (path, signal) => (await ask(path, {signal})).json();
+export const postJson = async (path, value, signal) => (await ask(path, {
+  method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify(value), signal,
+})).json();
 export const getText = async (path, signal) => (await ask(path, {signal})).text();
 
 // A query string of what is set.

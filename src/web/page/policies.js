@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Policies: what is loaded, as the configuration has it, and what each has kept.
-import {getJson, getText, parseMetrics} from './api.js';
-import {count, el, fill} from './dom.js';
+// Policies: what is loaded, as the configuration has it, what each has kept, and a box to try one on stored traces.
+import {getJson, getText, parseMetrics, postJson, query} from './api.js';
+import {count, duration, el, fill, say, time} from './dom.js';
+import {go} from './main.js';
 
 function loaded(list, metrics) {
   if (list.length === 0) return el('p', {class: 'hint'}, 'No policy is loaded: every trace is not sampled.');
@@ -9,15 +10,81 @@ function loaded(list, metrics) {
   return list.map((p) => el('details', {class: 'policy'}, el('summary', {}, el('b', {}, p.name), ' ',
       el('span', {class: 'hint'}, (/^type: (.*)$/m.exec(p.yaml) || ['', ''])[1]), ' ',
       p.name.endsWith(' (shadow)') ? null : el('span', {class: 'right'}, `kept ${count(of('tailgate_policy_kept_traces_total', p.name))} traces, ` +
-          `${count(of('tailgate_policy_kept_spans_total', p.name))} spans since the start`)), el('pre', {}, p.yaml)));
+          `${count(of('tailgate_policy_kept_spans_total', p.name))} spans since the start`)),
+      el('pre', {}, p.yaml),
+      p.name.endsWith(' (shadow)') ? null : el('p', {}, el('a', {href: `/${query({view: 'policies', form: 'policy', text: p.yaml})}`}, 'Try it, or a change of it, on stored traces'))));
+}
+
+const forms = [
+  ['span', 'a condition on a span', 'attributes["http.response.status_code"] >= 500'],
+  ['trace', 'a condition on the whole trace', 'duration > 2s and error_count >= 1'],
+  ['policy', 'a policy, or a list of them, in YAML', '{name: slow, type: latency, latency: {threshold_ms: 1000}}'],
+];
+const sinces = [['15m', '15 minutes'], ['1h', 'hour'], ['24h', 'day'], ['', 'all that is stored']];
+
+function box(params, out) {
+  const form = params.get('form') || 'span', since = params.has('since') ? params.get('since') : '1h';
+  const text = el('textarea', {id: 'try-text', name: 'text', rows: 4, cols: 90, spellcheck: 'false', maxlength: 16384, value: params.get('text') || ''});
+  const kind = el('select', {id: 'try-form', name: 'form'}, forms.map(([value, label]) => el('option', {value, selected: value === form}, label)));
+  const hint = () => { text.placeholder = forms.find(([value]) => value === kind.value)[2]; };
+  kind.addEventListener('change', hint);
+  hint();
+  return el('form', {class: 'search', 'aria-label': 'Try a policy on stored traces', onsubmit: (event) => {
+    event.preventDefault();
+    const data = new FormData(event.target);
+    go(`/?${new URLSearchParams({view: 'policies', form: data.get('form'), since: data.get('since'), text: data.get('text'), run: '1'})}`);
+  }},
+  el('div', {class: 'fields'},
+      el('p', {class: 'field'}, el('label', {for: 'try-form'}, 'Try'), kind),
+      el('p', {class: 'field'}, el('label', {for: 'try-since'}, 'on traces of the last'),
+          el('select', {id: 'try-since', name: 'since'}, sinces.map(([value, label]) => el('option', {value, selected: value === since}, label)))),
+      el('p', {class: 'field'}, el('button', {type: 'submit'}, 'Try'))),
+  el('p', {class: 'field'}, el('label', {for: 'try-text'}, 'The policy or condition'), text),
+  el('p', {class: 'hint'}, 'It is judged beside the loaded policies, which stay as they are. Only traces that were kept are stored, so what was dropped cannot be tried.'),
+  out);
+}
+
+const row = (t) => el('tr', {}, el('td', {class: 'nowrap'}, time(Number(BigInt(t.start_ns) / 1000000n))),
+    el('td', {}, el('a', {href: `/trace/${t.trace_id}`}, t.root_service || '(no root span)', ' ', el('b', {}, t.root_name))),
+    el('td', {class: 'n'}, duration(Number(t.duration_ns))), el('td', {class: 'n'}, count(t.spans)),
+    el('td', {class: 'n'}, t.errors ? el('span', {class: 'state bad'}, count(t.errors)) : '0'),
+    el('td', {}, t.policy), el('td', {}, t.why));
+
+function list(title, traces, all, open) {
+  if (all === 0) return null;
+  const heads = ['start', 'trace', 'duration', 'spans', 'errors', 'policy', 'why'];
+  return el('details', {open}, el('summary', {}, `${title}: ${count(all)}${traces.length < all ? `, the first ${traces.length}` : ''}`),
+      el('table', {}, el('thead', {}, el('tr', {}, heads.map((t, i) => el('th', {class: i > 1 && i < 5 ? 'n' : null}, t)))),
+          el('tbody', {}, traces.map(row))));
+}
+
+function outcome(answer) {
+  if (!answer.store) return el('p', {class: 'hint'}, 'There is no exporter of type store, so nothing is stored here. Add store: {directory: DIR} to exporters.');
+  const share = (a, b) => (b === 0 ? '0 %' : `${(100 * a / b).toFixed(1)} %`);
+  const sentence = `Of ${count(answer.traces)} stored traces it keeps ${count(answer.kept_traces)} (${share(answer.kept_traces, answer.traces)}), ` +
+      `and ${share(answer.kept_spans, answer.spans)} of their spans.`;
+  say(sentence);
+  return [el('p', {class: 'outcome'}, el('b', {}, sentence)),
+    answer.cut ? el('p', {class: 'warnings'}, `These are the newest only: ${answer.cut}.`) : null,
+    answer.unreadable ? el('p', {class: 'warnings'}, `${count(answer.unreadable)} traces could not be read.`) : null,
+    answer.policies.length > 1 ? el('table', {}, el('thead', {}, el('tr', {}, ['policy', 'decided', 'sampled', 'not sampled', 'dropped'].map((t, i) => el('th', {class: i ? 'n' : null}, t)))),
+        el('tbody', {}, answer.policies.map((p) => el('tr', {}, el('td', {}, p.name),
+            [p.decided, p.sampled, p.not_sampled, p.dropped].map((n) => el('td', {class: 'n'}, count(n))))))) : null,
+    list('Kept', answer.kept, answer.kept_traces, true),
+    list('Not kept', answer.not_kept, answer.traces - answer.kept_traces, false)];
 }
 
 export function showPolicies(main, params, failed) {
   const stop = new AbortController();
-  const list = el('div', {});
-  fill(main, el('h1', {}, 'Policies'), list,
-      el('p', {class: 'hint'}, 'To try a policy on stored traces: tailgate query --format otlp gives them, and tailgate decide judges them.'));
+  const policies = el('div', {}), out = el('div', {class: 'tried'});
+  fill(main, el('h1', {}, 'Policies'), policies, el('h2', {id: 'try'}, 'Try a policy'), box(params, out));
   Promise.all([getJson('/api/policies', stop.signal), getText('/api/metrics', stop.signal)])
-      .then(([answer, text]) => fill(list, loaded(answer.policies, parseMetrics(text)))).catch(failed);
+      .then(([answer, text]) => fill(policies, loaded(answer.policies, parseMetrics(text)))).catch(failed);
+  if (params.get('run') && params.get('text')) {
+    fill(out, el('p', {class: 'hint'}, 'Judging…'));
+    postJson('/api/try', {form: params.get('form') || 'span', text: params.get('text'), since: params.get('since') || ''}, stop.signal)
+        .then((answer) => fill(out, outcome(answer)))
+        .catch((error) => { if (error.name !== 'AbortError') fill(out, el('pre', {class: 'error', role: 'alert'}, error.message)); });
+  }
   return () => stop.abort();
 }

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -131,6 +132,48 @@ class QueryTest(unittest.TestCase):
                 self.assertIn(says, self.api("/api/search", expect=400, **parameters)["error"])
         self.assertIn("32 hex digits", self.api("/api/trace/xyz", expect=400)["error"])
         self.assertIn("not stored", self.api("/api/trace/" + "f" * 32, expect=404)["error"])
+
+    def tried(self, form, text, expect=200, since=""):
+        body = json.dumps({"form": form, "text": text, "since": since})
+        request = urllib.request.Request(f"http://127.0.0.1:{self.web}/api/try", body.encode(), method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                status, body = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, body = error.code, error.read()
+        self.assertEqual(status, expect, body)
+        return json.loads(body)
+
+    def test_policies_are_tried_on_stored_traces(self):
+        answer = self.tried("span", 'attributes["http.route"] == "/pay"')
+        self.assertEqual((answer["traces"], answer["spans"], answer["kept_traces"], answer["kept_spans"]), (2, 3, 1, 2))
+        self.assertEqual([t["trace_id"] for t in answer["kept"]], [PAY.hex()])
+        self.assertEqual([t["trace_id"] for t in answer["not_kept"]], [BROKEN.hex()])
+        self.assertEqual(answer["kept"][0]["root_name"], "GET /pay")
+        self.assertNotEqual(answer["kept"][0]["why"], "")
+        self.assertEqual([t["trace_id"] for t in self.tried("trace", "error_count >= 1")["kept"]], [BROKEN.hex()])
+        answer = self.tried("policy", "- {name: slow, type: latency, latency: {threshold_ms: 1000}}\n"
+                                      "- {name: never, type: latency, latency: {threshold_ms: 10000}}")
+        self.assertEqual([(p["name"], p["decided"], p["sampled"], p["not_sampled"]) for p in answer["policies"]],
+                         [("slow", 1, 1, 1), ("never", 0, 0, 2)])
+        self.assertIn("wanted > 1000 ms", answer["kept"][0]["why"])
+        self.assertEqual(self.tried("policy", "policies: [{name: all, type: always_sample}]", since="1h")["kept_traces"], 2)
+        self.assertEqual(self.api("/api/policies")["policies"][0]["name"], "errors")  # the loaded ones are as they were
+
+    def test_a_trial_reads_neither_the_environment_nor_files(self):
+        says = "expected no references to environment variables"
+        self.assertIn(says, self.tried("policy", "{name: '${env:PATH}', type: always_sample}", 400)["error"])
+        self.assertIn(says, self.tried("policy", "{name: a, type: '${HOME:-always_sample}'}", 400)["error"])
+        self.assertEqual(self.tried("span", 'attributes["http.route"] == "${env:PATH}"')["kept_traces"], 0)
+        self.assertIn("expected", self.tried("policy", "policy_files: [/etc/passwd]", 400)["error"])
+
+    def test_a_wrong_trial_says_where(self):
+        for form, text, says in (("span", "attributes[", "column"), ("policy", "{name: a, type: nothing}", "the policy:1:"),
+                                 ("policy", "a: [", "the policy:1"), ("policy", "just words", "expected"),
+                                 ("other", "x", "form: expected policy, span or trace"), ("span", " ", "text: expected")):
+            with self.subTest(text):
+                self.assertIn(says, self.tried(form, text, 400)["error"])
+        self.assertIn("since: expected a duration", self.tried("span", "true", 400, since="soon")["error"])
 
     def test_queries_are_counted(self):
         before = self.daemon.metrics().sum("tailgate_queries_total", result="done")

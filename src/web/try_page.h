@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// POST /api/try: what a set of policies would do with the stored traces, for the page's box. The live policies are not
+// touched. docs/web.md has the limits.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/ids.h"
+#include "store/reader.h"
+#include "web/pages.h"
+#include "web/query_pool.h"
+#include "web/trace_search.h"
+
+namespace tailgate {
+
+struct TriedTrace {
+  TraceId id;
+  bool kept = false;
+  std::string policy;  // that decided, "" when none did
+  std::string why;     // of its vote
+};
+
+struct TriedPolicy {
+  std::string name;
+  std::uint64_t decided = 0;                                // traces kept or dropped in its name
+  std::uint64_t sampled = 0, not_sampled = 0, dropped = 0;  // votes
+};
+
+// One trial: traces are added, then judged together. One thread.
+class PolicyTrial {
+ public:
+  virtual ~PolicyTrial() = default;
+  // A trace's `resource_spans` fields. False: it cannot be read, and is left out.
+  virtual bool add(std::string otlp) = 0;
+  struct Outcome {
+    std::vector<TriedTrace> traces;  // in the order in which they were added
+    std::vector<TriedPolicy> policies;
+  };
+  virtual Outcome finish() = 0;  // once
+};
+
+// `form` says what `text` is: one of kTrialForms. Errors are for the person who wrote the text. Any thread.
+inline constexpr std::array<std::string_view, 3> kTrialForms = {"policy", "span", "trace"};
+using MakeTrial = std::function<Result<std::unique_ptr<PolicyTrial>>(std::string_view form, const std::string& text)>;
+
+struct TryPageOptions {
+  std::shared_ptr<StoreReader> store;  // null: nothing is stored
+  Duration time_max = std::chrono::seconds(10);
+  std::uint64_t bytes_max = 64 << 20;  // of OTLP that one trial holds in memory
+};
+
+// `pool` outlives the pages.
+void add_try_page(Pages& pages, QueryPool& pool, TryPageOptions options, MakeTrial make);
+
+}  // namespace tailgate
