@@ -4,6 +4,7 @@
 import http.client
 import json
 import os
+import re
 import time
 import urllib.parse
 import urllib.request
@@ -26,6 +27,16 @@ DIFFERENT = {
     "{ status = error } !> { }": "2.8 leaves out traces without a span on the left side",
     "{ } | count() >= 1 | count() < 2": "2.8 lists a count twice",
     "{ } | by(1+span.http.status_code / 2) | count() > 1": "2.8 says false where there is no number",
+}
+DIFFERENT_LISTS = {
+    r"all tags|(tags|older list) of intrinsic": "2.8 does not list ids and links",
+    r"values of (event:timeSinceStart|trace:duration)\b.*": "2.8 lists each duration there is, unlike `duration`",
+    r'values of span."my attr".*': "2.8 does not read quotes there",
+    r"values of \.\S+ in .*": "2.8 does not filter without a scope",
+    r"values of resource.deployment.environment in { resource.*": "2.8 finds none, the traces have one",
+    r"values of span.tags in { resource.*": "2.8 lists the last element of an array alone",
+    r"older values of service.name": "2.8 knows no attribute of a span under this name",
+    r"older values of status": "2.8 has none",
 }
 METRIC_KEYS = {"inspectedTraces", "inspectedBytes", "totalBlocks", "completedJobs", "totalJobs", "totalBlockBytes", "inspectedSpans"}
 
@@ -161,6 +172,121 @@ def compare_searches(theirs, ours, window):
     say(f"  {len(queries)} queries have Tempo's answer, but for {len(DIFFERENT)} that are known; {len(errors)} are errors to both")
 
 
+# The messages that are inside a message, by field; what is not here is a number, a text or bytes.
+MESSAGES = {
+    "response": {1: "trace", 2: "metrics"}, "trace": {1: "resource_spans"}, "resource_spans": {1: "resource", 2: "scope_spans"},
+    "scope_spans": {1: "scope", 2: "span"}, "resource": {1: "key_value"}, "scope": {3: "key_value"},
+    "span": {9: "key_value", 11: "event", 13: "link", 15: "status"}, "event": {3: "key_value"}, "link": {4: "key_value"},
+    "key_value": {2: "any_value"}, "any_value": {5: "array", 6: "map"}, "array": {1: "any_value"}, "map": {1: "key_value"},
+}
+
+
+def fields_of(body, message):
+    """The fields of protobuf as a sorted list of (number, content): the order of spans and attributes does not count."""
+    out, at = [], 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            value |= (body[at] & 0x7F) << shift
+            shift, at = shift + 7, at + 1
+            if body[at - 1] < 0x80:
+                return value
+
+    while at < len(body):
+        tag = varint()
+        number, kind = tag >> 3, tag & 7
+        expect(kind in (0, 1, 2, 5), f"wire type {kind} in {message}")
+        if kind == 0:
+            out.append((number, varint()))
+            continue
+        size = varint() if kind == 2 else {1: 8, 5: 4}[kind]
+        expect(at + size <= len(body), f"field {number} of {message} is cut")
+        inner = MESSAGES.get(message, {}).get(number) if kind == 2 else None
+        out.append((number, fields_of(body[at:at + size], inner) if inner else body[at:at + size]))
+        at += size
+    return sorted(out, key=repr)
+
+
+def compare_traces(theirs, ours):
+    """By id in protobuf and JSON. Neither order nor numbers of inspected bytes count."""
+    for n in (1, 2, 3):
+        for trace_id in (f"a{n:031x}", f"A{n:031X}"):
+            for path, message in (("/api/traces/", "trace"), ("/api/v2/traces/", "response")):
+                have = []
+                for api in (theirs, ours):
+                    status, body = api.get(path + trace_id, accept="application/protobuf")
+                    expect(status == 200, f"{api.name} says {status} to {path}{trace_id}")
+                    have.append([one for one in fields_of(body, message) if message == "trace" or one[0] == 1])
+                expect(have[0] == have[1], f"{path}{trace_id}:\n  Tempo    {have[0]}\n  Tailgate {have[1]}")
+                wanted, got = (sorted_json(api.json(path + trace_id)) for api in (theirs, ours))
+                if message == "response":
+                    wanted["metrics"] = got["metrics"]
+                expect(wanted == got, f"{path}{trace_id}:\n  Tempo    {wanted}\n  Tailgate {got}")
+    for path, statuses in (("/api/traces/" + "b" * 32, (404,)), ("/api/v2/traces/" + "b" * 32, (200, 404)), ("/api/traces/xyz", (400,)),
+                           ("/api/v2/traces/" + "1" * 33, (400,))):
+        for api in (theirs, ours):
+            for accept in ("application/protobuf", "application/json"):
+                status, body = api.get(path, accept=accept)
+                expect(status in statuses, f"{api.name} says {status} to {path}: {body[:300]}")
+    say("  three traces are the same by both routes, in protobuf and in JSON")
+
+
+def sorted_json(value):
+    """The order of lists does not count."""
+    if isinstance(value, dict):
+        return {key: sorted_json(one) for key, one in value.items()}
+    return sorted((sorted_json(one) for one in value), key=repr) if isinstance(value, list) else value
+
+
+def scopes_of(api, **parameters):
+    return {one["name"]: sorted(one["tags"]) for one in api.json("/api/v2/search/tags", **parameters)["scopes"]}
+
+
+def values_of(api, tag, **parameters):
+    """But for the empty text, which Tempo lists among the values of some intrinsics."""
+    found = api.json(f"/api/v2/search/tag/{urllib.parse.quote(tag, safe='')}/values", **parameters)
+    return sorted((one["type"], one["value"]) for one in found.get("tagValues", []) if one.get("value"))
+
+
+def compare_tags(theirs, ours, window):
+    """What Grafana completes a query with."""
+    have = scopes_of(ours)
+    wrong, known = [], set()
+
+    def compare(what, ask):
+        wanted, got = ask(theirs), ask(ours)
+        if wanted == got:
+            return
+        reasons = {one for one in DIFFERENT_LISTS if re.fullmatch(one, what)}
+        known.update(reasons)
+        if not reasons:
+            wrong.append(f"{what}:\n    Tempo    {wanted}\n    Tailgate {got}")
+
+    compare("all tags", lambda api: scopes_of(api, **window))
+    for scope in ("resource", "span", "event", "link", "instrumentation", "intrinsic"):
+        compare(f"tags of {scope}", lambda api: scopes_of(api, scope=scope, **window))
+        compare(f"older list of {scope}", lambda api: sorted(api.json("/api/search/tags", scope=scope, **window).get("tagNames", [])))
+    compare("older list", lambda api: sorted(api.json("/api/search/tags", **window).get("tagNames", [])))
+    tags = [tag for scope, names in have.items() for tag in names if scope == "intrinsic"]
+    for scope, names in have.items():
+        if scope != "intrinsic":
+            tags += [f'{scope}."{name}"' if " " in name else f"{scope}.{name}" for name in names]
+    tags += [".service.name", ".http.status_code", "span.nobody.has.it", "resource.undefined"]
+    for tag in tags:
+        compare(f"values of {tag}", lambda api: values_of(api, tag, **window))
+        for query in ('{ resource.service.name = "payment" }', "{ status = error && name = }", "{}", "{ status = "):
+            compare(f"values of {tag} in {query}", lambda api: values_of(api, tag, q=query, **window))
+    for tag in ("service.name", "http.status_code", "status", "name", "nobody.has.it"):
+        compare(f"older values of {tag}", lambda api: sorted(api.json(f"/api/search/tag/{tag}/values", **window).get("tagValues", [])))
+    for one in wrong:
+        say(f"  {one}")
+    expect(not wrong, f"{len(wrong)} lists differ from Tempo's")
+    expect(known == set(DIFFERENT_LISTS), f"these lists do not differ any more: {set(DIFFERENT_LISTS) - known}")
+    say(f"  {len(tags)} tags and their values are those of Tempo")
+
+
 def test_tempo_api(tools, binary, directory):
     store = {"store": {"directory": os.path.join(directory, "store")}}
     config = basic_config(ALL, store, decision_wait="1s")
@@ -174,4 +300,6 @@ def test_tempo_api(tools, binary, directory):
         for api in (theirs, ours):
             until(lambda: len(api.json("/api/search", q="{}", **window).get("traces", [])) == 3, f"three traces in {api.name}", 60, 0.2)
         compare_searches(theirs, ours, window)
+        compare_traces(theirs, ours)
+        compare_tags(theirs, ours, window)
         expect(daemon.stop() == 0, "the daemon did not end with 0")

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "web/tempo/door.h"
 
+#include <fmt/format.h>
+
 #include <boost/json.hpp>
 #include <functional>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "base/version.h"
 #include "web/json_page.h"
 #include "web/tempo/search.h"
+#include "web/tempo/tags.h"
+#include "web/tempo/traces.h"
 
 namespace tailgate {
 namespace {
@@ -48,6 +54,42 @@ Response build_info(const RequestHead&) {
                                          {"goVersion", ""}});
 }
 
+Response one_trace(const DoorPtr& door, const RequestHead& head, std::string_view prefix) {
+  const std::string_view text = head.path().substr(prefix.size());
+  const std::optional<TraceId> id = TraceId::from_short_hex(text);
+  if (!id) {
+    return plain_response(
+        400, fmt::format("expected a trace id of 1 to 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
+  }
+  const TempoTraceQuestion question{*id, prefix.find("/v2/") != std::string_view::npos,
+                                    wants_protobuf(head.header("accept"))};
+  return later(door, [question](StoreReader& store, const SearchLimits& limits, LaterAnswer& answer) {
+    answer_tempo_trace(store, question, monotonic_now() + limits.time_max, answer);
+  });
+}
+
+Response tag_names(const DoorPtr& door, const RequestHead& head, bool v2) {
+  const Result<TempoTags> tags = read_tempo_tags(head.query());
+  if (!tags) return bad(tags.error());
+  return later(door, [tags = *tags, v2](StoreReader& store, const SearchLimits&, LaterAnswer& answer) {
+    answer_tempo_tags(store, tags, v2, answer);
+  });
+}
+
+// The path is PREFIX, the tag and "/values"; the tag may hold slashes.
+Response tag_values(const DoorPtr& door, const RequestHead& head, std::string_view prefix) {
+  std::string_view tag = head.path().substr(prefix.size());
+  if (!tag.ends_with("/values")) return plain_response(404, "expected /values after the name of the tag");
+  tag.remove_suffix(std::string_view("/values").size());
+  Result<TempoValues> values = read_tempo_values(tag, head.query());
+  if (!values) return bad(values.error());
+  const bool v2 = prefix.find("/v2/") != std::string_view::npos;
+  return later(door,
+               [values = std::move(*values), v2](StoreReader& store, const SearchLimits& limits, LaterAnswer& answer) {
+                 answer_tempo_values(store, limits, values, v2, answer);
+               });
+}
+
 }  // namespace
 
 Response tempo_json() {
@@ -77,6 +119,12 @@ void add_tempo_door(Pages& pages, QueryPool& pool, TempoDoorOptions options) {
                    answer_tempo_search(store, limits, search, answer);
                  });
   });
+  pages.add("/tempo/api/search/tags", [door](const RequestHead& head) { return tag_names(door, head, false); });
+  pages.add("/tempo/api/v2/search/tags", [door](const RequestHead& head) { return tag_names(door, head, true); });
+  for (const char* const prefix : {"/tempo/api/search/tag/", "/tempo/api/v2/search/tag/"})
+    pages.add(prefix, [door, prefix](const RequestHead& head) { return tag_values(door, head, prefix); });
+  for (const char* const prefix : {"/tempo/api/traces/", "/tempo/api/v2/traces/"})
+    pages.add(prefix, [door, prefix](const RequestHead& head) { return one_trace(door, head, prefix); });
 }
 
 }  // namespace tailgate

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "codec/json_text.h"
-#include "web/params.h"
 #include "web/tempo/door.h"
 
 namespace tailgate {
@@ -24,19 +23,10 @@ std::uint64_t seconds(Params& params, std::string_view name) {
   return params.text(name).empty() ? 0 : params.number(name, 0, 0, std::numeric_limits<std::uint32_t>::max());
 }
 
-void read_window(Params& params, TraceQuestion& out) {
-  const std::uint64_t start = seconds(params, "start"), end = seconds(params, "end");
-  if (!params.good() || (start == 0 && end == 0)) return;
-  if (start == 0) params.fail("start", "Unix seconds, since there is an end", params.text("start"));
-  if (end <= start) params.fail("end", "Unix seconds after start", params.text("end"));
-  out.from_ns = start * kSecond;
-  out.to_ns = end * kSecond;
-}
-
 // What Tempo has fields for in its oldest form of a search. Other keys are attributes.
 Result<void> read_tags(Params& params, TraceQuestion& out) {
-  auto words = read_attribute_words(params.text("tags"));
-  if (!words) return fail(ErrorKind::kBadInput, "tags: " + words.error().text);
+  auto words = read_attribute_words(params.text("tags"), "tags");
+  if (!words) return tl::unexpected(words.error());
   std::string conditions;  // on the trace
   const auto add = [&](std::string_view left, std::string_view right) {
     conditions += fmt::format("{}{}{}", conditions.empty() ? "" : " && ", left, right);
@@ -189,10 +179,19 @@ void append_set(std::string& out, const FoundTrace& found, const traceql::Spanse
 
 }  // namespace
 
+void read_tempo_window(Params& params, TraceQuestion& out) {
+  const std::uint64_t start = seconds(params, "start"), end = seconds(params, "end");
+  if (!params.good() || (start == 0 && end == 0)) return;
+  if (start == 0) params.fail("start", "Unix seconds, since there is an end", params.text("start"));
+  if (end <= start) params.fail("end", "Unix seconds after start", params.text("end"));
+  out.from_ns = start * kSecond;
+  out.to_ns = end * kSecond;
+}
+
 Result<TempoSearch> read_tempo_search(std::string_view query) {
   Params params(query);
   TempoSearch out;
-  read_window(params, out.question);
+  read_tempo_window(params, out.question);
   if (!params.text("limit").empty()) out.question.limit = params.number("limit", 20, 1, kLimitMax);
   if (!params.text("spss").empty()) out.spans_max = params.number("spss", 3, 0, kSpansMax);
   const std::string text = params.text("q");

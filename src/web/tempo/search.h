@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "net/http/later_answer.h"
 #include "store/reader.h"
+#include "web/params.h"
 #include "web/trace_search.h"
 
 namespace tailgate {
@@ -19,6 +20,9 @@ struct TempoSearch {
   bool has_sets = false;      // by TraceQL: the answer has the spans that were found
   std::size_t spans_max = 3;  // of a set in the answer; 0: all
 };
+
+// start and end, Unix seconds: both or neither.
+void read_tempo_window(Params& params, TraceQuestion& out);
 
 // `query` of the request: q, or tags with minDuration and maxDuration; start, end, limit, spss.
 Result<TempoSearch> read_tempo_search(std::string_view query);
