@@ -172,6 +172,32 @@ def compare_searches(theirs, ours, window):
     say(f"  {len(queries)} queries have Tempo's answer, but for {len(DIFFERENT)} that are known; {len(errors)} are errors to both")
 
 
+def compare_parameters(theirs, ours, window, begin):
+    """The same traces by the other parameters, and the same refused. `begin`: when the traces begin, in s."""
+    def metadata(api, **asked):
+        return sorted((one["traceID"], one.get("rootServiceName"), one.get("durationMs"), [group["matched"] for group in one.get("spanSets", [])],
+                       [len(group["spans"]) for group in one.get("spanSets", [])])
+                      for one in api.json("/api/search", **asked).get("traces", []))
+
+    for asked in ({"tags": "service.name=payment"}, {"tags": "service.name=frontend db.system=redis"}, {"tags": "name=job"},
+                  {"tags": "service.name=worker", "minDuration": "1s"}, {"minDuration": "1s"}, {"minDuration": "1s", "maxDuration": "2s"},
+                  {"maxDuration": "20ms"}, {"q": "{}"}, {"q": "{}", "spss": 1}, {}):
+        wanted, have = (metadata(api, **{**window, **asked}) for api in (theirs, ours))
+        expect(wanted == have, f"{asked}:\n  Tempo    {wanted}\n  Tailgate {have}")
+    for start, end in ((2, 4), (-5, -1), (6, 9), (-5, 1), (4, 20)):
+        asked = {"q": "{}", "start": begin + start, "end": begin + end}
+        wanted, have = (metadata(api, **asked) for api in (theirs, ours))
+        expect(wanted == have, f"from {start} s to {end} s:\n  Tempo    {wanted}\n  Tailgate {have}")
+    for api in (theirs, ours):
+        expect(len(metadata(api, q="{}", limit=2, **window)) == 2, f"{api.name} takes limit=2 for another number")
+        for asked in ({"limit": 0}, {"limit": "x"}, {"spss": 101}, {"spss": -1}, {"start": begin}, {"start": begin, "end": begin},
+                      {"start": begin, "end": begin - 1}, {"q": "{}", "tags": "a=b"}, {"minDuration": "x"}, {"maxDuration": "1"},
+                      {"minDuration": "2s", "maxDuration": "1s"}, {"tags": "a=\"b"}):
+            status, body = api.get("/api/search", **{**({} if "start" in asked else window), **asked})
+            expect(status == 400, f"{api.name} says {status} to {asked}: {body[:300]}")
+    say("  the other parameters find the same traces, and the wrong ones are errors to both")
+
+
 # The messages that are inside a message, by field; what is not here is a number, a text or bytes.
 MESSAGES = {
     "response": {1: "trace", 2: "metrics"}, "trace": {1: "resource_spans"}, "resource_spans": {1: "resource", 2: "scope_spans"},
@@ -300,6 +326,7 @@ def test_tempo_api(tools, binary, directory):
         for api in (theirs, ours):
             until(lambda: len(api.json("/api/search", q="{}", **window).get("traces", [])) == 3, f"three traces in {api.name}", 60, 0.2)
         compare_searches(theirs, ours, window)
+        compare_parameters(theirs, ours, window, now - 10)
         compare_traces(theirs, ours)
         compare_tags(theirs, ours, window)
         expect(daemon.stop() == 0, "the daemon did not end with 0")

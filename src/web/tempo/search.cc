@@ -23,36 +23,52 @@ std::uint64_t seconds(Params& params, std::string_view name) {
   return params.text(name).empty() ? 0 : params.number(name, 0, 0, std::numeric_limits<std::uint32_t>::max());
 }
 
-// What Tempo has fields for in its oldest form of a search. Other keys are attributes.
+// "500", "-1.5": what is a number in TraceQL too.
+bool is_number(std::string_view text) {
+  constexpr std::size_t kDigitsMax = 18;
+  if (text.starts_with('-')) text.remove_prefix(1);
+  const std::size_t dot = std::min(text.find('.'), text.size());
+  const auto digits = [](std::string_view part) {
+    return !part.empty() && part.size() <= kDigitsMax &&
+           std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
+  };
+  return digits(text.substr(0, dot)) && (dot == text.size() || digits(text.substr(dot + 1)));
+}
+
+// One tag of Tempo's oldest form of a search, as TraceQL. A value is a text there, whatever its type in the span.
+std::string condition_of(const std::string& key, const std::string& value) {
+  const std::string text = json_quoted(value);
+  if (key == "name" || key == "root.name" || key == "root.service.name")
+    return fmt::format("{} = {}", key == "name" ? "name" : key == "root.name" ? "rootName" : "rootServiceName", text);
+  if (key == "status.code") return "status = " + value;
+  const std::string attribute = '.' + json_quoted(key);
+  std::string out = fmt::format("{} = {}", attribute, text);
+  if (is_number(value) || value == "true" || value == "false") out += fmt::format(" || {} = {}", attribute, value);
+  return out;
+}
+
+// Each condition on some span of the trace.
 Result<void> read_tags(Params& params, TraceQuestion& out) {
   auto words = read_attribute_words(params.text("tags"), "tags");
   if (!words) return tl::unexpected(words.error());
-  std::string conditions;  // on the trace
-  const auto add = [&](std::string_view left, std::string_view right) {
-    conditions += fmt::format("{}{}{}", conditions.empty() ? "" : " && ", left, right);
+  std::string text;
+  const auto add = [&](const std::string& condition) {
+    text += fmt::format("{}{{ {} }}", text.empty() ? "" : " && ", condition);
   };
-  for (auto& [key, value] : *words) {
-    if (key == "name") {
-      out.span.operation = value;
-    } else if (key == "status.code") {
-      if (value != "unset" && value != "ok" && value != "error") {
-        return fail(ErrorKind::kBadInput,
-                    fmt::format("tags: status.code: expected unset, ok or error, got '{}'", value.substr(0, 80)));
-      }
-      out.span.status = value;
-    } else if (key == "root.name" || key == "root.service.name") {
-      add(key == "root.name" ? "rootName = " : "rootServiceName = ", json_quoted(value));
-    } else {
-      out.span.attributes.emplace_back(std::move(key), std::move(value));
+  for (const auto& [key, value] : *words) {
+    if (key == "status.code" && !traceql::status_of_word(value)) {
+      return fail(ErrorKind::kBadInput,
+                  fmt::format("tags: status.code: expected unset, ok or error, got '{}'", value.substr(0, 80)));
     }
+    add(condition_of(key, value));
   }
   const auto min = params.duration_ns("minDuration"), max = params.duration_ns("maxDuration");
   if (min && max && *max < *min) params.fail("maxDuration", "no less than minDuration", params.text("maxDuration"));
-  if (min) add("traceDuration >= ", fmt::format("{}ns", *min));
-  if (max) add("traceDuration <= ", fmt::format("{}ns", *max));
-  if (conditions.empty()) return {};
-  Result<traceql::Query> query = traceql::parse_query("{ " + conditions + " }");
-  if (!query) return fail(ErrorKind::kBadInput, "tags: " + query.error().text);
+  if (min) add(fmt::format("traceDuration >= {}ns", *min));
+  if (max) add(fmt::format("traceDuration <= {}ns", *max));
+  if (text.empty()) return {};
+  Result<traceql::Query> query = traceql::parse_query(text);
+  if (!query) return fail(ErrorKind::kBadInput, "tags: as TraceQL: " + query.error().text);
   out.query = std::move(*query);
   return {};
 }

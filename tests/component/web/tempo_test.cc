@@ -160,7 +160,13 @@ TEST_CASE("a search by tags, durations and time", "[web]") {
   CHECK(tempo.found("limit=&spss=&start=&end=&tags=&minDuration=&q=") == "321");
   CHECK(tempo.found("tags=service.name%3Dpayment") == "1");
   CHECK(tempo.found("tags=db.system%3Dredis+hit%3Dtrue") == "1");
-  CHECK(tempo.found("tags=db.system%3Dredis+service.name%3Dfrontend").empty());
+  CHECK(tempo.found("tags=db.system%3Dredis+service.name%3Dfrontend") == "1");  // of two spans, as in Tempo
+  CHECK(tempo.found("tags=db.system%3Dredis+service.name%3Dbatch").empty());
+  CHECK(tempo.found("tags=http.status_code%3D500") == "21");  // a text and a number
+  CHECK(tempo.found("tags=ratio%3D1.5") == "1");
+  CHECK(tempo.found("tags=ratio%3D-1.5").empty());
+  for (const char* odd : {"9223372036854775808", "1.", ".5", "-", "1e5", "nan", "0x1", "%00", "%FF"})
+    CHECK(tempo.found(std::string("tags=ratio%3D") + odd).empty());
   CHECK(tempo.found("tags=name%3D%22GET+/checkout%22") == "1");
   CHECK(tempo.found("tags=status.code%3Derror") == "1");
   CHECK(tempo.found("tags=root.name%3Djob+root.service.name%3Dbatch") == "2");
