@@ -17,6 +17,16 @@ SUPPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "suppor
 ALL = [{"name": "all", "type": "always_sample"}]
 START_NS = 1_700_000_000_000_000_000  # of the traces of query_fixture.h
 TIMES = ("startTimeUnixNano", "endTimeUnixNano", "timeUnixNano")
+# What Grafana's query builder and its Traces Drilldown ask, and answers with everything.
+MORE = [
+    '{resource.service.name="payment" && duration>50ms && (span.db.system="redis" || span.db.system="postgresql")}',
+    "({nestedSetParent<0 && true} &>> {status=error}) || ({nestedSetParent<0}) "
+    "| select(status, resource.service.name, name, nestedSetParent, nestedSetLeft, nestedSetRight)",
+    "{nestedSetParent<0 && true && status = error} | select(resource.service.name, event.exception.message, event.exception.type)",
+    '{ name="POST /pay" } | select(span.peer.service, event.exception.message, link.why, span:id, duration, kind)',
+    '{ event:name = "exception" && instrumentation:name="grpc" && span:parentID != "" && trace:duration > 1s }',
+    "{ } | select(nestedSetLeft, nestedSetRight, nestedSetParent, statusMessage, span.ratio, span.hit) with(most_recent=true)",
+]
 SPAN_KEYS = {"spanID", "name", "startTimeUnixNano", "durationNanos", "attributes"}
 SET_KEYS = {"spans", "matched", "attributes"}
 TRACE_KEYS = {"traceID", "rootServiceName", "rootTraceName", "startTimeUnixNano", "durationMs", "spanSets", "serviceStats"}
@@ -153,7 +163,7 @@ def send(port, otlp):
 
 def compare_searches(theirs, ours, window):
     different = []
-    queries = [query for section in ("spans", "sets") for query, _ in cases(section)]
+    queries = [query for section in ("spans", "sets") for query, _ in cases(section)] + MORE
     for query in queries:
         asked = {"q": query, "limit": 20, "spss": 100, **window}
         answer = ours.json("/api/search", **asked)
