@@ -58,8 +58,13 @@ class StoredFixture {
   std::shared_ptr<StoreReader> reader() const { return std::make_shared<StoreReader>(store_->source()); }
 
  private:
-  const std::filesystem::path path_ =
-      std::filesystem::temp_directory_path() / ("tailgate-stored-" + std::to_string(::getpid()));
+  static std::filesystem::path unique_path() {
+    static int made = 0;
+    return std::filesystem::temp_directory_path() /
+           ("tailgate-stored-" + std::to_string(::getpid()) + '-' + std::to_string(made++));
+  }
+
+  const std::filesystem::path path_ = unique_path();
   std::unique_ptr<Store> store_;
 };
 

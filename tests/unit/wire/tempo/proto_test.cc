@@ -2,13 +2,17 @@
 #include "wire/tempo/proto.h"
 
 #include <catch2/catch.hpp>
+#include <fstream>
+#include <iterator>
 #include <string>
 
 #include "codec/hex.h"
 #include "support/query_fixture.h"
 #include "support/random_otlp.h"
 #include "support/tempo_twin.h"
+#include "wire/otlp/json_read.h"
 #include "wire/otlp/json_write.h"
+#include "wire/tempo/json.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
@@ -83,4 +87,31 @@ TEST_CASE("Tempo's JSON of a trace", "[wire]") {
   CHECK(append_tempo_json(out, bytes_of_hex("0a0f120d120b300f4a030a01617a021802"), "resourceSpans"));
   CHECK(out == R"({"resourceSpans":[{"resource":{},"scopeSpans":[{"scope":{},"spans":[{"kind":15,)"
                R"("attributes":[{"key":"a","value":{}}],"status":{"code":"STATUS_CODE_ERROR"}}]}]}]})");
+}
+
+TEST_CASE("tailgate decide reads the JSON that the query API gives", "[wire]") {
+  for (const std::string& otlp : fixture_traces()) {
+    std::string json;
+    CHECK(append_tempo_json(json, otlp, "batches"));
+    const Result<std::string> translated = tempo_json_to_otlp_json(json);
+    REQUIRE(translated);
+    const auto read = otlp_json_to_proto(*translated);
+    REQUIRE(read);
+    std::string wanted, have;
+    append_otlp_json(wanted, otlp);
+    append_otlp_json(have, read->bytes);
+    CHECK(have == wanted);
+  }
+}
+
+TEST_CASE("query_fixture.json, which the end-to-end test sends, has the traces of query_fixture.h", "[wire]") {
+  std::ifstream file(TAILGATE_SOURCE_DIR "/tests/support/query_fixture.json");
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const auto read = otlp_json_to_proto(text);
+  REQUIRE(read);
+  const std::array<std::string, 3> traces = fixture_traces();
+  std::string wanted, have;
+  append_otlp_json(wanted, traces[0] + traces[1] + traces[2]);
+  append_otlp_json(have, read->bytes);
+  CHECK(have == wanted);
 }
