@@ -16,6 +16,7 @@
 #include "daemon/policy_trial.h"
 #include "telemetry/log.h"
 #include "web/page.h"
+#include "web/tempo/door.h"
 #include "web/try_page.h"
 
 namespace tailgate {
@@ -69,10 +70,10 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   add_page(web_pages_);
   query_pool_ = std::make_unique<QueryPool>(
       QueryPoolOptions{.threads = config_.queries.threads, .waiting_max = config_.queries.waiting_max});
+  const SearchLimits limits = {.time_max = config_.queries.timeout, .bytes_max = config_.queries.bytes_max};
   add_trace_api(web_pages_, *query_pool_, *explanations_,
-                {.store = parts_.exporters->stored(),
-                 .limits = {.time_max = config_.queries.timeout, .bytes_max = config_.queries.bytes_max},
-                 .exporters = parts_.exporters->names()});
+                {.store = parts_.exporters->stored(), .limits = limits, .exporters = parts_.exporters->names()});
+  add_tempo_door(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits});
   add_try_page(web_pages_, *query_pool_,
                {.store = parts_.exporters->stored(),
                 .time_max = config_.queries.timeout,

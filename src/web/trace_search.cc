@@ -126,11 +126,12 @@ Result<SearchOutcome> find_traces(StoreReader& store, const TraceQuestion& quest
   return outcome;
 }
 
-Result<std::vector<std::pair<std::string, std::string>>> read_attribute_words(std::string_view text) {
+Result<std::vector<std::pair<std::string, std::string>>> read_attribute_words(std::string_view text,
+                                                                              std::string_view field) {
   std::vector<std::pair<std::string, std::string>> out;
   const auto bad = [&](std::string_view at) {
     return fail(ErrorKind::kBadInput,
-                fmt::format("attributes: expected key=value or key=\"a value\", got '{}'", at.substr(0, 80)));
+                fmt::format("{}: expected key=value or key=\"a value\", got '{}'", field, at.substr(0, 80)));
   };
   std::size_t at = 0;
   const auto blank = [&] { return text[at] == ' ' || text[at] == '\t'; };

@@ -58,7 +58,8 @@ Result<SearchOutcome> find_traces(StoreReader& store, const TraceQuestion& quest
 
 bool meets(const TraceView& trace, const TraceView::Span& span, const SpanConditions& wanted);
 
-// "a=b c=\"d e\"", as people write attributes into one field. Fails with what was expected.
-Result<std::vector<std::pair<std::string, std::string>>> read_attribute_words(std::string_view text);
+// "a=b c=\"d e\"", as people write attributes into one field. Fails with the name of the field and what was expected.
+Result<std::vector<std::pair<std::string, std::string>>> read_attribute_words(std::string_view text,
+                                                                              std::string_view field = "attributes");
 
 }  // namespace tailgate

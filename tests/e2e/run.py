@@ -34,6 +34,7 @@ import prometheus  # noqa: E402
 import s3  # noqa: E402
 import sdk  # noqa: E402
 import tempo  # noqa: E402
+import tempo_api  # noqa: E402
 import zipkin  # noqa: E402
 from harness import client_test  # noqa: E402
 from tailgate_process import Failed  # noqa: E402
@@ -70,6 +71,7 @@ TESTS = {
     "prometheus": prometheus.test_prometheus,
     "tempo": tempo.test_tempo,
     "tempo_s3": tempo.test_tempo_s3,
+    "tempo_api": tempo_api.test_tempo_api,
     **{name: client_test(importlib.import_module(f"clients.{name}")) for name in CLIENTS},
 }
 

@@ -44,8 +44,9 @@ void append_double(std::string& out, double value) {
 
 class Writer {
  public:
-  // When `room` is null everything is written.
-  Writer(std::string& out, ItemRoom* room) : out_(out), room_(room) {}
+  // When `room` is null everything is written. With `tempo_key` the JSON is Tempo's.
+  Writer(std::string& out, ItemRoom* room, std::string_view tempo_key = {})
+      : out_(out), room_(room), tempo_key_(tempo_key) {}
 
   // Recursion follows the schema; the only cycle in it goes through kAnyValue, which is counted.
   void message(MessageType type, ByteView bytes, int depth) {
@@ -58,6 +59,8 @@ class Writer {
   bool ok() const { return ok_; }
 
  private:
+  bool is_tempo() const { return !tempo_key_.empty(); }
+
   // A message that is being written, and where its fields are in values_.
   struct Level {
     Level(MessageType of, std::size_t from) : type(of), fields(otlp::fields_of(of)), base(from) {}
@@ -152,7 +155,7 @@ class Writer {
   void field(MessageType type, std::uint32_t at, std::size_t base, std::size_t end, int depth, bool& first) {
     const Field& f = otlp::fields_of(type)[at];
     if (f.repeated) {
-      list(f, at, base, end, depth, first);
+      list(type, at, base, end, depth, first);
       return;
     }
     std::size_t count = 0;
@@ -171,16 +174,22 @@ class Writer {
     const FieldValue none{at, 0, {}};
     const FieldValue found = count == 0 ? none : values_[last];
     const bool is_default = found.value == 0 && found.bytes.empty();
-    if (otlp::is_oneof(type) ? count == 0 : (is_default && f.absent == Absent::kOmit)) return;
+    const bool omits = f.absent == Absent::kOmit || is_tempo();
+    if (otlp::is_oneof(type) ? count == 0 : (is_default && omits)) return;
     key(f.json_name, first);
-    scalar(f.kind, found);
+    if (is_tempo() && f.kind == FieldKind::kEnum) {
+      enum_name(type, static_cast<std::int32_t>(found.value));
+    } else {
+      scalar(f.kind, found);
+    }
   }
 
-  void list(const Field& f, std::uint32_t at, std::size_t base, std::size_t end, int depth, bool& first) {
+  void list(MessageType type, std::uint32_t at, std::size_t base, std::size_t end, int depth, bool& first) {
+    const Field& f = otlp::fields_of(type)[at];
     bool open = false;
     for (std::size_t i = base; i < end; ++i) {
       if (values_[i].field != at) continue;
-      if (!open) key(f.json_name, first);
+      if (!open) key(type == MessageType::kRequest && is_tempo() ? tempo_key_ : f.json_name, first);
       out_ += open ? ',' : '[';
       open = true;
       const FieldValue found = values_[i];
@@ -192,7 +201,7 @@ class Writer {
     }
     if (open) {
       out_ += ']';
-    } else if (f.absent == Absent::kEmpty) {
+    } else if (f.absent == Absent::kEmpty && !is_tempo()) {
       key(f.json_name, first);
       out_ += "[]";
     }
@@ -217,13 +226,30 @@ class Writer {
     write(level, depth);
   }
 
+  // Of a span's kind or a status's code. A number without a name stays one.
+  void enum_name(MessageType type, std::int32_t number) {
+    static constexpr std::array<std::string_view, 6> kKinds = {"UNSPECIFIED", "INTERNAL", "SERVER",
+                                                               "CLIENT",      "PRODUCER", "CONSUMER"};
+    static constexpr std::array<std::string_view, 3> kCodes = {"UNSET", "OK", "ERROR"};
+    const bool is_kind = type == MessageType::kSpan;
+    const std::span<const std::string_view> names = is_kind ? std::span<const std::string_view>(kKinds) : kCodes;
+    if (number < 0 || static_cast<std::size_t>(number) >= names.size()) return append_number(out_, number);
+    out_ += is_kind ? "\"SPAN_KIND_" : "\"STATUS_CODE_";
+    out_ += names[static_cast<std::size_t>(number)];
+    out_ += '"';
+  }
+
   void scalar(FieldKind kind, const FieldValue& found) {
     switch (kind) {
       case FieldKind::kText:
         append_json_string(out_, room_ != nullptr ? room_->text(found.bytes) : found.bytes);
         return;
       case FieldKind::kId:
-        append_quoted_hex(out_, found.bytes);
+        if (is_tempo()) {
+          append_quoted_base64(out_, found.bytes);
+        } else {
+          append_quoted_hex(out_, found.bytes);
+        }
         return;
       case FieldKind::kBytes:
         append_quoted_base64(out_, found.bytes);
@@ -254,6 +280,7 @@ class Writer {
 
   std::string& out_;
   ItemRoom* const room_;
+  const std::string_view tempo_key_;
   std::vector<FieldValue> values_;  // a stack: each message uses what is above its base
   bool ok_ = true;
 };
@@ -265,6 +292,12 @@ bool append_otlp_json(std::string& out, ByteView otlp, CutItems* cut) {
   Writer writer(out, cut != nullptr ? &room : nullptr);
   writer.message(MessageType::kRequest, otlp, 0);
   if (cut != nullptr) *cut += room.cut;
+  return writer.ok();
+}
+
+bool append_tempo_json(std::string& out, ByteView otlp, std::string_view key) {
+  Writer writer(out, nullptr, key);
+  writer.message(MessageType::kRequest, otlp, 0);
   return writer.ok();
 }
 

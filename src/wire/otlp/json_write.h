@@ -10,6 +10,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "wire/otlp/item_limits.h"
@@ -22,6 +23,10 @@ namespace tailgate {
 // `otlp`, so that the text is not much larger than the bytes. What it leaves out is added to the dropped counts and to
 // `cut`.
 bool append_otlp_json(std::string& out, ByteView otlp, CutItems* cut = nullptr);
+
+// As Tempo's HTTP API has it, which is protobuf's own JSON: ids in base64, kinds and status codes by name, and no
+// default values but the messages resource, scope and status. `key` is that of the list: "batches" or "resourceSpans".
+bool append_tempo_json(std::string& out, ByteView otlp, std::string_view key);
 
 // Several requests as one object. add() is append_otlp_json, with the limits applied to each request.
 class OtlpJsonList {

@@ -15,6 +15,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
 
+import h2_frames as h2  # noqa: E402
 import otlp_bytes as otlp  # noqa: E402
 from tailgate_process import Daemon, basic_config, get, until  # noqa: E402
 
@@ -188,6 +189,27 @@ class QueryTest(unittest.TestCase):
         page = urllib.request.urlopen(f"http://127.0.0.1:{self.web}/trace/{BROKEN.hex()}", timeout=10)
         self.assertIn("script-src 'self'", page.headers["content-security-policy"])
         self.assertNotIn("alert(1)", page.read().decode())
+
+    def test_grafana_finds_a_trace_as_in_a_tempo(self):
+        self.assertEqual(get(self.web, "/tempo/api/echo"), (200, "echo\n"))
+        found = self.api("/tempo/api/search", q='{ span.http.route = "/pay" }', start=int(time.time()) - 60, end=int(time.time()) + 60)
+        self.assertEqual([one["traceID"] for one in found["traces"]], [PAY.hex().lstrip("0")])
+        self.assertIn("span", [one["name"] for one in self.api("/tempo/api/v2/search/tags", limit=5000)["scopes"]])
+        values = self.api("/tempo/api/v2/search/tag/span.http.route/values", q="{ status = }")
+        self.assertEqual(values, {"tagValues": [{"type": "string", "value": "/pay"}]})
+        request = urllib.request.Request(f"http://127.0.0.1:{self.web}/tempo/api/v2/traces/{PAY.hex()}",
+                                         headers={"Accept": "application/protobuf"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            self.assertEqual(answer.headers["content-type"], "application/protobuf")
+            self.assertEqual(answer.read()[0], 0x0A)
+
+    def test_grafana_dials_the_port_with_http2(self):
+        """Its gRPC client does so, streaming or not. It must not be cut off, and a call must be told there is no such method."""
+        connection = h2.Connection(self.web)
+        connection.wait_settings()
+        for _ in range(2):
+            self.assertEqual(connection.call(h2.grpc_message(b"\x42\x02{}"), path="/tempopb.StreamingQuerier/Search"), 12)
+        connection.close()
 
     def test_query_from_the_command_line_beside_the_daemon(self):
         out, _ = self.query("--store", self.store, '{ span.http.route = "/pay" }')

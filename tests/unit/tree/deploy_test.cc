@@ -271,3 +271,21 @@ TEST_CASE("compose mounts files that are there, and names its own services", "[t
   CHECK("tailgate" + config->metrics.endpoint.substr(config->metrics.endpoint.rfind(':')) ==
         scrape["static_configs"][0]["targets"][0].as<std::string>());
 }
+
+TEST_CASE("Grafana's data sources are doors of the web endpoint, and compose mounts them", "[tree]") {
+  const std::string file = "grafana/provisioning/datasources/tailgate.yaml";
+  const auto config = read_daemon_config({(kDeploy / "compose/tailgate.yaml").string(), {}});
+  REQUIRE(config.has_value());
+  const std::string address = "http://tailgate" + config->web.endpoint.substr(config->web.endpoint.rfind(':'));
+  std::map<std::string, std::string> urls;
+  for (const YAML::Node& source : YAML::LoadFile(kDeploy / file)["datasources"]) {
+    urls[text_at(source, "type")] = text_at(source, "url");
+    CHECK(text_at(source, "uid") == "tailgate-" + text_at(source, "type"));
+    CHECK(text_at(source["jsonData"]["tracesToLogsV2"], "datasourceUid") == "loki");
+    for (const YAML::Node& query : source["jsonData"]["tracesToMetrics"]["queries"])
+      CHECK(text_at(query, "query").find("{$$__tags") != std::string::npos);
+  }
+  CHECK(urls == std::map<std::string, std::string>{{"tempo", address + "/tempo"}, {"jaeger", address + "/jaeger"}});
+  CHECK(read_text(kDeploy / "compose/compose.yaml").find("../" + file + ":/etc/grafana/provisioning/datasources/") !=
+        std::string::npos);
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "web/tempo/door.h"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+#include <functional>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "base/version.h"
+#include "web/json_page.h"
+#include "web/tempo/search.h"
+#include "web/tempo/tags.h"
+#include "web/tempo/traces.h"
+
+namespace tailgate {
+namespace {
+
+namespace json = boost::json;
+
+struct Door {
+  QueryPool& pool;
+  TempoDoorOptions options;
+};
+using DoorPtr = std::shared_ptr<const Door>;
+using Work = std::function<void(StoreReader&, const SearchLimits&, LaterAnswer&)>;
+
+Response later(const DoorPtr& door, Work work) {
+  if (door->options.store == nullptr) {
+    return plain_response(501, "nothing is stored here: the configuration has no exporter of the type store");
+  }
+  return door->pool.later([door, work = std::move(work)](LaterAnswer& answer) {
+    work(*door->options.store, door->options.limits, answer);
+  });
+}
+
+Response bad(const Error& error) { return plain_response(400, error.text); }
+
+Response no_metrics(const RequestHead&) {
+  return plain_response(
+      501,
+      "metrics of TraceQL (rate(), count_over_time(), compare() and the like) are not supported here; "
+      "/api/search takes all other queries");
+}
+
+Response build_info(const RequestHead&) {
+  return json_response(200, json::object{{"version", build_version()},
+                                         {"revision", build_commit()},
+                                         {"branch", ""},
+                                         {"buildUser", ""},
+                                         {"buildDate", ""},
+                                         {"goVersion", ""}});
+}
+
+Response one_trace(const DoorPtr& door, const RequestHead& head, std::string_view prefix) {
+  const std::string_view text = head.path().substr(prefix.size());
+  const std::optional<TraceId> id = TraceId::from_short_hex(text);
+  if (!id) {
+    return plain_response(
+        400, fmt::format("expected a trace id of 1 to 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
+  }
+  const TempoTraceQuestion question{*id, prefix.find("/v2/") != std::string_view::npos,
+                                    wants_protobuf(head.header("accept"))};
+  return later(door, [question](StoreReader& store, const SearchLimits& limits, LaterAnswer& answer) {
+    answer_tempo_trace(store, question, monotonic_now() + limits.time_max, answer);
+  });
+}
+
+Response tag_names(const DoorPtr& door, const RequestHead& head, bool v2) {
+  const Result<TempoTags> tags = read_tempo_tags(head.query());
+  if (!tags) return bad(tags.error());
+  return later(door, [tags = *tags, v2](StoreReader& store, const SearchLimits&, LaterAnswer& answer) {
+    answer_tempo_tags(store, tags, v2, answer);
+  });
+}
+
+// The path is PREFIX, the tag and "/values"; the tag may hold slashes.
+Response tag_values(const DoorPtr& door, const RequestHead& head, std::string_view prefix) {
+  std::string_view tag = head.path().substr(prefix.size());
+  if (!tag.ends_with("/values")) return plain_response(404, "expected /values after the name of the tag");
+  tag.remove_suffix(std::string_view("/values").size());
+  Result<TempoValues> values = read_tempo_values(tag, head.query());
+  if (!values) return bad(values.error());
+  const bool v2 = prefix.find("/v2/") != std::string_view::npos;
+  return later(door,
+               [values = std::move(*values), v2](StoreReader& store, const SearchLimits& limits, LaterAnswer& answer) {
+                 answer_tempo_values(store, limits, values, v2, answer);
+               });
+}
+
+}  // namespace
+
+Response tempo_json() {
+  Response response;
+  response.headers.emplace_back("content-type", "application/json");
+  return response;
+}
+
+Response tempo_error(const Error& error) {
+  return plain_response(error.kind == ErrorKind::kBadInput      ? 400
+                        : error.kind == ErrorKind::kUnavailable ? 503
+                                                                : 500,
+                        error.text);
+}
+
+void add_tempo_door(Pages& pages, QueryPool& pool, TempoDoorOptions options) {
+  const DoorPtr door = std::make_shared<const Door>(Door{pool, std::move(options)});
+  pages.add("/tempo/api/echo", [](const RequestHead&) { return plain_response(200, "echo"); });
+  pages.add("/tempo/ready", [](const RequestHead&) { return plain_response(200, "ready"); });
+  pages.add("/tempo/api/status/buildinfo", build_info);
+  pages.add("/tempo/api/metrics/", no_metrics);
+  pages.add("/tempo/api/search", [door](const RequestHead& head) {
+    Result<TempoSearch> search = read_tempo_search(head.query());
+    if (!search) return bad(search.error());
+    return later(door,
+                 [search = std::move(*search)](StoreReader& store, const SearchLimits& limits, LaterAnswer& answer) {
+                   answer_tempo_search(store, limits, search, answer);
+                 });
+  });
+  pages.add("/tempo/api/search/tags", [door](const RequestHead& head) { return tag_names(door, head, false); });
+  pages.add("/tempo/api/v2/search/tags", [door](const RequestHead& head) { return tag_names(door, head, true); });
+  for (const char* const prefix : {"/tempo/api/search/tag/", "/tempo/api/v2/search/tag/"})
+    pages.add(prefix, [door, prefix](const RequestHead& head) { return tag_values(door, head, prefix); });
+  for (const char* const prefix : {"/tempo/api/traces/", "/tempo/api/v2/traces/"})
+    pages.add(prefix, [door, prefix](const RequestHead& head) { return one_trace(door, head, prefix); });
+}
+
+}  // namespace tailgate

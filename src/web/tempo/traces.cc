@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "web/tempo/traces.h"
+
+#include <utility>
+
+#include "codec/protobuf.h"
+#include "web/tempo/door.h"
+#include "wire/otlp/json_write.h"
+#include "wire/tempo/proto.h"
+
+namespace tailgate {
+namespace {
+
+// TraceByIDResponse: field 1 is the trace, and Grafana wants it there also when it is empty.
+std::string proto_body(const StoredTrace& trace, bool v2) {
+  std::string body;
+  append_tempo_proto(body, trace.otlp);
+  if (!v2) return body;
+  std::string whole;
+  pb::append_len(whole, 1, body);
+  return whole;
+}
+
+std::string json_body(const StoredTrace& trace, bool v2) {
+  std::string body = v2 ? R"({"trace":)" : "";
+  append_tempo_json(body, trace.otlp, v2 ? "resourceSpans" : "batches");
+  if (v2) body += R"(,"metrics":{}})";
+  return body;
+}
+
+}  // namespace
+
+bool wants_protobuf(std::string_view accept) { return accept.find("application/protobuf") != std::string_view::npos; }
+
+void answer_tempo_trace(StoreReader& store, const TempoTraceQuestion& question, TimePoint until, LaterAnswer& answer) {
+  Result<StoredTrace> found = store.trace(question.id);
+  if (!found) return answer.answer(tempo_error(found.error()));
+  if (found->otlp.empty() && !question.v2) return answer.answer(plain_response(404));
+  const std::string body = question.proto ? proto_body(*found, question.v2) : json_body(*found, question.v2);
+  *found = {};
+  Response head = tempo_json();
+  if (question.proto) head.headers[0].second = "application/protobuf";
+  answer.begin(std::move(head));
+  if (answer.write(body, until)) answer.end();
+}
+
+}  // namespace tailgate
