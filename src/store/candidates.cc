@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "store/catalogue.h"
+
 namespace tailgate {
 namespace {
 
@@ -70,17 +72,20 @@ CandidateLists recent_candidates(const Partition& partition, const NeededTerms& 
 }
 
 Result<void> add_stored_candidates(Partition& partition, Database& db, const NeededTerms& needed,
-                                   CandidateLists& lists) {
+                                   const CandidateTime& time, CandidateLists& lists) {
   if (lists.empty()) return {};
-  auto files = db.prepare("SELECT first, last FROM posting_files ORDER BY first");
+  auto ends = db.prepare("SELECT max(last)+1 FROM posting_files");
+  if (!ends) return tl::unexpected(ends.error());
+  if (const Result<bool> row = ends->step(); !row) return tl::unexpected(row.error());
+  const std::int64_t end = std::max<std::int64_t>(1, ends->number(0));
+  auto files = db.prepare("SELECT first FROM posting_files WHERE start_ns<=? AND end_ns>=? ORDER BY first");
   if (!files) return tl::unexpected(files.error());
-  std::int64_t end = 1;
+  files->bind(1, to_sql(time.to_ns)).bind(2, to_sql(time.from_ns));
   while (true) {
     const Result<bool> row = files->step();
     if (!row) return tl::unexpected(row.error());
     if (!*row) break;
     find_in(partition.posting_file(static_cast<std::uint64_t>(files->number(0))).get(), needed, lists);
-    end = std::max(end, files->number(1) + 1);
   }
   std::vector<TraceNumber> open;
   if (!partition.recent()) {

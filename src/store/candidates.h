@@ -26,8 +26,13 @@ using CandidateLists = std::vector<std::optional<std::vector<TraceNumber>>>;
 // Looks into the postings in memory at once and later, with a connection, into those on disk, so that a posting that
 // moves from one to the other is not missed.
 CandidateLists recent_candidates(const Partition& partition, const NeededTerms& needed);
+// Files without a trace in this time are left out: the lists are right for the traces that overlap it in this
+// partition.
+struct CandidateTime {
+  std::uint64_t from_ns = 0, to_ns = std::numeric_limits<std::uint64_t>::max();
+};
 Result<void> add_stored_candidates(Partition& partition, Database& db, const NeededTerms& needed,
-                                   CandidateLists& lists);
+                                   const CandidateTime& time, CandidateLists& lists);
 
 // What is in all lists; nothing: every trace.
 std::optional<std::vector<TraceNumber>> in_all(const CandidateLists& lists);

@@ -10,7 +10,7 @@
 namespace tailgate {
 namespace {
 
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kVersion = 2;
 constexpr std::int64_t kCallsStepNs = std::int64_t{600} * 1'000'000'000;
 
 constexpr const char* kTables = R"(
@@ -34,7 +34,8 @@ CREATE TABLE attribute_values(name TEXT, scope INTEGER, value TEXT, PRIMARY KEY(
 CREATE TABLE calls(parent TEXT, child TEXT, start_ns INTEGER, calls INTEGER NOT NULL,
   PRIMARY KEY(parent, child, start_ns)) WITHOUT ROWID;
 CREATE TABLE crossing(trace_id BLOB PRIMARY KEY, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE posting_files(first INTEGER PRIMARY KEY, last INTEGER NOT NULL);
+CREATE TABLE posting_files(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, start_ns INTEGER NOT NULL,
+  end_ns INTEGER NOT NULL);
 )";
 
 }  // namespace
@@ -61,6 +62,9 @@ Result<std::unique_ptr<Catalogue>> Catalogue::open(const std::string& path) {
                 fmt::format("expected version {} of the catalogue, got {} in '{}'. A newer Tailgate wrote it: start "
                             "that one, or set another directory",
                             kVersion, found, path));
+  }
+  if (found != 0 && found < kVersion) {
+    return fail(ErrorKind::kBadInput, fmt::format("version {} of the catalogue in '{}' is an older one", found, path));
   }
   if (found == 0) {
     if (auto done = d.run(fmt::format("BEGIN; {} PRAGMA user_version={}; COMMIT;", kTables, kVersion)); !done) {
@@ -96,6 +100,9 @@ Result<void> Catalogue::prepare() {
       {&add_crossing_,
        "INSERT INTO crossing VALUES(?,?,?) ON CONFLICT DO UPDATE SET "
        "start_ns=min(start_ns, excluded.start_ns), end_ns=max(end_ns, excluded.end_ns)"},
+      {&widen_files_,
+       "UPDATE posting_files SET start_ns=min(start_ns, ?2), end_ns=max(end_ns, ?3) WHERE ?1 BETWEEN first AND last "
+       "OR EXISTS(SELECT 1 FROM more_parts WHERE trace=?1 AND number BETWEEN first AND last)"},
       {&set_meta_, "INSERT INTO meta VALUES(?,?) ON CONFLICT DO UPDATE SET value=excluded.value"},
   };
   for (const auto& [statement, sql] : all) {
@@ -212,6 +219,10 @@ Result<bool> Catalogue::extend(TraceNumber trace, const PartRecord& part, const 
              .run();
   if (!done) return tl::unexpected(done.error());
   longest_trace_ns_ = std::max(longest_trace_ns_, from_sql(last - first));
+  if (first != start || last != end) {
+    done = widen_files_.bind(1, std::int64_t{trace}).bind(2, first).bind(3, last).run();
+    if (!done) return done;
+  }
   if (first == start) return true;
   std::vector<std::int64_t> moved;
   find_service_.bind(1, start).bind(2, std::int64_t{trace});
@@ -306,7 +317,11 @@ Result<void> Catalogue::add_crossing(const TraceId& id, const EarlierParts& earl
 }
 
 Result<void> Catalogue::add_posting_file(std::uint64_t first, std::uint64_t last) {
-  return db_->run(fmt::format("INSERT OR REPLACE INTO posting_files VALUES({},{})", first, last));
+  return db_->run(
+      fmt::format("INSERT OR REPLACE INTO posting_files SELECT {0}, {1}, min(start_ns), max(end_ns) FROM traces "
+                  "WHERE number BETWEEN {0} AND {1} OR number IN (SELECT trace FROM more_parts WHERE number BETWEEN "
+                  "{0} AND {1})",
+                  first, last));
 }
 
 Result<void> Catalogue::commit(std::uint64_t end, std::uint64_t next_block) {

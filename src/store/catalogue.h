@@ -47,6 +47,7 @@ class Catalogue {
   Result<std::optional<TraceNumber>> add(const TraceId& id, const PartRecord& part, const PartPlace& place,
                                          const PartFacts& facts);
   Result<void> add_crossing(const TraceId& id, const EarlierParts& earlier);
+  // With the time over which its traces go, as they are now; a part that comes later makes it longer.
   Result<void> add_posting_file(std::uint64_t first, std::uint64_t last);
   // `end`: of the last block whose parts are in; `next_block`: the number of the one after it.
   Result<void> commit(std::uint64_t end, std::uint64_t next_block);
@@ -81,7 +82,7 @@ class Catalogue {
 
   std::unique_ptr<Database> db_;
   Statement find_, find_part_, add_trace_, add_part_, widen_, add_service_, find_service_, widen_service_, of_service_,
-      move_services_, add_operation_, add_name_, add_value_, add_calls_, add_crossing_, set_meta_;
+      move_services_, add_operation_, add_name_, add_value_, add_calls_, add_crossing_, widen_files_, set_meta_;
   struct Service {
     std::int64_t id = 0;
     std::int64_t first_ns = 0, last_ns = 0;

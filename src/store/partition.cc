@@ -10,6 +10,7 @@ namespace tailgate {
 namespace {
 
 constexpr std::size_t kIdleMax = 4;
+constexpr std::size_t kPostingFilesMax = 64;  // that are open
 
 }  // namespace
 
@@ -90,6 +91,7 @@ std::shared_ptr<const PostingFile> Partition::posting_file(std::uint64_t first_p
   if (known != postings_.end()) return known->second;
   auto opened = PostingFile::open(posting_path(folder_, first_part));
   if (!opened) return nullptr;
+  if (postings_.size() >= kPostingFilesMax) postings_.clear();
   return postings_[first_part] = std::move(*opened);
 }
 

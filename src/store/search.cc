@@ -10,7 +10,7 @@ namespace tailgate {
 Result<void> Search::open(const std::vector<std::shared_ptr<Partition>>& partitions) {
   for (const std::shared_ptr<Partition>& partition : partitions) {
     Source source;
-    source.lists = recent_candidates(*partition, needed_);  // before the connection has its moment
+    source.recent = recent_candidates(*partition, needed_);  // before the connection has its moment
     auto db = partition->connect();
     if (!db && db.error().kind == ErrorKind::kUnavailable) continue;
     if (!db) return tl::unexpected(db.error());
@@ -29,10 +29,16 @@ Result<void> Search::open(const std::vector<std::shared_ptr<Partition>>& partiti
   return {};
 }
 
-Result<void> Search::read_lists(Source& source) {
-  if (source.lists_read) return {};
-  source.lists_read = true;
-  return add_stored_candidates(*source.view->partition, *source.view->db, needed_, source.lists);
+Result<const CandidateLists*> Search::lists_of(Source& source, bool of_any_time) {
+  std::optional<CandidateLists>& lists = of_any_time ? source.all : source.lists;
+  if (!lists) {
+    lists = source.recent;
+    const CandidateTime time = of_any_time ? CandidateTime{} : CandidateTime{request_.from_ns, request_.to_ns};
+    if (auto done = add_stored_candidates(*source.view->partition, *source.view->db, needed_, time, *lists); !done) {
+      return tl::unexpected(done.error());
+    }
+  }
+  return &*lists;
 }
 
 Result<void> Search::read_crossings() {
@@ -98,9 +104,10 @@ Result<bool> Search::crossing_fits(const Crossing& crossing) {
   for (const TracePlace& place : crossing.places) {
     const auto source =
         std::find_if(sources_.begin(), sources_.end(), [&](const Source& s) { return s.view.get() == place.view; });
-    if (auto done = read_lists(*source); !done) return tl::unexpected(done.error());
+    const auto lists = lists_of(*source, true);
+    if (!lists) return tl::unexpected(lists.error());
     for (std::size_t i = 0; i != met.size(); ++i) {
-      const auto& list = source->lists[i];
+      const auto& list = (**lists)[i];
       if (!list || std::binary_search(list->begin(), list->end(), place.number)) met[i] = true;
     }
   }
@@ -123,9 +130,10 @@ Result<std::optional<Search::Crossing>> Search::next() {
     const bool opened = first->cursor != nullptr;
     Crossing out{*first->next, {{first->view.get(), first->next->number}}};
     if (!opened) {
-      if (auto done = read_lists(*first); !done) return tl::unexpected(done.error());
+      const auto lists = lists_of(*first, false);
+      if (!lists) return tl::unexpected(lists.error());
       first->cursor = std::make_unique<TraceCursor>(*first->view, request_, elsewhere_, meter_);
-      if (auto done = first->cursor->open(first->lists); !done) return tl::unexpected(done.error());
+      if (auto done = first->cursor->open(**lists); !done) return tl::unexpected(done.error());
     }
     auto row = first->cursor->next();
     if (!row) return tl::unexpected(row.error());

@@ -24,8 +24,9 @@ class Search {
  private:
   struct Source {
     std::unique_ptr<PartitionView> view;
-    CandidateLists lists;
-    bool lists_read = false;
+    CandidateLists recent;                // of what is in memory
+    std::optional<CandidateLists> lists;  // of the time that is asked for; once they are wanted
+    std::optional<CandidateLists> all;    // of any time: a trace with parts elsewhere may overlap it there
     std::unique_ptr<TraceCursor> cursor;
     std::optional<TraceRow> next;  // before the cursor is open only its start, the newest that there is
   };
@@ -35,7 +36,7 @@ class Search {
   };
 
   Result<void> open(const std::vector<std::shared_ptr<Partition>>& partitions);
-  Result<void> read_lists(Source& source);
+  Result<const CandidateLists*> lists_of(Source& source, bool of_any_time);
   Result<void> read_crossings();
   Result<void> check_crossing(const TraceId& id);
   Result<bool> crossing_fits(const Crossing& crossing);
