@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -94,18 +95,16 @@ class World {
   // `exact`: without looking at what the index hands out.
   std::vector<std::string> ask(StoreReader& reader, const SearchRequest& q, bool exact) {
     std::vector<std::string> out;
+    std::size_t wrong = 0;
     const auto done = reader.search(q, [&](const StoredTrace& t) {
       const Twin& twin = twins_.at(std::string(t.id.view()));
       if (!exact && !fits(q, twin)) return true;
-      CHECK(t.otlp == twin.otlp);
-      CHECK(t.start_ns == twin.start);
-      CHECK(t.end_ns == twin.end);
+      wrong += t.otlp == twin.otlp && t.start_ns == twin.start && t.end_ns == twin.end ? 0 : 1;
       out.emplace_back(t.id.view());
       return true;
     });
     if (!done) FAIL(done.error().text);
-    CHECK(done->cut.empty());
-    CHECK(done->damaged == 0);
+    if (wrong != 0 || !done->cut.empty() || done->damaged != 0) FAIL(wrong << " wrong, " << done->cut << done->damaged);
     return out;
   }
 
@@ -205,8 +204,8 @@ void compare(World& world, int queries) {
     INFO("query " << i);
     const SearchRequest q = world.request();
     const auto expected = world.brute(q);
-    REQUIRE(world.ask(*world.live_, q, true) == expected);
-    REQUIRE(world.ask(**second, q, false) == expected);
+    if (world.ask(*world.live_, q, true) != expected) FAIL("the store's own process finds others");
+    if (world.ask(**second, q, false) != expected) FAIL("a second process finds others");
   }
   for (const auto& [id, twin] : world.twins_) {
     const auto found = world.live_->trace(TraceId::from(id.data()));
@@ -216,17 +215,20 @@ void compare(World& world, int queries) {
 }
 
 TEST_CASE("random searches find what a loop over all traces finds", "[store]") {
+  // SEARCHES sets how many there are; component.searches does 100,000 of them.
+  const char* set = std::getenv("SEARCHES");
+  const int each = std::max(1, (set ? std::atoi(set) : 3000) / 200);
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     INFO("seed " << seed);
     World world(seed);
     for (int round = 0; round != 4; ++round) {
       for (int i = 0; i != 8; ++i) world.add_some();
       if (round == 1) world.open();
-      compare(world, 15);
+      compare(world, each);
     }
     world.open();
     CHECK(world.notices_.empty());
-    compare(world, 15);
+    compare(world, each);
   }
 }
 
