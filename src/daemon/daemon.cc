@@ -14,6 +14,7 @@
 #include "base/invariant.h"
 #include "base/units.h"
 #include "telemetry/log.h"
+#include "web/jaeger/doors.h"
 #include "web/page.h"
 
 namespace tailgate {
@@ -67,10 +68,10 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   add_page(web_pages_);
   query_pool_ = std::make_unique<QueryPool>(
       QueryPoolOptions{.threads = config_.queries.threads, .waiting_max = config_.queries.waiting_max});
+  const SearchLimits limits{.time_max = config_.queries.timeout, .bytes_max = config_.queries.bytes_max};
   add_trace_api(web_pages_, *query_pool_, *explanations_,
-                {.store = parts_.exporters->stored(),
-                 .limits = {.time_max = config_.queries.timeout, .bytes_max = config_.queries.bytes_max},
-                 .exporters = parts_.exporters->names()});
+                {.store = parts_.exporters->stored(), .limits = limits, .exporters = parts_.exporters->names()});
+  add_jaeger_doors(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits});
   add_api(
       web_pages_, [this] { return metrics_text(); }, [this] { return loaded_policies(); });
 }

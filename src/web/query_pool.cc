@@ -45,6 +45,11 @@ Response QueryPool::later(Work work) {
   return response;
 }
 
+void QueryPool::count_cut() {
+  const MutexLock lock(mutex_);
+  ++stats_.cut;
+}
+
 QueryPool::Stats QueryPool::stats() const {
   const MutexLock lock(mutex_);
   Stats out = stats_;

@@ -165,6 +165,7 @@ void search(const Shared& shared, const Asked& asked, LaterAnswer& answer) {
         [&](const FoundTrace& one) { traces.push_back(summary(one)); });
     if (!found) return answer.answer(error_response(found.error()));
     outcome = std::move(*found);
+    if (!outcome.cut.empty()) shared.pool.count_cut();
   }
   // What a remembered decision does not hold cannot be compared.
   const bool comparable = asked.question.span.attributes.empty() && !asked.question.query;

@@ -27,6 +27,7 @@ import cassandra  # noqa: E402
 import elasticsearch  # noqa: E402
 import examples  # noqa: E402
 import files  # noqa: E402
+import jaeger_storage  # noqa: E402
 import kafka  # noqa: E402
 import manifests  # noqa: E402
 import mtls  # noqa: E402
@@ -52,6 +53,7 @@ TESTS = {
     "elasticsearch": elasticsearch.test_elasticsearch,
     "opensearch": elasticsearch.test_opensearch,
     "jaeger_opensearch": elasticsearch.test_jaeger_opensearch,
+    "jaeger_storage": jaeger_storage.test_jaeger_storage,
     "kafka": kafka.test_kafka,
     "kafka_auth": kafka.test_kafka_auth,
     "kafka_tls": kafka.test_kafka_tls,
