@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real Jaeger, query only, whose storage is a Tailgate's `web` endpoint: each of its routes, against what was sent."""
 
+import base64
 import json
 import time
 import urllib.parse
@@ -25,7 +26,7 @@ def value(content):
     if isinstance(content, float):
         return {"doubleValue": content}
     if isinstance(content, bytes):
-        return {"bytesValue": __import__("base64").b64encode(content).decode()}
+        return {"bytesValue": base64.b64encode(content).decode()}
     if isinstance(content, list):
         return {"arrayValue": {"values": [value(one) for one in content]}}
     if isinstance(content, dict):
@@ -209,6 +210,26 @@ def check_all(api, sent, now):
     check_dependencies(api, now)
 
 
+def comparable(trace):
+    """Whatever the order of keys, of spans and of the names of processes."""
+    processes = {key: json.dumps(one, sort_keys=True) for key, one in trace["processes"].items()}
+    spans = [{**one, "processID": processes[one["processID"]]} for one in trace["spans"]]
+    return {**trace, "spans": sorted(spans, key=lambda one: json.dumps(one, sort_keys=True)), "processes": sorted(processes.values())}
+
+
+def check_same_json(ours, theirs):
+    """/api/traces/{id}: byte for byte what Jaeger says of the same trace when it does not adjust it."""
+    for trace_id in (SHOP, BILLING, BULK, SHARED):
+        mine, real = (comparable(api.get(f"/api/traces/{trace_id}", raw="true")["data"][0]) for api in (ours, theirs))
+        expect(len(mine["spans"]) == len(real["spans"]), f"{len(mine['spans'])} spans, Jaeger has {len(real['spans'])}")
+        for one, other in zip(mine["spans"], real["spans"]):
+            for key in one.keys() | other.keys():
+                expect(one.get(key) == other.get(key), f"{key} of {one['operationName']!r} is {one.get(key)!r}, Jaeger says {other.get(key)!r}")
+        expect(mine == real, f"trace {trace_id} differs from Jaeger's")
+        lists = [{key: one for key, one in api.get("/api/traces/" + trace_id).items() if key != "data"} for api in (ours, theirs)]
+        expect(lists[0] == lists[1], f"the envelopes differ: {lists}")
+
+
 def send(daemon, batches):
     for batch in batches:
         request = urllib.request.Request(f"http://127.0.0.1:{daemon.http}/v1/traces", json.dumps({"resourceSpans": batch}).encode(),
@@ -226,5 +247,8 @@ def test_jaeger_storage(tools, binary, directory):
         send(daemon, sent.values())
         until(lambda: len(api.get("/api/services")["data"] or []) == 7, "all is stored")
         check_all(api, sent, now)
+        ours = Asked(daemon.pages["web"], "/jaeger")
+        check_all(ours, sent, now)
+        check_same_json(ours, api)
         expect(daemon.metrics().sum("tailgate_queries_total", result="failed") == 0, "a query failed")
     say(f"  a query-only Jaeger over the store: {len(sent)} traces by every route, one of {BULK_SPANS} spans")

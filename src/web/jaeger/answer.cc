@@ -21,6 +21,32 @@ Result<SearchOutcome> find_for_jaeger(const JaegerShared& shared, const TraceQue
   return outcome;
 }
 
+Response answer_later(const JaegerSharedPtr& shared, Response (*error)(int status, std::string_view text),
+                      Response head, std::function<void(PieceAnswer&)> work) {
+  if (shared->options.store == nullptr) return error(503, kJaegerNoStore);
+  Response response = shared->pool.later([shared, head = std::move(head), work = std::move(work)](LaterAnswer& later) {
+    PieceAnswer answer(later, head, shared->options.limits.time_max);
+    work(answer);
+  });
+  return response.later != nullptr ? response : error(503, kJaegerBusy);
+}
+
+Response json_head() {
+  Response head;
+  head.headers.emplace_back("content-type", "application/json");
+  return head;
+}
+
+int http_status_of(const Error& error) {
+  return error.kind == ErrorKind::kBadInput ? 400 : error.kind == ErrorKind::kUnavailable ? 503 : 500;
+}
+
+Result<std::vector<std::string>> services_for_jaeger(StoreReader& store) {
+  auto services = store.services(0, std::numeric_limits<std::uint64_t>::max());
+  if (services) std::erase(*services, "");
+  return services;
+}
+
 Result<std::vector<StoredOperation>> operations_for_jaeger(StoreReader& store, const JaegerOperationsRequest& request) {
   std::optional<std::uint32_t> kind;
   if (!request.span_kind.empty()) {

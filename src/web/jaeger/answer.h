@@ -15,6 +15,7 @@ namespace tailgate {
 
 inline constexpr std::string_view kJaegerNoStore =
     "no store exporter is configured, so Tailgate keeps no traces that could be shown";
+inline constexpr std::string_view kJaegerBusy = "too many queries wait; try again in a moment";
 
 struct JaegerShared {
   QueryPool& pool;
@@ -63,6 +64,14 @@ class PieceAnswer {
 Result<SearchOutcome> find_for_jaeger(const JaegerShared& shared, const TraceQuestion& question, PieceAnswer& answer,
                                       const std::function<bool(const FoundTrace&)>& take);
 
+// Makes an answer in pieces in the pool. What stands in the way is told by `error`, in the words of each API.
+Response answer_later(const JaegerSharedPtr& shared, Response (*error)(int status, std::string_view text),
+                      Response head, std::function<void(PieceAnswer&)> work);
+
+Response json_head();
+int http_status_of(const Error& error);
+
+Result<std::vector<std::string>> services_for_jaeger(StoreReader& store);  // none without a name
 // Of a kind that does not exist there are none.
 Result<std::vector<StoredOperation>> operations_for_jaeger(StoreReader& store, const JaegerOperationsRequest& request);
 
@@ -72,5 +81,7 @@ Result<std::vector<StoredDependency>> dependencies_for_jaeger(const JaegerShared
                                                               const std::function<bool()>& cancelled);
 
 void add_jaeger_grpc(Pages& pages, const JaegerSharedPtr& shared);
+void add_jaeger_v1(Pages& pages, const JaegerSharedPtr& shared);
+void add_jaeger_v3(Pages& pages, const JaegerSharedPtr& shared);
 
 }  // namespace tailgate

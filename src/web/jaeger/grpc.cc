@@ -81,20 +81,19 @@ Result<JaegerTimes> read_nothing(ByteView) { return JaegerTimes{}; }
 // A method that reads its request with `read` and answers with `work` in the pool.
 template <class Read, class Work>
 void add_method(Pages& pages, const JaegerSharedPtr& shared, std::string_view method, Read read, Work work) {
-  pages.add_call(fmt::format("/jaeger.storage.v2.{}", method), kRequestMax,
-                 [shared, read, work](const RequestHead&, ByteView message) {
-                   auto request = read(message);
-                   if (!request) return grpc_response(status_of(request.error()));
-                   if (shared->options.store == nullptr)
-                     return grpc_response({RpcCode::kUnavailable, std::string(kJaegerNoStore), 0});
-                   Response response =
-                       shared->pool.later([shared, work, request = std::move(*request)](LaterAnswer& later) {
-                         PieceAnswer answer(later, grpc_head(), shared->options.limits.time_max);
-                         work(*shared, request, answer);
-                       });
-                   if (response.later != nullptr) return response;
-                   return grpc_response({RpcCode::kUnavailable, "too many queries wait; try again in a moment", 1});
-                 });
+  pages.add_call(
+      fmt::format("/jaeger.storage.v2.{}", method), kRequestMax,
+      [shared, read, work](const RequestHead&, ByteView message) {
+        auto request = read(message);
+        if (!request) return grpc_response(status_of(request.error()));
+        return answer_later(
+            shared,
+            [](int, std::string_view text) {
+              return grpc_response({RpcCode::kUnavailable, std::string(text), text == kJaegerBusy ? 1U : 0U});
+            },
+            grpc_head(),
+            [shared, work, request = std::move(*request)](PieceAnswer& answer) { work(*shared, request, answer); });
+      });
 }
 
 void add_health(Pages& pages) {
@@ -111,14 +110,13 @@ void add_health(Pages& pages) {
 }  // namespace
 
 void add_jaeger_grpc(Pages& pages, const JaegerSharedPtr& shared) {
-  constexpr std::uint64_t kLast = std::numeric_limits<std::uint64_t>::max();
   add_method(pages, shared, "TraceReader/GetTraces", read_jaeger_ids, get_traces);
   add_method(pages, shared, "TraceReader/FindTraces", read_jaeger_question, find_whole_traces);
   add_method(pages, shared, "TraceReader/FindTraceSummaries", read_jaeger_question, find_summaries);
   add_method(pages, shared, "TraceReader/FindTraceIDs", read_jaeger_question, find_ids);
   add_method(pages, shared, "TraceReader/GetServices", read_nothing,
              [](const JaegerShared& in, const JaegerTimes&, PieceAnswer& answer) {
-               answer_once(answer, in.options.store->services(0, kLast), jaeger_services);
+               answer_once(answer, services_for_jaeger(*in.options.store), jaeger_services);
              });
   add_method(pages, shared, "TraceReader/GetOperations", read_jaeger_operations,
              [](const JaegerShared& in, const JaegerOperationsRequest& request, PieceAnswer& answer) {
