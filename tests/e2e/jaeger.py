@@ -11,6 +11,8 @@ from tailgate_process import Failed, expect, get, until
 
 
 class Jaeger:
+    ready = (200,)  # what /api/services may say once it is there
+
     def __init__(self, binary, directory, name="jaeger", receivers=None, storage=None, tls=None):
         """`receivers`: more of them, beside OTLP and Zipkin; `storage`: of jaeger_storage's backends; `tls`: of OTLP."""
         self.binary, self.process, self.sets, self.environment = binary, None, [], {}
@@ -47,7 +49,7 @@ class Jaeger:
                 with open(self.log_path) as log:
                     raise Failed(f"Jaeger ended with {self.process.returncode}:\n{log.read()[-3000:]}")
             try:
-                return get(self.query, "/api/services")[0] == 200
+                return get(self.query, "/api/services")[0] in self.ready
             except OSError:
                 return False
 
@@ -98,6 +100,8 @@ class Jaeger:
 
 class QueryOnlyJaeger(Jaeger):
     """deploy/jaeger/config.yaml as it is, but for its ports: a Jaeger that has no storage but a Tailgate's."""
+
+    ready = (200, 500)
 
     def __init__(self, binary, directory, tailgate, name="jaeger_query", sets=()):
         """`tailgate`: the port of its `web`; `sets`: more of "path::to::key=value"."""

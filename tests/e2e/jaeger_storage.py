@@ -3,10 +3,12 @@
 
 import base64
 import json
+import os
 import time
 import urllib.parse
 import urllib.request
 
+from certificates import Authority
 from jaeger import QueryOnlyJaeger
 from spans import expect_same, spans_of_otlp
 from tailgate_process import Daemon, basic_config, expect, get, until
@@ -252,3 +254,28 @@ def test_jaeger_storage(tools, binary, directory):
         check_same_json(ours, api)
         expect(daemon.metrics().sum("tailgate_queries_total", result="failed") == 0, "a query failed")
     say(f"  a query-only Jaeger over the store: {len(sent)} traces by every route, one of {BULK_SPANS} spans")
+
+
+def test_jaeger_storage_tls(tools, binary, directory):
+    """With TLS and credentials, as for every page: without them the Jaeger's user is told what is wrong."""
+    trusted, token = Authority(tools, directory), "a-token-of-the-jaeger-0123456789"
+    with open(os.path.join(directory, "tokens"), "w") as out:
+        out.write(f"jaeger: {token}\n")
+    config = basic_config(ALL, {"store": {"directory": f"{directory}/store"}}, decision_wait="1s")
+    config["web"].update({"tls": dict(zip(("cert_file", "key_file"), trusted.issue("server"))),
+                          "auth": {"bearer_tokens_file": os.path.join(directory, "tokens")}})
+    storage = "extensions::jaeger_storage::backends::tailgate::grpc"
+    tls = [f"{storage}::tls::insecure=false", f"{storage}::tls::ca_file={trusted.ca}"]
+    with Daemon(binary, directory, config) as daemon:
+        send(daemon, [traces(time.time_ns())[BILLING]])
+        for name, sets, said in (("plain", [], "unavailable"), ("no-token", tls, "unauthenticated"),
+                                 ("token", [*tls, f"{storage}::headers::authorization=Bearer {token}"], None)):
+            with QueryOnlyJaeger(tools.jaeger(), directory, daemon.pages["web"], name, sets) as jaeger:
+                api = Asked(jaeger.query)
+                if said is None:
+                    until(lambda: api.get("/api/services")["data"] == ["billing"], "the service is listed")
+                    expect(api.found(service="billing") == [short(BILLING)], "the trace is found")
+                else:
+                    answer = json.dumps(api.get("/api/services", 500)).lower()
+                    expect(said in answer, f"{name}: the error is {answer}")
+    say("  over TLS with a token; without one, and without TLS, the error says so")

@@ -54,6 +54,7 @@ TESTS = {
     "opensearch": elasticsearch.test_opensearch,
     "jaeger_opensearch": elasticsearch.test_jaeger_opensearch,
     "jaeger_storage": jaeger_storage.test_jaeger_storage,
+    "jaeger_storage_tls": jaeger_storage.test_jaeger_storage_tls,
     "kafka": kafka.test_kafka,
     "kafka_auth": kafka.test_kafka_auth,
     "kafka_tls": kafka.test_kafka_tls,

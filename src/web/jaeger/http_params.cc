@@ -163,7 +163,8 @@ Result<TraceQuestion> read_jaeger_v3_search(std::string_view query) {
     return at.value_or(0);
   };
   const std::string_view max = spelling(params, {"query.startTimeMax", "query.start_time_max"});
-  begin_between(out, time(spelling(params, {"query.startTimeMin", "query.start_time_min"})), time(max));
+  const std::uint64_t from_ns = time(spelling(params, {"query.startTimeMin", "query.start_time_min"}));
+  begin_between(out, from_ns, time(max));
   if (out.to_ns <= out.from_ns) params.fail(max, "a time after the first", params.text(max));
   read_durations(params, spelling(params, {"query.durationMin", "query.duration_min"}),
                  spelling(params, {"query.durationMax", "query.duration_max"}), span);

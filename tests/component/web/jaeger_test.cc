@@ -37,7 +37,8 @@ class Doors {
  public:
   explicit Doors(SearchLimits limits = {}, bool stored = true, std::size_t waiting_max = 64)
       : pool_({.threads = waiting_max == 0 ? 0U : 1U, .waiting_max = waiting_max}) {
-    folder_ = fs::temp_directory_path() / ("tailgate_jaeger_" + std::to_string(::getpid()));
+    folder_ =
+        fs::temp_directory_path() / ("tailgate_jaeger_" + std::to_string(::getpid()) + "_" + std::to_string(++opened_));
     fs::remove_all(folder_);
     if (stored) {
       std::vector<std::string> notices;
@@ -127,6 +128,7 @@ class Doors {
     return out;
   }
 
+  static inline int opened_ = 0;
   fs::path folder_;
   std::unique_ptr<Store> store_;
   std::shared_ptr<StoreReader> reader_;
@@ -268,4 +270,178 @@ TEST_CASE("a search that its budget cuts says so in a trailer and in a metric", 
   // Then there are the counts of the store.
   CHECK_FALSE(doors.call("DependencyReader/GetDependencies", "").messages().at(0).empty());
   CHECK(Doors().call("TraceReader/FindTraces", "").cut.empty());
+}
+
+namespace {
+
+constexpr const char* kTimes =
+    "query.start_time_min=2023-11-14T22:00:00Z&query.start_time_max=2023-11-15T00:00:00+01:00";
+constexpr const char* kMicros = "&start=1699999000000000&end=1700001000000000";
+
+std::string ids_in(const Answer& answer, std::string_view name) {
+  std::string out;
+  for (std::size_t at = 0; (at = answer.body.find(name, at)) != std::string::npos; ++at)
+    out += answer.body[answer.body.find('"', at + name.size()) - 1];
+  return out;
+}
+
+// Answers of `{"traceID":"...","spans"` and the like, each trace as the last digit of its id.
+std::string v1_found(const Answer& answer) { return ids_in(answer, R"({"traceID":")"); }
+
+bool is_json(const std::string& text) {
+  simdjson::dom::parser parser;
+  return parser.parse(text).error() == simdjson::SUCCESS;
+}
+
+}  // namespace
+
+TEST_CASE("Jaeger's first HTTP API answers in its envelope", "[web]") {
+  Doors doors;
+  const auto body = [&](const std::string& target) {
+    const Answer answer = doors.get("/jaeger/api/" + target);
+    CHECK(answer.status == 200);
+    CHECK(answer.type == "application/json");
+    CHECK(is_json(answer.body));
+    return answer.body;
+  };
+  const std::string end = R"(,"limit":0,"offset":0,"errors":null})"
+                          "\n";
+  CHECK(body("services") == R"({"data":["batch","frontend","payment","worker"],"total":4)" + end);
+  CHECK(body("services/payment/operations") == R"({"data":["POST /pay","SELECT","cache get"],"total":3)" + end);
+  CHECK(body("services/pay%256Dent/operations") == body("services/payment/operations"));  // escaped twice
+  CHECK(body("services/nobody/operations") == R"({"data":[],"total":0)" + end);
+  CHECK(body("operations?service=frontend") ==
+        R"({"data":[{"name":"GET /checkout","spanKind":"server"},{"name":"POST /pay","spanKind":"client"}],"total":2)" +
+            end);
+  CHECK(body("operations?service=frontend&spanKind=CLIENT") ==
+        R"({"data":[{"name":"POST /pay","spanKind":"client"}],"total":1)" + end);
+  CHECK(
+      body("dependencies?endTs=1700000100000&lookback=200000") ==
+      R"({"data":[{"parent":"frontend","child":"frontend","callCount":1},)"
+      R"({"parent":"frontend","child":"payment","callCount":1},{"parent":"payment","child":"payment","callCount":2}],)"
+      R"("total":0)" +
+          end);
+  CHECK(body("dependencies") == R"({"data":[],"total":0)" + end);  // of the last day
+  CHECK(body(std::string("traces?service=nobody") + kMicros) == R"({"data":[],"total":0)" + end);
+  const std::string one = body("traces/" + to_hex(fixture_trace_id(2)));
+  CHECK(one.starts_with(R"({"data":[{"traceID":"a0000000000000000000000000000002","spans":[)"));
+  CHECK(one.ends_with(R"("warnings":null}],"total":0)" + end));
+  CHECK(body(std::string("traces?service=batch") + kMicros) == one);
+}
+
+TEST_CASE("traces are found over HTTP by each condition", "[web]") {
+  Doors doors;
+  const auto v1 = [&](const std::string& query) {
+    const Answer answer = doors.get("/jaeger/api/traces?" + query + kMicros);
+    CHECK(answer.status == 200);
+    return answer.body.find("a0000000000000000000000000000001") != std::string::npos;
+  };
+  CHECK(v1("service=payment"));
+  CHECK(v1("service=payment&operation=SELECT"));
+  CHECK_FALSE(v1("service=payment&operation=select"));
+  CHECK(v1("service=payment&tag=hit:true&tag=db.system:redis"));
+  CHECK_FALSE(v1("service=payment&tag=hit:true&tag=db.system:mysql"));
+  CHECK(v1(R"(service=payment&tags={"error":"true","exception.message":"card%20declined"})"));
+  CHECK(v1("service=frontend&minDuration=1.2s"));
+  CHECK_FALSE(v1("service=frontend&minDuration=1201ms"));
+  CHECK(v1("service=payment&maxDuration=2ms"));
+  CHECK_FALSE(v1("service=payment&maxDuration=1ms"));
+  const Answer three = doors.get("/jaeger/api/v3/traces?" + std::string(kTimes));
+  CHECK(three.status == 200);
+  CHECK(is_json(three.body));
+  CHECK(ids_in(three, R"("traceId":")") == "32112111");  // with the trace of a link
+  const Answer two = doors.get("/jaeger/api/v3/traces?query.num_traces=2&" + std::string(kTimes));
+  CHECK(ids_in(two, R"("traceId":")") == "32");
+}
+
+TEST_CASE("traces by several ids name those that are not there", "[web]") {
+  Doors doors;
+  const Answer both = doors.get("/jaeger/api/traces?traceID=a0000000000000000000000000000003&traceID=9");
+  CHECK(both.status == 200);
+  CHECK(is_json(both.body));
+  CHECK(v1_found(both).front() == '3');
+  CHECK(both.body.ends_with(R"("errors":[{"msg":"trace not found","traceID":"00000000000000000000000000000009"}]})"
+                            "\n"));
+  CHECK(is_json(doors.get("/jaeger/api/traces?traceID=9").body));
+}
+
+TEST_CASE("Jaeger's third HTTP API", "[web]") {
+  Doors doors;
+  const auto body = [&](const std::string& target) {
+    const Answer answer = doors.get("/jaeger/api/v3/" + target);
+    CHECK(answer.status == 200);
+    CHECK(answer.type == "application/json");
+    CHECK(is_json(answer.body));
+    return answer.body;
+  };
+  CHECK(body("services") == "{\"services\":[\"batch\",\"frontend\",\"payment\",\"worker\"]}\n");
+  CHECK(body("operations?service=worker") == "{\"operations\":[{\"name\":\"orphan\",\"spanKind\":\"internal\"}]}\n");
+  CHECK(body("operations?service=payment&span_kind=client") == body("operations?service=payment&spanKind=client"));
+  CHECK(body("operations?service=nobody") == "{\"operations\":[]}\n");
+  CHECK(body("trace-summaries?query.serviceName=payment&" + std::string(kTimes)) ==
+        R"({"summaries":[{"traceId":"a0000000000000000000000000000001","rootServiceName":"frontend",)"
+        R"("rootOperationName":"GET /checkout","minStartTimeUnixNano":"1700000000000000000",)"
+        R"("maxEndTimeUnixNano":"1700000001200000000","spanCount":5,"errorSpanCount":2,"orphanSpanCount":0,)"
+        R"("services":[{"name":"frontend","spanCount":2,"errorSpanCount":1},)"
+        R"({"name":"payment","spanCount":3,"errorSpanCount":1}]}]})"
+        "\n");
+  CHECK(body("trace-summaries?query.serviceName=nobody&" + std::string(kTimes)) == "{\"summaries\":[]}\n");
+  const std::string one = body("traces/A0000000000000000000000000000002?startTime=2023-11-14T22:00:00Z");
+  CHECK(one.starts_with(R"({"result":{"resourceSpans":[{)"));
+  CHECK(one.ends_with("]}}\n"));
+}
+
+TEST_CASE("errors over HTTP have each API's own form", "[web]") {
+  Doors doors;
+  const auto v1 = [&](const std::string& target, int status, const std::string& text) {
+    const Answer answer = doors.get("/jaeger/api/" + target);
+    INFO(target);
+    CHECK(answer.status == status);
+    CHECK(answer.body == R"({"data":null,"total":0,"limit":0,"offset":0,"errors":[{"code":)" + std::to_string(status) +
+                             R"(,"msg":")" + text + "\"}]}\n");
+  };
+  const auto v3 = [&](const std::string& target, int status, const std::string& text) {
+    const Answer answer = doors.get("/jaeger/api/v3/" + target);
+    INFO(target);
+    CHECK(answer.status == status);
+    CHECK(answer.type == "text/plain; charset=utf-8");
+    CHECK(answer.body == R"({"error":{"httpCode":)" + std::to_string(status) + R"(,"message":")" + text + "\"}}\n");
+  };
+  v1("traces/9", 404, "trace not found");
+  v1("traces/xyz", 400, "expected a trace id of 1 to 32 hex digits, not zero, got 'xyz'");
+  v1("traces/", 400, "expected a trace id of 1 to 32 hex digits, not zero, got ''");
+  v1("traces", 400, "service: expected the name of a service, or traceID, got ''");
+  v1("operations", 400, "service: expected the name of a service, got ''");
+  v1("dependencies?endTs=x", 400, "endTs: expected 0 to 18446744073709551615, got 'x'");
+  for (const char* metric : {"latencies", "calls", "errors", "minstep"}) {
+    v1(std::string("metrics/") + metric, 501,
+       "Tailgate keeps no metrics of spans: configure a Prometheus as the metrics storage of a Jaeger");
+  }
+  for (const char* other : {"", "transform", "services/a/b", "services//operations"}) {
+    v1(other, 404,
+       "expected one of services, services/{service}/operations, operations, traces, traces/{id}, dependencies and "
+       "v3/... under /jaeger/api/");
+  }
+  v3("traces/9", 404, "No traces found");
+  v3("traces/xyz", 400, "expected a trace id of 1 to 32 hex digits, not zero, got 'xyz'");
+  v3("traces?query.service_name=nobody&" + std::string(kTimes), 404, "No traces found");
+  v3("traces", 400, "query.startTimeMin: expected a time like 2026-11-29T09:31:03Z, got ''");
+  v3("trace-summaries", 400, "query.startTimeMin: expected a time like 2026-11-29T09:31:03Z, got ''");
+  v3("operations", 400, "service: expected the name of a service, got ''");
+  v3("dependencies", 404,
+     "expected one of services, operations, traces, traces/{id} and trace-summaries under /jaeger/api/v3/");
+  Doors empty({}, false), busy({}, true, 0);
+  for (Doors* some : {&empty, &busy}) {
+    CHECK(some->get("/jaeger/api/services").status == 503);
+    CHECK(some->get("/jaeger/api/v3/services").status == 503);
+  }
+}
+
+TEST_CASE("a search over HTTP that its budget cuts says so among the errors", "[web]") {
+  Doors doors({.bytes_max = 1});
+  const Answer answer = doors.get(std::string("/jaeger/api/traces?service=payment") + kMicros);
+  CHECK(answer.status == 200);
+  CHECK(is_json(answer.body));
+  CHECK(answer.body.find(R"("errors":[{"msg":"The search ended)") != std::string::npos);
+  CHECK(doors.cut() == 1);
 }
