@@ -232,6 +232,21 @@ def check_same_json(ours, theirs):
         expect(lists[0] == lists[1], f"the envelopes differ: {lists}")
 
 
+def in_order(answer):
+    """Whatever the order of lists."""
+    if isinstance(answer, dict):
+        return {key: in_order(one) for key, one in answer.items()}
+    return sorted((in_order(one) for one in answer), key=json.dumps) if isinstance(answer, list) else answer
+
+
+def check_same_lists(ours, theirs, now):
+    window = f"endTs={now // MS + 3_600_000}&lookback=604800000"
+    for path in ("/api/services", "/api/services/shop/operations", "/api/operations?service=payment", f"/api/dependencies?{window}",
+                 "/api/v3/services", "/api/v3/operations?service=payment"):
+        mine, real = (in_order(api.get(path)) for api in (ours, theirs))
+        expect(mine == real, f"{path} says {mine}, Jaeger's {real}")
+
+
 def send(daemon, batches):
     for batch in batches:
         request = urllib.request.Request(f"http://127.0.0.1:{daemon.http}/v1/traces", json.dumps({"resourceSpans": batch}).encode(),
@@ -252,6 +267,7 @@ def test_jaeger_storage(tools, binary, directory):
         ours = Asked(daemon.pages["web"], "/jaeger")
         check_all(ours, sent, now)
         check_same_json(ours, api)
+        check_same_lists(ours, api, now)
         expect(daemon.metrics().sum("tailgate_queries_total", result="failed") == 0, "a query failed")
     say(f"  a query-only Jaeger over the store: {len(sent)} traces by every route, one of {BULK_SPANS} spans")
 

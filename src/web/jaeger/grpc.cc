@@ -107,6 +107,22 @@ void add_health(Pages& pages) {
   }
 }
 
+// What Jaegers ask for that is not here, for which UNIMPLEMENTED alone would not say what to do.
+void add_refusals(Pages& pages) {
+  constexpr std::string_view kOld =
+      "expected jaeger.storage.v2, which Jaeger speaks since 2.6, got jaeger.storage.v1: take a newer Jaeger";
+  constexpr std::string_view kWrite = "this endpoint shows traces: send spans to one of Tailgate's receivers";
+  for (const auto& [service, text] : {std::pair("jaeger.storage.v1.SpanReaderPlugin", kOld),
+                                      std::pair("jaeger.storage.v1.DependenciesReaderPlugin", kOld),
+                                      std::pair("jaeger.storage.v1.PluginCapabilities", kOld),
+                                      std::pair("jaeger.storage.v1.SpanWriterPlugin", kWrite),
+                                      std::pair("opentelemetry.proto.collector.trace.v1.TraceService", kWrite)}) {
+    pages.add_call(fmt::format("/{}/", service), kRequestMax, [told = std::string(text)](const RequestHead&, ByteView) {
+      return grpc_response({RpcCode::kUnimplemented, told, 0});
+    });
+  }
+}
+
 }  // namespace
 
 void add_jaeger_grpc(Pages& pages, const JaegerSharedPtr& shared) {
@@ -131,6 +147,7 @@ void add_jaeger_grpc(Pages& pages, const JaegerSharedPtr& shared) {
   pages.add_call("/jaeger.storage.v2.Capabilities/GetCapabilities", kRequestMax,
                  [](const RequestHead&, ByteView) { return grpc_response({}, jaeger_capabilities()); });
   add_health(pages);
+  add_refusals(pages);
 }
 
 }  // namespace tailgate

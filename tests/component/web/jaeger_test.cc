@@ -78,7 +78,7 @@ class Doors {
     head.headers.add("content-type", "application/grpc");
     return ask(head, grpc_frame(message));
   }
-  std::uint64_t cut() const { return pool_.stats().cut; }
+  QueryPool::Stats stats() const { return pool_.stats(); }
   Response raw(const RequestHead& head, const std::string& body) {
     const Admission admission = pages_.admit(head);
     if (admission.refusal) return *admission.refusal;
@@ -250,6 +250,13 @@ TEST_CASE("wrong requests, and those that cannot be answered now, say why", "[we
     CHECK(answer.message == "the request does not parse");
   }
   CHECK(doors.call("TraceReader/WriteTraces", "").code == "12");
+  const Answer old = doors.call("/jaeger.storage.v1.SpanReaderPlugin/GetServices", "");
+  CHECK(old.code == "12");
+  CHECK(old.message ==
+        "expected jaeger.storage.v2, which Jaeger speaks since 2.6, got jaeger.storage.v1: take a newer Jaeger");
+  const Answer write = doors.call("/opentelemetry.proto.collector.trace.v1.TraceService/Export", "");
+  CHECK(write.code == "12");
+  CHECK(write.message == "this endpoint shows traces: send spans to one of Tailgate's receivers");
   Doors empty({}, false);
   const Answer none = empty.call("TraceReader/GetServices", "");
   CHECK(none.code == "14");
@@ -261,12 +268,31 @@ TEST_CASE("wrong requests, and those that cannot be answered now, say why", "[we
   CHECK(refused.message == "too many queries wait; try again in a moment");
 }
 
+TEST_CASE("a query ends when nobody waits for it any more", "[web]") {
+  Doors doors;
+  twin::TracesData data;
+  auto& scope = add_fixture_scope(data, "large", "");
+  set_attributes(*add_fixture_span(scope, 4, 1, 0, "x", 1, 0, 1).mutable_attributes(),
+                 {{"body", std::string(1'000'000, 'b').c_str()}});
+  doors.keep(fixture_trace_id(4), data.SerializeAsString(), 1);
+  RequestHead head;
+  head.method = "GET";
+  head.target = "/jaeger/api/traces/" + to_hex(fixture_trace_id(4));
+  const Response response = doors.raw(head, "");
+  REQUIRE(response.later != nullptr);
+  while (!response.later->take_head()) std::this_thread::yield();
+  CHECK(doors.stats().cancelled == 0);  // more than the answer holds waits to be taken
+  response.later->cancel();
+  while (doors.stats().cancelled == 0) std::this_thread::yield();
+  CHECK(doors.get("/jaeger/api/services").status == 200);
+}
+
 TEST_CASE("a search that its budget cuts says so in a trailer and in a metric", "[web]") {
   Doors doors({.bytes_max = 1});
   const Answer answer = doors.call("TraceReader/FindTraces", "");
   CHECK(answer.code == "0");
   CHECK_FALSE(answer.cut.empty());
-  CHECK(doors.cut() == 1);
+  CHECK(doors.stats().cut == 1);
   // Then there are the counts of the store.
   CHECK_FALSE(doors.call("DependencyReader/GetDependencies", "").messages().at(0).empty());
   CHECK(Doors().call("TraceReader/FindTraces", "").cut.empty());
@@ -443,5 +469,5 @@ TEST_CASE("a search over HTTP that its budget cuts says so among the errors", "[
   CHECK(answer.status == 200);
   CHECK(is_json(answer.body));
   CHECK(answer.body.find(R"("errors":[{"msg":"The search ended)") != std::string::npos);
-  CHECK(doors.cut() == 1);
+  CHECK(doors.stats().cut == 1);
 }
