@@ -33,7 +33,7 @@ Response QueryPool::later(Work work) {
     const MutexLock lock(mutex_);
     if (ending_ || waiting_.size() >= waiting_max_) {
       ++stats_.refused;
-      Response busy = json_error(503, "too many queries wait; try again in a moment");
+      Response busy = json_error(503, kTooManyQueries);
       busy.headers.emplace_back("retry-after", "1");
       return busy;
     }

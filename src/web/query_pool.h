@@ -31,6 +31,8 @@ struct QueryPoolOptions {
   int nice = 10;  // added to the process's, by the kernel's rules: 1 to 19
 };
 
+inline constexpr std::string_view kTooManyQueries = "too many queries wait; try again in a moment";
+
 class QueryPool {
  public:
   using Work = std::function<void(LaterAnswer&)>;

@@ -102,7 +102,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case '3':
       check_question(read_jaeger_v3_search(input));
-      read(read_jaeger_trace_id(input));
+      read(read_trace_id(input));
       break;
     default:
       break;

@@ -28,17 +28,13 @@ Response answer_later(const JaegerSharedPtr& shared, Response (*error)(int statu
     PieceAnswer answer(later, head, shared->options.limits.time_max);
     work(answer);
   });
-  return response.later != nullptr ? response : error(503, kJaegerBusy);
+  return response.later != nullptr ? response : error(503, kTooManyQueries);
 }
 
 Response json_head() {
   Response head;
   head.headers.emplace_back("content-type", "application/json");
   return head;
-}
-
-int http_status_of(const Error& error) {
-  return error.kind == ErrorKind::kBadInput ? 400 : error.kind == ErrorKind::kUnavailable ? 503 : 500;
 }
 
 Result<std::vector<std::string>> services_for_jaeger(StoreReader& store) {

@@ -15,7 +15,6 @@ namespace tailgate {
 
 inline constexpr std::string_view kJaegerNoStore =
     "no store exporter is configured, so Tailgate keeps no traces that could be shown";
-inline constexpr std::string_view kJaegerBusy = "too many queries wait; try again in a moment";
 
 struct JaegerShared {
   QueryPool& pool;
@@ -69,7 +68,6 @@ Response answer_later(const JaegerSharedPtr& shared, Response (*error)(int statu
                       Response head, std::function<void(PieceAnswer&)> work);
 
 Response json_head();
-int http_status_of(const Error& error);
 
 Result<std::vector<std::string>> services_for_jaeger(StoreReader& store);  // none without a name
 // Of a kind that does not exist there are none.

@@ -89,7 +89,7 @@ void add_method(Pages& pages, const JaegerSharedPtr& shared, std::string_view me
         return answer_later(
             shared,
             [](int, std::string_view text) {
-              return grpc_response({RpcCode::kUnavailable, std::string(text), text == kJaegerBusy ? 1U : 0U});
+              return grpc_response({RpcCode::kUnavailable, std::string(text), text == kTooManyQueries ? 1U : 0U});
             },
             grpc_head(),
             [shared, work, request = std::move(*request)](PieceAnswer& answer) { work(*shared, request, answer); });
@@ -101,9 +101,10 @@ void add_health(Pages& pages) {
       "jaeger.storage.v2.TraceReader", "jaeger.storage.v2.DependencyReader", "jaeger.storage.v2.Capabilities"};
   for (const auto& [path, method] : {std::pair("/grpc.health.v1.Health/Check", HealthMethod::kCheck),
                                      std::pair("/grpc.health.v1.Health/Watch", HealthMethod::kWatch)}) {
-    pages.add_call(path, kHealthRequestMax, [method](const RequestHead&, ByteView message) {
-      return health_answer(method, message, kServices, true);
-    });
+    const auto answer = [of = method](const RequestHead&, ByteView message) {
+      return health_answer(of, message, kServices, true);
+    };
+    pages.add_call(path, kHealthRequestMax, answer, true);
   }
 }
 

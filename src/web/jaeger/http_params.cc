@@ -6,7 +6,6 @@
 #include <boost/json.hpp>
 
 #include "codec/calendar.h"
-#include "codec/percent.h"
 
 namespace tailgate {
 namespace {
@@ -114,17 +113,11 @@ std::optional<std::uint64_t> rfc3339_ns(std::string_view text) {
   return seconds >= kLast / kSecond ? kLast : seconds * kSecond + nanos;
 }
 
-Result<TraceId> read_jaeger_trace_id(std::string_view text) {
-  if (const std::optional<TraceId> id = TraceId::from_short_hex(percent_decoded_leniently(text))) return *id;
-  return fail(ErrorKind::kBadInput,
-              fmt::format("expected a trace id of 1 to 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
-}
-
 Result<JaegerSearch> read_jaeger_v1_search(std::string_view query, std::uint64_t now_ns) {
   Params params(query);
   JaegerSearch out;
   for (const std::string& text : params.all("traceID")) {
-    const Result<TraceId> id = read_jaeger_trace_id(text);
+    const Result<TraceId> id = read_trace_id(text);
     if (!id) return fail(ErrorKind::kBadInput, "traceID: " + id.error().text);
     out.ids.push_back(*id);
   }

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "model/ids.h"
 #include "web/jaeger/proto.h"
 #include "web/params.h"
 
@@ -23,8 +22,6 @@ struct JaegerSearch {
 Result<JaegerSearch> read_jaeger_v1_search(std::string_view query, std::uint64_t now_ns);
 Result<TraceQuestion> read_jaeger_v3_search(std::string_view query);
 Result<JaegerTimes> read_jaeger_v1_times(std::string_view query, std::uint64_t now_ns);  // of dependencies
-
-Result<TraceId> read_jaeger_trace_id(std::string_view text);  // a part of a path, or a parameter
 
 // "2026-11-29T09:31:03.5Z", with any offset from UTC; a blank may stand for its '+', as who does not escape it sends.
 // Nothing for times before 1970.

@@ -96,7 +96,7 @@ Response traces(const JaegerSharedPtr& shared, std::string_view query) {
 }
 
 Response one_trace(const JaegerSharedPtr& shared, std::string_view text) {
-  const Result<TraceId> id = read_jaeger_trace_id(text);
+  const Result<TraceId> id = read_trace_id(text);
   if (!id) return v1_error(id.error());
   return v1_later(shared, [shared, id = *id](PieceAnswer& answer) { write_by_ids(*shared, {id}, answer, true); });
 }

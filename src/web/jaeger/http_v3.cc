@@ -37,9 +37,11 @@ class ResultWriter {
     piece_.clear();
     return wanted;
   }
-  // Without a trace the answer is 404.
-  void end() {
-    if (!answer_.begun()) return answer_.whole().answer(v3_error(404, "No traces found"));
+  // Without a trace the answer is 404, in Jaeger's words. `cut`: why there may be more.
+  void end(const std::string& cut = {}) {
+    if (!answer_.begun()) {
+      return answer_.whole().answer(v3_error(404, cut.empty() ? "No traces found" : "No traces found. " + cut));
+    }
     list_.close();
     piece_ += "}\n";
     if (answer_.write(piece_)) answer_.end();
@@ -52,7 +54,7 @@ class ResultWriter {
 };
 
 Response one_trace(const JaegerSharedPtr& shared, std::string_view text) {
-  const Result<TraceId> id = read_jaeger_trace_id(text);
+  const Result<TraceId> id = read_trace_id(text);
   if (!id) return v3_error(id.error());
   return v3_later(shared, [shared, id = *id](PieceAnswer& answer) {
     const Result<StoredTrace> found = shared->options.store->trace(id);
@@ -69,7 +71,7 @@ Response traces(const JaegerSharedPtr& shared, std::string_view query) {
     ResultWriter result(answer);
     const auto outcome =
         find_for_jaeger(*shared, question, answer, [&](const FoundTrace& found) { return result.add(found.stored); });
-    if (outcome) return result.end();
+    if (outcome) return result.end(outcome->cut);
     if (!answer.begun()) answer.whole().answer(v3_error(outcome.error()));
   });
 }

@@ -96,7 +96,7 @@ class AuthTest(unittest.TestCase):
         config, hashed = self.with_auth()
         daemon = self.start(config)
         otlp_grpc, otlp_http, jaeger_grpc, jaeger_http, zipkin = (port for _, _, port in daemon.receivers)
-        for port in (otlp_grpc, jaeger_grpc):  # probes have no credentials
+        for port in (otlp_grpc, jaeger_grpc, daemon.pages["web"]):  # probes have no credentials
             self.assertEqual(grpc(port, b"", path="/grpc.health.v1.Health/Check"), 0)
             self.assertEqual(grpc(port, b"", WRONG, "/grpc.health.v1.Health/Check"), 0)
         for authorization, expected in ((None, 16), (WRONG, 16), (f"Bearer {TOKEN}", 0), (BASIC, 0), (f"bearer {SECOND}", 0)):
