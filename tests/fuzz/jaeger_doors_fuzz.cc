@@ -51,8 +51,7 @@ void check_ids(ByteView input) {
   twin::storage::GetTracesRequest twin;
   if (!read(ids) || !twin.ParseFromArray(input.data(), static_cast<int>(input.size()))) return;
   expect(ids->size() == static_cast<std::size_t>(twin.query_size()) && ids->size() <= kJaegerIdsMax);
-  for (std::size_t i = 0; i < ids->size(); ++i)
-    expect((*ids)[i].view() == twin.query(static_cast<int>(i)).trace_id());
+  for (std::size_t i = 0; i < ids->size(); ++i) expect((*ids)[i].view() == twin.query(static_cast<int>(i)).trace_id());
 }
 
 // A stored trace of any bytes: each message is small enough, and none is lost on the way out.

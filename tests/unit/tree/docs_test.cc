@@ -111,8 +111,8 @@ TEST_CASE("every key that the code reads is described", "[tree]") {
   }
   CHECK(keys.size() > 100);
   for (const std::string& key : keys) {
-    INFO("the key `" << key
-                     << "` is on none of docs/{config,policies,receivers,exporters,web}.md and docs/{exporters,query}/*.md");
+    INFO("the key `"
+         << key << "` is on none of docs/{config,policies,receivers,exporters,web}.md and docs/{exporters,query}/*.md");
     CHECK(std::regex_search(pages, std::regex("[`.{ ,]" + key + "[`:.,} ]")));
   }
 }
