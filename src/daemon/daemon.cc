@@ -15,6 +15,7 @@
 #include "base/units.h"
 #include "daemon/policy_trial.h"
 #include "telemetry/log.h"
+#include "web/jaeger/doors.h"
 #include "web/page.h"
 #include "web/tempo/door.h"
 #include "web/try_page.h"
@@ -73,6 +74,7 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   const SearchLimits limits = {.time_max = config_.queries.timeout, .bytes_max = config_.queries.bytes_max};
   add_trace_api(web_pages_, *query_pool_, *explanations_,
                 {.store = parts_.exporters->stored(), .limits = limits, .exporters = parts_.exporters->names()});
+  add_jaeger_doors(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits});
   add_tempo_door(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits});
   add_try_page(web_pages_, *query_pool_,
                {.store = parts_.exporters->stored(),

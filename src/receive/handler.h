@@ -16,10 +16,10 @@
 
 #include "codec/byte_sink.h"
 #include "net/http/grpc.h"
+#include "net/http/grpc_health.h"
 #include "net/http/http.h"
 #include "receive/budget_room.h"
 #include "receive/endpoint_config.h"
-#include "receive/grpc_health.h"
 #include "receive/receiver.h"
 #include "telemetry/log.h"
 

@@ -172,6 +172,8 @@ inline constexpr Metric kPageConnectionsClosed{"tailgate_page_connections_closed
                                                "Connections to the daemon's own pages closed by a limit, by which."};
 inline constexpr Metric kQueries{"tailgate_queries_total", kCounter, "result",
                                  "Queries of stored traces, by how they ended."};
+inline constexpr Metric kSearchesCut{"tailgate_searches_cut_total", kCounter, "",
+                                     "Searches of stored traces that ended by a limit before all was looked at."};
 inline constexpr Metric kQueriesWaiting{"tailgate_queries_waiting", kGauge, "", "Queries that wait for a thread."};
 inline constexpr Metric kConfigReloads{"tailgate_config_reloads_total", kCounter, "result",
                                        "Attempts to load changed policies."};
@@ -262,6 +264,7 @@ inline constexpr std::array kMetrics = {
     metric::kPageConnections,
     metric::kPageConnectionsClosed,
     metric::kQueries,
+    metric::kSearchesCut,
     metric::kQueriesWaiting,
     metric::kConfigReloads,
     metric::kOwnSpans,

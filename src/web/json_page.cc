@@ -72,6 +72,10 @@ Response json_response(int status, const json::value& value, JsonForm form) {
 
 Response json_error(int status, std::string_view text) { return json_response(status, json::object{{"error", text}}); }
 
+int http_status_of(const Error& error) {
+  return error.kind == ErrorKind::kBadInput ? 400 : error.kind == ErrorKind::kUnavailable ? 503 : 500;
+}
+
 std::string iso_time(std::uint64_t unix_ns) {
   const UtcTime t = utc_time(static_cast<std::int64_t>(unix_ns / 1'000'000'000));
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", t.year, t.month, t.day, t.hour, t.minute, t.second,

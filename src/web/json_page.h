@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
 #include "net/http/http.h"
 
 namespace tailgate {
@@ -20,6 +21,9 @@ void append_json(std::string& out, const boost::json::value& value, JsonForm for
 Response json_response(int status, const boost::json::value& value, JsonForm form = JsonForm::kCompact);
 
 Response json_error(int status, std::string_view text);
+
+// Of an answer that an error stands in the way of.
+int http_status_of(const Error& error);
 
 // "2026-11-29T09:31:03.120Z"
 std::string iso_time(std::uint64_t unix_ns);

@@ -26,10 +26,11 @@ Pages::Pages() : refused_{{"unsupported", 0}} {
   for (const std::string_view reason : kRefuseWhyNames) refused_[reason] = 0;
 }
 
-void Pages::add_call(std::string path, std::size_t message_bytes_max, Call call) {
+void Pages::add_call(std::string path, std::size_t message_bytes_max, Call call, bool open) {
   Entry& entry = pages_[std::move(path)];
   entry.call = std::move(call);
   entry.body_bytes_max = message_bytes_max;
+  entry.open = open;
 }
 
 const Pages::Entry* Pages::find(std::string_view path) const {
@@ -50,6 +51,7 @@ Admission Pages::admit(const RequestHead& head) {
     admission.grpc = true;
     if (entry != nullptr && entry->call) {
       admission.body_bytes_max = entry->body_bytes_max + 5;  // with the frame's head
+      admission.open = entry->open;
       return admission;
     }
     count("unsupported");

@@ -31,9 +31,10 @@ class Pages final : public Handler {
     entry.post = std::move(post);
     entry.body_bytes_max = body_bytes_max;
   }
-  // A gRPC method with this path; `call` gets the message of the request, inflated.
+  // A gRPC method with this path; `call` gets the message of the request, inflated. `open`: for those without
+  // credentials too.
   using Call = std::function<Response(const RequestHead&, ByteView message)>;
-  void add_call(std::string path, std::size_t message_bytes_max, Call call);
+  void add_call(std::string path, std::size_t message_bytes_max, Call call, bool open = false);
 
   Admission admit(const RequestHead& head) override;
   void handle(const RequestHead& head, BodyBuffer& body, Response& response) override;
@@ -48,6 +49,7 @@ class Pages final : public Handler {
     Post post;
     Call call;
     std::size_t body_bytes_max = 0;
+    bool open = false;
   };
   const Entry* find(std::string_view path) const;
   void count(std::string_view reason);

@@ -126,6 +126,12 @@ void Params::fail(std::string_view name, std::string_view wanted, std::string_vi
   if (error_.empty()) error_ = fmt::format("{}: expected {}, got '{}'", name, wanted, start_of(got));
 }
 
+Result<TraceId> read_trace_id(std::string_view text) {
+  if (const std::optional<TraceId> id = TraceId::from_short_hex(percent_decoded_leniently(text))) return *id;
+  return fail(ErrorKind::kBadInput,
+              fmt::format("expected a trace id of 1 to 32 hex digits, not zero, got '{}'", start_of(text)));
+}
+
 Result<void> Params::finish() const {
   if (!error_.empty()) return tailgate::fail(ErrorKind::kBadInput, error_);
   for (const Param& param : params_) {

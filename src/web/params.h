@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/ids.h"
 
 namespace tailgate {
 
@@ -59,5 +60,8 @@ class Params {
   std::vector<std::string> known_;  // names that were asked for
   std::string error_;
 };
+
+// A trace id as people and their tools give one, in a path or a parameter: TraceId::from_short_hex.
+Result<TraceId> read_trace_id(std::string_view text);
 
 }  // namespace tailgate

@@ -33,7 +33,7 @@ Response QueryPool::later(Work work) {
     const MutexLock lock(mutex_);
     if (ending_ || waiting_.size() >= waiting_max_) {
       ++stats_.refused;
-      Response busy = json_error(503, "too many queries wait; try again in a moment");
+      Response busy = json_error(503, kTooManyQueries);
       busy.headers.emplace_back("retry-after", "1");
       return busy;
     }
@@ -43,6 +43,11 @@ Response QueryPool::later(Work work) {
   Response response;
   response.later = std::move(answer);
   return response;
+}
+
+void QueryPool::count_cut() {
+  const MutexLock lock(mutex_);
+  ++stats_.cut;
 }
 
 QueryPool::Stats QueryPool::stats() const {

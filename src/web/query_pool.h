@@ -31,6 +31,8 @@ struct QueryPoolOptions {
   int nice = 10;  // added to the process's, by the kernel's rules: 1 to 19
 };
 
+inline constexpr std::string_view kTooManyQueries = "too many queries wait; try again in a moment";
+
 class QueryPool {
  public:
   using Work = std::function<void(LaterAnswer&)>;
@@ -44,8 +46,11 @@ class QueryPool {
   // peer. 503 at once when too many wait.
   Response later(Work work);
 
+  // A search that ended by its limits before it had looked at all, whatever became of the query.
+  void count_cut();
+
   struct Stats {
-    std::uint64_t done = 0, refused = 0, cancelled = 0, failed = 0;
+    std::uint64_t done = 0, refused = 0, cancelled = 0, failed = 0, cut = 0;
     std::size_t waiting = 0;
   };
   Stats stats() const;

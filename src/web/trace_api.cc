@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "web/trace_api.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <boost/json.hpp>
 #include <utility>
@@ -30,12 +28,7 @@ struct Shared {
 };
 using SharedPtr = std::shared_ptr<const Shared>;
 
-Response error_response(const Error& error) {
-  return json_error(error.kind == ErrorKind::kBadInput      ? 400
-                    : error.kind == ErrorKind::kUnavailable ? 503
-                                                            : 500,
-                    error.text);
-}
+Response error_response(const Error& error) { return json_error(http_status_of(error), error.text); }
 
 // Unix seconds, milliseconds, microseconds or nanoseconds, told apart by their size: right for times after 1973.
 std::optional<std::uint64_t> unix_ns(const std::string& text) {
@@ -165,6 +158,7 @@ void search(const Shared& shared, const Asked& asked, LaterAnswer& answer) {
         [&](const FoundTrace& one) { traces.push_back(summary(one)); });
     if (!found) return answer.answer(error_response(found.error()));
     outcome = std::move(*found);
+    if (!outcome.cut.empty()) shared.pool.count_cut();
   }
   // What a remembered decision does not hold cannot be compared.
   const bool comparable = asked.question.span.attributes.empty() && !asked.question.query;
@@ -182,11 +176,8 @@ Response one_trace(const SharedPtr& shared, const RequestHead& head) {
   std::string_view rest = head.path().substr(std::string_view("/api/trace/").size());
   const bool otlp_only = rest.ends_with("/otlp");
   if (otlp_only) rest.remove_suffix(5);
-  const std::optional<TraceId> id = TraceId::from_short_hex(rest);
-  if (!id) {
-    return json_error(400,
-                      fmt::format("expected a trace id of 1 to 32 hex digits, not zero, got '{}'", rest.substr(0, 80)));
-  }
+  const Result<TraceId> id = read_trace_id(rest);
+  if (!id) return error_response(id.error());
   return shared->pool.later([shared, id = *id, otlp_only](LaterAnswer& answer) {
     StoredTrace stored;
     if (shared->options.store != nullptr) {

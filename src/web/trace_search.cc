@@ -38,6 +38,19 @@ bool has_anywhere(const TraceView& trace, const TraceView::Span& span, const std
                      [&](const LinkView& link) { return has(link.attributes, key, wanted); });
 }
 
+constexpr std::string_view kResourcePrefix = "resource.";
+
+// As Jaeger reads them: a kind in any case, and an unknown word is the unspecified one; unknown statuses are unset.
+std::string_view kind_word(const std::string& wanted) {
+  for (std::uint32_t kind = 1; kind <= 5; ++kind) {
+    if (equal_ignoring_case(kind_text(kind), wanted)) return kind_text(kind);
+  }
+  return kind_text(0);
+}
+std::string_view status_word(const std::string& wanted) {
+  return wanted == "OK" ? "ok" : wanted == "ERROR" ? "error" : "unset";
+}
+
 // Whether `key` means a field of the span, and then whether it has that value.
 std::optional<bool> meets_field(const TraceView& trace, const TraceView::Span& span, const std::string& key,
                                 const std::string& wanted) {
@@ -45,14 +58,13 @@ std::optional<bool> meets_field(const TraceView& trace, const TraceView::Span& s
     if (wanted != "true" && wanted != "false") return false;
     return (status_text(span.status_code) == "error") == (wanted == "true");
   }
-  if (key == "span.kind") return equal_ignoring_case(kind_text(span.kind), wanted);
+  if (key == "span.kind") return kind_text(span.kind) == kind_word(wanted);
+  if (key == "span.status") return status_text(span.status_code) == status_word(wanted);
   if (key == "scope.name") return trace.scope(span).name == wanted;
   if (key == "scope.version") return trace.scope(span).version == wanted;
+  if (key.starts_with(kResourcePrefix))
+    return has(trace.resource(span).attributes, key.substr(kResourcePrefix.size()), wanted);
   return std::nullopt;
-}
-
-bool is_field(const std::string& key) {
-  return key == "error" || key == "span.kind" || key == "scope.name" || key == "scope.version";
 }
 
 void add_term(TraceNeeds& needs, TraceTerm::Field field, std::string key, std::optional<std::string> value) {
@@ -65,8 +77,17 @@ TraceNeeds needs_of(const TraceQuestion& question) {
   if (!span.operation.empty()) add_term(needs, TraceTerm::Field::kSpanName, {}, span.operation);
   if (!span.status.empty()) add_term(needs, TraceTerm::Field::kStatus, {}, span.status);
   for (const auto& [key, value] : span.attributes) {
-    if (key == "error" && value == "true") add_term(needs, TraceTerm::Field::kStatus, {}, "error");
-    if (!is_field(key)) add_term(needs, TraceTerm::Field::kAttribute, key, value);
+    if (key == "error") {
+      if (value == "true") add_term(needs, TraceTerm::Field::kStatus, {}, "error");
+    } else if (key == "span.kind") {
+      add_term(needs, TraceTerm::Field::kKind, {}, std::string(kind_word(value)));
+    } else if (key == "span.status") {
+      add_term(needs, TraceTerm::Field::kStatus, {}, std::string(status_word(value)));
+    } else if (key.starts_with(kResourcePrefix)) {
+      add_term(needs, TraceTerm::Field::kAttribute, key.substr(kResourcePrefix.size()), value);
+    } else if (key != "scope.name" && key != "scope.version") {
+      add_term(needs, TraceTerm::Field::kAttribute, key, value);
+    }
   }
   needs.span_duration_min_ns = std::max(needs.span_duration_min_ns, span.duration_min_ns);
   return needs;
@@ -76,7 +97,8 @@ TraceNeeds needs_of(const TraceQuestion& question) {
 
 bool SpanConditions::any() const {
   return !service.empty() || !operation.empty() || !status.empty() || duration_min_ns != 0 ||
-         duration_max_ns != std::numeric_limits<std::uint64_t>::max() || !attributes.empty();
+         duration_max_ns != std::numeric_limits<std::uint64_t>::max() || start_min_ns != 0 ||
+         start_max_ns != std::numeric_limits<std::uint64_t>::max() || !attributes.empty();
 }
 
 bool meets(const TraceView& trace, const TraceView::Span& span, const SpanConditions& wanted) {
@@ -84,6 +106,7 @@ bool meets(const TraceView& trace, const TraceView::Span& span, const SpanCondit
   if (!wanted.operation.empty() && span.name != wanted.operation) return false;
   if (!wanted.status.empty() && status_text(span.status_code) != wanted.status) return false;
   if (span.duration_ns < wanted.duration_min_ns || span.duration_ns > wanted.duration_max_ns) return false;
+  if (span.start_ns < wanted.start_min_ns || span.start_ns > wanted.start_max_ns) return false;
   return std::all_of(wanted.attributes.begin(), wanted.attributes.end(), [&](const auto& attribute) {
     const auto& [key, value] = attribute;
     const std::optional<bool> field = meets_field(trace, span, key, value);

@@ -23,8 +23,9 @@ struct SpanConditions {
   std::string service = {}, operation = {};
   std::string status = {};  // unset, ok, error
   std::uint64_t duration_min_ns = 0, duration_max_ns = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t start_min_ns = 0, start_max_ns = std::numeric_limits<std::uint64_t>::max();
   // Values as append_attribute_text writes them. Looked for in the span, its resource, scope, events and links; the
-  // keys error, span.kind, scope.name and scope.version mean these.
+  // keys error, span.kind, span.status, scope.name and scope.version mean these, and resource.X the resource's X.
   std::vector<std::pair<std::string, std::string>> attributes = {};
 
   bool any() const;

@@ -11,9 +11,11 @@ from tailgate_process import Failed, expect, get, until
 
 
 class Jaeger:
+    ready = (200,)  # what /api/services may say once it is there
+
     def __init__(self, binary, directory, name="jaeger", receivers=None, storage=None, tls=None):
         """`receivers`: more of them, beside OTLP and Zipkin; `storage`: of jaeger_storage's backends; `tls`: of OTLP."""
-        self.binary, self.process = binary, None
+        self.binary, self.process, self.sets, self.environment = binary, None, [], {}
         self.log_path = os.path.join(directory, f"{name}.log")
         self.grpc, self.http, self.zipkin, self.query, query_grpc, health = free_ports(6)
         at = lambda port: {"endpoint": f"127.0.0.1:{port}"}  # noqa: E731
@@ -39,15 +41,15 @@ class Jaeger:
 
     def start(self):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([self.binary, "--config", self.config], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                            env={**os.environ, "OTEL_TRACES_SAMPLER": "always_off"})  # none of its own
+            self.process = subprocess.Popen([self.binary, "--config", self.config, *self.sets], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                            env={**os.environ, "OTEL_TRACES_SAMPLER": "always_off", **self.environment})  # none of its own
 
         def answers():
             if self.process.poll() is not None:
                 with open(self.log_path) as log:
                     raise Failed(f"Jaeger ended with {self.process.returncode}:\n{log.read()[-3000:]}")
             try:
-                return get(self.query, "/api/services")[0] == 200
+                return get(self.query, "/api/services")[0] in self.ready
             except OSError:
                 return False
 
@@ -94,3 +96,20 @@ class Jaeger:
         status, text = get(self.query, f"/api/traces?service={service}&limit=1000")
         expect(status == 200, f"/api/traces says {status}: {text[:500]}")
         return [trace["traceID"] for trace in json.loads(text)["data"] or []]
+
+
+class QueryOnlyJaeger(Jaeger):
+    """deploy/jaeger/config.yaml as it is, but for its ports: a Jaeger that has no storage but a Tailgate's."""
+
+    ready = (200, 500)
+
+    def __init__(self, binary, directory, tailgate, name="jaeger_query", sets=()):
+        """`tailgate`: the port of its `web`; `sets`: more of "path::to::key=value"."""
+        self.binary, self.process = binary, None
+        self.log_path = os.path.join(directory, f"{name}.log")
+        self.query, query_grpc, health = free_ports(3)
+        self.config = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy", "jaeger", "config.yaml")
+        at = {"jaeger_query::http": self.query, "jaeger_query::grpc": query_grpc, "healthcheckv2::http": health}
+        self.sets = [f"--set=extensions::{key}::endpoint=127.0.0.1:{port}" for key, port in at.items()]
+        self.sets += [f"--set={one}" for one in sets]
+        self.environment = {"TAILGATE_WEB": f"127.0.0.1:{tailgate}"}

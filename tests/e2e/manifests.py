@@ -17,7 +17,7 @@ def test_manifests(tools, *_):
     kubernetes = sorted(glob.glob(os.path.join(DEPLOY, "kubernetes", "*.yaml")))
     compose = os.path.join(DEPLOY, "compose", "compose.yaml")
     found = run([reader, *kubernetes, compose]).split("\n")
-    for wanted in ("apps/v1 StatefulSet", "apps/v1 Deployment", "policy/v1 PodDisruptionBudget", "compose grafana jaeger prometheus tailgate tempo"):
+    for wanted in ("apps/v1 StatefulSet", "apps/v1 Deployment", "policy/v1 PodDisruptionBudget", "compose grafana jaeger jaeger-query prometheus tailgate tempo"):
         expect(wanted in found, f"want {wanted} among {found}")
 
     # And a field nobody knows is seen.

@@ -27,6 +27,7 @@ import cassandra  # noqa: E402
 import elasticsearch  # noqa: E402
 import examples  # noqa: E402
 import files  # noqa: E402
+import jaeger_storage  # noqa: E402
 import kafka  # noqa: E402
 import manifests  # noqa: E402
 import mtls  # noqa: E402
@@ -53,6 +54,8 @@ TESTS = {
     "elasticsearch": elasticsearch.test_elasticsearch,
     "opensearch": elasticsearch.test_opensearch,
     "jaeger_opensearch": elasticsearch.test_jaeger_opensearch,
+    "jaeger_storage": jaeger_storage.test_jaeger_storage,
+    "jaeger_storage_tls": jaeger_storage.test_jaeger_storage_tls,
     "kafka": kafka.test_kafka,
     "kafka_auth": kafka.test_kafka_auth,
     "kafka_tls": kafka.test_kafka_tls,

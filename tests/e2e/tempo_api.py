@@ -30,7 +30,7 @@ MORE = [
 SPAN_KEYS = {"spanID", "name", "startTimeUnixNano", "durationNanos", "attributes"}
 SET_KEYS = {"spans", "matched", "attributes"}
 TRACE_KEYS = {"traceID", "rootServiceName", "rootTraceName", "startTimeUnixNano", "durationMs", "spanSets", "serviceStats"}
-# Where another answer than that of Tempo 2.8 is right: docs/tempo.md.
+# Where another answer than that of Tempo 2.8 is right: docs/query/tempo.md.
 DIFFERENT = {
     "{ span.foo = nil }": "2.8 has no '= nil'",
     '{ name > "P" }': "2.8 does not find the names that begin with the text",

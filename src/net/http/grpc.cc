@@ -76,25 +76,37 @@ std::string grpc_frame(ByteView message) {
   return out;
 }
 
-Response grpc_response(const RpcStatus& status, ByteView message) {
+Response grpc_head() {
   Response r;
   r.headers.emplace_back("content-type", "application/grpc");
-  if (status.code == RpcCode::kOk) {
-    r.headers.emplace_back("grpc-encoding", "identity");
-    r.headers.emplace_back("grpc-accept-encoding", kCodingNames);
-    r.body = grpc_frame(message);
-    r.trailers.emplace_back("grpc-status", "0");
-    return r;
-  }
-  if (status.code == RpcCode::kUnimplemented) r.headers.emplace_back("grpc-accept-encoding", kCodingNames);
-  r.trailers.emplace_back("grpc-status", std::to_string(static_cast<int>(status.code)));
+  r.headers.emplace_back("grpc-encoding", "identity");
+  r.headers.emplace_back("grpc-accept-encoding", kCodingNames);
+  return r;
+}
+
+std::vector<std::pair<std::string, std::string>> grpc_trailers(const RpcStatus& status) {
+  std::vector<std::pair<std::string, std::string>> out;
+  out.emplace_back("grpc-status", std::to_string(static_cast<int>(status.code)));
   if (!status.message.empty())
-    r.trailers.emplace_back("grpc-message", percent_encoded(status.message, PercentKeep::kPrintable));
+    out.emplace_back("grpc-message", percent_encoded(status.message, PercentKeep::kPrintable));
   if (status.retry_seconds != 0) {
     std::string details;
     append_base64(details, rpc_status_proto(status), Base64Padding::kWithout);
-    r.trailers.emplace_back("grpc-status-details-bin", std::move(details));
+    out.emplace_back("grpc-status-details-bin", std::move(details));
   }
+  return out;
+}
+
+Response grpc_response(const RpcStatus& status, ByteView message) {
+  Response r;
+  if (status.code == RpcCode::kOk) {
+    r = grpc_head();
+    r.body = grpc_frame(message);
+  } else {
+    r.headers.emplace_back("content-type", "application/grpc");
+    if (status.code == RpcCode::kUnimplemented) r.headers.emplace_back("grpc-accept-encoding", kCodingNames);
+  }
+  r.trailers = grpc_trailers(status);
   return r;
 }
 

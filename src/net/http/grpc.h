@@ -8,6 +8,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/bytes.h"
 #include "net/http/http.h"
@@ -32,6 +34,10 @@ GrpcMessage read_grpc_message(const RequestHead& head, ByteView body, const Serv
 
 // A message with its prefix, not compressed.
 std::string grpc_frame(ByteView message);
+
+// The parts of an answer with several messages: its head, and the trailers at its end.
+Response grpc_head();
+std::vector<std::pair<std::string, std::string>> grpc_trailers(const RpcStatus& status);
 
 // The whole answer: message and trailers on success, otherwise only trailers, with the retry time in
 // grpc-status-details-bin.

@@ -27,6 +27,7 @@ TOKEN, SECOND, PASSWORD = "first-token-0123456789", "second-token-0123456789", "
 BASIC = "Basic " + base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
 WRONG = "Bearer wrong-token-0123456789"
 JAEGER = "/jaeger.api_v2.CollectorService/PostSpans"
+CAPABILITIES = "/jaeger.storage.v2.Capabilities/GetCapabilities"
 
 
 def post(port, path, body=b"", kind="application/x-protobuf", authorization=None, source="127.0.0.1", **headers):
@@ -95,7 +96,7 @@ class AuthTest(unittest.TestCase):
         config, hashed = self.with_auth()
         daemon = self.start(config)
         otlp_grpc, otlp_http, jaeger_grpc, jaeger_http, zipkin = (port for _, _, port in daemon.receivers)
-        for port in (otlp_grpc, jaeger_grpc):  # probes have no credentials
+        for port in (otlp_grpc, jaeger_grpc, daemon.pages["web"]):  # probes have no credentials
             self.assertEqual(grpc(port, b"", path="/grpc.health.v1.Health/Check"), 0)
             self.assertEqual(grpc(port, b"", WRONG, "/grpc.health.v1.Health/Check"), 0)
         for authorization, expected in ((None, 16), (WRONG, 16), (f"Bearer {TOKEN}", 0), (BASIC, 0), (f"bearer {SECOND}", 0)):
@@ -110,10 +111,13 @@ class AuthTest(unittest.TestCase):
                              401 if expected else 202)
             self.assertEqual(post(zipkin, "/api/v2/spans", b"[]", "application/json", authorization)[0],
                              401 if expected else 202)
-            for page, path in (("metrics", "/metrics"), ("web", "/explain")):
+            self.assertEqual(grpc(daemon.pages["web"], b"", authorization, CAPABILITIES), expected)
+            for page, path in (("metrics", "/metrics"), ("web", "/explain"), ("web", "/jaeger/api/services")):
                 connection = http.client.HTTPConnection("127.0.0.1", daemon.pages[page], timeout=10)
                 connection.request("GET", path, headers={"Authorization": authorization} if authorization else {})
-                self.assertEqual(connection.getresponse().status, code)
+                # There is no store here, which only those with credentials are told.
+                wanted = 503 if path.startswith("/jaeger") and code == 200 else code
+                self.assertEqual(connection.getresponse().status, wanted)
                 connection.close()
         # A page of another origin asks without credentials, and is told 401 in a way it may read.
         connection = http.client.HTTPConnection("127.0.0.1", otlp_http, timeout=10)

@@ -49,6 +49,9 @@ TEST_CASE("one span meets all conditions of a search", "[web]") {
   CHECK(spans_with({.duration_min_ns = 800'000'000}) == "126");
   CHECK(spans_with({.duration_min_ns = 800'000'000, .duration_max_ns = 1'200'000'000}) == "12");
   CHECK(spans_with({.duration_max_ns = 2'000'000}) == "5");
+  constexpr std::uint64_t kBegin = 1'700'000'000'000'000'000;
+  CHECK(spans_with({.start_min_ns = kBegin + 150'000'000}) == "345");
+  CHECK(spans_with({.start_min_ns = kBegin + 100'000'000, .start_max_ns = kBegin + 200'000'000}) == "234");
   CHECK(spans_with({.service = "payment", .attributes = {{"db.system", "redis"}, {"hit", "true"}}}) == "5");
   CHECK(spans_with({.service = "frontend", .attributes = {{"db.system", "redis"}}}).empty());
 }
@@ -69,6 +72,13 @@ TEST_CASE("attributes are looked for in span, resource, scope, events and links,
   CHECK(with("error", "false") == "14567");
   CHECK(with("error", "yes").empty());
   CHECK(with("span.kind", "SERVER") == "13");
+  CHECK(with("span.kind", "unspecified").empty());
+  CHECK(with("span.kind", "robot").empty());  // stands for the unspecified one, which no span has
+  CHECK(with("span.status", "OK") == "4");
+  CHECK(with("span.status", "ERROR") == "23");
+  CHECK(with("span.status", "error") == "1567");  // an unknown word, as Jaeger has it
+  CHECK(with("resource.deployment.environment", "prod") == "12345");
+  CHECK(with("resource.service.name", "shadow").empty());  // an attribute of a span
   CHECK(with("scope.name", "grpc") == "345");
   CHECK(with("scope.version", "1.0.0") == "12");
 }

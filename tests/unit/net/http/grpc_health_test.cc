@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "receive/grpc_health.h"
+#include "net/http/grpc_health.h"
 
 #include <catch2/catch.hpp>
 #include <string>

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// /jaeger/api/...: what Jaeger's own UI before 2.19 and Grafana's Jaeger source ask.
+#include <fmt/format.h>
+
+#include "codec/json_text.h"
+#include "codec/percent.h"
+#include "web/jaeger/answer.h"
+#include "web/jaeger/http_params.h"
+#include "web/json_page.h"
+#include "wire/jaeger/trace_json.h"
+
+namespace tailgate {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::string_view kPrefix = "/jaeger/api/";
+constexpr std::string_view kEnvelopeEnd = R"(],"total":0,"limit":0,"offset":0,"errors":)";
+
+Response v1_response(int status, json::value data, std::size_t total, json::value errors) {
+  return json_response(
+      status,
+      json::object{
+          {"data", std::move(data)}, {"total", total}, {"limit", 0}, {"offset", 0}, {"errors", std::move(errors)}});
+}
+
+Response v1_error(int status, std::string_view text) {
+  return v1_response(status, nullptr, 0, json::array{json::object{{"code", status}, {"msg", text}}});
+}
+
+Response v1_error(const Error& error) { return v1_error(http_status_of(error), error.text); }
+
+Response v1_later(const JaegerSharedPtr& shared, std::function<void(PieceAnswer&)> work) {
+  return answer_later(shared, v1_error, json_head(), std::move(work));
+}
+
+// The traces of `ids`, then what is not there.
+void write_by_ids(const JaegerShared& shared, const std::vector<TraceId>& ids, PieceAnswer& answer, bool alone) {
+  json::array missing;
+  bool first = true;
+  for (const TraceId& id : ids) {
+    if (answer.cancelled()) return;
+    const Result<StoredTrace> found = shared.options.store->trace(id);
+    if (!found) {
+      if (!answer.begun()) answer.whole().answer(v1_error(found.error()));
+      return;
+    }
+    if (found->otlp.empty()) {
+      if (alone) return answer.whole().answer(v1_error(404, "trace not found"));
+      missing.push_back(json::object{{"msg", "trace not found"}, {"traceID", id.hex()}});
+      continue;
+    }
+    std::string piece = first ? R"({"data":[)" : ",";
+    first = false;
+    append_jaeger_trace(piece, found->otlp);
+    answer.be_patient();
+    if (!answer.write(piece)) return;
+  }
+  std::string end = first ? R"({"data":[)" : "";
+  end += kEnvelopeEnd;
+  append_json(end, missing.empty() ? json::value() : std::move(missing), JsonForm::kCompact);
+  end += "}\n";
+  if (answer.write(end)) answer.end();
+}
+
+void write_search(const JaegerShared& shared, const TraceQuestion& question, PieceAnswer& answer) {
+  const Result<SearchOutcome> outcome = find_for_jaeger(shared, question, answer, [&](const FoundTrace& found) {
+    std::string piece = answer.begun() ? "," : R"({"data":[)";
+    append_jaeger_trace(piece, found.stored.otlp);
+    answer.be_patient();
+    return answer.write(piece);
+  });
+  if (!outcome) {
+    if (!answer.begun()) answer.whole().answer(v1_error(outcome.error()));
+    return;
+  }
+  std::string end = answer.begun() ? "" : R"({"data":[)";
+  end += kEnvelopeEnd;
+  if (outcome->cut.empty()) {
+    end += "null}\n";
+  } else {
+    end += R"([{"msg":)";
+    append_json_string(end, outcome->cut);
+    end += "}]}\n";
+  }
+  if (answer.write(end)) answer.end();
+}
+
+Response traces(const JaegerSharedPtr& shared, std::string_view query) {
+  Result<JaegerSearch> search = read_jaeger_v1_search(query, wall_now_ns());
+  if (!search) return v1_error(search.error());
+  return v1_later(shared, [shared, search = std::move(*search)](PieceAnswer& answer) {
+    if (!search.ids.empty()) return write_by_ids(*shared, search.ids, answer, false);
+    write_search(*shared, search.question, answer);
+  });
+}
+
+Response one_trace(const JaegerSharedPtr& shared, std::string_view text) {
+  const Result<TraceId> id = read_trace_id(text);
+  if (!id) return v1_error(id.error());
+  return v1_later(shared, [shared, id = *id](PieceAnswer& answer) { write_by_ids(*shared, {id}, answer, true); });
+}
+
+// A list that `ask` gives.
+template <class Ask>
+Response list(const JaegerSharedPtr& shared, Ask ask, bool counted = true) {
+  return v1_later(shared, [shared, ask, counted](PieceAnswer& answer) {
+    Result<json::array> found = ask(*shared->options.store, answer);
+    if (!found) return answer.whole().answer(v1_error(found.error()));
+    const std::size_t total = counted ? found->size() : 0;
+    answer.whole().answer(v1_response(200, std::move(*found), total, nullptr));
+  });
+}
+
+Response services(const JaegerSharedPtr& shared) {
+  return list(shared, [](StoreReader& store, const PieceAnswer&) -> Result<json::array> {
+    const auto found = services_for_jaeger(store);
+    if (!found) return tl::unexpected(found.error());
+    return json::array(found->begin(), found->end());
+  });
+}
+
+Response operation_names(const JaegerSharedPtr& shared, const std::string& service) {
+  return list(shared, [service](StoreReader& store, const PieceAnswer&) -> Result<json::array> {
+    const auto found = operations_for_jaeger(store, {service, {}});
+    if (!found) return tl::unexpected(found.error());
+    json::array out;
+    for (const StoredOperation& one : *found) {  // sorted
+      if (out.empty() || out.back() != json::value(one.name)) out.emplace_back(one.name);
+    }
+    return out;
+  });
+}
+
+Response operations(const JaegerSharedPtr& shared, std::string_view query) {
+  Params params(query);
+  const JaegerOperationsRequest request{params.text("service"), params.text("spanKind")};
+  if (request.service.empty()) params.fail("service", "the name of a service", "");
+  if (!params.good()) return v1_error(400, params.error());
+  return list(shared, [request](StoreReader& store, const PieceAnswer&) -> Result<json::array> {
+    const auto found = operations_for_jaeger(store, request);
+    if (!found) return tl::unexpected(found.error());
+    json::array out;
+    for (const StoredOperation& one : *found)
+      out.push_back(json::object{{"name", one.name}, {"spanKind", jaeger_kind(one.kind)}});
+    return out;
+  });
+}
+
+Response dependencies(const JaegerSharedPtr& shared, std::string_view query) {
+  const Result<JaegerTimes> times = read_jaeger_v1_times(query, wall_now_ns());
+  if (!times) return v1_error(times.error());
+  return list(
+      shared,
+      [shared, times = *times](StoreReader&, const PieceAnswer& answer) -> Result<json::array> {
+        const auto found = dependencies_for_jaeger(*shared, times, [&] { return answer.cancelled(); });
+        if (!found) return tl::unexpected(found.error());
+        json::array out;
+        for (const StoredDependency& one : *found)
+          out.push_back(json::object{{"parent", one.parent}, {"child", one.child}, {"callCount", one.calls}});
+        return out;
+      },
+      false);
+}
+
+Response route(const JaegerSharedPtr& shared, const RequestHead& head) {
+  std::string_view path = head.path().substr(kPrefix.size());
+  if (path == "services") return services(shared);
+  if (path == "operations") return operations(shared, head.query());
+  if (path == "traces") return traces(shared, head.query());
+  if (path == "dependencies") return dependencies(shared, head.query());
+  if (path.starts_with("traces/")) return one_trace(shared, path.substr(7));
+  if (path.starts_with("metrics/")) {
+    return v1_error(501,
+                    "Tailgate keeps no metrics of spans: configure a Prometheus as the metrics storage of a Jaeger");
+  }
+  constexpr std::string_view kServices = "services/", kOperations = "/operations";
+  if (path.starts_with(kServices) && path.ends_with(kOperations) &&
+      path.size() > kServices.size() + kOperations.size()) {
+    path = path.substr(kServices.size(), path.size() - kServices.size() - kOperations.size());
+    // Grafana escapes it twice.
+    return operation_names(shared, percent_decoded_leniently(percent_decoded_leniently(path)));
+  }
+  return v1_error(404,
+                  "expected one of services, services/{service}/operations, operations, traces, traces/{id}, "
+                  "dependencies and v3/... under /jaeger/api/");
+}
+
+}  // namespace
+
+void add_jaeger_v1(Pages& pages, const JaegerSharedPtr& shared) {
+  pages.add(std::string(kPrefix), [shared](const RequestHead& head) { return route(shared, head); });
+}
+
+}  // namespace tailgate

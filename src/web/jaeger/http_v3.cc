@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// /jaeger/api/v3/...: what Jaeger's own UI asks since 2.15, in part, and since 2.19.
+#include "web/jaeger/answer.h"
+#include "web/jaeger/http_params.h"
+#include "web/json_page.h"
+#include "wire/otlp/json_write.h"
+
+namespace tailgate {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::string_view kPrefix = "/jaeger/api/v3/";
+
+Response v3_error(int status, std::string_view text) {
+  Response response =
+      json_response(status, json::object{{"error", json::object{{"httpCode", status}, {"message", text}}}});
+  response.headers.front().second = "text/plain; charset=utf-8";
+  return response;
+}
+
+Response v3_error(const Error& error) { return v3_error(http_status_of(error), error.text); }
+
+Response v3_later(const JaegerSharedPtr& shared, std::function<void(PieceAnswer&)> work) {
+  return answer_later(shared, v3_error, json_head(), std::move(work));
+}
+
+// {"result":{"resourceSpans":[...]}} of any number of traces.
+class ResultWriter {
+ public:
+  explicit ResultWriter(PieceAnswer& answer) : answer_(answer), list_(piece_) {}
+
+  bool add(const StoredTrace& trace) {
+    list_.add(trace.otlp, nullptr);
+    answer_.be_patient();
+    const bool wanted = answer_.write(piece_);
+    piece_.clear();
+    return wanted;
+  }
+  // Without a trace the answer is 404, in Jaeger's words. `cut`: why there may be more.
+  void end(const std::string& cut = {}) {
+    if (!answer_.begun()) {
+      return answer_.whole().answer(v3_error(404, cut.empty() ? "No traces found" : "No traces found. " + cut));
+    }
+    list_.close();
+    piece_ += "}\n";
+    if (answer_.write(piece_)) answer_.end();
+  }
+
+ private:
+  PieceAnswer& answer_;
+  std::string piece_ = R"({"result":)";
+  OtlpJsonList list_;
+};
+
+Response one_trace(const JaegerSharedPtr& shared, std::string_view text) {
+  const Result<TraceId> id = read_trace_id(text);
+  if (!id) return v3_error(id.error());
+  return v3_later(shared, [shared, id = *id](PieceAnswer& answer) {
+    const Result<StoredTrace> found = shared->options.store->trace(id);
+    if (!found) return answer.whole().answer(v3_error(found.error()));
+    ResultWriter result(answer);
+    if (found->otlp.empty() || result.add(*found)) result.end();
+  });
+}
+
+Response traces(const JaegerSharedPtr& shared, std::string_view query) {
+  Result<TraceQuestion> question = read_jaeger_v3_search(query);
+  if (!question) return v3_error(question.error());
+  return v3_later(shared, [shared, question = std::move(*question)](PieceAnswer& answer) {
+    ResultWriter result(answer);
+    const auto outcome =
+        find_for_jaeger(*shared, question, answer, [&](const FoundTrace& found) { return result.add(found.stored); });
+    if (outcome) return result.end(outcome->cut);
+    if (!answer.begun()) answer.whole().answer(v3_error(outcome.error()));
+  });
+}
+
+json::object summary(const FoundTrace& found) {
+  const TraceView& trace = found.view;
+  json::array services;
+  for (const TraceView::Service& one : trace.services())
+    services.push_back(json::object{{"name", one.name}, {"spanCount", one.spans}, {"errorSpanCount", one.errors}});
+  return json::object{{"traceId", found.stored.id.hex()},
+                      {"rootServiceName", trace.root_service()},
+                      {"rootOperationName", trace.root_name()},
+                      {"minStartTimeUnixNano", std::to_string(trace.start_ns())},
+                      {"maxEndTimeUnixNano", std::to_string(trace.end_ns())},
+                      {"spanCount", trace.spans().size()},
+                      {"errorSpanCount", trace.errors()},
+                      {"orphanSpanCount", trace.orphans()},
+                      {"services", std::move(services)}};
+}
+
+Response summaries(const JaegerSharedPtr& shared, std::string_view query) {
+  Result<TraceQuestion> question = read_jaeger_v3_search(query);
+  if (!question) return v3_error(question.error());
+  return v3_later(shared, [shared, question = std::move(*question)](PieceAnswer& answer) {
+    constexpr std::string_view kBegin = R"({"summaries":[)";
+    const auto outcome = find_for_jaeger(*shared, question, answer, [&](const FoundTrace& found) {
+      std::string piece(answer.begun() ? "," : kBegin);
+      append_json(piece, summary(found), JsonForm::kCompact);
+      answer.be_patient();
+      return answer.write(piece);
+    });
+    if (!outcome) {
+      if (!answer.begun()) answer.whole().answer(v3_error(outcome.error()));
+      return;
+    }
+    if (answer.write(std::string(answer.begun() ? "" : kBegin) + "]}\n")) answer.end();
+  });
+}
+
+template <class Found>
+void answer_list(PieceAnswer& answer, std::string_view key, const Found& found,
+                 const std::function<json::value(const typename Found::value_type::value_type&)>& entry) {
+  if (!found) return answer.whole().answer(v3_error(found.error()));
+  json::array list;
+  for (const auto& one : *found) list.push_back(entry(one));
+  answer.whole().answer(json_response(200, json::object{{key, std::move(list)}}));
+}
+
+Response services(const JaegerSharedPtr& shared) {
+  return v3_later(shared, [shared](PieceAnswer& answer) {
+    answer_list(answer, "services", services_for_jaeger(*shared->options.store),
+                [](const std::string& one) { return json::value(one); });
+  });
+}
+
+Response operations(const JaegerSharedPtr& shared, std::string_view query) {
+  Params params(query);
+  JaegerOperationsRequest request{params.text("service"), params.text("spanKind")};
+  if (request.span_kind.empty()) request.span_kind = params.text("span_kind");
+  if (request.service.empty()) params.fail("service", "the name of a service", "");
+  if (!params.good()) return v3_error(400, params.error());
+  return v3_later(shared, [shared, request](PieceAnswer& answer) {
+    answer_list(answer, "operations", operations_for_jaeger(*shared->options.store, request),
+                [](const StoredOperation& one) {
+                  const std::string_view kind = jaeger_kind(one.kind);
+                  return json::object{{"name", one.name}, {"spanKind", kind.empty() ? "internal" : kind}};
+                });
+  });
+}
+
+Response route(const JaegerSharedPtr& shared, const RequestHead& head) {
+  const std::string_view path = head.path().substr(kPrefix.size());
+  if (path == "services") return services(shared);
+  if (path == "operations") return operations(shared, head.query());
+  if (path == "traces") return traces(shared, head.query());
+  if (path == "trace-summaries") return summaries(shared, head.query());
+  if (path.starts_with("traces/")) return one_trace(shared, path.substr(7));
+  return v3_error(
+      404, "expected one of services, operations, traces, traces/{id} and trace-summaries under /jaeger/api/v3/");
+}
+
+}  // namespace
+
+void add_jaeger_v3(Pages& pages, const JaegerSharedPtr& shared) {
+  pages.add(std::string(kPrefix), [shared](const RequestHead& head) { return route(shared, head); });
+}
+
+}  // namespace tailgate
