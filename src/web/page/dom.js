@@ -73,16 +73,27 @@ export function hue(service) {
   return String(((h >>> 8) % 24) * 15);
 }
 
-export function copyButton(text, what) {
+export function copyButton(text, what, label = 'copy') {
   const button = el('button', {type: 'button', class: 'copy', title: `Copy ${what}`, 'aria-label': `Copy ${what}`,
     onclick: async (event) => {
       event.stopPropagation();
-      try {
-        await navigator.clipboard.writeText(text());
-        say(`${what} copied`);
-      } catch {
-        say('the browser does not allow copying here');
-      }
-    }}, 'copy');
+      const done = await copy(text());
+      say(done ? `${what} copied` : 'the browser does not allow copying here');
+      button.textContent = done ? 'copied' : 'not allowed';
+      setTimeout(() => { button.textContent = label; }, 1500);
+    }}, label);
   return button;
+}
+
+// Browsers give the clipboard to pages of https and of localhost only; elsewhere a selection can be copied.
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
+  const field = el('textarea', {class: 'skip', 'aria-hidden': 'true', value: text});
+  const focused = document.activeElement;
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand('copy');
+  field.remove();
+  if (focused) focused.focus();
+  return done;
 }
