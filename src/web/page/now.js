@@ -86,7 +86,8 @@ function exporters(now) {
 }
 
 function policies(now) {
-  const names = [...by(now.metrics, 'tailgate_policy_votes_total', 'policy').keys()];
+  const shadow = by(now.metrics, 'tailgate_shadow_flips_total', 'policy');  // these have no votes that count
+  const names = [...by(now.metrics, 'tailgate_policy_votes_total', 'policy')].filter(([name, votes]) => votes > 0 || !shadow.has(name)).map(([name]) => name);
   if (names.length === 0) return el('p', {class: 'hint'}, 'No policy is loaded: every trace is not sampled.');
   const decisions = ['sampled', 'not_sampled', 'dropped'];
   return table(['policy', ...decisions.map((d) => `votes: ${d.replace('_', ' ')}`), 'kept traces', 'kept spans', 'kept bytes', 'kept now'], [1, 2, 3, 4, 5, 6, 7],

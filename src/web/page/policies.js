@@ -55,6 +55,9 @@ function box(params, out) {
   out);
 }
 
+// A condition is judged as a policy around it, whose places mean nothing to who wrote the condition.
+const told = (text, form) => (form === 'policy' ? text : text.replace(/^the policy:\d+:\d+: (\S+: )?(?=line |column )/, ''));
+
 const row = (t) => el('tr', {}, el('td', {class: 'nowrap'}, time(Number(BigInt(t.start_ns) / 1000000n))),
     el('td', {}, el('a', {href: `/trace/${t.trace_id}`}, t.root_service || '(no root span)', ' ', el('b', {}, t.root_name))),
     el('td', {class: 'n'}, duration(Number(t.duration_ns))), el('td', {class: 'n'}, count(t.spans)),
@@ -98,7 +101,7 @@ export function showPolicies(main, params, failed) {
     fill(out, el('p', {class: 'hint'}, 'judging …'));
     postJson('/api/try', {form: params.get('form') || 'span', text: params.get('text'), since: params.get('since') || ''}, stop.signal)
         .then((answer) => fill(out, outcome(answer)))
-        .catch((error) => { if (error.name !== 'AbortError') fill(out, el('pre', {class: 'error', role: 'alert'}, error.message)); });
+        .catch((error) => { if (error.name !== 'AbortError') fill(out, el('pre', {class: 'error', role: 'alert'}, told(error.message, params.get('form') || 'span'))); });
   }
   return () => stop.abort();
 }

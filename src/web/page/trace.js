@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // One trace: why it was kept, the waterfall, and the span that is chosen.
 import {getJson, query} from './api.js';
-import {copyButton, count, duration, el, fill, hue, say, time} from './dom.js';
+import {copyButton, count, duration, el, fill, hues, say, time} from './dom.js';
 import {attributesOf, readTrace, textOf, valueOf, visible} from './tree.js';
 
 const kRow = 24;  // pixels; page.css has the same
 
 // A threshold of the 56 bits that are compared, as hex digits without trailing zeros, and as a share.
 const share = (digits) => parseInt(digits.padEnd(14, '0'), 16) / 2 ** 56;
+const because = {root: 'its root had come, and nothing more came', timeout: 'decision_wait was over', size: 'it reached the most that is held of one trace',
+  too_large: 'it was larger than maximum_trace_size_bytes', memory: 'memory was short', shutdown: 'Tailgate was stopped'};
 const percent = (part) => `${(100 * part).toPrecision(3).replace(/\.?0+$/, '')} %`;
 
 function why(e) {
@@ -18,9 +20,9 @@ function why(e) {
       el('td', {}, v.why || ''), el('td', {class: 'mono'}, v.attribute || ''),
       el('td', {class: 'mono'}, v.span_id ? el('a', {href: `?span=${v.span_id}`, 'data-span': v.span_id}, v.span_id) : '')));
   const facts = [
-    ['decided', decided ? `${time(Date.parse(e.decided))}, because of ${e.close_reason.replace(/_/g, ' ')}` : 'not yet: the trace is open'],
+    ['decided', decided ? `${time(Date.parse(e.decided))}, because ${because[e.close_reason] || e.close_reason}` : 'not yet: the trace is open'],
     ['chance', e.threshold && e.threshold !== '0' ? `${percent(1 - share(e.threshold))} of such traces are kept: random is ${e.random}, and had to be at least the threshold ${e.threshold.padEnd(14, '0')}` :
-      e.threshold === '0' ? 'none: every such trace is kept' : `random is ${e.random} (${percent(share(e.random))} of the range)`],
+      e.threshold === '0' ? 'certain: every such trace is kept' : `random is ${e.random} (${percent(share(e.random))} of the range)`],
     e.shed_threshold ? ['shedding', `new traces had to pass the threshold ${e.shed_threshold}: ${percent(1 - share(e.shed_threshold))} did`] : null,
     e.shed ? ['not delivered', e.shed] : null,
     ['missing', e.missing_parents_count ? `${e.missing_parents_count} ${e.missing_parents_count === 1 ? 'parent that a span names has' : 'parents that spans name have'} not come: ${e.missing_parents.join(', ')}` :
@@ -65,6 +67,7 @@ const plain = (list) => (list.length === 0 ? null : el('table', {class: 'plain a
     el('th', {scope: 'row'}, a.key), el('td', {class: 'value'}, textOf(a.value)), el('td', {}, copyButton(() => textOf(a.value), a.key)))))));
 
 function details(trace, span) {
+  const hue = (service) => trace.hues.get(service);
   const raw = span.raw;
   const attributes = attributesOf(raw.attributes);
   const scope = [['name', span.scope.name], ['version', span.scope.version]].filter(([, v]) => v).map(([key, value]) => ({key, value}))
@@ -123,16 +126,13 @@ class Waterfall {
       const share = event.offsetY / this.canvas.clientHeight;
       this.scroll.scrollTop = share * this.rows.length * kRow - this.scroll.clientHeight / 2;
     });
-    this.resize = new ResizeObserver(() => { this.map(); this.draw(); });
-    this.resize.observe(this.scroll);
-    this.layout();
+    this.resize = new ResizeObserver(() => { this.draw(); });
   }
 
   layout() {
     this.rows = visible(this.trace, (span) => !this.closed.has(span));
     this.place = new Map(this.rows.map((row, i) => [row.span, i]));
     this.inner.style.height = `${this.rows.length * kRow}px`;
-    this.map();
     this.draw(true);
   }
 
@@ -143,7 +143,25 @@ class Waterfall {
     this.first = first;
     this.last = last;
     fill(this.inner, this.rows.slice(first, last).map((row, i) => this.row(row, first + i)));
-    this.map();
+    this.mapLater();
+  }
+
+  // How long it took: behind its bar, else before it, else on it.
+  timeOf(span, total) {
+    const text = duration((span.end - span.start) * 1e6), room = 0.13;
+    if (span.end / total < 1 - room) return el('span', {class: 'time', vars: {'--from': `${span.end / total * 100}%`}}, text);
+    if (span.start / total > room) return el('span', {class: 'time before', vars: {'--until': `${(1 - span.start / total) * 100}%`}}, text);
+    return el('span', {class: 'time on', vars: {'--from': `${span.start / total * 100}%`}}, text);
+  }
+
+  // After the rows are on the screen: people look at these first.
+  mapLater() {
+    if (this.mapping) return;
+    this.mapping = true;
+    requestAnimationFrame(() => setTimeout(() => {
+      this.mapping = false;
+      this.map();
+    }));
   }
 
   row({span, depth}, at) {
@@ -153,7 +171,7 @@ class Waterfall {
     const chosen = span === this.chosen;
     const match = this.found.has(span);
     return el('div', {class: `row${chosen ? ' chosen' : ''}${match ? ' match' : ''}`, role: 'treeitem', id: `row-${at}`, 'aria-level': depth + 1,
-      'aria-expanded': span.children.length ? String(open) : null, 'aria-selected': String(chosen), vars: {'--at': `${at * kRow}px`, '--hue': hue(span.service)},
+      'aria-expanded': span.children.length ? String(open) : null, 'aria-selected': String(chosen), vars: {'--at': `${at * kRow}px`, '--hue': this.trace.hues.get(span.service)},
       onclick: () => this.select(span)},
     el('span', {class: 'label', vars: {'--depth': String(Math.min(depth, 40))}, title: `${span.service}: ${span.name}`},
         span.children.length ? el('button', {type: 'button', class: 'twist', tabindex: -1, 'aria-label': open ? 'Close' : 'Open', onclick: (event) => {
@@ -169,12 +187,11 @@ class Waterfall {
         span.critical.map(([from, to]) => el('span', {class: 'critical', vars: {'--from': share(from), '--width': share(to - from)}})),
         (span.raw.events || []).slice(0, 20).map((event) => el('span', {class: 'dot', title: event.name || '',
           vars: {'--from': share(span.start + Number(BigInt(event.timeUnixNano || 0) - span.startNs) / 1e6)}})),
-        el('span', {class: 'time', vars: {'--from': share(Math.min(span.start, total * 0.88))}}, duration((span.end - span.start) * 1e6))));
+        this.timeOf(span, total)));
   }
 
   // The whole trace in a strip, painted once, and over it which part of it is seen.
   map() {
-    if (!this.rows) return;
     const width = this.canvas.clientWidth || 900, height = this.canvas.clientHeight || 60;
     const scale = devicePixelRatio || 1, dark = matchMedia('(prefers-color-scheme: dark)').matches;
     const key = `${width} ${height} ${scale} ${dark}`;
@@ -202,7 +219,7 @@ class Waterfall {
     const g = canvas.getContext('2d');
     g.scale(scale, scale);
     const total = this.trace.duration || 1, tall = Math.min(10, Math.max(1, height / this.rows.length - 1));
-    const colours = new Map([...this.trace.services.keys()].map((service) => [service, `hsl(${hue(service)} 45% ${dark ? 60 : 50}%)`]));
+    const colours = new Map([...this.trace.services.keys()].map((service) => [service, `hsl(${this.trace.hues.get(service)} 45% ${dark ? 60 : 50}%)`]));
     this.rows.forEach(({span}, i) => {
       g.fillStyle = span.error ? '#d33' : colours.get(span.service);
       g.fillRect(span.start / total * width, i / this.rows.length * height, Math.max(1, (span.end - span.start) / total * width), tall);
@@ -265,6 +282,8 @@ class Waterfall {
 
 function stored(main, id, answer, params) {
   const trace = readTrace(answer.trace);
+  trace.hues = hues(trace.services.keys());
+  const hue = (service) => trace.hues.get(service);
   const root = trace.roots[0];
   const side = el('aside', {class: 'details', 'aria-label': 'The chosen span'}, el('p', {class: 'hint'}, 'Choose a span.'));
   const waterfall = new Waterfall(trace, (span) => {
@@ -316,6 +335,7 @@ function stored(main, id, answer, params) {
           el('span', {class: 'legend'}, el('span', {class: 'critical-key'}), ' critical path')),
       el('div', {class: 'split'}, waterfall.node, side));
   waterfall.layout();
+  waterfall.resize.observe(waterfall.scroll);
   if (find.value) look(find.value);
   const wanted = params.get('span') && trace.byId.get(params.get('span'));
   if (wanted) waterfall.select(wanted, true);

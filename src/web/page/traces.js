@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Traces: the search. The form is the address: every field is a parameter of it.
 import {getJson, query} from './api.js';
-import {count, duration, el, fill, hue, say, time} from './dom.js';
+import {count, duration, el, fill, hues, say, time} from './dom.js';
 import {go} from './main.js';
 
 const fields = ['service', 'operation', 'status', 'min', 'max', 'attributes', 'q', 'since', 'from', 'to', 'limit', 'include'];
@@ -121,8 +121,8 @@ function form(params, signal) {
 const pointKind = (t) => (!t.stored ? 'remembered' : t.errors ? 'error' : '');
 
 // Duration over time, on a logarithmic scale. Each point is a link; its size is the number of spans.
-function scatter(traces) {
-  const width = 1000, height = 220, left = 70, bottom = 24;
+function scatter(traces, width) {
+  const height = 220, left = 70, bottom = 24;
   const starts = traces.map((t) => t.start_ms);
   const from = Math.min(...starts), to = Math.max(...starts, from + 1000);
   const durations = traces.map((t) => Math.max(1e3, t.duration_ns));
@@ -146,25 +146,26 @@ function scatter(traces) {
 }
 
 function row(t) {
+  const colours = hues((t.services || []).map((s) => s.name));
   return el('tr', {class: t.stored ? null : 'remembered'},
       el('td', {class: 'nowrap'}, time(t.start_ms)),
       el('td', {}, el('a', {href: `/trace/${t.trace_id}`}, t.root_service || '(no root span)', ' ', el('b', {}, t.root_name)),
-          el('span', {class: 'services'}, (t.services || []).slice(0, 8).map((s) => el('span', {class: 'service', vars: {'--hue': hue(s.name)}, title: `${s.spans} spans, ${s.errors} with errors`}, s.name)))),
+          el('span', {class: 'services'}, (t.services || []).slice(0, 8).map((s) => el('span', {class: 'service', vars: {'--hue': colours.get(s.name)}, title: `${s.spans} spans, ${s.errors} with errors`}, s.name)))),
       el('td', {class: 'n'}, duration(t.duration_ns)),
       el('td', {class: 'n'}, count(t.spans)),
       el('td', {class: 'n'}, t.errors ? el('span', {class: 'state bad'}, `${count(t.errors)}`) : '0'),
       el('td', {}, t.stored ? t.policy || '' : `${(t.verdict || 'open').replace('_', ' ')}, remembered only`),
-      el('td', {class: 'mono'}, t.trace_id.slice(0, 8)));
+      el('td', {class: 'mono nowrap'}, t.trace_id.slice(0, 8)));
 }
 
-function results(found) {
+function results(found, width) {
   const notes = [];
   if (found.cut) notes.push(el('p', {class: 'warnings'}, `The search was cut short: ${found.cut}. There may be more.`));
   if (found.traces.length === 0) return [...notes, el('p', {class: 'hint'}, found.store === false ?
       'There is no exporter of type store, so nothing is stored here. Add store: {directory: DIR} to exporters.' : 'No trace matches.')];
   return [...notes,
     el('p', {class: 'hint'}, `${count(found.traces.length)} traces; ${count(found.inspected.traces)} were looked at in ${duration(found.took_ms * 1e6)}.`),
-    el('figure', {}, scatter(found.traces), el('figcaption', {class: 'hint'}, [['', 'kept'], ['error', 'kept, with errors'], ['remembered', 'not stored, its decision is remembered']]
+    el('figure', {}, scatter(found.traces, width), el('figcaption', {class: 'hint'}, [['', 'kept'], ['error', 'kept, with errors'], ['remembered', 'not stored, its decision is remembered']]
         .filter(([kind]) => found.traces.some((t) => pointKind(t) === kind)).map(([kind, text]) => el('span', {class: 'legend'}, el('svg', {viewBox: '0 0 12 12', class: 'sample', 'aria-hidden': 'true'},
             el('circle', {cx: 6, cy: 6, r: 5, class: `point ${kind}`})), text)), 'larger: more spans')),
     el('div', {class: 'scroll'}, el('table', {}, el('thead', {}, el('tr', {}, ['start', 'trace', 'duration', 'spans', 'errors', 'kept by', 'id'].map((t, i) =>
@@ -185,7 +186,7 @@ export function showTraces(main, params, failed) {
       t.start_ms = Number(BigInt(t.start_ns) / 1000n) / 1000;
       t.duration_ns = Number(t.duration_ns);
     }
-    fill(out, results(found));
+    fill(out, results(found, Math.max(320, out.clientWidth)));
     say(`${found.traces.length} traces found`);
   }).catch((error) => {
     if (error.name === 'AbortError') return;
