@@ -186,7 +186,9 @@ export function showTraces(main, params, failed) {
       t.start_ms = Number(BigInt(t.start_ns) / 1000n) / 1000;
       t.duration_ns = Number(t.duration_ns);
     }
-    fill(out, results(found, Math.max(320, out.clientWidth)));
+    const draw = () => fill(out, results(found, Math.max(320, out.clientWidth)));
+    draw();
+    addEventListener('resize', draw, {signal: stop.signal});
     say(`${found.traces.length} traces found`);
   }).catch((error) => {
     if (error.name === 'AbortError') return;
