@@ -126,7 +126,9 @@ class Site:
 
 
 def config(directory):
-    out = basic_config(POLICIES, {"store": {"directory": os.path.join(directory, "store")}}, decision_wait="3s",
+    exporters = {"store": {"directory": os.path.join(directory, "store")}, "otlp/away": {
+        "endpoint": "127.0.0.1:1", "tls": {"insecure": True}, "policies": ["slow"], "retry_on_failure": {"initial_interval": "100ms"}}}
+    out = basic_config(POLICIES, exporters, decision_wait="3s",
                        decision_wait_after_root_received="500ms")
     out["sampling"]["shadow_policies"] = SHADOW
     return out
@@ -199,7 +201,7 @@ def views(site):
     """{name: (address, what is there when it is drawn)}"""
     return {
         "now": (site.at("/"), "document.querySelectorAll('table').length > 3"),
-        "traces": (site.at("/", view="traces", include="remembered"), "!!document.querySelector('.scatter')"),
+        "traces": (site.at("/", view="traces", include="remembered", limit="300"), "!!document.querySelector('.scatter')"),
         "trace": (site.at(f"/trace/{site.checkout}", span=f"{4:016x}"), "document.querySelectorAll('.details details').length > 2"),
         "hostile": (site.at(f"/trace/{site.hostile}", span=f"{1:016x}"), "document.querySelectorAll('.details details').length > 2"),
         "remembered": (site.at(f"/trace/{site.dropped}"), "!!document.querySelector('main table')"),
@@ -212,6 +214,12 @@ def views(site):
     }
 
 
+# Where hostile texts must be seen as they came, and how often. /explain remembers only the begin of long names.
+EVIL_SHOWN = {"now": [(EVIL_POLICY, 1)], "traces": [(EVIL, 3)], "trace": [(EVIL_POLICY, 1)], "remembered": [(EVIL_POLICY, 1)],
+              "hostile": [(EVIL, 20), (EVIL_POLICY, 1)], "policies": [(EVIL, 2), (EVIL_POLICY, 1)], "explain": [(EVIL_POLICY, 3)],
+              "explain one": [(EVIL_POLICY, 3)]}
+
+
 def check_every_view(page, site):
     """Each view, light and dark, wide and narrow: contrast, names, and no markup of a span."""
     bad = []
@@ -219,6 +227,8 @@ def check_every_view(page, site):
         for name, (address, drawn) in views(site).items():
             page.look(scheme)
             page.go(address, drawn)
+            shown = page.text("main")
+            bad += [f"{name}: {times} times {text!r} wanted" for text, times in EVIL_SHOWN.get(name, ()) if shown.count(text) < times]
             bad += [f"{name}, {scheme}: {one}" for one in page.evaluate(CONTRAST) + page.evaluate(NAMES)]
             page.look(scheme, 500, 900)
             bad += [f"{name}, {scheme}, narrow: {one}" for one in page.evaluate(NAMES)]
@@ -247,7 +257,12 @@ def check_now(page, site):
     send(site.daemon.http, request({"quick": [span(secrets.token_hex(16), 1, 0, "GET /health", 0, 3, time.time_ns()) for _ in range(200)]}))
     page.wait(f"document.querySelector('main').innerText !== {json.dumps(before)} && "
               "!/^0 spans/.test(document.querySelector('.big').innerText)", 15)
-    say(f"  Now: {page.text('.big')}")
+    rates = page.text(".big")
+    page.wait("document.querySelector('.warnings')?.innerText.includes('otlp/away')", 40)
+    expect("docs/operations.md" in page.text(".warnings"), "a warning does not say what to read")
+    expect("away" in page.evaluate("[...document.querySelectorAll('tr')].find((r) => r.innerText.startsWith('otlp/away')).innerText.split('\\t')[1]"),
+           "the exporter's state is not shown")
+    say(f"  Now: {rates}; a backend that is away is told")
 
 
 def ids_found(page):
@@ -369,6 +384,10 @@ def check_keyboard(page, site):
     page.wait(f"{chosen}.includes('SELECT carts')")
     page.press("ArrowLeft")
     page.wait(f"{chosen}.includes('load cart')")
+    page.press("ArrowLeft")
+    page.reload("document.querySelectorAll('.row').length === 7 && !!document.querySelector('.row.chosen')")
+    page.evaluate("document.querySelector('[role=tree]').focus()")
+    page.press("ArrowRight")
     page.press("End")
     page.wait(f"{chosen}.includes('audit')")
     page.press("Home")

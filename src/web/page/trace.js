@@ -5,6 +5,7 @@ import {copyButton, count, duration, el, fill, hues, say, time} from './dom.js';
 import {attributesOf, readTrace, textOf, valueOf, visible} from './tree.js';
 
 const kRow = 24;  // pixels; page.css has the same
+const kClosedMax = 100;  // spans that an address says are closed
 
 // A threshold of the 56 bits that are compared, as hex digits without trailing zeros, and as a share.
 const share = (digits) => parseInt(digits.padEnd(14, '0'), 16) / 2 ** 56;
@@ -110,9 +111,11 @@ function textsOf(span) {
 
 // The waterfall draws only the rows that can be seen, so that 10,000 spans cost what 50 do.
 class Waterfall {
-  constructor(trace, choose) {
+  // `choose` is told the span that is chosen, `changed` that spans were closed or opened.
+  constructor(trace, choose, changed) {
     this.trace = trace;
     this.choose = choose;
+    this.changed = changed;
     this.closed = new Set();
     this.found = new Set();
     this.canvas = el('canvas', {class: 'minimap', 'aria-hidden': 'true'});
@@ -230,14 +233,17 @@ class Waterfall {
     if (this.closed.has(span)) this.closed.delete(span);
     else this.closed.add(span);
     this.layout();
+    this.changed();
   }
   closeAll() {
     for (const span of this.trace.spans) if (span.children.length && span.parent) this.closed.add(span);
     this.layout();
+    this.changed();
   }
   openAll() {
     this.closed.clear();
     this.layout();
+    this.changed();
   }
 
   select(span, scroll = false) {
@@ -290,8 +296,9 @@ function stored(main, id, answer, params) {
     fill(side, details(trace, span));
     side.scrollTop = 0;
     address();
-  });
-  const address = () => history.replaceState(null, '', `/trace/${id}${query({span: waterfall.chosen && waterfall.chosen.id, find: find.value.trim()})}`);
+  }, () => address());
+  const address = () => history.replaceState(null, '', `/trace/${id}${query({span: waterfall.chosen && waterfall.chosen.id, find: find.value.trim(),
+    closed: [...waterfall.closed].slice(0, kClosedMax).map((span) => span.id).join('.')})}`);
   let matches = [], next = -1;
   const found = el('span', {class: 'hint', role: 'status'});
   const look = (text) => {
@@ -334,6 +341,7 @@ function stored(main, id, answer, params) {
           el('a', {href: `/api/trace/${id}/otlp`, download: `${id}.json`}, 'download as OTLP JSON'), ' ',
           el('span', {class: 'legend'}, el('span', {class: 'critical-key'}), ' critical path')),
       el('div', {class: 'split'}, waterfall.node, side));
+  for (const closed of (params.get('closed') || '').split('.')) if (trace.byId.has(closed)) waterfall.closed.add(trace.byId.get(closed));
   waterfall.layout();
   waterfall.resize.observe(waterfall.scroll);
   if (find.value) look(find.value);
