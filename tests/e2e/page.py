@@ -291,6 +291,10 @@ def check_search(page, site):
     page.go(site.at("/", view="traces"), "!!document.querySelector('.scatter')")
     page.enter("#f-q", "{ span.http.resp")
     page.wait("[...document.querySelectorAll('#traceql option')].some((o) => o.value === '{ span.http.response.status_code')")
+    for part, whole in (("{ na", "{ name"), ('{ name = "x" && resource.service.name = "pay', '{ name = "x" && resource.service.name = "payment"'),
+                        ("{ status = e", "{ status = error"), ("{ span.http.response.status_code = ", "{ span.http.response.status_code = 500")):
+        page.enter("#f-q", part)
+        page.wait(f"[...document.querySelectorAll('#traceql option')].some((o) => o.value === {json.dumps(whole)})")
     page.enter("#f-q", "{ span.http.response.status_code = 500 && duration > 1s }")
     page.click("form.search button[type=submit]")
     page.wait("location.search.includes('q=') && document.querySelectorAll('td a').length === 2")

@@ -123,7 +123,8 @@ export function warnings(now) {
     if (s.value > 0) add(`The backend of ${s.labels.exporter} does not answer. Kept traces wait in its queue.`, 'docs/operations.md');
   }
   for (const s of m.get('tailgate_export_set_aside_spans') || []) {
-    if (s.value > 0) add(`${s.labels.exporter} has set ${count(s.value)} spans aside: the backend refuses them while it takes others.`, 'docs/exporters.md');
+    const away = sum(m, 'tailgate_export_circuit_open', {exporter: s.labels.exporter}) > 0;  // which is said above
+    if (s.value > 0 && !away) add(`${s.labels.exporter} has set ${count(s.value)} spans aside: the backend refuses them while it takes others.`, 'docs/exporters.md');
   }
   for (const s of m.get('tailgate_export_durable_damaged') || []) {
     if (s.value > 0) add(`The file of ${s.labels.exporter}'s durable queue was damaged and has been set aside.`, 'docs/exporters.md');

@@ -3,6 +3,7 @@
 import {getJson, query} from './api.js';
 import {count, duration, el, fill, hues, say, time} from './dom.js';
 import {go} from './main.js';
+import {kinds} from './tree.js';
 
 const fields = ['service', 'operation', 'status', 'min', 'max', 'attributes', 'q', 'since', 'from', 'to', 'limit', 'include'];
 const sinces = [['15m', 'the last 15 minutes'], ['1h', 'the last hour'], ['6h', 'the last 6 hours'], ['24h', 'the last day'], ['168h', 'the last 7 days'],
@@ -56,6 +57,8 @@ async function attributeHelp(text, signal) {
   return (await values(name, word.slice(at + 1).replace(/^"/, ''), signal)).map((v) => `${before}${name}=${quoted(v)}`);
 }
 
+const words = {status: ['error', 'ok', 'unset'], kind: kinds};
+
 // In TraceQL: the name that is being written, and after `name =` its values. Numbers and true stand without quotes.
 async function traceqlHelp(text, signal) {
   const value = /^(.*?((?:span|resource|event|link|instrumentation)?\.)([^\s=!<>~&|{}()]+)\s*!?=\s*)("?)([^"{}&|]*)$/.exec(text);
@@ -63,6 +66,8 @@ async function traceqlHelp(text, signal) {
     const found = await values(value[3], value[5], signal);
     return found.map((v) => value[1] + (!value[4] && /^(-?\d+(\.\d+)?|true|false)$/.test(v) ? v : JSON.stringify(v)));
   }
+  const word = /^(.*?\b(status|kind)\s*!?=\s*)([a-z]*)$/.exec(text);
+  if (word) return words[word[2]].filter((one) => one.startsWith(word[3])).map((one) => word[1] + one);
   const name = /^(.*?[{(&|\s])((?:span|resource|event|link|instrumentation)?\.)?([^\s=!<>~&|{}()"]*)$/.exec(text);
   if (!name) return [];
   if (name[2]) return (await names(name[3], signal)).map((a) => `${name[1]}${name[2]}${a}`);
