@@ -112,6 +112,7 @@ class Site:
         self.daemon, self.directory, self.base = daemon, directory, f"http://127.0.0.1:{daemon.pages['web']}"
         self.checkout, self.hostile, self.dropped, self.large, self.linked = (secrets.token_hex(16) for _ in range(5))
         now = time.time_ns() - 5_000 * MS
+        self.begin_ms = now // MS
         send(daemon.http, checkout(self.linked, now - 60_000 * MS, self.checkout))
         send(daemon.http, checkout(self.checkout, now, self.linked))
         send(daemon.http, hostile(self.hostile, now))
@@ -303,6 +304,15 @@ def check_search(page, site):
     page.press("Enter")
     page.wait("document.querySelector('.error')?.innerText.includes('TraceQL')")
 
+    page.go(site.at("/", view="traces"), "!!document.querySelector('.scatter')")
+    page.choose("#f-since", "between")
+    page.evaluate(f"""document.querySelector('#f-to').value = new Date({site.begin_ms} - 30000 - new Date().getTimezoneOffset() * 60000)
+        .toISOString().slice(0, 19)""")
+    page.click("form.search button[type=submit]")
+    page.wait("location.search.includes('to=') && document.querySelectorAll('td a').length > 0")
+    expect(ids_found(page) == [site.linked], f"by time: {ids_found(page)}")
+    expect(page.evaluate("document.querySelector('#f-to').value && document.querySelector('#f-since').value") == "between", "the form forgot the time")
+
     page.go(site.at("/", view="traces", include="remembered", limit="500"), "!!document.querySelector('.scatter')")
     expect(site.dropped in ids_found(page), "what is remembered of a dropped trace is not found")
     expect("not sampled" in page.text("tr.remembered"), "it is not marked")
@@ -343,6 +353,10 @@ def check_trace(page, site):
     page.reload("document.querySelectorAll('.row.chosen').length === 1")
     expect(page.evaluate("location.href") == shown and rows == page.evaluate(
         "[...document.querySelectorAll('.row')].map((r) => r.className + r.innerText)"), "a reload shows something else")
+    page.call("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"], origin=site.base)
+    page.click(".ids .copy")
+    page.wait("document.querySelector('.ids .copy').innerText === 'copied'")
+    expect(page.evaluate("navigator.clipboard.readText()") == site.checkout, "the id was not copied")
     page.enter(".tools input[type=search]", "postgresql")
     page.wait("document.querySelectorAll('.row.match').length === 2")
     page.click(".row:nth-child(4) .label")

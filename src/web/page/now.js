@@ -65,7 +65,7 @@ function memory(metrics) {
   const used = by(metrics, 'tailgate_memory_used_bytes', 'holder');
   const row = (name, have, limit, what) => el('tr', {}, el('th', {scope: 'row'}, name),
       el('td', {class: 'n'}, bytes(have)), el('td', {class: 'n'}, `of ${bytes(limit)}`),
-      el('td', {class: 'wide'}, meter(have, limit, `${name}: ${bytes(have)} of ${bytes(limit)}`)), el('td', {class: 'hint'}, what));
+      el('td', {class: 'wide'}, name === 'caches' ? null : meter(have, limit, `${name}: ${bytes(have)} of ${bytes(limit)}`)), el('td', {class: 'hint'}, what));
   const rows = [...by(metrics, 'tailgate_memory_budget_bytes', 'holder')].map(([holder, limit]) => row(holder, used.get(holder) || 0, limit, holders[holder] || ''));
   rows.push(row('process', sum(metrics, 'process_resident_memory_bytes'), sum(metrics, 'tailgate_memory_limit_bytes'), 'resident, of memory_limit'));
   return el('div', {class: 'scroll'}, el('table', {class: 'plain'}, el('tbody', {}, rows)));

@@ -74,8 +74,12 @@ async function traceqlHelp(text, signal) {
   return [...intrinsics, 'span.', 'resource.', 'event.', 'link.'].filter((one) => one.startsWith(name[3]) && one !== name[3]).map((one) => name[1] + one);
 }
 
-// Addresses hold times as Unix milliseconds; people see their own clock.
-const local = (ms) => (/^\d+$/.test(ms) ? new Date(Number(ms) - new Date(Number(ms)).getTimezoneOffset() * 60000).toISOString().slice(0, 19) : '');
+// Addresses hold Unix times, of which the size tells the unit, as in the query; people see their own clock.
+function local(text) {
+  if (!/^\d{1,19}$/.test(text)) return '';
+  const n = Number(text), ms = n < 1e11 ? n * 1e3 : n < 1e14 ? n : n < 1e17 ? n / 1e3 : n / 1e6;
+  return new Date(ms - new Date(ms).getTimezoneOffset() * 60000).toISOString().slice(0, 19);
+}
 
 function form(params, signal) {
   const get = (name) => params.get(name) || '';
@@ -105,7 +109,7 @@ function form(params, signal) {
       if (Number.isNaN(ms)) delete asked[name];
       else asked[name] = String(ms);
     }
-    if (asked.since === 'between') delete asked.since;
+    if (asked.since === 'between') asked.since = asked.from || asked.to ? '' : 'all';
     if (asked.since === '1h') delete asked.since;
     if (asked.limit === '20') delete asked.limit;
     go(`/${query(asked)}`);
