@@ -37,7 +37,7 @@ def main():
         config["sampling"]["policies"] = POLICIES
         with Daemon(binary, directory, config) as daemon, Chromium(directory) as browser:
             clients = [client for module in (express_node, fastapi_python) for client in module.clients(tools, Doors(daemon), directory)]
-            for _ in range(4):
+            for _ in range(6):
                 for client in clients:
                     sent = client.send()  # the last one is FastAPI's
             trace = next(iter(sent["keep"]))
