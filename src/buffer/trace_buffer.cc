@@ -60,6 +60,7 @@ void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::
   for (std::size_t i = 0; i < count; ++i) {
     const BatchTrace& part = batch.traces[traces[i]];
     spans += part.facts.spans;
+    counters_.received_bytes += part.facts.bytes;
     const std::uint64_t hash = hash_of(part.id);
     ChunkRef ref = by_id_.find(hash, [&](ChunkRef other) { return trace(other).id == part.id; });
     const bool is_new = ref == kNoChunk;

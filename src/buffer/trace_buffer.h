@@ -61,7 +61,8 @@ inline constexpr std::array<double, 12> kLatencyBounds = {0.05, 0.1, 0.25, 0.5, 
 
 // A span's receipt and its end are counted in the same block, under the same lock: the sum is right at every moment.
 struct BufferCounters {
-  std::array<std::uint64_t, kSourcesMax> received{};              // spans, by source
+  std::array<std::uint64_t, kSourcesMax> received{};  // spans, by source
+  std::uint64_t received_bytes = 0;
   std::uint64_t forwarded = 0, not_sampled = 0, dropped = 0;      // spans
   std::array<std::uint64_t, kShedReasons.size()> shed{};          // spans
   std::array<std::uint64_t, kDecisionNames.size()> incomplete{};  // traces, by Decision

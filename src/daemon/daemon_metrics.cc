@@ -44,6 +44,7 @@ void Daemon::collect(MetricWriter& out) const {
   collect_sources(refused, store.totals, out);
   store_->report().collect(store, out);
   parts_.exporters->collect(out, keeping_policies());
+  out.add(metric::kMemoryLimit, {}, number(config_.sampling.memory_limit));
   for (std::size_t h = 0; h < kHolderNames.size(); ++h) {
     if (parts_.budget->cap(static_cast<Holder>(h)) == 0) continue;  // connections, where there is no TLS
     out.add(metric::kMemoryBudget, {kHolderNames[h]}, number(parts_.budget->cap(static_cast<Holder>(h))));

@@ -27,6 +27,8 @@ namespace metric {
 using enum MetricType;
 inline constexpr Metric kSpansReceived{"tailgate_spans_received_total", kCounter, "receiver,format",
                                        "Spans of every request that could be parsed."};
+inline constexpr Metric kReceivedBytes{"tailgate_received_bytes_total", kCounter, "",
+                                       "Span bytes of the spans received, without those refused."};
 inline constexpr Metric kSpansRefused{"tailgate_spans_refused_total", kCounter, "receiver,reason",
                                       "Spans refused, by the limit or check that refused them."};
 inline constexpr Metric kSpansForwarded{"tailgate_spans_forwarded_total", kCounter, "",
@@ -160,6 +162,8 @@ inline constexpr Metric kExportQueueSpans{"tailgate_export_queue_spans", kGauge,
                                           "Spans waiting for this exporter or in flight."};
 inline constexpr Metric kExportQueueCapacity{"tailgate_export_queue_capacity_bytes", kGauge, "exporter",
                                              "Bytes that may wait for this exporter: sending_queue.max_bytes."};
+inline constexpr Metric kMemoryLimit{"tailgate_memory_limit_bytes", kGauge, "",
+                                     "The limit of the whole process: sampling.memory_limit."};
 inline constexpr Metric kMemoryBudget{"tailgate_memory_budget_bytes", kGauge, "holder",
                                       "Bytes this holder may take at most."};
 inline constexpr Metric kMemoryUsed{"tailgate_memory_used_bytes", kGauge, "holder", "Bytes charged to this holder."};
@@ -192,6 +196,7 @@ inline constexpr Metric kProcessThreads{"process_threads", kGauge, "", "Threads 
 
 inline constexpr std::array kMetrics = {
     metric::kSpansReceived,
+    metric::kReceivedBytes,
     metric::kSpansRefused,
     metric::kSpansForwarded,
     metric::kSpansNotSampled,
@@ -257,6 +262,7 @@ inline constexpr std::array kMetrics = {
     metric::kExportQueueBytes,
     metric::kExportQueueSpans,
     metric::kExportQueueCapacity,
+    metric::kMemoryLimit,
     metric::kMemoryBudget,
     metric::kMemoryUsed,
     metric::kConnections,

@@ -13,12 +13,14 @@ namespace tailgate {
 namespace {
 
 constexpr std::string_view kStyle = R"(
-:root{color-scheme:light dark;--line:#8884;--dim:#888}
+:root{color-scheme:light dark;--line:#8884;--dim:#5b6470;--good:#1a6b34;--bad:#b3261e;--warn:#6b4a00}
+@media (prefers-color-scheme:dark){:root{--dim:#a0a8b2;--good:#7fd69a;--bad:#ff8a80;--warn:#ffdf8f}}
+main{overflow-x:auto}::placeholder{color:var(--dim);opacity:1}
 body{font:14px/1.45 system-ui,sans-serif;margin:1.5rem;max-width:90rem}
 h1{font-size:1.3rem}h1 a{color:inherit;text-decoration:none}code,.id{font-family:ui-monospace,monospace}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid var(--line)}
 th{font-weight:600;white-space:nowrap}td.n{text-align:right;white-space:nowrap}.dim{color:var(--dim)}.facts{width:auto;margin-bottom:1.5rem}
-.v{font-weight:600;white-space:nowrap}.sampled{color:#1a7f37}.dropped{color:#cf222e}.not_sampled{color:#9a6700}
+.v{font-weight:600;white-space:nowrap}.sampled{color:var(--good)}.dropped{color:var(--bad)}.not_sampled{color:var(--warn)}
 form{display:flex;flex-wrap:wrap;gap:.6rem;margin:1rem 0}label{display:flex;flex-direction:column;font-size:.85rem}
 input,select,button{font:inherit;padding:.2rem .4rem}button{align-self:end}
 )";
@@ -54,7 +56,7 @@ Response page(int status, std::string_view title, std::string_view body) {
   response.body = fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
       "content=\"width=device-width\"><title>{0} - Tailgate</title><style>{1}</style></head><body>\n"
-      "<h1><a href=\"/explain\">Tailgate: why traces were kept or dropped</a></h1>\n{2}</body></html>\n",
+      "<h1><a href=\"/explain\">Tailgate: why traces were kept or dropped</a></h1>\n<main>{2}</main></body></html>\n",
       escaped(title), kStyle, body);
   return response;
 }

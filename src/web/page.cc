@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/hash.h"
+#include "model/ids.h"
 
 namespace tailgate {
 namespace {
@@ -48,7 +49,15 @@ void add_page(Pages& pages) {
     const auto page = [&asset, tag](const RequestHead& head) { return serve(asset, tag, head); };
     if (asset.name == "index.html") {
       pages.add("/", page);
-      pages.add("/trace/", page);
+      pages.add("/trace/", [page](const RequestHead& head) {
+        Response response = page(head);
+        // The browser asks for the trace at once, and not only when the scripts are there.
+        if (const auto id = TraceId::from_short_hex(head.path().substr(std::string_view("/trace/").size()))) {
+          response.headers.emplace_back(
+              "link", fmt::format("</api/trace/{}>; rel=preload; as=fetch; crossorigin=anonymous", id->hex()));
+        }
+        return response;
+      });
     } else {
       pages.add("/page/" + std::string(asset.name), page);
     }

@@ -44,9 +44,10 @@ void add(PolicyTally& sum, const PolicyTally& more) {
 
 // All members are named, so that one that is added to BufferCounters does not compile until it is added up here.
 void add(BufferCounters& sum, const BufferCounters& more) {
-  const auto& [received, forwarded, not_sampled, dropped, shed, incomplete, shed_traces, held, held_bytes, late,
-               decided, late_errors, latency, latency_sum, policies] = more;
+  const auto& [received, received_bytes, forwarded, not_sampled, dropped, shed, incomplete, shed_traces, held,
+               held_bytes, late, decided, late_errors, latency, latency_sum, policies] = more;
   add(sum.received, received);
+  sum.received_bytes += received_bytes;
   sum.forwarded += forwarded;
   sum.not_sampled += not_sampled;
   sum.dropped += dropped;
@@ -81,6 +82,7 @@ StoreSnapshot StoreReport::snapshot() const {
 
 void StoreReport::collect(const StoreSnapshot& snapshot, MetricWriter& out) const {
   const BufferCounters& c = snapshot.totals;
+  out.add(metric::kReceivedBytes, {}, number(c.received_bytes));
   out.add(metric::kSpansForwarded, {}, number(c.forwarded));
   out.add(metric::kSpansNotSampled, {}, number(c.not_sampled));
   out.add(metric::kSpansDropped, {}, number(c.dropped));

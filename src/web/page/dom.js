@@ -41,7 +41,7 @@ export function say(text) {
 
 const number = new Intl.NumberFormat('en', {maximumFractionDigits: 1});
 const compact = new Intl.NumberFormat('en', {notation: 'compact', maximumFractionDigits: 1});
-export const count = (n) => (Math.abs(n) < 10000 ? number.format(n) : compact.format(n));
+export const count = (n) => (Math.abs(n) < 1000000 ? number.format(n) : compact.format(n));
 
 export function bytes(n) {
   let unit = 0;
@@ -50,6 +50,7 @@ export function bytes(n) {
 }
 
 export function duration(ns) {
+  if (ns === 0) return '0 s';
   if (ns < 1e3) return `${Math.round(ns)} ns`;
   if (ns < 1e6) return `${trim(ns / 1e3)} µs`;
   if (ns < 1e9) return `${trim(ns / 1e6)} ms`;
@@ -65,24 +66,44 @@ export function time(ms) {
       `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}.${two(d.getMilliseconds(), 3)}`;
 }
 
-// A colour for each service, the same on every page: a hue that the style sheet makes light or dark.
-export function hue(service) {
-  let h = 2166136261;
-  for (const c of service) h = Math.imul(h ^ c.codePointAt(0), 16777619);
-  h = Math.imul(h ^ (h >>> 15), 2246822507);
-  return String(((h >>> 8) % 24) * 15);
+// A colour for each service: a hue that the style sheet makes light or dark, never the red of errors. It follows from the
+// name, so that it is mostly the same on every page; of two that would be alike in one trace the later gets the next.
+const kHues = [210, 130, 280, 45, 175, 320, 85, 245, 30, 155, 300, 65, 190, 265, 110, 230];
+export function hues(services) {
+  const out = new Map(), taken = new Set();
+  for (const service of [...services].sort()) {
+    let h = 2166136261;
+    for (const c of service) h = Math.imul(h ^ c.codePointAt(0), 16777619);
+    h = Math.imul(h ^ (h >>> 15), 2246822507) >>> 0;
+    let at = (h >>> 8) % kHues.length;
+    while (taken.has(at) && taken.size < kHues.length) at = (at + 1) % kHues.length;
+    taken.add(at);
+    out.set(service, kHues[at]);
+  }
+  return out;
 }
 
-export function copyButton(text, what) {
+export function copyButton(text, what, label = 'copy') {
   const button = el('button', {type: 'button', class: 'copy', title: `Copy ${what}`, 'aria-label': `Copy ${what}`,
     onclick: async (event) => {
       event.stopPropagation();
-      try {
-        await navigator.clipboard.writeText(text());
-        say(`${what} copied`);
-      } catch {
-        say('the browser does not allow copying here');
-      }
-    }}, 'copy');
+      const done = await copy(text());
+      say(done ? `${what} copied` : 'the browser does not allow copying here');
+      button.textContent = done ? 'copied' : 'not allowed';
+      setTimeout(() => { button.textContent = label; }, 1500);
+    }}, label);
   return button;
+}
+
+// Browsers give the clipboard to pages of https and of localhost only; elsewhere a selection can be copied.
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
+  const field = el('textarea', {class: 'skip', 'aria-hidden': 'true', value: text});
+  const focused = document.activeElement;
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand('copy');
+  field.remove();
+  if (focused) focused.focus();
+  return done;
 }

@@ -36,7 +36,7 @@ function route() {
   fill(main);
   document.title = `${trace ? 'Trace' : views[name].title} – Tailgate`;
   const failed = (error) => {
-    if (error.name !== 'AbortError') fill(main, el('p', {class: 'error', role: 'alert'}, error.message));
+    if (error.name !== 'AbortError') fill(main, el('h1', {}, trace ? 'Trace' : views[name].title), el('p', {class: 'error', role: 'alert'}, error.message));
   };
   try {
     leave = trace ? showTrace(main, decodeURIComponent(trace[1]), url.searchParams, failed)

@@ -1,18 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policies: what is loaded, as the configuration has it, what each has kept, and a box to try one on stored traces.
-import {getJson, getText, parseMetrics, postJson, query} from './api.js';
+import {getJson, postJson, query} from './api.js';
 import {count, duration, el, fill, say, time} from './dom.js';
 import {go} from './main.js';
+import {growth, sum, watch} from './samples.js';
 
-function loaded(list, metrics) {
-  if (list.length === 0) return el('p', {class: 'hint'}, 'No policy is loaded: every trace is not sampled.');
-  const of = (name, policy) => (metrics.get(name) || []).filter((s) => s.labels.policy === policy).reduce((t, s) => t + s.value, 0);
-  return list.map((p) => el('details', {class: 'policy'}, el('summary', {}, el('b', {}, p.name), ' ',
-      el('span', {class: 'hint'}, (/^type: (.*)$/m.exec(p.yaml) || ['', ''])[1]), ' ',
-      p.name.endsWith(' (shadow)') ? null : el('span', {class: 'right'}, `kept ${count(of('tailgate_policy_kept_traces_total', p.name))} traces, ` +
-          `${count(of('tailgate_policy_kept_spans_total', p.name))} spans since the start`)),
-      el('pre', {}, p.yaml),
-      p.name.endsWith(' (shadow)') ? null : el('p', {}, el('a', {href: `/${query({view: 'policies', form: 'policy', text: p.yaml})}`}, 'Try it, or a change of it, on stored traces'))));
+const isShadow = (policy) => policy.name.endsWith(' (shadow)');
+
+// Returns the elements, and what writes the counts into them, so that what a person has opened stays open.
+function loaded(list) {
+  if (list.length === 0) return [el('p', {class: 'hint'}, 'No policy is loaded: every trace is not sampled.'), () => {}];
+  const counts = new Map(list.map((p) => [p, el('span', {class: 'right'})]));
+  const nodes = list.map((p) => el('details', {class: 'policy'}, el('summary', {}, el('b', {}, p.name), ' ',
+      el('span', {class: 'hint'}, (/^type: (.*)$/m.exec(p.yaml) || ['', ''])[1]), ' ', counts.get(p)),
+  el('pre', {tabindex: 0, 'aria-label': `Configuration of ${p.name}`}, p.yaml),
+  isShadow(p) ? null : el('p', {}, el('a', {href: `/${query({view: 'policies', form: 'policy', text: p.yaml})}`}, 'Try it, or a change of it, on stored traces'))));
+  return [nodes, (now) => {
+    for (const [p, node] of counts) {
+      const policy = p.name.replace(/ \(shadow\)$/, ''), kind = isShadow(p) ? 'shadow' : 'policy';
+      const of = (what) => sum(now.metrics, `tailgate_${kind}_kept_${what}_total`, {policy});
+      const since = `${isShadow(p) ? 'would have kept' : 'kept'} ${count(of('traces'))} traces, ${count(of('spans'))} spans since the start`;
+      const past = now.first && !isShadow(p) ? `${count(growth(now.first, now, 'tailgate_policy_kept_traces_total', {policy}))} traces in the last ${duration(Math.round((now.at - now.first.at) / 1000) * 1e9)}; ` : '';
+      fill(node, past, since);
+    }
+  }];
 }
 
 const forms = [
@@ -44,6 +55,9 @@ function box(params, out) {
   out);
 }
 
+// A condition is judged as a policy around it, whose places mean nothing to who wrote the condition.
+const told = (text, form) => (form === 'policy' ? text : text.replace(/^the policy:\d+:\d+: (\S+: )?(?=line |column )/, ''));
+
 const row = (t) => el('tr', {}, el('td', {class: 'nowrap'}, time(Number(BigInt(t.start_ns) / 1000000n))),
     el('td', {}, el('a', {href: `/trace/${t.trace_id}`}, t.root_service || '(no root span)', ' ', el('b', {}, t.root_name))),
     el('td', {class: 'n'}, duration(Number(t.duration_ns))), el('td', {class: 'n'}, count(t.spans)),
@@ -54,8 +68,8 @@ function list(title, traces, all, open) {
   if (all === 0) return null;
   const heads = ['start', 'trace', 'duration', 'spans', 'errors', 'policy', 'why'];
   return el('details', {open}, el('summary', {}, `${title}: ${count(all)}${traces.length < all ? `, the first ${traces.length}` : ''}`),
-      el('table', {}, el('thead', {}, el('tr', {}, heads.map((t, i) => el('th', {class: i > 1 && i < 5 ? 'n' : null}, t)))),
-          el('tbody', {}, traces.map(row))));
+      el('div', {class: 'scroll'}, el('table', {}, el('thead', {}, el('tr', {}, heads.map((t, i) => el('th', {class: i > 1 && i < 5 ? 'n' : null}, t)))),
+          el('tbody', {}, traces.map(row)))));
 }
 
 function outcome(answer) {
@@ -78,13 +92,16 @@ export function showPolicies(main, params, failed) {
   const stop = new AbortController();
   const policies = el('div', {}), out = el('div', {class: 'tried'});
   fill(main, el('h1', {}, 'Policies'), policies, el('h2', {id: 'try'}, 'Try a policy'), box(params, out));
-  Promise.all([getJson('/api/policies', stop.signal), getText('/api/metrics', stop.signal)])
-      .then(([answer, text]) => fill(policies, loaded(answer.policies, parseMetrics(text)))).catch(failed);
+  getJson('/api/policies', stop.signal).then((answer) => {
+    const [nodes, draw] = loaded(answer.policies);
+    fill(policies, nodes);
+    watch(draw, () => {}, stop.signal);
+  }).catch(failed);
   if (params.get('run') && params.get('text')) {
-    fill(out, el('p', {class: 'hint'}, 'Judging…'));
+    fill(out, el('p', {class: 'hint'}, 'judging …'));
     postJson('/api/try', {form: params.get('form') || 'span', text: params.get('text'), since: params.get('since') || ''}, stop.signal)
         .then((answer) => fill(out, outcome(answer)))
-        .catch((error) => { if (error.name !== 'AbortError') fill(out, el('pre', {class: 'error', role: 'alert'}, error.message)); });
+        .catch((error) => { if (error.name !== 'AbortError') fill(out, el('pre', {class: 'error', role: 'alert'}, told(error.message, params.get('form') || 'span'))); });
   }
   return () => stop.abort();
 }

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // One trace: why it was kept, the waterfall, and the span that is chosen.
-import {getJson} from './api.js';
-import {copyButton, count, duration, el, fill, hue, say, time} from './dom.js';
-import {readTrace, textOf, valueOf, visible} from './tree.js';
+import {getJson, query} from './api.js';
+import {copyButton, count, duration, el, fill, hues, say, time} from './dom.js';
+import {attributesOf, readTrace, textOf, valueOf, visible} from './tree.js';
 
 const kRow = 24;  // pixels; page.css has the same
+const kClosedMax = 100;  // spans that an address says are closed
+
+// A threshold of the 56 bits that are compared, as hex digits without trailing zeros, and as a share.
+const share = (digits) => parseInt(digits.padEnd(14, '0'), 16) / 2 ** 56;
+const because = {root: 'its root had come, and nothing more came', timeout: 'decision_wait was over', size: 'it reached the most that is held of one trace',
+  too_large: 'it was larger than maximum_trace_size_bytes', memory: 'memory was short', shutdown: 'Tailgate was stopped'};
+const percent = (part) => `${(100 * part).toPrecision(3).replace(/\.?0+$/, '')} %`;
 
 function why(e) {
   if (!e) return el('p', {class: 'hint'}, 'The decision about this trace is not remembered any more.');
@@ -14,16 +21,18 @@ function why(e) {
       el('td', {}, v.why || ''), el('td', {class: 'mono'}, v.attribute || ''),
       el('td', {class: 'mono'}, v.span_id ? el('a', {href: `?span=${v.span_id}`, 'data-span': v.span_id}, v.span_id) : '')));
   const facts = [
-    ['decided', decided ? `${time(Date.parse(e.decided))}, because of ${e.close_reason.replace(/_/g, ' ')}` : 'not yet: the trace is open'],
-    e.threshold && e.threshold !== '0' ? ['chance', `threshold ${e.threshold}, random ${e.random}: kept where random is at least the threshold`] : null,
-    e.shed_threshold ? ['shedding', `new traces had to pass ${e.shed_threshold}`] : null,
+    ['decided', decided ? `${time(Date.parse(e.decided))}, because ${because[e.close_reason] || e.close_reason}` : 'not yet: the trace is open'],
+    ['chance', e.threshold && e.threshold !== '0' ? `${percent(1 - share(e.threshold))} of such traces are kept: random is ${e.random}, and had to be at least the threshold ${e.threshold.padEnd(14, '0')}` :
+      e.threshold === '0' ? 'certain: every such trace is kept' : `random is ${e.random} (${percent(share(e.random))} of the range)`],
+    e.shed_threshold ? ['shedding', `new traces had to pass the threshold ${e.shed_threshold}: ${percent(1 - share(e.shed_threshold))} did`] : null,
     e.shed ? ['not delivered', e.shed] : null,
-    e.missing_parents_count ? ['missing', `${e.missing_parents_count} parents that spans name have not come: ${e.missing_parents.join(', ')}`] : null,
+    ['missing', e.missing_parents_count ? `${e.missing_parents_count} ${e.missing_parents_count === 1 ? 'parent that a span names has' : 'parents that spans name have'} not come: ${e.missing_parents.join(', ')}` :
+      e.complete ? 'nothing: the root and every parent were there' : decided ? 'the root span' : null],
     e.late_spans ? ['late', `${e.late_spans} spans came after the verdict, ${e.late_errors} with errors`] : null,
     e.exporters && e.exporters.length ? ['given to', e.exporters.join(', ')] : null,
-  ].filter(Boolean);
+  ].filter((fact) => fact && fact[1]);
   return [el('dl', {class: 'facts'}, facts.map(([name, text]) => [el('dt', {}, name), el('dd', {}, text)])),
-    rows.length ? el('table', {}, el('thead', {}, el('tr', {}, ['policy', 'vote', 'because', 'attribute', 'span'].map((t) => el('th', {}, t)))), el('tbody', {}, rows)) : null];
+    rows.length ? el('div', {class: 'scroll'}, el('table', {}, el('thead', {}, el('tr', {}, ['policy', 'vote', 'because', 'attribute', 'span'].map((t) => el('th', {scope: 'col'}, t)))), el('tbody', {}, rows))) : null];
 }
 
 function verdictLine(e, stored) {
@@ -55,41 +64,60 @@ function attributeTable(list, title) {
   return el('details', {open: true}, el('summary', {}, title, ' ', el('span', {class: 'hint'}, list.length)), filter, el('table', {class: 'plain attributes'}, body));
 }
 
+const plain = (list) => (list.length === 0 ? null : el('table', {class: 'plain attributes'}, el('tbody', {}, list.map((a) => el('tr', {},
+    el('th', {scope: 'row'}, a.key), el('td', {class: 'value'}, textOf(a.value)), el('td', {}, copyButton(() => textOf(a.value), a.key)))))));
+
 function details(trace, span) {
+  const hue = (service) => trace.hues.get(service);
   const raw = span.raw;
-  const attributes = (raw.attributes || []).map((kv) => ({key: kv.key, value: valueOf(kv.value)}));
+  const attributes = attributesOf(raw.attributes);
   const scope = [['name', span.scope.name], ['version', span.scope.version]].filter(([, v]) => v).map(([key, value]) => ({key, value}))
-      .concat((span.scope.attributes || []).map((kv) => ({key: kv.key, value: valueOf(kv.value)})));
+      .concat(attributesOf(span.scope.attributes));
+  const missing = span.parentId && !trace.byId.has(span.parentId);
   const own = span.critical.reduce((t, [a, b]) => t + b - a, 0);
   return [
     el('h2', {}, el('span', {class: 'service', vars: {'--hue': hue(span.service)}}, span.service), ' ', span.name),
-    el('p', {class: 'ids'}, el('span', {class: 'mono'}, span.id), copyButton(() => span.id, 'span id')),
+    el('p', {class: 'ids'}, el('span', {class: 'mono'}, span.id), copyButton(() => span.id, 'span id'), copyButton(() => JSON.stringify(raw, null, 1), 'span as JSON', 'copy as JSON')),
     el('dl', {class: 'facts'}, [
       ['duration', duration((span.end - span.start) * 1e6)], ['starts', `${duration(span.start * 1e6)} after the first`],
       ['kind', span.kind], ['status', `${['unset', 'ok', 'error'][span.status.code || 0]}${span.status.message ? `: ${span.status.message}` : ''}`],
       ['critical path', own ? `${duration(own * 1e6)} of it` : 'not on it'],
-      span.parentId ? ['parent', trace.byId.has(span.parentId) ? trace.byId.get(span.parentId).name : `${span.parentId}, which has not come`] : null,
+      span.parentId ? ['parent', missing ? `${span.parentId}, which has not come` : trace.byId.get(span.parentId).name] : null,
+      raw.traceState ? ['trace state', raw.traceState] : null,
+      raw.droppedAttributesCount || raw.droppedEventsCount || raw.droppedLinksCount ? ['cut by the SDK', [['attributes', raw.droppedAttributesCount],
+        ['events', raw.droppedEventsCount], ['links', raw.droppedLinksCount]].filter(([, n]) => n).map(([what, n]) => `${n} ${what}`).join(', ')] : null,
     ].filter(Boolean).map(([n, t]) => [el('dt', {}, n), el('dd', {class: n === 'status' && span.error ? 'bad' : null}, t)])),
     attributeTable(attributes, 'Attributes'),
     (raw.events || []).length ? el('details', {open: true}, el('summary', {}, 'Events ', el('span', {class: 'hint'}, raw.events.length)),
         raw.events.slice(0, 200).map((event) => el('div', {class: 'event'}, el('p', {}, el('b', {}, event.name || ''), ' ',
             el('span', {class: 'hint'}, `${duration(Number(BigInt(event.timeUnixNano || 0) - span.startNs))} after the start`)),
-        el('table', {class: 'plain attributes'}, el('tbody', {}, (event.attributes || []).map((kv) => el('tr', {}, el('th', {scope: 'row'}, kv.key),
-            el('td', {class: 'value'}, textOf(valueOf(kv.value)))))))))) : null,
+        plain(attributesOf(event.attributes))))) : null,
     (raw.links || []).length ? el('details', {open: true}, el('summary', {}, 'Links ', el('span', {class: 'hint'}, raw.links.length)),
-        el('ul', {}, raw.links.slice(0, 200).map((link) => el('li', {}, el('a', {href: `/trace/${encodeURIComponent(link.traceId || '')}?span=${encodeURIComponent(link.spanId || '')}`, class: 'mono'}, link.traceId || ''),
-            (link.attributes || []).map((kv) => ` ${kv.key}=${textOf(valueOf(kv.value))}`))))) : null,
+        raw.links.slice(0, 200).map((link) => el('div', {class: 'event'}, el('p', {}, el('a', {href: `/trace/${encodeURIComponent(link.traceId || '')}?span=${encodeURIComponent(link.spanId || '')}`, class: 'mono'},
+            link.traceId === raw.traceId ? `span ${link.spanId} of this trace` : `trace ${link.traceId}`)),
+        plain([...(link.traceState ? [{key: 'trace state', value: link.traceState}] : []), ...attributesOf(link.attributes)])))) : null,
     attributeTable(span.resource, 'Resource'), attributeTable(scope, 'Scope'),
   ];
 }
 
+function textsOf(span) {
+  if (span.texts === undefined) {
+    const flat = (list) => (list || []).map((kv) => `${kv.key}=${textOf(valueOf(kv.value))}`);
+    span.texts = [span.name, span.service, span.id, span.kind, span.status.message || '', ...flat(span.raw.attributes),
+      ...(span.raw.events || []).flatMap((event) => [event.name || '', ...flat(event.attributes)])].join('\n').toLowerCase();
+  }
+  return span.texts;
+}
+
 // The waterfall draws only the rows that can be seen, so that 10,000 spans cost what 50 do.
 class Waterfall {
-  constructor(trace, choose) {
+  // `choose` is told the span that is chosen, `changed` that spans were closed or opened.
+  constructor(trace, choose, changed) {
     this.trace = trace;
     this.choose = choose;
+    this.changed = changed;
     this.closed = new Set();
-    this.marked = '';
+    this.found = new Set();
     this.canvas = el('canvas', {class: 'minimap', 'aria-hidden': 'true'});
     this.inner = el('div', {class: 'inner'});
     this.scroll = el('div', {class: 'rows', role: 'tree', tabindex: 0, 'aria-label': 'Spans. Arrow keys move, left and right close and open.'}, this.inner);
@@ -101,16 +129,13 @@ class Waterfall {
       const share = event.offsetY / this.canvas.clientHeight;
       this.scroll.scrollTop = share * this.rows.length * kRow - this.scroll.clientHeight / 2;
     });
-    this.resize = new ResizeObserver(() => { this.map(); this.draw(); });
-    this.resize.observe(this.scroll);
-    this.layout();
+    this.resize = new ResizeObserver(() => { this.draw(); });
   }
 
   layout() {
     this.rows = visible(this.trace, (span) => !this.closed.has(span));
     this.place = new Map(this.rows.map((row, i) => [row.span, i]));
     this.inner.style.height = `${this.rows.length * kRow}px`;
-    this.map();
     this.draw(true);
   }
 
@@ -121,7 +146,25 @@ class Waterfall {
     this.first = first;
     this.last = last;
     fill(this.inner, this.rows.slice(first, last).map((row, i) => this.row(row, first + i)));
-    this.map();
+    this.mapLater();
+  }
+
+  // How long it took: behind its bar, else before it, else on it.
+  timeOf(span, total) {
+    const text = duration((span.end - span.start) * 1e6), room = 0.13;
+    if (span.end / total < 1 - room) return el('span', {class: 'time', vars: {'--from': `${span.end / total * 100}%`}}, text);
+    if (span.start / total > room) return el('span', {class: 'time before', vars: {'--until': `${(1 - span.start / total) * 100}%`}}, text);
+    return el('span', {class: 'time on', vars: {'--from': `${span.start / total * 100}%`}}, text);
+  }
+
+  // After the rows are on the screen: people look at these first.
+  mapLater() {
+    if (this.mapping) return;
+    this.mapping = true;
+    requestAnimationFrame(() => setTimeout(() => {
+      this.mapping = false;
+      this.map();
+    }));
   }
 
   row({span, depth}, at) {
@@ -129,9 +172,9 @@ class Waterfall {
     const share = (ms) => `${ms / total * 100}%`;
     const open = !this.closed.has(span);
     const chosen = span === this.chosen;
-    const match = this.marked && `${span.name} ${span.service}`.toLowerCase().includes(this.marked);
+    const match = this.found.has(span);
     return el('div', {class: `row${chosen ? ' chosen' : ''}${match ? ' match' : ''}`, role: 'treeitem', id: `row-${at}`, 'aria-level': depth + 1,
-      'aria-expanded': span.children.length ? String(open) : null, 'aria-selected': String(chosen), vars: {'--at': `${at * kRow}px`, '--hue': hue(span.service)},
+      'aria-expanded': span.children.length ? String(open) : null, 'aria-selected': String(chosen), vars: {'--at': `${at * kRow}px`, '--hue': this.trace.hues.get(span.service)},
       onclick: () => this.select(span)},
     el('span', {class: 'label', vars: {'--depth': String(Math.min(depth, 40))}, title: `${span.service}: ${span.name}`},
         span.children.length ? el('button', {type: 'button', class: 'twist', tabindex: -1, 'aria-label': open ? 'Close' : 'Open', onclick: (event) => {
@@ -139,49 +182,68 @@ class Waterfall {
           this.toggle(span);
         }}, open ? '▾' : '▸') : el('span', {class: 'twist'}),
         span.error ? el('span', {class: 'mark bad', title: 'error'}, '!') : null,
+        span.parentId && !this.trace.byId.has(span.parentId) ? el('span', {class: 'mark lost', title: `its parent ${span.parentId} has not come`}, '?') : null,
+        (span.raw.links || []).length ? el('span', {class: 'mark', title: `${span.raw.links.length} links to other spans`}, '↗') : null,
         el('span', {class: 'service'}, span.service), ' ', span.name),
     el('span', {class: 'lane'},
         el('span', {class: `bar${span.error ? ' error' : ''}`, vars: {'--from': share(span.start), '--width': share(span.end - span.start)}}),
         span.critical.map(([from, to]) => el('span', {class: 'critical', vars: {'--from': share(from), '--width': share(to - from)}})),
         (span.raw.events || []).slice(0, 20).map((event) => el('span', {class: 'dot', title: event.name || '',
           vars: {'--from': share(span.start + Number(BigInt(event.timeUnixNano || 0) - span.startNs) / 1e6)}})),
-        el('span', {class: 'time', vars: {'--from': share(Math.min(span.start, total * 0.88))}}, duration((span.end - span.start) * 1e6))));
+        this.timeOf(span, total)));
   }
 
-  // The whole trace in a strip, and which part of it is seen.
+  // The whole trace in a strip, painted once, and over it which part of it is seen.
   map() {
-    if (!this.rows) return;
     const width = this.canvas.clientWidth || 900, height = this.canvas.clientHeight || 60;
-    const scale = devicePixelRatio || 1;
-    this.canvas.width = width * scale;
-    this.canvas.height = height * scale;
+    const scale = devicePixelRatio || 1, dark = matchMedia('(prefers-color-scheme: dark)').matches;
+    const key = `${width} ${height} ${scale} ${dark}`;
+    if (this.strip === undefined || this.stripOf !== this.rows || this.stripKey !== key) {
+      this.strip = el('canvas', {});
+      this.stripOf = this.rows;
+      this.stripKey = key;
+      this.paint(this.strip, width, height, scale, dark);
+    }
+    this.canvas.width = this.strip.width;
+    this.canvas.height = this.strip.height;
     const g = this.canvas.getContext('2d');
+    g.drawImage(this.strip, 0, 0);
     g.scale(scale, scale);
-    const dark = matchMedia('(prefers-color-scheme: dark)').matches;
-    const total = this.trace.duration || 1, tall = Math.max(1, height / this.rows.length);
-    this.rows.forEach(({span}, i) => {
-      g.fillStyle = span.error ? '#d33' : `hsl(${hue(span.service)} 45% ${dark ? 60 : 50}%)`;
-      g.fillRect(span.start / total * width, i / this.rows.length * height, Math.max(1, (span.end - span.start) / total * width), tall);
-    });
     const seen = this.scroll.clientHeight / (this.rows.length * kRow || 1);
     if (seen < 1) {
       g.strokeStyle = dark ? '#fff' : '#000';
-      g.strokeRect(0.5, this.scroll.scrollTop / (this.rows.length * kRow) * height, width - 1, Math.max(3, seen * height));
+      g.strokeRect(0.5, this.scroll.scrollTop / (this.rows.length * kRow) * height + 0.5, width - 1, Math.max(3, seen * height) - 1);
     }
+  }
+
+  paint(canvas, width, height, scale, dark) {
+    canvas.width = width * scale;
+    canvas.height = height * scale;
+    const g = canvas.getContext('2d');
+    g.scale(scale, scale);
+    const total = this.trace.duration || 1, tall = Math.min(10, Math.max(1, height / this.rows.length - 1));
+    const colours = new Map([...this.trace.services.keys()].map((service) => [service, `hsl(${this.trace.hues.get(service)} 45% ${dark ? 60 : 50}%)`]));
+    this.rows.forEach(({span}, i) => {
+      g.fillStyle = span.error ? '#d33' : colours.get(span.service);
+      g.fillRect(span.start / total * width, i / this.rows.length * height, Math.max(1, (span.end - span.start) / total * width), tall);
+    });
   }
 
   toggle(span) {
     if (this.closed.has(span)) this.closed.delete(span);
     else this.closed.add(span);
     this.layout();
+    this.changed();
   }
   closeAll() {
     for (const span of this.trace.spans) if (span.children.length && span.parent) this.closed.add(span);
     this.layout();
+    this.changed();
   }
   openAll() {
     this.closed.clear();
     this.layout();
+    this.changed();
   }
 
   select(span, scroll = false) {
@@ -198,9 +260,11 @@ class Waterfall {
     this.choose(span);
   }
 
+  // The spans that have the text in a name, an id, an attribute, an event or a status.
   mark(text) {
-    this.marked = text.toLowerCase();
-    const found = this.marked ? this.trace.spans.filter((s) => `${s.name} ${s.service}`.toLowerCase().includes(this.marked)) : [];
+    const wanted = text.trim().toLowerCase();
+    const found = wanted ? visible(this.trace, () => true).map((row) => row.span).filter((span) => textsOf(span).includes(wanted)) : [];
+    this.found = new Set(found);
     this.draw(true);
     return found;
   }
@@ -224,20 +288,35 @@ class Waterfall {
 
 function stored(main, id, answer, params) {
   const trace = readTrace(answer.trace);
+  trace.hues = hues(trace.services.keys());
+  const hue = (service) => trace.hues.get(service);
   const root = trace.roots[0];
   const side = el('aside', {class: 'details', 'aria-label': 'The chosen span'}, el('p', {class: 'hint'}, 'Choose a span.'));
   const waterfall = new Waterfall(trace, (span) => {
     fill(side, details(trace, span));
-    const address = `/trace/${id}?span=${span.id}`;
-    if (location.pathname + location.search !== address) history.replaceState(null, '', address);
-  });
-  let matches = [], next = 0;
-  const find = el('input', {type: 'search', placeholder: 'find in this trace', 'aria-label': 'Find spans by name or service', oninput: (event) => {
-    matches = waterfall.mark(event.target.value);
-    next = 0;
-    say(`${matches.length} spans`);
+    side.scrollTop = 0;
+    address();
+  }, () => address());
+  const address = () => history.replaceState(null, '', `/trace/${id}${query({span: waterfall.chosen && waterfall.chosen.id, find: find.value.trim(),
+    closed: [...waterfall.closed].slice(0, kClosedMax).map((span) => span.id).join('.')})}`);
+  let matches = [], next = -1;
+  const found = el('span', {class: 'hint', role: 'status'});
+  const look = (text) => {
+    matches = waterfall.mark(text);
+    next = -1;
+    fill(found, text.trim() ? `${count(matches.length)} ${matches.length === 1 ? 'span' : 'spans'}` : '');
+  };
+  const step = (by) => {
+    if (matches.length === 0) return;
+    next = next < 0 && by < 0 ? matches.length - 1 : (next + by + matches.length) % matches.length;
+    fill(found, `${next + 1} of ${count(matches.length)}`);
+    waterfall.select(matches[next], true);
+  };
+  const find = el('input', {type: 'search', placeholder: 'find: a name, a value, an id', size: 26, 'aria-label': 'Find spans in this trace', value: params.get('find') || '', oninput: (event) => {
+    look(event.target.value);
+    address();
   }, onkeydown: (event) => {
-    if (event.key === 'Enter' && matches.length) waterfall.select(matches[next++ % matches.length], true);
+    if (event.key === 'Enter') step(event.shiftKey ? -1 : 1);
   }});
   const e = answer.explained;
   const whyBox = el('details', {class: 'why', open: trace.spans.length < 200}, el('summary', {}, 'Why: ', verdictLine(e, true) + (answer.policy && !e ? ` by ${answer.policy}` : '')), why(e));
@@ -253,15 +332,19 @@ function stored(main, id, answer, params) {
   fill(main,
       el('h1', {}, root ? [el('span', {class: 'service', vars: {'--hue': hue(root.service)}}, root.service), ' ', root.name] : 'Trace'),
       el('p', {class: 'ids'}, el('span', {class: 'mono'}, id), copyButton(() => id, 'trace id'), ' ', time(trace.startMs), ' · ', duration(trace.duration * 1e6), ' · ',
-          `${count(trace.spans.length)} spans · `, trace.errors ? el('span', {class: 'state bad'}, `${count(trace.errors)} errors`) : 'no errors', ' · ',
+          `${count(trace.spans.length)} spans · `, trace.errors ? el('span', {class: 'state bad'}, `${count(trace.errors)} ${trace.errors === 1 ? 'error' : 'errors'}`) : 'no errors', trace.missing ? ` · ${count(trace.missing)} without their parent` : '', ' · ',
           [...trace.services].map(([name, spans]) => el('span', {class: 'service', vars: {'--hue': hue(name)}, title: `${spans} spans`}, name))),
       whyBox,
-      el('p', {class: 'tools'}, find, ' ', el('button', {type: 'button', onclick: () => waterfall.openAll()}, 'open all'), ' ',
+      el('p', {class: 'tools'}, find, el('button', {type: 'button', 'aria-label': 'The span found before', onclick: () => step(-1)}, '↑'),
+          el('button', {type: 'button', 'aria-label': 'The next span found', onclick: () => step(1)}, '↓'), found, ' ', el('button', {type: 'button', onclick: () => waterfall.openAll()}, 'open all'), ' ',
           el('button', {type: 'button', onclick: () => waterfall.closeAll()}, 'close all'), ' ',
           el('a', {href: `/api/trace/${id}/otlp`, download: `${id}.json`}, 'download as OTLP JSON'), ' ',
           el('span', {class: 'legend'}, el('span', {class: 'critical-key'}), ' critical path')),
       el('div', {class: 'split'}, waterfall.node, side));
+  for (const closed of (params.get('closed') || '').split('.')) if (trace.byId.has(closed)) waterfall.closed.add(trace.byId.get(closed));
   waterfall.layout();
+  waterfall.resize.observe(waterfall.scroll);
+  if (find.value) look(find.value);
   const wanted = params.get('span') && trace.byId.get(params.get('span'));
   if (wanted) waterfall.select(wanted, true);
   return () => waterfall.resize.disconnect();

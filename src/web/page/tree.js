@@ -19,7 +19,7 @@ export const textOf = (value) => (typeof value === 'string' ? value : JSON.strin
 
 export const kinds = ['unspecified', 'internal', 'server', 'client', 'producer', 'consumer'];
 
-function attributesOf(list) {
+export function attributesOf(list) {
   return (list || []).map((kv) => ({key: kv.key, value: valueOf(kv.value)}));
 }
 
@@ -53,27 +53,43 @@ export function readTrace(otlp) {
   const roots = [];
   for (const s of spans) {
     const parent = byId.get(s.parentId);
-    if (parent && parent !== s && !isAbove(s, parent)) {
+    if (parent && parent !== s) {
       s.parent = parent;
       parent.children.push(s);
     } else {
       roots.push(s);
     }
   }
+  breakCircles(spans, roots);
   const early = (a, b) => a.start - b.start || b.end - a.end;
   roots.sort((a, b) => (a.parentId ? 1 : 0) - (b.parentId ? 1 : 0) || early(a, b));
   for (const s of spans) s.children.sort(early);
   markCritical(roots[0]);
   const services = new Map();
+  const missing = spans.filter((s) => s.parentId && !byId.has(s.parentId)).length;
   for (const s of spans) services.set(s.service, (services.get(s.service) || 0) + 1);
-  return {spans, roots, byId, duration: end, startMs: Number(origin / 1000n) / 1000, services,
+  return {spans, roots, byId, duration: end, missing, startMs: Number(origin / 1000n) / 1000, services,
     errors: spans.filter((s) => s.error).length};
 }
 
-// Parents that name each other in a circle would hang everything that walks up.
-function isAbove(span, below) {
-  for (let p = below, steps = 0; p; p = p.parent, ++steps) if (p === span || steps > 200000) return true;
-  return false;
+// Spans that name each other as parents in a circle hang below no root: the first of each circle becomes one.
+function breakCircles(spans, roots) {
+  const seen = new Set();
+  const see = (stack) => {
+    while (stack.length) {
+      const span = stack.pop();
+      seen.add(span);
+      for (const child of span.children) if (!seen.has(child)) stack.push(child);
+    }
+  };
+  see([...roots]);
+  for (const span of spans) {
+    if (seen.has(span)) continue;
+    span.parent.children = span.parent.children.filter((child) => child !== span);
+    span.parent = null;
+    roots.push(span);
+    see([span]);
+  }
 }
 
 // The spans that are open, in order, with their depth. `open` says whether a span's children are shown.

@@ -75,10 +75,13 @@ TEST_CASE("links are kept for any number of spans", "[buffer]") {
 TEST_CASE("late spans follow their trace", "[buffer]") {
   BufferFixture f({.decision_wait = 1s, .cache_bytes = 1 << 20});
   f.add({{.trace = 1, .status = 2}, {.trace = 2}}, 0s);
+  const std::uint64_t bytes = f.buffer.counters().received_bytes;
+  CHECK(bytes == f.buffer.counters().held_bytes);
   CHECK(f.close_due(1s) == 1);
   f.settle_all();
   f.add({{.trace = 1, .id = 9}, {.trace = 2, .id = 9}}, 5s);
   REQUIRE(f.added.late.size() == 1);
+  CHECK(f.buffer.counters().received_bytes > bytes);
   CHECK(f.added.late[0].verdict.decision == Decision::kSampled);
   CHECK(f.received() == f.accounted());
   CHECK(f.buffer.counters().held == 1);  // the late span of the kept trace, until it is settled

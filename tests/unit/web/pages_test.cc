@@ -130,7 +130,26 @@ TEST_CASE("the page is served with a policy that allows nothing from elsewhere",
     pages.handle(head, none, same);
     CHECK(same.status == 304);
     CHECK(same.body.empty());
+    // Whatever the page needs is named in it, so that it is asked for at once.
+    CHECK(ask(pages, request("GET", "/")).find("=\"/page/" + std::string(asset.name) + '"') != std::string::npos);
   }
+}
+
+TEST_CASE("the page of a trace has the browser ask for the trace at once", "[web]") {
+  Pages pages;
+  add_page(pages);
+  const auto link = [&](const std::string& path) {
+    BodyBuffer none;
+    Response response;
+    pages.handle(request("GET", path), none, response);
+    for (const auto& [name, value] : response.headers) {
+      if (name == "link") return value;
+    }
+    return std::string();
+  };
+  CHECK(link("/trace/4BF92F3577B34DA6?span=00f067aa0ba902b7") ==
+        "</api/trace/00000000000000004bf92f3577b34da6>; rel=preload; as=fetch; crossorigin=anonymous");
+  for (const char* other : {"/", "/trace/", "/trace/x>;%0d%0a", "/trace/00"}) CHECK(link(other).empty());
 }
 
 TEST_CASE("the page gets metrics and policies, whose texts are JSON strings", "[web]") {
