@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many instructions a span costs the daemon: the same on a busy machine as on a quiet one, where CPU time is not.
 
-    instructions.py LOAD TAILGATE... [--shape large|small] [--rate 8000] [--set KEY=VALUE]...
+    instructions.py LOAD TAILGATE... [--shape large|small] [--rate 8000] [flags of LOAD]
 
 Runs each daemon under valgrind (cachegrind, Debian's package) for 8 and for 28 seconds of the load test and divides the
 difference, so that the start and the end do not count. What goes by time and not by spans (sweeps, scrapes) is in it:
@@ -28,8 +28,7 @@ def run(load, daemon, seconds, arguments, directory):
     os.chmod(wrapper, 0o755)
     command = [load, "--daemon", wrapper, "--shape", arguments.shape, "--rate", str(arguments.rate),
                "--seconds", str(seconds), "--memory", "4GiB"]
-    for one in arguments.set:
-        command += ["--set", one]
+    command += arguments.others
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode != 0:
         sys.exit(f"the load test failed:\n{done.stdout}{done.stderr}")
@@ -45,8 +44,8 @@ def main():
     parser.add_argument("daemons", nargs="+")
     parser.add_argument("--shape", default="large", choices=["large", "small"])
     parser.add_argument("--rate", type=int, default=8000)
-    parser.add_argument("--set", action="append", default=[])
-    arguments = parser.parse_args()
+    arguments, others = parser.parse_known_args()
+    arguments.others = others
     for daemon in arguments.daemons:
         with tempfile.TemporaryDirectory() as directory:
             few, spans_few = run(arguments.load, daemon, 8, arguments, directory)
