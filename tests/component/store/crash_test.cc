@@ -36,8 +36,17 @@ KeptTracePtr numbered(std::uint64_t number) {
   return trace;
 }
 
+int cycles() {
+  const char* set = std::getenv("CRASH_CYCLES");
+  return set ? std::atoi(set) : 12;
+}
+
+// A cycle has some 30 batches, which are its time: some partitions come about, and none is too old.
 StoreOptions options(const fs::path& path) {
-  return {.directory = path, .bytes_max = std::uint64_t{1} << 30, .age_max_ns = 16 * 300, .parts_per_posting_file = 50};
+  return {.directory = path,
+          .bytes_max = std::uint64_t{1} << 30,
+          .age_max_ns = 16 * static_cast<std::uint64_t>(std::max(300, 5 * cycles())),
+          .parts_per_posting_file = 50};
 }
 
 // Appends until it is killed, and says after each batch how many traces are stored.
@@ -58,13 +67,11 @@ StoreOptions options(const fs::path& path) {
 }  // namespace
 
 TEST_CASE("what was stored before a kill is found, whole, and nothing else", "[store]") {
-  const char* set = std::getenv("CRASH_CYCLES");
-  const int cycles = set ? std::atoi(set) : 12;
   const fs::path path = fs::temp_directory_path() / ("tailgate-crash-" + std::to_string(::getpid()));
   fs::remove_all(path);
   test::Random r(7);
   std::uint64_t stored = 0, last = 0, now = 1;
-  for (int cycle = 0; cycle != cycles; ++cycle) {
+  for (int cycle = 0; cycle != cycles(); ++cycle) {
     int ends[2];
     REQUIRE(::pipe(ends) == 0);
     const pid_t child = ::fork();
@@ -106,7 +113,7 @@ TEST_CASE("what was stored before a kill is found, whole, and nothing else", "[s
     REQUIRE(reader.search(request, [&](const StoredTrace&) { return ++threes != 0; }));
     CHECK(threes == (last + 7) / 10);
   }
-  WARN(stored << " traces stored over " << cycles << " kills");
+  WARN(stored << " traces stored over " << cycles() << " kills");
   fs::remove_all(path);
 }
 
