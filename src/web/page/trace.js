@@ -255,6 +255,7 @@ function stored(main, id, answer, params) {
       el('p', {class: 'ids'}, el('span', {class: 'mono'}, id), copyButton(() => id, 'trace id'), ' ', time(trace.startMs), ' · ', duration(trace.duration * 1e6), ' · ',
           `${count(trace.spans.length)} spans · `, trace.errors ? el('span', {class: 'state bad'}, `${count(trace.errors)} errors`) : 'no errors', ' · ',
           [...trace.services].map(([name, spans]) => el('span', {class: 'service', vars: {'--hue': hue(name)}, title: `${spans} spans`}, name))),
+      answer.parts_lost ? el('p', {class: 'warnings'}, `Spans are missing: blocks of the store with ${answer.parts_lost} parts of this trace are damaged.`) : null,
       whyBox,
       el('p', {class: 'tools'}, find, ' ', el('button', {type: 'button', onclick: () => waterfall.openAll()}, 'open all'), ' ',
           el('button', {type: 'button', onclick: () => waterfall.closeAll()}, 'close all'), ' ',
