@@ -71,7 +71,11 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   add_page(web_pages_);
   query_pool_ = std::make_unique<QueryPool>(
       QueryPoolOptions{.threads = config_.queries.threads, .waiting_max = config_.queries.waiting_max});
-  const SearchLimits limits = {.time_max = config_.queries.timeout, .bytes_max = config_.queries.bytes_max};
+  const SearchLimits limits = {.time_max = config_.queries.timeout,
+                               .bytes_max = config_.queries.bytes_max,
+                               .ended = [pool = query_pool_.get()](const SearchOutcome& outcome) {
+                                 pool->count_search(!outcome.cut.empty(), !outcome.damaged_files.empty());
+                               }};
   add_trace_api(web_pages_, *query_pool_, *explanations_,
                 {.store = parts_.exporters->stored(), .limits = limits, .exporters = parts_.exporters->names()});
   add_jaeger_doors(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits});

@@ -132,6 +132,7 @@ void Daemon::collect_pages(MetricWriter& out) const {
     out.add(metric::kQueries, {result}, number(count));
   }
   out.add(metric::kSearchesCut, {}, number(queries.cut));
+  out.add(metric::kSearchesDamaged, {}, number(queries.damaged));
   out.add(metric::kQueriesWaiting, {}, number(queries.waiting));
   const MutexLock lock(status_mutex_);
   for (const auto& server : page_servers_) {

@@ -127,6 +127,7 @@ int one_trace(StoreReader& store, const QueryArguments& arguments, const std::st
                           : format == "json" ? json_row(*found, *view)
                                              : otlp_row(*found);
   std::fwrite(out.data(), 1, out.size(), stdout);
+  if (found->parts_lost != 0) fmt::print(stderr, "{}\n", parts_lost_text(*found));
   return std::fflush(stdout) == 0 ? kFound : kBad;
 }
 
@@ -173,8 +174,7 @@ int query_store(const QueryArguments& arguments) {
   if (std::fflush(stdout) != 0) return kBad;
   if (!outcome) return bad(outcome.error().text);
   if (!outcome->cut.empty()) fmt::print(stderr, "the search was cut short: {}\n", outcome->cut);
-  if (outcome->damaged != 0)
-    fmt::print(stderr, "{} traces were left out: their blocks are damaged\n", outcome->damaged);
+  if (!outcome->damaged_files.empty()) fmt::print(stderr, "{}\n", outcome->damage());
   if (found == 0) fmt::print(stderr, "no trace of the last {} matches\n", format_duration(arguments.since));
   return found != 0 ? kFound : kNothing;
 }

@@ -30,9 +30,10 @@ Result<std::vector<TraceNumber>> without_postings(Database& db, std::int64_t fro
   }
 }
 
-void find_in(const PostingFile* file, const NeededTerms& needed, CandidateLists& lists) {
+// False when the file is damaged.
+bool find_in(const PostingFile* file, const NeededTerms& needed, CandidateLists& lists) {
   std::vector<TraceNumber> any;
-  const bool whole = file && file->find(kAnyTerm, any);
+  bool whole = file && file->find(kAnyTerm, any);
   for (std::size_t i = 0; i != lists.size(); ++i) {
     if (!lists[i]) continue;
     bool good = whole;
@@ -41,8 +42,10 @@ void find_in(const PostingFile* file, const NeededTerms& needed, CandidateLists&
       lists[i]->insert(lists[i]->end(), any.begin(), any.end());
     } else {
       lists[i].reset();  // the answer stays right, and takes longer
+      whole = false;
     }
   }
+  return whole;
 }
 
 }  // namespace
@@ -72,7 +75,8 @@ CandidateLists recent_candidates(const Partition& partition, const NeededTerms& 
 }
 
 Result<void> add_stored_candidates(Partition& partition, Database& db, const NeededTerms& needed,
-                                   const CandidateTime& time, CandidateLists& lists) {
+                                   const CandidateTime& time, CandidateLists& lists,
+                                   std::set<std::string>& damaged_files) {
   if (lists.empty()) return {};
   auto ends = db.prepare("SELECT max(last)+1 FROM posting_files");
   if (!ends) return tl::unexpected(ends.error());
@@ -85,7 +89,10 @@ Result<void> add_stored_candidates(Partition& partition, Database& db, const Nee
     const Result<bool> row = files->step();
     if (!row) return tl::unexpected(row.error());
     if (!*row) break;
-    find_in(partition.posting_file(static_cast<std::uint64_t>(files->number(0))).get(), needed, lists);
+    const auto first = static_cast<std::uint64_t>(files->number(0));
+    if (!find_in(partition.posting_file(first).get(), needed, lists)) {
+      damaged_files.insert(posting_path(partition.folder(), first));
+    }
   }
   std::vector<TraceNumber> open;
   if (!partition.recent()) {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "model/trace_needs.h"
@@ -27,12 +29,13 @@ using CandidateLists = std::vector<std::optional<std::vector<TraceNumber>>>;
 // moves from one to the other is not missed.
 CandidateLists recent_candidates(const Partition& partition, const NeededTerms& needed);
 // Files without a trace in this time are left out: the lists are right for the traces that overlap it in this
-// partition.
+// partition. Paths of those that are missing or damaged go into `damaged_files`; their traces are all candidates.
 struct CandidateTime {
   std::uint64_t from_ns = 0, to_ns = std::numeric_limits<std::uint64_t>::max();
 };
 Result<void> add_stored_candidates(Partition& partition, Database& db, const NeededTerms& needed,
-                                   const CandidateTime& time, CandidateLists& lists);
+                                   const CandidateTime& time, CandidateLists& lists,
+                                   std::set<std::string>& damaged_files);
 
 // What is in all lists; nothing: every trace.
 std::optional<std::vector<TraceNumber>> in_all(const CandidateLists& lists);

@@ -95,10 +95,10 @@ Result<void> TraceGatherer::add_part(const TracePlace& place, std::uint64_t bloc
 }
 
 Result<bool> TraceGatherer::gather(const TraceId& id, const std::vector<TracePlace>& places, StoredTrace& out,
-                                   std::uint64_t& damaged) {
+                                   SearchOutcome& outcome) {
   out = {};
   out.id = id;
-  bool has_root = false, whole = true, any = false;
+  bool has_root = false, any = false;
   std::vector<std::int64_t> contents;
   const auto add = [&](const TracePlace& place, std::uint64_t block, std::size_t record,
                        std::int64_t content) -> Result<void> {
@@ -107,7 +107,8 @@ Result<bool> TraceGatherer::gather(const TraceId& id, const std::vector<TracePla
     Result<void> added = add_part(place, block, record, out);
     any = any || added;
     if (added || added.error().kind != ErrorKind::kBadInput) return added;
-    whole = false;
+    ++out.parts_lost;
+    outcome.damaged_files.insert(block_path(place.view->partition->folder()));
     return {};
   };
   for (const TracePlace& place : places) {
@@ -129,7 +130,7 @@ Result<bool> TraceGatherer::gather(const TraceId& id, const std::vector<TracePla
       }
     }
   }
-  if (!whole) ++damaged;
+  if (out.parts_lost != 0) ++outcome.damaged;
   return any;
 }
 

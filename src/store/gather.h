@@ -27,9 +27,9 @@ struct TracePlace {
 
 class TraceGatherer {
  public:
-  // `places` oldest first. False when none of its parts could be read. A damaged block is counted in `damaged`.
+  // `places` oldest first. False when none of its parts could be read. Notes in `outcome` which blocks are damaged.
   Result<bool> gather(const TraceId& id, const std::vector<TracePlace>& places, StoredTrace& out,
-                      std::uint64_t& damaged);
+                      SearchOutcome& outcome);
 
  private:
   struct Cached {

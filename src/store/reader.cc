@@ -98,32 +98,50 @@ std::int64_t scope_number(std::optional<AttributeScope> scope) {
 }
 std::int64_t limit_number(std::size_t limit) { return to_sql(limit); }
 
+// A damaged catalogue is not the fault of who asks.
+tl::unexpected<Error> failed(const Error& error) {
+  if (error.kind != ErrorKind::kBadInput) return tl::unexpected(error);
+  return fail(ErrorKind::kIo, error.text + ". The next start of the daemon makes a damaged catalogue again");
+}
+
 }  // namespace
+
+std::string parts_lost_text(const StoredTrace& trace) {
+  return fmt::format("Trace {} lacks spans: blocks with {} parts of it are damaged.", trace.id.hex(), trace.parts_lost);
+}
+
+std::string SearchOutcome::damage() const {
+  if (damaged_files.empty()) return {};
+  std::string out = fmt::format("'{}' is damaged", *damaged_files.begin());
+  if (damaged_files.size() > 1) out += fmt::format(", and so are {} other files", damaged_files.size() - 1);
+  return out + (damaged == 0 ? ". The search took longer, and its answer is whole."
+                             : fmt::format(". {} traces are left out or lack spans.", damaged));
+}
 
 StoreReader::StoreReader(std::shared_ptr<PartitionSource> source) : source_(std::move(source)) {}
 StoreReader::~StoreReader() = default;
 
 Result<StoredTrace> StoreReader::trace(const TraceId& id) {
   const auto partitions = source_->partitions();
-  if (!partitions) return tl::unexpected(partitions.error());
+  if (!partitions) return failed(partitions.error());
   std::vector<std::unique_ptr<PartitionView>> views;
   std::vector<TracePlace> places;
   for (const std::shared_ptr<Partition>& partition : *partitions) {
     auto db = partition->connect();
     if (!db && db.error().kind == ErrorKind::kUnavailable) continue;
-    if (!db) return tl::unexpected(db.error());
+    if (!db) return failed(db.error());
     const auto number = find_trace(**db, id);
-    if (!number) return tl::unexpected(number.error());
+    if (!number) return failed(number.error());
     if (!*number) continue;
     views.emplace_back(new PartitionView{partition, std::move(*db)});
     places.push_back({views.back().get(), **number});
   }
   StoredTrace out;
-  std::uint64_t damaged = 0;
+  SearchOutcome outcome;
   TraceGatherer gatherer;
-  const Result<bool> read = gatherer.gather(id, places, out, damaged);
-  if (!read) return tl::unexpected(read.error());
-  if (!*read && damaged != 0) {
+  const Result<bool> read = gatherer.gather(id, places, out, outcome);
+  if (!read) return failed(read.error());
+  if (!*read && out.parts_lost != 0) {
     return fail(ErrorKind::kIo, fmt::format("the store has trace {}, and the block it is in is damaged", id.hex()));
   }
   return out;
@@ -132,8 +150,10 @@ Result<StoredTrace> StoreReader::trace(const TraceId& id) {
 Result<SearchOutcome> StoreReader::search(const SearchRequest& request,
                                           const std::function<bool(const StoredTrace&)>& take) {
   const auto partitions = source_->partitions();
-  if (!partitions) return tl::unexpected(partitions.error());
-  return Search(request).run(*partitions, take);
+  if (!partitions) return failed(partitions.error());
+  Result<SearchOutcome> outcome = Search(request).run(*partitions, take);
+  if (!outcome) return failed(outcome.error());
+  return outcome;
 }
 
 Result<std::vector<std::string>> StoreReader::services(std::uint64_t from_ns, std::uint64_t to_ns) {
@@ -142,7 +162,7 @@ Result<std::vector<std::string>> StoreReader::services(std::uint64_t from_ns, st
       *source_, "SELECT name FROM services WHERE first_ns<=?1 AND last_ns>=?2",
       [&](Statement& s) { s.bind(1, to_sql(to_ns)).bind(2, to_sql(from_ns)); },
       [&](Statement& s) { out.emplace(s.text(0)); });
-  if (!done) return tl::unexpected(done.error());
+  if (!done) return failed(done.error());
   return first_of(out, out.size());
 }
 
@@ -155,7 +175,7 @@ Result<std::vector<StoredOperation>> StoreReader::operations(const std::string& 
       [&](Statement& s) {
         out.insert({std::string(s.text(0)), static_cast<std::uint32_t>(s.number(1))});
       });
-  if (!done) return tl::unexpected(done.error());
+  if (!done) return failed(done.error());
   return first_of(out, out.size());
 }
 
@@ -169,7 +189,7 @@ Result<std::vector<std::string>> StoreReader::attribute_names(std::optional<Attr
       "LIMIT ?4",
       [&](Statement& s) { s.bind(1, prefix).bind(2, end).bind(3, scope_number(scope)).bind(4, limit_number(limit)); },
       [&](Statement& s) { out.emplace(s.text(0)); });
-  if (!done) return tl::unexpected(done.error());
+  if (!done) return failed(done.error());
   return first_of(out, limit);
 }
 
@@ -186,7 +206,7 @@ Result<std::vector<std::string>> StoreReader::attribute_values(std::optional<Att
         s.bind(1, prefix).bind(2, end).bind(3, scope_number(scope)).bind(4, limit_number(limit)).bind(5, name);
       },
       [&](Statement& s) { out.emplace(s.text(0)); });
-  if (!done) return tl::unexpected(done.error());
+  if (!done) return failed(done.error());
   return first_of(out, limit);
 }
 
@@ -199,7 +219,7 @@ Result<std::vector<StoredDependency>> StoreReader::dependencies(std::uint64_t fr
       [&](Statement& s) {
         sums[{std::string(s.text(0)), std::string(s.text(1))}] += from_sql(s.number(2));
       });
-  if (!done) return tl::unexpected(done.error());
+  if (!done) return failed(done.error());
   std::vector<StoredDependency> out;
   for (const auto& [services, calls] : sums) out.push_back({services.first, services.second, calls});
   return out;
@@ -208,22 +228,22 @@ Result<std::vector<StoredDependency>> StoreReader::dependencies(std::uint64_t fr
 Result<StoreStatus> StoreReader::status() {
   StoreStatus out;
   const auto partitions = source_->partitions();
-  if (!partitions) return tl::unexpected(partitions.error());
+  if (!partitions) return failed(partitions.error());
   for (const std::shared_ptr<Partition>& partition : *partitions) {
     const auto db = partition->connect();
     if (!db && db.error().kind == ErrorKind::kUnavailable) continue;
-    if (!db) return tl::unexpected(db.error());
+    if (!db) return failed(db.error());
     ++out.partitions;
     out.bytes += folder_bytes(partition->folder());
     const Result<std::int64_t> traces = read_meta(**db, "traces"), spans = read_meta(**db, "spans"),
                                end = read_meta(**db, "last_end_ns");
     for (const Result<std::int64_t>* n : {&traces, &spans, &end}) {
-      if (!*n) return tl::unexpected(n->error());
+      if (!*n) return failed(n->error());
     }
     auto first = (*db)->prepare("SELECT start_ns FROM traces ORDER BY start_ns LIMIT 1");
-    if (!first) return tl::unexpected(first.error());
+    if (!first) return failed(first.error());
     const Result<bool> row = first->step();
-    if (!row) return tl::unexpected(row.error());
+    if (!row) return failed(row.error());
     if (!*row) continue;
     const std::uint64_t start = from_sql(first->number(0));
     out.start_ns = out.traces == 0 ? start : std::min(out.start_ns, start);

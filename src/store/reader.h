@@ -7,7 +7,8 @@
 //
 // Threads: any, several at once. A call takes a connection to each catalogue that it needs and holds no lock while it
 // reads, so the writer never waits for it. What is in the answers was synced before.
-// Failures: kIo when a file cannot be read. A damaged block is left out and counted in `damaged`.
+// Failures: kIo when a file cannot be read or a catalogue is damaged, kUnavailable while there is no store. A damaged
+// block is left out, a damaged index is not used; the answer says so.
 #pragma once
 
 #include <atomic>
@@ -16,6 +17,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,7 +41,11 @@ struct StoredTrace {
   // `resource_spans` fields of all parts in the order of their arrival; a part that was sent twice is here once. Empty:
   // the store does not have the trace.
   std::string otlp;
+  std::uint64_t parts_lost = 0;  // that are in damaged blocks
 };
+
+// Of a trace that lacks spans, as a sentence.
+std::string parts_lost_text(const StoredTrace& trace);
 
 // What a search may take. It is looked at between two traces.
 struct SearchBudget {
@@ -59,10 +65,14 @@ struct SearchRequest {
 };
 
 struct SearchOutcome {
-  std::uint64_t traces = 0;   // rows of the catalogue looked at
-  std::uint64_t bytes = 0;    // of OTLP handed out
-  std::uint64_t damaged = 0;  // traces left out since a block of them is damaged
-  std::string cut;            // why the search ended before all was looked at, as a sentence; empty when it did not
+  std::uint64_t traces = 0;             // rows of the catalogue looked at
+  std::uint64_t bytes = 0;              // of OTLP handed out
+  std::uint64_t damaged = 0;            // traces that are left out or lack spans, since a block of them is damaged
+  std::set<std::string> damaged_files;  // of blocks and of the index
+  std::string cut;  // why the search ended before all was looked at, as a sentence; empty when it did not
+
+  // What the damage means for the answer, in sentences; empty when none was met.
+  std::string damage() const;
 };
 
 struct StoredOperation {

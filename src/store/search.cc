@@ -34,7 +34,9 @@ Result<const CandidateLists*> Search::lists_of(Source& source, bool of_any_time)
   if (!lists) {
     lists = source.recent;
     const CandidateTime time = of_any_time ? CandidateTime{} : CandidateTime{request_.from_ns, request_.to_ns};
-    if (auto done = add_stored_candidates(*source.view->partition, *source.view->db, needed_, time, *lists); !done) {
+    if (auto done =
+            add_stored_candidates(*source.view->partition, *source.view->db, needed_, time, *lists, out_.damaged_files);
+        !done) {
       return tl::unexpected(done.error());
     }
   }
@@ -153,7 +155,7 @@ Result<SearchOutcome> Search::run(const std::vector<std::shared_ptr<Partition>>&
     const auto found = next();
     if (!found) return tl::unexpected(found.error());
     if (!*found) break;
-    const Result<bool> read = gatherer.gather((*found)->row.id, (*found)->places, trace, out_.damaged);
+    const Result<bool> read = gatherer.gather((*found)->row.id, (*found)->places, trace, out_);
     if (!read) return tl::unexpected(read.error());
     if (!*read) continue;
     (void)meter_.trace(trace.otlp.size());

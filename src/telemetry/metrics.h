@@ -178,6 +178,8 @@ inline constexpr Metric kQueries{"tailgate_queries_total", kCounter, "result",
                                  "Queries of stored traces, by how they ended."};
 inline constexpr Metric kSearchesCut{"tailgate_searches_cut_total", kCounter, "",
                                      "Searches of stored traces that ended by a limit before all was looked at."};
+inline constexpr Metric kSearchesDamaged{"tailgate_searches_damaged_total", kCounter, "",
+                                         "Searches of stored traces that met damaged blocks or a damaged index."};
 inline constexpr Metric kQueriesWaiting{"tailgate_queries_waiting", kGauge, "", "Queries that wait for a thread."};
 inline constexpr Metric kConfigReloads{"tailgate_config_reloads_total", kCounter, "result",
                                        "Attempts to load changed policies."};
@@ -271,6 +273,7 @@ inline constexpr std::array kMetrics = {
     metric::kPageConnectionsClosed,
     metric::kQueries,
     metric::kSearchesCut,
+    metric::kSearchesDamaged,
     metric::kQueriesWaiting,
     metric::kConfigReloads,
     metric::kOwnSpans,

@@ -45,9 +45,10 @@ Response QueryPool::later(Work work) {
   return response;
 }
 
-void QueryPool::count_cut() {
+void QueryPool::count_search(bool cut, bool damaged) {
   const MutexLock lock(mutex_);
-  ++stats_.cut;
+  stats_.cut += cut ? 1 : 0;
+  stats_.damaged += damaged ? 1 : 0;
 }
 
 QueryPool::Stats QueryPool::stats() const {

@@ -46,11 +46,11 @@ class QueryPool {
   // peer. 503 at once when too many wait.
   Response later(Work work);
 
-  // A search that ended by its limits before it had looked at all, whatever became of the query.
-  void count_cut();
+  // A search that ended, whatever became of the query: by its limits, or over damaged files.
+  void count_search(bool cut, bool damaged);
 
   struct Stats {
-    std::uint64_t done = 0, refused = 0, cancelled = 0, failed = 0, cut = 0;
+    std::uint64_t done = 0, refused = 0, cancelled = 0, failed = 0, cut = 0, damaged = 0;
     std::size_t waiting = 0;
   };
   Stats stats() const;

@@ -158,7 +158,6 @@ void search(const Shared& shared, const Asked& asked, LaterAnswer& answer) {
         [&](const FoundTrace& one) { traces.push_back(summary(one)); });
     if (!found) return answer.answer(error_response(found.error()));
     outcome = std::move(*found);
-    if (!outcome.cut.empty()) shared.pool.count_cut();
   }
   // What a remembered decision does not hold cannot be compared.
   const bool comparable = asked.question.span.attributes.empty() && !asked.question.query;
@@ -169,7 +168,8 @@ void search(const Shared& shared, const Asked& asked, LaterAnswer& answer) {
                                       {"inspected", json::object{{"traces", outcome.traces}, {"bytes", outcome.bytes}}},
                                       {"took_ms", took},
                                       {"store", shared.options.store != nullptr},
-                                      {"cut", outcome.cut}}));
+                                      {"cut", outcome.cut},
+                                      {"damage", outcome.damage()}}));
 }
 
 Response one_trace(const SharedPtr& shared, const RequestHead& head) {
@@ -205,7 +205,7 @@ Response one_trace(const SharedPtr& shared, const RequestHead& head) {
       }
       body += R"(,"policy":)";
       append_json_string(body, stored.policy);
-      body += R"(,"explained":)";
+      body += R"(,"parts_lost":)" + std::to_string(stored.parts_lost) + R"(,"explained":)";
       if (explained) {
         append_json(body, explanation_json(*explained, shared->options.exporters), JsonForm::kCompact);
       } else {

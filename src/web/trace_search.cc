@@ -145,7 +145,8 @@ Result<SearchOutcome> find_traces(StoreReader& store, const TraceQuestion& quest
     return ++found < question.limit;
   });
   if (outcome && steps.spent() && outcome->cut.empty())
-    outcome->cut = "the query needs too much work for the traces that were looked at";
+    outcome->cut = "The query needs too much work for the traces that were looked at.";
+  if (outcome && limits.ended && !cancelled()) limits.ended(*outcome);
   return outcome;
 }
 

@@ -43,6 +43,8 @@ struct SearchLimits {
   Duration time_max = std::chrono::seconds(10);
   std::uint64_t bytes_max = std::uint64_t{1} << 30;  // of OTLP, unpacked
   std::uint64_t steps_max = 200'000'000;             // of TraceQL, over all traces
+  // Told of each search that ended by itself, for the metrics; may be empty. Any thread.
+  std::function<void(const SearchOutcome&)> ended = {};
 };
 
 struct FoundTrace {

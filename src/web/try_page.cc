@@ -148,13 +148,15 @@ Response run(Shared& shared, const Request& request, const LaterAnswer& asked) {
                        stored.root_name.substr(0, kNameShown)});
       return true;
     });
-    if (!found) return json_error(found.error().kind == ErrorKind::kUnavailable ? 503 : 500, found.error().text);
+    if (!found) return json_error(http_status_of(found.error()), found.error().text);
     outcome = *found;
+    if (!asked.cancelled()) shared.pool.count_search(!outcome.cut.empty(), !outcome.damaged_files.empty());
   }
   json::object out = answer_of(shown, (*trial)->finish());
   out["unreadable"] = unreadable;
   out["store"] = shared.options.store != nullptr;
   out["cut"] = outcome.cut;
+  out["damage"] = outcome.damage();
   return json_response(200, out);
 }
 

@@ -14,11 +14,9 @@ constexpr int kDependencyShare = 4;  // of what a search may take; then there ar
 Result<SearchOutcome> find_for_jaeger(const JaegerShared& shared, const TraceQuestion& question, PieceAnswer& answer,
                                       const std::function<bool(const FoundTrace&)>& take) {
   bool wanted = true;
-  Result<SearchOutcome> outcome = tailgate::find_traces(
+  return find_traces(
       *shared.options.store, question, shared.options.limits, [&] { return !wanted || answer.cancelled(); },
       [&](const FoundTrace& found) { wanted = wanted && take(found); });
-  if (outcome && !outcome->cut.empty() && wanted && !answer.cancelled()) shared.pool.count_cut();
-  return outcome;
 }
 
 Response answer_later(const JaegerSharedPtr& shared, Response (*error)(int status, std::string_view text),
@@ -62,6 +60,7 @@ Result<std::vector<StoredDependency>> dependencies_for_jaeger(const JaegerShared
   SearchLimits limits = shared.options.limits;
   limits.time_max /= kDependencyShare;
   limits.bytes_max /= kDependencyShare;
+  limits.ended = {};  // when it is cut, nothing is missing
   std::map<std::pair<std::string, std::string>, std::uint64_t> calls;
   const Result<SearchOutcome> outcome = find_traces(store, all, limits, cancelled, [&](const FoundTrace& found) {
     const TraceView& trace = found.view;

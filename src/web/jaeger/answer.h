@@ -59,7 +59,7 @@ class PieceAnswer {
   bool begun_ = false;
 };
 
-// find_traces for an answer in pieces: `take` returns false when nobody wants more. Counts a search that is cut.
+// find_traces for an answer in pieces: `take` returns false when nobody wants more.
 Result<SearchOutcome> find_for_jaeger(const JaegerShared& shared, const TraceQuestion& question, PieceAnswer& answer,
                                       const std::function<bool(const FoundTrace&)>& take);
 

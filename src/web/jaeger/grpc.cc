@@ -19,15 +19,22 @@ RpcStatus status_of(const Error& error) {
   return {code, error.text, 0};
 }
 
+// Of an answer that may lack traces. Jaeger does not show them.
+LaterAnswer::Fields trailers_of(const std::string& cut, const std::string& damage) {
+  LaterAnswer::Fields trailers = grpc_trailers({});
+  for (const auto& [name, text] :
+       {std::pair("tailgate-search-cut", &cut), std::pair("tailgate-search-damage", &damage)}) {
+    if (!text->empty()) trailers.emplace_back(name, percent_encoded(*text, PercentKeep::kPrintable));
+  }
+  return trailers;
+}
+
 void end(PieceAnswer& answer, const Result<SearchOutcome>& outcome) {
   if (!outcome) {
     if (!answer.begun()) return answer.whole().answer(grpc_response(status_of(outcome.error())));
     return answer.end(grpc_trailers(status_of(outcome.error())));
   }
-  LaterAnswer::Fields trailers = grpc_trailers({});
-  if (!outcome->cut.empty())
-    trailers.emplace_back("tailgate-search-cut", percent_encoded(outcome->cut, PercentKeep::kPrintable));
-  answer.end(std::move(trailers));
+  answer.end(trailers_of(outcome->cut, outcome->damage()));
 }
 
 bool write_trace(PieceAnswer& answer, const std::string& otlp) {
@@ -37,13 +44,15 @@ bool write_trace(PieceAnswer& answer, const std::string& otlp) {
 }
 
 void get_traces(const JaegerShared& shared, const std::vector<TraceId>& ids, PieceAnswer& answer) {
+  std::string damage;
   for (const TraceId& id : ids) {
     if (answer.cancelled()) return;
     const Result<StoredTrace> found = shared.options.store->trace(id);
     if (!found) return end(answer, tl::unexpected(found.error()));
     if (!found->otlp.empty() && !write_trace(answer, found->otlp)) return;
+    if (found->parts_lost != 0) damage = parts_lost_text(*found);
   }
-  end(answer, SearchOutcome{});
+  answer.end(trailers_of({}, damage));
 }
 
 void find_whole_traces(const JaegerShared& shared, const TraceQuestion& question, PieceAnswer& answer) {

@@ -2,7 +2,6 @@
 // /jaeger/api/...: what Jaeger's own UI before 2.19 and Grafana's Jaeger source ask.
 #include <fmt/format.h>
 
-#include "codec/json_text.h"
 #include "codec/percent.h"
 #include "web/jaeger/answer.h"
 #include "web/jaeger/http_params.h"
@@ -34,7 +33,7 @@ Response v1_later(const JaegerSharedPtr& shared, std::function<void(PieceAnswer&
   return answer_later(shared, v1_error, json_head(), std::move(work));
 }
 
-// The traces of `ids`, then what is not there.
+// The traces of `ids`, then what is not there, wholly or in part.
 void write_by_ids(const JaegerShared& shared, const std::vector<TraceId>& ids, PieceAnswer& answer, bool alone) {
   json::array missing;
   bool first = true;
@@ -53,6 +52,8 @@ void write_by_ids(const JaegerShared& shared, const std::vector<TraceId>& ids, P
     std::string piece = first ? R"({"data":[)" : ",";
     first = false;
     append_jaeger_trace(piece, found->otlp);
+    if (found->parts_lost != 0)
+      missing.push_back(json::object{{"msg", parts_lost_text(*found)}, {"traceID", id.hex()}});
     answer.be_patient();
     if (!answer.write(piece)) return;
   }
@@ -76,13 +77,12 @@ void write_search(const JaegerShared& shared, const TraceQuestion& question, Pie
   }
   std::string end = answer.begun() ? "" : R"({"data":[)";
   end += kEnvelopeEnd;
-  if (outcome->cut.empty()) {
-    end += "null}\n";
-  } else {
-    end += R"([{"msg":)";
-    append_json_string(end, outcome->cut);
-    end += "}]}\n";
+  json::array errors;
+  for (const std::string& text : {outcome->cut, outcome->damage()}) {
+    if (!text.empty()) errors.push_back(json::object{{"msg", text}});
   }
+  append_json(end, errors.empty() ? json::value() : std::move(errors), JsonForm::kCompact);
+  end += "}\n";
   if (answer.write(end)) answer.end();
 }
 

@@ -37,10 +37,10 @@ class ResultWriter {
     piece_.clear();
     return wanted;
   }
-  // Without a trace the answer is 404, in Jaeger's words. `cut`: why there may be more.
-  void end(const std::string& cut = {}) {
+  // Without a trace the answer is 404, in Jaeger's words. `limits`: why there may be more.
+  void end(const std::string& limits = {}) {
     if (!answer_.begun()) {
-      return answer_.whole().answer(v3_error(404, cut.empty() ? "No traces found" : "No traces found. " + cut));
+      return answer_.whole().answer(v3_error(404, limits.empty() ? "No traces found" : "No traces found. " + limits));
     }
     list_.close();
     piece_ += "}\n";
@@ -71,7 +71,7 @@ Response traces(const JaegerSharedPtr& shared, std::string_view query) {
     ResultWriter result(answer);
     const auto outcome =
         find_for_jaeger(*shared, question, answer, [&](const FoundTrace& found) { return result.add(found.stored); });
-    if (outcome) return result.end(outcome->cut);
+    if (outcome) return result.end(outcome->cut.empty() ? outcome->damage() : outcome->cut);
     if (!answer.begun()) answer.whole().answer(v3_error(outcome.error()));
   });
 }

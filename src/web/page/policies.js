@@ -79,7 +79,8 @@ function outcome(answer) {
       `and ${share(answer.kept_spans, answer.spans)} of their spans.`;
   say(sentence);
   return [el('p', {class: 'outcome'}, el('b', {}, sentence)),
-    answer.cut ? el('p', {class: 'warnings'}, `These are the newest only: ${answer.cut}.`) : null,
+    answer.cut ? el('p', {class: 'warnings'}, `These are the newest only. ${answer.cut}`) : null,
+    answer.damage ? el('p', {class: 'warnings'}, answer.damage) : null,
     answer.unreadable ? el('p', {class: 'warnings'}, `${count(answer.unreadable)} traces could not be read.`) : null,
     answer.policies.length > 1 ? el('table', {}, el('thead', {}, el('tr', {}, ['policy', 'decided', 'sampled', 'not sampled', 'dropped'].map((t, i) => el('th', {class: i ? 'n' : null}, t)))),
         el('tbody', {}, answer.policies.map((p) => el('tr', {}, el('td', {}, p.name),

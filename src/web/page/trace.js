@@ -334,6 +334,7 @@ function stored(main, id, answer, params) {
       el('p', {class: 'ids'}, el('span', {class: 'mono'}, id), copyButton(() => id, 'trace id'), ' ', time(trace.startMs), ' · ', duration(trace.duration * 1e6), ' · ',
           `${count(trace.spans.length)} spans · `, trace.errors ? el('span', {class: 'state bad'}, `${count(trace.errors)} ${trace.errors === 1 ? 'error' : 'errors'}`) : 'no errors', trace.missing ? ` · ${count(trace.missing)} without their parent` : '', ' · ',
           [...trace.services].map(([name, spans]) => el('span', {class: 'service', vars: {'--hue': hue(name)}, title: `${spans} spans`}, name))),
+      answer.parts_lost ? el('p', {class: 'warnings'}, `Spans are missing: blocks of the store with ${answer.parts_lost} parts of this trace are damaged.`) : null,
       whyBox,
       el('p', {class: 'tools'}, find, el('button', {type: 'button', 'aria-label': 'The span found before', onclick: () => step(-1)}, '↑'),
           el('button', {type: 'button', 'aria-label': 'The next span found', onclick: () => step(1)}, '↓'), found, ' ', el('button', {type: 'button', onclick: () => waterfall.openAll()}, 'open all'), ' ',

@@ -169,7 +169,8 @@ function row(t) {
 
 function results(found, width) {
   const notes = [];
-  if (found.cut) notes.push(el('p', {class: 'warnings'}, `The search was cut short: ${found.cut}. There may be more.`));
+  if (found.cut) notes.push(el('p', {class: 'warnings'}, `${found.cut} There may be more.`));
+  if (found.damage) notes.push(el('p', {class: 'warnings'}, found.damage));
   if (found.traces.length === 0) return [...notes, el('p', {class: 'hint'}, found.store === false ?
       'There is no exporter of type store, so nothing is stored here. Add store: {directory: DIR} to exporters.' : 'No trace matches.')];
   return [...notes,

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "web/tempo/door.h"
 
-#include <fmt/format.h>
-
 #include <boost/json.hpp>
 #include <functional>
-#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "base/version.h"
 #include "web/json_page.h"
+#include "web/params.h"
 #include "web/tempo/search.h"
 #include "web/tempo/tags.h"
 #include "web/tempo/traces.h"
@@ -36,8 +34,6 @@ Response later(const DoorPtr& door, Work work) {
   });
 }
 
-Response bad(const Error& error) { return plain_response(400, error.text); }
-
 Response no_metrics(const RequestHead&) {
   return plain_response(
       501,
@@ -55,12 +51,8 @@ Response build_info(const RequestHead&) {
 }
 
 Response one_trace(const DoorPtr& door, const RequestHead& head, std::string_view prefix) {
-  const std::string_view text = head.path().substr(prefix.size());
-  const std::optional<TraceId> id = TraceId::from_short_hex(text);
-  if (!id) {
-    return plain_response(
-        400, fmt::format("expected a trace id of 1 to 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
-  }
+  const Result<TraceId> id = read_trace_id(head.path().substr(prefix.size()));
+  if (!id) return tempo_error(id.error());
   const TempoTraceQuestion question{*id, prefix.find("/v2/") != std::string_view::npos,
                                     wants_protobuf(head.header("accept"))};
   return later(door, [question](StoreReader& store, const SearchLimits& limits, LaterAnswer& answer) {
@@ -70,7 +62,7 @@ Response one_trace(const DoorPtr& door, const RequestHead& head, std::string_vie
 
 Response tag_names(const DoorPtr& door, const RequestHead& head, bool v2) {
   const Result<TempoTags> tags = read_tempo_tags(head.query());
-  if (!tags) return bad(tags.error());
+  if (!tags) return tempo_error(tags.error());
   return later(door, [tags = *tags, v2](StoreReader& store, const SearchLimits&, LaterAnswer& answer) {
     answer_tempo_tags(store, tags, v2, answer);
   });
@@ -82,7 +74,7 @@ Response tag_values(const DoorPtr& door, const RequestHead& head, std::string_vi
   if (!tag.ends_with("/values")) return plain_response(404, "expected /values after the name of the tag");
   tag.remove_suffix(std::string_view("/values").size());
   Result<TempoValues> values = read_tempo_values(tag, head.query());
-  if (!values) return bad(values.error());
+  if (!values) return tempo_error(values.error());
   const bool v2 = prefix.find("/v2/") != std::string_view::npos;
   return later(door,
                [values = std::move(*values), v2](StoreReader& store, const SearchLimits& limits, LaterAnswer& answer) {
@@ -98,12 +90,7 @@ Response tempo_json() {
   return response;
 }
 
-Response tempo_error(const Error& error) {
-  return plain_response(error.kind == ErrorKind::kBadInput      ? 400
-                        : error.kind == ErrorKind::kUnavailable ? 503
-                                                                : 500,
-                        error.text);
-}
+Response tempo_error(const Error& error) { return plain_response(http_status_of(error), error.text); }
 
 void add_tempo_door(Pages& pages, QueryPool& pool, TempoDoorOptions options) {
   const DoorPtr door = std::make_shared<const Door>(Door{pool, std::move(options)});
@@ -113,7 +100,7 @@ void add_tempo_door(Pages& pages, QueryPool& pool, TempoDoorOptions options) {
   pages.add("/tempo/api/metrics/", no_metrics);
   pages.add("/tempo/api/search", [door](const RequestHead& head) {
     Result<TempoSearch> search = read_tempo_search(head.query());
-    if (!search) return bad(search.error());
+    if (!search) return tempo_error(search.error());
     return later(door,
                  [search = std::move(*search)](StoreReader& store, const SearchLimits& limits, LaterAnswer& answer) {
                    answer_tempo_search(store, limits, search, answer);

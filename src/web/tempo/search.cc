@@ -275,17 +275,18 @@ void answer_tempo_search(StoreReader& store, const SearchLimits& limits, const T
         if (body.size() >= kPiece) send();
       });
   if (gone) return;
-  const bool failed = !found || (!any && !found->cut.empty());
+  const std::string why = !found ? "" : found->cut.empty() && found->damaged != 0 ? found->damage() : found->cut;
+  const bool failed = !found || (!any && !why.empty());
   if (failed && begun) return answer.give_up();
   if (!found) return answer.answer(tempo_error(found.error()));
-  if (failed) return answer.answer(plain_response(422, "nothing was found: " + found->cut));
+  if (failed) return answer.answer(plain_response(422, "nothing was found: " + why));
   body += R"(],"metrics":)";
   {
     Object metrics(body);
     metrics.number("inspectedTraces", found->traces);
     metrics.number64("inspectedBytes", found->bytes);
-    // Fewer jobs done than there are: the search was cut. The answer has no other place to say so.
-    metrics.number("completedJobs", found->cut.empty() ? 1 : 0);
+    // Fewer jobs done than there are: the search was cut, or traces are damaged. The answer has no other place for it.
+    metrics.number("completedJobs", why.empty() ? 1 : 0);
     metrics.number("totalJobs", 1);
   }
   body += '}';

@@ -162,13 +162,19 @@ bool has_values(Intrinsic intrinsic) {
          intrinsic == Intrinsic::kInstrumentationVersion || intrinsic == Intrinsic::kEventName;
 }
 
+// For a list that need not be whole.
+void look_a_moment(SearchLimits& limits) {
+  limits.time_max = std::min(limits.time_max, kLookMax);
+  limits.ended = {};
+}
+
 // What the spans of stored traces have, those that meet the filter if there is one.
 Result<void> look(StoreReader& store, SearchLimits limits, const TempoValues& wanted, const LaterAnswer& answer,
                   Values& values) {
   TraceQuestion question = wanted.window;
   question.limit = kTracesMax;
   question.query = wanted.filter;
-  if (!wanted.filter) limits.time_max = std::min(limits.time_max, kLookMax);
+  if (!wanted.filter) look_a_moment(limits);
   const auto enough = [&] { return values.size() >= wanted.limit || answer.cancelled(); };
   const auto found = find_traces(store, question, limits, enough, [&](const FoundTrace& trace) {
     const TakeValue take = [&](std::string_view type, std::string text) {
@@ -218,7 +224,7 @@ Result<void> known_values(StoreReader& store, SearchLimits limits, const TempoVa
     having.limit = kNamesMax;
     if (auto query = traceql::parse_query(fmt::format("{{ {}.{} != nil }}", prefix, json_quoted(wanted.tag.name))))
       having.filter = std::move(*query);
-    limits.time_max = std::min(limits.time_max, kLookMax);
+    look_a_moment(limits);
     if (Result<void> good = look(store, limits, having, answer, seen); !good) return good;
   }
   for (const std::string& text : texts) {

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "codec/json_text.h"
 #include "codec/protobuf.h"
 #include "web/tempo/door.h"
 #include "wire/otlp/json_write.h"
@@ -11,21 +12,32 @@
 namespace tailgate {
 namespace {
 
-// TraceByIDResponse: field 1 is the trace, and Grafana wants it there also when it is empty.
+constexpr std::string_view kPartial("\x18\x01", 2);  // field 3, status, is 1
+
+// TraceByIDResponse: field 1 is the trace, and Grafana wants it there also when it is empty; 3 status, 4 message.
 std::string proto_body(const StoredTrace& trace, bool v2) {
   std::string body;
   append_tempo_proto(body, trace.otlp);
   if (!v2) return body;
   std::string whole;
   pb::append_len(whole, 1, body);
+  if (trace.parts_lost != 0) {
+    whole += kPartial;
+    pb::append_len(whole, 4, parts_lost_text(trace));
+  }
   return whole;
 }
 
 std::string json_body(const StoredTrace& trace, bool v2) {
   std::string body = v2 ? R"({"trace":)" : "";
   append_tempo_json(body, trace.otlp, v2 ? "resourceSpans" : "batches");
-  if (v2) body += R"(,"metrics":{}})";
-  return body;
+  if (!v2) return body;
+  body += R"(,"metrics":{})";
+  if (trace.parts_lost != 0) {
+    body += R"(,"status":"PARTIAL","message":)";
+    append_json_string(body, parts_lost_text(trace));
+  }
+  return body += '}';
 }
 
 }  // namespace

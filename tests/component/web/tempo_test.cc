@@ -209,7 +209,7 @@ TEST_CASE("a search that was cut says so, as an error when it has found nothing"
   CHECK(few.error("/api/search?" + q("{ statusMessage = \"none\" }")).starts_with("422 nothing was found: "));
   Tempo none({.steps_max = 1});
   CHECK(none.error("/api/search?" + q("{ name =~ \"x.*\" }"))
-            .starts_with("422 nothing was found: the query needs too much work"));
+            .starts_with("422 nothing was found: The query needs too much work"));
 }
 
 TEST_CASE("one trace in protobuf and in Tempo's JSON, by both versions", "[web]") {

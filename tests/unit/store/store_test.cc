@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "store/partition.h"
 #include "store/reader.h"
 #include "support/otlp_builder.h"
 #include "support/random_otlp.h"
@@ -274,6 +275,64 @@ TEST_CASE("a full disk fails a batch, and the next attempt stores it once", "[st
   CHECK(stored(again) == 50);
 }
 
+void flip(const fs::path& file, std::uint64_t at) {
+  std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
+  f.seekg(static_cast<long>(at));
+  const char c = static_cast<char>(f.get() ^ 0x20);
+  f.seekp(static_cast<long>(at));
+  f.put(c);
+}
+
+TEST_CASE("an answer says that a block or a bucket of the index is damaged", "[store]") {
+  const Folder folder;
+  auto store = open({.directory = folder.path, .parts_per_posting_file = 2});
+  REQUIRE(store->append(std::vector{kept(1), kept(2)}, 1));
+  const std::string in = partition_folders(folder.path).value().front();
+  StoreReader reader(store->source());
+  SearchRequest request;
+  request.needs.all = {{TraceTerm{.key = "service.name", .value = "web"}}};
+  const auto search = [&](std::uint64_t traces) {
+    std::uint64_t n = 0;
+    auto found = reader.search(request, [&](const StoredTrace&) { return ++n != 0; });
+    REQUIRE(found);
+    CHECK(n == traces);
+    return *found;
+  };
+  CHECK(search(2).damage().empty());
+  const std::string index = posting_path(in, 1);
+  flip(index, fs::file_size(index) - 1);
+  CHECK(search(2).damage() == "'" + index + "' is damaged. The search took longer, and its answer is whole.");
+  flip(index, fs::file_size(index) - 1);
+  // A late part of trace 1, in a block of its own.
+  REQUIRE(store->append(std::vector{kept(1, {{.id = 9, .name = "late"}})}, 1));
+  CHECK(search(2).damage().empty());
+  const std::string blocks = block_path(in);
+  flip(blocks, fs::file_size(blocks) - 1);
+  CHECK(search(2).damage() == "'" + blocks + "' is damaged. 1 traces are left out or lack spans.");
+  const StoredTrace half = reader.trace(kept(1)->id).value();
+  CHECK(half.otlp == kept(1)->otlp);
+  CHECK(half.parts_lost == 1);
+  flip(blocks, kBlockFileHeaderBytes + kBlockHeaderBytes + 3);
+  CHECK(search(0).damaged == 2);
+  const auto gone = reader.trace(kept(2)->id);
+  REQUIRE_FALSE(gone);
+  CHECK(gone.error().kind == ErrorKind::kIo);
+}
+
+TEST_CASE("a damaged catalogue is an error of the store, not of the question", "[store]") {
+  const Folder folder;
+  auto store = open({.directory = folder.path});
+  REQUIRE(store->append(std::vector{kept(1)}, 1));
+  store.reset();
+  fs::resize_file(catalogue_path(partition_folders(folder.path).value().front()), 5000);
+  const auto reader = open_store(folder.path);
+  REQUIRE(reader);
+  const auto found = (*reader)->search({}, [](const StoredTrace&) { return true; });
+  REQUIRE_FALSE(found);
+  CHECK(found.error().kind == ErrorKind::kIo);
+  CHECK(found.error().text.find("makes a damaged catalogue again") != std::string::npos);
+}
+
 TEST_CASE("a flipped byte in blocks, index or filter gives no wrong answer", "[store]") {
   const Folder folder;
   test::Random r(5);
@@ -292,15 +351,8 @@ TEST_CASE("a flipped byte in blocks, index or filter gives no wrong answer", "[s
     }
     const fs::path file = files[r.below(files.size())];
     const bool blocks = file.filename().string().starts_with("traces");
-    {
-      std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
-      const auto at = static_cast<long>((blocks ? kBlockFileHeaderBytes : 0) +
-                                        r.below(fs::file_size(file) - (blocks ? kBlockFileHeaderBytes : 0)));
-      f.seekg(at);
-      const char c = static_cast<char>(f.get() ^ 0x20);
-      f.seekp(at);
-      f.put(c);
-    }
+    const std::uint64_t front = blocks ? kBlockFileHeaderBytes : 0;
+    flip(file, front + r.below(fs::file_size(file) - front));
     INFO("flipped in " << file.string());
     store = open(options);
     StoreReader reader(store->source());
