@@ -199,21 +199,35 @@ CloseReason OfflineJudge::reason_of(const Trace& trace, const TraceShape& shape)
   return by_root && shape.missing_parents() == 0 ? CloseReason::kRoot : CloseReason::kTimeout;
 }
 
-std::vector<OfflineTrace> OfflineJudge::finish() {
-  std::vector<OfflineTrace> out(traces_.size());
+std::vector<OfflineTrace> OfflineJudge::finish(const std::function<bool()>& stop) {
+  std::vector<std::optional<OfflineTrace>> judged(traces_.size());
   std::vector<std::uint32_t> order(traces_.size());
   std::iota(order.begin(), order.end(), 0u);
   std::stable_sort(order.begin(), order.end(),
                    [&](std::uint32_t a, std::uint32_t b) { return end_of(traces_[a]) < end_of(traces_[b]); });
   // Limits that choose by randomness see all candidates of an interval before any of them is answered.
   std::vector<std::uint32_t> waiting;
-  for (std::size_t i = 0; i < order.size();) {
+  bool stopped = false;
+  const auto judge_one = [&](std::uint32_t t, std::uint32_t interval) {
+    stopped = stopped || (stop && stop());
+    if (stopped) return true;
+    OfflineTrace trace;
+    const bool done = judge(traces_[t], interval, trace);
+    if (done) judged[t] = std::move(trace);
+    return done;
+  };
+  for (std::size_t i = 0; i < order.size() && !stopped;) {
     const std::uint32_t interval = limit_interval(end_of(traces_[order[i]]));
     waiting.clear();
     for (; i < order.size() && limit_interval(end_of(traces_[order[i]])) == interval; ++i) {
-      if (!judge(traces_[order[i]], 0, out[order[i]])) waiting.push_back(order[i]);
+      if (!judge_one(order[i], 0)) waiting.push_back(order[i]);
     }
-    for (const std::uint32_t t : waiting) INVARIANT(judge(traces_[t], interval, out[t]));
+    for (const std::uint32_t t : waiting) INVARIANT(judge_one(t, interval));
+  }
+  std::vector<OfflineTrace> out;
+  out.reserve(judged.size());
+  for (std::optional<OfflineTrace>& trace : judged) {
+    if (trace) out.push_back(std::move(*trace));
   }
   return out;
 }

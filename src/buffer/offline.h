@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -46,8 +47,9 @@ class OfflineJudge {
   ScanResult add(std::string otlp);
 
   // Judges everything, in the order of last ends, so that rate limits see time go by. Gives the traces in the order of
-  // their first span, and is to be called once.
-  std::vector<OfflineTrace> finish();
+  // their first span, and is to be called once. After `stop`, which is asked before each trace, has said yes, those not
+  // yet judged are left out.
+  std::vector<OfflineTrace> finish(const std::function<bool()>& stop = {});
 
  private:
   struct Group {

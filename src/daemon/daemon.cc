@@ -69,6 +69,12 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   add_explain_pages(web_pages_, *explanations_,
                     {.exporters = parts_.exporters->names(), .remembers = config_.sampling.explain_bytes != 0});
   add_page(web_pages_);
+  // Other machines have names for an endpoint beyond loopback; a browser sends no credentials to a name of another
+  // site.
+  const Result<Endpoint> web = parse_endpoint(config_.web.endpoint);
+  if (!config_.web_hosts.empty() || (web && is_loopback_host(web->host) && !config_.web.auth)) {
+    web_pages_.answer_only_to(config_.web_hosts);
+  }
   query_pool_ = std::make_unique<QueryPool>(
       QueryPoolOptions{.threads = config_.queries.threads, .waiting_max = config_.queries.waiting_max});
   const SearchLimits limits = {.time_max = config_.queries.timeout,

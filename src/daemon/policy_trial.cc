@@ -22,12 +22,12 @@ class OfflineTrial final : public PolicyTrial {
 
   bool add(std::string otlp) override { return judge_.add(std::move(otlp)).ok; }
 
-  Outcome finish() override {
+  Outcome finish(const std::function<bool()>& stop) override {
     Outcome out;
     std::map<std::uint16_t, TriedPolicy> rows;
     const auto name_of = [&](std::uint16_t number) { return std::string(tables_->names.name_of(number)); };
     for (std::size_t i = 0; i < policies_->size(); ++i) rows[policies_->number_of(i)];
-    for (const OfflineTrace& trace : judge_.finish()) {
+    for (const OfflineTrace& trace : judge_.finish(stop)) {
       TriedTrace& tried = out.traces.emplace_back();
       tried.id = trace.id;
       tried.kept = trace.verdict.decision == Decision::kSampled;

@@ -54,6 +54,18 @@ QueriesConfig read_queries(const ConfigNode& node) {
   return out;
 }
 
+std::vector<std::string> read_web_hosts(const ConfigNode& web) {
+  std::vector<std::string> out = web.texts("hosts");
+  for (std::string& host : out) {
+    if (host.empty() || host.find_first_of(":/ ") != std::string::npos) {
+      web.error("hosts", fmt::format("names of hosts without scheme and port, got '{}'", host));
+    }
+    std::transform(host.begin(), host.end(), host.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+  }
+  return out;
+}
+
 PageConfig read_health(const ConfigNode& node) {
   PageConfig out = read_page(node, "localhost:13133");
   if (node.has("auth")) {
@@ -106,6 +118,7 @@ Result<DaemonConfig> read_daemon_config(const ConfigSource& source) {
   config.own_traces = telemetry.child("traces");
   telemetry.finish();
   config.queries = read_queries(root.child("web").child("queries"));
+  config.web_hosts = read_web_hosts(root.child("web"));
   config.web = read_guarded_page(root.child("web"), "localhost:16680");
   config.shutdown_timeout = root.duration("shutdown_timeout", std::chrono::seconds(10));
   config.io_threads = static_cast<std::size_t>(root.integer("io_threads", 0, {.min = 0, .max = 256}));

@@ -42,6 +42,7 @@ struct DaemonConfig {
   std::shared_ptr<ConfigIssues> issues;  // what assemble() finds comes here too. Errors: the daemon must not start
   SamplingConfig sampling;
   PageConfig metrics, health, web;
+  std::vector<std::string> web_hosts;  // names by which browsers may ask for its pages, in lower case
   QueriesConfig queries;
   LogOptions logs;
   Duration shutdown_timeout{};

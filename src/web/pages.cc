@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "web/pages.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
+#include "codec/utf8.h"
 #include "net/http/grpc.h"
 
 namespace tailgate {
@@ -12,15 +16,29 @@ namespace {
 
 bool is_grpc_call(const RequestHead& head) { return head.is_http2 && is_grpc(head.header("content-type")); }
 
-// A browser says that another site's page makes this request. Pages may be opened from a link, but not be read or sent
-// anything by other sites' scripts and forms.
-bool is_from_another_site(const RequestHead& head) {
-  const std::string_view site = head.header("sec-fetch-site");
-  if (site != "cross-site" && site != "same-site") return false;
-  return head.method != "GET" || head.header("sec-fetch-mode") != "navigate";
+// Of HOST, HOST:PORT, [V6] or [V6]:PORT; in lower case, without brackets and a last dot.
+std::string host_name(std::string_view authority) {
+  std::string_view host = authority.substr(0, authority.find(':'));
+  if (authority.starts_with('[')) host = authority.substr(1, authority.find(']') - 1);
+  if (host.ends_with('.')) host.remove_suffix(1);
+  std::string out(host);
+  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+  return out;
 }
 
+bool is_address(const std::string& host) {
+  std::array<unsigned char, sizeof(in6_addr)> bytes{};
+  return ::inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 ||
+         ::inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
+}
+
+bool is_local_name(std::string_view host) { return host == "localhost" || host.ends_with(".localhost"); }
+
 }  // namespace
+
+bool is_loopback_host(std::string_view host) {
+  return is_local_name(host) || host == "::1" || (host.starts_with("127.") && is_address(std::string(host)));
+}
 
 Pages::Pages() : refused_{{"unsupported", 0}} {
   for (const std::string_view reason : kRefuseWhyNames) refused_[reason] = 0;
@@ -66,8 +84,8 @@ Admission Pages::admit(const RequestHead& head) {
       if (one.page || one.post) known += (known.empty() ? "" : ", ") + path;
     }
     admission.refusal = plain_response(404, "not found; here are " + known);
-  } else if (is_from_another_site(head)) {
-    admission.refusal = plain_response(403, "this page is not for the scripts and forms of other sites");
+  } else if ((admission.refusal = refuse_stranger(head))) {
+    // It has its answer.
   } else if (posts && head.method == "POST") {
     admission.body_bytes_max = entry->body_bytes_max;
   } else if (!gets || (head.method != "GET" && head.method != "HEAD")) {
@@ -76,6 +94,31 @@ Admission Pages::admit(const RequestHead& head) {
   }
   if (admission.refusal) count("unsupported");
   return admission;
+}
+
+bool Pages::is_known(std::string_view host) const {
+  return hosts_ && std::find(hosts_->begin(), hosts_->end(), host) != hosts_->end();
+}
+
+// Pages may be opened from a link, but not be read or sent anything by other sites' scripts and forms. Browsers name
+// the site only to addresses that they trust (https, localhost); the origin of a POST they name to all.
+std::optional<Response> Pages::refuse_stranger(const RequestHead& head) const {
+  const std::string_view authority = head.header("host");
+  const std::string host = host_name(authority);
+  if (hosts_ && !host.empty() && !is_address(host) && !is_local_name(host) && !is_known(host)) {
+    return plain_response(421, fmt::format("expected the address of this machine or a name listed in web.hosts as the "
+                                           "host, got '{}'",
+                                           to_utf8(ByteView(host).substr(0, 80))));
+  }
+  const std::string_view site = head.header("sec-fetch-site"), origin = head.header("origin");
+  bool other = site == "cross-site" || site == "same-site";
+  if (other) other = head.method != "GET" || head.header("sec-fetch-mode") != "navigate";
+  if (site.empty() && !origin.empty() && head.method == "POST") {
+    const std::string_view from = origin.substr(std::min(origin.size(), origin.find("://") + 3));
+    other = origin == "null" || (from != authority && !is_known(host_name(from)));
+  }
+  if (!other) return std::nullopt;
+  return plain_response(403, "this page is not for the scripts and forms of other sites");
 }
 
 void Pages::count(std::string_view reason) {

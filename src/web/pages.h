@@ -7,14 +7,20 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/mutex.h"
 #include "net/http/http.h"
 #include "net/refusal.h"
 
 namespace tailgate {
+
+// `localhost`, a name below it, or an address that only this machine reaches.
+bool is_loopback_host(std::string_view host);
 
 class Pages final : public Handler {
  public:
@@ -36,6 +42,11 @@ class Pages final : public Handler {
   using Call = std::function<Response(const RequestHead&, ByteView message)>;
   void add_call(std::string path, std::size_t message_bytes_max, Call call, bool open = false);
 
+  // Before the server is opened: only requests whose Host is an IP address, localhost, a name below it or one of
+  // `hosts` get a page. A name of another site that leads here, as DNS can make it do, makes that site's scripts our
+  // own.
+  void answer_only_to(std::vector<std::string> hosts) { hosts_ = std::move(hosts); }
+
   Admission admit(const RequestHead& head) override;
   void handle(const RequestHead& head, BodyBuffer& body, Response& response) override;
   Response refuse(const RequestHead& head, const Refusal& refusal) override;
@@ -53,8 +64,11 @@ class Pages final : public Handler {
   };
   const Entry* find(std::string_view path) const;
   void count(std::string_view reason);
+  std::optional<Response> refuse_stranger(const RequestHead& head) const;
+  bool is_known(std::string_view host) const;
 
   std::map<std::string, Entry, std::less<>> pages_;
+  std::optional<std::vector<std::string>> hosts_;  // in lower case; none: every name will do
   mutable Mutex mutex_;
   std::map<std::string_view, std::uint64_t> refused_ TAILGATE_GUARDED_BY(mutex_);  // the keys are constants
 };

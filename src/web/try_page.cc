@@ -130,12 +130,14 @@ Response run(Shared& shared, const Request& request, const LaterAnswer& asked) {
   std::vector<Shown> shown;
   std::uint64_t unreadable = 0;
   SearchOutcome outcome;
+  // Half of the time is for finding traces and asking the conditions about their spans, half for judging them.
+  const TimePoint began = monotonic_now();
   if (shared.options.store != nullptr) {
     SearchRequest search;
     const std::uint64_t now = wall_now_ns();
     if (request.since_ns != 0) search.from_ns = now - std::min(now, request.since_ns);
     search.budget.bytes_max = shared.options.bytes_max;
-    search.budget.deadline = monotonic_now() + shared.options.time_max;
+    search.budget.deadline = began + shared.options.time_max / 2;
     search.budget.clock = monotonic_now;
     search.budget.cancelled = [&] { return asked.cancelled(); };
     const Result<SearchOutcome> found = shared.options.store->search(search, [&](const StoredTrace& stored) {
@@ -152,7 +154,12 @@ Response run(Shared& shared, const Request& request, const LaterAnswer& asked) {
     outcome = *found;
     if (!asked.cancelled()) shared.pool.count_search(!outcome.cut.empty(), !outcome.damaged_files.empty());
   }
-  json::object out = answer_of(shown, (*trial)->finish());
+  const PolicyTrial::Outcome judged =
+      (*trial)->finish([&] { return asked.cancelled() || monotonic_now() > began + shared.options.time_max; });
+  if (judged.traces.size() < shown.size() && outcome.cut.empty()) {
+    outcome.cut = "The time limit came before all traces were judged.";
+  }
+  json::object out = answer_of(shown, judged);
   out["unreadable"] = unreadable;
   out["store"] = shared.options.store != nullptr;
   out["cut"] = outcome.cut;

@@ -44,7 +44,8 @@ class PolicyTrial {
     std::vector<TriedTrace> traces;  // in the order in which they were added
     std::vector<TriedPolicy> policies;
   };
-  virtual Outcome finish() = 0;  // once
+  // Once. Traces that come after `stop` has said yes are not judged, and are not in the outcome.
+  virtual Outcome finish(const std::function<bool()>& stop) = 0;
 };
 
 // `form` says what `text` is: one of kTrialForms. Errors are for the person who wrote the text. Any thread.

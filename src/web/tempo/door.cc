@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/version.h"
+#include "codec/utf8.h"
 #include "web/json_page.h"
 #include "web/params.h"
 #include "web/tempo/search.h"
@@ -90,7 +91,8 @@ Response tempo_json() {
   return response;
 }
 
-Response tempo_error(const Error& error) { return plain_response(http_status_of(error), error.text); }
+// Errors repeat what was asked, which may be any bytes.
+Response tempo_error(const Error& error) { return plain_response(http_status_of(error), to_utf8(error.text)); }
 
 void add_tempo_door(Pages& pages, QueryPool& pool, TempoDoorOptions options) {
   const DoorPtr door = std::make_shared<const Door>(Door{pool, std::move(options)});

@@ -161,6 +161,18 @@ class QueryTest(unittest.TestCase):
         self.assertEqual(self.tried("policy", "policies: [{name: all, type: always_sample}]", since="1h")["kept_traces"], 2)
         self.assertEqual(self.api("/api/policies")["policies"][0]["name"], "errors")  # the loaded ones are as they were
 
+    def test_a_site_whose_name_leads_here_reads_nothing(self):
+        for host, status in (("evil.example", 421), ("localhost:1", 200), ("127.0.0.1", 200), ("127.0.0.1.evil.example", 421)):
+            for path in ("/", "/api/search", "/jaeger/api/services", "/tempo/api/v2/search/tags", "/explain"):
+                with self.subTest(host=host, path=path):
+                    request = urllib.request.Request(f"http://127.0.0.1:{self.web}{path}", headers={"Host": host})
+                    try:
+                        urllib.request.urlopen(request, timeout=10).close()
+                        self.assertEqual(status, 200)
+                    except urllib.error.HTTPError as error:
+                        self.assertEqual(error.code, status)
+                        self.assertIn(b"web.hosts", error.read())
+
     def test_a_trial_reads_neither_the_environment_nor_files(self):
         says = "expected no references to environment variables"
         self.assertIn(says, self.tried("policy", "{name: '${env:PATH}', type: always_sample}", 400)["error"])

@@ -153,6 +153,20 @@ TEST_CASE("a malformed input is refused whole and bad ids alone", "[offline]") {
   CHECK(traces[0].id.view() == trace_id(8));
 }
 
+TEST_CASE("judging stops between traces when it is told to", "[offline]") {
+  const Policies policies("[{name: few, type: rate_limiting, rate_limiting: {spans_per_second: 2}}]");
+  for (int allowed = 0; allowed <= 9; ++allowed) {
+    OfflineJudge judge(policies.set, {});
+    for (std::uint64_t i = 1; i <= 4; ++i) REQUIRE(judge.add(request({{.trace = i, .end_ms = i * 2000}})).ok);
+    int asked = 0;
+    const std::size_t judged = judge.finish([&] { return ++asked > allowed; }).size();
+    CAPTURE(allowed);
+    CHECK(judged <= 4);
+    CHECK(judged <= static_cast<std::size_t>(allowed));
+    if (allowed >= 8) CHECK(judged == 4);
+  }
+}
+
 TEST_CASE("a request of many slices is judged as a whole", "[offline]") {
   std::vector<SpanSpec> spans;
   for (std::uint64_t i = 0; i < 3 * kSpansPerSlice; ++i) spans.push_back({.trace = i % 7, .id = i + 1, .parent = 1});

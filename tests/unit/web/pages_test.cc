@@ -100,6 +100,54 @@ TEST_CASE("other sites may link to a page, but their scripts and forms get nothi
   CHECK(from("POST", "cross-site", "navigate") == "403");
 }
 
+TEST_CASE("a form of another site is known by its origin where the browser says no more", "[web]") {
+  Pages pages;
+  pages.answer_only_to({"tailgate.example"});
+  pages.add_post("/a", 5, [](const RequestHead&, ByteView) { return text("posted"); });
+  const auto from = [&](const char* origin, const char* host) {
+    RequestHead head = request("POST", "/a");
+    head.headers.add("origin", origin);
+    head.headers.add("host", host);
+    return ask(pages, head).substr(0, 3);
+  };
+  CHECK(from("http://localhost:16680", "localhost:16680") == "200");
+  CHECK(from("http://tailgate.example", "127.0.0.1:16680") == "200");  // by a proxy
+  for (const char* other : {"http://evil.example", "http://localhost:3000", "null", ""}) {
+    CAPTURE(other);
+    CHECK(from(other, "localhost:16680") == (*other == 0 ? "200" : "403"));
+  }
+}
+
+TEST_CASE("a page that other machines have no names for is not there under a name of another site", "[web]") {
+  Pages pages;
+  pages.add("/a", [](const RequestHead&) { return text("got"); });
+  const auto as = [&](const std::string& host) {
+    RequestHead head = request("GET", "/a");
+    head.headers.add("host", host);
+    return ask(pages, head);
+  };
+  CHECK(as("evil.example") == "200 got");
+  pages.answer_only_to({"tailgate.example"});
+  for (const char* host : {"localhost", "localhost:16680", "LocalHost.:1", "a.localhost", "127.0.0.1:16680",
+                           "[::1]:16680", "::1", "192.0.2.7:80", "tailgate.example:443", "Tailgate.Example", ""}) {
+    CAPTURE(host);
+    CHECK(as(host) == "200 got");
+  }
+  for (const char* host : {"evil.example", "evil.example:16680", "localhost.evil.example", "127.0.0.1.evil.example",
+                           "notlocalhost", "tailgate.example.evil", "[evil.example]:1", "127.0.0.1@evil"}) {
+    CAPTURE(host);
+    CHECK(as(host).substr(0, 3) == "421");
+  }
+  CHECK(as("evil.example") ==
+        "421 expected the address of this machine or a name listed in web.hosts as the host, got 'evil.example'\n");
+}
+
+TEST_CASE("a loopback host is told by its name", "[web]") {
+  for (const char* host : {"localhost", "127.0.0.1", "127.1.2.3", "::1"}) CHECK(is_loopback_host(host));
+  for (const char* host : {"", "*", "0.0.0.0", "127.evil.example", "::", "tailgate"})
+    CHECK_FALSE(is_loopback_host(host));
+}
+
 TEST_CASE("the page is served with a policy that allows nothing from elsewhere", "[web]") {
   Pages pages;
   add_page(pages);
