@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// /tempo/...: the HTTP API of Tempo over the store, for Grafana's Tempo data source: docs/query/tempo.md. Errors are plain
-// sentences. Threads: any; what reads the store runs in the pool.
+// /tempo/...: the HTTP API of Tempo over the store, for Grafana's Tempo data source: docs/query/tempo.md. Errors are
+// plain sentences. Threads: any; what reads the store runs in the pool.
 #pragma once
 
 #include <memory>

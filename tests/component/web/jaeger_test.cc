@@ -48,7 +48,10 @@ class Doors {
       keep_fixture();
       reader_ = std::make_shared<StoreReader>(store_->source());
     }
-    add_jaeger_doors(pages_, pool_, {.store = reader_, .limits = limits});
+    limits.ended = [this](const SearchOutcome& outcome) {
+      pool_.count_search(!outcome.cut.empty(), !outcome.damaged_files.empty());
+    };
+    add_jaeger_doors(pages_, pool_, {.store = reader_, .limits = std::move(limits)});
   }
   ~Doors() { fs::remove_all(folder_); }
 
