@@ -4,6 +4,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -187,6 +188,19 @@ class QueryTest(unittest.TestCase):
             with self.subTest(text):
                 self.assertIn(says, self.tried(form, text, 400)["error"])
         self.assertIn("since: expected a duration", self.tried("span", "true", 400, since="soon")["error"])
+
+    def test_a_damaged_block_is_said_on_stderr(self):
+        copy = os.path.join(self.directory.name, "copy")
+        shutil.copytree(self.store, copy)
+        blocks = next(os.path.join(d, f) for d, _, files in os.walk(copy) for f in files if f == "traces.blocks")
+        with open(blocks, "r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            last = file.read(1)
+            file.seek(-1, os.SEEK_END)
+            file.write(bytes([last[0] ^ 1]))
+        done = subprocess.run([BINARY, "query", "--store", copy, "{}"], capture_output=True, text=True, timeout=60)
+        self.assertIn(f"'{blocks}' is damaged.", done.stderr)
+        self.assertIn("traces are left out or lack spans.", done.stderr)
 
     def test_queries_are_counted(self):
         before = self.daemon.metrics().sum("tailgate_queries_total", result="done")

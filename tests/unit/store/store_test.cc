@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 
@@ -317,6 +318,61 @@ TEST_CASE("an answer says that a block or a bucket of the index is damaged", "[s
   const auto gone = reader.trace(kept(2)->id);
   REQUIRE_FALSE(gone);
   CHECK(gone.error().kind == ErrorKind::kIo);
+}
+
+// The statements of the first block of SQL in a page.
+std::vector<std::string> sql_of_page(const std::string& page) {
+  std::ifstream in(std::string(TAILGATE_SOURCE_DIR) + "/" + page);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  const std::size_t begin = text.find("```sql\n") + 7;
+  text = text.substr(begin, text.find("```", begin) - begin);
+  std::vector<std::string> out;
+  for (std::size_t at = 0, end = 0; (end = text.find(';', at)) != std::string::npos; at = end + 1) {
+    out.push_back(text.substr(at, end - at));
+  }
+  return out;
+}
+
+TEST_CASE("the queries in the documentation have the answers that they promise", "[store]") {
+  const Folder folder;
+  auto store = open({.directory = folder.path});
+  const auto now = static_cast<std::uint64_t>(std::time(nullptr)) * 1'000'000'000;  // as the second query does
+  std::vector<KeptTracePtr> batch;
+  for (std::uint64_t i = 1; i <= 12; ++i) {
+    auto t = fresh(i, {{.id = 1}, {.id = 2, .parent = 1}}, i % 2 == 0 ? "checkout" : "web");
+    t->start_ns = now - i * 660'000'000'000;
+    t->end_ns = t->start_ns + i * 1'000'000;
+    t->errors = 1;
+    t->has_root = i > 2;
+    t->policy = i > 4 ? "slow" : "errors";
+    batch.push_back(t);
+  }
+  REQUIRE(store->append(batch, 1));
+  const std::vector<std::string> queries = sql_of_page("docs/exporters/store.md");
+  REQUIRE(queries.size() == 5);
+  auto db = Database::open_to_read(catalogue_path(partition_folders(folder.path).value().front()));
+  REQUIRE(db);
+  const auto run = [&](std::size_t i) {
+    INFO(queries[i]);
+    auto rows = (*db)->prepare(queries[i]);
+    REQUIRE(rows);
+    std::vector<std::string> out;
+    while (rows->step().value()) {
+      std::string row;
+      for (int c = 0; c != 4; ++c) row += (c == 0 ? "" : "|") + std::string(rows->text(c));
+      out.push_back(row);
+    }
+    return out;
+  };
+  const std::vector<std::string> slowest = run(0), failed = run(1);
+  REQUIRE(slowest.size() == 10);
+  CHECK(slowest[0] == "0100000000000000000000000000000C|checkout|op|12.0");
+  REQUIRE(failed.size() == 2);  // of 22 and 44 minutes ago
+  CHECK(failed[0].starts_with("01000000000000000000000000000002|2"));
+  CHECK(failed[0].ends_with("|1|"));
+  CHECK(run(2) == std::vector<std::string>{"slow|8|16|", "errors|4|8|"});
+  CHECK(run(3) == std::vector<std::string>{"checkout|checkout|6|", "web|web|6|"});
+  CHECK(run(4) == std::vector<std::string>{"root|2||"});
 }
 
 TEST_CASE("a damaged catalogue is an error of the store, not of the question", "[store]") {
