@@ -3,25 +3,19 @@
 // right. Nothing may crash, hang or grow, and what a scan finds lies in the file.
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 
 #include "blocks/block_file.h"
 #include "blocks/format.h"
+#include "support/demand.h"
 #include "support/memory_file.h"
 
 using namespace tailgate;
+using test::demand;
 
 namespace {
 
 constexpr std::uint64_t kSalt = 7;
-
-void demand(bool good, const char* what) {
-  if (good) return;
-  std::fprintf(stderr, "%s\n", what);
-  std::abort();
-}
 
 // Reads all that can be read; returns the number of records.
 std::size_t scan(std::string_view file) {

@@ -4,24 +4,18 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
 #include "store/postings.h"
+#include "support/demand.h"
 #include "support/memory_file.h"
 
 using namespace tailgate;
+using test::demand;
 
 namespace {
-
-void demand(bool good, const char* what) {
-  if (good) return;
-  std::fprintf(stderr, "%s\n", what);
-  std::abort();
-}
 
 void read(std::string_view file, TermHash term, bool whole) {
   static test::MemoryFile memory;

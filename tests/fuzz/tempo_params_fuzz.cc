@@ -4,23 +4,17 @@
 // trace.
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string_view>
 
+#include "support/demand.h"
 #include "support/query_fixture.h"
 #include "web/tempo/search.h"
 #include "web/tempo/tags.h"
 
 using namespace tailgate;
+using test::demand;
 
 namespace {
-
-void demand(bool good, const char* what) {
-  if (good) return;
-  std::fprintf(stderr, "%s\n", what);
-  std::abort();
-}
 
 const TraceView& fixture() {
   static const auto* const bytes = new std::string(test::fixture_traces()[0]);

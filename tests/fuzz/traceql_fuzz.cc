@@ -5,23 +5,17 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string_view>
 
+#include "support/demand.h"
 #include "support/query_fixture.h"
 #include "traceql/query.h"
 
 using namespace tailgate;
+using test::demand;
 using namespace tailgate::traceql;
 
 namespace {
-
-void demand(bool good, const char* what) {
-  if (good) return;
-  std::fprintf(stderr, "%s\n", what);
-  std::abort();
-}
 
 void ask(const Query& query, const TraceView& trace) {
   Steps steps(200'000);
