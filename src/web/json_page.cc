@@ -61,10 +61,15 @@ void append(std::string& out, const json::value& value, JsonForm form, std::size
 
 void append_json(std::string& out, const json::value& value, JsonForm form) { append(out, value, form, 0); }
 
-Response json_response(int status, const json::value& value, JsonForm form) {
+Response json_head() {
   Response response;
-  response.status = status;
   response.headers.emplace_back("content-type", "application/json");
+  return response;
+}
+
+Response json_response(int status, const json::value& value, JsonForm form) {
+  Response response = json_head();
+  response.status = status;
   append_json(response.body, value, form);
   response.body += '\n';
   return response;

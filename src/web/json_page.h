@@ -18,6 +18,8 @@ enum class JsonForm : std::uint8_t { kCompact, kPretty };
 // exponent (Boost.JSON's own writer makes 1E-2 of 0.01, which people misread).
 void append_json(std::string& out, const boost::json::value& value, JsonForm form);
 
+// 200 with the type of JSON and no body yet: of an answer that is written in pieces.
+Response json_head();
 Response json_response(int status, const boost::json::value& value, JsonForm form = JsonForm::kCompact);
 
 Response json_error(int status, std::string_view text);

@@ -214,9 +214,7 @@ Response one_trace(const SharedPtr& shared, const RequestHead& head) {
       body += '}';
     }
     stored = {};
-    Response response;
-    response.headers.emplace_back("content-type", "application/json");
-    answer.begin(std::move(response));
+    answer.begin(json_head());
     if (answer.write(body, monotonic_now() + shared->options.limits.time_max)) answer.end();
   });
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -45,6 +46,12 @@ struct SearchLimits {
   std::uint64_t steps_max = 200'000'000;             // of TraceQL, over all traces
   // Told of each search that ended by itself, for the metrics; may be empty. Any thread.
   std::function<void(const SearchOutcome&)> ended = {};
+};
+
+// What the doors for other people's programs are made with.
+struct StoreDoorOptions {
+  std::shared_ptr<StoreReader> store;  // null: nothing is stored, and every question is told so
+  SearchLimits limits = {};
 };
 
 struct FoundTrace {

@@ -29,12 +29,6 @@ Response answer_later(const JaegerSharedPtr& shared, Response (*error)(int statu
   return response.later != nullptr ? response : error(503, kTooManyQueries);
 }
 
-Response json_head() {
-  Response head;
-  head.headers.emplace_back("content-type", "application/json");
-  return head;
-}
-
 Result<std::vector<std::string>> services_for_jaeger(StoreReader& store) {
   auto services = store.services(0, std::numeric_limits<std::uint64_t>::max());
   if (services) std::erase(*services, "");

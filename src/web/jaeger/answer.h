@@ -18,7 +18,7 @@ inline constexpr std::string_view kJaegerNoStore =
 
 struct JaegerShared {
   QueryPool& pool;
-  JaegerDoorsOptions options;
+  StoreDoorOptions options;
 };
 using JaegerSharedPtr = std::shared_ptr<const JaegerShared>;
 
@@ -66,8 +66,6 @@ Result<SearchOutcome> find_for_jaeger(const JaegerShared& shared, const TraceQue
 // Makes an answer in pieces in the pool. What stands in the way is told by `error`, in the words of each API.
 Response answer_later(const JaegerSharedPtr& shared, Response (*error)(int status, std::string_view text),
                       Response head, std::function<void(PieceAnswer&)> work);
-
-Response json_head();
 
 Result<std::vector<std::string>> services_for_jaeger(StoreReader& store);  // none without a name
 // Of a kind that does not exist there are none.

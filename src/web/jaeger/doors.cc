@@ -5,7 +5,7 @@
 
 namespace tailgate {
 
-void add_jaeger_doors(Pages& pages, QueryPool& pool, JaegerDoorsOptions options) {
+void add_jaeger_doors(Pages& pages, QueryPool& pool, StoreDoorOptions options) {
   const JaegerSharedPtr shared = std::make_shared<const JaegerShared>(JaegerShared{pool, std::move(options)});
   add_jaeger_grpc(pages, shared);
   add_jaeger_v1(pages, shared);

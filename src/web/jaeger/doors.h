@@ -3,21 +3,13 @@
 // (HTTP, /jaeger/api/...): docs/query/jaeger.md. Threads: any; answers are made in the pool.
 #pragma once
 
-#include <memory>
-
-#include "store/reader.h"
 #include "web/pages.h"
 #include "web/query_pool.h"
 #include "web/trace_search.h"
 
 namespace tailgate {
 
-struct JaegerDoorsOptions {
-  std::shared_ptr<StoreReader> store;  // null: nothing is stored, and every question is told so
-  SearchLimits limits = {};
-};
-
 // `pool` outlives the pages.
-void add_jaeger_doors(Pages& pages, QueryPool& pool, JaegerDoorsOptions options);
+void add_jaeger_doors(Pages& pages, QueryPool& pool, StoreDoorOptions options);
 
 }  // namespace tailgate

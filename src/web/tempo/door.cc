@@ -21,7 +21,7 @@ namespace json = boost::json;
 
 struct Door {
   QueryPool& pool;
-  TempoDoorOptions options;
+  StoreDoorOptions options;
 };
 using DoorPtr = std::shared_ptr<const Door>;
 using Work = std::function<void(StoreReader&, const SearchLimits&, LaterAnswer&)>;
@@ -85,16 +85,10 @@ Response tag_values(const DoorPtr& door, const RequestHead& head, std::string_vi
 
 }  // namespace
 
-Response tempo_json() {
-  Response response;
-  response.headers.emplace_back("content-type", "application/json");
-  return response;
-}
-
 // Errors repeat what was asked, which may be any bytes.
 Response tempo_error(const Error& error) { return plain_response(http_status_of(error), to_utf8(error.text)); }
 
-void add_tempo_door(Pages& pages, QueryPool& pool, TempoDoorOptions options) {
+void add_tempo_door(Pages& pages, QueryPool& pool, StoreDoorOptions options) {
   const DoorPtr door = std::make_shared<const Door>(Door{pool, std::move(options)});
   pages.add("/tempo/api/echo", [](const RequestHead&) { return plain_response(200, "echo"); });
   pages.add("/tempo/ready", [](const RequestHead&) { return plain_response(200, "ready"); });

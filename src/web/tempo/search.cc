@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "codec/json_text.h"
+#include "web/json_page.h"
 #include "web/tempo/door.h"
 
 namespace tailgate {
@@ -261,7 +262,7 @@ void answer_tempo_search(StoreReader& store, const SearchLimits& limits, const T
   std::string body = R"({"traces":[)";
   bool begun = false, gone = false, any = false;
   const auto send = [&] {
-    if (!begun) answer.begin(tempo_json());
+    if (!begun) answer.begin(json_head());
     begun = true;
     gone = gone || !answer.write(body, until);
     body.clear();
@@ -291,7 +292,7 @@ void answer_tempo_search(StoreReader& store, const SearchLimits& limits, const T
   }
   body += '}';
   if (!begun) {
-    Response whole = tempo_json();
+    Response whole = json_head();
     whole.body = std::move(body);
     return answer.answer(std::move(whole));
   }

@@ -5,6 +5,7 @@
 
 #include "codec/json_text.h"
 #include "codec/protobuf.h"
+#include "web/json_page.h"
 #include "web/tempo/door.h"
 #include "wire/otlp/json_write.h"
 #include "wire/tempo/proto.h"
@@ -50,7 +51,7 @@ void answer_tempo_trace(StoreReader& store, const TempoTraceQuestion& question, 
   if (found->otlp.empty() && !question.v2) return answer.answer(plain_response(404));
   const std::string body = question.proto ? proto_body(*found, question.v2) : json_body(*found, question.v2);
   *found = {};
-  Response head = tempo_json();
+  Response head = json_head();
   if (question.proto) head.headers[0].second = "application/protobuf";
   answer.begin(std::move(head));
   if (answer.write(body, until)) answer.end();

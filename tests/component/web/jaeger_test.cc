@@ -4,18 +4,15 @@
 #include "web/jaeger/doors.h"
 
 #include <catch2/catch.hpp>
-#include <filesystem>
 #include <thread>
 
 #include "jaeger_storage_twin.pb.h"
 #include "net/http/grpc.h"
 #include "simdjson.h"
-#include "store/store.h"
-#include "support/query_fixture.h"
+#include "support/stored_fixture.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -37,35 +34,14 @@ class Doors {
  public:
   explicit Doors(SearchLimits limits = {}, bool stored = true, std::size_t waiting_max = 64)
       : pool_({.threads = waiting_max == 0 ? 0U : 1U, .waiting_max = waiting_max}) {
-    folder_ =
-        fs::temp_directory_path() / ("tailgate_jaeger_" + std::to_string(::getpid()) + "_" + std::to_string(++opened_));
-    fs::remove_all(folder_);
-    if (stored) {
-      std::vector<std::string> notices;
-      auto store = Store::open({.directory = folder_}, 1, notices);
-      REQUIRE(store);
-      store_ = std::move(*store);
-      keep_fixture();
-      reader_ = std::make_shared<StoreReader>(store_->source());
-    }
+    if (stored) store_ = std::make_unique<StoredFixture>();
     limits.ended = [this](const SearchOutcome& outcome) {
       pool_.count_search(!outcome.cut.empty(), !outcome.damaged_files.empty());
     };
-    add_jaeger_doors(pages_, pool_, {.store = reader_, .limits = std::move(limits)});
+    add_jaeger_doors(pages_, pool_, {.store = store_ ? store_->reader() : nullptr, .limits = std::move(limits)});
   }
-  ~Doors() { fs::remove_all(folder_); }
 
-  void keep(const std::string& id, const std::string& otlp, std::uint32_t spans) {
-    auto trace = std::make_shared<KeptTrace>();
-    trace->id = TraceId::from(id.data());
-    trace->otlp = otlp;
-    trace->spans = spans;
-    const Result<TraceView> view = TraceView::read(otlp);
-    REQUIRE(view);
-    trace->start_ns = view->start_ns();
-    trace->end_ns = view->end_ns();
-    REQUIRE(store_->append(std::vector<KeptTracePtr>{trace}, 1));
-  }
+  void keep(const std::string& otlp) { store_->add(otlp); }
 
   Answer get(const std::string& target) {
     RequestHead head;
@@ -93,13 +69,6 @@ class Doors {
   }
 
  private:
-  void keep_fixture() {
-    const auto traces = fixture_traces();
-    keep(fixture_trace_id(1), traces[0], 5);
-    keep(fixture_trace_id(2), traces[1], 1);
-    keep(fixture_trace_id(3), traces[2], 1);
-  }
-
   Answer ask(const RequestHead& head, const std::string& body) {
     Response response = raw(head, body);
     Answer out;
@@ -131,10 +100,7 @@ class Doors {
     return out;
   }
 
-  static inline int opened_ = 0;
-  fs::path folder_;
-  std::unique_ptr<Store> store_;
-  std::shared_ptr<StoreReader> reader_;
+  std::unique_ptr<StoredFixture> store_;
   QueryPool pool_;
   Pages pages_;
 };
@@ -277,7 +243,7 @@ TEST_CASE("a query ends when nobody waits for it any more", "[web]") {
   auto& scope = add_fixture_scope(data, "large", "");
   set_attributes(*add_fixture_span(scope, 4, 1, 0, "x", 1, 0, 1).mutable_attributes(),
                  {{"body", std::string(1'000'000, 'b').c_str()}});
-  doors.keep(fixture_trace_id(4), data.SerializeAsString(), 1);
+  doors.keep(data.SerializeAsString());
   RequestHead head;
   head.method = "GET";
   head.target = "/jaeger/api/traces/" + to_hex(fixture_trace_id(4));
