@@ -130,14 +130,15 @@ Response run(Shared& shared, const Request& request, const LaterAnswer& asked) {
   std::vector<Shown> shown;
   std::uint64_t unreadable = 0;
   SearchOutcome outcome;
-  // Half of the time is for finding traces and asking the conditions about their spans, half for judging them.
-  const TimePoint began = monotonic_now();
+  // Half of the time is for finding traces and asking the conditions about their spans, half for judging them; it
+  // counts from the end of the finding, which may take one trace longer.
+  const Duration half = shared.options.time_max / 2;
   if (shared.options.store != nullptr) {
     SearchRequest search;
     const std::uint64_t now = wall_now_ns();
     if (request.since_ns != 0) search.from_ns = now - std::min(now, request.since_ns);
     search.budget.bytes_max = shared.options.bytes_max;
-    search.budget.deadline = began + shared.options.time_max / 2;
+    search.budget.deadline = monotonic_now() + half;
     search.budget.clock = monotonic_now;
     search.budget.cancelled = [&] { return asked.cancelled(); };
     const Result<SearchOutcome> found = shared.options.store->search(search, [&](const StoredTrace& stored) {
@@ -154,8 +155,8 @@ Response run(Shared& shared, const Request& request, const LaterAnswer& asked) {
     outcome = *found;
     if (!asked.cancelled()) shared.pool.count_search(!outcome.cut.empty(), !outcome.damaged_files.empty());
   }
-  const PolicyTrial::Outcome judged =
-      (*trial)->finish([&] { return asked.cancelled() || monotonic_now() > began + shared.options.time_max; });
+  const TimePoint until = monotonic_now() + half;
+  const PolicyTrial::Outcome judged = (*trial)->finish([&] { return asked.cancelled() || monotonic_now() > until; });
   if (judged.traces.size() < shown.size() && outcome.cut.empty()) {
     outcome.cut = "The time limit came before all traces were judged.";
   }
