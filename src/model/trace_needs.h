@@ -4,21 +4,31 @@
 // full. Plain values.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tailgate {
+
+// The words for OTLP's numbers of a status and of a kind.
+inline constexpr std::array<std::string_view, 3> kStatusWords = {"unset", "ok", "error"};
+inline constexpr std::array<std::string_view, 6> kKindWords = {"unspecified", "internal", "server",
+                                                               "client",      "producer", "consumer"};
+// A number that OTLP does not have counts as the first.
+inline std::string_view status_text(std::uint32_t code) { return kStatusWords[code < kStatusWords.size() ? code : 0]; }
+inline std::string_view kind_text(std::uint32_t kind) { return kKindWords[kind < kKindWords.size() ? kind : 0]; }
 
 // Something that a trace has in one of its spans.
 struct TraceTerm {
   enum class Field : std::uint8_t {
     kAttribute,  // of the span, its resource or scope, or one of its events or links; `key` is its name
     kSpanName,   // the other fields have no key
-    kStatus,     // unset, ok, error
-    kKind,       // unspecified, internal, server, client, producer, consumer
+    kStatus,     // a status_text
+    kKind,       // a kind_text
   };
   Field field = Field::kAttribute;
   std::string key = {};

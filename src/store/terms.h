@@ -22,15 +22,18 @@ inline TermHash named_term(TermHash h) { return h == kAnyTerm ? 1 : h; }
 inline TermHash key_term(std::string_view key) { return named_term(hash_bytes(key, 1)); }
 inline TermHash value_term(TermHash key, std::string_view value) { return named_term(hash_bytes(value, key ^ 2)); }
 inline TermHash span_name_term(std::string_view name) { return named_term(hash_bytes(name, 3)); }
-// Of a status and a kind the texts are those of TraceTerm.
+// Of a status and a kind: status_text, kind_text.
 inline TermHash status_term(std::string_view status) { return named_term(hash_bytes(status, 4)); }
 inline TermHash kind_term(std::string_view kind) { return named_term(hash_bytes(kind, 5)); }
 
-// A number that OTLP does not have counts as the first.
-std::string_view status_text(std::uint32_t status_code);
-std::string_view kind_text(std::uint32_t kind);
-
 // Nothing: every trace has it.
-std::optional<TermHash> term_of(const TraceTerm& term);
+inline std::optional<TermHash> term_of(const TraceTerm& term) {
+  if (term.field == TraceTerm::Field::kAttribute) {
+    return term.value ? value_term(key_term(term.key), *term.value) : key_term(term.key);
+  }
+  if (!term.value) return std::nullopt;
+  if (term.field == TraceTerm::Field::kSpanName) return span_name_term(*term.value);
+  return term.field == TraceTerm::Field::kStatus ? status_term(*term.value) : kind_term(*term.value);
+}
 
 }  // namespace tailgate

@@ -8,16 +8,13 @@
 #include <bit>
 #include <cmath>
 
+#include "model/trace_needs.h"
 #include "wire/otlp/span_view.h"
 
 namespace tailgate::traceql {
 namespace {
 
 using Wire = AttributeValue::Kind;
-
-constexpr std::array<std::string_view, 3> kStatusWords = {"unset", "ok", "error"};
-constexpr std::array<std::string_view, 6> kKindWords = {"unspecified", "internal", "server",
-                                                        "client",      "producer", "consumer"};
 
 template <class Words>
 std::optional<std::int64_t> find_word(const Words& words, std::string_view word) {

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "net/http/http.h"
-#include "store/terms.h"
+#include "model/trace_needs.h"
 #include "wire/otlp/attribute_text.h"
 
 namespace tailgate {

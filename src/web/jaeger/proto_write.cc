@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "codec/byte_sink.h"
-#include "store/terms.h"
+#include "model/trace_needs.h"
 #include "web/jaeger/proto.h"
 #include "wire/otlp/builder.h"
 #include "wire/otlp/split.h"

@@ -13,6 +13,7 @@
 
 #include "codec/json_text.h"
 #include "codec/percent.h"
+#include "model/trace_needs.h"
 #include "traceql/token.h"
 #include "web/json_page.h"
 #include "web/params.h"
@@ -237,14 +238,14 @@ Result<void> known_values(StoreReader& store, SearchLimits limits, const TempoVa
 
 Result<void> collect(StoreReader& store, const SearchLimits& limits, const TempoValues& wanted,
                      const LaterAnswer& answer, Values& values) {
-  const auto keywords = [&](std::initializer_list<const char*> words) {
-    for (const char* word : words) values.emplace(word, "keyword");
+  const auto keywords = [&](const auto& words) {
+    for (const std::string_view word : words) values.emplace(std::string(word), "keyword");
   };
   const TempoTag& tag = wanted.tag;
   if (tag.intrinsic == Intrinsic::kStatus) {
-    keywords({"ok", "error", "unset"});
+    keywords(kStatusWords);
   } else if (tag.intrinsic == Intrinsic::kKind) {
-    keywords({"client", "server", "producer", "consumer", "internal", "unspecified"});
+    keywords(kKindWords);
   } else if (tag.intrinsic && !has_values(*tag.intrinsic)) {
     return {};
   } else if (wanted.filter) {
