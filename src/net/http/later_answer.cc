@@ -24,15 +24,23 @@ void LaterAnswer::begin(Response head) {
   wake();
 }
 
+bool LaterAnswer::wait_for_room(TimePoint until) {
+  while (!cancelled() && held_.size() - at_ >= kHeldMax) {
+    const TimePoint began = monotonic_now();
+    if (patience_ <= Duration::zero() || began >= until) return false;
+    (void)taken_.wait_until(mutex_, std::min(until, began + patience_));
+    patience_ -= monotonic_now() - began;
+  }
+  return true;
+}
+
 bool LaterAnswer::write(std::string_view bytes, TimePoint until) {
   const MutexLock lock(mutex_);
   while (!bytes.empty()) {
-    while (!cancelled() && held_.size() - at_ >= kHeldMax) {
-      if (!taken_.wait_until(mutex_, until) && held_.size() - at_ >= kHeldMax) {
-        state_ = State::kFailed;
-        wake();
-        return false;
-      }
+    if (!wait_for_room(until)) {
+      state_ = State::kFailed;
+      wake();
+      return false;
     }
     if (cancelled() || state_ != State::kMore) return false;
     if (at_ != 0 && at_ >= held_.size() / 2) {
@@ -104,6 +112,9 @@ LaterAnswer::Piece LaterAnswer::take(char* to, std::size_t size) {
     held_.clear();
     at_ = 0;
   }
+  patience_ =
+      std::min<Duration>(kPatience, patience_ + Duration(std::chrono::seconds(1)) * static_cast<std::int64_t>(n) /
+                                                    static_cast<std::int64_t>(kRateMin));
   if (n != 0) taken_.notify_one();
   return {n, held_.empty() ? state_ : State::kMore};
 }

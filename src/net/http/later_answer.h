@@ -5,9 +5,12 @@
 //   worker:    later->begin(head);  later->write(bytes);  ...  later->end(trailers);      or  later->answer(whole);
 //   session:   takes what is there, and is woken when there is more
 //
-// At most kHeldMax bytes wait for the peer; write() sleeps until there is room. When the peer resets the stream or the
-// connection ends, the answer is cancelled: write() returns false, and the worker ends its work. Threads: the worker's
-// side belongs to one thread, the session's side to the I/O thread; cancelled() is for any.
+// At most kHeldMax bytes wait for the peer; write() sleeps until there is room. A peer that takes less than kRateMin
+// bytes a second for longer than kPatience loses the rest of its answer, so that peers who read slowly, or not at all,
+// cannot keep the few threads that answer from all others; an answer of up to kHeldMax bytes keeps no thread. When the
+// peer resets the stream or the connection ends, the answer is cancelled: write() returns false, and the worker ends
+// its work. Threads: the worker's side belongs to one thread, the session's side to the I/O thread; cancelled() is for
+// any.
 #pragma once
 
 #include <atomic>
@@ -30,13 +33,15 @@ class LaterAnswer {
  public:
   using Fields = std::vector<std::pair<std::string, std::string>>;
   static constexpr std::size_t kHeldMax = 256 << 10;
+  static constexpr std::size_t kRateMin = 64 << 10;
+  static constexpr Duration kPatience = std::chrono::seconds(1);
 
   // The worker's side.
 
   // Status, headers and the first bytes of the body; `head.trailers` are ignored.
   void begin(Response head);
-  // Returns false when nobody wants the answer any more, or the peer has not made room until `until`; then the answer
-  // is over.
+  // Returns false when nobody wants the answer any more, or the peer has not made room until `until` or is too slow;
+  // then the answer is over.
   bool write(std::string_view bytes, TimePoint until);
   void end(Fields trailers = {});
   void answer(Response whole);
@@ -66,6 +71,7 @@ class LaterAnswer {
 
  private:
   void wake() TAILGATE_REQUIRES(mutex_);
+  bool wait_for_room(TimePoint until) TAILGATE_REQUIRES(mutex_);
 
   std::atomic<bool> cancelled_{false};
   Mutex mutex_;
@@ -77,6 +83,8 @@ class LaterAnswer {
   State state_ TAILGATE_GUARDED_BY(mutex_) = State::kMore;
   std::string held_ TAILGATE_GUARDED_BY(mutex_);
   std::size_t at_ TAILGATE_GUARDED_BY(mutex_) = 0;  // so much of held_ is taken
+  Duration patience_ TAILGATE_GUARDED_BY(mutex_) =
+      kPatience;  // so long write() may still wait; what is taken adds to it
   Fields trailers_ TAILGATE_GUARDED_BY(mutex_);
 };
 

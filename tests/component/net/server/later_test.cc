@@ -122,3 +122,23 @@ TEST_CASE("an answer is cancelled when its stream is reset or its connection end
   s.server->stop(100ms);
   CHECK(EchoServer::within(2000, [&] { return s.handler.cancelled == 3; }));
 }
+
+TEST_CASE("a peer that reads too slowly loses the rest of its answer, a steady one does not", "[net]") {
+  LaterAnswer idle;
+  idle.begin({});
+  CHECK_FALSE(idle.write(std::string(LaterAnswer::kHeldMax + 1, 'x'), monotonic_now() + 1h));
+
+  LaterAnswer steady;
+  steady.begin({});
+  std::atomic<bool> done{false};
+  std::thread reader([&] {
+    std::string to(64 << 10, '\0');
+    while (!done) {
+      (void)steady.take(to.data(), to.size());
+      ::usleep(10'000);  // some 6 MB a second: the writer always waits for it
+    }
+  });
+  CHECK(steady.write(std::string(16 << 20, 'x'), monotonic_now() + 1h));
+  done = true;
+  reader.join();
+}
