@@ -64,6 +64,7 @@ void append_json(std::string& out, const json::value& value, JsonForm form) { ap
 Response json_head() {
   Response response;
   response.headers.emplace_back("content-type", "application/json");
+  response.headers.emplace_back("x-content-type-options", "nosniff");  // it holds texts from spans
   return response;
 }
 

@@ -22,6 +22,7 @@ void append_json(std::string& out, const boost::json::value& value, JsonForm for
 Response json_head();
 Response json_response(int status, const boost::json::value& value, JsonForm form = JsonForm::kCompact);
 
+using ErrorPage = Response (*)(int status, std::string_view text);  // an error in the form that an API has for it
 Response json_error(int status, std::string_view text);
 
 // Of an answer that an error stands in the way of.

@@ -8,8 +8,6 @@
 #include <exception>
 #include <utility>
 
-#include "web/json_page.h"
-
 namespace tailgate {
 
 QueryPool::QueryPool(const QueryPoolOptions& options) : waiting_max_(options.waiting_max) {
@@ -27,13 +25,13 @@ QueryPool::~QueryPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-Response QueryPool::later(Work work) {
+Response QueryPool::later(Work work, ErrorPage error) {
   auto answer = std::make_shared<LaterAnswer>();
   {
     const MutexLock lock(mutex_);
     if (ending_ || waiting_.size() >= waiting_max_) {
       ++stats_.refused;
-      Response busy = json_error(503, kTooManyQueries);
+      Response busy = error(503, kTooManyQueries);
       busy.headers.emplace_back("retry-after", "1");
       return busy;
     }

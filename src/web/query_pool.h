@@ -22,6 +22,7 @@
 
 #include "base/mutex.h"
 #include "net/http/later_answer.h"
+#include "web/json_page.h"
 
 namespace tailgate {
 
@@ -43,8 +44,8 @@ class QueryPool {
   QueryPool& operator=(const QueryPool&) = delete;
 
   // Does `work` on one of the threads. It must end the answer; what it leaves open, or throws, is a failure for the
-  // peer. 503 at once when too many wait.
-  Response later(Work work);
+  // peer. When too many wait: `error` of 503 at once, with a Retry-After.
+  Response later(Work work, ErrorPage error = json_error);
 
   // A search that ended, whatever became of the query: by its limits, or over damaged files.
   void count_search(bool cut, bool damaged);

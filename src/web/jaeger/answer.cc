@@ -19,14 +19,15 @@ Result<SearchOutcome> find_for_jaeger(const JaegerShared& shared, const TraceQue
       [&](const FoundTrace& found) { wanted = wanted && take(found); });
 }
 
-Response answer_later(const JaegerSharedPtr& shared, Response (*error)(int status, std::string_view text),
-                      Response head, std::function<void(PieceAnswer&)> work) {
+Response answer_later(const JaegerSharedPtr& shared, ErrorPage error, Response head,
+                      std::function<void(PieceAnswer&)> work) {
   if (shared->options.store == nullptr) return error(503, kJaegerNoStore);
-  Response response = shared->pool.later([shared, head = std::move(head), work = std::move(work)](LaterAnswer& later) {
-    PieceAnswer answer(later, head, shared->options.limits.time_max);
-    work(answer);
-  });
-  return response.later != nullptr ? response : error(503, kTooManyQueries);
+  return shared->pool.later(
+      [shared, head = std::move(head), work = std::move(work)](LaterAnswer& later) {
+        PieceAnswer answer(later, head, shared->options.limits.time_max);
+        work(answer);
+      },
+      error);
 }
 
 Result<std::vector<std::string>> services_for_jaeger(StoreReader& store) {

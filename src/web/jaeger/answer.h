@@ -64,8 +64,8 @@ Result<SearchOutcome> find_for_jaeger(const JaegerShared& shared, const TraceQue
                                       const std::function<bool(const FoundTrace&)>& take);
 
 // Makes an answer in pieces in the pool. What stands in the way is told by `error`, in the words of each API.
-Response answer_later(const JaegerSharedPtr& shared, Response (*error)(int status, std::string_view text),
-                      Response head, std::function<void(PieceAnswer&)> work);
+Response answer_later(const JaegerSharedPtr& shared, ErrorPage error, Response head,
+                      std::function<void(PieceAnswer&)> work);
 
 Result<std::vector<std::string>> services_for_jaeger(StoreReader& store);  // none without a name
 // Of a kind that does not exist there are none.

@@ -30,9 +30,9 @@ Response later(const DoorPtr& door, Work work) {
   if (door->options.store == nullptr) {
     return plain_response(501, "nothing is stored here: the configuration has no exporter of the type store");
   }
-  return door->pool.later([door, work = std::move(work)](LaterAnswer& answer) {
-    work(*door->options.store, door->options.limits, answer);
-  });
+  return door->pool.later(
+      [door, work = std::move(work)](LaterAnswer& answer) { work(*door->options.store, door->options.limits, answer); },
+      [](int status, std::string_view text) { return plain_response(status, text); });
 }
 
 Response no_metrics(const RequestHead&) {
