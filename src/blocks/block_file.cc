@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/hash.h"
+#include "base/same_file.h"
 
 namespace tailgate {
 namespace {
@@ -256,6 +257,8 @@ void BlockWriter::roll_back() {
   number_ = synced_number_;
   (void)cut();  // if it fails, the next write tries it again
 }
+
+bool BlockWriter::in_place() const { return is_still_at(fd_, path_.c_str()); }
 
 Result<void> BlockWriter::cut() {
   if (!cut_due_) return {};

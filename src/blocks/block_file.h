@@ -103,6 +103,9 @@ class BlockWriter {
   // Takes back what was added and written since the last sync.
   void roll_back();
 
+  // False once somebody has removed or moved the file.
+  bool in_place() const;
+
   std::uint64_t size() const { return end_; }
   std::uint64_t next_number() const { return number_; }
 

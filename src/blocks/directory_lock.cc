@@ -9,11 +9,14 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/same_file.h"
+
 namespace tailgate {
 
 Result<DirectoryLock> DirectoryLock::take(const std::string& directory) {
-  const std::string path = directory + "/lock";
   DirectoryLock lock;
+  lock.path_ = directory + "/lock";
+  const std::string& path = lock.path_;
   lock.fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock.fd_ < 0) {
     return fail(ErrorKind::kIo,
@@ -34,5 +37,7 @@ Result<DirectoryLock> DirectoryLock::take(const std::string& directory) {
 DirectoryLock::~DirectoryLock() {
   if (fd_ >= 0) ::close(fd_);
 }
+
+bool DirectoryLock::in_place() const { return is_still_at(fd_, path_.c_str()); }
 
 }  // namespace tailgate

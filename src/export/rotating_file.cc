@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/same_file.h"
 #include "telemetry/log.h"
 
 namespace tailgate {
@@ -85,10 +86,9 @@ Result<void> RotatingFile::append(std::string_view block) {
 
 void RotatingFile::follow_path() {
   if (fd_ < 0) return;
-  struct stat open {
-  }, there{};
+  struct stat open {};
   if (::fstat(fd_, &open) != 0) return;
-  if (::stat(path_.c_str(), &there) == 0 && there.st_dev == open.st_dev && there.st_ino == open.st_ino) {
+  if (is_still_at(fd_, path_.c_str())) {
     if (regular_) bytes_ = static_cast<std::uint64_t>(open.st_size);  // somebody may have truncated it
     return;
   }

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/same_file.h"
 #include "export/queue/kept_file.h"
 
 namespace tailgate {
@@ -60,6 +61,11 @@ struct Transaction {
   const int code;
 };
 
+constexpr std::string_view kRemoved =
+    "{}: the directory or a file in it was removed or moved while the queue was in use. It is made anew; what waited "
+    "in "
+    "the old one and was not read yet is lost";
+
 class Lmdb final : public KeptLog {
  public:
   Lmdb(std::string directory, std::size_t bytes_max) : directory_(std::move(directory)), bytes_max_(bytes_max) {}
@@ -69,14 +75,7 @@ class Lmdb final : public KeptLog {
   }
 
   Result<Damage> open(const Each& each) override {
-    std::error_code error;
-    std::filesystem::create_directories(directory_, error);
-    if (error) return fail(ErrorKind::kIo, fmt::format("{}: {}", directory_, error.message()));
-    lock_ = ::open((directory_ + "/owner").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (lock_ < 0) return fail(ErrorKind::kIo, fmt::format("{}/owner: {}", directory_, std::strerror(errno)));
-    if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-      return fail(ErrorKind::kIo, fmt::format("{}: another process has this queue open", directory_));
-    }
+    if (Result<void> owned = own_directory(); !owned) return tl::unexpected(owned.error());
     Result<Damage> damage = mend();
     if (!damage) return damage;
     if (Result<void> env = open_env(); !env) return tl::unexpected(env.error());
@@ -96,6 +95,7 @@ class Lmdb final : public KeptLog {
     } else {
       const std::shared_lock lock(env_mutex_);
       done = env_ == nullptr ? failed("open", MDB_PANIC) : try_commit(writes);
+      if (done && !in_place()) done = fail(ErrorKind::kIo, fmt::format(kRemoved, directory_));
     }
     if (done) return done;
     const std::lock_guard lock(env_mutex_);
@@ -103,7 +103,9 @@ class Lmdb final : public KeptLog {
     // Holes may be too small for what comes, and even giving room back takes some.
     if (full_ && grows_) map_bytes_ = std::min(map_bytes_ + map_bytes_most_ / 8, map_bytes_most_);
     full_ = false;
-    if (Result<void> again = open_env(); !again) close_env();  // until the next commit
+    Result<void> again = in_place() ? Result<void>() : own_directory();
+    if (again) again = open_env();
+    if (!again) close_env();  // until the next commit
     return done;
   }
 
@@ -122,6 +124,26 @@ class Lmdb final : public KeptLog {
   }
 
  private:
+  // Makes the directory, and holds the lock on it.
+  Result<void> own_directory() {
+    std::error_code error;
+    std::filesystem::create_directories(directory_, error);
+    if (error) return fail(ErrorKind::kIo, fmt::format("{}: {}", directory_, error.message()));
+    if (lock_ >= 0) ::close(lock_);
+    lock_ = ::open((directory_ + "/owner").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (lock_ < 0) return fail(ErrorKind::kIo, fmt::format("{}/owner: {}", directory_, std::strerror(errno)));
+    if (::flock(lock_, LOCK_EX | LOCK_NB) == 0) return {};
+    return fail(ErrorKind::kIo, fmt::format("{}: another process has this queue open", directory_));
+  }
+
+  // False once somebody has removed or moved the directory or its files: what is written then is gone with the process.
+  bool in_place() const {
+    int fd = -1;
+    if (env_ != nullptr && mdb_env_get_fd(env_, &fd) != 0) return true;
+    return is_still_at(lock_, (directory_ + "/owner").c_str()) &&
+           (env_ == nullptr || is_still_at(fd, (directory_ + "/data.mdb").c_str()));
+  }
+
   // Puts a new file in the place of one that is damaged, with what can be read of it. Whenever the process dies on the
   // way, the next start finds either the damaged file or the new one.
   Result<Damage> mend() {

@@ -254,6 +254,28 @@ TEST_CASE("what does not fit the map is an error, and fits when there is room ag
   CHECK(log->commit({{{3, std::string(400'000, 'c')}}, {}, {}}));
 }
 
+TEST_CASE("a queue whose directory was removed says so, and keeps what comes then", "[export]") {
+  TempDir dir;
+  const std::string removed = GENERATE("", "/data.mdb");
+  {
+    const auto log = make_kept_log(dir.at("q"), 1 << 20);
+    REQUIRE(log->open(nothing));
+    REQUIRE(log->commit({{{1, "first"}}, {}, {}}));
+    std::filesystem::remove_all(dir.at("q") + removed);
+    const auto failed = log->commit({{{2, "second"}}, {}, {}});
+    REQUIRE_FALSE(failed);
+    CHECK(failed.error().text.find("removed or moved") != std::string::npos);
+    REQUIRE(log->commit({{{2, "second"}}, {}, {}}));
+    CHECK(log->read(2).value() == "second");
+    const auto other = make_kept_log(dir.at("q"), 1 << 20);
+    CHECK_FALSE(other->open(nothing));  // it has its lock again
+  }
+  const auto log = make_kept_log(dir.at("q"), 1 << 20);
+  std::vector<std::uint64_t> found;
+  REQUIRE(log->open([&](std::uint64_t number, ByteView, const auto&) { found.push_back(number); }));
+  CHECK(found == std::vector<std::uint64_t>{2});
+}
+
 TEST_CASE("marks are there at the next start, until their record goes", "[export]") {
   TempDir dir;
   using Found = std::map<std::uint64_t, std::vector<std::uint64_t>>;
