@@ -301,6 +301,7 @@ void Exporters::collect(const ExportRunner& runner, MetricWriter& writer, const 
     writer.add(metric::kExportStoreTraces, {name}, number(s.store->traces));
     writer.add(metric::kExportStoreDeleted, {name}, number(s.store->partitions_deleted));
     writer.add(metric::kExportStoreDamaged, {name}, number(s.store->damaged_blocks));
+    writer.add(metric::kExportStoreCatalogues, {name}, number(s.store->damaged_catalogues));
   }
   writer.add(metric::kExportDurableErrors, {name, "write"}, number(s.durable_write_errors));
   writer.add(metric::kExportDurableErrors, {name, "read"}, number(s.durable_read_errors));

@@ -36,6 +36,7 @@ class StoreWhenOpen final : public PartitionSource {
   }
   void failed(std::string why) {
     const MutexLock lock(mutex_);
+    source_.reset();
     why_ = std::move(why);
   }
 
@@ -69,6 +70,7 @@ class StoreExporter final : public BlockingExporter {
     Result<void> done = open();
     if (done) done = store_->append(batch.traces, wall_now_ns());
     if (done) return SendResult::done();
+    if (store_ && done.error().kind == ErrorKind::kUnavailable) close(done.error().text);
     if (done.error().kind == ErrorKind::kPermanent) {
       return SendResult::permanent(FailReason::kPermanent, done.error().text, SendResult::About::kSize);
     }
@@ -82,6 +84,9 @@ class StoreExporter final : public BlockingExporter {
     if (const Result<void> done = store_->keep_bounds(now); !done) {
       log_warn("old traces of the store cannot be deleted, it is tried again", {{"detail", done.error().text}});
     }
+    std::vector<std::string> notices;
+    if (const Result<void> done = store_->check_next(notices); !done) notices.push_back(done.error().text);
+    for (const std::string& notice : notices) log_warn("store", {{"detail", notice}});
   }
 
  private:
@@ -100,12 +105,19 @@ class StoreExporter final : public BlockingExporter {
     return {};
   }
 
+  void close(const std::string& why) {
+    log_error("store", {{"detail", why}});
+    source_->failed(why);
+    const MutexLock lock(mutex_);
+    store_.reset();
+  }
+
   const StoreOptions options_;
   const std::shared_ptr<StoreWhenOpen> source_;
   const std::shared_ptr<StoreReader> reader_;
-  std::uint64_t looked_ns_ = 0;   // for what is too old
-  mutable Mutex mutex_;           // for who asks for the counts while store_ is being set
-  std::unique_ptr<Store> store_;  // set once
+  std::uint64_t looked_ns_ = 0;  // for what is too old
+  mutable Mutex mutex_;          // for who asks for the counts while store_ is being set
+  std::unique_ptr<Store> store_;
 };
 
 }  // namespace

@@ -40,6 +40,10 @@ CREATE TABLE posting_files(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, sta
 
 }  // namespace
 
+ServiceKey unlisted_service(std::string_view name) {
+  return {-1 - static_cast<std::int64_t>(hash_bytes(name, 0) >> 1)};
+}
+
 Result<std::unique_ptr<Catalogue>> Catalogue::open(const std::string& path) {
   auto db = Database::open(path);
   if (!db) return tl::unexpected(db.error());
@@ -158,7 +162,7 @@ Result<void> Catalogue::load() {
 Result<void> Catalogue::begin() { return db_->run("BEGIN IMMEDIATE"); }
 void Catalogue::roll_back() { (void)db_->run("ROLLBACK"); }
 
-Result<std::int64_t> Catalogue::service(const std::string& name, const PartRecord& part) {
+Result<ServiceKey> Catalogue::service(const std::string& name, const PartRecord& part) {
   const std::int64_t start = to_sql(part.start_ns), end = std::max(start, to_sql(part.end_ns));
   const auto known = services_.find(name);
   if (known != services_.end()) {
@@ -168,14 +172,15 @@ Result<std::int64_t> Catalogue::service(const std::string& name, const PartRecor
       s.last_ns = std::max(s.last_ns, end);
       if (widened_.empty() || widened_.back() != name) widened_.push_back(name);
     }
-    return s.id;
+    return ServiceKey{s.id};
   }
+  if (services_.size() >= kListedServicesMax || name.size() > kKnownTextMax) return unlisted_service(name);
   const Result<bool> row = add_service_.bind(1, name).bind(2, start).bind(3, end).step();
   if (!row) return tl::unexpected(row.error());
   const std::int64_t id = add_service_.number(0);
   add_service_.reset();
   services_[name] = {id, start, end};
-  return id;
+  return ServiceKey{id};
 }
 
 Result<std::optional<TraceNumber>> Catalogue::find(const TraceId& id) {
@@ -282,9 +287,9 @@ Result<std::optional<TraceNumber>> Catalogue::add(const TraceId& id, const PartR
   spans_ += part.spans;
   last_end_ns_ = std::max(last_end_ns_, part.end_ns);
   for (const std::string& name : facts.services) {
-    const Result<std::int64_t> s = service(name, part);
+    const Result<ServiceKey> s = service(name, part);
     if (!s) return tl::unexpected(s.error());
-    const auto done = of_service_.bind(1, *s).bind(2, start).bind(3, std::int64_t{trace}).run();
+    const auto done = of_service_.bind(1, s->id).bind(2, s->start(start)).bind(3, std::int64_t{trace}).run();
     if (!done) return tl::unexpected(done.error());
   }
   if (auto done = add_names(part, facts); !done) return tl::unexpected(done.error());
@@ -304,7 +309,9 @@ Result<void> Catalogue::add_names(const PartRecord& part, const PartFacts& facts
     done = add.run();
   }
   const std::int64_t step = to_sql(part.start_ns) / kCallsStepNs * kCallsStepNs;
-  for (const auto& [services, calls] : facts.calls) calls_[step][services] += calls;
+  for (const auto& [services, calls] : facts.calls) {
+    if (services_.contains(services.first) && services_.contains(services.second)) calls_[step][services] += calls;
+  }
   if (!done) return tl::unexpected(done.error());
   return {};
 }
@@ -392,7 +399,5 @@ Result<void> Catalogue::each_id(const std::function<void(const TraceId&)>& take)
 }
 
 Result<void> Catalogue::forget_postings() { return db_->run("DELETE FROM posting_files"); }
-
-Result<void> Catalogue::finish() { return db_->run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode=DELETE;"); }
 
 }  // namespace tailgate

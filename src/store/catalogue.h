@@ -37,6 +37,16 @@ struct EarlierParts {
   std::uint64_t start_ns = 0, end_ns = 0;
 };
 
+// What stands for a service in `trace_services`. A partition lists kListedServicesMax services, by number; another one
+// is the hash of its name, which is negative, at start 0, since nothing could move its rows when a trace begins
+// earlier.
+struct ServiceKey {
+  std::int64_t id = 0;
+  bool listed() const { return id > 0; }
+  std::int64_t start(std::int64_t trace_start_ns) const { return listed() ? trace_start_ns : 0; }
+};
+ServiceKey unlisted_service(std::string_view name);
+
 class Catalogue {
  public:
   // Makes the tables when the file is new. kBadInput: it is damaged; remove it and apply every block again.
@@ -65,8 +75,6 @@ class Catalogue {
   KnownNames& known() { return known_; }
   Result<std::vector<std::uint64_t>> posting_files();
   Result<void> each_id(const std::function<void(const TraceId&)>& take);
-  // Makes it a plain file that any process can read from a directory in which it may not write.
-  Result<void> finish();
   Result<void> forget_postings();
   Result<std::optional<TraceNumber>> find(const TraceId& id);
 
@@ -75,7 +83,7 @@ class Catalogue {
   Result<void> each(std::string_view sql, const std::function<void(Statement&)>& take);
   Result<void> prepare();
   Result<void> load();
-  Result<std::int64_t> service(const std::string& name, const PartRecord& part);
+  Result<ServiceKey> service(const std::string& name, const PartRecord& part);
   Result<void> add_names(const PartRecord& part, const PartFacts& facts);
   Result<bool> extend(TraceNumber trace, const PartRecord& part, const PartPlace& place, std::int64_t content,
                       const PartFacts& facts);

@@ -12,6 +12,7 @@ struct StoreCounts {
   std::uint64_t partitions = 0;          // that there are
   std::uint64_t partitions_deleted = 0;  // since the start, likewise the others
   std::uint64_t damaged_blocks = 0;      // places in the files of blocks that the start skipped
+  std::uint64_t damaged_catalogues = 0;  // that were made again
   std::uint64_t torn_bytes = 0;          // that the start cut off
 };
 

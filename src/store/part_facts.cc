@@ -73,13 +73,12 @@ class FactReader {
       const auto parent = std::lower_bound(spans_.begin(), spans_.end(), s.parent,
                                            [](const Span& a, std::uint64_t id) { return a.id < id; });
       if (parent == spans_.end() || parent->id != s.parent) continue;
-      ++out_.calls[{names_[parent->service], names_[s.service]}];
+      ++out_.calls[{*names_[parent->service], *names_[s.service]}];
     }
-    for (const std::string& name : names_) {
-      if (!name.empty()) out_.services.push_back(name);
+    for (const std::string* name : names_) {
+      if (!name->empty()) out_.services.push_back(*name);
     }
     std::sort(out_.services.begin(), out_.services.end());
-    out_.services.erase(std::unique(out_.services.begin(), out_.services.end()), out_.services.end());
   }
 
  private:
@@ -89,7 +88,7 @@ class FactReader {
   };
 
   static std::uint64_t id_of(ByteView bytes) { return bytes.size() == 8 ? load_le<std::uint64_t>(bytes.data()) : 0; }
-  const std::string& service() const { return names_[service_]; }
+  const std::string& service() const { return *names_[service_]; }
 
   void take_resource(const ResourceView& resource) {
     resource_ = resource.number;
@@ -98,9 +97,9 @@ class FactReader {
     if (const AttributeValue* value = find_attribute(resource.attributes, "service.name")) {
       append_attribute_text(name, *value);
     }
-    const auto at = std::find(names_.begin(), names_.end(), name);
-    service_ = static_cast<std::size_t>(at - names_.begin());
-    if (at == names_.end()) names_.push_back(std::move(name));
+    const auto [at, fresh] = numbers_.try_emplace(std::move(name), names_.size());
+    service_ = at->second;
+    if (fresh) names_.push_back(&at->first);
   }
 
   void attributes(AttributeScope scope, const AttributeViews& views) {
@@ -136,7 +135,8 @@ class FactReader {
   TermSet terms_;
   std::string text_;
   std::vector<Span> spans_;
-  std::vector<std::string> names_;  // of services
+  std::unordered_map<std::string, std::size_t> numbers_;  // of services, by name
+  std::vector<const std::string*> names_;                 // by number
   std::size_t service_ = 0;
   std::uint64_t resource_ = 0;
   const char* scope_ = nullptr;

@@ -18,6 +18,7 @@
 namespace tailgate {
 
 // Of one partition.
+inline constexpr std::size_t kListedServicesMax = 5'000;
 inline constexpr std::size_t kKnownOperationsMax = 20'000;
 inline constexpr std::size_t kKnownNamesMax = 5'000;
 inline constexpr std::size_t kKnownValuesMax = 100'000;

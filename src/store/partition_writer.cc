@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "store/catalogue_sum.h"
+
 namespace tailgate {
 namespace {
 
@@ -14,9 +16,11 @@ namespace fs = std::filesystem;
 // To read a trace its block is unpacked; larger ones are compressed a little better.
 constexpr std::size_t kBlockBytes = 256 << 10;
 
-// The catalogue with what belongs to it, and the index.
+}  // namespace
+
 void remove_derived(const std::string& folder) {
   std::error_code error;
+  fs::remove(sum_path(folder), error);
   for (const char* tail : {"", "-wal", "-shm", "-journal"}) fs::remove(catalogue_path(folder) + tail, error);
   std::vector<fs::path> indexes;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
@@ -24,8 +28,6 @@ void remove_derived(const std::string& folder) {
   }
   for (const fs::path& path : indexes) fs::remove(path, error);
 }
-
-}  // namespace
 
 std::string filter_path(const std::string& folder) { return folder + "/ids.filter"; }
 
@@ -96,6 +98,7 @@ Result<std::unique_ptr<PartitionWriter>> PartitionWriter::open(const std::string
       return tl::unexpected(file.error());
     }
   }
+  fs::remove(sum_path(folder), error);  // it is about to change
   PartitionRecovery found;
   if (auto done = writer->open_catalogue(found.catalogue_made_again); !done) return tl::unexpected(done.error());
   Catalogue& catalogue = *writer->catalogue_;
@@ -228,7 +231,8 @@ Result<IdFilter> PartitionWriter::finish() {
   }
   if (auto done = filter.save(filter_path(folder_)); !done) return tl::unexpected(done.error());
   partition_->let_go();
-  (void)catalogue_->finish();  // fails while somebody reads; then it stays as it is, which is good as well
+  catalogue_.reset();
+  (void)seal_catalogue(folder_);  // if somebody reads it just now, whoever checks it seals it later
   return filter;
 }
 

@@ -43,7 +43,10 @@ class PartitionWriter {
   // The blocks have parts that the catalogue does not: the partition has to be opened anew before the next append.
   bool stale() const { return stale_; }
 
-  // Writes the rest of the index and the filter of its ids. Readers go on.
+  // False once somebody has removed or moved its files.
+  bool in_place() const { return blocks_->in_place(); }
+
+  // Writes the rest of the index and the filter of its ids. Readers go on; the writer is of no use after it.
   Result<IdFilter> finish();
 
   const std::shared_ptr<Partition>& partition() const { return partition_; }
@@ -75,6 +78,8 @@ class PartitionWriter {
   bool stale_ = false;
 };
 
+// Deletes the catalogue with what belongs to it, and the index.
+void remove_derived(const std::string& folder);
 std::string filter_path(const std::string& folder);
 // Whether all files that the catalogue of a finished partition names can be opened.
 bool partition_whole(const std::string& folder);

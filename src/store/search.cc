@@ -54,6 +54,7 @@ Result<void> Search::read_crossings() {
       if (!*row) break;
       if (rows->text(0).size() != sizeof(TraceId::bytes)) continue;
       if (elsewhere_.insert(std::string(rows->text(0))).second) ids.push_back(TraceId::from(rows->text(0).data()));
+      if (elsewhere_.size() % 1024 == 0 && !meter_.trace(0)) return {};
     }
   }
   for (const TraceId& id : ids) {
@@ -86,10 +87,9 @@ Result<void> Search::check_crossing(const TraceId& id) {
     if (of_service) continue;
     auto service = find_service(db, request_.service);
     if (!service) return tl::unexpected(service.error());
-    if (!*service) continue;
-    auto statement = prepare_has_service(db);
-    if (!statement) return tl::unexpected(statement.error());
-    const Result<bool> has = statement->bind(1, **service).bind(2, start).bind(3, std::int64_t{number}).step();
+    auto asks = HasService::prepare(db, *service);
+    if (!asks) return tl::unexpected(asks.error());
+    const Result<bool> has = asks->ask(start, number);
     if (!has) return tl::unexpected(has.error());
     of_service = *has;
   }

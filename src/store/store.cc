@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/mutex.h"
+#include "store/catalogue_sum.h"
 
 namespace tailgate {
 namespace {
@@ -148,6 +149,7 @@ Result<std::unique_ptr<PartitionWriter>> Store::open_partition(const std::string
   if (!writer) return writer;
   tell(folder, found, notices);
   damaged_ += found.blocks.damaged;
+  catalogues_ += found.catalogue_made_again ? 1 : 0;
   torn_ += found.blocks.torn_bytes;
   return writer;
 }
@@ -175,6 +177,18 @@ std::optional<EarlierParts> Store::earlier(const TraceId& id) const {
 }
 
 Result<void> Store::append(std::span<const KeptTracePtr> traces, std::uint64_t now_ns) {
+  Result<void> done = append_in_place(traces, now_ns);
+  // Asked after the sync, so that nothing is reported that went into files which nobody can find.
+  if (!lock_.in_place() || (writer_ && !writer_->in_place())) {
+    return fail(ErrorKind::kUnavailable,
+                fmt::format("'{}' or files in it were removed or moved while the store was in use; the traces in them "
+                            "are not found any more. The store is opened anew",
+                            options_.directory));
+  }
+  return done;
+}
+
+Result<void> Store::append_in_place(std::span<const KeptTracePtr> traces, std::uint64_t now_ns) {
   std::vector<std::string> notices;
   if (writer_ && writer_->stale()) writer_.reset();
   if (!writer_ && !folder_.empty()) {
@@ -191,10 +205,11 @@ Result<void> Store::append(std::span<const KeptTracePtr> traces, std::uint64_t n
 }
 
 Result<void> Store::finish_partition() {
+  const std::uint64_t traces = writer_->traces();
   auto filter = writer_->finish();
   if (!filter) return tl::unexpected(filter.error());
   const std::string folder = writer_->partition()->folder();
-  const std::uint64_t created = writer_->created_ns(), traces = writer_->traces();
+  const std::uint64_t created = writer_->created_ns();
   writer_.reset();
   folder_.clear();
   finished_.push_back({std::make_shared<Partition>(folder), std::move(*filter), folder_bytes(folder), traces, created});
@@ -207,7 +222,9 @@ Result<void> Store::remove_oldest() {
   const fs::path gone = folder.parent_path() / (std::string(kDeleting) + folder.filename().string());
   std::error_code error;
   fs::rename(folder, gone, error);
-  if (error) return fail(ErrorKind::kIo, fmt::format("cannot delete '{}': {}", folder.string(), error.message()));
+  if (error && error != std::errc::no_such_file_or_directory) {  // somebody may have deleted it by hand
+    return fail(ErrorKind::kIo, fmt::format("cannot delete '{}': {}", folder.string(), error.message()));
+  }
   finished_.erase(finished_.begin());
   publish();
   ++deleted_;
@@ -237,6 +254,31 @@ Result<void> Store::keep_bounds(std::uint64_t now_ns) {
   return {};
 }
 
+Result<void> Store::check_next(std::vector<std::string>& notices) {
+  const auto next = std::find_if(finished_.begin(), finished_.end(), [](const Finished& f) { return !f.checked; });
+  if (next == finished_.end()) return {};
+  const std::string folder = next->partition->folder();
+  const Result<CatalogueState> state = check_catalogue(folder);
+  if (!state) return tl::unexpected(state.error());
+  if (*state == CatalogueState::kUnsealed) {
+    next->checked = seal_catalogue(folder).has_value();
+    return {};
+  }
+  if (*state == CatalogueState::kDamaged) {
+    notices.push_back(
+        fmt::format("'{}' is damaged: its checksum is not the one noted. It is made again from the blocks",
+                    catalogue_path(folder)));
+    remove_derived(folder);
+    auto again = open_finished(folder, notices);
+    if (!again) return tl::unexpected(again.error());
+    *next = std::move(*again);
+    ++catalogues_;
+    publish();
+  }
+  next->checked = true;
+  return {};
+}
+
 void Store::count() {
   std::uint64_t bytes = writer_ ? folder_bytes(writer_->partition()->folder()) : 0;
   std::uint64_t traces = writer_ ? writer_->traces() : 0;
@@ -258,6 +300,6 @@ void Store::publish() {
 
 std::shared_ptr<PartitionSource> Store::source() const { return live_; }
 
-StoreCounts Store::counts() const { return {bytes_, traces_, partitions_, deleted_, damaged_, torn_}; }
+StoreCounts Store::counts() const { return {bytes_, traces_, partitions_, deleted_, damaged_, catalogues_, torn_}; }
 
 }  // namespace tailgate

@@ -41,9 +41,13 @@ class Store {
                                              std::vector<std::string>& notices);
   ~Store();
 
+  // kUnavailable: somebody has removed or moved the files. The store is of no use then; open it anew.
   Result<void> append(std::span<const KeptTracePtr> traces, std::uint64_t now_ns);
   // Deletes what is too old, and begins another partition when it is time. append() does it too.
   Result<void> keep_bounds(std::uint64_t now_ns);
+  // Compares one catalogue of a finished partition that was not looked at since the start with its checksum; one that
+  // is damaged is made again from the blocks. Reads the whole file.
+  Result<void> check_next(std::vector<std::string>& notices);
 
   std::shared_ptr<PartitionSource> source() const;
   StoreCounts counts() const;
@@ -54,8 +58,10 @@ class Store {
     IdFilter filter;
     std::uint64_t bytes = 0, traces = 0;
     std::uint64_t created_ns = 0;
+    bool checked = false;
   };
   explicit Store(const StoreOptions& options);
+  Result<void> append_in_place(std::span<const KeptTracePtr> traces, std::uint64_t now_ns);
   Result<void> open_folders(std::vector<std::string>& notices);
   Result<Finished> open_finished(const std::string& folder, std::vector<std::string>& notices);
   PartitionOptions partition_options(std::uint64_t created_ns);
@@ -75,7 +81,7 @@ class Store {
   std::unique_ptr<PartitionWriter> writer_;  // null also when its folder could not be opened again
   std::uint64_t next_folder_ = 1;
   std::shared_ptr<LivePartitions> live_;
-  std::atomic<std::uint64_t> bytes_{0}, traces_{0}, partitions_{0}, deleted_{0}, damaged_{0}, torn_{0};
+  std::atomic<std::uint64_t> bytes_{0}, traces_{0}, partitions_{0}, deleted_{0}, damaged_{0}, catalogues_{0}, torn_{0};
 };
 
 }  // namespace tailgate

@@ -68,38 +68,65 @@ Result<std::int64_t> read_meta(Database& db, std::string_view name) {
   return *row ? rows->number(0) : 0;
 }
 
-Result<std::optional<std::int64_t>> find_service(Database& db, const std::string& name) {
+Result<ServiceKey> find_service(Database& db, const std::string& name) {
   auto rows = db.prepare("SELECT id FROM services WHERE name=?");
   if (!rows) return tl::unexpected(rows.error());
   const Result<bool> row = rows->bind(1, name).step();
   if (!row) return tl::unexpected(row.error());
-  if (!*row) return std::nullopt;
-  return rows->number(0);
+  return *row ? ServiceKey{rows->number(0)} : unlisted_service(name);
 }
 
-Result<Statement> prepare_has_service(Database& db) {
-  return db.prepare("SELECT 1 FROM trace_services WHERE service=?1 AND start_ns=?2 AND trace=?3");
+Result<HasService> HasService::prepare(Database& db, ServiceKey service) {
+  auto statement = db.prepare("SELECT 1 FROM trace_services WHERE service=?1 AND start_ns=?2 AND trace=?3");
+  if (!statement) return tl::unexpected(statement.error());
+  return HasService(std::move(*statement), service);
+}
+
+Result<bool> HasService::ask(std::int64_t trace_start_ns, TraceNumber trace) {
+  return statement_.bind(1, service_.id).bind(2, service_.start(trace_start_ns)).bind(3, std::int64_t{trace}).run();
 }
 
 Result<void> TraceCursor::open(const CandidateLists& candidates) {
   candidates_ = in_all(candidates);
+  if (!request_.service.empty()) {
+    auto service = find_service(*view_.db, request_.service);
+    if (!service) return tl::unexpected(service.error());
+    service_ = *service;
+    if (!service_->listed()) {
+      if (auto done = read_unlisted(); !done) return done;
+    }
+  }
   if (candidates_ && candidates_->size() <= kFewCandidates) return read_candidates();
   const Result<std::int64_t> longest = read_meta(*view_.db, "longest_trace_ns");
   if (!longest) return tl::unexpected(longest.error());
   return open_scan(*longest);
 }
 
-Result<void> TraceCursor::read_candidates() {
-  std::optional<std::int64_t> service;
-  if (!request_.service.empty()) {
-    auto found = find_service(*view_.db, request_.service);
-    if (!found) return tl::unexpected(found.error());
-    if (!*found) return {};
-    service = *found;
+// Of a service that is not listed the traces are not in the order of time: they become candidates.
+Result<void> TraceCursor::read_unlisted() {
+  auto rows = view_.db->prepare("SELECT trace FROM trace_services WHERE service=?1 AND start_ns=0 ORDER BY trace");
+  if (!rows) return tl::unexpected(rows.error());
+  rows->bind(1, service_->id);
+  std::vector<TraceNumber> traces;
+  while (true) {
+    const Result<bool> row = rows->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) break;
+    traces.push_back(static_cast<TraceNumber>(rows->number(0)));
   }
+  service_.reset();
+  if (!candidates_) {
+    candidates_ = std::move(traces);
+    return {};
+  }
+  candidates_ = in_all({std::move(candidates_), std::move(traces)});
+  return {};
+}
+
+Result<void> TraceCursor::read_candidates() {
   auto rows = view_.db->prepare(fmt::format("SELECT {} FROM traces t WHERE t.number=?", kColumns));
   if (!rows) return tl::unexpected(rows.error());
-  auto of_service = prepare_has_service(*view_.db);
+  auto of_service = HasService::prepare(*view_.db, service_.value_or(ServiceKey{}));
   if (!of_service) return tl::unexpected(of_service.error());
   for (const TraceNumber number : *candidates_) {
     if (!meter_.row()) break;
@@ -109,8 +136,8 @@ Result<void> TraceCursor::read_candidates() {
     if (!*found) continue;
     const TraceRow row = row_of(*rows);
     if (!row_fits(row, request_) || elsewhere_.contains(std::string(row.id.view()))) continue;
-    if (service) {
-      const Result<bool> of = of_service->bind(1, *service).bind(2, row.start_ns).bind(3, std::int64_t{number}).run();
+    if (service_) {
+      const Result<bool> of = of_service->ask(row.start_ns, number);
       if (!of) return tl::unexpected(of.error());
       if (!*of) continue;
     }
@@ -122,14 +149,9 @@ Result<void> TraceCursor::read_candidates() {
 
 Result<void> TraceCursor::open_scan(std::int64_t longest_trace_ns) {
   const std::int64_t from = std::max<std::int64_t>(0, to_sql(request_.from_ns) - longest_trace_ns);
-  std::int64_t service = 0;
   std::string sql =
       fmt::format("SELECT {} FROM traces t WHERE t.start_ns<=?1 AND t.start_ns>=?2 ORDER BY t.start_ns DESC", kColumns);
-  if (!request_.service.empty()) {
-    auto found = find_service(*view_.db, request_.service);
-    if (!found) return tl::unexpected(found.error());
-    if (!*found) return {};
-    service = **found;
+  if (service_) {
     sql = fmt::format(
         "SELECT {} FROM trace_services s CROSS JOIN traces t ON t.number=s.trace WHERE s.service=?3 AND "
         "s.start_ns<=?1 AND s.start_ns>=?2 ORDER BY s.start_ns DESC",
@@ -139,7 +161,7 @@ Result<void> TraceCursor::open_scan(std::int64_t longest_trace_ns) {
   if (!rows) return tl::unexpected(rows.error());
   rows_ = std::move(*rows);
   rows_->bind(1, to_sql(request_.to_ns)).bind(2, from);
-  if (!request_.service.empty()) rows_->bind(3, service);
+  if (service_) rows_->bind(3, service_->id);
   return {};
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "store/candidates.h"
+#include "store/catalogue.h"
 #include "store/gather.h"
 #include "store/reader.h"
 
@@ -56,6 +57,7 @@ class TraceCursor {
  private:
   Result<void> open_scan(std::int64_t longest_trace_ns);
   Result<void> read_candidates();
+  Result<void> read_unlisted();
   Result<bool> read_row(TraceRow& row);
   bool fits(const TraceRow& row) const;
 
@@ -63,15 +65,25 @@ class TraceCursor {
   const SearchRequest& request_;
   const std::unordered_set<std::string>& elsewhere_;  // ids of traces that are in several partitions
   SearchMeter& meter_;
+  std::optional<ServiceKey> service_;  // that is asked for
   std::optional<std::vector<TraceNumber>> candidates_;
   std::optional<Statement> rows_;  // empty at the end
   std::optional<TraceRow> ahead_;
   std::vector<TraceRow> ready_;  // the next one is the last
 };
 
-Result<std::optional<std::int64_t>> find_service(Database& db, const std::string& name);
-// Takes service, start and number of a trace; a row: it has a span of this service.
-Result<Statement> prepare_has_service(Database& db);
+Result<ServiceKey> find_service(Database& db, const std::string& name);
+// Whether a trace has a span of a service. One thread; reuses its statement.
+class HasService {
+ public:
+  static Result<HasService> prepare(Database& db, ServiceKey service);
+  Result<bool> ask(std::int64_t trace_start_ns, TraceNumber trace);
+
+ private:
+  HasService(Statement statement, ServiceKey service) : statement_(std::move(statement)), service_(service) {}
+  Statement statement_;
+  ServiceKey service_;
+};
 Result<std::int64_t> read_meta(Database& db, std::string_view name);
 
 }  // namespace tailgate

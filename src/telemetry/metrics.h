@@ -154,6 +154,8 @@ inline constexpr Metric kExportStoreDeleted{"tailgate_export_store_partitions_de
                                             "Partitions that the store deleted since they were the oldest."};
 inline constexpr Metric kExportStoreDamaged{"tailgate_export_store_damaged_blocks_total", kCounter, "exporter",
                                             "Damaged places in files of blocks that the start skipped."};
+inline constexpr Metric kExportStoreCatalogues{"tailgate_export_store_damaged_catalogues_total", kCounter, "exporter",
+                                               "Missing or damaged catalogues that were made again from the blocks."};
 inline constexpr Metric kExportFailovers{"tailgate_export_failovers_total", kCounter, "exporter",
                                          "Calls that went on to another server or address because one did not answer."};
 inline constexpr Metric kExportQueueBytes{"tailgate_export_queue_bytes", kGauge, "exporter",
@@ -247,6 +249,7 @@ inline constexpr std::array kMetrics = {
     metric::kExportStoreTraces,
     metric::kExportStoreDeleted,
     metric::kExportStoreDamaged,
+    metric::kExportStoreCatalogues,
     metric::kExportLostSpans,
     metric::kExportOldestSeconds,
     metric::kExportConcurrencyLimit,

@@ -428,5 +428,95 @@ TEST_CASE("a flipped byte in blocks, index or filter gives no wrong answer", "[s
   }
 }
 
+TEST_CASE("a store whose files were removed says so, and can be opened anew", "[store]") {
+  const Folder folder;
+  const StoreOptions options{.directory = folder.path};
+  const bool whole = GENERATE(true, false);
+  auto store = open(options);
+  REQUIRE(store->append(std::vector{kept(1)}, 1));
+  if (whole) {
+    fs::remove_all(folder.path);
+  } else {
+    fs::remove_all(partition_folders(folder.path).value().front());
+  }
+  const auto lost = store->append(std::vector{kept(2)}, 2);
+  REQUIRE_FALSE(lost);
+  CHECK(lost.error().kind == ErrorKind::kUnavailable);
+  CHECK(lost.error().text.find("were removed or moved") != std::string::npos);
+  store.reset();
+  store = open(options);
+  REQUIRE(store->append(std::vector{kept(2)}, 3));
+  StoreReader reader(store->source());
+  CHECK(stored(reader) == 1);
+}
+
+TEST_CASE("an older partition that somebody deleted does not keep newer traces out", "[store]") {
+  const Folder folder;
+  const StoreOptions options{.directory = folder.path, .age_max_ns = 16'000};
+  auto store = open(options);
+  REQUIRE(store->append(std::vector{kept(1)}, 100));
+  REQUIRE(store->append(std::vector{kept(2)}, 2000));
+  fs::remove_all(partition_folders(folder.path).value().front());
+  REQUIRE(store->append(std::vector{kept(3)}, 50'000));
+  StoreReader reader(store->source());
+  CHECK(stored(reader) == 2);
+}
+
+TEST_CASE("a flipped byte in a finished catalogue is found by its checksum", "[store]") {
+  const Folder folder;
+  const StoreOptions options{.directory = folder.path, .age_max_ns = 16'000};
+  auto store = open(options);
+  for (std::uint64_t i = 1; i <= 40; ++i) REQUIRE(store->append(std::vector{kept(i)}, 100 * i));
+  store.reset();
+  const std::string damaged = catalogue_path(partition_folders(folder.path).value().front());
+  test::Random r(7);
+  flip(damaged, 100 + r.below(fs::file_size(damaged) - 100));
+  std::vector<std::string> notices;
+  store = open(options);
+  const std::uint64_t found_at_start = store->counts().damaged_catalogues;  // SQLite may have met it
+  while (store->counts().damaged_catalogues == 0) {
+    REQUIRE(store->check_next(notices));
+    REQUIRE((store->counts().damaged_catalogues != 0 || notices.empty()));
+  }
+  if (found_at_start == 0) CHECK(notices.front().find("checksum") != std::string::npos);
+  StoreReader reader(store->source());
+  CHECK(stored(reader) == 40);
+}
+
+TEST_CASE("services beyond those that are listed are found all the same", "[store]") {
+  const Folder folder;
+  const StoreOptions options{.directory = folder.path};
+  auto store = open(options);
+  const auto number_of_traces = [&](const std::string& service, std::uint64_t from = 0) {
+    StoreReader reader(store->source());
+    SearchRequest request;
+    request.service = service;
+    request.from_ns = from;
+    std::uint64_t n = 0;
+    REQUIRE(reader.search(request, [&](const StoredTrace&) { return ++n != 0; }));
+    return n;
+  };
+  std::vector<KeptTracePtr> traces;
+  for (std::uint64_t i = 1; i <= kListedServicesMax + 10; ++i)
+    traces.push_back(fresh(i, {{}}, "s" + std::to_string(i)));
+  const std::string last = "s" + std::to_string(kListedServicesMax + 10), lengthy(300, 'x');
+  traces.push_back(fresh(90'001, {{}}, last));
+  traces.push_back(fresh(90'002, {{}}, lengthy));
+  REQUIRE(store->append(traces, 1));
+  const auto earlier = fresh(90'001, {{.id = 9}}, last);  // a part that makes the trace begin earlier
+  earlier->start_ns = 5;
+  REQUIRE(store->append(std::vector<KeptTracePtr>{earlier}, 1));
+  for (const bool again : {false, true}) {
+    if (again) store.reset();
+    if (again) store = open(options);
+    CHECK(number_of_traces("s1") == 1);
+    CHECK(number_of_traces(last) == 2);
+    CHECK(number_of_traces(last, 90'002'000) == 0);
+    CHECK(number_of_traces(lengthy) == 1);
+    CHECK(number_of_traces("s0") == 0);
+    CHECK(StoreReader(store->source()).services(0, UINT64_MAX).value().size() == kListedServicesMax);
+  }
+}
+
 }  // namespace
 }  // namespace tailgate
