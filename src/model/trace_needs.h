@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "model/ids.h"
+
 namespace tailgate {
 
 // The words for OTLP's numbers of a status and of a kind.
@@ -40,6 +42,7 @@ struct TraceTerm {
 };
 
 struct TraceNeeds {
+  std::optional<TraceId> id = {};                // it is this one
   std::vector<std::vector<TraceTerm>> all = {};  // of each list, at least one is in the trace
   std::uint64_t span_duration_min_ns = 0;        // of the longest span
   std::uint64_t trace_duration_min_ns = 0;       // from the first start to the last end

@@ -255,27 +255,40 @@ Result<void> Store::keep_bounds(std::uint64_t now_ns) {
 }
 
 Result<void> Store::check_next(std::vector<std::string>& notices) {
-  const auto next = std::find_if(finished_.begin(), finished_.end(), [](const Finished& f) { return !f.checked; });
-  if (next == finished_.end()) return {};
-  const std::string folder = next->partition->folder();
-  const Result<CatalogueState> state = check_catalogue(folder);
-  if (!state) return tl::unexpected(state.error());
-  if (*state == CatalogueState::kUnsealed) {
-    next->checked = seal_catalogue(folder).has_value();
+  for (std::size_t i = 0; i != finished_.size(); ++i) {
+    const std::size_t at = check_at_++ % finished_.size();
+    if (!finished_[at].checked) return check(at, notices);
+  }
+  return {};
+}
+
+Result<void> Store::check(std::size_t at, std::vector<std::string>& notices) {
+  Finished& f = finished_[at];
+  const std::string folder = f.partition->folder();
+  std::error_code error;
+  if (!fs::exists(folder, error)) {  // somebody has deleted it
+    finished_.erase(finished_.begin() + static_cast<std::ptrdiff_t>(at));
+    publish();
     return {};
   }
-  if (*state == CatalogueState::kDamaged) {
-    notices.push_back(
-        fmt::format("'{}' is damaged: its checksum is not the one noted. It is made again from the blocks",
-                    catalogue_path(folder)));
-    remove_derived(folder);
-    auto again = open_finished(folder, notices);
-    if (!again) return tl::unexpected(again.error());
-    *next = std::move(*again);
-    ++catalogues_;
-    publish();
+  const Result<CatalogueState> state = check_catalogue(folder);
+  f.checked = true;  // whatever comes of it, the others have their turn
+  if (!state) return tl::unexpected(state.error());
+  if (*state == CatalogueState::kWhole) return {};
+  if (*state == CatalogueState::kUnsealed && partition_whole(folder)) {
+    f.checked = seal_catalogue(folder).has_value();  // or somebody reads it just now
+    return {};
   }
-  next->checked = true;
+  notices.push_back(fmt::format("'{}' is damaged: its checksum is not the one noted. It is made again from the blocks",
+                                catalogue_path(folder)));
+  remove_derived(folder);
+  f.checked = false;  // until it is whole
+  auto again = open_finished(folder, notices);
+  if (!again) return tl::unexpected(again.error());
+  again->checked = true;
+  f = std::move(*again);
+  ++catalogues_;
+  publish();
   return {};
 }
 

@@ -68,6 +68,7 @@ class Store {
   Result<std::unique_ptr<PartitionWriter>> open_partition(const std::string& folder, std::uint64_t created_ns,
                                                           std::vector<std::string>& notices);
   Result<void> open_writer(std::uint64_t created_ns, std::vector<std::string>& notices);
+  Result<void> check(std::size_t at, std::vector<std::string>& notices);
   Result<void> finish_partition();
   Result<void> remove_oldest();
   std::optional<EarlierParts> earlier(const TraceId& id) const;
@@ -80,6 +81,7 @@ class Store {
   std::string folder_;                       // of the partition that is written to; empty when there is none
   std::unique_ptr<PartitionWriter> writer_;  // null also when its folder could not be opened again
   std::uint64_t next_folder_ = 1;
+  std::size_t check_at_ = 0;  // the finished partition that is looked at next
   std::shared_ptr<LivePartitions> live_;
   std::atomic<std::uint64_t> bytes_{0}, traces_{0}, partitions_{0}, deleted_{0}, damaged_{0}, catalogues_{0}, torn_{0};
 };

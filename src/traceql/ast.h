@@ -20,6 +20,7 @@ namespace tailgate::traceql {
 // How deep expressions, sets and pipelines may stand inside each other: they are walked by recursion. Rows of the same
 // `&&` or `||` are one node, however long.
 inline constexpr std::uint32_t kDepthMax = 128;
+inline constexpr std::size_t kLabelsMax = 16;    // by() and aggregates of a query: each group has a label of each
 inline constexpr std::size_t kShownMax = 128;    // attributes of a span in an answer
 inline constexpr std::size_t kPatternsMax = 64;  // different regular expressions, each with up to 1 MiB of RE2's
 inline constexpr int kPatternSizeMax = 10'000;   // instructions that RE2 makes of one
@@ -112,6 +113,7 @@ struct SetNode {
   PipelineIndex pipeline = 0;
   Relation relation = Relation::kParent;
   bool negated = false, both = false;  // !> and &>
+  bool uses_tree = false;              // it or a child is kStructural
   std::uint32_t depth = 1;
   std::vector<SetIndex> children = {};
 };

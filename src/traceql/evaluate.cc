@@ -206,7 +206,7 @@ class Evaluation {
       GroupKey key{value.type, bits, value.text};
       auto found = groups.find(key);
       if (found == groups.end()) {
-        if (!steps_.spend(16)) return;
+        if (!steps_.spend(16 + 4 * set.attributes.size())) return;  // each group has a copy of them
         key.text = texts_.emplace_back(value.text);
         found = groups.emplace(key, out.size()).first;
         Spanset& made = out.emplace_back();

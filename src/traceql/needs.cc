@@ -31,6 +31,7 @@ void need(TraceNeeds& needs, AnyOf list) {
 }
 
 TraceNeeds both(TraceNeeds a, TraceNeeds b) {
+  if (!a.id) a.id = b.id;
   for (AnyOf& list : b.all) need(a, std::move(list));
   a.span_duration_min_ns = std::max(a.span_duration_min_ns, b.span_duration_min_ns);
   a.trace_duration_min_ns = std::max(a.trace_duration_min_ns, b.trace_duration_min_ns);
@@ -41,6 +42,7 @@ TraceNeeds both(TraceNeeds a, TraceNeeds b) {
 // What both of them need. (x and y) or z needs x or z, and y or z.
 TraceNeeds either(const TraceNeeds& a, const TraceNeeds& b) {
   TraceNeeds out;
+  if (a.id == b.id) out.id = a.id;
   for (const AnyOf& x : a.all) {
     for (const AnyOf& y : b.all) {
       if (out.all.size() == kListsMax) break;
@@ -236,6 +238,9 @@ class Needs {
         break;
       case Intrinsic::kKind:
         if (op == Op::kEqual && value.integer != 0) need(out, {{Field::kKind, {}, std::string(word_of(value))}});
+        break;
+      case Intrinsic::kTraceId:
+        if (op == Op::kEqual) out.id = TraceId::from_short_hex(value.text);
         break;
       case Intrinsic::kDuration:
         out.span_duration_min_ns = at_least(op, value);

@@ -97,9 +97,12 @@ class Parser {
       if (next->kind == StageKind::kSet) {
         const SetNode& set = ast_.sets[next->set];
         pipe.depth = std::max(pipe.depth, set.depth + 1);
-        if (pipe.grouped && !stages.empty() && set.kind == SetKind::kStructural)
+        if (pipe.grouped && !stages.empty() && set.uses_tree)
           return p_.wrong(offset, "expected coalesce() between by() and an operator on the tree of spans");
       }
+      const bool labels = next->kind == StageKind::kBy || next->kind == StageKind::kScalar;
+      if (labels && ++labels_ > kLabelsMax)
+        return p_.wrong(offset, fmt::format("expected at most {} by() and aggregates in a query", kLabelsMax));
       stages.push_back(std::move(*next));
     } while (p_.accept("|"));
     pipe.index = static_cast<PipelineIndex>(ast_.pipelines.size());
@@ -159,12 +162,14 @@ class Parser {
     const SetKind kind = !op.join ? SetKind::kStructural : op.text == "&&" ? SetKind::kAnd : SetKind::kOr;
     if (SetNode& l = ast_.sets[left]; op.join && l.kind == kind) {  // a && b && c is one node
       l.depth = std::max(l.depth, ast_.sets[right].depth + 1);
+      l.uses_tree |= ast_.sets[right].uses_tree;
       l.children.push_back(right);
       return Set{left, false};
     }
     SetNode node{.kind = kind, .relation = op.relation, .negated = op.negated, .both = op.both};
     node.children = {left, right};
     node.depth = std::max(ast_.sets[left].depth, ast_.sets[right].depth) + 1;
+    node.uses_tree = !op.join || ast_.sets[left].uses_tree || ast_.sets[right].uses_tree;
     return add(std::move(node));
   }
 
@@ -187,6 +192,7 @@ class Parser {
     if (stages.size() == 1 && stages[0].kind == StageKind::kSet) return Set{stages[0].set, inner->grouped};
     SetNode node{.kind = SetKind::kPipeline, .pipeline = inner->index};
     node.depth = inner->depth + 1;
+    for (const Stage& s : stages) node.uses_tree |= s.kind == StageKind::kSet && ast_.sets[s.set].uses_tree;
     Result<Set> set = add(std::move(node));
     if (set) set->grouped = inner->grouped;
     return set;
@@ -306,6 +312,7 @@ class Parser {
 
   Ast ast_;
   ExpressionParser p_;
+  std::size_t labels_ = 0;
 };
 
 }  // namespace

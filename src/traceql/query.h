@@ -9,7 +9,9 @@
 //   if (steps.spent()) ...  // cut: the trace that was being looked at may match or not
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,10 +27,15 @@ namespace tailgate::traceql {
 
 struct Ast;
 
-// The work that evaluations may do together; a step is some 10 to 50 ns. Belongs to one thread.
+// The work that evaluations may do together; a step is some 10 to 50 ns. Belongs to one thread. `over`, if any, is
+// asked every few milliseconds whether there is no time left, or nobody who waits.
 class Steps {
  public:
-  explicit Steps(std::uint64_t max) : left_(max) {}
+  static constexpr std::uint64_t kLookEvery = 1 << 16;
+
+  explicit Steps(std::uint64_t max, std::function<bool()> over = {}) : left_(max), over_(std::move(over)) {
+    if (over_) look_at_ = left_ - std::min(left_, kLookEvery);
+  }
 
   // False once they are spent; stays so.
   bool spend(std::uint64_t steps = 1) {
@@ -38,14 +45,25 @@ class Steps {
       return false;
     }
     left_ -= steps;
-    return true;
+    return left_ >= look_at_ || look();
   }
   bool spent() const { return spent_; }
+  // They were taken away by `over`.
+  bool stopped() const { return stopped_; }
   std::uint64_t left() const { return left_; }
 
  private:
-  std::uint64_t left_;
-  bool spent_ = false;
+  bool look() {
+    look_at_ = left_ - std::min(left_, kLookEvery);
+    if (!over_ || !over_()) return true;
+    stopped_ = spent_ = true;
+    left_ = 0;
+    return false;
+  }
+
+  std::uint64_t left_, look_at_ = 0;
+  std::function<bool()> over_;
+  bool spent_ = false, stopped_ = false;
 };
 
 struct Spanset {

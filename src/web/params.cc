@@ -83,7 +83,7 @@ std::vector<std::string> Params::all(std::string_view name) {
 
 std::uint64_t Params::number(std::string_view name, std::uint64_t otherwise, std::uint64_t min, std::uint64_t max) {
   const Param* const param = find(name);
-  if (param == nullptr) return otherwise;
+  if (param == nullptr || param->value.empty()) return otherwise;
   const std::string& value = param->value;
   std::uint64_t out = 0;
   const auto [p, error] = std::from_chars(value.data(), value.data() + value.size(), out);

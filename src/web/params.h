@@ -35,8 +35,8 @@ class Params {
   std::string text(std::string_view name, std::string_view otherwise = {});
   std::optional<std::string> text_if(std::string_view name);
   std::vector<std::string> all(std::string_view name);
+  // An empty value counts as absent, likewise of a choice.
   std::uint64_t number(std::string_view name, std::uint64_t otherwise, std::uint64_t min, std::uint64_t max);
-  // An empty value counts as absent.
   std::string choice(std::string_view name, std::string_view otherwise, const std::vector<std::string_view>& choices);
   // Go's form, "1.5s" or "1h2m", in nanoseconds; nothing when absent or empty.
   std::optional<std::uint64_t> duration_ns(std::string_view name);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "web/trace_api.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/json.hpp>
 #include <utility>
@@ -115,16 +117,26 @@ json::object summary(const FoundTrace& found) {
                       {"services", std::move(services)}};
 }
 
-// Decisions that /explain remembers of traces that are not stored. What can be compared is: service and time.
-void add_remembered(const Shared& shared, const Asked& asked, json::array& traces) {
+// Whether decisions that are remembered can be compared with what is asked. They have no attributes, and of the
+// statuses only how many were errors.
+bool is_comparable(const TraceQuestion& question) {
+  const std::string& status = question.span.status;
+  return question.span.attributes.empty() && !question.query && (status.empty() || status == "error");
+}
+
+// Decisions that /explain remembers of traces that are not stored, the newest kLimitMax of this service and root. True:
+// there may be more.
+bool add_remembered(const Shared& shared, const Asked& asked, json::array& traces) {
+  const TraceQuestion& question = asked.question;
   ExplainQuery query;
+  query.service = question.span.service;  // as patterns, which find these names and perhaps more
+  query.root = question.span.operation;
   query.limit = kLimitMax;
   const Result<std::vector<Explanation>> found = shared.explained.recent(query);
-  if (!found) return;
-  const TraceQuestion& question = asked.question;
+  if (!found) return false;
   std::size_t added = 0;
   for (const Explanation& e : *found) {
-    if (added == question.limit) return;
+    if (added == question.limit) return false;
     const bool kept = e.decided && e.verdict.decision == Decision::kSampled && e.shed.empty();
     if (kept || e.first_seen_unix_ns < question.from_ns || e.first_seen_unix_ns > question.to_ns) continue;
     if (!question.span.service.empty() && e.root_service != question.span.service) continue;
@@ -146,6 +158,12 @@ void add_remembered(const Shared& shared, const Asked& asked, json::array& trace
                                            : json::value(nullptr)},
                      {"policy", e.policy}});
   }
+  return found->size() == kLimitMax;
+}
+
+void add_sentence(std::string& text, std::string_view more) {
+  text += text.empty() ? "" : " ";
+  text += more;
 }
 
 void search(const Shared& shared, const Asked& asked, LaterAnswer& answer) {
@@ -159,9 +177,14 @@ void search(const Shared& shared, const Asked& asked, LaterAnswer& answer) {
     if (!found) return answer.answer(error_response(found.error()));
     outcome = std::move(*found);
   }
-  // What a remembered decision does not hold cannot be compared.
-  const bool comparable = asked.question.span.attributes.empty() && !asked.question.query;
-  if (asked.remembered && comparable) add_remembered(shared, asked, traces);
+  if (asked.remembered && !is_comparable(asked.question)) {
+    add_sentence(outcome.cut,
+                 "Traces that were not kept are left out: what is remembered of them has no attributes, and of the "
+                 "statuses errors only.");
+  } else if (asked.remembered && add_remembered(shared, asked, traces)) {
+    add_sentence(outcome.cut,
+                 fmt::format("Of the traces that were not kept the newest {} decisions were looked at.", kLimitMax));
+  }
   const auto took = std::chrono::duration<double, std::milli>(monotonic_now() - began).count();
   answer.answer(
       json_response(200, json::object{{"traces", std::move(traces)},
@@ -238,10 +261,11 @@ Response names(const SharedPtr& shared, const Params& params, const char* key, N
 void add_trace_api(Pages& pages, QueryPool& pool, const ExplainSource& explained, TraceApiOptions options) {
   const SharedPtr shared = std::make_shared<const Shared>(Shared{pool, explained, std::move(options)});
   pages.add("/api/search", [shared](const RequestHead& head) {
-    Result<Asked> asked = read_question(head.query());
-    if (!asked) return json_error(400, asked.error().text);
-    return shared->pool.later(
-        [shared, asked = std::move(*asked)](LaterAnswer& answer) { search(*shared, asked, answer); });
+    return shared->pool.later([shared, query = std::string(head.query())](LaterAnswer& answer) {
+      const Result<Asked> asked = read_question(query);  // here, since patterns take time to compile
+      if (!asked) return answer.answer(json_error(400, asked.error().text));
+      search(*shared, *asked, answer);
+    });
   });
   pages.add("/api/trace/", [shared](const RequestHead& head) { return one_trace(shared, head); });
   pages.add("/api/services", [shared](const RequestHead& head) {

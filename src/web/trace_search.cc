@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "net/http/http.h"
 #include "model/trace_needs.h"
+#include "net/http/http.h"
 #include "wire/otlp/attribute_text.h"
 
 namespace tailgate {
@@ -83,14 +83,29 @@ TraceNeeds needs_of(const TraceQuestion& question) {
       add_term(needs, TraceTerm::Field::kKind, {}, std::string(kind_word(value)));
     } else if (key == "span.status") {
       add_term(needs, TraceTerm::Field::kStatus, {}, std::string(status_word(value)));
-    } else if (key.starts_with(kResourcePrefix)) {
-      add_term(needs, TraceTerm::Field::kAttribute, key.substr(kResourcePrefix.size()), value);
     } else if (key != "scope.name" && key != "scope.version") {
-      add_term(needs, TraceTerm::Field::kAttribute, key, value);
+      std::string name = key.starts_with(kResourcePrefix) ? key.substr(kResourcePrefix.size()) : key;
+      // The index has the elements of an array, not its text.
+      const bool is_array = value.starts_with('[');
+      add_term(needs, TraceTerm::Field::kAttribute, std::move(name), is_array ? std::nullopt : std::optional(value));
     }
   }
   needs.span_duration_min_ns = std::max(needs.span_duration_min_ns, span.duration_min_ns);
   return needs;
+}
+
+// A search of the trace with one id: the catalogue knows where it is.
+Result<SearchOutcome> look_at_one(StoreReader& store, const SearchRequest& request,
+                                  const std::function<bool(const StoredTrace&)>& look) {
+  Result<StoredTrace> stored = store.trace(*request.needs.id);
+  if (!stored) return tl::unexpected(stored.error());
+  SearchOutcome out;
+  if (stored->otlp.empty()) return out;
+  out.traces = 1;
+  out.bytes = stored->otlp.size();
+  out.damaged = stored->parts_lost != 0 ? 1 : 0;
+  if (stored->start_ns <= request.to_ns && std::max(stored->start_ns, stored->end_ns) >= request.from_ns) look(*stored);
+  return out;
 }
 
 }  // namespace
@@ -126,10 +141,10 @@ Result<SearchOutcome> find_traces(StoreReader& store, const TraceQuestion& quest
   request.budget.deadline = monotonic_now() + limits.time_max;
   request.budget.clock = monotonic_now;
   request.budget.cancelled = cancelled;
-  traceql::Steps steps(limits.steps_max);
+  traceql::Steps steps(limits.steps_max, [&] { return cancelled() || monotonic_now() >= request.budget.deadline; });
   std::size_t found = 0;
   const bool conditions = question.span.any();
-  Result<SearchOutcome> outcome = store.search(request, [&](const StoredTrace& stored) {
+  const auto look = [&](const StoredTrace& stored) {
     const Result<TraceView> view = TraceView::read(stored.otlp);
     if (!view) return true;
     if (conditions && std::none_of(view->spans().begin(), view->spans().end(),
@@ -143,9 +158,11 @@ Result<SearchOutcome> find_traces(StoreReader& store, const TraceQuestion& quest
     }
     take({stored, *view, spansets, steps});
     return ++found < question.limit;
-  });
+  };
+  Result<SearchOutcome> outcome = request.needs.id ? look_at_one(store, request, look) : store.search(request, look);
   if (outcome && steps.spent() && outcome->cut.empty())
-    outcome->cut = "The query needs too much work for the traces that were looked at.";
+    outcome->cut = steps.stopped() ? "The search ended at its time limit."
+                                   : "The query needs too much work for the traces that were looked at.";
   if (outcome && limits.ended && !cancelled()) limits.ended(*outcome);
   return outcome;
 }

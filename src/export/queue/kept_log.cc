@@ -133,6 +133,8 @@ class Lmdb final : public KeptLog {
     lock_ = ::open((directory_ + "/owner").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (lock_ < 0) return fail(ErrorKind::kIo, fmt::format("{}/owner: {}", directory_, std::strerror(errno)));
     if (::flock(lock_, LOCK_EX | LOCK_NB) == 0) return {};
+    ::close(lock_);
+    lock_ = -1;  // in_place() must not take it for ours
     return fail(ErrorKind::kIo, fmt::format("{}: another process has this queue open", directory_));
   }
 

@@ -26,6 +26,7 @@ struct Door {
 using DoorPtr = std::shared_ptr<const Door>;
 using Work = std::function<void(StoreReader&, const SearchLimits&, LaterAnswer&)>;
 
+// `work` also reads what is asked: the patterns of a query take time to compile, and this is the thread of /health too.
 Response later(const DoorPtr& door, Work work) {
   if (door->options.store == nullptr) {
     return plain_response(501, "nothing is stored here: the configuration has no exporter of the type store");
@@ -62,11 +63,12 @@ Response one_trace(const DoorPtr& door, const RequestHead& head, std::string_vie
 }
 
 Response tag_names(const DoorPtr& door, const RequestHead& head, bool v2) {
-  const Result<TempoTags> tags = read_tempo_tags(head.query());
-  if (!tags) return tempo_error(tags.error());
-  return later(door, [tags = *tags, v2](StoreReader& store, const SearchLimits&, LaterAnswer& answer) {
-    answer_tempo_tags(store, tags, v2, answer);
-  });
+  return later(door,
+               [query = std::string(head.query()), v2](StoreReader& store, const SearchLimits&, LaterAnswer& answer) {
+                 const Result<TempoTags> tags = read_tempo_tags(query);
+                 if (!tags) return answer.answer(tempo_error(tags.error()));
+                 answer_tempo_tags(store, *tags, v2, answer);
+               });
 }
 
 // The path is PREFIX, the tag and "/values"; the tag may hold slashes.
@@ -74,13 +76,13 @@ Response tag_values(const DoorPtr& door, const RequestHead& head, std::string_vi
   std::string_view tag = head.path().substr(prefix.size());
   if (!tag.ends_with("/values")) return plain_response(404, "expected /values after the name of the tag");
   tag.remove_suffix(std::string_view("/values").size());
-  Result<TempoValues> values = read_tempo_values(tag, head.query());
-  if (!values) return tempo_error(values.error());
   const bool v2 = prefix.find("/v2/") != std::string_view::npos;
-  return later(door,
-               [values = std::move(*values), v2](StoreReader& store, const SearchLimits& limits, LaterAnswer& answer) {
-                 answer_tempo_values(store, limits, values, v2, answer);
-               });
+  return later(door, [tag = std::string(tag), query = std::string(head.query()), v2](
+                         StoreReader& store, const SearchLimits& limits, LaterAnswer& answer) {
+    const Result<TempoValues> values = read_tempo_values(tag, query);
+    if (!values) return answer.answer(tempo_error(values.error()));
+    answer_tempo_values(store, limits, *values, v2, answer);
+  });
 }
 
 }  // namespace
@@ -95,12 +97,12 @@ void add_tempo_door(Pages& pages, QueryPool& pool, StoreDoorOptions options) {
   pages.add("/tempo/api/status/buildinfo", build_info);
   pages.add("/tempo/api/metrics/", no_metrics);
   pages.add("/tempo/api/search", [door](const RequestHead& head) {
-    Result<TempoSearch> search = read_tempo_search(head.query());
-    if (!search) return tempo_error(search.error());
-    return later(door,
-                 [search = std::move(*search)](StoreReader& store, const SearchLimits& limits, LaterAnswer& answer) {
-                   answer_tempo_search(store, limits, search, answer);
-                 });
+    return later(
+        door, [query = std::string(head.query())](StoreReader& store, const SearchLimits& limits, LaterAnswer& answer) {
+          const Result<TempoSearch> search = read_tempo_search(query);
+          if (!search) return answer.answer(tempo_error(search.error()));
+          answer_tempo_search(store, limits, *search, answer);
+        });
   });
   pages.add("/tempo/api/search/tags", [door](const RequestHead& head) { return tag_names(door, head, false); });
   pages.add("/tempo/api/v2/search/tags", [door](const RequestHead& head) { return tag_names(door, head, true); });

@@ -28,6 +28,8 @@ namespace json = boost::json;
 using traceql::Intrinsic;
 using traceql::Scope;
 
+// Longer ones are in no list, as in the catalogue's; and so much text in all.
+constexpr std::size_t kValueMax = 256, kValueBytesMax = 4 << 20;
 constexpr std::uint64_t kNamesMax = 5'000;
 constexpr std::size_t kTracesMax = 1'000;  // whose spans are looked at for values
 constexpr Duration kLookMax = std::chrono::seconds(1);
@@ -176,10 +178,13 @@ Result<void> look(StoreReader& store, SearchLimits limits, const TempoValues& wa
   question.limit = kTracesMax;
   question.query = wanted.filter;
   if (!wanted.filter) look_a_moment(limits);
-  const auto enough = [&] { return values.size() >= wanted.limit || answer.cancelled(); };
+  std::size_t bytes = 0;
+  const auto enough = [&] { return values.size() >= wanted.limit || bytes >= kValueBytesMax || answer.cancelled(); };
   const auto found = find_traces(store, question, limits, enough, [&](const FoundTrace& trace) {
     const TakeValue take = [&](std::string_view type, std::string text) {
-      if (values.size() < wanted.limit) values.emplace(std::move(text), type);
+      if (values.size() >= wanted.limit || bytes >= kValueBytesMax || text.size() > kValueMax) return;
+      const std::size_t size = text.size();
+      bytes += values.emplace(std::move(text), type).second ? size : 0;
     };
     const std::vector<TraceView::Span>& spans = trace.view.spans();
     if (!wanted.filter) {

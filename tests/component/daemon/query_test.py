@@ -103,6 +103,11 @@ class QueryTest(unittest.TestCase):
     def test_decisions_that_are_only_remembered_are_marked(self):
         gone = [one for one in self.search(include="remembered")["traces"] if not one["stored"]]
         self.assertEqual([(one["trace_id"], one["verdict"]) for one in gone], [(GONE.hex(), "not_sampled")])
+        for asked in ({"status": "ok"}, {"status": "unset"}, {"q": "{ }"}, {"attributes": "a=b"}):
+            answer = self.search(include="remembered", **asked)
+            self.assertEqual([one for one in answer["traces"] if not one["stored"]], [], asked)
+            self.assertIn("not kept are left out", answer["cut"])
+        self.assertEqual(self.found(q='{ trace:id = "%s" }' % PAY.hex().lstrip("0").upper()), self.found(service="shop")[:1])
         answer = self.api(f"/api/trace/{GONE.hex()}")
         self.assertIsNone(answer["trace"])
         self.assertEqual(answer["explained"]["verdict"], "not_sampled")

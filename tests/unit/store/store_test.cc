@@ -483,6 +483,26 @@ TEST_CASE("a flipped byte in a finished catalogue is found by its checksum", "[s
   CHECK(stored(reader) == 40);
 }
 
+TEST_CASE("a catalogue that was not made to its end is made again, and the others have their turn", "[store]") {
+  const Folder folder;
+  const StoreOptions options{.directory = folder.path, .age_max_ns = 16'000};
+  auto store = open(options);
+  for (std::uint64_t i = 1; i <= 60; ++i) REQUIRE(store->append(std::vector{kept(i)}, 100 * i));
+  const auto folders = partition_folders(folder.path).value();
+  REQUIRE(folders.size() > 3);
+  fs::remove_all(folders[0]);
+  fs::remove(catalogue_path(folders[1]));
+  fs::remove(folders[1] + "/catalogue.sum");
+  test::Random r(9);
+  flip(catalogue_path(folders[2]), 200 + r.below(fs::file_size(catalogue_path(folders[2])) - 200));
+  std::vector<std::string> notices;
+  for (std::size_t i = 0; i != 2 * folders.size(); ++i) REQUIRE(store->check_next(notices));
+  CHECK(store->counts().damaged_catalogues == 2);
+  CHECK(notices.size() == 2);
+  StoreReader reader(store->source());
+  CHECK(stored(reader) == 60 - 10);
+}
+
 TEST_CASE("services beyond those that are listed are found all the same", "[store]") {
   const Folder folder;
   const StoreOptions options{.directory = folder.path};

@@ -229,6 +229,9 @@ TEST_CASE("errors count lines and characters, and name what is not supported", "
   CHECK(error_of("{ duration > 1h5 }") == "line 1, column 17: expected a unit: ns, us, ms, s, m, h, d, w or y");
   CHECK(error_of("{ } | by(name) | { } > { }") ==
         "line 1, column 18: expected coalesce() between by() and an operator on the tree of spans");
+  for (const std::string inner : {"{ } > { } && { }", "{ } || { } << { }", "({ } | { } ~ { } | { })"}) {
+    CHECK(error_of("{ } | by(name) | " + inner).find("expected coalesce()") != std::string::npos);
+  }
 }
 
 TEST_CASE("a query has limits, and none of them is the stack", "[traceql]") {
@@ -247,6 +250,9 @@ TEST_CASE("a query has limits, and none of them is the stack", "[traceql]") {
   CHECK(error_of("{ .a =~ \"((a{100}){100}){100}\" }").find("RE2") != std::string::npos);
   CHECK(error_of("{ .a =~ \"(.{0,30}x){30}.{0,30}(.{0,30}y){10}\" }").find("smaller regular expression") !=
         std::string::npos);
+  CHECK(error_of("{ }" + repeated("| count() > 1", 16)) == "none");
+  CHECK(error_of("{ }" + repeated("| by(name)", 17)).find("expected at most 16 by() and aggregates") !=
+        std::string::npos);
   // Rows are no levels.
   CHECK(error_of("{ .a = 1" + repeated(" || .a = 1", 9'000) + " }") == "none");
   CHECK(error_of("{}" + repeated("&&{}", 20'000)) == "none");
@@ -263,6 +269,9 @@ TEST_CASE("operators over 100,000 spans stay within their steps, and what is cut
   const auto sets = query.evaluate(*trace, steps);
   CHECK_FALSE(steps.spent());
   REQUIRE(sets.size() == 1);
+  Steps late(3'000'000, [] { return true; });
+  CHECK(query.evaluate(*trace, late).empty());
+  CHECK(late.stopped());
   Steps few(100'000);
   CHECK(query.evaluate(*trace, few).empty());
   CHECK(few.spent());
@@ -322,6 +331,22 @@ TEST_CASE("conditions on events joined by && speak of one event", "[traceql]") {
   CHECK(finds("{ event:name = \"a\" && link.is = event.is }") == 0);
   CHECK(finds("{ (name = \"op\" || event:name = \"x\") && kind = server }") == 2);
   CHECK(finds("{ !(event:name = \"a\") && name = \"op\" }") == 1);
+}
+
+TEST_CASE("steps end when there is no time left, however many there are", "[traceql]") {
+  int asked = 0;
+  Steps steps(1'000'000'000, [&] { return ++asked == 3; });
+  std::uint64_t spent = 0;
+  while (steps.spend(1000)) spent += 1000;
+  CHECK(asked == 3);
+  CHECK(spent / Steps::kLookEvery == 3);
+  CHECK(steps.stopped());
+  CHECK(steps.spent());
+  CHECK_FALSE(steps.spend());
+  Steps few(1000, [] { return true; });
+  CHECK(few.spend(10));
+  CHECK_FALSE(few.spend(1000));
+  CHECK_FALSE(few.stopped());
 }
 
 TEST_CASE("ids are found in any case and without leading zeros", "[traceql]") {
@@ -397,6 +422,13 @@ TEST_CASE("needs are what follows for a trace, and no more", "[traceql]") {
         "x y=1 span>=1000000000");
   CHECK(needs_of("{ duration < 1s && .a + .b > 1 }") == "a b");
   CHECK(needs_of("{ true } | count() > 100").empty());
+  const TraceId id = *TraceId::from_short_hex("abc");
+  CHECK(parsed("{ trace:id = \"0ABC\" && .a = 1 }").needs().id == id);
+  CHECK(parsed("{ .a = 1 } && { \"abc\" = trace:id }").needs().id == id);
+  for (const char* const any : {"{ trace:id = \"abc\" || .a = 1 }", "{ trace:id != \"abc\" }",
+                                "{ trace:id = \"no id\" }", "{ !(trace:id = \"abc\") }"}) {
+    CHECK_FALSE(parsed(any).needs().id);
+  }
 }
 
 TEST_CASE("an incomplete query filters by what is complete, and is never an error", "[traceql]") {

@@ -228,7 +228,7 @@ TEST_CASE("parameters have a type and bounds, and errors name them", "[web]") {
   CHECK(error_of("limit=0") == "limit: expected 1 to 100, got '0'");
   CHECK(error_of("limit=101") == "limit: expected 1 to 100, got '101'");
   CHECK(error_of("limit=1x") == "limit: expected 1 to 100, got '1x'");
-  CHECK(error_of("limit=") == "limit: expected 1 to 100, got ''");
+  CHECK(error_of("limit=") == "good");  // Jaeger and Grafana send keys without a value
   CHECK(error_of("min=-1s") == "min: expected a duration like 1.5s or 300ms, got '-1s'");
   CHECK(error_of("min=7") == "min: expected a duration like 1.5s or 300ms, got '7'");
   CHECK(error_of("pretty=2") == "pretty: expected true or false, got '2'");
