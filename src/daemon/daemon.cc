@@ -49,13 +49,15 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
       has_policies_(!config_.sampling.policies.empty()),
       notices_(messages(config_.issues->notices)),
       written_(written_policies(config_.sampling)) {
-  parts_.budget->charge(Holder::kCaches, config_.sampling.cache_bytes + config_.sampling.explain_bytes);
+  parts_.budget->charge(Holder::kCaches,
+                        config_.sampling.cache_bytes + config_.sampling.explain_bytes + config_.sampling.signal_bytes);
   parts_.store.limits.wall_at_origin_ns = wall_now_ns();
   sink_ = std::make_unique<ExporterSink>(*parts_.exporters);
   store_ = std::make_unique<TraceStore>(parts_.store, *parts_.budget, parts_.policies, *parts_.tables, *sink_,
                                         random_seed(), monotonic_now());
   target_ = std::make_unique<StoreTarget>(*store_);
-  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_);
+  if (config_.signals.any()) signals_ = std::make_unique<Signals>(config_.signals, random_seed());
+  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_, signals_.get());
 
   metrics_page_.add("/metrics", [this](const RequestHead&) {
     Response response;
@@ -63,6 +65,15 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
     response.body = metrics_text();
     return response;
   });
+  if (signals_ != nullptr) {
+    metrics_page_.add("/metrics/spans", [this](const RequestHead& head) {
+      Response response;
+      std::string_view type;
+      response.body = signals_->page(wants_open_metrics(head.header("accept")), monotonic_now(), type);
+      response.headers.emplace_back("content-type", type);
+      return response;
+    });
+  }
   health_pages_.add("/health", [](const RequestHead&) { return plain_response(200, "alive"); });
   health_pages_.add("/ready", [this](const RequestHead&) { return ready(); });
   explanations_ = std::make_unique<StoreExplanations>(*store_, parts_.tables->names);
@@ -246,6 +257,7 @@ void Daemon::run() {
     }
     log_refused_of_the_minute(monotonic_now());
     log_memory_shortage(monotonic_now());
+    log_id_names(monotonic_now());
     if (signal == SIGHUP) parts_.exporters->follow_paths();
     asked |= signal == SIGHUP;
     const bool changed = watch_.changed(monotonic_now());
@@ -316,6 +328,17 @@ void Daemon::log_memory_shortage(TimePoint now) {
                                                                     {"shortest_wait", shortest},
                                                                     {"lasted", format_duration(change->lasted)}});
   }
+}
+
+// Once a minute at most.
+void Daemon::log_id_names(TimePoint now) {
+  if (signals_ == nullptr || signals_->span_metrics() == nullptr) return;
+  if (now - id_names_logged_ < RefusalLog::kEvery) return;
+  const std::optional<SpanMetrics::IdNames> names = signals_->span_metrics()->take_id_names();
+  if (!names) return;
+  id_names_logged_ = now;
+  log_warn("span names look as if they had ids in them, and each makes a series of its own",
+           {{"names", names->count}, {"last", names->last}, {"do", "put a pattern into span_metrics.span_names"}});
 }
 
 void Daemon::reload() {

@@ -185,6 +185,14 @@ inline constexpr Metric kConfigReloads{"tailgate_config_reloads_total", kCounter
                                        "Attempts to load changed policies."};
 inline constexpr Metric kOwnSpans{"tailgate_own_spans_total", kCounter, "result",
                                   "Spans of the daemon's own traces, queued or dropped."};
+inline constexpr Metric kSpanMetricsSeries{"tailgate_span_metrics_series", kGauge, "",
+                                           "Series of span metrics, without the one for overflow."};
+inline constexpr Metric kSpanMetricsOverflow{"tailgate_span_metrics_overflow_spans_total", kCounter, "",
+                                             "Spans counted in the series for overflow: series_max was reached."};
+inline constexpr Metric kSpanMetricsExpired{"tailgate_span_metrics_expired_series_total", kCounter, "",
+                                            "Series removed since no span of theirs came for series_expiration."};
+inline constexpr Metric kSpanMetricsIdNames{"tailgate_span_metrics_id_names_total", kCounter, "",
+                                            "Series made for a span name that looks as if it had an id in it."};
 inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commit,compiler", "Always 1."};
 // Named as by Prometheus' client libraries.
 inline constexpr Metric kProcessCpu{"process_cpu_seconds_total", kCounter, "", "CPU time of the process."};
@@ -277,6 +285,10 @@ inline constexpr std::array kMetrics = {
     metric::kQueriesWaiting,
     metric::kConfigReloads,
     metric::kOwnSpans,
+    metric::kSpanMetricsSeries,
+    metric::kSpanMetricsOverflow,
+    metric::kSpanMetricsExpired,
+    metric::kSpanMetricsIdNames,
     metric::kBuildInfo,
     metric::kProcessCpu,
     metric::kProcessResident,

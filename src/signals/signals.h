@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Signals: what is known of all spans before sampling takes most of them away. It sees every span that the receivers
+// take, and writes the page /metrics/spans.
+//
+// Threads: any.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "signals/span_metrics.h"
+#include "wire/otlp/span_watcher.h"
+
+namespace tailgate {
+
+struct SignalsConfig {
+  std::optional<SpanMetricsConfig> span_metrics;
+  std::size_t parts = 1;  // threads that count at the same time; further ones share their locks
+
+  bool any() const { return span_metrics.has_value(); }
+  // Attributes that the scan must find: of spans and resources, and of resources only.
+  std::vector<std::string> attributes() const;
+  std::vector<std::string> resource_attributes() const;
+  std::size_t bytes_max() const;  // that all of it takes
+};
+
+class Signals final : public SpanWatch {
+ public:
+  Signals(const SignalsConfig& config, std::uint64_t seed);
+
+  SpanWatcher& begin(const ScanPlan& plan) override;
+  void taken(TimePoint now) override;
+  void refused() override;
+
+  // The page, and the content type that it has.
+  std::string page(OpenMetrics format, TimePoint now, std::string_view& content_type);
+
+  SpanMetrics* span_metrics() const { return span_metrics_.get(); }  // null: off
+
+ private:
+  std::unique_ptr<SpanMetrics> span_metrics_;
+};
+
+}  // namespace tailgate
