@@ -9,8 +9,6 @@
 #include <set>
 
 #include "base/units.h"
-#include "signals/series_counts.h"
-#include "signals/series_names.h"
 
 namespace tailgate {
 namespace {
@@ -160,11 +158,6 @@ std::string label_name(std::string_view attribute) {
   }
   if (!out.empty() && out[0] >= '0' && out[0] <= '9') out.insert(0, "key_");  // as the Collector does
   return out;
-}
-
-std::size_t SpanMetricsConfig::bytes_max(std::size_t threads) const {
-  return SeriesNames::bytes_max(series_max, SeriesCounts::words_of(bounds_ns.size())) +
-         threads * SeriesCounts::bytes_max(series_max, bounds_ns.size());
 }
 
 std::optional<SpanMetricsConfig> read_span_metrics(const ConfigNode& node) {

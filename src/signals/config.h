@@ -50,8 +50,8 @@ struct SpanMetricsConfig {
   Duration series_expiration = std::chrono::minutes(15);  // 0: never
   std::vector<NameRule> name_rules;
 
-  // Bytes that `threads` threads and the series take at most.
-  std::size_t bytes_max(std::size_t threads) const;
+  // Bytes that the series take at most, counted in so many parts.
+  std::size_t bytes_max(std::size_t parts) const;
 };
 
 // Nothing when the section is absent. `span_metrics:` alone and `span_metrics: {}` turn it on.

@@ -17,6 +17,8 @@ std::string apply_rules(std::span<const NameRule> rules, ByteView name);
 // hexadecimal ones with a digit among them.
 bool looks_like_id(ByteView name);
 
+inline constexpr std::string_view kOverflowLabels = R"(otel_metric_overflow="true")";
+
 // Appends name="value", after a comma unless `out` is empty. The value is escaped as Prometheus wants it, bytes that
 // are not UTF-8 become '?', and it is cut after kLabelValueMax bytes.
 inline constexpr std::size_t kLabelValueMax = 1024;

@@ -6,18 +6,13 @@ namespace tailgate {
 SeriesNames::SeriesNames(std::size_t series_max) : series_max_(series_max) { series_.emplace_back(); }
 
 // Labels, the map's node and bucket, and what threads have given back.
-std::size_t SeriesNames::bytes_max(std::size_t series_max, std::size_t block_words) {
-  return series_max * (kLabelBytesMean + sizeof(Series) + 64 + block_words * 8);
-}
-
-SeriesId SeriesNames::find(std::string_view labels) const {
-  const auto found = by_labels_.find(labels);
-  return found == by_labels_.end() ? kOverflowSeries : found->second;
+std::size_t SeriesNames::bytes_max(std::size_t series_max, const BlockShape& shape) {
+  return series_max * (kLabelBytesMean + sizeof(Series) + 64 + shape.words() * 8);
 }
 
 SeriesId SeriesNames::find_or_add(std::string_view labels, bool& fresh) {
   fresh = false;
-  if (const SeriesId known = find(labels); known != kOverflowSeries) return known;
+  if (const auto found = by_labels_.find(labels); found != by_labels_.end()) return found->second;
   if (by_labels_.size() == series_max_ || label_bytes_ + labels.size() > series_max_ * kLabelBytesMean)
     return kOverflowSeries;
   SeriesId series = end();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // SeriesNames: which series there are, by their labels. A series has a number, which every thread's SeriesCounts is
-// indexed by. Number 0 is the series of all spans that came when there was no room for theirs.
+// indexed by. Number 0 is the series of all that came when there was no room.
 //
 // Numbers of series that were removed are given again. `holders` counts the threads that have counts for a series or
 // know a way to it: while there are any, it must not be removed. What a thread gave back lies in `given_back`.
@@ -31,12 +31,10 @@ class SeriesNames {
   };
 
   explicit SeriesNames(std::size_t series_max);
-  static std::size_t bytes_max(std::size_t series_max, std::size_t block_words);
+  static std::size_t bytes_max(std::size_t series_max, const BlockShape& shape);
 
   // The series with these labels, made if there is room; else kOverflowSeries. `fresh`: it was made now.
   SeriesId find_or_add(std::string_view labels, bool& fresh);
-  // The series with these labels, if there is one; else kOverflowSeries.
-  SeriesId find(std::string_view labels) const;
   void remove(SeriesId series);
 
   Series& of(SeriesId series) { return series_[series]; }

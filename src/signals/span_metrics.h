@@ -3,15 +3,15 @@
 // status and dimensions. It counts every span that was taken, before anything is decided. docs/signals.md,
 // docs/design/0020-span-metrics.md.
 //
-// Threads: any. Each I/O thread counts in a part of its own, under that part's lock, which it takes once a request;
-// only a scrape takes it besides, for a few hundred series at a time. A series that is new to a part is looked up under
-// the lock of the names; the two locks are taken in this order and no other. A scrape adds the parts up.
+// Threads: any; each I/O thread counts in a part of its own (series_table.h). The block of a series:
 //
-// Always true at a scrape: the calls of all series, those that expired included, are the spans taken so far.
+//   [ sum of durations, ns ][ bytes ][ buckets: one per bound, and one for what is over the last ]
+//
+// so the sum of the buckets is the number of spans. Always true at a scrape: the calls of all series, those that
+// expired included, are the spans taken so far.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,21 +20,19 @@
 #include "base/mutex.h"
 #include "signals/config.h"
 #include "signals/exposition.h"
-#include "signals/series_counts.h"
-#include "signals/series_names.h"
+#include "signals/series_table.h"
 #include "signals/span_notes.h"
 
 namespace tailgate {
 
 class SpanMetrics {
  public:
-  // `parts`: how many threads count at the same time. More of them share parts, and so locks.
   SpanMetrics(SpanMetricsConfig config, std::size_t parts, std::uint64_t seed);
 
-  std::size_t parts() const { return parts_.size(); }
+  std::size_t parts() const { return table_.parts(); }
   // Readies this thread's `notes` for a request that is scanned by `plan`. Without the part's lock: the notes prefetch
   // from addresses that never change.
-  void begin(SpanNotes& notes, std::size_t part, const ScanPlan& plan) const TAILGATE_NOT_ANALYSED;
+  void begin(SpanNotes& notes, std::size_t part, const ScanPlan& plan) TAILGATE_NOT_ANALYSED;
   // Counts them. Cost: some 20 ns a span; a microsecond for one whose series is new to the part.
   void count(const SpanNotes& notes, std::size_t part);
 
@@ -56,51 +54,24 @@ class SpanMetrics {
   };
   std::optional<IdNames> take_id_names();
 
- private:
-  struct Part {
-    Part(std::size_t series_max, std::span<const std::uint64_t> bounds) : counts(series_max, bounds) {}
-    mutable Mutex mutex;
-    SeriesCounts counts TAILGATE_GUARDED_BY(mutex);
-    std::vector<bool> held TAILGATE_GUARDED_BY(mutex);  // by series: this part is one of its holders
-    // For one request: which of its spans have a series that is new to this part, and these series' labels.
-    std::vector<std::uint32_t> missed TAILGATE_GUARDED_BY(mutex);
-    std::vector<std::string> labels TAILGATE_GUARDED_BY(mutex);
-  };
-  // One series while it is scraped. Labels do not change, and only a scrape removes a series.
-  struct Row {
-    SeriesId series;
-    const std::string* labels;
-  };
-  // Since when a series has had no span.
-  struct Age {
-    std::uint64_t calls = 0;
-    TimePoint changed{};
-  };
+  static BlockShape shape_of(const SpanMetricsConfig& config);
 
-  void count_missed(const SpanNotes& notes, Part& part) TAILGATE_REQUIRES(part.mutex);
+ private:
+  void count_unknown(const SpanNotes& notes, SeriesTable::Part& part, const std::vector<std::uint32_t>& spans)
+      TAILGATE_REQUIRES(part.mutex);
+  void add(SeriesTable::Part& part, SeriesId series, const SpanNote& span) TAILGATE_REQUIRES(part.mutex);
   std::string labels_of(const SpanNotes& notes, const SpanNote& span) const;
-  std::vector<Row> rows(std::vector<std::uint64_t>& blocks);
-  void add_parts(const std::vector<Row>& rows, std::vector<std::uint64_t>& blocks);
-  void write_families(const std::vector<Row>& rows, const std::vector<std::uint64_t>& blocks, Exposition& out) const;
-  std::vector<SeriesId> silent(const std::vector<Row>& rows, const std::vector<std::uint64_t>& blocks, TimePoint now)
-      TAILGATE_REQUIRES(scrape_mutex_);
-  void expire(const std::vector<SeriesId>& series) TAILGATE_REQUIRES(scrape_mutex_);
+  void note_id_name(const SpanNote& span);
+  void write_families(std::span<const SeriesTable::Row> rows, Exposition& out) const;
   std::uint64_t calls_of(const std::uint64_t* block) const;
 
   const SpanMetricsConfig config_;
-  const std::size_t words_;  // of a block
   const std::uint64_t seed_;
-  std::vector<std::unique_ptr<Part>> parts_;
-
-  mutable Mutex names_mutex_;
-  SeriesNames names_ TAILGATE_GUARDED_BY(names_mutex_);
-  std::uint64_t id_names_ TAILGATE_GUARDED_BY(names_mutex_) = 0;
-  std::uint64_t id_names_taken_ TAILGATE_GUARDED_BY(names_mutex_) = 0;
-  std::string last_id_name_ TAILGATE_GUARDED_BY(names_mutex_);
-  std::uint64_t expired_ TAILGATE_GUARDED_BY(names_mutex_) = 0;
-
-  Mutex scrape_mutex_;  // one scrape at a time
-  std::vector<Age> ages_ TAILGATE_GUARDED_BY(scrape_mutex_);
+  SeriesTable table_;
+  mutable Mutex id_mutex_;
+  std::uint64_t id_names_ TAILGATE_GUARDED_BY(id_mutex_) = 0;
+  std::uint64_t id_names_taken_ TAILGATE_GUARDED_BY(id_mutex_) = 0;
+  std::string last_id_name_ TAILGATE_GUARDED_BY(id_mutex_);
 };
 
 }  // namespace tailgate
