@@ -8,7 +8,7 @@
 #include <array>
 #include <set>
 
-#include "base/units.h"
+#include "signals/buckets.h"
 
 namespace tailgate {
 namespace {
@@ -25,25 +25,6 @@ std::vector<std::uint64_t> default_bounds(SpanMetricNames names) {
   } else {
     for (std::uint64_t i = 0; i < 14; ++i) out.push_back(2 * kMs << i);  // 2 ms to 16.384 s
   }
-  return out;
-}
-
-std::vector<std::uint64_t> read_explicit(const ConfigNode& node, std::vector<std::uint64_t> otherwise) {
-  const ConfigNode list = node.child("buckets");
-  if (list.is_null()) return otherwise;
-  std::vector<std::uint64_t> out;
-  for (const ConfigNode& item : list.items()) {
-    const std::optional<Duration> bound = parse_duration(item.scalar());
-    if (!bound || bound->count() <= 0) {
-      item.error("expected a duration over 0, such as 250ms");
-    } else if (!out.empty() && static_cast<std::uint64_t>(bound->count()) <= out.back()) {
-      item.error("expected a duration over the one before it");
-    } else {
-      out.push_back(static_cast<std::uint64_t>(bound->count()));
-    }
-  }
-  if (out.empty() || out.size() > SpanMetricsConfig::kBucketsMax)
-    node.error("buckets", fmt::format("expected 1 to {} durations", SpanMetricsConfig::kBucketsMax));
   return out;
 }
 
@@ -80,7 +61,7 @@ void read_histogram(const ConfigNode& node, SpanMetricsConfig& out) {
   if (by_factor.present()) {
     out.bounds_ns = read_exponential(by_factor);
   } else if (by_hand.present()) {
-    out.bounds_ns = read_explicit(by_hand, out.bounds_ns);
+    if (by_hand.has("buckets")) out.bounds_ns = read_buckets(by_hand, "buckets", SpanMetricsConfig::kBucketsMax);
   }
   by_hand.finish();
   by_factor.finish();
@@ -167,6 +148,8 @@ std::optional<SpanMetricsConfig> read_span_metrics(const ConfigNode& node) {
   read_histogram(node.child("histogram"), out);
   read_excluded(node, out);
   read_dimensions(node, out);
+  if (!out.service && !out.span_name && !out.span_kind && !out.status_code && out.dimensions.empty())
+    node.error("exclude_dimensions", "expected a label to be left");
   read_name_rules(node, out);
   out.sizes = node.boolean("sizes", false);
   out.series_max = static_cast<std::size_t>(node.integer("series_max", 10'000, {.min = 1, .max = 1'000'000}));

@@ -22,6 +22,7 @@ SeriesId SeriesNames::find_or_add(std::string_view labels, bool& fresh) {
     series = free_.back();
     free_.pop_back();
   }
+  series_[series].used = true;
   series_[series].labels = labels;
   label_bytes_ += labels.size();
   by_labels_.emplace(series_[series].labels, series);

@@ -25,7 +25,8 @@ class SeriesNames {
   static constexpr std::size_t kLabelBytesMean = 512;  // more than this on average and there is no room
 
   struct Series {
-    std::string labels;  // a="b",c="d", as an exposition writes them; "": the number is free
+    bool used = false;   // else the number is free
+    std::string labels;  // a="b",c="d", as an exposition writes them
     std::uint32_t holders = 0;
     std::vector<std::uint64_t> given_back;  // a block; empty: nothing
   };
@@ -38,7 +39,7 @@ class SeriesNames {
   void remove(SeriesId series);
 
   Series& of(SeriesId series) { return series_[series]; }
-  // Numbers below this may be in use; those whose labels are empty are not.
+  // Numbers below this may be in use; those that are not `used` are free.
   SeriesId end() const { return static_cast<SeriesId>(series_.size()); }
   std::size_t size() const { return by_labels_.size(); }
 

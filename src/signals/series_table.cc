@@ -47,7 +47,7 @@ std::vector<SeriesTable::Row> SeriesTable::collect(std::vector<std::uint64_t>& b
     blocks.assign((names_.size() + 1) * words, 0);
     for (SeriesId series = 0; series < names_.end(); ++series) {
       const SeriesNames::Series& one = names_.of(series);
-      if (series != kOverflowSeries && one.labels.empty()) continue;
+      if (series != kOverflowSeries && !one.used) continue;
       std::uint64_t* const block = blocks.data() + rows.size() * words;
       if (!one.given_back.empty()) add_block(shape_, one.given_back.data(), block);
       rows.push_back({series, &one.labels, block});

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "signals/service_graph.h"
 #include "signals/span_metrics.h"
 #include "wire/otlp/span_watcher.h"
 
@@ -17,9 +18,10 @@ namespace tailgate {
 
 struct SignalsConfig {
   std::optional<SpanMetricsConfig> span_metrics;
+  std::optional<ServiceGraphConfig> service_graph;
   std::size_t parts = 1;  // threads that count at the same time; further ones share their locks
 
-  bool any() const { return span_metrics.has_value(); }
+  bool any() const { return span_metrics || service_graph; }
   // Attributes that the scan must find: of spans and resources, and of resources only.
   std::vector<std::string> attributes() const;
   std::vector<std::string> resource_attributes() const;
@@ -28,7 +30,7 @@ struct SignalsConfig {
 
 class Signals final : public SpanWatch {
  public:
-  Signals(const SignalsConfig& config, std::uint64_t seed);
+  Signals(const SignalsConfig& config, std::uint64_t seed, TimePoint now);
 
   SpanWatcher& begin(const ScanPlan& plan) override;
   void taken(TimePoint now) override;
@@ -37,10 +39,16 @@ class Signals final : public SpanWatch {
   // The page, and the content type that it has.
   std::string page(OpenMetrics format, TimePoint now, std::string_view& content_type);
 
-  SpanMetrics* span_metrics() const { return span_metrics_.get(); }  // null: off
+  // What has waited long enough ends. To be called every second or so.
+  void tick(TimePoint now);
+
+  SpanMetrics* span_metrics() const { return span_metrics_.get(); }     // null: off
+  ServiceGraph* service_graph() const { return service_graph_.get(); }  // null: off
 
  private:
+  const std::size_t parts_;
   std::unique_ptr<SpanMetrics> span_metrics_;
+  std::unique_ptr<ServiceGraph> service_graph_;
 };
 
 }  // namespace tailgate

@@ -11,7 +11,7 @@
 
 #include "signals/config.h"
 #include "signals/series_counts.h"
-#include "wire/otlp/span_watcher.h"
+#include "wire/otlp/scan_plan.h"
 
 namespace tailgate {
 
@@ -34,7 +34,7 @@ struct ResourceNote {
   std::uint64_t hash;  // of it, seeded
 };
 
-class SpanNotes final : public SpanWatcher {
+class SpanNotes {
  public:
   // For spans of a request that is scanned by `plan`; `config` outlives the notes. `counts` is where they will be
   // counted.
@@ -42,8 +42,8 @@ class SpanNotes final : public SpanWatcher {
   // Forgets the spans. The resource stays, since more of its spans may come.
   void clear();
 
-  void on_resource(const ByteView* attributes) override;
-  void on_span(const SpanFields& span) override;
+  void on_resource(const ByteView* attributes);
+  void on_span(const SpanFields& span);
 
   const std::vector<SpanNote>& spans() const { return spans_; }
   const ResourceNote& resource_of(const SpanNote& span) const { return resources_[span.resource]; }
