@@ -56,7 +56,7 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   store_ = std::make_unique<TraceStore>(parts_.store, *parts_.budget, parts_.policies, *parts_.tables, *sink_,
                                         random_seed(), monotonic_now());
   target_ = std::make_unique<StoreTarget>(*store_);
-  if (config_.signals.any()) signals_ = std::make_unique<Signals>(config_.signals, random_seed());
+  if (config_.signals.any()) signals_ = std::make_unique<Signals>(config_.signals, random_seed(), monotonic_now());
   ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_, signals_.get());
 
   metrics_page_.add("/metrics", [this](const RequestHead&) {
@@ -258,6 +258,7 @@ void Daemon::run() {
     log_refused_of_the_minute(monotonic_now());
     log_memory_shortage(monotonic_now());
     log_id_names(monotonic_now());
+    if (signals_ != nullptr) signals_->tick(monotonic_now());
     if (signal == SIGHUP) parts_.exporters->follow_paths();
     asked |= signal == SIGHUP;
     const bool changed = watch_.changed(monotonic_now());

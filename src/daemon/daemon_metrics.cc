@@ -129,6 +129,17 @@ void Daemon::collect_signals(MetricWriter& out) const {
     out.add(metric::kSpanMetricsExpired, {}, number(stats.expired_series));
     out.add(metric::kSpanMetricsIdNames, {}, number(stats.id_names));
   }
+  if (const ServiceGraph* const graph = signals_->service_graph()) {
+    const ServiceGraph::Stats stats = graph->stats();
+    out.add(metric::kServiceGraphEdges, {}, number(stats.edges));
+    out.add(metric::kServiceGraphExpired, {}, number(stats.expired_edges));
+    out.add(metric::kServiceGraphOverflow, {}, number(stats.overflow_requests));
+    out.add(metric::kServiceGraphWaiting, {}, number(stats.waiting));
+    out.add(metric::kServiceGraphUnpaired, {"expired"}, number(stats.expired));
+    out.add(metric::kServiceGraphUnpaired, {"repeated"}, number(stats.replaced));
+    out.add(metric::kServiceGraphUnpaired, {"full"}, number(stats.dropped_full));
+    out.add(metric::kServiceGraphUnpaired, {"names"}, number(stats.dropped_names));
+  }
 }
 
 void Daemon::collect_pages(MetricWriter& out) const {

@@ -86,10 +86,10 @@ SignalsConfig read_signals(const ConfigNode& root, std::size_t io_threads, Sampl
   out.parts = std::clamp<std::size_t>(sampling.memory_limit / (std::size_t{32} << 20), 1, threads);
   sampling.signal_bytes = out.bytes_max();
   if (sampling.signal_bytes > sampling.memory_limit / 4) {
-    root.child("span_metrics")
-        .error("series_max", fmt::format("expected series that fit a quarter of memory_limit; "
-                                         "these can take {}",
-                                         format_bytes(sampling.signal_bytes)));
+    root.error(out.span_metrics ? "span_metrics" : "service_graph",
+               fmt::format("expected span metrics and a service graph that fit a quarter of memory_limit; these can "
+                           "take {}",
+                           format_bytes(sampling.signal_bytes)));
   }
   return out;
 }

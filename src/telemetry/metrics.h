@@ -193,6 +193,16 @@ inline constexpr Metric kSpanMetricsExpired{"tailgate_span_metrics_expired_serie
                                             "Series removed since no span of theirs came for series_expiration."};
 inline constexpr Metric kSpanMetricsIdNames{"tailgate_span_metrics_id_names_total", kCounter, "",
                                             "Series made for a span name that looks as if it had an id in it."};
+inline constexpr Metric kServiceGraphEdges{"tailgate_service_graph_edges", kGauge, "",
+                                           "Edges of the service graph, without the one for overflow."};
+inline constexpr Metric kServiceGraphExpired{"tailgate_service_graph_expired_edges_total", kCounter, "",
+                                             "Edges removed since no request came for edge_expiration."};
+inline constexpr Metric kServiceGraphOverflow{"tailgate_service_graph_overflow_requests_total", kCounter, "",
+                                              "Requests counted in the edge for overflow: edges_max was reached."};
+inline constexpr Metric kServiceGraphWaiting{"tailgate_service_graph_waiting_spans", kGauge, "",
+                                             "Spans of clients and servers that wait for their other side."};
+inline constexpr Metric kServiceGraphUnpaired{"tailgate_service_graph_unpaired_spans_total", kCounter, "reason",
+                                              "Spans of clients and servers that made no edge, by why."};
 inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commit,compiler", "Always 1."};
 // Named as by Prometheus' client libraries.
 inline constexpr Metric kProcessCpu{"process_cpu_seconds_total", kCounter, "", "CPU time of the process."};
@@ -289,6 +299,11 @@ inline constexpr std::array kMetrics = {
     metric::kSpanMetricsOverflow,
     metric::kSpanMetricsExpired,
     metric::kSpanMetricsIdNames,
+    metric::kServiceGraphEdges,
+    metric::kServiceGraphExpired,
+    metric::kServiceGraphOverflow,
+    metric::kServiceGraphWaiting,
+    metric::kServiceGraphUnpaired,
     metric::kBuildInfo,
     metric::kProcessCpu,
     metric::kProcessResident,

@@ -138,7 +138,7 @@ class SignalsTest(unittest.TestCase):
             json.dump(config, out, indent=1)
         done = subprocess.run([BINARY, "check", path], capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stderr, r"bad\.yaml:\d+:\d+: span_metrics\.series_max: expected series that fit a quarter of memory_limit")
+        self.assertRegex(done.stderr, r"bad\.yaml:\d+:\d+: span_metrics: expected span metrics and a service graph that fit a quarter of memory_limit; these can take")
 
 
 if __name__ == "__main__":
