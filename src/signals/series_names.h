@@ -22,7 +22,7 @@ namespace tailgate {
 
 class SeriesNames {
  public:
-  static constexpr std::size_t kLabelBytesMean = 512;  // more than this on average and there is no room
+  static constexpr std::size_t kLabelBytesMean = 256;  // more than this on average and there is no room
 
   struct Series {
     bool used = false;   // else the number is free

@@ -46,13 +46,13 @@ class ServiceGraph {
   // Pairs and counts them. Cost: some 50 ns for each span that is a side of a request, and nothing for others.
   void take(const GraphNotes& notes, std::size_t part, TimePoint now);
 
-  // What has waited long enough ends, and the calls of a quarter of an hour are put by. To be called every second or
+  // What has waited long enough ends, and the calls of half an hour are put by. To be called every second or
   // so.
   void tick(TimePoint now);
 
   void write(Exposition& out, TimePoint now);
 
-  // The calls between services from `from` to `to`, to the quarter of an hour, as far back as a day.
+  // The calls between services from `from` to `to`, to the half hour, as far back as a day.
   std::vector<ServiceCalls> calls(TimePoint from, TimePoint to, TimePoint now);
 
   // Every edge as it stands, for people.
@@ -76,8 +76,8 @@ class ServiceGraph {
 
  private:
   static constexpr std::size_t kShards = 8;
-  static constexpr std::size_t kIntervals = 96;
-  static constexpr Duration kInterval = std::chrono::minutes(15);
+  static constexpr std::size_t kIntervals = 48;
+  static constexpr Duration kInterval = std::chrono::minutes(30);
 
   struct Shard {
     explicit Shard(std::size_t max) : halves(max) {}

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,25 @@ struct ReadSpanMetrics {
   std::vector<std::string> errors;
 };
 
+// The lines of a page without comments, sorted.
+inline std::vector<std::string> sample_lines(const std::string& page) {
+  std::vector<std::string> out;
+  for (std::size_t at = 0; at < page.size();) {
+    const std::size_t end = page.find('\n', at);
+    if (page[at] != '#') out.push_back(page.substr(at, end - at));
+    at = end + 1;
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+// Those that begin so.
+inline std::vector<std::string> lines_with(const std::vector<std::string>& lines, const std::string& begin) {
+  std::vector<std::string> out;
+  std::copy_if(lines.begin(), lines.end(), std::back_inserter(out),
+               [&](const std::string& line) { return line.starts_with(begin); });
+  return out;
+}
+
 inline ScanPlan plan_of(const SignalsConfig& config) {
   ScanPlan plan;
   for (const std::string& key : config.attributes()) plan.attribute_slot(key);
@@ -36,7 +56,9 @@ inline ScanPlan plan_of(const SignalsConfig& config) {
 class CountedSpans {
  public:
   explicit CountedSpans(const std::string& yaml, std::size_t parts = 1)
-      : config_{ReadSpanMetrics(yaml).config}, plan_(plan_of(config_)), metrics_(*config_.span_metrics, parts, 7) {}
+      : config_{.span_metrics = ReadSpanMetrics(yaml).config},
+        plan_(plan_of(config_)),
+        metrics_(*config_.span_metrics, parts, 7) {}
 
   void count(const std::string& request, std::size_t part = 0) { scan(request, part, true); }
   void refuse(const std::string& request) { scan(request, 0, false); }
@@ -46,25 +68,8 @@ class CountedSpans {
     metrics_.write(out, now);
     return out.take();
   }
-  // Without comments, sorted.
-  std::vector<std::string> lines(TimePoint now = TimePoint{}) {
-    std::vector<std::string> out;
-    std::string text = page(now);
-    for (std::size_t at = 0; at < text.size();) {
-      const std::size_t end = text.find('\n', at);
-      if (text[at] != '#') out.push_back(text.substr(at, end - at));
-      at = end + 1;
-    }
-    std::sort(out.begin(), out.end());
-    return out;
-  }
-  // The lines that begin so.
-  std::vector<std::string> lines(const std::string& begin, TimePoint now = TimePoint{}) {
-    std::vector<std::string> out = lines(now);
-    out.erase(std::remove_if(out.begin(), out.end(), [&](const auto& line) { return !line.starts_with(begin); }),
-              out.end());
-    return out;
-  }
+  std::vector<std::string> lines(TimePoint now = TimePoint{}) { return sample_lines(page(now)); }
+  std::vector<std::string> lines(const std::string& begin) { return lines_with(lines(), begin); }
   SpanMetrics& metrics() { return metrics_; }
 
  private:
@@ -76,7 +81,13 @@ class CountedSpans {
       notes_.clear();
       return true;
     };
-    REQUIRE(scan_request(request, plan_, batch, slice, &notes_).ok);
+    struct Watcher final : SpanWatcher {
+      explicit Watcher(SpanNotes& to) : notes(to) {}
+      void on_resource(const ByteView* attributes) override { notes.on_resource(attributes); }
+      void on_span(const SpanFields& span) override { notes.on_span(span); }
+      SpanNotes& notes;
+    } watcher(notes_);
+    REQUIRE(scan_request(request, plan_, batch, slice, &watcher).ok);
     slice(batch);
   }
 
