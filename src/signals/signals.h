@@ -17,8 +17,8 @@
 namespace tailgate {
 
 struct SignalsConfig {
-  std::optional<SpanMetricsConfig> span_metrics;
-  std::optional<ServiceGraphConfig> service_graph;
+  std::optional<SpanMetricsConfig> span_metrics = {};
+  std::optional<ServiceGraphConfig> service_graph = {};
   std::size_t parts = 1;  // threads that count at the same time; further ones share their locks
 
   bool any() const { return span_metrics || service_graph; }

@@ -11,7 +11,7 @@ using namespace tailgate::test;
 using Added = HalfEdges::Added;
 
 TEST_CASE("random sides wait, pair and end as in a list that is searched from the front", "[signals]") {
-  constexpr std::size_t kMax = 40;
+  constexpr std::size_t kMax = 10;
   HalfEdges halves(kMax);
   std::deque<std::pair<HalfEdge, std::uint32_t>> twin;
   Random r(4);
