@@ -23,7 +23,7 @@
 #include "receive/refusal_reason.h"
 #include "telemetry/metrics.h"
 #include "wire/otlp/scan_plan.h"
-#include "wire/otlp/span_watcher.h"
+#include "wire/span_watch.h"
 
 namespace tailgate {
 

@@ -12,7 +12,7 @@
 
 #include "signals/service_graph.h"
 #include "signals/span_metrics.h"
-#include "wire/otlp/span_watcher.h"
+#include "wire/span_watch.h"
 
 namespace tailgate {
 

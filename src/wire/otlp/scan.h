@@ -13,7 +13,6 @@
 #include "base/bytes.h"
 #include "model/span_batch.h"
 #include "wire/otlp/scan_plan.h"
-#include "wire/otlp/span_watcher.h"
 
 namespace tailgate {
 

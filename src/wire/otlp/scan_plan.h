@@ -64,6 +64,17 @@ class SpanCounter {
   virtual std::uint64_t on_span(const SpanFields& span) const = 0;
 };
 
+// Sees every span that a scan puts into a batch, for what is counted over all spans and not by trace. A request may be
+// refused after its scan: wire/span_watch.h. Belongs to one thread at a time; views are good until the request is over.
+class SpanWatcher {
+ public:
+  virtual ~SpanWatcher() = default;
+  // The spans that follow have this resource. `attributes` are the resource's, in the slots of the plan.
+  virtual void on_resource(const ByteView* attributes) = 0;
+  // A span with good ids, in the order of the request.
+  virtual void on_span(const SpanFields& span) = 0;
+};
+
 enum class Attributes : std::uint8_t { kOfSpans = 1, kOfResources = 2, kOfBoth = 3 };
 
 class ScanPlan {
