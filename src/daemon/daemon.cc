@@ -17,6 +17,7 @@
 #include "telemetry/log.h"
 #include "web/jaeger/doors.h"
 #include "web/page.h"
+#include "web/services.h"
 #include "web/tempo/door.h"
 #include "web/try_page.h"
 
@@ -52,11 +53,11 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   parts_.budget->charge(Holder::kCaches,
                         config_.sampling.cache_bytes + config_.sampling.explain_bytes + config_.sampling.signal_bytes);
   parts_.store.limits.wall_at_origin_ns = wall_now_ns();
-  sink_ = std::make_unique<ExporterSink>(*parts_.exporters);
+  if (config_.signals.any()) signals_ = std::make_unique<Signals>(config_.signals, random_seed(), monotonic_now());
+  sink_ = std::make_unique<ExporterSink>(*parts_.exporters, signals_.get());
   store_ = std::make_unique<TraceStore>(parts_.store, *parts_.budget, parts_.policies, *parts_.tables, *sink_,
                                         random_seed(), monotonic_now());
   target_ = std::make_unique<StoreTarget>(*store_);
-  if (config_.signals.any()) signals_ = std::make_unique<Signals>(config_.signals, random_seed(), monotonic_now());
   ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_, signals_.get());
 
   metrics_page_.add("/metrics", [this](const RequestHead&) {
@@ -95,7 +96,8 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
                                }};
   add_trace_api(web_pages_, *query_pool_, *explanations_,
                 {.store = parts_.exporters->stored(), .limits = limits, .exporters = parts_.exporters->names()});
-  add_jaeger_doors(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits});
+  add_jaeger_doors(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits},
+                   calls_of(signals_.get()));
   add_tempo_door(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits});
   add_try_page(web_pages_, *query_pool_,
                {.store = parts_.exporters->stored(),
@@ -104,6 +106,7 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
                [limits = parts_.store.limits](std::string_view form, const std::string& text) {
                  return make_policy_trial(form, text, limits);
                });
+  add_services_api(web_pages_, [this] { return service_map(signals_.get()); });
   add_api(
       web_pages_, [this] { return metrics_text(); }, [this] { return loaded_policies(); });
 }

@@ -86,10 +86,10 @@ class Daemon {
   RefusalLog refusal_log_;
   MemoryShortage memory_shortage_;
   TimePoint id_names_logged_{};
+  std::unique_ptr<Signals> signals_;  // null: off
   std::unique_ptr<ExporterSink> sink_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<StoreTarget> target_;
-  std::unique_ptr<Signals> signals_;  // null: off
   std::unique_ptr<IngestPipeline> ingest_;
   std::unique_ptr<StoreExplanations> explanations_;
   const ProcessMetrics process_;

@@ -128,6 +128,9 @@ void Daemon::collect_signals(MetricWriter& out) const {
     out.add(metric::kSpanMetricsOverflow, {}, number(stats.overflow_spans));
     out.add(metric::kSpanMetricsExpired, {}, number(stats.expired_series));
     out.add(metric::kSpanMetricsIdNames, {}, number(stats.id_names));
+    out.add(metric::kExemplars, {}, number(stats.exemplars.held));
+    out.add(metric::kExemplarsSkipped, {"rate"}, number(stats.exemplars.passed_by));
+    out.add(metric::kExemplarsSkipped, {"full"}, number(stats.exemplars.no_room));
   }
   if (const ServiceGraph* const graph = signals_->service_graph()) {
     const ServiceGraph::Stats stats = graph->stats();

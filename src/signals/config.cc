@@ -130,6 +130,17 @@ void read_name_rules(const ConfigNode& node, SpanMetricsConfig& out) {
   if (out.name_rules.size() > 32) node.error("span_names", "expected at most 32 patterns");
 }
 
+void read_exemplars(const ConfigNode& node, ExemplarsConfig& out) {
+  out.enabled = node.boolean("enabled", false);
+  out.max =
+      static_cast<std::size_t>(node.integer("max", static_cast<std::int64_t>(out.max), {.min = 1, .max = 1'000'000}));
+  out.age_max = node.duration("max_age", out.age_max, std::chrono::seconds(1));
+  out.traces_per_second = static_cast<std::size_t>(
+      node.integer("traces_per_second", static_cast<std::int64_t>(out.traces_per_second), {.min = 1, .max = 100'000}));
+  node.without_effect({"max_per_data_point"});
+  node.finish();
+}
+
 }  // namespace
 
 std::string label_name(std::string_view attribute) {
@@ -151,6 +162,9 @@ std::optional<SpanMetricsConfig> read_span_metrics(const ConfigNode& node) {
   if (!out.service && !out.span_name && !out.span_kind && !out.status_code && out.dimensions.empty())
     node.error("exclude_dimensions", "expected a label to be left");
   read_name_rules(node, out);
+  read_exemplars(node.child("exemplars"), out.exemplars);
+  if (out.exemplars.enabled && !out.durations)
+    node.error("exemplars", "expected a histogram, whose buckets have them: histogram.disable is true");
   out.sizes = node.boolean("sizes", false);
   out.series_max = static_cast<std::size_t>(node.integer("series_max", 10'000, {.min = 1, .max = 1'000'000}));
   out.series_expiration = node.duration("series_expiration", out.series_expiration);

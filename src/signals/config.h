@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "config/config_node.h"
+#include "signals/exemplars.h"
 
 namespace re2 {
 class RE2;
@@ -49,6 +50,7 @@ struct SpanMetricsConfig {
   std::size_t series_max = 10'000;
   Duration series_expiration = std::chrono::minutes(15);  // 0: never
   std::vector<NameRule> name_rules;
+  ExemplarsConfig exemplars;
 
   // Bytes that the series take at most, counted in so many parts.
   std::size_t bytes_max(std::size_t parts) const;

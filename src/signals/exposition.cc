@@ -53,7 +53,8 @@ void Exposition::counter(std::string_view labels, std::uint64_t value) {
 }
 
 void Exposition::histogram(std::string_view labels, std::span<const double> bounds,
-                           std::span<const std::uint64_t> counts, double sum) {
+                           std::span<const std::uint64_t> counts, double sum,
+                           const std::map<std::size_t, std::string>* exemplars) {
   INVARIANT(counts.size() == bounds.size() + 1);
   std::uint64_t total = 0;
   std::string text;
@@ -62,6 +63,8 @@ void Exposition::histogram(std::string_view labels, std::span<const double> boun
     text.clear();
     append_number(text, total);
     sample("_bucket", labels, i < bounds.size() ? number_text(bounds[i], open_metrics_) : "+Inf", text);
+    if (exemplars == nullptr || !open_metrics_) continue;
+    if (const auto one = exemplars->find(i); one != exemplars->end()) out_.insert(out_.size() - 1, one->second);
   }
   sample("_sum", labels, "", number_text(sum, false));
   sample("_count", labels, "", text);

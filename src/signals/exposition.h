@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,9 +34,10 @@ class Exposition {
   void family(std::string_view name, MetricType type, std::string_view help);
   // `labels` are written already: a="b",c="d".
   void counter(std::string_view labels, std::uint64_t value);
-  // `counts` has one more than `bounds`: what is over the last. `sum` is in the unit of the bounds.
+  // `counts` has one more than `bounds`: what is over the last. `sum` is in the unit of the bounds. `exemplars`, by
+  // bucket, are written behind the buckets as they are; only OpenMetrics has them.
   void histogram(std::string_view labels, std::span<const double> bounds, std::span<const std::uint64_t> counts,
-                 double sum);
+                 double sum, const std::map<std::size_t, std::string>* exemplars = nullptr);
 
   // The whole page; nothing may be written afterwards.
   std::string take();

@@ -39,6 +39,12 @@ class Signals final : public SpanWatch {
   // The page, and the content type that it has.
   std::string page(OpenMetrics format, TimePoint now, std::string_view& content_type);
 
+  // A trace was kept and is on its way to exporters. `unix_ns` is `now` by the wall clock.
+  void kept(const KeptTrace& trace, TimePoint now, std::uint64_t unix_ns) {
+    if (span_metrics_ != nullptr) span_metrics_->kept(trace, now, unix_ns);
+  }
+  bool wants_kept() const { return span_metrics_ != nullptr && span_metrics_->has_exemplars(); }
+
   // What has waited long enough ends. To be called every second or so.
   void tick(TimePoint now);
 

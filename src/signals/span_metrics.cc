@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "signals/span_metrics.h"
 
+#include <algorithm>
 #include <array>
 
 #include "signals/names.h"
 #include "wire/otlp/attribute_text.h"
 #include "wire/otlp/attribute_value.h"
+#include "wire/otlp/scan.h"
 
 namespace tailgate {
 namespace {
@@ -20,6 +22,9 @@ constexpr std::array<std::string_view, SpanNote::kOtherKind + 1> kKindNames = {"
 constexpr std::array<std::string_view, SpanNote::kOtherStatus + 1> kStatusNames = {
     "STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR", ""};
 
+// Of one kept trace.
+constexpr std::size_t kExemplarSpansMax = 200;
+
 constexpr std::size_t kSum = 0, kBytes = 2, kBuckets = 3;  // words of a block
 
 }  // namespace
@@ -29,7 +34,8 @@ BlockShape SpanMetrics::shape_of(const SpanMetricsConfig& config) {
 }
 
 std::size_t SpanMetricsConfig::bytes_max(std::size_t parts) const {
-  return SeriesTable::bytes_max({.series_max = series_max, .shape = SpanMetrics::shape_of(*this), .parts = parts});
+  return SeriesTable::bytes_max({.series_max = series_max, .shape = SpanMetrics::shape_of(*this), .parts = parts}) +
+         Exemplars::bytes_max(exemplars);
 }
 
 SpanMetrics::SpanMetrics(SpanMetricsConfig config, std::size_t parts, std::uint64_t seed)
@@ -38,7 +44,11 @@ SpanMetrics::SpanMetrics(SpanMetricsConfig config, std::size_t parts, std::uint6
       table_({.series_max = config_.series_max,
               .shape = shape_of(config_),
               .parts = parts,
-              .expiration = config_.series_expiration}) {}
+              .expiration = config_.series_expiration}),
+      exemplars_(config_.exemplars) {
+  kept_plan_.attribute_slot("service.name", Attributes::kOfResources);
+  for (const Dimension& dimension : config_.dimensions) kept_plan_.attribute_slot(dimension.attribute);
+}
 
 void SpanMetrics::begin(SpanNotes& notes, std::size_t part, const ScanPlan& plan) {
   notes.begin(config_, plan, seed_, &table_.part(part).counts);
@@ -118,8 +128,31 @@ std::string SpanMetrics::labels_of(const SpanNotes& notes, const SpanNote& span)
   return out;
 }
 
+void SpanMetrics::kept(const KeptTrace& trace, TimePoint now, std::uint64_t unix_ns) {
+  if (!config_.exemplars.enabled || trace.own || trace.exporters == 0 || !exemplars_.wants(now)) return;
+  // The same notes as are taken when spans come, so that an exemplar is found under its series' labels.
+  struct Watcher final : SpanWatcher {
+    void on_resource(const ByteView* attributes) override { notes.on_resource(attributes); }
+    void on_span(const SpanFields& span) override {
+      notes.on_span(span);
+      ids.push_back(load_le<std::uint64_t>(span.span_id.data()));
+    }
+    SpanNotes notes;
+    std::vector<std::uint64_t> ids;
+  } watcher;
+  SpanBatch batch;
+  watcher.notes.begin(config_, kept_plan_, seed_, nullptr);
+  scan_request(
+      trace.otlp, kept_plan_, batch, [](SpanBatch&) { return false; }, &watcher);
+  const std::vector<SpanNote>& spans = watcher.notes.spans();
+  for (std::size_t i = 0; i < std::min(spans.size(), kExemplarSpansMax); ++i) {
+    exemplars_.put(labels_of(watcher.notes, spans[i]), bucket_of(config_.bounds_ns, spans[i].duration_ns),
+                   {trace.id, watcher.ids[i], spans[i].duration_ns, unix_ns, now});
+  }
+}
+
 void SpanMetrics::write(Exposition& out, TimePoint now) {
-  table_.scrape(now, [&](std::span<const SeriesTable::Row> rows) { write_families(rows, out); });
+  table_.scrape(now, [&](std::span<const SeriesTable::Row> rows) { write_families(rows, now, out); });
 }
 
 std::uint64_t SpanMetrics::calls_of(const std::uint64_t* block) const {
@@ -128,32 +161,40 @@ std::uint64_t SpanMetrics::calls_of(const std::uint64_t* block) const {
   return calls;
 }
 
-void SpanMetrics::write_families(std::span<const SeriesTable::Row> rows, Exposition& out) const {
-  const bool jaeger = config_.names == SpanMetricNames::kJaeger;
-  const std::string prefix = jaeger ? "traces_span_metrics_" : "traces_spanmetrics_";
-  const auto each = [&](auto&& write) {
-    for (const SeriesTable::Row& row : rows) {
-      if (row.series == kOverflowSeries && calls_of(row.block) == 0) continue;
-      write(row.series == kOverflowSeries ? kOverflowLabels : std::string_view(*row.labels), row.block);
-    }
+void SpanMetrics::write_families(std::span<const SeriesTable::Row> rows, TimePoint now, Exposition& out) {
+  const std::string prefix = config_.names == SpanMetricNames::kJaeger ? "traces_span_metrics_" : "traces_spanmetrics_";
+  if (calls_of(rows[0].block) == 0) rows = rows.subspan(1);  // nothing had no room
+  const auto labels = [](const SeriesTable::Row& row) {
+    return row.series == kOverflowSeries ? kOverflowLabels : std::string_view(*row.labels);
   };
   out.family(prefix + "calls", MetricType::kCounter, "Spans received.");
-  each([&](std::string_view labels, const std::uint64_t* block) { out.counter(labels, calls_of(block)); });
+  for (const SeriesTable::Row& row : rows) out.counter(labels(row), calls_of(row.block));
   if (config_.durations) {
-    const double unit = config_.milliseconds ? 1e6 : 1e9;
-    out.family(prefix + (!jaeger                ? "latency"
-                         : config_.milliseconds ? "duration_milliseconds"
-                                                : "duration_seconds"),
+    out.family(prefix + (config_.names != SpanMetricNames::kJaeger ? "latency"
+                         : config_.milliseconds                    ? "duration_milliseconds"
+                                                                   : "duration_seconds"),
                MetricType::kHistogram, "Durations of the spans received.");
-    std::vector<double> bounds;
-    for (const std::uint64_t bound : config_.bounds_ns) bounds.push_back(static_cast<double>(bound) / unit);
-    each([&](std::string_view labels, const std::uint64_t* block) {
-      out.histogram(labels, bounds, {block + kBuckets, bounds.size() + 1}, sum_of(block + kSum) / unit);
-    });
+    write_durations(rows, now, out);
   }
   if (config_.sizes) {
     out.family(prefix + "size", MetricType::kCounter, "OTLP bytes of the spans received.");
-    each([&](std::string_view labels, const std::uint64_t* block) { out.counter(labels, block[kBytes]); });
+    for (const SeriesTable::Row& row : rows) out.counter(labels(row), row.block[kBytes]);
+  }
+}
+
+void SpanMetrics::write_durations(std::span<const SeriesTable::Row> rows, TimePoint now, Exposition& out) {
+  std::vector<double> bounds;
+  for (const std::uint64_t bound : config_.bounds_ns) bounds.push_back(static_cast<double>(bound) / unit_ns());
+  Exemplars::BySeries exemplars;
+  if (config_.exemplars.enabled && out.open_metrics()) exemplars = exemplars_.all(now);
+  for (const SeriesTable::Row& row : rows) {
+    const bool overflow = row.series == kOverflowSeries;
+    std::map<std::size_t, std::string> texts;
+    if (const auto found = exemplars.find(*row.labels); found != exemplars.end() && !overflow) {
+      for (const auto& [bucket, one] : found->second) texts.emplace(bucket, one.text(unit_ns()));
+    }
+    out.histogram(overflow ? kOverflowLabels : std::string_view(*row.labels), bounds,
+                  {row.block + kBuckets, bounds.size() + 1}, sum_of(row.block + kSum) / unit_ns(), &texts);
   }
 }
 
@@ -163,6 +204,7 @@ SpanMetrics::Stats SpanMetrics::stats() const {
   out.series = table.series;
   out.expired_series = table.expired;
   out.overflow_spans = table_.overflow(kBuckets, config_.bounds_ns.size() + 1);
+  out.exemplars = exemplars_.stats();
   const MutexLock lock(id_mutex_);
   out.id_names = id_names_;
   return out;

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "model/kept_trace.h"
 #include "signals/config.h"
 #include "signals/exposition.h"
 #include "signals/series_table.h"
@@ -36,6 +37,10 @@ class SpanMetrics {
   // Counts them. Cost: some 20 ns a span; a microsecond for one whose series is new to the part.
   void count(const SpanNotes& notes, std::size_t part);
 
+  // Chooses exemplars from a trace that was kept and is on its way to exporters. `unix_ns` is `now` by the wall clock.
+  // Cost: a scan of the trace, if its turn has come; nothing unless exemplars are on.
+  void kept(const KeptTrace& trace, TimePoint now, std::uint64_t unix_ns);
+
   // Writes all series. Those without a new span for `series_expiration` by `now` are written for the last time.
   void write(Exposition& out, TimePoint now);
 
@@ -43,6 +48,7 @@ class SpanMetrics {
     std::uint64_t series = 0;
     std::uint64_t overflow_spans = 0;  // whose series was one too many
     std::uint64_t expired_series = 0;
+    Exemplars::Stats exemplars;
     std::uint64_t id_names = 0;  // series made whose name looks like one with an id in it
   };
   Stats stats() const;
@@ -54,6 +60,8 @@ class SpanMetrics {
   };
   std::optional<IdNames> take_id_names();
 
+  bool has_exemplars() const { return config_.exemplars.enabled; }
+
   static BlockShape shape_of(const SpanMetricsConfig& config);
 
  private:
@@ -62,12 +70,16 @@ class SpanMetrics {
   void add(SeriesTable::Part& part, SeriesId series, const SpanNote& span) TAILGATE_REQUIRES(part.mutex);
   std::string labels_of(const SpanNotes& notes, const SpanNote& span) const;
   void note_id_name(const SpanNote& span);
-  void write_families(std::span<const SeriesTable::Row> rows, Exposition& out) const;
+  void write_families(std::span<const SeriesTable::Row> rows, TimePoint now, Exposition& out);
+  void write_durations(std::span<const SeriesTable::Row> rows, TimePoint now, Exposition& out);
+  double unit_ns() const { return config_.milliseconds ? 1e6 : 1e9; }
   std::uint64_t calls_of(const std::uint64_t* block) const;
 
   const SpanMetricsConfig config_;
   const std::uint64_t seed_;
   SeriesTable table_;
+  Exemplars exemplars_;
+  ScanPlan kept_plan_;  // for kept traces
   mutable Mutex id_mutex_;
   std::uint64_t id_names_ TAILGATE_GUARDED_BY(id_mutex_) = 0;
   std::uint64_t id_names_taken_ TAILGATE_GUARDED_BY(id_mutex_) = 0;

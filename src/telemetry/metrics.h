@@ -193,6 +193,11 @@ inline constexpr Metric kSpanMetricsExpired{"tailgate_span_metrics_expired_serie
                                             "Series removed since no span of theirs came for series_expiration."};
 inline constexpr Metric kSpanMetricsIdNames{"tailgate_span_metrics_id_names_total", kCounter, "",
                                             "Series made for a span name that looks as if it had an id in it."};
+inline constexpr Metric kExemplars{"tailgate_span_metrics_exemplars", kGauge, "",
+                                   "Exemplars held, each the last span of a kept trace in a bucket."};
+inline constexpr Metric kExemplarsSkipped{
+    "tailgate_span_metrics_exemplars_skipped_total", kCounter, "reason",
+    "Kept traces not looked at for exemplars (rate), and exemplars that found no room (full)."};
 inline constexpr Metric kServiceGraphEdges{"tailgate_service_graph_edges", kGauge, "",
                                            "Edges of the service graph, without the one for overflow."};
 inline constexpr Metric kServiceGraphExpired{"tailgate_service_graph_expired_edges_total", kCounter, "",
@@ -299,6 +304,8 @@ inline constexpr std::array kMetrics = {
     metric::kSpanMetricsOverflow,
     metric::kSpanMetricsExpired,
     metric::kSpanMetricsIdNames,
+    metric::kExemplars,
+    metric::kExemplarsSkipped,
     metric::kServiceGraphEdges,
     metric::kServiceGraphExpired,
     metric::kServiceGraphOverflow,

@@ -57,6 +57,10 @@ TEST_CASE("a bad value of span metrics is an error that says where and what was 
   CHECK(error("{exclude_dimensions: [http.route]}").find("expected one of service.name") != std::string::npos);
   CHECK(error("{span_names: [{pattern: '(', replacement: x}]}").find("missing )") != std::string::npos);
   CHECK(error("{span_names: [{pattern: 'a', replacement: '\\1'}]}").find("expected a text whose") != std::string::npos);
+  CHECK(error("{exclude_dimensions: [service.name, span.name, span.kind, status.code]}").find("a label to be left") !=
+        std::string::npos);
+  CHECK(error("{exemplars: {enabled: true}, histogram: {disable: true}}").find("whose buckets") != std::string::npos);
+  CHECK(error("{exemplars: {max: 0}}").find("exemplars.max") != std::string::npos);
   CHECK(error("{series_max: 0}").find("series_max") != std::string::npos);
   CHECK(error("{series_expiration: 1s}").find("at least 1m") != std::string::npos);
   CHECK(error("{dimension: [a]}").find("dimensions") != std::string::npos);

@@ -172,3 +172,70 @@ TEST_CASE("names are made alike by patterns, and what still looks like an id is 
   CHECK(told->last == "job 8d3b1c0a");
   CHECK_FALSE(spans.metrics().take_id_names());
 }
+
+namespace {
+
+KeptTrace kept_trace(std::uint64_t trace, const std::vector<SpanSpec>& spans) {
+  KeptTrace out;
+  out.id = TraceId::from(trace_id(trace).data());
+  out.exporters = 1;
+  out.otlp = request(spans);
+  return out;
+}
+
+// What stands behind the samples of a page, by bucket.
+Lines exemplars(CountedSpans& spans, TimePoint now) {
+  Lines out;
+  for (const std::string& line : sample_lines(spans.page(now, OpenMetrics::kYes))) {
+    if (const std::size_t at = line.find(" # "); at != std::string::npos)
+      out.push_back(line.substr(line.find("le="), line.find('}') - line.find("le=")) + line.substr(at));
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a bucket has the last span of a kept trace that was counted there", "[signals]") {
+  CountedSpans spans("{histogram: {explicit: {buckets: [100ms, 1s]}}, exemplars: {enabled: true, max_age: 1m}}");
+  const std::vector<SpanSpec> slow = {{.trace = 1, .id = 10, .end_ms = 2000}, {.trace = 1, .id = 11, .end_ms = 3}};
+  const std::vector<SpanSpec> later = {{.trace = 2, .id = 12, .end_ms = 4}};
+  spans.count(request(slow));
+  spans.count(request(later));
+  spans.count(request({{.trace = 3, .id = 13, .end_ms = 500}}));
+  CHECK(exemplars(spans, at(0s)).empty());  // no verdict yet
+
+  spans.metrics().kept(kept_trace(1, slow), at(1s), 1'790'000'000'123'456'789ULL);
+  spans.metrics().kept(kept_trace(2, later), at(2s), 1'790'000'001'000'000'000ULL);
+  CHECK(
+      exemplars(spans, at(2s)) ==
+      Lines{
+          R"(le="+Inf" # {trace_id="01000000000000000000000000000001",span_id="000000000000000a"} 2.0 1790000000.123)",
+          R"(le="0.1" # {trace_id="01000000000000000000000000000002",span_id="000000000000000c"} 0.004 1790000001.000)"});
+  CHECK(spans.page(at(2s)).find(" # ") == std::string::npos);  // not in the plain format
+  CHECK(spans.metrics().stats().exemplars.held == 2);
+  CHECK(exemplars(spans, at(62s)).size() == 1);
+  CHECK(exemplars(spans, at(63s)).empty());
+}
+
+TEST_CASE("no exemplar comes from our own traces or from those that no exporter gets, and they are few", "[signals]") {
+  CountedSpans spans("{exemplars: {enabled: true, max: 2, traces_per_second: 3}}");
+  const std::vector<SpanSpec> some = {{.name = "a"}, {.id = 2, .name = "b"}, {.id = 3, .name = "c"}};
+  spans.count(request(some));
+  KeptTrace own = kept_trace(1, some), nowhere = kept_trace(1, some);
+  own.own = true;
+  nowhere.exporters = 0;
+  spans.metrics().kept(own, at(1s), 1);
+  spans.metrics().kept(nowhere, at(1s), 1);
+  CHECK(exemplars(spans, at(1s)).empty());
+  for (int i = 0; i < 5; ++i) spans.metrics().kept(kept_trace(1, some), at(2s), 1);
+  CHECK(exemplars(spans, at(2s)).size() == 2);
+  CHECK(spans.metrics().stats().exemplars.no_room == 3);
+  CHECK(spans.metrics().stats().exemplars.passed_by == 2);
+  spans.metrics().kept(kept_trace(1, some), at(3s), 1);
+  CHECK(spans.metrics().stats().exemplars.passed_by == 2);
+
+  CountedSpans off("{}");
+  off.count(request(some));
+  off.metrics().kept(kept_trace(1, some), at(1s), 1);
+  CHECK(exemplars(off, at(1s)).empty());
+}
