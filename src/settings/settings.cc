@@ -82,6 +82,7 @@ PageConfig read_health(const ConfigNode& node) {
 SignalsConfig read_signals(const ConfigNode& root, std::size_t io_threads, SamplingConfig& sampling) {
   SignalsConfig out;
   out.span_metrics = read_span_metrics(root.child("span_metrics"));
+  out.service_graph = read_service_graph(root.child("service_graph"));
   const std::size_t threads = io_threads != 0 ? io_threads : std::max(1u, std::thread::hardware_concurrency());
   out.parts = std::clamp<std::size_t>(sampling.memory_limit / (std::size_t{32} << 20), 1, threads);
   sampling.signal_bytes = out.bytes_max();

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -129,6 +130,78 @@ class SignalsTest(unittest.TestCase):
         self.assertEqual(page.sum(CALLS, span_name="first"), 1)
         until(lambda: "span names look as if they had ids in them" in daemon.log(), "the log says so")
         self.assertEqual(daemon.stop(), 0)
+
+    def exemplars(self, daemon):
+        """Trace ids behind the buckets of the OpenMetrics page."""
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.pages["metrics"], timeout=10)
+        connection.request("GET", "/metrics/spans", headers={"Accept": "application/openmetrics-text"})
+        text = connection.getresponse().read().decode()
+        connection.close()
+        found = re.findall(r'^\w+_bucket\{.*\} \d+ # \{trace_id="([0-9a-f]{32})",span_id="[0-9a-f]{16}"\} [0-9.e+-]+ \d+\.\d{3}$', text, re.M)
+        self.assertEqual(len(found), text.count("trace_id="))
+        return found
+
+    def test_every_exemplar_is_of_a_trace_that_was_kept(self):
+        kept_path = os.path.join(self.directory.name, "kept.json")
+        config = {"sampling": {"decision_wait": "200ms", "memory_limit": "512MiB", "policies": [
+            {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}]},
+            "exporters": {"file": {"path": kept_path}}}
+        daemon = self.start(span_metrics={"exemplars": {"enabled": True}}, **config)
+        start = 1_700_000_000_000_000_000
+        for i in range(200):
+            name, took = f"op-{i % 7}", 1_000_000 * 3 ** (i % 9)
+            trace, error = os.urandom(16), i % 4 == 0
+            self.assertEqual(send(daemon.http, [otlp.span(trace, name, error=error, start_ns=start, end_ns=start + took),
+                                                otlp.span(trace, "inner", start_ns=start, end_ns=start + took // 2)]), 200)
+        until(lambda: daemon.metrics().sum("tailgate_traces_decided_total") == 200, "all are decided")
+        found = set(self.exemplars(daemon))
+        self.assertGreater(len(found), 20)
+
+        def written():
+            with open(kept_path) as text:
+                return set(re.findall(r'"traceId":"([0-9a-f]{32})"', text.read()))
+
+        until(lambda: len(written()) == 50, "all that was kept is written")
+        kept = written()
+        self.assertEqual(found - kept, set())
+        metrics = daemon.metrics()
+        self.assertGreaterEqual(metrics.sum("tailgate_span_metrics_exemplars"), len(found))
+        self.assertEqual(metrics.sum("tailgate_span_metrics_exemplars_skipped_total", reason="full"), 0)
+
+    def test_the_service_graph_and_who_asks_for_it(self):
+        daemon = self.start(service_graph={"store": {"ttl": "500ms"}})
+        requests = "traces_service_graph_request_total"
+        for _ in range(20):
+            trace, root, call = os.urandom(16), os.urandom(8), os.urandom(8)
+            # The called first: sides come in any order, and in different requests.
+            self.assertEqual(send(daemon.http, [otlp.span(trace, parent=call, kind=SERVER, error=True)], "shop"), 200)
+            self.assertEqual(send(daemon.http, [otlp.span(trace, span_id=root, kind=SERVER),
+                                                otlp.span(trace, parent=root, span_id=call, kind=CLIENT),
+                                                otlp.span(trace, parent=root, kind=CLIENT, attributes=[("db.name", "carts")]),
+                                                otlp.span(trace, parent=root, kind=CLIENT, attributes=[("peer.service", "mail")])], "web"), 200)
+        until(lambda: daemon.metrics().sum("tailgate_service_graph_waiting_spans") == 0, "nothing waits")
+        page = self.spans_page(daemon)
+        for client, server, kind, failed in (("web", "shop", "", 20), ("user", "web", "virtual_node", 0),
+                                             ("web", "carts", "database", 0), ("web", "mail", "virtual_node", 0)):
+            labels = {"client": client, "server": server, "connection_type": kind}
+            self.assertEqual(page.sum(requests, **labels), 20)
+            self.assertEqual(page.sum("traces_service_graph_request_failed_total", **labels), failed)
+        self.assertEqual(page.sum(requests), 80)
+        self.assertEqual(daemon.metrics().sum("tailgate_service_graph_edges"), 4)
+
+        status, text = get(daemon.pages["web"], "/jaeger/api/dependencies")
+        self.assertEqual(status, 200)
+        self.assertEqual(sorted((one["parent"], one["child"], one["callCount"]) for one in json.loads(text)["data"]),
+                         [("user", "web", 20), ("web", "carts", 20), ("web", "mail", 20), ("web", "shop", 20)])
+        services = json.loads(get(daemon.pages["web"], "/api/services")[1])
+        self.assertTrue(services["on"])
+        shop = next(one for one in services["edges"] if one["server"] == "shop")
+        self.assertEqual((shop["requests"], shop["failed"], sum(shop["server_buckets"]), len(shop["server_buckets"])),
+                         (20, 20, 20, len(services["bounds_ns"]) + 1))
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_without_a_service_graph_the_view_is_told_so(self):
+        self.assertEqual(json.loads(get(self.start().pages["web"], "/api/services")[1]), {"on": False, "bounds_ns": [], "edges": []})
 
     def test_too_many_series_for_the_memory_is_an_error(self):
         path = os.path.join(self.directory.name, "bad.yaml")

@@ -2,6 +2,7 @@
 // The doors for Jaeger over a store in a folder, without servers: requests go in by the pages, and answers come from
 // the pool.
 #include "web/jaeger/doors.h"
+#include "web/jaeger/proto.h"
 
 #include <catch2/catch.hpp>
 #include <thread>
