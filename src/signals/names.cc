@@ -43,7 +43,7 @@ void append_label(std::string& out, ByteView name, ByteView value) {
       out += "\\n";
     } else {
       if (c == '\\' || c == '"') out += '\\';
-      out += c;
+      out += c == '\0' ? '?' : c;
     }
   }
   out += '"';

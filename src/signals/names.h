@@ -19,8 +19,9 @@ bool looks_like_id(ByteView name);
 
 inline constexpr std::string_view kOverflowLabels = R"(otel_metric_overflow="true")";
 
-// Appends name="value", after a comma unless `out` is empty. The value is escaped as Prometheus wants it, bytes that
-// are not UTF-8 become '?', and it is cut after kLabelValueMax bytes.
+// Appends name="value", after a comma unless `out` is empty. The value is escaped as Prometheus wants it, zeros and
+// bytes that are not UTF-8 become '?' (a zero would be the end of the page to its reader), and it is cut after
+// kLabelValueMax bytes.
 inline constexpr std::size_t kLabelValueMax = 1024;
 void append_label(std::string& out, ByteView name, ByteView value);
 

@@ -43,6 +43,7 @@ class Traffic:
 
     def run(self):
         chance = random.Random(3)
+        odd = "".join(map(chr, range(256))) + "\u2028\U0001F600"  # a name that must not end the page
         try:
             while not self.over.wait(0.02):
                 trace, ids = os.urandom(16), [os.urandom(8) for _ in range(5)]
@@ -55,7 +56,7 @@ class Traffic:
                 error, slow = chance.random() < 0.2, chance.random() < 0.4
                 took = chance.choice([3, 30, 300]) + (900 if slow else 0)
                 route = f"GET /cart/{chance.randrange(3)}"
-                post(self.daemon, [span(0, b"", route, SERVER, took + 3, error=error),
+                post(self.daemon, [span(0, b"", odd if chance.random() < 0.1 else route, SERVER, took + 3, error=error),
                                    span(1, ids[0], "POST", CLIENT, took + 2, error=error)], "web")
                 post(self.daemon, [span(2, ids[1], "POST /order", SERVER, took, error=error),
                                    span(3, ids[2], "SELECT", CLIENT, 2, attributes=[("db.name", "orders")]),

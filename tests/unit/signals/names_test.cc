@@ -25,6 +25,7 @@ TEST_CASE("names with ids in them are told from others", "[signals]") {
 TEST_CASE("a label's value is escaped, repaired and cut", "[signals]") {
   CHECK(label("a\"b\\c\nd") == R"(l="a\"b\\c\nd")");
   CHECK(label("a\xFF") == "l=\"a?\"");
+  CHECK(label(std::string("a\0b", 3)) == "l=\"a?b\"");
   CHECK(label(std::string(2000, 'x')).size() == 1024 + 4);
   CHECK(label(std::string(1023, 'x') + "\xC3\xA4") == "l=\"" + std::string(1023, 'x') + "\"");
   std::string two = label("x");
