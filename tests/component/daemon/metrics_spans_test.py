@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the binary counts over all spans, and serves at /metrics/spans. signals_test.py TAILGATE"""
+"""What the binary counts over all spans, and serves at /metrics/spans. metrics_spans_test.py TAILGATE"""
 
 import http.client
 import json
