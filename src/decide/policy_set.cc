@@ -37,8 +37,6 @@ std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>&
   set->plan_.epoch = options.epoch;
   set->tables_ = &tables;
   if (options.use_tracestate) set->plan_.add_randomness();
-  for (const std::string& key : options.watched) set->plan_.attribute_slot(key);
-  for (const std::string& key : options.watched_of_resources) set->plan_.attribute_slot(key, Attributes::kOfResources);
   for (std::size_t i = 0; i < routes.size(); ++i) {
     if (routes[i].policies.empty()) set->always_ |= 1ULL << i;
     std::vector<std::size_t> bits = add_route_filter(routes[i], set->plan_);
@@ -73,6 +71,9 @@ std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>&
   };
   for (const ConfigNode& entry : policies) compile(entry, false, set->policies_);
   for (const ConfigNode& entry : shadows) compile(entry, true, set->shadows_);
+  set->plan_.end_keys_of_policies();
+  for (const std::string& key : options.watched) set->plan_.attribute_slot(key);
+  for (const std::string& key : options.watched_of_resources) set->plan_.attribute_slot(key, Attributes::kOfResources);
   for (const std::vector<ConfigNode>* list : {&policies, &shadows}) {
     for (const ConfigNode& entry : *list) {
       if (entry.is_map() && build.parts.contains(entry.text("name")))

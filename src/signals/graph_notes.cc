@@ -24,20 +24,20 @@ std::vector<std::string> GraphNotes::attributes(const ServiceGraphConfig& config
   return out;
 }
 
-std::vector<GraphNotes::Slots> GraphNotes::slots_of(const std::vector<std::string>& keys, const ScanPlan& plan) const {
-  std::vector<Slots> out;
-  for (const std::string& key : keys)
-    out.push_back({plan.find_slot(key, Attributes::kOfSpans), plan.find_slot(key, Attributes::kOfResources)});
-  return out;
+void GraphNotes::find(const std::vector<std::string>& keys, const ScanPlan& plan, Slots& slots) {
+  slots.clear();
+  for (const std::string& key : keys) {
+    if (const int slot = plan.find_slot(key, Attributes::kOfSpans); slot >= 0) slots.push_back(slot);
+  }
 }
 
 void GraphNotes::begin(const ServiceGraphConfig& config, const ScanPlan& plan, std::uint64_t seed) {
   config_ = &config;
   seed_ = seed;
   service_slot_ = plan.find_slot("service.name", Attributes::kOfResources);
-  databases_ = slots_of(config.database_attributes, plan);
-  hosts_ = slots_of(host_attributes(), plan);
-  peers_ = slots_of(config.virtual_nodes ? config.peer_attributes : std::vector<std::string>(), plan);
+  find(config.database_attributes, plan, databases_);
+  find(host_attributes(), plan, hosts_);
+  find(config.peer_attributes, plan, peers_);
   notes_.clear();
   resources_.clear();
 }
@@ -55,11 +55,10 @@ void GraphNotes::on_resource(const ByteView* attributes) {
   resources_.push_back(resource);
 }
 
-ByteView GraphNotes::first_of(const std::vector<Slots>& slots, const SpanFields& span) {
-  for (const Slots& slot : slots) {
-    if (slot.span >= 0 && span.attributes[slot.span].data() != nullptr) return span.attributes[slot.span];
-    if (slot.resource >= 0 && span.context->resource_attributes[slot.resource].data() != nullptr)
-      return span.context->resource_attributes[slot.resource];
+ByteView GraphNotes::first_of(const Slots& slots, const SpanFields& span) {
+  for (const int slot : slots) {
+    if (span.attributes[slot].data() != nullptr) return span.attributes[slot];
+    if (span.context->resource_attributes[slot].data() != nullptr) return span.context->resource_attributes[slot];
   }
   return {};
 }

@@ -48,17 +48,15 @@ class GraphNotes {
  private:
   static constexpr std::uint32_t kServer = 2, kClient = 3, kProducer = 4, kConsumer = 5;  // SpanKind
 
-  struct Slots {
-    int span = -1, resource = -1;
-  };
-  std::vector<Slots> slots_of(const std::vector<std::string>& keys, const ScanPlan& plan) const;
-  static ByteView first_of(const std::vector<Slots>& slots, const SpanFields& span);
+  using Slots = std::vector<int>;  // of attributes of spans and resources alike
+  static void find(const std::vector<std::string>& keys, const ScanPlan& plan, Slots& slots);
+  static ByteView first_of(const Slots& slots, const SpanFields& span);
   void note(const SpanFields& span);
 
   const ServiceGraphConfig* config_ = nullptr;
   std::uint64_t seed_ = 0;
   int service_slot_ = -1;
-  std::vector<Slots> databases_, peers_, hosts_;
+  Slots databases_, peers_, hosts_;
   std::vector<GraphNote> notes_;
   std::vector<GraphResource> resources_;
 };

@@ -114,6 +114,7 @@ void ServiceGraph::name_sides(const GraphNotes& notes, Names& names, Scratch& sc
       scratch.calls.push_back(
           {service, peer, EdgeType::kDatabase, note.failed, true, true, note.duration_ns, note.duration_ns});
     } else if (note.key != 0) {
+      shards_[note.key >> 61]->prefetch(note.key);
       scratch.add({note.key, note.duration_ns, service, peer, note.client, note.failed, type});
     } else if (config_.virtual_nodes) {
       scratch.calls.push_back({user_, service, EdgeType::kVirtual, note.failed, false, true, 0, note.duration_ns});

@@ -12,12 +12,9 @@ void SpanNotes::begin(const SpanMetricsConfig& config, const ScanPlan& plan, std
   counts_ = counts;
   seed_ = seed;
   service_slot_ = plan.find_slot("service.name", Attributes::kOfResources);
-  span_slots_.clear();
-  resource_slots_.clear();
-  for (const Dimension& dimension : config.dimensions) {
-    span_slots_.push_back(plan.find_slot(dimension.attribute, Attributes::kOfSpans));
-    resource_slots_.push_back(plan.find_slot(dimension.attribute, Attributes::kOfResources));
-  }
+  slots_.clear();
+  for (const Dimension& dimension : config.dimensions)
+    slots_.push_back(plan.find_slot(dimension.attribute, Attributes::kOfSpans));
   spans_.clear();
   resources_.clear();
   dimensions_.clear();
@@ -53,10 +50,9 @@ void SpanNotes::on_span(const SpanFields& span) {
   std::uint64_t hash =
       resources_.back().hash + (config_->span_kind ? note.kind : 0u) * 4u + (config_->status_code ? note.status : 0u);
   hash = hash_bytes(config_->span_name ? span.name : ByteView(), next_random(hash));
-  for (std::size_t i = 0; i < span_slots_.size(); ++i) {
-    ByteView value = span_slots_[i] >= 0 ? span.attributes[span_slots_[i]] : ByteView();
-    if (value.data() == nullptr && resource_slots_[i] >= 0)
-      value = span.context->resource_attributes[resource_slots_[i]];
+  for (const int slot : slots_) {
+    ByteView value = slot >= 0 ? span.attributes[slot] : ByteView();
+    if (value.data() == nullptr && slot >= 0) value = span.context->resource_attributes[slot];
     dimensions_.push_back(value);
     hash = hash_bytes(value, hash);  // of a KeyValue, which is never empty
   }

@@ -56,7 +56,7 @@ class SpanNotes {
   const SeriesCounts* counts_ = nullptr;
   std::uint64_t seed_ = 0;
   int service_slot_ = -1;
-  std::vector<int> span_slots_, resource_slots_;  // of the dimensions
+  std::vector<int> slots_;  // of the dimensions, of spans and resources alike
   std::vector<SpanNote> spans_;
   std::vector<ResourceNote> resources_;
   std::vector<ByteView> dimensions_;

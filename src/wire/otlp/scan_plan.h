@@ -9,6 +9,7 @@
 //   words of a trace: [ predicate bits, bit_words() ][ counters, one word each ]
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -87,6 +88,9 @@ class ScanPlan {
   std::size_t bit_words() const { return (predicates.size() + 63) / 64; }
   std::size_t words() const { return bit_words() + counters_.size(); }
   const std::vector<std::string>& attribute_keys() const { return keys_; }
+  // So many of these, the first, are asked for by policies; the rest by others, who ask after end_keys_of_policies().
+  std::size_t keys_of_policies() const { return std::min(keys_.size(), keys_of_policies_); }
+  void end_keys_of_policies() { keys_of_policies_ = keys_.size(); }
 
   // The slot that will hold the attribute `key`; the same key gives the same slot. It is filled only where it was asked
   // for: on spans, resources, or both.
@@ -139,6 +143,7 @@ class ScanPlan {
   int find_slot_slow(ByteView key, Attributes where) const;
 
   std::vector<std::string> keys_;
+  std::size_t keys_of_policies_ = SIZE_MAX;
   std::vector<std::uint8_t> where_;            // of each key
   std::vector<std::uint16_t> same_length_;     // of each key: the next one whose length is the same modulo 64
   std::array<std::uint16_t, 64> by_length_{};  // heads of these chains
