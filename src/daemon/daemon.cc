@@ -17,7 +17,7 @@
 #include "telemetry/log.h"
 #include "web/jaeger/doors.h"
 #include "web/page.h"
-#include "web/services.h"
+#include "web/service_map.h"
 #include "web/tempo/door.h"
 #include "web/try_page.h"
 
@@ -106,7 +106,7 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
                [limits = parts_.store.limits](std::string_view form, const std::string& text) {
                  return make_policy_trial(form, text, limits);
                });
-  add_services_api(web_pages_, [this] { return service_map(signals_.get()); });
+  add_service_map_api(web_pages_, [this] { return service_map(signals_.get()); });
   add_api(
       web_pages_, [this] { return metrics_text(); }, [this] { return loaded_policies(); });
 }

@@ -14,7 +14,7 @@
 #include "signals/signals.h"
 #include "web/explain.h"
 #include "web/jaeger/doors.h"
-#include "web/services.h"
+#include "web/service_map.h"
 
 namespace tailgate {
 

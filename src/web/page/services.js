@@ -149,7 +149,7 @@ export function showServices(main, params, failed) {
   fill(main, el('h1', {}, 'Services'), body);
   const tick = async () => {
     try {
-      const answer = await getJson('/api/services', stop.signal), at = Date.now();
+      const answer = await getJson('/api/service_map', stop.signal), at = Date.now();
       if (!answer.on) {
         fill(body, el('p', {class: 'hint'}, 'There is no service graph. Add service_graph: {} to the configuration: it counts the requests between services over all spans, before sampling. See ',
             el('code', {}, 'docs/signals.md'), '.'));

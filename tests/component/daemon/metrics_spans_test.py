@@ -193,7 +193,7 @@ class SignalsTest(unittest.TestCase):
         self.assertEqual(status, 200)
         self.assertEqual(sorted((one["parent"], one["child"], one["callCount"]) for one in json.loads(text)["data"]),
                          [("user", "web", 20), ("web", "carts", 20), ("web", "mail", 20), ("web", "shop", 20)])
-        services = json.loads(get(daemon.pages["web"], "/api/services")[1])
+        services = json.loads(get(daemon.pages["web"], "/api/service_map")[1])
         self.assertTrue(services["on"])
         shop = next(one for one in services["edges"] if one["server"] == "shop")
         self.assertEqual((shop["requests"], shop["failed"], sum(shop["server_buckets"]), len(shop["server_buckets"])),
@@ -201,7 +201,7 @@ class SignalsTest(unittest.TestCase):
         self.assertEqual(daemon.stop(), 0)
 
     def test_without_a_service_graph_the_view_is_told_so(self):
-        self.assertEqual(json.loads(get(self.start().pages["web"], "/api/services")[1]), {"on": False, "bounds_ns": [], "edges": []})
+        self.assertEqual(json.loads(get(self.start().pages["web"], "/api/service_map")[1]), {"on": False, "bounds_ns": [], "edges": []})
 
     def test_too_many_series_for_the_memory_is_an_error(self):
         path = os.path.join(self.directory.name, "bad.yaml")

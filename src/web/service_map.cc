@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "web/services.h"
+#include "web/service_map.h"
 
 #include <boost/json.hpp>
 #include <utility>
@@ -10,8 +10,8 @@ namespace tailgate {
 
 namespace json = boost::json;
 
-void add_services_api(Pages& pages, std::function<std::optional<ServiceMap>()> map) {
-  pages.add("/api/services", [map = std::move(map)](const RequestHead&) {
+void add_service_map_api(Pages& pages, std::function<std::optional<ServiceMap>()> map) {
+  pages.add("/api/service_map", [map = std::move(map)](const RequestHead&) {
     const std::optional<ServiceMap> services = map();
     json::array edges;
     if (services) {

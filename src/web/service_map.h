@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// /api/services: who calls whom, for the page's view of services. As the other pages under /api/ it may change with
+// /api/service_map: who calls whom, for the page's view of services. As the other pages under /api/ it may change with
 // every version; /metrics/spans is the interface. Threads: any; `map` is called by the pages' thread.
 #pragma once
 
@@ -26,6 +26,6 @@ struct ServiceMap {
 };
 
 // Nothing: there is no service graph, and the view says how to get one.
-void add_services_api(Pages& pages, std::function<std::optional<ServiceMap>()> map);
+void add_service_map_api(Pages& pages, std::function<std::optional<ServiceMap>()> map);
 
 }  // namespace tailgate
