@@ -47,7 +47,7 @@ void TraceBuffer::remember(const OpenTrace& open, const Verdict& verdict, std::u
   record.shed_step = open.shed_step;
   if (open.root_name != 0) record.set_root(roots_.at(open.root_name).service, roots_.at(open.root_name).name);
   if (record.missing != 0) note_missing(open, record);
-  if (ballots_.empty() || policies_->plan().attribute_keys().empty()) return;
+  if (ballots_.empty() || policies_->plan().keys_of_policies() == 0) return;
   if (std::exchange(looks_second_, now_ms / 1000) != now_ms / 1000) looks_ = 0;
   if (looks_++ < kLooksPerSecond) note_values(open, record);
 }
@@ -74,7 +74,7 @@ void TraceBuffer::note_values(const OpenTrace& open, ExplainRecord& record) {
       ask_resource(plan, prefixes_.at(number).resource(), resource_attributes_.data(), resource_words_.data());
     }
     last_prefix = number;
-    for (std::size_t slot = 0; slot < plan.attribute_keys().size(); ++slot) {
+    for (std::size_t slot = 0; slot < plan.keys_of_policies(); ++slot) {
       const ByteView own = attributes_[slot].data() != nullptr ? attributes_[slot] : resource_attributes_[slot];
       if (own.data() != nullptr) values.add(slot, attribute_value(own));
     }

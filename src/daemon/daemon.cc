@@ -17,6 +17,7 @@
 #include "telemetry/log.h"
 #include "web/jaeger/doors.h"
 #include "web/page.h"
+#include "web/service_map.h"
 #include "web/tempo/door.h"
 #include "web/try_page.h"
 
@@ -49,13 +50,15 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
       has_policies_(!config_.sampling.policies.empty()),
       notices_(messages(config_.issues->notices)),
       written_(written_policies(config_.sampling)) {
-  parts_.budget->charge(Holder::kCaches, config_.sampling.cache_bytes + config_.sampling.explain_bytes);
+  parts_.budget->charge(Holder::kCaches,
+                        config_.sampling.cache_bytes + config_.sampling.explain_bytes + config_.sampling.signal_bytes);
   parts_.store.limits.wall_at_origin_ns = wall_now_ns();
-  sink_ = std::make_unique<ExporterSink>(*parts_.exporters);
+  if (config_.signals.any()) signals_ = std::make_unique<Signals>(config_.signals, random_seed(), monotonic_now());
+  sink_ = std::make_unique<ExporterSink>(*parts_.exporters, signals_.get());
   store_ = std::make_unique<TraceStore>(parts_.store, *parts_.budget, parts_.policies, *parts_.tables, *sink_,
                                         random_seed(), monotonic_now());
   target_ = std::make_unique<StoreTarget>(*store_);
-  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_);
+  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_, signals_.get());
 
   metrics_page_.add("/metrics", [this](const RequestHead&) {
     Response response;
@@ -63,6 +66,15 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
     response.body = metrics_text();
     return response;
   });
+  if (signals_ != nullptr) {
+    metrics_page_.add("/metrics/spans", [this](const RequestHead& head) {
+      Response response;
+      std::string_view type;
+      response.body = signals_->page(wants_open_metrics(head.header("accept")), monotonic_now(), type);
+      response.headers.emplace_back("content-type", type);
+      return response;
+    });
+  }
   health_pages_.add("/health", [](const RequestHead&) { return plain_response(200, "alive"); });
   health_pages_.add("/ready", [this](const RequestHead&) { return ready(); });
   explanations_ = std::make_unique<StoreExplanations>(*store_, parts_.tables->names);
@@ -84,7 +96,8 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
                                }};
   add_trace_api(web_pages_, *query_pool_, *explanations_,
                 {.store = parts_.exporters->stored(), .limits = limits, .exporters = parts_.exporters->names()});
-  add_jaeger_doors(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits});
+  add_jaeger_doors(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits},
+                   calls_of(signals_.get()));
   add_tempo_door(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits});
   add_try_page(web_pages_, *query_pool_,
                {.store = parts_.exporters->stored(),
@@ -93,6 +106,7 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
                [limits = parts_.store.limits](std::string_view form, const std::string& text) {
                  return make_policy_trial(form, text, limits);
                });
+  add_service_map_api(web_pages_, [this] { return service_map(signals_.get()); });
   add_api(
       web_pages_, [this] { return metrics_text(); }, [this] { return loaded_policies(); });
 }
@@ -246,6 +260,8 @@ void Daemon::run() {
     }
     log_refused_of_the_minute(monotonic_now());
     log_memory_shortage(monotonic_now());
+    log_id_names(monotonic_now());
+    if (signals_ != nullptr) signals_->tick(monotonic_now());
     if (signal == SIGHUP) parts_.exporters->follow_paths();
     asked |= signal == SIGHUP;
     const bool changed = watch_.changed(monotonic_now());
@@ -316,6 +332,17 @@ void Daemon::log_memory_shortage(TimePoint now) {
                                                                     {"shortest_wait", shortest},
                                                                     {"lasted", format_duration(change->lasted)}});
   }
+}
+
+// Once a minute at most.
+void Daemon::log_id_names(TimePoint now) {
+  if (signals_ == nullptr || signals_->span_metrics() == nullptr) return;
+  if (now - id_names_logged_ < RefusalLog::kEvery) return;
+  const std::optional<SpanMetrics::IdNames> names = signals_->span_metrics()->take_id_names();
+  if (!names) return;
+  id_names_logged_ = now;
+  log_warn("span names look as if they had ids in them, and each makes a series of its own",
+           {{"names", names->count}, {"last", names->last}, {"do", "put a pattern into span_metrics.span_names"}});
 }
 
 void Daemon::reload() {

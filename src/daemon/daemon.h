@@ -19,6 +19,7 @@
 #include "net/io_threads.h"
 #include "net/server/server.h"
 #include "settings/assembly.h"
+#include "signals/signals.h"
 #include "telemetry/process.h"
 #include "telemetry/refusal_log.h"
 #include "web/api.h"
@@ -45,6 +46,7 @@ class Daemon {
   void collect_sources(const Refusals::Snapshot& refused, const BufferCounters& taken, MetricWriter& out) const;
   void collect_receivers(MetricWriter& out) const;
   void collect_pages(MetricWriter& out) const;
+  void collect_signals(MetricWriter& out) const;
   std::vector<std::string> keeping_policies() const;
   std::string metrics_text() const;
   Response ready() const;
@@ -58,6 +60,7 @@ class Daemon {
   void log_refused(SourceId by, std::string_view reason, std::string_view peer, std::string_view text);
   void log_refused_of_the_minute(TimePoint now);
   void log_memory_shortage(TimePoint now);
+  void log_id_names(TimePoint now);
 
   std::unique_ptr<OwnTraces> own_traces_;  // null: off. Outlives the exporters, whose threads report to it
   const DaemonConfig config_;
@@ -82,6 +85,8 @@ class Daemon {
   Oddities oddities_;
   RefusalLog refusal_log_;
   MemoryShortage memory_shortage_;
+  TimePoint id_names_logged_{};
+  std::unique_ptr<Signals> signals_;  // null: off
   std::unique_ptr<ExporterSink> sink_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<StoreTarget> target_;

@@ -62,6 +62,7 @@ void Daemon::collect(MetricWriter& out) const {
     out.add(metric::kOwnSpans, {"queued"}, number(own.queued));
     out.add(metric::kOwnSpans, {"dropped"}, number(own.dropped));
   }
+  collect_signals(out);
   process_.collect(out);
   out.add(metric::kBuildInfo, {build_version(), build_commit(), build_compiler()}, 1);
 }
@@ -116,6 +117,31 @@ void Daemon::collect_receivers(MetricWriter& out) const {
     for (std::size_t i = 0; i < kCloseWhyNames.size(); ++i) {
       out.add(metric::kConnectionsClosed, {receiver->name(), kCloseWhyNames[i]}, number(stats.closed[i]));
     }
+  }
+}
+
+void Daemon::collect_signals(MetricWriter& out) const {
+  if (signals_ == nullptr) return;
+  if (const SpanMetrics* const metrics = signals_->span_metrics()) {
+    const SpanMetrics::Stats stats = metrics->stats();
+    out.add(metric::kSpanMetricsSeries, {}, number(stats.series));
+    out.add(metric::kSpanMetricsOverflow, {}, number(stats.overflow_spans));
+    out.add(metric::kSpanMetricsExpired, {}, number(stats.expired_series));
+    out.add(metric::kSpanMetricsIdNames, {}, number(stats.id_names));
+    out.add(metric::kExemplars, {}, number(stats.exemplars.held));
+    out.add(metric::kExemplarsSkipped, {"rate"}, number(stats.exemplars.passed_by));
+    out.add(metric::kExemplarsSkipped, {"full"}, number(stats.exemplars.no_room));
+  }
+  if (const ServiceGraph* const graph = signals_->service_graph()) {
+    const ServiceGraph::Stats stats = graph->stats();
+    out.add(metric::kServiceGraphEdges, {}, number(stats.edges));
+    out.add(metric::kServiceGraphExpired, {}, number(stats.expired_edges));
+    out.add(metric::kServiceGraphOverflow, {}, number(stats.overflow_requests));
+    out.add(metric::kServiceGraphWaiting, {}, number(stats.waiting));
+    out.add(metric::kServiceGraphUnpaired, {"expired"}, number(stats.expired));
+    out.add(metric::kServiceGraphUnpaired, {"repeated"}, number(stats.replaced));
+    out.add(metric::kServiceGraphUnpaired, {"full"}, number(stats.dropped_full));
+    out.add(metric::kServiceGraphUnpaired, {"names"}, number(stats.dropped_names));
   }
 }
 

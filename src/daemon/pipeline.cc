@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/pipeline.h"
 
+#include <algorithm>
+
 #include "base/clock.h"
 
 namespace tailgate {
 
-void ExporterSink::push(KeptTracePtr kept) { exporters_.push(kept, monotonic_now()); }
+void ExporterSink::push(KeptTracePtr kept) {
+  const TimePoint now = monotonic_now();
+  if (signals_ != nullptr && signals_->wants_kept()) signals_->kept(*kept, now, wall_now_ns());
+  exporters_.push(kept, now);
+}
 
 bool ExporterSink::make_room(std::size_t bytes, bool by_chance) { return exporters_.make_room(bytes, by_chance); }
 
@@ -52,6 +58,37 @@ ShadowReport StoreExplanations::shadow() const {
     report.kept_bytes += row.kept_bytes;
   }
   return report;
+}
+
+AllCalls calls_of(const Signals* signals) {
+  ServiceGraph* const graph = signals != nullptr ? signals->service_graph() : nullptr;
+  if (graph == nullptr) return {};
+  return [graph](std::uint64_t from_ns, std::uint64_t to_ns) {
+    const TimePoint now = monotonic_now();
+    const std::uint64_t now_ns = wall_now_ns();
+    // Our clock at a moment of the wall clock, at most a week off: nothing is older.
+    const auto at = [&](std::uint64_t unix_ns) {
+      constexpr std::uint64_t kWeek = 7ULL * 86'400 * 1'000'000'000;
+      return unix_ns >= now_ns ? now + Duration(static_cast<std::int64_t>(std::min(unix_ns - now_ns, kWeek)))
+                               : now - Duration(static_cast<std::int64_t>(std::min(now_ns - unix_ns, kWeek)));
+    };
+    std::vector<StoredDependency> out;
+    for (ServiceCalls& one : graph->calls(at(from_ns), at(to_ns), now))
+      out.push_back({std::move(one.client), std::move(one.server), one.calls});
+    return out;
+  };
+}
+
+std::optional<ServiceMap> service_map(const Signals* signals) {
+  ServiceGraph* const graph = signals != nullptr ? signals->service_graph() : nullptr;
+  if (graph == nullptr) return std::nullopt;
+  ServiceMap out;
+  out.bounds_ns = graph->bounds_ns();
+  for (ServiceGraph::Edge& edge : graph->edges(monotonic_now())) {
+    out.edges.push_back({std::move(edge.client), std::move(edge.server), std::move(edge.type), edge.requests,
+                         edge.failed, std::move(edge.server_buckets), std::move(edge.client_buckets)});
+  }
+  return out;
 }
 
 }  // namespace tailgate

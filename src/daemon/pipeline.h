@@ -3,6 +3,7 @@
 //
 //   IngestPipeline -> StoreTarget -> TraceStore -> ExporterSink -> Exporters
 //   the pages /explain and /shadow -> StoreExplanations -> TraceStore
+//   /jaeger/api/dependencies, the view of services -> calls_of, service_map -> ServiceGraph
 //
 // Threads: any, as of what they call. Each refers to what it calls, which outlives it.
 #pragma once
@@ -10,19 +11,24 @@
 #include "buffer/store/trace_store.h"
 #include "export/exporters.h"
 #include "receive/ingest.h"
+#include "signals/signals.h"
 #include "web/explain.h"
+#include "web/jaeger/doors.h"
+#include "web/service_map.h"
 
 namespace tailgate {
 
 class ExporterSink final : public KeptSink {
  public:
-  explicit ExporterSink(Exporters& exporters) : exporters_(exporters) {}
+  // `signals`, if any, sees what is kept.
+  ExporterSink(Exporters& exporters, Signals* signals) : exporters_(exporters), signals_(signals) {}
 
   void push(KeptTracePtr kept) override;
   bool make_room(std::size_t bytes, bool by_chance) override;
 
  private:
   Exporters& exporters_;
+  Signals* const signals_;
 };
 
 class StoreTarget final : public IngestTarget {
@@ -50,5 +56,9 @@ class StoreExplanations final : public ExplainSource {
   const TraceStore& store_;
   const NamesTable& policy_names_;
 };
+
+// The service graph as the pages ask for it; nothing where there is none. `signals`, which may be null, outlives them.
+AllCalls calls_of(const Signals* signals);
+std::optional<ServiceMap> service_map(const Signals* signals);
 
 }  // namespace tailgate

@@ -71,6 +71,9 @@ std::shared_ptr<const PolicySet> PolicySet::build(const std::vector<ConfigNode>&
   };
   for (const ConfigNode& entry : policies) compile(entry, false, set->policies_);
   for (const ConfigNode& entry : shadows) compile(entry, true, set->shadows_);
+  set->plan_.end_keys_of_policies();
+  for (const std::string& key : options.watched) set->plan_.attribute_slot(key);
+  for (const std::string& key : options.watched_of_resources) set->plan_.attribute_slot(key, Attributes::kOfResources);
   for (const std::vector<ConfigNode>* list : {&policies, &shadows}) {
     for (const ConfigNode& entry : *list) {
       if (entry.is_map() && build.parts.contains(entry.text("name")))

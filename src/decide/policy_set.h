@@ -91,6 +91,9 @@ struct PolicySetOptions {
   bool use_tracestate = false;
   bool sample_on_first_match = false;
   bool keep_marked = false;  // the policy `_debug`: a receiver is there that can mark spans (otlp::span::kKeepMark)
+  // What others than policies read of each span (SpanWatcher): attributes of spans and of resources, and
+  // of resources only.
+  std::vector<std::string> watched = {}, watched_of_resources = {};
 };
 
 class PolicySet {

@@ -69,11 +69,14 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     if (client != nullptr && delivered == 0 && (wait = client->refuse_spans(now)) != 0) return false;
     if (!target_.take(slice, source, now)) return false;
     delivered += slice.spans.size();
+    if (watch_ != nullptr) watch_->taken(now);
     if (client != nullptr) client->took_spans(slice.spans.size(), now);
     return true;
   };
-  const ScanResult scan = scan_request(otlp, *plan, batch, deliver);
+  SpanWatcher* const watcher = watch_ != nullptr ? &watch_->begin(*plan) : nullptr;
+  const ScanResult scan = scan_request(otlp, *plan, batch, deliver, watcher);
   if (!scan.ok) {
+    if (watch_ != nullptr) watch_->refused();
     result.kind = IngestResult::Kind::kMalformed;
     result.message = scan.error;
     return result;
@@ -81,6 +84,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
   const std::uint64_t good = scan.spans - scan.bad_ids;
   // A scan that stopped in the middle of a very large request did not read the rest; the spans it knows are refused.
   if (delivered + batch.spans.size() != good || !deliver(batch)) {
+    if (watch_ != nullptr) watch_->refused();
     refusals_.spans(source, wait != 0 ? SpanRefusal::kClientSpans : SpanRefusal::kNoMemory, good - delivered);
     refusals_.spans(source, SpanRefusal::kBadId, scan.bad_ids);
     if (wait != 0) {

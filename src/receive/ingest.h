@@ -23,6 +23,7 @@
 #include "receive/refusal_reason.h"
 #include "telemetry/metrics.h"
 #include "wire/otlp/scan_plan.h"
+#include "wire/span_watch.h"
 
 namespace tailgate {
 
@@ -107,8 +108,9 @@ class IngestTarget {
 
 class IngestPipeline {
  public:
-  // Both outlive the pipeline.
-  IngestPipeline(IngestTarget& target, Refusals& refusals) : target_(target), refusals_(refusals) {}
+  // All outlive the pipeline. `watch` sees every span that is taken; null: nobody does.
+  IngestPipeline(IngestTarget& target, Refusals& refusals, SpanWatch* watch = nullptr)
+      : target_(target), refusals_(refusals), watch_(watch) {}
 
   // Counts refused spans with their reason. The receiver counts refused requests, because it answers them.
   IngestResult accept(SourceId source, ByteView otlp, Client* client = nullptr);
@@ -119,6 +121,7 @@ class IngestPipeline {
  private:
   IngestTarget& target_;
   Refusals& refusals_;
+  SpanWatch* const watch_;
   std::atomic<bool> stopping_{false};
 };
 

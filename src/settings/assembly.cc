@@ -121,12 +121,15 @@ Assembly assemble(const DaemonConfig& config) {
   Assembly parts;
   make_receivers(config.receivers, parts);
   const ByteBudget::Caps caps =
-      budget_caps(sampling.memory_limit, sampling.cache_bytes + sampling.explain_bytes, parts.tls_connections);
+      budget_caps(sampling.memory_limit, sampling.cache_bytes + sampling.explain_bytes + sampling.signal_bytes,
+                  parts.tls_connections);
   parts.budget = std::make_unique<ByteBudget>(caps);
   parts.store = sampling.store;
   parts.store.pool_bytes = caps[static_cast<std::size_t>(Holder::kTraces)];
   parts.store.prefix_bytes = parts.store.pool_bytes / 8;
   make_exporters(config, parts);
+  parts.context.watched = config.signals.attributes();
+  parts.context.watched_of_resources = config.signals.resource_attributes();
   check_loops(parts);
   parts.policies = build_policies(sampling, parts.context, *parts.tables, 1, config.sampling_node);
   // A reload may bring more predicates: one word more has room for 64. Beyond that /explain has votes without their

@@ -46,7 +46,8 @@ std::size_t traces_share(std::size_t memory_limit, const SamplingConfig& samplin
   const std::size_t caches =
       at_limit(sampling.cache_bytes, default_cache_bytes(sampling.memory_limit), default_cache_bytes(memory_limit)) +
       at_limit(sampling.explain_bytes, default_explain_bytes(sampling.memory_limit),
-               default_explain_bytes(memory_limit));
+               default_explain_bytes(memory_limit)) +
+      sampling.signal_bytes;
   return budget_caps(memory_limit, caches, tls_connections)[static_cast<std::size_t>(Holder::kTraces)];
 }
 

@@ -166,6 +166,8 @@ PolicySetPtr build_policies(const SamplingConfig& sampling, const PolicyContext&
   options.use_tracestate = sampling.use_tracestate;
   options.sample_on_first_match = sampling.sample_on_first_match;
   options.keep_marked = context.keep_marked;
+  options.watched = context.watched;
+  options.watched_of_resources = context.watched_of_resources;
   PolicySetPtr policies =
       PolicySet::build(sampling.policies, sampling.shadow_policies, context.routes, tables, options);
   if (policies->plan().words() > kTraceWordsMax) {

@@ -23,6 +23,7 @@ struct SamplingConfig {
   std::string memory_limit_is;    // "configured", or what it follows from: "a quarter of the machine's 16GiB"
   std::size_t cache_bytes = 0;    // decision cache
   std::size_t explain_bytes = 0;  // what /explain remembers
+  std::size_t signal_bytes = 0;   // span metrics; set by those who read their sections
   TraceStoreOptions store;        // all but what follows from the budget: pool_bytes and prefix_bytes
   bool use_tracestate = false;
   bool sample_on_first_match = false;
@@ -38,6 +39,7 @@ SamplingConfig read_sampling(const ConfigNode& node, const std::string& path, co
 struct PolicyContext {
   std::vector<RouteRule> routes;  // of the exporters, by index
   bool keep_marked = false;       // some receiver's senders can ask for a trace to be kept: the policy _debug
+  std::vector<std::string> watched, watched_of_resources;  // attributes, as in PolicySetOptions
 };
 
 // Errors are recorded at `node`, the section, and at the policies; the result is not to be used then.

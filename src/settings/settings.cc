@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <thread>
+
+#include "base/units.h"
 
 namespace tailgate {
 namespace {
@@ -75,6 +78,23 @@ PageConfig read_health(const ConfigNode& node) {
   return out;
 }
 
+// What the receivers count in. Threads share parts where memory is short, as they share shards.
+SignalsConfig read_signals(const ConfigNode& root, std::size_t io_threads, SamplingConfig& sampling) {
+  SignalsConfig out;
+  out.span_metrics = read_span_metrics(root.child("span_metrics"));
+  out.service_graph = read_service_graph(root.child("service_graph"));
+  const std::size_t threads = io_threads != 0 ? io_threads : std::max(1u, std::thread::hardware_concurrency());
+  out.parts = std::clamp<std::size_t>(sampling.memory_limit / (std::size_t{32} << 20), 1, threads);
+  sampling.signal_bytes = out.bytes_max();
+  if (sampling.signal_bytes > sampling.memory_limit / 4) {
+    root.error(out.span_metrics ? "span_metrics" : "service_graph",
+               fmt::format("expected span metrics and a service graph that fit a quarter of memory_limit; these can "
+                           "take {}",
+                           format_bytes(sampling.signal_bytes)));
+  }
+  return out;
+}
+
 LogOptions read_logs(const ConfigNode& node) {
   LogOptions out;
   out.level = parse_log_level(node.choice("level", "info", {kLogLevelNames.begin(), kLogLevelNames.end()}))
@@ -122,6 +142,7 @@ Result<DaemonConfig> read_daemon_config(const ConfigSource& source) {
   config.web = read_guarded_page(root.child("web"), "localhost:16680");
   config.shutdown_timeout = root.duration("shutdown_timeout", std::chrono::seconds(10));
   config.io_threads = static_cast<std::size_t>(root.integer("io_threads", 0, {.min = 0, .max = 256}));
+  config.signals = read_signals(root, config.io_threads, config.sampling);
   root.finish();
   const auto entries = root.entries();
   if (std::any_of(entries.begin(), entries.end(), [](const auto& e) { return e.first == "service"; }))

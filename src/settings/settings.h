@@ -17,6 +17,7 @@
 #include "net/server/listen.h"
 #include "net/tls/tls.h"
 #include "settings/sampling.h"
+#include "signals/signals.h"
 #include "telemetry/log.h"
 
 namespace tailgate {
@@ -44,6 +45,7 @@ struct DaemonConfig {
   PageConfig metrics, health, web;
   std::vector<std::string> web_hosts;  // names by which browsers may ask for its pages, in lower case
   QueriesConfig queries;
+  SignalsConfig signals;
   LogOptions logs;
   Duration shutdown_timeout{};
   std::size_t io_threads = 0;  // 0: one per core

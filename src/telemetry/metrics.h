@@ -187,6 +187,29 @@ inline constexpr Metric kConfigReloads{"tailgate_config_reloads_total", kCounter
                                        "Attempts to load changed policies."};
 inline constexpr Metric kOwnSpans{"tailgate_own_spans_total", kCounter, "result",
                                   "Spans of the daemon's own traces, queued or dropped."};
+inline constexpr Metric kSpanMetricsSeries{"tailgate_span_metrics_series", kGauge, "",
+                                           "Series of span metrics, without the one for overflow."};
+inline constexpr Metric kSpanMetricsOverflow{"tailgate_span_metrics_overflow_spans_total", kCounter, "",
+                                             "Spans counted in the series for overflow: series_max was reached."};
+inline constexpr Metric kSpanMetricsExpired{"tailgate_span_metrics_expired_series_total", kCounter, "",
+                                            "Series removed since no span of theirs came for series_expiration."};
+inline constexpr Metric kSpanMetricsIdNames{"tailgate_span_metrics_id_names_total", kCounter, "",
+                                            "Series made for a span name that looks as if it had an id in it."};
+inline constexpr Metric kExemplars{"tailgate_span_metrics_exemplars", kGauge, "",
+                                   "Exemplars held, each the last span of a kept trace in a bucket."};
+inline constexpr Metric kExemplarsSkipped{
+    "tailgate_span_metrics_exemplars_skipped_total", kCounter, "reason",
+    "Kept traces not looked at for exemplars (rate), and exemplars that found no room (full)."};
+inline constexpr Metric kServiceGraphEdges{"tailgate_service_graph_edges", kGauge, "",
+                                           "Edges of the service graph, without the one for overflow."};
+inline constexpr Metric kServiceGraphExpired{"tailgate_service_graph_expired_edges_total", kCounter, "",
+                                             "Edges removed since no request came for edge_expiration."};
+inline constexpr Metric kServiceGraphOverflow{"tailgate_service_graph_overflow_requests_total", kCounter, "",
+                                              "Requests counted in the edge for overflow: edges_max was reached."};
+inline constexpr Metric kServiceGraphWaiting{"tailgate_service_graph_waiting_spans", kGauge, "",
+                                             "Spans of clients and servers that wait for their other side."};
+inline constexpr Metric kServiceGraphUnpaired{"tailgate_service_graph_unpaired_spans_total", kCounter, "reason",
+                                              "Spans of clients and servers that made no edge, by why."};
 inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commit,compiler", "Always 1."};
 // Named as by Prometheus' client libraries.
 inline constexpr Metric kProcessCpu{"process_cpu_seconds_total", kCounter, "", "CPU time of the process."};
@@ -280,6 +303,17 @@ inline constexpr std::array kMetrics = {
     metric::kQueriesWaiting,
     metric::kConfigReloads,
     metric::kOwnSpans,
+    metric::kSpanMetricsSeries,
+    metric::kSpanMetricsOverflow,
+    metric::kSpanMetricsExpired,
+    metric::kSpanMetricsIdNames,
+    metric::kExemplars,
+    metric::kExemplarsSkipped,
+    metric::kServiceGraphEdges,
+    metric::kServiceGraphExpired,
+    metric::kServiceGraphOverflow,
+    metric::kServiceGraphWaiting,
+    metric::kServiceGraphUnpaired,
     metric::kBuildInfo,
     metric::kProcessCpu,
     metric::kProcessResident,

@@ -2,7 +2,7 @@
 // The load test: starts the daemon, sends traffic whose outcome is known, takes what the daemon forwards, and says what
 // it cost and whether it was right. One process: the sender on the main thread, the sink on a thread of its own.
 //
-//   load --daemon build/bench/tailgate [--shape large|small|mixed] [--order forward|backward]
+//   load --daemon build/bench/tailgate [--shape large|small|mixed] [--names N] [--calls] [--order forward|backward]
 //        [--rate SPANS_PER_S] [--seconds N] [--wait 5s] [--policies N] [--memory 12GiB] [--connections 4] [--in-flight
 //        4] [--overload]
 //        [--tls] [--gzip] [--keep-all] [--exporters N] [--beside store|file] [--set KEY=VALUE]...
@@ -317,6 +317,8 @@ const Shape& shape_named(const std::string& name) {
 
 Options parse(int argc, char** argv) {
   Options o;
+  std::size_t names = 1;
+  bool calls = false;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
     const auto value = [&] { return std::string(++i < argc ? argv[i] : ""); };
@@ -324,6 +326,10 @@ Options parse(int argc, char** argv) {
       o.daemon = value();
     else if (flag == "--shape")
       o.shape = shape_named(value());
+    else if (flag == "--names")
+      names = std::stoul(value());
+    else if (flag == "--calls")
+      calls = true;
     else if (flag == "--order")
       o.order = value() == "backward" ? FieldOrder::kBackward : FieldOrder::kForward;
     else if (flag == "--rate")
@@ -361,6 +367,8 @@ Options parse(int argc, char** argv) {
       std::exit(2);
     }
   }
+  o.shape.names = names;
+  o.shape.calls = calls;
   return o;
 }
 

@@ -11,6 +11,7 @@
 #include "config/config_file.h"
 #include "decide/condition/condition.h"
 #include "decide/policy_set.h"
+#include "signals/signals.h"
 #include "traffic.h"
 #include "wire/otlp/frame.h"
 #include "wire/otlp/repair.h"
@@ -50,6 +51,49 @@ void scan(benchmark::State& state) {
         scan_request(f.requests[i++ % f.requests.size()], plan, batch, [](SpanBatch&) { return true; }));
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * shape_of(state).spans_per_request()));
+}
+
+// Of 1,000 series; four of five spans are a side of a request. 0: not watched, 1: span metrics, 2: a service graph too.
+void watch(benchmark::State& state) {
+  Shape shape = shape_of(state);
+  shape.names = 20;
+  shape.calls = true;
+  std::vector<Group> pool = make_pool(shape, 50, 1);
+  const auto document =
+      load_config_text("policies:" + std::string(kPolicies) + "\nspan_metrics:\nservice_graph:\n", "bench");
+  SignalsConfig config;
+  if (state.range(1) >= 1) config.span_metrics = read_span_metrics(document->root.child("span_metrics"));
+  if (state.range(1) >= 2) config.service_graph = read_service_graph(document->root.child("service_graph"));
+  PolicyTables tables;
+  PolicySetOptions options;
+  options.watched = config.attributes();
+  options.watched_of_resources = config.resource_attributes();
+  const auto policies = PolicySet::build(document->root.child("policies").items(), {}, {{}}, tables, options);
+  Signals signals(config, 1, TimePoint{});
+  SpanBatch batch;
+  std::size_t group = 0, request = 0;
+  std::uint64_t id = 0;
+  std::vector<TraceId> ids(shape.traces);
+  TimePoint now;
+  for (auto _ : state) {
+    if (request == 0) {
+      for (TraceId& one : ids) one = nth_id(1, id++);
+    }
+    Request& next = pool[group].requests[request];
+    for (const auto& [at, trace] : next.ids) std::memcpy(next.grpc.data() + at, ids[trace].bytes.data(), 16);
+    if (++request == pool[group].requests.size()) {
+      request = 0;
+      group = (group + 1) % pool.size();
+    }
+    now += std::chrono::milliseconds(1);
+    batch.clear();
+    SpanWatcher* const watcher = config.any() ? &signals.begin(policies->plan()) : nullptr;
+    scan_request(
+        ByteView(next.grpc).substr(5), policies->plan(), batch, [](SpanBatch&) { return true; }, watcher);
+    if (watcher != nullptr) signals.taken(now);
+    benchmark::DoNotOptimize(batch);
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * shape.spans_per_request()));
 }
 
 void append_and_close(benchmark::State& state) {
@@ -278,6 +322,7 @@ void explain(benchmark::State& state) {
 // Arguments: shape (0 large, 1 small); for scan: policies (0 none, 1 the four of the load test), order of fields (0
 // forward, 1 backward); for append_and_close: is /explain on?
 BENCHMARK(scan)->ArgsProduct({{0, 1}, {0, 1}, {0, 1}});
+BENCHMARK(watch)->ArgsProduct({{0, 1}, {0, 1, 2}});
 BENCHMARK(append_and_close)->Args({0, 1})->Args({0, 0})->Args({1, 1})->Args({1, 0})->MinTime(3);
 BENCHMARK(store)->Args({0, 0})->Args({0, 1})->Args({1, 0})->Args({1, 1})->MinTime(2);
 BENCHMARK(explain);

@@ -77,12 +77,16 @@ std::vector<Group> make_pool(const Shape& shape, std::size_t groups, std::uint64
         std::memcpy(span_id.data(), &number, 8);
         span->set_span_id(span_id);
         if (n != 0) {
-          const std::uint64_t parent = n / 3 + 1 == number ? 1 : n / 3 + 1;
+          const std::size_t sides = shape.calls ? group.spans[t] * 2 / 5 : 0;
+          const bool called = sides != 0 && n >= group.spans[t] - sides;
+          const std::uint64_t parent = called ? number - (group.spans[t] - sides) : n / 3 + 1 == number ? 1 : n / 3 + 1;
           span_id.assign(reinterpret_cast<const char*>(&parent), 8);
           span->set_parent_span_id(span_id);
         }
         span->set_name(fmt::format("GET /api/v1/resource/{}", n));
-        span->set_kind(2);
+        if (shape.names > 1) span->mutable_name()->append(fmt::format("-{}", (g * shape.traces + t) % shape.names));
+        const std::size_t sides = group.spans[t] * 2 / 5;
+        span->set_kind(!shape.calls || n >= group.spans[t] - sides ? 2 : n < sides ? 3 : 1);
         span->set_start_time_unix_nano(start + n * 1'000'000);
         const std::uint64_t last_ms = kinds[t] == kSlow && n + 1 == group.spans[t] ? 1500 : 20;
         span->set_end_time_unix_nano(start + (n + last_ms) * 1'000'000);

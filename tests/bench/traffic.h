@@ -22,6 +22,10 @@ struct Shape {
   std::size_t spans_per_service;        // of one trace in one request
   std::size_t attributes, value_bytes;  // per span, tuned to the bytes per span wanted
   bool mixed = false;                   // a trace has 1 to 2 * services * spans_per_service spans, log-uniform
+  std::size_t names = 1;  // a span's name has one of so many endings: times as many series of span metrics
+  // Two fifths of a trace's spans are CLIENT and two fifths their SERVER children in other requests, the rest INTERNAL;
+  // else all are SERVER.
+  bool calls = false;
   std::size_t spans_per_request() const { return traces * spans_per_service; }  // unless mixed
 };
 inline constexpr Shape kLarge{"large", 5, 8, 10, 14, 40};  // 50 spans a trace, 80 a request, about 1 KB a span

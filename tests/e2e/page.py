@@ -132,6 +132,7 @@ def config(directory):
     out = basic_config(POLICIES, exporters, decision_wait="3s",
                        decision_wait_after_root_received="500ms")
     out["sampling"]["shadow_policies"] = SHADOW
+    out["service_graph"] = {"store": {"ttl": "1s"}}
     return out
 
 
@@ -208,6 +209,7 @@ def views(site):
         "remembered": (site.at(f"/trace/{site.dropped}"), "!!document.querySelector('main table')"),
         "policies": (site.at("/", view="policies", form="span", text='attributes["evil"] == "yes"', run="1", since="1h"),
                      "!!document.querySelector('.outcome')"),
+        "services": (site.at("/", view="services"), "document.querySelectorAll('.service-map .node').length > 2"),
         "wrong": (site.at("/", view="policies", form="span", text="attributes[", run="1", since="1h"), "!!document.querySelector('.error')"),
         "unknown": (site.at(f"/trace/{'ab' * 16}"), "!!document.querySelector('.error')"),
         "explain": (site.at("/explain"), "document.querySelectorAll('tr').length > 3"),
@@ -445,6 +447,27 @@ def check_try(page, site):
     say("  policies: tried as span, trace and policy; wrong ones are told")
 
 
+def check_services(page, site):
+    """web calls a service that fails half of the time, and a database; the picture and the tables say so, and lead to traces."""
+    now = time.time_ns()
+    for i in range(10):
+        trace = secrets.token_hex(16)
+        send(site.daemon.http, request({
+            "checkout": [span(trace, 1, 0, "GET /", 0, 30, now), {**span(trace, 2, 1, "POST", 1, 29, now), "kind": 3},
+                         {**span(trace, 4, 1, "SELECT", 2, 3, now, has={"db.name": "carts"}), "kind": 3}],
+            "payment": [span(trace, 3, 2, "POST /charge", 2, 28, now, error="declined" if i % 2 else "")]}))
+    page.go(site.at("/", view="services"), "[...document.querySelectorAll('.service-map .node-name')].some((n) => n.textContent === 'payment')")
+    page.wait("document.querySelector('main').innerText.includes('carts')")
+    rows = page.evaluate("[...document.querySelectorAll('tbody tr')].map((r) => r.innerText.replaceAll('\\n', '').split('\\t').map((c) => c.trim()))")
+    edge = next((row for row in rows if row[:2] == ["checkout", "payment"]), None)
+    expect(edge and edge[4] == "50.0 %", f"the connection of checkout and payment says {edge}")
+    expect(any(row[:3] == ["checkout", "carts", "database"] for row in rows), f"no database in {rows}")
+    expect(any(row[:3] == ["user", "checkout", "virtual node"] for row in rows), f"no user in {rows}")
+    page.click('main a[data-node="payment"]')
+    page.wait("location.search.includes('view=traces') && location.search.includes('service=payment')")
+    say(f"  services: {' '.join(edge)}; a click searches")
+
+
 DRAWN = """new MutationObserver((_, observer) => {
   if (!document.querySelector('.row')) return;
   observer.disconnect();
@@ -482,7 +505,7 @@ def test_page(tools, binary, directory):
     with Daemon(binary, directory, config(directory)) as daemon, Chromium(directory) as browser:
         site, page = Site(daemon, directory), browser.page()
         page.look()
-        for check in (check_now, check_search, check_trace, check_keyboard, check_try):
+        for check in (check_now, check_search, check_trace, check_keyboard, check_services, check_try):
             check(page, site)
             check_quiet(page, site, ("/api/try", "q=%7B+span.http+%3D+%7D"))
         check_every_view(page, site)

@@ -35,6 +35,7 @@ import page  # noqa: E402
 import prometheus  # noqa: E402
 import s3  # noqa: E402
 import sdk  # noqa: E402
+import signals  # noqa: E402
 import tempo  # noqa: E402
 import tempo_api  # noqa: E402
 import zipkin  # noqa: E402
@@ -74,6 +75,7 @@ TESTS = {
     "fan_out": examples.test_fan_out,
     "manifests": manifests.test_manifests,
     "prometheus": prometheus.test_prometheus,
+    "signals": signals.test_signals,
     "tempo": tempo.test_tempo,
     "tempo_s3": tempo.test_tempo_s3,
     "tempo_api": tempo_api.test_tempo_api,

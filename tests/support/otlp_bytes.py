@@ -25,11 +25,11 @@ def attribute(key, value):
 
 
 def span(trace_id, name="work", parent=b"", start_ns=1_700_000_000_000_000_000, end_ns=1_700_000_000_001_000_000,
-         error=False, attributes=(), span_id=None):
+         error=False, attributes=(), span_id=None, kind=0):
     out = field(1, trace_id) + field(2, span_id or os.urandom(8))
     if parent:
         out += field(4, parent)
-    out += field(5, name.encode()) + b"\x39" + struct.pack("<Q", start_ns) + b"\x41" + struct.pack("<Q", end_ns)
+    out += field(5, name.encode()) + (b"\x30" + varint(kind) if kind else b"") + b"\x39" + struct.pack("<Q", start_ns) + b"\x41" + struct.pack("<Q", end_ns)
     for key, value in attributes:
         out += field(9, attribute(key, value))
     if error:

@@ -20,8 +20,8 @@ Result<SearchOutcome> find_for_jaeger(const JaegerShared& shared, const TraceQue
 }
 
 Response answer_later(const JaegerSharedPtr& shared, ErrorPage error, Response head,
-                      std::function<void(PieceAnswer&)> work) {
-  if (shared->options.store == nullptr) return error(503, kJaegerNoStore);
+                      std::function<void(PieceAnswer&)> work, bool needs_store) {
+  if (needs_store && shared->options.store == nullptr) return error(503, kJaegerNoStore);
   return shared->pool.later(
       [shared, head = std::move(head), work = std::move(work)](LaterAnswer& later) {
         PieceAnswer answer(later, head, shared->options.limits.time_max);
@@ -47,6 +47,7 @@ Result<std::vector<StoredOperation>> operations_for_jaeger(StoreReader& store, c
 
 Result<std::vector<StoredDependency>> dependencies_for_jaeger(const JaegerShared& shared, const JaegerTimes& times,
                                                               const std::function<bool()>& cancelled) {
+  if (shared.calls) return shared.calls(times.from_ns, times.to_ns);
   StoreReader& store = *shared.options.store;
   TraceQuestion all;
   all.from_ns = times.from_ns;

@@ -19,6 +19,7 @@ inline constexpr std::string_view kJaegerNoStore =
 struct JaegerShared {
   QueryPool& pool;
   StoreDoorOptions options;
+  AllCalls calls;  // or none
 };
 using JaegerSharedPtr = std::shared_ptr<const JaegerShared>;
 
@@ -63,16 +64,18 @@ class PieceAnswer {
 Result<SearchOutcome> find_for_jaeger(const JaegerShared& shared, const TraceQuestion& question, PieceAnswer& answer,
                                       const std::function<bool(const FoundTrace&)>& take);
 
-// Makes an answer in pieces in the pool. What stands in the way is told by `error`, in the words of each API.
+// Makes an answer in pieces in the pool. What stands in the way is told by `error`, in the words of each API: so is a
+// missing store, if the work needs one.
 Response answer_later(const JaegerSharedPtr& shared, ErrorPage error, Response head,
-                      std::function<void(PieceAnswer&)> work);
+                      std::function<void(PieceAnswer&)> work, bool needs_store = true);
 
 Result<std::vector<std::string>> services_for_jaeger(StoreReader& store);  // none without a name
 // Of a kind that does not exist there are none.
 Result<std::vector<StoredOperation>> operations_for_jaeger(StoreReader& store, const JaegerOperationsRequest& request);
 
-// Who calls whom in the traces that lie in these times. Exact, from the traces, when there are few enough to look at
-// all; else from the counts of the store, which do not have the calls between spans that were stored apart (late ones).
+// Who calls whom. From the service graph, over all spans, where there is one. Else in the stored traces that lie in
+// these times: exact, from the traces, when there are few enough to look at all; else from the counts of the store,
+// which do not have the calls between spans that were stored apart (late ones).
 Result<std::vector<StoredDependency>> dependencies_for_jaeger(const JaegerShared& shared, const JaegerTimes& times,
                                                               const std::function<bool()>& cancelled);
 

@@ -89,10 +89,11 @@ Result<JaegerTimes> read_nothing(ByteView) { return JaegerTimes{}; }
 
 // A method that reads its request with `read` and answers with `work` in the pool.
 template <class Read, class Work>
-void add_method(Pages& pages, const JaegerSharedPtr& shared, std::string_view method, Read read, Work work) {
+void add_method(Pages& pages, const JaegerSharedPtr& shared, std::string_view method, Read read, Work work,
+                bool needs_store = true) {
   pages.add_call(
       fmt::format("/jaeger.storage.v2.{}", method), kRequestMax,
-      [shared, read, work](const RequestHead&, ByteView message) {
+      [shared, read, work, needs_store](const RequestHead&, ByteView message) {
         auto request = read(message);
         if (!request) return grpc_response(status_of(request.error()));
         return answer_later(
@@ -101,7 +102,8 @@ void add_method(Pages& pages, const JaegerSharedPtr& shared, std::string_view me
               return grpc_response({RpcCode::kUnavailable, std::string(text), text == kTooManyQueries ? 1U : 0U});
             },
             grpc_head(),
-            [shared, work, request = std::move(*request)](PieceAnswer& answer) { work(*shared, request, answer); });
+            [shared, work, request = std::move(*request)](PieceAnswer& answer) { work(*shared, request, answer); },
+            needs_store);
       });
 }
 
@@ -148,11 +150,13 @@ void add_jaeger_grpc(Pages& pages, const JaegerSharedPtr& shared) {
              [](const JaegerShared& in, const JaegerOperationsRequest& request, PieceAnswer& answer) {
                answer_once(answer, operations_for_jaeger(*in.options.store, request), jaeger_operations);
              });
-  add_method(pages, shared, "DependencyReader/GetDependencies", read_jaeger_times,
-             [](const JaegerShared& in, const JaegerTimes& times, PieceAnswer& answer) {
-               answer_once(answer, dependencies_for_jaeger(in, times, [&] { return answer.cancelled(); }),
-                           jaeger_dependencies);
-             });
+  add_method(
+      pages, shared, "DependencyReader/GetDependencies", read_jaeger_times,
+      [](const JaegerShared& in, const JaegerTimes& times, PieceAnswer& answer) {
+        answer_once(answer, dependencies_for_jaeger(in, times, [&] { return answer.cancelled(); }),
+                    jaeger_dependencies);
+      },
+      !shared->calls);
   // Not asked of the store, so it is answered where there is none too.
   pages.add_call("/jaeger.storage.v2.Capabilities/GetCapabilities", kRequestMax,
                  [](const RequestHead&, ByteView) { return grpc_response({}, jaeger_capabilities()); });

@@ -29,8 +29,8 @@ Response v1_error(int status, std::string_view text) {
 
 Response v1_error(const Error& error) { return v1_error(http_status_of(error), error.text); }
 
-Response v1_later(const JaegerSharedPtr& shared, std::function<void(PieceAnswer&)> work) {
-  return answer_later(shared, v1_error, json_head(), std::move(work));
+Response v1_later(const JaegerSharedPtr& shared, std::function<void(PieceAnswer&)> work, bool needs_store = true) {
+  return answer_later(shared, v1_error, json_head(), std::move(work), needs_store);
 }
 
 // The traces of `ids`, then what is not there, wholly or in part.
@@ -103,11 +103,11 @@ Response one_trace(const JaegerSharedPtr& shared, std::string_view text) {
 
 // A list that `ask` gives.
 template <class Ask>
-Response list(const JaegerSharedPtr& shared, Ask ask, bool counted = true) {
-  return v1_later(shared, [shared, ask, counted](PieceAnswer& answer) {
+Response list(const JaegerSharedPtr& shared, Ask ask) {
+  return v1_later(shared, [shared, ask](PieceAnswer& answer) {
     Result<json::array> found = ask(*shared->options.store, answer);
     if (!found) return answer.whole().answer(v1_error(found.error()));
-    const std::size_t total = counted ? found->size() : 0;
+    const std::size_t total = found->size();
     answer.whole().answer(v1_response(200, std::move(*found), total, nullptr));
   });
 }
@@ -150,17 +150,17 @@ Response operations(const JaegerSharedPtr& shared, std::string_view query) {
 Response dependencies(const JaegerSharedPtr& shared, std::string_view query) {
   const Result<JaegerTimes> times = read_jaeger_v1_times(query, wall_now_ns());
   if (!times) return v1_error(times.error());
-  return list(
+  return v1_later(
       shared,
-      [shared, times = *times](StoreReader&, const PieceAnswer& answer) -> Result<json::array> {
+      [shared, times = *times](PieceAnswer& answer) {
         const auto found = dependencies_for_jaeger(*shared, times, [&] { return answer.cancelled(); });
-        if (!found) return tl::unexpected(found.error());
+        if (!found) return answer.whole().answer(v1_error(found.error()));
         json::array out;
         for (const StoredDependency& one : *found)
           out.push_back(json::object{{"parent", one.parent}, {"child", one.child}, {"callCount", one.calls}});
-        return out;
+        answer.whole().answer(v1_response(200, std::move(out), 0, nullptr));
       },
-      false);
+      !shared->calls);
 }
 
 Response route(const JaegerSharedPtr& shared, const RequestHead& head) {
@@ -171,8 +171,10 @@ Response route(const JaegerSharedPtr& shared, const RequestHead& head) {
   if (path == "dependencies") return dependencies(shared, head.query());
   if (path.starts_with("traces/")) return one_trace(shared, path.substr(7));
   if (path.starts_with("metrics/")) {
-    return v1_error(501,
-                    "Tailgate keeps no metrics of spans: configure a Prometheus as the metrics storage of a Jaeger");
+    return v1_error(
+        501,
+        "Tailgate answers no questions about metrics: let a Prometheus read /metrics/spans and configure it as the "
+        "metrics storage of a Jaeger");
   }
   constexpr std::string_view kServices = "services/", kOperations = "/operations";
   if (path.starts_with(kServices) && path.ends_with(kOperations) &&

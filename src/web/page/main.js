@@ -2,16 +2,18 @@
 // Which view an address shows. Addresses hold the whole state, so that they can be sent to a colleague:
 //
 //   /                       now               /?view=traces&service=shop&min=1s
-//   /?view=policies                           /trace/ID?span=SPAN
+//   /?view=policies         /?view=services    /trace/ID?span=SPAN
 import {el, fill, say} from './dom.js';
 import {showNow} from './now.js';
 import {showPolicies} from './policies.js';
+import {showServices} from './services.js';
 import {showTrace} from './trace.js';
 import {showTraces} from './traces.js';
 
 const views = {
   now: {title: 'Now', show: showNow},
   traces: {title: 'Traces', show: showTraces},
+  services: {title: 'Services', show: showServices},
   policies: {title: 'Policies', show: showPolicies},
 };
 let leave = null;  // of the view that is shown

@@ -20,8 +20,9 @@ constexpr std::uint32_t kResourceSpansTag = pb::tag_of(otlp::request::kResourceS
 // One walk over a request. It is an object because every step needs the place for error messages and the slice.
 class Scan {
  public:
-  Scan(ByteView request, const ScanPlan& plan, SpanBatch& batch, const std::function<bool(SpanBatch&)>& on_slice)
-      : request_(request), plan_(plan), batch_(batch), on_slice_(on_slice) {
+  Scan(ByteView request, const ScanPlan& plan, SpanBatch& batch, const std::function<bool(SpanBatch&)>& on_slice,
+       SpanWatcher* watcher)
+      : request_(request), plan_(plan), batch_(batch), on_slice_(on_slice), watcher_(watcher) {
     attributes_.resize(plan.attribute_keys().size() + 1);
     resource_attributes_.resize(plan.attribute_keys().size() + 1);
     resource_words_.resize(plan.bit_words());
@@ -78,6 +79,7 @@ class Scan {
       std::fill(resource_words_.begin(), resource_words_.end(), 0);
       context_.resource = resource_spans;
       ask_resource(plan_, resource_spans, resource_attributes_.data(), resource_words_.data());
+      if (watcher_ != nullptr) watcher_->on_resource(resource_attributes_.data());
     }
     const char* p = resource_spans.data();
     const char* const end = p + resource_spans.size();
@@ -177,6 +179,7 @@ class Scan {
     std::uint64_t* const words = batch_.words_of(t);
     for (std::size_t i = 0; i < resource_words_.size(); ++i) words[i] |= resource_words_[i];
     ask_span(plan_, f, words);
+    if (watcher_ != nullptr) watcher_->on_span(f);
     return true;
   }
 
@@ -195,7 +198,7 @@ class Scan {
 
   bool hand_on() {
     if (!checked_) {
-      Scan check(request_, plan_, batch_, on_slice_);
+      Scan check(request_, plan_, batch_, on_slice_, nullptr);
       ScanResult whole = check.run(true);
       if (!whole.ok) {
         result_ = std::move(whole);
@@ -223,6 +226,7 @@ class Scan {
   const ScanPlan& plan_;
   SpanBatch& batch_;
   const std::function<bool(SpanBatch&)>& on_slice_;
+  SpanWatcher* const watcher_;  // null: none
   ScanResult result_;
   bool only_check_ = false;
   bool checked_ = false;
@@ -238,10 +242,10 @@ class Scan {
 }  // namespace
 
 ScanResult scan_request(ByteView request, const ScanPlan& plan, SpanBatch& batch,
-                        const std::function<bool(SpanBatch&)>& on_slice) {
+                        const std::function<bool(SpanBatch&)>& on_slice, SpanWatcher* watcher) {
   batch.words_per_trace = plan.words();
   batch.policy_epoch = plan.epoch;
-  ScanResult result = Scan(request, plan, batch, on_slice).run(false);
+  ScanResult result = Scan(request, plan, batch, on_slice, watcher).run(false);
   fill_request_bytes(plan, batch);
   return result;
 }

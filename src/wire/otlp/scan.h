@@ -32,8 +32,9 @@ struct ScanResult {
 // kSpansPerSlice spans `on_slice` is called to take them, after which the batch is cleared and filled further; before
 // the first slice is handed on the whole request is checked, so that a malformed one is refused whole. The last spans
 // stay in the batch for the caller. `on_slice` returns false to stop; the result counts the whole request even then.
+// `watcher`, if any, sees every span that is put into the batch.
 ScanResult scan_request(ByteView request, const ScanPlan& plan, SpanBatch& batch,
-                        const std::function<bool(SpanBatch&)>& on_slice);
+                        const std::function<bool(SpanBatch&)>& on_slice, SpanWatcher* watcher = nullptr);
 
 // The fields of one Span message. False: malformed. `attributes` has room for plan.attribute_keys().size() views.
 bool scan_span(ByteView span, const ScanPlan& plan, SpanFields& fields, ByteView* attributes);

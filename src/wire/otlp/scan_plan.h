@@ -9,6 +9,7 @@
 //   words of a trace: [ predicate bits, bit_words() ][ counters, one word each ]
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -64,6 +65,17 @@ class SpanCounter {
   virtual std::uint64_t on_span(const SpanFields& span) const = 0;
 };
 
+// Sees every span that a scan puts into a batch, for what is counted over all spans and not by trace. A request may be
+// refused after its scan: wire/span_watch.h. Belongs to one thread at a time; views are good until the request is over.
+class SpanWatcher {
+ public:
+  virtual ~SpanWatcher() = default;
+  // The spans that follow have this resource. `attributes` are the resource's, in the slots of the plan.
+  virtual void on_resource(const ByteView* attributes) = 0;
+  // A span with good ids, in the order of the request.
+  virtual void on_span(const SpanFields& span) = 0;
+};
+
 enum class Attributes : std::uint8_t { kOfSpans = 1, kOfResources = 2, kOfBoth = 3 };
 
 class ScanPlan {
@@ -76,6 +88,9 @@ class ScanPlan {
   std::size_t bit_words() const { return (predicates.size() + 63) / 64; }
   std::size_t words() const { return bit_words() + counters_.size(); }
   const std::vector<std::string>& attribute_keys() const { return keys_; }
+  // So many of these, the first, are asked for by policies; the rest by others, who ask after end_keys_of_policies().
+  std::size_t keys_of_policies() const { return std::min(keys_.size(), keys_of_policies_); }
+  void end_keys_of_policies() { keys_of_policies_ = keys_.size(); }
 
   // The slot that will hold the attribute `key`; the same key gives the same slot. It is filled only where it was asked
   // for: on spans, resources, or both.
@@ -128,6 +143,7 @@ class ScanPlan {
   int find_slot_slow(ByteView key, Attributes where) const;
 
   std::vector<std::string> keys_;
+  std::size_t keys_of_policies_ = SIZE_MAX;
   std::vector<std::uint8_t> where_;            // of each key
   std::vector<std::uint16_t> same_length_;     // of each key: the next one whose length is the same modulo 64
   std::array<std::uint16_t, 64> by_length_{};  // heads of these chains

@@ -2,6 +2,7 @@
 // The doors for Jaeger over a store in a folder, without servers: requests go in by the pages, and answers come from
 // the pool.
 #include "web/jaeger/doors.h"
+#include "web/jaeger/proto.h"
 
 #include <catch2/catch.hpp>
 #include <thread>
@@ -32,13 +33,14 @@ struct Answer {
 
 class Doors {
  public:
-  explicit Doors(SearchLimits limits = {}, bool stored = true, std::size_t waiting_max = 64)
+  explicit Doors(SearchLimits limits = {}, bool stored = true, std::size_t waiting_max = 64, AllCalls calls = {})
       : pool_({.threads = waiting_max == 0 ? 0U : 1U, .waiting_max = waiting_max}) {
     if (stored) store_ = std::make_unique<StoredFixture>();
     limits.ended = [this](const SearchOutcome& outcome) {
       pool_.count_search(!outcome.cut.empty(), !outcome.damaged_files.empty());
     };
-    add_jaeger_doors(pages_, pool_, {.store = store_ ? store_->reader() : nullptr, .limits = std::move(limits)});
+    add_jaeger_doors(pages_, pool_, {.store = store_ ? store_->reader() : nullptr, .limits = std::move(limits)},
+                     std::move(calls));
   }
 
   void keep(const std::string& otlp) { store_->add(otlp); }
@@ -410,7 +412,8 @@ TEST_CASE("errors over HTTP have each API's own form", "[web]") {
   v1("dependencies?endTs=x", 400, "endTs: expected 0 to 18446744073709551615, got 'x'");
   for (const char* metric : {"latencies", "calls", "errors", "minstep"}) {
     v1(std::string("metrics/") + metric, 501,
-       "Tailgate keeps no metrics of spans: configure a Prometheus as the metrics storage of a Jaeger");
+       "Tailgate answers no questions about metrics: let a Prometheus read /metrics/spans and configure it as the "
+       "metrics storage of a Jaeger");
   }
   for (const char* other : {"", "transform", "services/a/b", "services//operations"}) {
     v1(other, 404,
@@ -439,4 +442,21 @@ TEST_CASE("a search over HTTP that its budget cuts says so among the errors", "[
   CHECK(is_json(answer.body));
   CHECK(answer.body.find(R"("errors":[{"msg":"The search ended)") != std::string::npos);
   CHECK(doors.stats().cut == 1);
+}
+
+TEST_CASE("with a service graph dependencies come from it, with a store or without", "[web]") {
+  for (const bool stored : {true, false}) {
+    std::pair<std::uint64_t, std::uint64_t> asked;
+    Doors doors({}, stored, 64, [&](std::uint64_t from_ns, std::uint64_t to_ns) {
+      asked = {from_ns, to_ns};
+      return std::vector<StoredDependency>{{"web", "shop", 7}};
+    });
+    const Answer http = doors.get("/jaeger/api/dependencies?endTs=5000&lookback=2000");
+    CHECK(http.status == 200);
+    CHECK(http.body.starts_with(R"({"data":[{"parent":"web","child":"shop","callCount":7}],"total":0)"));
+    CHECK(asked == std::pair<std::uint64_t, std::uint64_t>(3'000'000'000, 5'000'000'000));
+    CHECK(doors.call("DependencyReader/GetDependencies", "").messages().at(0) ==
+          jaeger_dependencies({{"web", "shop", 7}}));
+    if (!stored) CHECK(doors.get("/jaeger/api/services").status == 503);
+  }
 }

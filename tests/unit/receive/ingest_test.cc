@@ -2,6 +2,7 @@
 #include "receive/ingest.h"
 
 #include <catch2/catch.hpp>
+#include <utility>
 
 #include "otlp_twin.pb.h"
 #include "support/otlp_builder.h"
@@ -159,4 +160,39 @@ TEST_CASE("after stop everything is sent elsewhere", "[receive]") {
   f.pipeline.stop();
   CHECK(f.pipeline.accept(0, many(1)).kind == IngestResult::Kind::kShuttingDown);
   CHECK(f.target.delivered == 0);
+}
+
+namespace {
+
+// Writes down what it is told.
+struct WatchLog final : SpanWatch, SpanWatcher {
+  SpanWatcher& begin(const ScanPlan&) override { return seen = 0, *this; }
+  void on_resource(const ByteView*) override { ++resources; }
+  void on_span(const SpanFields&) override { ++seen; }
+  void taken(TimePoint) override { taken_spans += std::exchange(seen, 0); }
+  void refused() override { refused_spans += std::exchange(seen, 0); }
+
+  std::size_t seen = 0, resources = 0, taken_spans = 0, refused_spans = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a watch is told of every span that is taken, slice by slice, and of no other", "[receive]") {
+  Refusals refusals;
+  CountingTarget target;
+  WatchLog watch;
+  IngestPipeline pipeline(target, refusals, &watch);
+  CHECK(pipeline.accept(0, many(20'000)).kind == IngestResult::Kind::kAccepted);
+  CHECK(watch.taken_spans == 20'000);
+  CHECK(pipeline.accept(0, request({{.id = 0}, {.id = 1}})).rejected_spans == 1);  // an id of zeros
+  CHECK(watch.taken_spans == 20'001);
+  CHECK(watch.refused_spans == 0);
+
+  target.refuse_after = 20'001 + 10'000;
+  CHECK(pipeline.accept(0, many(20'000)).kind == IngestResult::Kind::kNoMemory);
+  CHECK(watch.taken_spans == target.delivered);
+  CHECK(watch.taken_spans == 20'001 + 8192);
+  CHECK(pipeline.accept(0, many(3) + "\x0a\xff").kind == IngestResult::Kind::kMalformed);
+  CHECK(watch.taken_spans == 20'001 + 8192);
+  CHECK(watch.seen == 0);
 }

@@ -135,19 +135,22 @@ TEST_CASE("what the dashboard and the alerts ask for are metrics of the daemon",
   std::vector<std::string> expressions;
   collect(YAML::LoadFile(kDeploy / "prometheus/alerts.yaml"), "expr", expressions);
   REQUIRE(expressions.size() >= 15);
-  const YAML::Node dashboard = YAML::LoadFile(kDeploy / "grafana/tailgate.json");
-  collect(dashboard, "expr", expressions);
-  collect(dashboard, "query", expressions);
+  for (const char* file : {"grafana/tailgate.json", "grafana/services.json"}) {
+    const YAML::Node dashboard = YAML::LoadFile(kDeploy / file);
+    collect(dashboard, "expr", expressions);
+    collect(dashboard, "query", expressions);
+  }
   REQUIRE(expressions.size() >= 60);
   check_metrics_of(expressions);
 }
 
-TEST_CASE("the dashboard is JSON, and no two of its panels are in one place", "[tree]") {
+TEST_CASE("the dashboards are JSON, and no two of a dashboard's panels are in one place", "[tree]") {
+  const char* const file = GENERATE("grafana/tailgate.json", "grafana/services.json");
   simdjson::dom::parser parser;
-  REQUIRE(parser.load((kDeploy / "grafana/tailgate.json").string()).error() == simdjson::SUCCESS);
+  REQUIRE(parser.load((kDeploy / file).string()).error() == simdjson::SUCCESS);
   std::set<std::pair<int, int>> taken;
   std::set<int> ids;
-  for (const YAML::Node& panel : YAML::LoadFile(kDeploy / "grafana/tailgate.json")["panels"]) {
+  for (const YAML::Node& panel : YAML::LoadFile(kDeploy / file)["panels"]) {
     INFO(text_at(panel, "title"));
     CHECK(ids.insert(panel["id"].as<int>()).second);
     const YAML::Node at = panel["gridPos"];

@@ -125,7 +125,7 @@ TEST_CASE("a library is included in its room only", "[tree]") {
       {"librdkafka", {"export"}},
       {"sqlite3", {"store"}},
       {"lz4", {"blocks"}},
-      {"re2", {"decide", "traceql"}},
+      {"re2", {"decide", "traceql", "signals"}},
       {"systemd", {"daemon"}},
       {"openssl", {"net", "decide", "export"}},
       {"arrow", {"export"}},

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exemplars: for buckets of series, the last span of a kept trace that was counted there. They are chosen from traces
+// after their verdict, so none leads to a trace that was dropped.
+//
+// Threads: any; one lock, taken per kept trace that is looked at, and by a scrape. Bounded in number, age and rate.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "model/ids.h"
+
+namespace tailgate {
+
+struct ExemplarsConfig {
+  bool enabled = false;
+  std::size_t max = 5'000;
+  Duration age_max = std::chrono::minutes(10);
+  std::size_t traces_per_second = 50;  // kept traces that are looked at
+};
+
+struct Exemplar {
+  TraceId trace;
+  std::uint64_t span = 0;  // its eight bytes, as they lie in memory
+  std::uint64_t duration_ns = 0;
+  std::uint64_t unix_ns = 0;  // when its trace was kept
+  TimePoint kept{};
+
+  // As OpenMetrics has it behind a sample: # {labels} value timestamp. `unit_ns`: of the value.
+  std::string text(double unit_ns) const;
+};
+
+class Exemplars {
+ public:
+  explicit Exemplars(const ExemplarsConfig& config) : config_(config), tokens_(config.traces_per_second) {}
+  static std::size_t bytes_max(const ExemplarsConfig& config) { return config.enabled ? config.max * 512 : 0; }
+
+  // Whether to look at one more kept trace.
+  bool wants(TimePoint now);
+  void put(const std::string& labels, std::size_t bucket, const Exemplar& exemplar);
+
+  using OfSeries = std::map<std::size_t, Exemplar>;  // by bucket
+  using BySeries = std::unordered_map<std::string, OfSeries>;
+  // Those that are not too old, by the labels of their series.
+  BySeries all(TimePoint now);
+
+  struct Stats {
+    std::uint64_t held = 0;
+    std::uint64_t passed_by = 0;  // kept traces over the rate
+    std::uint64_t no_room = 0;    // exemplars
+  };
+  Stats stats() const;
+
+ private:
+  const ExemplarsConfig config_;
+  mutable Mutex mutex_;
+  BySeries by_series_ TAILGATE_GUARDED_BY(mutex_);
+  std::size_t held_ TAILGATE_GUARDED_BY(mutex_) = 0;
+  std::size_t tokens_ TAILGATE_GUARDED_BY(mutex_);
+  TimePoint filled_ TAILGATE_GUARDED_BY(mutex_){};
+  std::uint64_t passed_by_ TAILGATE_GUARDED_BY(mutex_) = 0, no_room_ TAILGATE_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace tailgate

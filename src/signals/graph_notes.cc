@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "signals/graph_notes.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "wire/otlp/attribute_value.h"
+
+namespace tailgate {
+namespace {
+
+// What Tempo names a database by, before the attribute that shows that it is one.
+const std::vector<std::string>& host_attributes() {
+  static const std::vector<std::string> keys = {"peer.service", "server.address", "network.peer.address"};
+  return keys;
+}
+
+}  // namespace
+
+std::vector<std::string> GraphNotes::attributes(const ServiceGraphConfig& config) {
+  std::vector<std::string> out = config.database_attributes;
+  if (!out.empty()) out.insert(out.end(), host_attributes().begin(), host_attributes().end());
+  if (config.virtual_nodes) out.insert(out.end(), config.peer_attributes.begin(), config.peer_attributes.end());
+  return out;
+}
+
+void GraphNotes::find(const std::vector<std::string>& keys, const ScanPlan& plan, Slots& slots) {
+  slots.clear();
+  for (const std::string& key : keys) {
+    if (const int slot = plan.find_slot(key, Attributes::kOfSpans); slot >= 0) slots.push_back(slot);
+  }
+}
+
+void GraphNotes::begin(const ServiceGraphConfig& config, const ScanPlan& plan, std::uint64_t seed) {
+  config_ = &config;
+  seed_ = seed;
+  service_slot_ = plan.find_slot("service.name", Attributes::kOfResources);
+  find(config.database_attributes, plan, databases_);
+  find(host_attributes(), plan, hosts_);
+  find(config.peer_attributes, plan, peers_);
+  notes_.clear();
+  resources_.clear();
+}
+
+void GraphNotes::clear() {
+  notes_.clear();
+  if (resources_.size() > 1) resources_.erase(resources_.begin(), resources_.end() - 1);
+}
+
+void GraphNotes::on_resource(const ByteView* attributes) {
+  GraphResource resource{{}, 0};
+  if (service_slot_ >= 0 && attributes[service_slot_].data() != nullptr)
+    resource.service = string_value(attributes[service_slot_]).value_or(ByteView());
+  resource.hash = hash_bytes(resource.service, seed_);
+  resources_.push_back(resource);
+}
+
+ByteView GraphNotes::first_of(const Slots& slots, const SpanFields& span) {
+  for (const int slot : slots) {
+    if (span.attributes[slot].data() != nullptr) return span.attributes[slot];
+    if (span.context->resource_attributes[slot].data() != nullptr) return span.context->resource_attributes[slot];
+  }
+  return {};
+}
+
+void GraphNotes::note(const SpanFields& span) {
+  GraphNote note;
+  const auto kind = static_cast<std::uint32_t>(span.kind);
+  note.client = kind == kClient || kind == kProducer;
+  note.messaging = kind == kProducer || kind == kConsumer;
+  note.failed = span.status_code == static_cast<std::int32_t>(StatusCode::kError);
+  note.duration_ns = span.end_ns > span.start_ns ? span.end_ns - span.start_ns : 0;
+  note.resource = static_cast<std::uint32_t>(resources_.size() - 1);
+  note.database = false;
+  if (note.client) {
+    const ByteView database = first_of(databases_, span);
+    note.database = database.data() != nullptr;
+    note.peer = first_of(note.database ? hosts_ : peers_, span);
+    if (note.database && note.peer.data() == nullptr) note.peer = database;
+  }
+  const ByteView id = note.client ? span.span_id : span.parent_span_id;
+  const std::uint64_t word = id.size() == 8 ? load_le<std::uint64_t>(id.data()) : 0;
+  note.key = word == 0 ? 0 : hash_bytes(span.trace_id, seed_ ^ word);
+  if (note.key == 0 && note.messaging) return;  // a message whose sender is not known
+  notes_.push_back(note);
+}
+
+}  // namespace tailgate

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// GraphNotes: the sides of requests among the spans of one request, noted while the scan has them in its hands.
+// Everything points into the request. Belongs to one thread.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "signals/graph_config.h"
+#include "wire/otlp/scan_plan.h"
+
+namespace tailgate {
+
+struct GraphNote {
+  std::uint64_t key;          // what both sides have in common; 0: a server's span without a parent
+  std::uint64_t duration_ns;  // 0 when it ends before it starts
+  ByteView peer;              // of a client: the attribute (a KeyValue) that names what it calls; null: there is none
+  std::uint32_t resource;     // index in resources()
+  bool client;                // CLIENT or PRODUCER; else SERVER or CONSUMER
+  bool messaging;             // PRODUCER or CONSUMER
+  bool failed;                // status ERROR
+  bool database;              // `peer` is that of a database
+};
+
+struct GraphResource {
+  ByteView service;
+  std::uint64_t hash;  // of it, seeded
+};
+
+class GraphNotes {
+ public:
+  // For spans of a request that is scanned by `plan`. `config` outlives the notes.
+  void begin(const ServiceGraphConfig& config, const ScanPlan& plan, std::uint64_t seed);
+  void clear();  // the resource stays, since more of its spans may come
+
+  void on_resource(const ByteView* attributes);
+  void on_span(const SpanFields& span) {
+    const auto kind = static_cast<std::uint32_t>(span.kind);
+    if (kind - kServer <= kConsumer - kServer && !resources_.back().service.empty()) note(span);
+  }
+
+  const std::vector<GraphNote>& notes() const { return notes_; }
+  const GraphResource& resource_of(const GraphNote& note) const { return resources_[note.resource]; }
+
+  // Attributes that the scan must find.
+  static std::vector<std::string> attributes(const ServiceGraphConfig& config);
+
+ private:
+  static constexpr std::uint32_t kServer = 2, kClient = 3, kProducer = 4, kConsumer = 5;  // SpanKind
+
+  using Slots = std::vector<int>;  // of attributes of spans and resources alike
+  static void find(const std::vector<std::string>& keys, const ScanPlan& plan, Slots& slots);
+  static ByteView first_of(const Slots& slots, const SpanFields& span);
+  void note(const SpanFields& span);
+
+  const ServiceGraphConfig* config_ = nullptr;
+  std::uint64_t seed_ = 0;
+  int service_slot_ = -1;
+  Slots databases_, peers_, hosts_;
+  std::vector<GraphNote> notes_;
+  std::vector<GraphResource> resources_;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "signals/series_table.h"
+
+#include <algorithm>
+
+namespace tailgate {
+namespace {
+
+// A thread that counts waits for a scrape no longer than this many series take, some microseconds.
+constexpr std::size_t kRowsPerLock = 256;
+
+}  // namespace
+
+SeriesTable::SeriesTable(const SeriesTableOptions& options)
+    : options_(options), shape_(options.shape), names_(options.series_max) {
+  for (std::size_t i = 0; i < std::max<std::size_t>(1, options.parts); ++i) {
+    parts_.push_back(std::make_unique<Part>(options.series_max, shape_));
+  }
+}
+
+// The last is what a scrape adds up in.
+std::size_t SeriesTable::bytes_max(const SeriesTableOptions& options) {
+  return SeriesNames::bytes_max(options.series_max, options.shape) +
+         options.parts * SeriesCounts::bytes_max(options.series_max, options.shape) +
+         options.series_max * (options.shape.words() * 8 + sizeof(Row));
+}
+
+void SeriesTable::resolve(Part& part, std::span<Wanted> wanted) {
+  const MutexLock lock(names_mutex_);
+  for (Wanted& one : wanted) {
+    one.series = names_.find_or_add(one.labels, one.fresh);
+    if (part.held.size() <= one.series) part.held.resize(one.series + 1u);
+    if (!part.held[one.series]) {
+      part.held[one.series] = true;
+      ++names_.of(one.series).holders;
+    }
+    part.counts.remember(one.hash, one.series);
+  }
+}
+
+std::vector<SeriesTable::Row> SeriesTable::collect(std::vector<std::uint64_t>& blocks) {
+  std::vector<Row> rows;
+  const std::size_t words = shape_.words();
+  {
+    const MutexLock lock(names_mutex_);
+    rows.reserve(names_.size() + 1);
+    blocks.assign((names_.size() + 1) * words, 0);
+    for (SeriesId series = 0; series < names_.end(); ++series) {
+      const SeriesNames::Series& one = names_.of(series);
+      if (series != kOverflowSeries && !one.used) continue;
+      std::uint64_t* const block = blocks.data() + rows.size() * words;
+      if (!one.given_back.empty()) add_block(shape_, one.given_back.data(), block);
+      rows.push_back({series, &one.labels, block});
+    }
+  }
+  for (const std::unique_ptr<Part>& part : parts_) {
+    for (std::size_t from = 0; from < rows.size(); from += kRowsPerLock) {
+      const std::size_t to = std::min(rows.size(), from + kRowsPerLock);
+      const MutexLock lock(part->mutex);
+      for (std::size_t i = from; i < to; ++i) {
+        const std::uint64_t* const block = part->counts.block_if(rows[i].series);
+        if (block != nullptr) add_block(shape_, block, blocks.data() + i * words);
+      }
+    }
+  }
+  return rows;
+}
+
+std::vector<SeriesId> SeriesTable::silent(const std::vector<Row>& rows, TimePoint now) {
+  std::vector<SeriesId> out;
+  if (options_.expiration == Duration::zero()) return out;
+  ages_.resize(std::max<std::size_t>(ages_.size(), rows.back().series + 1u));
+  for (const Row& row : rows) {
+    if (row.series == kOverflowSeries) continue;
+    Age& age = ages_[row.series];
+    const std::uint64_t activity = activity_of(shape_, row.block);
+    if (activity != age.activity) {
+      age = {activity, now};
+    } else if (now - age.changed >= options_.expiration) {
+      out.push_back(row.series);
+    }
+  }
+  return out;
+}
+
+// Each part gives back what it has counted and forgets the way to the series. What comes meanwhile finds the series by
+// its labels again and makes its part a holder again; then the series stays.
+void SeriesTable::expire(const std::vector<SeriesId>& series) {
+  if (series.empty()) return;
+  std::vector<bool> gone(series.back() + 1u);
+  for (const SeriesId one : series) gone[one] = true;
+  gone[kOverflowSeries] = true;  // there will be room for what had none
+  for (const std::unique_ptr<Part>& part : parts_) {
+    const MutexLock lock(part->mutex);
+    part->counts.forget(gone);
+    give_back(*part, series);
+  }
+  const MutexLock lock(names_mutex_);
+  for (const SeriesId one : series) {
+    const SeriesNames::Series& of = names_.of(one);
+    if (of.holders != 0 || activity_of(shape_, of.given_back.data()) != ages_[one].activity) continue;
+    names_.remove(one);
+    ages_[one] = Age();
+    ++expired_;
+  }
+}
+
+void SeriesTable::give_back(Part& part, const std::vector<SeriesId>& series) {
+  const MutexLock lock(names_mutex_);
+  for (const SeriesId one : series) {
+    if (part.held.size() <= one || !part.held[one]) continue;
+    part.held[one] = false;
+    SeriesNames::Series& of = names_.of(one);
+    --of.holders;
+    of.given_back.resize(shape_.words());
+    std::uint64_t* const block = part.counts.block(one);
+    add_block(shape_, block, of.given_back.data());
+    std::fill_n(block, shape_.words(), 0);
+  }
+}
+
+SeriesTable::Stats SeriesTable::stats() const {
+  const MutexLock lock(names_mutex_);
+  return {names_.size(), expired_};
+}
+
+std::uint64_t SeriesTable::overflow(std::size_t from, std::size_t count) const {
+  std::uint64_t out = 0;
+  for (const std::unique_ptr<Part>& part : parts_) {
+    const MutexLock lock(part->mutex);
+    const std::uint64_t* const block = part->counts.block_if(kOverflowSeries);
+    for (std::size_t i = 0; block != nullptr && i < count; ++i) out += block[from + i];
+  }
+  return out;
+}
+
+}  // namespace tailgate

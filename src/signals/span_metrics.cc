@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "signals/span_metrics.h"
+
+#include <algorithm>
+#include <array>
+
+#include "signals/names.h"
+#include "wire/otlp/attribute_text.h"
+#include "wire/otlp/attribute_value.h"
+#include "wire/otlp/scan.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::array<std::string_view, SpanNote::kOtherKind + 1> kKindNames = {"SPAN_KIND_UNSPECIFIED",
+                                                                               "SPAN_KIND_INTERNAL",
+                                                                               "SPAN_KIND_SERVER",
+                                                                               "SPAN_KIND_CLIENT",
+                                                                               "SPAN_KIND_PRODUCER",
+                                                                               "SPAN_KIND_CONSUMER",
+                                                                               ""};
+constexpr std::array<std::string_view, SpanNote::kOtherStatus + 1> kStatusNames = {
+    "STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR", ""};
+
+// Of one kept trace.
+constexpr std::size_t kExemplarSpansMax = 200;
+
+constexpr std::size_t kSum = 0, kBytes = 2, kBuckets = 3;  // words of a block
+
+}  // namespace
+
+BlockShape SpanMetrics::shape_of(const SpanMetricsConfig& config) {
+  return {.sums = 1, .counts = 1 + config.bounds_ns.size() + 1};
+}
+
+std::size_t SpanMetricsConfig::bytes_max(std::size_t parts) const {
+  return SeriesTable::bytes_max({.series_max = series_max, .shape = SpanMetrics::shape_of(*this), .parts = parts}) +
+         Exemplars::bytes_max(exemplars);
+}
+
+SpanMetrics::SpanMetrics(SpanMetricsConfig config, std::size_t parts, std::uint64_t seed)
+    : config_(std::move(config)),
+      seed_(seed),
+      table_({.series_max = config_.series_max,
+              .shape = shape_of(config_),
+              .parts = parts,
+              .expiration = config_.series_expiration}),
+      exemplars_(config_.exemplars) {
+  kept_plan_.attribute_slot("service.name", Attributes::kOfResources);
+  for (const Dimension& dimension : config_.dimensions) kept_plan_.attribute_slot(dimension.attribute);
+}
+
+void SpanMetrics::begin(SpanNotes& notes, std::size_t part, const ScanPlan& plan) {
+  notes.begin(config_, plan, seed_, &table_.part(part).counts);
+}
+
+void SpanMetrics::add(SeriesTable::Part& part, SeriesId series, const SpanNote& span) {
+  std::uint64_t* const block = part.counts.block(series);
+  add_sum(block + kSum, span.duration_ns);
+  block[kBytes] += span.bytes;
+  ++block[kBuckets + bucket_of(config_.bounds_ns, span.duration_ns)];
+}
+
+void SpanMetrics::count(const SpanNotes& notes, std::size_t part_index) {
+  thread_local std::vector<std::uint32_t> unknown;
+  unknown.clear();
+  SeriesTable::Part& part = table_.part(part_index);
+  const MutexLock lock(part.mutex);
+  const std::vector<SpanNote>& spans = notes.spans();
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    const SeriesId series = part.counts.find(spans[i].hash);
+    if (series == SeriesCounts::kUnknown) {
+      unknown.push_back(static_cast<std::uint32_t>(i));
+    } else {
+      add(part, series, spans[i]);
+    }
+  }
+  if (!unknown.empty()) count_unknown(notes, part, unknown);
+}
+
+void SpanMetrics::count_unknown(const SpanNotes& notes, SeriesTable::Part& part,
+                                const std::vector<std::uint32_t>& spans) {
+  std::vector<SeriesTable::Wanted> wanted(spans.size());
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    const SpanNote& span = notes.spans()[spans[i]];
+    wanted[i].hash = span.hash;
+    wanted[i].labels = labels_of(notes, span);
+  }
+  table_.resolve(part, wanted);
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    const SpanNote& span = notes.spans()[spans[i]];
+    add(part, wanted[i].series, span);
+    if (wanted[i].fresh && config_.span_name) note_id_name(span);
+  }
+}
+
+void SpanMetrics::note_id_name(const SpanNote& span) {
+  std::string name = apply_rules(config_.name_rules, {span.name, span.name_size});
+  if (!looks_like_id(name)) return;
+  const MutexLock lock(id_mutex_);
+  ++id_names_;
+  last_id_name_ = std::move(name);
+}
+
+std::string SpanMetrics::labels_of(const SpanNotes& notes, const SpanNote& span) const {
+  std::string out;
+  if (config_.service) {
+    append_label(out, config_.names == SpanMetricNames::kJaeger ? "service_name" : "service",
+                 notes.resource_of(span).service);
+  }
+  const ByteView name(span.name, span.name_size);
+  if (config_.span_name) {
+    append_label(out, "span_name", config_.name_rules.empty() ? name : apply_rules(config_.name_rules, name));
+  }
+  if (config_.span_kind) append_label(out, "span_kind", kKindNames[span.kind]);
+  if (config_.status_code) append_label(out, "status_code", kStatusNames[span.status]);
+  const ByteView* attribute = notes.dimensions_of(span);
+  for (const Dimension& dimension : config_.dimensions) {
+    if (attribute->data() != nullptr) {
+      std::string text;
+      append_attribute_text(text, attribute_value(*attribute));
+      append_label(out, dimension.label, text);
+    } else if (dimension.otherwise) {
+      append_label(out, dimension.label, *dimension.otherwise);
+    }
+    ++attribute;
+  }
+  return out;
+}
+
+void SpanMetrics::kept(const KeptTrace& trace, TimePoint now, std::uint64_t unix_ns) {
+  if (!config_.exemplars.enabled || trace.own || trace.exporters == 0 || !exemplars_.wants(now)) return;
+  // The same notes as are taken when spans come, so that an exemplar is found under its series' labels.
+  struct Watcher final : SpanWatcher {
+    void on_resource(const ByteView* attributes) override { notes.on_resource(attributes); }
+    void on_span(const SpanFields& span) override {
+      notes.on_span(span);
+      ids.push_back(load_le<std::uint64_t>(span.span_id.data()));
+    }
+    SpanNotes notes;
+    std::vector<std::uint64_t> ids;
+  } watcher;
+  SpanBatch batch;
+  watcher.notes.begin(config_, kept_plan_, seed_, nullptr);
+  scan_request(
+      trace.otlp, kept_plan_, batch, [](SpanBatch&) { return false; }, &watcher);
+  const std::vector<SpanNote>& spans = watcher.notes.spans();
+  for (std::size_t i = 0; i < std::min(spans.size(), kExemplarSpansMax); ++i) {
+    exemplars_.put(labels_of(watcher.notes, spans[i]), bucket_of(config_.bounds_ns, spans[i].duration_ns),
+                   {trace.id, watcher.ids[i], spans[i].duration_ns, unix_ns, now});
+  }
+}
+
+void SpanMetrics::write(Exposition& out, TimePoint now) {
+  table_.scrape(now, [&](std::span<const SeriesTable::Row> rows) { write_families(rows, now, out); });
+}
+
+std::uint64_t SpanMetrics::calls_of(const std::uint64_t* block) const {
+  std::uint64_t calls = 0;
+  for (std::size_t i = 0; i <= config_.bounds_ns.size(); ++i) calls += block[kBuckets + i];
+  return calls;
+}
+
+void SpanMetrics::write_families(std::span<const SeriesTable::Row> rows, TimePoint now, Exposition& out) {
+  const std::string prefix = config_.names == SpanMetricNames::kJaeger ? "traces_span_metrics_" : "traces_spanmetrics_";
+  if (calls_of(rows[0].block) == 0) rows = rows.subspan(1);  // nothing had no room
+  const auto labels = [](const SeriesTable::Row& row) {
+    return row.series == kOverflowSeries ? kOverflowLabels : std::string_view(*row.labels);
+  };
+  out.family(prefix + "calls", MetricType::kCounter, "Spans received.");
+  for (const SeriesTable::Row& row : rows) out.counter(labels(row), calls_of(row.block));
+  if (config_.durations) {
+    out.family(prefix + (config_.names != SpanMetricNames::kJaeger ? "latency"
+                         : config_.milliseconds                    ? "duration_milliseconds"
+                                                                   : "duration_seconds"),
+               MetricType::kHistogram, "Durations of the spans received.");
+    write_durations(rows, now, out);
+  }
+  if (config_.sizes) {
+    out.family(prefix + "size", MetricType::kCounter, "OTLP bytes of the spans received.");
+    for (const SeriesTable::Row& row : rows) out.counter(labels(row), row.block[kBytes]);
+  }
+}
+
+void SpanMetrics::write_durations(std::span<const SeriesTable::Row> rows, TimePoint now, Exposition& out) {
+  std::vector<double> bounds;
+  for (const std::uint64_t bound : config_.bounds_ns) bounds.push_back(static_cast<double>(bound) / unit_ns());
+  Exemplars::BySeries exemplars;
+  if (config_.exemplars.enabled && out.open_metrics()) exemplars = exemplars_.all(now);
+  for (const SeriesTable::Row& row : rows) {
+    const bool overflow = row.series == kOverflowSeries;
+    std::map<std::size_t, std::string> texts;
+    if (const auto found = exemplars.find(*row.labels); found != exemplars.end() && !overflow) {
+      for (const auto& [bucket, one] : found->second) texts.emplace(bucket, one.text(unit_ns()));
+    }
+    out.histogram(overflow ? kOverflowLabels : std::string_view(*row.labels), bounds,
+                  {row.block + kBuckets, bounds.size() + 1}, sum_of(row.block + kSum) / unit_ns(), &texts);
+  }
+}
+
+SpanMetrics::Stats SpanMetrics::stats() const {
+  const SeriesTable::Stats table = table_.stats();
+  Stats out;
+  out.series = table.series;
+  out.expired_series = table.expired;
+  out.overflow_spans = table_.overflow(kBuckets, config_.bounds_ns.size() + 1);
+  out.exemplars = exemplars_.stats();
+  const MutexLock lock(id_mutex_);
+  out.id_names = id_names_;
+  return out;
+}
+
+std::optional<SpanMetrics::IdNames> SpanMetrics::take_id_names() {
+  const MutexLock lock(id_mutex_);
+  const std::uint64_t fresh = id_names_ - id_names_taken_;
+  if (fresh == 0) return std::nullopt;
+  id_names_taken_ = id_names_;
+  return IdNames{fresh, last_id_name_};
+}
+
+}  // namespace tailgate

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "signals/service_graph.h"
+
+#include <catch2/catch.hpp>
+
+#include "support/service_graph_fixture.h"
+
+using namespace tailgate;
+using namespace tailgate::test;
+using namespace std::chrono_literals;
+using Lines = std::vector<std::string>;
+
+namespace {
+
+TimePoint at(Duration since) { return TimePoint{} + since; }
+
+}  // namespace
+
+TEST_CASE("a client's span and its child at the server are an edge, in either order", "[signals]") {
+  const Side client{.service = "web", .kind = kClient, .id = 5, .parent = 1, .ms = 200};
+  const Side server{.service = "shop", .kind = kServer, .id = 6, .parent = 5, .ms = 50};
+  const std::string labels = R"({client="web",server="shop",connection_type="")";
+  for (const bool client_first : {true, false}) {
+    CountedGraph graph("{latency_histogram_buckets: [100ms]}", 2);
+    graph.add(client_first ? client : server, at(0s), 0);
+    CHECK(graph.graph().stats().waiting == 1);
+    graph.add(client_first ? server : client, at(1s), 1);
+    CHECK(graph.graph().stats().waiting == 0);
+    Lines expected = {
+        "traces_service_graph_request_total" + labels + "} 1",
+        "traces_service_graph_request_failed_total" + labels + "} 0",
+        "traces_service_graph_request_server_seconds_bucket" + labels + ",le=\"0.1\"} 1",
+        "traces_service_graph_request_server_seconds_bucket" + labels + ",le=\"+Inf\"} 1",
+        "traces_service_graph_request_server_seconds_sum" + labels + "} 0.05",
+        "traces_service_graph_request_server_seconds_count" + labels + "} 1",
+        "traces_service_graph_request_client_seconds_bucket" + labels + ",le=\"0.1\"} 0",
+        "traces_service_graph_request_client_seconds_bucket" + labels + ",le=\"+Inf\"} 1",
+        "traces_service_graph_request_client_seconds_sum" + labels + "} 0.2",
+        "traces_service_graph_request_client_seconds_count" + labels + "} 1",
+    };
+    std::sort(expected.begin(), expected.end());
+    CHECK(graph.lines() == expected);
+  }
+}
+
+TEST_CASE("a request failed if either side says so", "[signals]") {
+  for (const bool at_client : {true, false}) {
+    CountedGraph graph("{}");
+    graph.add({.service = "web", .kind = kClient, .id = 5, .parent = 1, .failed = at_client});
+    graph.add({.service = "shop", .id = 6, .parent = 5, .failed = !at_client});
+    CHECK(lines_with(graph.lines(), "traces_service_graph_request_failed_total").at(0).ends_with("} 1"));
+  }
+}
+
+TEST_CASE("a message's sender and receiver are an edge of a messaging system", "[signals]") {
+  CountedGraph graph("{}");
+  graph.add({.service = "web", .kind = kProducer, .id = 5});
+  graph.add({.service = "mail", .kind = kConsumer, .id = 6, .parent = 5});
+  graph.add({.service = "mail", .kind = kConsumer, .id = 7});  // nobody is known to have sent it
+  CHECK(graph.requests() == Lines{R"({client="web",server="mail",connection_type="messaging_system"} 1)"});
+}
+
+TEST_CASE("spans of other traces, other parents and other kinds are no edge", "[signals]") {
+  CountedGraph graph("{virtual_nodes: false}");
+  graph.add({.service = "web", .kind = kClient, .trace = 1, .id = 5});
+  graph.add({.service = "shop", .trace = 2, .id = 6, .parent = 5});
+  graph.add({.service = "shop", .trace = 1, .id = 7, .parent = 4});
+  graph.add({.service = "shop", .kind = kInternal, .trace = 1, .id = 8, .parent = 5});
+  graph.add({.service = "", .trace = 1, .id = 9, .parent = 5});
+  CHECK(graph.requests().empty());
+  CHECK(graph.graph().stats().waiting == 3);
+}
+
+TEST_CASE("a call of a database is an edge at once, by the name that says most", "[signals]") {
+  CountedGraph graph("{}");
+  graph.add({.service = "web", .kind = kClient, .id = 1, .ms = 3, .attributes = {{"db.system", "redis"}}});
+  graph.add({.service = "web",
+             .kind = kClient,
+             .id = 2,
+             .attributes = {{"db.system", "mysql"}, {"db.name", "orders"}, {"server.address", "10.0.0.7"}}});
+  graph.add({.service = "web",
+             .kind = kClient,
+             .id = 3,
+             .attributes = {{"db.namespace", "orders"}, {"peer.service", "order-db"}, {"server.address", "10.0.0.7"}}});
+  graph.add({.service = "web", .kind = kClient, .id = 4, .attributes = {{"db.name", "carts"}, {"db.system", "x"}}});
+  CHECK(graph.requests() == Lines{R"({client="web",server="10.0.0.7",connection_type="database"} 1)",
+                                  R"({client="web",server="carts",connection_type="database"} 1)",
+                                  R"({client="web",server="order-db",connection_type="database"} 1)",
+                                  R"({client="web",server="redis",connection_type="database"} 1)"});
+  CHECK(lines_with(graph.lines(), R"(traces_service_graph_request_server_seconds_sum{client="web",server="redis")")
+            .at(0)
+            .ends_with(" 0.003"));
+}
+
+TEST_CASE("sides that send no spans are virtual nodes: who calls a root, and whom a client's attributes name",
+          "[signals]") {
+  CountedGraph graph("{store: {ttl: 5s}}");
+  graph.add({.service = "web", .id = 1, .ms = 7}, at(0s));
+  graph.add({.service = "web", .kind = kClient, .id = 2, .parent = 1, .attributes = {{"peer.service", "stripe"}}},
+            at(1s));
+  graph.add({.service = "web", .kind = kClient, .id = 3, .parent = 1}, at(1s));
+  CHECK(graph.requests(at(5s)) == Lines{R"({client="user",server="web",connection_type="virtual_node"} 1)"});
+  CHECK(graph.requests(at(6s)) == Lines{R"({client="user",server="web",connection_type="virtual_node"} 1)",
+                                        R"({client="web",server="stripe",connection_type="virtual_node"} 1)"});
+  CHECK(graph.graph().stats().expired == 1);
+  CHECK(graph.graph().stats().waiting == 0);
+  // What was not seen is not measured.
+  const auto counts = lines_with(graph.lines(at(6s)), "traces_service_graph_request_client_seconds_count");
+  CHECK(counts == Lines{R"(traces_service_graph_request_client_seconds_count{client="user",server="web",)"
+                        R"(connection_type="virtual_node"} 0)",
+                        R"(traces_service_graph_request_client_seconds_count{client="web",server="stripe",)"
+                        R"(connection_type="virtual_node"} 1)"});
+
+  CountedGraph without("{virtual_nodes: false}");
+  without.add({.service = "web", .id = 1});
+  CHECK(without.requests(at(1min)).empty());
+}
+
+TEST_CASE("a side that finds no room to wait is counted, and one that has waited enough makes room", "[signals]") {
+  CountedGraph graph("{store: {max_items: 8, ttl: 2s}, virtual_nodes: false}");  // one in each of eight shards
+  for (std::uint64_t id = 1; id <= 100; ++id) graph.add({.service = "web", .kind = kClient, .trace = id}, at(1s));
+  CHECK(graph.graph().stats().waiting == 8);
+  CHECK(graph.graph().stats().dropped_full == 92);
+  for (std::uint64_t id = 1; id <= 100; ++id) graph.add({.service = "web", .kind = kClient, .trace = id + 100}, at(3s));
+  CHECK(graph.graph().stats().expired == 8);
+  CHECK(graph.graph().stats().waiting == 8);
+}
+
+TEST_CASE("a second child at a server waits in vain, and the same span twice counts once", "[signals]") {
+  CountedGraph graph("{store: {ttl: 2s}}");
+  graph.add({.service = "web", .kind = kClient, .id = 5, .parent = 1}, at(0s));
+  graph.add({.service = "web", .kind = kClient, .id = 5, .parent = 1}, at(0s));
+  graph.add({.service = "shop", .id = 6, .parent = 5}, at(0s));
+  graph.add({.service = "shop", .id = 7, .parent = 5}, at(0s));
+  CHECK(graph.requests(at(3s)) == Lines{R"({client="web",server="shop",connection_type=""} 1)"});
+  CHECK(graph.graph().stats().replaced == 1);
+  CHECK(graph.graph().stats().expired == 1);
+}
+
+TEST_CASE("edges and names beyond edges_max are counted, and edges that are silent go", "[signals]") {
+  CountedGraph graph("{edges_max: 2, edge_expiration: 10m}");
+  for (int i = 0; i < 4; ++i) graph.add({.service = "s" + std::to_string(i)}, at(0s));
+  CHECK(graph.graph().stats().dropped_names == 2);  // s0, s1 and `user` have names
+  CHECK(graph.requests(at(0s)).size() == 2);
+  graph.add({.service = "s0", .kind = kClient, .id = 2, .attributes = {{"db.name", "s1"}}}, at(0s));
+  CHECK(graph.graph().stats().overflow_requests == 1);
+  CHECK(graph.requests(at(10min)).size() == 3);
+  CHECK(graph.requests(at(10min)) == Lines{R"({otel_metric_overflow="true"} 1)"});
+  CHECK(graph.graph().stats().expired_edges == 2);
+}
+
+TEST_CASE("calls between services are known by the half hour", "[signals]") {
+  CountedGraph graph("{edge_expiration: 1m}");
+  const auto calls = [&](Duration from, Duration to, Duration now) {
+    Lines out;
+    for (const ServiceCalls& one : graph.graph().calls(at(from), at(to), at(now)))
+      out.push_back(one.client + " " + one.server + " " + std::to_string(one.calls));
+    return out;
+  };
+  const auto call = [&](Duration when) {
+    graph.add({.service = "web", .kind = kClient, .id = 5, .parent = 1}, at(when));
+    graph.add({.service = "shop", .id = 6, .parent = 5}, at(when));
+    graph.graph().tick(at(when));
+  };
+  call(1min);
+  call(2min);
+  CHECK(calls(0min, 5min, 5min) == Lines{"web shop 2"});
+  CHECK(calls(0min, 5min, 7min) == Lines{"web shop 2"});  // the edge has expired, the calls have not
+  CHECK(graph.graph().stats().edges == 0);
+  graph.graph().tick(at(30min));
+  call(40min);
+  CHECK(calls(0min, 41min, 41min) == Lines{"web shop 3"});
+  CHECK(calls(31min, 41min, 41min) == Lines{"web shop 1"});
+  CHECK(calls(0min, 29min, 41min) == Lines{"web shop 2"});
+  for (Duration t = 1h; t < 30h; t += 30min) graph.graph().tick(at(t));
+  CHECK(calls(0min, 30h, 30h).empty());
+}
+
+TEST_CASE("the keys of the service graph", "[signals]") {
+  const ServiceGraphConfig config = *ReadServiceGraph("{}").config;
+  CHECK(config.bounds_ns.front() == 100'000'000);
+  CHECK(config.bounds_ns.back() == 12'800'000'000);
+  CHECK(config.ttl == 10s);
+  const auto error = [](const std::string& yaml) {
+    const ReadServiceGraph read(yaml);
+    INFO(yaml);
+    REQUIRE(read.errors.size() == 1);
+    return read.errors[0];
+  };
+  CHECK(error("{store: {ttl: 1ms}}").find("store.ttl") != std::string::npos);
+  CHECK(error("{store: {ttl: 2h}}").find("expected at most 1h") != std::string::npos);
+  CHECK(error("{store: {max_items: 0}}").find("max_items") != std::string::npos);
+  CHECK(error("{edge_expiration: 5s}").find("at least 1m") != std::string::npos);
+  CHECK(error("{latency_histogram_buckets: []}").find("expected 1 to 64 durations") != std::string::npos);
+  CHECK(error("{dimension: [a]}").find("dimension") != std::string::npos);
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "signals/span_metrics.h"
+
+#include <catch2/catch.hpp>
+
+#include "support/otlp_builder.h"
+#include "support/span_metrics_fixture.h"
+
+using namespace tailgate;
+using namespace tailgate::test;
+using namespace std::chrono_literals;
+using Lines = std::vector<std::string>;
+
+namespace {
+
+TimePoint at(Duration since) { return TimePoint{} + since; }
+
+// A page with one bucket, so that a test shows all of it.
+constexpr const char* kSmall = "{histogram: {explicit: {buckets: [100ms]}}}";
+
+}  // namespace
+
+TEST_CASE("a span is counted by service, name, kind and status, with its duration", "[signals]") {
+  CountedSpans spans(kSmall);
+  spans.count(request({{.id = 1, .end_ms = 100, .name = "GET /pay"}, {.id = 2, .end_ms = 101, .name = "GET /pay"}}));
+  spans.count(request({{.id = 3, .end_ms = 5, .status = 2, .name = "GET /pay"}}));
+  const std::string unset =
+      R"(service="web",span_name="GET /pay",span_kind="SPAN_KIND_SERVER",status_code="STATUS_CODE_UNSET")";
+  const std::string error =
+      R"(service="web",span_name="GET /pay",span_kind="SPAN_KIND_SERVER",status_code="STATUS_CODE_ERROR")";
+  Lines expected = {
+      "traces_spanmetrics_calls_total{" + unset + "} 2",
+      "traces_spanmetrics_calls_total{" + error + "} 1",
+      "traces_spanmetrics_latency_bucket{" + unset + ",le=\"0.1\"} 1",
+      "traces_spanmetrics_latency_bucket{" + unset + ",le=\"+Inf\"} 2",
+      "traces_spanmetrics_latency_sum{" + unset + "} 0.201",
+      "traces_spanmetrics_latency_count{" + unset + "} 2",
+      "traces_spanmetrics_latency_bucket{" + error + ",le=\"0.1\"} 1",
+      "traces_spanmetrics_latency_bucket{" + error + ",le=\"+Inf\"} 1",
+      "traces_spanmetrics_latency_sum{" + error + "} 0.005",
+      "traces_spanmetrics_latency_count{" + error + "} 1",
+  };
+  std::sort(expected.begin(), expected.end());
+  CHECK(spans.lines() == expected);
+}
+
+TEST_CASE("the names that Jaeger's Monitor asks for, in milliseconds", "[signals]") {
+  CountedSpans spans("{names: jaeger, histogram: {explicit: {buckets: [2ms]}}, sizes: true}");
+  const std::string bytes = request({{.end_ms = 3}});
+  spans.count(bytes);
+  const std::string labels =
+      R"({service_name="web",span_name="op",span_kind="SPAN_KIND_SERVER",status_code="STATUS_CODE_UNSET")";
+  CHECK(spans.lines("traces_span_metrics_calls_total") == Lines{"traces_span_metrics_calls_total" + labels + "} 1"});
+  CHECK(spans.lines("traces_span_metrics_duration_milliseconds_sum") ==
+        Lines{"traces_span_metrics_duration_milliseconds_sum" + labels + "} 3"});
+  CHECK(spans.lines("traces_span_metrics_duration_milliseconds_bucket") ==
+        Lines{"traces_span_metrics_duration_milliseconds_bucket" + labels + ",le=\"+Inf\"} 1",
+              "traces_span_metrics_duration_milliseconds_bucket" + labels + ",le=\"2\"} 0"});
+  CHECK(spans.lines("traces_span_metrics_size_total").size() == 1);
+}
+
+TEST_CASE("a page says what its families are, in both formats", "[signals]") {
+  CountedSpans spans("{histogram: {disable: true}}");
+  CHECK(spans.page() ==
+        "# HELP traces_spanmetrics_calls_total Spans received.\n# TYPE traces_spanmetrics_calls_total counter\n");
+  CHECK(spans.page(TimePoint{}, OpenMetrics::kYes) ==
+        "# HELP traces_spanmetrics_calls Spans received.\n# TYPE traces_spanmetrics_calls counter\n# EOF\n");
+}
+
+TEST_CASE("a dimension is read of the span, then of the resource, then its default", "[signals]") {
+  CountedSpans spans(
+      "{histogram: {disable: true}, exclude_dimensions: [span.kind, status.code], "
+      "dimensions: [http.route, {name: env, default: none}, region]}");
+  twin::TracesData data = traces({{.id = 1, .attributes = {{"http.route", "/a"}, {"env", "test"}}},
+                                  {.id = 2, .attributes = {{"env", "test"}}},
+                                  {.id = 3}});
+  auto* region = data.mutable_resource_spans(0)->mutable_resource()->add_attributes();
+  region->set_key("region");
+  region->mutable_value()->set_int_value(7);
+  spans.count(data.SerializeAsString());
+  CHECK(
+      spans.lines() ==
+      Lines{R"(traces_spanmetrics_calls_total{service="web",span_name="op",env="none",region="7"} 1)",
+            R"(traces_spanmetrics_calls_total{service="web",span_name="op",env="test",region="7"} 1)",
+            R"(traces_spanmetrics_calls_total{service="web",span_name="op",http_route="/a",env="test",region="7"} 1)"});
+}
+
+TEST_CASE("an attribute that is written otherwise and reads the same counts in the same series", "[signals]") {
+  CountedSpans spans("{histogram: {disable: true}, exclude_dimensions: [span.kind, status.code], dimensions: [n]}");
+  twin::TracesData data = traces({{.id = 1, .attributes = {{"n", "7"}}}, {.id = 2}});
+  auto* n = data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(1)->add_attributes();
+  n->set_key("n");
+  n->mutable_value()->set_int_value(7);
+  spans.count(data.SerializeAsString());
+  CHECK(spans.lines() == Lines{R"(traces_spanmetrics_calls_total{service="web",span_name="op",n="7"} 2)"});
+}
+
+TEST_CASE("spans that are refused are not counted", "[signals]") {
+  CountedSpans spans(kSmall);
+  spans.refuse(request({{.id = 1}}));
+  CHECK(spans.lines().empty());
+  spans.count(request({{.id = 1}}));
+  CHECK(spans.lines("traces_spanmetrics_calls_total").size() == 1);
+}
+
+TEST_CASE("a span that ends before it starts took no time, and one of 584 years is summed", "[signals]") {
+  CountedSpans spans(kSmall);
+  spans.count(request({{.id = 1, .start_ms = 9, .end_ms = 1}}));
+  CHECK(spans.lines("traces_spanmetrics_latency_sum").at(0).ends_with("} 0"));
+  twin::TracesData data = traces({{.id = 2}, {.id = 3}, {.id = 4}});
+  for (auto& span : *data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans()) {
+    span.set_start_time_unix_nano(0);
+    span.set_end_time_unix_nano(UINT64_MAX);
+  }
+  spans.count(data.SerializeAsString());
+  CHECK(spans.lines("traces_spanmetrics_latency_sum").at(0).ends_with("} 55340232221.128654"));
+}
+
+TEST_CASE("beyond series_max spans are counted in one series, and the others go on", "[signals]") {
+  CountedSpans spans("{series_max: 2, histogram: {disable: true}, exclude_dimensions: [span.kind, status.code]}");
+  for (const char* name : {"a", "b", "c", "d", "a", "c"}) spans.count(request({{.name = name}}));
+  CHECK(spans.lines() == Lines{R"(traces_spanmetrics_calls_total{otel_metric_overflow="true"} 3)",
+                               R"(traces_spanmetrics_calls_total{service="web",span_name="a"} 2)",
+                               R"(traces_spanmetrics_calls_total{service="web",span_name="b"} 1)"});
+  CHECK(spans.metrics().stats().series == 2);
+  CHECK(spans.metrics().stats().overflow_spans == 3);
+}
+
+TEST_CASE("long labels take room, and beyond it spans are counted in the series for overflow", "[signals]") {
+  CountedSpans spans("{series_max: 4, histogram: {disable: true}}");
+  for (char c = 'a'; c < 'e'; ++c) spans.count(request({{.name = std::string(900, c)}}));
+  CHECK(spans.metrics().stats().series == 1);
+  CHECK(spans.metrics().stats().overflow_spans == 3);
+}
+
+TEST_CASE("a series without a span for series_expiration goes, and makes room", "[signals]") {
+  CountedSpans spans(
+      "{series_max: 2, series_expiration: 10m, histogram: {disable: true}, exclude_dimensions: [span.kind, "
+      "status.code]}",
+      2);
+  spans.count(request({{.name = "a"}}), 0);
+  spans.count(request({{.name = "a"}}), 1);
+  spans.count(request({{.name = "b"}}), 0);
+  spans.count(request({{.name = "c"}}), 0);
+  CHECK(spans.lines(at(0s)).size() == 3);
+  spans.count(request({{.name = "b"}}), 1);
+  CHECK(spans.lines(at(5min)).size() == 3);
+  CHECK(spans.lines(at(10min)).size() == 3);  // for the last time
+  CHECK(spans.lines(at(11min)) == Lines{R"(traces_spanmetrics_calls_total{otel_metric_overflow="true"} 1)",
+                                        R"(traces_spanmetrics_calls_total{service="web",span_name="b"} 2)"});
+  CHECK(spans.metrics().stats().expired_series == 1);
+  spans.count(request({{.name = "c"}}), 0);  // which had no room before
+  spans.count(request({{.name = "b"}}), 0);
+  CHECK(spans.lines(at(12min)) == Lines{R"(traces_spanmetrics_calls_total{otel_metric_overflow="true"} 1)",
+                                        R"(traces_spanmetrics_calls_total{service="web",span_name="b"} 3)",
+                                        R"(traces_spanmetrics_calls_total{service="web",span_name="c"} 1)"});
+  spans.count(request({{.name = "a"}}), 1);  // overflow again
+  CHECK(spans.lines(at(13min)).front() == R"(traces_spanmetrics_calls_total{otel_metric_overflow="true"} 2)");
+}
+
+TEST_CASE("names are made alike by patterns, and what still looks like an id is told", "[signals]") {
+  CountedSpans spans(
+      R"({histogram: {disable: true}, exclude_dimensions: [span.kind, status.code], span_names: [)"
+      R"({pattern: '/[0-9]+', replacement: '/{id}'}, {pattern: '^(GET|HEAD) ', replacement: 'READ \1 '}]})");
+  spans.count(request({{.name = "GET /user/1/cart/22"}, {.name = "GET /user/31/cart/4"}, {.name = "job 8d3b1c0a"}}));
+  CHECK(spans.lines() ==
+        Lines{R"(traces_spanmetrics_calls_total{service="web",span_name="READ GET /user/{id}/cart/{id}"} 2)",
+              R"(traces_spanmetrics_calls_total{service="web",span_name="job 8d3b1c0a"} 1)"});
+  const auto told = spans.metrics().take_id_names();
+  REQUIRE(told);
+  CHECK(told->count == 1);
+  CHECK(told->last == "job 8d3b1c0a");
+  CHECK_FALSE(spans.metrics().take_id_names());
+}
+
+namespace {
+
+KeptTrace kept_trace(std::uint64_t trace, const std::vector<SpanSpec>& spans) {
+  KeptTrace out;
+  out.id = TraceId::from(trace_id(trace).data());
+  out.exporters = 1;
+  out.otlp = request(spans);
+  return out;
+}
+
+// What stands behind the samples of a page, by bucket.
+Lines exemplars(CountedSpans& spans, TimePoint now) {
+  Lines out;
+  for (const std::string& line : sample_lines(spans.page(now, OpenMetrics::kYes))) {
+    if (const std::size_t at = line.find(" # "); at != std::string::npos)
+      out.push_back(line.substr(line.find("le="), line.find('}') - line.find("le=")) + line.substr(at));
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a bucket has the last span of a kept trace that was counted there", "[signals]") {
+  CountedSpans spans("{histogram: {explicit: {buckets: [100ms, 1s]}}, exemplars: {enabled: true, max_age: 1m}}");
+  const std::vector<SpanSpec> slow = {{.trace = 1, .id = 10, .end_ms = 2000}, {.trace = 1, .id = 11, .end_ms = 3}};
+  const std::vector<SpanSpec> later = {{.trace = 2, .id = 12, .end_ms = 4}};
+  spans.count(request(slow));
+  spans.count(request(later));
+  spans.count(request({{.trace = 3, .id = 13, .end_ms = 500}}));
+  CHECK(exemplars(spans, at(0s)).empty());  // no verdict yet
+
+  spans.metrics().kept(kept_trace(1, slow), at(1s), 1'790'000'000'123'456'789ULL);
+  spans.metrics().kept(kept_trace(2, later), at(2s), 1'790'000'001'000'000'000ULL);
+  CHECK(
+      exemplars(spans, at(2s)) ==
+      Lines{
+          R"(le="+Inf" # {trace_id="01000000000000000000000000000001",span_id="000000000000000a"} 2.0 1790000000.123)",
+          R"(le="0.1" # {trace_id="01000000000000000000000000000002",span_id="000000000000000c"} 0.004 1790000001.000)"});
+  CHECK(spans.page(at(2s)).find(" # ") == std::string::npos);  // not in the plain format
+  CHECK(spans.metrics().stats().exemplars.held == 2);
+  CHECK(exemplars(spans, at(62s)).size() == 1);
+  CHECK(exemplars(spans, at(63s)).empty());
+}
+
+TEST_CASE("no exemplar comes from our own traces or from those that no exporter gets, and they are few", "[signals]") {
+  CountedSpans spans("{exemplars: {enabled: true, max: 2, traces_per_second: 3}}");
+  const std::vector<SpanSpec> some = {{.name = "a"}, {.id = 2, .name = "b"}, {.id = 3, .name = "c"}};
+  spans.count(request(some));
+  KeptTrace own = kept_trace(1, some), nowhere = kept_trace(1, some);
+  own.own = true;
+  nowhere.exporters = 0;
+  spans.metrics().kept(own, at(1s), 1);
+  spans.metrics().kept(nowhere, at(1s), 1);
+  CHECK(exemplars(spans, at(1s)).empty());
+  for (int i = 0; i < 5; ++i) spans.metrics().kept(kept_trace(1, some), at(2s), 1);
+  CHECK(exemplars(spans, at(2s)).size() == 2);
+  CHECK(spans.metrics().stats().exemplars.no_room == 3);
+  CHECK(spans.metrics().stats().exemplars.passed_by == 2);
+  spans.metrics().kept(kept_trace(1, some), at(3s), 1);
+  CHECK(spans.metrics().stats().exemplars.passed_by == 2);
+
+  CountedSpans off("{}");
+  off.count(request(some));
+  off.metrics().kept(kept_trace(1, some), at(1s), 1);
+  CHECK(exemplars(off, at(1s)).empty());
+}
