@@ -35,9 +35,9 @@ export function readTrace(otlp) {
       for (const s of ss.spans || []) {
         const start = nano(s.startTimeUnixNano);
         if (start !== 0n && (origin === null || start < origin)) origin = start;
-        spans.push({raw: s, id: s.spanId, parentId: s.parentSpanId || '', service, resource, scope: ss.scope || {},
+        spans.push({raw: s, id: s.spanId, parentId: /^0*$/.test(s.parentSpanId || '') ? '' : s.parentSpanId, service, resource, scope: ss.scope || {},
           name: s.name || '', kind: kinds[s.kind || 0] || String(s.kind), startNs: start, endNs: nano(s.endTimeUnixNano),
-          error: !!s.status && s.status.code === 2, status: s.status || {}, children: [], parent: null, critical: []});
+          error: !!s.status && s.status.code === 2, status: s.status || {}, children: [], parent: null, lost: false, critical: []});
       }
     }
   }
@@ -48,48 +48,67 @@ export function readTrace(otlp) {
     s.end = s.endNs < s.startNs ? s.start : Number(s.endNs - origin) / 1e6;
     end = Math.max(end, s.end);
   }
-  const byId = new Map();
-  for (const s of spans) if (!byId.has(s.id)) byId.set(s.id, s);
-  const roots = [];
-  for (const s of spans) {
-    const parent = byId.get(s.parentId);
-    if (parent && parent !== s) {
-      s.parent = parent;
-      parent.children.push(s);
-    } else {
-      roots.push(s);
-    }
-  }
-  breakCircles(spans, roots);
+  spans.sort((a, b) => (a.startNs < b.startNs ? -1 : a.startNs > b.startNs ? 1 : 0));
+  const byKey = linkParents(spans);
+  cutCircles(spans);
+  const roots = spans.filter((s) => !s.parent);
+  for (const s of spans) if (s.parent) s.parent.children.push(s);
   const early = (a, b) => a.start - b.start || b.end - a.end;
   roots.sort((a, b) => (a.parentId ? 1 : 0) - (b.parentId ? 1 : 0) || early(a, b));
   for (const s of spans) s.children.sort(early);
+  for (const siblings of [roots, ...spans.map((s) => s.children)]) {
+    siblings.forEach((s, i) => { s.position = i + 1; s.siblings = siblings.length; });
+  }
   markCritical(roots[0]);
+  const order = visible({roots}, () => true).map((row) => row.span);
+  order.forEach((s, i) => { s.number = i; });
   const services = new Map();
-  const missing = spans.filter((s) => s.parentId && !byId.has(s.parentId)).length;
   for (const s of spans) services.set(s.service, (services.get(s.service) || 0) + 1);
-  return {spans, roots, byId, duration: end, missing, startMs: Number(origin / 1000n) / 1000, services,
-    errors: spans.filter((s) => s.error).length};
+  return {spans: order, roots, byKey, duration: end, missing: spans.filter((s) => s.lost).length,
+    startMs: Number(origin / 1000n) / 1000, services, errors: spans.filter((s) => s.error).length};
 }
 
-// Spans that name each other as parents in a circle hang below no root: the first of each circle becomes one.
-function breakCircles(spans, roots) {
-  const seen = new Set();
-  const see = (stack) => {
-    while (stack.length) {
-      const span = stack.pop();
-      seen.add(span);
-      for (const child of span.children) if (!seen.has(child)) stack.push(child);
-    }
-  };
-  see([...roots]);
-  for (const span of spans) {
-    if (seen.has(span)) continue;
-    span.parent.children = span.parent.children.filter((child) => child !== span);
-    span.parent = null;
-    roots.push(span);
-    see([span]);
+// As TraceQL does (wire/trace/trace_view.cc): of spans that share one id as Zipkin's do, the server goes under the client
+// and the children of both under the server. It does so here for a pair without a parent too, which is one request to
+// people. Returns the spans by `key`, what an address calls a span: its id, and of further spans with that id ID-2, ID-3.
+function linkParents(spans) {
+  const byKey = new Map(), same = new Map();
+  for (const s of spans) {
+    if (!same.has(s.id)) same.set(s.id, {first: s, count: 0});
+    const one = same.get(s.id);
+    s.key = ++one.count === 1 ? s.id : `${s.id}-${one.count}`;
+    byKey.set(s.key, s);
+    if (s.kind === 'server' || s.kind === 'client') one[s.kind] ||= s;
   }
+  for (const s of spans) {
+    const own = same.get(s.id), above = same.get(s.parentId);
+    if (own.server === s && own.client) s.parent = own.client;
+    else if (above) s.parent = above.server && above.client ? above.server : above.first;
+    else s.lost = s.parentId !== '';
+  }
+  return byKey;
+}
+
+// Spans that name each other as parents in a circle hang below no root: the earliest of each circle becomes one.
+function cutCircles(spans) {
+  const walk = new Map();  // the span where the walk began that came here
+  for (const start of spans) {
+    let span = start;
+    while (span && !walk.has(span)) {
+      walk.set(span, start);
+      span = span.parent;
+    }
+    if (!span || walk.get(span) !== start) continue;
+    const circle = [span];
+    for (let s = span.parent; s !== span; s = s.parent) circle.push(s);
+    circle.reduce((a, b) => (b.startNs < a.startNs ? b : a)).parent = null;
+  }
+}
+
+// How long after its span's start an event was, in ns; null where one of them has no time.
+export function sinceStart(span, event) {
+  const at = BigInt(event.timeUnixNano || 0);
+  return at === 0n || span.startNs === 0n ? null : Number(at - span.startNs);
 }
 
 // The spans that are open, in order, with their depth. `open` says whether a span's children are shown.
