@@ -271,7 +271,7 @@ class Waterfall {
   // The spans that have the text in a name, an id, an attribute, an event or a status.
   mark(text) {
     const wanted = text.trim().toLowerCase();
-    const found = wanted ? this.trace.spans.filter((span) => textsOf(span).includes(wanted)) : [];
+    const found = wanted ? visible(this.trace, () => true).map((row) => row.span).filter((span) => textsOf(span).includes(wanted)) : [];
     this.found = new Set(found);
     this.draw(true);
     return found;

@@ -37,7 +37,7 @@ export function readTrace(otlp) {
         if (start !== 0n && (origin === null || start < origin)) origin = start;
         spans.push({raw: s, id: s.spanId, parentId: /^0*$/.test(s.parentSpanId || '') ? '' : s.parentSpanId, service, resource, scope: ss.scope || {},
           name: s.name || '', kind: kinds[s.kind || 0] || String(s.kind), startNs: start, endNs: nano(s.endTimeUnixNano),
-          error: !!s.status && s.status.code === 2, status: s.status || {}, children: [], parent: null, lost: false, critical: []});
+          error: !!s.status && s.status.code === 2, status: s.status || {}, children: [], parent: null, lost: false, walk: null, critical: []});
       }
     }
   }
@@ -48,7 +48,8 @@ export function readTrace(otlp) {
     s.end = s.endNs < s.startNs ? s.start : Number(s.endNs - origin) / 1e6;
     end = Math.max(end, s.end);
   }
-  spans.sort((a, b) => (a.startNs < b.startNs ? -1 : a.startNs > b.startNs ? 1 : 0));
+  spans.sort((a, b) => a.start - b.start);
+  spans.forEach((s, i) => { s.number = i; });
   const byKey = linkParents(spans);
   cutCircles(spans);
   const roots = spans.filter((s) => !s.parent);
@@ -56,15 +57,13 @@ export function readTrace(otlp) {
   const early = (a, b) => a.start - b.start || b.end - a.end;
   roots.sort((a, b) => (a.parentId ? 1 : 0) - (b.parentId ? 1 : 0) || early(a, b));
   for (const s of spans) s.children.sort(early);
-  for (const siblings of [roots, ...spans.map((s) => s.children)]) {
-    siblings.forEach((s, i) => { s.position = i + 1; s.siblings = siblings.length; });
-  }
+  const place = (siblings) => siblings.forEach((s, i) => { s.position = i + 1; s.siblings = siblings.length; });
+  place(roots);
+  for (const s of spans) place(s.children);
   markCritical(roots[0]);
-  const order = visible({roots}, () => true).map((row) => row.span);
-  order.forEach((s, i) => { s.number = i; });
   const services = new Map();
   for (const s of spans) services.set(s.service, (services.get(s.service) || 0) + 1);
-  return {spans: order, roots, byKey, duration: end, missing: spans.filter((s) => s.lost).length,
+  return {spans, roots, byKey, duration: end, missing: spans.filter((s) => s.lost).length,
     startMs: Number(origin / 1000n) / 1000, services, errors: spans.filter((s) => s.error).length};
 }
 
@@ -72,36 +71,41 @@ export function readTrace(otlp) {
 // and the children of both under the server. It does so here for a pair without a parent too, which is one request to
 // people. Returns the spans by `key`, what an address calls a span: its id, and of further spans with that id ID-2, ID-3.
 function linkParents(spans) {
-  const byKey = new Map(), same = new Map();
+  const byKey = new Map(), same = new Map();  // `same`: of each id that several spans have, these
   for (const s of spans) {
-    if (!same.has(s.id)) same.set(s.id, {first: s, count: 0});
-    const one = same.get(s.id);
-    s.key = ++one.count === 1 ? s.id : `${s.id}-${one.count}`;
+    const first = byKey.get(s.id);
+    s.key = s.id;
+    if (first) {
+      if (!same.has(s.id)) same.set(s.id, [first]);
+      s.key = `${s.id}-${same.get(s.id).push(s)}`;
+    }
     byKey.set(s.key, s);
-    if (s.kind === 'server' || s.kind === 'client') one[s.kind] ||= s;
+  }
+  const pairs = new Map();
+  for (const [id, list] of same) {
+    const server = list.find((s) => s.kind === 'server'), client = list.find((s) => s.kind === 'client');
+    if (server && client) pairs.set(id, {server, client});
   }
   for (const s of spans) {
-    const own = same.get(s.id), above = same.get(s.parentId);
-    if (own.server === s && own.client) s.parent = own.client;
-    else if (above) s.parent = above.server && above.client ? above.server : above.first;
-    else s.lost = s.parentId !== '';
+    const own = pairs.get(s.id), above = pairs.get(s.parentId);
+    s.parent = own && own.server === s ? own.client : above ? above.server : byKey.get(s.parentId) || null;
+    s.lost = !s.parent && s.parentId !== '';
   }
   return byKey;
 }
 
 // Spans that name each other as parents in a circle hang below no root: the earliest of each circle becomes one.
 function cutCircles(spans) {
-  const walk = new Map();  // the span where the walk began that came here
   for (const start of spans) {
     let span = start;
-    while (span && !walk.has(span)) {
-      walk.set(span, start);
+    while (span && !span.walk) {
+      span.walk = start;  // where the walk began that came here
       span = span.parent;
     }
-    if (!span || walk.get(span) !== start) continue;
-    const circle = [span];
-    for (let s = span.parent; s !== span; s = s.parent) circle.push(s);
-    circle.reduce((a, b) => (b.startNs < a.startNs ? b : a)).parent = null;
+    if (!span || span.walk !== start) continue;
+    let first = span;
+    for (let s = span.parent; s !== span; s = s.parent) if (s.start < first.start) first = s;
+    first.parent = null;
   }
 }
 
