@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "codec/utf8.h"
 #include "web/json_page.h"
+#include "web/page.h"
 
 namespace tailgate {
 namespace {
@@ -51,8 +52,7 @@ std::string escaped(std::string_view text) {
 Response page(int status, std::string_view title, std::string_view body) {
   Response response;
   response.status = status;
-  response.headers.emplace_back("content-type", "text/html; charset=utf-8");
-  response.headers.emplace_back("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'");
+  response.headers = page_headers("text/html; charset=utf-8", "style-src 'unsafe-inline'; form-action 'self'");
   response.body = fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
       "content=\"width=device-width\"><title>{0} - Tailgate</title><style>{1}</style></head><body>\n"

@@ -11,11 +11,10 @@
 namespace tailgate {
 namespace {
 
-// Nothing from elsewhere, no inline script or style, no frame around it. Texts of spans are never markup (page/dom.js),
-// and this is the second wall.
-constexpr std::string_view kPolicy =
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+// Nothing from elsewhere, no inline script or style. Texts of spans are never markup (page/dom.js), and this is the
+// second wall.
+constexpr std::string_view kAllowed =
+    "script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'none'";
 
 std::string_view type_of(std::string_view name) {
   if (name.ends_with(".html")) return "text/html; charset=utf-8";
@@ -27,12 +26,9 @@ std::string_view type_of(std::string_view name) {
 // Browsers ask again each time, and get the bytes only when the binary has others.
 Response serve(const Asset& asset, std::string_view tag, const RequestHead& head) {
   Response response;
-  response.headers = {{"content-type", std::string(type_of(asset.name))},
-                      {"cache-control", "no-cache"},
-                      {"etag", std::string(tag)},
-                      {"content-security-policy", std::string(kPolicy)},
-                      {"x-content-type-options", "nosniff"},
-                      {"referrer-policy", "no-referrer"}};
+  response.headers = page_headers(type_of(asset.name), kAllowed);
+  response.headers.emplace_back("cache-control", "no-cache");
+  response.headers.emplace_back("etag", tag);
   if (head.header("if-none-match") == tag) {
     response.status = 304;
   } else {
@@ -42,6 +38,14 @@ Response serve(const Asset& asset, std::string_view tag, const RequestHead& head
 }
 
 }  // namespace
+
+std::vector<std::pair<std::string, std::string>> page_headers(std::string_view type, std::string_view allowed) {
+  return {{"content-type", std::string(type)},
+          {"content-security-policy",
+           fmt::format("default-src 'none'; {}; base-uri 'none'; frame-ancestors 'none'", allowed)},
+          {"x-content-type-options", "nosniff"},
+          {"referrer-policy", "no-referrer"}};
+}
 
 void add_page(Pages& pages) {
   for (const Asset& asset : page_assets()) {

@@ -5,7 +5,10 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "web/pages.h"
 
@@ -16,6 +19,10 @@ struct Asset {
   std::string_view bytes;
 };
 std::span<const Asset> page_assets();
+
+// The headers of everything that a browser shows as a page. `allowed` is what the page may do, as directives of
+// Content-Security-Policy; besides, it loads nothing, has no other base and is in no frame.
+std::vector<std::pair<std::string, std::string>> page_headers(std::string_view type, std::string_view allowed);
 
 void add_page(Pages& pages);
 

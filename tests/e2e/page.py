@@ -2,139 +2,17 @@
 """The page in headless Chromium, as a person uses it: with mouse and keyboard, in light and dark, and with hostile spans."""
 
 import json
-import os
 import secrets
 import statistics
-import sys
 import time
-import urllib.parse
 import urllib.request
 
 from chromium import Chromium
-from tailgate_process import Daemon, basic_config, expect, get, until
+from page_site import EVIL, EVIL_POLICY, Site, config, request, send, span
+from tailgate_process import Daemon, expect
 from tools import say
 
 FIRST_DRAWN_MS, LOADS_MAX = 500, 25  # the median of the five quickest loads: others on the machine only ever add to it
-EVIL = "<script>window.hurt=1</script><img src=x onerror=\"window.hurt=1\">'\"&lt;"
-EVIL_POLICY = "<script>window.hurt=1</script>"
-POLICIES = [
-    {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}},
-    {"name": "slow", "type": "latency", "latency": {"threshold_ms": 1500}},
-    {"name": EVIL_POLICY, "type": "string_attribute", "string_attribute": {"key": "evil", "values": ["yes"]}},
-    {"name": "tenth", "type": "probabilistic", "probabilistic": {"sampling_percentage": 0.0001}},
-]
-SHADOW = [{"name": "slower", "type": "latency", "latency": {"threshold_ms": 5000}}]
-MS = 1_000_000
-
-
-# --- traces -------------------------------------------------------------------------------------------------------
-
-
-def value(thing):
-    return {"intValue": str(thing)} if isinstance(thing, int) else {"stringValue": thing}
-
-
-def attributes(of):
-    return [{"key": key, "value": value(one)} for key, one in of.items()]
-
-
-def span(trace, number, parent, name, begin_ms, end_ms, now, error="", **more):
-    out = {"traceId": trace, "spanId": f"{number:016x}", "name": name, "kind": 2, "startTimeUnixNano": str(now + begin_ms * MS),
-           "endTimeUnixNano": str(now + end_ms * MS), "attributes": attributes(more.pop("has", {})), **more}
-    if parent:
-        out["parentSpanId"] = f"{parent:016x}"
-    if error:
-        out["status"] = {"code": 2, "message": error}
-        out["events"] = [{"timeUnixNano": str(now + begin_ms * MS + 1000), "name": "exception", "attributes": attributes(
-            {"exception.type": "CardDeclined", "exception.message": error})}]
-    return out
-
-
-def request(spans_of, resource=None, scope=None):
-    """{service: spans} as OTLP."""
-    return {"resourceSpans": [{"resource": {"attributes": attributes({"service.name": service, "deployment.environment": "prod",
-                                                                      **(resource or {})})},
-                               "scopeSpans": [{"scope": scope or {"name": "shop", "version": "1.2"}, "spans": spans}]}
-                              for service, spans in spans_of.items()]}
-
-
-def checkout(trace, now, linked, error="card declined"):
-    """Eight spans of four services, of which the second database call is not on the critical path; a parent has not come."""
-    return request({
-        "frontend": [span(trace, 1, 0, "GET /checkout", 0, 1800, now, error and "500", has={
-            "http.request.method": "GET", "http.response.status_code": 500 if error else 200, "url.path": "/checkout", "user.id": 4711,
-            "server.address": "shop.example", "network.protocol.version": "1.1", "http.route": "/checkout", "client.address": "10.1.2.3",
-            "user_agent.original": "Mozilla/5.0"})],
-        "cart": [span(trace, 2, 1, "load cart", 20, 400, now, has={"cart.items": 3}),
-                 span(trace, 3, 2, "SELECT carts", 30, 380, now, has={"db.system": "postgresql"}, kind=3)],
-        "payment": [span(trace, 4, 1, "POST /charge", 420, 1750, now, error, links=[{"traceId": linked, "spanId": f"{1:016x}",
-                                                                                   "attributes": attributes({"why": "retry of"})}]),
-                    span(trace, 5, 4, "SELECT cards", 430, 600, now, has={"db.system": "postgresql"}, kind=3),
-                    span(trace, 6, 4, "POST /v1/bank", 620, 1700, now, error)],
-        "inventory": [span(trace, 7, 1, "reserve", 430, 700, now), span(trace, 8, 99, "audit", 500, 560, now)],
-    })
-
-
-def hostile(trace, now):
-    """Markup in every field that is a text."""
-    one = span(trace, 1, 0, EVIL, 0, 100, now, has={EVIL: EVIL, "evil": "yes"}, traceState=f"k={EVIL}", status={"code": 2, "message": EVIL},
-               events=[{"timeUnixNano": str(now + MS), "name": EVIL, "attributes": attributes({EVIL: EVIL})}],
-               links=[{"traceId": secrets.token_hex(16), "spanId": secrets.token_hex(8), "traceState": EVIL, "attributes": attributes({EVIL: EVIL})}])
-    two = span(trace, 2, 1, EVIL, 10, 90, now)
-    return request({EVIL: [one, two]}, resource={EVIL: EVIL}, scope={"name": EVIL, "version": EVIL, "attributes": attributes({EVIL: EVIL})})
-
-
-def quick(trace, now):
-    return request({"quick": [span(trace, 1, 0, "GET /health", 0, 3, now)]})
-
-
-def large(trace, now, size=10_000):
-    """Six services, three children a span, an error here and there."""
-    spans_of = {}
-    for i in range(size):
-        parent = (i - 1) // 3 + 1 if i else 0
-        begin = i * 2000 // size
-        spans_of.setdefault(f"service-{i % 6}", []).append(span(
-            trace, i + 1, parent, f"operation {i % 37}", begin, 2000 if i == 0 else begin + 3 + i % 11, now,
-            "failed" if i % 501 == 7 else "", has={"n": i, "http.route": f"/things/{i % 50}"}))
-    return request(spans_of)
-
-
-def send(port, otlp):
-    urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/v1/traces", json.dumps(otlp).encode(),
-                                                  {"content-type": "application/json"}), timeout=60).close()
-
-
-class Site:
-    """A daemon with a store, and the traces that it has."""
-
-    def __init__(self, daemon, directory):
-        self.daemon, self.directory, self.base = daemon, directory, f"http://127.0.0.1:{daemon.pages['web']}"
-        self.checkout, self.hostile, self.dropped, self.large, self.linked = (secrets.token_hex(16) for _ in range(5))
-        now = time.time_ns() - 5_000 * MS
-        self.begin_ms = now // MS
-        send(daemon.http, checkout(self.linked, now - 60_000 * MS, self.checkout))
-        send(daemon.http, checkout(self.checkout, now, self.linked))
-        send(daemon.http, hostile(self.hostile, now))
-        send(daemon.http, quick(self.dropped, now))
-        send(daemon.http, large(self.large, now))
-        for trace in (self.checkout, self.hostile, self.large):
-            until(lambda: get(daemon.pages["web"], f"/api/trace/{trace}/otlp")[0] == 200, f"trace {trace} is stored", 60, 0.2)
-        until(lambda: json.loads(get(daemon.pages["web"], f"/explain/{self.dropped}")[1]).get("verdict") == "not_sampled", "the other is not", 60)
-
-    def at(self, path, **parameters):
-        return self.base + path + ("?" + urllib.parse.urlencode(parameters) if parameters else "")
-
-
-def config(directory):
-    exporters = {"store": {"directory": os.path.join(directory, "store")}, "otlp/away": {
-        "endpoint": "127.0.0.1:1", "tls": {"insecure": True}, "policies": ["slow"], "retry_on_failure": {"initial_interval": "100ms"}}}
-    out = basic_config(POLICIES, exporters, decision_wait="3s",
-                       decision_wait_after_root_received="500ms")
-    out["sampling"]["shadow_policies"] = SHADOW
-    out["service_graph"] = {"store": {"ttl": "1s"}}
-    return out
-
 
 # --- what holds on every view -------------------------------------------------------------------------------------
 
@@ -249,6 +127,16 @@ def check_quiet(page, site, statuses=()):
     expect(not odd, f"answers: {odd[:5]}")
 
 
+def check_headers(site):
+    """No frame, base, or other site's script in what a browser shows as a page."""
+    for path in ("/", "/page/main.js", f"/trace/{site.checkout}", "/explain", f"/explain/{site.checkout}"):
+        with urllib.request.urlopen(urllib.request.Request(site.base + path, headers={"accept": "text/html"}), timeout=30) as answer:
+            policy = answer.headers["content-security-policy"]
+            for part in ("default-src 'none'", "base-uri 'none'", "form-action", "frame-ancestors 'none'"):
+                expect(part in policy, f"{path}: no {part} in {policy}")
+            expect(answer.headers["x-content-type-options"] == "nosniff", f"{path} may be read as something else")
+
+
 # --- what a person does -------------------------------------------------------------------------------------------
 
 
@@ -265,7 +153,31 @@ def check_now(page, site):
     expect("docs/operations.md" in page.text(".warnings"), "a warning does not say what to read")
     expect("away" in page.evaluate("[...document.querySelectorAll('tr')].find((r) => r.innerText.startsWith('otlp/away')).innerText.split('\\t')[1]"),
            "the exporter's state is not shown")
-    say(f"  Now: {rates}; a backend that is away is told")
+    page.evaluate("document.querySelector('a[href=\"/shadow\"]').focus()")
+    before = page.text("main section table")
+    send(site.daemon.http, request({"quick": [span(secrets.token_hex(16), 1, 0, "GET /health", 0, 3, time.time_ns()) for _ in range(50)]}))
+    page.wait(f"document.querySelector('main section table').innerText !== {json.dumps(before)}", 15)
+    expect(page.evaluate("document.activeElement.getAttribute('href')") == "/shadow", "the keyboard's place on Now is lost")
+    say(f"  Now: {rates}; a backend that is away is told; it goes on under the keyboard")
+
+
+FOCUSED = "document.activeElement.name || document.activeElement.id || document.activeElement.tagName"
+DURATIONS = {0: "0 s", 999: "999 ns", 999_999: "1 ms", -1_500_000: "-1.50 ms", 59_970_000_000: "1 min 0 s", 119_700_000_000: "2 min 0 s",
+             3_599_700_000_000: "1 h 0 min", 7_260_000_000_000: "2 h 1 min"}
+
+
+def check_words(page, site):
+    """Durations as people read them, and a wrong id in the header's box."""
+    page.go(site.at("/"), "document.querySelectorAll('table').length > 3")
+    said = page.evaluate(f"import('/page/dom.js').then((dom) => {json.dumps(list(DURATIONS))}.map((ns) => dom.duration(ns)))")
+    expect(said == list(DURATIONS.values()), f"durations: {said}")
+    page.enter("#jump-id", "not an id")
+    page.press("Enter")
+    page.wait("document.querySelector('#jump-id').validationMessage.includes('32 hex digits')")
+    page.enter("#jump-id", site.shared[:31] + site.shared[31].upper())
+    page.press("Enter")
+    page.wait(f"location.pathname === '/trace/{site.shared}' && document.querySelectorAll('.row').length === 3")
+    say("  durations; the box for an id")
 
 
 def ids_found(page):
@@ -288,6 +200,7 @@ def check_search(page, site):
     page.press("Enter")
     page.wait("location.search.includes('service=payment') && document.querySelectorAll('td a').length === 2")
     expect(set(ids_found(page)) == {site.checkout, site.linked}, f"by fields: {ids_found(page)}")
+    expect(page.evaluate(FOCUSED) == "min", f"after a search the focus is on {page.evaluate(FOCUSED)}")
     page.reload("document.querySelectorAll('td a').length === 2")
     expect(page.evaluate("document.querySelector('#f-service').value + document.querySelector('#f-min').value") == "payment100ms", "the form forgot")
 
@@ -295,13 +208,15 @@ def check_search(page, site):
     page.enter("#f-q", "{ span.http.resp")
     page.wait("[...document.querySelectorAll('#traceql option')].some((o) => o.value === '{ span.http.response.status_code')")
     for part, whole in (("{ na", "{ name"), ('{ name = "x" && resource.service.name = "pay', '{ name = "x" && resource.service.name = "payment"'),
-                        ("{ status = e", "{ status = error"), ("{ span.http.response.status_code = ", "{ span.http.response.status_code = 500")):
+                        ("{ status = e", "{ status = error"), ("{ span.http.response.status_code = ", "{ span.http.response.status_code = 500"),
+                        ("{ span.http.response.status_code =", '{ span.http.response.status_code ="500"')):
         page.enter("#f-q", part)
         page.wait(f"[...document.querySelectorAll('#traceql option')].some((o) => o.value === {json.dumps(whole)})")
     page.enter("#f-q", "{ span.http.response.status_code = 500 && duration > 1s }")
     page.click("form.search button[type=submit]")
     page.wait("location.search.includes('q=') && document.querySelectorAll('td a').length === 2")
     expect(set(ids_found(page)) == {site.checkout, site.linked}, f"by TraceQL: {ids_found(page)}")
+    expect(page.evaluate(FOCUSED) == "main", f"after a click on the button the focus is on {page.evaluate(FOCUSED)}")
     page.enter("#f-q", "{ span.http = }")
     page.press("Enter")
     page.wait("document.querySelector('.error')?.innerText.includes('TraceQL')")
@@ -332,10 +247,10 @@ def check_trace(page, site):
     page.wait("document.querySelectorAll('.row').length === 8")
     expect(page.evaluate(f"location.pathname === '/trace/{site.checkout}'"), "the address is not the trace's")
     names = page.evaluate("[...document.querySelectorAll('.row .label')].map((r) => r.innerText.replace(/\\s+/g, ' '))")
-    critical = page.evaluate("[...document.querySelectorAll('.row')].filter((r) => r.querySelector('.critical')).map((r) => r.id)")
+    critical = page.evaluate("[...document.querySelectorAll('.row')].flatMap((r, i) => (r.querySelector('.critical') ? [i] : []))")
     order = ["GET /checkout", "load cart", "SELECT carts", "POST /charge", "SELECT cards", "POST /v1/bank", "reserve", "audit"]
     expect(all(part in name for part, name in zip(order, names)), f"rows: {names}")
-    expect([int(one[4:]) for one in critical] == [0, 1, 2, 3, 4, 5], f"critical path: {critical}")
+    expect(critical == [0, 1, 2, 3, 4, 5], f"critical path: {critical}")
     why = page.text(".why")
     for part in ("kept by errors", "slow", "tenth", EVIL_POLICY, "1 parent", f"{99:016x}", "store"):
         expect(part in why, f"why does not say {part!r}:\n{why}")
@@ -369,6 +284,53 @@ def check_trace(page, site):
     file = page.evaluate("(async () => (await fetch(document.querySelector('a[download]').href)).json())()")
     expect(sum(len(s["spans"]) for r in file["resourceSpans"] for s in r["scopeSpans"]) == 8, "the download is not the trace")
     say("  a trace: waterfall, critical path, attributes, why, links, find, reload")
+
+
+def check_shared(page, site):
+    """Two spans with one id: the server is under the client, its child under it, in the rows, the critical path, the address."""
+    page.go(site.at(f"/trace/{site.shared}"), "document.querySelectorAll('.row').length === 3")
+    rows = page.evaluate("""[...document.querySelectorAll('.row')].map((r) => [r.querySelector('.label').lastChild.data, r.getAttribute('aria-level'),
+        r.querySelectorAll('.critical').length])""")
+    expect(rows == [["call the bank", "1", 2], ["take the call", "2", 2], ["INSERT", "3", 1]], f"rows: {rows}")
+    expect(page.count(".mark.lost") == 0, "a parent of zeros is said not to have come")
+    page.click(".row:nth-child(2) .label")
+    page.wait("document.querySelector('.details h2').innerText.includes('take the call')")
+    events = page.text(".details .event")
+    expect("without a time" in events and "start" not in events and page.count(".dot") == 0, f"an event without a time says {events!r}")
+    page.reload("document.querySelector('.row.chosen')?.innerText.includes('take the call')")
+    say("  two spans with one id")
+
+
+# Of the row that the tree names to screen readers.
+ACTIVE = "(document.getElementById(document.querySelector('[role=tree]').getAttribute('aria-activedescendant')) || {})"
+
+
+def check_tree(page, site):
+    """What a screen reader is told of the rows stays true while they are closed, opened and scrolled."""
+    page.go(site.at(f"/trace/{site.checkout}", span=f"{6:016x}"), "document.querySelectorAll('.row.chosen').length === 1")
+    places = page.evaluate("[...document.querySelectorAll('.row')].map((r) => r.getAttribute('aria-posinset') + '/' + r.getAttribute('aria-setsize'))")
+    expect(places == ["1/2", "1/3", "1/1", "2/3", "1/2", "2/2", "3/3", "2/2"], f"places: {places}")
+    page.click(".row:nth-child(2) .twist")
+    page.wait("document.querySelectorAll('.row').length === 7")
+    expect("/v1/bank" in page.evaluate(ACTIVE + ".innerText"), "after a row above was closed another one is named")
+    expect(page.evaluate("document.activeElement.getAttribute('role')") == "tree", "a click on a triangle takes the focus from the tree")
+    page.press("ArrowDown")
+    page.wait("document.querySelector('.row.chosen').innerText.includes('reserve')")
+    page.press("ArrowUp")
+    page.evaluate("[...document.querySelectorAll('.tools button')].find((b) => b.innerText === 'close all').click()")
+    page.wait("document.querySelectorAll('.row').length === 5")
+    expect("POST /charge" in page.evaluate(ACTIVE + ".innerText") and "POST /charge" in page.text(".details h2"),
+           f"after 'close all' {page.evaluate(ACTIVE + '.innerText')!r} is chosen")
+    page.click(".row:nth-child(1) .twist")
+    page.wait("document.querySelectorAll('.row').length === 2")
+    page.evaluate("[...document.querySelectorAll('.tools button')].find((b) => b.innerText === 'open all').click()")
+    page.wait("document.querySelectorAll('.row').length === 8")
+    expect("GET /checkout" in page.evaluate(ACTIVE + ".innerText"), "after 'open all' another row is named")
+    page.go(site.at(f"/trace/{site.large}", span=f"{2:016x}"), "document.querySelectorAll('.row.chosen').length === 1")
+    page.evaluate("document.querySelector('.rows').scrollTop = 100000")
+    page.wait("parseFloat(document.querySelectorAll('.row')[1].style.getPropertyValue('--at')) > 90000")
+    expect(page.evaluate(ACTIVE + ".className") == "row chosen", "the chosen row is named and not there, since it was scrolled away")
+    say("  the tree: places, what is closed, the triangle, scrolled away")
 
 
 def check_keyboard(page, site):
@@ -438,6 +400,18 @@ def check_try(page, site):
         said = try_policy(page, site, form, text)
         expect(f"keeps {wanted} (" in said, f"{form} {text} says: {said}")
     page.reload("!!document.querySelector('.outcome')")
+    page.go(site.at("/", view="policies", form="span", since="1h", run="1", text='attributes["db.system"] == "postgresql"'), "!!document.querySelector('.outcome')")
+    long = 'attributes["db.system"] == "postgresql"' + ' or attributes["a"] == "\u00e4"' * 500
+    said = try_policy(page, site, "span", long)
+    expect("keeps 2 (" in said and "text=" not in page.evaluate("location.search"), f"a text of {len(long)} characters says: {said}")
+    expect(page.evaluate(FOCUSED) == "main", f"after a trial the focus is on {page.evaluate(FOCUSED)}")
+    page.reload("!!document.querySelector('.outcome')")
+    expect(page.evaluate("document.querySelector('#try-text').value") == long, "the text is not what it was")
+    page.evaluate("document.querySelector('a.skip').click()")
+    expect(page.evaluate("location.hash").startswith("#text=") and page.evaluate(FOCUSED) == "main", "the link to the content loses the text")
+    page.evaluate("document.querySelector('details.policy').open = true")
+    page.click("details.policy[open] a")
+    page.wait("document.querySelector('#try-text').value.includes('status_code') && document.querySelector('#try-form').value === 'policy'")
     for form, text in (("span", 'attributes["a"] ='), ("trace", "duration >"), ("policy", "{name: x, type: latenzy}")):
         said = try_policy(page, site, form, text)
         expect(page.count(".outcome") == 0 and len(said) > 20, f"{form} {text} says: {said}")
@@ -505,7 +479,9 @@ def test_page(tools, binary, directory):
     with Daemon(binary, directory, config(directory)) as daemon, Chromium(directory) as browser:
         site, page = Site(daemon, directory), browser.page()
         page.look()
-        for check in (check_now, check_search, check_trace, check_keyboard, check_services, check_try):
+        check_headers(site)
+        for check in (check_now, check_words, check_search, check_trace, check_shared, check_tree, check_keyboard, check_services,
+                      check_try):
             check(page, site)
             check_quiet(page, site, ("/api/try", "q=%7B+span.http+%3D+%7D"))
         check_every_view(page, site)

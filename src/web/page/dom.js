@@ -49,13 +49,18 @@ export function bytes(n) {
   return `${number.format(n)} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][unit]}`;
 }
 
+// Rounded first, to three digits or whole seconds or minutes, and then divided: 999,999 ns are 1 ms, 119.7 s are 2 min 0 s.
 export function duration(ns) {
-  if (ns === 0) return '0 s';
-  if (ns < 1e3) return `${Math.round(ns)} ns`;
-  if (ns < 1e6) return `${trim(ns / 1e3)} µs`;
-  if (ns < 1e9) return `${trim(ns / 1e6)} ms`;
-  if (ns < 60e9) return `${trim(ns / 1e9)} s`;
-  return `${Math.floor(ns / 60e9)} min ${Math.round((ns % 60e9) / 1e9)} s`;
+  if (ns < 0) return `-${duration(-ns)}`;
+  const n = Number(Math.round(ns).toPrecision(3));
+  if (n === 0) return '0 s';
+  if (n < 1e3) return `${n} ns`;
+  if (n < 1e6) return `${trim(n / 1e3)} µs`;
+  if (n < 1e9) return `${trim(n / 1e6)} ms`;
+  if (n < 60e9) return `${trim(n / 1e9)} s`;
+  const seconds = Math.round(ns / 1e9), minutes = Math.round(ns / 60e9);
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${count(Math.floor(minutes / 60))} h ${minutes % 60} min`;
 }
 const trim = (n) => (n < 10 ? n.toFixed(2) : n < 100 ? n.toFixed(1) : n.toFixed(0)).replace(/\.0+$/, '');
 

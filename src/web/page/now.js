@@ -157,6 +157,16 @@ function cards(now) {
         el('p', {class: 'hint'}, `version ${build.version || 'unknown'}, ${(build.commit || '').slice(0, 12)}`))];
 }
 
+// Fills anew, and leaves the keyboard, and what was scrolled aside, where they were.
+function refill(node, ...children) {
+  const places = () => [...node.querySelectorAll('a, .scroll')];
+  const before = places(), at = before.indexOf(document.activeElement), lefts = before.map((place) => place.scrollLeft);
+  fill(node, children);
+  const after = places();
+  after.forEach((place, i) => { if (lefts[i]) place.scrollLeft = lefts[i]; });
+  if (at >= 0 && after.length) after[Math.min(at, after.length - 1)].focus({preventScroll: true});
+}
+
 export function showNow(main, params, failed) {
   const stop = new AbortController();
   const head = el('div', {class: 'cards'}), body = el('div', {});
@@ -165,9 +175,8 @@ export function showNow(main, params, failed) {
   watch((now) => {
     drawn = true;
     fill(head, cards(now));
-    if (body.contains(document.activeElement)) return;  // else the keyboard's place would be lost
     const found = warnings(now);
-    fill(body,
+    refill(body,
         found.length ? el('section', {class: 'warnings', 'aria-label': 'Warnings'}, el('h2', {}, 'To act on'),
             el('ul', {}, found.map((w) => el('li', {}, w.text, ' ', el('span', {class: 'hint'}, 'See ', el('code', {}, w.page), '.'))))) :
             el('p', {class: 'fine'}, '✓ Nothing to act on.'),

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policies: what is loaded, as the configuration has it, what each has kept, and a box to try one on stored traces.
-import {getJson, postJson, query} from './api.js';
+import {getJson, postJson} from './api.js';
 import {count, duration, el, fill, say, time} from './dom.js';
 import {go} from './main.js';
 import {growth, sum, watch} from './samples.js';
 
 const isShadow = (policy) => policy.name.endsWith(' (shadow)');
+
+// The text may be longer than the server takes in an address: it stands where it is not sent.
+const addressOf = (values, text) => `/?${new URLSearchParams({view: 'policies', ...values})}#${new URLSearchParams({text})}`;
 
 // Returns the elements, and what writes the counts into them, so that what a person has opened stays open.
 function loaded(list) {
@@ -14,7 +17,7 @@ function loaded(list) {
   const nodes = list.map((p) => el('details', {class: 'policy'}, el('summary', {}, el('b', {}, p.name), ' ',
       el('span', {class: 'hint'}, (/^type: (.*)$/m.exec(p.yaml) || ['', ''])[1]), ' ', counts.get(p)),
   el('pre', {tabindex: 0, 'aria-label': `Configuration of ${p.name}`}, p.yaml),
-  isShadow(p) ? null : el('p', {}, el('a', {href: `/${query({view: 'policies', form: 'policy', text: p.yaml})}`}, 'Try it, or a change of it, on stored traces'))));
+  isShadow(p) ? null : el('p', {}, el('a', {href: addressOf({form: 'policy'}, p.yaml)}, 'Try it, or a change of it, on stored traces'))));
   return [nodes, (now) => {
     for (const [p, node] of counts) {
       const policy = p.name.replace(/ \(shadow\)$/, ''), kind = isShadow(p) ? 'shadow' : 'policy';
@@ -43,7 +46,7 @@ function box(params, out) {
   return el('form', {class: 'search', 'aria-label': 'Try a policy on stored traces', onsubmit: (event) => {
     event.preventDefault();
     const data = new FormData(event.target);
-    go(`/?${new URLSearchParams({view: 'policies', form: data.get('form'), since: data.get('since'), text: data.get('text'), run: '1'})}`);
+    go(addressOf({form: data.get('form'), since: data.get('since'), run: '1'}, data.get('text')));
   }},
   el('div', {class: 'fields'},
       el('p', {class: 'field'}, el('label', {for: 'try-form'}, 'Try'), kind),

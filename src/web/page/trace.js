@@ -2,7 +2,7 @@
 // One trace: why it was kept, the waterfall, and the span that is chosen.
 import {getJson, query} from './api.js';
 import {copyButton, count, duration, el, fill, hues, say, time} from './dom.js';
-import {attributesOf, readTrace, textOf, valueOf, visible} from './tree.js';
+import {attributesOf, readTrace, sinceStart, textOf, valueOf, visible} from './tree.js';
 
 const kRow = 24;  // pixels; page.css has the same
 const kClosedMax = 100;  // spans that an address says are closed
@@ -67,13 +67,14 @@ function attributeTable(list, title) {
 const plain = (list) => (list.length === 0 ? null : el('table', {class: 'plain attributes'}, el('tbody', {}, list.map((a) => el('tr', {},
     el('th', {scope: 'row'}, a.key), el('td', {class: 'value'}, textOf(a.value)), el('td', {}, copyButton(() => textOf(a.value), a.key)))))));
 
+const afterStart = (ns) => (ns === null ? '' : ns < 0 ? `${duration(-ns)} before the start` : `${duration(ns)} after the start`);
+
 function details(trace, span) {
   const hue = (service) => trace.hues.get(service);
   const raw = span.raw;
   const attributes = attributesOf(raw.attributes);
   const scope = [['name', span.scope.name], ['version', span.scope.version]].filter(([, v]) => v).map(([key, value]) => ({key, value}))
       .concat(attributesOf(span.scope.attributes));
-  const missing = span.parentId && !trace.byId.has(span.parentId);
   const own = span.critical.reduce((t, [a, b]) => t + b - a, 0);
   return [
     el('h2', {}, el('span', {class: 'service', vars: {'--hue': hue(span.service)}}, span.service), ' ', span.name),
@@ -82,7 +83,7 @@ function details(trace, span) {
       ['duration', duration((span.end - span.start) * 1e6)], ['starts', `${duration(span.start * 1e6)} after the first`],
       ['kind', span.kind], ['status', `${['unset', 'ok', 'error'][span.status.code || 0]}${span.status.message ? `: ${span.status.message}` : ''}`],
       ['critical path', own ? `${duration(own * 1e6)} of it` : 'not on it'],
-      span.parentId ? ['parent', missing ? `${span.parentId}, which has not come` : trace.byId.get(span.parentId).name] : null,
+      span.parent ? ['parent', span.parent.name] : span.parentId ? ['parent', `${span.parentId}${span.lost ? ', which has not come' : ''}`] : null,
       raw.traceState ? ['trace state', raw.traceState] : null,
       raw.droppedAttributesCount || raw.droppedEventsCount || raw.droppedLinksCount ? ['cut by the SDK', [['attributes', raw.droppedAttributesCount],
         ['events', raw.droppedEventsCount], ['links', raw.droppedLinksCount]].filter(([, n]) => n).map(([what, n]) => `${n} ${what}`).join(', ')] : null,
@@ -90,7 +91,7 @@ function details(trace, span) {
     attributeTable(attributes, 'Attributes'),
     (raw.events || []).length ? el('details', {open: true}, el('summary', {}, 'Events ', el('span', {class: 'hint'}, raw.events.length)),
         raw.events.slice(0, 200).map((event) => el('div', {class: 'event'}, el('p', {}, el('b', {}, event.name || ''), ' ',
-            el('span', {class: 'hint'}, `${duration(Number(BigInt(event.timeUnixNano || 0) - span.startNs))} after the start`)),
+            el('span', {class: 'hint'}, afterStart(sinceStart(span, event)))),
         plain(attributesOf(event.attributes))))) : null,
     (raw.links || []).length ? el('details', {open: true}, el('summary', {}, 'Links ', el('span', {class: 'hint'}, raw.links.length)),
         raw.links.slice(0, 200).map((link) => el('div', {class: 'event'}, el('p', {}, el('a', {href: `/trace/${encodeURIComponent(link.traceId || '')}?span=${encodeURIComponent(link.spanId || '')}`, class: 'mono'},
@@ -136,7 +137,10 @@ class Waterfall {
     this.rows = visible(this.trace, (span) => !this.closed.has(span));
     this.place = new Map(this.rows.map((row, i) => [row.span, i]));
     this.inner.style.height = `${this.rows.length * kRow}px`;
-    this.draw(true);
+    let shown = this.chosen;
+    while (shown && !this.place.has(shown)) shown = shown.parent;
+    if (shown !== this.chosen) this.select(shown);
+    else this.draw(true);
   }
 
   draw(anew = false) {
@@ -145,7 +149,9 @@ class Waterfall {
     if (!anew && first === this.first && last === this.last) return;
     this.first = first;
     this.last = last;
-    fill(this.inner, this.rows.slice(first, last).map((row, i) => this.row(row, first + i)));
+    const at = this.place.get(this.chosen);  // also drawn where it is not seen, as the tree names it to screen readers
+    const row = (i) => this.row(this.rows[i], i);
+    fill(this.inner, at < first ? row(at) : null, this.rows.slice(first, last).map((_, i) => row(first + i)), at >= last ? row(at) : null);
     this.mapLater();
   }
 
@@ -173,23 +179,25 @@ class Waterfall {
     const open = !this.closed.has(span);
     const chosen = span === this.chosen;
     const match = this.found.has(span);
-    return el('div', {class: `row${chosen ? ' chosen' : ''}${match ? ' match' : ''}`, role: 'treeitem', id: `row-${at}`, 'aria-level': depth + 1,
+    return el('div', {class: `row${chosen ? ' chosen' : ''}${match ? ' match' : ''}`, role: 'treeitem', id: `row-${span.number}`,
+      'aria-level': depth + 1, 'aria-setsize': span.siblings, 'aria-posinset': span.position,
       'aria-expanded': span.children.length ? String(open) : null, 'aria-selected': String(chosen), vars: {'--at': `${at * kRow}px`, '--hue': this.trace.hues.get(span.service)},
       onclick: () => this.select(span)},
     el('span', {class: 'label', vars: {'--depth': String(Math.min(depth, 40))}, title: `${span.service}: ${span.name}`},
         span.children.length ? el('button', {type: 'button', class: 'twist', tabindex: -1, 'aria-label': open ? 'Close' : 'Open', onclick: (event) => {
           event.stopPropagation();
           this.toggle(span);
+          this.scroll.focus({preventScroll: true});  // the button that had it is drawn anew
         }}, open ? '▾' : '▸') : el('span', {class: 'twist'}),
         span.error ? el('span', {class: 'mark bad', title: 'error'}, '!') : null,
-        span.parentId && !this.trace.byId.has(span.parentId) ? el('span', {class: 'mark lost', title: `its parent ${span.parentId} has not come`}, '?') : null,
+        span.lost ? el('span', {class: 'mark lost', title: `its parent ${span.parentId} has not come`}, '?') : null,
         (span.raw.links || []).length ? el('span', {class: 'mark', title: `${span.raw.links.length} links to other spans`}, '↗') : null,
         el('span', {class: 'service'}, span.service), ' ', span.name),
     el('span', {class: 'lane'},
         el('span', {class: `bar${span.error ? ' error' : ''}`, vars: {'--from': share(span.start), '--width': share(span.end - span.start)}}),
         span.critical.map(([from, to]) => el('span', {class: 'critical', vars: {'--from': share(from), '--width': share(to - from)}})),
-        (span.raw.events || []).slice(0, 20).map((event) => el('span', {class: 'dot', title: event.name || '',
-          vars: {'--from': share(span.start + Number(BigInt(event.timeUnixNano || 0) - span.startNs) / 1e6)}})),
+        (span.raw.events || []).slice(0, 20).filter((event) => sinceStart(span, event) !== null).map((event) => el('span', {class: 'dot', title: event.name || '',
+          vars: {'--from': share(span.start + sinceStart(span, event) / 1e6)}})),
         this.timeOf(span, total)));
   }
 
@@ -256,7 +264,7 @@ class Waterfall {
       this.scroll.scrollTop = top - this.scroll.clientHeight / 2;
     }
     this.draw(true);
-    this.scroll.setAttribute('aria-activedescendant', `row-${at}`);
+    this.scroll.setAttribute('aria-activedescendant', `row-${span.number}`);
     this.choose(span);
   }
 
@@ -297,8 +305,8 @@ function stored(main, id, answer, params) {
     side.scrollTop = 0;
     address();
   }, () => address());
-  const address = () => history.replaceState(null, '', `/trace/${id}${query({span: waterfall.chosen && waterfall.chosen.id, find: find.value.trim(),
-    closed: [...waterfall.closed].slice(0, kClosedMax).map((span) => span.id).join('.')})}`);
+  const address = () => history.replaceState(null, '', `/trace/${id}${query({span: waterfall.chosen && waterfall.chosen.key, find: find.value.trim(),
+    closed: [...waterfall.closed].slice(0, kClosedMax).map((span) => span.key).join('.')})}`);
   let matches = [], next = -1;
   const found = el('span', {class: 'hint', role: 'status'});
   const look = (text) => {
@@ -325,7 +333,7 @@ function stored(main, id, answer, params) {
     if (!link) return;
     event.preventDefault();
     event.stopPropagation();
-    const span = trace.byId.get(link.dataset.span);
+    const span = trace.byKey.get(link.dataset.span);
     if (span) waterfall.select(span, true);
     else say('that span is not in the stored trace');
   });
@@ -342,11 +350,11 @@ function stored(main, id, answer, params) {
           el('a', {href: `/api/trace/${id}/otlp`, download: `${id}.json`}, 'download as OTLP JSON'), ' ',
           el('span', {class: 'legend'}, el('span', {class: 'critical-key'}), ' critical path')),
       el('div', {class: 'split'}, waterfall.node, side));
-  for (const closed of (params.get('closed') || '').split('.')) if (trace.byId.has(closed)) waterfall.closed.add(trace.byId.get(closed));
+  for (const closed of (params.get('closed') || '').split('.')) if (trace.byKey.has(closed)) waterfall.closed.add(trace.byKey.get(closed));
   waterfall.layout();
   waterfall.resize.observe(waterfall.scroll);
   if (find.value) look(find.value);
-  const wanted = params.get('span') && trace.byId.get(params.get('span'));
+  const wanted = params.get('span') && trace.byKey.get(params.get('span'));
   if (wanted) waterfall.select(wanted, true);
   return () => waterfall.resize.disconnect();
 }

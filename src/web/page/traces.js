@@ -59,12 +59,14 @@ async function attributeHelp(text, signal) {
 
 const words = {status: ['error', 'ok', 'unset'], kind: kinds};
 
-// In TraceQL: the name that is being written, and after `name =` its values. Numbers and true stand without quotes.
+// In TraceQL: the name that is being written, and after `name =` its values. What looks like a number or a boolean is
+// offered without quotes and with them: the store knows values as texts, and a text of digits is found in quotes alone.
 async function traceqlHelp(text, signal) {
   const value = /^(.*?((?:span|resource|event|link|instrumentation)?\.)([^\s=!<>~&|{}()]+)\s*!?=\s*)("?)([^"{}&|]*)$/.exec(text);
   if (value) {
     const found = await values(value[3], value[5], signal);
-    return found.map((v) => value[1] + (!value[4] && /^(-?\d+(\.\d+)?|true|false)$/.test(v) ? v : JSON.stringify(v)));
+    const bare = (v) => !value[4] && /^(-?\d+(\.\d+)?|true|false)$/.test(v);
+    return found.flatMap((v) => (bare(v) ? [v, JSON.stringify(v)] : [JSON.stringify(v)]).map((one) => value[1] + one));
   }
   const word = /^(.*?\b(status|kind)\s*!?=\s*)([a-z]*)$/.exec(text);
   if (word) return words[word[2]].filter((one) => one.startsWith(word[3])).map((one) => word[1] + one);

@@ -35,9 +35,9 @@ export function readTrace(otlp) {
       for (const s of ss.spans || []) {
         const start = nano(s.startTimeUnixNano);
         if (start !== 0n && (origin === null || start < origin)) origin = start;
-        spans.push({raw: s, id: s.spanId, parentId: s.parentSpanId || '', service, resource, scope: ss.scope || {},
+        spans.push({raw: s, id: s.spanId, parentId: /^0*$/.test(s.parentSpanId || '') ? '' : s.parentSpanId, service, resource, scope: ss.scope || {},
           name: s.name || '', kind: kinds[s.kind || 0] || String(s.kind), startNs: start, endNs: nano(s.endTimeUnixNano),
-          error: !!s.status && s.status.code === 2, status: s.status || {}, children: [], parent: null, critical: []});
+          error: !!s.status && s.status.code === 2, status: s.status || {}, children: [], parent: null, lost: false, walk: null, critical: []});
       }
     }
   }
@@ -48,48 +48,71 @@ export function readTrace(otlp) {
     s.end = s.endNs < s.startNs ? s.start : Number(s.endNs - origin) / 1e6;
     end = Math.max(end, s.end);
   }
-  const byId = new Map();
-  for (const s of spans) if (!byId.has(s.id)) byId.set(s.id, s);
-  const roots = [];
-  for (const s of spans) {
-    const parent = byId.get(s.parentId);
-    if (parent && parent !== s) {
-      s.parent = parent;
-      parent.children.push(s);
-    } else {
-      roots.push(s);
-    }
-  }
-  breakCircles(spans, roots);
+  spans.sort((a, b) => a.start - b.start);
+  spans.forEach((s, i) => { s.number = i; });
+  const byKey = linkParents(spans);
+  cutCircles(spans);
+  const roots = spans.filter((s) => !s.parent);
+  for (const s of spans) if (s.parent) s.parent.children.push(s);
   const early = (a, b) => a.start - b.start || b.end - a.end;
   roots.sort((a, b) => (a.parentId ? 1 : 0) - (b.parentId ? 1 : 0) || early(a, b));
   for (const s of spans) s.children.sort(early);
+  const place = (siblings) => siblings.forEach((s, i) => { s.position = i + 1; s.siblings = siblings.length; });
+  place(roots);
+  for (const s of spans) place(s.children);
   markCritical(roots[0]);
   const services = new Map();
-  const missing = spans.filter((s) => s.parentId && !byId.has(s.parentId)).length;
   for (const s of spans) services.set(s.service, (services.get(s.service) || 0) + 1);
-  return {spans, roots, byId, duration: end, missing, startMs: Number(origin / 1000n) / 1000, services,
-    errors: spans.filter((s) => s.error).length};
+  return {spans, roots, byKey, duration: end, missing: spans.filter((s) => s.lost).length,
+    startMs: Number(origin / 1000n) / 1000, services, errors: spans.filter((s) => s.error).length};
 }
 
-// Spans that name each other as parents in a circle hang below no root: the first of each circle becomes one.
-function breakCircles(spans, roots) {
-  const seen = new Set();
-  const see = (stack) => {
-    while (stack.length) {
-      const span = stack.pop();
-      seen.add(span);
-      for (const child of span.children) if (!seen.has(child)) stack.push(child);
+// As TraceQL does (wire/trace/trace_view.cc): of spans that share one id as Zipkin's do, the server goes under the client
+// and the children of both under the server. It does so here for a pair without a parent too, which is one request to
+// people. Returns the spans by `key`, what an address calls a span: its id, and of further spans with that id ID-2, ID-3.
+function linkParents(spans) {
+  const byKey = new Map(), same = new Map();  // `same`: of each id that several spans have, these
+  for (const s of spans) {
+    const first = byKey.get(s.id);
+    s.key = s.id;
+    if (first) {
+      if (!same.has(s.id)) same.set(s.id, [first]);
+      s.key = `${s.id}-${same.get(s.id).push(s)}`;
     }
-  };
-  see([...roots]);
-  for (const span of spans) {
-    if (seen.has(span)) continue;
-    span.parent.children = span.parent.children.filter((child) => child !== span);
-    span.parent = null;
-    roots.push(span);
-    see([span]);
+    byKey.set(s.key, s);
   }
+  const pairs = new Map();
+  for (const [id, list] of same) {
+    const server = list.find((s) => s.kind === 'server'), client = list.find((s) => s.kind === 'client');
+    if (server && client) pairs.set(id, {server, client});
+  }
+  for (const s of spans) {
+    const own = pairs.get(s.id), above = pairs.get(s.parentId);
+    s.parent = own && own.server === s ? own.client : above ? above.server : byKey.get(s.parentId) || null;
+    s.lost = !s.parent && s.parentId !== '';
+  }
+  return byKey;
+}
+
+// Spans that name each other as parents in a circle hang below no root: the earliest of each circle becomes one.
+function cutCircles(spans) {
+  for (const start of spans) {
+    let span = start;
+    while (span && !span.walk) {
+      span.walk = start;  // where the walk began that came here
+      span = span.parent;
+    }
+    if (!span || span.walk !== start) continue;
+    let first = span;
+    for (let s = span.parent; s !== span; s = s.parent) if (s.start < first.start) first = s;
+    first.parent = null;
+  }
+}
+
+// How long after its span's start an event was, in ns; null where one of them has no time.
+export function sinceStart(span, event) {
+  const at = BigInt(event.timeUnixNano || 0);
+  return at === 0n || span.startNs === 0n ? null : Number(at - span.startNs);
 }
 
 // The spans that are open, in order, with their depth. `open` says whether a span's children are shown.

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "codec/json_text.h"
+#include "model/trace_needs.h"
 #include "wire/otlp/attribute_text.h"
 
 namespace tailgate {
@@ -99,11 +100,6 @@ class Tags {
   bool first_ = true;
 };
 
-std::string_view kind_word(std::uint32_t kind) {
-  constexpr std::string_view kWords[] = {"", "internal", "server", "client", "producer", "consumer"};
-  return kind < std::size(kWords) ? kWords[kind] : "";
-}
-
 }  // namespace
 
 void append_jaeger_trace_id(std::string& out, ByteView trace_id, JaegerJson form) {
@@ -123,7 +119,7 @@ void append_jaeger_tags(std::string& out, const ScopeView& scope, const SpanView
     const bool renamed = form == JaegerJson::kAnswer && a.key == "http.response.status_code";
     tags.attribute(renamed ? AttributeView{"http.status_code", a.value} : a);
   }
-  if (const std::string_view kind = kind_word(span.kind); !kind.empty()) tags.text("span.kind", kind);
+  if (const std::string_view kind = kind_text(span.kind); kind != kind_text(0)) tags.text("span.kind", kind);
   if (span.status_code == 1) tags.text("otel.status_code", "OK");
   if (span.status_code == 2 && form == JaegerJson::kAnswer) tags.text("otel.status_code", "ERROR");
   if (span.status_code == 2) tags.truth("error");
