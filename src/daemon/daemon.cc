@@ -23,6 +23,9 @@
 namespace tailgate {
 namespace {
 
+// What came out of a journal arrived no earlier than this before now, or counts as if it had.
+constexpr Duration kOldestReplay = std::chrono::hours(24 * 7);
+
 // Waits up to half a second for one of `signals`; 0 when none came.
 int wait_signal(const sigset_t& signals) {
   const timespec half_a_second{0, 500'000'000};
@@ -48,15 +51,15 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
       watch_({source_.path}, policy_patterns_),
       has_policies_(!config_.sampling.policies.empty()),
       notices_(messages(config_.issues->notices)),
-      written_(written_policies(config_.sampling)) {
+      written_(written_policies(config_.sampling)),
+      origin_(monotonic_now() - (config_.journal.directory.empty() ? Duration::zero() : kOldestReplay)) {
   parts_.budget->charge(Holder::kCaches, config_.sampling.cache_bytes + config_.sampling.explain_bytes);
-  parts_.store.limits.wall_at_origin_ns = wall_now_ns();
+  parts_.store.limits.wall_at_origin_ns =
+      wall_now_ns() - static_cast<std::uint64_t>((monotonic_now() - origin_).count());
   sink_ = std::make_unique<ExporterSink>(*parts_.exporters);
   store_ = std::make_unique<TraceStore>(parts_.store, *parts_.budget, parts_.policies, *parts_.tables, *sink_,
-                                        random_seed(), monotonic_now());
+                                        random_seed(), origin_);
   target_ = std::make_unique<StoreTarget>(*store_);
-  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_);
-
   metrics_page_.add("/metrics", [this](const RequestHead&) {
     Response response;
     response.headers.emplace_back("content-type", "text/plain; version=0.0.4; charset=utf-8");
@@ -108,7 +111,9 @@ Daemon::~Daemon() {
   pages.clear();
   if (io_threads_) io_threads_->stop();
   if (page_threads_) page_threads_->stop();
-  parts_.receivers.clear();  // their sockets and timers belong to io_threads_, which ends before parts_
+  replay_.reset();
+  if (journal_) journal_->stop();  // it calls receivers back
+  parts_.receivers.clear();        // their sockets and timers belong to io_threads_, which ends before parts_
   sweeper_.reset();
   // An exporter's thread may hand a span of ours to another exporter, so all threads end before the first exporter
   // goes.
@@ -165,13 +170,9 @@ Result<void> Daemon::start() {
   page_threads_->start();
   io_threads_ = std::make_unique<IoThreads>(config_.io_threads);
   io_threads_->start();
-  Sweeper::Watch watch_sweeps;
-  if (own_traces_ != nullptr) {
-    watch_sweeps = [this](TimePoint began, TimePoint ended) {
-      if (own_traces_->wants(ended - began, false)) note({"sweep", began, ended, "", {}});
-    };
-  }
-  sweeper_ = std::make_unique<Sweeper>(*store_, std::move(watch_sweeps));
+  if (Result<void> opened = open_journal(); !opened) return opened;
+  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_, journal_link_.get());
+  if (replay_ == nullptr) start_sweeper();
 
   struct PageServer {
     const char* name;
@@ -210,6 +211,7 @@ Result<void> Daemon::start() {
     INVARIANT(sources_.size() < kSourcesMax);  // assemble() has counted
     sources_.push_back({std::string(receiver), std::string(format)});
     const auto source = static_cast<SourceId>(sources_.size() - 1);
+    if (journal_link_ != nullptr) journal_link_->add_source(source, sources_.back());
     refusals_.begin(source);
     oddities_.begin(source);
     return source;
@@ -227,8 +229,37 @@ Result<void> Daemon::start() {
       log_info("listening", {{"receiver", receiver->name()}, {"endpoint", endpoint}});
     }
   }
+  if (replay_ != nullptr) replay_->start([this] { start_sweeper(); });
   serving_ = true;
   return {};
+}
+
+Result<void> Daemon::open_journal() {
+  if (config_.journal.directory.empty()) return {};
+  std::vector<std::string> notices;
+  auto opened = Journal::open(config_.journal, parts_.budget.get(), monotonic_now(), wall_now_ns(), notices);
+  if (!opened) return fail(opened.error().kind, fmt::format("journal: {}", opened.error().text));
+  for (const std::string& notice : notices) log_error("journal: a file is not as it should be", {{"why", notice}});
+  journal_ = std::move(*opened);
+  const bool replays = journal_->replay_from().has_value();
+  journal_link_ = std::make_unique<JournalLink>(*journal_, parts_.tables, parts_.exporters->names(), !replays);
+  store_->set_decision_log(journal_link_.get());
+  journal_->start(*journal_link_);
+  if (!replays) return {};
+  replayed_ = kSourcesMax - 1;  // assemble() leaves it free
+  replay_ =
+      std::make_unique<JournalReplay>(ReplayParts{*journal_, *journal_link_, *store_, *target_, replayed_, origin_});
+  return {};
+}
+
+void Daemon::start_sweeper() {
+  Sweeper::Watch watch_sweeps;
+  if (own_traces_ != nullptr) {
+    watch_sweeps = [this](TimePoint began, TimePoint ended) {
+      if (own_traces_->wants(ended - began, false)) note({"sweep", began, ended, "", {}});
+    };
+  }
+  sweeper_ = std::make_unique<Sweeper>(*store_, std::move(watch_sweeps));
 }
 
 void Daemon::run() {
@@ -246,6 +277,7 @@ void Daemon::run() {
     }
     log_refused_of_the_minute(monotonic_now());
     log_memory_shortage(monotonic_now());
+    if (replay_ != nullptr) replay_->tidy(monotonic_now());
     if (signal == SIGHUP) parts_.exporters->follow_paths();
     asked |= signal == SIGHUP;
     const bool changed = watch_.changed(monotonic_now());
@@ -280,9 +312,15 @@ void Daemon::drain() {
     receiver->stop(std::min<Duration>(config_.shutdown_timeout / 4, std::chrono::seconds(5)));
   log_refused_of_the_minute(monotonic_now() + RefusalLog::kEvery);  // the rest
   ingest_->stop();
+  if (replay_ != nullptr) replay_->stop();
   sweeper_.reset();
-  store_->close_all(CloseReason::kShutdown, monotonic_now());
+  if (config_.hand_over) {
+    store_->hand_over();
+  } else {
+    store_->close_all(CloseReason::kShutdown, monotonic_now());
+  }
   parts_.exporters->drain(deadline, monotonic_now());
+  if (journal_ != nullptr) journal_->stop();
 }
 
 // On the I/O threads.
@@ -388,6 +426,8 @@ Response Daemon::ready() const {
   std::string text = "ready";
   if (!wants_restart_.empty()) text += "; a changed key needs a restart: see the log";
   if (parts_.exporters->found_damaged_queue()) text += "; a durable queue was damaged and set aside: see the log";
+  if (journal_ != nullptr && journal_->takes() != Journal::Takes::kRequests)
+    text += "; the journal cannot be written: see the log";
   if (reload_failed_) text += "; the last change of policies was not loaded: see the log";
   return plain_response(200, text);
 }

@@ -15,6 +15,7 @@
 #include "buffer/store/memory_shortage.h"
 #include "buffer/store/sweeper.h"
 #include "config/file_watch.h"
+#include "daemon/journal_replay.h"
 #include "daemon/pipeline.h"
 #include "net/io_threads.h"
 #include "net/server/server.h"
@@ -45,6 +46,9 @@ class Daemon {
   void collect_sources(const Refusals::Snapshot& refused, const BufferCounters& taken, MetricWriter& out) const;
   void collect_receivers(MetricWriter& out) const;
   void collect_pages(MetricWriter& out) const;
+  void collect_journal(MetricWriter& out) const;
+  Result<void> open_journal();
+  void start_sweeper();
   std::vector<std::string> keeping_policies() const;
   std::string metrics_text() const;
   Response ready() const;
@@ -60,6 +64,9 @@ class Daemon {
   void log_memory_shortage(TimePoint now);
 
   std::unique_ptr<OwnTraces> own_traces_;  // null: off. Outlives the exporters, whose threads report to it
+  // Null without `journal:`. Both outlive the exporters, whose queues hold traces that report to them.
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<JournalLink> journal_link_;
   const DaemonConfig config_;
   Assembly parts_;
   const ConfigSource source_;
@@ -82,6 +89,8 @@ class Daemon {
   Oddities oddities_;
   RefusalLog refusal_log_;
   MemoryShortage memory_shortage_;
+  SourceId replayed_ = kSourcesMax;  // of spans that come out of the journal
+  const TimePoint origin_;           // of the store
   std::unique_ptr<ExporterSink> sink_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<StoreTarget> target_;
@@ -94,6 +103,7 @@ class Daemon {
   std::unique_ptr<IoThreads> io_threads_;
   std::vector<std::unique_ptr<Server>> page_servers_ TAILGATE_GUARDED_BY(status_mutex_);
   std::unique_ptr<Sweeper> sweeper_;
+  std::unique_ptr<JournalReplay> replay_;  // null: nothing was open. Its end starts the sweeper
 };
 
 }  // namespace tailgate

@@ -21,6 +21,7 @@
 #include "model/span_batch.h"
 #include "net/http/clients.h"
 #include "receive/refusal_reason.h"
+#include "receive/request_log.h"
 #include "telemetry/metrics.h"
 #include "wire/otlp/scan_plan.h"
 
@@ -33,6 +34,7 @@ struct IngestResult {
     kNoMemory,      // nothing was taken; try again. 503 / UNAVAILABLE with Retry-After / RetryInfo 1 s
     kClientSpans,   // nothing was taken; its client has to wait `retry_seconds`. 429 / UNAVAILABLE
     kShuttingDown,  // nothing was taken; try again, elsewhere. 503 / UNAVAILABLE
+    kJournal,       // nothing was taken, because the journal cannot be written; try again. 503 / UNAVAILABLE
   };
   Kind kind = Kind::kAccepted;
   std::uint64_t rejected_spans = 0;
@@ -41,6 +43,8 @@ struct IngestResult {
   bool no_spans = false;     // accepted, and there was something in the request, but no span
   bool all_bad_ids = false;  // accepted, and every span in it was rejected
   TimePoint now{};           // the clock, as it was read for this request
+  // Set: the answer waits until the journal has the request.
+  std::shared_ptr<Receipt> receipt = nullptr;
 };
 
 // Takes the OTLP bytes of one request; they need to live only until the call returns. The limits of `client` are
@@ -107,8 +111,9 @@ class IngestTarget {
 
 class IngestPipeline {
  public:
-  // Both outlive the pipeline.
-  IngestPipeline(IngestTarget& target, Refusals& refusals) : target_(target), refusals_(refusals) {}
+  // All outlive the pipeline. Without a log (null) requests are answered when they are taken.
+  IngestPipeline(IngestTarget& target, Refusals& refusals, RequestLog* log = nullptr)
+      : target_(target), refusals_(refusals), log_(log) {}
 
   // Counts refused spans with their reason. The receiver counts refused requests, because it answers them.
   IngestResult accept(SourceId source, ByteView otlp, Client* client = nullptr);
@@ -119,6 +124,7 @@ class IngestPipeline {
  private:
   IngestTarget& target_;
   Refusals& refusals_;
+  RequestLog* const log_;
   std::atomic<bool> stopping_{false};
 };
 
