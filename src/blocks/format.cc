@@ -81,9 +81,9 @@ bool pack_block(std::string_view raw, BlockCodec codec, PackedBlock& block) {
   block.raw_bytes = static_cast<std::uint32_t>(raw.size());
   block.codec = codec;
   block.bytes.assign(kBlockHeaderBytes, '\0');
-  if (codec != BlockCodec::kNone && !compress(raw, codec, block.bytes)) return false;
-  if (codec == BlockCodec::kNone || block.bytes.size() - kBlockHeaderBytes >= raw.size()) {  // it became no smaller
-    block.codec = BlockCodec::kNone;
+  if (codec != BlockCodec::kPlain && !compress(raw, codec, block.bytes)) return false;
+  if (codec == BlockCodec::kPlain || block.bytes.size() - kBlockHeaderBytes >= raw.size()) {  // it became no smaller
+    block.codec = BlockCodec::kPlain;
     block.bytes.resize(kBlockHeaderBytes);
     block.bytes += raw;
   }
@@ -135,7 +135,7 @@ bool unpack_block(const BlockHeader& header, std::string_view block, std::uint64
   if (block.size() != kBlockHeaderBytes + header.stored_bytes) return false;
   if (crc32c(block.substr(8), crc_of_salt(salt)) != header.crc) return false;
   const std::string_view payload = block.substr(kBlockHeaderBytes);
-  if (header.codec == BlockCodec::kNone) {
+  if (header.codec == BlockCodec::kPlain) {
     raw.assign(payload);
     return payload.size() == header.raw_bytes;
   }

@@ -12,7 +12,7 @@
 
 namespace tailgate {
 
-enum class BlockCodec : std::uint8_t { kNone, kLz4, kZstd };
+enum class BlockCodec : std::uint8_t { kPlain, kLz4, kZstd };
 
 inline constexpr std::string_view kBlockFileMagic = "tgblocks";
 inline constexpr std::uint32_t kBlockFileVersion = 1;
@@ -30,7 +30,7 @@ struct BlockHeader {
   std::uint32_t stored_bytes = 0;  // of the payload, as it is in the file
   std::uint32_t raw_bytes = 0;     // of the records
   std::uint32_t records = 0;
-  BlockCodec codec = BlockCodec::kNone;
+  BlockCodec codec = BlockCodec::kPlain;
 };
 
 struct BlockFileHeader {
@@ -60,7 +60,7 @@ struct PackedBlock {
   std::string bytes;
   std::uint32_t records = 0;
   std::uint32_t raw_bytes = 0;
-  BlockCodec codec = BlockCodec::kNone;
+  BlockCodec codec = BlockCodec::kPlain;
 };
 // False when a library could not compress. `block.records` is the caller's.
 bool pack_block(std::string_view raw, BlockCodec codec, PackedBlock& block);

@@ -244,7 +244,8 @@ Result<void> Daemon::open_journal() {
   const bool replays = journal_->replay_from().has_value();
   journal_link_ = std::make_unique<JournalLink>(*journal_, parts_.tables, parts_.exporters->names(), !replays);
   store_->set_decision_log(journal_link_.get());
-  journal_->start(*journal_link_);
+  journal_->use(*journal_link_);
+  journal_->start();
   if (!replays) return {};
   replayed_ = kSourcesMax - 1;  // assemble() leaves it free
   replay_ =

@@ -74,7 +74,7 @@ std::shared_ptr<Receipt> JournalLink::write(std::uint64_t number, SourceId sourc
   request.receiver = sources_[source].receiver;
   request.format = sources_[source].format;
   request.otlp = otlp;
-  if (journal_.options().ack == JournalAck::kNone) {
+  if (journal_.options().ack == JournalAck::kAtOnce) {
     journal_.append(request, monotonic_now(), {});
     return nullptr;
   }

@@ -13,7 +13,6 @@
 namespace tailgate {
 namespace {
 
-constexpr Duration kSweepEvery = std::chrono::milliseconds(50);  // as the sweeper does at the earliest
 constexpr Duration kWait = std::chrono::milliseconds(2);
 constexpr Duration kRoomWaitMax = std::chrono::seconds(10);  // for memory that exporters give back
 
@@ -31,8 +30,7 @@ class JournalReplay::Verdicts final : public Foregone {
 
 void JournalReplay::start(std::function<void()> live) {
   live_ = std::move(live);
-  verdicts_ = std::make_unique<Verdicts>();
-  thread_ = std::thread([this] { run(); });
+  thread_ = std::thread([this] { run(monotonic_now(), wall_now_ns()); });
   pthread_setname_np(thread_.native_handle(), "replay");
 }
 
@@ -57,9 +55,11 @@ TimePoint JournalReplay::time_of(std::uint64_t unix_ns) const {
   return std::max(parts_.origin, now_ - Duration(ago));
 }
 
-void JournalReplay::run() {
-  now_ = began_ = monotonic_now();
-  wall_ns_ = wall_now_ns();
+void JournalReplay::run(TimePoint now, std::uint64_t wall_ns) {
+  began_ = monotonic_now();
+  now_ = now;
+  wall_ns_ = wall_ns;
+  verdicts_ = std::make_unique<Verdicts>();
   Journal& journal = parts_.journal;
   const std::uint64_t from = *journal.replay_from();
   std::vector<std::uint64_t> earlier = journal.extent().segments;
@@ -97,7 +97,7 @@ void JournalReplay::run() {
                                        {"not_replayed", unreplayed_.load()},
                                        {"damaged", damaged_.load()},
                                        {"took", format_duration(live_since_ - began_)}});
-  live_();
+  if (live_) live_();
 }
 
 // Takes all that is committed. False: asked to stop.
@@ -134,6 +134,10 @@ void JournalReplay::take(const JournalRequest& request, std::uint64_t position) 
   batch.now_unix_ns = request.arrival_unix_ns;
   batch.request = request.number;
   parts_.link.set_position(position);
+  if (at >= swept_ + parts_.sweep_every) {  // as the sweeper would have, before this came
+    parts_.store.sweep(at);
+    swept_ = at;
+  }
   bool good = true;
   const auto deliver = [&](SpanBatch& slice) {
     good = take(slice, source, at, own, request, position);
@@ -147,10 +151,6 @@ void JournalReplay::take(const JournalRequest& request, std::uint64_t position) 
     log_error("a request of the journal is not replayed",
               {{"why", scan.ok ? "no room in the buffer" : scan.error}, {"position", position}});
   }
-  if (at < swept_ + kSweepEvery) return;
-  parts_.link.set_position(position + 1);
-  parts_.store.sweep(at);
-  swept_ = at;
 }
 
 bool JournalReplay::take(SpanBatch& slice, SourceId source, TimePoint at, bool own, const JournalRequest& request,

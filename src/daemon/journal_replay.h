@@ -22,9 +22,10 @@ struct ReplayParts {
   Journal& journal;
   JournalLink& link;
   TraceStore& store;
-  IngestTarget& target;  // on `store`
-  SourceId source;       // under which spans of earlier processes are counted
-  TimePoint origin;      // of the store: nothing arrived before
+  IngestTarget& target;                                  // on `store`
+  SourceId source;                                       // under which spans of earlier processes are counted
+  TimePoint origin;                                      // of the store: nothing arrived before
+  Duration sweep_every = std::chrono::milliseconds(50);  // of the arrivals' time
 };
 
 class JournalReplay {
@@ -36,6 +37,8 @@ class JournalReplay {
 
   // `live` is called on the replay's thread.
   void start(std::function<void()> live);
+  // All of it on the caller's thread, instead. `now` and `wall_ns`: both clocks.
+  void run(TimePoint now, std::uint64_t wall_ns);
   // What is not replayed yet stays for the next process.
   void stop();
   // Once in a while: lets go of the verdicts of then, when no trace can need them.
@@ -51,7 +54,6 @@ class JournalReplay {
  private:
   class Verdicts;
 
-  void run();
   bool catch_up(JournalCursor& cursor);
   void take(const JournalRequest& request, std::uint64_t position);
   bool take(SpanBatch& slice, SourceId source, TimePoint at, bool own, const JournalRequest& request,
@@ -61,7 +63,8 @@ class JournalReplay {
   const ReplayParts parts_;
   std::function<void()> live_;
   std::unique_ptr<Verdicts> verdicts_;
-  TimePoint now_{}, swept_{}, live_since_{};
+  TimePoint now_{}, live_since_{};
+  TimePoint swept_ = TimePoint::min() + std::chrono::hours(1);
   std::uint64_t wall_ns_ = 0;  // when the clock was now_
   TimePoint began_{};
   std::atomic<bool> stopping_{false}, done_{false};

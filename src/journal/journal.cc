@@ -120,8 +120,7 @@ Journal::Extent Journal::extent() const {
   return out;
 }
 
-void Journal::start(const VerdictWords& words) {
-  words_ = &words;
+void Journal::start() {
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), "journal");
 }
@@ -217,7 +216,7 @@ std::vector<PackedBlock> Journal::blocks_of(std::vector<Pending>& pending) const
   const auto flush = [&] {
     if (records == 0) return;
     PackedBlock& block = out.emplace_back();
-    if (!pack_block(raw, options_.codec, block)) pack_block(raw, BlockCodec::kNone, block);
+    if (!pack_block(raw, options_.codec, block)) pack_block(raw, BlockCodec::kPlain, block);
     block.records = records;
     records = 0;
     raw.clear();
@@ -430,7 +429,7 @@ Result<void> Journal::probe(TimePoint now, std::uint64_t now_unix_ns) {
   }
   std::vector<PackedBlock> blocks(1);
   blocks[0].records = 1;
-  pack_block(raw, BlockCodec::kNone, blocks[0]);
+  pack_block(raw, BlockCodec::kPlain, blocks[0]);
   bool sync_failed = false;
   const Result<void> done = put(blocks, sync_failed);
   if (sync_failed) requests_.reset();

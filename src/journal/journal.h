@@ -2,7 +2,8 @@
 // Journal: every request that was taken, on disk before its sender is told so, and what became of its traces.
 //
 //   auto journal = Journal::open(options, budget, now, wall, notices);   // takes the directory; a new segment
-//   journal->start(words);                                               // its thread
+//   journal->use(words);
+//   journal->start();                                                    // its thread
 //   journal->append(request, now, [](bool safe) { answer });             // compresses; returns at once
 //
 // A commit takes all that waits, in one write (and one fdatasync), and calls back; the next one begins at once if more
@@ -34,32 +35,13 @@
 #include "base/result.h"
 #include "blocks/block_file.h"
 #include "blocks/directory_lock.h"
+#include "journal/options.h"
 #include "journal/record.h"
 #include "journal/segments.h"
 #include "model/decided_trace.h"
 #include "telemetry/log.h"
 
 namespace tailgate {
-
-enum class JournalAck : std::uint8_t {
-  kNone,     // answers do not wait
-  kJournal,  // the system has the bytes: they outlive the process, however it ends
-  kDisk,     // the disk has them: they outlive the machine's power
-};
-enum class JournalFailure : std::uint8_t { kRefuse, kMemory };
-
-struct JournalOptions {
-  std::string directory;  // empty: no journal
-  JournalAck ack = JournalAck::kJournal;
-  JournalFailure on_failure = JournalFailure::kRefuse;
-  BlockCodec codec = BlockCodec::kLz4;
-  std::uint64_t bytes_max = std::uint64_t{64} << 30;  // of all files
-  std::uint64_t disk_free_min = 0;                    // what the file system must have left; 0: not asked
-  Duration retain = Duration::zero();                 // beyond what a restart needs
-  Duration hold = std::chrono::seconds(30);           // a trace is decided so long after its first span, at the latest
-  std::uint64_t segment_bytes = 64 << 20;
-  Duration segment_age = std::chrono::minutes(1);
-};
 
 // A verdict and the words that outlive the process: numbers of policies, routes and thresholds do not. Threads: any.
 class VerdictWords {
@@ -126,7 +108,9 @@ class Journal {
   // Something was appended and is not committed yet.
   bool waiting() const { return pending_bytes_.load(std::memory_order_acquire) != 0; }
 
-  void start(const VerdictWords& words);
+  // Before the first commit that has verdicts. It outlives the journal's thread.
+  void use(const VerdictWords& words) { words_ = &words; }
+  void start();
   // One round: commits what waits, settles, deletes what is too old. True: more waits.
   bool commit(TimePoint now, std::uint64_t now_unix_ns);
   // Ends the thread after a last commit. What comes later is not safe.

@@ -21,11 +21,11 @@ JournalOptions read_journal(const ConfigNode& node, Duration decision_wait) {
   out.directory = node.text("directory");
   if (out.directory.empty()) node.error("directory", "expected the path of a directory");
   const std::string ack = node.choice("ack", "journal", {"none", "journal", "disk"});
-  out.ack = ack == "disk" ? JournalAck::kDisk : ack == "none" ? JournalAck::kNone : JournalAck::kJournal;
+  out.ack = ack == "disk" ? JournalAck::kDisk : ack == "none" ? JournalAck::kAtOnce : JournalAck::kJournal;
   out.on_failure = node.choice("on_failure", "refuse", {"refuse", "memory"}) == "memory" ? JournalFailure::kMemory
                                                                                          : JournalFailure::kRefuse;
   const std::string codec = node.choice("compression", "lz4", {"none", "lz4", "zstd"});
-  out.codec = codec == "zstd" ? BlockCodec::kZstd : codec == "none" ? BlockCodec::kNone : BlockCodec::kLz4;
+  out.codec = codec == "zstd" ? BlockCodec::kZstd : codec == "none" ? BlockCodec::kPlain : BlockCodec::kLz4;
   out.bytes_max = node.bytes("max_bytes", out.bytes_max);
   if (out.bytes_max < kBytesMin) node.error("max_bytes", "at least 64MiB");
   out.disk_free_min = node.bytes("disk_free_min", 512 * kMiB);

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "config/config_node.h"
-#include "journal/journal.h"
+#include "journal/options.h"
 
 namespace tailgate {
 
