@@ -18,6 +18,7 @@
 
 #include "base/mutex.h"
 #include "buffer/decision_log.h"
+#include "buffer/trace_buffer.h"
 #include "decide/policy_set.h"
 #include "journal/journal.h"
 #include "receive/ingest.h"

@@ -28,6 +28,10 @@ class JournalReplay::Verdicts final : public Foregone {
   }
 };
 
+JournalReplay::JournalReplay(const ReplayParts& parts) : parts_(parts) {}
+
+JournalReplay::~JournalReplay() { stop(); }
+
 void JournalReplay::start(std::function<void()> live) {
   live_ = std::move(live);
   thread_ = std::thread([this] { run(monotonic_now(), wall_now_ns()); });

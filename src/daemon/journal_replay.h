@@ -30,8 +30,8 @@ struct ReplayParts {
 
 class JournalReplay {
  public:
-  explicit JournalReplay(const ReplayParts& parts) : parts_(parts) {}
-  ~JournalReplay() { stop(); }
+  explicit JournalReplay(const ReplayParts& parts);
+  ~JournalReplay();
   JournalReplay(const JournalReplay&) = delete;
   JournalReplay& operator=(const JournalReplay&) = delete;
 

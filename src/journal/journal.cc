@@ -295,29 +295,12 @@ void Journal::write_ends(bool settled) {
     const MutexLock lock(mutex_);
     decided.swap(decided_);
     deliveries.swap(deliveries_);
-    below = segments_.settled();
+    if (settled) below = segments_.settled();
     segment = segments_.last().number;
   }
   if ((decided.empty() && deliveries.empty() && !settled) || words_ == nullptr) return;
-  std::vector<JournalVerdict> verdicts;
-  verdicts.reserve(decided.size());
-  std::map<std::uint64_t, std::string> words;  // by the numbers they stand for
-  for (const DecidedTrace& d : decided) {
-    JournalVerdict& v = verdicts.emplace_back(JournalVerdict{d.id, d.order, d.upto, d.verdict, {}});
-    if (d.verdict.decision != Decision::kSampled) continue;
-    const std::uint64_t key = d.verdict.policy | static_cast<std::uint64_t>(d.verdict.route) << 16 |
-                              static_cast<std::uint64_t>(d.verdict.threshold) << 32;
-    const auto [at, fresh] = words.try_emplace(key);
-    if (fresh) at->second = words_->words_of(d.verdict);
-    v.words = at->second;
-  }
-  std::string raw;
   PackedBlock block;
-  bool good = true;
-  if (!verdicts.empty()) good = append_verdicts(raw, verdicts) && good, ++block.records;
-  if (!deliveries.empty()) good = append_deliveries(raw, deliveries) && good, ++block.records;
-  if (settled) good = append_settled(raw, below) && good, ++block.records;
-  good = good && pack_block(raw, options_.codec, block);
+  bool good = pack_ends(decided, deliveries, below, block);
   if (good && ends_ == nullptr) {
     auto opened =
         BlockWriter::open(ends_path(options_.directory, segment), {.codec = options_.codec, .mode = kFileMode});
@@ -338,6 +321,28 @@ void Journal::write_ends(bool settled) {
   }
   decided_.insert(decided_.begin(), decided.begin(), decided.end());
   deliveries_.insert(deliveries_.begin(), deliveries.begin(), deliveries.end());
+}
+
+// One block of all of them; `settled_below` 0: nothing of that.
+bool Journal::pack_ends(const std::vector<DecidedTrace>& decided, const std::vector<JournalDelivery>& deliveries,
+                        std::uint64_t settled_below, PackedBlock& block) const {
+  std::vector<JournalVerdict> verdicts;
+  verdicts.reserve(decided.size());
+  std::map<std::uint64_t, std::string> words;  // by the numbers they stand for
+  for (const DecidedTrace& d : decided) {
+    JournalVerdict& v = verdicts.emplace_back(JournalVerdict{d.id, d.order, d.upto, d.verdict, {}});
+    if (d.verdict.decision != Decision::kSampled) continue;
+    const std::uint64_t key = d.verdict.policy | static_cast<std::uint64_t>(d.verdict.route) << 16 |
+                              static_cast<std::uint64_t>(d.verdict.threshold) << 32;
+    const auto [at, fresh] = words.try_emplace(key);
+    if (fresh) at->second = words_->words_of(d.verdict);
+    v.words = at->second;
+  }
+  std::string raw;
+  block.records = (verdicts.empty() ? 0U : 1U) + (deliveries.empty() ? 0U : 1U) + (settled_below == 0 ? 0U : 1U);
+  return (verdicts.empty() || append_verdicts(raw, verdicts)) &&
+         (deliveries.empty() || append_deliveries(raw, deliveries)) &&
+         (settled_below == 0 || append_settled(raw, settled_below)) && pack_block(raw, options_.codec, block);
 }
 
 bool Journal::wants_segment(TimePoint now) const {

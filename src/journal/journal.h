@@ -151,6 +151,8 @@ class Journal {
   Result<void> write_requests(std::vector<PackedBlock>& blocks, TimePoint now, std::uint64_t now_unix_ns);
   Result<void> put(std::vector<PackedBlock>& blocks, bool& sync_failed);
   void write_ends(bool settled);
+  bool pack_ends(const std::vector<DecidedTrace>& decided, const std::vector<JournalDelivery>& deliveries,
+                 std::uint64_t settled_below, PackedBlock& block) const;
   Result<void> make_room(std::uint64_t coming, TimePoint now, std::uint64_t now_unix_ns);
   Result<void> probe(TimePoint now, std::uint64_t now_unix_ns);
   bool wants_segment(TimePoint now) const;

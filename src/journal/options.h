@@ -19,7 +19,7 @@ enum class JournalAck : std::uint8_t {
 enum class JournalFailure : std::uint8_t { kRefuse, kMemory };
 
 struct JournalOptions {
-  std::string directory;  // empty: no journal
+  std::string directory = {};  // empty: no journal
   JournalAck ack = JournalAck::kJournal;
   JournalFailure on_failure = JournalFailure::kRefuse;
   BlockCodec codec = BlockCodec::kLz4;

@@ -44,7 +44,7 @@ struct Told {
 }  // namespace
 
 TEST_CASE("spans of traces that were not kept, or are delivered, have ended", "[journal]") {
-  const Told t({{trace(1), {}, 10}, {trace(2), kept(3), 10}, {trace(3), kept(4), 10}}, {{trace(2), 10, 0, 0}});
+  const Told t({{trace(1), Verdict(), 10}, {trace(2), kept(3), 10}, {trace(3), kept(4), 10}}, {{trace(2), 10, 0, 0}});
   CHECK(t.ended(1, 5));
   CHECK(t.ended(1, 15));  // late, and follows
   CHECK(t.ended(2, 5));
@@ -71,14 +71,14 @@ TEST_CASE("late spans have ended when they were delivered", "[journal]") {
 }
 
 TEST_CASE("a trace that was decided twice has two verdicts", "[journal]") {
-  const Told t({{trace(1), kept(1), 20}, {trace(1), {}, 10}}, {});
+  const Told t({{trace(1), kept(1), 20}, {trace(1), Verdict(), 10}}, {});
   CHECK(t.ended(1, 5));         // by the first
   CHECK_FALSE(t.ended(1, 15));  // by the second
 }
 
 TEST_CASE("what a replay decided covers what it had read until then", "[journal]") {
   // Its order is above that of every request before it, and it has not seen all of them.
-  const Told t({{trace(1), {}, 1000, 50}, {trace(2), kept(1), 1000, 50}}, {{trace(2), 1000, 50, 0}});
+  const Told t({{trace(1), Verdict(), 1000, 50}, {trace(2), kept(1), 1000, 50}}, {{trace(2), 1000, 50, 0}});
   CHECK(t.ended(1, 5, 49));
   CHECK(t.ended(2, 5, 49));
   CHECK_FALSE(t.ended(2, 5, 50));
