@@ -241,7 +241,7 @@ Result<void> Daemon::open_journal() {
   if (!opened) return fail(opened.error().kind, fmt::format("journal: {}", opened.error().text));
   for (const std::string& notice : notices) log_error("journal: a file is not as it should be", {{"why", notice}});
   journal_ = std::move(*opened);
-  const bool replays = journal_->replay_from().has_value();
+  const bool replays = journal_->has_past();
   journal_link_ = std::make_unique<JournalLink>(*journal_, parts_.tables, parts_.exporters->names(), !replays);
   store_->set_decision_log(journal_link_.get());
   journal_->use(*journal_link_);

@@ -65,20 +65,9 @@ void JournalReplay::run(TimePoint now, std::uint64_t wall_ns) {
   wall_ns_ = wall_ns;
   verdicts_ = std::make_unique<Verdicts>();
   Journal& journal = parts_.journal;
-  const std::uint64_t from = *journal.replay_from();
-  std::vector<std::uint64_t> earlier = journal.extent().segments;
-  for (const std::uint64_t segment : earlier) {
-    std::error_code error;
-    const auto size = std::filesystem::file_size(requests_path(journal.options().directory, segment), error);
-    if (segment >= from && !error) bytes_ += size;
-  }
-  verdicts_->history.load(journal.options().directory, earlier, parts_.link);
-  damaged_ = verdicts_->history.damaged();
-  verdicts_->history.each_ended([&](const TraceId& id, const Verdict& verdict) { parts_.store.remember(id, verdict); });
-  parts_.store.set_foregone(verdicts_.get());
-  log_info("replaying the journal", {{"directory", journal.options().directory},
-                                     {"bytes", format_bytes(bytes_)},
-                                     {"verdicts", verdicts_->history.size()}});
+  const std::uint64_t from = journal.replay_from();
+  load_verdicts(from);
+  log_info("replaying the journal", {{"directory", journal.options().directory}, {"bytes", format_bytes(bytes_)}});
   JournalCursor cursor(journal, from);
   while (!stopping_) {
     if (!catch_up(cursor)) return;
@@ -102,6 +91,26 @@ void JournalReplay::run(TimePoint now, std::uint64_t wall_ns) {
                                        {"damaged", damaged_.load()},
                                        {"took", format_duration(live_since_ - began_)}});
   if (live_) live_();
+}
+
+// Traces of then are known from here on: as decided, or with the verdict that they are to get.
+void JournalReplay::load_verdicts(std::uint64_t from) {
+  const std::string& directory = parts_.journal.options().directory;
+  JournalHistory& history = verdicts_->history;
+  const Journal::Extent extent = parts_.journal.extent();
+  std::vector<std::uint64_t> replayed, passed = extent.ends;
+  for (const std::uint64_t segment : extent.segments) {
+    (segment < from ? passed : replayed).push_back(segment);
+    std::error_code error;
+    const auto size = std::filesystem::file_size(requests_path(directory, segment), error);
+    if (segment >= from && segment != extent.segments.back() && !error) bytes_ += size;
+  }
+  const auto remember = [&](const TraceId& id, const Verdict& verdict) { parts_.store.remember(id, verdict); };
+  for (const std::uint64_t segment : passed) history.pass(directory, segment, parts_.link, remember);
+  history.load(directory, replayed, parts_.link);
+  history.each_ended(remember);
+  damaged_ = history.damaged();
+  parts_.store.set_foregone(verdicts_.get());
 }
 
 // Takes all that is committed. False: asked to stop.

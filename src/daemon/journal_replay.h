@@ -54,6 +54,7 @@ class JournalReplay {
  private:
   class Verdicts;
 
+  void load_verdicts(std::uint64_t from);
   bool catch_up(JournalCursor& cursor);
   void take(const JournalRequest& request, std::uint64_t position);
   bool take(SpanBatch& slice, SourceId source, TimePoint at, bool own, const JournalRequest& request,

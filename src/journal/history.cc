@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <span>
 #include <tuple>
 
 namespace tailgate {
@@ -11,19 +12,13 @@ void JournalHistory::load(const std::string& directory, const std::vector<std::u
                           const VerdictWords& words) {
   std::vector<JournalDelivery> deliveries;
   for (const std::uint64_t segment : segments) {
-    const std::string path = ends_path(directory, segment);
-    std::error_code error;
-    if (!std::filesystem::exists(path, error)) continue;
-    const auto reader = BlockReader::open(path);
-    if (!reader) {
-      ++damaged_;
-      continue;
-    }
-    const auto found = (*reader)->scan(0, [&](const Block& block) {
-      take(block, words, deliveries);
-      return true;
-    });
-    damaged_ += found ? found->damaged : 1;
+    scan(
+        directory, segment,
+        [&](std::vector<JournalVerdict>&& found) {
+          for (const JournalVerdict& v : found)
+            entries_.push_back({v.id, v.order, v.upto, words.verdict_of(v.verdict, v.words)});
+        },
+        [&](std::vector<JournalDelivery>&& found) { deliveries.insert(deliveries.end(), found.begin(), found.end()); });
   }
   const auto key = [](const Entry& e) { return std::tie(e.id, e.order, e.upto); };
   std::sort(entries_.begin(), entries_.end(), [&](const Entry& a, const Entry& b) { return key(a) < key(b); });
@@ -43,18 +38,39 @@ void JournalHistory::load(const std::string& directory, const std::vector<std::u
   std::sort(late_.begin(), late_.end());
 }
 
-void JournalHistory::take(const Block& block, const VerdictWords& words, std::vector<JournalDelivery>& deliveries) {
-  for (const Record& record : block.records) {
-    if (const auto verdicts = read_verdicts(record)) {
-      for (const JournalVerdict& v : *verdicts) {
-        entries_.push_back({v.id, v.order, v.upto, words.verdict_of(v.verdict, v.words)});
-      }
-    } else if (const auto delivered = read_deliveries(record)) {
-      deliveries.insert(deliveries.end(), delivered->begin(), delivered->end());
-    } else if (!read_settled(record)) {
-      ++damaged_;
-    }
+void JournalHistory::pass(const std::string& directory, std::uint64_t segment, const VerdictWords& words,
+                          const Take& take) {
+  scan(directory, segment,
+       [&](std::vector<JournalVerdict>&& found) {
+         for (const JournalVerdict& v : found) take(v.id, words.verdict_of(v.verdict, v.words));
+       },
+       {});
+}
+
+void JournalHistory::scan(const std::string& directory, std::uint64_t segment,
+                          const std::function<void(std::vector<JournalVerdict>&&)>& verdicts,
+                          const std::function<void(std::vector<JournalDelivery>&&)>& deliveries) {
+  const std::string path = ends_path(directory, segment);
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return;
+  const auto reader = BlockReader::open(path);
+  if (!reader) {
+    ++damaged_;
+    return;
   }
+  const auto found = (*reader)->scan(0, [&](const Block& block) {
+    for (const Record& record : block.records) {
+      if (auto decided = read_verdicts(record)) {
+        verdicts(std::move(*decided));
+      } else if (auto delivered = read_deliveries(record)) {
+        if (deliveries) deliveries(std::move(*delivered));
+      } else if (!read_settled(record)) {
+        ++damaged_;
+      }
+    }
+    return true;
+  });
+  damaged_ += found ? found->damaged : 1;
 }
 
 std::pair<const JournalHistory::Entry*, const JournalHistory::Entry*> JournalHistory::of(const TraceId& id) const {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -20,6 +21,10 @@ namespace tailgate {
 
 class JournalHistory {
  public:
+  // Hands over the verdicts of a segment whose requests are not replayed.
+  using Take = std::function<void(const TraceId& id, const Verdict& verdict)>;
+  void pass(const std::string& directory, std::uint64_t segment, const VerdictWords& words, const Take& take);
+
   // Reads the ends of these segments. What cannot be read is skipped and counted: spans of traces in there are decided,
   // and sent, again.
   void load(const std::string& directory, const std::vector<std::uint64_t>& segments, const VerdictWords& words);
@@ -62,7 +67,10 @@ class JournalHistory {
   static bool open(const Entry& e) {
     return e.verdict.decision == Decision::kSampled && !e.delivered && e.delivered_upto == 0;
   }
-  void take(const Block& block, const VerdictWords& words, std::vector<JournalDelivery>& deliveries);
+  // Calls for every record.
+  void scan(const std::string& directory, std::uint64_t segment,
+            const std::function<void(std::vector<JournalVerdict>&&)>& verdicts,
+            const std::function<void(std::vector<JournalDelivery>&&)>& deliveries);
   std::pair<const Entry*, const Entry*> of(const TraceId& id) const;
 
   std::vector<Entry> entries_;                           // by trace, then order

@@ -115,6 +115,7 @@ void Journal::replayed(std::uint64_t below_segment) {
 Journal::Extent Journal::extent() const {
   Extent out;
   const MutexLock lock(mutex_);
+  for (const SegmentList::Ends& e : segments_.ends()) out.ends.push_back(e.number);
   for (const Segment& s : segments_.all()) out.segments.push_back(s.number);
   out.last_end = readable_end_;
   return out;
@@ -148,7 +149,11 @@ void Journal::stop() {
   }
   wake_.notify_one();
   if (thread_.joinable()) thread_.join();
-  while (commit(monotonic_now(), wall_now_ns())) {
+  end(monotonic_now(), wall_now_ns());
+}
+
+void Journal::end(TimePoint now, std::uint64_t now_unix_ns) {
+  while (commit(now, now_unix_ns)) {
   }
   std::vector<Pending> late;
   {
@@ -312,6 +317,7 @@ void Journal::write_ends(bool settled) {
   if (good) {
     stats_.written_bytes += ends_->size() - before;
     segments_.last().bytes += ends_->size() - before;
+    segments_.last().ends_bytes = ends_->size();
     return;
   }
   ++stats_.write_errors;
@@ -358,7 +364,7 @@ Result<void> Journal::open_segment(TimePoint now, std::uint64_t now_unix_ns) {
   {
     const MutexLock lock(mutex_);
     number = orders_.load(std::memory_order_relaxed) >> kOrdersOfSegment;
-    if (!segments_.empty()) number = std::max(number + 1, segments_.last().number + 1);
+    if (!segments_.empty()) number = std::max(number, segments_.last().number + 1);
   }
   number = std::max<std::uint64_t>(number, 1);
   auto opened = BlockWriter::open(requests_path(options_.directory, number),
@@ -389,21 +395,27 @@ Result<void> Journal::make_room(std::uint64_t coming, TimePoint now, std::uint64
   }
   for (;;) {
     std::uint64_t number = 0, bytes = 0, held = 0;
-    bool is_short = false;
+    bool is_short = false, ends = false;
     {
       const MutexLock lock(mutex_);
       held = segments_.bytes();
       is_short = held + coming > options_.bytes_max || disk_free_ < options_.disk_free_min + coming;
       const Segment* const oldest = segments_.deletable();
-      if (oldest == nullptr) break;
       const auto retain = static_cast<std::uint64_t>(options_.retain.count());
-      if (!is_short && oldest->end_unix_ns + retain > now_unix_ns) return {};
-      number = oldest->number;
-      bytes = oldest->bytes;
-      segments_.drop_first();
+      ends = !segments_.ends().empty() && (is_short || segments_.ends_bytes() > options_.ends_bytes);
+      if (ends) {
+        number = segments_.ends().front().number;
+        bytes = segments_.ends().front().bytes;
+        segments_.drop_first_ends();
+      } else {
+        if (oldest == nullptr) break;
+        if (!is_short && oldest->end_unix_ns + retain > now_unix_ns) return {};
+        number = oldest->number;
+        bytes = oldest->bytes - oldest->ends_bytes;
+        segments_.drop_first();
+      }
     }
-    ::unlink(ends_path(options_.directory, number).c_str());
-    ::unlink(requests_path(options_.directory, number).c_str());
+    ::unlink((ends ? ends_path(options_.directory, number) : requests_path(options_.directory, number)).c_str());
     if (disk_free_ != UINT64_MAX) disk_free_ += bytes;
   }
   const MutexLock lock(mutex_);
@@ -423,7 +435,7 @@ Result<void> Journal::make_room(std::uint64_t coming, TimePoint now, std::uint64
 
 // After a failure: whether there is room again and the disk takes bytes.
 Result<void> Journal::probe(TimePoint now, std::uint64_t now_unix_ns) {
-  if (auto done = make_room(kTogether, now, now_unix_ns); !done) return done;
+  if (auto done = make_room(kAlone, now, now_unix_ns); !done) return done;
   if (requests_ == nullptr) {
     if (auto done = open_segment(now, now_unix_ns); !done) return done;
   }
@@ -463,6 +475,7 @@ Journal::Stats Journal::stats() const {
   const MutexLock lock(mutex_);
   Stats out = stats_;
   out.bytes = segments_.bytes();
+  out.ends_bytes = segments_.ends_bytes();
   out.segments = segments_.size();
   for (const Segment& s : segments_.all()) {
     out.unsettled += s.number >= segments_.settled();

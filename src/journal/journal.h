@@ -94,12 +94,14 @@ class Journal {
   // Every trace whose time is over at `now` is decided, and those that are kept are pinned.
   void swept(TimePoint now);
 
-  // Requests that earlier processes took, from the first segment that is not settled; nothing when there is none.
-  // Segments are not settled before replayed() has passed them.
-  std::optional<std::uint64_t> replay_from() const { return replay_from_; }
+  // There is something of earlier processes: requests from segment replay_from() on, and verdicts. Segments are not
+  // settled before replayed() has passed them.
+  bool has_past() const { return has_past_; }
+  std::uint64_t replay_from() const { return replay_from_; }
   void replayed(std::uint64_t below_segment);
   // The segments there are, and up to which byte the last one may be read.
   struct Extent {
+    std::vector<std::uint64_t> ends;  // older segments, of which there is nothing else
     std::vector<std::uint64_t> segments;
     std::uint64_t last_end = 0;
   };
@@ -115,9 +117,11 @@ class Journal {
   bool commit(TimePoint now, std::uint64_t now_unix_ns);
   // Ends the thread after a last commit. What comes later is not safe.
   void stop();
+  // The last commit, for whoever commits by hand.
+  void end(TimePoint now, std::uint64_t now_unix_ns);
 
   struct Stats {
-    std::uint64_t bytes = 0, segments = 0, unsettled = 0, unreadable = 0;
+    std::uint64_t bytes = 0, ends_bytes = 0, segments = 0, unsettled = 0, unreadable = 0;
     std::uint64_t oldest_unix_ns = 0;  // when the oldest segment was written to last
     std::uint64_t commits = 0, written_bytes = 0, request_bytes = 0, requests = 0;
     std::uint64_t write_errors = 0, sync_errors = 0, ends_lost = 0, passed = 0;
@@ -165,7 +169,8 @@ class Journal {
   std::atomic<std::uint64_t> orders_{1}, passed_{0};
   std::atomic<std::size_t> pending_bytes_{0};  // waiting or being written
   std::uint64_t first_order_ = 1;
-  std::optional<std::uint64_t> replay_from_;
+  std::uint64_t replay_from_ = 0;
+  bool has_past_ = false;
 
   // The committing thread's.
   std::unique_ptr<BlockWriter> requests_, ends_;

@@ -41,9 +41,16 @@ Result<void> Journal::look_at_files(TimePoint now, std::uint64_t now_unix_ns, st
   const MutexLock lock(mutex_);
   std::uint64_t next_created = now_unix_ns;
   std::vector<Segment> found;
+  std::vector<SegmentList::Ends> alone;
+  std::error_code error;
   for (auto at = numbers->rbegin(); at != numbers->rend(); ++at) {
     const std::string path = requests_path(options_.directory, *at);
-    Segment s{.number = *at, .bytes = size_of(path) + size_of(ends_path(options_.directory, *at))};
+    const std::uint64_t ends = size_of(ends_path(options_.directory, *at));
+    if (!fs::exists(path, error)) {
+      alone.push_back({*at, ends});
+      continue;
+    }
+    Segment s{.number = *at, .bytes = size_of(path) + ends, .ends_bytes = ends};
     // It was written to no later than the next one was made.
     s.end_unix_ns = std::min(next_created, now_unix_ns);
     s.end = now - Duration(static_cast<Duration::rep>(now_unix_ns - s.end_unix_ns));
@@ -58,25 +65,23 @@ Result<void> Journal::look_at_files(TimePoint now, std::uint64_t now_unix_ns, st
     found.push_back(s);
   }
   for (auto at = found.rbegin(); at != found.rend(); ++at) segments_.add(*at);
-  if (found.empty()) return {};
-  first_order_ = (found.front().number + 1) << kOrdersOfSegment;
+  for (auto at = alone.rbegin(); at != alone.rend(); ++at) segments_.add_ends(at->number, at->bytes);
+  if (numbers->empty()) return {};
+  has_past_ = true;
+  first_order_ = (numbers->back() + 1) << kOrdersOfSegment;
   orders_ = first_order_;
+  replay_from_ = numbers->back() + 1;
   std::uint64_t settled = 0;
   for (const Segment& s : found) {
     if ((settled = settled_in(ends_path(options_.directory, s.number))) != 0) break;
   }
-  segments_.settle_below(settled);
-  for (auto at = found.rbegin(); at != found.rend() && !replay_from_; ++at) {
-    if (at->number >= settled && at->readable &&
-        size_of(requests_path(options_.directory, at->number)) > kBlockFileHeaderBytes)
-      replay_from_ = at->number;
+  for (auto at = found.rbegin(); at != found.rend(); ++at) {
+    if (at->number < settled || !at->readable || at->bytes - at->ends_bytes <= kBlockFileHeaderBytes) continue;
+    replay_from_ = at->number;
+    break;
   }
-  if (replay_from_) {
-    segments_.settle_below(*replay_from_);
-    replayed_below_ = *replay_from_;
-  } else {
-    segments_.settle_below(found.front().number + 1);
-  }
+  segments_.settle_below(replay_from_);
+  replayed_below_ = replay_from_;
   return {};
 }
 

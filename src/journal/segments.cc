@@ -51,7 +51,19 @@ Result<std::vector<std::uint64_t>> segment_numbers(const std::string& directory)
 std::uint64_t SegmentList::bytes() const {
   std::uint64_t out = 0;
   for (const Segment& s : segments_) out += s.bytes;
+  return out + ends_bytes();
+}
+
+std::uint64_t SegmentList::ends_bytes() const {
+  std::uint64_t out = 0;
+  for (const Ends& e : ends_) out += e.bytes;
   return out;
+}
+
+void SegmentList::drop_first() {
+  const Segment& s = segments_.front();
+  if (s.ends_bytes != 0) ends_.push_back({s.number, s.ends_bytes});
+  segments_.pop_front();
 }
 
 std::uint64_t SegmentList::pin(TimePoint first) {

@@ -25,7 +25,8 @@ Result<std::vector<std::uint64_t>> segment_numbers(const std::string& directory)
 
 struct Segment {
   std::uint64_t number = 0;
-  std::uint64_t bytes = 0;  // of both files
+  std::uint64_t bytes = 0;       // of both files
+  std::uint64_t ends_bytes = 0;  // of the one
   // No span in it came later. For segments of earlier processes by the wall clock, and never too early.
   TimePoint end{};
   std::uint64_t end_unix_ns = 0;
@@ -54,12 +55,23 @@ class SegmentList {
   // began before is decided) and pins allow. True: it moved.
   bool settle(TimePoint decided, std::uint64_t limit);
 
-  // The oldest segment, if it may go: it is settled, readable and not the last.
+  // The oldest segment, if its requests may go: it is settled, readable and not the last.
   const Segment* deletable() const;
-  void drop_first() { segments_.pop_front(); }
+  // Its ends stay.
+  void drop_first();
+
+  // Files of ends alone, oldest first: late spans follow these verdicts after a restart too.
+  void add_ends(std::uint64_t number, std::uint64_t bytes) { ends_.push_back({number, bytes}); }
+  struct Ends {
+    std::uint64_t number = 0, bytes = 0;
+  };
+  const std::deque<Ends>& ends() const { return ends_; }
+  std::uint64_t ends_bytes() const;
+  void drop_first_ends() { ends_.pop_front(); }
 
  private:
   std::deque<Segment> segments_;
+  std::deque<Ends> ends_;
   std::uint64_t settled_ = 0;
 };
 

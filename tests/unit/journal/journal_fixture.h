@@ -59,11 +59,16 @@ struct HandJournal {
   explicit HandJournal(const JournalFolder& folder, JournalOptions with = {}) : options(std::move(with)) {
     options.directory = folder.path;
   }
+  ~HandJournal() { close(); }
+  void close() {
+    if (journal) journal->end(now(), wall());
+    journal.reset();
+  }
   TimePoint now() const { return TimePoint(std::chrono::milliseconds(ms)); }
   std::uint64_t wall() const { return static_cast<std::uint64_t>(ms) * 1'000'000; }
 
   bool open() {
-    journal.reset();
+    close();
     notices.clear();
     auto opened = Journal::open(options, nullptr, now(), wall(), notices);
     if (!opened) {
