@@ -66,7 +66,7 @@ void JournalLink::end(Way way) {
 }
 
 std::shared_ptr<Receipt> JournalLink::write(std::uint64_t number, SourceId source, std::uint64_t arrival_unix_ns,
-                                            ByteView otlp) {
+                                            ByteView otlp, std::span<const TraceId> traces) {
   JournalRequest request;
   request.number = number;
   request.order = journal_.next_order();
@@ -74,6 +74,7 @@ std::shared_ptr<Receipt> JournalLink::write(std::uint64_t number, SourceId sourc
   request.receiver = sources_[source].receiver;
   request.format = sources_[source].format;
   request.otlp = otlp;
+  request.traces = traces;
   if (journal_.options().ack == JournalAck::kAtOnce) {
     journal_.append(request, monotonic_now(), {});
     return nullptr;

@@ -54,8 +54,9 @@ class JournalLink final : public RequestLog, public DecisionLog, public VerdictW
   Way begin() override;
   void end(Way way) override;
   std::uint64_t next_number() override { return journal_.next_order(); }
-  std::shared_ptr<Receipt> write(std::uint64_t number, SourceId source, std::uint64_t arrival_unix_ns,
-                                 ByteView otlp) override;
+  std::shared_ptr<Receipt> write(std::uint64_t number, SourceId source, std::uint64_t arrival_unix_ns, ByteView otlp,
+                                 std::span<const TraceId> traces) override;
+  bool wants_traces() const override { return journal_.options().retain > Duration::zero(); }
 
   void decided(std::span<const DecidedTrace> traces) override { journal_.note(traces); }
   void swept(TimePoint now) override {

@@ -62,6 +62,10 @@ void Journal::append(const JournalRequest& request, TimePoint now, Done done) {
   if (raw.capacity() > kScratchKeep) raw = {};
   pending.request_bytes = request.otlp.size();
   pending.now = now;
+  if (options_.retain > Duration::zero()) {
+    pending.ids.reserve(request.traces.size());
+    for (const TraceId& id : request.traces) pending.ids.push_back(hash_of_id(id));
+  }
   const std::size_t bytes = pending.raw.size() + pending.block.bytes.size();
   if (budget_ != nullptr) {
     pending.charge = Charge(*budget_, Holder::kRequests);
@@ -181,9 +185,11 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
     request_bytes += p.request_bytes;
   }
   if (!pending.empty()) {
-    std::vector<PackedBlock> blocks = blocks_of(pending);
+    std::vector<std::vector<std::uint64_t>> ids;
+    std::vector<PackedBlock> blocks = blocks_of(pending, ids);
     done = make_room(waited, now, now_unix_ns);
     if (done) done = write_requests(blocks, now, now_unix_ns);
+    if (done && options_.retain > Duration::zero()) note_ids(blocks, ids);
     set_failure(done, now);
   } else if (takes() != Takes::kRequests && now >= try_again_) {
     set_failure(probe(now, now_unix_ns), now);
@@ -214,26 +220,31 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
 }
 
 // Those that are small yet are compressed here, many together.
-std::vector<PackedBlock> Journal::blocks_of(std::vector<Pending>& pending) const {
+std::vector<PackedBlock> Journal::blocks_of(std::vector<Pending>& pending,
+                                            std::vector<std::vector<std::uint64_t>>& ids) const {
   std::vector<PackedBlock> out;
   std::string raw;
   std::uint32_t records = 0;
+  std::vector<std::uint64_t> ids_together;
   const auto flush = [&] {
     if (records == 0) return;
     PackedBlock& block = out.emplace_back();
     if (!pack_block(raw, options_.codec, block)) pack_block(raw, BlockCodec::kPlain, block);
     block.records = records;
+    ids.push_back(std::exchange(ids_together, {}));
     records = 0;
     raw.clear();
   };
   for (Pending& p : pending) {
     if (!p.raw.empty()) {
       raw += p.raw;
+      ids_together.insert(ids_together.end(), p.ids.begin(), p.ids.end());
       if (++records == kBlockRecordsMax || raw.size() >= kTogether) flush();
       continue;
     }
     flush();
     out.push_back(std::move(p.block));
+    ids.push_back(std::move(p.ids));
   }
   flush();
   return out;
@@ -412,9 +423,11 @@ Result<void> Journal::make_room(std::uint64_t coming, TimePoint now, std::uint64
         if (!is_short && oldest->end_unix_ns + retain > now_unix_ns) return {};
         number = oldest->number;
         bytes = oldest->bytes - oldest->ends_bytes;
+        ids_.erase(number);
         segments_.drop_first();
       }
     }
+    if (!ends && options_.retain > Duration::zero()) ::unlink(ids_path(options_.directory, number).c_str());
     ::unlink((ends ? ends_path(options_.directory, number) : requests_path(options_.directory, number)).c_str());
     if (disk_free_ != UINT64_MAX) disk_free_ += bytes;
   }

@@ -35,6 +35,7 @@
 #include "base/result.h"
 #include "blocks/block_file.h"
 #include "blocks/directory_lock.h"
+#include "journal/id_index.h"
 #include "journal/options.h"
 #include "journal/record.h"
 #include "journal/segments.h"
@@ -112,6 +113,15 @@ class Journal {
 
   // Before the first commit that has verdicts. It outlives the journal's thread.
   void use(const VerdictWords& words) { words_ = &words; }
+  // For the index of ids, which JournalPast makes; with `retain` only. The newest segment that is not written to any
+  // more and has none; nothing when all have.
+  std::optional<std::uint64_t> segment_without_ids() const;
+  // What is known of it; nothing when it is of an earlier process.
+  std::vector<IdEntry> ids_of(std::uint64_t segment) const;
+  void indexed(std::uint64_t segment, std::uint64_t bytes);
+  // Blocks of a segment whose index is not written yet; nothing when it is, or is not known.
+  std::optional<std::vector<std::uint64_t>> positions_of(std::uint64_t segment, std::uint64_t hash) const;
+
   void start();
   // One round: commits what waits, settles, deletes what is too old. True: more waits.
   bool commit(TimePoint now, std::uint64_t now_unix_ns);
@@ -135,7 +145,8 @@ class Journal {
  private:
   struct Pending {
     PackedBlock block;
-    std::string raw;  // instead, while it is too small for a block of its own
+    std::string raw;                 // instead, while it is too small for a block of its own
+    std::vector<std::uint64_t> ids;  // hashes of its traces
     std::size_t request_bytes = 0;
     Charge charge;
     TimePoint now{};
@@ -151,7 +162,9 @@ class Journal {
   Result<void> look_at_files(TimePoint now, std::uint64_t now_unix_ns, std::vector<std::string>& notices);
   Result<void> open_segment(TimePoint now, std::uint64_t now_unix_ns);
   void run();
-  std::vector<PackedBlock> blocks_of(std::vector<Pending>& pending) const;
+  // `ids`: for each block the hashes of its traces.
+  std::vector<PackedBlock> blocks_of(std::vector<Pending>& pending, std::vector<std::vector<std::uint64_t>>& ids) const;
+  void note_ids(const std::vector<PackedBlock>& blocks, const std::vector<std::vector<std::uint64_t>>& ids);
   Result<void> write_requests(std::vector<PackedBlock>& blocks, TimePoint now, std::uint64_t now_unix_ns);
   Result<void> put(std::vector<PackedBlock>& blocks, bool& sync_failed);
   void write_ends(bool settled);
@@ -190,7 +203,8 @@ class Journal {
   SegmentList segments_ TAILGATE_GUARDED_BY(mutex_);
   TimePoint swept_ TAILGATE_GUARDED_BY(mutex_) = TimePoint::min();
   std::uint64_t replayed_below_ TAILGATE_GUARDED_BY(mutex_) = UINT64_MAX;
-  std::uint64_t readable_end_ TAILGATE_GUARDED_BY(mutex_) = 0;  // of the last segment
+  std::map<std::uint64_t, std::vector<IdEntry>> ids_ TAILGATE_GUARDED_BY(mutex_);  // by segment, until they are written
+  std::uint64_t readable_end_ TAILGATE_GUARDED_BY(mutex_) = 0;                     // of the last segment
   Stats stats_ TAILGATE_GUARDED_BY(mutex_);
   std::thread thread_;
 };

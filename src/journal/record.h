@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,6 +29,8 @@ struct JournalRequest {
   std::uint64_t arrival_unix_ns = 0;  // its time argument, as the wall clock had it
   std::string_view receiver, format;
   ByteView otlp;  // an ExportTraceServiceRequest
+  // Its traces, for the index of ids; not written.
+  std::span<const TraceId> traces = {};
 };
 
 // The outcome of a trace. It was decided over the spans of requests with a lower order; or, when `upto` is not 0, over

@@ -51,6 +51,9 @@ Result<void> Journal::look_at_files(TimePoint now, std::uint64_t now_unix_ns, st
       continue;
     }
     Segment s{.number = *at, .bytes = size_of(path) + ends, .ends_bytes = ends};
+    const std::uint64_t ids = size_of(ids_path(options_.directory, *at));
+    s.indexed = ids != 0;
+    s.bytes += ids;
     // It was written to no later than the next one was made.
     s.end_unix_ns = std::min(next_created, now_unix_ns);
     s.end = now - Duration(static_cast<Duration::rep>(now_unix_ns - s.end_unix_ns));
@@ -76,7 +79,9 @@ Result<void> Journal::look_at_files(TimePoint now, std::uint64_t now_unix_ns, st
     if ((settled = settled_in(ends_path(options_.directory, s.number))) != 0) break;
   }
   for (auto at = found.rbegin(); at != found.rend(); ++at) {
-    if (at->number < settled || !at->readable || at->bytes - at->ends_bytes <= kBlockFileHeaderBytes) continue;
+    if (at->number < settled || !at->readable ||
+        size_of(requests_path(options_.directory, at->number)) <= kBlockFileHeaderBytes)
+      continue;
     replay_from_ = at->number;
     break;
   }

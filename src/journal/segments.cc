@@ -60,6 +60,14 @@ std::uint64_t SegmentList::ends_bytes() const {
   return out;
 }
 
+void SegmentList::indexed(std::uint64_t number, std::uint64_t bytes) {
+  for (Segment& s : segments_) {
+    if (s.number != number) continue;
+    s.indexed = true;
+    s.bytes += bytes;
+  }
+}
+
 void SegmentList::drop_first() {
   const Segment& s = segments_.front();
   if (s.ends_bytes != 0) ends_.push_back({s.number, s.ends_bytes});

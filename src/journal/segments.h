@@ -26,6 +26,7 @@ Result<std::vector<std::uint64_t>> segment_numbers(const std::string& directory)
 struct Segment {
   std::uint64_t number = 0;
   std::uint64_t bytes = 0;       // of both files
+  bool indexed = false;          // it has an index of ids, as far as one can be made
   std::uint64_t ends_bytes = 0;  // of the one
   // No span in it came later. For segments of earlier processes by the wall clock, and never too early.
   TimePoint end{};
@@ -57,6 +58,7 @@ class SegmentList {
 
   // The oldest segment, if its requests may go: it is settled, readable and not the last.
   const Segment* deletable() const;
+  void indexed(std::uint64_t number, std::uint64_t bytes);
   // Its ends stay.
   void drop_first();
 

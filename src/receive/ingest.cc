@@ -69,6 +69,8 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
   batch.now_unix_ns = wall_now_ns();
   batch.request = turn.number();
 
+  thread_local std::vector<TraceId> traces;
+  traces.clear();
   std::uint64_t delivered = 0;
   std::uint32_t wait = 0;  // seconds that the client must wait
   const auto deliver = [&](SpanBatch& slice) {
@@ -76,6 +78,9 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     if (client != nullptr && delivered == 0 && (wait = client->refuse_spans(now)) != 0) return false;
     if (!turn.later() && !target_.take(slice, source, now)) return false;
     delivered += slice.spans.size();
+    if (turn.wants_traces()) {
+      for (const BatchTrace& trace : slice.traces) traces.push_back(trace.id);
+    }
     if (client != nullptr) client->took_spans(slice.spans.size(), now);
     return true;
   };
@@ -99,7 +104,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     result.message = "no room in the buffer; try again";
     return result;
   }
-  if (good != 0) result.receipt = turn.write(source, batch.now_unix_ns, otlp);
+  if (good != 0) result.receipt = turn.write(source, batch.now_unix_ns, otlp, traces);
   refusals_.spans(source, SpanRefusal::kBadId, scan.bad_ids);
   result.no_spans = scan.spans == 0 && !otlp.empty();
   if (scan.bad_ids != 0) {

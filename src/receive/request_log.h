@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "base/bytes.h"
@@ -59,9 +60,11 @@ class RequestLog {
   virtual Way begin() = 0;
   virtual void end(Way way) = 0;
   virtual std::uint64_t next_number() = 0;
+  // Whether write() is to be told the request's traces.
+  virtual bool wants_traces() const = 0;
   // Null: nobody has to wait for it.
   virtual std::shared_ptr<Receipt> write(std::uint64_t number, SourceId source, std::uint64_t arrival_unix_ns,
-                                         ByteView otlp) = 0;
+                                         ByteView otlp, std::span<const TraceId> traces) = 0;
 
   // One request's turn.
   class Turn {
@@ -79,8 +82,10 @@ class RequestLog {
     Way way() const { return way_; }
     bool later() const { return way_ == Way::kWriteAlone; }
     std::uint64_t number() const { return number_; }  // 0: it is not written
-    std::shared_ptr<Receipt> write(SourceId source, std::uint64_t arrival_unix_ns, ByteView otlp) const {
-      return writes() ? log_->write(number_, source, arrival_unix_ns, otlp) : nullptr;
+    bool wants_traces() const { return writes() && log_->wants_traces(); }
+    std::shared_ptr<Receipt> write(SourceId source, std::uint64_t arrival_unix_ns, ByteView otlp,
+                                   std::span<const TraceId> traces) const {
+      return writes() ? log_->write(number_, source, arrival_unix_ns, otlp, traces) : nullptr;
     }
 
    private:

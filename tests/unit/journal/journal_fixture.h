@@ -80,7 +80,7 @@ struct HandJournal {
     return true;
   }
   // The number of the request.
-  std::uint64_t put(std::string_view otlp) {
+  std::uint64_t put(std::string_view otlp, std::span<const TraceId> traces = {}) {
     JournalRequest request;
     request.number = journal->next_order();
     request.order = journal->next_order();
@@ -88,6 +88,7 @@ struct HandJournal {
     request.receiver = "otlp";
     request.format = "otlp_proto";
     request.otlp = otlp;
+    request.traces = traces;
     journal->append(request, now(), [this](bool good) { ++(good ? safe : unsafe); });
     return request.number;
   }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A journal under load, with kill -9 and SIGTERM at random moments. journal_test.py TAILGATE [--kills N] [--stops N] [--seed N] [--ack LEVEL]
+"""A journal under load, with kill -9 and SIGTERM at random moments. restart_test.py TAILGATE [--kills N] [--stops N] [--seed N] [--ack LEVEL]
 
 The exporter's queue is in memory, so that nothing but the journal brings back what was open or not sent. At the end: a trace
 with an error whose requests were all answered OK is whole at the backend, also when a kill came between them. Then a full
