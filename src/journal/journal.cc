@@ -3,14 +3,11 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <utility>
-
-#include "base/units.h"
 
 namespace tailgate {
 namespace {
@@ -21,7 +18,6 @@ constexpr std::size_t kAlone = 16 << 10;      // a request of so many bytes is c
 constexpr std::size_t kTogether = 256 << 10;  // of small ones in one block
 constexpr std::size_t kScratchKeep = 8 << 20;
 constexpr Duration kTick = std::chrono::milliseconds(100);  // ends are written as often when no request comes
-constexpr Duration kTryAgain = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -157,6 +153,7 @@ void Journal::stop() {
 }
 
 void Journal::end(TimePoint now, std::uint64_t now_unix_ns) {
+  if (requests_ == nullptr && !begun()) return;  // it could not be opened
   while (commit(now, now_unix_ns)) {
   }
   std::vector<Pending> late;
@@ -377,13 +374,15 @@ Result<void> Journal::open_segment(TimePoint now, std::uint64_t now_unix_ns) {
     number = orders_.load(std::memory_order_relaxed) >> kOrdersOfSegment;
     if (!segments_.empty()) number = std::max(number, segments_.last().number + 1);
   }
-  number = std::max<std::uint64_t>(number, 1);
-  auto opened = BlockWriter::open(requests_path(options_.directory, number),
-                                  {.codec = options_.codec, .created_ns = now_unix_ns, .mode = kFileMode});
+  number = std::max({number, next_number_, std::uint64_t{1}});
+  next_number_ = number + 1;  // a file that could not be made is not tried again: its head may be lost
+  const std::string path = requests_path(options_.directory, number);
+  auto opened = BlockWriter::open(path, {.codec = options_.codec, .created_ns = now_unix_ns, .mode = kFileMode});
   if (opened && options_.ack == JournalAck::kDisk) {
     if (auto synced = sync_directory(options_.directory); !synced) opened = tl::unexpected(synced.error());
   }
   if (!opened) {
+    ::unlink(path.c_str());
     const MutexLock lock(mutex_);
     ++stats_.write_errors;
     return tl::unexpected(opened.error());
@@ -394,55 +393,6 @@ Result<void> Journal::open_segment(TimePoint now, std::uint64_t now_unix_ns) {
   const MutexLock lock(mutex_);
   segments_.add({.number = number, .bytes = requests_->size(), .end = now, .end_unix_ns = now_unix_ns});
   readable_end_ = requests_->size();
-  return {};
-}
-
-// Deletes what is too old, and more where room is short; fails when there is not enough even then.
-Result<void> Journal::make_room(std::uint64_t coming, TimePoint now, std::uint64_t now_unix_ns) {
-  if (options_.disk_free_min != 0 && now - disk_asked_ >= kTryAgain) {
-    disk_asked_ = now;
-    struct statvfs s = {};
-    disk_free_ = ::statvfs(options_.directory.c_str(), &s) == 0 ? std::uint64_t{s.f_bavail} * s.f_frsize : UINT64_MAX;
-  }
-  for (;;) {
-    std::uint64_t number = 0, bytes = 0, held = 0;
-    bool is_short = false, ends = false;
-    {
-      const MutexLock lock(mutex_);
-      held = segments_.bytes();
-      is_short = held + coming > options_.bytes_max || disk_free_ < options_.disk_free_min + coming;
-      const Segment* const oldest = segments_.deletable();
-      const auto retain = static_cast<std::uint64_t>(options_.retain.count());
-      ends = !segments_.ends().empty() && (is_short || segments_.ends_bytes() > options_.ends_bytes);
-      if (ends) {
-        number = segments_.ends().front().number;
-        bytes = segments_.ends().front().bytes;
-        segments_.drop_first_ends();
-      } else {
-        if (oldest == nullptr) break;
-        if (!is_short && oldest->end_unix_ns + retain > now_unix_ns) return {};
-        number = oldest->number;
-        bytes = oldest->bytes - oldest->ends_bytes;
-        ids_.erase(number);
-        segments_.drop_first();
-      }
-    }
-    if (!ends && options_.retain > Duration::zero()) ::unlink(ids_path(options_.directory, number).c_str());
-    ::unlink((ends ? ends_path(options_.directory, number) : requests_path(options_.directory, number)).c_str());
-    if (disk_free_ != UINT64_MAX) disk_free_ += bytes;
-  }
-  const MutexLock lock(mutex_);
-  const std::uint64_t held = segments_.bytes();
-  if (held + coming > options_.bytes_max) {
-    return fail(ErrorKind::kRefused,
-                fmt::format("it has {} of {} (journal.max_bytes), and all of it is still needed: traces in it are not "
-                            "decided, or not at every exporter",
-                            format_bytes(held), format_bytes(options_.bytes_max)));
-  }
-  if (disk_free_ < options_.disk_free_min + coming) {
-    return fail(ErrorKind::kRefused, fmt::format("the disk has {} left, less than {} (journal.disk_free_min)",
-                                                 format_bytes(disk_free_), format_bytes(options_.disk_free_min)));
-  }
   return {};
 }
 

@@ -154,6 +154,7 @@ class Journal {
   };
 
   static constexpr std::size_t kPendingMax = std::size_t{32} << 20;
+  static constexpr Duration kTryAgain = std::chrono::seconds(1);
   static constexpr std::size_t kEndsWaitingMax = 1'000'000;  // verdicts and deliveries that the disk does not take
   static constexpr unsigned kOrdersOfSegment = 24;  // bits: the orders of a segment are below those of the next
   static constexpr unsigned kFileMode = 0600;       // what spans hold is not for everybody
@@ -172,6 +173,7 @@ class Journal {
                  std::uint64_t settled_below, PackedBlock& block) const;
   Result<void> make_room(std::uint64_t coming, TimePoint now, std::uint64_t now_unix_ns);
   Result<void> probe(TimePoint now, std::uint64_t now_unix_ns);
+  bool begun() const;  // it has a segment
   bool wants_segment(TimePoint now) const;
   void set_failure(const Result<void>& result, TimePoint now);
 
@@ -188,6 +190,7 @@ class Journal {
   // The committing thread's.
   std::unique_ptr<BlockWriter> requests_, ends_;
   const VerdictWords* words_ = nullptr;
+  std::uint64_t next_number_ = 0;  // of a segment; 0: by the others
   TimePoint segment_since_{}, try_again_{}, disk_asked_{};
   std::uint64_t disk_free_ = UINT64_MAX;
   LogLimiter errors_log_{std::chrono::seconds(10)};
