@@ -25,6 +25,7 @@ namespace {
 
 // What came out of a journal arrived no earlier than this before now, or counts as if it had.
 constexpr Duration kOldestReplay = std::chrono::hours(24 * 7);
+constexpr std::string_view kVerdictKey = "tailgate.verdict";  // of a scope, of traces out of the journal
 
 // Waits up to half a second for one of `signals`; 0 when none came.
 int wait_signal(const sigset_t& signals) {
@@ -78,6 +79,11 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   if (!config_.web_hosts.empty() || (web && is_loopback_host(web->host) && !config_.web.auth)) {
     web_pages_.answer_only_to(config_.web_hosts);
   }
+  stored_ = parts_.exporters->stored();
+  if (config_.journal.retain > Duration::zero()) {
+    if (stored_ == nullptr) stored_ = std::make_shared<StoreReader>(no_partitions());
+    stored_->also_ask([this](const TraceId& id) { return trace_of_the_past(id); });
+  }
   query_pool_ = std::make_unique<QueryPool>(
       QueryPoolOptions{.threads = config_.queries.threads, .waiting_max = config_.queries.waiting_max});
   const SearchLimits limits = {.time_max = config_.queries.timeout,
@@ -86,13 +92,11 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
                                  pool->count_search(!outcome.cut.empty(), !outcome.damaged_files.empty());
                                }};
   add_trace_api(web_pages_, *query_pool_, *explanations_,
-                {.store = parts_.exporters->stored(), .limits = limits, .exporters = parts_.exporters->names()});
-  add_jaeger_doors(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits});
-  add_tempo_door(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits});
+                {.store = stored_, .limits = limits, .exporters = parts_.exporters->names()});
+  add_jaeger_doors(web_pages_, *query_pool_, {.store = stored_, .limits = limits});
+  add_tempo_door(web_pages_, *query_pool_, {.store = stored_, .limits = limits});
   add_try_page(web_pages_, *query_pool_,
-               {.store = parts_.exporters->stored(),
-                .time_max = config_.queries.timeout,
-                .bytes_max = config_.queries.trial_bytes_max},
+               {.store = stored_, .time_max = config_.queries.timeout, .bytes_max = config_.queries.trial_bytes_max},
                [limits = parts_.store.limits](std::string_view form, const std::string& text) {
                  return make_policy_trial(form, text, limits);
                });
@@ -112,6 +116,8 @@ Daemon::~Daemon() {
   if (io_threads_) io_threads_->stop();
   if (page_threads_) page_threads_->stop();
   replay_.reset();
+  if (keep_jobs_) keep_jobs_->stop();
+  if (past_) past_->stop();
   if (journal_) journal_->stop();  // it calls receivers back
   parts_.receivers.clear();        // their sockets and timers belong to io_threads_, which ends before parts_
   sweeper_.reset();
@@ -246,11 +252,50 @@ Result<void> Daemon::open_journal() {
   store_->set_decision_log(journal_link_.get());
   journal_->use(*journal_link_);
   journal_->start();
+  if (config_.journal.retain > Duration::zero()) add_past_pages();
   if (!replays) return {};
   replayed_ = kSourcesMax - 1;  // assemble() leaves it free
   replay_ =
       std::make_unique<JournalReplay>(ReplayParts{*journal_, *journal_link_, *store_, *target_, replayed_, origin_});
   return {};
+}
+
+void Daemon::add_past_pages() {
+  past_ = std::make_unique<JournalPast>(*journal_);
+  past_->start();
+  const auto verdict_of = [this](const TraceId& id) -> std::optional<Decision> {
+    const std::optional<Explanation> explained = explanations_->explain(id);
+    if (!explained || !explained->decided) return std::nullopt;
+    return explained->verdict.decision;
+  };
+  keep_jobs_ = std::make_unique<KeepJobs>(
+      KeepParts{*past_, *journal_, *store_, parts_.tables, parts_.exporters->size(), verdict_of});
+  keep_jobs_->start();
+  add_keep_page(web_pages_, *keep_jobs_);
+}
+
+// What the query doors find beyond the store. Its scopes say that it was not kept.
+Result<StoredTrace> Daemon::trace_of_the_past(const TraceId& id) const {
+  StoredTrace out;
+  out.id = id;
+  if (past_ == nullptr) return out;
+  Result<PastTrace> found = past_->find(id);
+  if (!found) return tl::unexpected(found.error());
+  if (found->spans == 0) return out;
+  const std::optional<Explanation> explained = explanations_->explain(id);
+  const bool decided = explained && explained->decided;
+  const std::string_view verdict = decided     ? kDecisionNames[static_cast<std::size_t>(explained->verdict.decision)]
+                                   : explained ? std::string_view("open")
+                                               : std::string_view("unknown");
+  out.otlp = with_scope_text(found->otlp, kVerdictKey, verdict);
+  out.start_ns = found->facts.first_start_ns();
+  out.end_ns = found->facts.end_max_ns;
+  out.spans = found->spans;
+  out.errors = found->facts.errors;
+  out.root_service = std::move(found->root_service);
+  out.root_name = std::move(found->root_name);
+  out.parts_lost = found->damaged;
+  return out;
 }
 
 void Daemon::start_sweeper() {
@@ -313,6 +358,7 @@ void Daemon::drain() {
     receiver->stop(std::min<Duration>(config_.shutdown_timeout / 4, std::chrono::seconds(5)));
   log_refused_of_the_minute(monotonic_now() + RefusalLog::kEvery);  // the rest
   ingest_->stop();
+  if (keep_jobs_ != nullptr) keep_jobs_->stop();
   if (replay_ != nullptr) replay_->stop();
   sweeper_.reset();
   if (config_.hand_over) {

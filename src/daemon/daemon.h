@@ -16,6 +16,7 @@
 #include "buffer/store/sweeper.h"
 #include "config/file_watch.h"
 #include "daemon/journal_replay.h"
+#include "daemon/keep_jobs.h"
 #include "daemon/pipeline.h"
 #include "net/io_threads.h"
 #include "net/server/server.h"
@@ -49,6 +50,8 @@ class Daemon {
   void collect_journal(MetricWriter& out) const;
   Result<void> open_journal();
   void start_sweeper();
+  void add_past_pages();
+  Result<StoredTrace> trace_of_the_past(const TraceId& id) const;
   std::vector<std::string> keeping_policies() const;
   std::string metrics_text() const;
   Response ready() const;
@@ -96,6 +99,7 @@ class Daemon {
   std::unique_ptr<StoreTarget> target_;
   std::unique_ptr<IngestPipeline> ingest_;
   std::unique_ptr<StoreExplanations> explanations_;
+  std::shared_ptr<StoreReader> stored_;  // null: nothing is
   const ProcessMetrics process_;
   Pages metrics_page_, health_pages_, web_pages_;
   std::unique_ptr<QueryPool> query_pool_;
@@ -103,6 +107,8 @@ class Daemon {
   std::unique_ptr<IoThreads> io_threads_;
   std::vector<std::unique_ptr<Server>> page_servers_ TAILGATE_GUARDED_BY(status_mutex_);
   std::unique_ptr<Sweeper> sweeper_;
+  std::unique_ptr<JournalPast> past_;  // null: the journal retains nothing, likewise the next
+  std::unique_ptr<KeepJobs> keep_jobs_;
   std::unique_ptr<JournalReplay> replay_;  // null: nothing was open. Its end starts the sweeper
 };
 

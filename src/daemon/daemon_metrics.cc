@@ -118,6 +118,10 @@ void Daemon::collect_journal(MetricWriter& out) const {
   out.add(metric::kJournalErrors, {"sync"}, number(s.sync_errors));
   out.add(metric::kJournalFailing, {}, s.takes == Journal::Takes::kRequests ? 0 : 1);
   out.add(metric::kJournalEndsLost, {}, number(s.ends_lost));
+  if (keep_jobs_ != nullptr) {
+    for (const auto& [reason, spans] : keep_jobs_->spans_kept())
+      out.add(metric::kSpansKeptAfter, {reason}, number(spans));
+  }
   const JournalReplay::Stats replay = replay_ != nullptr ? replay_->stats() : JournalReplay::Stats();
   out.add(metric::kJournalReplayBytes, {}, number(replay.bytes_left));
   out.add(metric::kJournalReplayed, {"replayed"}, number(replay.requests));

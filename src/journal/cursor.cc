@@ -7,10 +7,10 @@ namespace tailgate {
 
 Result<bool> JournalCursor::next(const Take& take) {
   for (;;) {
-    const Journal::Extent extent = journal_.extent();
+    const Journal::Extent extent = extent_();
     const bool last = segment_ >= extent.segments.back();
     if (reader_ == nullptr) {
-      auto opened = BlockReader::open(requests_path(journal_.options().directory, segment_));
+      auto opened = BlockReader::open(requests_path(directory_, segment_));
       if (opened) {
         reader_ = std::move(*opened);
         at_ = kBlockFileHeaderBytes;

@@ -17,7 +17,13 @@ namespace tailgate {
 class JournalCursor {
  public:
   // Begins with segment `from`. `journal` outlives the cursor.
-  JournalCursor(const Journal& journal, std::uint64_t from) : journal_(journal), segment_(from) {}
+  JournalCursor(const Journal& journal, std::uint64_t from)
+      : JournalCursor(
+            journal.options().directory, [&journal] { return journal.extent(); }, from) {}
+  // Of a directory that another process may write to.
+  using ExtentOf = std::function<Journal::Extent()>;
+  JournalCursor(std::string directory, ExtentOf extent, std::uint64_t from)
+      : directory_(std::move(directory)), extent_(std::move(extent)), segment_(from) {}
 
   // The position is unique and grows.
   using Take = std::function<void(const JournalRequest& request, std::uint64_t position)>;
@@ -27,7 +33,7 @@ class JournalCursor {
   // Leaves what cannot be read of this segment. False: it is the last one.
   bool skip() {
     ++damaged_;
-    return go_on(journal_.extent());
+    return go_on(extent_());
   }
 
   std::uint64_t segment() const { return segment_; }
@@ -37,7 +43,8 @@ class JournalCursor {
  private:
   bool go_on(const Journal::Extent& extent);
 
-  const Journal& journal_;
+  const std::string directory_;
+  const ExtentOf extent_;
   std::uint64_t segment_;
   std::unique_ptr<BlockReader> reader_;  // of it
   std::uint64_t at_ = 0, bytes_ = 0;

@@ -107,6 +107,11 @@ class Journal {
     std::uint64_t last_end = 0;
   };
   Extent extent() const;
+  // Of a directory that another process may write to: all that is there. kIo.
+  static Result<Extent> extent_of(const std::string& directory);
+  // The first segment that may have requests that came at this time, or later.
+  static std::uint64_t made_at(const std::string& directory, std::uint64_t segment);  // Unix ns; 0: not known
+  static std::uint64_t segment_at(const std::string& directory, const Extent& extent, std::uint64_t unix_ns);
 
   // Something was appended and is not committed yet.
   bool waiting() const { return pending_bytes_.load(std::memory_order_acquire) != 0; }

@@ -27,6 +27,7 @@ struct JournalOptions {
   std::uint64_t disk_free_min = 0;                    // what the file system must have left; 0: not asked
   Duration retain = Duration::zero();                 // beyond what a restart needs
   Duration hold = std::chrono::seconds(30);           // a trace is decided so long after its first span, at the latest
+  std::uint64_t keep_spans_per_minute = 600'000;      // that may be kept after the fact
   std::uint64_t ends_bytes = 64 << 20;                // of verdicts that are kept when their requests are deleted
   std::uint64_t segment_bytes = 64 << 20;
   Duration segment_age = std::chrono::minutes(1);

@@ -32,6 +32,14 @@ void take_spans(const TraceId& id, const JournalRequest& request, PastTrace& out
         spans.push_back({slice.groups[span.group].resource, slice.groups[span.group].scope, {span.data, span.size}});
       }
       out.spans += spans.size();
+      out.facts.merge(trace.facts);
+      const bool root = trace.root_group != kNone;
+      if (out.root_service.empty() || (root && !out.has_root)) {
+        out.root_service =
+            service_name(slice.groups[root ? trace.root_group : slice.spans[trace.first].group].resource);
+        out.root_name = trace.root_name;
+      }
+      out.has_root |= root;
       frame_trace(spans, out.otlp);
       if (out.first_unix_ns == 0) out.first_unix_ns = request.arrival_unix_ns;
       out.last_unix_ns = std::max(out.last_unix_ns, request.arrival_unix_ns);

@@ -14,11 +14,15 @@
 #include "base/mutex.h"
 #include "journal/id_index.h"
 #include "journal/journal.h"
+#include "model/trace_facts.h"
 
 namespace tailgate {
 
 struct PastTrace {
   std::string otlp;  // `resource_spans` fields, by request in the order of arrival; empty: nothing was found
+  TraceFacts facts;
+  std::string root_service, root_name;  // of the root; of the first span when it has none
+  bool has_root = false;
   std::uint64_t spans = 0;
   std::uint64_t first_unix_ns = 0, last_unix_ns = 0;  // of arrival
   std::uint64_t damaged = 0;                          // blocks that may have more and cannot be read

@@ -35,6 +35,36 @@ std::uint64_t settled_in(const std::string& path) {
 
 }  // namespace
 
+Result<Journal::Extent> Journal::extent_of(const std::string& directory) {
+  const auto numbers = segment_numbers(directory);
+  if (!numbers) return tl::unexpected(numbers.error());
+  Extent out;
+  for (const std::uint64_t number : *numbers) {
+    const std::uint64_t size = size_of(requests_path(directory, number));
+    if (size == 0) continue;
+    out.segments.push_back(number);
+    out.last_end = size;
+  }
+  return out;
+}
+
+std::uint64_t Journal::made_at(const std::string& directory, std::uint64_t segment) {
+  const auto reader = BlockReader::open(requests_path(directory, segment));
+  return reader ? (*reader)->created_ns() : 0;
+}
+
+// A segment was written to until the next one was made.
+std::uint64_t Journal::segment_at(const std::string& directory, const Extent& extent, std::uint64_t unix_ns) {
+  std::uint64_t out = extent.segments.empty() ? 0 : extent.segments.front();
+  for (const std::uint64_t number : extent.segments) {
+    const auto reader = BlockReader::open(requests_path(directory, number));
+    if (!reader) continue;
+    if ((*reader)->created_ns() > unix_ns) break;
+    out = number;
+  }
+  return out;
+}
+
 Result<void> Journal::look_at_files(TimePoint now, std::uint64_t now_unix_ns, std::vector<std::string>& notices) {
   const auto numbers = segment_numbers(options_.directory);
   if (!numbers) return tl::unexpected(numbers.error());

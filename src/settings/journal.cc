@@ -31,6 +31,8 @@ JournalOptions read_journal(const ConfigNode& node, Duration decision_wait) {
   out.disk_free_min = node.bytes("disk_free_min", 512 * kMiB);
   out.retain = node.duration("retain", out.retain);
   out.segment_bytes = std::clamp(out.bytes_max / kSegmentsMin, 4 * kMiB, out.segment_bytes);
+  out.keep_spans_per_minute =
+      static_cast<std::uint64_t>(node.integer("keep_spans_per_minute", 600'000, {.min = 1, .max = 1'000'000'000}));
   // A trace may wait for the end of an interval of its rate limit too.
   out.hold = decision_wait + kLimitInterval + kHoldMore;
   node.finish();

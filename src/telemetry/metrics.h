@@ -204,6 +204,8 @@ inline constexpr Metric kJournalFailing{"tailgate_journal_failing", kGauge, "",
                                         "1 while the journal cannot be written: requests are refused, or pass it by."};
 inline constexpr Metric kJournalEndsLost{"tailgate_journal_ends_lost_total", kCounter, "",
                                          "Verdicts and deliveries that the disk did not take; a restart repeats them."};
+inline constexpr Metric kSpansKeptAfter{"tailgate_spans_kept_after_total", kCounter, "reason",
+                                        "Spans kept after the fact; their end was counted when they were dropped."};
 inline constexpr Metric kJournalReplayBytes{"tailgate_journal_replay_bytes", kGauge, "",
                                             "Bytes of an earlier process's requests that are not replayed yet."};
 inline constexpr Metric kJournalReplayed{"tailgate_journal_replayed_requests_total", kCounter, "result",
@@ -316,6 +318,7 @@ inline constexpr std::array kMetrics = {
     metric::kJournalErrors,
     metric::kJournalFailing,
     metric::kJournalEndsLost,
+    metric::kSpansKeptAfter,
     metric::kJournalReplayBytes,
     metric::kJournalReplayed,
     metric::kJournalDamaged,

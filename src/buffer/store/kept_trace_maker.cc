@@ -12,7 +12,8 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kPartBytes = 2 << 20;  // of spans in one KeptTrace
+constexpr std::string_view kKeptAfterKey = "tailgate.kept_after";  // of a scope
+constexpr std::size_t kPartBytes = 2 << 20;                        // of spans in one KeptTrace
 
 const ScanPlan& no_plan() {
   static const ScanPlan plan;
@@ -142,7 +143,7 @@ struct KeptTraceMaker::Headline {
 SettledSpans KeptTraceMaker::make(const Input& in, Scratch& scratch) {
   Charge repaired(budget_, Holder::kQueues);
   std::shared_ptr<Delivery> delivery;
-  if (log_ != nullptr) {
+  if (log_ != nullptr && in.kept_after.empty()) {
     delivery = in.closed != nullptr ? log_->delivery({in.id, in.closed->order, 0, in.closed->first})
                                     : log_->delivery({in.id, 0, in.request, in.now});
   }
@@ -163,6 +164,7 @@ SettledSpans KeptTraceMaker::make(const Input& in, Scratch& scratch, Charge& rep
     return result;
   }
   stamp(summary, headline.span, in.now, scratch);
+  if (!in.kept_after.empty()) stamp_scopes(kKeptAfterKey, in.kept_after, scratch.spans, scratch.written);
   result.shed = frame(summary, scratch, delivery);
   return result;
 }
@@ -229,7 +231,7 @@ TraceSummary KeptTraceMaker::summarize(const Input& in, const Headline& headline
   summary.has_root = in.facts.root_seen;
   summary.root_service = service_name(headline.resource);
   summary.root_name = headline.name;
-  summary.late = in.closed == nullptr;
+  summary.late = in.closed == nullptr && in.kept_after.empty();
   return summary;
 }
 

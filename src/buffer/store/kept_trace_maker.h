@@ -59,6 +59,8 @@ class KeptTraceMaker {
     ClosedTrace* closed = nullptr;  // its deciding spans are filled in; null: late spans
     std::uint64_t now_unix_ns = 0;  // when it closed: now() of its conditions
     std::uint64_t request = 0;      // of late spans, SpanBatch::request
+    // Not empty: it was not kept then, and is now, for this reason.
+    std::string_view kept_after = {};
   };
 
   // Appends to scratch.out all parts of the trace or, when the result names a reason to shed it, nothing.

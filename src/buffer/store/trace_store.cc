@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/invariant.h"
+#include "wire/otlp/scan.h"
 
 namespace tailgate {
 namespace {
@@ -240,6 +241,40 @@ void TraceStore::remember(const TraceId& id, const Verdict& verdict) {
   Shard& shard = shards_.of(id);
   const MutexLock lock(shard.mutex);
   shard.buffer.remember(id, verdict);
+}
+
+std::uint64_t TraceStore::keep_after(const TraceId& id, ByteView otlp, std::string_view reason, const Verdict& verdict,
+                                     TimePoint now) {
+  static const ScanPlan no_plan;
+  thread_local Scratch scratch;
+  scratch.kept.out.clear();
+  scratch.kept.spans.clear();
+  TraceFacts facts;
+  SpanBatch batch;
+  std::vector<std::deque<std::string>> pointed_to;  // prefixes of slices, until the trace is framed
+  const auto take = [&](SpanBatch& slice) {
+    for (const BatchTrace& trace : slice.traces) {
+      if (trace.id != id) continue;
+      facts.merge(trace.facts);
+      for (std::uint32_t s = trace.first; s != kNone; s = slice.spans[s].next) {
+        const BatchSpan& span = slice.spans[s];
+        const ScopeGroup& group = slice.groups[span.group];
+        scratch.kept.spans.push_back({group.resource, group.scope, ByteView(span.data, span.size)});
+      }
+    }
+    pointed_to.push_back(std::move(slice.scratch));
+    slice.scratch.clear();
+    return true;
+  };
+  if (!scan_request(otlp, no_plan, batch, take).ok) return 0;
+  take(batch);
+  if (scratch.kept.spans.empty()) return 0;
+  const std::size_t spans = scratch.kept.spans.size();
+  const SettledSpans settled = maker_.make({id, verdict, facts, now, nullptr, 0, 0, reason}, scratch.kept);
+  if (settled.shed) return 0;
+  remember(id, verdict);
+  push(scratch);
+  return spans - settled.malformed;
 }
 
 void TraceStore::take_decided(Shard& shard, Scratch& scratch) const {

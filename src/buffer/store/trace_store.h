@@ -58,6 +58,11 @@ class TraceStore {
   // Spans of this trace are late from now on.
   void remember(const TraceId& id, const Verdict& verdict);
 
+  // Hands a trace that was not kept to the sink, with the verdict that keeps it. `otlp`: `resource_spans` fields. Its
+  // late spans follow from now on. Counted nowhere here: its spans had their end before. How many the sink got.
+  std::uint64_t keep_after(const TraceId& id, ByteView otlp, std::string_view reason, const Verdict& verdict,
+                           TimePoint now);
+
   // Traces that memory decided early since the last call.
   EarlyDecisions take_early() { return shedding_.take_early(); }
 
