@@ -90,7 +90,7 @@ class Run {
   static TimePoint time_of(std::uint64_t unix_ns) { return TimePoint(Duration(static_cast<std::int64_t>(unix_ns))); }
 
   static void make_slim(SpanBatch& slice) {
-    for (BatchTrace& trace : slice.traces) trace.facts.bytes = trace.facts.spans;
+    for (BatchTrace& trace : slice.traces) trace.facts.bytes = 0;
     for (BatchSpan& span : slice.spans) span.size = 0;
   }
 

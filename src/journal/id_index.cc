@@ -62,12 +62,16 @@ std::string ids_path(const std::string& directory, std::uint64_t segment) {
 }
 
 bool each_id(ByteView otlp, const std::function<void(const TraceId&)>& take) {
+  return each_trace(otlp, [&](const TraceId& id, std::uint64_t, std::uint64_t) { take(id); });
+}
+
+bool each_trace(ByteView otlp, const std::function<void(const TraceId&, std::uint64_t, std::uint64_t)>& take) {
   static const ScanPlan plan;
   thread_local SpanBatch batch;
   batch.clear();
   batch.hash_seed = kSeed;
   const auto each = [&](const SpanBatch& slice) {
-    for (const BatchTrace& trace : slice.traces) take(trace.id);
+    for (const BatchTrace& trace : slice.traces) take(trace.id, trace.facts.spans, trace.facts.bytes);
     return true;
   };
   const ScanResult scan = scan_request(otlp, plan, batch, each);

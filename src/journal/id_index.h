@@ -28,6 +28,8 @@ std::string ids_path(const std::string& directory, std::uint64_t segment);
 
 // Calls for each trace of a request, once or more. False: the request is malformed.
 bool each_id(ByteView otlp, const std::function<void(const TraceId&)>& take);
+// Likewise, with its spans and their bytes.
+bool each_trace(ByteView otlp, const std::function<void(const TraceId&, std::uint64_t, std::uint64_t)>& take);
 
 // Sorts the entries. The file is there whole or not at all.
 Result<std::uint64_t> write_ids(const std::string& path, std::vector<IdEntry> entries);

@@ -63,6 +63,7 @@ class KeepTest(unittest.TestCase):
               "all are decided")
 
     def job(self, daemon, body):
+        self.last = daemon
         status, begun = ask(daemon.pages["web"], "POST", "/keep", body)
         self.assertEqual((status, begun["state"]), (202, "waiting"))
         return until(lambda: (lambda s: s if s["state"] not in ("waiting", "running") else None)(
