@@ -5,6 +5,7 @@
 import http.client
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -63,7 +64,6 @@ class KeepTest(unittest.TestCase):
               "all are decided")
 
     def job(self, daemon, body):
-        self.last = daemon
         status, begun = ask(daemon.pages["web"], "POST", "/keep", body)
         self.assertEqual((status, begun["state"]), (202, "waiting"))
         return until(lambda: (lambda s: s if s["state"] not in ("waiting", "running") else None)(
@@ -128,6 +128,41 @@ class KeepTest(unittest.TestCase):
         self.assertEqual(done["kept_traces"], 2)
         done = self.job(daemon, {"condition": 'duration > 2s', "reason": "before", "to": "2020-01-01T00:00:00Z"})
         self.assertEqual((done["found"], done["kept_traces"]), (0, 0))
+
+    def command(self, *arguments):
+        done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_commands(self):
+        daemon = self.start()
+        dropped, kept = os.urandom(16), os.urandom(16)
+        self.send(daemon, dropped, seconds=3)
+        self.send(daemon, kept, error=True)
+        self.decided(daemon, [dropped, kept])
+        web = f"127.0.0.1:{daemon.pages['web']}"
+        code, out, error = self.command("keep", "--web", web, "--reason", "by hand", dropped.hex())
+        self.assertEqual((code, error), (0, ""))
+        self.assertEqual(json.loads(out)["kept_traces"], 1)
+        until(lambda: dropped in self.sink.snapshot(), "it is delivered")
+        self.assertEqual(self.command("keep", "--web", web, "--reason", "r", os.urandom(16).hex())[0], 4)
+        code, _, error = self.command("keep", "--web", web, "--reason", "r", "--condition", "duration >")
+        self.assertEqual(code, 1)
+        self.assertIn("condition", error)
+        self.assertEqual(self.command("keep", "--web", "127.0.0.1:1", "--reason", "r", "1")[0], 3)
+        self.assertEqual(self.command("keep", "--web", web, "1")[0], 2)
+
+        policies = os.path.join(self.directory.name, "new.yaml")
+        with open(policies, "w") as out:
+            out.write("policies: [{name: slow, type: latency, latency: {threshold_ms: 2000}}]")
+        directory = self.config["journal"]["directory"]
+        code, out, error = self.command("replay", "--journal", directory, "--config", policies, "--last", "10m")
+        self.assertEqual(code, 0, error)
+        told = json.loads(out)
+        self.assertEqual((told["traces"], told["requests"]), (2, 2))
+        self.assertEqual(told["would_keep"]["policies"]["slow"]["traces"], 1)
+        self.assertEqual({k: told["kept"]["policies"]["errors"][k] for k in ("traces", "spans")}, {"traces": 1, "spans": 2})
+        self.assertEqual(self.command("replay", "--journal", self.directory.name, "--config", policies)[0], 1)
+        self.assertEqual(self.command("replay", "--config", policies)[0], 2)
 
     def test_bad_requests(self):
         daemon = self.start()

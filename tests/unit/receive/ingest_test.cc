@@ -88,7 +88,7 @@ TEST_CASE("a source's refusals are zeros before the first one", "[receive]") {
   const Refusals::Snapshot counts = f.refusals.snapshot();
   CHECK(counts.spans.size() == 3);
   CHECK(counts.spans.at({SourceId{0}, "bad_id"}) == 0);
-  CHECK(counts.requests.size() == 17);
+  CHECK(counts.requests.size() == 18);
   CHECK(counts.requests.at({SourceId{0}, "limit"}) == 1);
   CHECK(counts.requests.at({SourceId{0}, "malformed"}) == 0);
 }
