@@ -269,8 +269,10 @@ void Daemon::add_past_pages() {
     return explained->verdict.decision;
   };
   keep_jobs_ = std::make_unique<KeepJobs>(
-      KeepParts{*past_, *journal_, *store_, parts_.tables, parts_.exporters->size(), verdict_of});
+      KeepParts{*past_, *journal_, *store_, parts_.tables, parts_.exporters->size(), config_.keep, verdict_of});
   keep_jobs_->start();
+  if (!config_.keep.around.policies.empty())
+    journal_link_->on_kept_by(config_.keep.around.policies, [this] { keep_jobs_->triggered(wall_now_ns()); });
   add_keep_page(web_pages_, *keep_jobs_);
 }
 
@@ -324,6 +326,7 @@ void Daemon::run() {
     log_refused_of_the_minute(monotonic_now());
     log_memory_shortage(monotonic_now());
     if (replay_ != nullptr) replay_->tidy(monotonic_now());
+    if (keep_jobs_ != nullptr) keep_jobs_->tick(wall_now_ns());
     if (signal == SIGHUP) parts_.exporters->follow_paths();
     asked |= signal == SIGHUP;
     const bool changed = watch_.changed(monotonic_now());

@@ -84,6 +84,25 @@ std::shared_ptr<Receipt> JournalLink::write(std::uint64_t number, SourceId sourc
   return receipt;
 }
 
+void JournalLink::decided(std::span<const DecidedTrace> traces) {
+  journal_.note(traces);
+  if (trigger_policies_.empty() || !live()) return;
+  const std::int64_t now = monotonic_now().time_since_epoch().count();
+  if (now < trigger_again_.load(std::memory_order_relaxed)) return;
+  for (const DecidedTrace& d : traces) {
+    if (d.verdict.decision != Decision::kSampled) continue;
+    const std::string name = tables_->names.name_of(d.verdict.policy);
+    if (std::find(trigger_policies_.begin(), trigger_policies_.end(), name) == trigger_policies_.end()) continue;
+    trigger_again_ = now + Duration(std::chrono::seconds(1)).count();
+    return triggered_();
+  }
+}
+
+void JournalLink::on_kept_by(std::vector<std::string> policies, std::function<void()> call) {
+  triggered_ = std::move(call);
+  trigger_policies_ = std::move(policies);
+}
+
 std::shared_ptr<Delivery> JournalLink::delivery(const Kept& kept) {
   const JournalDelivery what{kept.id, kept.order, kept.request == 0 ? position() : 0, kept.request};
   return std::make_shared<DeliveryNote>(journal_, what, kept.first);

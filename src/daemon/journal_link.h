@@ -11,6 +11,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <shared_mutex>
 #include <string>
@@ -58,7 +59,9 @@ class JournalLink final : public RequestLog, public DecisionLog, public VerdictW
                                  std::span<const TraceId> traces) override;
   bool wants_traces() const override { return journal_.options().retain > Duration::zero(); }
 
-  void decided(std::span<const DecidedTrace> traces) override { journal_.note(traces); }
+  void decided(std::span<const DecidedTrace> traces) override;
+  // Before the first verdict: called for traces that one of these policies kept, and not again for a second.
+  void on_kept_by(std::vector<std::string> policies, std::function<void()> call);
   void swept(TimePoint now) override {
     if (closing() == 0) journal_.swept(now);
   }
@@ -72,6 +75,9 @@ class JournalLink final : public RequestLog, public DecisionLog, public VerdictW
   const std::shared_ptr<PolicyTables> tables_;
   const std::vector<std::string> exporters_;
   std::array<Source, kSourcesMax> sources_;
+  std::vector<std::string> trigger_policies_;  // none: off
+  std::function<void()> triggered_;
+  std::atomic<std::int64_t> trigger_again_{INT64_MIN};  // monotonic
   std::atomic<bool> live_;
   Mutex turnstile_;         // before the gate, so that those who are let in at once do not keep out who waits for all
   std::shared_mutex gate_;  // shared: a request is being written alone

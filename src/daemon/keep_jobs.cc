@@ -8,8 +8,6 @@
 
 #include <algorithm>
 
-#include "codec/json_text.h"
-#include "config/config_file.h"
 #include "model/threshold.h"
 #include "telemetry/log.h"
 
@@ -20,18 +18,6 @@ constexpr int kNice = 10;  // spans that come go first
 constexpr std::string_view kPolicy = "_kept_after";
 constexpr std::string_view kOtherReason = "other";
 constexpr Duration kQuotaWait = std::chrono::milliseconds(100);
-
-// The condition as the only policy. In YAML's double quotes; a dollar would begin a reference.
-Result<PolicySetPtr> policies_of(const std::string& condition, PolicyTables& tables) {
-  std::string quoted;
-  for (const char c : json_quoted(condition)) quoted.append(c == '$' ? 2 : 1, c);
-  const auto document = load_config_text(fmt::format("[{{name: kept, type: trace, trace: {{condition: {}}}}}]", quoted),
-                                         "the condition", {});
-  if (!document) return fail(ErrorKind::kBadInput, document.error().text);
-  PolicySetPtr set = PolicySet::build(document->root.items(), {}, {{}}, tables, {.epoch = 1});
-  if (!document->issues->errors.empty()) return fail(ErrorKind::kBadInput, messages(document->issues->errors).front());
-  return set;
-}
 
 }  // namespace
 
@@ -53,7 +39,7 @@ Result<std::string> KeepJobs::begin(KeepRequest request) {
   auto job = std::make_shared<Job>();
   if (!request.condition.empty()) {
     job->tables = std::make_shared<PolicyTables>();
-    auto policies = policies_of(request.condition, *job->tables);
+    auto policies = policies_of_condition(request.condition, *job->tables);
     if (!policies) return tl::unexpected(policies.error());
     job->policies = std::move(*policies);
   }
@@ -68,6 +54,69 @@ Result<std::string> KeepJobs::begin(KeepRequest request) {
   waiting_.push_back(job);
   wake_.notify_one();
   return job->status.job;
+}
+
+Result<std::string> KeepJobs::begin_for(const Alert& alert) {
+  const std::vector<AlertMapping>& all = parts_.config.alerts;
+  const auto mapping =
+      std::find_if(all.begin(), all.end(), [&](const AlertMapping& m) { return m.alert == alert.name; });
+  if (mapping == all.end()) {
+    return fail(ErrorKind::kBadInput,
+                fmt::format("expected an alert that keep.alerts has a condition for, got '{}'. Add one: {{alert: {}, "
+                            "condition: 'root.service == \"{{service}}\"'}}",
+                            alert.name, alert.name));
+  }
+  KeepRequest request;
+  std::string missing;
+  const auto condition = with_labels(mapping->condition, alert.labels, missing);
+  if (!condition) {
+    return fail(ErrorKind::kBadInput,
+                fmt::format("the condition of '{}' in keep.alerts wants the label '{}', which the "
+                            "alert does not have",
+                            alert.name, missing));
+  }
+  request.condition = *condition;
+  const auto before = static_cast<std::uint64_t>(mapping->before.count());
+  request.from_unix_ns = alert.starts_unix_ns - std::min(alert.starts_unix_ns, before);
+  request.limit = mapping->limit;
+  request.reason = "alert " + alert.name;
+  const std::string key = fmt::format("{} {}", alert.fingerprint, alert.starts_unix_ns);
+  {
+    const MutexLock lock(mutex_);
+    const auto known = of_alerts_.find(key);
+    if (known != of_alerts_.end()) return known->second;
+  }
+  Result<std::string> job = begin(std::move(request));
+  if (!job) return job;
+  const MutexLock lock(mutex_);
+  if (of_alerts_.size() >= kAlertsRemembered) of_alerts_.erase(of_alerts_.begin());
+  return of_alerts_.try_emplace(key, *job).first->second;
+}
+
+void KeepJobs::triggered(std::uint64_t unix_ns) {
+  const MutexLock lock(mutex_);
+  if (trigger_first_ == 0) trigger_first_ = unix_ns;
+  trigger_last_ = unix_ns;
+}
+
+// Triggers within the time that is kept anyway are one job.
+void KeepJobs::tick(std::uint64_t now_unix_ns) {
+  const KeepAround& around = parts_.config.around;
+  const auto before = static_cast<std::uint64_t>(around.before.count());
+  const auto after = static_cast<std::uint64_t>(around.after.count());
+  KeepRequest request;
+  {
+    const MutexLock lock(mutex_);
+    if (trigger_first_ == 0 || now_unix_ns < trigger_first_ + after) return;
+    request.from_unix_ns = trigger_first_ - std::min(trigger_first_, before);
+    request.to_unix_ns = trigger_first_ + after;
+    trigger_first_ = trigger_last_ > request.to_unix_ns ? trigger_last_ : 0;
+  }
+  request.condition = around.condition;
+  request.limit = around.limit;
+  request.reason = "around " + around.policies.front();
+  if (const auto job = begin(std::move(request)); !job)
+    log_warn("nothing is kept around a trace", {{"why", job.error().text}});
 }
 
 KeepJobs::JobPtr KeepJobs::find(std::string_view job) const {

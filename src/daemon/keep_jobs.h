@@ -18,6 +18,7 @@
 #include "base/mutex.h"
 #include "daemon/past_run.h"
 #include "journal/past.h"
+#include "settings/journal.h"
 #include "web/keep_page.h"
 
 namespace tailgate {
@@ -28,13 +29,14 @@ struct KeepParts {
   TraceStore& store;
   std::shared_ptr<PolicyTables> tables;
   std::size_t exporters = 0;  // all of these get what is kept
+  KeepConfig config = {};
   // The verdict that is remembered of a trace; nothing when none is.
   std::function<std::optional<Decision>(const TraceId&)> verdict_of;
 };
 
 class KeepJobs final : public KeepSource {
  public:
-  static constexpr std::size_t kWaitingMax = 64, kRememberedMax = 200, kReasonsMax = 64;
+  static constexpr std::size_t kWaitingMax = 64, kRememberedMax = 200, kReasonsMax = 64, kAlertsRemembered = 1000;
 
   explicit KeepJobs(KeepParts parts) : parts_(std::move(parts)) {}
   ~KeepJobs() override { stop(); }
@@ -43,8 +45,14 @@ class KeepJobs final : public KeepSource {
   void stop();
 
   Result<std::string> begin(KeepRequest request) override;
+  Result<std::string> begin_for(const Alert& alert) override;
   std::optional<KeepStatus> status(std::string_view job) const override;
   bool cancel(std::string_view job) override;
+
+  // A trace was kept by one of the policies of `keep_around`. Any thread.
+  void triggered(std::uint64_t unix_ns);
+  // A few times a second: begins the job of a trigger when its time is over.
+  void tick(std::uint64_t now_unix_ns);
 
   // Spans kept, by reason; `other` for those past kReasonsMax.
   std::map<std::string, std::uint64_t> spans_kept() const;
@@ -76,6 +84,9 @@ class KeepJobs final : public KeepSource {
   std::deque<JobPtr> jobs_ TAILGATE_GUARDED_BY(mutex_);  // the newest last; statuses too
   std::deque<JobPtr> waiting_ TAILGATE_GUARDED_BY(mutex_);
   std::map<std::string, std::uint64_t> kept_ TAILGATE_GUARDED_BY(mutex_);
+  std::map<std::string, std::string> of_alerts_ TAILGATE_GUARDED_BY(mutex_);  // fingerprint and start to job
+  std::uint64_t trigger_first_ TAILGATE_GUARDED_BY(mutex_) = 0;               // 0: none
+  std::uint64_t trigger_last_ TAILGATE_GUARDED_BY(mutex_) = 0;
   std::thread thread_;
 };
 

@@ -47,7 +47,8 @@ struct DaemonConfig {
   QueriesConfig queries;
   LogOptions logs;
   Duration shutdown_timeout{};
-  JournalOptions journal;      // without a directory there is none
+  JournalOptions journal;  // without a directory there is none
+  KeepConfig keep;
   bool hand_over = false;      // what is open at the end is left to the next process
   std::size_t io_threads = 0;  // 0: one per core
   // Sections whose types read them when assemble() makes the parts: exporters, receivers, telemetry.traces; and where

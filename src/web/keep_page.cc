@@ -103,6 +103,59 @@ json::object status_json(const KeepStatus& s) {
   return out;
 }
 
+// `{"alerts": [{"status", "labels", "startsAt", "fingerprint"}]}` of Alertmanager's webhook, version 4; firing ones.
+Result<std::vector<Alert>> read_alerts(ByteView body) {
+  boost::system::error_code error;
+  const json::value root = json::parse(body, error);
+  const json::object* const object = error ? nullptr : root.if_object();
+  const json::value* const list = object != nullptr ? object->if_contains("alerts") : nullptr;
+  if (list == nullptr || !list->is_array())
+    return fail(ErrorKind::kBadInput, "expected what Alertmanager's webhook sends");
+  std::vector<Alert> out;
+  for (const json::value& one : list->get_array()) {
+    const json::object* const alert = one.if_object();
+    if (alert == nullptr) return wanted("alerts", "objects");
+    const auto text = [&](std::string_view key) {
+      const json::value* const value = alert->if_contains(key);
+      return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+    };
+    if (text("status") == "resolved") continue;
+    Alert& a = out.emplace_back();
+    a.fingerprint = text("fingerprint");
+    const auto starts = read_iso_time(text("startsAt"));
+    if (!starts) return wanted("startsAt", "a time like 2026-11-29T09:31:03Z");
+    a.starts_unix_ns = *starts;
+    const json::value* const labels = alert->if_contains("labels");
+    if (labels == nullptr || !labels->is_object()) return wanted("labels", "an object");
+    for (const auto& [key, value] : labels->get_object()) {
+      if (value.is_string()) a.labels[std::string(key)] = std::string(value.get_string());
+    }
+    a.name = a.labels["alertname"];
+  }
+  return out;
+}
+
+// Of several alerts those that can be are begun; what is wrong with the others is in the answer.
+Response begin_for_alerts(KeepSource& source, ByteView body) {
+  const Result<std::vector<Alert>> alerts = read_alerts(body);
+  if (!alerts) return json_error(400, alerts.error().text);
+  json::array jobs, errors;
+  int status = 202;
+  for (const Alert& alert : *alerts) {
+    const Result<std::string> job = source.begin_for(alert);
+    if (job) {
+      jobs.push_back(json::value(*job));
+    } else {
+      status = http_status_of(job.error());
+      errors.push_back(json::value(job.error().text));
+    }
+  }
+  if (!jobs.empty()) status = 202;
+  json::object out{{"jobs", std::move(jobs)}};
+  if (!errors.empty()) out["errors"] = std::move(errors);
+  return json_response(status, out);
+}
+
 std::string_view job_of(const RequestHead& head) { return head.path().substr(kPath.size()); }
 
 }  // namespace
@@ -117,6 +170,8 @@ void add_keep_page(Pages& pages, KeepSource& source) {
     response.headers.emplace_back("location", std::string(kPath) + *job);
     return response;
   });
+  pages.add_post("/keep/alert", kBodyMax,
+                 [&source](const RequestHead&, ByteView body) { return begin_for_alerts(source, body); });
   const auto status = [&source](const RequestHead& head) {
     const std::optional<KeepStatus> found = source.status(job_of(head));
     return found ? json_response(200, status_json(*found)) : json_error(404, "there is no such job");

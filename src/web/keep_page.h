@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// POST /keep, GET and DELETE /keep/{job}: keeps traces that were not kept, while the journal has them. docs/journal.md.
+// POST /keep and /keep/alert, GET and DELETE /keep/{job}: keeps traces that were not kept, while the journal has them.
+// docs/journal.md.
 //
 // Threads: any; the work is the source's.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,12 +36,22 @@ struct KeepStatus {
   std::string error;
 };
 
+// As Alertmanager's webhook tells of it.
+struct Alert {
+  std::string name;  // its label `alertname`
+  std::map<std::string, std::string> labels;
+  std::string fingerprint;
+  std::uint64_t starts_unix_ns = 0;
+};
+
 class KeepSource {
  public:
   virtual ~KeepSource() = default;
   // The job's number. kRefused: too many jobs; kBadInput: the condition; kUnavailable: there is no journal that
   // retains.
   virtual Result<std::string> begin(KeepRequest request) = 0;
+  // Likewise; the same alert twice is one job. kBadInput: no condition belongs to it.
+  virtual Result<std::string> begin_for(const Alert& alert) = 0;
   virtual std::optional<KeepStatus> status(std::string_view job) const = 0;
   virtual bool cancel(std::string_view job) = 0;
 };
