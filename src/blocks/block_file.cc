@@ -178,7 +178,7 @@ Result<BlockRecovery> BlockReader::scan(std::uint64_t position, const std::funct
 Result<std::unique_ptr<BlockWriter>> BlockWriter::open(const std::string& path, const BlockWriterOptions& options,
                                                        BlockRecovery* recovery,
                                                        const std::function<bool(const Block&)>& take) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, options.mode);
   if (fd < 0) return failed("open", path);
   std::unique_ptr<BlockWriter> writer(new BlockWriter(path, fd, options.codec));
   std::string bytes;
@@ -211,34 +211,57 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::open(const std::string& path, 
 
 BlockWriter::~BlockWriter() { ::close(fd_); }
 
-bool BlockWriter::add(std::uint8_t kind, std::string_view id, std::string_view front, std::string_view rest) {
+bool append_record(std::string& raw, std::uint8_t kind, std::string_view id, std::string_view front,
+                   std::string_view rest) {
   const std::size_t size = front.size() + rest.size();
-  if (raw_.size() + kRecordHeaderBytes + size > kBlockBytesMax || id.size() != kRecordIdBytes) return false;
-  raw_.push_back(static_cast<char>(kind));
-  raw_ += id;
-  append_le(raw_, static_cast<std::uint32_t>(size));
-  raw_ += front;
-  raw_ += rest;
+  if (raw.size() + kRecordHeaderBytes + size > kBlockBytesMax || id.size() != kRecordIdBytes) return false;
+  raw.push_back(static_cast<char>(kind));
+  raw += id;
+  append_le(raw, static_cast<std::uint32_t>(size));
+  raw += front;
+  raw += rest;
+  return true;
+}
+
+bool BlockWriter::add(std::uint8_t kind, std::string_view id, std::string_view front, std::string_view rest) {
+  if (!append_record(raw_, kind, id, front, rest)) return false;
   ++records_;
   return true;
 }
 
 Result<std::uint64_t> BlockWriter::write() {
-  if (auto done = cut(); !done) return tl::unexpected(done.error());
   block_.clear();
   if (!append_block(block_, number_, records_, raw_, codec_, salt_)) {
     return fail(ErrorKind::kIo, fmt::format("cannot compress a block for '{}': no memory", path_));
   }
+  const Result<std::uint64_t> position = put(1);
+  if (!position) return position;
+  records_ = 0;
+  if (raw_.capacity() > (8 << 20)) raw_ = {};
+  raw_.clear();
+  return position;
+}
+
+Result<std::uint64_t> BlockWriter::write(std::span<PackedBlock> blocks) {
+  block_.clear();
+  std::uint64_t number = number_;
+  for (PackedBlock& block : blocks) {
+    seal_block(block, number++, salt_);
+    block_ += block.bytes;
+  }
+  return put(blocks.size());
+}
+
+// Writes block_, which holds so many.
+Result<std::uint64_t> BlockWriter::put(std::uint64_t blocks) {
+  if (auto done = cut(); !done) return tl::unexpected(done.error());
   cut_due_ = true;
   if (auto done = write_at(fd_, path_, end_, block_); !done) return tl::unexpected(done.error());
   cut_due_ = false;
   const std::uint64_t position = end_;
   end_ += block_.size();
-  ++number_;
-  records_ = 0;
-  if (raw_.capacity() > (8 << 20)) raw_ = {};
+  number_ += blocks;
   if (block_.capacity() > (8 << 20)) block_ = {};
-  raw_.clear();
   return position;
 }
 

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -79,7 +80,13 @@ struct BlockWriterOptions {
   std::uint64_t salt = 0;        // likewise; 0: a random one
   // Where a block is known to begin, and its number: only what comes after is looked at. 0: all of the file.
   std::uint64_t from = 0, from_number = 0;
+  unsigned mode = 0644;  // of a new file
 };
+
+// Appends a record to the bytes of a block. False when it is larger than a block may be. The bytes of a record may come
+// in two pieces.
+bool append_record(std::string& raw, std::uint8_t kind, std::string_view id, std::string_view front,
+                   std::string_view rest = {});
 
 class BlockWriter {
  public:
@@ -92,13 +99,15 @@ class BlockWriter {
   BlockWriter(const BlockWriter&) = delete;
   BlockWriter& operator=(const BlockWriter&) = delete;
 
-  // False when the record is larger than a block may be. The bytes of a record may come in two pieces.
+  // As append_record().
   bool add(std::uint8_t kind, std::string_view id, std::string_view front, std::string_view rest = {});
   std::uint32_t pending() const { return records_; }
   std::size_t pending_bytes() const { return raw_.size(); }
 
   // The position of the block.
   Result<std::uint64_t> write();
+  // Likewise, of the first of these blocks, which others have packed. One write for all of them.
+  Result<std::uint64_t> write(std::span<PackedBlock> blocks);
   Result<void> sync();
   // Takes back what was added and written since the last sync.
   void roll_back();
@@ -112,6 +121,7 @@ class BlockWriter {
  private:
   BlockWriter(std::string path, int fd, BlockCodec codec) : path_(std::move(path)), fd_(fd), codec_(codec) {}
   Result<void> cut();
+  Result<std::uint64_t> put(std::uint64_t blocks);
 
   std::string path_;
   int fd_;

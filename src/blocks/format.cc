@@ -10,6 +10,8 @@
 namespace tailgate {
 namespace {
 
+constexpr std::size_t kPackedKeep = 8 << 20;  // of the memory of one block kept for the next
+
 struct FreeCompressor {
   void operator()(ZSTD_CCtx* c) const { ZSTD_freeCCtx(c); }
 };
@@ -75,32 +77,42 @@ std::optional<BlockFileHeader> read_block_file_header(std::string_view bytes) {
                          load_le<std::uint64_t>(bytes.data() + 20)};
 }
 
-bool append_block(std::string& out, std::uint64_t number, std::uint32_t records, std::string_view raw, BlockCodec codec,
-                  std::uint64_t salt) {
-  const std::size_t front = out.size();
-  out.resize(front + kBlockHeaderBytes);
-  if (codec == BlockCodec::kNone) {
-    out += raw;
-  } else if (!compress(raw, codec, out)) {
-    out.resize(front);
-    return false;
+bool pack_block(std::string_view raw, BlockCodec codec, PackedBlock& block) {
+  block.raw_bytes = static_cast<std::uint32_t>(raw.size());
+  block.codec = codec;
+  block.bytes.assign(kBlockHeaderBytes, '\0');
+  if (codec != BlockCodec::kPlain && !compress(raw, codec, block.bytes)) return false;
+  if (codec == BlockCodec::kPlain || block.bytes.size() - kBlockHeaderBytes >= raw.size()) {  // it became no smaller
+    block.codec = BlockCodec::kPlain;
+    block.bytes.resize(kBlockHeaderBytes);
+    block.bytes += raw;
   }
-  if (out.size() - front - kBlockHeaderBytes >= raw.size()) {  // it became no smaller
-    codec = BlockCodec::kNone;
-    out.resize(front + kBlockHeaderBytes);
-    out += raw;
-  }
+  return true;
+}
+
+void seal_block(PackedBlock& block, std::uint64_t number, std::uint64_t salt) {
+  const std::string_view payload = std::string_view(block.bytes).substr(kBlockHeaderBytes);
   std::string rest;
   append_le(rest, number);
-  append_le(rest, static_cast<std::uint32_t>(out.size() - front - kBlockHeaderBytes));
-  append_le(rest, static_cast<std::uint32_t>(raw.size()));
-  append_le(rest, records);
-  append_le(rest, static_cast<std::uint32_t>(codec));
+  append_le(rest, static_cast<std::uint32_t>(payload.size()));
+  append_le(rest, block.raw_bytes);
+  append_le(rest, block.records);
+  append_le(rest, static_cast<std::uint32_t>(block.codec));
   std::string header;
   append_le(header, kBlockMagic);
-  append_le(header, crc32c(std::string_view(out).substr(front + kBlockHeaderBytes), crc32c(rest, crc_of_salt(salt))));
+  append_le(header, crc32c(payload, crc32c(rest, crc_of_salt(salt))));
   header += rest;
-  out.replace(front, kBlockHeaderBytes, header);
+  block.bytes.replace(0, kBlockHeaderBytes, header);
+}
+
+bool append_block(std::string& out, std::uint64_t number, std::uint32_t records, std::string_view raw, BlockCodec codec,
+                  std::uint64_t salt) {
+  thread_local PackedBlock block;  // keeps its memory
+  if (!pack_block(raw, codec, block)) return false;
+  block.records = records;
+  seal_block(block, number, salt);
+  out += block.bytes;
+  if (block.bytes.capacity() > kPackedKeep) block.bytes = {};
   return true;
 }
 
@@ -123,7 +135,7 @@ bool unpack_block(const BlockHeader& header, std::string_view block, std::uint64
   if (block.size() != kBlockHeaderBytes + header.stored_bytes) return false;
   if (crc32c(block.substr(8), crc_of_salt(salt)) != header.crc) return false;
   const std::string_view payload = block.substr(kBlockHeaderBytes);
-  if (header.codec == BlockCodec::kNone) {
+  if (header.codec == BlockCodec::kPlain) {
     raw.assign(payload);
     return payload.size() == header.raw_bytes;
   }

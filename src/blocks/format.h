@@ -12,7 +12,7 @@
 
 namespace tailgate {
 
-enum class BlockCodec : std::uint8_t { kNone, kLz4, kZstd };
+enum class BlockCodec : std::uint8_t { kPlain, kLz4, kZstd };
 
 inline constexpr std::string_view kBlockFileMagic = "tgblocks";
 inline constexpr std::uint32_t kBlockFileVersion = 1;
@@ -30,7 +30,7 @@ struct BlockHeader {
   std::uint32_t stored_bytes = 0;  // of the payload, as it is in the file
   std::uint32_t raw_bytes = 0;     // of the records
   std::uint32_t records = 0;
-  BlockCodec codec = BlockCodec::kNone;
+  BlockCodec codec = BlockCodec::kPlain;
 };
 
 struct BlockFileHeader {
@@ -54,6 +54,18 @@ void append_le(std::string& out, T value) {
 std::string block_file_header(std::uint64_t created_ns, std::uint64_t salt);
 // Nothing when it is not the header of a block file or is damaged. The version may be one that we do not know.
 std::optional<BlockFileHeader> read_block_file_header(std::string_view bytes);
+
+// A block without its place in a file, which nobody needs to know to compress: room for the header, then the payload.
+struct PackedBlock {
+  std::string bytes;
+  std::uint32_t records = 0;
+  std::uint32_t raw_bytes = 0;
+  BlockCodec codec = BlockCodec::kPlain;
+};
+// False when a library could not compress. `block.records` is the caller's.
+bool pack_block(std::string_view raw, BlockCodec codec, PackedBlock& block);
+// Writes the header. What `block.bytes` holds is then block `number` of a file with this salt.
+void seal_block(PackedBlock& block, std::uint64_t number, std::uint64_t salt);
 
 // Appends header and payload. False when a library could not compress.
 bool append_block(std::string& out, std::uint64_t number, std::uint32_t records, std::string_view raw, BlockCodec codec,

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/clock.h"
 #include "buffer/chunk_pool.h"
 #include "buffer/explain_log.h"
 #include "buffer/open_trace.h"
@@ -22,6 +23,8 @@ struct ClosedTrace {
   ChunkRef ref = kNoChunk;
   Verdict verdict;
   PolicySetPtr judged_by;
+  std::uint64_t order = 0;  // of the verdict, in the DecisionLog; 0: there is none
+  TimePoint first{};        // none of its spans came before
   // Predicates that decided, for the explanation. Which span it was is found when the trace is framed.
   struct Deciding {
     std::uint32_t bit = 0;

@@ -198,14 +198,28 @@ std::size_t TraceBuffer::close_early(CloseReason reason, TimePoint now, std::siz
   return n;
 }
 
+std::size_t TraceBuffer::hand_over(std::size_t max) {
+  std::size_t n = 0;
+  for (; n < max && wheel_.first() != kNoChunk; ++n) {
+    const ChunkRef ref = wheel_.first();
+    wheel_.remove(ref);
+    by_id_.erase(hash_of(trace(ref).id), ref);
+    counters_.handed_over += trace(ref).facts.spans;
+    release(ref);
+  }
+  return n;
+}
+
 bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, Wait wait,
                         std::vector<ClosedTrace>& closed) {
   OpenTrace& open = trace(ref);
   wheel_.remove(ref);
   const OpenTraceShape shape(pool_, open, links_, [&] { return count_services(open); });
   Verdict verdict;
+  std::optional<Foregone::Known> known;
+  if (foregone_ != nullptr) known = foregone_->find(open.id);
   const bool unjudged =
-      reason == CloseReason::kTooLarge || (reason == CloseReason::kShutdown && limits_.drop_on_shutdown);
+      known || reason == CloseReason::kTooLarge || (reason == CloseReason::kShutdown && limits_.drop_on_shutdown);
   if (!unjudged) {
     const std::optional<Verdict> judged = judge(open, reason, wait, shape);
     if (!judged) {
@@ -225,8 +239,11 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
     verdict.threshold =
         tables_.thresholds.code_of(policies_->use_tracestate() ? std::max(threshold, shed) : kUnknownChance);
   }
+  if (known) verdict = known->verdict;
   by_id_.erase(hash_of(open.id), ref);
   cache_.put(open.id, verdict);
+  const std::uint64_t order = known ? known->order : log_ != nullptr ? log_->next_order() : 0;
+  if (log_ != nullptr && !known) decided_.push_back({open.id, verdict, order, log_->position()});
   if (unjudged) ballots_.clear();
   if (explain_.on()) remember(open, verdict, now_ms, shape);
 
@@ -245,6 +262,9 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
     kept.ref = ref;
     kept.verdict = verdict;
     kept.judged_by = policies_;
+    kept.order = order;
+    kept.first = latest_ - std::chrono::milliseconds(latest_ms_ - open.first_ms + 1);
+    if (log_ != nullptr) log_->begin_closing();
     if (explain_.on()) note_deciding(open, shape, kept);
     return true;
   }
@@ -332,6 +352,7 @@ bool TraceBuffer::sheds(const SpanBatch& batch, const BatchTrace& part, std::uin
   verdict.reason = CloseReason::kMemory;
   verdict.shed = true;
   cache_.put(part.id, verdict);
+  if (log_ != nullptr) decided_.push_back({part.id, verdict, log_->next_order(), log_->position()});
   counters_.shed[static_cast<std::size_t>(Shed::kOverload)] += part.facts.spans;
   ++counters_.shed_traces;
   if (explain_.on()) {

@@ -25,6 +25,7 @@
 #include "buffer/closed_trace.h"
 #include "buffer/deadline_wheel.h"
 #include "buffer/decision_cache.h"
+#include "buffer/decision_log.h"
 #include "buffer/explain_log.h"
 #include "buffer/open_trace.h"
 #include "buffer/prefix_table.h"
@@ -65,6 +66,7 @@ struct BufferCounters {
   std::uint64_t received_bytes = 0;
   std::uint64_t forwarded = 0, not_sampled = 0, dropped = 0;      // spans
   std::array<std::uint64_t, kShedReasons.size()> shed{};          // spans
+  std::uint64_t handed_over = 0;                                  // spans
   std::array<std::uint64_t, kDecisionNames.size()> incomplete{};  // traces, by Decision
   std::uint64_t shed_traces = 0;                                  // by overload
   std::uint64_t held = 0;                                         // spans
@@ -147,6 +149,9 @@ class TraceBuffer {
   // Closes up to `max` traces, soonest due first, whether due or not. Returns how many.
   std::size_t close_early(CloseReason reason, TimePoint now, std::size_t max, std::vector<ClosedTrace>& closed);
 
+  // Lets go of up to `max` open traces without a verdict, because a journal has their spans. Returns how many.
+  std::size_t hand_over(std::size_t max);
+
   // The end of a closed trace: counts its spans and frees its memory.
   void settle(const ClosedTrace& closed, const SettledSpans& settled);
   // The same for LateSpans, whose facts are given.
@@ -175,6 +180,18 @@ class TraceBuffer {
   Remembered remembered(const ExplainRecord& record) const;
   std::uint64_t wall_latest_ns() const { return wall_ns(latest_ms_); }  // at the latest call
   std::uint64_t wall_ns(std::uint32_t ms) const;  // of the buffer's milliseconds, which wrap: the latest such moment
+
+  // Before the first span. Null: none.
+  void set_decision_log(DecisionLog* log) { log_ = log; }
+  // Moves what was decided since the last call to the end of `out`; empty without a log.
+  void take_decided(std::vector<DecidedTrace>& out) {
+    out.insert(out.end(), decided_.begin(), decided_.end());
+    decided_.clear();
+  }
+  // From now on traces that are known there get that verdict and are not judged. Null: none.
+  void set_foregone(const Foregone* foregone) { foregone_ = foregone; }
+  // Spans of this trace are late from now on.
+  void remember(const TraceId& id, const Verdict& verdict) { cache_.put(id, verdict); }
 
   void set_policies(PolicySetPtr policies) { policies_ = std::move(policies); }
   // Once a second: frees prefixes that no trace can refer to. Returns their bytes.
@@ -239,6 +256,9 @@ class TraceBuffer {
   RootNames roots_;
   PrefixTable prefixes_;
   BufferCounters counters_;
+  DecisionLog* log_ = nullptr;
+  const Foregone* foregone_ = nullptr;
+  std::vector<DecidedTrace> decided_;
   // scratch, kept for its memory
   std::vector<std::uint32_t> prefix_of_group_;
   std::uint8_t shed_step_ = 0;

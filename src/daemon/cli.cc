@@ -15,7 +15,9 @@
 #include "base/version.h"
 #include "daemon/daemon.h"
 #include "daemon/decide.h"
+#include "daemon/keep_command.h"
 #include "daemon/query.h"
+#include "daemon/replay_command.h"
 #include "migrate/migrate.h"
 #include "settings/assembly.h"
 #include "settings/capacity.h"
@@ -38,6 +40,9 @@ struct Arguments {
   Traffic traffic;       // of check; without a rate it is not asked for
   bool of_rate = false;  // more of it was given
   QueryArguments query;
+  KeepArguments keep;
+  std::string journal;  // of replay
+  Duration last = Duration::zero();
   std::string wrong;  // what is wrong with them
 };
 
@@ -64,6 +69,8 @@ int check(const Arguments&);
 int decide(const Arguments&);
 int migrate(const Arguments&);
 int query(const Arguments&);
+int keep(const Arguments&);
+int replay(const Arguments&);
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
@@ -114,12 +121,34 @@ const std::vector<Command>& commands() {
        "a query in TraceQL: docs/traceql.md. The exit code is 4 when nothing is found",
        "tailgate query --store DIR '{ resource.service.name = \"checkout\" && duration > 1s }'",
        query},
+      {"keep",
+       "[ID...]",
+       "keeps traces that were not kept, while the journal has them",
+       {{"--web", "ADDRESS", "the daemon's web.endpoint, HOST:PORT"},
+        {"--reason", "TEXT", "why, which the kept spans will say"},
+        {"--condition", "TEXT", "instead of ids: of the policy type trace, docs/policies.md"},
+        {"--since", "TIME", "with a condition: of what came so long ago, at most; all that there is if not given"},
+        {"--limit", "N", "with a condition: at most so many traces; 1000 if not given"}},
+       "ids of traces. The exit code is 4 when nothing is found",
+       "tailgate keep --web localhost:16680 --reason 'incident 7' 4bf92f3577b34da6a3ce929d0e0e4736",
+       keep},
+      {"replay",
+       "",
+       "what other policies would have kept of what a journal has",
+       {{"--journal", "DIR", "its directory; the daemon may be running"},
+        {"--config", "FILE", "the configuration, or a file of policies alone"},
+        kSet,
+        {"--last", "TIME", "of what came so long ago, at most; all that there is if not given"}},
+       "",
+       "tailgate replay --journal /var/lib/tailgate/journal --config new.yaml --last 30m",
+       replay},
   };
   return all;
 }
 
 constexpr std::string_view kExitCodes =
-    "Exit codes: 0 done, 1 the input was judged bad, 2 wrong usage, 3 cannot bind or open, 4 nothing found (query), "
+    "Exit codes: 0 done, 1 the input was judged bad, 2 wrong usage, 3 cannot bind or open, 4 nothing found (query, "
+    "keep, replay), "
     "128 + "
     "signal after a second signal.\n";
 
@@ -216,6 +245,14 @@ int decide(const Arguments& arguments) {
 
 int migrate(const Arguments& arguments) { return migrate_file(arguments.files[0]); }
 
+int keep(const Arguments& arguments) { return keep_traces(arguments.keep); }
+
+int replay(const Arguments& arguments) {
+  int exit_code = kDone;
+  const std::optional<Loaded> loaded = load(with_bare_policies(arguments.source), exit_code);
+  return loaded ? replay_journal(loaded->config, loaded->parts, arguments.journal, arguments.last) : exit_code;
+}
+
 int query(const Arguments& arguments) { return query_store(arguments.query); }
 
 // Takes the value of a flag; returns what is wrong with it, "" if nothing is.
@@ -235,10 +272,18 @@ std::string take(Arguments& out, std::string_view flag, const std::string& value
     out.query.store = value;
   } else if (flag == "--trace") {
     out.query.trace_id = value;
-  } else if (flag == "--since") {
+  } else if (flag == "--since" || flag == "--last") {
     const std::optional<Duration> since = parse_duration(value);
     if (!since || *since <= Duration::zero()) return wants("a duration such as 1h or 90m");
-    out.query.since = *since;
+    out.query.since = out.keep.since = out.last = *since;
+  } else if (flag == "--journal") {
+    out.journal = value;
+  } else if (flag == "--web") {
+    out.keep.web = value;
+  } else if (flag == "--reason") {
+    out.keep.reason = value;
+  } else if (flag == "--condition") {
+    out.keep.condition = value;
   } else if (flag == "--format") {
     if (value != "table" && value != "json" && value != "otlp") return wants("table, json or otlp");
     out.query.format = value;
@@ -247,7 +292,7 @@ std::string take(Arguments& out, std::string_view flag, const std::string& value
     if (!number || *number < 1 || *number > kNumberMax) return wants("a number from 1 to 1000000000");
     if (flag == "--rate") out.traffic.spans_per_second = static_cast<double>(*number);
     if (flag == "--trace-spans") out.traffic.trace_spans = *number;
-    if (flag == "--limit") out.query.limit = *number;
+    if (flag == "--limit") out.query.limit = out.keep.limit = *number;
     out.of_rate |= flag == "--trace-spans";
   }
   return "";
@@ -297,6 +342,15 @@ std::string settle(const Command& command, Arguments& out) {
     if (out.files.size() > 1) return fmt::format("query wants one query, got also '{}'", out.files.back());
     if (!out.files.empty()) out.query.traceql = out.files[0];
     return wrong_with(out.query);
+  }
+  if (command.name == "keep") {
+    out.keep.ids = out.files;
+    return wrong_with(out.keep);
+  }
+  if (command.name == "replay") {
+    if (out.journal.empty()) return "replay wants --journal DIR";
+    if (out.source.path.empty()) return "replay wants --config FILE";
+    return out.files.empty() ? "" : fmt::format("replay takes no files, got '{}'", out.files.front());
   }
   if (command.name == "decide") {
     if (out.source.path.empty()) return "decide wants --config FILE";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line: run | check | decide | migrate | query | --version | --help.
+// The command line: run | check | decide | migrate | query | keep | replay | --version | --help.
 #pragma once
 
 namespace tailgate {

@@ -24,6 +24,10 @@
 namespace tailgate {
 namespace {
 
+// What came out of a journal arrived no earlier than this before now, or counts as if it had.
+constexpr Duration kOldestReplay = std::chrono::hours(24 * 7);
+constexpr std::string_view kVerdictKey = "tailgate.verdict";  // of a scope, of traces out of the journal
+
 // Waits up to half a second for one of `signals`; 0 when none came.
 int wait_signal(const sigset_t& signals) {
   const timespec half_a_second{0, 500'000'000};
@@ -49,17 +53,17 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
       watch_({source_.path}, policy_patterns_),
       has_policies_(!config_.sampling.policies.empty()),
       notices_(messages(config_.issues->notices)),
-      written_(written_policies(config_.sampling)) {
+      written_(written_policies(config_.sampling)),
+      origin_(monotonic_now() - (config_.journal.directory.empty() ? Duration::zero() : kOldestReplay)) {
   parts_.budget->charge(Holder::kCaches,
                         config_.sampling.cache_bytes + config_.sampling.explain_bytes + config_.sampling.signal_bytes);
-  parts_.store.limits.wall_at_origin_ns = wall_now_ns();
+  parts_.store.limits.wall_at_origin_ns =
+      wall_now_ns() - static_cast<std::uint64_t>((monotonic_now() - origin_).count());
   if (config_.signals.any()) signals_ = std::make_unique<Signals>(config_.signals, random_seed(), monotonic_now());
   sink_ = std::make_unique<ExporterSink>(*parts_.exporters, signals_.get());
   store_ = std::make_unique<TraceStore>(parts_.store, *parts_.budget, parts_.policies, *parts_.tables, *sink_,
-                                        random_seed(), monotonic_now());
+                                        random_seed(), origin_);
   target_ = std::make_unique<StoreTarget>(*store_);
-  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_, signals_.get());
-
   metrics_page_.add("/metrics", [this](const RequestHead&) {
     Response response;
     response.headers.emplace_back("content-type", "text/plain; version=0.0.4; charset=utf-8");
@@ -87,6 +91,11 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   if (!config_.web_hosts.empty() || (web && is_loopback_host(web->host) && !config_.web.auth)) {
     web_pages_.answer_only_to(config_.web_hosts);
   }
+  stored_ = parts_.exporters->stored();
+  if (config_.journal.retain > Duration::zero()) {
+    if (stored_ == nullptr) stored_ = std::make_shared<StoreReader>(no_partitions());
+    stored_->also_ask([this](const TraceId& id) { return trace_of_the_past(id); });
+  }
   query_pool_ = std::make_unique<QueryPool>(
       QueryPoolOptions{.threads = config_.queries.threads, .waiting_max = config_.queries.waiting_max});
   const SearchLimits limits = {.time_max = config_.queries.timeout,
@@ -95,14 +104,11 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
                                  pool->count_search(!outcome.cut.empty(), !outcome.damaged_files.empty());
                                }};
   add_trace_api(web_pages_, *query_pool_, *explanations_,
-                {.store = parts_.exporters->stored(), .limits = limits, .exporters = parts_.exporters->names()});
-  add_jaeger_doors(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits},
-                   calls_of(signals_.get()));
-  add_tempo_door(web_pages_, *query_pool_, {.store = parts_.exporters->stored(), .limits = limits});
+                {.store = stored_, .limits = limits, .exporters = parts_.exporters->names()});
+  add_jaeger_doors(web_pages_, *query_pool_, {.store = stored_, .limits = limits}, calls_of(signals_.get()));
+  add_tempo_door(web_pages_, *query_pool_, {.store = stored_, .limits = limits});
   add_try_page(web_pages_, *query_pool_,
-               {.store = parts_.exporters->stored(),
-                .time_max = config_.queries.timeout,
-                .bytes_max = config_.queries.trial_bytes_max},
+               {.store = stored_, .time_max = config_.queries.timeout, .bytes_max = config_.queries.trial_bytes_max},
                [limits = parts_.store.limits](std::string_view form, const std::string& text) {
                  return make_policy_trial(form, text, limits);
                });
@@ -122,7 +128,11 @@ Daemon::~Daemon() {
   pages.clear();
   if (io_threads_) io_threads_->stop();
   if (page_threads_) page_threads_->stop();
-  parts_.receivers.clear();  // their sockets and timers belong to io_threads_, which ends before parts_
+  replay_.reset();
+  if (keep_jobs_) keep_jobs_->stop();
+  if (past_) past_->stop();
+  if (journal_) journal_->stop();  // it calls receivers back
+  parts_.receivers.clear();        // their sockets and timers belong to io_threads_, which ends before parts_
   sweeper_.reset();
   // An exporter's thread may hand a span of ours to another exporter, so all threads end before the first exporter
   // goes.
@@ -179,13 +189,9 @@ Result<void> Daemon::start() {
   page_threads_->start();
   io_threads_ = std::make_unique<IoThreads>(config_.io_threads);
   io_threads_->start();
-  Sweeper::Watch watch_sweeps;
-  if (own_traces_ != nullptr) {
-    watch_sweeps = [this](TimePoint began, TimePoint ended) {
-      if (own_traces_->wants(ended - began, false)) note({"sweep", began, ended, "", {}});
-    };
-  }
-  sweeper_ = std::make_unique<Sweeper>(*store_, std::move(watch_sweeps));
+  if (Result<void> opened = open_journal(); !opened) return opened;
+  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_, signals_.get(), journal_link_.get());
+  if (replay_ == nullptr) start_sweeper();
 
   struct PageServer {
     const char* name;
@@ -224,6 +230,7 @@ Result<void> Daemon::start() {
     INVARIANT(sources_.size() < kSourcesMax);  // assemble() has counted
     sources_.push_back({std::string(receiver), std::string(format)});
     const auto source = static_cast<SourceId>(sources_.size() - 1);
+    if (journal_link_ != nullptr) journal_link_->add_source(source, sources_.back());
     refusals_.begin(source);
     oddities_.begin(source);
     return source;
@@ -241,8 +248,79 @@ Result<void> Daemon::start() {
       log_info("listening", {{"receiver", receiver->name()}, {"endpoint", endpoint}});
     }
   }
+  if (replay_ != nullptr) replay_->start([this] { start_sweeper(); });
   serving_ = true;
   return {};
+}
+
+Result<void> Daemon::open_journal() {
+  if (config_.journal.directory.empty()) return {};
+  std::vector<std::string> notices;
+  auto opened = Journal::open(config_.journal, parts_.budget.get(), monotonic_now(), wall_now_ns(), notices);
+  if (!opened) return fail(opened.error().kind, fmt::format("journal: {}", opened.error().text));
+  for (const std::string& notice : notices) log_error("journal: a file is not as it should be", {{"why", notice}});
+  journal_ = std::move(*opened);
+  const bool replays = journal_->has_past();
+  journal_link_ = std::make_unique<JournalLink>(*journal_, parts_.tables, parts_.exporters->names(), !replays);
+  store_->set_decision_log(journal_link_.get());
+  journal_->use(*journal_link_);
+  journal_->start();
+  if (config_.journal.retain > Duration::zero()) add_past_pages();
+  if (!replays) return {};
+  replayed_ = kSourcesMax - 1;  // assemble() leaves it free
+  replay_ =
+      std::make_unique<JournalReplay>(ReplayParts{*journal_, *journal_link_, *store_, *target_, replayed_, origin_});
+  return {};
+}
+
+void Daemon::add_past_pages() {
+  past_ = std::make_unique<JournalPast>(*journal_);
+  past_->start();
+  const auto verdict_of = [this](const TraceId& id) -> std::optional<Decision> {
+    const std::optional<Explanation> explained = explanations_->explain(id);
+    if (!explained || !explained->decided) return std::nullopt;
+    return explained->verdict.decision;
+  };
+  keep_jobs_ = std::make_unique<KeepJobs>(
+      KeepParts{*past_, *journal_, *store_, parts_.tables, parts_.exporters->size(), config_.keep, verdict_of});
+  keep_jobs_->start();
+  if (!config_.keep.around.policies.empty())
+    journal_link_->on_kept_by(config_.keep.around.policies, [this] { keep_jobs_->triggered(wall_now_ns()); });
+  add_keep_page(web_pages_, *keep_jobs_);
+}
+
+// What the query doors find beyond the store. Its scopes say that it was not kept.
+Result<StoredTrace> Daemon::trace_of_the_past(const TraceId& id) const {
+  StoredTrace out;
+  out.id = id;
+  if (past_ == nullptr) return out;
+  Result<PastTrace> found = past_->find(id);
+  if (!found) return tl::unexpected(found.error());
+  if (found->spans == 0) return out;
+  const std::optional<Explanation> explained = explanations_->explain(id);
+  const bool decided = explained && explained->decided;
+  const std::string_view verdict = decided     ? kDecisionNames[static_cast<std::size_t>(explained->verdict.decision)]
+                                   : explained ? std::string_view("open")
+                                               : std::string_view("unknown");
+  out.otlp = with_scope_text(found->otlp, kVerdictKey, verdict);
+  out.start_ns = found->facts.first_start_ns();
+  out.end_ns = found->facts.end_max_ns;
+  out.spans = found->spans;
+  out.errors = found->facts.errors;
+  out.root_service = std::move(found->root_service);
+  out.root_name = std::move(found->root_name);
+  out.parts_lost = found->damaged;
+  return out;
+}
+
+void Daemon::start_sweeper() {
+  Sweeper::Watch watch_sweeps;
+  if (own_traces_ != nullptr) {
+    watch_sweeps = [this](TimePoint began, TimePoint ended) {
+      if (own_traces_->wants(ended - began, false)) note({"sweep", began, ended, "", {}});
+    };
+  }
+  sweeper_ = std::make_unique<Sweeper>(*store_, std::move(watch_sweeps));
 }
 
 void Daemon::run() {
@@ -262,6 +340,8 @@ void Daemon::run() {
     log_memory_shortage(monotonic_now());
     log_id_names(monotonic_now());
     if (signals_ != nullptr) signals_->tick(monotonic_now());
+    if (replay_ != nullptr) replay_->tidy(monotonic_now());
+    if (keep_jobs_ != nullptr) keep_jobs_->tick(wall_now_ns());
     if (signal == SIGHUP) parts_.exporters->follow_paths();
     asked |= signal == SIGHUP;
     const bool changed = watch_.changed(monotonic_now());
@@ -296,9 +376,16 @@ void Daemon::drain() {
     receiver->stop(std::min<Duration>(config_.shutdown_timeout / 4, std::chrono::seconds(5)));
   log_refused_of_the_minute(monotonic_now() + RefusalLog::kEvery);  // the rest
   ingest_->stop();
+  if (keep_jobs_ != nullptr) keep_jobs_->stop();
+  if (replay_ != nullptr) replay_->stop();
   sweeper_.reset();
-  store_->close_all(CloseReason::kShutdown, monotonic_now());
+  if (config_.hand_over) {
+    store_->hand_over();
+  } else {
+    store_->close_all(CloseReason::kShutdown, monotonic_now());
+  }
   parts_.exporters->drain(deadline, monotonic_now());
+  if (journal_ != nullptr) journal_->stop();
 }
 
 // On the I/O threads.
@@ -415,6 +502,8 @@ Response Daemon::ready() const {
   std::string text = "ready";
   if (!wants_restart_.empty()) text += "; a changed key needs a restart: see the log";
   if (parts_.exporters->found_damaged_queue()) text += "; a durable queue was damaged and set aside: see the log";
+  if (journal_ != nullptr && journal_->takes() != Journal::Takes::kRequests)
+    text += "; the journal cannot be written: see the log";
   if (reload_failed_) text += "; the last change of policies was not loaded: see the log";
   return plain_response(200, text);
 }

@@ -15,6 +15,8 @@
 #include "buffer/store/memory_shortage.h"
 #include "buffer/store/sweeper.h"
 #include "config/file_watch.h"
+#include "daemon/journal_replay.h"
+#include "daemon/keep_jobs.h"
 #include "daemon/pipeline.h"
 #include "net/io_threads.h"
 #include "net/server/server.h"
@@ -47,6 +49,11 @@ class Daemon {
   void collect_receivers(MetricWriter& out) const;
   void collect_pages(MetricWriter& out) const;
   void collect_signals(MetricWriter& out) const;
+  void collect_journal(MetricWriter& out) const;
+  Result<void> open_journal();
+  void start_sweeper();
+  void add_past_pages();
+  Result<StoredTrace> trace_of_the_past(const TraceId& id) const;
   std::vector<std::string> keeping_policies() const;
   std::string metrics_text() const;
   Response ready() const;
@@ -63,6 +70,9 @@ class Daemon {
   void log_id_names(TimePoint now);
 
   std::unique_ptr<OwnTraces> own_traces_;  // null: off. Outlives the exporters, whose threads report to it
+  // Null without `journal:`. Both outlive the exporters, whose queues hold traces that report to them.
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<JournalLink> journal_link_;
   const DaemonConfig config_;
   Assembly parts_;
   const ConfigSource source_;
@@ -87,11 +97,14 @@ class Daemon {
   MemoryShortage memory_shortage_;
   TimePoint id_names_logged_{};
   std::unique_ptr<Signals> signals_;  // null: off
+  SourceId replayed_ = kSourcesMax;  // of spans that come out of the journal
+  const TimePoint origin_;           // of the store
   std::unique_ptr<ExporterSink> sink_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<StoreTarget> target_;
   std::unique_ptr<IngestPipeline> ingest_;
   std::unique_ptr<StoreExplanations> explanations_;
+  std::shared_ptr<StoreReader> stored_;  // null: nothing is
   const ProcessMetrics process_;
   Pages metrics_page_, health_pages_, web_pages_;
   std::unique_ptr<QueryPool> query_pool_;
@@ -99,6 +112,9 @@ class Daemon {
   std::unique_ptr<IoThreads> io_threads_;
   std::vector<std::unique_ptr<Server>> page_servers_ TAILGATE_GUARDED_BY(status_mutex_);
   std::unique_ptr<Sweeper> sweeper_;
+  std::unique_ptr<JournalPast> past_;  // null: the journal retains nothing, likewise the next
+  std::unique_ptr<KeepJobs> keep_jobs_;
+  std::unique_ptr<JournalReplay> replay_;  // null: nothing was open. Its end starts the sweeper
 };
 
 }  // namespace tailgate

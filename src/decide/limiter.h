@@ -27,11 +27,15 @@
 namespace tailgate {
 
 inline constexpr Duration kLimitInterval = std::chrono::seconds(1);
-// Numbered from 1 by the monotonic clock, the same for every shard.
+// Numbered by the monotonic clock, the same for every shard, and above 0 also for times before its zero: what comes out
+// of a journal may have arrived before the machine was started.
+inline constexpr std::int64_t kIntervalOfZero = std::int64_t{1} << 30;
 inline std::uint32_t limit_interval(TimePoint now) {
-  return static_cast<std::uint32_t>(now.time_since_epoch() / kLimitInterval) + 1;
+  return static_cast<std::uint32_t>(now.time_since_epoch() / kLimitInterval + kIntervalOfZero) + 1;
 }
-inline TimePoint end_of_interval(std::uint32_t interval) { return TimePoint(kLimitInterval * interval); }
+inline TimePoint end_of_interval(std::uint32_t interval) {
+  return TimePoint(kLimitInterval * (std::int64_t{interval} - kIntervalOfZero));
+}
 
 // What a limiter allows. A plain rate has one lane; `composite` has one per sub-policy, in order, under a common total.
 struct LimitRule {

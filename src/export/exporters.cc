@@ -172,6 +172,10 @@ Result<void> Exporters::start() {
 }
 
 void Exporters::push(const KeptTracePtr& trace, TimePoint now) {
+  // Each store that has the trace on disk says so; a queue in memory lets go of it at the end.
+  std::uint32_t holders = (trace->exporters & ~durable_) != 0 ? 1 : 0;
+  for (const SharedStore& shared : stores_) holders += (trace->exporters & shared.members) != 0 ? 1 : 0;
+  trace->delivery.expect(holders);
   for (const SharedStore& shared : stores_) {
     std::uint64_t wanted = 0;
     for (std::uint64_t bits = trace->exporters & shared.members; bits != 0; bits &= bits - 1)

@@ -132,7 +132,7 @@ ExporterParts read_store_exporter(const ConfigNode& node, const ExporterDefaults
   const Duration age = node.duration("max_age", std::chrono::hours(168), std::chrono::minutes(1));
   options.age_max_ns = static_cast<std::uint64_t>(age.count());
   const std::string codec = node.choice("compression", "zstd", {"zstd", "lz4", "none"});
-  options.codec = codec == "zstd" ? BlockCodec::kZstd : codec == "lz4" ? BlockCodec::kLz4 : BlockCodec::kNone;
+  options.codec = codec == "zstd" ? BlockCodec::kZstd : codec == "lz4" ? BlockCodec::kLz4 : BlockCodec::kPlain;
 
   parts.queue.bytes_max = defaults.queue_bytes_max;
   parts.queue.divide = false;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/byte_budget.h"
+#include "model/delivery.h"
 #include "model/ids.h"
 #include "model/verdict.h"
 
@@ -40,6 +41,7 @@ struct KeptTrace : TraceSummary {
   // An exporter's queue made this out of some spans of `whole`, for a backend that takes smaller requests; or null. The
   // bytes are charged there.
   std::shared_ptr<const KeptTrace> whole = nullptr;
+  DeliveryShare delivery;
 
   std::size_t bytes() const { return otlp.capacity() + sizeof(KeptTrace) + 64; }
 };

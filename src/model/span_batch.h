@@ -63,6 +63,7 @@ class SpanBatch {
   std::uint32_t policy_epoch = 0;   // which PolicySet's predicates were asked
   std::uint64_t hash_seed = 0;      // constant for the process
   std::uint64_t now_unix_ns = 0;    // when the request arrived
+  std::uint64_t request = 0;        // its number in the journal; 0: there is none
   std::deque<std::string> scratch;  // prefix bytes that were not contiguous in the request
 
   // Forgets the content, keeps the memory.
@@ -70,6 +71,24 @@ class SpanBatch {
 
   // The entry of `id`, made if it is new. Cost: one probe of a table that fits in cache.
   std::uint32_t trace_index(const TraceId& id);
+
+  // Takes those traces out for which `gone` is true. trace_index() must not be called any more.
+  template <class F>
+  void remove_traces(F&& gone) {
+    std::size_t kept = 0;
+    for (std::size_t t = 0; t != traces.size(); ++t) {
+      if (gone(traces[t].id)) continue;
+      if (kept != t) {
+        traces[kept] = traces[t];
+        for (std::size_t w = 0; w != words_per_trace; ++w)
+          words[kept * words_per_trace + w] = words[t * words_per_trace + w];
+      }
+      ++kept;
+    }
+    if (kept != traces.size()) table_.clear();
+    traces.resize(kept);
+    words.resize(kept * words_per_trace);
+  }
 
   std::uint64_t* words_of(std::uint32_t trace) { return words.data() + trace * words_per_trace; }
   const std::uint64_t* words_of(std::uint32_t trace) const { return words.data() + trace * words_per_trace; }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "net/http/inflate.h"
+#include "net/http/later_answer.h"
 
 namespace tailgate {
 namespace {
@@ -168,16 +169,20 @@ void ReceiveHandler::handle(const RequestHead& head, BodyBuffer& body, Response&
   }
   const ReceiveRoute* const route = route_of(head);  // admit() has found both
   const ReceiveForm& form = *form_of(route, head);
-  response = route->grpc ? handle_grpc(head, form, body.view()) : handle_http(head, form, body.view());
+  ReceiptPtr receipt;
+  response =
+      route->grpc ? handle_grpc(head, form, body.view(), receipt) : handle_http(head, form, body.view(), receipt);
   add_cors_headers(config_.cors, head, response);
+  if (receipt != nullptr) answer_later(head, form, receipt, response);
 }
 
-Response ReceiveHandler::handle_grpc(const RequestHead& head, const ReceiveForm& form, ByteView body) const {
+Response ReceiveHandler::handle_grpc(const RequestHead& head, const ReceiveForm& form, ByteView body,
+                                     ReceiptPtr& receipt) const {
   BodyBuffer scratch(context_.budget);
   const GrpcMessage message = read_grpc_message(head, body, config_.limits, config_.message_max, scratch);
   switch (message.status.code) {
     case RpcCode::kOk:
-      return convert(head, form, message.bytes);
+      return convert(head, form, message.bytes, receipt);
     case RpcCode::kResourceExhausted:
       return refusal(head, RefuseWhy::kTooLarge, 200, message.status);
     case RpcCode::kUnavailable:
@@ -189,13 +194,14 @@ Response ReceiveHandler::handle_grpc(const RequestHead& head, const ReceiveForm&
   }
 }
 
-Response ReceiveHandler::handle_http(const RequestHead& head, const ReceiveForm& form, ByteView body) const {
+Response ReceiveHandler::handle_http(const RequestHead& head, const ReceiveForm& form, ByteView body,
+                                     ReceiptPtr& receipt) const {
   const Coding coding = *coding_of(head.header("content-encoding"));  // admit() has seen it
-  if (coding == Coding::kIdentity) return convert(head, form, body);
+  if (coding == Coding::kIdentity) return convert(head, form, body, receipt);
   BodyBuffer inflated(context_.budget);
   switch (inflate_body(coding, body, config_.limits, config_.message_max, inflated)) {
     case InflateResult::kOk:
-      return convert(head, form, inflated.view());
+      return convert(head, form, inflated.view(), receipt);
     case InflateResult::kTooLarge:
       return refusal(head, RefuseWhy::kTooLarge, 413,
                      {RpcCode::kResourceExhausted,
@@ -213,8 +219,9 @@ Response ReceiveHandler::handle_http(const RequestHead& head, const ReceiveForm&
       {RpcCode::kInvalidArgument, fmt::format("the body is no whole {}", head.header("content-encoding")), 0});
 }
 
-Response ReceiveHandler::convert(const RequestHead& head, const ReceiveForm& form, ByteView body) const {
-  if (!form.convert) return ingest(head, form, body);
+Response ReceiveHandler::convert(const RequestHead& head, const ReceiveForm& form, ByteView body,
+                                 ReceiptPtr& receipt) const {
+  if (!form.convert) return ingest(head, form, body, {}, receipt);
   BudgetRoom room(context_.budget);
   thread_local ByteSink sink;
   sink.set_room(&room);
@@ -224,7 +231,7 @@ Response ReceiveHandler::convert(const RequestHead& head, const ReceiveForm& for
   Response response;
   if (otlp) {
     if (context_.odd) context_.odd(form.source, Oddity::kRepairedTexts, sink.repaired_texts());
-    response = ingest(head, form, *otlp, out.unknown_field);
+    response = ingest(head, form, *otlp, out.unknown_field, receipt);
   } else if (otlp.error().kind == ErrorKind::kRefused) {
     response = refusal(head, RefuseWhy::kNoMemory, 503, {RpcCode::kUnavailable, otlp.error().text, kRetrySeconds});
   } else {
@@ -245,7 +252,7 @@ std::string ReceiveHandler::note_without_spans(SourceId source, const std::strin
 }
 
 Response ReceiveHandler::ingest(const RequestHead& head, const ReceiveForm& form, ByteView otlp,
-                                const std::string& unknown_field) const {
+                                const std::string& unknown_field, ReceiptPtr& receipt) const {
   IngestResult result = context_.ingest(form.source, otlp, head.client.get());
   switch (result.kind) {
     case IngestResult::Kind::kAccepted:
@@ -266,13 +273,43 @@ Response ReceiveHandler::ingest(const RequestHead& head, const ReceiveForm& form
     }
     case IngestResult::Kind::kShuttingDown:
       return refusal(head, RequestRefusal::kShutdown, 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
+    case IngestResult::Kind::kJournal:
+      return refusal(head, RequestRefusal::kJournal, 503, {RpcCode::kUnavailable, result.message, kRetrySeconds});
   }
+  receipt = std::move(result.receipt);
   if (result.no_spans || (otlp.empty() && !unknown_field.empty())) {
     result.message = note_without_spans(form.source, unknown_field, result.now);
   }
   // Without words of its own a protocol cannot tell the sender that spans with bad ids were left out; they are counted.
   if (form.accepted != nullptr) return form.accepted(result);
   return is_grpc_call(head) ? grpc_response({}, "") : plain_response(202);
+}
+
+// The session waits, and the I/O thread goes on. The handler outlives the journal's thread, which calls back.
+void ReceiveHandler::answer_later(const RequestHead& head, const ReceiveForm& form, const ReceiptPtr& receipt,
+                                  Response& response) const {
+  const auto later = std::make_shared<LaterAnswer>();
+  auto accepted = std::make_shared<Response>(std::move(response));
+  response = {};
+  response.later = later;
+  receipt->then([this, &form, later, accepted = std::move(accepted), grpc = is_grpc_call(head)](bool safe) {
+    later->answer(safe ? std::move(*accepted) : not_safe(form, grpc, *accepted));
+  });
+}
+
+// The journal could not be written: the spans are in memory, and the sender is to send them again.
+Response ReceiveHandler::not_safe(const ReceiveForm& form, bool grpc, const Response& accepted) const {
+  const RpcStatus status{RpcCode::kUnavailable, "the journal could not be written; try again", kRetrySeconds};
+  if (context_.refused) context_.refused(form.source, RequestRefusal::kJournal);
+  if (context_.log_refused) context_.log_refused(form.source, RequestRefusal::kJournal, "", status.message);
+  if (grpc) return grpc_response(status);
+  Response r = form.refused != nullptr ? form.refused(status) : plain_response(503, status.message);
+  r.status = 503;
+  r.headers.emplace_back("retry-after", std::to_string(status.retry_seconds));
+  for (const auto& header : accepted.headers) {
+    if (header.first.starts_with("access-control-") || header.first == "vary") r.headers.push_back(header);
+  }
+  return r;
 }
 
 }  // namespace tailgate

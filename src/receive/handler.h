@@ -88,11 +88,16 @@ class ReceiveHandler final : public Handler {
   Response refusal(const RequestHead& head, RefusalReason reason, int http_status, const RpcStatus& status) const;
   std::optional<HealthMethod> health_method(const RequestHead& head) const;
   Response handle_health(const RequestHead& head, HealthMethod method, ByteView body) const;
-  Response handle_grpc(const RequestHead& head, const ReceiveForm& form, ByteView body) const;
-  Response handle_http(const RequestHead& head, const ReceiveForm& form, ByteView body) const;
-  Response convert(const RequestHead& head, const ReceiveForm& form, ByteView body) const;
-  Response ingest(const RequestHead& head, const ReceiveForm& form, ByteView otlp,
-                  const std::string& unknown_field = {}) const;
+  // Set by ingest(), when the answer has to wait for it.
+  using ReceiptPtr = std::shared_ptr<Receipt>;
+  Response handle_grpc(const RequestHead& head, const ReceiveForm& form, ByteView body, ReceiptPtr& receipt) const;
+  Response handle_http(const RequestHead& head, const ReceiveForm& form, ByteView body, ReceiptPtr& receipt) const;
+  Response convert(const RequestHead& head, const ReceiveForm& form, ByteView body, ReceiptPtr& receipt) const;
+  Response ingest(const RequestHead& head, const ReceiveForm& form, ByteView otlp, const std::string& unknown_field,
+                  ReceiptPtr& receipt) const;
+  void answer_later(const RequestHead& head, const ReceiveForm& form, const ReceiptPtr& receipt,
+                    Response& response) const;
+  Response not_safe(const ReceiveForm& form, bool grpc, const Response& accepted) const;
   std::string note_without_spans(SourceId source, const std::string& unknown_field, TimePoint now) const;
 
   const EndpointConfig config_;

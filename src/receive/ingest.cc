@@ -55,21 +55,33 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     result.message = "shutting down";
     return result;
   }
+  const RequestLog::Turn turn(log_);
+  if (turn.way() == RequestLog::Way::kRefuse) {
+    result.kind = IngestResult::Kind::kJournal;
+    result.message = "the journal cannot be written now; try again";
+    return result;
+  }
   const std::shared_ptr<const ScanPlan> plan = target_.plan();
   const TimePoint now = result.now = monotonic_now();
   thread_local SpanBatch batch;
   batch.clear();
   batch.hash_seed = target_.hash_seed();
   batch.now_unix_ns = wall_now_ns();
+  batch.request = turn.number();
 
+  thread_local std::vector<TraceId> traces;
+  traces.clear();
   std::uint64_t delivered = 0;
   std::uint32_t wait = 0;  // seconds that the client must wait
   const auto deliver = [&](SpanBatch& slice) {
     // Only the first slice asks, because a request that was begun is taken whole.
     if (client != nullptr && delivered == 0 && (wait = client->refuse_spans(now)) != 0) return false;
-    if (!target_.take(slice, source, now)) return false;
+    if (!turn.later() && !target_.take(slice, source, now)) return false;
     delivered += slice.spans.size();
     if (watch_ != nullptr) watch_->taken(now);
+    if (turn.wants_traces()) {
+      for (const BatchTrace& trace : slice.traces) traces.push_back(trace.id);
+    }
     if (client != nullptr) client->took_spans(slice.spans.size(), now);
     return true;
   };
@@ -96,6 +108,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     result.message = "no room in the buffer; try again";
     return result;
   }
+  if (good != 0) result.receipt = turn.write(source, batch.now_unix_ns, otlp, traces);
   refusals_.spans(source, SpanRefusal::kBadId, scan.bad_ids);
   result.no_spans = scan.spans == 0 && !otlp.empty();
   if (scan.bad_ids != 0) {

@@ -21,6 +21,7 @@
 #include "model/span_batch.h"
 #include "net/http/clients.h"
 #include "receive/refusal_reason.h"
+#include "receive/request_log.h"
 #include "telemetry/metrics.h"
 #include "wire/otlp/scan_plan.h"
 #include "wire/span_watch.h"
@@ -34,6 +35,7 @@ struct IngestResult {
     kNoMemory,      // nothing was taken; try again. 503 / UNAVAILABLE with Retry-After / RetryInfo 1 s
     kClientSpans,   // nothing was taken; its client has to wait `retry_seconds`. 429 / UNAVAILABLE
     kShuttingDown,  // nothing was taken; try again, elsewhere. 503 / UNAVAILABLE
+    kJournal,       // nothing was taken, because the journal cannot be written; try again. 503 / UNAVAILABLE
   };
   Kind kind = Kind::kAccepted;
   std::uint64_t rejected_spans = 0;
@@ -42,6 +44,8 @@ struct IngestResult {
   bool no_spans = false;     // accepted, and there was something in the request, but no span
   bool all_bad_ids = false;  // accepted, and every span in it was rejected
   TimePoint now{};           // the clock, as it was read for this request
+  // Set: the answer waits until the journal has the request.
+  std::shared_ptr<Receipt> receipt = nullptr;
 };
 
 // Takes the OTLP bytes of one request; they need to live only until the call returns. The limits of `client` are
@@ -108,9 +112,10 @@ class IngestTarget {
 
 class IngestPipeline {
  public:
-  // All outlive the pipeline. `watch` sees every span that is taken; null: nobody does.
-  IngestPipeline(IngestTarget& target, Refusals& refusals, SpanWatch* watch = nullptr)
-      : target_(target), refusals_(refusals), watch_(watch) {}
+  // All outlive the pipeline. `watch` sees every span that is taken; null: nobody does. Without a log (null) requests
+  // are answered when they are taken.
+  IngestPipeline(IngestTarget& target, Refusals& refusals, SpanWatch* watch = nullptr, RequestLog* log = nullptr)
+      : target_(target), refusals_(refusals), watch_(watch), log_(log) {}
 
   // Counts refused spans with their reason. The receiver counts refused requests, because it answers them.
   IngestResult accept(SourceId source, ByteView otlp, Client* client = nullptr);
@@ -122,6 +127,7 @@ class IngestPipeline {
   IngestTarget& target_;
   Refusals& refusals_;
   SpanWatch* const watch_;
+  RequestLog* const log_;
   std::atomic<bool> stopping_{false};
 };
 

@@ -66,6 +66,10 @@ void JaegerDatagrams::take(std::span<const UdpDatagram> datagrams, ByteSink& otl
         shutdown_.fetch_add(good, std::memory_order_relaxed);
         log(last, UdpDrop::kShutdown, result.message);
         break;
+      case IngestResult::Kind::kJournal:
+        journal_.fetch_add(good, std::memory_order_relaxed);
+        log(last, UdpDrop::kJournal, result.message);
+        break;
     }
   }
 }
@@ -82,7 +86,7 @@ void JaegerDatagrams::log(const UdpDatagram& datagram, UdpDrop why, std::string_
 
 JaegerDatagrams::Dropped JaegerDatagrams::dropped() const {
   return {malformed_.load(std::memory_order_relaxed), no_memory_.load(std::memory_order_relaxed),
-          shutdown_.load(std::memory_order_relaxed)};
+          shutdown_.load(std::memory_order_relaxed), journal_.load(std::memory_order_relaxed)};
 }
 
 namespace {
@@ -138,6 +142,7 @@ class JaegerReceiver final : public Receiver {
       add(UdpDrop::kNoMemory, dropped.no_memory);
       add(UdpDrop::kTooLarge, s.too_large);
       add(UdpDrop::kShutdown, dropped.shutdown);
+      add(UdpDrop::kJournal, dropped.journal);
     }
     const JaegerClients::Lost lost = clients_.lost();
     out.clients = true;

@@ -39,7 +39,7 @@ class JaegerDatagrams final : public DatagramHandler {
 
   // Datagrams that arrived and were refused.
   struct Dropped {
-    std::uint64_t malformed = 0, no_memory = 0, shutdown = 0;
+    std::uint64_t malformed = 0, no_memory = 0, shutdown = 0, journal = 0;
   };
   Dropped dropped() const;
 
@@ -52,7 +52,7 @@ class JaegerDatagrams final : public DatagramHandler {
   const ReceiverContext context_;
   const SourceId source_;
   JaegerClients& clients_;
-  std::atomic<std::uint64_t> malformed_{0}, no_memory_{0}, shutdown_{0};
+  std::atomic<std::uint64_t> malformed_{0}, no_memory_{0}, shutdown_{0}, journal_{0};
 };
 
 std::unique_ptr<Receiver> make_jaeger_receiver(JaegerConfig config, std::string name);

@@ -16,14 +16,15 @@ enum class SpanRefusal : std::uint8_t { kBadId, kNoMemory, kClientSpans };
 inline constexpr std::array<std::string_view, 3> kSpanRefusalNames = {"bad_id", "no_memory", "client_spans"};
 static_assert(names_end_with(kSpanRefusalNames, SpanRefusal::kClientSpans, "client_spans"));
 
-enum class RequestRefusal : std::uint8_t { kMalformed, kUnsupported, kShutdown };
-inline constexpr std::array<std::string_view, 3> kRequestRefusalNames = {"malformed", "unsupported", "shutdown"};
-static_assert(names_end_with(kRequestRefusalNames, RequestRefusal::kShutdown, "shutdown"));
+enum class RequestRefusal : std::uint8_t { kMalformed, kUnsupported, kShutdown, kJournal };
+inline constexpr std::array<std::string_view, 4> kRequestRefusalNames = {"malformed", "unsupported", "shutdown",
+                                                                         "journal"};
+static_assert(names_end_with(kRequestRefusalNames, RequestRefusal::kJournal, "journal"));
 
-enum class UdpDrop : std::uint8_t { kKernel, kMalformed, kNoMemory, kTooLarge, kShutdown };
-inline constexpr std::array<std::string_view, 5> kUdpDropNames = {"kernel", "malformed", "no_memory", "too_large",
-                                                                  "shutdown"};
-static_assert(names_end_with(kUdpDropNames, UdpDrop::kShutdown, "shutdown"));
+enum class UdpDrop : std::uint8_t { kKernel, kMalformed, kNoMemory, kTooLarge, kShutdown, kJournal };
+inline constexpr std::array<std::string_view, 6> kUdpDropNames = {"kernel",    "malformed", "no_memory",
+                                                                  "too_large", "shutdown",  "journal"};
+static_assert(names_end_with(kUdpDropNames, UdpDrop::kJournal, "journal"));
 
 // Why clients lost spans before they could send them, as they report it.
 enum class ClientLoss : std::uint8_t { kFullQueue, kTooLarge, kFailedToEmit };

@@ -143,6 +143,10 @@ Result<DaemonConfig> read_daemon_config(const ConfigSource& source) {
   config.shutdown_timeout = root.duration("shutdown_timeout", std::chrono::seconds(10));
   config.io_threads = static_cast<std::size_t>(root.integer("io_threads", 0, {.min = 0, .max = 256}));
   config.signals = read_signals(root, config.io_threads, config.sampling);
+  config.journal = read_journal(root.child("journal"), config.sampling.store.limits.decision_wait);
+  config.keep = read_keep(root.child("keep"), root.child("keep_around"), config.journal,
+                          [&](const std::string& name) { return is_policy(name, config.sampling, false); });
+  config.hand_over = read_hand_over(root.child("shutdown"), !config.journal.directory.empty());
   root.finish();
   const auto entries = root.entries();
   if (std::any_of(entries.begin(), entries.end(), [](const auto& e) { return e.first == "service"; }))

@@ -16,6 +16,7 @@
 #include "net/limits.h"
 #include "net/server/listen.h"
 #include "net/tls/tls.h"
+#include "settings/journal.h"
 #include "settings/sampling.h"
 #include "signals/signals.h"
 #include "telemetry/log.h"
@@ -48,6 +49,9 @@ struct DaemonConfig {
   SignalsConfig signals;
   LogOptions logs;
   Duration shutdown_timeout{};
+  JournalOptions journal;  // without a directory there is none
+  KeepConfig keep;
+  bool hand_over = false;      // what is open at the end is left to the next process
   std::size_t io_threads = 0;  // 0: one per core
   // Sections whose types read them when assemble() makes the parts: exporters, receivers, telemetry.traces; and where
   // what concerns the policies is reported.

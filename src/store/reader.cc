@@ -121,7 +121,21 @@ std::string SearchOutcome::damage() const {
 StoreReader::StoreReader(std::shared_ptr<PartitionSource> source) : source_(std::move(source)) {}
 StoreReader::~StoreReader() = default;
 
+std::shared_ptr<PartitionSource> no_partitions() {
+  class None final : public PartitionSource {
+    Result<std::vector<std::shared_ptr<Partition>>> partitions() override { return {}; }
+  };
+  return std::make_shared<None>();
+}
+
 Result<StoredTrace> StoreReader::trace(const TraceId& id) {
+  Result<StoredTrace> stored = stored_trace(id);
+  if (!other_ || (stored && !stored->otlp.empty())) return stored;
+  Result<StoredTrace> other = other_(id);
+  return other && other->otlp.empty() ? stored : other;
+}
+
+Result<StoredTrace> StoreReader::stored_trace(const TraceId& id) {
   const auto partitions = source_->partitions();
   if (!partitions) return failed(partitions.error());
   std::vector<std::unique_ptr<PartitionView>> views;

@@ -100,6 +100,9 @@ struct StoreStatus {
 
 class PartitionSource;
 
+// Of a store without a directory.
+std::shared_ptr<PartitionSource> no_partitions();
+
 class StoreReader {
  public:
   explicit StoreReader(std::shared_ptr<PartitionSource> source);
@@ -108,6 +111,8 @@ class StoreReader {
   StoreReader& operator=(const StoreReader&) = delete;
 
   Result<StoredTrace> trace(const TraceId& id);
+  // Before the first question: who is asked for a trace that the store does not have.
+  void also_ask(std::function<Result<StoredTrace>(const TraceId&)> other) { other_ = std::move(other); }
 
   // Hands each trace that may be in the answer to `take`, newest start first, of the same start the largest id first,
   // until `take` returns false or the budget is used up. Time, service and durations are exact. Of needs.all the index
@@ -131,7 +136,9 @@ class StoreReader {
   Result<StoreStatus> status();
 
  private:
+  Result<StoredTrace> stored_trace(const TraceId& id);
   std::shared_ptr<PartitionSource> source_;
+  std::function<Result<StoredTrace>(const TraceId&)> other_;
 };
 
 // For a second process: opens the directory for reading only. Partitions that come and go later are seen.

@@ -29,6 +29,10 @@ inline constexpr Metric kSpansReceived{"tailgate_spans_received_total", kCounter
                                        "Spans of every request that could be parsed."};
 inline constexpr Metric kReceivedBytes{"tailgate_received_bytes_total", kCounter, "",
                                        "Span bytes of the spans received, without those refused."};
+inline constexpr Metric kSpansReplayed{"tailgate_spans_replayed_total", kCounter, "",
+                                       "Spans that came out of the journal of an earlier process."};
+inline constexpr Metric kSpansHandedOver{"tailgate_spans_handed_over_total", kCounter, "",
+                                         "Spans left undecided in the journal for the next process."};
 inline constexpr Metric kSpansRefused{"tailgate_spans_refused_total", kCounter, "receiver,reason",
                                       "Spans refused, by the limit or check that refused them."};
 inline constexpr Metric kSpansForwarded{"tailgate_spans_forwarded_total", kCounter, "",
@@ -183,6 +187,33 @@ inline constexpr Metric kSearchesCut{"tailgate_searches_cut_total", kCounter, ""
 inline constexpr Metric kSearchesDamaged{"tailgate_searches_damaged_total", kCounter, "",
                                          "Searches of stored traces that met damaged blocks or a damaged index."};
 inline constexpr Metric kQueriesWaiting{"tailgate_queries_waiting", kGauge, "", "Queries that wait for a thread."};
+inline constexpr Metric kJournalBytes{"tailgate_journal_bytes", kGauge, "", "Bytes of all files of the journal."};
+inline constexpr Metric kJournalSegments{"tailgate_journal_segments", kGauge, "state",
+                                         "Its segments: needed by a restart, retained, unreadable."};
+inline constexpr Metric kJournalOldest{"tailgate_journal_oldest_seconds", kGauge, "",
+                                       "Age of the oldest segment's last request."};
+inline constexpr Metric kJournalRequests{"tailgate_journal_requests_total", kCounter, "result",
+                                         "Requests written to the journal, or taken without since it failed."};
+inline constexpr Metric kJournalRequestBytes{"tailgate_journal_request_bytes_total", kCounter, "",
+                                             "OTLP bytes of the requests written, before compression."};
+inline constexpr Metric kJournalWrittenBytes{"tailgate_journal_written_bytes_total", kCounter, "",
+                                             "Bytes written to the journal's files."};
+inline constexpr Metric kJournalCommit{"tailgate_journal_commit_seconds", kHistogram, "",
+                                       "How long a write of the journal took, with its sync."};
+inline constexpr Metric kJournalErrors{"tailgate_journal_errors_total", kCounter, "operation",
+                                       "Writes and syncs of the journal that failed."};
+inline constexpr Metric kJournalFailing{"tailgate_journal_failing", kGauge, "",
+                                        "1 while the journal cannot be written: requests are refused, or pass it by."};
+inline constexpr Metric kJournalEndsLost{"tailgate_journal_ends_lost_total", kCounter, "",
+                                         "Verdicts and deliveries that the disk did not take; a restart repeats them."};
+inline constexpr Metric kSpansKeptAfter{"tailgate_spans_kept_after_total", kCounter, "reason",
+                                        "Spans kept after the fact; their end was counted when they were dropped."};
+inline constexpr Metric kJournalReplayBytes{"tailgate_journal_replay_bytes", kGauge, "",
+                                            "Bytes of an earlier process's requests that are not replayed yet."};
+inline constexpr Metric kJournalReplayed{"tailgate_journal_replayed_requests_total", kCounter, "result",
+                                         "Requests that came out of the journal, or could not."};
+inline constexpr Metric kJournalDamaged{"tailgate_journal_damaged_total", kCounter, "",
+                                        "Damaged places of the journal that the replay passed over."};
 inline constexpr Metric kConfigReloads{"tailgate_config_reloads_total", kCounter, "result",
                                        "Attempts to load changed policies."};
 inline constexpr Metric kOwnSpans{"tailgate_own_spans_total", kCounter, "result",
@@ -224,6 +255,8 @@ inline constexpr Metric kProcessThreads{"process_threads", kGauge, "", "Threads 
 inline constexpr std::array kMetrics = {
     metric::kSpansReceived,
     metric::kReceivedBytes,
+    metric::kSpansReplayed,
+    metric::kSpansHandedOver,
     metric::kSpansRefused,
     metric::kSpansForwarded,
     metric::kSpansNotSampled,
@@ -301,6 +334,20 @@ inline constexpr std::array kMetrics = {
     metric::kSearchesCut,
     metric::kSearchesDamaged,
     metric::kQueriesWaiting,
+    metric::kJournalBytes,
+    metric::kJournalSegments,
+    metric::kJournalOldest,
+    metric::kJournalRequests,
+    metric::kJournalRequestBytes,
+    metric::kJournalWrittenBytes,
+    metric::kJournalCommit,
+    metric::kJournalErrors,
+    metric::kJournalFailing,
+    metric::kJournalEndsLost,
+    metric::kSpansKeptAfter,
+    metric::kJournalReplayBytes,
+    metric::kJournalReplayed,
+    metric::kJournalDamaged,
     metric::kConfigReloads,
     metric::kOwnSpans,
     metric::kSpanMetricsSeries,

@@ -79,13 +79,62 @@ Response json_response(int status, const json::value& value, JsonForm form) {
 Response json_error(int status, std::string_view text) { return json_response(status, json::object{{"error", text}}); }
 
 int http_status_of(const Error& error) {
-  return error.kind == ErrorKind::kBadInput ? 400 : error.kind == ErrorKind::kUnavailable ? 503 : 500;
+  switch (error.kind) {
+    case ErrorKind::kBadInput:
+      return 400;
+    case ErrorKind::kRefused:
+      return 429;
+    case ErrorKind::kUnavailable:
+      return 503;
+    default:
+      return 500;
+  }
 }
 
 std::string iso_time(std::uint64_t unix_ns) {
   const UtcTime t = utc_time(static_cast<std::int64_t>(unix_ns / 1'000'000'000));
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", t.year, t.month, t.day, t.hour, t.minute, t.second,
                      unix_ns / 1'000'000 % 1'000);
+}
+
+std::optional<std::uint64_t> read_iso_time(std::string_view text) {
+  bool good = true;
+  const auto number = [&](std::size_t digits, std::string_view end) {
+    int out = 0;
+    for (std::size_t i = 0; i != digits; ++i) {
+      good = good && i < text.size() && text[i] >= '0' && text[i] <= '9';
+      if (good) out = out * 10 + (text[i] - '0');
+    }
+    good = good && text.substr(digits).starts_with(end);
+    if (good) text.remove_prefix(digits + end.size());
+    return out;
+  };
+  UtcTime t;
+  t.year = number(4, "-");
+  t.month = number(2, "-");
+  t.day = number(2, "T");
+  t.hour = number(2, ":");
+  t.minute = number(2, ":");
+  t.second = number(2, "");
+  if (!good || t.month < 1 || t.month > 12 || t.day < 1 || t.day > 31 || t.hour > 23 || t.minute > 59 || t.second > 60)
+    return std::nullopt;
+  std::int64_t ns = 0, unit = 1'000'000'000;
+  if (text.starts_with('.')) {
+    text.remove_prefix(1);
+    for (; !text.empty() && text[0] >= '0' && text[0] <= '9'; text.remove_prefix(1))
+      ns += (text[0] - '0') * (unit /= 10);
+  }
+  std::int64_t seconds = unix_seconds(t);
+  if (text != "Z" && text != "z") {
+    if (!text.starts_with('+') && !text.starts_with('-')) return std::nullopt;
+    const int sign = text[0] == '+' ? 1 : -1;
+    text.remove_prefix(1);
+    const int hours = number(2, ":"), minutes = number(2, "");
+    if (!good || !text.empty()) return std::nullopt;
+    seconds -= sign * (hours * 3600 + minutes * 60);
+  }
+  if (seconds < 0 || seconds > INT64_MAX / 1'000'000'000 - 1) return std::nullopt;
+  return static_cast<std::uint64_t>(seconds * 1'000'000'000 + ns);
 }
 
 }  // namespace tailgate

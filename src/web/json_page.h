@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,5 +31,7 @@ int http_status_of(const Error& error);
 
 // "2026-11-29T09:31:03.120Z"
 std::string iso_time(std::uint64_t unix_ns);
+// Likewise read, with any fraction, and Z or an offset (RFC 3339); nothing when it is no such time, or before 1970.
+std::optional<std::uint64_t> read_iso_time(std::string_view text);
 
 }  // namespace tailgate

@@ -88,9 +88,13 @@ Admission Pages::admit(const RequestHead& head) {
     // It has its answer.
   } else if (posts && head.method == "POST") {
     admission.body_bytes_max = entry->body_bytes_max;
+  } else if (entry->remove && head.method == "DELETE") {
+    // It has no body.
   } else if (!gets || (head.method != "GET" && head.method != "HEAD")) {
     admission.refusal = plain_response(405, gets ? "expected GET" : "expected POST");
-    admission.refusal->headers.emplace_back("allow", !gets ? "POST" : posts ? "GET, HEAD, POST" : "GET, HEAD");
+    std::string allow = !gets ? "POST" : posts ? "GET, HEAD, POST" : "GET, HEAD";
+    if (entry->remove) allow += ", DELETE";
+    admission.refusal->headers.emplace_back("allow", allow);
   }
   if (admission.refusal) count("unsupported");
   return admission;
@@ -140,6 +144,8 @@ void Pages::handle(const RequestHead& head, BodyBuffer& body, Response& response
     response = message.status.code == RpcCode::kOk ? entry.call(head, message.bytes) : grpc_response(message.status);
   } else if (head.method == "POST") {
     response = entry.post(head, body.view());
+  } else if (head.method == "DELETE") {
+    response = entry.remove(head);
   } else {
     response = entry.page(head);
   }

@@ -37,6 +37,8 @@ class Pages final : public Handler {
     entry.post = std::move(post);
     entry.body_bytes_max = body_bytes_max;
   }
+  // Takes DELETE too, without a body.
+  void add_remove(std::string path, Page remove) { pages_[std::move(path)].remove = std::move(remove); }
   // A gRPC method with this path; `call` gets the message of the request, inflated. `open`: for those without
   // credentials too.
   using Call = std::function<Response(const RequestHead&, ByteView message)>;
@@ -57,6 +59,7 @@ class Pages final : public Handler {
  private:
   struct Entry {
     Page page;
+    Page remove;
     Post post;
     Call call;
     std::size_t body_bytes_max = 0;

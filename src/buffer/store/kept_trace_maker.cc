@@ -12,7 +12,8 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kPartBytes = 2 << 20;  // of spans in one KeptTrace
+constexpr std::string_view kKeptAfterKey = "tailgate.kept_after";  // of a scope
+constexpr std::size_t kPartBytes = 2 << 20;                        // of spans in one KeptTrace
 
 const ScanPlan& no_plan() {
   static const ScanPlan plan;
@@ -141,12 +142,19 @@ struct KeptTraceMaker::Headline {
 
 SettledSpans KeptTraceMaker::make(const Input& in, Scratch& scratch) {
   Charge repaired(budget_, Holder::kQueues);
-  const SettledSpans result = make(in, scratch, repaired);
+  std::shared_ptr<Delivery> delivery;
+  if (log_ != nullptr && in.kept_after.empty()) {
+    delivery = in.closed != nullptr ? log_->delivery({in.id, in.closed->order, 0, in.closed->first})
+                                    : log_->delivery({in.id, 0, in.request, in.now});
+  }
+  const SettledSpans result = make(in, scratch, repaired, delivery);
+  if (delivery != nullptr) delivery->part_gone();  // shed: nobody will have it
   scratch.written.clear();
   return result;
 }
 
-SettledSpans KeptTraceMaker::make(const Input& in, Scratch& scratch, Charge& repaired) {
+SettledSpans KeptTraceMaker::make(const Input& in, Scratch& scratch, Charge& repaired,
+                                  std::shared_ptr<Delivery>& delivery) {
   SettledSpans result;
   const Headline headline = check(in, scratch, repaired, result);
   if (scratch.spans.empty() || result.shed) return result;
@@ -156,7 +164,8 @@ SettledSpans KeptTraceMaker::make(const Input& in, Scratch& scratch, Charge& rep
     return result;
   }
   stamp(summary, headline.span, in.now, scratch);
-  result.shed = frame(summary, scratch);
+  if (!in.kept_after.empty()) stamp_scopes(kKeptAfterKey, in.kept_after, scratch.spans, scratch.written);
+  result.shed = frame(summary, scratch, delivery);
   return result;
 }
 
@@ -222,7 +231,7 @@ TraceSummary KeptTraceMaker::summarize(const Input& in, const Headline& headline
   summary.has_root = in.facts.root_seen;
   summary.root_service = service_name(headline.resource);
   summary.root_name = headline.name;
-  summary.late = in.closed == nullptr;
+  summary.late = in.closed == nullptr && in.kept_after.empty();
   return summary;
 }
 
@@ -247,7 +256,8 @@ bool KeptTraceMaker::grow(Charge& charge, std::size_t bytes, bool by_chance) {
   return charge.try_grow(bytes) || (sink_.make_room(bytes, by_chance) && charge.try_grow(bytes));
 }
 
-std::optional<Shed> KeptTraceMaker::frame(const TraceSummary& summary, Scratch& scratch) {
+std::optional<Shed> KeptTraceMaker::frame(const TraceSummary& summary, Scratch& scratch,
+                                          std::shared_ptr<Delivery>& delivery) {
   std::vector<FrameSpan>& spans = scratch.spans;
   std::vector<std::shared_ptr<KeptTrace>> parts;
   for (std::size_t from = 0; from < spans.size();) {
@@ -270,10 +280,13 @@ std::optional<Shed> KeptTraceMaker::frame(const TraceSummary& summary, Scratch& 
     parts.push_back(std::move(part));
     from = to;
   }
+  if (delivery != nullptr) delivery->expect(static_cast<std::uint32_t>(parts.size()));
   for (const std::shared_ptr<KeptTrace>& part : parts) {
+    part->delivery.set(delivery);
     part->parts = static_cast<std::uint32_t>(parts.size());
     scratch.out.push_back(part);
   }
+  delivery.reset();
   return std::nullopt;
 }
 

@@ -19,6 +19,7 @@
 #include "base/byte_budget.h"
 #include "base/clock.h"
 #include "buffer/closed_trace.h"
+#include "buffer/decision_log.h"
 #include "buffer/store/kept_sink.h"
 #include "buffer/store/stamp.h"
 #include "buffer/trace_buffer.h"
@@ -57,10 +58,16 @@ class KeptTraceMaker {
     TimePoint now;
     ClosedTrace* closed = nullptr;  // its deciding spans are filled in; null: late spans
     std::uint64_t now_unix_ns = 0;  // when it closed: now() of its conditions
+    std::uint64_t request = 0;      // of late spans, SpanBatch::request
+    // Not empty: it was not kept then, and is now, for this reason.
+    std::string_view kept_after = {};
   };
 
   // Appends to scratch.out all parts of the trace or, when the result names a reason to shed it, nothing.
   SettledSpans make(const Input& in, Scratch& scratch);
+
+  // Before the first trace: who wants to know when a trace is delivered. Null: nobody.
+  void set_decision_log(DecisionLog* log) { log_ = log; }
 
   // Tracestates of kept spans that got no new threshold.
   std::uint64_t tracestates_unparsable() const { return unparsable_; }
@@ -71,19 +78,21 @@ class KeptTraceMaker {
  private:
   struct Headline;
 
-  SettledSpans make(const Input& in, Scratch& scratch, Charge& repaired);
+  SettledSpans make(const Input& in, Scratch& scratch, Charge& repaired, std::shared_ptr<Delivery>& delivery);
   // `repaired` grows by the memory of what was repaired.
   Headline check(const Input& in, Scratch& scratch, Charge& repaired, SettledSpans& result);
   void report(const Repairs& repairs, const Input& in, const Headline& headline);
   TraceSummary summarize(const Input& in, const Headline& headline) const;
   void stamp(const TraceSummary& summary, const char* root, TimePoint now, Scratch& scratch);
-  std::optional<Shed> frame(const TraceSummary& summary, Scratch& scratch);
+  // `delivery` is handed to the parts, if there are any.
+  std::optional<Shed> frame(const TraceSummary& summary, Scratch& scratch, std::shared_ptr<Delivery>& delivery);
   bool grow(Charge& charge, std::size_t bytes, bool by_chance);
 
   const KeptTraceMakerOptions options_;
   ByteBudget& budget_;
   const PolicyTables& tables_;
   KeptSink& sink_;
+  DecisionLog* log_ = nullptr;
   std::atomic<std::uint64_t> unparsable_{0}, no_room_{0}, repaired_texts_{0}, cut_values_{0};
   LogLimiter repair_log_{std::chrono::minutes(1)};
 };

@@ -50,6 +50,20 @@ void append_verdict(const StampInput& in, std::uint32_t field, std::string& out)
   append_attribute(out, field, kTimeKey, int_value(in.decided_unix_ns));
 }
 
+// Fields of an InstrumentationScope behind those of each.
+void append_to_scopes(const std::string& fields, std::vector<FrameSpan>& spans, std::deque<std::string>& store) {
+  std::map<std::pair<const char*, std::size_t>, ByteView> done;
+  for (FrameSpan& span : spans) {
+    const auto [it, fresh] = done.try_emplace({span.scope.data(), span.scope.size()});
+    if (fresh) {
+      std::string& scope = store.emplace_back(span.scope);
+      pb::append_len(scope, otlp::scope_spans::kScope, fields);
+      it->second = scope;
+    }
+    span.scope = it->second;
+  }
+}
+
 }  // namespace
 
 StampResult stamp_thresholds(const StampInput& in, const std::vector<ByteView>& trace_states,
@@ -100,17 +114,33 @@ void stamp_policy(const StampInput& in, RecordPolicy record, std::size_t root, s
     append_attribute(attributes, otlp::scope::kAttributes, kContribPolicyKey, text_value(in.policy));
     if (in.late) append_attribute(attributes, otlp::scope::kAttributes, kContribCachedKey, bool_value(true));
     append_verdict(in, otlp::scope::kAttributes, attributes);
-    std::map<std::pair<const char*, std::size_t>, ByteView> done;
-    for (FrameSpan& span : spans) {
-      const auto [it, fresh] = done.try_emplace({span.scope.data(), span.scope.size()});
-      if (fresh) {
-        std::string& scope = store.emplace_back(span.scope);
-        pb::append_len(scope, otlp::scope_spans::kScope, attributes);
-        it->second = scope;
-      }
-      span.scope = it->second;
-    }
+    append_to_scopes(attributes, spans, store);
   }
+}
+
+void stamp_scopes(std::string_view key, std::string_view text, std::vector<FrameSpan>& spans,
+                  std::deque<std::string>& store) {
+  std::string attributes;
+  append_attribute(attributes, otlp::scope::kAttributes, key, text_value(text));
+  append_to_scopes(attributes, spans, store);
+}
+
+std::string with_scope_text(ByteView otlp, std::string_view key, std::string_view text) {
+  static const ScanPlan no_plan;
+  std::string out;
+  SpanBatch batch;
+  const auto take = [&](const SpanBatch& slice) {
+    std::vector<FrameSpan> spans;
+    for (const BatchSpan& span : slice.spans)
+      spans.push_back({slice.groups[span.group].resource, slice.groups[span.group].scope, {span.data, span.size}});
+    std::deque<std::string> written;
+    stamp_scopes(key, text, spans, written);
+    frame_trace(spans, out);
+    return true;
+  };
+  if (!scan_request(otlp, no_plan, batch, take).ok) return std::string(otlp);
+  take(batch);
+  return out;
 }
 
 }  // namespace tailgate

@@ -40,6 +40,11 @@ struct StampResult {
 // `spans`; they are not read when the trace was kept with certainty.
 StampResult stamp_thresholds(const StampInput& in, const std::vector<ByteView>& trace_states,
                              std::vector<FrameSpan>& spans, std::deque<std::string>& store);
+// The attribute `key` with this text on every scope.
+void stamp_scopes(std::string_view key, std::string_view text, std::vector<FrameSpan>& spans,
+                  std::deque<std::string>& store);
+// `resource_spans` fields with it on every scope; those given, when they cannot be read.
+std::string with_scope_text(ByteView otlp, std::string_view key, std::string_view text);
 void stamp_policy(const StampInput& in, RecordPolicy record, std::size_t root, std::vector<FrameSpan>& spans,
                   std::deque<std::string>& store);
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/invariant.h"
+#include "wire/otlp/scan.h"
 
 namespace tailgate {
 namespace {
@@ -38,6 +39,7 @@ struct TraceStore::Scratch {
   std::vector<const Prefix*> prefixes;    // of each run
   std::vector<SettledSpans> settled;      // one per closed trace
   KeptTraceMaker::Scratch kept;
+  std::vector<DecidedTrace> decided;
 };
 
 TraceStore::TraceStore(const TraceStoreOptions& options, ByteBudget& budget, PolicySetPtr policies,
@@ -93,7 +95,9 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
       shard.buffer.set_shed_step(shedding_.step());
       shard.buffer.add(batch, scratch.order.data() + scratch.begin[s], count, source, now, added);
       if (help) shard.buffer.close_due(now, kClosePerAdd, added.closed);
+      take_decided(shard, scratch);
     }
+    tell(scratch);
     pool_taken += added.pool_bytes;
     prefix_taken += added.prefix_bytes;
     if (!added.late.empty()) settle_late(shard, batch, added.late, now, scratch);
@@ -152,7 +156,9 @@ bool TraceStore::make_room(std::size_t pool_bytes, std::size_t prefix_bytes, Tim
       n = shard.buffer.close_early(CloseReason::kMemory, now, kMakeRoomStep, scratch.closed);
       if (n != 0) shedding_.closed_early(n, shard.buffer.last_early_wait());
       if (n == 0 || prefixes_short) prefixes_freed = shard.buffer.tidy(now);
+      take_decided(shard, scratch);
     }
+    tell(scratch);
     release(0, prefixes_freed);
     if (!scratch.closed.empty()) settle(shard, scratch.closed, now, scratch);
     if (reserve(pool_bytes, prefix_bytes)) return true;
@@ -176,10 +182,13 @@ TimePoint TraceStore::sweep(TimePoint now) {
         more = shard->buffer.close_due(now, kClosePerHold, scratch.closed);
         if (!more) wait = std::min(wait, shard->buffer.until_due(now));
         if (!more && tidy) freed += shard->buffer.tidy(now);
+        take_decided(*shard, scratch);
       }
+      tell(scratch);
       if (!scratch.closed.empty()) settle(*shard, scratch.closed, now, scratch);
     }
   }
+  if (log_ != nullptr) log_->swept(now);
   release(0, freed);
   pool_.prepare();
   const std::size_t committed = pool_.bytes_committed();
@@ -195,10 +204,87 @@ void TraceStore::close_all(CloseReason reason, TimePoint now) {
       {
         const MutexLock lock(shard->mutex);
         more = shard->buffer.close_early(reason, now, kClosePerHold, scratch.closed) != 0;
+        take_decided(*shard, scratch);
       }
+      tell(scratch);
       if (!scratch.closed.empty()) settle(*shard, scratch.closed, now, scratch);
     }
   }
+}
+
+void TraceStore::hand_over() {
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    for (bool more = true; more;) {
+      const MutexLock lock(shard->mutex);
+      more = shard->buffer.hand_over(kMakeRoomStep) != 0;
+    }
+  }
+}
+
+void TraceStore::set_decision_log(DecisionLog* log) {
+  log_ = log;
+  maker_.set_decision_log(log);
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    const MutexLock lock(shard->mutex);
+    shard->buffer.set_decision_log(log);
+  }
+}
+
+void TraceStore::set_foregone(const Foregone* foregone) {
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    const MutexLock lock(shard->mutex);
+    shard->buffer.set_foregone(foregone);
+  }
+}
+
+void TraceStore::remember(const TraceId& id, const Verdict& verdict) {
+  Shard& shard = shards_.of(id);
+  const MutexLock lock(shard.mutex);
+  shard.buffer.remember(id, verdict);
+}
+
+std::uint64_t TraceStore::keep_after(const TraceId& id, ByteView otlp, std::string_view reason, const Verdict& verdict,
+                                     TimePoint now) {
+  static const ScanPlan no_plan;
+  thread_local Scratch scratch;
+  scratch.kept.out.clear();
+  scratch.kept.spans.clear();
+  TraceFacts facts;
+  SpanBatch batch;
+  std::vector<std::deque<std::string>> pointed_to;  // prefixes of slices, until the trace is framed
+  const auto take = [&](SpanBatch& slice) {
+    for (const BatchTrace& trace : slice.traces) {
+      if (trace.id != id) continue;
+      facts.merge(trace.facts);
+      for (std::uint32_t s = trace.first; s != kNone; s = slice.spans[s].next) {
+        const BatchSpan& span = slice.spans[s];
+        const ScopeGroup& group = slice.groups[span.group];
+        scratch.kept.spans.push_back({group.resource, group.scope, ByteView(span.data, span.size)});
+      }
+    }
+    pointed_to.push_back(std::move(slice.scratch));
+    slice.scratch.clear();
+    return true;
+  };
+  if (!scan_request(otlp, no_plan, batch, take).ok) return 0;
+  take(batch);
+  if (scratch.kept.spans.empty()) return 0;
+  const std::size_t spans = scratch.kept.spans.size();
+  const SettledSpans settled = maker_.make({id, verdict, facts, now, nullptr, 0, 0, reason}, scratch.kept);
+  if (settled.shed) return 0;
+  remember(id, verdict);
+  push(scratch);
+  return spans - settled.malformed;
+}
+
+void TraceStore::take_decided(Shard& shard, Scratch& scratch) const {
+  if (log_ != nullptr) shard.buffer.take_decided(scratch.decided);
+}
+
+void TraceStore::tell(Scratch& scratch) {
+  if (log_ == nullptr || scratch.decided.empty()) return;
+  log_->decided(scratch.decided);
+  scratch.decided.clear();
 }
 
 // Kept traces leave, a few megabytes at a time, because their pieces are free only when all of these are made.
@@ -218,6 +304,7 @@ void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoin
     push(scratch);
     begin = end;
   }
+  if (log_ != nullptr) log_->end_closing(closed.size());
 }
 
 // The trace's bytes are copied without the lock, one trace after the other, so that the copy is still in the cache when
@@ -245,7 +332,7 @@ SettledSpans TraceStore::make_kept(Shard& shard, ClosedTrace& closed, TimePoint 
     scratch.kept.spans.push_back({prefix.resource(), prefix.scope, span});
   });
   const SettledSpans settled =
-      maker_.make({trace.id, closed.verdict, trace.facts, now, &closed, now_unix_ns}, scratch.kept);
+      maker_.make({trace.id, closed.verdict, trace.facts, now, &closed, now_unix_ns, 0}, scratch.kept);
   if (scratch.payload.capacity() > kGatherKeep) std::string().swap(scratch.payload);
   return settled;
 }
@@ -261,7 +348,8 @@ void TraceStore::settle_late(Shard& shard, const SpanBatch& batch, const std::ve
       const ScopeGroup& group = batch.groups[span.group];
       scratch.kept.spans.push_back({group.resource, group.scope, ByteView(span.data, span.size)});
     }
-    const SettledSpans settled = maker_.make({part.id, item.verdict, part.facts, now}, scratch.kept);
+    const SettledSpans settled =
+        maker_.make({part.id, item.verdict, part.facts, now, nullptr, 0, batch.request}, scratch.kept);
     {
       const MutexLock lock(shard.mutex);
       shard.buffer.settle_late(part.facts, settled);

@@ -48,6 +48,21 @@ class TraceStore {
   // Decides everything that is open.
   void close_all(CloseReason reason, TimePoint now);
 
+  // Lets go of everything that is open, undecided: a journal has its spans. Counted in handed_over.
+  void hand_over();
+
+  // Before the first accept(): who is told of every verdict. Null: nobody.
+  void set_decision_log(DecisionLog* log);
+  // Likewise: verdicts that are known before; from now on, and until it is called with null.
+  void set_foregone(const Foregone* foregone);
+  // Spans of this trace are late from now on.
+  void remember(const TraceId& id, const Verdict& verdict);
+
+  // Hands a trace that was not kept to the sink, with the verdict that keeps it. `otlp`: `resource_spans` fields. Its
+  // late spans follow from now on. Counted nowhere here: its spans had their end before. How many the sink got.
+  std::uint64_t keep_after(const TraceId& id, ByteView otlp, std::string_view reason, const Verdict& verdict,
+                           TimePoint now);
+
   // Traces that memory decided early since the last call.
   EarlyDecisions take_early() { return shedding_.take_early(); }
 
@@ -67,6 +82,9 @@ class TraceStore {
   bool reserve(std::size_t pool_bytes, std::size_t prefix_bytes);
   void release(std::size_t pool_bytes, std::size_t prefix_bytes);
   bool make_room(std::size_t pool_bytes, std::size_t prefix_bytes, TimePoint now, Scratch& scratch);
+  // Under the shard's lock: what was decided in this hold of it. tell() hands it on, without the lock.
+  void take_decided(Shard& shard, Scratch& scratch) const TAILGATE_REQUIRES(shard.mutex);
+  void tell(Scratch& scratch);
   void settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Scratch& scratch);
   SettledSpans make_kept(Shard& shard, ClosedTrace& closed, TimePoint now, Scratch& scratch);
   void settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, TimePoint now,
@@ -81,6 +99,7 @@ class TraceStore {
   const ClosedTraceReader reader_;
   PolicyHistory policies_;
   Shards shards_;
+  DecisionLog* log_ = nullptr;
   Shedding shedding_;
   KeptTraceMaker maker_;
   const StoreReport report_;

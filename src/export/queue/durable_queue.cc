@@ -140,6 +140,7 @@ void DurableQueue::expire(std::uint64_t now_unix_ns) {
 
 void DurableQueue::drop(std::size_t exporter, std::uint64_t number, DropReason reason) {
   const Entry& entry = entries_.at(number);
+  if (reason == DropReason::kShutdown && entry.trace != nullptr) entry.trace->delivery.lost();
   Stats& stats = shares_[exporter].stats;
   stats.dropped_spans[static_cast<std::size_t>(reason)] += entry.spans;
   stats.dropped_by_policy[policies_[entry.policy]][static_cast<std::size_t>(reason)] += entry.spans;
@@ -360,6 +361,7 @@ void DurableQueue::end_commit(Plan plan, bool written) {
     const auto it = entries_.find(put.number);
     if (it == entries_.end()) continue;
     it->second.state = State::kOnDisk;
+    put.trace->delivery.on_disk();
     if (it->second.out == it->second.wanted) forget_trace(put.number, it->second);  // the SendQueues have it
   }
   removes_.insert(removes_.end(), gone_.begin(), gone_.end());

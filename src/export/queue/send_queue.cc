@@ -148,6 +148,7 @@ void SendQueue::forget(const KeptTracePtr& trace, DropReason reason) {
   stats_.queued_bytes -= trace->bytes();
   stats_.dropped_spans[index(reason)] += trace->spans;
   lose(*trace, kFailReasonNames.size() + index(reason), trace->spans);
+  if (reason == DropReason::kShutdown) (trace->whole == nullptr ? *trace : *trace->whole).delivery.lost();
   gone(trace);
 }
 

@@ -61,7 +61,7 @@ std::string records_of(const std::string& path) {
 
 TEST_CASE("records come back as they were written, whatever the codec", "[blocks]") {
   const Folder folder;
-  for (const BlockCodec codec : {BlockCodec::kNone, BlockCodec::kLz4, BlockCodec::kZstd}) {
+  for (const BlockCodec codec : {BlockCodec::kPlain, BlockCodec::kLz4, BlockCodec::kZstd}) {
     write_three(folder.file(), codec);
     CHECK(records_of(folder.file()) ==
           "front " + std::string(40, 'a') + "front " + std::string(40, 'b') + "front " + std::string(40, 'c'));
@@ -70,7 +70,7 @@ TEST_CASE("records come back as they were written, whatever the codec", "[blocks
 
 TEST_CASE("each byte that is flipped is found", "[blocks]") {
   const Folder folder;
-  for (const BlockCodec codec : {BlockCodec::kNone, BlockCodec::kLz4, BlockCodec::kZstd}) {
+  for (const BlockCodec codec : {BlockCodec::kPlain, BlockCodec::kLz4, BlockCodec::kZstd}) {
     const auto ends = write_three(folder.file(), codec);
     const std::string good = bytes_of(folder.file());
     const std::string records = records_of(folder.file());
@@ -140,11 +140,11 @@ TEST_CASE("what was not synced is taken back", "[blocks]") {
 TEST_CASE("a block inside a record is not taken for one where damage makes a reader look for the next", "[blocks]") {
   std::string inner;
   REQUIRE(append_block(inner, 1, 1, std::string(1, '\1') + std::string(kId) + std::string("\4\0\0\0fake", 8),
-                       BlockCodec::kNone, 7));
+                       BlockCodec::kPlain, 7));
   for (const std::uint64_t salt : {std::uint64_t{7}, std::uint64_t{8}}) {
     const Folder folder;
     BlockWriterOptions options;
-    options.codec = BlockCodec::kNone;
+    options.codec = BlockCodec::kPlain;
     options.salt = salt;
     auto writer = BlockWriter::open(folder.file(), options);
     REQUIRE(writer);

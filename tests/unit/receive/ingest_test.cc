@@ -89,7 +89,7 @@ TEST_CASE("a source's refusals are zeros before the first one", "[receive]") {
   const Refusals::Snapshot counts = f.refusals.snapshot();
   CHECK(counts.spans.size() == 3);
   CHECK(counts.spans.at({SourceId{0}, "bad_id"}) == 0);
-  CHECK(counts.requests.size() == 17);
+  CHECK(counts.requests.size() == 18);
   CHECK(counts.requests.at({SourceId{0}, "limit"}) == 1);
   CHECK(counts.requests.at({SourceId{0}, "malformed"}) == 0);
 }
@@ -175,6 +175,30 @@ struct WatchLog final : SpanWatch, SpanWatcher {
   std::size_t seen = 0, resources = 0, taken_spans = 0, refused_spans = 0;
 };
 
+// A log that is told which way requests go.
+struct ToldLog final : RequestLog {
+  Way begin() override {
+    ++begun;
+    return way;
+  }
+  void end(Way) override { ++ended; }
+  std::uint64_t next_number() override { return ++numbers; }
+  bool wants_traces() const override { return true; }
+  std::shared_ptr<Receipt> write(std::uint64_t number, SourceId, std::uint64_t, ByteView otlp,
+                                 std::span<const TraceId> traces) override {
+    written.emplace_back(number, std::string(otlp));
+    ids = traces.size();
+    return receipt = std::make_shared<Receipt>();
+  }
+
+  Way way = Way::kWrite;
+  int begun = 0, ended = 0;
+  std::uint64_t numbers = 0;
+  std::size_t ids = 0;
+  std::vector<std::pair<std::uint64_t, std::string>> written;
+  std::shared_ptr<Receipt> receipt;
+};
+
 }  // namespace
 
 TEST_CASE("a watch is told of every span that is taken, slice by slice, and of no other", "[receive]") {
@@ -195,4 +219,49 @@ TEST_CASE("a watch is told of every span that is taken, slice by slice, and of n
   CHECK(pipeline.accept(0, many(3) + "\x0a\xff").kind == IngestResult::Kind::kMalformed);
   CHECK(watch.taken_spans == 20'001 + 8192);
   CHECK(watch.seen == 0);
+}
+
+TEST_CASE("a request is written when its spans are taken, and its answer waits", "[receive]") {
+  Refusals refusals;
+  CountingTarget target;
+  ToldLog log;
+  IngestPipeline pipeline(target, refusals, nullptr, &log);
+  const std::string otlp = many(100);
+  const IngestResult result = pipeline.accept(0, otlp);
+  CHECK(result.kind == IngestResult::Kind::kAccepted);
+  CHECK(target.delivered == 100);
+  CHECK(log.written == std::vector<std::pair<std::uint64_t, std::string>>{{1, otlp}});
+  CHECK(log.ids == 50);
+  REQUIRE(result.receipt != nullptr);
+  int safe = 0;
+  result.receipt->then([&](bool good) { safe += good ? 1 : 100; });
+  CHECK(safe == 0);
+  log.receipt->settle(true);
+  CHECK(safe == 1);
+  result.receipt->then([&](bool good) { safe += good ? 1 : 100; });  // it is known by now
+  CHECK(safe == 2);
+
+  target.refuse_after = 150;
+  CHECK(pipeline.accept(0, otlp).kind == IngestResult::Kind::kNoMemory);
+  CHECK(pipeline.accept(0, "no OTLP").kind == IngestResult::Kind::kMalformed);
+  CHECK(log.written.size() == 1);
+  CHECK(log.begun == log.ended);
+}
+
+TEST_CASE("the log says whether spans are taken now, later, without it, or not at all", "[receive]") {
+  Refusals refusals;
+  CountingTarget target;
+  ToldLog log;
+  IngestPipeline pipeline(target, refusals, nullptr, &log);
+  log.way = RequestLog::Way::kWriteAlone;
+  CHECK(pipeline.accept(0, many(10)).receipt != nullptr);
+  CHECK(target.delivered == 0);
+  log.way = RequestLog::Way::kPassBy;
+  CHECK(pipeline.accept(0, many(10)).receipt == nullptr);
+  CHECK(target.delivered == 10);
+  log.way = RequestLog::Way::kRefuse;
+  CHECK(pipeline.accept(0, many(10)).kind == IngestResult::Kind::kJournal);
+  CHECK(target.delivered == 10);
+  CHECK(log.written.size() == 1);
+  CHECK(log.begun == log.ended);
 }

@@ -205,3 +205,48 @@ TEST_CASE("a percentage over 100 is an error, and a rate of 0 keeps nothing", "[
   CHECK(contains(notices("{policies: [{name: r, type: bytes_limiting, bytes_limiting: {bytes_per_second: 0}}]}"),
                  "bytes_per_second: keeps nothing"));
 }
+
+TEST_CASE("the journal has defaults, and says what is wrong with its keys", "[settings]") {
+  CHECK(read("{policies: []}").journal.directory.empty());
+  CHECK_FALSE(read("{policies: []}").hand_over);
+  const DaemonConfig config = read("{policies: [], decision_wait: 20s}", {"journal.directory=/j"});
+  CHECK(messages(config.issues->errors).empty());
+  CHECK(config.hand_over);
+  CHECK(config.journal.ack == JournalAck::kJournal);
+  CHECK(config.journal.on_failure == JournalFailure::kRefuse);
+  CHECK(config.journal.bytes_max == std::uint64_t{64} << 30);
+  CHECK(config.journal.hold >= 21s);
+  CHECK(config.at_start.contains("journal"));
+  const auto wrong = [](std::vector<std::string> overrides, const std::string& what) {
+    INFO(what);
+    CHECK(contains(messages(read("{policies: [{name: p, type: always_sample}]}", std::move(overrides)).issues->errors),
+                   what));
+  };
+  wrong({"journal.ack=disk"}, "journal.directory");
+  wrong({"journal.directory=/j", "journal.ack=tape"}, "journal.ack");
+  wrong({"journal.directory=/j", "journal.max_bytes=1MiB"}, "at least 64MiB");
+  wrong({"journal.directory=/j", "journal.on_failure=cry"}, "journal.on_failure");
+  wrong({"journal.directory=/j", "journal.size=3"}, "journal.size");
+  wrong({"shutdown.undecided=hand_over"}, "shutdown.undecided");
+  wrong({"keep.alerts=[{alert: A, condition: 'duration > 1s'}]"}, "`journal` with `retain`");
+  const std::string retains = "journal={directory: /j, retain: 30m}";
+  wrong({retains, "keep.alerts=[{alert: A, condition: 'duration >'}]"}, "keep.alerts[0].condition");
+  wrong({retains, "keep.alerts=[{condition: 'duration > 1s'}]"}, "keep.alerts[0].alert");
+  wrong({retains, "keep_around={policies: [nobody]}"}, "keep_around.policies[0]");
+  wrong({retains, "keep_around={before: 1m}"}, "keep_around.policies");
+  const DaemonConfig good = read(
+      "{policies: [{name: p, type: always_sample}]}",
+      {retains, "keep.alerts=[{alert: A, condition: 'root.service == \"{service}\"'}]", "keep_around={policies: [p]}"});
+  CHECK(messages(good.issues->errors) == std::vector<std::string>{});
+  CHECK(good.keep.alerts.size() == 1);
+  CHECK(good.keep.around.after == 2min);
+}
+
+TEST_CASE("labels stand in a condition as texts and cannot end their quotes", "[settings]") {
+  std::string missing;
+  CHECK(with_labels("root.service == \"{service}\"", {{"service", "a\"b\\c\n"}}, missing) ==
+        std::optional<std::string>("root.service == \"a\\\"b\\\\c\""));
+  CHECK_FALSE(with_labels("a == \"{x}\"", {}, missing));
+  CHECK(missing == "x");
+  CHECK(with_labels("no label {", {}, missing) == std::optional<std::string>("no label {"));
+}

@@ -249,7 +249,7 @@ TEST_CASE("a directory in use, of a newer version or without rights is refused a
 
 TEST_CASE("a full disk fails a batch, and the next attempt stores it once", "[store]") {
   const Folder folder;
-  auto store = open({.directory = folder.path, .codec = BlockCodec::kNone});
+  auto store = open({.directory = folder.path, .codec = BlockCodec::kPlain});
   REQUIRE(store->append(std::vector{kept(1)}, 1));
   std::vector<KeptTracePtr> batch;
   for (std::uint64_t i = 2; i <= 50; ++i) batch.push_back(kept(i, std::vector<test::SpanSpec>(20)));

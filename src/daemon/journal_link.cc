@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/journal_link.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace tailgate {
+namespace {
+
+class DeliveryNote final : public Delivery {
+ public:
+  DeliveryNote(Journal& journal, const JournalDelivery& what, TimePoint first)
+      : journal_(journal), what_(what), segment_(journal.pin(first)) {}
+  ~DeliveryNote() override { journal_.unpin(segment_); }
+
+ private:
+  void delivered() override { journal_.note(what_); }
+
+  Journal& journal_;
+  const JournalDelivery what_;
+  const std::uint64_t segment_;
+};
+
+std::string_view take_word(std::string_view& words) {
+  const std::size_t end = std::min(words.find('\0'), words.size());
+  const std::string_view out = words.substr(0, end);
+  words.remove_prefix(std::min(end + 1, words.size()));
+  return out;
+}
+
+}  // namespace
+
+std::optional<SourceId> JournalLink::source_of(std::string_view receiver, std::string_view format) const {
+  for (std::size_t i = 0; i != sources_.size(); ++i) {
+    if (!sources_[i].receiver.empty() && sources_[i].receiver == receiver && sources_[i].format == format)
+      return static_cast<SourceId>(i);
+  }
+  return std::nullopt;
+}
+
+RequestLog::Way JournalLink::begin() {
+  const Journal::Takes takes = journal_.takes();
+  if (takes == Journal::Takes::kNothing) return Way::kRefuse;
+  if (!live()) {
+    {
+      const MutexLock turn(turnstile_);
+      gate_.lock_shared();
+    }
+    if (!live()) {
+      if (takes == Journal::Takes::kRequests) return Way::kWriteAlone;
+      // It cannot pass by: what is in the journal comes first.
+      gate_.unlock_shared();
+      return Way::kRefuse;
+    }
+    gate_.unlock_shared();
+  }
+  if (takes == Journal::Takes::kRequests) return Way::kWrite;
+  journal_.count_passed();
+  return Way::kPassBy;
+}
+
+void JournalLink::end(Way way) {
+  if (way == Way::kWriteAlone) gate_.unlock_shared();
+}
+
+std::shared_ptr<Receipt> JournalLink::write(std::uint64_t number, SourceId source, std::uint64_t arrival_unix_ns,
+                                            ByteView otlp, std::span<const TraceId> traces) {
+  JournalRequest request;
+  request.number = number;
+  request.order = journal_.next_order();
+  request.arrival_unix_ns = arrival_unix_ns;
+  request.receiver = sources_[source].receiver;
+  request.format = sources_[source].format;
+  request.otlp = otlp;
+  request.traces = traces;
+  if (journal_.options().ack == JournalAck::kAtOnce) {
+    journal_.append(request, monotonic_now(), {});
+    return nullptr;
+  }
+  auto receipt = std::make_shared<Receipt>();
+  journal_.append(request, monotonic_now(), [receipt](bool safe) { receipt->settle(safe); });
+  return receipt;
+}
+
+void JournalLink::decided(std::span<const DecidedTrace> traces) {
+  journal_.note(traces);
+  if (trigger_policies_.empty() || !live()) return;
+  const std::int64_t now = monotonic_now().time_since_epoch().count();
+  if (now < trigger_again_.load(std::memory_order_relaxed)) return;
+  for (const DecidedTrace& d : traces) {
+    if (d.verdict.decision != Decision::kSampled) continue;
+    const std::string name = tables_->names.name_of(d.verdict.policy);
+    if (std::find(trigger_policies_.begin(), trigger_policies_.end(), name) == trigger_policies_.end()) continue;
+    trigger_again_ = now + Duration(std::chrono::seconds(1)).count();
+    return triggered_();
+  }
+}
+
+void JournalLink::on_kept_by(std::vector<std::string> policies, std::function<void()> call) {
+  triggered_ = std::move(call);
+  trigger_policies_ = std::move(policies);
+}
+
+std::shared_ptr<Delivery> JournalLink::delivery(const Kept& kept) {
+  const JournalDelivery what{kept.id, kept.order, kept.request == 0 ? position() : 0, kept.request};
+  return std::make_shared<DeliveryNote>(journal_, what, kept.first);
+}
+
+// Policy, threshold, then the names of the exporters, with zeros between.
+std::string JournalLink::words_of(const Verdict& verdict) const {
+  std::string out = tables_->names.name_of(verdict.policy);
+  out += fmt::format("{}{:x}", '\0', tables_->thresholds.value_of(verdict.threshold));
+  for (std::uint64_t bits = tables_->routes.exporters_of(verdict.route); bits != 0; bits &= bits - 1) {
+    out.push_back('\0');
+    out += exporters_[static_cast<std::size_t>(__builtin_ctzll(bits))];
+  }
+  return out;
+}
+
+Verdict JournalLink::verdict_of(const Verdict& verdict, std::string_view words) const {
+  Verdict out = verdict;
+  if (out.decision != Decision::kSampled) return out;
+  const std::string_view policy = take_word(words);
+  const std::vector<std::uint16_t> known = tables_->names.find(policy);
+  out.policy = known.empty() ? tables_->names.number_of(policy) : known.front();
+  const std::string_view threshold = take_word(words);
+  std::uint64_t value = 0;
+  std::from_chars(threshold.data(), threshold.data() + threshold.size(), value, 16);
+  out.threshold = tables_->thresholds.code_of(value);
+  std::uint64_t bits = 0;
+  while (!words.empty()) {
+    const auto at = std::find(exporters_.begin(), exporters_.end(), take_word(words));
+    if (at != exporters_.end()) bits |= std::uint64_t{1} << (at - exporters_.begin());
+  }
+  // Its exporters have other names now, or are gone: all of those that there are get it.
+  if (bits == 0) bits = exporters_.size() >= 64 ? UINT64_MAX : (std::uint64_t{1} << exporters_.size()) - 1;
+  out.route = tables_->routes.number_of(bits);
+  return out;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/journal_replay.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/units.h"
+#include "telemetry/log.h"
+#include "wire/otlp/scan.h"
+
+namespace tailgate {
+namespace {
+
+constexpr Duration kWait = std::chrono::milliseconds(2);
+constexpr Duration kRoomWaitMax = std::chrono::seconds(10);  // for memory that exporters give back
+
+}  // namespace
+
+class JournalReplay::Verdicts final : public Foregone {
+ public:
+  JournalHistory history;
+  std::optional<Known> find(const TraceId& id) const override {
+    const auto found = history.find(id);
+    if (!found) return std::nullopt;
+    return Known{found->verdict, found->order};
+  }
+};
+
+JournalReplay::JournalReplay(const ReplayParts& parts) : parts_(parts) {}
+
+JournalReplay::~JournalReplay() { stop(); }
+
+void JournalReplay::start(std::function<void()> live) {
+  live_ = std::move(live);
+  thread_ = std::thread([this] { run(monotonic_now(), wall_now_ns()); });
+  pthread_setname_np(thread_.native_handle(), "replay");
+}
+
+void JournalReplay::stop() {
+  stopping_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+void JournalReplay::tidy(TimePoint now) {
+  if (!done_ || verdicts_ == nullptr || now - live_since_ < parts_.journal.options().hold) return;
+  parts_.store.set_foregone(nullptr);
+  verdicts_.reset();
+}
+
+JournalReplay::Stats JournalReplay::stats() const {
+  const std::uint64_t bytes = bytes_, read = std::min(read_.load(), bytes);
+  return {bytes, done_ ? 0 : bytes - read, requests_, unreplayed_, damaged_};
+}
+
+TimePoint JournalReplay::time_of(std::uint64_t unix_ns) const {
+  const auto ago = static_cast<std::int64_t>(wall_ns_ - unix_ns);
+  return std::max(parts_.origin, now_ - Duration(ago));
+}
+
+void JournalReplay::run(TimePoint now, std::uint64_t wall_ns) {
+  began_ = monotonic_now();
+  now_ = now;
+  wall_ns_ = wall_ns;
+  verdicts_ = std::make_unique<Verdicts>();
+  Journal& journal = parts_.journal;
+  const std::uint64_t from = journal.replay_from();
+  load_verdicts(from);
+  log_info("replaying the journal", {{"directory", journal.options().directory}, {"bytes", format_bytes(bytes_)}});
+  JournalCursor cursor(journal, from);
+  while (!stopping_) {
+    if (!catch_up(cursor)) return;
+    // All of the journal has been taken, but for what comes right now. New requests wait for a moment.
+    parts_.link.close_gate();
+    while (!stopping_ && journal.waiting()) std::this_thread::sleep_for(kWait);
+    const bool whole = !stopping_ && catch_up(cursor);
+    if (whole) {
+      parts_.link.set_position(0);
+      journal.replayed(UINT64_MAX);
+    }
+    parts_.link.open_gate(whole);
+    if (!whole) return;
+    break;
+  }
+  if (stopping_) return;
+  live_since_ = monotonic_now();
+  done_ = true;
+  log_info("the journal is replayed", {{"requests", requests_.load()},
+                                       {"not_replayed", unreplayed_.load()},
+                                       {"damaged", damaged_.load()},
+                                       {"took", format_duration(live_since_ - began_)}});
+  if (live_) live_();
+}
+
+// Traces of then are known from here on: as decided, or with the verdict that they are to get.
+void JournalReplay::load_verdicts(std::uint64_t from) {
+  const std::string& directory = parts_.journal.options().directory;
+  JournalHistory& history = verdicts_->history;
+  const Journal::Extent extent = parts_.journal.extent();
+  std::vector<std::uint64_t> replayed, passed = extent.ends;
+  for (const std::uint64_t segment : extent.segments) {
+    (segment < from ? passed : replayed).push_back(segment);
+    std::error_code error;
+    const auto size = std::filesystem::file_size(requests_path(directory, segment), error);
+    if (segment >= from && segment != extent.segments.back() && !error) bytes_ += size;
+  }
+  const auto remember = [&](const TraceId& id, const Verdict& verdict) { parts_.store.remember(id, verdict); };
+  for (const std::uint64_t segment : passed) history.pass(directory, segment, parts_.link, remember);
+  history.load(directory, replayed, parts_.link);
+  history.each_ended(remember);
+  damaged_ = history.damaged();
+  parts_.store.set_foregone(verdicts_.get());
+}
+
+// Takes all that is committed. False: asked to stop.
+bool JournalReplay::catch_up(JournalCursor& cursor) {
+  const std::uint64_t damaged = damaged_ - cursor.damaged();
+  while (!stopping_) {
+    const Result<bool> more =
+        cursor.next([&](const JournalRequest& request, std::uint64_t position) { take(request, position); });
+    if (!more) {
+      log_error("a part of the journal cannot be read and is not replayed; the file stays",
+                {{"why", more.error().text}, {"segment", cursor.segment()}});
+      if (!cursor.skip()) return true;
+      continue;
+    }
+    if (stopping_) return false;
+    damaged_ = damaged + cursor.damaged();
+    read_ = cursor.bytes();
+    parts_.journal.replayed(cursor.segment());
+    if (!*more) return true;
+  }
+  return false;
+}
+
+void JournalReplay::take(const JournalRequest& request, std::uint64_t position) {
+  if (stopping_) return;
+  const bool own = request.number >= parts_.journal.first_order();
+  const SourceId source =
+      own ? parts_.link.source_of(request.receiver, request.format).value_or(parts_.source) : parts_.source;
+  const TimePoint at = time_of(request.arrival_unix_ns);
+  const std::shared_ptr<const ScanPlan> plan = parts_.target.plan();
+  thread_local SpanBatch batch;
+  batch.clear();
+  batch.hash_seed = parts_.target.hash_seed();
+  batch.now_unix_ns = request.arrival_unix_ns;
+  batch.request = request.number;
+  parts_.link.set_position(position);
+  if (at >= swept_ + parts_.sweep_every) {  // as the sweeper would have, before this came
+    parts_.store.sweep(at);
+    swept_ = at;
+  }
+  bool good = true;
+  const auto deliver = [&](SpanBatch& slice) {
+    good = take(slice, source, at, own, request, position);
+    return good;
+  };
+  const ScanResult scan = scan_request(request.otlp, *plan, batch, deliver);
+  good = scan.ok && good && deliver(batch);
+  if (stopping_) return;
+  ++(good ? requests_ : unreplayed_);
+  if (!good) {
+    log_error("a request of the journal is not replayed",
+              {{"why", scan.ok ? "no room in the buffer" : scan.error}, {"position", position}});
+  }
+}
+
+bool JournalReplay::take(SpanBatch& slice, SourceId source, TimePoint at, bool own, const JournalRequest& request,
+                         std::uint64_t position) {
+  if (!own) slice.remove_traces([&](const TraceId& id) { return verdicts_->history.ended(id, request, position); });
+  const TimePoint until = monotonic_now() + kRoomWaitMax;
+  while (!parts_.target.take(slice, source, at)) {
+    if (stopping_ || monotonic_now() > until) return false;
+    std::this_thread::sleep_for(kWait);
+  }
+  return true;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// JournalReplay: brings back what was open when the process before this one ended. Its requests pass through the same
+// pipeline as new ones, with their arrival as the time argument; then those that have come meanwhile; then the daemon
+// is live, and calls back.
+//
+// Threads: made, started and stopped by one; a thread of its own in between. Stats by any.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "buffer/store/trace_store.h"
+#include "daemon/journal_link.h"
+#include "journal/cursor.h"
+#include "journal/history.h"
+
+namespace tailgate {
+
+struct ReplayParts {
+  Journal& journal;
+  JournalLink& link;
+  TraceStore& store;
+  IngestTarget& target;                                  // on `store`
+  SourceId source;                                       // under which spans of earlier processes are counted
+  TimePoint origin;                                      // of the store: nothing arrived before
+  Duration sweep_every = std::chrono::milliseconds(50);  // of the arrivals' time
+};
+
+class JournalReplay {
+ public:
+  explicit JournalReplay(const ReplayParts& parts);
+  ~JournalReplay();
+  JournalReplay(const JournalReplay&) = delete;
+  JournalReplay& operator=(const JournalReplay&) = delete;
+
+  // `live` is called on the replay's thread.
+  void start(std::function<void()> live);
+  // All of it on the caller's thread, instead. `now` and `wall_ns`: both clocks.
+  void run(TimePoint now, std::uint64_t wall_ns);
+  // What is not replayed yet stays for the next process.
+  void stop();
+  // Once in a while: lets go of the verdicts of then, when no trace can need them.
+  void tidy(TimePoint now);
+
+  struct Stats {
+    std::uint64_t bytes = 0, bytes_left = 0;  // of the files of earlier processes
+    std::uint64_t requests = 0, unreplayed_requests = 0;
+    std::uint64_t damaged = 0;
+  };
+  Stats stats() const;
+
+ private:
+  class Verdicts;
+
+  void load_verdicts(std::uint64_t from);
+  bool catch_up(JournalCursor& cursor);
+  void take(const JournalRequest& request, std::uint64_t position);
+  bool take(SpanBatch& slice, SourceId source, TimePoint at, bool own, const JournalRequest& request,
+            std::uint64_t position);
+  TimePoint time_of(std::uint64_t unix_ns) const;
+
+  const ReplayParts parts_;
+  std::function<void()> live_;
+  std::unique_ptr<Verdicts> verdicts_;
+  TimePoint now_{}, live_since_{};
+  TimePoint swept_ = TimePoint::min() + std::chrono::hours(1);
+  std::uint64_t wall_ns_ = 0;  // when the clock was now_
+  TimePoint began_{};
+  std::atomic<bool> stopping_{false}, done_{false};
+  std::atomic<std::uint64_t> bytes_{0}, read_{0}, requests_{0}, unreplayed_{0}, damaged_{0};
+  std::thread thread_;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/keep_jobs.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "model/threshold.h"
+#include "telemetry/log.h"
+
+namespace tailgate {
+namespace {
+
+constexpr int kNice = 10;  // spans that come go first
+constexpr std::string_view kPolicy = "_kept_after";
+constexpr std::string_view kOtherReason = "other";
+constexpr Duration kQuotaWait = std::chrono::milliseconds(100);
+
+}  // namespace
+
+void KeepJobs::start() {
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(thread_.native_handle(), "keep");
+}
+
+void KeepJobs::stop() {
+  {
+    const MutexLock lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+Result<std::string> KeepJobs::begin(KeepRequest request) {
+  auto job = std::make_shared<Job>();
+  if (!request.condition.empty()) {
+    job->tables = std::make_shared<PolicyTables>();
+    auto policies = policies_of_condition(request.condition, *job->tables);
+    if (!policies) return tl::unexpected(policies.error());
+    job->policies = std::move(*policies);
+  }
+  job->status.request = std::move(request);
+  job->status.state = "waiting";
+  const MutexLock lock(mutex_);
+  if (waiting_.size() >= kWaitingMax)
+    return fail(ErrorKind::kRefused, fmt::format("{} jobs are waiting; try again later", kWaitingMax));
+  job->status.job = std::to_string(next_++);
+  jobs_.push_back(job);
+  if (jobs_.size() > kRememberedMax) jobs_.pop_front();
+  waiting_.push_back(job);
+  wake_.notify_one();
+  return job->status.job;
+}
+
+Result<std::string> KeepJobs::begin_for(const Alert& alert) {
+  const std::vector<AlertMapping>& all = parts_.config.alerts;
+  const auto mapping =
+      std::find_if(all.begin(), all.end(), [&](const AlertMapping& m) { return m.alert == alert.name; });
+  if (mapping == all.end()) {
+    return fail(ErrorKind::kBadInput,
+                fmt::format("expected an alert that keep.alerts has a condition for, got '{}'. Add one: {{alert: {}, "
+                            "condition: 'root.service == \"{{service}}\"'}}",
+                            alert.name, alert.name));
+  }
+  KeepRequest request;
+  std::string missing;
+  const auto condition = with_labels(mapping->condition, alert.labels, missing);
+  if (!condition) {
+    return fail(ErrorKind::kBadInput,
+                fmt::format("the condition of '{}' in keep.alerts wants the label '{}', which the "
+                            "alert does not have",
+                            alert.name, missing));
+  }
+  request.condition = *condition;
+  const auto before = static_cast<std::uint64_t>(mapping->before.count());
+  request.from_unix_ns = alert.starts_unix_ns - std::min(alert.starts_unix_ns, before);
+  request.limit = mapping->limit;
+  request.reason = "alert " + alert.name;
+  const std::string key = fmt::format("{} {}", alert.fingerprint, alert.starts_unix_ns);
+  {
+    const MutexLock lock(mutex_);
+    const auto known = of_alerts_.find(key);
+    if (known != of_alerts_.end()) return known->second;
+  }
+  Result<std::string> job = begin(std::move(request));
+  if (!job) return job;
+  const MutexLock lock(mutex_);
+  if (of_alerts_.size() >= kAlertsRemembered) of_alerts_.erase(of_alerts_.begin());
+  return of_alerts_.try_emplace(key, *job).first->second;
+}
+
+void KeepJobs::triggered(std::uint64_t unix_ns) {
+  const MutexLock lock(mutex_);
+  if (trigger_first_ == 0) trigger_first_ = unix_ns;
+  trigger_last_ = unix_ns;
+}
+
+// Triggers within the time that is kept anyway are one job.
+void KeepJobs::tick(std::uint64_t now_unix_ns) {
+  const KeepAround& around = parts_.config.around;
+  const auto before = static_cast<std::uint64_t>(around.before.count());
+  const auto after = static_cast<std::uint64_t>(around.after.count());
+  KeepRequest request;
+  {
+    const MutexLock lock(mutex_);
+    if (trigger_first_ == 0 || now_unix_ns < trigger_first_ + after) return;
+    request.from_unix_ns = trigger_first_ - std::min(trigger_first_, before);
+    request.to_unix_ns = trigger_first_ + after;
+    trigger_first_ = trigger_last_ > request.to_unix_ns ? trigger_last_ : 0;
+  }
+  request.condition = around.condition;
+  request.limit = around.limit;
+  request.reason = "around " + around.policies.front();
+  if (const auto job = begin(std::move(request)); !job)
+    log_warn("nothing is kept around a trace", {{"why", job.error().text}});
+}
+
+KeepJobs::JobPtr KeepJobs::find(std::string_view job) const {
+  const auto at = std::find_if(jobs_.begin(), jobs_.end(), [&](const JobPtr& j) { return j->status.job == job; });
+  return at != jobs_.end() ? *at : nullptr;
+}
+
+std::optional<KeepStatus> KeepJobs::status(std::string_view job) const {
+  const MutexLock lock(mutex_);
+  const JobPtr found = find(job);
+  return found != nullptr ? std::optional(found->status) : std::nullopt;
+}
+
+bool KeepJobs::cancel(std::string_view job) {
+  const MutexLock lock(mutex_);
+  const JobPtr found = find(job);
+  if (found == nullptr || (found->status.state != "waiting" && found->status.state != "running")) return false;
+  found->cancelled = true;
+  if (found->status.state == "waiting") found->status.state = "cancelled";
+  return true;
+}
+
+bool KeepJobs::ends(const JobPtr& job) const {
+  const MutexLock lock(mutex_);
+  return stopping_ || job->cancelled;
+}
+
+void KeepJobs::run() {
+  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
+  for (;;) {
+    JobPtr job;
+    {
+      const MutexLock lock(mutex_);
+      while (!stopping_ && waiting_.empty()) wake_.wait(mutex_);
+      if (stopping_) return;
+      job = waiting_.front();
+      waiting_.pop_front();
+      if (job->cancelled) continue;
+      job->status.state = "running";
+    }
+    work(job);
+    const MutexLock lock(mutex_);
+    KeepStatus& s = job->status;
+    s.state = job->cancelled ? "cancelled" : !s.error.empty() ? "failed" : "done";
+    if (!job->cancelled) s.progress = 1;
+    job->policies.reset();
+    log_info("kept after the fact", {{"job", s.job},
+                                     {"state", s.state},
+                                     {"reason", s.request.reason},
+                                     {"traces", s.kept_traces},
+                                     {"spans", s.kept_spans},
+                                     {"already_kept", s.already_kept},
+                                     {"not_found", s.not_found}});
+  }
+}
+
+void KeepJobs::work(const JobPtr& job) {
+  std::vector<TraceId> ids = job->status.request.ids;  // nobody writes it any more
+  const bool searches = job->policies != nullptr;
+  if (searches) search(job, ids);
+  for (std::size_t i = 0; i != ids.size() && !ends(job); ++i) {
+    keep(job, ids[i]);
+    const MutexLock lock(mutex_);
+    const double part = static_cast<double>(i + 1) / static_cast<double>(ids.size());
+    job->status.progress = searches ? 0.5 + part / 2 : part;
+  }
+}
+
+// Traces that the condition is true of, without those that are kept already.
+void KeepJobs::search(const JobPtr& job, std::vector<TraceId>& found) {
+  const KeepRequest& request = job->status.request;
+  PastRunOptions options;
+  options.directory = parts_.journal.options().directory;
+  options.extent = [this] { return parts_.journal.extent(); };
+  options.from_unix_ns = request.from_unix_ns;
+  options.to_unix_ns = request.to_unix_ns;
+  options.store.shards = 1;
+  options.store.limits.decision_wait = parts_.journal.options().hold;
+  options.store.limits.cache_bytes = 1 << 20;
+  options.slim = true;
+  options.cancelled = [&] { return ends(job) || found.size() >= request.limit; };
+  options.tell = [&](double progress, std::uint64_t bytes) {
+    const MutexLock lock(mutex_);
+    job->status.progress = progress / 2;
+    job->status.bytes = bytes;
+  };
+  std::uint64_t kept = 0;
+  const auto take = [&](std::span<const DecidedTrace> decided) {
+    for (const DecidedTrace& d : decided) {
+      if (d.verdict.decision != Decision::kSampled || found.size() >= request.limit) continue;
+      if (parts_.verdict_of(d.id) == Decision::kSampled) {
+        ++kept;
+      } else {
+        found.push_back(d.id);
+      }
+    }
+  };
+  const auto outcome = run_past(options, job->policies, *job->tables, take);
+  const MutexLock lock(mutex_);
+  job->status.found = found.size() + kept;
+  job->status.already_kept = kept;
+  if (!outcome) {
+    job->status.error = outcome.error().text;
+    return;
+  }
+  job->status.bytes = outcome->bytes;
+  if (outcome->not_taken != 0)
+    job->status.error =
+        fmt::format("{} requests were left out: too much is open at a time for this search", outcome->not_taken);
+}
+
+void KeepJobs::keep(const JobPtr& job, const TraceId& id) {
+  const auto count = [&](std::uint64_t KeepStatus::*what, std::uint64_t n = 1) {
+    const MutexLock lock(mutex_);
+    job->status.*what += n;
+  };
+  if (parts_.verdict_of(id) == Decision::kSampled) return count(&KeepStatus::already_kept);
+  const Result<PastTrace> past = parts_.past.find(id, [&] { return ends(job); });
+  if (!past || past->spans == 0) return count(&KeepStatus::not_found);
+  wait_for_quota(job, past->spans);
+  if (ends(job)) return;
+  Verdict verdict;
+  verdict.decision = Decision::kSampled;
+  verdict.reason = CloseReason::kTimeout;
+  verdict.policy = parts_.tables->names.number_of(kPolicy);
+  verdict.route =
+      parts_.tables->routes.number_of(parts_.exporters >= 64 ? UINT64_MAX : (std::uint64_t{1} << parts_.exporters) - 1);
+  verdict.threshold = parts_.tables->thresholds.code_of(kUnknownChance);  // a `th` that came would be wrong
+  const std::string& reason = job->status.request.reason;
+  const std::uint64_t spans = parts_.store.keep_after(id, past->otlp, reason, verdict, monotonic_now());
+  if (spans == 0) return count(&KeepStatus::not_taken);
+  count(&KeepStatus::kept_traces);
+  count(&KeepStatus::kept_spans, spans);
+  const MutexLock lock(mutex_);
+  const bool counted = kept_.contains(reason) || kept_.size() < kReasonsMax;
+  kept_[counted ? reason : std::string(kOtherReason)] += spans;
+}
+
+// A minute's worth may be saved up; a trace of more than that waits until it is.
+void KeepJobs::wait_for_quota(const JobPtr& job, std::uint64_t spans) {
+  const auto per_minute = static_cast<double>(parts_.journal.options().keep_spans_per_minute);
+  const double wanted = std::min(static_cast<double>(spans), per_minute);
+  if (filled_ == TimePoint{}) room_ = per_minute;
+  for (;;) {
+    const TimePoint now = monotonic_now();
+    if (filled_ != TimePoint{}) {
+      room_ += per_minute * std::chrono::duration<double>(now - filled_).count() / 60;
+      room_ = std::min(room_, per_minute);
+    }
+    filled_ = now;
+    if (room_ >= wanted) break;
+    const TimePoint until = now + kQuotaWait;
+    const MutexLock lock(mutex_);
+    while (!stopping_ && !job->cancelled && wake_.wait_until(mutex_, until)) {
+    }
+    if (stopping_ || job->cancelled) return;
+  }
+  room_ -= wanted;
+}
+
+std::map<std::string, std::uint64_t> KeepJobs::spans_kept() const {
+  const MutexLock lock(mutex_);
+  return kept_;
+}
+
+}  // namespace tailgate

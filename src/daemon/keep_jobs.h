@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// KeepJobs: keeps traces after the fact, job by job, in a thread of low priority.
+//
+// A job with ids asks the journal for each. One with a condition judges the time in question once more, with the
+// condition as the only policy (past_run.h), and then asks for what was found. A trace that is being kept anyway is
+// left alone. Jobs end with the process.
+//
+// Threads: any; start and stop by one.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "base/mutex.h"
+#include "daemon/past_run.h"
+#include "journal/past.h"
+#include "settings/journal.h"
+#include "web/keep_page.h"
+
+namespace tailgate {
+
+struct KeepParts {
+  const JournalPast& past;
+  Journal& journal;
+  TraceStore& store;
+  std::shared_ptr<PolicyTables> tables;
+  std::size_t exporters = 0;  // all of these get what is kept
+  KeepConfig config = {};
+  // The verdict that is remembered of a trace; nothing when none is.
+  std::function<std::optional<Decision>(const TraceId&)> verdict_of;
+};
+
+class KeepJobs final : public KeepSource {
+ public:
+  static constexpr std::size_t kWaitingMax = 64, kRememberedMax = 200, kReasonsMax = 64, kAlertsRemembered = 1000;
+
+  explicit KeepJobs(KeepParts parts) : parts_(std::move(parts)) {}
+  ~KeepJobs() override { stop(); }
+
+  void start();
+  void stop();
+
+  Result<std::string> begin(KeepRequest request) override;
+  Result<std::string> begin_for(const Alert& alert) override;
+  std::optional<KeepStatus> status(std::string_view job) const override;
+  bool cancel(std::string_view job) override;
+
+  // A trace was kept by one of the policies of `keep_around`. Any thread.
+  void triggered(std::uint64_t unix_ns);
+  // A few times a second: begins the job of a trigger when its time is over.
+  void tick(std::uint64_t now_unix_ns);
+
+  // Spans kept, by reason; `other` for those past kReasonsMax.
+  std::map<std::string, std::uint64_t> spans_kept() const;
+
+ private:
+  struct Job {
+    KeepStatus status;
+    PolicySetPtr policies;  // of the condition
+    std::shared_ptr<PolicyTables> tables;
+    bool cancelled = false;
+  };
+  using JobPtr = std::shared_ptr<Job>;
+
+  void run();
+  void work(const JobPtr& job);
+  void search(const JobPtr& job, std::vector<TraceId>& found);
+  void keep(const JobPtr& job, const TraceId& id);
+  void wait_for_quota(const JobPtr& job, std::uint64_t spans);
+  bool ends(const JobPtr& job) const;
+  JobPtr find(std::string_view job) const TAILGATE_REQUIRES(mutex_);
+
+  const KeepParts parts_;
+  double room_ = 0;  // spans; the thread's, with the next
+  TimePoint filled_{};
+  mutable Mutex mutex_;
+  CondVar wake_;
+  bool stopping_ TAILGATE_GUARDED_BY(mutex_) = false;
+  std::uint64_t next_ TAILGATE_GUARDED_BY(mutex_) = 1;
+  std::deque<JobPtr> jobs_ TAILGATE_GUARDED_BY(mutex_);  // the newest last; statuses too
+  std::deque<JobPtr> waiting_ TAILGATE_GUARDED_BY(mutex_);
+  std::map<std::string, std::uint64_t> kept_ TAILGATE_GUARDED_BY(mutex_);
+  std::map<std::string, std::string> of_alerts_ TAILGATE_GUARDED_BY(mutex_);  // fingerprint and start to job
+  std::uint64_t trigger_first_ TAILGATE_GUARDED_BY(mutex_) = 0;               // 0: none
+  std::uint64_t trigger_last_ TAILGATE_GUARDED_BY(mutex_) = 0;
+  std::thread thread_;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Judges what a journal has of a time with policies of its own, in a buffer of its own: the live daemon and its limits
+// are not touched. Traces close as they would have then, by the arrival of their spans.
+//
+// Threads: one; a run each.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "buffer/store/trace_store.h"
+#include "journal/cursor.h"
+
+namespace tailgate {
+
+struct PastRunOptions {
+  std::string directory;
+  JournalCursor::ExtentOf extent;
+  std::uint64_t from_unix_ns = 0, to_unix_ns = UINT64_MAX;  // of arrival
+  TraceStoreOptions store;
+  std::size_t memory = std::size_t{48} << 20;  // for open traces
+  // Spans are held without their bytes: enough for every policy but those that weigh a trace.
+  bool slim = false;
+  std::function<bool()> cancelled = {};
+  std::function<void(double progress, std::uint64_t bytes)> tell = {};  // now and then
+};
+
+struct PastRunOutcome {
+  std::uint64_t requests = 0, bytes = 0, damaged = 0, not_taken = 0;  // not_taken: requests without room
+  std::uint64_t first_unix_ns = 0, last_unix_ns = 0;
+  StoreSnapshot totals;
+};
+
+// `decided` gets every verdict; with numbers of `tables`, as `policies` have them.
+using TakeDecided = std::function<void(std::span<const DecidedTrace>)>;
+Result<PastRunOutcome> run_past(const PastRunOptions& options, const PolicySetPtr& policies, PolicyTables& tables,
+                                const TakeDecided& decided);
+
+}  // namespace tailgate

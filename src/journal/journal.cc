@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "journal/journal.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+namespace tailgate {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kAlone = 16 << 10;      // a request of so many bytes is compressed alone, smaller ones together
+constexpr std::size_t kTogether = 256 << 10;  // of small ones in one block
+constexpr std::size_t kScratchKeep = 8 << 20;
+constexpr Duration kTick = std::chrono::milliseconds(100);  // ends are written as often when no request comes
+
+}  // namespace
+
+Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, ByteBudget* budget, TimePoint now,
+                                               std::uint64_t now_unix_ns, std::vector<std::string>& notices) {
+  std::error_code error;
+  if (!fs::is_directory(options.directory, error)) {
+    fs::create_directories(options.directory, error);
+    if (!error) fs::permissions(options.directory, fs::perms::owner_all, error);
+    if (error) {
+      return fail(ErrorKind::kIo, fmt::format("cannot make the directory '{}': {}. Make it, and give it to the user of "
+                                              "the daemon",
+                                              options.directory, error.message()));
+    }
+  }
+  auto lock = DirectoryLock::take(options.directory);
+  if (!lock) return tl::unexpected(lock.error());
+  std::unique_ptr<Journal> journal(new Journal(options, budget));
+  journal->lock_ = std::move(*lock);
+  if (auto done = journal->look_at_files(now, now_unix_ns, notices); !done) return tl::unexpected(done.error());
+  if (auto done = journal->open_segment(now, now_unix_ns); !done) return tl::unexpected(done.error());
+  return journal;
+}
+
+Journal::~Journal() { stop(); }
+
+void Journal::append(const JournalRequest& request, TimePoint now, Done done) {
+  thread_local std::string raw;
+  raw.clear();
+  Pending pending;
+  bool good = append_request(raw, request);
+  if (good && raw.size() < kAlone) {
+    pending.raw = raw;
+  } else if (good) {
+    good = pack_block(raw, options_.codec, pending.block);
+    pending.block.records = 1;
+  }
+  if (raw.capacity() > kScratchKeep) raw = {};
+  pending.request_bytes = request.otlp.size();
+  pending.now = now;
+  if (options_.retain > Duration::zero()) {
+    pending.ids.reserve(request.traces.size());
+    for (const TraceId& id : request.traces) pending.ids.push_back(hash_of_id(id));
+  }
+  const std::size_t bytes = pending.raw.size() + pending.block.bytes.size();
+  if (budget_ != nullptr) {
+    pending.charge = Charge(*budget_, Holder::kRequests);
+    pending.charge.grow(bytes);
+  }
+  bool wake = false;
+  if (good) {
+    const MutexLock lock(mutex_);
+    good = !stopped_;
+    if (good) {
+      pending.done = std::move(done);
+      pending_.push_back(std::move(pending));
+      pending_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+      wake = std::exchange(idle_, false);
+    }
+  }
+  if (wake) wake_.notify_one();
+  if (!good && done) done(false);
+}
+
+void Journal::note(std::span<const DecidedTrace> decided) {
+  const MutexLock lock(mutex_);
+  if (!stopped_) decided_.insert(decided_.end(), decided.begin(), decided.end());
+}
+
+void Journal::note(const JournalDelivery& delivery) {
+  const MutexLock lock(mutex_);
+  if (!stopped_) deliveries_.push_back(delivery);
+}
+
+std::uint64_t Journal::pin(TimePoint first) {
+  const MutexLock lock(mutex_);
+  return segments_.pin(first);
+}
+
+void Journal::unpin(std::uint64_t segment) {
+  const MutexLock lock(mutex_);
+  segments_.unpin(segment);
+}
+
+void Journal::swept(TimePoint now) {
+  const MutexLock lock(mutex_);
+  swept_ = std::max(swept_, now);
+}
+
+void Journal::replayed(std::uint64_t below_segment) {
+  const MutexLock lock(mutex_);
+  replayed_below_ = below_segment;
+}
+
+Journal::Extent Journal::extent() const {
+  Extent out;
+  const MutexLock lock(mutex_);
+  for (const SegmentList::Ends& e : segments_.ends()) out.ends.push_back(e.number);
+  for (const Segment& s : segments_.all()) out.segments.push_back(s.number);
+  out.last_end = readable_end_;
+  return out;
+}
+
+void Journal::start() {
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(thread_.native_handle(), "journal");
+}
+
+void Journal::run() {
+  for (bool stop = false; !stop;) {
+    {
+      const MutexLock lock(mutex_);
+      const TimePoint until = monotonic_now() + kTick;
+      idle_ = true;
+      while (!stopping_ && pending_.empty() && wake_.wait_until(mutex_, until)) {
+      }
+      idle_ = false;
+      stop = stopping_;
+    }
+    commit(monotonic_now(), wall_now_ns());
+  }
+}
+
+void Journal::stop() {
+  {
+    const MutexLock lock(mutex_);
+    if (stopped_) return;
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+  end(monotonic_now(), wall_now_ns());
+}
+
+void Journal::end(TimePoint now, std::uint64_t now_unix_ns) {
+  if (requests_ == nullptr && !begun()) return;  // it could not be opened
+  while (commit(now, now_unix_ns)) {
+  }
+  std::vector<Pending> late;
+  {
+    const MutexLock lock(mutex_);
+    stopped_ = true;
+    late.swap(pending_);
+  }
+  for (Pending& p : late) {
+    if (p.done) p.done(false);
+  }
+}
+
+bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
+  std::vector<Pending> pending;
+  bool settled = false;
+  {
+    const MutexLock lock(mutex_);
+    pending.swap(pending_);
+    if (swept_ != TimePoint::min()) settled = segments_.settle(swept_ - options_.hold, replayed_below_);
+  }
+  Result<void> done;
+  std::size_t waited = 0, request_bytes = 0;
+  for (const Pending& p : pending) {
+    waited += p.raw.size() + p.block.bytes.size();
+    request_bytes += p.request_bytes;
+  }
+  if (!pending.empty()) {
+    std::vector<std::vector<std::uint64_t>> ids;
+    std::vector<PackedBlock> blocks = blocks_of(pending, ids);
+    done = make_room(waited, now, now_unix_ns);
+    if (done) done = write_requests(blocks, now, now_unix_ns);
+    if (done && options_.retain > Duration::zero()) note_ids(blocks, ids);
+    set_failure(done, now);
+  } else if (takes() != Takes::kRequests && now >= try_again_) {
+    set_failure(probe(now, now_unix_ns), now);
+  } else {
+    (void)make_room(0, now, now_unix_ns);
+  }
+  write_ends(settled);
+  pending_bytes_.fetch_sub(waited, std::memory_order_relaxed);
+  const bool safe = done || options_.on_failure == JournalFailure::kMemory;
+  if (!done && safe) passed_.fetch_add(pending.size(), std::memory_order_relaxed);
+  for (Pending& p : pending) {
+    p.charge = Charge();
+    if (!p.done) continue;
+    try {
+      p.done(safe);
+    } catch (const std::exception& e) {  // such as std::bad_alloc: this sender hears nothing and tries again
+      if (const auto held = errors_log_.pass(now))
+        log_error("an answer was not made", {{"why", e.what()}, {"held_back", *held}});
+    }
+  }
+  const MutexLock lock(mutex_);
+  if (!pending.empty() && done) {
+    ++stats_.commits;
+    stats_.requests += pending.size();
+    stats_.request_bytes += request_bytes;
+  }
+  return !pending_.empty();
+}
+
+// Those that are small yet are compressed here, many together.
+std::vector<PackedBlock> Journal::blocks_of(std::vector<Pending>& pending,
+                                            std::vector<std::vector<std::uint64_t>>& ids) const {
+  std::vector<PackedBlock> out;
+  std::string raw;
+  std::uint32_t records = 0;
+  std::vector<std::uint64_t> ids_together;
+  const auto flush = [&] {
+    if (records == 0) return;
+    PackedBlock& block = out.emplace_back();
+    if (!pack_block(raw, options_.codec, block)) pack_block(raw, BlockCodec::kPlain, block);
+    block.records = records;
+    ids.push_back(std::exchange(ids_together, {}));
+    records = 0;
+    raw.clear();
+  };
+  for (Pending& p : pending) {
+    if (!p.raw.empty()) {
+      raw += p.raw;
+      ids_together.insert(ids_together.end(), p.ids.begin(), p.ids.end());
+      if (++records == kBlockRecordsMax || raw.size() >= kTogether) flush();
+      continue;
+    }
+    flush();
+    out.push_back(std::move(p.block));
+    ids.push_back(std::move(p.ids));
+  }
+  flush();
+  return out;
+}
+
+Result<void> Journal::write_requests(std::vector<PackedBlock>& blocks, TimePoint now, std::uint64_t now_unix_ns) {
+  const TimePoint began = now;
+  if (wants_segment(now)) {
+    if (auto done = open_segment(now, now_unix_ns); !done) return done;
+  }
+  bool sync_failed = false;
+  Result<void> done = put(blocks, sync_failed);
+  if (sync_failed) {
+    // The system may have thrown away what it could not write, and says so once. What this commit holds is still in
+    // memory; commits before it were synced.
+    requests_.reset();
+    if (auto opened = open_segment(now, now_unix_ns); !opened) return opened;
+    done = put(blocks, sync_failed);
+    if (sync_failed) requests_.reset();
+  }
+  if (!done) return done;
+  const TimePoint ended = thread_.joinable() ? monotonic_now() : now;
+  const double seconds = std::chrono::duration<double>(ended - began).count();
+  const auto bucket = std::lower_bound(kCommitBounds.begin(), kCommitBounds.end(), seconds) - kCommitBounds.begin();
+  const MutexLock lock(mutex_);
+  ++stats_.seconds[static_cast<std::size_t>(bucket)];
+  stats_.seconds_sum += seconds;
+  Segment& last = segments_.last();
+  last.end = std::max(last.end, now);
+  last.end_unix_ns = std::max(last.end_unix_ns, now_unix_ns);
+  return {};
+}
+
+Result<void> Journal::put(std::vector<PackedBlock>& blocks, bool& sync_failed) {
+  sync_failed = false;
+  const std::uint64_t before = requests_->size();
+  if (auto written = requests_->write(blocks); !written) {
+    const MutexLock lock(mutex_);
+    ++stats_.write_errors;
+    return tl::unexpected(written.error());
+  }
+  if (options_.ack == JournalAck::kDisk) {
+    if (auto synced = requests_->sync(); !synced) {
+      sync_failed = true;
+      const MutexLock lock(mutex_);
+      ++stats_.sync_errors;
+      return synced;
+    }
+  }
+  const MutexLock lock(mutex_);
+  const std::uint64_t written = requests_->size() - before;
+  stats_.written_bytes += written;
+  segments_.last().bytes += written;
+  readable_end_ = requests_->size();
+  return {};
+}
+
+// Ends are not synced: what the power takes of them is decided and sent again. Those that cannot be written wait.
+void Journal::write_ends(bool settled) {
+  std::vector<DecidedTrace> decided;
+  std::vector<JournalDelivery> deliveries;
+  std::uint64_t below = 0, segment = 0;
+  {
+    const MutexLock lock(mutex_);
+    decided.swap(decided_);
+    deliveries.swap(deliveries_);
+    if (settled) below = segments_.settled();
+    segment = segments_.last().number;
+  }
+  if ((decided.empty() && deliveries.empty() && !settled) || words_ == nullptr) return;
+  PackedBlock block;
+  bool good = pack_ends(decided, deliveries, below, block);
+  if (good && ends_ == nullptr) {
+    auto opened =
+        BlockWriter::open(ends_path(options_.directory, segment), {.codec = options_.codec, .mode = kFileMode});
+    if (opened) ends_ = std::move(*opened);
+  }
+  const std::uint64_t before = ends_ != nullptr ? ends_->size() : 0;
+  good = good && ends_ != nullptr && ends_->write({&block, 1});
+  const MutexLock lock(mutex_);
+  if (good) {
+    stats_.written_bytes += ends_->size() - before;
+    segments_.last().bytes += ends_->size() - before;
+    segments_.last().ends_bytes = ends_->size();
+    return;
+  }
+  ++stats_.write_errors;
+  if (decided_.size() + decided.size() + deliveries_.size() + deliveries.size() > kEndsWaitingMax) {
+    stats_.ends_lost += decided.size() + deliveries.size();
+    return;
+  }
+  decided_.insert(decided_.begin(), decided.begin(), decided.end());
+  deliveries_.insert(deliveries_.begin(), deliveries.begin(), deliveries.end());
+}
+
+// One block of all of them; `settled_below` 0: nothing of that.
+bool Journal::pack_ends(const std::vector<DecidedTrace>& decided, const std::vector<JournalDelivery>& deliveries,
+                        std::uint64_t settled_below, PackedBlock& block) const {
+  std::vector<JournalVerdict> verdicts;
+  verdicts.reserve(decided.size());
+  std::map<std::uint64_t, std::string> words;  // by the numbers they stand for
+  for (const DecidedTrace& d : decided) {
+    JournalVerdict& v = verdicts.emplace_back(JournalVerdict{d.id, d.order, d.upto, d.verdict, {}});
+    if (d.verdict.decision != Decision::kSampled) continue;
+    const std::uint64_t key = d.verdict.policy | static_cast<std::uint64_t>(d.verdict.route) << 16 |
+                              static_cast<std::uint64_t>(d.verdict.threshold) << 32;
+    const auto [at, fresh] = words.try_emplace(key);
+    if (fresh) at->second = words_->words_of(d.verdict);
+    v.words = at->second;
+  }
+  std::string raw;
+  block.records = (verdicts.empty() ? 0U : 1U) + (deliveries.empty() ? 0U : 1U) + (settled_below == 0 ? 0U : 1U);
+  return (verdicts.empty() || append_verdicts(raw, verdicts)) &&
+         (deliveries.empty() || append_deliveries(raw, deliveries)) &&
+         (settled_below == 0 || append_settled(raw, settled_below)) && pack_block(raw, options_.codec, block);
+}
+
+bool Journal::wants_segment(TimePoint now) const {
+  if (requests_ == nullptr || requests_->size() >= options_.segment_bytes) return true;
+  if (requests_->size() > kBlockFileHeaderBytes && now - segment_since_ >= options_.segment_age) return true;
+  const MutexLock lock(mutex_);
+  const std::uint64_t first = segments_.all().back().number << kOrdersOfSegment;
+  return orders_.load(std::memory_order_relaxed) >= first + (std::uint64_t{1} << (kOrdersOfSegment - 1));
+}
+
+Result<void> Journal::open_segment(TimePoint now, std::uint64_t now_unix_ns) {
+  std::uint64_t number = 0;
+  {
+    const MutexLock lock(mutex_);
+    number = orders_.load(std::memory_order_relaxed) >> kOrdersOfSegment;
+    if (!segments_.empty()) number = std::max(number, segments_.last().number + 1);
+  }
+  number = std::max({number, next_number_, std::uint64_t{1}});
+  next_number_ = number + 1;  // a file that could not be made is not tried again: its head may be lost
+  const std::string path = requests_path(options_.directory, number);
+  auto opened = BlockWriter::open(path, {.codec = options_.codec, .created_ns = now_unix_ns, .mode = kFileMode});
+  if (opened && options_.ack == JournalAck::kDisk) {
+    if (auto synced = sync_directory(options_.directory); !synced) opened = tl::unexpected(synced.error());
+  }
+  if (!opened) {
+    ::unlink(path.c_str());
+    const MutexLock lock(mutex_);
+    ++stats_.write_errors;
+    return tl::unexpected(opened.error());
+  }
+  requests_ = std::move(*opened);
+  ends_.reset();  // its file is made when there is something to write
+  segment_since_ = now;
+  const MutexLock lock(mutex_);
+  segments_.add({.number = number, .bytes = requests_->size(), .end = now, .end_unix_ns = now_unix_ns});
+  readable_end_ = requests_->size();
+  return {};
+}
+
+// After a failure: whether there is room again and the disk takes bytes.
+Result<void> Journal::probe(TimePoint now, std::uint64_t now_unix_ns) {
+  if (auto done = make_room(kAlone, now, now_unix_ns); !done) return done;
+  if (requests_ == nullptr) {
+    if (auto done = open_segment(now, now_unix_ns); !done) return done;
+  }
+  std::string raw;
+  {
+    const MutexLock lock(mutex_);
+    append_settled(raw, segments_.settled());
+  }
+  std::vector<PackedBlock> blocks(1);
+  blocks[0].records = 1;
+  pack_block(raw, BlockCodec::kPlain, blocks[0]);
+  bool sync_failed = false;
+  const Result<void> done = put(blocks, sync_failed);
+  if (sync_failed) requests_.reset();
+  return done;
+}
+
+void Journal::set_failure(const Result<void>& result, TimePoint now) {
+  const Takes was = state_.load(std::memory_order_relaxed);
+  const bool refuses = options_.on_failure == JournalFailure::kRefuse;
+  state_ = result ? Takes::kRequests : refuses ? Takes::kNothing : Takes::kPassBy;
+  if (!result) try_again_ = now + kTryAgain;
+  {
+    const MutexLock lock(mutex_);
+    stats_.failure = result ? "" : result.error().text;
+  }
+  if (result && was != Takes::kRequests) log_info("the journal is written again", {{"directory", options_.directory}});
+  if (result) return;
+  if (const auto held = errors_log_.pass(now)) {
+    log_error(refuses ? "the journal takes nothing: requests are refused until it can be written"
+                      : "the journal takes nothing: requests are in memory only until it can be written",
+              {{"directory", options_.directory}, {"why", result.error().text}, {"held_back", *held}});
+  }
+}
+
+Journal::Stats Journal::stats() const {
+  const MutexLock lock(mutex_);
+  Stats out = stats_;
+  out.bytes = segments_.bytes();
+  out.ends_bytes = segments_.ends_bytes();
+  out.segments = segments_.size();
+  for (const Segment& s : segments_.all()) {
+    out.unsettled += s.number >= segments_.settled();
+    out.unreadable += !s.readable;
+  }
+  out.oldest_unix_ns = segments_.first().end_unix_ns;
+  out.passed = passed_.load(std::memory_order_relaxed);
+  out.takes = takes();
+  return out;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "journal/past.h"
+
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/unordered/unordered_flat_set.hpp>
+#include <utility>
+
+#include "wire/otlp/frame.h"
+#include "wire/otlp/scan.h"
+
+namespace tailgate {
+namespace {
+
+constexpr Duration kLook = std::chrono::seconds(1);
+constexpr int kNice = 10;  // as the threads that answer searches
+
+// The spans that a request has of a trace.
+void take_spans(const TraceId& id, const JournalRequest& request, PastTrace& out) {
+  static const ScanPlan plan;
+  thread_local SpanBatch batch;
+  batch.clear();
+  const auto take = [&](const SpanBatch& slice) {
+    for (const BatchTrace& trace : slice.traces) {
+      if (trace.id != id) continue;
+      std::vector<FrameSpan> spans;
+      for (std::uint32_t s = trace.first; s != kNone; s = slice.spans[s].next) {
+        const BatchSpan& span = slice.spans[s];
+        spans.push_back({slice.groups[span.group].resource, slice.groups[span.group].scope, {span.data, span.size}});
+      }
+      out.spans += spans.size();
+      out.facts.merge(trace.facts);
+      const bool root = trace.root_group != kNone;
+      if (out.root_service.empty() || (root && !out.has_root)) {
+        out.root_service =
+            service_name(slice.groups[root ? trace.root_group : slice.spans[trace.first].group].resource);
+        out.root_name = trace.root_name;
+      }
+      out.has_root |= root;
+      frame_trace(spans, out.otlp);
+      if (out.first_unix_ns == 0) out.first_unix_ns = request.arrival_unix_ns;
+      out.last_unix_ns = std::max(out.last_unix_ns, request.arrival_unix_ns);
+    }
+    return true;
+  };
+  if (scan_request(request.otlp, plan, batch, take).ok) take(batch);
+}
+
+}  // namespace
+
+void JournalPast::start() {
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(thread_.native_handle(), "journal ids");
+}
+
+void JournalPast::stop() {
+  {
+    const MutexLock lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void JournalPast::run() {
+  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
+  for (;;) {
+    const bool more = index_one();
+    const TimePoint until = monotonic_now() + kLook;
+    const MutexLock lock(mutex_);
+    while (!more && !stopping_ && wake_.wait_until(mutex_, until)) {
+    }
+    if (stopping_) return;
+  }
+}
+
+bool JournalPast::index_one() {
+  const std::optional<std::uint64_t> segment = journal_.segment_without_ids();
+  if (!segment) return false;
+  std::vector<IdEntry> entries = journal_.ids_of(*segment);
+  const std::string& directory = journal_.options().directory;
+  if (entries.empty()) {  // of an earlier process
+    const auto reader = BlockReader::open(requests_path(directory, *segment));
+    if (reader) {
+      (void)(*reader)->scan(0, [&](const Block& block) {
+        for (const Record& record : block.records) {
+          const auto request = read_request(record);
+          if (request) {
+            each_id(request->otlp, [&](const TraceId& id) { entries.push_back({hash_of_id(id), block.position}); });
+          }
+        }
+        const MutexLock lock(mutex_);
+        return !stopping_;
+      });
+    }
+    const MutexLock lock(mutex_);
+    if (stopping_) return false;
+  }
+  const auto written = write_ids(ids_path(directory, *segment), std::move(entries));
+  journal_.indexed(*segment, written ? *written : 0);
+  return true;
+}
+
+Result<PastTrace> JournalPast::find(const TraceId& id, const std::function<bool()>& cancelled,
+                                    std::size_t bytes_max) const {
+  PastTrace out;
+  boost::unordered_flat_set<std::uint64_t> seen;  // numbers of requests: a commit may have been repeated
+  const std::uint64_t hash = hash_of_id(id);
+  const std::string& directory = journal_.options().directory;
+  const auto take = [&](const Block& block) {
+    for (const Record& record : block.records) {
+      const auto request = read_request(record);
+      if (request && seen.insert(request->number).second) take_spans(id, *request, out);
+    }
+    return out.otlp.size() < bytes_max && !(cancelled && cancelled());
+  };
+  for (const std::uint64_t segment : journal_.extent().segments) {
+    if (cancelled && cancelled()) break;
+    const auto held = journal_.positions_of(segment, hash);
+    const auto places = held ? Result<std::vector<std::uint64_t>>(*held) : find_ids(ids_path(directory, segment), hash);
+    if (places && places->empty()) continue;
+    const auto reader = BlockReader::open(requests_path(directory, segment));
+    if (!reader) {
+      ++out.damaged;
+      continue;
+    }
+    if (!places) {  // no index: all of it
+      const auto found = (*reader)->scan(0, take);
+      out.damaged += found ? found->damaged : 1;
+      continue;
+    }
+    Block block;
+    for (const std::uint64_t position : *places) {
+      if (!(*reader)->read(position, block)) {
+        ++out.damaged;
+      } else if (!take(block)) {
+        break;
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace tailgate

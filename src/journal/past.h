@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// JournalPast: what was received in the last while, kept or not, by the id of a trace. Beside it a thread that makes
+// the index of ids of segments that are not written to any more.
+//
+// Threads: find() by any; one makes, starts and destroys it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "journal/id_index.h"
+#include "journal/journal.h"
+#include "model/trace_facts.h"
+
+namespace tailgate {
+
+struct PastTrace {
+  std::string otlp;  // `resource_spans` fields, by request in the order of arrival; empty: nothing was found
+  TraceFacts facts;
+  std::string root_service, root_name;  // of the root; of the first span when it has none
+  bool has_root = false;
+  std::uint64_t spans = 0;
+  std::uint64_t first_unix_ns = 0, last_unix_ns = 0;  // of arrival
+  std::uint64_t damaged = 0;                          // blocks that may have more and cannot be read
+};
+
+class JournalPast {
+ public:
+  explicit JournalPast(Journal& journal) : journal_(journal) {}
+  ~JournalPast() { stop(); }
+  JournalPast(const JournalPast&) = delete;
+  JournalPast& operator=(const JournalPast&) = delete;
+
+  void start();
+  void stop();
+  // Makes the index of one segment that has none. False: all have one.
+  bool index_one();
+
+  // `cancelled` may be empty. A trace of more than `bytes_max` is cut there.
+  Result<PastTrace> find(const TraceId& id, const std::function<bool()>& cancelled = {},
+                         std::size_t bytes_max = std::size_t{64} << 20) const;
+
+ private:
+  void run();
+
+  Journal& journal_;
+  Mutex mutex_;
+  CondVar wake_;
+  bool stopping_ TAILGATE_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace tailgate

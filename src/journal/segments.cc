@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "journal/segments.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+
+namespace tailgate {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kDigits = 13;
+constexpr std::string_view kRequests = ".requests";
+constexpr std::string_view kEnds = ".ends";
+
+std::optional<std::uint64_t> number_of(std::string_view name) {
+  if (name.size() <= kDigits) return std::nullopt;
+  const std::string_view suffix = name.substr(kDigits);
+  if (suffix != kRequests && suffix != kEnds) return std::nullopt;
+  std::uint64_t out = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + kDigits, out);
+  if (error != std::errc() || end != name.data() + kDigits) return std::nullopt;
+  return out;
+}
+
+}  // namespace
+
+std::string requests_path(const std::string& directory, std::uint64_t segment) {
+  return fmt::format("{}/{:0{}}{}", directory, segment, kDigits, kRequests);
+}
+
+std::string ends_path(const std::string& directory, std::uint64_t segment) {
+  return fmt::format("{}/{:0{}}{}", directory, segment, kDigits, kEnds);
+}
+
+Result<std::vector<std::uint64_t>> segment_numbers(const std::string& directory) {
+  std::vector<std::uint64_t> out;
+  std::error_code error;
+  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+    if (const auto number = number_of(at->path().filename().string())) out.push_back(*number);
+  }
+  if (error) return fail(ErrorKind::kIo, fmt::format("cannot read the directory '{}': {}", directory, error.message()));
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
+std::uint64_t SegmentList::bytes() const {
+  std::uint64_t out = 0;
+  for (const Segment& s : segments_) out += s.bytes;
+  return out + ends_bytes();
+}
+
+std::uint64_t SegmentList::ends_bytes() const {
+  std::uint64_t out = 0;
+  for (const Ends& e : ends_) out += e.bytes;
+  return out;
+}
+
+void SegmentList::indexed(std::uint64_t number, std::uint64_t bytes) {
+  for (Segment& s : segments_) {
+    if (s.number != number) continue;
+    s.indexed = true;
+    s.bytes += bytes;
+  }
+}
+
+void SegmentList::drop_first() {
+  const Segment& s = segments_.front();
+  if (s.ends_bytes != 0) ends_.push_back({s.number, s.ends_bytes});
+  segments_.pop_front();
+}
+
+std::uint64_t SegmentList::pin(TimePoint first) {
+  const auto at =
+      std::find_if(segments_.begin(), segments_.end() - 1, [&](const Segment& s) { return s.end >= first; });
+  ++at->pins;
+  return at->number;
+}
+
+void SegmentList::unpin(std::uint64_t number) {
+  for (Segment& s : segments_) {
+    if (s.number != number) continue;
+    --s.pins;
+    return;
+  }
+}
+
+bool SegmentList::settle(TimePoint decided, std::uint64_t limit) {
+  const std::uint64_t before = settled_;
+  for (std::size_t i = 0; i + 1 < segments_.size(); ++i) {
+    const Segment& s = segments_[i];
+    if (s.number < settled_) continue;
+    if (s.number >= limit || s.end > decided || s.pins != 0) break;
+    settled_ = s.number + 1;
+  }
+  return settled_ != before;
+}
+
+const Segment* SegmentList::deletable() const {
+  if (segments_.size() < 2) return nullptr;
+  const Segment& s = segments_.front();
+  return s.readable && s.number < settled_ ? &s : nullptr;
+}
+
+}  // namespace tailgate

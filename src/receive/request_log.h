@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// RequestLog: where requests are written before their senders are answered; a journal in the daemon. Receipt: whether
+// one of them has been written.
+//
+// Threads: any. Called once or twice for each request, not per span.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/mutex.h"
+#include "model/span_batch.h"
+
+namespace tailgate {
+
+class Receipt {
+ public:
+  // Calls `call` with the outcome, once: here, if it is known, else on the thread that settles.
+  void then(std::function<void(bool safe)> call) {
+    std::optional<bool> safe;
+    {
+      const MutexLock lock(mutex_);
+      safe = safe_;
+      if (!safe) call_ = std::move(call);
+    }
+    if (safe) call(*safe);
+  }
+  void settle(bool safe) {
+    std::function<void(bool)> call;
+    {
+      const MutexLock lock(mutex_);
+      safe_ = safe;
+      call = std::move(call_);
+    }
+    if (call) call(safe);
+  }
+
+ private:
+  Mutex mutex_;
+  std::optional<bool> safe_ TAILGATE_GUARDED_BY(mutex_);
+  std::function<void(bool)> call_ TAILGATE_GUARDED_BY(mutex_);
+};
+
+class RequestLog {
+ public:
+  enum class Way : std::uint8_t {
+    kWrite,       // the spans are taken, and then the request is written
+    kWriteAlone,  // the request is written; its spans are taken out of the log, later
+    kPassBy,      // the spans are taken, and the request is not written
+    kRefuse,
+  };
+  virtual ~RequestLog() = default;
+
+  // What to do with a request that has come. Each is followed by an end().
+  virtual Way begin() = 0;
+  virtual void end(Way way) = 0;
+  virtual std::uint64_t next_number() = 0;
+  // Whether write() is to be told the request's traces.
+  virtual bool wants_traces() const = 0;
+  // Null: nobody has to wait for it.
+  virtual std::shared_ptr<Receipt> write(std::uint64_t number, SourceId source, std::uint64_t arrival_unix_ns,
+                                         ByteView otlp, std::span<const TraceId> traces) = 0;
+
+  // One request's turn.
+  class Turn {
+   public:
+    explicit Turn(RequestLog* log) : log_(log) {
+      if (log_ != nullptr) way_ = log_->begin();
+      if (writes()) number_ = log_->next_number();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    ~Turn() {
+      if (log_ != nullptr) log_->end(way_);
+    }
+
+    Way way() const { return way_; }
+    bool later() const { return way_ == Way::kWriteAlone; }
+    std::uint64_t number() const { return number_; }  // 0: it is not written
+    bool wants_traces() const { return writes() && log_->wants_traces(); }
+    std::shared_ptr<Receipt> write(SourceId source, std::uint64_t arrival_unix_ns, ByteView otlp,
+                                   std::span<const TraceId> traces) const {
+      return writes() ? log_->write(number_, source, arrival_unix_ns, otlp, traces) : nullptr;
+    }
+
+   private:
+    bool writes() const { return way_ == Way::kWrite || way_ == Way::kWriteAlone; }
+
+    RequestLog* const log_;
+    Way way_ = Way::kPassBy;
+    std::uint64_t number_ = 0;
+  };
+};
+
+}  // namespace tailgate

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// POST /keep and /keep/alert, GET and DELETE /keep/{job}: keeps traces that were not kept, while the journal has them.
+// docs/journal.md.
+//
+// Threads: any; the work is the source's.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/ids.h"
+#include "web/pages.h"
+
+namespace tailgate {
+
+struct KeepRequest {
+  std::vector<TraceId> ids;                                 // or
+  std::string condition;                                    // of the policy type `trace`
+  std::uint64_t from_unix_ns = 0, to_unix_ns = UINT64_MAX;  // of arrival; with a condition
+  std::uint64_t limit = 1000;                               // traces, at most
+  std::string reason;
+};
+
+struct KeepStatus {
+  std::string job, state;  // waiting, running, done, cancelled, failed
+  KeepRequest request;
+  double progress = 0;  // 0 to 1
+  std::uint64_t found = 0, kept_traces = 0, kept_spans = 0;
+  std::uint64_t already_kept = 0, not_found = 0, not_taken = 0;  // traces; not_taken: no room in the queues
+  std::uint64_t bytes = 0;                                       // of requests looked at, unpacked
+  std::string error;
+};
+
+// As Alertmanager's webhook tells of it.
+struct Alert {
+  std::string name;  // its label `alertname`
+  std::map<std::string, std::string> labels;
+  std::string fingerprint;
+  std::uint64_t starts_unix_ns = 0;
+};
+
+class KeepSource {
+ public:
+  virtual ~KeepSource() = default;
+  // The job's number. kRefused: too many jobs; kBadInput: the condition; kUnavailable: there is no journal that
+  // retains.
+  virtual Result<std::string> begin(KeepRequest request) = 0;
+  // Likewise; the same alert twice is one job. kBadInput: no condition belongs to it.
+  virtual Result<std::string> begin_for(const Alert& alert) = 0;
+  virtual std::optional<KeepStatus> status(std::string_view job) const = 0;
+  virtual bool cancel(std::string_view job) = 0;
+};
+
+// `source` outlives the pages.
+void add_keep_page(Pages& pages, KeepSource& source);
+
+}  // namespace tailgate

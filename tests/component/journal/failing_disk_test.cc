@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+// A disk that fails, and power that is cut. First each write, sync, cut and removal of a day in the life of a journal
+// fails once, whole or halfway: what was said to be safe is found, whole and once. Then what such a day did to the disk
+// is kept as a list, and the power is cut after each entry: of what was not synced some is there and some is not, in
+// any order. CUTS sets how many cuts are tried.
+//
+// The functions below stand before the C library's for this program. They do not sync, which makes the test quick.
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <cstdlib>
+#include <set>
+
+#include "support/random_otlp.h"
+#include "unit/journal/journal_fixture.h"
+
+namespace {
+
+struct Operation {
+  enum Kind { kWrite, kCut, kSync, kFailedSync, kSyncDirectory, kRemove } kind = kWrite;
+  std::string path;
+  std::uint64_t at = 0;  // of a write; the size, of a cut
+  std::string bytes = {};
+};
+
+// Calls until one fails, and what was done. The thread of the test alone uses it.
+struct Disk {
+  long left = -1;  // negative: nothing fails
+  long fails = 1;  // so many calls in a row
+  bool half = false;
+  long calls = 0;
+  bool lists = false;
+  int sync_fails_one_in = 0;
+  std::vector<Operation> list;
+  tailgate::test::Random random{1};
+
+  // Whether this call fails.
+  bool next() {
+    ++calls;
+    if (left < 0) return false;
+    if (left-- > 0) return false;
+    if (--fails > 0) left = 0;
+    errno = ENOSPC;
+    return true;
+  }
+};
+Disk disk;
+
+template <class F>
+F* real(const char* name) {
+  return reinterpret_cast<F*>(::dlsym(RTLD_NEXT, name));
+}
+
+std::string path_of(int fd) {
+  std::string out(4096, '\0');
+  const ssize_t n = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), out.data(), out.size());
+  out.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  return out;
+}
+
+void note(Operation::Kind kind, const std::string& path, std::uint64_t at = 0, std::string bytes = {}) {
+  if (disk.lists) disk.list.push_back({kind, path, at, std::move(bytes)});
+}
+
+int sync_of(int fd) {
+  if (disk.next()) return -1;
+  struct stat s = {};
+  if (::fstat(fd, &s) == 0 && S_ISDIR(s.st_mode)) {
+    note(Operation::kSyncDirectory, path_of(fd));
+    return 0;
+  }
+  if (disk.sync_fails_one_in != 0 && disk.random.one_in(static_cast<std::uint64_t>(disk.sync_fails_one_in))) {
+    note(Operation::kFailedSync, path_of(fd));
+    errno = EIO;
+    return -1;
+  }
+  note(Operation::kSync, path_of(fd));
+  return 0;
+}
+
+}  // namespace
+
+extern "C" {
+ssize_t pwrite(int fd, const void* bytes, size_t size, off_t at) {
+  size_t put = size;
+  if (disk.next()) {
+    if (!disk.half || size < 2) return -1;
+    disk.half = false;  // the rest of these bytes fails
+    disk.left = 0;
+    disk.fails = 1;
+    put = size / 2;
+  }
+  note(Operation::kWrite, path_of(fd), static_cast<std::uint64_t>(at), {static_cast<const char*>(bytes), put});
+  return real<decltype(pwrite)>("pwrite")(fd, bytes, put, at);
+}
+int fsync(int fd) { return sync_of(fd); }
+int fdatasync(int fd) { return sync_of(fd); }
+int ftruncate(int fd, off_t size) noexcept {
+  if (disk.next()) return -1;
+  note(Operation::kCut, path_of(fd), static_cast<std::uint64_t>(size));
+  return real<decltype(ftruncate)>("ftruncate")(fd, size);
+}
+int unlink(const char* path) noexcept {
+  if (disk.next()) return -1;
+  note(Operation::kRemove, path);
+  return real<decltype(unlink)>("unlink")(path);
+}
+}
+
+namespace tailgate {
+namespace {
+
+namespace fs = std::filesystem;
+using test::HandJournal;
+using test::JournalFolder;
+
+JournalOptions options(JournalAck ack) {
+  JournalOptions out;
+  out.ack = ack;
+  out.hold = std::chrono::seconds(2);
+  out.segment_bytes = 3000;
+  return out;
+}
+
+std::string numbered(std::uint64_t n) {
+  test::Random r(n);
+  std::string out = std::to_string(n) + " ";
+  for (std::uint64_t size = r.below(n % 5 == 0 ? 40'000 : 900); size != 0; --size)
+    out.push_back(static_cast<char>(r.below(256)));
+  return out;
+}
+
+// Requests by the hundred, with verdicts, deliveries and segments that go. Returns the numbers of those that are safe,
+// each with the length that the disk's list had then; and those up to which all was decided, likewise.
+struct Day {
+  std::map<std::uint64_t, std::size_t> safe, decided;
+};
+
+Day day(HandJournal& j, std::uint64_t seed) {
+  Day out;
+  std::map<std::uint64_t, std::size_t>& safe = out.safe;
+  test::Random r(seed);
+  for (std::uint64_t n = 1; n != 100; ++n) {
+    if (j.journal == nullptr && !j.open()) continue;
+    const int before = j.safe;
+    j.put(numbered(n));
+    const DecidedTrace decided{test::trace(n), {}, j.journal->next_order()};
+    j.journal->note({&decided, 1});
+    if (r.one_in(3)) j.journal->note({test::trace(n), decided.order, 0, 0});
+    j.commit();
+    if (j.safe != before) safe[n] = disk.list.size();
+    j.ms += 10 + static_cast<std::int64_t>(r.below(100));
+    if (j.journal->takes() != Journal::Takes::kRequests) j.ms += 2000;
+    if (n % 40 == 0) {
+      j.close();  // a restart
+    } else if (r.one_in(10)) {
+      j.ms += 2500;  // and what came before is decided
+      out.decided[n] = disk.list.size();
+      j.journal->swept(j.now());
+    }
+  }
+  return out;
+}
+
+// The numbers of the requests that a journal has from where a restart begins, each once.
+std::set<std::uint64_t> found(const HandJournal& j) {
+  std::set<std::uint64_t> out;
+  for (const std::string& bytes : j.read(j.journal->replay_from())) {
+    const std::uint64_t n = std::stoull(bytes);
+    CHECK(bytes == numbered(n));
+    CHECK(out.insert(n).second);
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("each write that fails leaves a journal that has what it said to be safe, and goes on", "[journal]") {
+  const JournalAck ack = GENERATE(JournalAck::kJournal, JournalAck::kDisk);
+  const auto [half, fails] = GENERATE(std::pair{false, 1L}, std::pair{true, 1L}, std::pair{false, 3L});
+  setup_log({.level = LogLevel::kError, .sink = [](std::string_view) {}});
+  long failed = 0;
+  for (bool reached = true; reached; failed += fails) {
+    INFO("call " << failed << " fails, half " << half << ", " << fails << " in a row");
+    const JournalFolder folder;
+    HandJournal j(folder, options(ack));
+    j.options.hold = std::chrono::hours(1);  // nothing goes
+    disk = {};
+    disk.left = failed;
+    disk.fails = fails;
+    disk.half = half;
+    const std::map<std::uint64_t, std::size_t> safe = day(j, 1).safe;
+    reached = disk.calls > failed;
+    disk = {};
+    REQUIRE(j.open());
+    const std::set<std::uint64_t> have = found(j);
+    CHECK(safe.size() > 90);
+    for (const auto& [n, when] : safe) CHECK(have.contains(n));
+    if (!reached) CHECK(safe.size() == 99);
+  }
+  CHECK(failed > 100);
+  WARN(failed << " calls failed in turn");
+}
+
+namespace {
+
+// A file as the disk may have it when the power is cut.
+struct Image {
+  std::string bytes;
+  bool there = false;    // the entry in the directory is
+  bool written = false;  // the file has been made
+};
+
+void apply(std::string& bytes, const Operation& op, test::Random& r, bool torn) {
+  if (op.kind == Operation::kCut) return bytes.resize(op.at);
+  std::size_t size = op.bytes.size();
+  if (torn) size = r.below(size + 1);
+  if (bytes.size() < op.at + size) bytes.resize(op.at + size, '\0');
+  bytes.replace(op.at, size, op.bytes, 0, size);
+}
+
+// What is left after the first `done` operations: of those that nothing made durable, any.
+std::map<std::string, Image> cut(const std::vector<Operation>& list, std::size_t done, test::Random& r) {
+  std::map<std::string, Image> files;
+  std::map<std::string, std::vector<const Operation*>> open;  // not durable
+  const std::uint64_t mood = r.below(4);                      // nothing of these, all, or some
+  const auto happens = [&] { return mood == 1 || (mood >= 2 && r.one_in(2)); };
+  for (std::size_t i = 0; i != done; ++i) {
+    const Operation& op = list[i];
+    switch (op.kind) {
+      case Operation::kWrite:
+      case Operation::kCut:
+        files[op.path].written = true;
+        open[op.path].push_back(&op);
+        break;
+      case Operation::kSync:
+        for (const Operation* o : open[op.path]) apply(files[op.path].bytes, *o, r, false);
+        open[op.path].clear();
+        break;
+      case Operation::kFailedSync:  // the system forgets what it could not write
+        for (const Operation* o : open[op.path]) {
+          if (happens()) apply(files[op.path].bytes, *o, r, r.one_in(3));
+        }
+        open[op.path].clear();
+        break;
+      case Operation::kSyncDirectory:
+        for (auto& [path, file] : files) file.there = file.written;
+        break;
+      case Operation::kRemove:
+        if (happens()) {
+          files.erase(op.path);
+          open.erase(op.path);
+        }
+        break;
+    }
+  }
+  for (auto& [path, file] : files) {
+    if (!file.there) file.there = happens();
+    for (const Operation* o : open[path]) {
+      if (happens()) apply(file.bytes, *o, r, r.one_in(3));
+    }
+  }
+  return files;
+}
+
+}  // namespace
+
+TEST_CASE("a cut of the power at any write loses nothing that was said to be safe", "[journal]") {
+  const char* set = std::getenv("CUTS");
+  const std::uint64_t cuts = set ? std::strtoull(set, nullptr, 10) : 2000;
+  setup_log({.level = LogLevel::kError, .sink = [](std::string_view) {}});
+  std::uint64_t tried = 0, days = 0, looked_for = 0;
+  for (std::uint64_t seed = 1; tried < cuts; ++seed, ++days) {
+    const JournalFolder folder;
+    disk = {};
+    disk.lists = true;
+    disk.random = test::Random(seed);
+    disk.sync_fails_one_in = seed % 2 == 0 ? 15 : 0;
+    Day told;
+    {
+      HandJournal j(folder, options(JournalAck::kDisk));
+      j.options.hold = seed % 3 == 0 ? std::chrono::seconds(2) : std::chrono::hours(1);
+      told = day(j, seed);
+    }
+    if (seed % 3 != 0) told.decided.clear();  // too early for all of it
+    const std::vector<Operation> list = std::exchange(disk.list, {});
+    disk = {};
+    test::Random r(seed);
+    for (std::size_t done = 0; done <= list.size() && tried < cuts; ++done, ++tried) {
+      INFO("seed " << seed << ", cut after " << done << " of " << list.size());
+      const JournalFolder after;
+      fs::create_directories(after.path);
+      for (const auto& [path, file] : cut(list, done, r)) {
+        if (!file.there) continue;
+        std::ofstream(after.path / fs::path(path).filename(), std::ios::binary) << file.bytes;
+      }
+      HandJournal j(after, options(JournalAck::kDisk));
+      j.ms += 100'000;
+      REQUIRE(j.open());
+      const std::set<std::uint64_t> have = found(j);
+      std::uint64_t decided = 0;  // those may have gone
+      for (const auto& [n, when] : told.decided) decided = when <= done ? n : decided;
+      for (const auto& [n, when] : told.safe) {
+        if (when > done || n <= decided) continue;
+        ++looked_for;
+        CHECK(have.contains(n));
+      }
+    }
+  }
+  CHECK(looked_for > tried);
+  WARN(tried << " cuts in " << days << " days, " << looked_for << " requests looked for");
+}
+
+}  // namespace tailgate

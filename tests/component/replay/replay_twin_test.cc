@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random runs of a daemon's inside that are killed, at any step and in the middle of a replay too, against one that
+// lives: the same spans are delivered, of the same traces, in the name of the same policies. Time is a number.
+// REPLAY_RUNS sets how many.
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <deque>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "daemon/journal_replay.h"
+#include "daemon/pipeline.h"
+#include "support/otlp_builder.h"
+#include "support/policies.h"
+#include "support/random_otlp.h"
+#include "telemetry/log.h"
+#include "wire/otlp/scan.h"
+#include "wire/otlp/span_view.h"
+
+namespace tailgate {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kPolicies =
+    "[{name: errors, type: status_code, status_code: {status_codes: [ERROR]}},"
+    " {name: never, type: drop, drop: {drop_sub_policy: [{name: health, type: string_attribute, string_attribute:"
+    " {key: http.route, values: [/health]}}]}},"
+    " {name: some, type: probabilistic, probabilistic: {sampling_percentage: 20}}]";
+
+TimePoint at(std::int64_t ms) { return TimePoint(std::chrono::hours(100) + std::chrono::milliseconds(ms)); }
+std::uint64_t wall(std::int64_t ms) {
+  return 1'700'000'000'000'000'000ULL + static_cast<std::uint64_t>(ms) * 1'000'000;
+}
+
+struct Sent {
+  std::int64_t ms = 0;
+  std::string otlp;
+};
+
+// What one backend has, over all processes.
+struct Backend {
+  std::map<std::string, std::multiset<std::string>> spans;  // by trace and policy
+  bool dead = false;
+  void take(const KeptTrace& kept) {
+    if (dead) return;
+    SpanBatch batch;
+    batch.hash_seed = 1;
+    const ScanPlan plan;
+    const ScanResult scan = scan_request(kept.otlp, plan, batch, [](SpanBatch&) { return true; });
+    REQUIRE(scan.ok);
+    for (const BatchSpan& span : batch.spans) spans[kept.id.hex() + " " + kept.policy].emplace(span.data, span.size);
+  }
+};
+
+// Holds kept traces a while, as a queue in memory does.
+class Queue final : public KeptSink {
+ public:
+  explicit Queue(Backend& backend) : backend_(backend) {}
+  void push(KeptTracePtr kept) override {
+    kept->delivery.expect(1);
+    waiting_.push_back(std::move(kept));
+  }
+  bool make_room(std::size_t, bool) override { return false; }
+  void send(std::size_t most) {
+    for (; most != 0 && !waiting_.empty(); --most) {
+      backend_.take(*waiting_.front());
+      waiting_.pop_front();
+    }
+  }
+  void lose() {
+    for (const KeptTracePtr& kept : waiting_) kept->delivery.lost();
+    waiting_.clear();
+  }
+
+ private:
+  Backend& backend_;
+  std::deque<KeptTracePtr> waiting_;
+};
+
+// A process: everything from the request to the queue. Without a folder it has no journal.
+struct Process {
+  std::shared_ptr<test::Policies> policies = std::make_shared<test::Policies>(kPolicies);
+  ByteBudget budget{ByteBudget::Caps{64 << 20, 64 << 20, 64 << 20, 8 << 20, 0}};
+  Queue queue;
+  std::unique_ptr<Journal> journal;
+  std::unique_ptr<JournalLink> link;
+  std::unique_ptr<TraceStore> store;
+  std::unique_ptr<StoreTarget> target;
+
+  Process(Backend& backend, const fs::path& folder, std::int64_t ms, const TraceStoreOptions& options)
+      : queue(backend) {
+    store = std::make_unique<TraceStore>(options, budget, policies->set, *policies->tables, queue, 7, at(-1000));
+    target = std::make_unique<StoreTarget>(*store);
+    if (folder.empty()) return;
+    JournalOptions with;
+    with.directory = folder;
+    with.hold = options.limits.decision_wait + std::chrono::milliseconds(1500);
+    with.segment_bytes = 6000;
+    std::vector<std::string> notices;
+    auto opened = Journal::open(with, nullptr, at(ms), wall(ms), notices);
+    REQUIRE(opened);
+    CHECK(notices.empty());
+    journal = std::move(*opened);
+    link = std::make_unique<JournalLink>(*journal, policies->tables, std::vector<std::string>{"queue"}, true);
+    journal->use(*link);
+    store->set_decision_log(link.get());
+  }
+  ~Process() {
+    queue.lose();
+    store.reset();  // before the journal that its traces report to
+  }
+
+  void take(const Sent& sent) {
+    store->sweep(at(sent.ms));
+    SpanBatch batch;
+    batch.hash_seed = store->hash_seed();
+    batch.now_unix_ns = wall(sent.ms);
+    if (journal) batch.request = journal->next_order();
+    const ScanResult scan = scan_request(sent.otlp, *target->plan(), batch, [](SpanBatch&) { return false; });
+    REQUIRE(scan.ok);
+    REQUIRE(store->accept(batch, 0, at(sent.ms)));
+    if (!journal) return;
+    JournalRequest request;
+    request.number = batch.request;
+    request.order = journal->next_order();
+    request.arrival_unix_ns = batch.now_unix_ns;
+    request.receiver = "otlp";
+    request.format = "otlp_proto";
+    request.otlp = sent.otlp;
+    journal->append(request, at(sent.ms), {});
+  }
+  void commit(std::int64_t ms) const {
+    if (journal) journal->commit(at(ms), wall(ms));
+  }
+};
+
+// Takes spans for a store that is being replayed into, and calls first.
+class Watched final : public IngestTarget {
+ public:
+  Watched(StoreTarget& target, std::function<void()> before) : target_(target), before_(std::move(before)) {}
+  std::shared_ptr<const ScanPlan> plan() const override { return target_.plan(); }
+  bool take(const SpanBatch& batch, SourceId source, TimePoint now) override {
+    before_();
+    return target_.take(batch, source, now);
+  }
+  std::uint64_t hash_seed() const override { return target_.hash_seed(); }
+
+ private:
+  StoreTarget& target_;
+  const std::function<void()> before_;
+};
+
+std::vector<Sent> traffic(test::Random& r, const std::vector<std::pair<std::int64_t, std::int64_t>>& down) {
+  std::vector<Sent> out;
+  std::int64_t ms = 0;
+  std::uint64_t span = 0;
+  for (int n = 0; n != 150; ++n) {
+    ms += static_cast<std::int64_t>(r.below(60));
+    for (const auto& [from, to] : down) {
+      if (ms >= from && ms < to) ms = to;
+    }
+    std::vector<test::SpanSpec> specs;
+    for (std::uint64_t k = 1 + r.below(4); k != 0; --k) {
+      test::SpanSpec s;
+      s.trace = 1 + static_cast<std::uint64_t>(n) / 4 + r.below(6);
+      s.id = ++span;
+      s.parent = r.one_in(3) ? 0 : 1;
+      s.status = r.one_in(12) ? 2 : 0;
+      if (r.one_in(30)) s.attributes = {{"http.route", "/health"}};
+      specs.push_back(s);
+    }
+    out.push_back({ms, test::request(specs, "service-" + std::to_string(r.below(3)))});
+  }
+  return out;
+}
+
+struct Outcome {
+  Backend backend;
+  std::uint64_t replayed = 0;
+};
+
+// Kills at `kills` (index of the request before which it happens, and for how long it is gone).
+Outcome run(const fs::path& root, const std::vector<Sent>& sent, const std::map<std::size_t, std::int64_t>& kills,
+            const TraceStoreOptions& options, std::uint64_t seed, bool journal) {
+  Outcome out;
+  test::Random r(seed);
+  int life = 0;
+  const auto folder = [&] { return journal ? root / std::to_string(life) : fs::path(); };
+  auto process = std::make_unique<Process>(out.backend, folder(), 0, options);
+  const auto kill = [&] {
+    const fs::path old = folder();
+    ++life;
+    fs::copy(old, folder(), fs::copy_options::recursive);
+    out.backend.dead = true;  // and what the old process does from here on is not seen
+  };
+  const auto begin = [&](std::int64_t ms) {
+    for (bool again = true; again;) {
+      again = false;
+      process = std::make_unique<Process>(out.backend, folder(), ms, options);
+      out.backend.dead = false;
+      if (!process->journal->has_past()) return;
+      long left = r.one_in(3) ? static_cast<long>(r.below(60)) : -1;  // killed in the middle of the replay
+      Watched target(*process->target, [&] {
+        process->queue.send(r.below(3));
+        if (r.one_in(4)) process->commit(ms);
+        if (left < 0 || left-- != 0) return;
+        kill();
+        again = true;
+      });
+      JournalReplay replay(
+          {*process->journal, *process->link, *process->store, target, 1, at(-1000), Duration::zero()});
+      replay.run(at(ms), wall(ms));
+      CHECK(replay.stats().unreplayed_requests == 0);
+      out.replayed += replay.stats().requests;
+      // Until they are decided, traces follow the verdicts of then.
+      if (!again) process->store->sweep(at(ms));
+      if (!again) replay.tidy(TimePoint::max());
+    }
+  };
+  for (std::size_t n = 0; n != sent.size(); ++n) {
+    const auto gone = kills.find(n);
+    if (gone != kills.end() && journal) {
+      kill();
+      begin(sent[n - 1].ms + gone->second);
+    }
+    process->take(sent[n]);
+    process->queue.send(r.below(3));
+    process->commit(sent[n].ms);
+    if (r.one_in(5)) process->queue.send(r.below(3));  // and nobody notes it, if a kill comes now
+  }
+  const std::int64_t end = sent.back().ms + 60'000;
+  process->store->sweep(at(end));
+  process->queue.send(SIZE_MAX);
+  process->commit(end);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a daemon that is killed decides and delivers what one that lives does", "[journal]") {
+  const char* set = std::getenv("REPLAY_RUNS");
+  const std::uint64_t runs = set ? std::strtoull(set, nullptr, 10) : 60;
+  const char* first = std::getenv("REPLAY_SEED");
+  const fs::path root = fs::temp_directory_path() / ("tailgate-replay-" + std::to_string(::getpid()));
+  std::uint64_t replayed = 0, traces = 0, again = 0;
+  setup_log({.level = LogLevel::kError, .sink = {}});
+  for (std::uint64_t seed = first ? std::strtoull(first, nullptr, 10) : 1, done = 0; done != runs; ++seed, ++done) {
+    INFO("seed " << seed);
+    fs::remove_all(root);
+    fs::create_directories(root);
+    test::Random r(seed);
+    TraceStoreOptions options;
+    options.shards = 1 + r.below(3);
+    options.limits.decision_wait = std::chrono::milliseconds(300 + r.below(1500));
+    if (r.one_in(2)) options.limits.decision_wait_after_root = std::chrono::milliseconds(50 + r.below(200));
+    if (r.one_in(3)) options.limits.trace_spans_max = static_cast<std::uint32_t>(3 + r.below(10));
+    options.limits.cache_bytes = 1 << 20;
+    options.pool_bytes = 64 << 20;
+    const std::vector<Sent> sent = traffic(r, {});
+    std::map<std::size_t, std::int64_t> kills;
+    for (std::uint64_t n = 1 + r.below(3); n != 0; --n) kills[1 + r.below(sent.size() - 1)] = 0;
+
+    const Outcome lives = run(root, sent, kills, options, seed, false);
+    const Outcome dies = run(root, sent, kills, options, seed, true);
+    for (const auto& [key, spans] : dies.backend.spans) {
+      INFO(key << ", " << spans.size() << " spans");
+      CHECK(lives.backend.spans.contains(key));
+    }
+    for (const auto& [key, spans] : lives.backend.spans) {
+      INFO(key);
+      const auto at = dies.backend.spans.find(key);
+      REQUIRE(at != dies.backend.spans.end());
+      CHECK(std::set(spans.begin(), spans.end()) == std::set(at->second.begin(), at->second.end()));
+      again += at->second.size() - spans.size();
+    }
+    replayed += dies.replayed;
+    traces += lives.backend.spans.size();
+  }
+  CHECK(replayed > runs * 10);
+  WARN(runs << " runs, " << traces << " traces kept, " << replayed << " requests replayed, " << again
+            << " spans came again");
+  fs::remove_all(root);
+}
+
+}  // namespace tailgate

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "journal_fixture.h"
+
+namespace tailgate {
+namespace {
+
+using test::HandJournal;
+using test::JournalFolder;
+using test::trace;
+
+Verdict kept(std::uint16_t policy) {
+  Verdict v;
+  v.decision = Decision::kSampled;
+  v.policy = policy;
+  return v;
+}
+
+// What a journal with these ends says.
+struct Told {
+  JournalFolder folder;
+  HandJournal j{folder};
+  JournalHistory history;
+
+  Told(const std::vector<DecidedTrace>& decided, const std::vector<JournalDelivery>& deliveries) {
+    REQUIRE(j.open());
+    for (const DecidedTrace& d : decided) {  // in files' blocks of their own
+      j.journal->note({&d, 1});
+      j.commit();
+    }
+    for (const JournalDelivery& d : deliveries) j.journal->note(d);
+    j.commit();
+    history.load(folder.path, j.journal->extent().segments, j.words);
+    CHECK(history.damaged() == 0);
+    CHECK(history.size() == decided.size());
+  }
+  bool ended(std::uint64_t id, std::uint64_t order, std::uint64_t position = 1, std::uint64_t number = 1) const {
+    JournalRequest request;
+    request.order = order;
+    request.number = number;
+    return history.ended(trace(id), request, position);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("spans of traces that were not kept, or are delivered, have ended", "[journal]") {
+  const Told t({{trace(1), Verdict(), 10}, {trace(2), kept(3), 10}, {trace(3), kept(4), 10}}, {{trace(2), 10, 0, 0}});
+  CHECK(t.ended(1, 5));
+  CHECK(t.ended(1, 15));  // late, and follows
+  CHECK(t.ended(2, 5));
+  CHECK_FALSE(t.ended(2, 15));  // late spans of a kept trace have a delivery of their own
+  CHECK_FALSE(t.ended(3, 5));
+  CHECK_FALSE(t.ended(4, 5));  // undecided
+  CHECK_FALSE(t.history.find(trace(1)));
+  CHECK_FALSE(t.history.find(trace(2)));
+  REQUIRE(t.history.find(trace(3)));
+  CHECK(t.history.find(trace(3))->verdict.policy == 4);
+  CHECK(t.history.find(trace(3))->order == 10);
+  int remembered = 0;
+  t.history.each_ended([&](const TraceId& id, const Verdict& v) {
+    ++remembered;
+    CHECK((id == trace(1) || (id == trace(2) && v.policy == 3)));
+  });
+  CHECK(remembered == 2);
+}
+
+TEST_CASE("late spans have ended when they were delivered", "[journal]") {
+  const Told t({{trace(1), kept(1), 10}}, {{trace(1), 10, 0, 0}, {trace(1), 0, 0, 77}});
+  CHECK(t.ended(1, 15, 1, 77));
+  CHECK_FALSE(t.ended(1, 16, 1, 78));
+}
+
+TEST_CASE("a trace that was decided twice has two verdicts", "[journal]") {
+  const Told t({{trace(1), kept(1), 20}, {trace(1), Verdict(), 10}}, {});
+  CHECK(t.ended(1, 5));         // by the first
+  CHECK_FALSE(t.ended(1, 15));  // by the second
+}
+
+TEST_CASE("what a replay decided covers what it had read until then", "[journal]") {
+  // Its order is above that of every request before it, and it has not seen all of them.
+  const Told t({{trace(1), Verdict(), 1000, 50}, {trace(2), kept(1), 1000, 50}}, {{trace(2), 1000, 50, 0}});
+  CHECK(t.ended(1, 5, 49));
+  CHECK(t.ended(2, 5, 49));
+  CHECK_FALSE(t.ended(2, 5, 50));
+}
+
+TEST_CASE("a trace that a replay put together again is delivered as far as that had read", "[journal]") {
+  const Told t({{trace(1), kept(1), 10}}, {{trace(1), 10, 50, 0}});
+  CHECK(t.ended(1, 5, 49));
+  CHECK_FALSE(t.ended(1, 5, 50));
+  CHECK_FALSE(t.history.find(trace(1)));  // what comes is late
+}
+
+}  // namespace tailgate

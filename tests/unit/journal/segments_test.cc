@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "journal/segments.h"
+
+#include <catch2/catch.hpp>
+
+namespace tailgate {
+namespace {
+
+TimePoint at(int seconds) { return TimePoint(std::chrono::seconds(seconds)); }
+
+// Segments 1 to 4; the spans in segment n came until 10 n seconds.
+SegmentList four() {
+  SegmentList out;
+  for (std::uint64_t n = 1; n <= 4; ++n) out.add({.number = n, .bytes = 100, .end = at(static_cast<int>(n) * 10)});
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a segment is settled when its traces are decided and delivered", "[journal]") {
+  SegmentList list = four();
+  CHECK(list.bytes() == 400);
+  CHECK(list.deletable() == nullptr);
+  CHECK_FALSE(list.settle(at(9), UINT64_MAX));
+  CHECK(list.settle(at(10), UINT64_MAX));
+  CHECK(list.settled() == 2);
+  REQUIRE(list.deletable() != nullptr);
+  CHECK(list.deletable()->number == 1);
+  CHECK(list.settle(at(1000), UINT64_MAX));
+  CHECK(list.settled() == 4);  // the last one never is
+  for (int n = 0; n != 3; ++n) {
+    REQUIRE(list.deletable() != nullptr);
+    list.drop_first();
+  }
+  CHECK(list.deletable() == nullptr);
+}
+
+TEST_CASE("what is kept and not delivered holds its segment and those behind it", "[journal]") {
+  SegmentList list = four();
+  const std::uint64_t pinned = list.pin(at(15));  // began in the second
+  CHECK(pinned == 2);
+  const std::uint64_t newest = list.pin(at(99));  // its request is not written yet
+  CHECK(newest == 4);
+  CHECK(list.settle(at(1000), UINT64_MAX));
+  CHECK(list.settled() == 2);
+  list.unpin(pinned);
+  CHECK(list.settle(at(1000), UINT64_MAX));
+  CHECK(list.settled() == 4);
+  list.unpin(newest);
+}
+
+TEST_CASE("what is not replayed yet is not settled, and what cannot be read stays", "[journal]") {
+  SegmentList list;
+  list.add({.number = 3, .end = at(1), .readable = false});
+  list.add({.number = 4, .end = at(2)});
+  list.add({.number = 5, .end = at(3)});
+  list.add({.number = 6, .end = at(4)});
+  CHECK(list.settle(at(100), 5));
+  CHECK(list.settled() == 5);
+  CHECK(list.deletable() == nullptr);
+}
+
+}  // namespace tailgate
