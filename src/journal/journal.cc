@@ -191,6 +191,8 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
   } else if (takes() != Takes::kRequests && now >= try_again_) {
     set_failure(probe(now, now_unix_ns), now);
   } else {
+    // What has come is not to stay longer because nothing comes any more. A failure here is none of a request's.
+    if (requests_ != nullptr && wants_segment(now)) (void)open_segment(now, now_unix_ns);
     (void)make_room(0, now, now_unix_ns);
   }
   write_ends(settled);
