@@ -31,7 +31,9 @@ inline constexpr Duration kLimitInterval = std::chrono::seconds(1);
 // of a journal may have arrived before the machine was started.
 inline constexpr std::int64_t kIntervalOfZero = std::int64_t{1} << 30;
 inline std::uint32_t limit_interval(TimePoint now) {
-  return static_cast<std::uint32_t>(now.time_since_epoch() / kLimitInterval + kIntervalOfZero) + 1;
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(now.time_since_epoch());
+  static_assert(kLimitInterval == std::chrono::seconds(1));
+  return static_cast<std::uint32_t>(seconds.count() + kIntervalOfZero) + 1;
 }
 inline TimePoint end_of_interval(std::uint32_t interval) {
   return TimePoint(kLimitInterval * (std::int64_t{interval} - kIntervalOfZero));

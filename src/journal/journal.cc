@@ -191,6 +191,8 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
   } else if (takes() != Takes::kRequests && now >= try_again_) {
     set_failure(probe(now, now_unix_ns), now);
   } else {
+    // What has come is not to stay longer because nothing comes any more. A failure here is none of a request's.
+    if (requests_ != nullptr && is_old(now)) (void)open_segment(now, now_unix_ns);
     (void)make_room(0, now, now_unix_ns);
   }
   write_ends(settled);
@@ -359,9 +361,14 @@ bool Journal::pack_ends(const std::vector<DecidedTrace>& decided, const std::vec
          (settled_below == 0 || append_settled(raw, settled_below)) && pack_block(raw, options_.codec, block);
 }
 
+// Of the last segment: it has something, and for so long.
+bool Journal::is_old(TimePoint now) const {
+  return requests_->size() > kBlockFileHeaderBytes && now - segment_since_ >= options_.segment_age;
+}
+
 bool Journal::wants_segment(TimePoint now) const {
   if (requests_ == nullptr || requests_->size() >= options_.segment_bytes) return true;
-  if (requests_->size() > kBlockFileHeaderBytes && now - segment_since_ >= options_.segment_age) return true;
+  if (is_old(now)) return true;
   const MutexLock lock(mutex_);
   const std::uint64_t first = segments_.all().back().number << kOrdersOfSegment;
   return orders_.load(std::memory_order_relaxed) >= first + (std::uint64_t{1} << (kOrdersOfSegment - 1));

@@ -179,6 +179,7 @@ class Journal {
   Result<void> make_room(std::uint64_t coming, TimePoint now, std::uint64_t now_unix_ns);
   Result<void> probe(TimePoint now, std::uint64_t now_unix_ns);
   bool begun() const;  // it has a segment
+  bool is_old(TimePoint now) const;
   bool wants_segment(TimePoint now) const;
   void set_failure(const Result<void>& result, TimePoint now);
 

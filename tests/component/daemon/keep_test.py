@@ -164,6 +164,44 @@ class KeepTest(unittest.TestCase):
         self.assertEqual(self.command("replay", "--journal", self.directory.name, "--config", policies)[0], 1)
         self.assertEqual(self.command("replay", "--config", policies)[0], 2)
 
+    def test_alert(self):
+        self.config["keep"] = {"alerts": [{"alert": "Slow", "condition": 'root.service == "{service}" and duration > 1s'}]}
+        daemon = self.start()
+        slow, other = os.urandom(16), os.urandom(16)
+        self.send(daemon, slow, service="checkout", seconds=3)
+        self.send(daemon, other, service="cart", seconds=3)
+        self.decided(daemon, [slow, other])
+
+        def alert(name, **labels):
+            return {"status": "firing", "labels": {"alertname": name, **labels}, "startsAt": now, "fingerprint": "f1"}
+
+        now = time.strftime("%Y-%m-%dT%H:%M:%S.123456789Z", time.gmtime())
+        web = daemon.pages["web"]
+        status, first = ask(web, "POST", "/keep/alert", {"alerts": [alert("Slow", service="checkout"), alert("Other")]})
+        self.assertEqual((status, len(first["jobs"])), (202, 1))
+        self.assertIn("keep.alerts", first["errors"][0])
+        until(lambda: slow in self.sink.snapshot(), "what the alert is about is kept")
+        again = ask(web, "POST", "/keep/alert", {"alerts": [alert("Slow", service="checkout")]})[1]
+        self.assertEqual(again["jobs"], first["jobs"])
+        self.assertEqual(ask(web, "POST", "/keep/alert", {"alerts": [alert("Other")]})[0], 400)
+        status, answer = ask(web, "POST", "/keep/alert", {"alerts": [alert("Slow")]})
+        self.assertEqual(status, 400)
+        self.assertIn("'service'", answer["errors"][0])
+        resolved = {**alert("Other"), "status": "resolved"}
+        self.assertEqual(ask(web, "POST", "/keep/alert", {"alerts": [resolved]}), (202, {"jobs": []}))
+        self.assertNotIn(other, self.sink.snapshot())
+
+    def test_around(self):
+        self.config["keep_around"] = {"policies": ["errors"], "before": "1m", "after": "1s"}
+        daemon = self.start()
+        before, failed = os.urandom(16), os.urandom(16)
+        self.send(daemon, before)
+        self.decided(daemon, [before])
+        self.assertNotIn(before, self.sink.snapshot())
+        self.send(daemon, failed, error=True)
+        until(lambda: {before, failed} <= set(self.sink.snapshot()), "what surrounds the trigger is kept")
+        self.assertEqual(daemon.metrics().sum("tailgate_spans_kept_after_total", reason="around errors"), 2)
+
     def test_bad_requests(self):
         daemon = self.start()
         for body, words in (({}, "trace_ids, or a condition"), ({"trace_ids": ["xyz"], "reason": "r"}, "hex"),

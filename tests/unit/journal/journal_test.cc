@@ -94,8 +94,25 @@ TEST_CASE("segments are deleted when they are settled and old enough", "[journal
   j.ms += 45'000;
   j.journal->swept(j.now());
   j.commit();
-  CHECK(files(folder).size() == 1);
+  CHECK(files(folder).size() == 2);  // the one that is pinned, and a new one
   j.journal->unpin(pinned);
+  j.commit();
+  CHECK(files(folder).size() == 1);
+}
+
+TEST_CASE("requests do not stay longer because nothing comes any more", "[journal]") {
+  const JournalFolder folder;
+  HandJournal j(folder, {.retain = std::chrono::seconds(60), .hold = std::chrono::seconds(10)});
+  REQUIRE(j.open());
+  j.put("the last one");
+  j.commit();
+  for (int n = 0; n != 4; ++n) {
+    j.ms += 50'000;
+    j.journal->swept(j.now());
+    j.commit();
+  }
+  CHECK(j.read().empty());
+  CHECK(files(folder).size() == 1);
 }
 
 TEST_CASE("a restart replays from the first segment that is not settled", "[journal]") {
