@@ -38,6 +38,11 @@ void GraphNotes::begin(const ServiceGraphConfig& config, const ScanPlan& plan, s
   find(config.database_attributes, plan, databases_);
   find(host_attributes(), plan, hosts_);
   find(config.peer_attributes, plan, peers_);
+  all_ = databases_;
+  all_.insert(all_.end(), hosts_.begin(), hosts_.end());
+  all_.insert(all_.end(), peers_.begin(), peers_.end());
+  std::sort(all_.begin(), all_.end());
+  all_.erase(std::unique(all_.begin(), all_.end()), all_.end());
   notes_.clear();
   resources_.clear();
 }
@@ -52,6 +57,7 @@ void GraphNotes::on_resource(const ByteView* attributes) {
   if (service_slot_ >= 0 && attributes[service_slot_].data() != nullptr)
     resource.service = string_value(attributes[service_slot_]).value_or(ByteView());
   resource.hash = hash_bytes(resource.service, seed_);
+  resource_has_ = any_in(attributes);
   resources_.push_back(resource);
 }
 
@@ -63,6 +69,17 @@ ByteView GraphNotes::first_of(const Slots& slots, const SpanFields& span) {
   return {};
 }
 
+bool GraphNotes::any_in(const ByteView* attributes) const {
+  return std::any_of(all_.begin(), all_.end(), [&](int slot) { return attributes[slot].data() != nullptr; });
+}
+
+void GraphNotes::find_peer(const SpanFields& span, GraphNote& note) const {
+  const ByteView database = first_of(databases_, span);
+  note.database = database.data() != nullptr;
+  note.peer = first_of(note.database ? hosts_ : peers_, span);
+  if (note.database && note.peer.data() == nullptr) note.peer = database;
+}
+
 void GraphNotes::note(const SpanFields& span) {
   GraphNote note;
   const auto kind = static_cast<std::uint32_t>(span.kind);
@@ -72,12 +89,7 @@ void GraphNotes::note(const SpanFields& span) {
   note.duration_ns = span.end_ns > span.start_ns ? span.end_ns - span.start_ns : 0;
   note.resource = static_cast<std::uint32_t>(resources_.size() - 1);
   note.database = false;
-  if (note.client) {
-    const ByteView database = first_of(databases_, span);
-    note.database = database.data() != nullptr;
-    note.peer = first_of(note.database ? hosts_ : peers_, span);
-    if (note.database && note.peer.data() == nullptr) note.peer = database;
-  }
+  if (note.client && (resource_has_ || any_in(span.attributes))) find_peer(span, note);
   const ByteView id = note.client ? span.span_id : span.parent_span_id;
   const std::uint64_t word = id.size() == 8 ? load_le<std::uint64_t>(id.data()) : 0;
   note.key = word == 0 ? 0 : hash_bytes(span.trace_id, seed_ ^ word);

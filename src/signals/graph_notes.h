@@ -51,12 +51,16 @@ class GraphNotes {
   using Slots = std::vector<int>;  // of attributes of spans and resources alike
   static void find(const std::vector<std::string>& keys, const ScanPlan& plan, Slots& slots);
   static ByteView first_of(const Slots& slots, const SpanFields& span);
+  bool any_in(const ByteView* attributes) const;
+  void find_peer(const SpanFields& span, GraphNote& note) const;
   void note(const SpanFields& span);
 
   const ServiceGraphConfig* config_ = nullptr;
   std::uint64_t seed_ = 0;
   int service_slot_ = -1;
   Slots databases_, peers_, hosts_;
+  Slots all_;                  // of these; most spans have none
+  bool resource_has_ = false;  // one of them
   std::vector<GraphNote> notes_;
   std::vector<GraphResource> resources_;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// SpanWatch: a SpanWatcher as receivers use it. A request may be refused after it was scanned, so what a thread's watcher
-// saw counts only once the spans are taken: begin() for a request, then, for each of its slices, taken() or refused().
+// SpanWatch: a SpanWatcher as receivers use it. A request may be refused after it was scanned, so what a thread's
+// watcher saw counts only once the spans are taken: begin() for a request, then, for each of its slices, taken() or
+// refused().
 //
 // Threads: any; each has a watcher of its own.
 #pragma once
