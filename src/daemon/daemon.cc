@@ -17,6 +17,7 @@
 #include "telemetry/log.h"
 #include "web/jaeger/doors.h"
 #include "web/page.h"
+#include "web/sampling.h"
 #include "web/services.h"
 #include "web/tempo/door.h"
 #include "web/try_page.h"
@@ -45,8 +46,8 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
     : config_(std::move(config)),
       parts_(std::move(parts)),
       source_(std::move(source)),
-      policy_patterns_(config_.sampling.policy_patterns),
-      watch_({source_.path}, policy_patterns_),
+      watched_files_(config_.watched_files()),
+      watch_({source_.path}, watched_files_),
       has_policies_(!config_.sampling.policies.empty()),
       notices_(messages(config_.issues->notices)),
       written_(written_policies(config_.sampling)) {
@@ -54,6 +55,7 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
                         config_.sampling.cache_bytes + config_.sampling.explain_bytes + config_.sampling.signal_bytes);
   parts_.store.limits.wall_at_origin_ns = wall_now_ns();
   if (config_.signals.any()) signals_ = std::make_unique<Signals>(config_.signals, random_seed(), monotonic_now());
+  if (config_.remote_sampling) head_ = std::make_unique<HeadSampling>(*config_.remote_sampling);
   sink_ = std::make_unique<ExporterSink>(*parts_.exporters, signals_.get());
   store_ = std::make_unique<TraceStore>(parts_.store, *parts_.budget, parts_.policies, *parts_.tables, *sink_,
                                         random_seed(), monotonic_now());
@@ -107,6 +109,7 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
                  return make_policy_trial(form, text, limits);
                });
   add_services_api(web_pages_, [this] { return service_map(signals_.get()); });
+  if (head_ != nullptr) add_sampling_pages(sampling_pages_, sampling_answers(*head_));
   add_api(
       web_pages_, [this] { return metrics_text(); }, [this] { return loaded_policies(); });
 }
@@ -187,33 +190,7 @@ Result<void> Daemon::start() {
   }
   sweeper_ = std::make_unique<Sweeper>(*store_, std::move(watch_sweeps));
 
-  struct PageServer {
-    const char* name;
-    const char* config_path;
-    const PageConfig& config;
-    Pages& pages;
-    bool takes_auth = true;
-  };
-  for (const PageServer& page : {PageServer{"metrics", "telemetry.metrics", config_.metrics, metrics_page_},
-                                 PageServer{"health", "telemetry.health", config_.health, health_pages_, false},
-                                 PageServer{"web", "web", config_.web, web_pages_}}) {
-    ServerOptions options;
-    options.name = page.name;
-    options.endpoint = page.config.endpoint;
-    options.socket_mode = page.config.socket_mode;
-    options.tls = page.config.tls;
-    options.auth = page.config.auth;
-    options.limits = page.config.limits;
-    options.config_path = page.config_path;
-    options.takes_auth = page.takes_auth;
-    options.notice = [](std::string_view text) { log_warn(text); };
-    Result<std::unique_ptr<Server>> server = Server::open(*page_threads_, options, page.pages);
-    if (!server) return tl::unexpected(server.error());
-    log_info("listening", {{"page", page.name}, {"endpoint", (*server)->endpoint()}});
-    const MutexLock lock(status_mutex_);
-    page_servers_.push_back(std::move(*server));
-  }
-
+  if (Result<void> opened = open_pages(); !opened) return opened;
   ReceiverContext context;
   context.threads = io_threads_.get();
   context.budget = parts_.budget.get();
@@ -234,6 +211,7 @@ Result<void> Daemon::start() {
     log_refused(by, reason.name, peer, text);
   };
   context.notice = [](std::string_view text) { log_warn(text); };
+  if (head_ != nullptr) context.sampling_strategy = [this](ByteView request) { return head_->grpc(request); };
   for (const auto& receiver : parts_.receivers) {
     if (Result<void> opened = receiver->start(context); !opened) return opened;
     ++receivers_started_;
@@ -242,6 +220,40 @@ Result<void> Daemon::start() {
     }
   }
   serving_ = true;
+  return {};
+}
+
+Result<void> Daemon::open_pages() {
+  struct PageServer {
+    const char* name;
+    const char* config_path;
+    const PageConfig& config;
+    Pages& pages;
+    bool takes_auth = true;
+  };
+  std::vector<PageServer> servers = {{"metrics", "telemetry.metrics", config_.metrics, metrics_page_},
+                                     {"health", "telemetry.health", config_.health, health_pages_, false},
+                                     {"web", "web", config_.web, web_pages_}};
+  if (head_ != nullptr) {
+    servers.push_back({"sampling", "remote_sampling.http", config_.remote_sampling_http, sampling_pages_});
+  }
+  for (const PageServer& page : servers) {
+    ServerOptions options;
+    options.name = page.name;
+    options.endpoint = page.config.endpoint;
+    options.socket_mode = page.config.socket_mode;
+    options.tls = page.config.tls;
+    options.auth = page.config.auth;
+    options.limits = page.config.limits;
+    options.config_path = page.config_path;
+    options.takes_auth = page.takes_auth;
+    options.notice = [](std::string_view text) { log_warn(text); };
+    Result<std::unique_ptr<Server>> server = Server::open(*page_threads_, options, page.pages);
+    if (!server) return tl::unexpected(server.error());
+    log_info("listening", {{"page", page.name}, {"endpoint", (*server)->endpoint()}});
+    const MutexLock lock(status_mutex_);
+    page_servers_.push_back(std::move(*server));
+  }
   return {};
 }
 
@@ -377,9 +389,12 @@ void Daemon::reload_now() {
   }
   notices_ = std::move(policies->notices);
   store_->set_policies(policies->policies);
-  if (policies->patterns != policy_patterns_) {
-    policy_patterns_ = policies->patterns;
+  if (policies->patterns != watched_files_) {
+    watched_files_ = policies->patterns;
     watch_ = FileWatch({source_.path}, policies->patterns);
+  }
+  if (head_ != nullptr && policies->strategies != nullptr && head_->set_strategies(policies->strategies)) {
+    log_info("sampling strategies loaded", {{"services", head_->strategies()->services()}});
   }
   ++reloads_ok_;
   const PolicyChanges changes = compare(written_, policies->written);

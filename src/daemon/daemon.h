@@ -16,6 +16,7 @@
 #include "buffer/store/sweeper.h"
 #include "config/file_watch.h"
 #include "daemon/pipeline.h"
+#include "head/head_sampling.h"
 #include "net/io_threads.h"
 #include "net/server/server.h"
 #include "settings/assembly.h"
@@ -47,6 +48,8 @@ class Daemon {
   void collect_receivers(MetricWriter& out) const;
   void collect_pages(MetricWriter& out) const;
   void collect_signals(MetricWriter& out) const;
+  void collect_head(MetricWriter& out) const;
+  Result<void> open_pages();
   std::vector<std::string> keeping_policies() const;
   std::string metrics_text() const;
   Response ready() const;
@@ -66,7 +69,7 @@ class Daemon {
   const DaemonConfig config_;
   Assembly parts_;
   const ConfigSource source_;
-  std::vector<std::string> policy_patterns_;  // of the policies in force
+  std::vector<std::string> watched_files_;  // as the configuration in force names them
   FileWatch watch_;
   bool has_policies_;
   std::vector<std::string> notices_;  // of the policies in force, as the next
@@ -86,14 +89,15 @@ class Daemon {
   RefusalLog refusal_log_;
   MemoryShortage memory_shortage_;
   TimePoint id_names_logged_{};
-  std::unique_ptr<Signals> signals_;  // null: off
+  std::unique_ptr<Signals> signals_;    // null: off
+  std::unique_ptr<HeadSampling> head_;  // null: off
   std::unique_ptr<ExporterSink> sink_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<StoreTarget> target_;
   std::unique_ptr<IngestPipeline> ingest_;
   std::unique_ptr<StoreExplanations> explanations_;
   const ProcessMetrics process_;
-  Pages metrics_page_, health_pages_, web_pages_;
+  Pages metrics_page_, health_pages_, web_pages_, sampling_pages_;
   std::unique_ptr<QueryPool> query_pool_;
   std::unique_ptr<IoThreads> page_threads_;
   std::unique_ptr<IoThreads> io_threads_;

@@ -60,6 +60,12 @@ ShadowReport StoreExplanations::shadow() const {
   return report;
 }
 
+SamplingAnswers sampling_answers(HeadSampling& head) {
+  return {.json = [&head](std::string_view service) { return head.json(service); },
+          .grpc = [&head](ByteView request) { return head.grpc(request); },
+          .refused = [&head] { head.count_refused_get(); }};
+}
+
 AllCalls calls_of(const Signals* signals) {
   ServiceGraph* const graph = signals != nullptr ? signals->service_graph() : nullptr;
   if (graph == nullptr) return {};

@@ -3,6 +3,7 @@
 //
 //   IngestPipeline -> StoreTarget -> TraceStore -> ExporterSink -> Exporters
 //   the pages /explain and /shadow -> StoreExplanations -> TraceStore
+//   /sampling -> sampling_answers -> HeadSampling
 //   /jaeger/api/dependencies, the view of services -> calls_of, service_map -> ServiceGraph
 //
 // Threads: any, as of what they call. Each refers to what it calls, which outlives it.
@@ -10,10 +11,12 @@
 
 #include "buffer/store/trace_store.h"
 #include "export/exporters.h"
+#include "head/head_sampling.h"
 #include "receive/ingest.h"
 #include "signals/signals.h"
 #include "web/explain.h"
 #include "web/jaeger/doors.h"
+#include "web/sampling.h"
 #include "web/services.h"
 
 namespace tailgate {
@@ -60,5 +63,7 @@ class StoreExplanations final : public ExplainSource {
 // The service graph as the pages ask for it; nothing where there is none. `signals`, which may be null, outlives them.
 AllCalls calls_of(const Signals* signals);
 std::optional<ServiceMap> service_map(const Signals* signals);
+
+SamplingAnswers sampling_answers(HeadSampling& head);  // `head` outlives them
 
 }  // namespace tailgate

@@ -164,7 +164,8 @@ tl::expected<ReloadedPolicies, std::vector<std::string>> reload_policies(const C
   if (!config->issues->errors.empty()) return tl::unexpected(messages(config->issues->errors));
   out.any = !sampling.policies.empty();
   out.written = written_policies(sampling);
-  out.patterns = sampling.policy_patterns;
+  out.patterns = config->watched_files();
+  if (config->remote_sampling) out.strategies = config->remote_sampling->strategies;
   out.at_start = config->at_start;
   return out;
 }

@@ -95,6 +95,14 @@ SignalsConfig read_signals(const ConfigNode& root, std::size_t io_threads, Sampl
   return out;
 }
 
+void read_remote_sampling(const ConfigNode& node, const std::string& path, const LoadOptions& options,
+                          DaemonConfig& out) {
+  if (!node.present()) return;
+  out.remote_sampling = read_remote_sampling(node, path, options);
+  out.remote_sampling_http = read_guarded_page(node.child("http"), "localhost:5778");
+  node.finish();
+}
+
 LogOptions read_logs(const ConfigNode& node) {
   LogOptions out;
   out.level = parse_log_level(node.choice("level", "info", {kLogLevelNames.begin(), kLogLevelNames.end()}))
@@ -117,6 +125,12 @@ Result<ConfigDocument> load(const ConfigSource& source, const LoadOptions& optio
 }
 
 }  // namespace
+
+std::vector<std::string> DaemonConfig::watched_files() const {
+  std::vector<std::string> out = sampling.policy_patterns;
+  if (remote_sampling && !remote_sampling->strategies_file.empty()) out.push_back(remote_sampling->strategies_file);
+  return out;
+}
 
 Result<DaemonConfig> read_daemon_config(const ConfigSource& source) {
   const LoadOptions options = load_options(source);
@@ -143,6 +157,7 @@ Result<DaemonConfig> read_daemon_config(const ConfigSource& source) {
   config.shutdown_timeout = root.duration("shutdown_timeout", std::chrono::seconds(10));
   config.io_threads = static_cast<std::size_t>(root.integer("io_threads", 0, {.min = 0, .max = 256}));
   config.signals = read_signals(root, config.io_threads, config.sampling);
+  read_remote_sampling(root.child("remote_sampling"), source.path, options, config);
   root.finish();
   const auto entries = root.entries();
   if (std::any_of(entries.begin(), entries.end(), [](const auto& e) { return e.first == "service"; }))

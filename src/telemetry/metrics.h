@@ -208,6 +208,8 @@ inline constexpr Metric kServiceGraphWaiting{"tailgate_service_graph_waiting_spa
                                              "Spans of clients and servers that wait for their other side."};
 inline constexpr Metric kServiceGraphUnpaired{"tailgate_service_graph_unpaired_spans_total", kCounter, "reason",
                                               "Spans of clients and servers that made no edge, by why."};
+inline constexpr Metric kSamplingPolls{"tailgate_remote_sampling_polls_total", kCounter, "protocol,result",
+                                       "Questions of SDKs what to sample, by where the answer came from."};
 inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commit,compiler", "Always 1."};
 // Named as by Prometheus' client libraries.
 inline constexpr Metric kProcessCpu{"process_cpu_seconds_total", kCounter, "", "CPU time of the process."};
@@ -311,6 +313,7 @@ inline constexpr std::array kMetrics = {
     metric::kServiceGraphOverflow,
     metric::kServiceGraphWaiting,
     metric::kServiceGraphUnpaired,
+    metric::kSamplingPolls,
     metric::kBuildInfo,
     metric::kProcessCpu,
     metric::kProcessResident,
