@@ -124,7 +124,7 @@ TEST_CASE("Jaeger: SDKs that ask what to sample are answered on the port of gRPC
   CHECK(h2.call(grpc(path), framed(std::string(65'537, 'x'))).fields["grpc-status"] == "8");
   CHECK(h2.call(grpc(), framed(request_of(some_batch()))).fields["grpc-status"] == "0");
   CHECK(f.count() == 2);
-  CHECK(f.refused == std::map<std::string, int>{{"malformed", 1}, {"too_large", 1}});
+  CHECK(f.refused == std::map<std::string, int>{{"limit", 1}, {"malformed", 1}});
 }
 
 TEST_CASE("Jaeger: what is refused over gRPC and HTTP, and how", "[receive]") {
