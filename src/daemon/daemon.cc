@@ -55,12 +55,15 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
                         config_.sampling.cache_bytes + config_.sampling.explain_bytes + config_.sampling.signal_bytes);
   parts_.store.limits.wall_at_origin_ns = wall_now_ns();
   if (config_.signals.any()) signals_ = std::make_unique<Signals>(config_.signals, random_seed(), monotonic_now());
-  if (config_.remote_sampling) head_ = std::make_unique<HeadSampling>(*config_.remote_sampling);
-  sink_ = std::make_unique<ExporterSink>(*parts_.exporters, signals_.get());
+  if (config_.remote_sampling) {
+    head_ =
+        std::make_unique<HeadSampling>(*config_.remote_sampling, config_.signals.parts, random_seed(), monotonic_now());
+  }
+  sink_ = std::make_unique<ExporterSink>(*parts_.exporters, signals_.get(), head_.get());
   store_ = std::make_unique<TraceStore>(parts_.store, *parts_.budget, parts_.policies, *parts_.tables, *sink_,
                                         random_seed(), monotonic_now());
   target_ = std::make_unique<StoreTarget>(*store_);
-  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_, signals_.get());
+  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_, span_watch());
 
   metrics_page_.add("/metrics", [this](const RequestHead&) {
     Response response;
@@ -177,6 +180,12 @@ void Daemon::log_in_force() const {
 Result<void> Daemon::start() {
   log_in_force();
   watch_own_operations();
+  if (head_ != nullptr) {
+    if (Result<void> loaded = head_->load(monotonic_now()); !loaded) {
+      if (loaded.error().kind == ErrorKind::kIo) return loaded;
+      log_warn("what adaptive sampling had learnt is damaged; it begins anew", {{"error", loaded.error().text}});
+    }
+  }
   if (Result<void> opened = parts_.exporters->start(); !opened) return opened;
   page_threads_ = std::make_unique<IoThreads>(1, "pages");
   page_threads_->start();
@@ -211,7 +220,8 @@ Result<void> Daemon::start() {
     log_refused(by, reason.name, peer, text);
   };
   context.notice = [](std::string_view text) { log_warn(text); };
-  if (head_ != nullptr) context.sampling_strategy = [this](ByteView request) { return head_->grpc(request); };
+  if (head_ != nullptr)
+    context.sampling_strategy = [this](ByteView request) { return head_->grpc(request, monotonic_now()); };
   for (const auto& receiver : parts_.receivers) {
     if (Result<void> opened = receiver->start(context); !opened) return opened;
     ++receivers_started_;
@@ -274,6 +284,7 @@ void Daemon::run() {
     log_memory_shortage(monotonic_now());
     log_id_names(monotonic_now());
     if (signals_ != nullptr) signals_->tick(monotonic_now());
+    if (head_ != nullptr) tick_head(head_->tick(monotonic_now()));
     if (signal == SIGHUP) parts_.exporters->follow_paths();
     asked |= signal == SIGHUP;
     const bool changed = watch_.changed(monotonic_now());
@@ -311,6 +322,7 @@ void Daemon::drain() {
   sweeper_.reset();
   store_->close_all(CloseReason::kShutdown, monotonic_now());
   parts_.exporters->drain(deadline, monotonic_now());
+  if (head_ != nullptr) tick_head(head_->save());
 }
 
 // On the I/O threads.
@@ -355,6 +367,21 @@ void Daemon::log_id_names(TimePoint now) {
   id_names_logged_ = now;
   log_warn("span names look as if they had ids in them, and each makes a series of its own",
            {{"names", names->count}, {"last", names->last}, {"do", "put a pattern into span_metrics.span_names"}});
+}
+
+SpanWatch* Daemon::span_watch() {
+  SpanWatch* const of_head = head_ != nullptr ? head_->watch() : nullptr;
+  if (signals_ == nullptr) return of_head;
+  if (of_head == nullptr) return signals_.get();
+  watch_both_ = std::make_unique<BothWatches>(*signals_, *of_head);
+  return watch_both_.get();
+}
+
+// Once for a row of failures.
+void Daemon::tick_head(const Result<void>& ticked) {
+  if (!ticked && !head_unsaved_)
+    log_warn("what adaptive sampling learns cannot be saved", {{"error", ticked.error().text}});
+  head_unsaved_ = !ticked;
 }
 
 void Daemon::reload() {

@@ -64,6 +64,8 @@ class Daemon {
   void log_refused_of_the_minute(TimePoint now);
   void log_memory_shortage(TimePoint now);
   void log_id_names(TimePoint now);
+  SpanWatch* span_watch();
+  void tick_head(const Result<void>& ticked);
 
   std::unique_ptr<OwnTraces> own_traces_;  // null: off. Outlives the exporters, whose threads report to it
   const DaemonConfig config_;
@@ -89,8 +91,10 @@ class Daemon {
   RefusalLog refusal_log_;
   MemoryShortage memory_shortage_;
   TimePoint id_names_logged_{};
-  std::unique_ptr<Signals> signals_;    // null: off
-  std::unique_ptr<HeadSampling> head_;  // null: off
+  bool head_unsaved_ = false;              // the last attempt failed
+  std::unique_ptr<Signals> signals_;       // null: off
+  std::unique_ptr<HeadSampling> head_;     // null: off
+  std::unique_ptr<SpanWatch> watch_both_;  // signals_ and head_, where both watch
   std::unique_ptr<ExporterSink> sink_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<StoreTarget> target_;

@@ -154,6 +154,12 @@ void Daemon::collect_head(MetricWriter& out) const {
       out.add(metric::kSamplingPolls, {protocol, kPollResultNames[i]}, number(polls[i]));
     }
   }
+  if (!head_->is_adaptive()) return;
+  const AdaptiveSampler::Stats stats = head_->stats();
+  out.add(metric::kAdaptiveServices, {}, number(stats.services));
+  out.add(metric::kAdaptiveOperations, {}, number(stats.operations));
+  out.add(metric::kAdaptiveRaised, {}, number(stats.raised));
+  out.add(metric::kAdaptiveOverflow, {}, number(stats.overflow_roots));
 }
 
 void Daemon::collect_pages(MetricWriter& out) const {

@@ -23,8 +23,9 @@ namespace tailgate {
 
 class ExporterSink final : public KeptSink {
  public:
-  // `signals`, if any, sees what is kept.
-  ExporterSink(Exporters& exporters, Signals* signals) : exporters_(exporters), signals_(signals) {}
+  // `signals` and `head`, if any, see what is kept.
+  ExporterSink(Exporters& exporters, Signals* signals, HeadSampling* head)
+      : exporters_(exporters), signals_(signals), head_(head) {}
 
   void push(KeptTracePtr kept) override;
   bool make_room(std::size_t bytes, bool by_chance) override;
@@ -32,6 +33,21 @@ class ExporterSink final : public KeptSink {
  private:
   Exporters& exporters_;
   Signals* const signals_;
+  HeadSampling* const head_;
+};
+
+// Two that see the same spans.
+class BothWatches final : public SpanWatch {
+ public:
+  BothWatches(SpanWatch& first, SpanWatch& second) : first_(first), second_(second) {}
+
+  SpanWatcher& begin(const ScanPlan& plan) override;
+  void taken(TimePoint now) override;
+  void refused() override;
+
+ private:
+  SpanWatch& first_;
+  SpanWatch& second_;
 };
 
 class StoreTarget final : public IngestTarget {

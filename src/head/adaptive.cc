@@ -24,7 +24,7 @@ bool is_more(double count, double roots, double usual) {
 }  // namespace
 
 std::size_t AdaptiveConfig::bytes_max() const {
-  // Names, nodes of maps and rounding by the allocator; and the operations between two ticks (RootWatch).
+  // Names, nodes of maps and rounding by the allocator.
   return (services_max + operations_max) * (1024 + 2 * kOperationBytes);
 }
 
@@ -281,7 +281,8 @@ void AdaptiveSampler::tick(Duration elapsed, TimePoint now) {
 AdaptiveSampler::Stats AdaptiveSampler::stats() const {
   Stats out{.services = services_.size(), .operations = operations_, .raised = 0, .overflow_roots = overflow_roots_};
   for (const auto& [name, service] : services_) {
-    for (const auto& [operation, one] : service.operations) out.raised += one.why == Why::kErrors || one.why == Why::kSlow;
+    for (const auto& [operation, one] : service.operations)
+      out.raised += one.why == Why::kErrors || one.why == Why::kSlow;
   }
   return out;
 }

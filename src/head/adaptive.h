@@ -26,7 +26,7 @@ namespace tailgate {
 struct AdaptiveConfig {
   // What `per_second` is of: all spans taken, shared by the operations; or traces of each operation, taken or kept.
   enum class Target : std::uint8_t { kSpans, kTraces, kKept };
-  static constexpr std::size_t kOperationBytes = 256;      // of the name of an operation that gets its own probability
+  static constexpr std::size_t kOperationBytes = 256;       // of the name of an operation that gets its own probability
   static constexpr std::size_t kOperationsOfService = 256;  // with their own; Go's SDK takes no more
 
   Target target = Target::kTraces;
@@ -39,12 +39,12 @@ struct AdaptiveConfig {
   Duration slow = std::chrono::seconds(1);            // a root that lasts longer is slow
   Duration operation_expiration = std::chrono::hours(1);
   Duration decision_wait = {};  // of the tail: what is kept now began that long ago
-  std::size_t services_max = 1000;
-  std::size_t operations_max = 10'000;  // of all services
-  bool entries = false;                 // count spans of servers and consumers with a parent as roots, too
-  std::string directory;                // where it is kept over restarts; "" is nowhere
+  std::size_t services_max = 200;
+  std::size_t operations_max = 2000;  // of all services
+  bool entries = false;               // count spans of servers and consumers with a parent as roots, too
+  std::string directory;              // where it is kept over restarts; "" is nowhere
 
-  std::size_t bytes_max() const;  // that it takes
+  std::size_t bytes_max() const;  // that AdaptiveSampler takes
 };
 
 // Of an operation, since the last tick.

@@ -28,6 +28,7 @@ class Strategies {
 
   const Strategy& of(std::string_view service) const;
   bool names(std::string_view service) const { return by_service_.contains(service); }
+  const std::map<std::string, Strategy, std::less<>>& by_service() const { return by_service_; }
   std::size_t services() const { return by_service_.size(); }
 
   friend bool operator==(const Strategies&, const Strategies&) = default;

@@ -130,6 +130,8 @@ Assembly assemble(const DaemonConfig& config) {
   make_exporters(config, parts);
   parts.context.watched = config.signals.attributes();
   parts.context.watched_of_resources = config.signals.resource_attributes();
+  if (config.remote_sampling && config.remote_sampling->adaptive)
+    parts.context.watched_of_resources.emplace_back("service.name");
   check_loops(parts);
   parts.policies = build_policies(sampling, parts.context, *parts.tables, 1, config.sampling_node);
   // A reload may bring more predicates: one word more has room for 64. Beyond that /explain has votes without their

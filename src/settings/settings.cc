@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/units.h"
+#include "head/root_watch.h"
 
 namespace tailgate {
 namespace {
@@ -99,6 +100,16 @@ void read_remote_sampling(const ConfigNode& node, const std::string& path, const
                           DaemonConfig& out) {
   if (!node.present()) return;
   out.remote_sampling = read_remote_sampling(node, path, options);
+  if (std::optional<AdaptiveConfig>& adaptive = out.remote_sampling->adaptive) {
+    adaptive->decision_wait = out.sampling.store.limits.decision_wait;
+    const std::size_t bytes = adaptive->bytes_max() + RootWatch::bytes_max(*adaptive, out.signals.parts);
+    out.sampling.signal_bytes += bytes;
+    if (bytes > out.sampling.memory_limit / 8) {
+      node.error("adaptive", fmt::format("expected services_max and operations_max that fit an eighth of memory_limit; "
+                                         "these can take {}",
+                                         format_bytes(bytes)));
+    }
+  }
   out.remote_sampling_http = read_guarded_page(node.child("http"), "localhost:5778");
   node.finish();
 }

@@ -32,6 +32,14 @@ void add_sampling_pages(Pages& pages, const SamplingAnswers& answers) {
   };
   pages.add("/", get);
   pages.add("/sampling", get);
+  pages.add("/sampling/explain", [answers](const RequestHead& head) {
+    Params params(head.query());
+    const std::string service = params.text("service");
+    if (const Result<void> good = params.finish(); !good) return json_error(400, good.error().text);
+    Response response = json_head();
+    response.body = answers.explain(service);
+    return response;
+  });
   pages.add_call("/jaeger.api_v2.SamplingManager/GetSamplingStrategy", kRequestMax,
                  [answers](const RequestHead&, ByteView message) {
                    const Result<std::string> answer = answers.grpc(message);

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
 
+import otlp_bytes as otlp  # noqa: E402
 from tailgate_process import Daemon, basic_config, get, until  # noqa: E402
 
 BINARY = os.path.abspath(sys.argv.pop(1))
@@ -73,6 +75,48 @@ class SamplingTest(unittest.TestCase):
         self.assertIn("strategies.json:1:57: default_strategy.param: expected a probability from 0 to 1", daemon.log())
         self.assertIn('0.42', self.ask(daemon, "?service=shop")[1])
         self.assertEqual(daemon.stop(), 0)
+
+    def test_probabilities_follow_what_comes_in_and_survive_a_restart(self):
+        keys = {"adaptive": {"traces_per_second": 5, "poll_interval": "6s", "operation_expiration": "1m",
+                             "directory": os.path.join(self.directory.name, "learnt")},
+                "default_sampling_probability": 1}
+        daemon = self.start(**keys)
+
+        def given(daemon):
+            status, text = self.ask(daemon, "?service=shop")
+            self.assertEqual(status, 200)
+            operations = json.loads(text)["operationSampling"]["perOperationStrategies"]
+            return {one["operation"]: one["probabilisticSampling"]["samplingRate"]
+                    for one in operations}
+
+        def sent():
+            for _ in range(20):
+                spans = [otlp.span(os.urandom(16), "GET /") for _ in range(20)]
+                request = urllib.request.Request(f"http://127.0.0.1:{daemon.http}/v1/traces", otlp.request(spans, "shop"),
+                                                 {"Content-Type": "application/x-protobuf"})
+                urllib.request.urlopen(request, timeout=10).close()
+            return given(daemon).get("GET /", 1) < 0.5
+
+        until(sent, "the probability falls", every=0.2)
+        status, text = get(daemon.pages["sampling"], "/sampling/explain?service=shop")
+        self.assertEqual(status, 200)
+        shop = json.loads(text)["adaptive"]["services"][0]
+        operation = next(one for one in shop["operations"] if one["operation"] == "GET /")
+        self.assertIn(operation["why"], ("target", "steady"))
+        self.assertGreater(operation["demand_per_second"], 5)
+        self.assertEqual(get(daemon.pages["sampling"], "/sampling/explain?what=1")[0], 400)
+        metrics = daemon.metrics()
+        self.assertEqual(metrics.sum("tailgate_adaptive_sampling_operations"), 1)
+        self.assertGreater(metrics.sum("tailgate_remote_sampling_polls_total", protocol="http", result="adaptive"), 0)
+        self.assertEqual(daemon.stop(), 0)
+        again = self.start(**keys)
+        self.assertLess(given(again)["GET /"], 0.6)
+        self.assertEqual(again.stop(), 0)
+        with open(os.path.join(self.directory.name, "learnt", "adaptive-sampling.json"), "w") as out:
+            out.write('{"operations": [{"service"')
+        fresh = self.start(**keys)
+        self.assertEqual(given(fresh), {})
+        self.assertIn("is damaged; it begins anew", fresh.log())
 
     def test_a_bad_file_is_refused_at_the_start(self):
         for text, wanted in (('{"default_strategy": ', "strategies.json:1"),

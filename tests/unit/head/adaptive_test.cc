@@ -298,7 +298,8 @@ TEST_CASE("what is remembered over a restart is where it goes on", "[head]") {
   Fleet after(traces(100), 3);
   after.loads["GET /"] = {.per_second = 10'000};
   after.sampler.recall(before.sampler.remember(), after.now());
-  CHECK(after.sampler.poll("shop", after.now())->operations->each == std::vector<OperationStrategy>{{"GET /", probability}});
+  CHECK(after.sampler.poll("shop", after.now())->operations->each ==
+        std::vector<OperationStrategy>{{"GET /", probability}});
   CHECK(after.mean("GET /", 60) == Approx(100).epsilon(0.1));
   CHECK(after.mean("GET /", 60) == Approx(100).epsilon(0.1));
 }
