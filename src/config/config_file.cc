@@ -126,7 +126,9 @@ Result<ConfigDocument> load_config_text(std::string_view yaml, const std::string
   YamlValuePtr root = *parsed;
   auto issues = options.issues != nullptr ? options.issues : std::make_shared<ConfigIssues>();
   for (const std::string& text : options.overrides) apply_override(root, text, *issues);
-  expand_environment(root, options.environment ? options.environment : process_environment, *issues);
+  if (options.references) {
+    expand_environment(root, options.environment ? options.environment : process_environment, *issues);
+  }
 
   auto impl = std::make_shared<ConfigNode::Impl>();
   impl->value = root;

@@ -28,9 +28,10 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 struct LoadOptions {
   // "a.b.c=VALUE" in the order given, the last wins: VALUE is YAML, list items go by index (the size appends), maps
   // that are missing are made.
-  std::vector<std::string> overrides;
-  Environment environment;               // the process's when empty
-  std::shared_ptr<ConfigIssues> issues;  // shared with other documents of one configuration; a new one when empty
+  std::vector<std::string> overrides = {};
+  Environment environment = {};               // the process's when empty
+  bool references = true;                     // false: dollars stay as they are
+  std::shared_ptr<ConfigIssues> issues = {};  // shared with other documents of one configuration; a new one when empty
 };
 
 struct ConfigDocument {

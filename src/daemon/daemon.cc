@@ -17,6 +17,7 @@
 #include "telemetry/log.h"
 #include "web/jaeger/doors.h"
 #include "web/page.h"
+#include "web/sampling.h"
 #include "web/service_map.h"
 #include "web/tempo/door.h"
 #include "web/try_page.h"
@@ -41,8 +42,8 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
     : config_(std::move(config)),
       parts_(std::move(parts)),
       source_(std::move(source)),
-      policy_patterns_(config_.sampling.policy_patterns),
-      watch_({source_.path}, policy_patterns_),
+      watched_files_(config_.watched_files()),
+      watch_({source_.path}, watched_files_),
       has_policies_(!config_.sampling.policies.empty()),
       notices_(messages(config_.issues->notices)),
       written_(written_policies(config_.sampling)),
@@ -52,7 +53,11 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   parts_.store.limits.wall_at_origin_ns =
       wall_now_ns() - static_cast<std::uint64_t>((monotonic_now() - origin_).count());
   if (config_.signals.any()) signals_ = std::make_unique<Signals>(config_.signals, random_seed(), monotonic_now());
-  sink_ = std::make_unique<ExporterSink>(*parts_.exporters, signals_.get());
+  if (config_.remote_sampling) {
+    head_ =
+        std::make_unique<HeadSampling>(*config_.remote_sampling, config_.signals.parts, random_seed(), monotonic_now());
+  }
+  sink_ = std::make_unique<ExporterSink>(*parts_.exporters, signals_.get(), head_.get());
   store_ = std::make_unique<TraceStore>(parts_.store, *parts_.budget, parts_.policies, *parts_.tables, *sink_,
                                         random_seed(), origin_);
   target_ = std::make_unique<StoreTarget>(*store_);
@@ -105,6 +110,7 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
                  return make_policy_trial(form, text, limits);
                });
   add_service_map_api(web_pages_, [this] { return service_map(signals_.get()); });
+  if (head_ != nullptr) add_sampling_pages(sampling_pages_, sampling_answers(*head_));
   add_api(
       web_pages_, [this] { return metrics_text(); }, [this] { return loaded_policies(); });
 }
@@ -176,42 +182,22 @@ void Daemon::log_in_force() const {
 Result<void> Daemon::start() {
   log_in_force();
   watch_own_operations();
+  if (head_ != nullptr) {
+    if (Result<void> loaded = head_->load(monotonic_now()); !loaded) {
+      if (loaded.error().kind == ErrorKind::kIo) return loaded;
+      log_warn("what adaptive sampling had learnt is damaged; it begins anew", {{"error", loaded.error().text}});
+    }
+  }
   if (Result<void> opened = parts_.exporters->start(); !opened) return opened;
   page_threads_ = std::make_unique<IoThreads>(1, "pages");
   page_threads_->start();
   io_threads_ = std::make_unique<IoThreads>(config_.io_threads);
   io_threads_->start();
   if (Result<void> opened = open_journal(); !opened) return opened;
-  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_, signals_.get(), journal_link_.get());
+  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_, span_watch(), journal_link_.get());
   if (replay_ == nullptr) start_sweeper();
 
-  struct PageServer {
-    const char* name;
-    const char* config_path;
-    const PageConfig& config;
-    Pages& pages;
-    bool takes_auth = true;
-  };
-  for (const PageServer& page : {PageServer{"metrics", "telemetry.metrics", config_.metrics, metrics_page_},
-                                 PageServer{"health", "telemetry.health", config_.health, health_pages_, false},
-                                 PageServer{"web", "web", config_.web, web_pages_}}) {
-    ServerOptions options;
-    options.name = page.name;
-    options.endpoint = page.config.endpoint;
-    options.socket_mode = page.config.socket_mode;
-    options.tls = page.config.tls;
-    options.auth = page.config.auth;
-    options.limits = page.config.limits;
-    options.config_path = page.config_path;
-    options.takes_auth = page.takes_auth;
-    options.notice = [](std::string_view text) { log_warn(text); };
-    Result<std::unique_ptr<Server>> server = Server::open(*page_threads_, options, page.pages);
-    if (!server) return tl::unexpected(server.error());
-    log_info("listening", {{"page", page.name}, {"endpoint", (*server)->endpoint()}});
-    const MutexLock lock(status_mutex_);
-    page_servers_.push_back(std::move(*server));
-  }
-
+  if (Result<void> opened = open_pages(); !opened) return opened;
   ReceiverContext context;
   context.threads = io_threads_.get();
   context.budget = parts_.budget.get();
@@ -233,6 +219,8 @@ Result<void> Daemon::start() {
     log_refused(by, reason.name, peer, text);
   };
   context.notice = [](std::string_view text) { log_warn(text); };
+  if (head_ != nullptr)
+    context.sampling_strategy = [this](ByteView request) { return head_->grpc(request, monotonic_now()); };
   for (const auto& receiver : parts_.receivers) {
     if (Result<void> opened = receiver->start(context); !opened) return opened;
     ++receivers_started_;
@@ -334,6 +322,7 @@ void Daemon::run() {
     if (signals_ != nullptr) signals_->tick(monotonic_now());
     if (replay_ != nullptr) replay_->tidy(monotonic_now());
     if (keep_jobs_ != nullptr) keep_jobs_->tick(wall_now_ns());
+    if (head_ != nullptr) tick_head(head_->tick(monotonic_now()));
     if (signal == SIGHUP) parts_.exporters->follow_paths();
     asked |= signal == SIGHUP;
     const bool changed = watch_.changed(monotonic_now());
@@ -377,7 +366,23 @@ void Daemon::drain() {
     store_->close_all(CloseReason::kShutdown, monotonic_now());
   }
   parts_.exporters->drain(deadline, monotonic_now());
+  if (head_ != nullptr) tick_head(head_->save());
   if (journal_ != nullptr) journal_->stop();
+}
+
+SpanWatch* Daemon::span_watch() {
+  SpanWatch* const of_head = head_ != nullptr ? head_->watch() : nullptr;
+  if (signals_ == nullptr) return of_head;
+  if (of_head == nullptr) return signals_.get();
+  watch_both_ = std::make_unique<BothWatches>(*signals_, *of_head);
+  return watch_both_.get();
+}
+
+// Once for a row of failures.
+void Daemon::tick_head(const Result<void>& ticked) {
+  if (!ticked && !head_unsaved_)
+    log_warn("what adaptive sampling learns cannot be saved", {{"error", ticked.error().text}});
+  head_unsaved_ = !ticked;
 }
 
 void Daemon::reload() {
@@ -412,9 +417,12 @@ void Daemon::reload_now() {
   }
   notices_ = std::move(policies->notices);
   store_->set_policies(policies->policies);
-  if (policies->patterns != policy_patterns_) {
-    policy_patterns_ = policies->patterns;
+  if (policies->patterns != watched_files_) {
+    watched_files_ = policies->patterns;
     watch_ = FileWatch({source_.path}, policies->patterns);
+  }
+  if (head_ != nullptr && policies->strategies != nullptr && head_->set_strategies(policies->strategies)) {
+    log_info("sampling strategies loaded", {{"services", head_->strategies()->services()}});
   }
   ++reloads_ok_;
   const PolicyChanges changes = compare(written_, policies->written);

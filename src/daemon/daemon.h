@@ -18,6 +18,7 @@
 #include "daemon/journal_replay.h"
 #include "daemon/keep_jobs.h"
 #include "daemon/pipeline.h"
+#include "head/head_sampling.h"
 #include "net/io_threads.h"
 #include "net/server/server.h"
 #include "settings/assembly.h"
@@ -54,6 +55,8 @@ class Daemon {
   void start_sweeper();
   void add_past_pages();
   Result<StoredTrace> trace_of_the_past(const TraceId& id) const;
+  void collect_head(MetricWriter& out) const;
+  Result<void> open_pages();
   std::vector<std::string> keeping_policies() const;
   std::string metrics_text() const;
   Response ready() const;
@@ -68,6 +71,8 @@ class Daemon {
   void log_refused_of_the_minute(TimePoint now);
   void log_memory_shortage(TimePoint now);
   void log_id_names(TimePoint now);
+  SpanWatch* span_watch();
+  void tick_head(const Result<void>& ticked);
 
   std::unique_ptr<OwnTraces> own_traces_;  // null: off. Outlives the exporters, whose threads report to it
   // Null without `journal:`. Both outlive the exporters, whose queues hold traces that report to them.
@@ -76,7 +81,7 @@ class Daemon {
   const DaemonConfig config_;
   Assembly parts_;
   const ConfigSource source_;
-  std::vector<std::string> policy_patterns_;  // of the policies in force
+  std::vector<std::string> watched_files_;  // as the configuration in force names them
   FileWatch watch_;
   bool has_policies_;
   std::vector<std::string> notices_;  // of the policies in force, as the next
@@ -96,9 +101,12 @@ class Daemon {
   RefusalLog refusal_log_;
   MemoryShortage memory_shortage_;
   TimePoint id_names_logged_{};
-  std::unique_ptr<Signals> signals_;  // null: off
-  SourceId replayed_ = kSourcesMax;  // of spans that come out of the journal
-  const TimePoint origin_;           // of the store
+  bool head_unsaved_ = false;              // the last attempt failed
+  std::unique_ptr<Signals> signals_;       // null: off
+  std::unique_ptr<HeadSampling> head_;     // null: off
+  std::unique_ptr<SpanWatch> watch_both_;  // signals_ and head_, where both watch
+  SourceId replayed_ = kSourcesMax;        // of spans that come out of the journal
+  const TimePoint origin_;                 // of the store
   std::unique_ptr<ExporterSink> sink_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<StoreTarget> target_;
@@ -106,7 +114,7 @@ class Daemon {
   std::unique_ptr<StoreExplanations> explanations_;
   std::shared_ptr<StoreReader> stored_;  // null: nothing is
   const ProcessMetrics process_;
-  Pages metrics_page_, health_pages_, web_pages_;
+  Pages metrics_page_, health_pages_, web_pages_, sampling_pages_;
   std::unique_ptr<QueryPool> query_pool_;
   std::unique_ptr<IoThreads> page_threads_;
   std::unique_ptr<IoThreads> io_threads_;

@@ -65,6 +65,7 @@ void Daemon::collect(MetricWriter& out) const {
     out.add(metric::kOwnSpans, {"dropped"}, number(own.dropped));
   }
   collect_signals(out);
+  collect_head(out);
   process_.collect(out);
   out.add(metric::kBuildInfo, {build_version(), build_commit(), build_compiler()}, 1);
 }
@@ -175,9 +176,26 @@ void Daemon::collect_signals(MetricWriter& out) const {
   }
 }
 
+void Daemon::collect_head(MetricWriter& out) const {
+  if (head_ == nullptr) return;
+  for (const auto& [protocol, polls] :
+       {std::pair("http", head_->polls_http()), std::pair("grpc", head_->polls_grpc())}) {
+    for (std::size_t i = 0; i < kPollResultNames.size(); ++i) {
+      out.add(metric::kSamplingPolls, {protocol, kPollResultNames[i]}, number(polls[i]));
+    }
+  }
+  if (!head_->is_adaptive()) return;
+  const AdaptiveSampler::Stats stats = head_->stats();
+  out.add(metric::kAdaptiveServices, {}, number(stats.services));
+  out.add(metric::kAdaptiveOperations, {}, number(stats.operations));
+  out.add(metric::kAdaptiveRaised, {}, number(stats.raised));
+  out.add(metric::kAdaptiveOverflow, {}, number(stats.overflow_roots));
+}
+
 void Daemon::collect_pages(MetricWriter& out) const {
-  for (const auto& [page, pages] :
-       {std::pair("metrics", &metrics_page_), std::pair("health", &health_pages_), std::pair("web", &web_pages_)}) {
+  for (const auto& [page, pages] : {std::pair("metrics", &metrics_page_), std::pair("health", &health_pages_),
+                                    std::pair("web", &web_pages_), std::pair("sampling", &sampling_pages_)}) {
+    if (pages == &sampling_pages_ && head_ == nullptr) continue;
     for (const auto& [reason, count] : pages->refused()) {
       out.add(metric::kPageRequestsRefused, {page, reason}, number(count));
     }

@@ -10,10 +10,40 @@ namespace tailgate {
 void ExporterSink::push(KeptTracePtr kept) {
   const TimePoint now = monotonic_now();
   if (signals_ != nullptr && signals_->wants_kept()) signals_->kept(*kept, now, wall_now_ns());
+  if (head_ != nullptr && head_->wants_kept()) head_->kept(*kept);
   exporters_.push(kept, now);
 }
 
 bool ExporterSink::make_room(std::size_t bytes, bool by_chance) { return exporters_.make_room(bytes, by_chance); }
+
+SpanWatcher& BothWatches::begin(const ScanPlan& plan) {
+  struct Both final : SpanWatcher {
+    void on_resource(const ByteView* attributes) override {
+      first->on_resource(attributes);
+      second->on_resource(attributes);
+    }
+    void on_span(const SpanFields& span) override {
+      first->on_span(span);
+      second->on_span(span);
+    }
+    SpanWatcher* first = nullptr;
+    SpanWatcher* second = nullptr;
+  };
+  thread_local Both of_this_thread;
+  of_this_thread.first = &first_.begin(plan);
+  of_this_thread.second = &second_.begin(plan);
+  return of_this_thread;
+}
+
+void BothWatches::taken(TimePoint now) {
+  first_.taken(now);
+  second_.taken(now);
+}
+
+void BothWatches::refused() {
+  first_.refused();
+  second_.refused();
+}
 
 // The plan is a part of the set, and keeps it alive.
 std::shared_ptr<const ScanPlan> StoreTarget::plan() const {
@@ -58,6 +88,13 @@ ShadowReport StoreExplanations::shadow() const {
     report.kept_bytes += row.kept_bytes;
   }
   return report;
+}
+
+SamplingAnswers sampling_answers(HeadSampling& head) {
+  return {.json = [&head](std::string_view service) { return head.json(service, monotonic_now()); },
+          .grpc = [&head](ByteView request) { return head.grpc(request, monotonic_now()); },
+          .refused = [&head] { head.count_refused_get(); },
+          .explain = [&head](std::string_view service) { return head.explain(service); }};
 }
 
 AllCalls calls_of(const Signals* signals) {

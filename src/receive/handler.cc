@@ -10,6 +10,7 @@ namespace tailgate {
 namespace {
 
 constexpr std::uint32_t kRetrySeconds = 1;
+constexpr std::size_t kQuestionMax = 64 << 10;  // bytes of a request that brings no spans
 
 bool is_grpc_call(const RequestHead& head) { return head.is_http2 && is_grpc(head.header("content-type")); }
 
@@ -52,6 +53,10 @@ const ReceiveRoute* ReceiveHandler::route_of(const RequestHead& head) const {
   return nullptr;
 }
 
+std::size_t ReceiveHandler::message_max(const ReceiveRoute* route) const {
+  return route != nullptr && route->answer ? kQuestionMax : config_.message_max;
+}
+
 const ReceiveForm* ReceiveHandler::form_of(const ReceiveRoute* route, const RequestHead& head) {
   if (route == nullptr) return nullptr;
   if (route->grpc) return is_grpc_call(head) ? &route->forms.front() : nullptr;
@@ -92,7 +97,7 @@ Admission ReceiveHandler::admit(const RequestHead& head) {
 
 Admission ReceiveHandler::admit_request(const RequestHead& head, const ReceiveRoute* route) const {
   Admission out;
-  out.body_bytes_max = config_.message_max;
+  out.body_bytes_max = message_max(route);
   const auto refuse_with = [&](RefusalReason reason, int http, RpcCode code, std::string text,
                                std::uint32_t retry = 0) {
     out.refusal = refusal(head, reason, http, {code, std::move(text), retry});
@@ -142,7 +147,7 @@ Admission ReceiveHandler::admit_request(const RequestHead& head, const ReceiveRo
 Response ReceiveHandler::refuse(const RequestHead& head, const Refusal& why) {
   RefusalAnswer out = refusal_answer(why);
   if (why.why == RefuseWhy::kTooLarge) {
-    out.status.message = fmt::format("the request is larger than {} bytes", config_.message_max);
+    out.status.message = fmt::format("the request is larger than {} bytes", message_max(route_of(head)));
   }
   if (!why.text.empty()) out.status.message = why.text;
   Response response = refusal(head, why.why, out.http, out.status);
@@ -171,18 +176,19 @@ void ReceiveHandler::handle(const RequestHead& head, BodyBuffer& body, Response&
   const ReceiveForm& form = *form_of(route, head);
   ReceiptPtr receipt;
   response =
-      route->grpc ? handle_grpc(head, form, body.view(), receipt) : handle_http(head, form, body.view(), receipt);
+      route->grpc ? handle_grpc(head, *route, body.view(), receipt) : handle_http(head, form, body.view(), receipt);
   add_cors_headers(config_.cors, head, response);
   if (receipt != nullptr) answer_later(head, form, receipt, response);
 }
 
-Response ReceiveHandler::handle_grpc(const RequestHead& head, const ReceiveForm& form, ByteView body,
+Response ReceiveHandler::handle_grpc(const RequestHead& head, const ReceiveRoute& route, ByteView body,
                                      ReceiptPtr& receipt) const {
   BodyBuffer scratch(context_.budget);
-  const GrpcMessage message = read_grpc_message(head, body, config_.limits, config_.message_max, scratch);
+  const GrpcMessage message = read_grpc_message(head, body, config_.limits, message_max(&route), scratch);
   switch (message.status.code) {
     case RpcCode::kOk:
-      return convert(head, form, message.bytes, receipt);
+      return route.answer ? answer(head, route, message.bytes)
+                          : convert(head, route.forms.front(), message.bytes, receipt);
     case RpcCode::kResourceExhausted:
       return refusal(head, RefuseWhy::kTooLarge, 200, message.status);
     case RpcCode::kUnavailable:
@@ -192,6 +198,12 @@ Response ReceiveHandler::handle_grpc(const RequestHead& head, const ReceiveForm&
     default:
       return refusal(head, RequestRefusal::kMalformed, 200, message.status);
   }
+}
+
+Response ReceiveHandler::answer(const RequestHead& head, const ReceiveRoute& route, ByteView message) const {
+  const Result<std::string> answered = route.answer(message);
+  if (answered) return grpc_response({}, *answered);
+  return refusal(head, RequestRefusal::kMalformed, 200, {RpcCode::kInvalidArgument, answered.error().text, 0});
 }
 
 Response ReceiveHandler::handle_http(const RequestHead& head, const ReceiveForm& form, ByteView body,

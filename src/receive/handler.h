@@ -51,6 +51,8 @@ struct ReceiveRoute {
   std::vector<ReceiveForm> forms;  // gRPC has one. None: the path is known, and every request to it gets 415
   std::string wrong_type;          // for people, with 415: what to send here
   bool quotes_type = false;        // `wrong_type` ends in the content type that came
+  // Of a gRPC method that takes no spans: the message that answers. Errors: kBadInput. Empty: it takes spans.
+  std::function<Result<std::string>(ByteView message)> answer = {};
 };
 
 struct ReceiveProtocol {
@@ -88,9 +90,11 @@ class ReceiveHandler final : public Handler {
   Response refusal(const RequestHead& head, RefusalReason reason, int http_status, const RpcStatus& status) const;
   std::optional<HealthMethod> health_method(const RequestHead& head) const;
   Response handle_health(const RequestHead& head, HealthMethod method, ByteView body) const;
+  std::size_t message_max(const ReceiveRoute* route) const;
+  Response answer(const RequestHead& head, const ReceiveRoute& route, ByteView message) const;
   // Set by ingest(), when the answer has to wait for it.
   using ReceiptPtr = std::shared_ptr<Receipt>;
-  Response handle_grpc(const RequestHead& head, const ReceiveForm& form, ByteView body, ReceiptPtr& receipt) const;
+  Response handle_grpc(const RequestHead& head, const ReceiveRoute& route, ByteView body, ReceiptPtr& receipt) const;
   Response handle_http(const RequestHead& head, const ReceiveForm& form, ByteView body, ReceiptPtr& receipt) const;
   Response convert(const RequestHead& head, const ReceiveForm& form, ByteView body, ReceiptPtr& receipt) const;
   Response ingest(const RequestHead& head, const ReceiveForm& form, ByteView otlp, const std::string& unknown_field,

@@ -162,7 +162,8 @@ class JaegerReceiver final : public Receiver {
       return context.source ? context.source(name_, format) : SourceId{0};
     };
     if (config_.grpc) {
-      if (auto opened = servers_.open(name_, *config_.grpc, context, grpc_protocol(source("jaeger_proto"))); !opened)
+      if (auto opened = servers_.open(name_, *config_.grpc, context, grpc_protocol(source("jaeger_proto"), context));
+          !opened)
         return opened;
     }
     const bool binary = config_.thrift_http || config_.thrift_binary;
@@ -180,7 +181,7 @@ class JaegerReceiver final : public Receiver {
     return {};
   }
 
-  static ReceiveProtocol grpc_protocol(SourceId source) {
+  static ReceiveProtocol grpc_protocol(SourceId source, const ReceiverContext& context) {
     const auto convert = [](const RequestHead&, ByteView body, ConversionOutput& out) -> Result<ByteView> {
       if (auto converted = jaeger_proto_to_otlp(body, out.sink); !converted) {
         return tl::unexpected<Error>(converted.error());
@@ -193,6 +194,13 @@ class JaegerReceiver final : public Receiver {
                           .grpc = true,
                           .forms = {{"", source, convert}},
                           .wrong_type = "expected content-type application/grpc over HTTP/2"});
+    if (context.sampling_strategy) {
+      out.routes.push_back({.path = std::string(kJaegerGetSamplingStrategy),
+                            .grpc = true,
+                            .forms = {{"", source}},
+                            .wrong_type = "expected content-type application/grpc over HTTP/2",
+                            .answer = context.sampling_strategy});
+    }
     return out;
   }
 

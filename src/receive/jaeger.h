@@ -17,6 +17,7 @@
 namespace tailgate {
 
 inline constexpr std::string_view kJaegerPostSpans = "/jaeger.api_v2.CollectorService/PostSpans";
+inline constexpr std::string_view kJaegerGetSamplingStrategy = "/jaeger.api_v2.SamplingManager/GetSamplingStrategy";
 
 struct JaegerConfig {
   std::optional<EndpointConfig> grpc, thrift_http;

@@ -42,6 +42,9 @@ struct ReceiverContext {
   // SpanRefusal; the peer's address; and why, for people.
   std::function<void(SourceId, RefusalReason reason, std::string_view peer, std::string_view text)> log_refused;
   std::function<void(std::string_view text)> notice;  // worth one line of log
+  // Answers SamplingStrategyParameters with a SamplingStrategyResponse, both as protobuf. Errors: kBadInput. Empty:
+  // off.
+  std::function<Result<std::string>(ByteView request)> sampling_strategy = {};
 };
 
 struct ReceiverStats {

@@ -130,6 +130,8 @@ Assembly assemble(const DaemonConfig& config) {
   make_exporters(config, parts);
   parts.context.watched = config.signals.attributes();
   parts.context.watched_of_resources = config.signals.resource_attributes();
+  if (config.remote_sampling && config.remote_sampling->adaptive)
+    parts.context.watched_of_resources.emplace_back("service.name");
   check_loops(parts);
   parts.policies = build_policies(sampling, parts.context, *parts.tables, 1, config.sampling_node);
   // A reload may bring more predicates: one word more has room for 64. Beyond that /explain has votes without their
@@ -164,7 +166,8 @@ tl::expected<ReloadedPolicies, std::vector<std::string>> reload_policies(const C
   if (!config->issues->errors.empty()) return tl::unexpected(messages(config->issues->errors));
   out.any = !sampling.policies.empty();
   out.written = written_policies(sampling);
-  out.patterns = sampling.policy_patterns;
+  out.patterns = config->watched_files();
+  if (config->remote_sampling) out.strategies = config->remote_sampling->strategies;
   out.at_start = config->at_start;
   return out;
 }

@@ -41,7 +41,8 @@ struct ReloadedPolicies {
   PolicySetPtr policies;
   bool any = false;
   WrittenPolicies written;
-  std::vector<std::string> patterns;            // of policy_files, as they are now
+  std::vector<std::string> patterns;            // DaemonConfig::watched_files(), as they are now
+  StrategiesPtr strategies;                     // of remote_sampling; null: the section is not there
   std::map<std::string, std::string> at_start;  // as in DaemonConfig, as the file has it now
   std::vector<std::string> notices;
 };

@@ -23,7 +23,7 @@ struct SamplingConfig {
   std::string memory_limit_is;    // "configured", or what it follows from: "a quarter of the machine's 16GiB"
   std::size_t cache_bytes = 0;    // decision cache
   std::size_t explain_bytes = 0;  // what /explain remembers
-  std::size_t signal_bytes = 0;   // span metrics; set by those who read their sections
+  std::size_t signal_bytes = 0;   // span metrics and the like; set by those who read their sections
   TraceStoreOptions store;        // all but what follows from the budget: pool_bytes and prefix_bytes
   bool use_tracestate = false;
   bool sample_on_first_match = false;

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/units.h"
+#include "head/root_watch.h"
 
 namespace tailgate {
 namespace {
@@ -95,6 +96,24 @@ SignalsConfig read_signals(const ConfigNode& root, std::size_t io_threads, Sampl
   return out;
 }
 
+void read_remote_sampling(const ConfigNode& node, const std::string& path, const LoadOptions& options,
+                          DaemonConfig& out) {
+  if (!node.present()) return;
+  out.remote_sampling = read_remote_sampling(node, path, options);
+  if (std::optional<AdaptiveConfig>& adaptive = out.remote_sampling->adaptive) {
+    adaptive->decision_wait = out.sampling.store.limits.decision_wait;
+    const std::size_t bytes = adaptive->bytes_max() + RootWatch::bytes_max(*adaptive, out.signals.parts);
+    out.sampling.signal_bytes += bytes;
+    if (bytes > out.sampling.memory_limit / 8) {
+      node.error("adaptive", fmt::format("expected services_max and operations_max that fit an eighth of memory_limit; "
+                                         "these can take {}",
+                                         format_bytes(bytes)));
+    }
+  }
+  out.remote_sampling_http = read_guarded_page(node.child("http"), "localhost:5778");
+  node.finish();
+}
+
 LogOptions read_logs(const ConfigNode& node) {
   LogOptions out;
   out.level = parse_log_level(node.choice("level", "info", {kLogLevelNames.begin(), kLogLevelNames.end()}))
@@ -117,6 +136,12 @@ Result<ConfigDocument> load(const ConfigSource& source, const LoadOptions& optio
 }
 
 }  // namespace
+
+std::vector<std::string> DaemonConfig::watched_files() const {
+  std::vector<std::string> out = sampling.policy_patterns;
+  if (remote_sampling && !remote_sampling->strategies_file.empty()) out.push_back(remote_sampling->strategies_file);
+  return out;
+}
 
 Result<DaemonConfig> read_daemon_config(const ConfigSource& source) {
   const LoadOptions options = load_options(source);
@@ -147,6 +172,7 @@ Result<DaemonConfig> read_daemon_config(const ConfigSource& source) {
   config.keep = read_keep(root.child("keep"), root.child("keep_around"), config.journal,
                           [&](const std::string& name) { return is_policy(name, config.sampling, false); });
   config.hand_over = read_hand_over(root.child("shutdown"), !config.journal.directory.empty());
+  read_remote_sampling(root.child("remote_sampling"), source.path, options, config);
   root.finish();
   const auto entries = root.entries();
   if (std::any_of(entries.begin(), entries.end(), [](const auto& e) { return e.first == "service"; }))

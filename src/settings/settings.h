@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "config/config_file.h"
+#include "head/config.h"
 #include "net/auth/auth.h"
 #include "net/limits.h"
 #include "net/server/listen.h"
@@ -47,6 +48,8 @@ struct DaemonConfig {
   std::vector<std::string> web_hosts;  // names by which browsers may ask for its pages, in lower case
   QueriesConfig queries;
   SignalsConfig signals;
+  std::optional<RemoteSamplingConfig> remote_sampling;  // none: off
+  PageConfig remote_sampling_http;
   LogOptions logs;
   Duration shutdown_timeout{};
   JournalOptions journal;  // without a directory there is none
@@ -57,6 +60,9 @@ struct DaemonConfig {
   // what concerns the policies is reported.
   ConfigNode receivers, exporters, own_traces, sampling_node;
   std::map<std::string, std::string> at_start;  // path and text of what is read at the start only
+
+  // Patterns of the files that a reload reads besides the main one, relative to it.
+  std::vector<std::string> watched_files() const;
 };
 
 struct ConfigSource {

@@ -241,6 +241,16 @@ inline constexpr Metric kServiceGraphWaiting{"tailgate_service_graph_waiting_spa
                                              "Spans of clients and servers that wait for their other side."};
 inline constexpr Metric kServiceGraphUnpaired{"tailgate_service_graph_unpaired_spans_total", kCounter, "reason",
                                               "Spans of clients and servers that made no edge, by why."};
+inline constexpr Metric kSamplingPolls{"tailgate_remote_sampling_polls_total", kCounter, "protocol,result",
+                                       "Questions of SDKs what to sample, by where the answer came from."};
+inline constexpr Metric kAdaptiveServices{"tailgate_adaptive_sampling_services", kGauge, "",
+                                          "Services whose probabilities follow the target."};
+inline constexpr Metric kAdaptiveOperations{"tailgate_adaptive_sampling_operations", kGauge, "",
+                                            "Operations of these that have a probability of their own."};
+inline constexpr Metric kAdaptiveRaised{"tailgate_adaptive_sampling_raised_operations", kGauge, "",
+                                        "Operations that are raised for errors or slow traces."};
+inline constexpr Metric kAdaptiveOverflow{"tailgate_adaptive_sampling_overflow_roots_total", kCounter, "",
+                                          "Roots of services or operations over services_max and operations_max."};
 inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commit,compiler", "Always 1."};
 // Named as by Prometheus' client libraries.
 inline constexpr Metric kProcessCpu{"process_cpu_seconds_total", kCounter, "", "CPU time of the process."};
@@ -361,6 +371,11 @@ inline constexpr std::array kMetrics = {
     metric::kServiceGraphOverflow,
     metric::kServiceGraphWaiting,
     metric::kServiceGraphUnpaired,
+    metric::kSamplingPolls,
+    metric::kAdaptiveServices,
+    metric::kAdaptiveOperations,
+    metric::kAdaptiveRaised,
+    metric::kAdaptiveOverflow,
     metric::kBuildInfo,
     metric::kProcessCpu,
     metric::kProcessResident,

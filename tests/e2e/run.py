@@ -33,6 +33,7 @@ import manifests  # noqa: E402
 import mtls  # noqa: E402
 import page  # noqa: E402
 import prometheus  # noqa: E402
+import remote_sampling  # noqa: E402
 import s3  # noqa: E402
 import sdk  # noqa: E402
 import signals  # noqa: E402
@@ -75,6 +76,7 @@ TESTS = {
     "fan_out": examples.test_fan_out,
     "manifests": manifests.test_manifests,
     "prometheus": prometheus.test_prometheus,
+    "remote_sampling": remote_sampling.test_remote_sampling,
     "signals": signals.test_signals,
     "tempo": tempo.test_tempo,
     "tempo_s3": tempo.test_tempo_s3,

@@ -27,7 +27,9 @@ inline std::string http(std::string_view path, std::string_view type, std::strin
 }
 
 struct ConvertFixture {
-  explicit ConvertFixture(std::unique_ptr<Receiver> r, std::size_t budget_bytes = 256 << 20)
+  using Answer = std::function<Result<std::string>(ByteView)>;
+  explicit ConvertFixture(std::unique_ptr<Receiver> r, std::size_t budget_bytes = 256 << 20,
+                          Answer sampling_strategy = {})
       : budget({budget_bytes, 0, 0, 0}), receiver(std::move(r)) {
     threads.start();
     ReceiverContext context;
@@ -59,6 +61,7 @@ struct ConvertFixture {
                        std::string(text));
     };
     context.notice = [](std::string_view) {};
+    context.sampling_strategy = std::move(sampling_strategy);
     const auto started = receiver->start(context);
     INFO((started ? "" : started.error().text));
     REQUIRE(started);

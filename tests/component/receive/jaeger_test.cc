@@ -25,8 +25,9 @@ JaegerConfig all_protocols(std::size_t receive_buffer = 8 << 20) {
 }
 
 struct Fixture : ConvertFixture {
-  explicit Fixture(JaegerConfig config = all_protocols(), std::size_t budget_bytes = 256 << 20)
-      : ConvertFixture(make_jaeger_receiver(std::move(config), "jaeger"), budget_bytes) {}
+  explicit Fixture(JaegerConfig config = all_protocols(), std::size_t budget_bytes = 256 << 20,
+                   Answer sampling_strategy = {})
+      : ConvertFixture(make_jaeger_receiver(std::move(config), "jaeger"), budget_bytes, std::move(sampling_strategy)) {}
 
   ReceiverStats stats() const { return receiver->stats(); }
   std::uint64_t dropped(std::string_view reason) const {
@@ -103,6 +104,27 @@ TEST_CASE("Jaeger: one batch by every protocol gives the same spans", "[receive]
   CHECK(f.by_format["thrift_compact"] >= 2);
   CHECK(f.by_format["thrift_binary"] >= 8);
   CHECK(f.refused.empty());
+}
+
+TEST_CASE("Jaeger: SDKs that ask what to sample are answered on the port of gRPC", "[receive]") {
+  Fixture f(all_protocols(), 256 << 20, [](ByteView request) -> Result<std::string> {
+    if (request == "bad") return fail(ErrorKind::kBadInput, "expected another message");
+    return "answer to " + std::string(request);
+  });
+  const std::string path(kJaegerGetSamplingStrategy);
+  H2Client h2(f.ports[kGrpc]);
+  auto reply = h2.call(grpc(path), framed("shop"));
+  CHECK(reply.fields["grpc-status"] == "0");
+  CHECK(reply.body == framed("answer to shop"));
+  reply = h2.call(grpc(path, {{"grpc-encoding", "gzip"}}), framed(gzip("mail"), '\1'));
+  CHECK(reply.body == framed("answer to mail"));
+  reply = h2.call(grpc(path), framed("bad"));
+  CHECK(reply.fields["grpc-status"] == "3");
+  CHECK(reply.fields["grpc-message"] == "expected another message");
+  CHECK(h2.call(grpc(path), framed(std::string(65'537, 'x'))).fields["grpc-status"] == "8");
+  CHECK(h2.call(grpc(), framed(request_of(some_batch()))).fields["grpc-status"] == "0");
+  CHECK(f.count() == 2);
+  CHECK(f.refused == std::map<std::string, int>{{"limit", 1}, {"malformed", 1}});
 }
 
 TEST_CASE("Jaeger: what is refused over gRPC and HTTP, and how", "[receive]") {

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The servers of the daemon's own pages.
+#include <utility>
+#include <vector>
+
+#include "daemon/daemon.h"
+#include "telemetry/log.h"
+
+namespace tailgate {
+
+Result<void> Daemon::open_pages() {
+  struct PageServer {
+    const char* name;
+    const char* config_path;
+    const PageConfig& config;
+    Pages& pages;
+    bool takes_auth = true;
+  };
+  std::vector<PageServer> servers = {{"metrics", "telemetry.metrics", config_.metrics, metrics_page_},
+                                     {"health", "telemetry.health", config_.health, health_pages_, false},
+                                     {"web", "web", config_.web, web_pages_}};
+  if (head_ != nullptr) {
+    servers.push_back({"sampling", "remote_sampling.http", config_.remote_sampling_http, sampling_pages_});
+  }
+  for (const PageServer& page : servers) {
+    ServerOptions options;
+    options.name = page.name;
+    options.endpoint = page.config.endpoint;
+    options.socket_mode = page.config.socket_mode;
+    options.tls = page.config.tls;
+    options.auth = page.config.auth;
+    options.limits = page.config.limits;
+    options.config_path = page.config_path;
+    options.takes_auth = page.takes_auth;
+    options.notice = [](std::string_view text) { log_warn(text); };
+    Result<std::unique_ptr<Server>> server = Server::open(*page_threads_, options, page.pages);
+    if (!server) return tl::unexpected(server.error());
+    log_info("listening", {{"page", page.name}, {"endpoint", (*server)->endpoint()}});
+    const MutexLock lock(status_mutex_);
+    page_servers_.push_back(std::move(*server));
+  }
+  return {};
+}
+
+}  // namespace tailgate

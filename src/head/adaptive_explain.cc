@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// What AdaptiveSampler says of itself.
+#include <cmath>
+
+#include "codec/json_text.h"
+#include "head/adaptive.h"
+
+namespace tailgate {
+namespace {
+
+// Four digits are enough for people.
+void append_member(std::string& out, std::string_view name, double value) {
+  out += ",\"";
+  out += name;
+  out += "\":";
+  char text[64];
+  const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::general, 4).ptr;
+  out.append(text, end);
+}
+
+}  // namespace
+
+std::string AdaptiveSampler::explain(std::string_view only) const {
+  std::string out = R"({"services":[)";
+  bool first_service = true;
+  for (const auto& [name, service] : services_) {
+    if (!only.empty() && only != name) continue;
+    out += first_service ? R"({"service":)" : R"(,{"service":)";
+    first_service = false;
+    append_json_string(out, name);
+    std::uint32_t polls = 0;
+    for (std::size_t i = 1; i <= kTicksPerPoll; ++i) polls += service.polls[slot(tick_ - i)];
+    append_member(out, "polls_in_interval", polls);
+    out += R"(,"operations":[)";
+    bool first = true;
+    const auto put = [&](std::string_view operation, const Operation& one) {
+      out += first ? R"({"operation":)" : R"(,{"operation":)";
+      first = false;
+      if (operation.empty()) {
+        out += "null";  // all others
+      } else {
+        append_json_string(out, operation);
+      }
+      append_member(out, "seen_per_second", one.seen_per_second);
+      append_member(out, "demand_per_second", one.demand());
+      if (config_.target == AdaptiveConfig::Target::kKept) {
+        append_member(out, "kept_per_second", one.kept_demand() * one.effective[slot(tick_ - 1)]);
+      }
+      append_member(out, "errors", one.recent_roots > 0 ? one.recent_errors / one.recent_roots : 0);
+      append_member(out, "errors_usual", one.usual_errors);
+      append_member(out, "slow", one.recent_roots > 0 ? one.recent_slow / one.recent_roots : 0);
+      append_member(out, "slow_usual", one.usual_slow);
+      append_member(out, "wanted", one.wanted);
+      append_member(out, "given", one.probability);
+      append_member(out, "in_use", one.effective[slot(tick_ - 1)]);
+      out += R"(,"why":")";
+      out += kWhyNames[static_cast<std::size_t>(one.why)];
+      out += "\"}";
+    };
+    for (const auto& [operation, one] : service.operations) put(operation, one);
+    put("", service.others);
+    out += "]}";
+  }
+  out += "]}";
+  return out;
+}
+
+}  // namespace tailgate

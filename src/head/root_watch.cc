@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "head/root_watch.h"
+
+#include <atomic>
+
+#include "base/hash.h"
+#include "wire/otlp/attribute_value.h"
+#include "wire/otlp/schema.h"
+
+namespace tailgate {
+namespace {
+
+// Threads that count, in the order of their first request.
+std::size_t number_of_this_thread() {
+  static std::atomic<std::size_t> next{0};
+  thread_local const std::size_t number = next.fetch_add(1, std::memory_order_relaxed);
+  return number;
+}
+
+std::size_t entries_max_of(const AdaptiveConfig& config) { return config.services_max + config.operations_max; }
+
+constexpr std::int32_t kServer = 2, kConsumer = 5;  // SpanKind
+constexpr std::int32_t kError = 2;                  // StatusCode
+
+}  // namespace
+
+class RootWatch::Notes final : public SpanWatcher {
+ public:
+  void begin(const ScanPlan& plan, std::uint64_t slow_ns, bool entries_too) {
+    service_slot_ = plan.find_slot("service.name", Attributes::kOfResources);
+    slow_ns_ = slow_ns;
+    entries_too_ = entries_too;
+    clear();
+  }
+  void clear() {
+    roots.clear();
+    spans = 0;
+  }
+
+  void on_resource(const ByteView* attributes) override {
+    service_ = {};
+    if (service_slot_ >= 0 && attributes[service_slot_].data() != nullptr)
+      service_ = string_value(attributes[service_slot_]).value_or(ByteView());
+  }
+
+  void on_span(const SpanFields& span) override {
+    ++spans;
+    if (span.has_parent() && !(entries_too_ && (span.kind == kServer || span.kind == kConsumer))) return;
+    Root& root = roots.emplace_back(Root{service_, span.name, {.roots = 1}});
+    root.counts.errors = span.status_code == kError;
+    root.counts.slow = span.end_ns > span.start_ns && span.end_ns - span.start_ns > slow_ns_;
+  }
+
+  std::vector<Root> roots;
+  std::uint64_t spans = 0;
+
+ private:
+  int service_slot_ = -1;
+  std::uint64_t slow_ns_ = 0;
+  bool entries_too_ = false;
+  ByteView service_;
+};
+
+RootWatch::Notes& RootWatch::notes() {
+  thread_local Notes of_this_thread;
+  return of_this_thread;
+}
+
+RootWatch::RootWatch(const AdaptiveConfig& config, std::size_t parts, std::uint64_t seed)
+    : entries_max_(entries_max_of(config)),
+      slow_ns_(static_cast<std::uint64_t>(config.slow.count())),
+      entries_too_(config.entries),
+      seed_(seed) {
+  for (std::size_t i = 0; i < std::max<std::size_t>(1, parts); ++i) parts_.push_back(std::make_unique<Part>());
+}
+
+std::size_t RootWatch::bytes_max(const AdaptiveConfig& config, std::size_t parts) {
+  return std::max<std::size_t>(1, parts) * entries_max_of(config) *
+         (sizeof(CountedRoots) + 2 * AdaptiveConfig::kOperationBytes + 64);
+}
+
+RootWatch::Part& RootWatch::part() const { return *parts_[number_of_this_thread() % parts_.size()]; }
+
+SpanWatcher& RootWatch::begin(const ScanPlan& plan) {
+  Notes& mine = notes();
+  mine.begin(plan, slow_ns_, entries_too_);
+  return mine;
+}
+
+void RootWatch::add(Part& part, const Root& root) const {
+  // A name that is too long to be told to anybody is one of the others.
+  const ByteView operation = root.operation.size() > AdaptiveConfig::kOperationBytes ? ByteView() : root.operation;
+  const std::uint64_t key = hash_bytes(operation, hash_bytes(root.service, seed_));
+  const auto found = part.entries.find(key);
+  if (found != part.entries.end()) {
+    found->second.counts += root.counts;
+  } else if (part.entries.size() < entries_max_ && root.service.size() <= AdaptiveConfig::kOperationBytes) {
+    part.entries.emplace(key, CountedRoots{std::string(root.service), std::string(operation), root.counts});
+  } else {
+    part.overflow_roots += root.counts.roots;
+  }
+}
+
+void RootWatch::taken(TimePoint) {
+  Notes& mine = notes();
+  if (mine.spans == 0) return;
+  Part& to = part();
+  {
+    const MutexLock lock(to.mutex);
+    to.spans += mine.spans;
+    for (const Root& root : mine.roots) add(to, root);
+  }
+  mine.clear();
+}
+
+void RootWatch::refused() { notes().clear(); }
+
+void RootWatch::kept(ByteView service, ByteView operation) {
+  Part& to = part();
+  const MutexLock lock(to.mutex);
+  add(to, {service, operation, {.kept = 1}});
+}
+
+RootWatch::Counted RootWatch::take() {
+  Counted out;
+  for (const auto& part : parts_) {
+    std::unordered_map<std::uint64_t, CountedRoots> entries;
+    {
+      const MutexLock lock(part->mutex);
+      entries.swap(part->entries);
+      out.spans += part->spans;
+      part->spans = 0;
+    }
+    for (auto& [key, entry] : entries) out.roots.push_back(std::move(entry));
+  }
+  return out;
+}
+
+std::uint64_t RootWatch::overflow_roots() const {
+  std::uint64_t out = 0;
+  for (const auto& part : parts_) {
+    const MutexLock lock(part->mutex);
+    out += part->overflow_roots;
+  }
+  return out;
+}
+
+}  // namespace tailgate
