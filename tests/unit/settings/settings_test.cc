@@ -24,9 +24,10 @@ DaemonConfig read(const std::string& sampling, std::vector<std::string> override
 
 // The same with other sections.
 DaemonConfig read_with(const std::string& sections) {
-  auto config = read_daemon_config({.path = "test.yaml", .text = sections, .environment = [](const std::string&) {
-                                      return std::optional<std::string>();
-                                    }});
+  auto config = read_daemon_config(
+      {.path = "test.yaml", .overrides = {}, .text = sections, .environment = [](const std::string&) {
+         return std::optional<std::string>();
+       }});
   REQUIRE(config);
   return std::move(*config);
 }
