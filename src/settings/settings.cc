@@ -86,6 +86,11 @@ SignalsConfig read_signals(const ConfigNode& root, std::size_t io_threads, Sampl
   out.service_graph = read_service_graph(root.child("service_graph"));
   const std::size_t threads = io_threads != 0 ? io_threads : std::max(1u, std::thread::hardware_concurrency());
   out.parts = std::clamp<std::size_t>(sampling.memory_limit / (std::size_t{32} << 20), 1, threads);
+  // Where series_max is not given, span metrics take an eighth of the memory at most.
+  if (out.span_metrics && root.child("span_metrics").child("series_max").is_null()) {
+    const std::size_t bytes = out.span_metrics->bytes_max(out.parts), room = sampling.memory_limit / 8;
+    if (bytes > room) out.span_metrics->series_max = out.span_metrics->series_max * room / bytes;
+  }
   sampling.signal_bytes = out.bytes_max();
   if (sampling.signal_bytes > sampling.memory_limit / 4) {
     root.error(out.span_metrics ? "span_metrics" : "service_graph",

@@ -29,6 +29,7 @@ class Exposition {
 
   bool open_metrics() const { return open_metrics_; }
   std::string_view content_type() const;
+  void reserve(std::size_t bytes) { out_.reserve(bytes); }
 
   // The samples that follow belong to it. A counter's name is given without `_total`.
   void family(std::string_view name, MetricType type, std::string_view help);

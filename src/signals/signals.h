@@ -5,6 +5,7 @@
 // Threads: any.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,6 +54,7 @@ class Signals final : public SpanWatch {
 
  private:
   const std::size_t parts_;
+  std::atomic<std::size_t> last_page_bytes_{0};
   std::unique_ptr<SpanMetrics> span_metrics_;
   std::unique_ptr<ServiceGraph> service_graph_;
 };

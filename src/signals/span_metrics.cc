@@ -33,9 +33,12 @@ BlockShape SpanMetrics::shape_of(const SpanMetricsConfig& config) {
   return {.sums = 1, .counts = 1 + config.bounds_ns.size() + 1};
 }
 
+// The last is the page while it is answered: its lines, with names and labels of the usual length.
 std::size_t SpanMetricsConfig::bytes_max(std::size_t parts) const {
+  constexpr std::size_t kLineBytes = 192;
+  const std::size_t lines = 1 + (durations ? bounds_ns.size() + 3 : 0) + (sizes ? 1 : 0);
   return SeriesTable::bytes_max({.series_max = series_max, .shape = SpanMetrics::shape_of(*this), .parts = parts}) +
-         Exemplars::bytes_max(exemplars);
+         Exemplars::bytes_max(exemplars) + series_max * lines * kLineBytes;
 }
 
 SpanMetrics::SpanMetrics(SpanMetricsConfig config, std::size_t parts, std::uint64_t seed)

@@ -22,6 +22,16 @@ DaemonConfig read(const std::string& sampling, std::vector<std::string> override
   return std::move(*config);
 }
 
+// The same with other sections.
+DaemonConfig read_with(const std::string& sections) {
+  auto config = read_daemon_config(
+      {.path = "test.yaml", .overrides = {}, .text = sections, .environment = [](const std::string&) {
+         return std::optional<std::string>();
+       }});
+  REQUIRE(config);
+  return std::move(*config);
+}
+
 // What is wrong with `text` as a reload of a daemon that has policies, or has none.
 std::vector<std::string> reload_errors(const std::string& text, bool had_policies = true) {
   const PolicyContext context;
@@ -249,4 +259,23 @@ TEST_CASE("labels stand in a condition as texts and cannot end their quotes", "[
   CHECK_FALSE(with_labels("a == \"{x}\"", {}, missing));
   CHECK(missing == "x");
   CHECK(with_labels("no label {", {}, missing) == std::optional<std::string>("no label {"));
+}
+
+TEST_CASE("span metrics have the series that fit an eighth of a small memory_limit, or those that are asked for",
+          "[settings]") {
+  const auto series = [](const std::string& limit, const std::string& keys, std::size_t errors = 0) {
+    const DaemonConfig config =
+        read_with("io_threads: 2\nsampling: {memory_limit: " + limit + "}\nspan_metrics: " + keys + "\n");
+    CHECK(config.issues->errors.size() == errors);
+    CHECK(config.sampling.signal_bytes == config.signals.bytes_max());
+    return config.signals.span_metrics->series_max;
+  };
+  CHECK(series("1GiB", "{}") == 10'000);
+  const std::size_t small = series("128MiB", "{}");
+  CHECK(small > 2000);
+  CHECK(small < 5000);
+  CHECK(series("128MiB", "{series_max: 6000}") == 6000);
+  CHECK(series("128MiB", "{series_max: 20000}", 1) == 20'000);
+  CHECK_FALSE(read_with("sampling: {}\n").signals.any());
+  CHECK(read_with("sampling: {}\n").sampling.signal_bytes == 0);
 }
