@@ -236,8 +236,8 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
     // Only traces above the shedding threshold could come this far, so that threshold is part of their chance.
     const std::uint64_t threshold = tables_.thresholds.value_of(verdict.threshold);
     const std::uint64_t shed = static_cast<std::uint64_t>(open.shed_step) << (kRandomBits - 8);
-    verdict.threshold =
-        tables_.thresholds.code_of(policies_->use_tracestate() ? std::max(threshold, shed) : kUnknownChance);
+    verdict.threshold = tables_.thresholds.code_of(
+        policies_->use_tracestate() && !legacy_head_ ? std::max(threshold, shed) : kUnknownChance);
   }
   if (known) verdict = known->verdict;
   by_id_.erase(hash_of(open.id), ref);
@@ -287,7 +287,21 @@ std::optional<Verdict> TraceBuffer::judge(OpenTrace& open, CloseReason reason, W
   judged.may_wait = wait == Wait::kMay;
   judged.again = open.interval != 0;
   random_ = judged.random = random_of(open.id, judged.counters);
-  return policies_->decide(judged, counters_.policies, ballots_);
+  legacy_head_ = has_legacy_head(open, judged.counters);
+  if (legacy_head_) random_ = judged.random = hashed_randomness(open.id);
+  std::optional<Verdict> verdict = policies_->decide(judged, counters_.policies, ballots_);
+  if (legacy_head_ && verdict && verdict->threshold != ThresholdTable::kCertainCode)
+    verdict->threshold = ThresholdTable::kUnknownCode;  // the head's share is not known
+  return verdict;
+}
+
+// A trace that waited for its interval was counted before.
+bool TraceBuffer::has_legacy_head(const OpenTrace& open, const std::uint64_t* counters) const {
+  const std::optional<std::size_t> i = policies_->plan().randomness();
+  if (!i || counters[*i] != 0) return false;
+  const std::string_view service = open.root_name != 0 ? std::string_view(roots_.at(open.root_name).service) : "";
+  if (open.interval != 0) return tables_.legacy_heads.is_legacy(service);
+  return tables_.legacy_heads.see(service, randomness_of(open.id), latest_);
 }
 
 std::uint64_t TraceBuffer::random_of(const TraceId& id, const std::uint64_t* counters) const {
@@ -345,7 +359,13 @@ bool TraceBuffer::sheds(const SpanBatch& batch, const BatchTrace& part, std::uin
   const ScanPlan& plan = policies_->plan();
   if (plan.randomness() && batch.policy_epoch == plan.epoch) {
     const std::uint64_t explicit_random = batch.words_of(index)[plan.bit_words() + *plan.randomness()];
-    if (explicit_random != 0) random = explicit_random & (kNever - 1);
+    if (explicit_random != 0) {
+      random = explicit_random & (kNever - 1);
+    } else if (part.root_group != kNone) {
+      const ByteView service = service_name(batch.groups[part.root_group].resource);
+      if (tables_.legacy_heads.is_legacy(service.substr(0, RootNames::kServiceBytes)))
+        random = hashed_randomness(part.id);
+    }
   }
   if (random >> (kRandomBits - 8) >= shed_step_) return false;
   Verdict verdict;

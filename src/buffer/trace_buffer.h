@@ -222,6 +222,7 @@ class TraceBuffer {
   bool close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, Wait wait, std::vector<ClosedTrace>& closed);
   std::optional<Verdict> judge(OpenTrace& trace, CloseReason reason, Wait wait, const TraceShape& shape);
   std::uint64_t random_of(const TraceId& id, const std::uint64_t* counters) const;  // the trace's R
+  bool has_legacy_head(const OpenTrace& trace, const std::uint64_t* counters) const;
   std::uint32_t count_services(const OpenTrace& trace);
   void note_deciding(const OpenTrace& open, const TraceShape& shape, ClosedTrace& kept) const;
   void remember(const OpenTrace& open, const Verdict& verdict, std::uint32_t now_ms, const OpenTraceShape& shape);
@@ -267,6 +268,7 @@ class TraceBuffer {
   std::vector<Ballot> ballots_;  // of the trace judged last, as are words_of_judged_ and random_
   const std::uint64_t* words_of_judged_ = nullptr;
   std::uint64_t random_ = 0;
+  bool legacy_head_ = false;  // so random_ is a hash, and no threshold can be told
   std::string payload_;
   std::vector<std::uint64_t> words_;
   std::vector<std::uint64_t> resource_words_;

@@ -319,6 +319,7 @@ void Daemon::run() {
     log_refused_of_the_minute(monotonic_now());
     log_memory_shortage(monotonic_now());
     log_id_names(monotonic_now());
+    log_legacy_heads();
     if (signals_ != nullptr) signals_->tick(monotonic_now());
     if (replay_ != nullptr) replay_->tidy(monotonic_now());
     if (keep_jobs_ != nullptr) keep_jobs_->tick(wall_now_ns());
@@ -368,6 +369,23 @@ void Daemon::drain() {
   parts_.exporters->drain(deadline, monotonic_now());
   if (head_ != nullptr) tick_head(head_->save());
   if (journal_ != nullptr) journal_->stop();
+}
+
+void Daemon::log_legacy_heads() {
+  for (const LegacyHeads::Change& one : parts_.tables->legacy_heads.take_changes()) {
+    const std::string service = one.service.empty() ? "of traces without a known root" : one.service;
+    if (one.legacy) {
+      log_warn(
+          "the SDKs of a service sample by the ratio of the trace id, so its randomness is not uniform: its traces "
+          "are judged by a hash of the id and get no th",
+          {{"service", service},
+           {"traces", one.traces},
+           {"upper_half", fmt::format("{:.3f}", one.high)},
+           {"middle_half", fmt::format("{:.3f}", one.middle)}});
+    } else {
+      log_info("the randomness of a service's traces is uniform again, and decides again", {{"service", service}});
+    }
+  }
 }
 
 SpanWatch* Daemon::span_watch() {

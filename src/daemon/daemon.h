@@ -71,6 +71,7 @@ class Daemon {
   void log_refused_of_the_minute(TimePoint now);
   void log_memory_shortage(TimePoint now);
   void log_id_names(TimePoint now);
+  void log_legacy_heads();
   SpanWatch* span_watch();
   void tick_head(const Result<void>& ticked);
 

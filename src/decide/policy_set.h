@@ -15,6 +15,7 @@
 #include "base/mutex.h"
 #include "config/config_node.h"
 #include "decide/condition_errors.h"
+#include "decide/legacy_heads.h"
 #include "decide/limiter.h"
 #include "decide/names_table.h"
 #include "decide/policy.h"
@@ -52,6 +53,7 @@ struct PolicyTables {
   ThresholdTable thresholds;
   Limiters limiters;
   ConditionErrorTable condition_errors;
+  LegacyHeads legacy_heads;
 };
 
 // Plain counters of one shard, indexed by policy number. Guarded by the shard's lock.

@@ -2,8 +2,8 @@
 // RootWatch: counts, between two ticks of AdaptiveSampler, the spans at which SDKs decided to sample: roots, and with
 // `count: entries` those of servers and consumers whose parent is elsewhere.
 //
-// Threads: any; each I/O thread counts in a part of its own, whose lock is taken once a slice of a request. Cost: some
-// ten nanoseconds a root, two a span; memory is taken for an operation once a tick.
+// Threads: any; each I/O thread counts in a part of its own, whose lock is taken once a slice of a request. Cost: a
+// look at the parent of each span, and a table of the part for each root; memory is taken for an operation once a tick.
 #pragma once
 
 #include <cstdint>

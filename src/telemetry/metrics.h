@@ -92,6 +92,10 @@ inline constexpr Metric kLimitKeys{"tailgate_rate_limit_keys", kGauge, "policy",
                                    "Values of `per` that have a limit of their own."};
 inline constexpr Metric kLimitShared{"tailgate_rate_limit_shared_total", kCounter, "policy",
                                      "Traces that shared a limit because there were keys_max values of `per`."};
+inline constexpr Metric kLegacyHeadServices{"tailgate_legacy_head_services", kGauge, "",
+                                            "Services whose SDKs keep low trace ids and write no th."};
+inline constexpr Metric kLegacyHeadTraces{"tailgate_legacy_head_traces_total", kCounter, "",
+                                          "Traces of these, judged by a hash of the id and sent without th."};
 inline constexpr Metric kTracestateUnwritten{"tailgate_tracestate_unwritten_total", kCounter, "reason",
                                              "Kept spans whose tracestate could not be given the right threshold."};
 inline constexpr Metric kKeptRepairs{"tailgate_kept_repairs_total", kCounter, "kind",
@@ -286,6 +290,8 @@ inline constexpr std::array kMetrics = {
     metric::kPolicyKeptTraces,
     metric::kPolicyKeptSpans,
     metric::kPolicyKeptBytes,
+    metric::kLegacyHeadServices,
+    metric::kLegacyHeadTraces,
     metric::kTracestateUnwritten,
     metric::kKeptRepairs,
     metric::kTracesIncomplete,

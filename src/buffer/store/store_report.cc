@@ -132,6 +132,9 @@ void StoreReport::collect_policies(const PolicyTally& tally, MetricWriter& out) 
   for (const auto& [name, errors] : tables_.condition_errors.all()) {
     out.add(metric::kConditionErrors, {name}, number(errors));
   }
+  const LegacyHeads::Stats legacy = tables_.legacy_heads.stats();
+  out.add(metric::kLegacyHeadServices, {}, number(legacy.services));
+  out.add(metric::kLegacyHeadTraces, {}, number(legacy.traces));
   for (const auto& [name, counts] : tables_.limiters.keyed()) {
     out.add(metric::kLimitKeys, {name}, number(counts.keys));
     out.add(metric::kLimitShared, {name}, number(counts.shared));
