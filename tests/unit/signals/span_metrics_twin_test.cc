@@ -15,7 +15,7 @@ using namespace tailgate::test;
 namespace {
 
 constexpr const char* kConfig =
-    "{names: jaeger, sizes: true, series_max: 100000, dimensions: [route, {name: zone, default: nowhere}], "
+    "{names: jaeger, sizes: true, series_max: 1000000, dimensions: [route, {name: zone, default: nowhere}], "
     "histogram: {explicit: {buckets: [1ms, 5ms, 20ms, 1s]}}}";
 constexpr std::array<std::uint64_t, 4> kBoundsMs = {1, 5, 20, 1000};
 
