@@ -366,6 +366,7 @@ void Daemon::drain() {
   } else {
     store_->close_all(CloseReason::kShutdown, monotonic_now());
   }
+  if (journal_ != nullptr) journal_->begin_ending();
   parts_.exporters->drain(deadline, monotonic_now());
   if (head_ != nullptr) tick_head(head_->save());
   if (journal_ != nullptr) journal_->stop();

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 
 namespace tailgate {
@@ -13,14 +14,21 @@ class DeliveryNote final : public Delivery {
  public:
   DeliveryNote(Journal& journal, const JournalDelivery& what, TimePoint first)
       : journal_(journal), what_(what), segment_(journal.pin(first)) {}
-  ~DeliveryNote() override { journal_.unpin(segment_); }
+  // What a shutdown drops is not delivered: its segment stays for the next process.
+  ~DeliveryNote() override {
+    if (delivered_ || !journal_.ending()) journal_.unpin(segment_);
+  }
 
  private:
-  void delivered() override { journal_.note(what_); }
+  void delivered() override {
+    delivered_ = true;  // by the last part to go, before the note itself goes
+    journal_.note(what_);
+  }
 
   Journal& journal_;
   const JournalDelivery what_;
   const std::uint64_t segment_;
+  std::atomic<bool> delivered_{false};
 };
 
 std::string_view take_word(std::string_view& words) {
@@ -75,7 +83,8 @@ std::shared_ptr<Receipt> JournalLink::write(std::uint64_t number, SourceId sourc
   request.format = sources_[source].format;
   request.otlp = otlp;
   request.traces = traces;
-  if (journal_.options().ack == JournalAck::kAtOnce) {
+  request.alone = !live();  // the gate keeps it so until end()
+  if (journal_.options().ack == JournalAck::kAtOnce && !request.alone) {
     journal_.append(request, monotonic_now(), {});
     return nullptr;
   }

@@ -8,6 +8,7 @@
 #include "codec/field_reader.h"
 #include "codec/json_text.h"
 #include "codec/protobuf.h"
+#include "codec/utf8.h"
 
 namespace tailgate {
 namespace {
@@ -63,7 +64,7 @@ std::string operations_proto(const OperationStrategies& operations) {
   append_double(out, 2, operations.lower_bound_traces_per_second);
   for (const OperationStrategy& one : operations.each) {
     std::string entry;
-    if (!one.operation.empty()) pb::append_len(entry, 1, one.operation);
+    if (!one.operation.empty()) pb::append_len(entry, 1, to_utf8(one.operation));
     pb::append_len(entry, 2, probabilistic_proto(one.probability));
     pb::append_len(out, 3, entry);
   }

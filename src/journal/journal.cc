@@ -58,6 +58,7 @@ void Journal::append(const JournalRequest& request, TimePoint now, Done done) {
   if (raw.capacity() > kScratchKeep) raw = {};
   pending.request_bytes = request.otlp.size();
   pending.now = now;
+  pending.alone = request.alone;
   if (options_.retain > Duration::zero()) {
     pending.ids.reserve(request.traces.size());
     for (const TraceId& id : request.traces) pending.ids.push_back(hash_of_id(id));
@@ -173,6 +174,8 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
   {
     const MutexLock lock(mutex_);
     pending.swap(pending_);
+    // A segment ends after its last request came, whenever this thread had read its clock.
+    for (const Pending& p : pending) now = std::max(now, p.now);
     if (swept_ != TimePoint::min()) settled = segments_.settle(swept_ - options_.hold, replayed_below_);
   }
   Result<void> done;
@@ -198,12 +201,15 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
   write_ends(settled);
   pending_bytes_.fetch_sub(waited, std::memory_order_relaxed);
   const bool safe = done || options_.on_failure == JournalFailure::kMemory;
-  if (!done && safe) passed_.fetch_add(pending.size(), std::memory_order_relaxed);
+  if (!done && safe) {
+    const auto alone = std::count_if(pending.begin(), pending.end(), [](const Pending& p) { return p.alone; });
+    passed_.fetch_add(pending.size() - static_cast<std::size_t>(alone), std::memory_order_relaxed);
+  }
   for (Pending& p : pending) {
     p.charge = Charge();
     if (!p.done) continue;
     try {
-      p.done(safe);
+      p.done(p.alone ? done.has_value() : safe);
     } catch (const std::exception& e) {  // such as std::bad_alloc: this sender hears nothing and tries again
       if (const auto held = errors_log_.pass(now))
         log_error("an answer was not made", {{"why", e.what()}, {"held_back", *held}});

@@ -92,6 +92,9 @@ class Journal {
   // What began at `first` is kept and not delivered; unpin() when it is. See SegmentList.
   std::uint64_t pin(TimePoint first);
   void unpin(std::uint64_t segment);
+  // From now on what is not delivered keeps its segment. Before the exporters drop what they cannot send in time.
+  void begin_ending() { ending_ = true; }
+  bool ending() const { return ending_; }
   // Every trace whose time is over at `now` is decided, and those that are kept are pinned.
   void swept(TimePoint now);
 
@@ -148,6 +151,7 @@ class Journal {
   Stats stats() const;
 
  private:
+  std::atomic<bool> ending_{false};
   struct Pending {
     PackedBlock block;
     std::string raw;                 // instead, while it is too small for a block of its own
@@ -155,6 +159,7 @@ class Journal {
     std::size_t request_bytes = 0;
     Charge charge;
     TimePoint now{};
+    bool alone = false;  // JournalRequest::alone
     Done done;
   };
 

@@ -31,6 +31,7 @@ struct JournalRequest {
   ByteView otlp;  // an ExportTraceServiceRequest
   // Its traces, for the index of ids; not written.
   std::span<const TraceId> traces = {};
+  bool alone = false;  // nobody has taken its spans: they are in the journal or nowhere. Not written either
 };
 
 // The outcome of a trace. It was decided over the spans of requests with a lower order; or, when `upto` is not 0, over

@@ -58,7 +58,12 @@ void GraphNotes::on_resource(const ByteView* attributes) {
     resource.service = string_value(attributes[service_slot_]).value_or(ByteView());
   resource.hash = hash_bytes(resource.service, seed_);
   resource_has_ = any_in(attributes);
-  resources_.push_back(resource);
+  const bool used = resources_.empty() || (!notes_.empty() && notes_.back().resource + 1 == resources_.size());
+  if (used) {
+    resources_.push_back(resource);
+  } else {
+    resources_.back() = resource;
+  }
 }
 
 ByteView GraphNotes::first_of(const Slots& slots, const SpanFields& span) {

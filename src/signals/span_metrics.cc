@@ -98,7 +98,7 @@ void SpanMetrics::count_unknown(const SpanNotes& notes, SeriesTable::Part& part,
 }
 
 void SpanMetrics::note_id_name(const SpanNote& span) {
-  std::string name = apply_rules(config_.name_rules, {span.name, span.name_size});
+  std::string name = apply_rules(config_.name_rules, ByteView(span.name, span.name_size).substr(0, kLabelValueMax));
   if (!looks_like_id(name)) return;
   const MutexLock lock(id_mutex_);
   ++id_names_;
@@ -111,7 +111,7 @@ std::string SpanMetrics::labels_of(const SpanNotes& notes, const SpanNote& span)
     append_label(out, config_.names == SpanMetricNames::kJaeger ? "service_name" : "service",
                  notes.resource_of(span).service);
   }
-  const ByteView name(span.name, span.name_size);
+  const ByteView name = ByteView(span.name, span.name_size).substr(0, kLabelValueMax);  // before the rules run on it
   if (config_.span_name) {
     append_label(out, "span_name", config_.name_rules.empty() ? name : apply_rules(config_.name_rules, name));
   }
@@ -122,7 +122,7 @@ std::string SpanMetrics::labels_of(const SpanNotes& notes, const SpanNote& span)
     if (attribute->data() != nullptr) {
       std::string text;
       append_attribute_text(text, attribute_value(*attribute));
-      append_label(out, dimension.label, text);
+      if (!text.empty()) append_label(out, dimension.label, text);  // to Prometheus an empty label is none
     } else if (dimension.otherwise) {
       append_label(out, dimension.label, *dimension.otherwise);
     }

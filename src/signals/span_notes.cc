@@ -32,7 +32,13 @@ void SpanNotes::on_resource(const ByteView* attributes) {
     note.service = string_value(attributes[service_slot_]).value_or(ByteView());
   }
   note.hash = hash_bytes(note.service, seed_);
-  resources_.push_back(note);
+  // One without spans gives way to the next: a request may have millions of them.
+  const bool used = resources_.empty() || (!spans_.empty() && spans_.back().resource + 1 == resources_.size());
+  if (used) {
+    resources_.push_back(note);
+  } else {
+    resources_.back() = note;
+  }
 }
 
 void SpanNotes::on_span(const SpanFields& span) {
