@@ -110,7 +110,7 @@ class Run {
 
 Result<PastRunOutcome> run_past(const PastRunOptions& options, const PolicySetPtr& policies, PolicyTables& tables,
                                 const TakeDecided& decided) {
-  const Journal::Extent extent = options.extent();
+  Journal::Extent extent = options.extent();
   if (extent.segments.empty()) return PastRunOutcome();
   const std::uint64_t from = Journal::segment_at(options.directory, extent, options.from_unix_ns);
   const auto first = std::lower_bound(extent.segments.begin(), extent.segments.end(), from);

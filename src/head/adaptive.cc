@@ -290,8 +290,9 @@ AdaptiveSampler::Stats AdaptiveSampler::stats() const {
 std::vector<AdaptiveSampler::Memory> AdaptiveSampler::remember() const {
   std::vector<Memory> out;
   for (const auto& [name, service] : services_) {
-    const auto put = [&](const std::string& operation, const Operation& one) {
-      out.push_back({name, operation, one.probability, one.demand(), one.usual_errors, one.usual_slow});
+    // By a name of its own: C++20 as clang 14 has it captures no bindings.
+    const auto put = [&out, &service_name = name](const std::string& operation, const Operation& one) {
+      out.push_back({service_name, operation, one.probability, one.demand(), one.usual_errors, one.usual_slow});
     };
     put("", service.others);
     for (const auto& [operation, one] : service.operations) put(operation, one);

@@ -73,7 +73,7 @@ void Journal::append(const JournalRequest& request, TimePoint now, Done done) {
     const MutexLock lock(mutex_);
     good = !stopped_;
     if (good) {
-      pending.done = std::move(done);
+      pending.done = std::exchange(done, nullptr);
       pending_.push_back(std::move(pending));
       pending_bytes_.fetch_add(bytes, std::memory_order_relaxed);
       wake = std::exchange(idle_, false);
@@ -424,7 +424,7 @@ Result<void> Journal::probe(TimePoint now, std::uint64_t now_unix_ns) {
   blocks[0].records = 1;
   pack_block(raw, BlockCodec::kPlain, blocks[0]);
   bool sync_failed = false;
-  const Result<void> done = put(blocks, sync_failed);
+  Result<void> done = put(blocks, sync_failed);
   if (sync_failed) requests_.reset();
   return done;
 }

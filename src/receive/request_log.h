@@ -26,7 +26,7 @@ class Receipt {
     {
       const MutexLock lock(mutex_);
       safe = safe_;
-      if (!safe) call_ = std::move(call);
+      if (!safe) call_ = std::exchange(call, nullptr);
     }
     if (safe) call(*safe);
   }
