@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "head/root_watch.h"
 
-#include <atomic>
-
 #include "base/hash.h"
+#include "base/thread_number.h"
 #include "wire/otlp/attribute_value.h"
 #include "wire/otlp/schema.h"
 
 namespace tailgate {
 namespace {
-
-// Threads that count, in the order of their first request.
-std::size_t number_of_this_thread() {
-  static std::atomic<std::size_t> next{0};
-  thread_local const std::size_t number = next.fetch_add(1, std::memory_order_relaxed);
-  return number;
-}
 
 std::size_t entries_max_of(const AdaptiveConfig& config) { return config.services_max + config.operations_max; }
 

@@ -2,7 +2,8 @@
 #include "signals/signals.h"
 
 #include <algorithm>
-#include <atomic>
+
+#include "base/thread_number.h"
 
 namespace tailgate {
 namespace {
@@ -38,13 +39,6 @@ class Notes final : public SpanWatcher {
 Notes& notes() {
   thread_local Notes of_this_thread;
   return of_this_thread;
-}
-
-// Threads that receive, in the order of their first request.
-std::size_t number_of_this_thread() {
-  static std::atomic<std::size_t> next{0};
-  thread_local const std::size_t number = next.fetch_add(1, std::memory_order_relaxed);
-  return number;
 }
 
 }  // namespace
