@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The number of a thread, from 0 in the order in which threads first ask: threads that count in parts of their own choose
-// one by it.
+// The number of a thread, from 0 in the order in which threads first ask: threads that count in parts of their own
+// choose one by it.
 #pragma once
 
 #include <atomic>
