@@ -12,6 +12,7 @@
 
 #include "net/server/server.h"
 #include "support/raw_client.h"
+#include "support/sanitized.h"
 
 namespace tailgate::test {
 
@@ -99,12 +100,5 @@ class NoDescriptors {
  private:
   rlimit before_{};
 };
-
-inline constexpr bool kSanitized =
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    true;
-#else
-    false;
-#endif
 
 }  // namespace tailgate::test

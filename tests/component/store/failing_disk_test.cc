@@ -18,6 +18,7 @@
 #include "store/reader.h"
 #include "store/store.h"
 #include "support/otlp_builder.h"
+#include "support/sanitized.h"
 
 namespace {
 
@@ -120,12 +121,7 @@ std::set<std::uint64_t> found_in(StoreReader& reader) {
 
 constexpr std::uint64_t kBatches = 9, kBatch = 3;
 
-// Sanitizers take ten times as long; there a quarter of the calls fail in turn.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr long kStep = 4;
-#else
-constexpr long kStep = 1;
-#endif
+constexpr long kStep = test::kSanitized ? 4 : 1;  // with a sanitizer a quarter of the calls fail in turn
 
 // Opens a store, fills some partitions, ends in the middle of one. Whatever fails is tried again, as the exporter does.
 void fill(const fs::path& path, std::set<std::uint64_t>& stored) {

@@ -12,6 +12,7 @@
 
 #include "export/queue/durable_queue.h"
 #include "export/queue/send_queue.h"
+#include "support/sanitized.h"
 
 using namespace tailgate;
 using namespace std::chrono_literals;
@@ -303,9 +304,7 @@ class World {
 };
 
 void run_worlds(const Setup& setup, std::uint64_t runs) {
-#ifdef __SANITIZE_ADDRESS__
-  runs /= 10;  // it takes ten times as long
-#endif
+  if (kSanitized) runs /= 10;
   for (std::uint64_t seed = 1; seed <= runs; ++seed) {
     INFO("seed " << seed);
     World world(setup, seed);
