@@ -74,7 +74,10 @@ std::string man_page(const std::vector<Command>& commands) {
   std::string out = fmt::format(".TH TAILGATE 1 \"\" \"tailgate {}\"\n", build_version());
   out += ".SH NAME\ntailgate \\- a trace collector with tail-based sampling\n.SH SYNOPSIS\n";
   for (const Command& c : commands) {
-    out += fmt::format(".B tailgate {}\n{}{}\n.br\n", c.name, c.flags.empty() ? "" : "[FLAGS] ", roff(c.arguments));
+    out += fmt::format(".B tailgate {}\n", c.name);
+    if (!c.flags.empty()) out += "[FLAGS]\n";
+    if (!c.arguments.empty()) out += roff(c.arguments) + "\n";
+    out += ".br\n";
   }
   out += ".B tailgate \\-\\-version | \\-\\-help\n.SH COMMANDS\n";
   for (const Command& c : commands) {

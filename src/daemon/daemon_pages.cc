@@ -7,11 +7,15 @@
 #include "telemetry/log.h"
 
 namespace tailgate {
+namespace {
+
+constexpr Duration kScrapeTimeMax = std::chrono::seconds(30);
+
+}  // namespace
 
 // A page of some megabytes: on a thread of its own, so that /health does not wait for it, and one at a time, as its
 // memory is reserved. A scraper that reads slowly is given up (later_answer.h).
 void Daemon::add_span_metrics_page() {
-  constexpr Duration kTimeMax = std::chrono::seconds(30);
   scrape_pool_ = std::make_unique<QueryPool>(QueryPoolOptions{.threads = 1, .waiting_max = 8, .nice = 1});
   metrics_page_.add("/metrics/spans", [this](const RequestHead& head) {
     return scrape_pool_->later(
@@ -21,7 +25,7 @@ void Daemon::add_span_metrics_page() {
           Response response;
           response.headers.emplace_back("content-type", type);
           answer.begin(std::move(response));
-          if (answer.write(page, monotonic_now() + kTimeMax)) answer.end();
+          if (answer.write(page, monotonic_now() + kScrapeTimeMax)) answer.end();
         },
         [](int status, std::string_view text) { return plain_response(status, text); });
   });

@@ -56,7 +56,7 @@ class RootWatch final : public SpanWatch {
   struct Part {
     mutable Mutex mutex;
     std::unordered_map<std::uint64_t, Entry> entries TAILGATE_GUARDED_BY(mutex);  // by a seeded hash of both names
-    std::size_t services TAILGATE_GUARDED_BY(mutex) = 0;  // entries that are a service's others
+    std::size_t services TAILGATE_GUARDED_BY(mutex) = 0;                          // entries that are a service's others
     std::uint64_t spans TAILGATE_GUARDED_BY(mutex) = 0;
     std::uint64_t overflow_roots TAILGATE_GUARDED_BY(mutex) = 0;
   };

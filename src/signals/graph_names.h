@@ -3,8 +3,8 @@
 // also what every further name gets when there is no room.
 //
 // Numbers that nothing uses any more are given again. Who asks for a number holds it for a moment before it can be seen
-// in use, so a number goes only when it was in nobody's use at two sweeps and nobody asked for it in between. Sweeps are
-// seconds apart; a thread that stood still for longer would see its number under another name.
+// in use, so a number goes only when it was in nobody's use at two sweeps and nobody asked for it in between. Sweeps
+// are seconds apart; a thread that stood still for longer would see its number under another name.
 //
 // Threads: any; one lock, taken when a thread does not know a name yet.
 #pragma once
@@ -36,7 +36,7 @@ class GraphNames {
 
  private:
   struct Name {
-    std::string text;  // "": the number is free
+    std::string text;   // "": the number is free
     bool idle = false;  // it was not in use at the last sweep, and nobody asked for it since
   };
 

@@ -26,7 +26,7 @@ import (
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/lint"
 	"helm.sh/helm/v3/pkg/lint/support"
-	"k8s.io/apimachinery/pkg/runtime"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -54,10 +54,15 @@ func objects(path string, text []byte) error {
 		if len(bytes.TrimSpace(document)) == 0 {
 			continue
 		}
-		_, kind, err := decoder.Decode(document, nil, nil)
-		if runtime.IsNotRegisteredError(err) && kind.Group == "monitoring.coreos.com" {
-			err = nil // of the Prometheus operator, whose types are not Kubernetes' own
+		var named meta.TypeMeta
+		if err := yaml.Unmarshal(document, &named); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
 		}
+		if strings.HasPrefix(named.APIVersion, "monitoring.coreos.com/") { // the Prometheus operator's, no type of Kubernetes'
+			fmt.Println(named.APIVersion, named.Kind)
+			continue
+		}
+		_, kind, err := decoder.Decode(document, nil, nil)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
