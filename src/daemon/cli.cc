@@ -13,6 +13,7 @@
 
 #include "base/units.h"
 #include "base/version.h"
+#include "daemon/cli_text.h"
 #include "daemon/daemon.h"
 #include "daemon/decide.h"
 #include "daemon/keep_command.h"
@@ -24,11 +25,6 @@
 #include "telemetry/log.h"
 
 namespace tailgate {
-namespace {
-
-constexpr int kDone = 0, kJudgedBad = 1, kWrongUsage = 2, kCannotOpen = 3;
-
-constexpr std::uint64_t kSpanBytesMax = 1 << 30, kNumberMax = 1'000'000'000;
 
 // What stands after the command.
 struct Arguments {
@@ -46,23 +42,15 @@ struct Arguments {
   std::string wrong;  // what is wrong with them
 };
 
-struct Flag {
-  std::string_view name, value, about;  // the second is "" for one without a value
-};
+namespace {
+
+constexpr int kDone = 0, kJudgedBad = 1, kWrongUsage = 2, kCannotOpen = 3;
+
+constexpr std::uint64_t kSpanBytesMax = 1 << 30, kNumberMax = 1'000'000'000;
 
 constexpr Flag kConfig = {"--config", "FILE", "the configuration, in YAML: docs/config.md"};
 constexpr Flag kSet = {"--set", "KEY=VALUE",
                        "overrides one value: a.b.c=VALUE, VALUE is YAML, list items go by index; the last one wins"};
-
-struct Command {
-  std::string_view name;
-  std::string_view arguments;  // besides flags
-  std::string_view about;
-  std::vector<Flag> flags;
-  std::string_view files;  // what `arguments` stands for
-  std::string_view example;
-  int (*run)(const Arguments&);
-};
 
 int run_daemon(const Arguments&);
 int check(const Arguments&);
@@ -144,30 +132,6 @@ const std::vector<Command>& commands() {
        replay},
   };
   return all;
-}
-
-constexpr std::string_view kExitCodes =
-    "Exit codes: 0 done, 1 the input was judged bad, 2 wrong usage, 3 cannot bind or open, 4 nothing found (query, "
-    "keep, replay), "
-    "128 + "
-    "signal after a second signal.\n";
-
-std::string help() {
-  std::string out = "tailgate: a trace collector with tail-based sampling\n\n";
-  for (const Command& c : commands()) out += fmt::format("  tailgate {:<8}{:<15} {}\n", c.name, c.arguments, c.about);
-  out += "\n";
-  for (const Command& c : commands()) out += fmt::format("  {}\n", c.example);
-  out += "\n  tailgate COMMAND --help    the flags of a command\n  tailgate --version\n\n";
-  return out += kExitCodes;
-}
-
-std::string help_of(const Command& command) {
-  std::string out = fmt::format("tailgate {}{} {}\n\n  {}\n\n", command.name, command.flags.empty() ? "" : " [FLAGS]",
-                                command.arguments, command.about);
-  for (const Flag& flag : command.flags)
-    out += fmt::format("  {:<22} {}\n", fmt::format("{} {}", flag.name, flag.value), flag.about);
-  out += fmt::format("  {:<22} {}\n\nExample: {}\n\n", command.arguments, command.files, command.example);
-  return out += kExitCodes;
 }
 
 int usage(std::string_view what, const std::string& help_text) {
@@ -370,25 +334,29 @@ std::string settle(const Command& command, Arguments& out) {
 
 int run_cli(int argc, char** argv) {
   const std::string_view name = argc < 2 ? "" : argv[1];
-  if (name.empty()) return usage("expected a command", help());
+  if (name.empty()) return usage("expected a command", help_text(commands()));
   if (name == "--help" || name == "-h" || name == "help") {
-    fmt::print("{}", help());
+    fmt::print("{}", help_text(commands()));
     return kDone;
   }
   if (name == "--version" || name == "version") {
     fmt::print("tailgate {} (commit {}, {})\n", build_version(), build_commit(), build_compiler());
     return kDone;
   }
+  if (name == "--man" || name == "--completion") {
+    fmt::print("{}", name == "--man" ? man_page(commands()) : bash_completion(commands()));
+    return kDone;
+  }
   const auto command =
       std::find_if(commands().begin(), commands().end(), [&](const Command& one) { return one.name == name; });
-  if (command == commands().end()) return usage(fmt::format("unknown command '{}'", name), help());
+  if (command == commands().end()) return usage(fmt::format("unknown command '{}'", name), help_text(commands()));
   Arguments arguments = parse(*command, argc, argv);
   if (arguments.help) {
-    fmt::print("{}", help_of(*command));
+    fmt::print("{}", help_text(*command));
     return kDone;
   }
   if (arguments.wrong.empty()) arguments.wrong = settle(*command, arguments);
-  if (!arguments.wrong.empty()) return usage(arguments.wrong, help_of(*command));
+  if (!arguments.wrong.empty()) return usage(arguments.wrong, help_text(*command));
   return command->run(arguments);
 }
 

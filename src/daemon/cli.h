@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line: run | check | decide | migrate | query | keep | replay | --version | --help.
+// The command line: run | check | decide | migrate | query | keep | replay | --version | --help | --man |
+// --completion.
 #pragma once
 
 namespace tailgate {

@@ -68,13 +68,7 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
     return response;
   });
   if (signals_ != nullptr) {
-    metrics_page_.add("/metrics/spans", [this](const RequestHead& head) {
-      Response response;
-      std::string_view type;
-      response.body = signals_->page(wants_open_metrics(head.header("accept")), monotonic_now(), type);
-      response.headers.emplace_back("content-type", type);
-      return response;
-    });
+    add_span_metrics_page();
   }
   health_pages_.add("/health", [](const RequestHead&) { return plain_response(200, "alive"); });
   health_pages_.add("/ready", [this](const RequestHead&) { return ready(); });

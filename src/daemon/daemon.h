@@ -54,6 +54,7 @@ class Daemon {
   Result<void> open_journal();
   void start_sweeper();
   void add_past_pages();
+  void add_span_metrics_page();
   Result<StoredTrace> trace_of_the_past(const TraceId& id) const;
   void collect_head(MetricWriter& out) const;
   Result<void> open_pages();
@@ -117,6 +118,7 @@ class Daemon {
   const ProcessMetrics process_;
   Pages metrics_page_, health_pages_, web_pages_, sampling_pages_;
   std::unique_ptr<QueryPool> query_pool_;
+  std::unique_ptr<QueryPool> scrape_pool_;  // of /metrics/spans; null: there is none
   std::unique_ptr<IoThreads> page_threads_;
   std::unique_ptr<IoThreads> io_threads_;
   std::vector<std::unique_ptr<Server>> page_servers_ TAILGATE_GUARDED_BY(status_mutex_);

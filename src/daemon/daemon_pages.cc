@@ -7,6 +7,29 @@
 #include "telemetry/log.h"
 
 namespace tailgate {
+namespace {
+
+constexpr Duration kScrapeTimeMax = std::chrono::seconds(30);
+
+}  // namespace
+
+// A page of some megabytes: on a thread of its own, so that /health does not wait for it, and one at a time, as its
+// memory is reserved. A scraper that reads slowly is given up (later_answer.h).
+void Daemon::add_span_metrics_page() {
+  scrape_pool_ = std::make_unique<QueryPool>(QueryPoolOptions{.threads = 1, .waiting_max = 8, .nice = 1});
+  metrics_page_.add("/metrics/spans", [this](const RequestHead& head) {
+    return scrape_pool_->later(
+        [this, format = wants_open_metrics(head.header("accept"))](LaterAnswer& answer) {
+          std::string_view type;
+          const std::string page = signals_->page(format, monotonic_now(), type);
+          Response response;
+          response.headers.emplace_back("content-type", type);
+          answer.begin(std::move(response));
+          if (answer.write(page, monotonic_now() + kScrapeTimeMax)) answer.end();
+        },
+        [](int status, std::string_view text) { return plain_response(status, text); });
+  });
+}
 
 Result<void> Daemon::open_pages() {
   struct PageServer {

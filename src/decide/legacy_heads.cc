@@ -10,6 +10,7 @@ namespace tailgate {
 namespace {
 
 constexpr Duration kMinute = std::chrono::minutes(1);
+constexpr Duration kSilent = std::chrono::hours(1);
 constexpr std::uint64_t kTracesMin = 25;  // fewer cannot be five sigma off
 constexpr std::uint64_t kTracesToTakeBack = 100;
 constexpr double kSigmas = 5, kSigmasToTakeBack = 2;
@@ -26,11 +27,13 @@ bool LegacyHeads::see(std::string_view name, std::uint64_t random, TimePoint now
   const MutexLock lock(mutex_);
   auto found = services_.find(name);
   if (found == services_.end()) {
+    forget_silent(now);
     if (services_.size() >= kServicesMax) name = {};
     found = services_.try_emplace(std::string(name)).first;
     if (found->second.traces == 0) found->second.begun = now;
   }
   Service& service = found->second;
+  service.last = now;
   ++service.traces;
   const std::uint64_t quarter = random >> (kRandomBits - 2);
   service.high += quarter >= 2;
@@ -42,6 +45,12 @@ bool LegacyHeads::see(std::string_view name, std::uint64_t random, TimePoint now
   }
   judged_by_hash_ += service.legacy;
   return service.legacy;
+}
+
+void LegacyHeads::forget_silent(TimePoint now) {
+  if (services_.size() < kServicesMax || now - forgot_ < kMinute) return;
+  forgot_ = now;
+  std::erase_if(services_, [&](const auto& entry) { return now - entry.second.last > kSilent; });
 }
 
 void LegacyHeads::judge(std::string_view name, Service& service) {

@@ -31,7 +31,8 @@ std::uint64_t hashed_randomness(const TraceId& id);
 
 class LegacyHeads {
  public:
-  static constexpr std::size_t kServicesMax = 1024;  // further ones count as "", which is also a root not known
+  // Further ones count as "", which is also a root not known, until others have been silent for an hour.
+  static constexpr std::size_t kServicesMax = 1024;
 
   // A trace without `rv` of this root service closes; `random` is the R of its id. True: judge it by the hash.
   bool see(std::string_view service, std::uint64_t random, TimePoint now);
@@ -54,13 +55,16 @@ class LegacyHeads {
 
  private:
   struct Service {
-    TimePoint begun{};
+    TimePoint begun{}, last{};
     std::uint64_t traces = 0, high = 0, middle = 0;  // since then
     bool legacy = false;
   };
   void judge(std::string_view name, Service& service) TAILGATE_REQUIRES(mutex_);
 
+  void forget_silent(TimePoint now) TAILGATE_REQUIRES(mutex_);
+
   mutable Mutex mutex_;
+  TimePoint forgot_ TAILGATE_GUARDED_BY(mutex_){};
   std::map<std::string, Service, std::less<>> services_ TAILGATE_GUARDED_BY(mutex_);
   std::vector<Change> changes_ TAILGATE_GUARDED_BY(mutex_);
   std::uint64_t judged_by_hash_ TAILGATE_GUARDED_BY(mutex_) = 0;

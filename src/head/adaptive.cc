@@ -45,13 +45,32 @@ AdaptiveSampler::Operation AdaptiveSampler::make_operation(double probability, T
   return out;
 }
 
-AdaptiveSampler::Service* AdaptiveSampler::find(std::string_view service, TimePoint now) {
+// Anybody can ask for any name; such names must not keep services out.
+bool AdaptiveSampler::make_room(bool sends, TimePoint now) {
+  if (services_.size() < config_.services_max) return true;
+  auto oldest = services_.end();
+  for (auto it = services_.begin(); it != services_.end(); ++it) {
+    if (it->second.sends) continue;
+    if (oldest == services_.end() || it->second.last_poll < oldest->second.last_poll) oldest = it;
+  }
+  if (oldest == services_.end()) return false;
+  if (!sends && now - oldest->second.last_poll <= 2 * config_.poll_interval) return false;
+  operations_ -= oldest->second.operations.size();
+  services_.erase(oldest);
+  return true;
+}
+
+AdaptiveSampler::Service* AdaptiveSampler::find(std::string_view service, bool sends, TimePoint now) {
   const auto found = services_.find(service);
-  if (found != services_.end()) return &found->second;
-  if (services_.size() >= config_.services_max || service.size() > AdaptiveConfig::kOperationBytes) return nullptr;
+  if (found != services_.end()) {
+    found->second.sends |= sends;
+    return &found->second;
+  }
+  if (service.size() > AdaptiveConfig::kOperationBytes || !make_room(sends, now)) return nullptr;
   Service& made = services_[std::string(service)];
   made.others = make_operation(config_.initial_probability, now);
   made.last_poll = now;
+  made.sends = sends;
   return &made;
 }
 
@@ -72,7 +91,7 @@ AdaptiveSampler::Operation& AdaptiveSampler::find_operation(Service& service, st
 }
 
 std::optional<Strategy> AdaptiveSampler::poll(std::string_view name, TimePoint now) {
-  Service* const service = find(name, now);
+  Service* const service = find(name, false, now);
   if (service == nullptr) return std::nullopt;
   ++service->polls[slot(tick_)];
   service->last_poll = now;
@@ -88,7 +107,8 @@ std::optional<Strategy> AdaptiveSampler::poll(std::string_view name, TimePoint n
 
 void AdaptiveSampler::count(std::string_view name, std::string_view operation, const RootCounts& counts,
                             TimePoint now) {
-  Service* const service = find(name, now);
+  tick_roots_ += counts.roots;
+  Service* const service = find(name, counts.roots != 0, now);
   if (service == nullptr) {
     overflow_roots_ += counts.roots;
     return;
@@ -259,14 +279,10 @@ void AdaptiveSampler::expire(TimePoint now) {
 
 void AdaptiveSampler::tick(Duration elapsed, TimePoint now) {
   const double seconds = std::chrono::duration<double>(elapsed).count();
-  double roots = 0;
-  each_operation([&](Service& service, Operation& one) {
-    if (&one != &service.others) roots += static_cast<double>(one.tick.roots);
-    observe(service, one, seconds, now);
-  });
+  each_operation([&](Service& service, Operation& one) { observe(service, one, seconds, now); });
   spans_ = spans_ * kSpansFade + static_cast<double>(tick_spans_);
-  span_roots_ = span_roots_ * kSpansFade + roots;
-  tick_spans_ = 0;
+  span_roots_ = span_roots_ * kSpansFade + static_cast<double>(tick_roots_);
+  tick_spans_ = tick_roots_ = 0;
   if (config_.target == AdaptiveConfig::Target::kSpans) {
     share_spans(now);
   } else {
@@ -302,7 +318,7 @@ std::vector<AdaptiveSampler::Memory> AdaptiveSampler::remember() const {
 
 void AdaptiveSampler::recall(const std::vector<Memory>& memory, TimePoint now) {
   for (const Memory& old : memory) {
-    Service* const service = find(old.service, now);
+    Service* const service = find(old.service, true, now);
     if (service == nullptr) continue;
     Operation& one = find_operation(*service, old.operation, now);
     if (&one == &service->others && !old.operation.empty()) continue;

@@ -80,7 +80,8 @@ class AdaptiveSampler {
 
   explicit AdaptiveSampler(AdaptiveConfig config) : config_(std::move(config)) {}
 
-  // A client of `service` gets the strategy now. Nothing: there are services_max others.
+  // A client of `service` gets the strategy now. Nothing: there are services_max others. A service that was only heard
+  // of by polls makes room for one that sends spans, and, when it has not asked for two intervals, for any.
   std::optional<Strategy> poll(std::string_view service, TimePoint now);
   // `operation` "" is any without a probability of its own.
   void count(std::string_view service, std::string_view operation, const RootCounts& counts, TimePoint now);
@@ -133,9 +134,11 @@ class AdaptiveSampler {
     std::array<std::uint32_t, kRing> polls{};  // by tick
     TimePoint last_poll{};
     bool polls_at_all = false;
+    bool sends = false;  // roots came of it
   };
 
-  Service* find(std::string_view service, TimePoint now);
+  Service* find(std::string_view service, bool sends, TimePoint now);
+  bool make_room(bool sends, TimePoint now);
   Operation make_operation(double probability, TimePoint now) const;
   Operation& find_operation(Service& service, std::string_view name, TimePoint now);
   void observe(const Service& service, Operation& operation, double seconds, TimePoint now);
@@ -153,7 +156,7 @@ class AdaptiveSampler {
   std::map<std::string, Service, std::less<>> services_;
   std::size_t operations_ = 0;  // of all services
   std::uint64_t tick_ = kRing;  // number of the tick that is gathered now
-  std::uint64_t tick_spans_ = 0;
+  std::uint64_t tick_spans_ = 0, tick_roots_ = 0;
   double spans_ = 0, span_roots_ = 0;  // sums that fade
   std::uint64_t overflow_roots_ = 0;
 };

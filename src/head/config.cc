@@ -93,6 +93,9 @@ std::optional<AdaptiveConfig> read_adaptive(const ConfigNode& node, double initi
   out.operations_max = static_cast<std::size_t>(
       node.integer("operations_max", static_cast<std::int64_t>(out.operations_max), {.min = 1, .max = 1'000'000}));
   out.entries = node.choice("count", "roots", {"roots", "entries"}) == "entries";
+  if (out.entries && out.target == AdaptiveConfig::Target::kKept) {
+    node.error("count", "expected roots with kept_traces_per_second: what is kept is known by the trace's root only");
+  }
   out.directory = node.text("directory");
   node.finish();
   return out;

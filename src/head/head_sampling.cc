@@ -88,9 +88,9 @@ void HeadSampling::kept(const KeptTrace& trace) {
 
 Result<void> HeadSampling::tick(TimePoint now) {
   if (watch_ == nullptr || now - ticked_ < adaptive_->poll_interval / AdaptiveSampler::kTicksPerPoll) return {};
+  const RootWatch::Counted counted = watch_->take();
   {
     const MutexLock lock(mutex_);
-    const RootWatch::Counted counted = watch_->take();
     sampler_->count_spans(counted.spans);
     for (const CountedRoots& one : counted.roots) sampler_->count(one.service, one.operation, one.counts, now);
     sampler_->tick(now - ticked_, now);

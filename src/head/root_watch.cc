@@ -9,8 +9,6 @@
 namespace tailgate {
 namespace {
 
-std::size_t entries_max_of(const AdaptiveConfig& config) { return config.services_max + config.operations_max; }
-
 constexpr std::int32_t kServer = 2, kConsumer = 5;  // SpanKind
 constexpr std::int32_t kError = 2;                  // StatusCode
 
@@ -59,7 +57,8 @@ RootWatch::Notes& RootWatch::notes() {
 }
 
 RootWatch::RootWatch(const AdaptiveConfig& config, std::size_t parts, std::uint64_t seed)
-    : entries_max_(entries_max_of(config)),
+    : services_max_(config.services_max),
+      operations_max_(config.operations_max),
       slow_ns_(static_cast<std::uint64_t>(config.slow.count())),
       entries_too_(config.entries),
       seed_(seed) {
@@ -67,8 +66,8 @@ RootWatch::RootWatch(const AdaptiveConfig& config, std::size_t parts, std::uint6
 }
 
 std::size_t RootWatch::bytes_max(const AdaptiveConfig& config, std::size_t parts) {
-  return std::max<std::size_t>(1, parts) * entries_max_of(config) *
-         (sizeof(CountedRoots) + 2 * AdaptiveConfig::kOperationBytes + 64);
+  return std::max<std::size_t>(1, parts) * (config.services_max + config.operations_max) *
+         (sizeof(Entry) + 2 * AdaptiveConfig::kOperationBytes + 64);
 }
 
 RootWatch::Part& RootWatch::part() const { return *parts_[number_of_this_thread() % parts_.size()]; }
@@ -79,17 +78,33 @@ SpanWatcher& RootWatch::begin(const ScanPlan& plan) {
   return mine;
 }
 
-void RootWatch::add(Part& part, const Root& root) const {
-  // A name that is too long to be told to anybody is one of the others.
-  const ByteView operation = root.operation.size() > AdaptiveConfig::kOperationBytes ? ByteView() : root.operation;
-  const std::uint64_t key = hash_bytes(operation, hash_bytes(root.service, seed_));
+// The entry of the service's others, which is there before that of any operation: so a service whose names have ids in
+// them takes room from nobody else.
+RootWatch::Entry* RootWatch::others_of(Part& part, ByteView service, std::uint64_t key) const {
   const auto found = part.entries.find(key);
-  if (found != part.entries.end()) {
-    found->second.counts += root.counts;
-  } else if (part.entries.size() < entries_max_ && root.service.size() <= AdaptiveConfig::kOperationBytes) {
-    part.entries.emplace(key, CountedRoots{std::string(root.service), std::string(operation), root.counts});
-  } else {
+  if (found != part.entries.end()) return &found->second;
+  if (service.size() > AdaptiveConfig::kOperationBytes || part.services == services_max_) return nullptr;
+  ++part.services;
+  return &part.entries.emplace(key, Entry{{std::string(service), "", {}}}).first->second;
+}
+
+void RootWatch::add(Part& part, const Root& root) const {
+  const std::uint64_t service_hash = hash_bytes(root.service, seed_);
+  const std::uint64_t key = hash_bytes(root.operation, service_hash);
+  if (const auto found = part.entries.find(key); found != part.entries.end()) {
+    found->second.roots.counts += root.counts;
+    return;
+  }
+  Entry* const others = others_of(part, root.service, hash_bytes({}, service_hash));
+  if (others == nullptr) {
     part.overflow_roots += root.counts.roots;
+  } else if (root.operation.empty() || root.operation.size() > AdaptiveConfig::kOperationBytes ||
+             others->operations == AdaptiveConfig::kOperationsOfService ||
+             part.entries.size() - part.services == operations_max_) {
+    others->roots.counts += root.counts;
+  } else {
+    ++others->operations;
+    part.entries.emplace(key, Entry{{std::string(root.service), std::string(root.operation), root.counts}});
   }
 }
 
@@ -116,14 +131,18 @@ void RootWatch::kept(ByteView service, ByteView operation) {
 RootWatch::Counted RootWatch::take() {
   Counted out;
   for (const auto& part : parts_) {
-    std::unordered_map<std::uint64_t, CountedRoots> entries;
+    std::unordered_map<std::uint64_t, Entry> entries;
     {
       const MutexLock lock(part->mutex);
       entries.swap(part->entries);
+      part->services = 0;
       out.spans += part->spans;
       part->spans = 0;
     }
-    for (auto& [key, entry] : entries) out.roots.push_back(std::move(entry));
+    for (auto& [key, entry] : entries) {
+      const RootCounts& counts = entry.roots.counts;
+      if (counts.roots != 0 || counts.kept != 0) out.roots.push_back(std::move(entry.roots));
+    }
   }
   return out;
 }

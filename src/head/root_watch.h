@@ -49,10 +49,14 @@ class RootWatch final : public SpanWatch {
   static std::size_t bytes_max(const AdaptiveConfig& config, std::size_t parts);
 
  private:
+  struct Entry {
+    CountedRoots roots;
+    std::size_t operations = 0;  // of a service's others: its operations with entries of their own
+  };
   struct Part {
     mutable Mutex mutex;
-    std::unordered_map<std::uint64_t, CountedRoots> entries
-        TAILGATE_GUARDED_BY(mutex);  // by a seeded hash of both names
+    std::unordered_map<std::uint64_t, Entry> entries TAILGATE_GUARDED_BY(mutex);  // by a seeded hash of both names
+    std::size_t services TAILGATE_GUARDED_BY(mutex) = 0;                          // entries that are a service's others
     std::uint64_t spans TAILGATE_GUARDED_BY(mutex) = 0;
     std::uint64_t overflow_roots TAILGATE_GUARDED_BY(mutex) = 0;
   };
@@ -62,8 +66,9 @@ class RootWatch final : public SpanWatch {
   };
   Part& part() const;
   void add(Part& part, const Root& root) const TAILGATE_REQUIRES(part.mutex);
+  Entry* others_of(Part& part, ByteView service, std::uint64_t key) const TAILGATE_REQUIRES(part.mutex);
 
-  const std::size_t entries_max_;  // of a part
+  const std::size_t services_max_, operations_max_;  // of a part
   const std::uint64_t slow_ns_;
   const bool entries_too_;
   const std::uint64_t seed_;

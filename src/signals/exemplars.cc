@@ -32,9 +32,9 @@ bool Exemplars::wants(TimePoint now) {
   return true;
 }
 
-void Exemplars::put(const std::string& labels, std::size_t bucket, const Exemplar& exemplar) {
+void Exemplars::put(std::uint64_t key, std::size_t bucket, const Exemplar& exemplar) {
   const MutexLock lock(mutex_);
-  const auto series = by_series_.find(labels);
+  const auto series = by_series_.find(key);
   if (series != by_series_.end()) {
     if (const auto there = series->second.find(bucket); there != series->second.end()) {
       there->second = exemplar;
@@ -45,7 +45,7 @@ void Exemplars::put(const std::string& labels, std::size_t bucket, const Exempla
     ++no_room_;
     return;
   }
-  by_series_[labels].emplace(bucket, exemplar);
+  by_series_[key].emplace(bucket, exemplar);
   ++held_;
 }
 

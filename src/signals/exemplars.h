@@ -37,15 +37,17 @@ struct Exemplar {
 class Exemplars {
  public:
   explicit Exemplars(const ExemplarsConfig& config) : config_(config), tokens_(config.traces_per_second) {}
-  static std::size_t bytes_max(const ExemplarsConfig& config) { return config.enabled ? config.max * 512 : 0; }
+  // Twice, for the copy that a scrape takes: a node of each of two maps, and a bucket.
+  static std::size_t bytes_max(const ExemplarsConfig& config) { return config.enabled ? 2 * config.max * 256 : 0; }
 
   // Whether to look at one more kept trace.
   bool wants(TimePoint now);
-  void put(const std::string& labels, std::size_t bucket, const Exemplar& exemplar);
+  // `key` is the hash of the series' labels.
+  void put(std::uint64_t key, std::size_t bucket, const Exemplar& exemplar);
 
   using OfSeries = std::map<std::size_t, Exemplar>;  // by bucket
-  using BySeries = std::unordered_map<std::string, OfSeries>;
-  // Those that are not too old, by the labels of their series.
+  using BySeries = std::unordered_map<std::uint64_t, OfSeries>;
+  // Those that are not too old, by the keys of their series.
   BySeries all(TimePoint now);
 
   struct Stats {

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// GraphNames: names of services and of what they call, by number, so that what waits is small. Numbers are never given
-// back: number 0 is no name, and also what every further name gets when there is no room.
+// GraphNames: names of services and of what they call, by number, so that what waits is small. Number 0 is no name, and
+// also what every further name gets when there is no room.
 //
-// Threads: any; one lock, taken when a thread does not know a name yet. A text stays where it is.
+// Numbers that nothing uses any more are given again. Who asks for a number holds it for a moment before it can be seen
+// in use, so a number goes only when it was in nobody's use at two sweeps and nobody asked for it in between. Sweeps
+// are seconds apart; a thread that stood still for longer would see its number under another name.
+//
+// Threads: any; one lock, taken when a thread does not know a name yet.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "base/mutex.h"
 
@@ -19,18 +23,28 @@ class GraphNames {
  public:
   static constexpr std::size_t kNameBytesMax = 256;  // longer ones are cut
 
-  explicit GraphNames(std::size_t max) : max_(max), texts_(1) {}
-  static std::size_t bytes_max(std::size_t max) { return max * (kNameBytesMax + 128); }
+  explicit GraphNames(std::size_t max) : max_(max), names_(1) {}
+  static std::size_t bytes_max(std::size_t max) { return max * (2 * kNameBytesMax + 128); }
 
   std::uint32_t number_of(std::string_view name);
-  const std::string& text_of(std::uint32_t number) const;
+  std::string text_of(std::uint32_t number) const;
   std::size_t size() const;
+  bool is_full() const;
+
+  // `in_use`, by number, is what was seen in use just now; further numbers are not.
+  void sweep(const std::vector<bool>& in_use);
 
  private:
+  struct Name {
+    std::string text;   // "": the number is free
+    bool idle = false;  // it was not in use at the last sweep, and nobody asked for it since
+  };
+
   const std::size_t max_;
   mutable Mutex mutex_;
-  std::deque<std::string> texts_ TAILGATE_GUARDED_BY(mutex_);
-  std::unordered_map<std::string_view, std::uint32_t> numbers_ TAILGATE_GUARDED_BY(mutex_);
+  std::vector<Name> names_ TAILGATE_GUARDED_BY(mutex_);
+  std::vector<std::uint32_t> free_ TAILGATE_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, std::uint32_t> numbers_ TAILGATE_GUARDED_BY(mutex_);
 };
 
 }  // namespace tailgate

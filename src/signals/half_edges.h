@@ -43,6 +43,11 @@ class HalfEdges {
   // Takes the oldest out if it came at or before `until_ms`. Milliseconds may wrap around.
   std::optional<HalfEdge> take_old(std::uint32_t until_ms);
 
+  template <class Visit>
+  void each(Visit visit) const {  // from the oldest on
+    for (std::uint32_t i = oldest_; i != kNone; i = pool_[i].newer) visit(pool_[i].half);
+  }
+
   std::size_t size() const { return size_; }
   void prefetch(std::uint64_t key) const { __builtin_prefetch(&heads_[key & mask_]); }
 

@@ -36,6 +36,7 @@ class SeriesNames {
 
   // The series with these labels, made if there is room; else kOverflowSeries. `fresh`: it was made now.
   SeriesId find_or_add(std::string_view labels, bool& fresh);
+  bool has(std::string_view labels) const { return by_labels_.contains(labels); }
   void remove(SeriesId series);
 
   Series& of(SeriesId series) { return series_[series]; }

@@ -38,6 +38,11 @@ void SeriesTable::resolve(Part& part, std::span<Wanted> wanted) {
   }
 }
 
+bool SeriesTable::has(std::string_view labels) const {
+  const MutexLock lock(names_mutex_);
+  return names_.has(labels);
+}
+
 std::vector<SeriesTable::Row> SeriesTable::collect(std::vector<std::uint64_t>& blocks) {
   std::vector<Row> rows;
   const std::size_t words = shape_.words();

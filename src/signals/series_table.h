@@ -55,6 +55,8 @@ class SeriesTable {
   std::size_t parts() const { return parts_.size(); }
   Part& part(std::size_t i) { return *parts_[i]; }
   void resolve(Part& part, std::span<Wanted> wanted) TAILGATE_REQUIRES(part.mutex);
+  // Whether there is a series of its own for these labels.
+  bool has(std::string_view labels) const;
 
   // All series with their counts. Labels stay where they are until the next scrape.
   struct Row {

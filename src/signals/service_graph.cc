@@ -17,6 +17,7 @@ constexpr std::array<std::string_view, 4> kTypeNames = {"", "messaging_system", 
                                                         "virtual_node"};  // EdgeType
 // Sides that end under one hold of a shard's lock.
 constexpr int kEndsPerLock = 256;
+constexpr Duration kSweepNamesEvery = std::chrono::seconds(10);
 
 BlockShape shape_of(const ServiceGraphConfig& config) {
   return {.sums = 2, .counts = 2 + 2 * (config.bounds_ns.size() + 1)};
@@ -63,6 +64,7 @@ ServiceGraph::ServiceGraph(ServiceGraphConfig config, std::size_t parts, std::ui
       origin_(now),
       table_(table_options(config_, parts)),
       names_(names_max(config_)),
+      names_swept_(now),
       user_(names_.number_of("user")),
       open_since_(now) {
   static_assert(kShards == 8, "Scratch::add takes three bits of the key");
@@ -71,11 +73,13 @@ ServiceGraph::ServiceGraph(ServiceGraphConfig config, std::size_t parts, std::ui
   for (std::size_t i = 0; i < table_.parts(); ++i) names_of_parts_.push_back(std::make_unique<Names>());
 }
 
-// A thread's way to a name is a node and a bucket of a map.
+// A thread's way to a name is a node and a bucket of a map. The last is the page while it is answered.
 std::size_t ServiceGraph::bytes_max(const ServiceGraphConfig& config, std::size_t parts) {
+  constexpr std::size_t kLineBytes = SeriesNames::kLabelBytesMean + 96;
   return SeriesTable::bytes_max(table_options(config, parts)) + GraphNames::bytes_max(names_max(config)) +
          parts * names_max(config) * 64 + kShards * HalfEdges::bytes_max(config.waiting_max / kShards + 1) +
-         config.edges_max * (kIntervals * sizeof(Pairs::value_type) + sizeof(Ends));
+         config.edges_max * (kIntervals * sizeof(Pairs::value_type) + sizeof(Ends)) +
+         config.edges_max * (2 + 2 * (config.bounds_ns.size() + 3)) * kLineBytes;
 }
 
 std::uint32_t ServiceGraph::ms_of(TimePoint t) const {
@@ -131,7 +135,6 @@ std::uint32_t ServiceGraph::number_of(std::uint64_t hash, Names& names, ByteView
     text = value;
   }
   const std::uint32_t number = names_.number_of(text);
-  if (number == 0) return 0;
   // Two hashes may lead to one name (an attribute as a number and as a text).
   if (names.numbers.size() >= names_max(config_)) names.numbers.clear();
   names.numbers.emplace(hash, number);
@@ -257,8 +260,53 @@ void ServiceGraph::put_by(std::span<const SeriesTable::Row> rows) {
   }
 }
 
+// In use is what waits, what an edge has, and what the history of a day has.
+void ServiceGraph::sweep_names(TimePoint now) {
+  if (now - names_swept_ < kSweepNamesEvery || !names_.is_full()) return;
+  names_swept_ = now;
+  for (const std::unique_ptr<Names>& names : names_of_parts_) {
+    const MutexLock lock(names->mutex);
+    names->numbers.clear();  // whoever needs one asks again, which is seen
+  }
+  std::vector<bool> in_use;
+  const auto use = [&](std::uint32_t number) {
+    if (in_use.size() <= number) in_use.resize(number + 1u);
+    in_use[number] = true;
+  };
+  use(user_);
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    const MutexLock lock(shard->mutex);
+    shard->halves.each([&](const HalfEdge& half) {
+      use(half.service);
+      use(half.peer);
+    });
+  }
+  table_.scrape(now, [&](std::span<const SeriesTable::Row> rows) {
+    put_by(rows);
+    const MutexLock lock(ends_mutex_);
+    for (const SeriesTable::Row& row : rows) {
+      if (row.series == kOverflowSeries || row.series >= ends_.size()) continue;
+      use(ends_[row.series].client);
+      use(ends_[row.series].server);
+    }
+  });
+  {
+    const MutexLock lock(history_mutex_);
+    const auto use_both = [&](std::uint64_t ends) {
+      use(static_cast<std::uint32_t>(ends >> 32));
+      use(static_cast<std::uint32_t>(ends));
+    };
+    for (const auto& [ends, count] : open_) use_both(ends);
+    for (const Interval& interval : history_) {
+      for (const auto& [ends, count] : interval.calls) use_both(ends);
+    }
+  }
+  names_.sweep(in_use);
+}
+
 void ServiceGraph::tick(TimePoint now) {
   end_waiting(now);
+  sweep_names(now);
   {
     const MutexLock lock(history_mutex_);
     if (now - open_since_ < kInterval) return;

@@ -46,8 +46,8 @@ class ServiceGraph {
   // Pairs and counts them. Cost: some 50 ns for each span that is a side of a request, and nothing for others.
   void take(const GraphNotes& notes, std::size_t part, TimePoint now);
 
-  // What has waited long enough ends, and the calls of half an hour are put by. To be called every second or
-  // so.
+  // What has waited long enough ends, the calls of half an hour are put by, and when there is no room for more names,
+  // those that nothing uses go. To be called every second or so.
   void tick(TimePoint now);
 
   void write(Exposition& out, TimePoint now);
@@ -70,7 +70,7 @@ class ServiceGraph {
     std::uint64_t expired = 0;        // sides whose other one did not come, and that make no edge
     std::uint64_t replaced = 0;       // sides that came twice before the other did
     std::uint64_t dropped_full = 0;   // sides that found no room to wait
-    std::uint64_t dropped_names = 0;  // sides whose service is one too many
+    std::uint64_t dropped_names = 0;  // sides whose service is one too many, until older names go
   };
   Stats stats() const;
 
@@ -89,7 +89,7 @@ class ServiceGraph {
     std::uint64_t replaced TAILGATE_GUARDED_BY(mutex) = 0;
     std::uint64_t dropped TAILGATE_GUARDED_BY(mutex) = 0;
   };
-  // Numbers of the names that a thread has met, by their hashes.
+  // Numbers of the names that a thread has met, by their hashes; 0 of those that found no room.
   struct Names {
     mutable Mutex mutex;
     std::unordered_map<std::uint64_t, std::uint32_t> numbers TAILGATE_GUARDED_BY(mutex);
@@ -120,6 +120,7 @@ class ServiceGraph {
   void pair(std::size_t shard, std::uint32_t now_ms, Scratch& scratch);
   static Call joined(const HalfEdge& a, const HalfEdge& b);
   void end_waiting(TimePoint now);
+  void sweep_names(TimePoint now);
   void end_one(const HalfEdge& half, Shard& shard, std::vector<Call>& calls) TAILGATE_REQUIRES(shard.mutex);
   void count(const std::vector<Call>& calls, std::size_t part);
   void count_one(std::uint64_t* block, const Call& call) const;
@@ -133,6 +134,7 @@ class ServiceGraph {
   const TimePoint origin_;
   SeriesTable table_;
   GraphNames names_;
+  TimePoint names_swept_;
   const std::uint32_t user_;  // the caller of a request that nobody's span called
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<std::unique_ptr<Names>> names_of_parts_;

@@ -37,7 +37,8 @@ class Signals final : public SpanWatch {
   void taken(TimePoint now) override;
   void refused() override;
 
-  // The page, and the content type that it has.
+  // The page, and the content type that it has. bytes_max() counts one page: whoever asks for more than one at a time
+  // must have room for them.
   std::string page(OpenMetrics format, TimePoint now, std::string_view& content_type);
 
   // A trace was kept and is on its way to exporters. `unix_ns` is `now` by the wall clock.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/hash.h"
 #include "signals/names.h"
 #include "wire/otlp/attribute_text.h"
 #include "wire/otlp/attribute_value.h"
@@ -33,9 +34,9 @@ BlockShape SpanMetrics::shape_of(const SpanMetricsConfig& config) {
   return {.sums = 1, .counts = 1 + config.bounds_ns.size() + 1};
 }
 
-// The last is the page while it is answered: its lines, with names and labels of the usual length.
+// The last is the page while it is answered, one at a time.
 std::size_t SpanMetricsConfig::bytes_max(std::size_t parts) const {
-  constexpr std::size_t kLineBytes = 192;
+  constexpr std::size_t kLineBytes = SeriesNames::kLabelBytesMean + 96;  // its name, bound and value
   const std::size_t lines = 1 + (durations ? bounds_ns.size() + 3 : 0) + (sizes ? 1 : 0);
   return SeriesTable::bytes_max({.series_max = series_max, .shape = SpanMetrics::shape_of(*this), .parts = parts}) +
          Exemplars::bytes_max(exemplars) + series_max * lines * kLineBytes;
@@ -149,7 +150,9 @@ void SpanMetrics::kept(const KeptTrace& trace, TimePoint now, std::uint64_t unix
       trace.otlp, kept_plan_, batch, [](SpanBatch&) { return false; }, &watcher);
   const std::vector<SpanNote>& spans = watcher.notes.spans();
   for (std::size_t i = 0; i < std::min(spans.size(), kExemplarSpansMax); ++i) {
-    exemplars_.put(labels_of(watcher.notes, spans[i]), bucket_of(config_.bounds_ns, spans[i].duration_ns),
+    const std::string labels = labels_of(watcher.notes, spans[i]);
+    if (!table_.has(labels)) continue;  // it was one too many; no line would show it
+    exemplars_.put(hash_bytes(labels, seed_), bucket_of(config_.bounds_ns, spans[i].duration_ns),
                    {trace.id, watcher.ids[i], spans[i].duration_ns, unix_ns, now});
   }
 }
@@ -193,7 +196,8 @@ void SpanMetrics::write_durations(std::span<const SeriesTable::Row> rows, TimePo
   for (const SeriesTable::Row& row : rows) {
     const bool overflow = row.series == kOverflowSeries;
     std::map<std::size_t, std::string> texts;
-    if (const auto found = exemplars.find(*row.labels); found != exemplars.end() && !overflow) {
+    const auto found = overflow ? exemplars.end() : exemplars.find(hash_bytes(*row.labels, seed_));
+    if (found != exemplars.end()) {
       for (const auto& [bucket, one] : found->second) texts.emplace(bucket, one.text(unit_ns()));
     }
     out.histogram(overflow ? kOverflowLabels : std::string_view(*row.labels), bounds,

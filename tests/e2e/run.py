@@ -75,6 +75,7 @@ TESTS = {
     "gateway": examples.test_gateway,
     "fan_out": examples.test_fan_out,
     "manifests": manifests.test_manifests,
+    "helm": manifests.test_helm,
     "prometheus": prometheus.test_prometheus,
     "remote_sampling": remote_sampling.test_remote_sampling,
     "signals": signals.test_signals,

@@ -17,7 +17,7 @@ function since(past, now) {
   const edges = [];
   for (const [key, edge] of now.edges) {
     const before = past && past.edges.get(key);
-    const fresh = before && before.requests <= edge.requests ? before : null;  // else it is a new one
+    const fresh = before && countsOf(before).every((n, i) => n <= countsOf(edge)[i]) ? before : null;  // else it is a new one
     const requests = edge.requests - (fresh ? fresh.requests : 0);
     if (requests === 0) continue;
     edges.push({client: edge.client, server: edge.server, type: edge.type, requests, failed: edge.failed - (fresh ? fresh.failed : 0),
@@ -26,6 +26,8 @@ function since(past, now) {
   }
   return {edges, seconds: past ? (now.at - past.at) / 1000 : null};
 }
+
+const countsOf = (edge) => [edge.requests, edge.failed, ...edge.server_buckets, ...edge.client_buckets];
 
 // The duration that all but a twentieth stay under, drawn straight between the bounds of its bucket.
 export function p95(buckets, bounds) {

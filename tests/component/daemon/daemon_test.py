@@ -137,6 +137,17 @@ class DaemonTest(unittest.TestCase):
             for flag in flags:
                 self.assertIn(flag, done.stdout)
 
+    def test_manual_page_and_completion_name_every_command_and_flag(self):
+        page, completion = tailgate("--man").stdout.replace("\\-", "-"), tailgate("--completion").stdout
+        self.assertEqual(subprocess.run(["bash", "-n"], input=completion, text=True, capture_output=True).stderr, "")
+        commands = re.findall(r"^  tailgate ([a-z]+) +\S", tailgate("--help").stdout.split("\n\n")[1], re.M)
+        self.assertIn("replay", commands)
+        for command in commands:
+            self.assertIn(f".SS {command}\n", page)
+            for flag in re.findall(r"^  (--[a-z-]+)", tailgate(command, "--help").stdout, re.M):
+                self.assertIn(f".B {flag}", page)
+                self.assertRegex(completion, rf"{command}\) flags='[^']*{flag} ")
+
     def test_strict_makes_notices_an_error(self):
         path = self.written(self.config())
         odd = ["--set", "sampling.policies=[{name: p, type: probabilistic, probabilistic: {}}]"]

@@ -90,6 +90,9 @@ TEST_CASE("services are bounded", "[decide]") {
   }
   CHECK(heads.is_legacy(""));  // all those over the bound
   CHECK(heads.stats().services == 1);
+  // Those that were silent for an hour make room.
+  for (int i = 0; i < 60; ++i) heads.see("late", randomness_of(ids.next()), TimePoint(3h) + i * 2s);
+  CHECK(heads.is_legacy("late"));
 }
 
 TEST_CASE("the hash is even whatever the head kept", "[decide]") {

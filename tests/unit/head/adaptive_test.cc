@@ -209,6 +209,37 @@ TEST_CASE("spans are shared: small operations get all they want, large ones an e
   CHECK(fleet.mean("larger", 300) == Approx(90).epsilon(0.1));
 }
 
+TEST_CASE("spans of roots without a probability of their own count too", "[head]") {
+  AdaptiveConfig config;
+  config.target = AdaptiveConfig::Target::kSpans;
+  config.per_second = 1000;  // of 5 spans a trace: 200 traces
+  Fleet fleet(config, 10);
+  const std::string nameless(AdaptiveConfig::kOperationBytes + 1, 'x');
+  fleet.loads[nameless] = {.per_second = 5'000};
+  fleet.run(30 * 60);
+  CHECK(fleet.mean(nameless, 300) == Approx(200).epsilon(0.1));
+}
+
+TEST_CASE("names that are only asked for keep out no service that sends spans", "[head]") {
+  AdaptiveConfig config = traces(1);
+  config.services_max = 3;
+  AdaptiveSampler sampler(config);
+  sampler.count("web", "GET /", {.roots = 1}, Fleet::at(0));
+  for (int i = 0; i < 1000; ++i) sampler.poll("made up " + std::to_string(i), Fleet::at(1));
+  CHECK(sampler.stats().services == 3);
+  sampler.count("shop", "GET /", {.roots = 1}, Fleet::at(2));
+  sampler.count("bank", "GET /", {.roots = 1}, Fleet::at(2));
+  for (const char* service : {"web", "shop", "bank"}) CHECK(sampler.poll(service, Fleet::at(3)));
+  CHECK_FALSE(sampler.poll("made up 1", Fleet::at(300)));
+  CHECK(sampler.stats().overflow_roots == 0);
+
+  // Nor another one that asks before its first span, when who was there asks no more.
+  AdaptiveSampler asked(config);
+  for (int i = 0; i < 3; ++i) asked.poll("made up " + std::to_string(i), Fleet::at(0));
+  CHECK_FALSE(asked.poll("shop", Fleet::at(100)));
+  CHECK(asked.poll("shop", Fleet::at(121)));
+}
+
 TEST_CASE("what the tail keeps can be the target, and traces_per_second_max ends it", "[head]") {
   AdaptiveConfig config;
   config.target = AdaptiveConfig::Target::kKept;

@@ -61,6 +61,8 @@ TEST_CASE("a bad value of remote sampling is an error that says where and what w
             .find("remote_sampling.adaptive: expected one of spans_per_second, traces_per_second "
                   "and kept_traces_per_second") != std::string::npos);
   CHECK(error("{adaptive: {traces_per_second: 1, spans_per_second: 5}}").find("expected one of") != std::string::npos);
+  CHECK(error("{adaptive: {kept_traces_per_second: 1, count: entries}}").find("adaptive.count: expected roots") !=
+        std::string::npos);
   CHECK(error("{adaptive: {traces_per_second: 0}}").find("expected a number per second over 0") != std::string::npos);
   CHECK(error("{adaptive: {traces_per_second: 1, min_probability: 0}}").find("so that it can rise again") !=
         std::string::npos);

@@ -86,6 +86,30 @@ TEST_CASE("roots, their errors and the slow ones are counted of what was taken",
   }
 }
 
+TEST_CASE("a service whose names have ids in them takes room from nobody else", "[head]") {
+  AdaptiveConfig config;
+  config.services_max = 3;
+  config.operations_max = 300;
+  RootWatch watch(config, 1, 4);
+  const auto add = [&](const std::string& service, const std::string& name) { watch.kept(service, name); };
+  for (int i = 0; i < 1000; ++i) add("flood", "GET /" + std::to_string(i));
+  for (int i = 0; i < 100; ++i) add("web", "op " + std::to_string(i % 50));
+  add("shop", "");
+  add("fourth", "op");
+  std::map<std::string, std::uint64_t> kept, operations, others;
+  for (const CountedRoots& one : watch.take().roots) {
+    kept[one.service] += one.counts.kept;
+    ++operations[one.service];
+    if (one.operation.empty()) others[one.service] = one.counts.kept;
+  }
+  CHECK(kept == std::map<std::string, std::uint64_t>{{"flood", 1000}, {"web", 100}, {"shop", 1}});
+  CHECK(operations["flood"] == AdaptiveConfig::kOperationsOfService + 1);
+  CHECK(others["flood"] == 1000 - AdaptiveConfig::kOperationsOfService);
+  CHECK(operations["web"] == 300 - AdaptiveConfig::kOperationsOfService + 1);
+  add("fourth", "op");  // the next tick has room again
+  CHECK(watch.take().roots.size() == 1);
+}
+
 TEST_CASE("an answer comes from the file, else from what came in, else from the default", "[head]") {
   RemoteSamplingConfig config;
   Strategies file({.probability = 0.5});

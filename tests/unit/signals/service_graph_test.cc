@@ -149,6 +149,35 @@ TEST_CASE("edges and names beyond edges_max are counted, and edges that are sile
   CHECK(graph.graph().stats().expired_edges == 2);
 }
 
+TEST_CASE("names that nothing uses any more make room for new ones, and those in use stay", "[signals]") {
+  CountedGraph graph("{edges_max: 3, edge_expiration: 1m, store: {ttl: 1s}}");
+  const auto call = [&](const std::string& from, const std::string& to, Duration when) {
+    graph.add({.service = from, .kind = kClient, .id = 5, .parent = 1}, at(when));
+    graph.add({.service = to, .id = 6, .parent = 5}, at(when));
+  };
+  call("web", "shop", 0s);
+  graph.add({.service = "pod-1", .kind = kClient, .id = 7, .parent = 1}, at(0s));  // waits in vain
+  call("web", "bank", 1s);
+  CHECK(graph.graph().stats().dropped_names == 1);
+  graph.graph().tick(at(10s));
+  call("web", "bank", 11s);
+  CHECK(graph.graph().stats().dropped_names == 2);
+  for (Duration t = 20s; t <= 40s; t += 10s) graph.graph().tick(at(t));
+  call("web", "bank", 41s);
+  CHECK(graph.graph().stats().dropped_names == 2);
+  CHECK(graph.requests(at(41s)) == Lines{R"({client="web",server="bank",connection_type=""} 1)",
+                                         R"({client="web",server="shop",connection_type=""} 1)"});
+  // The names of edges that are gone stay as long as the calls of a day are known by them.
+  for (Duration t = 1h; t < 3h; t += 10s) graph.graph().tick(at(t));
+  CHECK(graph.requests(at(3h)).empty());
+  call("web", "late", 3h);
+  CHECK(graph.graph().stats().dropped_names == 3);
+  for (Duration t = 3h; t < 30h; t += 10min) graph.graph().tick(at(t));
+  call("web", "late", 30h);
+  CHECK(graph.graph().stats().dropped_names == 3);
+  CHECK(graph.requests(at(30h)) == Lines{R"({client="web",server="late",connection_type=""} 1)"});
+}
+
 TEST_CASE("calls between services are known by the half hour", "[signals]") {
   CountedGraph graph("{edge_expiration: 1m}");
   const auto calls = [&](Duration from, Duration to, Duration now) {
