@@ -65,7 +65,8 @@ TEST_CASE("no two owners have the same memory, and all of it can be used in any 
   std::size_t times_full = 0;
   for (int round = 0; round < 200'000; ++round) {
     // Sizes come in fashion and go out of it, so that pieces of the wrong size lie about.
-    const auto size = static_cast<SizeClass>(r.below(3) == 0 ? r.below(kClassUnits.size()) : round / 20'000 % 9);
+    const auto size = static_cast<SizeClass>(r.below(3) == 0 ? r.below(kClassUnits.size())
+                                                             : static_cast<std::size_t>(round / 20'000 % 9));
     const std::size_t shard = r.below(2);
     const Chunk piece = shards[shard].take(size);
     if (piece.ref == kNoChunk) {

@@ -51,7 +51,8 @@ TEST_CASE("lanes share a total that begins anew each second", "[decide]") {
 
 TEST_CASE("by randomness the highest get the room, and the cut is a threshold", "[decide]") {
   Limiter limiter(rate(10, 10));
-  for (const std::uint64_t percent : {5, 95, 50, 75, 25}) limiter.offer(0, 7, percent << 49, 4);
+  for (const std::uint64_t percent : std::initializer_list<std::uint64_t>{5, 95, 50, 75, 25})
+    limiter.offer(0, 7, percent << 49, 4);
   const TimePoint over = end_of_interval(7);
   const Limiter::Answer high = limiter.answer(0, 7, 75ULL << 49, 4, over);
   CHECK(high.kept);

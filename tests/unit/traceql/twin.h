@@ -52,7 +52,7 @@ struct Set {
   std::string name;
   std::vector<Expression> expression = {};
   std::vector<Set> parts = {};
-  std::vector<struct Step> pipeline = {};
+  std::vector<struct Step> pipeline;
 };
 
 // "set", "count", "min", ..., "by", "select", "coalesce".

@@ -106,7 +106,8 @@ TEST_CASE("a sender's clock makes no indices outside the time range, and its spa
   auto& spans = *data.mutable_resource_spans(0)->mutable_scope_spans(0);
   spans.mutable_spans(0)->set_start_time_unix_nano(now - 99 * kHour);
   spans.mutable_spans(1)->set_start_time_unix_nano(now + 70 * 365 * 24 * kHour);  // the third has no time
-  const auto trace = std::make_shared<KeptTrace>(static_cast<const TraceSummary&>(*kept(1)));
+  const auto trace = std::make_shared<KeptTrace>();
+  static_cast<TraceSummary&>(*trace) = *kept(1);
   trace->spans = 3;
   trace->otlp = data.SerializeAsString();
   rig.push(trace);

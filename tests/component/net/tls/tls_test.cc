@@ -491,7 +491,8 @@ TEST_CASE("TLS records come in pieces of any size", "[net]") {
   const TlsServer f;
   std::string said(50'000, '\0');
   for (std::size_t i = 0; i < said.size(); ++i) said[i] = static_cast<char>(i * 7 + i / 251);
-  for (const std::size_t piece : {1, 2, 3, 4, 5, 6, 7, 100, 1'000, 16'384, 16'406, 16'407, 100'000}) {
+  for (const std::size_t piece :
+       std::initializer_list<std::size_t>{1, 2, 3, 4, 5, 6, 7, 100, 1'000, 16'384, 16'406, 16'407, 100'000}) {
     INFO(piece);
     Pieces p(f, piece);
     REQUIRE(p.shake_hands());

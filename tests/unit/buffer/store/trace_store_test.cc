@@ -136,7 +136,7 @@ TEST_CASE("a resource that no backend would parse is read once, however many spa
 
 TEST_CASE("texts that are not UTF-8 are repaired in kept traces, once for each resource, and counted", "[buffer]") {
   StoreFixture f;
-  for (const std::uint64_t id : {1, 2, 3}) {
+  for (const std::uint64_t id : std::initializer_list<std::uint64_t>{1, 2, 3}) {
     f.send(request({{.id = id, .parent = id - 1, .status = 2, .name = "caf\xe9"}}, id == 2 ? "db"
                                                                                            : "w\xe9"
                                                                                              "b"),

@@ -239,7 +239,8 @@ TEST_CASE("a large resource is not repeated without end", "[export]") {
 
 TEST_CASE("a row says why its trace was kept", "[export]") {
   const auto with = [](bool chance, bool late) {
-    auto t = std::make_shared<KeptTrace>(TraceSummary(*trace("shop", {1})));
+    auto t = std::make_shared<KeptTrace>();
+    static_cast<TraceSummary&>(*t) = *trace("shop", {1});
     t->otlp = trace("shop", {1})->otlp;
     t->spans = 1;
     t->verdict.chance = chance;

@@ -428,7 +428,7 @@ TEST_CASE("under random operations nothing is lost that was not counted, wheneve
         case 0:
         case 1: {
           const std::uint64_t wanted = 1 + r() % 3;
-          q.push(trace(1000, r() % 2 == 0), wanted, step + 1);
+          q.push(trace(1000, r() % 2 == 0), wanted, static_cast<std::uint64_t>(step) + 1);
           for (std::size_t i = 0; i < 2; ++i) pushed[i] += wanted >> i & 1;
           break;
         }

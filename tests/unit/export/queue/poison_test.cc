@@ -304,7 +304,7 @@ class World {
 };
 
 void run_worlds(const Setup& setup, std::uint64_t runs) {
-  if (kSanitized) runs /= 10;
+  if (test::kSanitized) runs /= 10;
   for (std::uint64_t seed = 1; seed <= runs; ++seed) {
     INFO("seed " << seed);
     World world(setup, seed);

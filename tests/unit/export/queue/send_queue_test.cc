@@ -516,7 +516,7 @@ TEST_CASE("no batch has more than max_size, and a trace that has goes in pieces"
     scope_spans += std::string("\x12\x83\x08") + span;
   }
   const auto head = [](char tag, std::size_t n) {
-    return std::string{tag, static_cast<char>(n & 0x7f | 0x80), static_cast<char>(n >> 7 & 0x7f | 0x80),
+    return std::string{tag, static_cast<char>((n & 0x7f) | 0x80), static_cast<char>((n >> 7 & 0x7f) | 0x80),
                        static_cast<char>(n >> 14)};
   };
   const std::string scope = head('\x12', scope_spans.size()) + scope_spans;

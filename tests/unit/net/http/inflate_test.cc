@@ -152,7 +152,7 @@ class AtTheEdge {
 
 TEST_CASE("gzip and deflate inflate to what went in", "[net][inflate]") {
   const ServerLimits limits;
-  for (const std::size_t n : {0, 1, 1000, 65536, 65537, 3'000'000}) {
+  for (const std::size_t n : std::initializer_list<std::size_t>{0, 1, 1000, 65536, 65537, 3'000'000}) {
     const std::string text = noise(n);
     BodyBuffer a;
     REQUIRE(inflate_body(Coding::kGzip, gzip(text), limits, n, a) == InflateResult::kOk);

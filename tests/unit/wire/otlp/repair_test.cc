@@ -191,7 +191,7 @@ TEST_CASE("bytes that are no texts are not looked into", "[wire]") {
 }
 
 TEST_CASE("a length that grows by a byte when its message is repaired is written anew", "[wire]") {
-  for (const std::size_t size : {100, 125, 126, 127, 128, 16'250, 16'383, 16'384}) {
+  for (const std::size_t size : std::initializer_list<std::size_t>{100, 125, 126, 127, 128, 16'250, 16'383, 16'384}) {
     twin::TracesData data = nested(3), expected = data;
     const auto fill = [&](twin::TracesData& in, const std::string& end) {
       each_text(in, [&](Message& message, const FieldDescriptor& field) {

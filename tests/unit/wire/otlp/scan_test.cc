@@ -70,8 +70,8 @@ TEST_CASE("a span that is written backwards has the fields of the same span writ
 }
 
 TEST_CASE("a string is read from an attribute in either order, and nothing from one that lies", "[wire]") {
-  for (const std::size_t size : {0, 1, 123, 124, 125, 126, 127, 128, 20'000}) {
-    for (const std::size_t key : {0, 1, 125, 126, 127, 128}) {
+  for (const std::size_t size : std::initializer_list<std::size_t>{0, 1, 123, 124, 125, 126, 127, 128, 20'000}) {
+    for (const std::size_t key : std::initializer_list<std::size_t>{0, 1, 125, 126, 127, 128}) {
       twin::KeyValue attribute;
       attribute.set_key(std::string(key, 'k'));
       attribute.mutable_value()->set_string_value(std::string(size, 'v'));

@@ -39,7 +39,7 @@ TEST_CASE("a trace over the limit goes out in pieces that hold each span once, u
     CAPTURE(seed);
     test::RandomOtlp random(seed);
     const std::string otlp = random.request();
-    for (const std::size_t limit : {0, 200, 2000}) {
+    for (const std::size_t limit : std::initializer_list<std::size_t>{0, 200, 2000}) {
       std::vector<OtlpPiece> pieces;
       split_otlp(otlp, limit, pieces);
       std::multiset<std::string> got;
