@@ -20,12 +20,14 @@ void Daemon::add_span_metrics_page() {
   metrics_page_.add("/metrics/spans", [this](const RequestHead& head) {
     return scrape_pool_->later(
         [this, format = wants_open_metrics(head.header("accept"))](LaterAnswer& answer) {
-          std::string_view type;
-          const std::string page = signals_->page(format, monotonic_now(), type);
+          const TimePoint now = monotonic_now();
+          Exposition out(
+              format, [&, until = now + kScrapeTimeMax](std::string_view piece) { return answer.write(piece, until); });
           Response response;
-          response.headers.emplace_back("content-type", type);
+          response.headers.emplace_back("content-type", out.content_type());
           answer.begin(std::move(response));
-          if (answer.write(page, monotonic_now() + kScrapeTimeMax)) answer.end();
+          signals_->write(out, now);
+          if (out.end()) answer.end();
         },
         [](int status, std::string_view text) { return plain_response(status, text); });
   });

@@ -27,7 +27,13 @@ void Exposition::family(std::string_view name, MetricType type, std::string_view
   }
 }
 
+void Exposition::send_piece() {
+  wanted_ = wanted_ && send_(out_);
+  out_.clear();
+}
+
 void Exposition::sample(std::string_view suffix, std::string_view labels, std::string_view le, std::string_view value) {
+  if (out_.size() >= kPiece && send_) send_piece();
   out_ += name_;
   out_ += suffix;
   if (!labels.empty() || !le.empty()) {
@@ -73,6 +79,12 @@ void Exposition::histogram(std::string_view labels, std::span<const double> boun
 std::string Exposition::take() {
   if (open_metrics_) out_ += "# EOF\n";
   return std::move(out_);
+}
+
+bool Exposition::end() {
+  if (open_metrics_) out_ += "# EOF\n";
+  send_piece();
+  return wanted_;
 }
 
 OpenMetrics wants_open_metrics(std::string_view accept) {

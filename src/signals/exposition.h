@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -25,11 +26,16 @@ enum class OpenMetrics : bool { kNo, kYes };
 
 class Exposition {
  public:
-  explicit Exposition(OpenMetrics format) : open_metrics_(format == OpenMetrics::kYes) {}
+  // Takes a piece of the page; false: nobody wants more of it.
+  using Send = std::function<bool(std::string_view)>;
+  static constexpr std::size_t kPiece = 64 << 10;
+
+  // With `send` the page goes there as it is written, and no more than a piece of it is held.
+  explicit Exposition(OpenMetrics format, Send send = {})
+      : open_metrics_(format == OpenMetrics::kYes), send_(std::move(send)) {}
 
   bool open_metrics() const { return open_metrics_; }
   std::string_view content_type() const;
-  void reserve(std::size_t bytes) { out_.reserve(bytes); }
 
   // The samples that follow belong to it. A counter's name is given without `_total`.
   void family(std::string_view name, MetricType type, std::string_view help);
@@ -40,13 +46,18 @@ class Exposition {
   void histogram(std::string_view labels, std::span<const double> bounds, std::span<const std::uint64_t> counts,
                  double sum, const std::map<std::size_t, std::string>* exemplars = nullptr);
 
-  // The whole page; nothing may be written afterwards.
+  // Nothing may be written after one of these: the whole page, without `send`; the last piece of it goes, and whether
+  // all of it went.
   std::string take();
+  bool end();
 
  private:
+  void send_piece();
   void sample(std::string_view suffix, std::string_view labels, std::string_view le, std::string_view value);
 
   const bool open_metrics_;
+  const Send send_;
+  bool wanted_ = true;
   std::string name_;
   std::string out_;
 };

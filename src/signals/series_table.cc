@@ -18,11 +18,11 @@ SeriesTable::SeriesTable(const SeriesTableOptions& options)
   }
 }
 
-// The last is what a scrape adds up in.
+// The last is a snapshot.
 std::size_t SeriesTable::bytes_max(const SeriesTableOptions& options) {
   return SeriesNames::bytes_max(options.series_max, options.shape) +
          options.parts * SeriesCounts::bytes_max(options.series_max, options.shape) +
-         options.series_max * (options.shape.words() * 8 + sizeof(Row));
+         options.series_max * (options.shape.words() * 8 + sizeof(Row) + SeriesNames::kLabelBytesMean);
 }
 
 void SeriesTable::resolve(Part& part, std::span<Wanted> wanted) {
@@ -43,8 +43,8 @@ bool SeriesTable::has(std::string_view labels) const {
   return names_.has(labels);
 }
 
-std::vector<SeriesTable::Row> SeriesTable::collect(std::vector<std::uint64_t>& blocks) {
-  std::vector<Row> rows;
+void SeriesTable::collect(Snapshot& out) {
+  auto& [rows, blocks] = out;
   const std::size_t words = shape_.words();
   {
     const MutexLock lock(names_mutex_);
@@ -55,7 +55,7 @@ std::vector<SeriesTable::Row> SeriesTable::collect(std::vector<std::uint64_t>& b
       if (series != kOverflowSeries && !one.used) continue;
       std::uint64_t* const block = blocks.data() + rows.size() * words;
       if (!one.given_back.empty()) add_block(shape_, one.given_back.data(), block);
-      rows.push_back({series, &one.labels, block});
+      rows.push_back({series, one.labels, block});
     }
   }
   for (const std::unique_ptr<Part>& part : parts_) {
@@ -68,7 +68,6 @@ std::vector<SeriesTable::Row> SeriesTable::collect(std::vector<std::uint64_t>& b
       }
     }
   }
-  return rows;
 }
 
 std::vector<SeriesId> SeriesTable::silent(const std::vector<Row>& rows, TimePoint now) {

@@ -58,21 +58,29 @@ class SeriesTable {
   // Whether there is a series of its own for these labels.
   bool has(std::string_view labels) const;
 
-  // All series with their counts. Labels stay where they are until the next scrape.
   struct Row {
     SeriesId series;
-    const std::string* labels;  // "" of kOverflowSeries, which comes first
+    std::string labels;  // "" of kOverflowSeries, which comes first
     const std::uint64_t* block;
   };
-  // Calls `write` with all rows, and then removes the series that were silent for too long: they were written for the
-  // last time. One scrape at a time; others wait.
-  template <class Write>
-  void scrape(TimePoint now, Write&& write) {
-    const MutexLock lock(scrape_mutex_);
+  // All series with their counts, at one moment.
+  struct Snapshot {
+    std::vector<Row> rows;
     std::vector<std::uint64_t> blocks;
-    const std::vector<Row> all = collect(blocks);
-    write(std::span<const Row>(all));
-    expire(silent(all, now));
+  };
+  // Looks at all rows, and then removes the series that were silent for too long: they are told for the last time.
+  // While `look` runs, no number of a series is given again. One scrape at a time; others wait.
+  template <class Look>
+  Snapshot scrape(TimePoint now, Look&& look) {
+    const MutexLock lock(scrape_mutex_);
+    Snapshot all;
+    collect(all);
+    look(std::span<const Row>(all.rows));
+    expire(silent(all.rows, now));
+    return all;
+  }
+  Snapshot scrape(TimePoint now) {
+    return scrape(now, [](std::span<const Row>) {});
   }
 
   struct Stats {
@@ -89,7 +97,7 @@ class SeriesTable {
     TimePoint changed{};
   };
 
-  std::vector<Row> collect(std::vector<std::uint64_t>& blocks);
+  void collect(Snapshot& out);
   std::vector<SeriesId> silent(const std::vector<Row>& rows, TimePoint now) TAILGATE_REQUIRES(scrape_mutex_);
   void expire(const std::vector<SeriesId>& series) TAILGATE_REQUIRES(scrape_mutex_);
   void give_back(Part& part, const std::vector<SeriesId>& series) TAILGATE_REQUIRES(part.mutex);

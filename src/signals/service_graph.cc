@@ -73,13 +73,11 @@ ServiceGraph::ServiceGraph(ServiceGraphConfig config, std::size_t parts, std::ui
   for (std::size_t i = 0; i < table_.parts(); ++i) names_of_parts_.push_back(std::make_unique<Names>());
 }
 
-// A thread's way to a name is a node and a bucket of a map. The last is the page while it is answered.
+// A thread's way to a name is a node and a bucket of a map.
 std::size_t ServiceGraph::bytes_max(const ServiceGraphConfig& config, std::size_t parts) {
-  constexpr std::size_t kLineBytes = SeriesNames::kLabelBytesMean + 96;
   return SeriesTable::bytes_max(table_options(config, parts)) + GraphNames::bytes_max(names_max(config)) +
          parts * names_max(config) * 64 + kShards * HalfEdges::bytes_max(config.waiting_max / kShards + 1) +
-         config.edges_max * (kIntervals * sizeof(Pairs::value_type) + sizeof(Ends)) +
-         config.edges_max * (2 + 2 * (config.bounds_ns.size() + 3)) * kLineBytes;
+         config.edges_max * (kIntervals * sizeof(Pairs::value_type) + sizeof(Ends));
 }
 
 std::uint32_t ServiceGraph::ms_of(TimePoint t) const {
@@ -343,17 +341,15 @@ std::vector<ServiceCalls> ServiceGraph::calls(TimePoint from, TimePoint to, Time
 
 void ServiceGraph::write(Exposition& out, TimePoint now) {
   end_waiting(now);
-  table_.scrape(now, [&](std::span<const SeriesTable::Row> rows) {
-    put_by(rows);
-    write_families(rows, out);
-  });
+  const SeriesTable::Snapshot all = table_.scrape(now, [&](std::span<const SeriesTable::Row> rows) { put_by(rows); });
+  write_families(all.rows, out);
 }
 
 void ServiceGraph::write_families(std::span<const SeriesTable::Row> rows, Exposition& out) const {
   const auto each = [&](auto&& write) {
     for (const SeriesTable::Row& row : rows) {
       if (row.series == kOverflowSeries && row.block[kRequests] == 0) continue;
-      write(row.series == kOverflowSeries ? kOverflowLabels : std::string_view(*row.labels), row.block);
+      write(row.series == kOverflowSeries ? kOverflowLabels : std::string_view(row.labels), row.block);
     }
   };
   const auto counter = [&](const char* name, const char* help, std::size_t word) {

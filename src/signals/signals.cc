@@ -93,15 +93,9 @@ void Signals::tick(TimePoint now) {
   if (service_graph_ != nullptr) service_graph_->tick(now);
 }
 
-std::string Signals::page(OpenMetrics format, TimePoint now, std::string_view& content_type) {
-  Exposition out(format);
-  content_type = out.content_type();
-  out.reserve(last_page_bytes_ + last_page_bytes_ / 16);  // so that it need not be copied while it grows
+void Signals::write(Exposition& out, TimePoint now) {
   if (span_metrics_ != nullptr) span_metrics_->write(out, now);
   if (service_graph_ != nullptr) service_graph_->write(out, now);
-  std::string page = out.take();
-  last_page_bytes_ = page.size();
-  return page;
 }
 
 }  // namespace tailgate

@@ -5,7 +5,6 @@
 // Threads: any.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,9 +36,8 @@ class Signals final : public SpanWatch {
   void taken(TimePoint now) override;
   void refused() override;
 
-  // The page, and the content type that it has. bytes_max() counts one page: whoever asks for more than one at a time
-  // must have room for them.
-  std::string page(OpenMetrics format, TimePoint now, std::string_view& content_type);
+  // Writes the page. bytes_max() counts what one takes at a time.
+  void write(Exposition& out, TimePoint now);
 
   // A trace was kept and is on its way to exporters. `unix_ns` is `now` by the wall clock.
   void kept(const KeptTrace& trace, TimePoint now, std::uint64_t unix_ns) {
@@ -55,7 +53,6 @@ class Signals final : public SpanWatch {
 
  private:
   const std::size_t parts_;
-  std::atomic<std::size_t> last_page_bytes_{0};
   std::unique_ptr<SpanMetrics> span_metrics_;
   std::unique_ptr<ServiceGraph> service_graph_;
 };

@@ -34,12 +34,9 @@ BlockShape SpanMetrics::shape_of(const SpanMetricsConfig& config) {
   return {.sums = 1, .counts = 1 + config.bounds_ns.size() + 1};
 }
 
-// The last is the page while it is answered, one at a time.
 std::size_t SpanMetricsConfig::bytes_max(std::size_t parts) const {
-  constexpr std::size_t kLineBytes = SeriesNames::kLabelBytesMean + 96;  // its name, bound and value
-  const std::size_t lines = 1 + (durations ? bounds_ns.size() + 3 : 0) + (sizes ? 1 : 0);
   return SeriesTable::bytes_max({.series_max = series_max, .shape = SpanMetrics::shape_of(*this), .parts = parts}) +
-         Exemplars::bytes_max(exemplars) + series_max * lines * kLineBytes;
+         Exemplars::bytes_max(exemplars);
 }
 
 SpanMetrics::SpanMetrics(SpanMetricsConfig config, std::size_t parts, std::uint64_t seed)
@@ -158,7 +155,8 @@ void SpanMetrics::kept(const KeptTrace& trace, TimePoint now, std::uint64_t unix
 }
 
 void SpanMetrics::write(Exposition& out, TimePoint now) {
-  table_.scrape(now, [&](std::span<const SeriesTable::Row> rows) { write_families(rows, now, out); });
+  const SeriesTable::Snapshot all = table_.scrape(now);
+  write_families(all.rows, now, out);
 }
 
 std::uint64_t SpanMetrics::calls_of(const std::uint64_t* block) const {
@@ -171,7 +169,7 @@ void SpanMetrics::write_families(std::span<const SeriesTable::Row> rows, TimePoi
   const std::string prefix = config_.names == SpanMetricNames::kJaeger ? "traces_span_metrics_" : "traces_spanmetrics_";
   if (calls_of(rows[0].block) == 0) rows = rows.subspan(1);  // nothing had no room
   const auto labels = [](const SeriesTable::Row& row) {
-    return row.series == kOverflowSeries ? kOverflowLabels : std::string_view(*row.labels);
+    return row.series == kOverflowSeries ? kOverflowLabels : std::string_view(row.labels);
   };
   out.family(prefix + "calls", MetricType::kCounter, "Spans received.");
   for (const SeriesTable::Row& row : rows) out.counter(labels(row), calls_of(row.block));
@@ -196,11 +194,11 @@ void SpanMetrics::write_durations(std::span<const SeriesTable::Row> rows, TimePo
   for (const SeriesTable::Row& row : rows) {
     const bool overflow = row.series == kOverflowSeries;
     std::map<std::size_t, std::string> texts;
-    const auto found = overflow ? exemplars.end() : exemplars.find(hash_bytes(*row.labels, seed_));
+    const auto found = overflow ? exemplars.end() : exemplars.find(hash_bytes(row.labels, seed_));
     if (found != exemplars.end()) {
       for (const auto& [bucket, one] : found->second) texts.emplace(bucket, one.text(unit_ns()));
     }
-    out.histogram(overflow ? kOverflowLabels : std::string_view(*row.labels), bounds,
+    out.histogram(overflow ? kOverflowLabels : std::string_view(row.labels), bounds,
                   {row.block + kBuckets, bounds.size() + 1}, sum_of(row.block + kSum) / unit_ns(), &texts);
   }
 }

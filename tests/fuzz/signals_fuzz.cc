@@ -79,8 +79,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   take(batch);
-  std::string_view type;
-  const std::string page = signals.page(OpenMetrics::kNo, TimePoint{} + std::chrono::hours(1), type);
+  Exposition out(OpenMetrics::kNo);
+  signals.write(out, TimePoint{} + std::chrono::hours(1));
+  const std::string page = out.take();
   demand(is_utf8(page) && page.find('\0') == std::string::npos, "the page is no text");
   double calls = 0;
   for (std::size_t at = 0; at < page.size();) {

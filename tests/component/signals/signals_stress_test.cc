@@ -91,8 +91,9 @@ TEST_CASE("threads that count and scrapes that let series go lose nothing", "[si
   int minutes = 0;
   std::size_t longest = 0;
   while (done < kThreads) {
-    std::string_view type;
-    const std::string page = signals.page(OpenMetrics::kYes, TimePoint{} + std::chrono::minutes(++minutes), type);
+    Exposition out(OpenMetrics::kYes);
+    signals.write(out, TimePoint{} + std::chrono::minutes(++minutes));
+    const std::string page = out.take();
     longest = std::max(longest, page.size());
     read_values(page, "traces_spanmetrics_calls_total", calls);
     signals.tick(TimePoint{} + 2s);
@@ -100,8 +101,9 @@ TEST_CASE("threads that count and scrapes that let series go lose nothing", "[si
     (void)signals.service_graph()->stats();
   }
   for (std::thread& thread : threads) thread.join();
-  std::string_view type;
-  const std::string last = signals.page(OpenMetrics::kNo, TimePoint{} + std::chrono::minutes(++minutes), type);
+  Exposition out(OpenMetrics::kNo);
+  signals.write(out, TimePoint{} + std::chrono::minutes(++minutes));
+  const std::string last = out.take();
   read_values(last, "traces_spanmetrics_calls_total", calls);
   CHECK(sum(calls) == kThreads * kRequests * kSpans);
   CHECK(signals.span_metrics()->stats().overflow_spans == 0);

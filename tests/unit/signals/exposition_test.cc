@@ -42,3 +42,36 @@ TEST_CASE("numbers are written in their shortest form", "[signals]") {
   CHECK(number_text(16, true) == "16.0");
   CHECK(number_text(1e30, true) == "1e+30");
 }
+
+TEST_CASE("a page goes in pieces as it is written, and ends when nobody wants more", "[signals]") {
+  const std::vector<double> bounds = {0.5, 1};
+  const std::vector<std::uint64_t> counts = {3, 2, 1};
+  const std::map<std::size_t, std::string> exemplars = {{1, " # {trace_id=\"ab\"} 0.7"}};
+  const auto write = [&](Exposition& out) {
+    out.family("traces_latency", MetricType::kHistogram, "Durations.");
+    for (int i = 0; i < 2000; ++i) out.histogram("a=\"" + std::to_string(i) + "\"", bounds, counts, 4.5, &exemplars);
+  };
+  Exposition whole(OpenMetrics::kYes);
+  write(whole);
+  const std::string wanted = whole.take();
+  std::string got;
+  std::size_t longest = 0;
+  int pieces = 0, pieces_max = 1000;
+  const auto send = [&](std::string_view piece) {
+    got += piece;
+    longest = std::max(longest, piece.size());
+    return ++pieces < pieces_max;
+  };
+  Exposition out(OpenMetrics::kYes, send);
+  write(out);
+  CHECK(out.end());
+  CHECK(got == wanted);
+  CHECK(longest < Exposition::kPiece + 1024);
+  CHECK(pieces > 3);
+  pieces = 0;
+  pieces_max = 2;
+  Exposition cut(OpenMetrics::kYes, send);
+  write(cut);
+  CHECK_FALSE(cut.end());
+  CHECK(pieces == 2);
+}
