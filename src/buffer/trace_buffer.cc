@@ -243,7 +243,8 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
   by_id_.erase(hash_of(open.id), ref);
   cache_.put(open.id, verdict);
   const std::uint64_t order = known ? known->order : log_ != nullptr ? log_->next_order() : 0;
-  if (log_ != nullptr && !known) decided_.push_back({open.id, verdict, order, log_->position()});
+  const std::uint64_t upto = log_ != nullptr ? log_->position() : 0;
+  if (log_ != nullptr && !known) decided_.push_back({open.id, verdict, order, upto});
   if (unjudged) ballots_.clear();
   if (explain_.on()) remember(open, verdict, now_ms, shape);
 
@@ -263,6 +264,7 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
     kept.verdict = verdict;
     kept.judged_by = policies_;
     kept.order = order;
+    kept.upto = upto;
     kept.first = latest_ - std::chrono::milliseconds(latest_ms_ - open.first_ms + 1);
     if (log_ != nullptr) log_->begin_closing();
     if (explain_.on()) note_deciding(open, shape, kept);

@@ -3,6 +3,9 @@
 // pipeline as new ones, with their arrival as the time argument; then those that have come meanwhile; then the daemon
 // is live, and calls back.
 //
+// What the disk does not give back, or memory has no room for, it waits for: a request that was answered is never
+// passed over for a reason that may go away, and nothing is deleted before it has been taken.
+//
 // Threads: made, started and stopped by one; a thread of its own in between. Stats by any.
 #pragma once
 
@@ -26,6 +29,8 @@ struct ReplayParts {
   SourceId source;                                       // under which spans of earlier processes are counted
   TimePoint origin;                                      // of the store: nothing arrived before
   Duration sweep_every = std::chrono::milliseconds(50);  // of the arrivals' time
+  // How its thread waits for the disk and for memory.
+  std::function<void(Duration)> pause = [](Duration time) { std::this_thread::sleep_for(time); };
 };
 
 class JournalReplay {
@@ -48,17 +53,22 @@ class JournalReplay {
     std::uint64_t bytes = 0, bytes_left = 0;  // of the files of earlier processes
     std::uint64_t requests = 0, unreplayed_requests = 0;
     std::uint64_t damaged = 0;
+    bool unread = false;  // it waits for a file that cannot be read
   };
   Stats stats() const;
+  // All of it was taken.
+  bool done() const { return done_; }
 
  private:
   class Verdicts;
 
   void load_verdicts(std::uint64_t from);
   bool catch_up(JournalCursor& cursor);
+  bool switch_over(JournalCursor& cursor);
   void take(const JournalRequest& request, std::uint64_t position);
   bool take(SpanBatch& slice, SourceId source, TimePoint at, bool own, const JournalRequest& request,
             std::uint64_t position);
+  TimePoint now() const;
   TimePoint time_of(std::uint64_t unix_ns) const;
 
   const ReplayParts parts_;
@@ -68,7 +78,7 @@ class JournalReplay {
   TimePoint swept_ = TimePoint::min() + std::chrono::hours(1);
   std::uint64_t wall_ns_ = 0;  // when the clock was now_
   TimePoint began_{};
-  std::atomic<bool> stopping_{false}, done_{false};
+  std::atomic<bool> stopping_{false}, done_{false}, unread_{false};
   std::atomic<std::uint64_t> bytes_{0}, read_{0}, requests_{0}, unreplayed_{0}, damaged_{0};
   std::thread thread_;
 };

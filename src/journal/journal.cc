@@ -75,12 +75,32 @@ void Journal::append(const JournalRequest& request, TimePoint now, Done done) {
     if (good) {
       pending.done = std::exchange(done, nullptr);
       pending_.push_back(std::move(pending));
+      ++appended_;
       pending_bytes_.fetch_add(bytes, std::memory_order_relaxed);
       wake = std::exchange(idle_, false);
     }
   }
   if (wake) wake_.notify_one();
   if (!good && done) done(false);
+}
+
+void Journal::count_passed(TimePoint now) {
+  passed_.fetch_add(1, std::memory_order_relaxed);
+  passed_at_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+}
+
+bool Journal::passed_since(TimePoint then) const {
+  return passed_at_.load(std::memory_order_relaxed) >= then.time_since_epoch().count();
+}
+
+std::uint64_t Journal::appended() const {
+  const MutexLock lock(mutex_);
+  return appended_;
+}
+
+std::uint64_t Journal::committed() const {
+  const MutexLock lock(mutex_);
+  return committed_;
 }
 
 void Journal::note(std::span<const DecidedTrace> decided) {
@@ -111,6 +131,11 @@ void Journal::swept(TimePoint now) {
 void Journal::replayed(std::uint64_t below_segment) {
   const MutexLock lock(mutex_);
   replayed_below_ = below_segment;
+}
+
+std::uint64_t Journal::settled() const {
+  const MutexLock lock(mutex_);
+  return segments_.settled();
 }
 
 Journal::Extent Journal::extent() const {
@@ -202,8 +227,9 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
   pending_bytes_.fetch_sub(waited, std::memory_order_relaxed);
   const bool safe = done || options_.on_failure == JournalFailure::kMemory;
   if (!done && safe) {
-    const auto alone = std::count_if(pending.begin(), pending.end(), [](const Pending& p) { return p.alone; });
-    passed_.fetch_add(pending.size() - static_cast<std::size_t>(alone), std::memory_order_relaxed);
+    for (const Pending& p : pending) {
+      if (!p.alone) count_passed(now);
+    }
   }
   for (Pending& p : pending) {
     p.charge = Charge();
@@ -216,6 +242,7 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
     }
   }
   const MutexLock lock(mutex_);
+  committed_ += pending.size();
   if (!pending.empty() && done) {
     ++stats_.commits;
     stats_.requests += pending.size();
@@ -311,17 +338,18 @@ Result<void> Journal::put(std::vector<PackedBlock>& blocks, bool& sync_failed) {
 void Journal::write_ends(bool settled) {
   std::vector<DecidedTrace> decided;
   std::vector<JournalDelivery> deliveries;
-  std::uint64_t below = 0, segment = 0;
+  JournalSettled moved;  // below 0: it has not
+  std::uint64_t segment = 0;
   {
     const MutexLock lock(mutex_);
     decided.swap(decided_);
     deliveries.swap(deliveries_);
-    if (settled) below = segments_.settled();
+    if (settled) moved = {segments_.settled(), segments_.left()};
     segment = segments_.last().number;
   }
   if ((decided.empty() && deliveries.empty() && !settled) || words_ == nullptr) return;
   PackedBlock block;
-  bool good = pack_ends(decided, deliveries, below, block);
+  bool good = pack_ends(decided, deliveries, moved, block);
   if (good && ends_ == nullptr) {
     auto opened =
         BlockWriter::open(ends_path(options_.directory, segment), {.codec = options_.codec, .mode = kFileMode});
@@ -345,9 +373,9 @@ void Journal::write_ends(bool settled) {
   deliveries_.insert(deliveries_.begin(), deliveries.begin(), deliveries.end());
 }
 
-// One block of all of them; `settled_below` 0: nothing of that.
+// One block of all of them; settled below 0: nothing of that.
 bool Journal::pack_ends(const std::vector<DecidedTrace>& decided, const std::vector<JournalDelivery>& deliveries,
-                        std::uint64_t settled_below, PackedBlock& block) const {
+                        const JournalSettled& settled, PackedBlock& block) const {
   std::vector<JournalVerdict> verdicts;
   verdicts.reserve(decided.size());
   std::map<std::uint64_t, std::string> words;  // by the numbers they stand for
@@ -361,10 +389,10 @@ bool Journal::pack_ends(const std::vector<DecidedTrace>& decided, const std::vec
     v.words = at->second;
   }
   std::string raw;
-  block.records = (verdicts.empty() ? 0U : 1U) + (deliveries.empty() ? 0U : 1U) + (settled_below == 0 ? 0U : 1U);
+  block.records = (verdicts.empty() ? 0U : 1U) + (deliveries.empty() ? 0U : 1U) + (settled.below == 0 ? 0U : 1U);
   return (verdicts.empty() || append_verdicts(raw, verdicts)) &&
          (deliveries.empty() || append_deliveries(raw, deliveries)) &&
-         (settled_below == 0 || append_settled(raw, settled_below)) && pack_block(raw, options_.codec, block);
+         (settled.below == 0 || append_settled(raw, settled)) && pack_block(raw, options_.codec, block);
 }
 
 // Of the last segment: it has something, and for so long.
@@ -418,7 +446,7 @@ Result<void> Journal::probe(TimePoint now, std::uint64_t now_unix_ns) {
   std::string raw;
   {
     const MutexLock lock(mutex_);
-    append_settled(raw, segments_.settled());
+    append_settled(raw, {segments_.settled(), segments_.left()});
   }
   std::vector<PackedBlock> blocks(1);
   blocks[0].records = 1;
@@ -456,8 +484,8 @@ Journal::Stats Journal::stats() const {
   for (const Segment& s : segments_.all()) {
     out.unsettled += s.number >= segments_.settled();
     out.unreadable += !s.readable;
+    if (s.readable && out.oldest_unix_ns == 0) out.oldest_unix_ns = s.end_unix_ns;
   }
-  out.oldest_unix_ns = segments_.first().end_unix_ns;
   out.passed = passed_.load(std::memory_order_relaxed);
   out.takes = takes();
   return out;

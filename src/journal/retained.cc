@@ -43,7 +43,7 @@ Result<void> Journal::make_room(std::uint64_t coming, TimePoint now, std::uint64
         number = oldest->number;
         bytes = oldest->bytes - oldest->ends_bytes;
         ids_.erase(number);
-        segments_.drop_first();
+        segments_.drop(number);
       }
     }
     if (!ends && options_.retain > Duration::zero()) ::unlink(ids_path(options_.directory, number).c_str());

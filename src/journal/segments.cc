@@ -68,10 +68,12 @@ void SegmentList::indexed(std::uint64_t number, std::uint64_t bytes) {
   }
 }
 
-void SegmentList::drop_first() {
-  const Segment& s = segments_.front();
-  if (s.ends_bytes != 0) ends_.push_back({s.number, s.ends_bytes});
-  segments_.pop_front();
+void SegmentList::drop(std::uint64_t number) {
+  const auto at =
+      std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) { return s.number == number; });
+  if (at == segments_.end()) return;
+  if (at->ends_bytes != 0) ends_.push_back({at->number, at->ends_bytes});
+  segments_.erase(at);
 }
 
 std::uint64_t SegmentList::pin(TimePoint first) {
@@ -100,10 +102,19 @@ bool SegmentList::settle(TimePoint decided, std::uint64_t limit) {
   return settled_ != before;
 }
 
+std::vector<std::uint64_t> SegmentList::left() const {
+  std::vector<std::uint64_t> out;
+  for (const Segment& s : segments_) {
+    if (!s.readable && s.number < settled_) out.push_back(s.number);
+  }
+  return out;
+}
+
 const Segment* SegmentList::deletable() const {
-  if (segments_.size() < 2) return nullptr;
-  const Segment& s = segments_.front();
-  return s.readable && s.number < settled_ ? &s : nullptr;
+  for (std::size_t i = 0; i + 1 < segments_.size() && segments_[i].number < settled_; ++i) {
+    if (segments_[i].readable) return &segments_[i];
+  }
+  return nullptr;
 }
 
 }  // namespace tailgate

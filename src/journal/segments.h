@@ -56,11 +56,15 @@ class SegmentList {
   // began before is decided) and pins allow. True: it moved.
   bool settle(TimePoint decided, std::uint64_t limit);
 
-  // The oldest segment, if its requests may go: it is settled, readable and not the last.
+  // Segments below settled() that were passed over because they cannot be read: a newer Tailgate, which can, begins
+  // with them.
+  std::vector<std::uint64_t> left() const;
+
+  // The oldest segment whose requests may go: it is settled, readable and not the last.
   const Segment* deletable() const;
   void indexed(std::uint64_t number, std::uint64_t bytes);
   // Its ends stay.
-  void drop_first();
+  void drop(std::uint64_t number);
 
   // Files of ends alone, oldest first: late spans follow these verdicts after a restart too.
   void add_ends(std::uint64_t number, std::uint64_t bytes) { ends_.push_back({number, bytes}); }

@@ -68,14 +68,10 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
 
   // Reserve what all of it can take at most, before the first append: accepted whole or refused whole. A prefix may be
   // new to every shard.
-  std::size_t prefix_bound = 0;
-  for (const ScopeGroup& group : batch.groups) prefix_bound += Prefix::bytes_of(group.resource, group.scope);
-  prefix_bound *= std::min(shards_.size(), batch.traces.size());
+  const std::size_t prefix_bound = this->prefix_bound(batch);
   if (!reserve(pool_bound, prefix_bound)) {
     // What could not fit into an empty buffer must not empty a full one.
-    const bool could_fit =
-        prefix_bound <= prefix_bytes_max_ && pool_bound + prefix_bound <= budget_.cap(Holder::kTraces);
-    if (!could_fit || !make_room(pool_bound, prefix_bound, now, scratch)) return false;
+    if (!could_take(pool_bound, prefix_bound) || !make_room(pool_bound, prefix_bound, now, scratch)) return false;
   }
 
   std::size_t pool_taken = 0;
@@ -106,6 +102,22 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
   INVARIANT(pool_taken <= pool_bound && prefix_taken <= prefix_bound);
   release(pool_bound - pool_taken, prefix_bound - prefix_taken);
   return true;
+}
+
+std::size_t TraceStore::prefix_bound(const SpanBatch& batch) const {
+  std::size_t out = 0;
+  for (const ScopeGroup& group : batch.groups) out += Prefix::bytes_of(group.resource, group.scope);
+  return out * std::min(shards_.size(), batch.traces.size());
+}
+
+bool TraceStore::could_take(std::size_t pool_bytes, std::size_t prefix_bytes) const {
+  return prefix_bytes <= prefix_bytes_max_ && pool_bytes + prefix_bytes <= budget_.cap(Holder::kTraces);
+}
+
+bool TraceStore::could_take(const SpanBatch& batch) const {
+  std::size_t pool_bytes = 0;
+  for (const BatchTrace& trace : batch.traces) pool_bytes += pool_bytes_bound(trace.facts.bytes, trace.facts.spans);
+  return could_take(pool_bytes, prefix_bound(batch));
 }
 
 // Orders the batch's traces by shard with one counting pass, and starts to load what their look-ups will read. Returns

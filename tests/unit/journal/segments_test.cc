@@ -30,7 +30,7 @@ TEST_CASE("a segment is settled when its traces are decided and delivered", "[jo
   CHECK(list.settled() == 4);  // the last one never is
   for (int n = 0; n != 3; ++n) {
     REQUIRE(list.deletable() != nullptr);
-    list.drop_first();
+    list.drop(list.deletable()->number);
   }
   CHECK(list.deletable() == nullptr);
 }
@@ -57,6 +57,10 @@ TEST_CASE("what is not replayed yet is not settled, and what cannot be read stay
   list.add({.number = 6, .end = at(4)});
   CHECK(list.settle(at(100), 5));
   CHECK(list.settled() == 5);
+  CHECK(list.left() == std::vector<std::uint64_t>{3});
+  REQUIRE(list.deletable() != nullptr);  // and does not keep the ones behind it
+  CHECK(list.deletable()->number == 4);
+  list.drop(4);
   CHECK(list.deletable() == nullptr);
 }
 
