@@ -133,20 +133,6 @@ void Journal::replayed(std::uint64_t below_segment) {
   replayed_below_ = below_segment;
 }
 
-std::uint64_t Journal::settled() const {
-  const MutexLock lock(mutex_);
-  return segments_.settled();
-}
-
-Journal::Extent Journal::extent() const {
-  Extent out;
-  const MutexLock lock(mutex_);
-  for (const SegmentList::Ends& e : segments_.ends()) out.ends.push_back(e.number);
-  for (const Segment& s : segments_.all()) out.segments.push_back(s.number);
-  out.last_end = readable_end_;
-  return out;
-}
-
 void Journal::start() {
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), "journal");
@@ -284,6 +270,7 @@ std::vector<PackedBlock> Journal::blocks_of(std::vector<Pending>& pending,
 
 Result<void> Journal::write_requests(std::vector<PackedBlock>& blocks, TimePoint now, std::uint64_t now_unix_ns) {
   const TimePoint began = now;
+  leave_bad_file();
   if (wants_segment(now)) {
     if (auto done = open_segment(now, now_unix_ns); !done) return done;
   }
@@ -310,13 +297,26 @@ Result<void> Journal::write_requests(std::vector<PackedBlock>& blocks, TimePoint
   return {};
 }
 
+// One that took nothing may lie where the disk is broken; one that somebody removed is found by nobody.
+void Journal::leave_bad_file() {
+  if (requests_ == nullptr) return;
+  const bool removed = !requests_->in_place();
+  if (removed) {
+    log_error("somebody removed a file of the journal: what is in it is lost, and another one is begun",
+              {{"directory", options_.directory}});
+  }
+  if (removed || (write_failed_ && requests_->size() > kBlockFileHeaderBytes)) requests_.reset();
+}
+
 Result<void> Journal::put(std::vector<PackedBlock>& blocks, bool& sync_failed) {
   sync_failed = false;
   const std::uint64_t before = requests_->size();
-  if (auto written = requests_->write(blocks); !written) {
+  const auto done = requests_->write(blocks);
+  write_failed_ = !done;
+  if (!done) {
     const MutexLock lock(mutex_);
     ++stats_.write_errors;
-    return tl::unexpected(written.error());
+    return tl::unexpected(done.error());
   }
   if (options_.ack == JournalAck::kDisk) {
     if (auto synced = requests_->sync(); !synced) {
@@ -350,9 +350,10 @@ void Journal::write_ends(bool settled) {
   if ((decided.empty() && deliveries.empty() && !settled) || words_ == nullptr) return;
   PackedBlock block;
   bool good = pack_ends(decided, deliveries, moved, block);
+  if (ends_ != nullptr && !ends_->in_place()) ends_.reset();
   if (good && ends_ == nullptr) {
-    auto opened =
-        BlockWriter::open(ends_path(options_.directory, segment), {.codec = options_.codec, .mode = kFileMode});
+    auto opened = BlockWriter::open(ends_path(options_.directory, segment),
+                                    {.codec = options_.codec, .mode = kFileMode, .sync = false});
     if (opened) ends_ = std::move(*opened);
   }
   const std::uint64_t before = ends_ != nullptr ? ends_->size() : 0;
@@ -418,7 +419,10 @@ Result<void> Journal::open_segment(TimePoint now, std::uint64_t now_unix_ns) {
   number = std::max({number, next_number_, std::uint64_t{1}});
   next_number_ = number + 1;  // a file that could not be made is not tried again: its head may be lost
   const std::string path = requests_path(options_.directory, number);
-  auto opened = BlockWriter::open(path, {.codec = options_.codec, .created_ns = now_unix_ns, .mode = kFileMode});
+  auto opened = BlockWriter::open(path, {.codec = options_.codec,
+                                         .created_ns = now_unix_ns,
+                                         .mode = kFileMode,
+                                         .sync = options_.ack == JournalAck::kDisk});
   if (opened && options_.ack == JournalAck::kDisk) {
     if (auto synced = sync_directory(options_.directory); !synced) opened = tl::unexpected(synced.error());
   }
@@ -440,6 +444,7 @@ Result<void> Journal::open_segment(TimePoint now, std::uint64_t now_unix_ns) {
 // After a failure: whether there is room again and the disk takes bytes.
 Result<void> Journal::probe(TimePoint now, std::uint64_t now_unix_ns) {
   if (auto done = make_room(kAlone, now, now_unix_ns); !done) return done;
+  leave_bad_file();
   if (requests_ == nullptr) {
     if (auto done = open_segment(now, now_unix_ns); !done) return done;
   }
@@ -473,22 +478,6 @@ void Journal::set_failure(const Result<void>& result, TimePoint now) {
                       : "the journal takes nothing: requests are in memory only until it can be written",
               {{"directory", options_.directory}, {"why", result.error().text}, {"held_back", *held}});
   }
-}
-
-Journal::Stats Journal::stats() const {
-  const MutexLock lock(mutex_);
-  Stats out = stats_;
-  out.bytes = segments_.bytes();
-  out.ends_bytes = segments_.ends_bytes();
-  out.segments = segments_.size();
-  for (const Segment& s : segments_.all()) {
-    out.unsettled += s.number >= segments_.settled();
-    out.unreadable += !s.readable;
-    if (s.readable && out.oldest_unix_ns == 0) out.oldest_unix_ns = s.end_unix_ns;
-  }
-  out.passed = passed_.load(std::memory_order_relaxed);
-  out.takes = takes();
-  return out;
 }
 
 }  // namespace tailgate

@@ -130,9 +130,10 @@ class Journal {
   // For the index of ids, which JournalPast makes; with `retain` only. The newest segment that is not written to any
   // more and has none; nothing when all have.
   std::optional<std::uint64_t> segment_without_ids() const;
-  // What is known of it; nothing when it is of an earlier process.
-  std::vector<IdEntry> ids_of(std::uint64_t segment) const;
-  void indexed(std::uint64_t segment, std::uint64_t bytes);
+  // What is known of it; nothing when it is of an earlier process, or there was no memory.
+  std::optional<IdList::View> ids_of(std::uint64_t segment) const;
+  // False: it has been deleted.
+  bool indexed(std::uint64_t segment, std::uint64_t bytes);
   // Blocks of a segment whose index is not written yet; nothing when it is, or is not known.
   std::optional<std::vector<std::uint64_t>> positions_of(std::uint64_t segment, std::uint64_t hash) const;
 
@@ -177,12 +178,14 @@ class Journal {
 
   explicit Journal(const JournalOptions& options, ByteBudget* budget) : options_(options), budget_(budget) {}
   Result<void> look_at_files(TimePoint now, std::uint64_t now_unix_ns, std::vector<std::string>& notices);
+  void remove_leftovers() const;
   Result<void> open_segment(TimePoint now, std::uint64_t now_unix_ns);
   void run();
   // `ids`: for each block the hashes of its traces.
   std::vector<PackedBlock> blocks_of(std::vector<Pending>& pending, std::vector<std::vector<std::uint64_t>>& ids) const;
   void note_ids(const std::vector<PackedBlock>& blocks, const std::vector<std::vector<std::uint64_t>>& ids);
   Result<void> write_requests(std::vector<PackedBlock>& blocks, TimePoint now, std::uint64_t now_unix_ns);
+  void leave_bad_file();
   Result<void> put(std::vector<PackedBlock>& blocks, bool& sync_failed);
   void write_ends(bool settled);
   bool pack_ends(const std::vector<DecidedTrace>& decided, const std::vector<JournalDelivery>& deliveries,
@@ -212,6 +215,8 @@ class Journal {
   TimePoint segment_since_{}, try_again_{}, disk_asked_{};
   std::uint64_t disk_free_ = UINT64_MAX;
   LogLimiter errors_log_{std::chrono::seconds(10)};
+  bool write_failed_ = false;   // the last one, to requests_
+  std::uint64_t ids_left_ = 0;  // the segment of which there is no more room for ids
 
   mutable Mutex mutex_;
   CondVar wake_;
@@ -226,8 +231,8 @@ class Journal {
   SegmentList segments_ TAILGATE_GUARDED_BY(mutex_);
   TimePoint swept_ TAILGATE_GUARDED_BY(mutex_) = TimePoint::min();
   std::uint64_t replayed_below_ TAILGATE_GUARDED_BY(mutex_) = UINT64_MAX;
-  std::map<std::uint64_t, std::vector<IdEntry>> ids_ TAILGATE_GUARDED_BY(mutex_);  // by segment, until they are written
-  std::uint64_t readable_end_ TAILGATE_GUARDED_BY(mutex_) = 0;                     // of the last segment
+  std::map<std::uint64_t, IdList> ids_ TAILGATE_GUARDED_BY(mutex_);  // by segment, until they are written
+  std::uint64_t readable_end_ TAILGATE_GUARDED_BY(mutex_) = 0;       // of the last segment
   Stats stats_ TAILGATE_GUARDED_BY(mutex_);
   std::thread thread_;
 };

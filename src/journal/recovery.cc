@@ -2,6 +2,7 @@
 // Journal: what an opened one finds in its directory. Reads the heads of the files, and of the ends no more than it
 // takes to find up to where all is settled.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -66,7 +67,22 @@ std::uint64_t Journal::segment_at(const std::string& directory, const Extent& ex
   return out;
 }
 
+// What an index that was not finished has left, and those of segments that are gone.
+void Journal::remove_leftovers() const {
+  std::error_code error;
+  for (fs::directory_iterator at(options_.directory, error), end; !error && at != end; at.increment(error)) {
+    const fs::path& path = at->path();
+    const bool unfinished = path.extension() == ".new" && path.stem().extension() == ".ids";
+    std::error_code looked;
+    if (unfinished ||
+        (path.extension() == ".ids" && !fs::exists(fs::path(path).replace_extension(".requests"), looked) && !looked)) {
+      ::unlink(path.c_str());
+    }
+  }
+}
+
 Result<void> Journal::look_at_files(TimePoint now, std::uint64_t now_unix_ns, std::vector<std::string>& notices) {
+  remove_leftovers();
   const auto numbers = segment_numbers(options_.directory);
   if (!numbers) return tl::unexpected(numbers.error());
   const MutexLock lock(mutex_);

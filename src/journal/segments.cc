@@ -60,35 +60,42 @@ std::uint64_t SegmentList::ends_bytes() const {
   return out;
 }
 
-void SegmentList::indexed(std::uint64_t number, std::uint64_t bytes) {
-  for (Segment& s : segments_) {
-    if (s.number != number) continue;
-    s.indexed = true;
-    s.bytes += bytes;
-  }
+void SegmentList::add(Segment segment) {
+  if (!segments_.empty()) segment.end = std::max(segment.end, segments_.back().end);
+  segments_.push_back(segment);
+}
+
+std::deque<Segment>::iterator SegmentList::find(std::uint64_t number) {
+  const auto at = std::lower_bound(segments_.begin(), segments_.end(), number,
+                                   [](const Segment& s, std::uint64_t wanted) { return s.number < wanted; });
+  return at != segments_.end() && at->number == number ? at : segments_.end();
+}
+
+bool SegmentList::indexed(std::uint64_t number, std::uint64_t bytes) {
+  const auto at = find(number);
+  if (at == segments_.end()) return false;
+  at->indexed = true;
+  at->bytes += bytes;
+  return true;
 }
 
 void SegmentList::drop(std::uint64_t number) {
-  const auto at =
-      std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) { return s.number == number; });
+  const auto at = find(number);
   if (at == segments_.end()) return;
   if (at->ends_bytes != 0) ends_.push_back({at->number, at->ends_bytes});
   segments_.erase(at);
 }
 
 std::uint64_t SegmentList::pin(TimePoint first) {
-  const auto at =
-      std::find_if(segments_.begin(), segments_.end() - 1, [&](const Segment& s) { return s.end >= first; });
+  const auto at = std::lower_bound(segments_.begin(), segments_.end() - 1, first,
+                                   [](const Segment& s, TimePoint wanted) { return s.end < wanted; });
   ++at->pins;
   return at->number;
 }
 
 void SegmentList::unpin(std::uint64_t number) {
-  for (Segment& s : segments_) {
-    if (s.number != number) continue;
-    --s.pins;
-    return;
-  }
+  const auto at = find(number);
+  if (at != segments_.end()) --at->pins;
 }
 
 bool SegmentList::settle(TimePoint decided, std::uint64_t limit) {

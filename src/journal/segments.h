@@ -37,7 +37,8 @@ struct Segment {
 
 class SegmentList {
  public:
-  void add(const Segment& segment) { segments_.push_back(segment); }
+  // Behind the others; its `end` is not before theirs.
+  void add(Segment segment);
   Segment& last() { return segments_.back(); }
   const Segment& first() const { return segments_.front(); }
   bool empty() const { return segments_.empty(); }
@@ -62,7 +63,7 @@ class SegmentList {
 
   // The oldest segment whose requests may go: it is settled, readable and not the last.
   const Segment* deletable() const;
-  void indexed(std::uint64_t number, std::uint64_t bytes);
+  bool indexed(std::uint64_t number, std::uint64_t bytes);  // false: there is none of this number
   // Its ends stay.
   void drop(std::uint64_t number);
 
@@ -76,7 +77,9 @@ class SegmentList {
   void drop_first_ends() { ends_.pop_front(); }
 
  private:
-  std::deque<Segment> segments_;
+  std::deque<Segment>::iterator find(std::uint64_t number);  // end(): there is none
+
+  std::deque<Segment> segments_;  // by number, and by `end`
   std::deque<Ends> ends_;
   std::uint64_t settled_ = 0;
 };

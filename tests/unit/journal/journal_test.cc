@@ -316,6 +316,21 @@ TEST_CASE("a file that the disk does not give back is tried again, and nothing i
   CHECK(found == 5);
 }
 
+TEST_CASE("a file that somebody removed is noticed", "[journal]") {
+  const JournalFolder folder;
+  HandJournal j(folder);
+  REQUIRE(j.open());
+  j.put("gone");
+  j.commit();
+  fs::remove(files(folder).back());
+  j.put("found");
+  j.commit();
+  CHECK(j.safe == 2);
+  CHECK(files(folder).size() == 1);
+  REQUIRE(j.open());
+  CHECK(j.read(j.journal->replay_from()) == std::vector<std::string>{"found"});
+}
+
 TEST_CASE("what waits when the journal stops is committed, what comes later is not safe", "[journal]") {
   const JournalFolder folder;
   HandJournal j(folder);
