@@ -198,6 +198,13 @@ std::size_t TraceBuffer::close_early(CloseReason reason, TimePoint now, std::siz
   return n;
 }
 
+Fate TraceBuffer::fate(const TraceId& id) const {
+  if (by_id_.find(hash_of(id), [&](ChunkRef r) { return trace(r).id == id; }) != kNoChunk) return Fate::kOpen;
+  const std::optional<Verdict> verdict = cache_.find(id);
+  if (!verdict) return Fate::kUnknown;
+  return verdict->decision == Decision::kSampled ? Fate::kKept : Fate::kNotKept;
+}
+
 std::size_t TraceBuffer::hand_over(std::size_t max) {
   std::size_t n = 0;
   for (; n < max && wheel_.first() != kNoChunk; ++n) {

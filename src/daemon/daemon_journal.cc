@@ -16,7 +16,7 @@ double number(N n) {
 }
 
 constexpr std::string_view kVerdictKey = "tailgate.verdict";  // of a scope, of traces out of the journal
-constexpr Duration kLastCommit = std::chrono::seconds(1);  // so long an end waits for the disk
+constexpr Duration kLastCommit = std::chrono::seconds(1);     // so long an end waits for the disk
 
 }  // namespace
 
@@ -35,8 +35,13 @@ Result<void> Daemon::open_journal() {
   if (config_.journal.retain > Duration::zero()) add_past_pages();
   if (!replays) return {};
   replayed_ = kSourcesMax - 1;  // assemble() leaves it free
-  replay_ =
-      std::make_unique<JournalReplay>(ReplayParts{*journal_, *journal_link_, *store_, *target_, replayed_, origin_});
+  replay_ = std::make_unique<JournalReplay>(ReplayParts{.journal = *journal_,
+                                                        .link = *journal_link_,
+                                                        .store = *store_,
+                                                        .target = *target_,
+                                                        .source = replayed_,
+                                                        .origin = origin_,
+                                                        .budget = parts_.budget.get()});
   return {};
 }
 
@@ -53,7 +58,9 @@ void Daemon::add_past_pages() {
   keep_jobs_->start();
   if (!config_.keep.around.policies.empty())
     journal_link_->on_kept_by(config_.keep.around.policies, [this] { keep_jobs_->triggered(wall_now_ns()); });
-  add_keep_page(web_pages_, *keep_jobs_);
+  const Result<Endpoint> web = parse_endpoint(config_.web.endpoint);
+  const bool local = web && (!web->path.empty() || is_loopback_host(web->host));
+  add_keep_page(web_pages_, *keep_jobs_, local || config_.web.auth.has_value());
 }
 
 // What the query doors find beyond the store. Its scopes say that it was not kept.
@@ -61,8 +68,15 @@ Result<StoredTrace> Daemon::trace_of_the_past(const TraceId& id) const {
   StoredTrace out;
   out.id = id;
   if (past_ == nullptr) return out;
-  Result<PastTrace> found = past_->find(id);
+  // Segments without an index are read whole.
+  const TimePoint until = monotonic_now() + config_.queries.timeout;
+  Result<PastTrace> found = past_->find(id, [&] { return monotonic_now() >= until; });
   if (!found) return tl::unexpected(found.error());
+  if (found->cut && found->spans == 0) {
+    return fail(ErrorKind::kUnavailable,
+                "the journal has no index of its ids yet, and to read it takes longer than "
+                "web.queries.timeout; try again");
+  }
   if (found->spans == 0) return out;
   const std::optional<Explanation> explained = explanations_->explain(id);
   const bool decided = explained && explained->decided;
@@ -76,7 +90,7 @@ Result<StoredTrace> Daemon::trace_of_the_past(const TraceId& id) const {
   out.errors = found->facts.errors;
   out.root_service = std::move(found->root_service);
   out.root_name = std::move(found->root_name);
-  out.parts_lost = found->damaged;
+  out.parts_lost = found->damaged + (found->cut ? 1 : 0);
   return out;
 }
 

@@ -48,6 +48,7 @@ void JournalReplay::tidy(TimePoint now) {
   if (!done_ || verdicts_ == nullptr || now - live_since_ < parts_.journal.options().hold) return;
   parts_.store.set_foregone(nullptr);
   verdicts_.reset();
+  verdicts_charge_.release();
 }
 
 JournalReplay::Stats JournalReplay::stats() const {
@@ -101,6 +102,10 @@ void JournalReplay::load_verdicts(std::uint64_t from) {
   history.load(directory, replayed, parts_.link);
   history.each_ended(remember);
   damaged_ = history.damaged();
+  if (parts_.budget != nullptr) {
+    verdicts_charge_ = Charge(*parts_.budget, Holder::kTraces);
+    verdicts_charge_.grow(std::min(history.bytes(), parts_.budget->cap(Holder::kTraces) / 2));
+  }
   parts_.store.set_foregone(verdicts_.get());
 }
 

@@ -29,6 +29,7 @@ struct ReplayParts {
   SourceId source;                                       // under which spans of earlier processes are counted
   TimePoint origin;                                      // of the store: nothing arrived before
   Duration sweep_every = std::chrono::milliseconds(50);  // of the arrivals' time
+  ByteBudget* budget = nullptr;  // verdicts of then are charged to `traces`, up to half of it; null: to nobody
   // How its thread waits for the disk and for memory.
   std::function<void(Duration)> pause = [](Duration time) { std::this_thread::sleep_for(time); };
 };
@@ -74,6 +75,7 @@ class JournalReplay {
   const ReplayParts parts_;
   std::function<void()> live_;
   std::unique_ptr<Verdicts> verdicts_;
+  Charge verdicts_charge_;
   TimePoint now_{}, live_since_{};
   TimePoint swept_ = TimePoint::min() + std::chrono::hours(1);
   std::uint64_t wall_ns_ = 0;  // when the clock was now_

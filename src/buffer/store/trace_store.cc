@@ -2,6 +2,7 @@
 #include "buffer/store/trace_store.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "base/invariant.h"
@@ -249,6 +250,12 @@ void TraceStore::set_foregone(const Foregone* foregone) {
   }
 }
 
+Fate TraceStore::fate(const TraceId& id) {
+  Shard& shard = shards_.of(id);
+  const MutexLock lock(shard.mutex);
+  return shard.buffer.fate(id);
+}
+
 void TraceStore::remember(const TraceId& id, const Verdict& verdict) {
   Shard& shard = shards_.of(id);
   const MutexLock lock(shard.mutex);
@@ -301,13 +308,27 @@ void TraceStore::tell(Scratch& scratch) {
 
 // Kept traces leave, a few megabytes at a time, because their pieces are free only when all of these are made.
 void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Scratch& scratch) {
+  // While traces count as closing, a journal gives nothing back: it hears of their end however this ends.
+  const struct Closing {
+    DecisionLog* log;
+    std::size_t traces;
+    ~Closing() {
+      if (log != nullptr) log->end_closing(traces);
+    }
+  } closing{log_, closed.size()};
   scratch.kept.out.clear();  // an exception may have left some there
   for (std::size_t begin = 0; begin < closed.size();) {
     scratch.settled.clear();
     std::size_t end = begin;
     for (std::size_t bytes = 0; end < closed.size() && bytes < kSettleBytes; ++end) {
       bytes += reader_.trace(closed[end]).facts.bytes;
-      scratch.settled.push_back(make_kept(shard, closed[end], now, scratch));
+      const std::size_t made = scratch.kept.out.size();
+      try {
+        scratch.settled.push_back(make_kept(shard, closed[end], now, scratch));
+      } catch (const std::bad_alloc&) {
+        scratch.kept.out.resize(made);
+        scratch.settled.push_back({0, Shed::kOverload});
+      }
     }
     {
       const MutexLock lock(shard.mutex);
@@ -316,7 +337,6 @@ void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoin
     push(scratch);
     begin = end;
   }
-  if (log_ != nullptr) log_->end_closing(closed.size());
 }
 
 // The trace's bytes are copied without the lock, one trace after the other, so that the copy is still in the cache when

@@ -58,6 +58,8 @@ class TraceStore {
   void set_decision_log(DecisionLog* log);
   // Likewise: verdicts that are known before; from now on, and until it is called with null.
   void set_foregone(const Foregone* foregone);
+  // As long as the decision cache remembers.
+  Fate fate(const TraceId& id);
   // Spans of this trace are late from now on.
   void remember(const TraceId& id, const Verdict& verdict);
 

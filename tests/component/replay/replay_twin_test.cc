@@ -444,4 +444,31 @@ TEST_CASE("new requests wait for no disk when a replay ends, and none is taken t
   for (const std::string& span : sent) CHECK(delivered.contains(span.substr(0, 20)));
 }
 
+TEST_CASE("verdicts of then are charged until they are let go of", "[journal]") {
+  const Folder root;
+  fs::path folder;
+  {
+    Backend nobody;
+    nobody.dead = true;
+    Process first(nobody, root.path / "0", 0, small_store());
+    for (std::uint64_t n = 1; n != 50; ++n) {
+      first.take({static_cast<std::int64_t>(n) * 10, request_of(n, n)});
+      first.commit(static_cast<std::int64_t>(n) * 10);
+    }
+    first.store->sweep(at(4000));
+    first.commit(500);
+    fs::copy(root.path / "0", root.path / "1", fs::copy_options::recursive);
+  }
+  Backend backend;
+  Process p(backend, root.path / "1", kThen, small_store());
+  ReplayParts parts{*p.journal, *p.link, *p.store, *p.target, 1, at(-1000), Duration::zero(), &p.budget};
+  JournalReplay replay(parts);
+  replay.run(at(kThen), wall(kThen));
+  CHECK(p.budget.used(Holder::kTraces) >= 49 * 60);
+  CHECK(p.store->fate(TraceId::from(test::trace_id(1).data())) == Fate::kNotKept);
+  replay.tidy(TimePoint::max());
+  p.store->sweep(at(kThen + 60'000));
+  CHECK(p.budget.used(Holder::kTraces) < 49 * 60);
+}
+
 }  // namespace tailgate
