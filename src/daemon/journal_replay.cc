@@ -46,6 +46,7 @@ void JournalReplay::stop() {
 
 void JournalReplay::tidy(TimePoint now) {
   if (!done_ || verdicts_ == nullptr || now - live_since_ < parts_.journal.options().hold) return;
+  parts_.journal.replayed(UINT64_MAX);
   parts_.store.set_foregone(nullptr);
   verdicts_.reset();
   verdicts_charge_.release();
@@ -109,8 +110,10 @@ void JournalReplay::load_verdicts(std::uint64_t from) {
   parts_.store.set_foregone(verdicts_.get());
 }
 
-// New requests are live from here on. Those that were written alone come back when the disk has them.
+// New requests are live from here on. Those that were written alone come back when the disk has them. They count as
+// having come then, so their segments are settled no sooner than verdicts of then are let go of.
 bool JournalReplay::switch_over(JournalCursor& cursor) {
+  switches_ = true;
   parts_.link.begin_switch();
   while (!stopping_ && parts_.link.begun_alone() != 0) parts_.pause(kWait);
   const std::uint64_t last = parts_.journal.appended();
@@ -121,7 +124,6 @@ bool JournalReplay::switch_over(JournalCursor& cursor) {
   }
   if (!catch_up(cursor)) return false;
   parts_.link.set_position(0);
-  parts_.journal.replayed(UINT64_MAX);
   parts_.link.go_live();
   return true;
 }
@@ -144,7 +146,7 @@ bool JournalReplay::catch_up(JournalCursor& cursor) {
     if (stopping_) return false;
     damaged_ = damaged + cursor.damaged();
     read_ = cursor.bytes();
-    parts_.journal.replayed(cursor.segment());
+    if (!switches_) parts_.journal.replayed(cursor.segment());
     if (!*more) return true;
   }
   return false;

@@ -47,7 +47,7 @@ class JournalReplay {
   void run(TimePoint now, std::uint64_t wall_ns);
   // What is not replayed yet stays for the next process.
   void stop();
-  // Once in a while: lets go of the verdicts of then, when no trace can need them.
+  // Once in a while: lets go of the verdicts of then, when no trace can need them, and of what was replayed last.
   void tidy(TimePoint now);
 
   struct Stats {
@@ -80,6 +80,7 @@ class JournalReplay {
   TimePoint swept_ = TimePoint::min() + std::chrono::hours(1);
   std::uint64_t wall_ns_ = 0;  // when the clock was now_
   TimePoint began_{};
+  bool switches_ = false;
   std::atomic<bool> stopping_{false}, done_{false}, unread_{false};
   std::atomic<std::uint64_t> bytes_{0}, read_{0}, requests_{0}, unreplayed_{0}, damaged_{0};
   std::thread thread_;

@@ -427,8 +427,17 @@ TEST_CASE("new requests wait for no disk when a replay ends, and none is taken t
   CHECK(target.seen.size() == 3 + sent.size());
   for (const auto& [span, times] : target.seen) CHECK(times == 1);
 
-  // And when it is killed now, all of it comes back.
+  // What came back late is settled late.
+  const std::uint64_t last = p.journal->extent().segments.back();
   p.commit(kThen);
+  come(RequestLog::Way::kWrite);
+  p.commit(kThen + 61'000);
+  CHECK(p.journal->extent().segments.back() > last);
+  p.journal->swept(at(kThen + 3'600'000));
+  p.commit(kThen + 61'000);
+  CHECK(p.journal->settled() <= last);
+
+  // And when it is killed now, all of it comes back.
   backend.dead = true;
   fs::copy(root.path / "1", root.path / "2", fs::copy_options::recursive);
   Backend after;
