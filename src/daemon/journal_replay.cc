@@ -197,6 +197,7 @@ bool JournalReplay::take(SpanBatch& slice, SourceId source, TimePoint at, bool o
     if (monotonic_now() >= *tell) {
       log_warn("the replay waits for room in memory", {{"position", position}});
       tell = TimePoint::max();
+      verdicts_charge_.release();  // a large request may need that half too
     }
     parts_.pause(kWait);
   }
