@@ -191,8 +191,10 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::open(const std::string& path, 
       return fail(ErrorKind::kBadInput, fmt::format("expected a file of blocks, got something else in '{}'", path));
     }
     if (auto done = write_at(fd, path, 0, header); !done) return tl::unexpected(done.error());
-    writer->end_ = header.size();
-    if (auto done = writer->sync(); !done) return tl::unexpected(done.error());
+    writer->end_ = writer->synced_end_ = header.size();
+    if (options.sync) {
+      if (auto done = writer->sync(); !done) return tl::unexpected(done.error());
+    }
     if (recovery) recovery->end = header.size();
     return writer;
   }

@@ -81,6 +81,7 @@ struct BlockWriterOptions {
   // Where a block is known to begin, and its number: only what comes after is looked at. 0: all of the file.
   std::uint64_t from = 0, from_number = 0;
   unsigned mode = 0644;  // of a new file
+  bool sync = true;      // its header; false: nothing of it has to outlive the machine
 };
 
 // Appends a record to the bytes of a block. False when it is larger than a block may be. The bytes of a record may come

@@ -24,6 +24,7 @@ struct ClosedTrace {
   Verdict verdict;
   PolicySetPtr judged_by;
   std::uint64_t order = 0;  // of the verdict, in the DecisionLog; 0: there is none
+  std::uint64_t upto = 0;   // DecisionLog::position() at the verdict
   TimePoint first{};        // none of its spans came before
   // Predicates that decided, for the explanation. Which span it was is found when the trace is framed.
   struct Deciding {

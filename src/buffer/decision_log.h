@@ -38,7 +38,8 @@ class DecisionLog {
 
   struct Kept {
     TraceId id;
-    std::uint64_t order = 0;    // of its verdict
+    std::uint64_t order = 0;    // of its verdict, with the next
+    std::uint64_t upto = 0;     // position() then
     std::uint64_t request = 0;  // not 0: late spans, which came with this request
     TimePoint first{};          // none of these spans came before
   };

@@ -198,6 +198,13 @@ std::size_t TraceBuffer::close_early(CloseReason reason, TimePoint now, std::siz
   return n;
 }
 
+Fate TraceBuffer::fate(const TraceId& id) const {
+  if (by_id_.find(hash_of(id), [&](ChunkRef r) { return trace(r).id == id; }) != kNoChunk) return Fate::kOpen;
+  const std::optional<Verdict> verdict = cache_.find(id);
+  if (!verdict) return Fate::kUnknown;
+  return verdict->decision == Decision::kSampled ? Fate::kKept : Fate::kNotKept;
+}
+
 std::size_t TraceBuffer::hand_over(std::size_t max) {
   std::size_t n = 0;
   for (; n < max && wheel_.first() != kNoChunk; ++n) {
@@ -243,7 +250,8 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
   by_id_.erase(hash_of(open.id), ref);
   cache_.put(open.id, verdict);
   const std::uint64_t order = known ? known->order : log_ != nullptr ? log_->next_order() : 0;
-  if (log_ != nullptr && !known) decided_.push_back({open.id, verdict, order, log_->position()});
+  const std::uint64_t upto = log_ != nullptr ? log_->position() : 0;
+  if (log_ != nullptr && !known) decided_.push_back({open.id, verdict, order, upto});
   if (unjudged) ballots_.clear();
   if (explain_.on()) remember(open, verdict, now_ms, shape);
 
@@ -263,6 +271,7 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
     kept.verdict = verdict;
     kept.judged_by = policies_;
     kept.order = order;
+    kept.upto = upto;
     kept.first = latest_ - std::chrono::milliseconds(latest_ms_ - open.first_ms + 1);
     if (log_ != nullptr) log_->begin_closing();
     if (explain_.on()) note_deciding(open, shape, kept);

@@ -94,6 +94,9 @@ struct SettledSpans {
   std::optional<Shed> shed;
 };
 
+// What is known of a trace.
+enum class Fate : std::uint8_t { kUnknown, kOpen, kKept, kNotKept };
+
 // Late spans of a trace that was kept: they go out at once, straight from the request.
 struct LateSpans {
   std::uint32_t trace = 0;  // index in the batch
@@ -190,6 +193,7 @@ class TraceBuffer {
   }
   // From now on traces that are known there get that verdict and are not judged. Null: none.
   void set_foregone(const Foregone* foregone) { foregone_ = foregone; }
+  Fate fate(const TraceId& id) const;
   // Spans of this trace are late from now on.
   void remember(const TraceId& id, const Verdict& verdict) { cache_.put(id, verdict); }
 

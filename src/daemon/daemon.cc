@@ -27,7 +27,6 @@ namespace {
 
 // What came out of a journal arrived no earlier than this before now, or counts as if it had.
 constexpr Duration kOldestReplay = std::chrono::hours(24 * 7);
-constexpr std::string_view kVerdictKey = "tailgate.verdict";  // of a scope, of traces out of the journal
 
 // Waits up to half a second for one of `signals`; 0 when none came.
 int wait_signal(const sigset_t& signals) {
@@ -120,7 +119,7 @@ Daemon::~Daemon() {
   pages.clear();
   if (io_threads_) io_threads_->stop();
   if (page_threads_) page_threads_->stop();
-  replay_.reset();
+  if (replay_) replay_->stop();
   if (keep_jobs_) keep_jobs_->stop();
   if (past_) past_->stop();
   if (journal_) journal_->stop();  // it calls receivers back
@@ -227,66 +226,6 @@ Result<void> Daemon::start() {
   return {};
 }
 
-Result<void> Daemon::open_journal() {
-  if (config_.journal.directory.empty()) return {};
-  std::vector<std::string> notices;
-  auto opened = Journal::open(config_.journal, parts_.budget.get(), monotonic_now(), wall_now_ns(), notices);
-  if (!opened) return fail(opened.error().kind, fmt::format("journal: {}", opened.error().text));
-  for (const std::string& notice : notices) log_error("journal: a file is not as it should be", {{"why", notice}});
-  journal_ = std::move(*opened);
-  const bool replays = journal_->has_past();
-  journal_link_ = std::make_unique<JournalLink>(*journal_, parts_.tables, parts_.exporters->names(), !replays);
-  store_->set_decision_log(journal_link_.get());
-  journal_->use(*journal_link_);
-  journal_->start();
-  if (config_.journal.retain > Duration::zero()) add_past_pages();
-  if (!replays) return {};
-  replayed_ = kSourcesMax - 1;  // assemble() leaves it free
-  replay_ =
-      std::make_unique<JournalReplay>(ReplayParts{*journal_, *journal_link_, *store_, *target_, replayed_, origin_});
-  return {};
-}
-
-void Daemon::add_past_pages() {
-  past_ = std::make_unique<JournalPast>(*journal_);
-  past_->start();
-  const auto verdict_of = [this](const TraceId& id) -> std::optional<Decision> {
-    const std::optional<Explanation> explained = explanations_->explain(id);
-    if (!explained || !explained->decided) return std::nullopt;
-    return explained->verdict.decision;
-  };
-  keep_jobs_ = std::make_unique<KeepJobs>(
-      KeepParts{*past_, *journal_, *store_, parts_.tables, parts_.exporters->size(), config_.keep, verdict_of});
-  keep_jobs_->start();
-  if (!config_.keep.around.policies.empty())
-    journal_link_->on_kept_by(config_.keep.around.policies, [this] { keep_jobs_->triggered(wall_now_ns()); });
-  add_keep_page(web_pages_, *keep_jobs_);
-}
-
-// What the query doors find beyond the store. Its scopes say that it was not kept.
-Result<StoredTrace> Daemon::trace_of_the_past(const TraceId& id) const {
-  StoredTrace out;
-  out.id = id;
-  if (past_ == nullptr) return out;
-  Result<PastTrace> found = past_->find(id);
-  if (!found) return tl::unexpected(found.error());
-  if (found->spans == 0) return out;
-  const std::optional<Explanation> explained = explanations_->explain(id);
-  const bool decided = explained && explained->decided;
-  const std::string_view verdict = decided     ? kDecisionNames[static_cast<std::size_t>(explained->verdict.decision)]
-                                   : explained ? std::string_view("open")
-                                               : std::string_view("unknown");
-  out.otlp = with_scope_text(found->otlp, kVerdictKey, verdict);
-  out.start_ns = found->facts.first_start_ns();
-  out.end_ns = found->facts.end_max_ns;
-  out.spans = found->spans;
-  out.errors = found->facts.errors;
-  out.root_service = std::move(found->root_service);
-  out.root_name = std::move(found->root_name);
-  out.parts_lost = found->damaged;
-  return out;
-}
-
 void Daemon::start_sweeper() {
   Sweeper::Watch watch_sweeps;
   if (own_traces_ != nullptr) {
@@ -355,7 +294,7 @@ void Daemon::drain() {
   if (keep_jobs_ != nullptr) keep_jobs_->stop();
   if (replay_ != nullptr) replay_->stop();
   sweeper_.reset();
-  if (config_.hand_over) {
+  if (hands_over()) {
     store_->hand_over();
   } else {
     store_->close_all(CloseReason::kShutdown, monotonic_now());
@@ -473,6 +412,7 @@ Response Daemon::ready() const {
   if (parts_.exporters->found_damaged_queue()) text += "; a durable queue was damaged and set aside: see the log";
   if (journal_ != nullptr && journal_->takes() != Journal::Takes::kRequests)
     text += "; the journal cannot be written: see the log";
+  if (replay_ != nullptr && replay_->stats().unread) text += "; a file of the journal cannot be read: see the log";
   if (reload_failed_) text += "; the last change of policies was not loaded: see the log";
   return plain_response(200, text);
 }

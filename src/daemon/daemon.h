@@ -66,6 +66,7 @@ class Daemon {
   void reload();
   void reload_now();
   void drain();
+  bool hands_over() const;
   std::vector<LoadedPolicy> loaded_policies() const;
   void log_in_force() const;
   void log_refused(SourceId by, std::string_view reason, std::string_view peer, std::string_view text);

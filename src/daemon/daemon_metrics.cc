@@ -103,34 +103,6 @@ void Daemon::collect_sources(const Refusals::Snapshot& refused, const BufferCoun
   }
 }
 
-void Daemon::collect_journal(MetricWriter& out) const {
-  const Journal::Stats s = journal_->stats();
-  out.add(metric::kJournalBytes, {}, number(s.bytes));
-  out.add(metric::kJournalSegments, {"needed"}, number(s.unsettled));
-  out.add(metric::kJournalSegments, {"retained"}, number(s.segments - s.unsettled));
-  out.add(metric::kJournalSegments, {"unreadable"}, number(s.unreadable));
-  const std::uint64_t now = wall_now_ns();
-  out.add(metric::kJournalOldest, {}, s.oldest_unix_ns < now ? number(now - s.oldest_unix_ns) / 1e9 : 0);
-  out.add(metric::kJournalRequests, {"written"}, number(s.requests));
-  out.add(metric::kJournalRequests, {"passed_by"}, number(s.passed));
-  out.add(metric::kJournalRequestBytes, {}, number(s.request_bytes));
-  out.add(metric::kJournalWrittenBytes, {}, number(s.written_bytes));
-  out.add_histogram(metric::kJournalCommit, kCommitBounds, s.seconds, s.seconds_sum);
-  out.add(metric::kJournalErrors, {"write"}, number(s.write_errors));
-  out.add(metric::kJournalErrors, {"sync"}, number(s.sync_errors));
-  out.add(metric::kJournalFailing, {}, s.takes == Journal::Takes::kRequests ? 0 : 1);
-  out.add(metric::kJournalEndsLost, {}, number(s.ends_lost));
-  if (keep_jobs_ != nullptr) {
-    for (const auto& [reason, spans] : keep_jobs_->spans_kept())
-      out.add(metric::kSpansKeptAfter, {reason}, number(spans));
-  }
-  const JournalReplay::Stats replay = replay_ != nullptr ? replay_->stats() : JournalReplay::Stats();
-  out.add(metric::kJournalReplayBytes, {}, number(replay.bytes_left));
-  out.add(metric::kJournalReplayed, {"replayed"}, number(replay.requests));
-  out.add(metric::kJournalReplayed, {"failed"}, number(replay.unreplayed_requests));
-  out.add(metric::kJournalDamaged, {}, number(replay.damaged));
-}
-
 void Daemon::collect_receivers(MetricWriter& out) const {
   // Pages are open before receivers are, and a receiver's start() makes what its stats() reads.
   const std::size_t started = receivers_started_;

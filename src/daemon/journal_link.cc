@@ -51,30 +51,35 @@ std::optional<SourceId> JournalLink::source_of(std::string_view receiver, std::s
 RequestLog::Way JournalLink::begin() {
   const Journal::Takes takes = journal_.takes();
   if (takes == Journal::Takes::kNothing) return Way::kRefuse;
-  if (!live()) {
-    {
-      const MutexLock turn(turnstile_);
-      gate_.lock_shared();
-    }
-    if (!live()) {
-      if (takes == Journal::Takes::kRequests) return Way::kWriteAlone;
-      // It cannot pass by: what is in the journal comes first.
-      gate_.unlock_shared();
-      return Way::kRefuse;
-    }
-    gate_.unlock_shared();
+  if (phase_.load(std::memory_order_acquire) == Phase::kReplays) {
+    ++alone_;  // before it looks again: who switches sees the one or the other
+    if (phase_ == Phase::kReplays && takes == Journal::Takes::kRequests) return Way::kWriteAlone;
+    --alone_;
   }
   if (takes == Journal::Takes::kRequests) return Way::kWrite;
-  journal_.count_passed();
+  if (!live()) return Way::kRefuse;  // it cannot pass by: what is in the journal comes first
+  journal_.count_passed(monotonic_now());
   return Way::kPassBy;
 }
 
 void JournalLink::end(Way way) {
-  if (way == Way::kWriteAlone) gate_.unlock_shared();
+  if (way == Way::kWriteAlone) --alone_;
 }
 
-std::shared_ptr<Receipt> JournalLink::write(std::uint64_t number, SourceId source, std::uint64_t arrival_unix_ns,
-                                            ByteView otlp, std::span<const TraceId> traces) {
+bool JournalLink::took(std::uint64_t number) const {
+  const MutexLock lock(mutex_);
+  return taken_.contains(number);
+}
+
+void JournalLink::go_live() {
+  phase_ = Phase::kLive;
+  const MutexLock lock(mutex_);
+  taken_ = {};
+}
+
+std::shared_ptr<Receipt> JournalLink::write(Way way, std::uint64_t number, SourceId source,
+                                            std::uint64_t arrival_unix_ns, ByteView otlp,
+                                            std::span<const TraceId> traces) {
   JournalRequest request;
   request.number = number;
   request.order = journal_.next_order();
@@ -83,7 +88,11 @@ std::shared_ptr<Receipt> JournalLink::write(std::uint64_t number, SourceId sourc
   request.format = sources_[source].format;
   request.otlp = otlp;
   request.traces = traces;
-  request.alone = !live();  // the gate keeps it so until end()
+  request.alone = way == Way::kWriteAlone;
+  if (!request.alone && !live()) {
+    const MutexLock lock(mutex_);
+    taken_.insert(number);
+  }
   if (journal_.options().ack == JournalAck::kAtOnce && !request.alone) {
     journal_.append(request, monotonic_now(), {});
     return nullptr;
@@ -113,7 +122,7 @@ void JournalLink::on_kept_by(std::vector<std::string> policies, std::function<vo
 }
 
 std::shared_ptr<Delivery> JournalLink::delivery(const Kept& kept) {
-  const JournalDelivery what{kept.id, kept.order, kept.request == 0 ? position() : 0, kept.request};
+  const JournalDelivery what{kept.id, kept.order, kept.request == 0 ? kept.upto : 0, kept.request};
   return std::make_shared<DeliveryNote>(journal_, what, kept.first);
 }
 

@@ -2,18 +2,19 @@
 // JournalLink: what the rooms want of a journal, by the one there is: receivers that requests are written, the buffer
 // that verdicts and deliveries are noted, the journal words for a verdict's numbers.
 //
-// It begins in one of two ways. Live: spans are taken, then their request is written. While an earlier process's
-// requests are replayed, new requests are only written, and come out of the journal behind the old ones, so that all of
-// them pass in the order of their arrival. open_gate() is the moment between the two.
+// Live: spans are taken, then their request is written. While an earlier process's requests are replayed, new requests
+// are written alone, and come out of the journal behind the old ones, so that all of them pass in the order of their
+// arrival. Between the two it switches: new requests are live already, and what was written alone is on its way to the
+// disk and back. Nobody who brings a request ever waits for that.
 //
 // Threads: any.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <boost/unordered/unordered_flat_set.hpp>
 #include <functional>
 #include <memory>
-#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -34,29 +35,27 @@ class JournalLink final : public RequestLog, public DecisionLog, public VerdictW
         journal_(journal),
         tables_(std::move(tables)),
         exporters_(std::move(exporters)),
-        live_(live) {}
+        phase_(live ? Phase::kLive : Phase::kReplays) {}
 
   // Before the source's first request.
   void add_source(SourceId id, const Source& source) { sources_[id] = source; }
   // The number of a receiver and format that this process has; nothing when it has none of that name.
   std::optional<SourceId> source_of(std::string_view receiver, std::string_view format) const;
 
-  bool live() const { return live_.load(std::memory_order_acquire); }
-  // Holds new requests back, while whoever calls it takes what is left in the journal.
-  void close_gate() {
-    const MutexLock turn(turnstile_);
-    gate_.lock();
-  }
-  void open_gate(bool live) {
-    if (live) live_.store(true, std::memory_order_release);
-    gate_.unlock();
-  }
+  bool live() const { return phase_.load(std::memory_order_acquire) == Phase::kLive; }
+  // From here on no request is begun that is written alone; so many of those that were are not appended yet.
+  void begin_switch() { phase_ = Phase::kSwitches; }
+  std::uint32_t begun_alone() const { return alone_; }
+  // Whether the spans of a request that comes out of the journal were taken before it was written. While it switches.
+  bool took(std::uint64_t number) const;
+  // All that was written alone has come back.
+  void go_live();
 
   Way begin() override;
   void end(Way way) override;
   std::uint64_t next_number() override { return journal_.next_order(); }
-  std::shared_ptr<Receipt> write(std::uint64_t number, SourceId source, std::uint64_t arrival_unix_ns, ByteView otlp,
-                                 std::span<const TraceId> traces) override;
+  std::shared_ptr<Receipt> write(Way way, std::uint64_t number, SourceId source, std::uint64_t arrival_unix_ns,
+                                 ByteView otlp, std::span<const TraceId> traces) override;
   bool wants_traces() const override { return journal_.options().retain > Duration::zero(); }
 
   void decided(std::span<const DecidedTrace> traces) override;
@@ -78,9 +77,11 @@ class JournalLink final : public RequestLog, public DecisionLog, public VerdictW
   std::vector<std::string> trigger_policies_;  // none: off
   std::function<void()> triggered_;
   std::atomic<std::int64_t> trigger_again_{INT64_MIN};  // monotonic
-  std::atomic<bool> live_;
-  Mutex turnstile_;         // before the gate, so that those who are let in at once do not keep out who waits for all
-  std::shared_mutex gate_;  // shared: a request is being written alone
+  enum class Phase : std::uint8_t { kReplays, kSwitches, kLive };
+  std::atomic<Phase> phase_;
+  std::atomic<std::uint32_t> alone_{0};  // begun to be written alone, and not ended
+  mutable Mutex mutex_;
+  boost::unordered_flat_set<std::uint64_t> taken_ TAILGATE_GUARDED_BY(mutex_);  // numbers of took()
 };
 
 }  // namespace tailgate

@@ -14,7 +14,8 @@ namespace tailgate {
 namespace {
 
 constexpr Duration kWait = std::chrono::milliseconds(2);
-constexpr Duration kRoomWaitMax = std::chrono::seconds(10);  // for memory that exporters give back
+constexpr Duration kReadAgain = std::chrono::milliseconds(100);
+constexpr Duration kTellOfWait = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -45,18 +46,24 @@ void JournalReplay::stop() {
 
 void JournalReplay::tidy(TimePoint now) {
   if (!done_ || verdicts_ == nullptr || now - live_since_ < parts_.journal.options().hold) return;
+  parts_.journal.replayed(UINT64_MAX);
   parts_.store.set_foregone(nullptr);
   verdicts_.reset();
+  verdicts_charge_.release();
 }
 
 JournalReplay::Stats JournalReplay::stats() const {
   const std::uint64_t bytes = bytes_, read = std::min(read_.load(), bytes);
-  return {bytes, done_ ? 0 : bytes - read, requests_, unreplayed_, damaged_};
+  return {bytes, done_ ? 0 : bytes - read, requests_, unreplayed_, damaged_, unread_};
 }
 
+TimePoint JournalReplay::now() const { return now_ + (monotonic_now() - began_); }
+
+// Never later than now: when the wall clock was put back, what came before seems to come from the future, and the clock
+// of the store does not go back.
 TimePoint JournalReplay::time_of(std::uint64_t unix_ns) const {
   const auto ago = static_cast<std::int64_t>(wall_ns_ - unix_ns);
-  return std::max(parts_.origin, now_ - Duration(ago));
+  return std::clamp(now_ - Duration(ago), parts_.origin, now());
 }
 
 void JournalReplay::run(TimePoint now, std::uint64_t wall_ns) {
@@ -69,21 +76,7 @@ void JournalReplay::run(TimePoint now, std::uint64_t wall_ns) {
   load_verdicts(from);
   log_info("replaying the journal", {{"directory", journal.options().directory}, {"bytes", format_bytes(bytes_)}});
   JournalCursor cursor(journal, from);
-  while (!stopping_) {
-    if (!catch_up(cursor)) return;
-    // All of the journal has been taken, but for what comes right now. New requests wait for a moment.
-    parts_.link.close_gate();
-    while (!stopping_ && journal.waiting()) std::this_thread::sleep_for(kWait);
-    const bool whole = !stopping_ && catch_up(cursor);
-    if (whole) {
-      parts_.link.set_position(0);
-      journal.replayed(UINT64_MAX);
-    }
-    parts_.link.open_gate(whole);
-    if (!whole) return;
-    break;
-  }
-  if (stopping_) return;
+  if (!catch_up(cursor) || !switch_over(cursor)) return;
   live_since_ = monotonic_now();
   done_ = true;
   log_info("the journal is replayed", {{"requests", requests_.load()},
@@ -110,7 +103,29 @@ void JournalReplay::load_verdicts(std::uint64_t from) {
   history.load(directory, replayed, parts_.link);
   history.each_ended(remember);
   damaged_ = history.damaged();
+  if (parts_.budget != nullptr) {
+    verdicts_charge_ = Charge(*parts_.budget, Holder::kTraces);
+    verdicts_charge_.grow(std::min(history.bytes(), parts_.budget->cap(Holder::kTraces) / 2));
+  }
   parts_.store.set_foregone(verdicts_.get());
+}
+
+// New requests are live from here on. Those that were written alone come back when the disk has them. They count as
+// having come then, so their segments are settled no sooner than verdicts of then are let go of.
+bool JournalReplay::switch_over(JournalCursor& cursor) {
+  switches_ = true;
+  parts_.link.begin_switch();
+  while (!stopping_ && parts_.link.begun_alone() != 0) parts_.pause(kWait);
+  const std::uint64_t last = parts_.journal.appended();
+  while (!stopping_ && parts_.journal.committed() < last) {
+    if (!catch_up(cursor)) return false;
+    parts_.store.sweep(now());
+    parts_.pause(kWait);
+  }
+  if (!catch_up(cursor)) return false;
+  parts_.link.set_position(0);
+  parts_.link.go_live();
+  return true;
 }
 
 // Takes all that is committed. False: asked to stop.
@@ -120,15 +135,18 @@ bool JournalReplay::catch_up(JournalCursor& cursor) {
     const Result<bool> more =
         cursor.next([&](const JournalRequest& request, std::uint64_t position) { take(request, position); });
     if (!more) {
-      log_error("a part of the journal cannot be read and is not replayed; the file stays",
-                {{"why", more.error().text}, {"segment", cursor.segment()}});
-      if (!cursor.skip()) return true;
+      if (!unread_.exchange(true)) {
+        log_error("a file of the journal cannot be read: the replay waits for it, and nothing is deleted",
+                  {{"why", more.error().text}});
+      }
+      parts_.pause(kReadAgain);
       continue;
     }
+    if (unread_.exchange(false)) log_info("the journal can be read again", {{"segment", cursor.segment()}});
     if (stopping_) return false;
     damaged_ = damaged + cursor.damaged();
     read_ = cursor.bytes();
-    parts_.journal.replayed(cursor.segment());
+    if (!switches_) parts_.journal.replayed(cursor.segment());
     if (!*more) return true;
   }
   return false;
@@ -137,6 +155,7 @@ bool JournalReplay::catch_up(JournalCursor& cursor) {
 void JournalReplay::take(const JournalRequest& request, std::uint64_t position) {
   if (stopping_) return;
   const bool own = request.number >= parts_.journal.first_order();
+  if (own && parts_.link.took(request.number)) return;
   const SourceId source =
       own ? parts_.link.source_of(request.receiver, request.format).value_or(parts_.source) : parts_.source;
   const TimePoint at = time_of(request.arrival_unix_ns);
@@ -159,20 +178,28 @@ void JournalReplay::take(const JournalRequest& request, std::uint64_t position) 
   const ScanResult scan = scan_request(request.otlp, *plan, batch, deliver);
   good = scan.ok && good && deliver(batch);
   if (stopping_) return;
+  parts_.link.set_position(position + 1);
   ++(good ? requests_ : unreplayed_);
   if (!good) {
     log_error("a request of the journal is not replayed",
-              {{"why", scan.ok ? "no room in the buffer" : scan.error}, {"position", position}});
+              {{"why", scan.ok ? "it is larger than the memory for traces" : scan.error}, {"position", position}});
   }
 }
 
+// Waits for room: exporters give back what early verdicts have handed them.
 bool JournalReplay::take(SpanBatch& slice, SourceId source, TimePoint at, bool own, const JournalRequest& request,
                          std::uint64_t position) {
   if (!own) slice.remove_traces([&](const TraceId& id) { return verdicts_->history.ended(id, request, position); });
-  const TimePoint until = monotonic_now() + kRoomWaitMax;
+  std::optional<TimePoint> tell;
   while (!parts_.target.take(slice, source, at)) {
-    if (stopping_ || monotonic_now() > until) return false;
-    std::this_thread::sleep_for(kWait);
+    if (stopping_ || !parts_.target.could_take(slice)) return false;
+    if (!tell) tell = monotonic_now() + kTellOfWait;
+    if (monotonic_now() >= *tell) {
+      log_warn("the replay waits for room in memory", {{"position", position}});
+      tell = TimePoint::max();
+      verdicts_charge_.release();  // a large request may need that half too
+    }
+    parts_.pause(kWait);
   }
   return true;
 }

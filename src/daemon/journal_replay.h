@@ -3,6 +3,9 @@
 // pipeline as new ones, with their arrival as the time argument; then those that have come meanwhile; then the daemon
 // is live, and calls back.
 //
+// What the disk does not give back, or memory has no room for, it waits for: a request that was answered is never
+// passed over for a reason that may go away, and nothing is deleted before it has been taken.
+//
 // Threads: made, started and stopped by one; a thread of its own in between. Stats by any.
 #pragma once
 
@@ -26,6 +29,9 @@ struct ReplayParts {
   SourceId source;                                       // under which spans of earlier processes are counted
   TimePoint origin;                                      // of the store: nothing arrived before
   Duration sweep_every = std::chrono::milliseconds(50);  // of the arrivals' time
+  ByteBudget* budget = nullptr;  // verdicts of then are charged to `traces`, up to half of it; null: to nobody
+  // How its thread waits for the disk and for memory.
+  std::function<void(Duration)> pause = [](Duration time) { std::this_thread::sleep_for(time); };
 };
 
 class JournalReplay {
@@ -41,34 +47,41 @@ class JournalReplay {
   void run(TimePoint now, std::uint64_t wall_ns);
   // What is not replayed yet stays for the next process.
   void stop();
-  // Once in a while: lets go of the verdicts of then, when no trace can need them.
+  // Once in a while: lets go of the verdicts of then, when no trace can need them, and of what was replayed last.
   void tidy(TimePoint now);
 
   struct Stats {
     std::uint64_t bytes = 0, bytes_left = 0;  // of the files of earlier processes
     std::uint64_t requests = 0, unreplayed_requests = 0;
     std::uint64_t damaged = 0;
+    bool unread = false;  // it waits for a file that cannot be read
   };
   Stats stats() const;
+  // All of it was taken.
+  bool done() const { return done_; }
 
  private:
   class Verdicts;
 
   void load_verdicts(std::uint64_t from);
   bool catch_up(JournalCursor& cursor);
+  bool switch_over(JournalCursor& cursor);
   void take(const JournalRequest& request, std::uint64_t position);
   bool take(SpanBatch& slice, SourceId source, TimePoint at, bool own, const JournalRequest& request,
             std::uint64_t position);
+  TimePoint now() const;
   TimePoint time_of(std::uint64_t unix_ns) const;
 
   const ReplayParts parts_;
   std::function<void()> live_;
   std::unique_ptr<Verdicts> verdicts_;
+  Charge verdicts_charge_;
   TimePoint now_{}, live_since_{};
   TimePoint swept_ = TimePoint::min() + std::chrono::hours(1);
   std::uint64_t wall_ns_ = 0;  // when the clock was now_
   TimePoint began_{};
-  std::atomic<bool> stopping_{false}, done_{false};
+  bool switches_ = false;
+  std::atomic<bool> stopping_{false}, done_{false}, unread_{false};
   std::atomic<std::uint64_t> bytes_{0}, read_{0}, requests_{0}, unreplayed_{0}, damaged_{0};
   std::thread thread_;
 };

@@ -18,6 +18,7 @@ constexpr int kNice = 10;  // spans that come go first
 constexpr std::string_view kPolicy = "_kept_after";
 constexpr std::string_view kOtherReason = "other";
 constexpr Duration kQuotaWait = std::chrono::milliseconds(100);
+constexpr Duration kLookAgain = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -89,8 +90,13 @@ Result<std::string> KeepJobs::begin_for(const Alert& alert) {
   Result<std::string> job = begin(std::move(request));
   if (!job) return job;
   const MutexLock lock(mutex_);
-  if (of_alerts_.size() >= kAlertsRemembered) of_alerts_.erase(of_alerts_.begin());
-  return of_alerts_.try_emplace(key, *job).first->second;
+  if (alerts_.size() >= kAlertsRemembered) {
+    of_alerts_.erase(alerts_.front());
+    alerts_.pop_front();
+  }
+  alerts_.push_back(key);
+  of_alerts_[key] = *job;
+  return job;
 }
 
 void KeepJobs::triggered(std::uint64_t unix_ns) {
@@ -177,7 +183,12 @@ void KeepJobs::work(const JobPtr& job) {
   std::vector<TraceId> ids = job->status.request.ids;  // nobody writes it any more
   const bool searches = job->policies != nullptr;
   if (searches) search(job, ids);
-  for (std::size_t i = 0; i != ids.size() && !ends(job); ++i) {
+  for (std::size_t i = 0, first = ids.size(); i != ids.size() && !ends(job); ++i) {
+    if (i < first && fate(ids[i]) == Fate::kOpen) {
+      ids.push_back(ids[i]);  // to the end
+      continue;
+    }
+    if (i >= first) wait_until_decided(job, ids[i]);
     keep(job, ids[i]);
     const MutexLock lock(mutex_);
     const double part = static_cast<double>(i + 1) / static_cast<double>(ids.size());
@@ -207,7 +218,7 @@ void KeepJobs::search(const JobPtr& job, std::vector<TraceId>& found) {
   const auto take = [&](std::span<const DecidedTrace> decided) {
     for (const DecidedTrace& d : decided) {
       if (d.verdict.decision != Decision::kSampled || found.size() >= request.limit) continue;
-      if (parts_.verdict_of(d.id) == Decision::kSampled) {
+      if (fate(d.id) == Fate::kKept) {
         ++kept;
       } else {
         found.push_back(d.id);
@@ -228,12 +239,29 @@ void KeepJobs::search(const JobPtr& job, std::vector<TraceId>& found) {
         fmt::format("{} requests were left out: too much is open at a time for this search", outcome->not_taken);
 }
 
+Fate KeepJobs::fate(const TraceId& id) const {
+  const Fate known = parts_.store.fate(id);
+  if (known == Fate::kOpen || known == Fate::kKept) return known;
+  return parts_.verdict_of(id) == Decision::kSampled ? Fate::kKept : known;
+}
+
+void KeepJobs::wait_until_decided(const JobPtr& job, const TraceId& id) {
+  while (parts_.store.fate(id) == Fate::kOpen) {
+    const TimePoint until = monotonic_now() + kLookAgain;
+    const MutexLock lock(mutex_);
+    while (!stopping_ && !job->cancelled && wake_.wait_until(mutex_, until)) {
+    }
+    if (stopping_ || job->cancelled) return;
+  }
+}
+
 void KeepJobs::keep(const JobPtr& job, const TraceId& id) {
+  if (ends(job)) return;
   const auto count = [&](std::uint64_t KeepStatus::*what, std::uint64_t n = 1) {
     const MutexLock lock(mutex_);
     job->status.*what += n;
   };
-  if (parts_.verdict_of(id) == Decision::kSampled) return count(&KeepStatus::already_kept);
+  if (fate(id) == Fate::kKept) return count(&KeepStatus::already_kept);
   const Result<PastTrace> past = parts_.past.find(id, [&] { return ends(job); });
   if (!past || past->spans == 0) return count(&KeepStatus::not_found);
   wait_for_quota(job, past->spans);

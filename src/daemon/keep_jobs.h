@@ -3,7 +3,8 @@
 //
 // A job with ids asks the journal for each. One with a condition judges the time in question once more, with the
 // condition as the only policy (past_run.h), and then asks for what was found. A trace that is being kept anyway is
-// left alone. Jobs end with the process.
+// left alone; one that is open is looked at again when it is decided, since the journal has a part of it only. Jobs end
+// with the process.
 //
 // Threads: any; start and stop by one.
 #pragma once
@@ -30,7 +31,7 @@ struct KeepParts {
   std::shared_ptr<PolicyTables> tables;
   std::size_t exporters = 0;  // all of these get what is kept
   KeepConfig config = {};
-  // The verdict that is remembered of a trace; nothing when none is.
+  // The verdict that /explain remembers of a trace; nothing when it knows none.
   std::function<std::optional<Decision>(const TraceId&)> verdict_of;
 };
 
@@ -69,7 +70,9 @@ class KeepJobs final : public KeepSource {
   void run();
   void work(const JobPtr& job);
   void search(const JobPtr& job, std::vector<TraceId>& found);
+  Fate fate(const TraceId& id) const;
   void keep(const JobPtr& job, const TraceId& id);
+  void wait_until_decided(const JobPtr& job, const TraceId& id);
   void wait_for_quota(const JobPtr& job, std::uint64_t spans);
   bool ends(const JobPtr& job) const;
   JobPtr find(std::string_view job) const TAILGATE_REQUIRES(mutex_);
@@ -85,6 +88,7 @@ class KeepJobs final : public KeepSource {
   std::deque<JobPtr> waiting_ TAILGATE_GUARDED_BY(mutex_);
   std::map<std::string, std::uint64_t> kept_ TAILGATE_GUARDED_BY(mutex_);
   std::map<std::string, std::string> of_alerts_ TAILGATE_GUARDED_BY(mutex_);  // fingerprint and start to job
+  std::deque<std::string> alerts_ TAILGATE_GUARDED_BY(mutex_);                // their keys, the oldest first
   std::uint64_t trigger_first_ TAILGATE_GUARDED_BY(mutex_) = 0;               // 0: none
   std::uint64_t trigger_last_ TAILGATE_GUARDED_BY(mutex_) = 0;
   std::thread thread_;

@@ -38,7 +38,7 @@ class Run {
   Run(const PastRunOptions& options, std::uint64_t began_unix_ns, const PolicySetPtr& policies, PolicyTables& tables,
       const TakeDecided& decided)
       : options_(options),
-        origin_ns_(std::max(options.from_unix_ns, began_unix_ns) - kBefore),
+        origin_ns_(earlier(std::max(options.from_unix_ns, began_unix_ns))),
         policies_(policies),
         budget_(caps(options.memory)),
         verdicts_(decided) {
@@ -85,6 +85,7 @@ class Run {
   std::uint64_t bytes() const { return out_.bytes; }
 
  private:
+  static std::uint64_t earlier(std::uint64_t unix_ns) { return unix_ns - std::min(unix_ns, kBefore); }
   static ByteBudget::Caps caps(std::size_t memory) { return {memory, memory, memory, memory, 0}; }
   // The run's own clock is the wall clock of then.
   static TimePoint time_of(std::uint64_t unix_ns) { return TimePoint(Duration(static_cast<std::int64_t>(unix_ns))); }
@@ -111,6 +112,14 @@ class Run {
 Result<PastRunOutcome> run_past(const PastRunOptions& options, const PolicySetPtr& policies, PolicyTables& tables,
                                 const TakeDecided& decided) {
   Journal::Extent extent = options.extent();
+  // Those that were made after the time in question have nothing of it. Of files that cannot be read nobody knows when.
+  const std::uint64_t until = options.to_unix_ns + std::min(UINT64_MAX - options.to_unix_ns, kBefore);
+  while (!extent.segments.empty() && Journal::made_at(options.directory, extent.segments.back()) > until) {
+    extent.segments.pop_back();
+    extent.last_end = UINT64_MAX;
+  }
+  const auto is_read = [&](std::uint64_t segment) { return Journal::made_at(options.directory, segment) != 0; };
+  extent.segments.erase(extent.segments.begin(), std::find_if(extent.segments.begin(), extent.segments.end(), is_read));
   if (extent.segments.empty()) return PastRunOutcome();
   const std::uint64_t from = Journal::segment_at(options.directory, extent, options.from_unix_ns);
   const auto first = std::lower_bound(extent.segments.begin(), extent.segments.end(), from);

@@ -56,6 +56,8 @@ bool StoreTarget::take(const SpanBatch& batch, SourceId source, TimePoint now) {
   return store_.accept(batch, source, now);
 }
 
+bool StoreTarget::could_take(const SpanBatch& batch) const { return store_.could_take(batch); }
+
 std::uint64_t StoreTarget::hash_seed() const { return store_.hash_seed(); }
 
 std::optional<Explanation> StoreExplanations::explain(const TraceId& id) const {

@@ -56,6 +56,7 @@ class StoreTarget final : public IngestTarget {
 
   std::shared_ptr<const ScanPlan> plan() const override;
   bool take(const SpanBatch& batch, SourceId source, TimePoint now) override;
+  bool could_take(const SpanBatch& batch) const override;
   std::uint64_t hash_seed() const override;
 
  private:

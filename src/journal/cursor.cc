@@ -2,19 +2,29 @@
 #include "journal/cursor.h"
 
 #include <algorithm>
+#include <filesystem>
 
 namespace tailgate {
+namespace {
+
+bool is_gone(const std::string& path) {
+  std::error_code error;
+  return !std::filesystem::exists(path, error) && !error;
+}
+
+}  // namespace
 
 Result<bool> JournalCursor::next(const Take& take) {
   for (;;) {
     const Journal::Extent extent = extent_();
     const bool last = segment_ >= extent.segments.back();
     if (reader_ == nullptr) {
-      auto opened = BlockReader::open(requests_path(directory_, segment_));
+      const std::string path = requests_path(directory_, segment_);
+      auto opened = BlockReader::open(path);
       if (opened) {
         reader_ = std::move(*opened);
         at_ = kBlockFileHeaderBytes;
-      } else if (last) {
+      } else if (opened.error().kind == ErrorKind::kIo && !is_gone(path)) {
         return tl::unexpected(opened.error());
       }
     }

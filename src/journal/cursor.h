@@ -27,7 +27,9 @@ class JournalCursor {
 
   // The position is unique and grows.
   using Take = std::function<void(const JournalRequest& request, std::uint64_t position)>;
-  // Hands over the requests of the next block. False: there is none yet. kIo: it cannot be read.
+  // Hands over the requests of the next block. False: there is none yet. kIo: it cannot be read now (the disk fails,
+  // the process has no descriptor left); the next call tries it again. A file that is none of ours, of a newer version
+  // or gone is passed over.
   Result<bool> next(const Take& take);
 
   // Leaves what cannot be read of this segment. False: it is the last one.

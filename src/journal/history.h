@@ -50,6 +50,7 @@ class JournalHistory {
   }
 
   std::size_t size() const { return entries_.size(); }
+  std::size_t bytes() const { return entries_.capacity() * sizeof(Entry) + late_.capacity() * sizeof late_[0]; }
   std::uint64_t damaged() const { return damaged_; }
 
  private:

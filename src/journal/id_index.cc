@@ -55,6 +55,15 @@ bool read_page(int fd, std::uint64_t page, std::vector<IdEntry>& out) {
 
 }  // namespace
 
+bool IdList::add(const IdEntry& entry) {
+  if (size_ % kChunkEntries == 0) {
+    if (!charge_.try_grow(sizeof(Chunk), 2)) return false;  // half of the account is the requests' own
+    chunks_.push_back(std::make_shared<Chunk>());
+  }
+  (*chunks_.back())[size_++ % kChunkEntries] = entry;
+  return true;
+}
+
 std::uint64_t hash_of_id(const TraceId& id) { return hash_bytes(id.view(), kSeed); }
 
 std::string ids_path(const std::string& directory, std::uint64_t segment) {
@@ -99,13 +108,18 @@ Result<std::uint64_t> write_ids(const std::string& path, std::vector<IdEntry> en
   const std::string unfinished = path + ".new";
   const File file{::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kFileMode)};
   if (file.fd < 0) return failed("open", unfinished);
+  const auto gone = [&](const char* what) {
+    auto why = failed(what, unfinished);
+    ::unlink(unfinished.c_str());
+    return why;
+  };
   for (std::string_view rest = out; !rest.empty();) {
     const ssize_t n = ::write(file.fd, rest.data(), rest.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return failed("write to", unfinished);
+    if (n < 0) return gone("write to");
     rest.remove_prefix(static_cast<std::size_t>(n));
   }
-  if (std::rename(unfinished.c_str(), path.c_str()) != 0) return failed("rename", unfinished);
+  if (std::rename(unfinished.c_str(), path.c_str()) != 0) return gone("rename");
   return out.size();
 }
 

@@ -6,11 +6,14 @@
 // a look-up reads the page where one has to be, and seldom a neighbour. Threads: any.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "base/byte_budget.h"
 #include "base/bytes.h"
 #include "base/result.h"
 #include "model/ids.h"
@@ -21,6 +24,38 @@ struct IdEntry {
   std::uint64_t hash = 0;
   std::uint64_t position = 0;  // of the block
   friend auto operator<=>(const IdEntry&, const IdEntry&) = default;
+};
+
+// Entries that grow at one end while others read what was there when they took a View: it needs no lock.
+class IdList {
+ public:
+  static constexpr std::size_t kChunkEntries = 4096;
+  using Chunk = std::array<IdEntry, kChunkEntries>;
+
+  // Charges its memory to the account of `charge`, an empty one.
+  explicit IdList(Charge charge) : charge_(std::move(charge)) {}
+  // False: there is no room for more.
+  bool add(const IdEntry& entry);
+
+  class View {
+   public:
+    View(std::vector<std::shared_ptr<Chunk>> chunks, std::size_t size) : chunks_(std::move(chunks)), size_(size) {}
+    template <class F>
+    void each(F&& take) const {
+      for (std::size_t i = 0; i != size_; ++i) take((*chunks_[i / kChunkEntries])[i % kChunkEntries]);
+    }
+    std::size_t size() const { return size_; }
+
+   private:
+    std::vector<std::shared_ptr<Chunk>> chunks_;
+    std::size_t size_;
+  };
+  View view() const { return {chunks_, size_}; }
+
+ private:
+  std::vector<std::shared_ptr<Chunk>> chunks_;
+  std::size_t size_ = 0;
+  Charge charge_;
 };
 
 std::uint64_t hash_of_id(const TraceId& id);  // the same in every process

@@ -75,12 +75,32 @@ void Journal::append(const JournalRequest& request, TimePoint now, Done done) {
     if (good) {
       pending.done = std::exchange(done, nullptr);
       pending_.push_back(std::move(pending));
+      ++appended_;
       pending_bytes_.fetch_add(bytes, std::memory_order_relaxed);
       wake = std::exchange(idle_, false);
     }
   }
   if (wake) wake_.notify_one();
   if (!good && done) done(false);
+}
+
+void Journal::count_passed(TimePoint now) {
+  passed_.fetch_add(1, std::memory_order_relaxed);
+  passed_at_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+}
+
+bool Journal::passed_since(TimePoint then) const {
+  return passed_at_.load(std::memory_order_relaxed) >= then.time_since_epoch().count();
+}
+
+std::uint64_t Journal::appended() const {
+  const MutexLock lock(mutex_);
+  return appended_;
+}
+
+std::uint64_t Journal::committed() const {
+  const MutexLock lock(mutex_);
+  return committed_;
 }
 
 void Journal::note(std::span<const DecidedTrace> decided) {
@@ -111,15 +131,6 @@ void Journal::swept(TimePoint now) {
 void Journal::replayed(std::uint64_t below_segment) {
   const MutexLock lock(mutex_);
   replayed_below_ = below_segment;
-}
-
-Journal::Extent Journal::extent() const {
-  Extent out;
-  const MutexLock lock(mutex_);
-  for (const SegmentList::Ends& e : segments_.ends()) out.ends.push_back(e.number);
-  for (const Segment& s : segments_.all()) out.segments.push_back(s.number);
-  out.last_end = readable_end_;
-  return out;
 }
 
 void Journal::start() {
@@ -202,8 +213,9 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
   pending_bytes_.fetch_sub(waited, std::memory_order_relaxed);
   const bool safe = done || options_.on_failure == JournalFailure::kMemory;
   if (!done && safe) {
-    const auto alone = std::count_if(pending.begin(), pending.end(), [](const Pending& p) { return p.alone; });
-    passed_.fetch_add(pending.size() - static_cast<std::size_t>(alone), std::memory_order_relaxed);
+    for (const Pending& p : pending) {
+      if (!p.alone) count_passed(now);
+    }
   }
   for (Pending& p : pending) {
     p.charge = Charge();
@@ -216,6 +228,7 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
     }
   }
   const MutexLock lock(mutex_);
+  committed_ += pending.size();
   if (!pending.empty() && done) {
     ++stats_.commits;
     stats_.requests += pending.size();
@@ -257,6 +270,7 @@ std::vector<PackedBlock> Journal::blocks_of(std::vector<Pending>& pending,
 
 Result<void> Journal::write_requests(std::vector<PackedBlock>& blocks, TimePoint now, std::uint64_t now_unix_ns) {
   const TimePoint began = now;
+  leave_bad_file();
   if (wants_segment(now)) {
     if (auto done = open_segment(now, now_unix_ns); !done) return done;
   }
@@ -283,13 +297,26 @@ Result<void> Journal::write_requests(std::vector<PackedBlock>& blocks, TimePoint
   return {};
 }
 
+// One that took nothing may lie where the disk is broken; one that somebody removed is found by nobody.
+void Journal::leave_bad_file() {
+  if (requests_ == nullptr) return;
+  const bool removed = !requests_->in_place();
+  if (removed) {
+    log_error("somebody removed a file of the journal: what is in it is lost, and another one is begun",
+              {{"directory", options_.directory}});
+  }
+  if (removed || (write_failed_ && requests_->size() > kBlockFileHeaderBytes)) requests_.reset();
+}
+
 Result<void> Journal::put(std::vector<PackedBlock>& blocks, bool& sync_failed) {
   sync_failed = false;
   const std::uint64_t before = requests_->size();
-  if (auto written = requests_->write(blocks); !written) {
+  const auto done = requests_->write(blocks);
+  write_failed_ = !done;
+  if (!done) {
     const MutexLock lock(mutex_);
     ++stats_.write_errors;
-    return tl::unexpected(written.error());
+    return tl::unexpected(done.error());
   }
   if (options_.ack == JournalAck::kDisk) {
     if (auto synced = requests_->sync(); !synced) {
@@ -311,20 +338,22 @@ Result<void> Journal::put(std::vector<PackedBlock>& blocks, bool& sync_failed) {
 void Journal::write_ends(bool settled) {
   std::vector<DecidedTrace> decided;
   std::vector<JournalDelivery> deliveries;
-  std::uint64_t below = 0, segment = 0;
+  JournalSettled moved;  // below 0: it has not
+  std::uint64_t segment = 0;
   {
     const MutexLock lock(mutex_);
     decided.swap(decided_);
     deliveries.swap(deliveries_);
-    if (settled) below = segments_.settled();
+    if (settled) moved = {segments_.settled(), segments_.left()};
     segment = segments_.last().number;
   }
   if ((decided.empty() && deliveries.empty() && !settled) || words_ == nullptr) return;
   PackedBlock block;
-  bool good = pack_ends(decided, deliveries, below, block);
+  bool good = pack_ends(decided, deliveries, moved, block);
+  if (ends_ != nullptr && !ends_->in_place()) ends_.reset();
   if (good && ends_ == nullptr) {
-    auto opened =
-        BlockWriter::open(ends_path(options_.directory, segment), {.codec = options_.codec, .mode = kFileMode});
+    auto opened = BlockWriter::open(ends_path(options_.directory, segment),
+                                    {.codec = options_.codec, .mode = kFileMode, .sync = false});
     if (opened) ends_ = std::move(*opened);
   }
   const std::uint64_t before = ends_ != nullptr ? ends_->size() : 0;
@@ -345,9 +374,9 @@ void Journal::write_ends(bool settled) {
   deliveries_.insert(deliveries_.begin(), deliveries.begin(), deliveries.end());
 }
 
-// One block of all of them; `settled_below` 0: nothing of that.
+// One block of all of them; settled below 0: nothing of that.
 bool Journal::pack_ends(const std::vector<DecidedTrace>& decided, const std::vector<JournalDelivery>& deliveries,
-                        std::uint64_t settled_below, PackedBlock& block) const {
+                        const JournalSettled& settled, PackedBlock& block) const {
   std::vector<JournalVerdict> verdicts;
   verdicts.reserve(decided.size());
   std::map<std::uint64_t, std::string> words;  // by the numbers they stand for
@@ -361,10 +390,10 @@ bool Journal::pack_ends(const std::vector<DecidedTrace>& decided, const std::vec
     v.words = at->second;
   }
   std::string raw;
-  block.records = (verdicts.empty() ? 0U : 1U) + (deliveries.empty() ? 0U : 1U) + (settled_below == 0 ? 0U : 1U);
+  block.records = (verdicts.empty() ? 0U : 1U) + (deliveries.empty() ? 0U : 1U) + (settled.below == 0 ? 0U : 1U);
   return (verdicts.empty() || append_verdicts(raw, verdicts)) &&
          (deliveries.empty() || append_deliveries(raw, deliveries)) &&
-         (settled_below == 0 || append_settled(raw, settled_below)) && pack_block(raw, options_.codec, block);
+         (settled.below == 0 || append_settled(raw, settled)) && pack_block(raw, options_.codec, block);
 }
 
 // Of the last segment: it has something, and for so long.
@@ -390,7 +419,10 @@ Result<void> Journal::open_segment(TimePoint now, std::uint64_t now_unix_ns) {
   number = std::max({number, next_number_, std::uint64_t{1}});
   next_number_ = number + 1;  // a file that could not be made is not tried again: its head may be lost
   const std::string path = requests_path(options_.directory, number);
-  auto opened = BlockWriter::open(path, {.codec = options_.codec, .created_ns = now_unix_ns, .mode = kFileMode});
+  auto opened = BlockWriter::open(path, {.codec = options_.codec,
+                                         .created_ns = now_unix_ns,
+                                         .mode = kFileMode,
+                                         .sync = options_.ack == JournalAck::kDisk});
   if (opened && options_.ack == JournalAck::kDisk) {
     if (auto synced = sync_directory(options_.directory); !synced) opened = tl::unexpected(synced.error());
   }
@@ -412,13 +444,14 @@ Result<void> Journal::open_segment(TimePoint now, std::uint64_t now_unix_ns) {
 // After a failure: whether there is room again and the disk takes bytes.
 Result<void> Journal::probe(TimePoint now, std::uint64_t now_unix_ns) {
   if (auto done = make_room(kAlone, now, now_unix_ns); !done) return done;
+  leave_bad_file();
   if (requests_ == nullptr) {
     if (auto done = open_segment(now, now_unix_ns); !done) return done;
   }
   std::string raw;
   {
     const MutexLock lock(mutex_);
-    append_settled(raw, segments_.settled());
+    append_settled(raw, {segments_.settled(), segments_.left()});
   }
   std::vector<PackedBlock> blocks(1);
   blocks[0].records = 1;
@@ -445,22 +478,6 @@ void Journal::set_failure(const Result<void>& result, TimePoint now) {
                       : "the journal takes nothing: requests are in memory only until it can be written",
               {{"directory", options_.directory}, {"why", result.error().text}, {"held_back", *held}});
   }
-}
-
-Journal::Stats Journal::stats() const {
-  const MutexLock lock(mutex_);
-  Stats out = stats_;
-  out.bytes = segments_.bytes();
-  out.ends_bytes = segments_.ends_bytes();
-  out.segments = segments_.size();
-  for (const Segment& s : segments_.all()) {
-    out.unsettled += s.number >= segments_.settled();
-    out.unreadable += !s.readable;
-  }
-  out.oldest_unix_ns = segments_.first().end_unix_ns;
-  out.passed = passed_.load(std::memory_order_relaxed);
-  out.takes = takes();
-  return out;
 }
 
 }  // namespace tailgate

@@ -85,7 +85,9 @@ class Journal {
   // `now`: the clock, read after the spans were taken. `done` may be empty; it is called once.
   void append(const JournalRequest& request, TimePoint now, Done done);
   // One that passed the journal by.
-  void count_passed() { passed_.fetch_add(1, std::memory_order_relaxed); }
+  void count_passed(TimePoint now);
+  // Whether a request that somebody was told OK for is not in it, and came since then.
+  bool passed_since(TimePoint then) const;
 
   void note(std::span<const DecidedTrace> decided);
   void note(const JournalDelivery& delivery);
@@ -102,6 +104,7 @@ class Journal {
   // settled before replayed() has passed them.
   bool has_past() const { return has_past_; }
   std::uint64_t replay_from() const { return replay_from_; }
+  std::uint64_t settled() const;  // the first segment that a restart would need
   void replayed(std::uint64_t below_segment);
   // The segments there are, and up to which byte the last one may be read.
   struct Extent {
@@ -116,6 +119,9 @@ class Journal {
   static std::uint64_t made_at(const std::string& directory, std::uint64_t segment);  // Unix ns; 0: not known
   static std::uint64_t segment_at(const std::string& directory, const Extent& extent, std::uint64_t unix_ns);
 
+  // How many requests were appended, and how many of these a commit is done with, written or not.
+  std::uint64_t appended() const;
+  std::uint64_t committed() const;
   // Something was appended and is not committed yet.
   bool waiting() const { return pending_bytes_.load(std::memory_order_acquire) != 0; }
 
@@ -124,9 +130,10 @@ class Journal {
   // For the index of ids, which JournalPast makes; with `retain` only. The newest segment that is not written to any
   // more and has none; nothing when all have.
   std::optional<std::uint64_t> segment_without_ids() const;
-  // What is known of it; nothing when it is of an earlier process.
-  std::vector<IdEntry> ids_of(std::uint64_t segment) const;
-  void indexed(std::uint64_t segment, std::uint64_t bytes);
+  // What is known of it; nothing when it is of an earlier process, or there was no memory.
+  std::optional<IdList::View> ids_of(std::uint64_t segment) const;
+  // False: it has been deleted.
+  bool indexed(std::uint64_t segment, std::uint64_t bytes);
   // Blocks of a segment whose index is not written yet; nothing when it is, or is not known.
   std::optional<std::vector<std::uint64_t>> positions_of(std::uint64_t segment, std::uint64_t hash) const;
 
@@ -171,16 +178,18 @@ class Journal {
 
   explicit Journal(const JournalOptions& options, ByteBudget* budget) : options_(options), budget_(budget) {}
   Result<void> look_at_files(TimePoint now, std::uint64_t now_unix_ns, std::vector<std::string>& notices);
+  void remove_leftovers() const;
   Result<void> open_segment(TimePoint now, std::uint64_t now_unix_ns);
   void run();
   // `ids`: for each block the hashes of its traces.
   std::vector<PackedBlock> blocks_of(std::vector<Pending>& pending, std::vector<std::vector<std::uint64_t>>& ids) const;
   void note_ids(const std::vector<PackedBlock>& blocks, const std::vector<std::vector<std::uint64_t>>& ids);
   Result<void> write_requests(std::vector<PackedBlock>& blocks, TimePoint now, std::uint64_t now_unix_ns);
+  void leave_bad_file();
   Result<void> put(std::vector<PackedBlock>& blocks, bool& sync_failed);
   void write_ends(bool settled);
   bool pack_ends(const std::vector<DecidedTrace>& decided, const std::vector<JournalDelivery>& deliveries,
-                 std::uint64_t settled_below, PackedBlock& block) const;
+                 const JournalSettled& settled, PackedBlock& block) const;
   Result<void> make_room(std::uint64_t coming, TimePoint now, std::uint64_t now_unix_ns);
   Result<void> probe(TimePoint now, std::uint64_t now_unix_ns);
   bool begun() const;  // it has a segment
@@ -193,7 +202,8 @@ class Journal {
   DirectoryLock lock_;
   std::atomic<Takes> state_{Takes::kRequests};
   std::atomic<std::uint64_t> orders_{1}, passed_{0};
-  std::atomic<std::size_t> pending_bytes_{0};  // waiting or being written
+  std::atomic<std::size_t> pending_bytes_{0};       // waiting or being written
+  std::atomic<std::int64_t> passed_at_{INT64_MIN};  // the last that passed by
   std::uint64_t first_order_ = 1;
   std::uint64_t replay_from_ = 0;
   bool has_past_ = false;
@@ -205,6 +215,8 @@ class Journal {
   TimePoint segment_since_{}, try_again_{}, disk_asked_{};
   std::uint64_t disk_free_ = UINT64_MAX;
   LogLimiter errors_log_{std::chrono::seconds(10)};
+  bool write_failed_ = false;   // the last one, to requests_
+  std::uint64_t ids_left_ = 0;  // the segment of which there is no more room for ids
 
   mutable Mutex mutex_;
   CondVar wake_;
@@ -212,13 +224,15 @@ class Journal {
   bool stopping_ TAILGATE_GUARDED_BY(mutex_) = false;
   bool stopped_ TAILGATE_GUARDED_BY(mutex_) = false;
   std::vector<Pending> pending_ TAILGATE_GUARDED_BY(mutex_);
+  std::uint64_t appended_ TAILGATE_GUARDED_BY(mutex_) = 0;
+  std::uint64_t committed_ TAILGATE_GUARDED_BY(mutex_) = 0;
   std::vector<DecidedTrace> decided_ TAILGATE_GUARDED_BY(mutex_);
   std::vector<JournalDelivery> deliveries_ TAILGATE_GUARDED_BY(mutex_);
   SegmentList segments_ TAILGATE_GUARDED_BY(mutex_);
   TimePoint swept_ TAILGATE_GUARDED_BY(mutex_) = TimePoint::min();
   std::uint64_t replayed_below_ TAILGATE_GUARDED_BY(mutex_) = UINT64_MAX;
-  std::map<std::uint64_t, std::vector<IdEntry>> ids_ TAILGATE_GUARDED_BY(mutex_);  // by segment, until they are written
-  std::uint64_t readable_end_ TAILGATE_GUARDED_BY(mutex_) = 0;                     // of the last segment
+  std::map<std::uint64_t, IdList> ids_ TAILGATE_GUARDED_BY(mutex_);  // by segment, until they are written
+  std::uint64_t readable_end_ TAILGATE_GUARDED_BY(mutex_) = 0;       // of the last segment
   Stats stats_ TAILGATE_GUARDED_BY(mutex_);
   std::thread thread_;
 };

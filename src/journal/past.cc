@@ -80,28 +80,37 @@ void JournalPast::run() {
 bool JournalPast::index_one() {
   const std::optional<std::uint64_t> segment = journal_.segment_without_ids();
   if (!segment) return false;
-  std::vector<IdEntry> entries = journal_.ids_of(*segment);
   const std::string& directory = journal_.options().directory;
-  if (entries.empty()) {  // of an earlier process
-    const auto reader = BlockReader::open(requests_path(directory, *segment));
-    if (reader) {
-      (void)(*reader)->scan(0, [&](const Block& block) {
-        for (const Record& record : block.records) {
-          const auto request = read_request(record);
-          if (request) {
-            each_id(request->otlp, [&](const TraceId& id) { entries.push_back({hash_of_id(id), block.position}); });
-          }
-        }
-        const MutexLock lock(mutex_);
-        return !stopping_;
-      });
-    }
+  std::vector<IdEntry> entries;
+  bool whole = true;
+  if (const auto known = journal_.ids_of(*segment)) {
+    entries.reserve(known->size());
+    known->each([&](const IdEntry& entry) { entries.push_back(entry); });
+  } else {
+    whole = read_ids(*segment, entries);
     const MutexLock lock(mutex_);
     if (stopping_) return false;
   }
-  const auto written = write_ids(ids_path(directory, *segment), std::move(entries));
-  journal_.indexed(*segment, written ? *written : 0);
+  // Without an index all of the segment is read, when a trace is asked for.
+  const std::string path = ids_path(directory, *segment);
+  const auto written = whole ? write_ids(path, std::move(entries)) : Result<std::uint64_t>(0);
+  if (!journal_.indexed(*segment, written ? *written : 0)) ::unlink(path.c_str());  // it was deleted meanwhile
   return true;
+}
+
+// Those of a segment, out of its requests. False: some cannot be read.
+bool JournalPast::read_ids(std::uint64_t segment, std::vector<IdEntry>& out) {
+  const auto reader = BlockReader::open(requests_path(journal_.options().directory, segment));
+  if (!reader) return false;
+  const auto found = (*reader)->scan(0, [&](const Block& block) {
+    for (const Record& record : block.records) {
+      const auto request = read_request(record);
+      if (request) each_id(request->otlp, [&](const TraceId& id) { out.push_back({hash_of_id(id), block.position}); });
+    }
+    const MutexLock lock(mutex_);
+    return !stopping_;
+  });
+  return found.has_value();
 }
 
 Result<PastTrace> JournalPast::find(const TraceId& id, const std::function<bool()>& cancelled,
@@ -115,10 +124,11 @@ Result<PastTrace> JournalPast::find(const TraceId& id, const std::function<bool(
       const auto request = read_request(record);
       if (request && seen.insert(request->number).second) take_spans(id, *request, out);
     }
-    return out.otlp.size() < bytes_max && !(cancelled && cancelled());
+    out.cut = out.otlp.size() >= bytes_max || (cancelled && cancelled());
+    return !out.cut;
   };
   for (const std::uint64_t segment : journal_.extent().segments) {
-    if (cancelled && cancelled()) break;
+    if (out.cut || (out.cut = cancelled && cancelled())) break;
     const auto held = journal_.positions_of(segment, hash);
     const auto places = held ? Result<std::vector<std::uint64_t>>(*held) : find_ids(ids_path(directory, segment), hash);
     if (places && places->empty()) continue;

@@ -26,6 +26,7 @@ struct PastTrace {
   std::uint64_t spans = 0;
   std::uint64_t first_unix_ns = 0, last_unix_ns = 0;  // of arrival
   std::uint64_t damaged = 0;                          // blocks that may have more and cannot be read
+  bool cut = false;                                   // cancelled, or too large: there may be more
 };
 
 class JournalPast {
@@ -46,6 +47,7 @@ class JournalPast {
 
  private:
   void run();
+  bool read_ids(std::uint64_t segment, std::vector<IdEntry>& out);
 
   Journal& journal_;
   Mutex mutex_;

@@ -173,13 +173,18 @@ std::optional<std::vector<JournalDelivery>> read_deliveries(const Record& record
   return out;
 }
 
-bool append_settled(std::string& raw, std::uint64_t segment) {
-  return append(raw, JournalRecord::kSettled, id_of(segment, 0), {});
+bool append_settled(std::string& raw, const JournalSettled& settled) {
+  std::string left;
+  for (const std::uint64_t segment : settled.left) append_le(left, segment);
+  return append(raw, JournalRecord::kSettled, id_of(settled.below, 0), left);
 }
 
-std::optional<std::uint64_t> read_settled(const Record& record) {
-  if (!is(record, JournalRecord::kSettled) || !record.bytes.empty()) return std::nullopt;
-  return load_le<std::uint64_t>(record.id.data());
+std::optional<JournalSettled> read_settled(const Record& record) {
+  std::string_view rest = record.bytes;
+  if (!is(record, JournalRecord::kSettled) || rest.size() % sizeof(std::uint64_t) != 0) return std::nullopt;
+  JournalSettled out{load_le<std::uint64_t>(record.id.data())};
+  while (!rest.empty()) out.left.push_back(take<std::uint64_t>(rest));
+  return out;
 }
 
 }  // namespace tailgate

@@ -67,12 +67,17 @@ std::optional<JournalRequest> read_request(const Record& record);  // views into
 // Verdicts with the same words share them.
 bool append_verdicts(std::string& raw, const std::vector<JournalVerdict>& verdicts);
 bool append_deliveries(std::string& raw, const std::vector<JournalDelivery>& deliveries);
-// All traces that began in segments before this one are decided, and the kept ones delivered.
-bool append_settled(std::string& raw, std::uint64_t segment);
+// All traces that began in segments before `below` are decided, and the kept ones delivered; but those of `left`, which
+// whoever wrote this could not read.
+struct JournalSettled {
+  std::uint64_t below = 0;
+  std::vector<std::uint64_t> left = {};
+};
+bool append_settled(std::string& raw, const JournalSettled& settled);
 
 // Nothing, when the bytes are not what the kind says. Words are views into the record.
 std::optional<std::vector<JournalVerdict>> read_verdicts(const Record& record);
 std::optional<std::vector<JournalDelivery>> read_deliveries(const Record& record);
-std::optional<std::uint64_t> read_settled(const Record& record);
+std::optional<JournalSettled> read_settled(const Record& record);
 
 }  // namespace tailgate

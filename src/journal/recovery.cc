@@ -2,6 +2,7 @@
 // Journal: what an opened one finds in its directory. Reads the heads of the files, and of the ends no more than it
 // takes to find up to where all is settled.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -19,14 +20,15 @@ std::uint64_t size_of(const std::string& path) {
   return error ? 0 : size;
 }
 
-// The last that the file says; 0 when it says nothing.
-std::uint64_t settled_in(const std::string& path) {
-  std::uint64_t out = 0;
+// The last that the file says; below 0 when it says nothing.
+JournalSettled settled_in(const std::string& path) {
+  JournalSettled out;
   const auto reader = BlockReader::open(path);
-  if (!reader) return 0;
+  if (!reader) return out;
   (void)(*reader)->scan(0, [&](const Block& block) {
     for (const Record& record : block.records) {
-      if (const auto settled = read_settled(record)) out = std::max(out, *settled);
+      auto settled = read_settled(record);
+      if (settled && settled->below >= out.below) out = std::move(*settled);
     }
     return true;
   });
@@ -65,7 +67,22 @@ std::uint64_t Journal::segment_at(const std::string& directory, const Extent& ex
   return out;
 }
 
+// What an index that was not finished has left, and those of segments that are gone.
+void Journal::remove_leftovers() const {
+  std::error_code error;
+  for (fs::directory_iterator at(options_.directory, error), end; !error && at != end; at.increment(error)) {
+    const fs::path& path = at->path();
+    const bool unfinished = path.extension() == ".new" && path.stem().extension() == ".ids";
+    std::error_code looked;
+    if (unfinished ||
+        (path.extension() == ".ids" && !fs::exists(fs::path(path).replace_extension(".requests"), looked) && !looked)) {
+      ::unlink(path.c_str());
+    }
+  }
+}
+
 Result<void> Journal::look_at_files(TimePoint now, std::uint64_t now_unix_ns, std::vector<std::string>& notices) {
+  remove_leftovers();
   const auto numbers = segment_numbers(options_.directory);
   if (!numbers) return tl::unexpected(numbers.error());
   const MutexLock lock(mutex_);
@@ -87,10 +104,13 @@ Result<void> Journal::look_at_files(TimePoint now, std::uint64_t now_unix_ns, st
     // It was written to no later than the next one was made.
     s.end_unix_ns = std::min(next_created, now_unix_ns);
     s.end = now - Duration(static_cast<Duration::rep>(now_unix_ns - s.end_unix_ns));
-    const bool begun = size_of(path) >= kBlockFileHeaderBytes;
+    const auto size = fs::file_size(path, error);
+    const bool begun = error || size >= kBlockFileHeaderBytes;
     const auto reader = begun ? BlockReader::open(path) : tl::unexpected(Error{ErrorKind::kBadInput, ""});
     if (reader) {
       next_created = (*reader)->created_ns();
+    } else if (begun && reader.error().kind == ErrorKind::kIo) {
+      notices.push_back(fmt::format("{}; it is tried again", reader.error().text));
     } else if (begun) {
       s.readable = false;
       notices.push_back(fmt::format("{}; its requests are not replayed, and the file stays", reader.error().text));
@@ -104,14 +124,18 @@ Result<void> Journal::look_at_files(TimePoint now, std::uint64_t now_unix_ns, st
   first_order_ = (numbers->back() + 1) << kOrdersOfSegment;
   orders_ = first_order_;
   replay_from_ = numbers->back() + 1;
-  std::uint64_t settled = 0;
+  JournalSettled settled;
   for (const Segment& s : found) {
-    if ((settled = settled_in(ends_path(options_.directory, s.number))) != 0) break;
+    settled = settled_in(ends_path(options_.directory, s.number));
+    if (settled.below != 0) break;
   }
+  const auto is_settled = [&](std::uint64_t number) {
+    return number < settled.below && std::find(settled.left.begin(), settled.left.end(), number) == settled.left.end();
+  };
   for (auto at = found.rbegin(); at != found.rend(); ++at) {
-    if (at->number < settled || !at->readable ||
-        size_of(requests_path(options_.directory, at->number)) <= kBlockFileHeaderBytes)
-      continue;
+    if (is_settled(at->number) || !at->readable) continue;
+    const auto size = fs::file_size(requests_path(options_.directory, at->number), error);
+    if (!error && size <= kBlockFileHeaderBytes) continue;
     replay_from_ = at->number;
     break;
   }

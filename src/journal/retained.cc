@@ -16,6 +16,36 @@ bool Journal::begun() const {
   return !segments_.empty();
 }
 
+std::uint64_t Journal::settled() const {
+  const MutexLock lock(mutex_);
+  return segments_.settled();
+}
+
+Journal::Extent Journal::extent() const {
+  Extent out;
+  const MutexLock lock(mutex_);
+  for (const SegmentList::Ends& e : segments_.ends()) out.ends.push_back(e.number);
+  for (const Segment& s : segments_.all()) out.segments.push_back(s.number);
+  out.last_end = readable_end_;
+  return out;
+}
+
+Journal::Stats Journal::stats() const {
+  const MutexLock lock(mutex_);
+  Stats out = stats_;
+  out.bytes = segments_.bytes();
+  out.ends_bytes = segments_.ends_bytes();
+  out.segments = segments_.size();
+  for (const Segment& s : segments_.all()) {
+    out.unsettled += s.number >= segments_.settled();
+    out.unreadable += !s.readable;
+    if (s.readable && out.oldest_unix_ns == 0) out.oldest_unix_ns = s.end_unix_ns;
+  }
+  out.passed = passed_.load(std::memory_order_relaxed);
+  out.takes = takes();
+  return out;
+}
+
 // Deletes what is too old, and more where room is short; fails when there is not enough even then.
 Result<void> Journal::make_room(std::uint64_t coming, TimePoint now, std::uint64_t now_unix_ns) {
   if (options_.disk_free_min != 0 && now - disk_asked_ >= kTryAgain) {
@@ -43,10 +73,10 @@ Result<void> Journal::make_room(std::uint64_t coming, TimePoint now, std::uint64
         number = oldest->number;
         bytes = oldest->bytes - oldest->ends_bytes;
         ids_.erase(number);
-        segments_.drop_first();
+        segments_.drop(number);
       }
     }
-    if (!ends && options_.retain > Duration::zero()) ::unlink(ids_path(options_.directory, number).c_str());
+    if (!ends) ::unlink(ids_path(options_.directory, number).c_str());
     ::unlink((ends ? ends_path(options_.directory, number) : requests_path(options_.directory, number)).c_str());
     if (disk_free_ != UINT64_MAX) disk_free_ += bytes;
   }
@@ -65,14 +95,22 @@ Result<void> Journal::make_room(std::uint64_t coming, TimePoint now, std::uint64
   return {};
 }
 
-// The blocks were written last, one behind the other.
+// The blocks were written last, one behind the other. Ids without room are read from the file, later.
 void Journal::note_ids(const std::vector<PackedBlock>& blocks, const std::vector<std::vector<std::uint64_t>>& ids) {
   const MutexLock lock(mutex_);
-  std::vector<IdEntry>& entries = ids_[segments_.last().number];
+  const std::uint64_t segment = segments_.last().number;
+  if (segment == ids_left_) return;
+  IdList& entries =
+      ids_.try_emplace(segment, budget_ != nullptr ? Charge(*budget_, Holder::kRequests) : Charge()).first->second;
   std::uint64_t position = readable_end_;
   for (const PackedBlock& block : blocks) position -= block.bytes.size();
   for (std::size_t i = 0; i != blocks.size(); ++i) {
-    for (const std::uint64_t hash : ids[i]) entries.push_back({hash, position});
+    for (const std::uint64_t hash : ids[i]) {
+      if (entries.add({hash, position})) continue;
+      ids_left_ = segment;
+      ids_.erase(segment);
+      return;
+    }
     position += blocks[i].bytes.size();
   }
 }
@@ -86,26 +124,25 @@ std::optional<std::uint64_t> Journal::segment_without_ids() const {
   return std::nullopt;
 }
 
-std::vector<IdEntry> Journal::ids_of(std::uint64_t segment) const {
+std::optional<IdList::View> Journal::ids_of(std::uint64_t segment) const {
   const MutexLock lock(mutex_);
   const auto at = ids_.find(segment);
-  return at != ids_.end() ? at->second : std::vector<IdEntry>();
+  return at != ids_.end() ? std::optional(at->second.view()) : std::nullopt;
 }
 
-void Journal::indexed(std::uint64_t segment, std::uint64_t bytes) {
+bool Journal::indexed(std::uint64_t segment, std::uint64_t bytes) {
   const MutexLock lock(mutex_);
-  segments_.indexed(segment, bytes);
   ids_.erase(segment);
+  return segments_.indexed(segment, bytes);
 }
 
 std::optional<std::vector<std::uint64_t>> Journal::positions_of(std::uint64_t segment, std::uint64_t hash) const {
-  const MutexLock lock(mutex_);
-  const auto at = ids_.find(segment);
-  if (at == ids_.end()) return std::nullopt;
+  const std::optional<IdList::View> ids = ids_of(segment);
+  if (!ids) return std::nullopt;
   std::vector<std::uint64_t> out;
-  for (const IdEntry& entry : at->second) {
+  ids->each([&](const IdEntry& entry) {
     if (entry.hash == hash && (out.empty() || out.back() != entry.position)) out.push_back(entry.position);
-  }
+  });
   return out;
 }
 

@@ -60,33 +60,42 @@ std::uint64_t SegmentList::ends_bytes() const {
   return out;
 }
 
-void SegmentList::indexed(std::uint64_t number, std::uint64_t bytes) {
-  for (Segment& s : segments_) {
-    if (s.number != number) continue;
-    s.indexed = true;
-    s.bytes += bytes;
-  }
+void SegmentList::add(Segment segment) {
+  if (!segments_.empty()) segment.end = std::max(segment.end, segments_.back().end);
+  segments_.push_back(segment);
 }
 
-void SegmentList::drop_first() {
-  const Segment& s = segments_.front();
-  if (s.ends_bytes != 0) ends_.push_back({s.number, s.ends_bytes});
-  segments_.pop_front();
+std::deque<Segment>::iterator SegmentList::find(std::uint64_t number) {
+  const auto at = std::lower_bound(segments_.begin(), segments_.end(), number,
+                                   [](const Segment& s, std::uint64_t wanted) { return s.number < wanted; });
+  return at != segments_.end() && at->number == number ? at : segments_.end();
+}
+
+bool SegmentList::indexed(std::uint64_t number, std::uint64_t bytes) {
+  const auto at = find(number);
+  if (at == segments_.end()) return false;
+  at->indexed = true;
+  at->bytes += bytes;
+  return true;
+}
+
+void SegmentList::drop(std::uint64_t number) {
+  const auto at = find(number);
+  if (at == segments_.end()) return;
+  if (at->ends_bytes != 0) ends_.push_back({at->number, at->ends_bytes});
+  segments_.erase(at);
 }
 
 std::uint64_t SegmentList::pin(TimePoint first) {
-  const auto at =
-      std::find_if(segments_.begin(), segments_.end() - 1, [&](const Segment& s) { return s.end >= first; });
+  const auto at = std::lower_bound(segments_.begin(), segments_.end() - 1, first,
+                                   [](const Segment& s, TimePoint wanted) { return s.end < wanted; });
   ++at->pins;
   return at->number;
 }
 
 void SegmentList::unpin(std::uint64_t number) {
-  for (Segment& s : segments_) {
-    if (s.number != number) continue;
-    --s.pins;
-    return;
-  }
+  const auto at = find(number);
+  if (at != segments_.end()) --at->pins;
 }
 
 bool SegmentList::settle(TimePoint decided, std::uint64_t limit) {
@@ -100,10 +109,19 @@ bool SegmentList::settle(TimePoint decided, std::uint64_t limit) {
   return settled_ != before;
 }
 
+std::vector<std::uint64_t> SegmentList::left() const {
+  std::vector<std::uint64_t> out;
+  for (const Segment& s : segments_) {
+    if (!s.readable && s.number < settled_) out.push_back(s.number);
+  }
+  return out;
+}
+
 const Segment* SegmentList::deletable() const {
-  if (segments_.size() < 2) return nullptr;
-  const Segment& s = segments_.front();
-  return s.readable && s.number < settled_ ? &s : nullptr;
+  for (std::size_t i = 0; i + 1 < segments_.size() && segments_[i].number < settled_; ++i) {
+    if (segments_[i].readable) return &segments_[i];
+  }
+  return nullptr;
 }
 
 }  // namespace tailgate

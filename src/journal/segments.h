@@ -37,7 +37,8 @@ struct Segment {
 
 class SegmentList {
  public:
-  void add(const Segment& segment) { segments_.push_back(segment); }
+  // Behind the others; its `end` is not before theirs.
+  void add(Segment segment);
   Segment& last() { return segments_.back(); }
   const Segment& first() const { return segments_.front(); }
   bool empty() const { return segments_.empty(); }
@@ -56,11 +57,15 @@ class SegmentList {
   // began before is decided) and pins allow. True: it moved.
   bool settle(TimePoint decided, std::uint64_t limit);
 
-  // The oldest segment, if its requests may go: it is settled, readable and not the last.
+  // Segments below settled() that were passed over because they cannot be read: a newer Tailgate, which can, begins
+  // with them.
+  std::vector<std::uint64_t> left() const;
+
+  // The oldest segment whose requests may go: it is settled, readable and not the last.
   const Segment* deletable() const;
-  void indexed(std::uint64_t number, std::uint64_t bytes);
+  bool indexed(std::uint64_t number, std::uint64_t bytes);  // false: there is none of this number
   // Its ends stay.
-  void drop_first();
+  void drop(std::uint64_t number);
 
   // Files of ends alone, oldest first: late spans follow these verdicts after a restart too.
   void add_ends(std::uint64_t number, std::uint64_t bytes) { ends_.push_back({number, bytes}); }
@@ -72,7 +77,9 @@ class SegmentList {
   void drop_first_ends() { ends_.pop_front(); }
 
  private:
-  std::deque<Segment> segments_;
+  std::deque<Segment>::iterator find(std::uint64_t number);  // end(): there is none
+
+  std::deque<Segment> segments_;  // by number, and by `end`
   std::deque<Ends> ends_;
   std::uint64_t settled_ = 0;
 };

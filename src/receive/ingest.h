@@ -106,6 +106,8 @@ class IngestTarget {
   virtual std::shared_ptr<const ScanPlan> plan() const = 0;
   // Takes the whole batch and returns true, or refuses the whole batch when there is no room.
   virtual bool take(const SpanBatch& batch, SourceId source, TimePoint now) = 0;
+  // Whether there can ever be room for it.
+  virtual bool could_take(const SpanBatch& batch) const = 0;
   // For SpanBatch::hash_seed.
   virtual std::uint64_t hash_seed() const = 0;
 };

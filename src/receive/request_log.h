@@ -62,8 +62,8 @@ class RequestLog {
   virtual std::uint64_t next_number() = 0;
   // Whether write() is to be told the request's traces.
   virtual bool wants_traces() const = 0;
-  // Null: nobody has to wait for it.
-  virtual std::shared_ptr<Receipt> write(std::uint64_t number, SourceId source, std::uint64_t arrival_unix_ns,
+  // `way`: as begin() said. Null: nobody has to wait for it.
+  virtual std::shared_ptr<Receipt> write(Way way, std::uint64_t number, SourceId source, std::uint64_t arrival_unix_ns,
                                          ByteView otlp, std::span<const TraceId> traces) = 0;
 
   // One request's turn.
@@ -85,7 +85,7 @@ class RequestLog {
     bool wants_traces() const { return writes() && log_->wants_traces(); }
     std::shared_ptr<Receipt> write(SourceId source, std::uint64_t arrival_unix_ns, ByteView otlp,
                                    std::span<const TraceId> traces) const {
-      return writes() ? log_->write(number_, source, arrival_unix_ns, otlp, traces) : nullptr;
+      return writes() ? log_->write(way_, number_, source, arrival_unix_ns, otlp, traces) : nullptr;
     }
 
    private:

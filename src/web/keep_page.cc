@@ -156,12 +156,20 @@ Response begin_for_alerts(KeepSource& source, ByteView body) {
   return json_response(status, out);
 }
 
+// Everybody who reaches the port could send what was dropped to the backends, and they are paid by the span.
+Response not_allowed() {
+  return json_error(403,
+                    "expected web.auth, or a web.endpoint on loopback or a Unix socket: jobs that keep traces are not "
+                    "for everybody who reaches this port");
+}
+
 std::string_view job_of(const RequestHead& head) { return head.path().substr(kPath.size()); }
 
 }  // namespace
 
-void add_keep_page(Pages& pages, KeepSource& source) {
-  pages.add_post("/keep", kBodyMax, [&source](const RequestHead&, ByteView body) {
+void add_keep_page(Pages& pages, KeepSource& source, bool allowed) {
+  pages.add_post("/keep", kBodyMax, [&source, allowed](const RequestHead&, ByteView body) {
+    if (!allowed) return not_allowed();
     Result<KeepRequest> request = read_request(body);
     if (!request) return json_error(400, request.error().text);
     const Result<std::string> job = source.begin(std::move(*request));
@@ -170,14 +178,16 @@ void add_keep_page(Pages& pages, KeepSource& source) {
     response.headers.emplace_back("location", std::string(kPath) + *job);
     return response;
   });
-  pages.add_post("/keep/alert", kBodyMax,
-                 [&source](const RequestHead&, ByteView body) { return begin_for_alerts(source, body); });
+  pages.add_post("/keep/alert", kBodyMax, [&source, allowed](const RequestHead&, ByteView body) {
+    return allowed ? begin_for_alerts(source, body) : not_allowed();
+  });
   const auto status = [&source](const RequestHead& head) {
     const std::optional<KeepStatus> found = source.status(job_of(head));
     return found ? json_response(200, status_json(*found)) : json_error(404, "there is no such job");
   };
   pages.add(std::string(kPath), status);
-  pages.add_remove(std::string(kPath), [&source, status](const RequestHead& head) {
+  pages.add_remove(std::string(kPath), [&source, status, allowed](const RequestHead& head) {
+    if (!allowed) return not_allowed();
     source.cancel(job_of(head));
     return status(head);
   });

@@ -56,7 +56,8 @@ class KeepSource {
   virtual bool cancel(std::string_view job) = 0;
 };
 
-// `source` outlives the pages.
-void add_keep_page(Pages& pages, KeepSource& source);
+// `source` outlives the pages. `allowed`: whether who asks is known, or on this machine; else everything that begins or
+// ends a job gets 403.
+void add_keep_page(Pages& pages, KeepSource& source, bool allowed);
 
 }  // namespace tailgate

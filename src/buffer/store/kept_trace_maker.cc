@@ -144,8 +144,8 @@ SettledSpans KeptTraceMaker::make(const Input& in, Scratch& scratch) {
   Charge repaired(budget_, Holder::kQueues);
   std::shared_ptr<Delivery> delivery;
   if (log_ != nullptr && in.kept_after.empty()) {
-    delivery = in.closed != nullptr ? log_->delivery({in.id, in.closed->order, 0, in.closed->first})
-                                    : log_->delivery({in.id, 0, in.request, in.now});
+    delivery = in.closed != nullptr ? log_->delivery({in.id, in.closed->order, in.closed->upto, 0, in.closed->first})
+                                    : log_->delivery({in.id, 0, 0, in.request, in.now});
   }
   const SettledSpans result = make(in, scratch, repaired, delivery);
   if (delivery != nullptr) delivery->part_gone();  // shed: nobody will have it

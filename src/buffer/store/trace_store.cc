@@ -2,6 +2,7 @@
 #include "buffer/store/trace_store.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "base/invariant.h"
@@ -68,14 +69,10 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
 
   // Reserve what all of it can take at most, before the first append: accepted whole or refused whole. A prefix may be
   // new to every shard.
-  std::size_t prefix_bound = 0;
-  for (const ScopeGroup& group : batch.groups) prefix_bound += Prefix::bytes_of(group.resource, group.scope);
-  prefix_bound *= std::min(shards_.size(), batch.traces.size());
+  const std::size_t prefix_bound = this->prefix_bound(batch);
   if (!reserve(pool_bound, prefix_bound)) {
     // What could not fit into an empty buffer must not empty a full one.
-    const bool could_fit =
-        prefix_bound <= prefix_bytes_max_ && pool_bound + prefix_bound <= budget_.cap(Holder::kTraces);
-    if (!could_fit || !make_room(pool_bound, prefix_bound, now, scratch)) return false;
+    if (!could_take(pool_bound, prefix_bound) || !make_room(pool_bound, prefix_bound, now, scratch)) return false;
   }
 
   std::size_t pool_taken = 0;
@@ -106,6 +103,22 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
   INVARIANT(pool_taken <= pool_bound && prefix_taken <= prefix_bound);
   release(pool_bound - pool_taken, prefix_bound - prefix_taken);
   return true;
+}
+
+std::size_t TraceStore::prefix_bound(const SpanBatch& batch) const {
+  std::size_t out = 0;
+  for (const ScopeGroup& group : batch.groups) out += Prefix::bytes_of(group.resource, group.scope);
+  return out * std::min(shards_.size(), batch.traces.size());
+}
+
+bool TraceStore::could_take(std::size_t pool_bytes, std::size_t prefix_bytes) const {
+  return prefix_bytes <= prefix_bytes_max_ && pool_bytes + prefix_bytes <= budget_.cap(Holder::kTraces);
+}
+
+bool TraceStore::could_take(const SpanBatch& batch) const {
+  std::size_t pool_bytes = 0;
+  for (const BatchTrace& trace : batch.traces) pool_bytes += pool_bytes_bound(trace.facts.bytes, trace.facts.spans);
+  return could_take(pool_bytes, prefix_bound(batch));
 }
 
 // Orders the batch's traces by shard with one counting pass, and starts to load what their look-ups will read. Returns
@@ -237,6 +250,12 @@ void TraceStore::set_foregone(const Foregone* foregone) {
   }
 }
 
+Fate TraceStore::fate(const TraceId& id) {
+  Shard& shard = shards_.of(id);
+  const MutexLock lock(shard.mutex);
+  return shard.buffer.fate(id);
+}
+
 void TraceStore::remember(const TraceId& id, const Verdict& verdict) {
   Shard& shard = shards_.of(id);
   const MutexLock lock(shard.mutex);
@@ -289,13 +308,27 @@ void TraceStore::tell(Scratch& scratch) {
 
 // Kept traces leave, a few megabytes at a time, because their pieces are free only when all of these are made.
 void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Scratch& scratch) {
+  // While traces count as closing, a journal gives nothing back: it hears of their end however this ends.
+  const struct Closing {
+    DecisionLog* log;
+    std::size_t traces;
+    ~Closing() {
+      if (log != nullptr) log->end_closing(traces);
+    }
+  } closing{log_, closed.size()};
   scratch.kept.out.clear();  // an exception may have left some there
   for (std::size_t begin = 0; begin < closed.size();) {
     scratch.settled.clear();
     std::size_t end = begin;
     for (std::size_t bytes = 0; end < closed.size() && bytes < kSettleBytes; ++end) {
       bytes += reader_.trace(closed[end]).facts.bytes;
-      scratch.settled.push_back(make_kept(shard, closed[end], now, scratch));
+      const std::size_t made = scratch.kept.out.size();
+      try {
+        scratch.settled.push_back(make_kept(shard, closed[end], now, scratch));
+      } catch (const std::bad_alloc&) {
+        scratch.kept.out.resize(made);
+        scratch.settled.push_back({0, Shed::kOverload});
+      }
     }
     {
       const MutexLock lock(shard.mutex);
@@ -304,7 +337,6 @@ void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoin
     push(scratch);
     begin = end;
   }
-  if (log_ != nullptr) log_->end_closing(closed.size());
 }
 
 // The trace's bytes are copied without the lock, one trace after the other, so that the copy is still in the cache when

@@ -42,6 +42,9 @@ class TraceStore {
   // Takes the spans of `batch`, all or none. False: no room even after deciding traces early.
   bool accept(const SpanBatch& batch, SourceId source, TimePoint now);
 
+  // Whether accept() could take the batch into an empty store.
+  bool could_take(const SpanBatch& batch) const;
+
   // Closes what is due at `now` and settles it. Returns when to come again.
   TimePoint sweep(TimePoint now);
 
@@ -55,6 +58,8 @@ class TraceStore {
   void set_decision_log(DecisionLog* log);
   // Likewise: verdicts that are known before; from now on, and until it is called with null.
   void set_foregone(const Foregone* foregone);
+  // As long as the decision cache remembers.
+  Fate fate(const TraceId& id);
   // Spans of this trace are late from now on.
   void remember(const TraceId& id, const Verdict& verdict);
 
@@ -79,6 +84,8 @@ class TraceStore {
   struct Scratch;  // of one thread
 
   std::size_t order_by_shard(const SpanBatch& batch, Scratch& scratch) const;
+  std::size_t prefix_bound(const SpanBatch& batch) const;
+  bool could_take(std::size_t pool_bytes, std::size_t prefix_bytes) const;
   bool reserve(std::size_t pool_bytes, std::size_t prefix_bytes);
   void release(std::size_t pool_bytes, std::size_t prefix_bytes);
   bool make_room(std::size_t pool_bytes, std::size_t prefix_bytes, TimePoint now, Scratch& scratch);

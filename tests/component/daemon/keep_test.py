@@ -202,6 +202,33 @@ class KeepTest(unittest.TestCase):
         until(lambda: {before, failed} <= set(self.sink.snapshot()), "what surrounds the trigger is kept")
         self.assertEqual(daemon.metrics().sum("tailgate_spans_kept_after_total", reason="around errors"), 2)
 
+    def test_open_trace(self):
+        self.config["sampling"]["decision_wait"] = "2s"
+        daemon = self.start()
+        trace = os.urandom(16)
+        ids = self.send(daemon, trace)
+        status, begun = ask(daemon.pages["web"], "POST", "/keep", {"trace_ids": [trace.hex()], "reason": "early"})
+        self.assertEqual(status, 202)
+        ids |= self.send(daemon, trace)
+        done = until(lambda: (lambda s: s if s["state"] == "done" else None)(
+            ask(daemon.pages["web"], "GET", f"/keep/{begun['job']}")[1]), "the job ends")
+        self.assertEqual((done["kept_traces"], done["kept_spans"]), (1, 4))
+        again = self.job(daemon, {"trace_ids": [trace.hex(), trace.hex()], "reason": "twice"})
+        self.assertEqual((again["kept_traces"], again["already_kept"]), (0, 2))
+        until(lambda: self.sink.snapshot().get(trace) == ids, "all of it is delivered")
+        self.assertEqual(self.sink.doubles, 0)
+        daemon.metrics().check_law()
+
+    def test_other_machines(self):
+        self.config["web"]["endpoint"] = "0.0.0.0:0"
+        daemon = self.start()
+        web = daemon.pages["web"]
+        for method, path in (("POST", "/keep"), ("POST", "/keep/alert"), ("DELETE", "/keep/1")):
+            status, answer = ask(web, method, path, {"trace_ids": ["1"], "reason": "r"} if method == "POST" else None)
+            self.assertEqual(status, 403, path)
+            self.assertIn("web.auth", answer["error"])
+        self.assertEqual(ask(web, "GET", "/keep/1")[0], 404)
+
     def test_bad_requests(self):
         daemon = self.start()
         for body, words in (({}, "trace_ids, or a condition"), ({"trace_ids": ["xyz"], "reason": "r"}, "hex"),

@@ -187,6 +187,59 @@ def full(options, directory):
     sink.close()
 
 
+def traced(metrics):
+    return metrics.sum("tailgate_buffer_spans")
+
+
+def passed_by(options, directory):
+    """At SIGTERM what the journal does not have is decided, although the rest is handed over."""
+    sink = Sink()
+    config = config_of(directory, sink, max_bytes="64MiB", on_failure="memory", compression="none")
+    with Daemon(options.binary, directory, config) as daemon:
+        until(lambda: one(daemon.http, big(os.urandom(16)))[0] == 200 and
+              daemon.metrics().sum("tailgate_journal_failing") == 1, "the journal is full", 30, 0)
+        trace = os.urandom(16)
+        expect(one(daemon.http, [otlp.span(trace, error=True)])[0] == 200, "taken without it")
+        expect(daemon.stop() == 0, "a clean end")
+        expect("the journal does not have all that is open" in daemon.log(), "the log says so")
+    until(lambda: trace in sink.snapshot(), "what passed by is decided")
+    sink.close()
+
+
+def half_replayed(options, directory):
+    """A file that cannot be read holds the replay up. An end then decides nothing, since there may be more of a trace."""
+    sink = Sink()
+    config = config_of(directory, sink)
+    config["shutdown"] = {"undecided": "decide"}
+    path = config["journal"]["directory"]
+    shutil.rmtree(path, ignore_errors=True)
+    trace, ids = os.urandom(16), [os.urandom(8) for _ in range(3)]
+    for one_id in ids:
+        with Daemon(options.binary, directory, config) as daemon:
+            expect(one(daemon.http, [otlp.span(trace, span_id=one_id, error=True)])[0] == 200, "taken")
+            daemon.signal(signal.SIGKILL)
+            daemon.wait()
+    files = [f for f in sorted(glob.glob(os.path.join(path, "*.requests"))) if os.path.getsize(f) > 32]
+    os.rename(files[1], files[1] + ".aside")
+    os.mkdir(files[1])  # it can be opened, and not be read
+    with Daemon(options.binary, directory, config) as daemon:
+        until(lambda: daemon.metrics().sum("tailgate_journal_segments", state="unreadable") == 1, "a metric says it")
+        expect("cannot be read" in daemon.ready()[1], "/ready says so too")
+        until(lambda: traced(daemon.metrics()) == 1, "what came before is replayed")
+        expect(one(daemon.http, [otlp.span(os.urandom(16))])[0] == 200, "requests are taken meanwhile")
+        time.sleep(WAIT + 0.5)
+        expect(traced(daemon.metrics()) == 1, "and nothing is decided")
+        expect(daemon.stop() == 0, "a clean end")
+        expect(daemon.log().count("a file of the journal cannot be read") == 1, "said once")
+    expect(not sink.snapshot(), f"a part was decided: {sink.snapshot()}")
+    os.rmdir(files[1])
+    os.rename(files[1] + ".aside", files[1])
+    with Daemon(options.binary, directory, config) as daemon:
+        until(lambda: sink.snapshot().get(trace) == set(ids), "the whole trace is delivered")
+        expect(daemon.stop() == 0, "a clean end")
+    sink.close()
+
+
 def damaged(options, directory):
     """A torn tail, a damaged file and one of a newer version: said, the rest is used, nothing is deleted."""
     sink = Sink()
@@ -241,7 +294,8 @@ def main():
     print(f"seed {options.seed}")
     for work in (lambda d: cycles(options, d, signal.SIGKILL, options.kills),
                  lambda d: cycles(options, d, signal.SIGTERM, options.stops),
-                 lambda d: full(options, d), lambda d: damaged(options, d)):
+                 lambda d: full(options, d), lambda d: passed_by(options, d), lambda d: half_replayed(options, d),
+                 lambda d: damaged(options, d)):
         with tempfile.TemporaryDirectory() as directory:
             work(directory)
 

@@ -36,6 +36,7 @@ struct Disk {
   long calls = 0;
   bool lists = false;
   int sync_fails_one_in = 0;
+  std::string broken;  // a file that takes nothing any more
   std::vector<Operation> list;
   tailgate::test::Random random{1};
 
@@ -88,6 +89,10 @@ int sync_of(int fd) {
 extern "C" {
 ssize_t pwrite(int fd, const void* bytes, size_t size, off_t at) {
   size_t put = size;
+  if (!disk.broken.empty() && path_of(fd) == disk.broken) {
+    errno = EIO;
+    return -1;
+  }
   if (disk.next()) {
     if (!disk.half || size < 2) return -1;
     disk.half = false;  // the rest of these bytes fails
@@ -207,6 +212,44 @@ TEST_CASE("each write that fails leaves a journal that has what it said to be sa
   }
   CHECK(failed > 100);
   WARN(failed << " calls failed in turn");
+}
+
+TEST_CASE("a file that takes nothing any more is left for another one", "[journal]") {
+  setup_log({.level = LogLevel::kError, .sink = [](std::string_view) {}});
+  disk = {};
+  const JournalFolder folder;
+  HandJournal j(folder, options(JournalAck::kJournal));
+  REQUIRE(j.open());
+  j.put(numbered(1));
+  j.commit();
+  disk.broken = requests_path(folder.path, j.journal->extent().segments.back());
+  for (std::uint64_t n = 2; n != 5; ++n) {
+    j.put(numbered(n));
+    j.commit();
+    j.ms += 2000;
+  }
+  CHECK(j.journal->takes() == Journal::Takes::kRequests);
+  CHECK(j.safe == 3);  // one was refused
+  disk = {};
+  REQUIRE(j.open());
+  CHECK(found(j) == std::set<std::uint64_t>{1, 3, 4});
+}
+
+TEST_CASE("only `ack: disk` syncs", "[journal]") {
+  const JournalAck ack = GENERATE(JournalAck::kJournal, JournalAck::kDisk);
+  disk = {};
+  disk.lists = true;
+  const JournalFolder folder;
+  {
+    HandJournal j(folder, options(ack));
+    (void)day(j, 1);
+  }
+  const std::vector<Operation> list = std::exchange(disk.list, {});
+  disk = {};
+  const bool syncs = std::any_of(list.begin(), list.end(), [](const Operation& op) {
+    return op.kind == Operation::kSync || op.kind == Operation::kSyncDirectory;
+  });
+  CHECK(syncs == (ack == JournalAck::kDisk));
 }
 
 namespace {

@@ -91,7 +91,7 @@ struct Process {
   std::unique_ptr<TraceStore> store;
   std::unique_ptr<StoreTarget> target;
 
-  Process(Backend& backend, const fs::path& folder, std::int64_t ms, const TraceStoreOptions& options)
+  Process(Backend& backend, const fs::path& folder, std::int64_t ms, const TraceStoreOptions& options, bool live = true)
       : queue(backend) {
     store = std::make_unique<TraceStore>(options, budget, policies->set, *policies->tables, queue, 7, at(-1000));
     target = std::make_unique<StoreTarget>(*store);
@@ -105,13 +105,15 @@ struct Process {
     REQUIRE(opened);
     CHECK(notices.empty());
     journal = std::move(*opened);
-    link = std::make_unique<JournalLink>(*journal, policies->tables, std::vector<std::string>{"queue"}, true);
+    link = std::make_unique<JournalLink>(*journal, policies->tables, std::vector<std::string>{"queue"}, live);
+    link->add_source(0, {"otlp", "otlp_proto"});
     journal->use(*link);
     store->set_decision_log(link.get());
   }
   ~Process() {
     queue.lose();
     store.reset();  // before the journal that its traces report to
+    if (journal) journal->stop();
   }
 
   void take(const Sent& sent) {
@@ -142,11 +144,18 @@ struct Process {
 class Watched final : public IngestTarget {
  public:
   Watched(StoreTarget& target, std::function<void()> before) : target_(target), before_(std::move(before)) {}
+  long refuses = 0;  // so many batches
+  TimePoint latest{};
+  std::map<std::string, int> seen;  // spans, by their bytes
   std::shared_ptr<const ScanPlan> plan() const override { return target_.plan(); }
   bool take(const SpanBatch& batch, SourceId source, TimePoint now) override {
     before_();
+    if (refuses-- > 0) return false;
+    latest = std::max(latest, now);
+    for (const BatchSpan& span : batch.spans) ++seen[std::string(span.data, span.size)];
     return target_.take(batch, source, now);
   }
+  bool could_take(const SpanBatch& batch) const override { return target_.could_take(batch); }
   std::uint64_t hash_seed() const override { return target_.hash_seed(); }
 
  private:
@@ -284,6 +293,191 @@ TEST_CASE("a daemon that is killed decides and delivers what one that lives does
   WARN(runs << " runs, " << traces << " traces kept, " << replayed << " requests replayed, " << again
             << " spans came again");
   fs::remove_all(root);
+}
+
+namespace {
+
+constexpr std::int64_t kThen = 5000;
+
+TraceStoreOptions small_store() {
+  TraceStoreOptions options;
+  options.shards = 2;
+  options.limits.decision_wait = std::chrono::seconds(2);
+  options.limits.cache_bytes = 1 << 20;
+  options.pool_bytes = 64 << 20;
+  return options;
+}
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() / ("tailgate-replay-" + std::to_string(::getpid()));
+  Folder() {
+    fs::remove_all(path);
+    fs::create_directories(path);
+    setup_log({.level = LogLevel::kError, .sink = [](std::string_view) {}});
+  }
+  ~Folder() { fs::remove_all(path); }
+};
+
+std::string request_of(std::uint64_t trace, std::uint64_t first_span, std::uint64_t spans = 1, int status = 0) {
+  std::vector<test::SpanSpec> specs(spans);
+  for (test::SpanSpec& s : specs) {
+    s.trace = trace;
+    s.id = first_span++;
+    s.status = status;
+    s.attributes = {{"text", std::to_string(s.id) + std::string(400, static_cast<char>('a' + s.id % 26))}};
+  }
+  return test::request(specs);
+}
+
+// A process that took so many requests of a span each and was killed. The folder of the next.
+fs::path after_kill(const fs::path& root, int requests, std::int64_t ahead_ms = 0) {
+  Backend nobody;
+  nobody.dead = true;
+  Process p(nobody, root / "0", 0, small_store());
+  for (int n = 0; n != requests; ++n) {
+    p.take({ahead_ms + n, request_of(1 + static_cast<std::uint64_t>(n), 1 + static_cast<std::uint64_t>(n))});
+    p.commit(ahead_ms + n);
+  }
+  fs::copy(root / "0", root / "1", fs::copy_options::recursive);
+  return root / "1";
+}
+
+}  // namespace
+
+TEST_CASE("a replay waits for a file that cannot be read, and for memory", "[journal]") {
+  const Folder root;
+  const fs::path folder = after_kill(root.path, 60);
+  Backend backend;
+  Process p(backend, folder, kThen, small_store());
+  const std::uint64_t lost = p.journal->extent().segments.at(1);
+  REQUIRE(p.journal->extent().segments.size() >= 3);
+  const fs::path path = requests_path(folder, lost), aside = root.path / "aside";
+  fs::rename(path, aside);
+  fs::create_directory(path);
+  Watched target(*p.target, [] {});
+  const bool no_room = GENERATE(false, true);
+  if (no_room) target.refuses = 6000;
+  int unread = 0;
+  JournalReplay* of = nullptr;
+  ReplayParts parts{*p.journal, *p.link, *p.store, target, 1, at(-1000), Duration::zero()};
+  parts.pause = [&](Duration) {
+    if (!of->stats().unread) return;
+    // Nothing is settled meanwhile, or deleted.
+    p.journal->swept(at(kThen + 3'600'000));
+    p.commit(kThen);
+    CHECK(p.journal->settled() <= lost);
+    if (++unread != 3) return;
+    fs::remove(path);
+    fs::rename(aside, path);
+  };
+  JournalReplay replay(parts);
+  of = &replay;
+  replay.run(at(kThen), wall(kThen));
+  CHECK(unread == 3);
+  CHECK(replay.done());
+  CHECK(replay.stats().requests == 60);
+  CHECK(replay.stats().unreplayed_requests == 0);
+  CHECK(target.seen.size() == 60);
+}
+
+TEST_CASE("what came while the wall clock was ahead does not move the store's clock", "[journal]") {
+  const Folder root;
+  Backend backend;
+  Process p(backend, after_kill(root.path, 10, 3'600'000), kThen, small_store());
+  Watched target(*p.target, [] {});
+  JournalReplay replay({*p.journal, *p.link, *p.store, target, 1, at(-1000), Duration::zero()});
+  replay.run(at(kThen), wall(kThen));
+  CHECK(replay.stats().requests == 10);
+  CHECK(target.latest >= at(kThen));
+  CHECK(target.latest < at(kThen + 60'000));
+}
+
+TEST_CASE("new requests wait for no disk when a replay ends, and none is taken twice", "[journal]") {
+  const Folder root;
+  Backend backend;
+  Process p(backend, after_kill(root.path, 3), kThen, small_store(), false);
+  Watched target(*p.target, [] {});
+  std::uint64_t number = 100;
+  std::set<std::string> sent;
+  const auto come = [&](RequestLog::Way wanted) {
+    const RequestLog::Turn turn(p.link.get());
+    REQUIRE(turn.way() == wanted);
+    ++number;
+    const std::string otlp = request_of(number / 2, number, 1, 2);
+    SpanBatch batch;
+    batch.hash_seed = target.hash_seed();
+    batch.request = turn.number();
+    REQUIRE(scan_request(otlp, *target.plan(), batch, [](SpanBatch&) { return false; }).ok);
+    sent.emplace(batch.spans[0].data, batch.spans[0].size);
+    if (!turn.later()) target.take(batch, 0, at(kThen));
+    REQUIRE(turn.write(0, wall(kThen), otlp, {}) != nullptr);
+  };
+  for (int n = 0; n != 3; ++n) come(RequestLog::Way::kWriteAlone);
+  int pauses = 0;
+  ReplayParts parts{*p.journal, *p.link, *p.store, target, 1, at(-1000), Duration::zero()};
+  parts.pause = [&](Duration) {  // the disk hangs
+    come(RequestLog::Way::kWrite);
+    if (++pauses == 20) p.commit(kThen);
+  };
+  JournalReplay replay(parts);
+  replay.run(at(kThen), wall(kThen));
+  CHECK(pauses == 20);
+  CHECK(p.link->live());
+  come(RequestLog::Way::kWrite);
+  CHECK(target.seen.size() == 3 + sent.size());
+  for (const auto& [span, times] : target.seen) CHECK(times == 1);
+
+  // What came back late is settled late.
+  const std::uint64_t last = p.journal->extent().segments.back();
+  p.commit(kThen);
+  come(RequestLog::Way::kWrite);
+  p.commit(kThen + 61'000);
+  CHECK(p.journal->extent().segments.back() > last);
+  p.journal->swept(at(kThen + 3'600'000));
+  p.commit(kThen + 61'000);
+  CHECK(p.journal->settled() <= last);
+
+  // And when it is killed now, all of it comes back.
+  backend.dead = true;
+  fs::copy(root.path / "1", root.path / "2", fs::copy_options::recursive);
+  Backend after;
+  Process next(after, root.path / "2", kThen, small_store());
+  JournalReplay again({*next.journal, *next.link, *next.store, *next.target, 1, at(-1000), Duration::zero()});
+  again.run(at(kThen), wall(kThen));
+  next.store->sweep(at(kThen + 60'000));
+  next.queue.send(SIZE_MAX);
+  std::set<std::string> delivered;
+  for (const auto& [key, spans] : after.spans) {
+    for (const std::string& span : spans) delivered.insert(span.substr(0, 20));
+  }
+  for (const std::string& span : sent) CHECK(delivered.contains(span.substr(0, 20)));
+}
+
+TEST_CASE("verdicts of then are charged until they are let go of", "[journal]") {
+  const Folder root;
+  fs::path folder;
+  {
+    Backend nobody;
+    nobody.dead = true;
+    Process first(nobody, root.path / "0", 0, small_store());
+    for (std::uint64_t n = 1; n != 50; ++n) {
+      first.take({static_cast<std::int64_t>(n) * 10, request_of(n, n)});
+      first.commit(static_cast<std::int64_t>(n) * 10);
+    }
+    first.store->sweep(at(4000));
+    first.commit(500);
+    fs::copy(root.path / "0", root.path / "1", fs::copy_options::recursive);
+  }
+  Backend backend;
+  Process p(backend, root.path / "1", kThen, small_store());
+  ReplayParts parts{*p.journal, *p.link, *p.store, *p.target, 1, at(-1000), Duration::zero(), &p.budget};
+  JournalReplay replay(parts);
+  replay.run(at(kThen), wall(kThen));
+  CHECK(p.budget.used(Holder::kTraces) >= 49 * 60);
+  CHECK(p.store->fate(TraceId::from(test::trace_id(1).data())) == Fate::kNotKept);
+  replay.tidy(TimePoint::max());
+  p.store->sweep(at(kThen + 60'000));
+  CHECK(p.budget.used(Holder::kTraces) < 49 * 60);
 }
 
 }  // namespace tailgate

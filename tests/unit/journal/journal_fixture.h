@@ -54,6 +54,7 @@ struct HandJournal {
   NumberWords words;
   std::vector<std::string> notices;
   std::int64_t ms = 1'000'000;
+  ByteBudget* budget = nullptr;
   int safe = 0, unsafe = 0;
 
   explicit HandJournal(const JournalFolder& folder, JournalOptions with = {}) : options(std::move(with)) {
@@ -70,7 +71,7 @@ struct HandJournal {
   bool open() {
     close();
     notices.clear();
-    auto opened = Journal::open(options, nullptr, now(), wall(), notices);
+    auto opened = Journal::open(options, budget, now(), wall(), notices);
     if (!opened) {
       notices.push_back(opened.error().text);
       return false;

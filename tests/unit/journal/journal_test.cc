@@ -237,6 +237,98 @@ TEST_CASE("torn tails, damage and files of a newer version are said, and the res
   j.journal->swept(j.now());
   j.commit();
   CHECK(fs::exists(all[0]) == (notices != 0));
+  CHECK_FALSE(fs::exists(all[1]));  // what cannot be read keeps nothing else
+}
+
+TEST_CASE("what a newer version wrote is replayed when that one is started again", "[journal]") {
+  const JournalFolder folder;
+  HandJournal j(folder, {.retain = std::chrono::hours(1), .hold = std::chrono::seconds(10)});
+  REQUIRE(j.open());
+  j.put("of the newer one");
+  j.commit();
+  j.close();
+  const std::string path = files(folder).front();
+  const auto put_version = [&](std::uint8_t version) {
+    std::string header(28, '\0');
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.read(header.data(), 28);
+    header[8] = static_cast<char>(version);
+    append_le(header, crc32c(header));
+    file.seekp(0);
+    file.write(header.data(), static_cast<long>(header.size()));
+  };
+  put_version(kBlockFileVersion + 1);
+  REQUIRE(j.open());
+  CHECK(j.notices.size() == 1);
+  j.journal->replayed(UINT64_MAX);
+  j.put("of this one");
+  j.commit();
+  for (int n = 0; n != 3; ++n) {
+    j.ms += 70'000;
+    j.journal->swept(j.now());
+    j.commit();
+  }
+  CHECK(j.journal->stats().unsettled == 1);
+  put_version(kBlockFileVersion);
+  REQUIRE(j.open());
+  CHECK(j.notices.empty());
+  const std::vector<std::string> found = j.read(j.journal->replay_from());
+  CHECK(std::find(found.begin(), found.end(), "of the newer one") != found.end());
+}
+
+TEST_CASE("a file that the disk does not give back is tried again, and nothing is settled before", "[journal]") {
+  const JournalFolder folder;
+  HandJournal j(folder, {.hold = std::chrono::seconds(10), .segment_bytes = 50'000});
+  REQUIRE(j.open());
+  for (const char c : {'a', 'b', 'c', 'd', 'e'}) {
+    j.put(noise(30'000) + c);
+    j.commit();
+  }
+  j.close();
+  const std::vector<std::string> all = files(folder);
+  REQUIRE(all.size() == 3);
+  const std::string aside = all[GENERATE(0, 1)] + ".aside";
+  const std::string lost = aside.substr(0, aside.rfind('.'));
+  fs::rename(lost, aside);
+  fs::create_directory(lost);  // it can be opened, and not be read
+  REQUIRE(j.open());
+  CHECK(j.notices.size() == 1);
+  CHECK(j.journal->replay_from() == 1);
+  std::size_t found = 0;
+  JournalCursor cursor(*j.journal, j.journal->replay_from());
+  const auto next = [&] { return cursor.next([&](const JournalRequest&, std::uint64_t) { ++found; }); };
+  auto more = next();
+  while (more && *more) more = next();
+  REQUIRE_FALSE(more);
+  CHECK(more.error().kind == ErrorKind::kIo);
+  CHECK_FALSE(next());
+  j.journal->replayed(cursor.segment());
+  j.ms += 100'000;
+  j.journal->swept(j.now());
+  j.commit();
+  CHECK(fs::exists(all[2]));
+  CHECK(fs::exists(lost));
+  fs::remove(lost);
+  fs::rename(aside, lost);
+  for (more = next(); more && *more; more = next()) {
+  }
+  REQUIRE(more);
+  CHECK(found == 5);
+}
+
+TEST_CASE("a file that somebody removed is noticed", "[journal]") {
+  const JournalFolder folder;
+  HandJournal j(folder);
+  REQUIRE(j.open());
+  j.put("gone");
+  j.commit();
+  fs::remove(files(folder).back());
+  j.put("found");
+  j.commit();
+  CHECK(j.safe == 2);
+  CHECK(files(folder).size() == 1);
+  REQUIRE(j.open());
+  CHECK(j.read(j.journal->replay_from()) == std::vector<std::string>{"found"});
 }
 
 TEST_CASE("what waits when the journal stops is committed, what comes later is not safe", "[journal]") {

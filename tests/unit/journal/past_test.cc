@@ -149,4 +149,76 @@ TEST_CASE("a trace of the past is found by its id, over segments, restarts and l
   check();
 }
 
+TEST_CASE("a list of ids grows while others read it, as far as its account has room", "[journal]") {
+  ByteBudget budget(ByteBudget::Caps{5 * sizeof(IdList::Chunk), 0, 0, 0, 0});
+  IdList list(Charge(budget, Holder::kRequests));
+  std::uint64_t n = 0;
+  for (; n != 100; ++n) REQUIRE(list.add({n, 1}));
+  const IdList::View view = list.view();
+  while (list.add({n, 1})) ++n;
+  CHECK(n == 2 * IdList::kChunkEntries);  // less than half of it
+  CHECK(budget.used(Holder::kRequests) == 2 * sizeof(IdList::Chunk));
+  std::uint64_t seen = 0;
+  view.each([&](const IdEntry& entry) { CHECK(entry.hash == seen++); });
+  CHECK(seen == 100);
+}
+
+TEST_CASE("ids that memory has no room for are read from the file, and a question may be cut short", "[journal]") {
+  const JournalFolder folder;
+  ByteBudget budget(ByteBudget::Caps{1000, 0, 0, 0, 0});
+  HandJournal j(folder, {.retain = std::chrono::hours(1), .segment_bytes = 2000});
+  j.budget = &budget;
+  REQUIRE(j.open());
+  for (std::uint64_t n = 1; n != 20; ++n) {
+    const std::vector<TraceId> traces = {id_of(n)};
+    test::SpanSpec span;
+    span.trace = span.id = n;
+    span.attributes = {{"text", std::string(500, static_cast<char>('a' + n))}};
+    j.put(test::request({span}), traces);
+    j.commit();
+    CHECK(budget.used(Holder::kRequests) == 0);
+  }
+  const JournalPast past(*j.journal);
+  CHECK(past.find(id_of(3))->spans == 1);
+  const auto cut = past.find(id_of(19), [n = 0]() mutable { return ++n > 3; });
+  REQUIRE(cut);
+  CHECK(cut->cut);
+  CHECK(cut->spans == 0);
+  while (JournalPast(*j.journal).index_one()) {
+  }
+  CHECK(past.find(id_of(3))->spans == 1);
+  CHECK_FALSE(past.find(id_of(3))->cut);
+}
+
+TEST_CASE("no index outlives its segment", "[journal]") {
+  const JournalFolder folder;
+  HandJournal j(folder, {.retain = std::chrono::hours(1), .hold = std::chrono::seconds(1), .segment_bytes = 100});
+  REQUIRE(j.open());
+  for (std::uint64_t n = 1; n != 5; ++n) {
+    const std::vector<TraceId> traces = {id_of(n)};
+    j.put(test::request({test::SpanSpec{}}), traces);
+    j.commit();
+  }
+  while (JournalPast(*j.journal).index_one()) {
+  }
+  const auto left = [&] {
+    std::size_t out = 0;
+    for (const auto& entry : fs::directory_iterator(folder.path))
+      out += entry.path().string().find(".ids") != std::string::npos;
+    return out;
+  };
+  CHECK(left() == 3);
+  j.close();
+  std::ofstream(ids_path(folder.path, 777)) << "of a segment that is gone";
+  std::ofstream(ids_path(folder.path, 1) + ".new") << "half of it";
+  j.options.retain = Duration::zero();
+  REQUIRE(j.open());
+  CHECK(left() == 3);
+  j.journal->replayed(UINT64_MAX);
+  j.ms += 100'000;
+  j.journal->swept(j.now());
+  j.commit();
+  CHECK(left() == 0);
+}
+
 }  // namespace tailgate

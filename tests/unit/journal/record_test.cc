@@ -145,8 +145,11 @@ TEST_CASE("records of a journal come back as they were written", "[journal]") {
       CHECK((*delivered)[i].request == deliveries[i].request);
     }
     Held fourth;
-    REQUIRE(append_settled(fourth.raw, 7));
-    CHECK(read_settled(fourth.record()) == std::optional<std::uint64_t>(7));
+    REQUIRE(append_settled(fourth.raw, {7, {3, 5}}));
+    const auto settled = read_settled(fourth.record());
+    REQUIRE(settled);
+    CHECK(settled->below == 7);
+    CHECK(settled->left == std::vector<std::uint64_t>{3, 5});
   }
 }
 

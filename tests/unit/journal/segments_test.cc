@@ -30,7 +30,7 @@ TEST_CASE("a segment is settled when its traces are decided and delivered", "[jo
   CHECK(list.settled() == 4);  // the last one never is
   for (int n = 0; n != 3; ++n) {
     REQUIRE(list.deletable() != nullptr);
-    list.drop_first();
+    list.drop(list.deletable()->number);
   }
   CHECK(list.deletable() == nullptr);
 }
@@ -49,6 +49,20 @@ TEST_CASE("what is kept and not delivered holds its segment and those behind it"
   list.unpin(newest);
 }
 
+TEST_CASE("segments end in their order, whatever the wall clock said", "[journal]") {
+  SegmentList list;
+  list.add({.number = 1, .end = at(50)});
+  list.add({.number = 2, .end = at(20)});  // the clock was put back
+  list.add({.number = 3, .end = at(60)});
+  list.add({.number = 4, .end = at(70)});
+  CHECK(list.pin(at(40)) == 1);
+  CHECK(list.pin(at(55)) == 3);
+  CHECK_FALSE(list.settle(at(49), UINT64_MAX));
+  list.unpin(1);
+  CHECK(list.settle(at(1000), UINT64_MAX));
+  CHECK(list.settled() == 3);
+}
+
 TEST_CASE("what is not replayed yet is not settled, and what cannot be read stays", "[journal]") {
   SegmentList list;
   list.add({.number = 3, .end = at(1), .readable = false});
@@ -57,6 +71,10 @@ TEST_CASE("what is not replayed yet is not settled, and what cannot be read stay
   list.add({.number = 6, .end = at(4)});
   CHECK(list.settle(at(100), 5));
   CHECK(list.settled() == 5);
+  CHECK(list.left() == std::vector<std::uint64_t>{3});
+  REQUIRE(list.deletable() != nullptr);  // and does not keep the ones behind it
+  CHECK(list.deletable()->number == 4);
+  list.drop(4);
   CHECK(list.deletable() == nullptr);
 }
 

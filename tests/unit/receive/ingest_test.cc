@@ -13,6 +13,7 @@ using namespace tailgate::test;
 namespace {
 
 struct CountingTarget final : IngestTarget {
+  bool could_take(const SpanBatch&) const override { return true; }
   std::shared_ptr<const ScanPlan> plan() const override { return std::make_shared<const ScanPlan>(); }
   bool take(const SpanBatch& batch, SourceId, TimePoint) override {
     if (delivered + batch.spans.size() > refuse_after) return false;
@@ -184,7 +185,7 @@ struct ToldLog final : RequestLog {
   void end(Way) override { ++ended; }
   std::uint64_t next_number() override { return ++numbers; }
   bool wants_traces() const override { return true; }
-  std::shared_ptr<Receipt> write(std::uint64_t number, SourceId, std::uint64_t, ByteView otlp,
+  std::shared_ptr<Receipt> write(Way, std::uint64_t number, SourceId, std::uint64_t, ByteView otlp,
                                  std::span<const TraceId> traces) override {
     written.emplace_back(number, std::string(otlp));
     ids = traces.size();

@@ -62,6 +62,51 @@ TEST_CASE("a kept trace comes out with what is said of it", "[buffer]") {
   CHECK(f.budget.used(Holder::kQueues) == kept.bytes());
 }
 
+namespace {
+
+// Has no memory for the first so many deliveries.
+struct PoorLog final : DecisionLog {
+  PoorLog() : DecisionLog(orders) {}
+  void decided(std::span<const DecidedTrace>) override {}
+  void swept(TimePoint) override { last_closing = closing(); }
+  std::shared_ptr<Delivery> delivery(const Kept&) override {
+    if (fails-- > 0) throw std::bad_alloc();
+    return nullptr;
+  }
+  std::atomic<std::uint64_t> orders{1};
+  int fails = 1;
+  std::int64_t last_closing = -1;
+};
+
+}  // namespace
+
+TEST_CASE("a kept trace without memory to send it is counted, and no trace is closing for ever", "[buffer]") {
+  StoreFixture f;
+  PoorLog log;
+  f.store->set_decision_log(&log);
+  f.send(request({{.trace = 1, .id = 1, .status = 2}, {.trace = 1, .id = 2}}), 0s);
+  f.send(request({{.trace = 2, .id = 1, .status = 2}}), 0s);
+  f.store->sweep(at(2s));
+  f.store->sweep(at(3s));
+  CHECK(log.last_closing == 0);
+  CHECK(f.out.size() == 1);
+  const StoreSnapshot s = f.store->report().snapshot();
+  CHECK(s.totals.shed[static_cast<std::size_t>(Shed::kOverload)] + s.totals.forwarded == 3);
+  CHECK(s.totals.shed[static_cast<std::size_t>(Shed::kOverload)] > 0);
+  f.store->set_decision_log(nullptr);
+}
+
+TEST_CASE("the fate of a trace is known while it is open, and while its verdict is remembered", "[buffer]") {
+  StoreFixture f;
+  const auto fate = [&](std::uint64_t n) { return f.store->fate(TraceId::from(trace_id(n).data())); };
+  f.send(request({{.trace = 1, .id = 1, .status = 2}, {.trace = 2, .id = 2}}), 0s);
+  CHECK(fate(1) == Fate::kOpen);
+  CHECK(fate(3) == Fate::kUnknown);
+  f.store->sweep(at(2s));
+  CHECK(fate(1) == Fate::kKept);
+  CHECK(fate(2) == Fate::kNotKept);
+}
+
 TEST_CASE("the sweeper closes what is due, and requests help when it is late", "[buffer]") {
   StoreFixture f;
   const std::string first = request({{.trace = 1, .status = 2}});

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Daemon: its journal, from the start to the end.
+#include <fmt/format.h>
+
+#include <thread>
+
+#include "daemon/daemon.h"
+#include "telemetry/log.h"
+
+namespace tailgate {
+namespace {
+
+template <class N>
+double number(N n) {
+  return static_cast<double>(n);
+}
+
+constexpr std::string_view kVerdictKey = "tailgate.verdict";  // of a scope, of traces out of the journal
+constexpr Duration kLastCommit = std::chrono::seconds(1);     // so long an end waits for the disk
+
+}  // namespace
+
+Result<void> Daemon::open_journal() {
+  if (config_.journal.directory.empty()) return {};
+  std::vector<std::string> notices;
+  auto opened = Journal::open(config_.journal, parts_.budget.get(), monotonic_now(), wall_now_ns(), notices);
+  if (!opened) return fail(opened.error().kind, fmt::format("journal: {}", opened.error().text));
+  for (const std::string& notice : notices) log_error("journal: a file is not as it should be", {{"why", notice}});
+  journal_ = std::move(*opened);
+  const bool replays = journal_->has_past();
+  journal_link_ = std::make_unique<JournalLink>(*journal_, parts_.tables, parts_.exporters->names(), !replays);
+  store_->set_decision_log(journal_link_.get());
+  journal_->use(*journal_link_);
+  journal_->start();
+  if (config_.journal.retain > Duration::zero()) add_past_pages();
+  if (!replays) return {};
+  replayed_ = kSourcesMax - 1;  // assemble() leaves it free
+  replay_ = std::make_unique<JournalReplay>(ReplayParts{.journal = *journal_,
+                                                        .link = *journal_link_,
+                                                        .store = *store_,
+                                                        .target = *target_,
+                                                        .source = replayed_,
+                                                        .origin = origin_,
+                                                        .budget = parts_.budget.get()});
+  return {};
+}
+
+void Daemon::add_past_pages() {
+  past_ = std::make_unique<JournalPast>(*journal_);
+  past_->start();
+  const auto verdict_of = [this](const TraceId& id) -> std::optional<Decision> {
+    const std::optional<Explanation> explained = explanations_->explain(id);
+    if (!explained || !explained->decided) return std::nullopt;
+    return explained->verdict.decision;
+  };
+  keep_jobs_ = std::make_unique<KeepJobs>(
+      KeepParts{*past_, *journal_, *store_, parts_.tables, parts_.exporters->size(), config_.keep, verdict_of});
+  keep_jobs_->start();
+  if (!config_.keep.around.policies.empty())
+    journal_link_->on_kept_by(config_.keep.around.policies, [this] { keep_jobs_->triggered(wall_now_ns()); });
+  const Result<Endpoint> web = parse_endpoint(config_.web.endpoint);
+  const bool local = web && (!web->path.empty() || is_loopback_host(web->host));
+  add_keep_page(web_pages_, *keep_jobs_, local || config_.web.auth.has_value());
+}
+
+// What the query doors find beyond the store. Its scopes say that it was not kept.
+Result<StoredTrace> Daemon::trace_of_the_past(const TraceId& id) const {
+  StoredTrace out;
+  out.id = id;
+  if (past_ == nullptr) return out;
+  // Segments without an index are read whole.
+  const TimePoint until = monotonic_now() + config_.queries.timeout;
+  Result<PastTrace> found = past_->find(id, [&] { return monotonic_now() >= until; });
+  if (!found) return tl::unexpected(found.error());
+  if (found->cut && found->spans == 0) {
+    return fail(ErrorKind::kUnavailable,
+                "the journal has no index of its ids yet, and to read it takes longer than "
+                "web.queries.timeout; try again");
+  }
+  if (found->spans == 0) return out;
+  const std::optional<Explanation> explained = explanations_->explain(id);
+  const bool decided = explained && explained->decided;
+  const std::string_view verdict = decided     ? kDecisionNames[static_cast<std::size_t>(explained->verdict.decision)]
+                                   : explained ? std::string_view("open")
+                                               : std::string_view("unknown");
+  out.otlp = with_scope_text(found->otlp, kVerdictKey, verdict);
+  out.start_ns = found->facts.first_start_ns();
+  out.end_ns = found->facts.end_max_ns;
+  out.spans = found->spans;
+  out.errors = found->facts.errors;
+  out.root_service = std::move(found->root_service);
+  out.root_name = std::move(found->root_name);
+  out.parts_lost = found->damaged + (found->cut ? 1 : 0);
+  return out;
+}
+
+// What is open is left to the next process only when the journal has all of it. In the middle of a replay that is so,
+// and traces may have more spans in the part that was not read.
+bool Daemon::hands_over() const {
+  if (journal_ == nullptr) return false;
+  const TimePoint until = monotonic_now() + kLastCommit;
+  while (journal_->waiting() && monotonic_now() < until) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  if (replay_ != nullptr && !replay_->done()) {
+    log_info("the replay is not over: what is open is left to the next process");
+    return true;
+  }
+  if (!config_.hand_over) return false;
+  if (!journal_->waiting() && !journal_->passed_since(monotonic_now() - config_.journal.hold)) return true;
+  log_warn("the journal does not have all that is open, so it is decided as it is");
+  return false;
+}
+
+void Daemon::collect_journal(MetricWriter& out) const {
+  const Journal::Stats s = journal_->stats();
+  const JournalReplay::Stats replay = replay_ != nullptr ? replay_->stats() : JournalReplay::Stats();
+  out.add(metric::kJournalBytes, {}, number(s.bytes));
+  out.add(metric::kJournalSegments, {"needed"}, number(s.unsettled));
+  out.add(metric::kJournalSegments, {"retained"}, number(s.segments - s.unsettled));
+  out.add(metric::kJournalSegments, {"unreadable"}, number(s.unreadable + (replay.unread ? 1 : 0)));
+  const std::uint64_t now = wall_now_ns();
+  out.add(metric::kJournalOldest, {}, s.oldest_unix_ns < now ? number(now - s.oldest_unix_ns) / 1e9 : 0);
+  out.add(metric::kJournalRequests, {"written"}, number(s.requests));
+  out.add(metric::kJournalRequests, {"passed_by"}, number(s.passed));
+  out.add(metric::kJournalRequestBytes, {}, number(s.request_bytes));
+  out.add(metric::kJournalWrittenBytes, {}, number(s.written_bytes));
+  out.add_histogram(metric::kJournalCommit, kCommitBounds, s.seconds, s.seconds_sum);
+  out.add(metric::kJournalErrors, {"write"}, number(s.write_errors));
+  out.add(metric::kJournalErrors, {"sync"}, number(s.sync_errors));
+  out.add(metric::kJournalFailing, {}, s.takes == Journal::Takes::kRequests ? 0 : 1);
+  out.add(metric::kJournalEndsLost, {}, number(s.ends_lost));
+  if (keep_jobs_ != nullptr) {
+    for (const auto& [reason, spans] : keep_jobs_->spans_kept())
+      out.add(metric::kSpansKeptAfter, {reason}, number(spans));
+  }
+  out.add(metric::kJournalReplayBytes, {}, number(replay.bytes_left));
+  out.add(metric::kJournalReplayed, {"replayed"}, number(replay.requests));
+  out.add(metric::kJournalReplayed, {"failed"}, number(replay.unreplayed_requests));
+  out.add(metric::kJournalDamaged, {}, number(replay.damaged));
+}
+
+}  // namespace tailgate
