@@ -271,11 +271,11 @@ TEST_CASE("span metrics have the series that fit an eighth of a small memory_lim
     return config.signals.span_metrics->series_max;
   };
   CHECK(series("1GiB", "{}") == 10'000);
-  const std::size_t small = series("64MiB", "{}");
-  CHECK(small > 4000);
-  CHECK(small < 7000);
-  CHECK(series("64MiB", "{series_max: 8000}") == 8000);
-  CHECK(series("64MiB", "{series_max: 20000}", 1) == 20'000);
+  const std::size_t small = series("96MiB", "{}");
+  CHECK(small > 7000);
+  CHECK(small < 9000);
+  CHECK(series("96MiB", "{series_max: 9500}") == 9500);
+  CHECK(series("96MiB", "{series_max: 20000}", 1) == 20'000);
   CHECK_FALSE(read_with("sampling: {}\n").signals.any());
   CHECK(read_with("sampling: {}\n").sampling.signal_bytes == 0);
 }
