@@ -31,6 +31,7 @@ import jaeger_storage  # noqa: E402
 import kafka  # noqa: E402
 import manifests  # noqa: E402
 import mtls  # noqa: E402
+import package  # noqa: E402
 import page  # noqa: E402
 import prometheus  # noqa: E402
 import remote_sampling  # noqa: E402
@@ -69,6 +70,7 @@ TESTS = {
     "balancing": balancing.test_balancing,
     "by_trace_id": by_trace_id.test_by_trace_id,
     "mtls": mtls.test_mtls,
+    "package": package.test_package,
     "page": page.test_page,
     "zipkin": zipkin.test_zipkin,
     "to_jaeger": examples.test_to_jaeger,
