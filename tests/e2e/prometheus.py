@@ -115,7 +115,7 @@ class Traffic:
 
 def config(directory, dead):
     """Every receiver; a file, a dead backend that is given up soon, with a queue on disk and nowhere for dead letters; a
-    policy no exporter wants."""
+    policy no exporter wants; a journal."""
     retry = {"initial_interval": "50ms", "max_interval": "100ms", "max_elapsed_time": "300ms"}
     out = doors_config({
         "file": {"path": os.path.join(directory, "kept.json"), "policies": ["errors", "slow", "_own"]},
@@ -124,6 +124,7 @@ def config(directory, dead):
                       "dead_letter": {"path": "/dev/full"}},
     })
     out["receivers"]["otlp"]["limits"] = {"held_body_bytes": "64KiB", "client_held_bytes": 0}
+    out["journal"] = {"directory": os.path.join(directory, "journal")}
     out["telemetry"]["traces"] = {"exporters": ["file"]}
     out["sampling"].update({
         "decision_wait": "1s", "decision_wait_after_root_received": "200ms",

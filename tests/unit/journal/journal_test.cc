@@ -287,7 +287,7 @@ TEST_CASE("a file that the disk does not give back is tried again, and nothing i
   j.close();
   const std::vector<std::string> all = files(folder);
   REQUIRE(all.size() == 3);
-  const std::string aside = all[GENERATE(0, 1)] + ".aside";
+  const std::string aside = all[GENERATE(std::size_t{0}, std::size_t{1})] + ".aside";
   const std::string lost = aside.substr(0, aside.rfind('.'));
   fs::rename(lost, aside);
   fs::create_directory(lost);  // it can be opened, and not be read
