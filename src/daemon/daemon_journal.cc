@@ -94,6 +94,15 @@ Result<StoredTrace> Daemon::trace_of_the_past(const TraceId& id) const {
   return out;
 }
 
+Result<PastTried> Daemon::try_past_of_journal(const PastQuestion& question) const {
+  PastRunOptions options;
+  options.directory = config_.journal.directory;
+  options.extent = [this] { return journal_->extent(); };
+  options.store = parts_.store;
+  options.bytes_max = config_.queries.bytes_max;
+  return try_past(question, std::move(options), config_.queries.trial_bytes_max);
+}
+
 // What is open is left to the next process only when the journal has all of it. In the middle of a replay that is so,
 // and traces may have more spans in the part that was not read.
 bool Daemon::hands_over() const {
