@@ -121,7 +121,7 @@ class KeptThen {
     JournalHistory history;
     for (const std::uint64_t segment : numbers ? *numbers : std::vector<std::uint64_t>()) {
       if (segment < from) continue;
-      if (cancelled && cancelled()) return;
+      if (cancelled && cancelled()) break;
       history.pass(directory, segment, names_, [&](const TraceId& id, const Verdict& verdict) {
         if (verdict.decision != Decision::kSampled) {
           kept_.erase(id);
@@ -132,6 +132,7 @@ class KeptThen {
         }
       });
     }
+    damaged_ = history.damaged();
   }
 
   void count(const JournalRequest& request, PastTried& out) {
@@ -149,6 +150,7 @@ class KeptThen {
 
   bool contains(const TraceId& id) const { return kept_.contains(id); }
   bool cut() const { return cut_; }
+  std::uint64_t damaged() const { return damaged_; }
 
  private:
   struct Entry {
@@ -159,6 +161,7 @@ class KeptThen {
   const PolicyNames names_;
   boost::unordered_flat_map<TraceId, Entry, IdHash> kept_;
   bool cut_ = false;
+  std::uint64_t damaged_ = 0;
 };
 
 constexpr std::size_t kKeptBytes = 64;  // that KeptThen holds for a trace, while it grows
@@ -191,7 +194,7 @@ Result<PastTried> try_past(PastRunOptions options, const PolicySetPtr& policies,
   out.last_unix_ns = ran->last_unix_ns;
   out.requests = ran->requests;
   out.bytes = ran->bytes;
-  out.damaged = ran->damaged;
+  out.damaged = ran->damaged + then.damaged();
   out.left_out = ran->not_taken;
   out.cut = ran->cut;
   out.kept_cut = then.cut();
