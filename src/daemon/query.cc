@@ -128,7 +128,19 @@ std::string otlp_row(const StoredTrace& stored) {
 struct Found {
   StoredTrace trace;    // without spans: it is not there
   std::string verdict;  // of one that is not stored
+  std::string missing;  // why there may be more of it, as a sentence
 };
+
+std::string missing_of(const PastTrace& past, const TraceId& id) {
+  std::string out;
+  if (past.damaged != 0)
+    out =
+        fmt::format("{} places of the journal cannot be read, and may have spans of trace {}.", past.damaged, id.hex());
+  if (past.cut)
+    out += fmt::format("{}It is larger than {}, and cut there.", out.empty() ? "" : " ",
+                       format_bytes(FindPast::kBytesMax));
+  return out;
+}
 
 Result<Found> trace_in_journal(const std::string& directory, const TraceId& id) {
   const Result<Journal::Extent> extent = Journal::extent_of(directory);
@@ -138,10 +150,8 @@ Result<Found> trace_in_journal(const std::string& directory, const TraceId& id) 
     return fail(ErrorKind::kBadInput, fmt::format("'{}' has no files of a journal", directory));
   PastTrace past = find_past({.directory = directory, .segments = extent->segments}, id);
   Found out;
-  if (past.spans == 0) {
-    out.trace.parts_lost = past.damaged;
-    return out;
-  }
+  out.missing = missing_of(past, id);
+  if (past.spans == 0) return out;
   std::optional<Verdict> verdict;  // the last
   const PolicyNames names;
   JournalHistory history;
@@ -162,7 +172,8 @@ Result<Found> find_trace(const QueryArguments& arguments, const TraceId& id) {
     if (!store) return tl::unexpected(store.error());
     Result<StoredTrace> stored = (*store)->trace(id);
     if (!stored) return tl::unexpected(stored.error());
-    if (!stored->otlp.empty() || arguments.journal.empty()) return Found{std::move(*stored), {}};
+    const std::string missing = stored->parts_lost != 0 ? parts_lost_text(*stored) : "";
+    if (!stored->otlp.empty() || arguments.journal.empty()) return Found{std::move(*stored), {}, missing};
   }
   return trace_in_journal(arguments.journal, id);
 }
@@ -177,8 +188,7 @@ int one_trace(const QueryArguments& arguments, const std::string& format) {
                arguments.journal.empty() ? "store"
                : arguments.store.empty() ? "journal"
                                          : "store and not in the journal");
-    if (trace.parts_lost != 0)
-      fmt::print(stderr, "{} places of the journal cannot be read, and it may be there\n", trace.parts_lost);
+    if (!found->missing.empty()) fmt::print(stderr, "{}\n", found->missing);
     return kNothing;
   }
   const Result<TraceView> view = TraceView::read(trace.otlp);
@@ -187,7 +197,7 @@ int one_trace(const QueryArguments& arguments, const std::string& format) {
                           : format == "json" ? json_row(trace, *view, found->verdict)
                                              : otlp_row(trace);
   std::fwrite(out.data(), 1, out.size(), stdout);
-  if (trace.parts_lost != 0) fmt::print(stderr, "{}\n", parts_lost_text(trace));
+  if (!found->missing.empty()) fmt::print(stderr, "{}\n", found->missing);
   return std::fflush(stdout) == 0 ? kFound : kBad;
 }
 

@@ -38,7 +38,8 @@ struct FindPast {
   // Where the ids of a segment are known without its index, the positions of this hash.
   std::function<std::optional<std::vector<std::uint64_t>>(std::uint64_t segment, std::uint64_t hash)> positions = {};
   std::function<bool()> cancelled = {};
-  std::size_t bytes_max = std::size_t{64} << 20;
+  std::size_t bytes_max = kBytesMax;
+  static constexpr std::size_t kBytesMax = std::size_t{64} << 20;
 };
 PastTrace find_past(const FindPast& in, const TraceId& id);
 

@@ -213,8 +213,8 @@ json::object json_of(const PastTried& tried) {
   json::array newly_kept;
   for (const auto& [id, policy] : tried.newly_kept)
     newly_kept.push_back(json::object{{"trace_id", id.hex()}, {"policy", policy}});
-  return json::object{{"from", tried.requests != 0 ? iso_time(tried.first_unix_ns) : ""},
-                      {"to", tried.requests != 0 ? iso_time(tried.last_unix_ns) : ""},
+  return json::object{{"from", tried.first_unix_ns != 0 ? iso_time(tried.first_unix_ns) : ""},
+                      {"to", tried.first_unix_ns != 0 ? iso_time(tried.last_unix_ns) : ""},
                       {"requests", tried.requests},
                       {"bytes", tried.bytes},
                       {"traces", tried.traces},

@@ -95,7 +95,7 @@ const share = (a, b) => (b === 0 ? '0 %' : `${(100 * a / b).toFixed(1)} %`);
 
 // What would be kept of all that came, beside what was.
 function pastOutcome(answer) {
-  if (answer.requests === 0) return [el('p', {class: 'hint'}, 'The journal has nothing of that time.'), answer.cut ? el('p', {class: 'warnings'}, answer.cut) : null];
+  if (!answer.from) return [el('p', {class: 'hint'}, 'The journal has nothing of that time.'), answer.cut ? el('p', {class: 'warnings'}, answer.cut) : null];
   const all = (kept) => `${count(kept.traces)} traces (${share(kept.traces, answer.traces)}), ${count(kept.spans)} spans (${share(kept.spans, answer.spans)}), ${bytes(kept.bytes)}`;
   const sentence = `Of ${count(answer.traces)} traces that came it would keep ${all(answer.would_keep)}. Kept were ${all(answer.kept)}.`;
   say(sentence);

@@ -216,6 +216,7 @@ class KeepTest(unittest.TestCase):
         self.assertIn("web.queries", answer["cut"])
         self.assertLess(answer["requests"] + answer["left_out"], 20)
         self.assertGreater(answer["judged_early"] + answer["left_out"], 0)
+        self.assertNotEqual(answer["from"], "")
         until(lambda: daemon.metrics().sum("tailgate_searches_cut_total") == 1, "it is counted")
 
     def test_what_if_without_a_past(self):
