@@ -100,8 +100,9 @@ const std::vector<Command>& commands() {
        migrate},
       {"query",
        "[QUERY]",
-       "finds kept traces in the directory of a store exporter",
+       "finds kept traces in the directory of a store exporter, and any trace by its id in that of a journal",
        {{"--store", "DIR", "the directory; the daemon may be running"},
+        {"--journal", "DIR", "likewise, of a journal, with --trace; it has traces that were not kept, too"},
         {"--trace", "ID", "one trace, instead of a query"},
         {"--since", "TIME", "looks at so much time until now; 1h if not given"},
         {"--limit", "N", "at most so many traces, the newest; 20 if not given"},
@@ -217,7 +218,7 @@ int replay(const Arguments& arguments) {
   return loaded ? replay_journal(loaded->config, loaded->parts, arguments.journal, arguments.last) : exit_code;
 }
 
-int query(const Arguments& arguments) { return query_store(arguments.query); }
+int query(const Arguments& arguments) { return query_traces(arguments.query); }
 
 // Takes the value of a flag; returns what is wrong with it, "" if nothing is.
 std::string take(Arguments& out, std::string_view flag, const std::string& value) {
@@ -241,7 +242,7 @@ std::string take(Arguments& out, std::string_view flag, const std::string& value
     if (!since || *since <= Duration::zero()) return wants("a duration such as 1h or 90m");
     out.query.since = out.keep.since = out.last = *since;
   } else if (flag == "--journal") {
-    out.journal = value;
+    out.journal = out.query.journal = value;
   } else if (flag == "--web") {
     out.keep.web = value;
   } else if (flag == "--reason") {

@@ -97,15 +97,20 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
                 {.store = stored_, .limits = limits, .exporters = parts_.exporters->names()});
   add_jaeger_doors(web_pages_, *query_pool_, {.store = stored_, .limits = limits}, calls_of(signals_.get()));
   add_tempo_door(web_pages_, *query_pool_, {.store = stored_, .limits = limits});
-  add_try_page(web_pages_, *query_pool_,
-               {.store = stored_, .time_max = config_.queries.timeout, .bytes_max = config_.queries.trial_bytes_max},
-               [limits = parts_.store.limits](std::string_view form, const std::string& text) {
-                 return make_policy_trial(form, text, limits);
-               });
+  const bool past = config_.journal.retain > Duration::zero();
+  add_try_page(
+      web_pages_, *query_pool_,
+      {.store = stored_,
+       .past = past ? [this](const PastQuestion& question) { return try_past_of_journal(question); } : TryPast(),
+       .time_max = config_.queries.timeout,
+       .bytes_max = config_.queries.trial_bytes_max},
+      [limits = parts_.store.limits](std::string_view form, const std::string& text) {
+        return make_policy_trial(form, text, limits);
+      });
   add_service_map_api(web_pages_, [this] { return service_map(signals_.get()); });
   if (head_ != nullptr) add_sampling_pages(sampling_pages_, sampling_answers(*head_));
   add_api(
-      web_pages_, [this] { return metrics_text(); }, [this] { return loaded_policies(); });
+      web_pages_, [this] { return metrics_text(); }, [this] { return loaded_policies(); }, past);
 }
 
 Daemon::~Daemon() {

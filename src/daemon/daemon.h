@@ -18,6 +18,7 @@
 #include "daemon/journal_replay.h"
 #include "daemon/keep_jobs.h"
 #include "daemon/pipeline.h"
+#include "daemon/policy_trial.h"
 #include "head/head_sampling.h"
 #include "net/io_threads.h"
 #include "net/server/server.h"
@@ -56,6 +57,7 @@ class Daemon {
   void add_past_pages();
   void add_span_metrics_page();
   Result<StoredTrace> trace_of_the_past(const TraceId& id) const;
+  Result<PastTried> try_past_of_journal(const PastQuestion& question) const;
   void collect_head(MetricWriter& out) const;
   Result<void> open_pages();
   std::vector<std::string> keeping_policies() const;

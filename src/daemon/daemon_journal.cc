@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "daemon/daemon.h"
+#include "daemon/query.h"
 #include "telemetry/log.h"
 
 namespace tailgate {
@@ -15,8 +16,7 @@ double number(N n) {
   return static_cast<double>(n);
 }
 
-constexpr std::string_view kVerdictKey = "tailgate.verdict";  // of a scope, of traces out of the journal
-constexpr Duration kLastCommit = std::chrono::seconds(1);     // so long an end waits for the disk
+constexpr Duration kLastCommit = std::chrono::seconds(1);  // so long an end waits for the disk
 
 }  // namespace
 
@@ -83,15 +83,16 @@ Result<StoredTrace> Daemon::trace_of_the_past(const TraceId& id) const {
   const std::string_view verdict = decided     ? kDecisionNames[static_cast<std::size_t>(explained->verdict.decision)]
                                    : explained ? std::string_view("open")
                                                : std::string_view("unknown");
-  out.otlp = with_scope_text(found->otlp, kVerdictKey, verdict);
-  out.start_ns = found->facts.first_start_ns();
-  out.end_ns = found->facts.end_max_ns;
-  out.spans = found->spans;
-  out.errors = found->facts.errors;
-  out.root_service = std::move(found->root_service);
-  out.root_name = std::move(found->root_name);
-  out.parts_lost = found->damaged + (found->cut ? 1 : 0);
-  return out;
+  return stored_of_past(id, std::move(*found), verdict);
+}
+
+Result<PastTried> Daemon::try_past_of_journal(const PastQuestion& question) const {
+  PastRunOptions options;
+  options.directory = config_.journal.directory;
+  options.extent = [this] { return journal_->extent(); };
+  options.store = parts_.store;
+  options.bytes_max = config_.queries.bytes_max;
+  return try_past(question, std::move(options), config_.queries.trial_bytes_max);
 }
 
 // What is open is left to the next process only when the journal has all of it. In the middle of a replay that is so,

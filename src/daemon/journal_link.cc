@@ -158,4 +158,13 @@ Verdict JournalLink::verdict_of(const Verdict& verdict, std::string_view words) 
   return out;
 }
 
+Verdict PolicyNames::verdict_of(const Verdict& verdict, std::string_view words) const {
+  Verdict out = verdict;
+  const std::string_view name = take_word(words);
+  const auto at = std::find(names_.begin(), names_.end(), name);
+  out.policy = static_cast<std::uint16_t>(at - names_.begin());
+  if (at == names_.end()) names_.emplace_back(name);
+  return out;
+}
+
 }  // namespace tailgate

@@ -84,4 +84,15 @@ class JournalLink final : public RequestLog, public DecisionLog, public VerdictW
   boost::unordered_flat_set<std::uint64_t> taken_ TAILGATE_GUARDED_BY(mutex_);  // numbers of took()
 };
 
+// For who asks of the verdicts of then only by which policy they were: their numbers are of its own names. One thread.
+class PolicyNames final : public VerdictWords {
+ public:
+  std::string words_of(const Verdict&) const override { return {}; }
+  Verdict verdict_of(const Verdict& verdict, std::string_view words) const override;
+  const std::string& name_of(std::uint16_t number) const { return names_[number]; }
+
+ private:
+  mutable std::vector<std::string> names_;
+};
+
 }  // namespace tailgate

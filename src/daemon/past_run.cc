@@ -59,6 +59,7 @@ class Run {
     if (out_.first_unix_ns == 0) out_.first_unix_ns = at;
     out_.last_unix_ns = std::max(out_.last_unix_ns, at);
     out_.bytes += request.otlp.size();
+    if (options_.taken) options_.taken(request);
     if (static_cast<std::int64_t>(at - swept_ns_) >= kSweepEveryNs) {
       store_->sweep(time_of(at));
       swept_ns_ = at;
@@ -75,10 +76,11 @@ class Run {
     ++(good ? out_.requests : out_.not_taken);
   }
 
-  PastRunOutcome finish(std::uint64_t damaged) {
+  PastRunOutcome finish(std::uint64_t damaged, bool cut) {
     store_->sweep(time_of(out_.last_unix_ns) + options_.store.limits.decision_wait + std::chrono::seconds(2));
     store_->close_all(CloseReason::kShutdown, time_of(out_.last_unix_ns) + options_.store.limits.decision_wait);
     out_.damaged = damaged;
+    out_.cut = cut;
     out_.totals = store_->report().snapshot();
     return out_;
   }
@@ -127,8 +129,10 @@ Result<PastRunOutcome> run_past(const PastRunOptions& options, const PolicySetPt
   JournalCursor cursor(
       options.directory, [&] { return extent; }, from);
   Run run(options, Journal::made_at(options.directory, from), policies, tables, decided);
+  bool cut = false;
   for (std::uint64_t blocks = 0;; ++blocks) {
-    if (options.cancelled && options.cancelled()) break;
+    cut = run.bytes() >= options.bytes_max || (options.cancelled && options.cancelled());
+    if (cut) break;
     const Result<bool> more = cursor.next([&](const JournalRequest& request, std::uint64_t) { run.take(request); });
     if (!more && !cursor.skip()) break;
     if (more && !*more) break;
@@ -137,7 +141,7 @@ Result<PastRunOutcome> run_past(const PastRunOptions& options, const PolicySetPt
       options.tell(static_cast<double>(at - first) / segments, run.bytes());
     }
   }
-  return run.finish(cursor.damaged());
+  return run.finish(cursor.damaged(), cut);
 }
 
 }  // namespace tailgate

@@ -25,13 +25,16 @@ struct PastRunOptions {
   std::size_t memory = std::size_t{48} << 20;  // for open traces
   // Spans are held without their bytes: enough for every policy but those that weigh a trace.
   bool slim = false;
+  std::uint64_t bytes_max = UINT64_MAX;  // of requests: what comes after these is not looked at
   std::function<bool()> cancelled = {};
+  std::function<void(const JournalRequest&)> taken = {};                // those of the time, in their order
   std::function<void(double progress, std::uint64_t bytes)> tell = {};  // now and then
 };
 
 struct PastRunOutcome {
   std::uint64_t requests = 0, bytes = 0, damaged = 0, not_taken = 0;  // not_taken: requests without room
   std::uint64_t first_unix_ns = 0, last_unix_ns = 0;
+  bool cut = false;  // cancelled, or at bytes_max: there may be more
   StoreSnapshot totals;
 };
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <boost/unordered/unordered_flat_set.hpp>
+#include <filesystem>
 #include <utility>
 
 #include "wire/otlp/frame.h"
@@ -113,28 +114,39 @@ bool JournalPast::read_ids(std::uint64_t segment, std::vector<IdEntry>& out) {
   return found.has_value();
 }
 
-Result<PastTrace> JournalPast::find(const TraceId& id, const std::function<bool()>& cancelled,
-                                    std::size_t bytes_max) const {
+Result<PastTrace> JournalPast::find(const TraceId& id, const std::function<bool()>& cancelled) const {
+  return find_past(
+      {.directory = journal_.options().directory,
+       .segments = journal_.extent().segments,
+       .positions = [this](std::uint64_t segment, std::uint64_t hash) { return journal_.positions_of(segment, hash); },
+       .cancelled = cancelled},
+      id);
+}
+
+PastTrace find_past(const FindPast& in, const TraceId& id) {
   PastTrace out;
   boost::unordered_flat_set<std::uint64_t> seen;  // numbers of requests: a commit may have been repeated
   const std::uint64_t hash = hash_of_id(id);
-  const std::string& directory = journal_.options().directory;
+  const auto cancelled = [&] { return in.cancelled && in.cancelled(); };
   const auto take = [&](const Block& block) {
     for (const Record& record : block.records) {
       const auto request = read_request(record);
       if (request && seen.insert(request->number).second) take_spans(id, *request, out);
     }
-    out.cut = out.otlp.size() >= bytes_max || (cancelled && cancelled());
+    out.cut = out.otlp.size() >= in.bytes_max || cancelled();
     return !out.cut;
   };
-  for (const std::uint64_t segment : journal_.extent().segments) {
-    if (out.cut || (out.cut = cancelled && cancelled())) break;
-    const auto held = journal_.positions_of(segment, hash);
-    const auto places = held ? Result<std::vector<std::uint64_t>>(*held) : find_ids(ids_path(directory, segment), hash);
+  for (const std::uint64_t segment : in.segments) {
+    if (out.cut || (out.cut = cancelled())) break;
+    const auto held = in.positions ? in.positions(segment, hash) : std::nullopt;
+    const auto places =
+        held ? Result<std::vector<std::uint64_t>>(*held) : find_ids(ids_path(in.directory, segment), hash);
     if (places && places->empty()) continue;
-    const auto reader = BlockReader::open(requests_path(directory, segment));
+    const std::string path = requests_path(in.directory, segment);
+    const auto reader = BlockReader::open(path);
     if (!reader) {
-      ++out.damaged;
+      std::error_code error;
+      out.damaged += std::filesystem::exists(path, error) || error ? 1 : 0;  // it may have been deleted meanwhile
       continue;
     }
     if (!places) {  // no index: all of it

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -29,6 +30,19 @@ struct PastTrace {
   bool cut = false;                                   // cancelled, or too large: there may be more
 };
 
+// In a directory that another process may write to: all of a segment is read where it has no index. `cancelled` may be
+// empty. A trace of more than `bytes_max` is cut there. Any thread.
+struct FindPast {
+  const std::string& directory;
+  std::vector<std::uint64_t> segments;
+  // Where the ids of a segment are known without its index, the positions of this hash.
+  std::function<std::optional<std::vector<std::uint64_t>>(std::uint64_t segment, std::uint64_t hash)> positions = {};
+  std::function<bool()> cancelled = {};
+  std::size_t bytes_max = kBytesMax;
+  static constexpr std::size_t kBytesMax = std::size_t{64} << 20;
+};
+PastTrace find_past(const FindPast& in, const TraceId& id);
+
 class JournalPast {
  public:
   explicit JournalPast(Journal& journal) : journal_(journal) {}
@@ -41,9 +55,8 @@ class JournalPast {
   // Makes the index of one segment that has none. False: all have one.
   bool index_one();
 
-  // `cancelled` may be empty. A trace of more than `bytes_max` is cut there.
-  Result<PastTrace> find(const TraceId& id, const std::function<bool()>& cancelled = {},
-                         std::size_t bytes_max = std::size_t{64} << 20) const;
+  // `cancelled` may be empty.
+  Result<PastTrace> find(const TraceId& id, const std::function<bool()>& cancelled = {}) const;
 
  private:
   void run();

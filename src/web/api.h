@@ -16,7 +16,9 @@ struct LoadedPolicy {
   std::string yaml;  // as the configuration has it, variables replaced
 };
 
-// Adds /api/metrics (the text of /metrics, for a page that may not ask another port) and /api/policies.
-void add_api(Pages& pages, std::function<std::string()> metrics, std::function<std::vector<LoadedPolicy>()> policies);
+// Adds /api/metrics (the text of /metrics, for a page that may not ask another port) and /api/policies. `past`: there
+// is a journal with all that came in a time, which policies can be tried on.
+void add_api(Pages& pages, std::function<std::string()> metrics, std::function<std::vector<LoadedPolicy>()> policies,
+             bool past);
 
 }  // namespace tailgate

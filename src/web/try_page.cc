@@ -23,9 +23,13 @@ constexpr std::size_t kBodyMax = 64 << 10;
 constexpr std::size_t kTracesShown = 100;  // of those kept, and of those not kept
 constexpr std::size_t kNameShown = 200;
 
+constexpr std::string_view kNoPast =
+    "of: expected stored; received wants a journal with retain: journal: {directory: DIR, retain: 30m}";
+
 struct Request {
   std::string form, text;
-  std::uint64_t since_ns = 0;  // 0: all that is stored
+  std::uint64_t since_ns = 0;  // 0: all that there is
+  bool received = false;       // all that came, instead of what is stored
 };
 
 Result<Request> read_request(ByteView body) {
@@ -35,7 +39,7 @@ Result<Request> read_request(ByteView body) {
   boost::system::error_code error;
   const json::value value = json::parse(body, error);
   if (error || !value.is_object()) {
-    return fail(ErrorKind::kBadInput, R"(expected a JSON object with the keys "form", "text" and "since")");
+    return fail(ErrorKind::kBadInput, R"(expected a JSON object with the keys "form", "text", "of" and "since")");
   }
   Request out;
   for (const auto& [key, v] : value.get_object()) {
@@ -45,12 +49,15 @@ Result<Request> read_request(ByteView body) {
       out.form = text;
     } else if (key == "text") {
       out.text = text;
+    } else if (key == "of") {
+      if (text != "stored" && text != "received") return bad(key, "stored or received");
+      out.received = text == "received";
     } else if (key == "since") {
       const auto duration = text.empty() ? Duration::zero() : parse_duration(text).value_or(Duration(-1));
-      if (duration < Duration::zero()) return bad(key, "a duration like 1h, or nothing for all that is stored");
+      if (duration < Duration::zero()) return bad(key, "a duration like 1h, or nothing for all that there is");
       out.since_ns = static_cast<std::uint64_t>(duration.count());
     } else {
-      return bad(std::string_view(key).substr(0, 80), R"(no such key; "form", "text" and "since" are known)");
+      return bad(std::string_view(key).substr(0, 80), R"(no such key; "form", "text", "of" and "since" are known)");
     }
   }
   if (std::find(kTrialForms.begin(), kTrialForms.end(), out.form) == kTrialForms.end()) {
@@ -124,7 +131,40 @@ struct Shared {
   std::atomic<bool> busy{false};  // a trial holds much memory, so there is one at a time
 };
 
+json::object rows_json(const PastTried::Rows& rows) {
+  json::object policies;
+  PastTried::Row sum;
+  for (const auto& [name, row] : rows) {
+    policies[name] = json::object{{"traces", row.traces}, {"spans", row.spans}, {"bytes", row.bytes}};
+    sum.traces += row.traces;
+    sum.spans += row.spans;
+    sum.bytes += row.bytes;
+  }
+  return json::object{
+      {"traces", sum.traces}, {"spans", sum.spans}, {"bytes", sum.bytes}, {"policies", std::move(policies)}};
+}
+
+std::uint64_t from_of(const Request& request) {
+  const std::uint64_t now = wall_now_ns();
+  return request.since_ns != 0 ? now - std::min(now, request.since_ns) : 0;
+}
+
+Response run_past(Shared& shared, const Request& request, const LaterAnswer& asked) {
+  const TimePoint until = monotonic_now() + shared.options.time_max;
+  const Result<PastTried> tried =
+      shared.options.past({.form = request.form, .text = request.text, .from_unix_ns = from_of(request), .stop = [&] {
+                             return asked.cancelled() || monotonic_now() > until;
+                           }});
+  if (!tried) return json_error(http_status_of(tried.error()), tried.error().text);
+  if (!asked.cancelled()) shared.pool.count_search(tried->cut, tried->damaged != 0);
+  json::object out = json_of(*tried);
+  out["cut"] =
+      tried->cut ? "The limits of web.queries (timeout, max_bytes) came before all of the time was judged." : "";
+  return json_response(200, out);
+}
+
 Response run(Shared& shared, const Request& request, const LaterAnswer& asked) {
+  if (request.received) return run_past(shared, request, asked);
   Result<std::unique_ptr<PolicyTrial>> trial = shared.make(request.form, request.text);
   if (!trial) return json_error(400, trial.error().text);
   std::vector<Shown> shown;
@@ -135,8 +175,7 @@ Response run(Shared& shared, const Request& request, const LaterAnswer& asked) {
   const Duration half = shared.options.time_max / 2;
   if (shared.options.store != nullptr) {
     SearchRequest search;
-    const std::uint64_t now = wall_now_ns();
-    if (request.since_ns != 0) search.from_ns = now - std::min(now, request.since_ns);
+    search.from_ns = from_of(request);
     search.budget.bytes_max = shared.options.bytes_max;
     search.budget.deadline = monotonic_now() + half;
     search.budget.clock = monotonic_now;
@@ -170,11 +209,31 @@ Response run(Shared& shared, const Request& request, const LaterAnswer& asked) {
 
 }  // namespace
 
+json::object json_of(const PastTried& tried) {
+  json::array newly_kept;
+  for (const auto& [id, policy] : tried.newly_kept)
+    newly_kept.push_back(json::object{{"trace_id", id.hex()}, {"policy", policy}});
+  return json::object{{"from", tried.first_unix_ns != 0 ? iso_time(tried.first_unix_ns) : ""},
+                      {"to", tried.first_unix_ns != 0 ? iso_time(tried.last_unix_ns) : ""},
+                      {"requests", tried.requests},
+                      {"bytes", tried.bytes},
+                      {"traces", tried.traces},
+                      {"spans", tried.spans},
+                      {"damaged", tried.damaged},
+                      {"left_out", tried.left_out},
+                      {"judged_early", tried.judged_early},
+                      {"would_keep", rows_json(tried.would_keep)},
+                      {"kept", rows_json(tried.kept)},
+                      {"kept_cut", tried.kept_cut},
+                      {"newly_kept", std::move(newly_kept)}};
+}
+
 void add_try_page(Pages& pages, QueryPool& pool, TryPageOptions options, MakeTrial make) {
   const auto shared = std::make_shared<Shared>(pool, std::move(options), std::move(make));
   pages.add_post("/api/try", kBodyMax, [shared](const RequestHead&, ByteView body) {
     Result<Request> request = read_request(body);
     if (!request) return json_error(400, request.error().text);
+    if (request->received && !shared->options.past) return json_error(400, kNoPast);
     return shared->pool.later([shared, request = std::move(*request)](LaterAnswer& answer) {
       if (shared->busy.exchange(true)) {
         return answer.answer(json_error(503, "another trial is running, try again when it has ended"));

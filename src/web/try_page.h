@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// POST /api/try: what a set of policies would do with the stored traces, for the page's box. The live policies are not
-// touched. docs/web.md has the limits.
+// POST /api/try: what a set of policies would do with the stored traces, or with all that came in the time that a
+// journal has, for the page's box. The live policies are not touched. docs/web.md has the limits.
 #pragma once
 
 #include <array>
+#include <boost/json.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -52,8 +54,37 @@ class PolicyTrial {
 inline constexpr std::array<std::string_view, 3> kTrialForms = {"policy", "span", "trace"};
 using MakeTrial = std::function<Result<std::unique_ptr<PolicyTrial>>(std::string_view form, const std::string& text)>;
 
+// What came in a time, judged by other policies, and what was kept of it then.
+struct PastTried {
+  struct Row {
+    std::uint64_t traces = 0, spans = 0, bytes = 0;
+  };
+  using Rows = std::map<std::string, Row>;            // by policy
+  std::uint64_t first_unix_ns = 0, last_unix_ns = 0;  // of arrival
+  std::uint64_t requests = 0, bytes = 0, traces = 0, spans = 0;
+  std::uint64_t damaged = 0;       // places
+  std::uint64_t left_out = 0;      // requests without room
+  std::uint64_t judged_early = 0;  // traces, for want of room
+  bool cut = false;                // there is more of the time
+  bool kept_cut = false;           // `kept` is not all
+  Rows would_keep, kept;
+  static constexpr std::size_t kNewMax = 100;
+  std::vector<std::pair<TraceId, std::string>> newly_kept;  // the first that were not kept then, and by which policy
+};
+// As /api/try and `tailgate replay` say it.
+boost::json::object json_of(const PastTried& tried);
+
+struct PastQuestion {
+  std::string_view form;
+  const std::string& text;         // as for MakeTrial
+  std::uint64_t from_unix_ns = 0;  // of arrival
+  std::function<bool()> stop;
+};
+using TryPast = std::function<Result<PastTried>(const PastQuestion&)>;
+
 struct TryPageOptions {
   std::shared_ptr<StoreReader> store;  // null: nothing is stored
+  TryPast past = {};                   // empty: there is no journal that retains anything
   Duration time_max = std::chrono::seconds(10);
   std::uint64_t bytes_max = 64 << 20;  // of OTLP that one trial holds in memory
 };

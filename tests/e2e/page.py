@@ -2,14 +2,16 @@
 """The page in headless Chromium, as a person uses it: with mouse and keyboard, in light and dark, and with hostile spans."""
 
 import json
+import os
 import secrets
 import statistics
 import time
+import urllib.parse
 import urllib.request
 
 from chromium import Chromium
 from page_site import EVIL, EVIL_POLICY, Site, config, request, send, span
-from tailgate_process import Daemon, expect
+from tailgate_process import Daemon, basic_config, expect, get, until
 from tools import say
 
 FIRST_DRAWN_MS, LOADS_MAX = 500, 25  # the median of the five quickest loads: others on the machine only ever add to it
@@ -395,6 +397,8 @@ def check_try(page, site):
     page.go(site.at("/", view="policies"), "document.querySelectorAll('details.policy').length === 5")
     for part in ("errors", "status_code", EVIL_POLICY, "slower"):
         expect(part in page.text("main"), f"Policies do not show {part!r}")
+    page.wait("document.querySelector('#try-of option[value=received]').disabled")
+    expect("retain: 30m" in page.text("form[aria-label^=Try]"), "the page does not say what all that came needs")
     for form, text, wanted in (("span", 'attributes["db.system"] == "postgresql"', 2), ("trace", "span_count > 1000", 1),
                                ("policy", "{name: tried, type: latency, latency: {threshold_ms: 1700}}", 3)):
         said = try_policy(page, site, form, text)
@@ -419,6 +423,48 @@ def check_try(page, site):
     page.click(f'.tried a[href="/trace/{site.large}"]')
     page.wait("document.querySelectorAll('.row').length > 10")
     say("  policies: tried as span, trace and policy; wrong ones are told")
+
+
+def check_what_if(browser, binary, directory):
+    """All that came, with a journal and without a store: of 20 quick traces, 4 slow ones and 3 with an error the last are kept."""
+    os.mkdir(directory)
+    policies = [{"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}]
+    settings = basic_config(policies, {"debug": {}}, decision_wait="500ms")
+    settings["journal"] = {"directory": os.path.join(directory, "journal"), "retain": "10m", "disk_free_min": 0}
+    with Daemon(binary, directory, settings) as daemon:
+        web, now, slow = daemon.pages["web"], time.time_ns(), []
+        for i in range(27):
+            trace = secrets.token_hex(16)
+            slow += [trace] if 20 <= i < 24 else []
+            send(daemon.http, request({"shop": [span(trace, 1, 0, "GET /", 0, 3000 if i >= 20 else 3, now, "declined" if i >= 24 else "")]}))
+        until(lambda: json.loads(get(web, f"/explain/{trace}")[1]).get("verdict") == "sampled", "the last is decided", 60)
+        page = browser.page()
+        page.look()
+        base = f"http://127.0.0.1:{web}/?" + urllib.parse.urlencode({"view": "policies"})
+        page.go(base, "!!document.querySelector('#try-text')")
+        page.choose("#try-form", "policy")
+        page.choose("#try-of", "received")
+        page.enter("#try-text", f"[{{name: slow, type: latency, latency: {{threshold_ms: 1000}}}}, {json.dumps({**policies[0], 'name': EVIL_POLICY})}]")
+        page.click("form[aria-label^=Try] button[type=submit]")
+        page.wait("!!document.querySelector('.outcome, .tried .error')")
+        said = page.text(".tried")
+        expect("Of 27 traces that came it would keep 7 traces (25.9 %), 7 spans (25.9 %)" in said and "Kept were 3 traces (11.1 %)" in said,
+               f"what if says: {said}")
+        rows = page.evaluate("[...document.querySelector('.tried table').querySelectorAll('tbody tr')].map((r) => [...r.cells].slice(0, 4).map((c) => c.innerText))")
+        expect(rows == [["would be kept", "all", "7", "7"], ["", "slow", "7", "7"], ["was kept", "all", "3", "3"], ["", "errors", "3", "3"]],
+               f"the rows are {rows}")
+        bad = page.evaluate(CONTRAST) + page.evaluate(NAMES)
+        page.look("dark", 500, 900)
+        bad += page.evaluate(NAMES)
+        expect(not bad, "\n".join(bad))
+        page.look()
+        page.reload("!!document.querySelector('.outcome')")
+        page.click(f'.tried a[href="/trace/{slow[0]}"]')
+        page.wait("document.querySelectorAll('.row').length === 1")
+        page.go(base + "&of=received&run=1&form=span#text=attributes%5B", "!!document.querySelector('.tried .error')")
+        expect("column" in page.text(".tried"), "a wrong condition is not told")
+        expect(daemon.stop() == 0, "the daemon did not end with 0")
+    say("  what if: of all that came, what would be kept and was not")
 
 
 def check_services(page, site):
@@ -487,4 +533,5 @@ def test_page(tools, binary, directory):
         check_every_view(page, site)
         check_quiet(page, site, ("/api/try", "q=%7B+span.http+%3D+%7D", "ab" * 16, "/favicon.ico"))
         check_large(page, site)
+        check_what_if(browser, binary, os.path.join(directory, "past"))  # last: its tab leaves the other behind, where nothing is painted
         expect(daemon.stop() == 0, "the daemon did not end with 0")

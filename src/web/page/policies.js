@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Policies: what is loaded, as the configuration has it, what each has kept, and a box to try one on stored traces.
+// Policies: what is loaded, as the configuration has it, what each has kept, and a box to try one on stored traces, or on
+// all that a journal has.
 import {getJson, postJson} from './api.js';
-import {count, duration, el, fill, say, time} from './dom.js';
+import {bytes, count, duration, el, fill, say, time} from './dom.js';
 import {go} from './main.js';
 import {growth, sum, watch} from './samples.js';
 
@@ -34,28 +35,43 @@ const forms = [
   ['trace', 'a condition on the whole trace', 'duration > 2s and error_count >= 1'],
   ['policy', 'a policy, or a list of them, in YAML', '{name: slow, type: latency, latency: {threshold_ms: 1000}}'],
 ];
-const sinces = [['15m', '15 minutes'], ['1h', 'hour'], ['24h', 'day'], ['', 'all that is stored']];
+const ofs = [['stored', 'the stored traces'], ['received', 'all that came']];
+const sinces = [['5m', '5 minutes'], ['15m', '15 minutes'], ['1h', 'hour'], ['24h', 'day'], ['', 'all that there is']];
+const about = {
+  stored: 'Only traces that were kept are stored, so what was dropped cannot be tried on these.',
+  received: 'What was dropped is judged too, as long as the journal has it.',
+  none: 'All that came can be tried when there is a journal that retains it: journal: {directory: DIR, retain: 30m}.',
+};
 
 function box(params, out) {
   const form = params.get('form') || 'span', since = params.has('since') ? params.get('since') : '1h';
+  const from = params.get('of') || 'stored';
   const text = el('textarea', {id: 'try-text', name: 'text', rows: 4, cols: 90, spellcheck: 'false', maxlength: 16384, value: params.get('text') || ''});
   const kind = el('select', {id: 'try-form', name: 'form'}, forms.map(([value, label]) => el('option', {value, selected: value === form}, label)));
   const hint = () => { text.placeholder = forms.find(([value]) => value === kind.value)[2]; };
   kind.addEventListener('change', hint);
   hint();
-  return el('form', {class: 'search', 'aria-label': 'Try a policy on stored traces', onsubmit: (event) => {
+  const options = ofs.map(([value, label]) => el('option', {value, selected: value === from}, label));
+  const what = el('select', {id: 'try-of', name: 'of'}, options), told = el('span', {}, about[from]);
+  what.addEventListener('change', () => fill(told, about[what.value]));
+  const setPast = (past) => {
+    options[1].disabled = !past && from !== 'received';
+    if (!past) fill(told, about.stored, ' ', about.none);
+  };
+  return [setPast, el('form', {class: 'search', 'aria-label': 'Try a policy on past traces', onsubmit: (event) => {
     event.preventDefault();
     const data = new FormData(event.target);
-    go(addressOf({form: data.get('form'), since: data.get('since'), run: '1'}, data.get('text')));
+    go(addressOf({form: data.get('form'), of: data.get('of'), since: data.get('since'), run: '1'}, data.get('text')));
   }},
   el('div', {class: 'fields'},
       el('p', {class: 'field'}, el('label', {for: 'try-form'}, 'Try'), kind),
-      el('p', {class: 'field'}, el('label', {for: 'try-since'}, 'on traces of the last'),
+      el('p', {class: 'field'}, el('label', {for: 'try-of'}, 'on'), what),
+      el('p', {class: 'field'}, el('label', {for: 'try-since'}, 'of the last'),
           el('select', {id: 'try-since', name: 'since'}, sinces.map(([value, label]) => el('option', {value, selected: value === since}, label)))),
       el('p', {class: 'field'}, el('button', {type: 'submit'}, 'Try'))),
   el('p', {class: 'field'}, el('label', {for: 'try-text'}, 'The policy or condition'), text),
-  el('p', {class: 'hint'}, 'It is judged beside the loaded policies, which stay as they are. Only traces that were kept are stored, so what was dropped cannot be tried.'),
-  out);
+  el('p', {class: 'hint'}, 'It is judged beside the loaded policies, which stay as they are. ', told),
+  out)];
 }
 
 // A condition is judged as a policy around it, whose places mean nothing to who wrote the condition.
@@ -75,9 +91,33 @@ function list(title, traces, all, open) {
           el('tbody', {}, traces.map(row)))));
 }
 
+const share = (a, b) => (b === 0 ? '0 %' : `${(100 * a / b).toFixed(1)} %`);
+
+// What would be kept of all that came, beside what was.
+function pastOutcome(answer) {
+  if (!answer.from) return [el('p', {class: 'hint'}, 'The journal has nothing of that time.'), answer.cut ? el('p', {class: 'warnings'}, answer.cut) : null];
+  const all = (kept) => `${count(kept.traces)} traces (${share(kept.traces, answer.traces)}), ${count(kept.spans)} spans (${share(kept.spans, answer.spans)}), ${bytes(kept.bytes)}`;
+  const sentence = `Of ${count(answer.traces)} traces that came it would keep ${all(answer.would_keep)}. Kept were ${all(answer.kept)}.`;
+  say(sentence);
+  const rows = (title, kept) => [['all', kept], ...Object.entries(kept.policies)].map(([name, n], i) => el('tr', {},
+      el('td', {}, i ? '' : title), el('td', {}, i ? name : el('b', {}, name)),
+      el('td', {class: 'n'}, count(n.traces)), el('td', {class: 'n'}, count(n.spans)), el('td', {class: 'n'}, bytes(n.bytes))));
+  const warn = (is, text) => (is ? el('p', {class: 'warnings'}, text) : null);
+  return [el('p', {class: 'outcome'}, el('b', {}, sentence)),
+    el('p', {class: 'hint'}, `What came from ${time(Date.parse(answer.from))} to ${time(Date.parse(answer.to))}: ${count(answer.spans)} spans, ${bytes(answer.bytes)}.`),
+    warn(answer.cut, `This is only the first of the time. ${answer.cut}`),
+    warn(answer.left_out || answer.judged_early, `web.queries.trial_bytes has too little room for what is open at a time: ${count(answer.judged_early)} traces were judged early, and ${count(answer.left_out)} requests are left out.`),
+    warn(answer.kept_cut, 'More was kept then than web.queries.trial_bytes has room for, so what was kept is not all.'),
+    warn(answer.damaged, `${count(answer.damaged)} places of the journal could not be read.`),
+    el('div', {class: 'scroll'}, el('table', {}, el('thead', {}, el('tr', {}, ['what', 'policy', 'traces', 'spans', 'bytes'].map((t, i) => el('th', {class: i > 1 ? 'n' : null}, t)))),
+        el('tbody', {}, rows('would be kept', answer.would_keep), rows('was kept', answer.kept)))),
+    answer.newly_kept.length ? el('details', {open: true}, el('summary', {}, `Would be kept, and was not${answer.newly_kept.length < 100 ? '' : ', the first 100'}`),
+        el('table', {}, el('thead', {}, el('tr', {}, el('th', {}, 'trace'), el('th', {}, 'policy'))),
+            el('tbody', {}, answer.newly_kept.map((t) => el('tr', {}, el('td', {}, el('a', {href: `/trace/${t.trace_id}`}, t.trace_id)), el('td', {}, t.policy)))))) : null];
+}
+
 function outcome(answer) {
   if (!answer.store) return el('p', {class: 'hint'}, 'There is no exporter of type store, so nothing is stored here. Add store: {directory: DIR} to exporters.');
-  const share = (a, b) => (b === 0 ? '0 %' : `${(100 * a / b).toFixed(1)} %`);
   const sentence = `Of ${count(answer.traces)} stored traces it keeps ${count(answer.kept_traces)} (${share(answer.kept_traces, answer.traces)}), ` +
       `and ${share(answer.kept_spans, answer.spans)} of their spans.`;
   say(sentence);
@@ -95,16 +135,18 @@ function outcome(answer) {
 export function showPolicies(main, params, failed) {
   const stop = new AbortController();
   const policies = el('div', {}), out = el('div', {class: 'tried'});
-  fill(main, el('h1', {}, 'Policies'), policies, el('h2', {id: 'try'}, 'Try a policy'), box(params, out));
+  const [setPast, form] = box(params, out), of = params.get('of') || 'stored';
+  fill(main, el('h1', {}, 'Policies'), policies, el('h2', {id: 'try'}, 'Try a policy'), form);
   getJson('/api/policies', stop.signal).then((answer) => {
     const [nodes, draw] = loaded(answer.policies);
     fill(policies, nodes);
+    setPast(answer.past);
     watch(draw, () => {}, stop.signal);
   }).catch(failed);
   if (params.get('run') && params.get('text')) {
     fill(out, el('p', {class: 'hint'}, 'judging …'));
-    postJson('/api/try', {form: params.get('form') || 'span', text: params.get('text'), since: params.get('since') || ''}, stop.signal)
-        .then((answer) => fill(out, outcome(answer)))
+    postJson('/api/try', {form: params.get('form') || 'span', text: params.get('text'), of, since: params.get('since') || ''}, stop.signal)
+        .then((answer) => fill(out, of === 'received' ? pastOutcome(answer) : outcome(answer)))
         .catch((error) => { if (error.name !== 'AbortError') fill(out, el('pre', {class: 'error', role: 'alert'}, told(error.message, params.get('form') || 'span'))); });
   }
   return () => stop.abort();

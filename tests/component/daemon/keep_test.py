@@ -164,6 +164,67 @@ class KeepTest(unittest.TestCase):
         self.assertEqual(self.command("replay", "--journal", self.directory.name, "--config", policies)[0], 1)
         self.assertEqual(self.command("replay", "--config", policies)[0], 2)
 
+    def tried(self, daemon, expect=200, **body):
+        status, answer = ask(daemon.pages["web"], "POST", "/api/try", {"form": "policy", "of": "received", **body})
+        self.assertEqual(status, expect, answer)
+        return answer
+
+    def test_what_if(self):
+        daemon = self.start()
+        self.assertIs(ask(daemon.pages["web"], "GET", "/api/policies")[1]["past"], True)
+        slow, failed, others = os.urandom(16), os.urandom(16), [os.urandom(16) for _ in range(4)]
+        self.send(daemon, slow, seconds=3)
+        self.send(daemon, failed, seconds=3, error=True)
+        for trace in others:
+            self.send(daemon, trace)
+        self.decided(daemon, [slow, failed, *others])
+        policies = "[{name: slow, type: latency, latency: {threshold_ms: 2000}}, {name: never, type: latency, latency: {threshold_ms: 9000}}]"
+        # The verdicts of then come to the disk with the next commit.
+        answer = until(lambda: (lambda a: a if a["kept"]["traces"] else None)(self.tried(daemon, text=policies, since="10m")),
+                       "what was kept is known")
+        self.assertEqual({k: answer[k] for k in ("requests", "traces", "spans", "left_out", "judged_early", "damaged", "cut", "kept_cut")},
+                         {"requests": 6, "traces": 6, "spans": 12, "left_out": 0, "judged_early": 0, "damaged": 0, "cut": "", "kept_cut": False})
+        now, then = answer["would_keep"], answer["kept"]
+        self.assertEqual((now["traces"], now["spans"], list(now["policies"])), (2, 4, ["slow"]))
+        self.assertEqual((then["traces"], then["spans"], list(then["policies"])), (1, 2, ["errors"]))
+        self.assertTrue(0 < then["bytes"] < now["bytes"] < answer["bytes"])
+        self.assertEqual(answer["newly_kept"], [{"trace_id": slow.hex(), "policy": "slow"}])
+        # The command says the same.
+        path = os.path.join(self.directory.name, "new.yaml")
+        with open(path, "w") as out:
+            out.write(f"policies: {policies}")
+        code, out, error = self.command("replay", "--journal", self.config["journal"]["directory"], "--config", path)
+        self.assertEqual(code, 0, error)
+        self.assertEqual(json.loads(out), {k: v for k, v in answer.items() if k != "cut"})
+        # Conditions, and what is wrong with a question.
+        self.assertEqual(self.tried(daemon, form="trace", text="duration > 2s")["would_keep"]["traces"], 2)
+        self.assertEqual(self.tried(daemon, form="span", text='name == "none"')["would_keep"]["traces"], 0)
+        self.assertIn("the policy:1:", self.tried(daemon, 400, text="{name: a, type: nothing}")["error"])
+        self.assertIn("column", self.tried(daemon, 400, form="span", text="attributes[")["error"])
+        self.assertIn("stored or received", self.tried(daemon, 400, text="x", of="all")["error"])
+        # Nothing of it touched the daemon.
+        self.assertNotIn(slow, self.sink.snapshot())
+        daemon.metrics().check_law()
+
+    def test_what_if_is_bounded(self):
+        self.config["web"]["queries"] = {"trial_bytes": "256KiB", "max_bytes": "1MiB"}
+        daemon = self.start()
+        for _ in range(20):
+            self.send(daemon, os.urandom(16), name="x" * 60_000)
+        # More than is looked at, and more than there is room for at a time.
+        answer = self.tried(daemon, text="{name: all, type: always_sample}")
+        self.assertIn("web.queries", answer["cut"])
+        self.assertLess(answer["requests"] + answer["left_out"], 20)
+        self.assertGreater(answer["judged_early"] + answer["left_out"], 0)
+        self.assertNotEqual(answer["from"], "")
+        until(lambda: daemon.metrics().sum("tailgate_searches_cut_total") == 1, "it is counted")
+
+    def test_what_if_without_a_past(self):
+        del self.config["journal"]["retain"]
+        daemon = self.start()
+        self.assertIs(ask(daemon.pages["web"], "GET", "/api/policies")[1]["past"], False)
+        self.assertIn("a journal with retain", self.tried(daemon, 400, text="{name: all, type: always_sample}")["error"])
+
     def test_alert(self):
         self.config["keep"] = {"alerts": [{"alert": "Slow", "condition": 'root.service == "{service}" and duration > 1s'}]}
         daemon = self.start()

@@ -38,7 +38,9 @@ class QueryTest(unittest.TestCase):
         cls.directory = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.directory.cleanup)
         cls.store = os.path.join(cls.directory.name, "store")
+        cls.journal = os.path.join(cls.directory.name, "journal")
         config = basic_config(POLICIES, {"store": {"directory": cls.store}}, decision_wait="1s")
+        config["journal"] = {"directory": cls.journal, "disk_free_min": 0}
         cls.daemon = Daemon(BINARY, cls.directory.name, config)
         cls.addClassCleanup(cls.daemon.kill)
         now = time.time_ns()
@@ -256,6 +258,46 @@ class QueryTest(unittest.TestCase):
         self.assertIn("kept by pay", out)
         self.assertRegex(out, r"shop GET /pay +\|=+\| +2.00s\n  shop charge +\|=+ +\| +1.00s")
 
+    def test_query_finds_any_trace_in_a_journal(self):
+        """Beside the daemon, and in a directory that no daemon has; marked as not kept."""
+        copy = os.path.join(self.directory.name, "journal copy")
+        until(lambda: json.loads(self.query("--journal", self.journal, "--trace", GONE.hex())[0])["verdict"] == "not_sampled",
+              "the verdict is written")
+        shutil.copytree(self.journal, copy)
+        for directory in (self.journal, copy):
+            out, error = self.query("--journal", directory, "--trace", GONE.hex(), "--format", "otlp")
+            self.assertEqual(error, "")
+            spans, = (scope for one in json.loads(out)["resourceSpans"] for scope in one["scopeSpans"])
+            self.assertEqual([span["name"] for span in spans["spans"]], ["GET /gone"])
+            self.assertIn({"key": "tailgate.verdict", "value": {"stringValue": "not_sampled"}}, spans["scope"]["attributes"])
+            row = json.loads(self.query("--journal", directory, "--trace", GONE.hex().lstrip("0"))[0])
+            self.assertEqual((row["trace_id"], row["verdict"], row["policy"], row["spans"], row["root_service"]),
+                             (GONE.hex(), "not_sampled", "", 1, "shop"))
+            row = json.loads(self.query("--journal", directory, "--trace", PAY.hex())[0])
+            self.assertEqual((row["verdict"], row["policy"], row["spans"]), ("sampled", "pay", 2))
+            out, _ = self.query("--journal", directory, "--trace", GONE.hex(), "--format", "table")
+            self.assertIn("1 spans, 0 errors, not kept (not_sampled)", out)
+            self.assertIn("not in the journal", self.query("--journal", directory, "--trace", "1", expect=4)[1])
+        # With both the store is asked first.
+        row = json.loads(self.query("--store", self.store, "--journal", copy, "--trace", PAY.hex())[0])
+        self.assertNotIn("verdict", row)
+        row = json.loads(self.query("--store", self.store, "--journal", copy, "--trace", GONE.hex())[0])
+        self.assertEqual(row["verdict"], "not_sampled")
+        self.assertIn("not in the store and not in the journal",
+                      self.query("--store", self.store, "--journal", copy, "--trace", "1", expect=4)[1])
+        # Without the ends nobody knows what was decided.
+        for file in os.listdir(copy):
+            if file.endswith(".ends"):
+                os.remove(os.path.join(copy, file))
+        self.assertEqual(json.loads(self.query("--journal", copy, "--trace", GONE.hex())[0])["verdict"], "unknown")
+        self.assertIn("no verdict known", self.query("--journal", copy, "--trace", GONE.hex(), "--format", "table")[0])
+        segment = next(one for one in sorted(os.listdir(copy)) if one.endswith(".requests"))
+        with open(os.path.join(copy, segment), "w") as file:
+            file.write("no file of ours, and no head of one")
+        self.assertIn("1 places of the journal cannot be read, and may have spans of trace", self.query("--journal", copy, "--trace", GONE.hex(), expect=4)[1])
+        self.assertIn("no files of a journal", self.query("--journal", self.store, "--trace", "1", expect=1)[1])
+        self.assertIn("/nowhere", self.query("--journal", "/nowhere", "--trace", "1", expect=1)[1])
+
     def test_query_says_what_is_wrong(self):
         self.assertIn("no trace", self.query("--store", self.store, '{ name = "none" }', expect=4)[1])
         self.assertIn("not in the store", self.query("--store", self.store, "--trace", "1", expect=4)[1])
@@ -266,6 +308,7 @@ class QueryTest(unittest.TestCase):
                                 (["--store", "x", "--trace", "xy"], "hex digits"),
                                 (["--store", "x", "{}", "--since", "soon"], "a duration"),
                                 (["--store", "x", "{}", "--format", "xml"], "table, json or otlp"),
+                                (["--journal", "x", "{}"], "by their id alone"),
                                 (["--store", "x", "{}", "{}"], "one query")):
             with self.subTest(arguments):
                 self.assertIn(says, self.query(*arguments, expect=2)[1])

@@ -5,7 +5,6 @@
 // any order. CUTS sets how many cuts are tried.
 //
 // The functions below stand before the C library's for this program. They do not sync, which makes the test quick.
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "support/failing_calls.h"
 #include "support/random_otlp.h"
 #include "support/sanitized.h"
 #include "unit/journal/journal_fixture.h"
@@ -28,34 +28,17 @@ struct Operation {
   std::string bytes = {};
 };
 
-// Calls until one fails, and what was done. The thread of the test alone uses it.
-struct Disk {
-  long left = -1;  // negative: nothing fails
-  long fails = 1;  // so many calls in a row
-  bool half = false;
-  long calls = 0;
+using tailgate::test::real;
+
+// What was done, too.
+struct Disk : tailgate::test::FailingCalls {
   bool lists = false;
   int sync_fails_one_in = 0;
   std::string broken;  // a file that takes nothing any more
   std::vector<Operation> list;
   tailgate::test::Random random{1};
-
-  // Whether this call fails.
-  bool next() {
-    ++calls;
-    if (left < 0) return false;
-    if (left-- > 0) return false;
-    if (--fails > 0) left = 0;
-    errno = ENOSPC;
-    return true;
-  }
 };
 Disk disk;
-
-template <class F>
-F* real(const char* name) {
-  return reinterpret_cast<F*>(::dlsym(RTLD_NEXT, name));
-}
 
 std::string path_of(int fd) {
   std::string out(4096, '\0');
@@ -88,20 +71,14 @@ int sync_of(int fd) {
 
 extern "C" {
 ssize_t pwrite(int fd, const void* bytes, size_t size, off_t at) {
-  size_t put = size;
   if (!disk.broken.empty() && path_of(fd) == disk.broken) {
     errno = EIO;
     return -1;
   }
-  if (disk.next()) {
-    if (!disk.half || size < 2) return -1;
-    disk.half = false;  // the rest of these bytes fails
-    disk.left = 0;
-    disk.fails = 1;
-    put = size / 2;
-  }
-  note(Operation::kWrite, path_of(fd), static_cast<std::uint64_t>(at), {static_cast<const char*>(bytes), put});
-  return real<decltype(pwrite)>("pwrite")(fd, bytes, put, at);
+  return disk.write(size, [&](size_t n) {
+    note(Operation::kWrite, path_of(fd), static_cast<std::uint64_t>(at), {static_cast<const char*>(bytes), n});
+    return real<decltype(pwrite)>("pwrite")(fd, bytes, n, at);
+  });
 }
 int fsync(int fd) { return sync_of(fd); }
 int fdatasync(int fd) { return sync_of(fd); }

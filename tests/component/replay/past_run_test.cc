@@ -75,6 +75,44 @@ TEST_CASE("the past is judged from a time to a time, and no file beyond is read"
   CHECK(early.damaged == 0);
 }
 
+TEST_CASE("a run ends at its bytes, or when it is cancelled, and says so", "[journal]") {
+  const JournalFolder folder;
+  HandJournal j(folder);
+  fill(j);
+  std::uint64_t taken = 0, bytes = 0;
+  PastRunOptions options;
+  options.directory = j.options.directory;
+  options.extent = [&] { return j.journal->extent(); };
+  options.store.shards = 1;
+  options.taken = [&](const JournalRequest& request) {
+    ++taken;
+    bytes += request.otlp.size();
+  };
+  const auto judge = [&] {
+    taken = bytes = 0;
+    PolicyTables tables;
+    const auto policies = policies_of_condition("span_count >= 1", tables);
+    REQUIRE(policies);
+    const auto outcome = run_past(options, *policies, tables, [](std::span<const DecidedTrace>) {});
+    REQUIRE(outcome);
+    CHECK(outcome->requests == taken);
+    CHECK(outcome->bytes == bytes);
+    return *outcome;
+  };
+  CHECK_FALSE(judge().cut);
+  CHECK(taken == 10);
+  options.bytes_max = bytes / 2;
+  CHECK(judge().cut);
+  CHECK(taken == 5);
+  CHECK(bytes >= options.bytes_max);
+  options.bytes_max = UINT64_MAX;
+  options.cancelled = [&] { return taken == 3; };
+  const PastRunOutcome cut = judge();
+  CHECK(cut.cut);
+  CHECK(taken == 3);
+  CHECK(cut.totals.totals.decided_in_all() == 3);  // what came until then is judged
+}
+
 TEST_CASE("a first file that cannot be read does not hide the others", "[journal]") {
   const JournalFolder folder;
   HandJournal j(folder);

@@ -4,76 +4,44 @@
 //
 // The functions below stand before the C library's for this program and for SQLite. They do not sync, which makes the
 // test quick: what a machine forgets when its power fails is not its subject.
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
-#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <set>
 
 #include "store/reader.h"
 #include "store/store.h"
+#include "support/failing_calls.h"
 #include "support/otlp_builder.h"
 #include "support/sanitized.h"
 
 namespace {
 
-// Calls until one fails; the thread of the test alone uses it.
-struct Disk {
-  long left = -1;  // negative: nothing fails
-  long fails = 1;  // so many calls in a row
-  bool half = false;
-  long calls = 0;
+using tailgate::test::real;
 
-  // Whether this call fails.
-  bool next() {
-    ++calls;
-    if (left < 0) return false;
-    if (left-- > 0) return false;
-    if (--fails > 0) left = 0;
-    errno = ENOSPC;
-    return true;
-  }
-};
-Disk disk;
+tailgate::test::FailingCalls disk;
 
 bool is_file(int fd) {
   struct stat s = {};
   return ::fstat(fd, &s) == 0 && S_ISREG(s.st_mode);
 }
 
-template <class F>
-F* real(const char* name) {
-  return reinterpret_cast<F*>(::dlsym(RTLD_NEXT, name));
-}
-
-// Writes `size` bytes by `put`, or half of them before the call that fails.
-template <class Put>
-ssize_t write_some(size_t size, const Put& put) {
-  if (!disk.next()) return put(size);
-  if (!disk.half || size < 2) return -1;
-  disk.half = false;  // the rest of these bytes fails
-  disk.left = 0;
-  disk.fails = 1;
-  return put(size / 2);
-}
-
 }  // namespace
 
 extern "C" {
 ssize_t pwrite(int fd, const void* bytes, size_t size, off_t at) {
-  return write_some(size, [&](size_t n) { return real<decltype(pwrite)>("pwrite")(fd, bytes, n, at); });
+  return disk.write(size, [&](size_t n) { return real<decltype(pwrite)>("pwrite")(fd, bytes, n, at); });
 }
 ssize_t pwrite64(int fd, const void* bytes, size_t size, off64_t at) {
-  return write_some(size, [&](size_t n) { return real<decltype(pwrite64)>("pwrite64")(fd, bytes, n, at); });
+  return disk.write(size, [&](size_t n) { return real<decltype(pwrite64)>("pwrite64")(fd, bytes, n, at); });
 }
 ssize_t write(int fd, const void* bytes, size_t size) {
   const auto put = [&](size_t n) { return real<decltype(write)>("write")(fd, bytes, n); };
-  return is_file(fd) ? write_some(size, put) : put(size);
+  return is_file(fd) ? disk.write(size, put) : put(size);
 }
 int fsync(int) { return disk.next() ? -1 : 0; }
 int fdatasync(int) { return disk.next() ? -1 : 0; }

@@ -206,8 +206,10 @@ TEST_CASE("the page gets metrics and policies, whose texts are JSON strings", "[
       pages, [] { return std::string("a 1\n"); },
       [] {
         return std::vector<LoadedPolicy>{{"</script>\"", "name: x\n"}};
-      });
+      },
+      true);
   CHECK(ask(pages, request("GET", "/api/metrics")) == "200 a 1\n");
+  CHECK(ask(pages, request("GET", "/api/policies")).find(R"("past":true)") != std::string::npos);
   CHECK(ask(pages, request("GET", "/api/policies")).find(R"("name":"</script>\"","yaml":"name: x\n")") !=
         std::string::npos);
 }
