@@ -45,20 +45,6 @@ std::size_t Homes::home_of(const TraceId& id) const {
   return best;
 }
 
-std::size_t Homes::second_of(const TraceId& id) const {
-  const std::size_t home = home_of(id);
-  const std::uint64_t hash = hash_bytes(id.view(), kIdSeed);
-  std::size_t best = home;
-  std::uint64_t most = 0;
-  for (std::size_t m = 0; m < seeds_.size(); ++m) {
-    const std::uint64_t score = mixed(hash ^ seeds_[m]);
-    if (m == home || score < most) continue;
-    most = score;
-    best = m;
-  }
-  return best;
-}
-
 std::optional<std::size_t> Homes::index_of(std::string_view name) const {
   const auto at = std::lower_bound(names_.begin(), names_.end(), name);
   if (at == names_.end() || *at != name) return std::nullopt;

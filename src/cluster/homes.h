@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Homes: which member of a view a trace belongs to, by rendezvous hashing (Thaler and Ravishankar, 1998) over the
-// members' names. When a member comes, only the ids that it wins move; when one goes, only its own do.
+// members' names. When a member comes, only the ids that it wins move; when one goes, only its own do, each to the one
+// that comes second for it.
 //
 // The same in every process and version: two daemons with the same names agree. Immutable; any thread.
 #pragma once
@@ -24,9 +25,6 @@ class Homes {
   // Index in names() of the trace's home; the view must not be empty. Cost: one hash of the id, and a multiplication or
   // two for each member.
   std::size_t home_of(const TraceId& id) const;
-  // Who has it when its home is away; the home itself where there is no other.
-  std::size_t second_of(const TraceId& id) const;
-
   const std::vector<std::string>& names() const { return names_; }
   std::optional<std::size_t> index_of(std::string_view name) const;
   bool has(std::string_view name) const { return index_of(name).has_value(); }

@@ -306,8 +306,8 @@ class OtlpGrpcExporter final : public Exporter {
 
 // host:port; http:// and https:// say whether there is TLS; dns:, ipv4:, ipv6:, unix:// and unix: go to gRPC as they
 // are.
-void read_endpoint(const ConfigNode& node, GrpcOptions& options, std::string& shown) {
-  const std::string endpoint = node.text("endpoint");
+void read_endpoint(const ConfigNode& node, const std::string& given, GrpcOptions& options, std::string& shown) {
+  const std::string endpoint = given.empty() ? node.text("endpoint") : given;
   std::string rest = endpoint;
   options.tls = !options.tls_config.insecure;
   const auto take = [&](std::string_view scheme) {
@@ -370,9 +370,10 @@ ExporterParts read_otlp_grpc_exporter(const ConfigNode& node, const ExporterDefa
   GrpcOptions options;
   options.user_agent = defaults.user_agent;
   options.tls_config = read_tls(node);
-  read_endpoint(node, options, parts.endpoint);
+  read_endpoint(node, defaults.endpoint, options, parts.endpoint);
   read_metadata(node, options);
-  options.gzip = read_compression(node, false) == Compression::kGzip;
+  options.metadata.insert(options.metadata.end(), defaults.headers.begin(), defaults.headers.end());
+  options.gzip = (defaults.gzip || node.has("compression")) && read_compression(node, false) == Compression::kGzip;
   options.timeout = node.duration("timeout", options.timeout, std::chrono::milliseconds(1));
   options.balancer = node.choice("balancer_name", "round_robin", {"round_robin", "pick_first"});
   options.authority = node.text("authority");
@@ -385,6 +386,7 @@ ExporterParts read_otlp_grpc_exporter(const ConfigNode& node, const ExporterDefa
   if (!node.child("auth").is_null())
     node.child("auth").error("expected `headers` instead: auth extensions do not exist here");
   node.without_effect({"read_buffer_size", "write_buffer_size", "middlewares"});
+  parts.queue = defaults.queue;
   parts.queue.bytes_max = defaults.queue_bytes_max;
   read_queue(node, parts.queue);
   if (!options.target.empty()) parts.exporter = std::make_unique<OtlpGrpcExporter>(std::move(options));

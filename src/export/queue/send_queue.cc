@@ -110,6 +110,24 @@ bool SendQueue::park(const BatchSlot& slot) {
   return true;
 }
 
+std::vector<KeptTracePtr> SendQueue::take_waiting() {
+  std::vector<KeptTracePtr> out;
+  const auto take = [&](const std::optional<BatchSlot>& slot) {
+    if (slot) out.insert(out.end(), slot->batch->traces.begin(), slot->batch->traces.end());
+    return slot.has_value();
+  };
+  while (take(slots_.take_waiting()) || take(slots_.take_last_aside())) {
+  }
+  while (oldest() != nullptr) out.push_back(take_oldest());
+  for (const KeptTracePtr& t : out) {
+    stats_.routed_spans -= t->spans;
+    stats_.queued_spans -= t->spans;
+    stats_.queued_bytes -= t->bytes();
+    gone(t);
+  }
+  return out;
+}
+
 Duration SendQueue::longest_interval(bool set_aside) const {
   return (set_aside ? kAsideIntervals : 1) * std::max(options_.retry.max_interval, options_.retry.initial_interval);
 }

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Routing: where the spans of a trace go, by the views in force and how often they have been forwarded. The rules are
+// those of docs/design/0024. Immutable; any thread.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "cluster/members.h"
+#include "receive/forward.h"
+
+namespace tailgate {
+
+class Routing {
+ public:
+  static constexpr std::uint16_t kHere = UINT16_MAX;
+  static constexpr std::uint16_t kNowhere = UINT16_MAX - 1;  // no member is there to take it
+
+  struct Way {
+    std::uint16_t to = kNowhere;  // kHere, kNowhere, or an index in names()
+    bool last = false;            // it is taken there
+  };
+
+  Routing() = default;
+  Routing(const Views& views, const std::string& self, bool leaving);
+
+  // The members that spans may go to, sorted; without this daemon.
+  const std::vector<std::string>& names() const { return names_; }
+  // The members that spans of a moved trace go to, of those in names(), are of another view than the one in force.
+  bool settling() const { return !before_.empty(); }
+
+  // `knows(id)`: the trace is open or remembered here. It is asked about few: traces whose home was here, and those
+  // that others believe to be at home here.
+  template <class Knows>
+  Way way_of(const TraceId& id, Hop hop, Knows&& knows) const {
+    if (now_.empty()) return {member_ ? kHere : kNowhere};
+    if (hop == Hop::kLast && !leaving_) return {kHere};
+    const std::uint16_t home = now_to_[now_.home_of(id)];
+    if (leaving_) return {home, true};
+    const std::uint16_t old = before_.empty() ? home : before_to_[before_.home_of(id)];
+    if (home == kHere) return {hop == Hop::kFirst ? kHere : old};
+    if (hop == Hop::kStart && old != kHere) return {old};
+    // Somebody thinks that it is ours, or it was.
+    if (member_ && knows(id)) return {kHere};
+    return {home, true};
+  }
+
+ private:
+  Homes now_, before_;
+  std::vector<std::uint16_t> now_to_, before_to_;  // in names_, or kHere
+  std::vector<std::string> names_;
+  bool member_ = false, leaving_ = false;
+};
+
+}  // namespace tailgate
