@@ -210,6 +210,27 @@ std::size_t TraceBuffer::hand_over(std::size_t max) {
   return n;
 }
 
+std::size_t TraceBuffer::take_open(std::size_t max, std::vector<ClosedTrace>& taken) {
+  std::size_t n = 0;
+  for (; n < max && wheel_.first() != kNoChunk; ++n) {
+    const ChunkRef ref = wheel_.first();
+    wheel_.remove(ref);
+    by_id_.erase(hash_of(trace(ref).id), ref);
+    taken.emplace_back().ref = ref;
+  }
+  return n;
+}
+
+void TraceBuffer::settle_handed(const ClosedTrace& taken) {
+  counters_.handed_over += trace(taken.ref).facts.spans;
+  release(taken.ref);
+}
+
+void TraceBuffer::put_back(const ClosedTrace& taken) {
+  by_id_.insert(hash_of(trace(taken.ref).id), taken.ref);
+  wheel_.insert(taken.ref, due_ms(trace(taken.ref)));
+}
+
 bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, Wait wait,
                         std::vector<ClosedTrace>& closed) {
   OpenTrace& open = trace(ref);

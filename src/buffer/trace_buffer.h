@@ -152,6 +152,15 @@ class TraceBuffer {
   // Lets go of up to `max` open traces without a verdict, because a journal has their spans. Returns how many.
   std::size_t hand_over(std::size_t max);
 
+  // Takes up to `max` open traces out, undecided, for whoever gives them to another daemon. Their pieces stay until
+  // each is given to settle_handed().
+  std::size_t take_open(std::size_t max, std::vector<ClosedTrace>& taken);
+  void settle_handed(const ClosedTrace& taken);
+  // It is open again.
+  void put_back(const ClosedTrace& taken);
+  // Open here, or decided and remembered.
+  bool knows(const TraceId& id) const;
+
   // The end of a closed trace: counts its spans and frees its memory.
   void settle(const ClosedTrace& closed, const SettledSpans& settled);
   // The same for LateSpans, whose facts are given.

@@ -41,7 +41,10 @@ std::size_t Forwarder::Link::queued() const {
   return out;
 }
 
-Forwarder::~Forwarder() { drain(TimePoint{}, TimePoint{}); }
+Forwarder::~Forwarder() {
+  begin_drain(TimePoint{}, TimePoint{});
+  end_drain();
+}
 
 // The one there is, also of a member that was gone and is back, or a new one.
 Result<Forwarder::LinkPtr> Forwarder::link_to(const Member& member) {
@@ -82,7 +85,10 @@ Result<void> Forwarder::use(const Views& views, const std::vector<Member>& peers
     }
     to.push_back(std::move(link));
   }
-  const std::unique_lock turn(gate_);
+  const MutexLock turn(turnstile_);
+  closing_.store(true);
+  const std::unique_lock alone(gate_);
+  closing_.store(false);
   routing_ = std::move(routing);
   to_.swap(to);
   return out;
@@ -209,14 +215,18 @@ void Forwarder::cancel() {
   scratch().parts.clear();
 }
 
-void Forwarder::drain(TimePoint deadline, TimePoint now) {
+void Forwarder::begin_drain(TimePoint deadline, TimePoint now) {
+  const MutexLock lock(links_mutex_);
+  for (const LinkPtr& link : links_) {
+    for (const auto& runner : link->runners) runner->begin_drain(deadline, now);
+  }
+}
+
+void Forwarder::end_drain() {
   std::vector<LinkPtr> links;
   {
     const MutexLock lock(links_mutex_);
     links = links_;
-  }
-  for (const LinkPtr& link : links) {
-    for (const auto& runner : link->runners) runner->begin_drain(deadline, now);
   }
   for (const LinkPtr& link : links) {
     for (const auto& runner : link->runners) runner->join();

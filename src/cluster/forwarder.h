@@ -55,14 +55,19 @@ class Forwarder final : public SpanForwarder {
   // left ends here.
   std::vector<KeptTracePtr> take_back();
 
-  void begin() override { gate_.lock_shared(); }
+  void begin() override {
+    // Those who take the gate shared would keep out who wants it alone.
+    if (closing_.load(std::memory_order_relaxed)) const MutexLock turn(turnstile_);
+    gate_.lock_shared();
+  }
   void end() override { gate_.unlock_shared(); }
   Split split(SpanBatch& slice, Hop hop) override;
   std::uint64_t send(TimePoint now) override;
   void cancel() override;
 
-  // Sends what is queued until `deadline`, and ends the exporters.
-  void drain(TimePoint deadline, TimePoint now);
+  // Sends what is queued until `deadline`; the end waits for that.
+  void begin_drain(TimePoint deadline, TimePoint now);
+  void end_drain();
 
   // By member and hop; the exporters' names are cluster/NAME and cluster/NAME/passed_on.
   template <class F>
@@ -95,7 +100,9 @@ class Forwarder final : public SpanForwarder {
   const Knows knows_;
   const MakeRoom make_room_;
 
-  mutable std::shared_mutex gate_;  // the next two change under it alone
+  Mutex turnstile_;
+  std::atomic<bool> closing_{false};
+  std::shared_mutex gate_;  // the next two change under it alone
   Routing routing_;
   std::vector<LinkPtr> to_;  // by index in routing_.names(); null: it could not be opened
 

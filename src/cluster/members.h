@@ -80,6 +80,10 @@ class Members {
   std::vector<MemberState> states(TimePoint now) const;
   // Peers that answer and have another view in force.
   std::size_t disagreeing(TimePoint now) const;
+  // The window ends within `before`, if nothing happens.
+  bool ends_soon(TimePoint now, Duration before) const {
+    return views_.settling() && now - agreed_ >= options_.settle - before;
+  }
   // A change waits for the end of the window.
   bool waits() const { return waits_; }
 
