@@ -210,15 +210,17 @@ std::size_t TraceBuffer::hand_over(std::size_t max) {
   return n;
 }
 
-std::size_t TraceBuffer::take_open(std::size_t max, std::vector<ClosedTrace>& taken) {
-  std::size_t n = 0;
-  for (; n < max && wheel_.first() != kNoChunk; ++n) {
-    const ChunkRef ref = wheel_.first();
-    wheel_.remove(ref);
-    by_id_.erase(hash_of(trace(ref).id), ref);
-    taken.emplace_back().ref = ref;
+std::size_t TraceBuffer::take_open(std::size_t from, const std::function<bool(const TraceId&)>& wanted,
+                                   std::vector<ClosedTrace>& taken) {
+  const std::size_t first = taken.size();
+  const std::size_t next = by_id_.each(from, [&](ChunkRef ref) {
+    if (wanted(trace(ref).id)) taken.emplace_back().ref = ref;
+  });
+  for (std::size_t i = first; i < taken.size(); ++i) {
+    wheel_.remove(taken[i].ref);
+    by_id_.erase(hash_of(trace(taken[i].ref).id), taken[i].ref);
   }
-  return n;
+  return next;
 }
 
 void TraceBuffer::settle_handed(const ClosedTrace& taken) {

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -152,9 +153,11 @@ class TraceBuffer {
   // Lets go of up to `max` open traces without a verdict, because a journal has their spans. Returns how many.
   std::size_t hand_over(std::size_t max);
 
-  // Takes up to `max` open traces out, undecided, for whoever gives them to another daemon. Their pieces stay until
-  // each is given to settle_handed().
-  std::size_t take_open(std::size_t max, std::vector<ClosedTrace>& taken);
+  // Takes open traces that are `wanted` out, undecided, for whoever gives them to another daemon. Their pieces stay
+  // until each is given to settle_handed() or put_back(). Looks at those from place `from` on, in an order of its own,
+  // and at some thousands at most. The place to go on from, or 0: there are no more.
+  std::size_t take_open(std::size_t from, const std::function<bool(const TraceId&)>& wanted,
+                        std::vector<ClosedTrace>& taken);
   void settle_handed(const ClosedTrace& taken);
   // It is open again.
   void put_back(const ClosedTrace& taken);

@@ -54,6 +54,7 @@ struct Cluster::Impl {
   void tell_moved();
   void tell(const std::function<std::string(const TraceId&)>& home_of, const std::function<void()>& told);
   void tell_all(const std::function<void()>& told);
+  void tidy();
   void route_again();
   void publish(TimePoint now);
   void begin();
@@ -83,6 +84,7 @@ struct Cluster::Impl {
   std::vector<KeptTracePtr> returned;  // by the queues of members that are gone
   TimePoint ask_due{}, look_up_due{};
   bool begun = false, looking_up = false, told_moved = false, stopped = false;
+  bool tidy_due = false;          // open traces may be misplaced
   bool running = false;           // the main thread's
   std::size_t first_answers = 0;  // that are missing
   std::shared_ptr<std::promise<void>> ready;
@@ -113,7 +115,7 @@ void Cluster::Impl::publish(TimePoint now) {
   status.names = views.now.names();
   status.names_before = views.before.names();
   status.leaving = members.leaving();
-  status.waits = members.waits();
+  status.settling = views.settling();
   status.disagreeing = members.disagreeing(now);
   status.members = members.states(now);
 }
@@ -125,6 +127,7 @@ void Cluster::Impl::tick() {
   follow_peers();
   if (now >= ask_due) ask_all(now);
   advance(now);
+  tidy();
   route_again();
   timer.expires_after(kTick);
   timer.async_wait([this](const boost::system::error_code& cancelled) {
@@ -217,6 +220,7 @@ void Cluster::Impl::advance(TimePoint now) {
                                {"before", listed_names(views.before)},
                                {"version", fmt::format("{:016x}", views.now.version())}});
     told_moved = false;
+    tidy_due = true;
     const MutexLock lock(mutex);
     ++status.views;
   }
@@ -265,6 +269,12 @@ void Cluster::Impl::tell(const std::function<std::string(const TraceId&)>& home_
                                });
     }
   }
+}
+
+// What another change made another member's, before its time was over.
+void Cluster::Impl::tidy() {
+  if (!tidy_due || members.leaving()) return;
+  tidy_due = !hooks.hand_over([this](const TraceId& id) { return forwarder.misplaced(id); });
 }
 
 void Cluster::Impl::route_again() {

@@ -20,6 +20,8 @@
 namespace tailgate {
 
 struct ClusterHooks {
+  // Hands open traces that are `wanted` to the way in, which routes them. False: there is no room for all of them.
+  std::function<bool(const std::function<bool(const TraceId&)>& wanted)> hand_over;
   // A request of OTLP that waited for a member that is gone: routes it anew. False: there is no room, try again.
   std::function<bool(const KeptTrace& request)> route_again;
   // Verdicts of the last traces for which `wanted` is true.
@@ -32,7 +34,7 @@ struct ClusterStatus {
   std::string self;
   std::uint64_t version = 0, version_before = 0;
   std::vector<std::string> names, names_before;
-  bool leaving = false, waits = false;
+  bool leaving = false, settling = false;
   std::size_t disagreeing = 0;
   std::vector<MemberState> members;
   std::uint64_t lookups_failed = 0, lookups = 0;

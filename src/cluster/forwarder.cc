@@ -19,12 +19,12 @@ constexpr std::string_view kLostPolicy = "cluster";  // in the metrics of what a
 struct Forwarder::Scratch {
   struct Part {
     std::size_t to = 0;
-    bool last = false;
+    std::size_t runner = 0;
     std::shared_ptr<KeptTrace> trace;
   };
   std::vector<std::uint32_t> slot_of;         // by span of the slice
   std::vector<bool> gone;                     // by trace
-  std::vector<std::vector<FrameSpan>> spans;  // by slot: 2 * index in names(), and 1 where it is the last hop
+  std::vector<std::vector<FrameSpan>> spans;  // by slot: kHops * index in names(), and the runner
   std::vector<TraceId> first;                 // by slot, the first trace
   std::vector<FrameSpan> piece;
   std::vector<Part> parts;
@@ -56,9 +56,9 @@ Result<Forwarder::LinkPtr> Forwarder::link_to(const Member& member) {
   }
   auto link = std::make_shared<Link>();
   link->member = member;
-  for (const Hop hop : {Hop::kFirst, Hop::kLast}) {
-    auto& runner = link->runners[hop == Hop::kLast ? 1 : 0];
-    runner = make_(member.name, member.endpoint, hop);
+  for (std::size_t i = 0; i < kHops; ++i) {
+    auto& runner = link->runners[i];
+    runner = make_(member.name, member.endpoint, static_cast<Hop>(i + 1));
     if (runner == nullptr) return fail(ErrorKind::kConfig, "its endpoint is not valid");
     if (Result<void> started = runner->start(); !started) return tl::unexpected(started.error());
   }
@@ -123,7 +123,7 @@ SpanForwarder::Split Forwarder::split(SpanBatch& slice, Hop hop) {
   Scratch& s = scratch();
   s.parts.clear();
   s.gone.assign(slice.traces.size(), false);
-  const std::size_t slots = 2 * to_.size();
+  const std::size_t slots = kHops * to_.size();
   bool any = false;
   for (std::size_t t = 0; t < slice.traces.size(); ++t) {
     const BatchTrace& trace = slice.traces[t];
@@ -138,9 +138,10 @@ SpanForwarder::Split Forwarder::split(SpanBatch& slice, Hop hop) {
       for (std::vector<FrameSpan>& spans : s.spans) spans.clear();
     }
     s.gone[t] = true;
-    const std::uint32_t slot = 2u * way.to + (way.last ? 1 : 0);
+    const std::size_t slot = kHops * way.to + static_cast<std::size_t>(way.hop) - 1;
     s.first[slot] = trace.id;
-    for (std::uint32_t i = trace.first; i != kNone; i = slice.spans[i].next) s.slot_of[i] = slot;
+    for (std::uint32_t i = trace.first; i != kNone; i = slice.spans[i].next)
+      s.slot_of[i] = static_cast<std::uint32_t>(slot);
   }
   if (!any) return Split::kAllHere;
   // In the order of the request, in which spans with one resource stand together.
@@ -162,7 +163,7 @@ SpanForwarder::Split Forwarder::split(SpanBatch& slice, Hop hop) {
 
 // Makes pieces of the spans of one slot. False: there is no room for them.
 bool Forwarder::frame(Scratch& s, std::size_t slot) {
-  Link& link = *to_[slot / 2];
+  Link& link = *to_[slot / kHops];
   std::vector<FrameSpan>& spans = s.spans[slot];
   for (std::size_t begin = 0; begin < spans.size();) {
     s.piece.clear();
@@ -179,7 +180,7 @@ bool Forwarder::frame(Scratch& s, std::size_t slot) {
     part->policy = kLostPolicy;
     part->charge = Charge(budget_, Holder::kQueues);
     if (!reserve(link, *part)) return false;
-    s.parts.push_back({slot / 2, (slot & 1) != 0, std::move(part)});
+    s.parts.push_back({slot / kHops, slot % kHops, std::move(part)});
     begin = end;
   }
   return true;
@@ -203,7 +204,7 @@ std::uint64_t Forwarder::send(TimePoint now) {
     Link& link = *to_[part.to];
     const std::size_t bytes = part.trace->bytes();
     spans += part.trace->spans;
-    link.runners[part.last ? 1 : 0]->push(std::move(part.trace), now);
+    link.runners[part.runner]->push(std::move(part.trace), now);
     link.reserved.fetch_sub(bytes);
   }
   scratch().parts.clear();

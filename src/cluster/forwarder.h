@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Forwarder: splits requests by the homes of their traces, and owns the queues to the other members.
 //
-// A member has two exporters, since a request says for all of its spans whether they may be passed on. Their queues
+// A member has three exporters, since a request says for all of its spans how often they were forwarded. Their queues
 // never drop anything: room is made before a request is taken, and without it the request is refused.
 //
-// Threads: the SpanForwarder by any. use(), take_back() and the end by one. Requests hold the gate shared, so that one
-// request is routed by one Routing, and no request by an older one when use() returns.
+// Threads: the SpanForwarder by any. use(), misplaced(), take_back() and the end by one. Requests hold the gate shared,
+// so that one request is routed by one Routing, and no request by an older one when use() returns.
 #pragma once
 
 #include <array>
@@ -55,6 +55,9 @@ class Forwarder final : public SpanForwarder {
   // left ends here.
   std::vector<KeptTracePtr> take_back();
 
+  // Open traces that belong elsewhere, by the Routing of now.
+  bool misplaced(const TraceId& id) const { return routing_.misplaced(id); }
+
   void begin() override {
     // Those who take the gate shared would keep out who wants it alone.
     if (closing_.load(std::memory_order_relaxed)) const MutexLock turn(turnstile_);
@@ -69,7 +72,7 @@ class Forwarder final : public SpanForwarder {
   void begin_drain(TimePoint deadline, TimePoint now);
   void end_drain();
 
-  // By member and hop; the exporters' names are cluster/NAME and cluster/NAME/passed_on.
+  // By member and hop; the exporters' names are cluster/NAME/HOP.
   template <class F>
   void each(F&& f) const {
     const MutexLock lock(links_mutex_);
@@ -82,8 +85,8 @@ class Forwarder final : public SpanForwarder {
  private:
   struct Link {
     Member member;
-    std::array<std::unique_ptr<ExportRunner>, 2> runners;  // for Hop::kFirst and kLast
-    std::atomic<std::size_t> reserved{0};                  // by requests that are being taken
+    std::array<std::unique_ptr<ExportRunner>, kHops> runners;  // for Hop::kFirst to kLast
+    std::atomic<std::size_t> reserved{0};                      // by requests that are being taken
     std::size_t queued() const;
   };
   using LinkPtr = std::shared_ptr<Link>;

@@ -10,15 +10,6 @@ namespace {
 // Peers are asked each second; what they said longer ago than this is not what they think now.
 constexpr Duration kFresh = std::chrono::seconds(3);
 
-template <class F>
-std::vector<std::string> only(const Homes& homes, F&& keep) {
-  std::vector<std::string> out;
-  for (const std::string& name : homes.names()) {
-    if (keep(name)) out.push_back(name);
-  }
-  return out;
-}
-
 }  // namespace
 
 void Members::list(const std::vector<Member>& all) {
@@ -33,7 +24,6 @@ void Members::list(const std::vector<Member>& all) {
     peer.endpoint = member.endpoint;
     peer.listed = true;
   }
-  forget_unlisted();
 }
 
 void Members::heard(std::string_view name, const MemberSays& says, TimePoint now) {
@@ -62,70 +52,77 @@ bool Members::present(const std::string& name, TimePoint now) const {
 
 bool Members::answers(const Peer& peer, TimePoint now) const { return peer.heard && now - *peer.heard <= kFresh; }
 
-std::vector<std::string> Members::wanted(TimePoint now) const {
-  std::vector<std::string> out;
-  if (self_listed_ && !leaving_) out.push_back(options_.self);
-  for (const auto& [name, peer] : peers_) {
-    if (peer.listed && present(name, now)) out.push_back(name);
-  }
-  return out;
+bool Members::listed(const std::string& name) const {
+  if (name == options_.self) return self_listed_;
+  const auto at = peers_.find(name);
+  return at != peers_.end() && at->second.listed;
 }
 
-// Of a view that has just come into force, those that every peer has in force too.
-std::vector<std::string> Members::agreed_before(const Homes& now_in_force, TimePoint now) const {
-  std::vector<std::string> out = now_in_force.names();
-  for (const auto& [name, peer] : peers_) {
-    if (!answers(peer, now) || peer.leaving || peer.names.empty()) continue;
-    std::erase_if(out, [&](const std::string& one) {
-      return std::find(peer.names.begin(), peer.names.end(), one) == peer.names.end();
-    });
-  }
-  return out;
-}
-
-bool Members::lacks_change(const Peer& peer) const {
-  const auto has = [&](const std::string& name) {
-    return std::find(peer.names.begin(), peer.names.end(), name) != peer.names.end();
-  };
-  const std::vector<std::string>& now = views_.now.names();
-  const std::vector<std::string>& before = views_.before.names();
-  return std::any_of(now.begin(), now.end(), [&](const auto& n) { return !views_.before.has(n) && !has(n); }) ||
-         std::any_of(before.begin(), before.end(), [&](const auto& n) { return !views_.now.has(n) && has(n); });
-}
-
-void Members::forget_unlisted() {
-  std::erase_if(peers_, [&](const auto& entry) {
-    return !entry.second.listed && !views_.now.has(entry.first) && !views_.before.has(entry.first);
+bool Members::any_has(const std::string& name, bool has, TimePoint now) const {
+  return std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
+    const Peer& peer = entry.second;
+    if (entry.first == name || !answers(peer, now) || peer.leaving || peer.names.empty()) return false;
+    return has == (std::find(peer.names.begin(), peer.names.end(), name) != peer.names.end());
   });
 }
 
+// Gives a member that is present and listed its place.
+void Members::seat(const std::string& name, TimePoint now) {
+  const bool known_before = !begun_ && !any_has(name, false, now);
+  seats_.try_emplace(name, Seat{known_before ? Seat::State::kSettled : Seat::State::kNew, now});
+}
+
+// One that is present goes on to its next state.
+void Members::follow(const std::string& name, Seat& seat, TimePoint now) {
+  using State = Seat::State;
+  if (!listed(name)) {
+    if (seat.state != State::kGoing) seat = {State::kGoing, now};
+    if (any_has(name, true, now)) seat.since = now;
+    return;
+  }
+  // A peer that does not have it sends its traces to others.
+  const bool lacking = any_has(name, false, now);
+  if (seat.state == State::kGoing) seat.state = State::kSettled;
+  if (lacking) seat = {State::kNew, now};
+  if (seat.state == State::kNew && now - seat.since >= options_.settle) seat.state = State::kSettled;
+}
+
 bool Members::tick(TimePoint now) {
-  const Views had = views_;
-  const auto here = [&](const std::string& name) { return present(name, now); };
-  views_.now = Homes(only(views_.now, here));
-  views_.before = Homes(only(views_.before, here));
-  if (views_.settling()) {
-    bool lacking = false;
-    for (const auto& [name, peer] : peers_)
-      lacking |= answers(peer, now) && !peer.leaving && !peer.names.empty() && lacks_change(peer);
-    if (lacking) agreed_ = now;
-    // Two changes that peers have made in different orders would wait for each other.
-    const bool stuck = waits_ && now - began_ > 3 * options_.settle;
-    if (now - agreed_ >= options_.settle || stuck || views_.before == views_.now) views_.before = {};
+  using State = Seat::State;
+  if (self_listed_ && present(options_.self, now)) seat(options_.self, now);
+  for (const auto& [name, peer] : peers_) {
+    if (peer.listed && present(name, now)) seat(name, now);
   }
-  const Homes next(wanted(now));
-  waits_ = views_.settling() && !(next == views_.now);
-  if (!views_.settling()) {
-    Homes before = std::exchange(views_.now, next);
-    // Also later, when a peer does not have one of us: it may have what is open.
-    if (!begun_ || before == views_.now) before = Homes(agreed_before(views_.now, now));
-    if (!(before == views_.now)) views_.before = std::move(before);
-    waits_ = false;
-    began_ = agreed_ = now;
+  std::erase_if(seats_, [&](const auto& entry) { return !present(entry.first, now); });
+  if (begun_) {
+    for (auto& [name, seat] : seats_) follow(name, seat, now);
   }
+  std::erase_if(seats_, [&](const auto& entry) {
+    return entry.second.state == State::kGoing && now - entry.second.since >= options_.settle;
+  });
   begun_ = true;
-  forget_unlisted();
-  return !(had.now == views_.now) || !(had.before == views_.before);
+  // Nobody was there before them.
+  const auto is_new = [](const auto& entry) { return entry.second.state == State::kNew; };
+  if (std::all_of(seats_.begin(), seats_.end(), is_new)) {
+    for (auto& [name, seat] : seats_) seat.state = State::kSettled;
+  }
+  std::vector<std::string> in_force, before;
+  for (const auto& [name, seat] : seats_) {
+    if (seat.state != State::kGoing) in_force.push_back(name);
+    if (seat.state != State::kNew) before.push_back(name);
+  }
+  Views next{Homes(std::move(in_force)), Homes(std::move(before))};
+  if (next.now.empty()) next.before = {};
+  std::erase_if(peers_, [&](const auto& entry) { return !entry.second.listed && !seats_.contains(entry.first); });
+  if (next == views_) return false;
+  views_ = std::move(next);
+  return true;
+}
+
+bool Members::ends_soon(TimePoint now, Duration before) const {
+  return std::any_of(seats_.begin(), seats_.end(), [&](const auto& entry) {
+    return entry.second.state != Seat::State::kSettled && now - entry.second.since >= options_.settle - before;
+  });
 }
 
 std::vector<Member> Members::peers() const {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Members: who is in the cluster, as this daemon knows it, and which views follow: the one in force, and for a while
-// after a change the one before, whose members have what is open (docs/design/0024).
+// Members: who is in the cluster, as this daemon knows it, and which views follow (docs/design/0024).
 //
-//   listed     by the configuration or DNS
-//   in force   listed, has answered within `hold`, and does not leave
+//   present   has answered within `hold`, and does not leave
+//   now       listed and present: new traces have their home there
+//   before    those of `now` that have been there for `settle`, and those that were taken off the list for less: they
+//             have what was open before
 //
-// Who leaves or is not heard for `hold` is out of both views at once: nothing is open there. Other changes begin a
-// window of `settle`, and wait for the end of a window that is open. The window begins anew as long as a peer says a
-// view in which the change is missing.
+// The time of a change counts from when no peer was known to lack it. Who leaves or is not heard for `hold` is out of
+// both at once: nothing is open there.
 //
 // Threads: one, or the holder of one lock. No clock: time is an argument.
 #pragma once
@@ -38,8 +38,9 @@ struct MemberSays {
 
 struct Views {
   Homes now;
-  Homes before;  // empty: the same
-  bool settling() const { return !before.empty(); }
+  Homes before;  // empty only with `now`
+  bool settling() const { return !(before == now); }
+  bool operator==(const Views& other) const { return now == other.now && before == other.before; }
 };
 
 struct MemberState {
@@ -67,8 +68,8 @@ class Members {
   void not_heard(std::string_view name, std::string_view error);
   void leave() { leaving_ = true; }
 
-  // Draws the conclusions. True: the views have changed. The first call takes over what peers have in force for the
-  // view before, and should come when each of them was asked once.
+  // Draws the conclusions. True: the views have changed. The first call takes those that all peers have in force for
+  // members that were there before, and should come when each peer was asked once.
   bool tick(TimePoint now);
 
   const Views& views() const { return views_; }
@@ -80,12 +81,8 @@ class Members {
   std::vector<MemberState> states(TimePoint now) const;
   // Peers that answer and have another view in force.
   std::size_t disagreeing(TimePoint now) const;
-  // The window ends within `before`, if nothing happens.
-  bool ends_soon(TimePoint now, Duration before) const {
-    return views_.settling() && now - agreed_ >= options_.settle - before;
-  }
-  // A change waits for the end of the window.
-  bool waits() const { return waits_; }
+  // The time of a change is over within `before`, if nothing happens.
+  bool ends_soon(TimePoint now, Duration before) const;
 
  private:
   struct Peer {
@@ -96,19 +93,25 @@ class Members {
     std::uint64_t version = 0;
     std::string error;
   };
+  // Of a member in one of the views.
+  struct Seat {
+    enum class State : std::uint8_t { kNew, kSettled, kGoing };
+    State state = State::kNew;
+    TimePoint since{};  // of kNew and kGoing: no peer was known to lack the change
+  };
   bool present(const std::string& name, TimePoint now) const;
+  bool listed(const std::string& name) const;
   bool answers(const Peer& peer, TimePoint now) const;
-  std::vector<std::string> wanted(TimePoint now) const;
-  std::vector<std::string> agreed_before(const Homes& now_in_force, TimePoint now) const;
-  bool lacks_change(const Peer& peer) const;
-  void forget_unlisted();
+  // A peer that answers has, or has not, `name` in force.
+  bool any_has(const std::string& name, bool has, TimePoint now) const;
+  void seat(const std::string& name, TimePoint now);
+  void follow(const std::string& name, Seat& seat, TimePoint now);
 
   const Options options_;
-  bool self_listed_ = false, leaving_ = false, begun_ = false, waits_ = false;
+  bool self_listed_ = false, leaving_ = false, begun_ = false;
   std::map<std::string, Peer, std::less<>> peers_;
+  std::map<std::string, Seat> seats_;
   Views views_;
-  TimePoint began_{};   // the window
-  TimePoint agreed_{};  // since then no peer was known to lack the change
 };
 
 }  // namespace tailgate

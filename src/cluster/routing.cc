@@ -6,7 +6,7 @@
 namespace tailgate {
 
 Routing::Routing(const Views& views, const std::string& self, bool leaving)
-    : now_(views.now), before_(views.before), member_(!self.empty()), leaving_(leaving) {
+    : now_(views.now), before_(views.before), member_(!self.empty()), leaving_(leaving), settled_(!views.settling()) {
   for (const Homes* homes : {&now_, &before_}) {
     for (const std::string& name : homes->names()) {
       if (name != self) names_.push_back(name);

@@ -20,7 +20,7 @@ class Routing {
 
   struct Way {
     std::uint16_t to = kNowhere;  // kHere, kNowhere, or an index in names()
-    bool last = false;            // it is taken there
+    Hop hop = Hop::kStart;        // with which it goes there
   };
 
   Routing() = default;
@@ -28,30 +28,35 @@ class Routing {
 
   // The members that spans may go to, sorted; without this daemon.
   const std::vector<std::string>& names() const { return names_; }
-  // The members that spans of a moved trace go to, of those in names(), are of another view than the one in force.
-  bool settling() const { return !before_.empty(); }
+  // A trace that is open here should be elsewhere.
+  bool misplaced(const TraceId& id) const {
+    if (now_.empty()) return false;
+    if (leaving_) return true;
+    return now_to_[now_.home_of(id)] != kHere && before_to_[before_.home_of(id)] != kHere;
+  }
 
   // `knows(id)`: the trace is open or remembered here. It is asked about few: traces whose home was here, and those
   // that others believe to be at home here.
   template <class Knows>
   Way way_of(const TraceId& id, Hop hop, Knows&& knows) const {
-    if (now_.empty()) return {member_ ? kHere : kNowhere};
-    if (hop == Hop::kLast && !leaving_) return {kHere};
-    const std::uint16_t home = now_to_[now_.home_of(id)];
-    if (leaving_) return {home, true};
-    const std::uint16_t old = before_.empty() ? home : before_to_[before_.home_of(id)];
-    if (home == kHere) return {hop == Hop::kFirst ? kHere : old};
-    if (hop == Hop::kStart && old != kHere) return {old};
-    // Somebody thinks that it is ours, or it was.
-    if (member_ && knows(id)) return {kHere};
-    return {home, true};
+    if (now_.empty()) return {member_ ? kHere : kNowhere, hop};
+    if (hop == Hop::kLast && !leaving_) return {kHere, hop};
+    const std::uint16_t old = before_to_[before_.home_of(id)];
+    if (leaving_) return {old, settled_ ? Hop::kLast : next(hop)};
+    const std::uint16_t home = settled_ ? old : now_to_[now_.home_of(id)];
+    // The old home says whose it is.
+    if (hop == Hop::kStart && old != kHere) return {old, Hop::kFirst};
+    if (home == kHere || (member_ && knows(id))) return {kHere, hop};
+    return {home, next(hop)};
   }
 
  private:
+  static Hop next(Hop hop) { return hop == Hop::kLast ? hop : static_cast<Hop>(static_cast<int>(hop) + 1); }
+
   Homes now_, before_;
   std::vector<std::uint16_t> now_to_, before_to_;  // in names_, or kHere
   std::vector<std::string> names_;
-  bool member_ = false, leaving_ = false;
+  bool member_ = false, leaving_ = false, settled_ = true;
 };
 
 }  // namespace tailgate

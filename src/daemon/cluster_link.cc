@@ -53,7 +53,11 @@ ClusterLink::ClusterLink(ClusterConfig config, const ClusterParts& parts)
       cluster_(config_, forwarder_, hooks()) {}
 
 ClusterHooks ClusterLink::hooks() {
-  return {.route_again = [this](const KeptTrace& request) { return take(request.otlp); },
+  return {.hand_over =
+              [this](const auto& wanted) {
+                return parts_.store.hand_over_to(wanted, [this](ByteView otlp, std::uint32_t) { return take(otlp); });
+              },
+          .route_again = [this](const KeptTrace& request) { return take(request.otlp); },
           .verdicts = [this](const auto& wanted) { return verdicts(wanted); },
           .remember = [this](const auto& told) { remember(told); },
           .explain =
@@ -70,7 +74,8 @@ std::unique_ptr<ExportRunner> ClusterLink::exporter_to(const std::string& name, 
   defaults.queue_bytes_max = 2 * parts_.budget.cap(Holder::kQueues);
   defaults.user_agent = "Tailgate/" + std::string(build_version());
   defaults.endpoint = endpoint;
-  defaults.headers.emplace_back(kHopHeader, hop == Hop::kFirst ? "1" : "2");
+  const std::string number = std::to_string(static_cast<int>(hop));
+  defaults.headers.emplace_back(kHopHeader, number);
   if (!config_.self.empty()) defaults.headers.emplace_back(kFromHeader, config_.self);
   defaults.gzip = false;
   defaults.queue = member_queue();
@@ -78,8 +83,8 @@ std::unique_ptr<ExportRunner> ClusterLink::exporter_to(const std::string& name, 
   if (made.exporter == nullptr) return nullptr;
   made.queue.bytes_max = defaults.queue_bytes_max;
   made.queue.seed = random_seed();
-  return std::make_unique<ExportRunner>("cluster/" + name + (hop == Hop::kFirst ? "" : "/passed_on"),
-                                        std::move(made.exporter), made.queue);
+  return std::make_unique<ExportRunner>(fmt::format("cluster/{}/{}", name, number), std::move(made.exporter),
+                                        made.queue);
 }
 
 std::vector<ToldVerdict> ClusterLink::verdicts(const std::function<bool(const TraceId&)>& wanted) const {
@@ -120,7 +125,7 @@ void ClusterLink::leave(TimePoint deadline) {
   cluster_.leave();
   if (cluster_.status().names.empty()) return;  // nobody is there to take anything
   std::uint64_t traces = 0, spans = 0;
-  parts_.store.hand_over_to([&](const TraceId&, ByteView otlp, std::uint32_t count) {
+  const auto take_in_time = [&](ByteView otlp, std::uint32_t count) {
     while (!take(otlp)) {
       if (monotonic_now() > deadline) return false;
       std::this_thread::sleep_for(kRoomWait);
@@ -128,7 +133,8 @@ void ClusterLink::leave(TimePoint deadline) {
     ++traces;
     spans += count;
     return true;
-  });
+  };
+  parts_.store.hand_over_to([](const TraceId&) { return true; }, take_in_time);
   log_info("cluster: open traces handed over", {{"traces", traces}, {"spans", spans}});
   std::this_thread::sleep_until(std::min(began + kLinger, deadline));
 }
@@ -174,10 +180,9 @@ boost::json::object ClusterLink::status() const {
   out["self"] = s.self.empty() ? json::value(nullptr) : json::value(s.self);
   out["leaving"] = s.leaving;
   out["view"] = json::object{{"version", version_of(s.version)}, {"members", names_of(s.names)}};
-  out["settling"] = s.version_before != 0;
-  if (s.version_before != 0)
+  out["settling"] = s.settling;
+  if (s.settling)
     out["view_before"] = json::object{{"version", version_of(s.version_before)}, {"members", names_of(s.names_before)}};
-  out["change_waits"] = s.waits;
   out["disagreeing"] = s.disagreeing;
   out["members"] = std::move(members);
   return out;
@@ -203,7 +208,7 @@ void ClusterLink::collect(MetricWriter& out) const {
   out.add(metric::kClusterMembers, {"in_force"}, number(present));
   out.add(metric::kClusterMembers, {"silent"}, number(unheard));
   out.add(metric::kClusterDisagree, {}, number(status.disagreeing));
-  out.add(metric::kClusterSettling, {}, status.version_before != 0 ? 1 : 0);
+  out.add(metric::kClusterSettling, {}, status.settling ? 1 : 0);
   out.add(metric::kClusterViews, {}, number(status.views));
   out.add(metric::kClusterLookups, {"success"}, number(status.lookups));
   out.add(metric::kClusterLookups, {"failure"}, number(status.lookups_failed));

@@ -17,10 +17,12 @@ namespace tailgate {
 // How often the spans of a request have been forwarded, as the header says.
 enum class Hop : std::uint8_t {
   kStart,  // they come from a sender
-  kFirst,  // may be passed on once more
-  kLast,   // are taken here
+  kFirst,  // who gets them says where they belong
+  kSecond,
+  kLast,  // are taken here
 };
-inline constexpr std::string_view kHopHeader = "tailgate-hop";  // "1" or "2"
+inline constexpr std::size_t kHops = 3;                         // of forwarded spans
+inline constexpr std::string_view kHopHeader = "tailgate-hop";  // "1" to "3"
 // With kHopHeader: the member that sends it. Signals are counted where spans first reach a member.
 inline constexpr std::string_view kFromHeader = "tailgate-from";
 

@@ -276,7 +276,10 @@ IngestResult ReceiveHandler::hand_in(const RequestHead& head, const ReceiveForm&
   const std::string_view hop = head.header(kHopHeader);
   if (hop.empty()) return context_.ingest(form.source, otlp, client);
   return context_.ingest_forwarded(form.source, otlp, client,
-                                   {hop == "1" ? Hop::kFirst : Hop::kLast, !head.header(kFromHeader).empty()});
+                                   {hop == "1"   ? Hop::kFirst
+                                    : hop == "2" ? Hop::kSecond
+                                                 : Hop::kLast,
+                                    !head.header(kFromHeader).empty()});
 }
 
 Response ReceiveHandler::ingest(const RequestHead& head, const ReceiveForm& form, ByteView otlp,

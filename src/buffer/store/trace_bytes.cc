@@ -6,7 +6,6 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kTakenAtOnce = 32;
 constexpr std::size_t kReadAtOnce = 500;  // records of verdicts in one hold of a lock
 
 }  // namespace
@@ -38,33 +37,39 @@ std::uint64_t TraceStore::read_spans(Shard& shard, const ClosedTrace& closed, st
   return now_unix_ns;
 }
 
-void TraceStore::hand_over_to(const std::function<bool(const TraceId&, ByteView, std::uint32_t)>& take) {
+bool TraceStore::hand_over_to(const std::function<bool(const TraceId&)>& wanted,
+                              const std::function<bool(ByteView, std::uint32_t)>& take) {
   std::vector<ClosedTrace> taken;
   std::string payload, otlp;
   std::vector<FrameSpan> spans;
+  bool all = true;
   for (const std::unique_ptr<Shard>& shard : shards_) {
-    for (bool more = true; more;) {
+    std::size_t from = 0;
+    do {
       taken.clear();
       {
         const MutexLock lock(shard->mutex);
-        more = shard->buffer.take_open(kTakenAtOnce, taken) != 0;
+        from = shard->buffer.take_open(from, wanted, taken);
       }
       for (const ClosedTrace& one : taken) {
-        read_spans(*shard, one, payload, spans);
-        const auto count = static_cast<std::uint32_t>(spans.size());
-        otlp.clear();
-        frame_trace(spans, otlp);
-        const bool gone = take(reader_.trace(one).id, otlp, count);
+        if (all) {
+          read_spans(*shard, one, payload, spans);
+          const auto count = static_cast<std::uint32_t>(spans.size());
+          otlp.clear();
+          frame_trace(spans, otlp);
+          all = take(otlp, count);
+        }
         const MutexLock lock(shard->mutex);
-        if (gone) {
+        if (all) {
           shard->buffer.settle_handed(one);
         } else {
           shard->buffer.put_back(one);
-          more = false;
         }
       }
-    }
+    } while (all && from != 0);
+    if (!all) break;
   }
+  return all;
 }
 
 bool TraceStore::knows(const TraceId& id) const {

@@ -52,9 +52,11 @@ class TraceStore {
   // Lets go of everything that is open, undecided: a journal has its spans. Counted in handed_over.
   void hand_over();
 
-  // Offers every open trace, undecided and framed as OTLP, to `take`; those that it takes are gone, and counted in
-  // handed_over. What comes meanwhile may be left.
-  void hand_over_to(const std::function<bool(const TraceId& id, ByteView otlp, std::uint32_t spans)>& take);
+  // Offers open traces that are `wanted`, undecided and framed as OTLP, to `take`; those that it takes are gone, and
+  // counted in handed_over. False: it did not take one, and was not offered what would have come then. What is opened
+  // meanwhile may be left.
+  bool hand_over_to(const std::function<bool(const TraceId&)>& wanted,
+                    const std::function<bool(ByteView otlp, std::uint32_t spans)>& take);
   // The trace is open, or its verdict is remembered.
   bool knows(const TraceId& id) const;
   // Verdicts of the last traces of each shard, at most `max` of each, newest first; as far as /explain remembers them.

@@ -139,6 +139,7 @@ class Load(threading.Thread):
         self.connections = {}
         self.whole, self.others, self.quiet = {}, set(), set()
         self.refused = self.sent = 0
+        self.began = {}  # of promised traces, seconds after the start
 
     def post(self, body):
         doors = self.fleet.doors()
@@ -185,7 +186,8 @@ class Load(threading.Thread):
                              attributes=[("trace", trace.hex()), ("k of n", f"{k} of {SPANS}")])
             if not self.post(otlp.request([span])) or time.monotonic() - began > self.fleet.wait - 0.7:
                 state[trace][2] = False
-        for trace, (ids, error, good, _) in state.items():
+        for trace, (ids, error, good, began) in state.items():
+            self.began[trace] = began - begin
             if not good:
                 self.others.add(trace)
             elif error is None:
@@ -214,6 +216,14 @@ def check_views(fleet):
     for page in pages:
         expect(page["view"]["members"] == sorted(fleet.names), f"a view of {page['view']}")
         expect(page["disagreeing"] == 0, f"somebody disagrees: {page}")
+
+
+def where(fleet, loads, traces):
+    """Of the first of them: when they began, and how many of their spans are at which backend."""
+    began = {t: at for load in loads for t, at in load.began.items()}
+    return "".join(f"\n  {t.hex()} began at {began[t]:.1f} s: " + ", ".join(
+        f"{len(m.sink.traces[t])} at {m.name}" for m in fleet.members.values() if t in m.sink.traces) for t in
+        sorted(traces, key=began.get)[:40])
 
 
 def verdicts_of(fleet, loads):
@@ -261,8 +271,7 @@ def run(options, directory):
             return
         expect(promised > options.traces * 0.9, text)
         expect(not broken and not lost and not wrong,
-               f"{text}; broken {[t.hex() for t in broken[:5]]}, lost {[t.hex() for t in lost[:5]]}, "
-               f"wrong {[t.hex() for t in wrong[:5]]}; logs in {directory}")
+               text + where(fleet, loads, broken + lost + wrong))
         check_views(fleet)
         explain_everywhere(fleet, next(reversed(loads[0].whole)))
     finally:
