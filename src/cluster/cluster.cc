@@ -334,13 +334,13 @@ void Cluster::set_list(std::vector<Member> listed) {
   });
 }
 
-void Cluster::leave() {
+void Cluster::leave(Duration patience) {
   // First what is decided, so that late spans find their verdict; those of meanwhile come with the farewell.
-  impl_->wait_for(kTellTimeout, [impl = impl_.get()](const auto& promise) {
+  impl_->wait_for(patience / 2, [impl = impl_.get()](const auto& promise) {
     const std::shared_ptr<void> all(nullptr, [promise](void*) { promise->set_value(); });
     impl->tell_all([all] {});
   });
-  impl_->wait_for(kTellTimeout, [impl = impl_.get()](const auto& promise) { impl->leave(promise); });
+  impl_->wait_for(patience / 2, [impl = impl_.get()](const auto& promise) { impl->leave(promise); });
 }
 
 void Cluster::stop() {

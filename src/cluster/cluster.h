@@ -53,7 +53,8 @@ class Cluster {
   // The list of a reloaded configuration.
   void set_list(std::vector<Member> listed);
   // Nothing is at home here any more, once it returns: members that answer in time know it, and have the verdicts.
-  void leave();
+  // Waits for them for `patience` at most.
+  void leave(Duration patience);
   void stop();
 
   // Of a member's message. Errors: kBadInput.

@@ -4,13 +4,11 @@
 #include <algorithm>
 #include <mutex>
 
-#include "telemetry/log.h"
-#include "wire/otlp/frame.h"
+#include "cluster/split.h"
 
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kPartBytes = 1 << 20;  // of OTLP in one piece; backends refuse requests of more than 4 MiB
 constexpr std::string_view kLostPolicy = "cluster";  // in the metrics of what an exporter loses
 
 }  // namespace
@@ -22,11 +20,8 @@ struct Forwarder::Scratch {
     std::size_t runner = 0;
     std::shared_ptr<KeptTrace> trace;
   };
-  std::vector<std::uint32_t> slot_of;         // by span of the slice
-  std::vector<bool> gone;                     // by trace
-  std::vector<std::vector<FrameSpan>> spans;  // by slot: kHops * index in names(), and the runner
-  std::vector<TraceId> first;                 // by slot, the first trace
-  std::vector<FrameSpan> piece;
+  SplitScratch split;
+  std::vector<SplitPart> split_parts;
   std::vector<Part> parts;
 };
 
@@ -122,68 +117,23 @@ std::vector<KeptTracePtr> Forwarder::take_back() {
 SpanForwarder::Split Forwarder::split(SpanBatch& slice, Hop hop) {
   Scratch& s = scratch();
   s.parts.clear();
-  s.gone.assign(slice.traces.size(), false);
-  const std::size_t slots = kHops * to_.size();
-  bool any = false;
-  for (std::size_t t = 0; t < slice.traces.size(); ++t) {
-    const BatchTrace& trace = slice.traces[t];
-    const Routing::Way way = routing_.way_of(trace.id, hop, knows_);
-    if (way.to == Routing::kHere) continue;
-    if (way.to == Routing::kNowhere || to_[way.to] == nullptr) return Split::kNoRoom;
-    if (!any) {
-      any = true;
-      s.slot_of.assign(slice.spans.size(), kNone);
-      s.spans.resize(std::max(s.spans.size(), slots));
-      s.first.resize(s.spans.size());
-      for (std::vector<FrameSpan>& spans : s.spans) spans.clear();
+  s.split_parts.clear();
+  const auto way_of = [this, hop](const TraceId& id) { return routing_.way_of(id, hop, knows_); };
+  if (!split_request(slice, to_.size(), way_of, s.split, s.split_parts)) return Split::kNoRoom;
+  for (SplitPart& part : s.split_parts) {
+    auto trace = std::make_shared<KeptTrace>();
+    trace->otlp = std::move(part.otlp);
+    trace->spans = part.spans;
+    trace->id = part.first;
+    trace->policy = kLostPolicy;
+    trace->charge = Charge(budget_, Holder::kQueues);
+    if (to_[part.to] == nullptr || !reserve(*to_[part.to], *trace)) {
+      cancel();
+      return Split::kNoRoom;
     }
-    s.gone[t] = true;
-    const std::size_t slot = kHops * way.to + static_cast<std::size_t>(way.hop) - 1;
-    s.first[slot] = trace.id;
-    for (std::uint32_t i = trace.first; i != kNone; i = slice.spans[i].next)
-      s.slot_of[i] = static_cast<std::uint32_t>(slot);
+    s.parts.push_back({part.to, static_cast<std::size_t>(part.hop) - 1, std::move(trace)});
   }
-  if (!any) return Split::kAllHere;
-  // In the order of the request, in which spans with one resource stand together.
-  for (std::size_t i = 0; i < slice.spans.size(); ++i) {
-    if (s.slot_of[i] == kNone) continue;
-    const BatchSpan& span = slice.spans[i];
-    const ScopeGroup& group = slice.groups[span.group];
-    s.spans[s.slot_of[i]].push_back({group.resource, group.scope, ByteView(span.data, span.size)});
-  }
-  for (std::size_t slot = 0; slot < slots; ++slot) {
-    if (s.spans[slot].empty() || frame(s, slot)) continue;
-    cancel();
-    return Split::kNoRoom;
-  }
-  std::size_t at = 0;
-  slice.remove_traces([&](const TraceId&) { return s.gone[at++]; });
-  return Split::kSome;
-}
-
-// Makes pieces of the spans of one slot. False: there is no room for them.
-bool Forwarder::frame(Scratch& s, std::size_t slot) {
-  Link& link = *to_[slot / kHops];
-  std::vector<FrameSpan>& spans = s.spans[slot];
-  for (std::size_t begin = 0; begin < spans.size();) {
-    s.piece.clear();
-    std::size_t end = begin;
-    for (std::size_t bytes = 0; end < spans.size() && (end == begin || bytes + spans[end].size() <= kPartBytes);
-         ++end) {
-      bytes += spans[end].size();
-      s.piece.push_back(spans[end]);
-    }
-    auto part = std::make_shared<KeptTrace>();
-    frame_trace(s.piece, part->otlp);
-    part->spans = static_cast<std::uint32_t>(end - begin);
-    part->id = s.first[slot];
-    part->policy = kLostPolicy;
-    part->charge = Charge(budget_, Holder::kQueues);
-    if (!reserve(link, *part)) return false;
-    s.parts.push_back({slot / kHops, slot % kHops, std::move(part)});
-    begin = end;
-  }
-  return true;
+  return s.parts.empty() ? Split::kAllHere : Split::kSome;
 }
 
 bool Forwarder::reserve(Link& link, KeptTrace& part) {

@@ -95,7 +95,6 @@ class Forwarder final : public SpanForwarder {
   static Scratch& scratch();
   Result<LinkPtr> link_to(const Member& member);
   bool reserve(Link& link, KeptTrace& part);
-  bool frame(Scratch& s, std::size_t slot);
 
   const ForwarderOptions options_;
   ByteBudget& budget_;

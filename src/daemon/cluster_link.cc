@@ -122,7 +122,7 @@ void ClusterLink::start(IngestPipeline& ingest, SourceId source) {
 
 void ClusterLink::leave(TimePoint deadline) {
   const TimePoint began = monotonic_now();
-  cluster_.leave();
+  cluster_.leave((deadline - began) / 2);
   if (cluster_.status().names.empty()) return;  // nobody is there to take anything
   std::uint64_t traces = 0, spans = 0;
   const auto take_in_time = [&](ByteView otlp, std::uint32_t count) {
