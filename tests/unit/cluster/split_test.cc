@@ -15,7 +15,8 @@ using namespace tailgate::test;
 
 namespace {
 
-// Where a span goes, and all that is known of it: destination, its resource and scope as the library writes them, itself.
+// Where a span goes, and all that is known of it: destination, its resource and scope as the library writes them,
+// itself.
 struct Placed {
   std::string to, resource, scope, span;
   auto operator<=>(const Placed&) const = default;
@@ -35,8 +36,8 @@ Routing::Way way_of(const TraceId& id) {
 
 bool good_ids(const twin::Span& span) {
   const auto zero = [](const std::string& id) { return id.find_first_not_of('\0') == std::string::npos; };
-  return span.trace_id().size() == 16 && !zero(span.trace_id()) && span.span_id().size() == 8 && !zero(span.span_id()) &&
-         (span.parent_span_id().empty() || span.parent_span_id().size() == 8);
+  return span.trace_id().size() == 16 && !zero(span.trace_id()) && span.span_id().size() == 8 &&
+         !zero(span.span_id()) && (span.parent_span_id().empty() || span.parent_span_id().size() == 8);
 }
 
 // The slow way: everything is decoded. `to`: where all of it went; empty: by the ids.
