@@ -24,21 +24,22 @@ bool is_name(const std::string& name) {
   });
 }
 
-constexpr std::string_view kNameWanted = "a name of letters, digits and - . _ :";
+constexpr std::string_view kNameWanted = "expected a name of letters, digits and - . _ :";
 
 std::vector<Member> read_static(const ConfigNode& node, const std::string& self) {
   std::vector<Member> out;
   for (const ConfigNode& item : node.items()) {
     Member member{item.text("name"), item.text("endpoint")};
     if (!is_name(member.name)) item.error("name", kNameWanted);
-    if (!split_host_port(member.endpoint)) item.error("endpoint", "host:port, where the member takes OTLP over gRPC");
+    if (!split_host_port(member.endpoint))
+      item.error("endpoint", "expected host:port, where the member takes OTLP over gRPC");
     item.finish();
     const auto same = [&](const Member& other) { return other.name == member.name; };
-    if (std::any_of(out.begin(), out.end(), same)) item.error("name", "a name that no other member has");
+    if (std::any_of(out.begin(), out.end(), same)) item.error("name", "expected a name that no other member has");
     out.push_back(std::move(member));
   }
-  if (out.empty()) node.error("a list of members, {name, endpoint} each");
-  if (out.size() > kMembersMax) node.error(fmt::format("at most {} members", kMembersMax));
+  if (out.empty()) node.error("expected a list of members, {name, endpoint} each");
+  if (out.size() > kMembersMax) node.error(fmt::format("expected at most {} members", kMembersMax));
   if (!self.empty() && std::none_of(out.begin(), out.end(), [&](const Member& m) { return m.name == self; }))
     node.notice(fmt::format("'{}' (cluster.self) is not in the list: it owns nothing new", self));
   return out;
@@ -48,7 +49,7 @@ std::optional<DnsMembers> read_dns(const ConfigNode& node) {
   if (node.is_null()) return std::nullopt;
   DnsMembers out;
   out.service = node.text("service");
-  if (out.service.empty()) node.error("service", "the name of a headless service");
+  if (out.service.empty()) node.error("service", "expected the name of a headless service");
   out.port = static_cast<std::uint16_t>(node.integer("port", 4317, {.min = 1, .max = 65'535}));
   node.finish();
   return out;
@@ -77,7 +78,7 @@ std::optional<ClusterConfig> read_cluster(const ConfigNode& node, Duration decis
   if (!out.self.empty() && !is_name(out.self)) node.error("self", kNameWanted);
   const ConfigNode members = node.child("members");
   const bool fixed = members.has("static"), dns = members.has("dns");
-  if (fixed == dns) node.error("members", "either `static` or `dns`");
+  if (fixed == dns) node.error("members", "expected either `static` or `dns`");
   if (fixed) out.listed = read_static(members.child("static"), out.self);
   if (dns) out.dns = read_dns(members.child("dns"));
   members.finish();
@@ -86,7 +87,7 @@ std::optional<ClusterConfig> read_cluster(const ConfigNode& node, Duration decis
   // As the exporters will.
   const ExporterParts exporter = read_otlp_grpc_exporter(node, {.endpoint = "localhost:1"});
   if (!exporter.queue.durable.directory.empty())
-    node.child("sending_queue").error("directory", "a queue in memory: what waits for members is in no file");
+    node.child("sending_queue").error("directory", "expected a queue in memory: what waits for members is in no file");
   node.finish();
   return out;
 }

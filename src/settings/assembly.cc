@@ -91,9 +91,10 @@ void check_loops(const DaemonConfig& config, const Assembly& parts) {
   for (const Member& member : config.cluster->listed) {
     const Receiver* const receiver = receiver_at(parts, member.endpoint);
     if (receiver == nullptr || member.name == config.cluster->self) continue;
-    config.cluster->node.error("members", fmt::format("members elsewhere: '{}' is the receiver '{}' of this daemon, "
-                                                      "whose name (cluster.self) is '{}'",
-                                                      member.name, receiver->name(), config.cluster->self));
+    config.cluster->node.error("members",
+                               fmt::format("expected members elsewhere: '{}' is the receiver '{}' of this daemon, "
+                                           "whose name (cluster.self) is '{}'",
+                                           member.name, receiver->name(), config.cluster->self));
   }
 }
 

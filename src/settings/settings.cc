@@ -188,7 +188,7 @@ Result<DaemonConfig> read_daemon_config(const ConfigSource& source) {
   config.cluster = read_cluster(root.child("cluster"), config.sampling.store.limits.decision_wait);
   if (config.cluster && config.cluster->self.empty() && (config.signals.any() || config.remote_sampling))
     root.child("cluster").error("self",
-                                "the name of a member: a daemon without one passes all spans on, and members "
+                                "expected the name of a member: a daemon without one passes all spans on, and members "
                                 "count for span_metrics, service_graph and remote_sampling");
   root.finish();
   const auto entries = root.entries();
