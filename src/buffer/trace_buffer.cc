@@ -219,12 +219,15 @@ std::size_t TraceBuffer::take_open(std::size_t from, const std::function<bool(co
   for (std::size_t i = first; i < taken.size(); ++i) {
     wheel_.remove(taken[i].ref);
     by_id_.erase(hash_of(trace(taken[i].ref).id), taken[i].ref);
+    if (log_ != nullptr) taken[i].order = log_->next_order();
   }
   return next;
 }
 
 void TraceBuffer::settle_handed(const ClosedTrace& taken) {
   counters_.handed_over += trace(taken.ref).facts.spans;
+  // These spans are not to come back here.
+  if (log_ != nullptr) decided_.push_back({trace(taken.ref).id, Verdict(), taken.order, log_->position()});
   release(taken.ref);
 }
 

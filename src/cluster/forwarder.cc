@@ -86,6 +86,8 @@ Result<void> Forwarder::use(const Views& views, const std::vector<Member>& peers
   closing_.store(false);
   routing_ = std::move(routing);
   to_.swap(to);
+  queue_max_ = options_.queue_bytes_max != 0 ? options_.queue_bytes_max
+                                             : budget_.cap(Holder::kQueues) / 2 / std::max<std::size_t>(1, to_.size());
   return out;
 }
 
@@ -141,7 +143,7 @@ bool Forwarder::reserve(Link& link, KeptTrace& part) {
   const std::size_t reserved = link.reserved.fetch_add(bytes) + bytes;
   const std::size_t queued = link.queued();
   // One piece that is too large for the queue goes alone.
-  const bool fits = queued + reserved <= options_.queue_bytes_max || (queued == 0 && reserved == bytes);
+  const bool fits = queued + reserved <= queue_max_ || (queued == 0 && reserved == bytes);
   if (fits && (part.charge.try_grow(bytes) || (make_room_ && make_room_(bytes) && part.charge.try_grow(bytes))))
     return true;
   link.reserved.fetch_sub(bytes);

@@ -29,7 +29,9 @@ using MakeMemberExporter =
     std::function<std::unique_ptr<ExportRunner>(const std::string& name, const std::string& endpoint, Hop hop)>;
 
 struct ForwarderOptions {
-  std::size_t queue_bytes_max = 16 << 20;  // of each member, KeptTrace::bytes()
+  // Of each member, KeptTrace::bytes(). 0: half of what the budget has for queues, divided by the members; the rest is
+  // for kept traces.
+  std::size_t queue_bytes_max = 0;
 };
 
 class Forwarder final : public SpanForwarder {
@@ -104,9 +106,10 @@ class Forwarder final : public SpanForwarder {
 
   Mutex turnstile_;
   std::atomic<bool> closing_{false};
-  std::shared_mutex gate_;  // the next two change under it alone
+  std::shared_mutex gate_;  // the next three change under it alone
   Routing routing_;
   std::vector<LinkPtr> to_;  // by index in routing_.names(); null: it could not be opened
+  std::size_t queue_max_ = 0;
 
   mutable Mutex links_mutex_;
   std::vector<LinkPtr> links_ TAILGATE_GUARDED_BY(links_mutex_);  // all, also of members that are no longer named

@@ -22,12 +22,13 @@ constexpr Duration kLinger = std::chrono::milliseconds(2'200);
 constexpr Duration kExplainTimeout = std::chrono::seconds(2);
 constexpr Duration kRoomWait = std::chrono::milliseconds(5);
 
-// `sending_queue.max_bytes`.
-std::size_t queue_bytes_max(const ConfigNode& node, const ByteBudget& budget) {
+// `sending_queue.max_bytes`, or 0.
+std::size_t queue_bytes_max(const ConfigNode& node) {
   ExporterDefaults defaults;
-  defaults.queue_bytes_max = budget.cap(Holder::kQueues) / 4;
+  defaults.queue_bytes_max = SIZE_MAX;
   defaults.endpoint = "localhost:1";
-  return read_otlp_grpc_exporter(node, defaults).queue.bytes_max;
+  const std::size_t out = read_otlp_grpc_exporter(node, defaults).queue.bytes_max;
+  return out != SIZE_MAX ? out : 0;
 }
 
 SendQueueOptions member_queue() {
@@ -44,7 +45,7 @@ ClusterLink::ClusterLink(ClusterConfig config, const ClusterParts& parts)
     : config_(std::move(config)),
       parts_(parts),
       forwarder_(
-          {.queue_bytes_max = queue_bytes_max(config_.node, parts_.budget)}, parts_.budget,
+          {.queue_bytes_max = queue_bytes_max(config_.node)}, parts_.budget,
           [this](const std::string& name, const std::string& endpoint, Hop hop) {
             return exporter_to(name, endpoint, hop);
           },

@@ -40,6 +40,7 @@ std::uint64_t TraceStore::read_spans(Shard& shard, const ClosedTrace& closed, st
 bool TraceStore::hand_over_to(const std::function<bool(const TraceId&)>& wanted,
                               const std::function<bool(ByteView, std::uint32_t)>& take) {
   std::vector<ClosedTrace> taken;
+  std::vector<DecidedTrace> decided;
   std::string payload, otlp;
   std::vector<FrameSpan> spans;
   bool all = true;
@@ -65,7 +66,10 @@ bool TraceStore::hand_over_to(const std::function<bool(const TraceId&)>& wanted,
         } else {
           shard->buffer.put_back(one);
         }
+        if (log_ != nullptr) shard->buffer.take_decided(decided);
       }
+      if (!decided.empty()) log_->decided(decided);
+      decided.clear();
     } while (all && from != 0);
     if (!all) break;
   }

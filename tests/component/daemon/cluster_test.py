@@ -4,10 +4,12 @@
 [--plan STEPS] [--front] [--alone]
 
 Three members, each with a backend of its own. Traces come one span a request, each request to any of them, while a fourth
-joins, one leaves, and all restart in turn. A trace is promised when all its requests were answered OK in time. At the end: every promised trace with an error is whole
-at one backend, of the others there is nothing, no verdict was given twice, and the counters add up.
+joins, one leaves, and all restart in turn. A trace is promised when all its requests were answered OK in time. At the
+end every promised trace with an error is whole at one backend, of the others there is nothing (so nothing was decided
+twice), the members agree on who is there, any of them explains a trace, and the counters add up.
 
---front: everything goes to a daemon that owns nothing. --alone: without the section `cluster`, which must fail.
+--front: everything goes to a daemon that owns nothing. --alone: without the section `cluster`, where traces must break.
+--plan 5:kill:b,8:start:b: kill -9, after which only what that member had may be broken.
 """
 
 import argparse
@@ -125,6 +127,9 @@ class Fleet:
                     time.sleep(0.3)
         elif what == "stop":
             member.stop()
+        elif what == "kill":
+            member.serving = False
+            member.daemon.kill()
         elif what == "start":
             member.start()
 
@@ -270,8 +275,11 @@ def run(options, directory):
             expect(broken or lost, "without a cluster nothing broke: the test sees nothing")
             return
         expect(promised > options.traces * 0.9, text)
-        expect(not broken and not lost and not wrong,
-               text + where(fleet, loads, broken + lost + wrong))
+        # What a member had that was killed is gone, and nothing else.
+        kills = [at * options.stretch for at, what, _ in options.plan if what == "kill"]
+        began = {t: at for load in loads for t, at in load.began.items()}
+        bad = [t for t in broken + lost + wrong if not any(at - fleet.wait < began[t] < at + 4 for at in kills)]
+        expect(not bad, text + where(fleet, loads, bad))
         check_views(fleet)
         explain_everywhere(fleet, next(reversed(loads[0].whole)))
     finally:
