@@ -210,8 +210,8 @@ std::size_t TraceBuffer::hand_over(std::size_t max) {
   return n;
 }
 
-std::size_t TraceBuffer::take_open(std::size_t from, const std::function<bool(const TraceId&)>& wanted,
-                                   std::vector<ClosedTrace>& taken) {
+bool TraceBuffer::take_open(std::size_t& from, const std::function<bool(const TraceId&)>& wanted,
+                            std::vector<ClosedTrace>& taken) {
   const std::size_t first = taken.size();
   const std::size_t next = by_id_.each(from, [&](ChunkRef ref) {
     if (wanted(trace(ref).id)) taken.emplace_back().ref = ref;
@@ -221,7 +221,10 @@ std::size_t TraceBuffer::take_open(std::size_t from, const std::function<bool(co
     by_id_.erase(hash_of(trace(taken[i].ref).id), taken[i].ref);
     if (log_ != nullptr) taken[i].order = log_->next_order();
   }
-  return next;
+  // An erase moves others into the gap, from behind what was looked at.
+  if (taken.size() != first) return true;
+  from = next;
+  return next != 0;
 }
 
 void TraceBuffer::settle_handed(const ClosedTrace& taken) {

@@ -155,9 +155,8 @@ class TraceBuffer {
 
   // Takes open traces that are `wanted` out, undecided, for whoever gives them to another daemon. Their pieces stay
   // until each is given to settle_handed() or put_back(). Looks at those from place `from` on, in an order of its own,
-  // and at some thousands at most. The place to go on from, or 0: there are no more.
-  std::size_t take_open(std::size_t from, const std::function<bool(const TraceId&)>& wanted,
-                        std::vector<ClosedTrace>& taken);
+  // and at some thousands at most, and moves `from` on. False: there are no more.
+  bool take_open(std::size_t& from, const std::function<bool(const TraceId&)>& wanted, std::vector<ClosedTrace>& taken);
   void settle_handed(const ClosedTrace& taken);
   // It is open again.
   void put_back(const ClosedTrace& taken);

@@ -127,7 +127,7 @@ void ClusterLink::leave(TimePoint deadline) {
   if (cluster_.status().names.empty()) return;  // nobody is there to take anything
   std::uint64_t traces = 0, spans = 0;
   const auto take_in_time = [&](ByteView otlp, std::uint32_t count) {
-    while (!take(otlp)) {
+    while (monotonic_now() > deadline || !take(otlp)) {
       if (monotonic_now() > deadline) return false;
       std::this_thread::sleep_for(kRoomWait);
     }

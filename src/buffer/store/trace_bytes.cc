@@ -46,11 +46,11 @@ bool TraceStore::hand_over_to(const std::function<bool(const TraceId&)>& wanted,
   bool all = true;
   for (const std::unique_ptr<Shard>& shard : shards_) {
     std::size_t from = 0;
-    do {
+    for (bool more = true; all && more;) {
       taken.clear();
       {
         const MutexLock lock(shard->mutex);
-        from = shard->buffer.take_open(from, wanted, taken);
+        more = shard->buffer.take_open(from, wanted, taken);
       }
       for (const ClosedTrace& one : taken) {
         if (all) {
@@ -70,7 +70,7 @@ bool TraceStore::hand_over_to(const std::function<bool(const TraceId&)>& wanted,
       }
       if (!decided.empty()) log_->decided(decided);
       decided.clear();
-    } while (all && from != 0);
+    }
     if (!all) break;
   }
   return all;

@@ -15,9 +15,8 @@ bool any(const TraceId&) { return true; }
 std::vector<ClosedTrace> take_all(BufferFixture& f, const std::function<bool(const TraceId&)>& wanted = any) {
   std::vector<ClosedTrace> out;
   std::size_t from = 0;
-  do {
-    from = f.buffer.take_open(from, wanted, out);
-  } while (from != 0);
+  while (f.buffer.take_open(from, wanted, out)) {
+  }
   return out;
 }
 
