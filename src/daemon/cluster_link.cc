@@ -20,6 +20,7 @@ constexpr std::size_t kVerdictsOfShard = 20'000;
 // Members ask each other every second, so after this all of them know.
 constexpr Duration kLinger = std::chrono::milliseconds(2'200);
 constexpr Duration kExplainTimeout = std::chrono::seconds(2);
+constexpr Duration kRetryMax = std::chrono::milliseconds(500);
 constexpr Duration kRoomWait = std::chrono::milliseconds(5);
 
 // `sending_queue.max_bytes`, or 0.
@@ -34,8 +35,9 @@ std::size_t queue_bytes_max(const ConfigNode& node) {
 SendQueueOptions member_queue() {
   SendQueueOptions out;
   out.flush_timeout = std::chrono::milliseconds(50);
-  out.retry.initial_interval = std::chrono::milliseconds(200);
-  out.retry.max_interval = std::chrono::seconds(2);
+  // What waits for a member that is back must be there before its traces are decided.
+  out.retry.initial_interval = std::chrono::milliseconds(100);
+  out.retry.max_interval = kRetryMax;
   return out;
 }
 
@@ -79,6 +81,7 @@ std::unique_ptr<ExportRunner> ClusterLink::exporter_to(const std::string& name, 
   defaults.headers.emplace_back(kHopHeader, number);
   if (!config_.self.empty()) defaults.headers.emplace_back(kFromHeader, config_.self);
   defaults.gzip = false;
+  defaults.reconnect_max = kRetryMax;
   defaults.queue = member_queue();
   ExporterParts made = read_otlp_grpc_exporter(config_.node, defaults);
   if (made.exporter == nullptr) return nullptr;

@@ -55,6 +55,7 @@ struct GrpcOptions {
   Duration keepalive_time = Duration::zero();  // zero: off
   Duration keepalive_timeout = std::chrono::seconds(20);
   bool keepalive_idle = false;
+  Duration reconnect_max = std::chrono::seconds(5);
   bool wait_for_ready = false;
   std::string user_agent;
 };
@@ -140,8 +141,8 @@ class OtlpGrpcExporter final : public Exporter {
     args.SetUserAgentPrefix(options_.user_agent);
     args.SetLoadBalancingPolicyName(options_.balancer);
     // A backend that comes back should not wait for gRPC's two minutes; our own backoff is above this.
-    args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 1000);
-    args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
+    args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, whole_ms(options_.reconnect_max / 5));
+    args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, whole_ms(options_.reconnect_max));
     if (!options_.authority.empty()) args.SetString(GRPC_ARG_DEFAULT_AUTHORITY, options_.authority);
     if (options_.keepalive_time > Duration::zero()) {
       args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, whole_ms(options_.keepalive_time));
@@ -378,6 +379,7 @@ ExporterParts read_otlp_grpc_exporter(const ConfigNode& node, const ExporterDefa
   options.balancer = node.choice("balancer_name", "round_robin", {"round_robin", "pick_first"});
   options.authority = node.text("authority");
   options.wait_for_ready = node.boolean("wait_for_ready", false);
+  options.reconnect_max = defaults.reconnect_max;
   const ConfigNode keepalive = node.child("keepalive");
   options.keepalive_time = keepalive.duration("time", options.keepalive_time);
   options.keepalive_timeout = keepalive.duration("timeout", options.keepalive_timeout);

@@ -13,6 +13,7 @@ twice), the members agree on who is there, any of them explains a trace, and the
 """
 
 import argparse
+import contextlib
 import heapq
 import http.client
 import os
@@ -313,7 +314,7 @@ def main():
     options.plan = [(float(t), what, name) for t, what, name in (s.split(":") for s in options.plan.split(","))] \
         if options.plan else PLAN
     options.seconds = options.seconds or options.plan[-1][0] * options.stretch + 2
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() if not os.environ.get("KEEP") else contextlib.nullcontext(tempfile.mkdtemp()) as directory:
         try:
             run(options, directory)
         except Failed as failure:
