@@ -81,6 +81,8 @@ std::unique_ptr<ExportRunner> ClusterLink::exporter_to(const std::string& name, 
   defaults.headers.emplace_back(kHopHeader, number);
   if (!config_.self.empty()) defaults.headers.emplace_back(kFromHeader, config_.self);
   defaults.gzip = false;
+  // gRPC looks at a connection that is being made only while a call waits for it, or every five seconds.
+  defaults.wait_for_ready = true;
   defaults.reconnect_max = kRetryMax;
   defaults.queue = member_queue();
   ExporterParts made = read_otlp_grpc_exporter(config_.node, defaults);

@@ -22,6 +22,7 @@ struct ExporterDefaults {
   std::string endpoint = {};
   std::vector<std::pair<std::string, std::string>> headers = {};
   bool gzip = true;
+  bool wait_for_ready = false;
   Duration reconnect_max = std::chrono::seconds(5);  // between two attempts to connect
   SendQueueOptions queue = {};
 };

@@ -378,7 +378,7 @@ ExporterParts read_otlp_grpc_exporter(const ConfigNode& node, const ExporterDefa
   options.timeout = node.duration("timeout", options.timeout, std::chrono::milliseconds(1));
   options.balancer = node.choice("balancer_name", "round_robin", {"round_robin", "pick_first"});
   options.authority = node.text("authority");
-  options.wait_for_ready = node.boolean("wait_for_ready", false);
+  options.wait_for_ready = node.boolean("wait_for_ready", defaults.wait_for_ready);
   options.reconnect_max = defaults.reconnect_max;
   const ConfigNode keepalive = node.child("keepalive");
   options.keepalive_time = keepalive.duration("time", options.keepalive_time);
