@@ -16,7 +16,8 @@ constexpr std::size_t kMiB = 1 << 20;
 // Code, stacks, allocator slack, connections, gRPC: measured at 25 to 40 MiB under load.
 constexpr std::size_t kBaseline = 48 * kMiB;
 
-void make_receivers(const ConfigNode& node, Assembly& parts) {
+void make_receivers(const DaemonConfig& config, Assembly& parts) {
+  const ConfigNode& node = config.receivers;
   for (const auto& [name, entry] : node.entries()) {
     const ReceiverType* const type = find_receiver_type(name);
     if (type == nullptr) {
@@ -29,8 +30,8 @@ void make_receivers(const ConfigNode& node, Assembly& parts) {
   }
   if (parts.receivers.empty()) node.error("expected at least one receiver");
   // Each has up to three formats. The journal and the cluster take one each.
-  constexpr std::size_t kReceiversMax = (kSourcesMax - 2) / 3;
-  if (parts.receivers.size() > kReceiversMax) node.error(fmt::format("expected at most {} receivers", kReceiversMax));
+  const std::size_t most = (kSourcesMax - (config.cluster ? 2 : 1)) / 3;
+  if (parts.receivers.size() > most) node.error(fmt::format("expected at most {} receivers", most));
   for (const auto& receiver : parts.receivers) {
     parts.context.keep_marked |= receiver->marks_spans();
     parts.tls_connections += receiver->tls_connections();
@@ -134,7 +135,7 @@ ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes, 
 Assembly assemble(const DaemonConfig& config) {
   const SamplingConfig& sampling = config.sampling;
   Assembly parts;
-  make_receivers(config.receivers, parts);
+  make_receivers(config, parts);
   const ByteBudget::Caps caps =
       budget_caps(sampling.memory_limit, sampling.cache_bytes + sampling.explain_bytes + sampling.signal_bytes,
                   parts.tls_connections);
