@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -154,6 +155,16 @@ class TraceBuffer {
 
   // Lets go of up to `max` open traces without a verdict, because a journal has their spans. Returns how many.
   std::size_t hand_over(std::size_t max);
+
+  // Takes open traces that are `wanted` out, undecided, for whoever gives them to another daemon. Their pieces stay
+  // until each is given to settle_handed() or put_back(). Looks at those from place `from` on, in an order of its own,
+  // and at some thousands at most, and moves `from` on. False: there are no more.
+  bool take_open(std::size_t& from, const std::function<bool(const TraceId&)>& wanted, std::vector<ClosedTrace>& taken);
+  void settle_handed(const ClosedTrace& taken);
+  // It is open again.
+  void put_back(const ClosedTrace& taken);
+  // Open here, or decided and remembered.
+  bool knows(const TraceId& id) const;
 
   // The end of a closed trace: counts its spans and frees its memory.
   void settle(const ClosedTrace& closed, const SettledSpans& settled);

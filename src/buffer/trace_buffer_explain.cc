@@ -110,6 +110,11 @@ TraceBuffer::Remembered TraceBuffer::remembered(const ExplainRecord& record) con
   return out;
 }
 
+bool TraceBuffer::knows(const TraceId& id) const {
+  const auto is_it = [&](ChunkRef ref) { return trace(ref).id == id; };
+  return by_id_.find(hash_of(id), is_it) != kNoChunk || cache_.find(id).has_value();
+}
+
 std::optional<TraceBuffer::Remembered> TraceBuffer::explain(const TraceId& id) {
   const ChunkRef ref = by_id_.find(hash_of(id), [&](ChunkRef r) { return trace(r).id == id; });
   if (ref == kNoChunk) {

@@ -48,6 +48,17 @@ class TraceTable {
 
   std::size_t size() const { return size_; }
 
+  // Calls `f(ref)` for what is in some thousand slots from `from` on. The slot to go on from; 0: these were the last.
+  template <class F>
+  std::size_t each(std::size_t from, F&& f) const {
+    constexpr std::size_t kSlotsAtOnce = 4096;
+    const std::size_t end = std::min(slots_.size(), from + kSlotsAtOnce);
+    for (std::size_t i = from; i < end; ++i) {
+      if (slots_[i].ref != kNoChunk) f(slots_[i].ref);
+    }
+    return end < slots_.size() ? end : 0;
+  }
+
  private:
   struct Slot {
     std::uint32_t bits = 0;

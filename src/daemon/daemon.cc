@@ -72,8 +72,17 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   health_pages_.add("/health", [](const RequestHead&) { return plain_response(200, "alive"); });
   health_pages_.add("/ready", [this](const RequestHead&) { return ready(); });
   explanations_ = std::make_unique<StoreExplanations>(*store_, parts_.tables->names);
-  add_explain_pages(web_pages_, *explanations_,
-                    {.exporters = parts_.exporters->names(), .remembers = config_.sampling.explain_bytes != 0});
+  if (config_.cluster) {
+    cluster_ = std::make_unique<ClusterLink>(
+        *config_.cluster,
+        ClusterParts{*parts_.budget, *store_, *parts_.tables, *explanations_, *sink_, parts_.exporters->names()});
+  }
+  ExplainPageOptions explain{.exporters = parts_.exporters->names(), .remembers = config_.sampling.explain_bytes != 0};
+  if (cluster_ != nullptr) {
+    explain.ask_members = [this](const TraceId& id, auto done) { cluster_->explain(id, std::move(done)); };
+    add_cluster_page(web_pages_, [this] { return cluster_->status(); });
+  }
+  add_explain_pages(web_pages_, *explanations_, std::move(explain));
   add_page(web_pages_);
   // Other machines have names for an endpoint beyond loopback; a browser sends no credentials to a name of another
   // site.
@@ -122,6 +131,7 @@ Daemon::~Daemon() {
     pages.swap(page_servers_);
   }
   pages.clear();
+  if (cluster_) cluster_->stop();
   if (io_threads_) io_threads_->stop();
   if (page_threads_) page_threads_->stop();
   if (replay_) replay_->stop();
@@ -192,8 +202,10 @@ Result<void> Daemon::start() {
   io_threads_ = std::make_unique<IoThreads>(config_.io_threads);
   io_threads_->start();
   if (Result<void> opened = open_journal(); !opened) return opened;
-  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_, span_watch(), journal_link_.get());
+  ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_, span_watch(), journal_link_.get(),
+                                             cluster_ != nullptr ? cluster_->forwarder() : nullptr);
   if (replay_ == nullptr) start_sweeper();
+  if (cluster_ != nullptr) start_cluster();
 
   if (Result<void> opened = open_pages(); !opened) return opened;
   ReceiverContext context;
@@ -219,6 +231,12 @@ Result<void> Daemon::start() {
   context.notice = [](std::string_view text) { log_warn(text); };
   if (head_ != nullptr)
     context.sampling_strategy = [this](ByteView request) { return head_->grpc(request, monotonic_now()); };
+  if (cluster_ != nullptr) {
+    context.ingest_forwarded = [this](SourceId by, ByteView otlp, Client* client, const Forwarded& forwarded) {
+      return ingest_->accept(by, otlp, client, forwarded);
+    };
+    context.cluster_message = [this](ByteView message) { return cluster_->cluster().answer(message); };
+  }
   for (const auto& receiver : parts_.receivers) {
     if (Result<void> opened = receiver->start(context); !opened) return opened;
     ++receivers_started_;
@@ -285,29 +303,6 @@ void Daemon::run() {
   sd_notify(0, "STOPPING=1");
   drain();
   log_info("stopped");
-}
-
-void Daemon::drain() {
-  const TimePoint deadline = monotonic_now() + config_.shutdown_timeout;
-  serving_ = false;
-  for (const auto& receiver : parts_.receivers) receiver->drain();
-  // Requests in flight get a part of the time. Later requests are refused with 503, so that senders go elsewhere.
-  for (const auto& receiver : parts_.receivers)
-    receiver->stop(std::min<Duration>(config_.shutdown_timeout / 4, std::chrono::seconds(5)));
-  log_refused_of_the_minute(monotonic_now() + RefusalLog::kEvery);  // the rest
-  ingest_->stop();
-  if (keep_jobs_ != nullptr) keep_jobs_->stop();
-  if (replay_ != nullptr) replay_->stop();
-  sweeper_.reset();
-  if (hands_over()) {
-    store_->hand_over();
-  } else {
-    store_->close_all(CloseReason::kShutdown, monotonic_now());
-  }
-  if (journal_ != nullptr) journal_->begin_ending();
-  parts_.exporters->drain(deadline, monotonic_now());
-  if (head_ != nullptr) tick_head(head_->save());
-  if (journal_ != nullptr) journal_->stop();
 }
 
 void Daemon::log_legacy_heads() {
@@ -378,6 +373,7 @@ void Daemon::reload_now() {
     watched_files_ = policies->patterns;
     watch_ = FileWatch({source_.path}, policies->patterns);
   }
+  if (cluster_ != nullptr && !policies->members.empty()) cluster_->cluster().set_list(std::move(policies->members));
   if (head_ != nullptr && policies->strategies != nullptr && head_->set_strategies(policies->strategies)) {
     log_info("sampling strategies loaded", {{"services", head_->strategies()->services()}});
   }

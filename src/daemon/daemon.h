@@ -15,6 +15,7 @@
 #include "buffer/store/memory_shortage.h"
 #include "buffer/store/sweeper.h"
 #include "config/file_watch.h"
+#include "daemon/cluster_link.h"
 #include "daemon/journal_replay.h"
 #include "daemon/keep_jobs.h"
 #include "daemon/pipeline.h"
@@ -53,6 +54,7 @@ class Daemon {
   void collect_signals(MetricWriter& out) const;
   void collect_journal(MetricWriter& out) const;
   Result<void> open_journal();
+  void start_cluster();
   void start_sweeper();
   void add_past_pages();
   void add_span_metrics_page();
@@ -115,8 +117,9 @@ class Daemon {
   std::unique_ptr<ExporterSink> sink_;
   std::unique_ptr<TraceStore> store_;
   std::unique_ptr<StoreTarget> target_;
-  std::unique_ptr<IngestPipeline> ingest_;
   std::unique_ptr<StoreExplanations> explanations_;
+  std::unique_ptr<ClusterLink> cluster_;  // null: off
+  std::unique_ptr<IngestPipeline> ingest_;
   std::shared_ptr<StoreReader> stored_;  // null: nothing is
   const ProcessMetrics process_;
   Pages metrics_page_, health_pages_, web_pages_, sampling_pages_;

@@ -53,7 +53,9 @@ void Daemon::collect(MetricWriter& out) const {
   collect_receivers(out);
   collect_pages(out);
   out.add(metric::kSpansReplayed, {}, replayed_ < kSourcesMax ? number(store.totals.received[replayed_]) : 0);
+  out.add(metric::kSpansToMembers, {}, number(refused.sent_to_members));
   if (journal_ != nullptr) collect_journal(out);
+  if (cluster_ != nullptr) cluster_->collect(out);
   {
     const MutexLock lock(status_mutex_);
     out.add(metric::kConfigReloads, {"success"}, number(reloads_ok_));

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 
 namespace tailgate {
 namespace {
@@ -30,13 +29,6 @@ class DeliveryNote final : public Delivery {
   const std::uint64_t segment_;
   std::atomic<bool> delivered_{false};
 };
-
-std::string_view take_word(std::string_view& words) {
-  const std::size_t end = std::min(words.find('\0'), words.size());
-  const std::string_view out = words.substr(0, end);
-  words.remove_prefix(std::min(end + 1, words.size()));
-  return out;
-}
 
 }  // namespace
 
@@ -126,36 +118,10 @@ std::shared_ptr<Delivery> JournalLink::delivery(const Kept& kept) {
   return std::make_shared<DeliveryNote>(journal_, what, kept.first);
 }
 
-// Policy, threshold, then the names of the exporters, with zeros between.
-std::string JournalLink::words_of(const Verdict& verdict) const {
-  std::string out = tables_->names.name_of(verdict.policy);
-  out += fmt::format("{}{:x}", '\0', tables_->thresholds.value_of(verdict.threshold));
-  for (std::uint64_t bits = tables_->routes.exporters_of(verdict.route); bits != 0; bits &= bits - 1) {
-    out.push_back('\0');
-    out += exporters_[static_cast<std::size_t>(__builtin_ctzll(bits))];
-  }
-  return out;
-}
+std::string JournalLink::words_of(const Verdict& verdict) const { return verdict_words(verdict, *tables_, exporters_); }
 
 Verdict JournalLink::verdict_of(const Verdict& verdict, std::string_view words) const {
-  Verdict out = verdict;
-  if (out.decision != Decision::kSampled) return out;
-  const std::string_view policy = take_word(words);
-  const std::vector<std::uint16_t> known = tables_->names.find(policy);
-  out.policy = known.empty() ? tables_->names.number_of(policy) : known.front();
-  const std::string_view threshold = take_word(words);
-  std::uint64_t value = 0;
-  std::from_chars(threshold.data(), threshold.data() + threshold.size(), value, 16);
-  out.threshold = tables_->thresholds.code_of(value);
-  std::uint64_t bits = 0;
-  while (!words.empty()) {
-    const auto at = std::find(exporters_.begin(), exporters_.end(), take_word(words));
-    if (at != exporters_.end()) bits |= std::uint64_t{1} << (at - exporters_.begin());
-  }
-  // Its exporters have other names now, or are gone: all of those that there are get it.
-  if (bits == 0) bits = exporters_.size() >= 64 ? UINT64_MAX : (std::uint64_t{1} << exporters_.size()) - 1;
-  out.route = tables_->routes.number_of(bits);
-  return out;
+  return verdict_from_words(verdict, words, *tables_, exporters_);
 }
 
 Verdict PolicyNames::verdict_of(const Verdict& verdict, std::string_view words) const {

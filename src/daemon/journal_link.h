@@ -22,6 +22,7 @@
 #include "buffer/decision_log.h"
 #include "buffer/trace_buffer.h"
 #include "decide/policy_set.h"
+#include "decide/verdict_words.h"
 #include "journal/journal.h"
 #include "receive/ingest.h"
 

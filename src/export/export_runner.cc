@@ -87,6 +87,16 @@ std::size_t ExportRunner::waiting_bytes(bool only_chance) const {
   return queue_.waiting_bytes(only_chance);
 }
 
+std::size_t ExportRunner::queued_bytes() const {
+  const MutexLock lock(mutex_);
+  return queue_.stats().queued_bytes;
+}
+
+std::vector<KeptTracePtr> ExportRunner::take_waiting() {
+  const MutexLock lock(mutex_);
+  return queue_.take_waiting();
+}
+
 bool ExportRunner::evict_one() {
   const MutexLock lock(mutex_);
   return queue_.evict_one();

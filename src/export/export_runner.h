@@ -52,7 +52,10 @@ class ExportRunner {
   void push(KeptTracePtr trace, TimePoint now);
 
   std::size_t waiting_bytes(bool only_chance) const;  // that could be evicted
-  bool evict_one();                                   // not of a durable queue
+  std::size_t queued_bytes() const;                   // KeptTrace::bytes(), waiting and in flight; not on disk
+  // Takes out what is not in flight, as if it had never been pushed. Not of a durable queue.
+  std::vector<KeptTracePtr> take_waiting();
+  bool evict_one();  // not of a durable queue
   // Soon after, the runner's thread lets go of files that were renamed or removed.
   void follow_paths();
   struct Stats : QueueStats {  // consistent: routed = sent + failed + dropped + queued

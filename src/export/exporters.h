@@ -86,6 +86,9 @@ class Exporters {
   // `policies` are those that may have kept a trace. Losses by exporter, policy and reason are written from zero as
   // long as that makes at most kLostSeriesMax series; otherwise only those above zero are.
   void collect(MetricWriter& writer, const std::vector<std::string>& policies) const;
+  // Of one that is not among them; `zeros`: losses of each policy from zero.
+  static void collect(const ExportRunner& runner, MetricWriter& writer, const std::vector<std::string>& policies,
+                      bool zeros);
 
  private:
   explicit Exporters(ByteBudget& budget) : budget_(budget) {}
@@ -111,8 +114,6 @@ class Exporters {
   // Makes a store for each directory; by exporter, its membership in one.
   std::vector<DurableMembership> make_stores(std::vector<Part>& parts);
   bool evict_one(bool only_chance);
-  static void collect(const ExportRunner& runner, MetricWriter& writer, const std::vector<std::string>& policies,
-                      bool zeros);
 
   ByteBudget& budget_;
   std::vector<SharedStore> stores_;

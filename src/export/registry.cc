@@ -9,7 +9,6 @@ ExporterParts read_debug_exporter(const ConfigNode&, const ExporterDefaults&);  
 ExporterParts read_elasticsearch_exporter(const ConfigNode&, const ExporterDefaults&);  // elasticsearch/config.cc
 ExporterParts read_file_exporter(const ConfigNode&, const ExporterDefaults&);           // file.cc
 ExporterParts read_kafka_exporter(const ConfigNode&, const ExporterDefaults&);          // kafka/config.cc
-ExporterParts read_otlp_grpc_exporter(const ConfigNode&, const ExporterDefaults&);      // otlp/grpc.cc
 ExporterParts read_otlp_http_exporter(const ConfigNode&, const ExporterDefaults&);      // otlp/http.cc
 ExporterParts read_s3_exporter(const ConfigNode&, const ExporterDefaults&);             // s3/config.cc
 ExporterParts read_store_exporter(const ConfigNode&, const ExporterDefaults&);          // store.cc

@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "config/config_node.h"
 #include "export/exporter.h"
@@ -15,6 +17,14 @@ namespace tailgate {
 struct ExporterDefaults {
   std::size_t queue_bytes_max = 64 << 20;
   std::string user_agent = "Tailgate";
+  // Of `otlp` alone, for exporters that no section `exporters` names: the endpoint, further headers, and what is in
+  // force where a key is absent.
+  std::string endpoint = {};
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  bool gzip = true;
+  bool wait_for_ready = false;
+  Duration reconnect_max = std::chrono::seconds(5);  // between two attempts to connect
+  SendQueueOptions queue = {};
 };
 
 struct ExporterParts {
@@ -27,6 +37,7 @@ struct ExporterParts {
 
 // Reads the keys of one exporter; `policies` is asked for by the caller, as is finish().
 using ReadExporter = ExporterParts (*)(const ConfigNode& node, const ExporterDefaults& defaults);
+ExporterParts read_otlp_grpc_exporter(const ConfigNode&, const ExporterDefaults&);  // otlp/grpc.cc
 
 struct ExporterType {
   std::string_view type;

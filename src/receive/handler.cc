@@ -175,8 +175,9 @@ void ReceiveHandler::handle(const RequestHead& head, BodyBuffer& body, Response&
   const ReceiveRoute* const route = route_of(head);  // admit() has found both
   const ReceiveForm& form = *form_of(route, head);
   ReceiptPtr receipt;
-  response =
-      route->grpc ? handle_grpc(head, *route, body.view(), receipt) : handle_http(head, form, body.view(), receipt);
+  response = route->grpc     ? handle_grpc(head, *route, body.view(), receipt)
+             : route->answer ? answer(head, *route, body.view())
+                             : handle_http(head, form, body.view(), receipt);
   add_cors_headers(config_.cors, head, response);
   if (receipt != nullptr) answer_later(head, form, receipt, response);
 }
@@ -202,8 +203,14 @@ Response ReceiveHandler::handle_grpc(const RequestHead& head, const ReceiveRoute
 
 Response ReceiveHandler::answer(const RequestHead& head, const ReceiveRoute& route, ByteView message) const {
   const Result<std::string> answered = route.answer(message);
-  if (answered) return grpc_response({}, *answered);
-  return refusal(head, RequestRefusal::kMalformed, 200, {RpcCode::kInvalidArgument, answered.error().text, 0});
+  if (!answered)
+    return refusal(head, RequestRefusal::kMalformed, route.grpc ? 200 : 400,
+                   {RpcCode::kInvalidArgument, answered.error().text, 0});
+  if (route.grpc) return grpc_response({}, *answered);
+  Response response;
+  response.headers.emplace_back("content-type", "application/x-protobuf");
+  response.body = *answered;
+  return response;
 }
 
 Response ReceiveHandler::handle_http(const RequestHead& head, const ReceiveForm& form, ByteView body,
@@ -263,9 +270,21 @@ std::string ReceiveHandler::note_without_spans(SourceId source, const std::strin
   return text;
 }
 
+IngestResult ReceiveHandler::hand_in(const RequestHead& head, const ReceiveForm& form, ByteView otlp) const {
+  Client* const client = head.client.get();
+  if (!context_.ingest_forwarded) return context_.ingest(form.source, otlp, client);
+  const std::string_view hop = head.header(kHopHeader);
+  if (hop.empty()) return context_.ingest(form.source, otlp, client);
+  return context_.ingest_forwarded(form.source, otlp, client,
+                                   {hop == "1"   ? Hop::kFirst
+                                    : hop == "2" ? Hop::kSecond
+                                                 : Hop::kLast,
+                                    !head.header(kFromHeader).empty()});
+}
+
 Response ReceiveHandler::ingest(const RequestHead& head, const ReceiveForm& form, ByteView otlp,
                                 const std::string& unknown_field, ReceiptPtr& receipt) const {
-  IngestResult result = context_.ingest(form.source, otlp, head.client.get());
+  IngestResult result = hand_in(head, form, otlp);
   switch (result.kind) {
     case IngestResult::Kind::kAccepted:
       // Protobuf bytes of the other signals read as spans without ids.

@@ -51,7 +51,8 @@ struct ReceiveRoute {
   std::vector<ReceiveForm> forms;  // gRPC has one. None: the path is known, and every request to it gets 415
   std::string wrong_type;          // for people, with 415: what to send here
   bool quotes_type = false;        // `wrong_type` ends in the content type that came
-  // Of a gRPC method that takes no spans: the message that answers. Errors: kBadInput. Empty: it takes spans.
+  // Of a gRPC method, or of a path over HTTP, that takes no spans: the message that answers, as protobuf. Errors:
+  // kBadInput. Empty: it takes spans.
   std::function<Result<std::string>(ByteView message)> answer = {};
 };
 
@@ -97,6 +98,7 @@ class ReceiveHandler final : public Handler {
   Response handle_grpc(const RequestHead& head, const ReceiveRoute& route, ByteView body, ReceiptPtr& receipt) const;
   Response handle_http(const RequestHead& head, const ReceiveForm& form, ByteView body, ReceiptPtr& receipt) const;
   Response convert(const RequestHead& head, const ReceiveForm& form, ByteView body, ReceiptPtr& receipt) const;
+  IngestResult hand_in(const RequestHead& head, const ReceiveForm& form, ByteView otlp) const;
   Response ingest(const RequestHead& head, const ReceiveForm& form, ByteView otlp, const std::string& unknown_field,
                   ReceiptPtr& receipt) const;
   void answer_later(const RequestHead& head, const ReceiveForm& form, const ReceiptPtr& receipt,

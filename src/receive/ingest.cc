@@ -26,6 +26,13 @@ void Refusals::spans(SourceId source, SpanRefusal why, std::uint64_t count) {
   counts_.spans[{source, std::string(RefusalReason(why).name)}] += count;
 }
 
+void Refusals::sent_to_members(SourceId source, std::uint64_t spans) {
+  if (spans == 0) return;
+  const MutexLock lock(mutex_);
+  counts_.received[source] += spans;
+  counts_.sent_to_members += spans;
+}
+
 Refusals::Snapshot Refusals::snapshot() const {
   const MutexLock lock(mutex_);
   return counts_;
@@ -48,7 +55,70 @@ Oddities::Snapshot Oddities::snapshot() const {
   return counts_;
 }
 
-IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* client) {
+// Takes the slices of one request.
+class IngestPipeline::Slices {
+ public:
+  Slices(IngestPipeline& pipeline, const RequestLog::Turn& turn, SourceId source, Client* client, SpanWatch* watch,
+         TimePoint now)
+      : of_(pipeline), turn_(turn), source_(source), client_(client), watch_(watch), now_(now) {
+    traces_.clear();
+    framed_.clear();
+  }
+
+  bool take(SpanBatch& slice, Hop hop, bool last) {
+    // Only the first slice asks, because a request that was begun is taken whole.
+    if (client_ != nullptr && delivered_ == 0 && (wait_ = client_->refuse_spans(now_)) != 0) return false;
+    const std::size_t spans = slice.spans.size();
+    bool sends = false;
+    if (of_.forwarder_ != nullptr) {
+      const SpanForwarder::Split split = of_.forwarder_->split(slice, hop);
+      if (split == SpanForwarder::Split::kNoRoom) return false;
+      sends = split == SpanForwarder::Split::kSome;
+      // The log gets what stays. Of a request in one slice from which nothing goes, that is the request.
+      if (turn_.writes() && (sends || !last || split_)) append_framed(slice, framed_);
+      split_ |= sends || !last;
+    }
+    if (!turn_.later() && !of_.target_.take(slice, source_, now_)) {
+      if (sends) of_.forwarder_->cancel();
+      return false;
+    }
+    if (sends) of_.refusals_.sent_to_members(source_, of_.forwarder_->send(now_));
+    delivered_ += spans;
+    if (watch_ != nullptr) watch_->taken(now_);
+    if (turn_.wants_traces()) {
+      for (const BatchTrace& trace : slice.traces) traces_.push_back(trace.id);
+    }
+    if (client_ != nullptr) client_->took_spans(spans, now_);
+    return true;
+  }
+
+  // Null also when nothing of the request stays here.
+  std::shared_ptr<Receipt> write(std::uint64_t arrival_unix_ns, ByteView otlp) const {
+    if (split_ && framed_.empty()) return nullptr;
+    return turn_.write(source_, arrival_unix_ns, split_ ? ByteView(framed_) : otlp, traces_);
+  }
+
+  std::uint64_t delivered() const { return delivered_; }  // spans
+  std::uint32_t wait() const { return wait_; }            // seconds that the client must wait
+
+ private:
+  IngestPipeline& of_;
+  const RequestLog::Turn& turn_;
+  const SourceId source_;
+  Client* const client_;
+  SpanWatch* const watch_;
+  const TimePoint now_;
+  std::uint64_t delivered_ = 0;
+  std::uint32_t wait_ = 0;
+  bool split_ = false;
+  static thread_local std::vector<TraceId> traces_;
+  static thread_local std::string framed_;  // what stays, where that is not all
+};
+
+thread_local std::vector<TraceId> IngestPipeline::Slices::traces_;
+thread_local std::string IngestPipeline::Slices::framed_;
+
+IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* client, const Forwarded& forwarded) {
   IngestResult result;
   if (stopping_.load(std::memory_order_relaxed)) {
     result.kind = IngestResult::Kind::kShuttingDown;
@@ -61,6 +131,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     result.message = "the journal cannot be written now; try again";
     return result;
   }
+  const SpanForwarder::Turn of_cluster(forwarder_);
   const std::shared_ptr<const ScanPlan> plan = target_.plan();
   const TimePoint now = result.now = monotonic_now();
   thread_local SpanBatch batch;
@@ -69,35 +140,23 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
   batch.now_unix_ns = wall_now_ns();
   batch.request = turn.number();
 
-  thread_local std::vector<TraceId> traces;
-  traces.clear();
-  std::uint64_t delivered = 0;
-  std::uint32_t wait = 0;  // seconds that the client must wait
-  const auto deliver = [&](SpanBatch& slice) {
-    // Only the first slice asks, because a request that was begun is taken whole.
-    if (client != nullptr && delivered == 0 && (wait = client->refuse_spans(now)) != 0) return false;
-    if (!turn.later() && !target_.take(slice, source, now)) return false;
-    delivered += slice.spans.size();
-    if (watch_ != nullptr) watch_->taken(now);
-    if (turn.wants_traces()) {
-      for (const BatchTrace& trace : slice.traces) traces.push_back(trace.id);
-    }
-    if (client != nullptr) client->took_spans(slice.spans.size(), now);
-    return true;
-  };
-  SpanWatcher* const watcher = watch_ != nullptr ? &watch_->begin(*plan) : nullptr;
+  SpanWatch* const watch = forwarded.by_member ? nullptr : watch_;
+  Slices slices(*this, turn, source, client, watch, now);
+  const auto deliver = [&](SpanBatch& slice) { return slices.take(slice, forwarded.hop, false); };
+  SpanWatcher* const watcher = watch != nullptr ? &watch->begin(*plan) : nullptr;
   const ScanResult scan = scan_request(otlp, *plan, batch, deliver, watcher);
   if (!scan.ok) {
-    if (watch_ != nullptr) watch_->refused();
+    if (watch != nullptr) watch->refused();
     result.kind = IngestResult::Kind::kMalformed;
     result.message = scan.error;
     return result;
   }
   const std::uint64_t good = scan.spans - scan.bad_ids;
   // A scan that stopped in the middle of a very large request did not read the rest; the spans it knows are refused.
-  if (delivered + batch.spans.size() != good || !deliver(batch)) {
-    if (watch_ != nullptr) watch_->refused();
-    refusals_.spans(source, wait != 0 ? SpanRefusal::kClientSpans : SpanRefusal::kNoMemory, good - delivered);
+  if (slices.delivered() + batch.spans.size() != good || !slices.take(batch, forwarded.hop, true)) {
+    if (watch != nullptr) watch->refused();
+    const std::uint32_t wait = slices.wait();
+    refusals_.spans(source, wait != 0 ? SpanRefusal::kClientSpans : SpanRefusal::kNoMemory, good - slices.delivered());
     refusals_.spans(source, SpanRefusal::kBadId, scan.bad_ids);
     if (wait != 0) {
       result.kind = IngestResult::Kind::kClientSpans;
@@ -108,7 +167,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     result.message = "no room in the buffer; try again";
     return result;
   }
-  if (good != 0) result.receipt = turn.write(source, batch.now_unix_ns, otlp, traces);
+  if (good != 0) result.receipt = slices.write(batch.now_unix_ns, otlp);
   refusals_.spans(source, SpanRefusal::kBadId, scan.bad_ids);
   result.no_spans = scan.spans == 0 && !otlp.empty();
   if (scan.bad_ids != 0) {

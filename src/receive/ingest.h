@@ -20,6 +20,7 @@
 #include "base/mutex.h"
 #include "model/span_batch.h"
 #include "net/http/clients.h"
+#include "receive/forward.h"
 #include "receive/refusal_reason.h"
 #include "receive/request_log.h"
 #include "telemetry/metrics.h"
@@ -51,6 +52,9 @@ struct IngestResult {
 // Takes the OTLP bytes of one request; they need to live only until the call returns. The limits of `client` are
 // checked before its spans are taken; null: no limits.
 using Ingest = std::function<IngestResult(SourceId source, ByteView otlp, Client* client)>;
+// The same for a request of another daemon.
+using IngestForwarded =
+    std::function<IngestResult(SourceId source, ByteView otlp, Client* client, const Forwarded& forwarded)>;
 
 // A receiver and a format of spans. All sources are known after the start and do not change afterwards.
 struct Source {
@@ -58,17 +62,20 @@ struct Source {
   std::string format;    // otlp_proto, otlp_json, ...
 };
 
-// Counts refused requests and refused spans. Refused spans are also counted as received here, under the same lock, so
-// that received = refused holds for them at every scrape. Threads: any; called per refused request, never per span.
+// Counts refused requests, refused spans, and those that went to other members of a cluster. These spans are also
+// counted as received here, under the same lock, so that received = refused + sent holds for them at every scrape.
+// Threads: any; called per request, never per span.
 class Refusals {
  public:
   // From now on snapshots contain every reason of this source, as zero until it happens.
   void begin(SourceId source);
   void request(SourceId source, RefusalReason reason);
   void spans(SourceId source, SpanRefusal why, std::uint64_t count);  // counts them as received and as refused
+  void sent_to_members(SourceId source, std::uint64_t spans);         // as received and as sent
 
   struct Snapshot {
     std::map<SourceId, std::uint64_t> received;                                 // spans
+    std::uint64_t sent_to_members = 0;                                          // likewise
     std::map<std::pair<SourceId, std::string>, std::uint64_t> spans, requests;  // by source and reason
   };
   Snapshot snapshot() const;
@@ -116,20 +123,25 @@ class IngestPipeline {
  public:
   // All outlive the pipeline. `watch` sees every span that is taken; null: nobody does. Without a log (null) requests
   // are answered when they are taken.
-  IngestPipeline(IngestTarget& target, Refusals& refusals, SpanWatch* watch = nullptr, RequestLog* log = nullptr)
-      : target_(target), refusals_(refusals), watch_(watch), log_(log) {}
+  // Without a forwarder (null) all spans are the target's.
+  IngestPipeline(IngestTarget& target, Refusals& refusals, SpanWatch* watch = nullptr, RequestLog* log = nullptr,
+                 SpanForwarder* forwarder = nullptr)
+      : target_(target), refusals_(refusals), watch_(watch), log_(log), forwarder_(forwarder) {}
 
   // Counts refused spans with their reason. The receiver counts refused requests, because it answers them.
-  IngestResult accept(SourceId source, ByteView otlp, Client* client = nullptr);
+  IngestResult accept(SourceId source, ByteView otlp, Client* client = nullptr, const Forwarded& forwarded = {});
 
   // From now on accept() refuses everything with kShuttingDown.
   void stop() { stopping_.store(true, std::memory_order_relaxed); }
 
  private:
+  class Slices;
+
   IngestTarget& target_;
   Refusals& refusals_;
   SpanWatch* const watch_;
   RequestLog* const log_;
+  SpanForwarder* const forwarder_;
   std::atomic<bool> stopping_{false};
 };
 

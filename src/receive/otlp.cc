@@ -98,6 +98,12 @@ ReceiveProtocol otlp_protocol(std::string traces_path, SourceId proto, SourceId 
                         .forms = {from_proto, from_json},
                         .wrong_type = fmt::format("expected content-type {} or {}", kProtobufType, kJsonType),
                         .quotes_type = true});
+  if (context.cluster_message) {
+    out.routes.push_back({.path = std::string(kClusterMessages),
+                          .forms = {from_proto},
+                          .wrong_type = fmt::format("expected content-type {}", kProtobufType),
+                          .answer = context.cluster_message});
+  }
   out.elsewhere = {from_proto, from_json, other};
   out.unsupported = [context](const RequestHead& head) { return unsupported(context, head); };
   return out;

@@ -19,6 +19,8 @@ class ConfigNode;
 
 inline constexpr std::string_view kOtlpTraceExport = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 inline constexpr std::string_view kOtlpTracesPath = "/v1/traces";
+// What the members of a cluster tell each other (cluster/message.h); not there without a cluster.
+inline constexpr std::string_view kClusterMessages = "/tailgate/v1/cluster";
 
 struct OtlpConfig {
   std::optional<EndpointConfig> grpc;

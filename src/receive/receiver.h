@@ -45,6 +45,9 @@ struct ReceiverContext {
   // Answers SamplingStrategyParameters with a SamplingStrategyResponse, both as protobuf. Errors: kBadInput. Empty:
   // off.
   std::function<Result<std::string>(ByteView request)> sampling_strategy = {};
+  // In a cluster: takes the spans that another daemon forwards, and answers what it asks. Empty: there is none.
+  IngestForwarded ingest_forwarded = {};
+  std::function<Result<std::string>(ByteView message)> cluster_message = {};
 };
 
 struct ReceiverStats {

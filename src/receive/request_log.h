@@ -82,6 +82,7 @@ class RequestLog {
     Way way() const { return way_; }
     bool later() const { return way_ == Way::kWriteAlone; }
     std::uint64_t number() const { return number_; }  // 0: it is not written
+    bool writes() const { return way_ == Way::kWrite || way_ == Way::kWriteAlone; }
     bool wants_traces() const { return writes() && log_->wants_traces(); }
     std::shared_ptr<Receipt> write(SourceId source, std::uint64_t arrival_unix_ns, ByteView otlp,
                                    std::span<const TraceId> traces) const {
@@ -89,8 +90,6 @@ class RequestLog {
     }
 
    private:
-    bool writes() const { return way_ == Way::kWrite || way_ == Way::kWriteAlone; }
-
     RequestLog* const log_;
     Way way_ = Way::kPassBy;
     std::uint64_t number_ = 0;

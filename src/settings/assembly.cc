@@ -16,7 +16,8 @@ constexpr std::size_t kMiB = 1 << 20;
 // Code, stacks, allocator slack, connections, gRPC: measured at 25 to 40 MiB under load.
 constexpr std::size_t kBaseline = 48 * kMiB;
 
-void make_receivers(const ConfigNode& node, Assembly& parts) {
+void make_receivers(const DaemonConfig& config, Assembly& parts) {
+  const ConfigNode& node = config.receivers;
   for (const auto& [name, entry] : node.entries()) {
     const ReceiverType* const type = find_receiver_type(name);
     if (type == nullptr) {
@@ -28,9 +29,9 @@ void make_receivers(const ConfigNode& node, Assembly& parts) {
     parts.receivers.push_back(type->make(entry, name));
   }
   if (parts.receivers.empty()) node.error("expected at least one receiver");
-  // Each has up to three formats.
-  if (parts.receivers.size() > kSourcesMax / 3)
-    node.error(fmt::format("expected at most {} receivers", kSourcesMax / 3));
+  // Each has up to three formats. The journal and the cluster take one each.
+  const std::size_t most = (kSourcesMax - (config.cluster ? 2 : 1)) / 3;
+  if (parts.receivers.size() > most) node.error(fmt::format("expected at most {} receivers", most));
   for (const auto& receiver : parts.receivers) {
     parts.context.keep_marked |= receiver->marks_spans();
     parts.tls_connections += receiver->tls_connections();
@@ -66,20 +67,35 @@ bool this_machine(const std::string& host) {
          host == "0.0.0.0" || host == "[::]" || host == "::";
 }
 
-void check_loops(const Assembly& parts) {
-  for (std::size_t i = 0; i < parts.exporters->size(); ++i) {
-    const HostPort to = split(parts.exporters->endpoint_of(i));
-    if (to.port.empty() || to.port == "0" || (!this_machine(to.host) && to.host != "unix")) continue;
-    for (const auto& receiver : parts.receivers) {
-      for (const std::string& endpoint : receiver->wanted_endpoints()) {
-        const HostPort from = split(endpoint);
-        const bool unix_socket = endpoint.starts_with(kUnixScheme) && endpoint == parts.exporters->endpoint_of(i);
-        if (!unix_socket && (from.port != to.port || !this_machine(from.host))) continue;
-        parts.exporters->node_of(i).error(
-            "endpoint",
-            fmt::format("expected an endpoint that is not the receiver '{}' of this daemon", receiver->name()));
-      }
+// The receiver that listens at `endpoint`, as far as that can be seen; null: none.
+const Receiver* receiver_at(const Assembly& parts, const std::string& wanted) {
+  const HostPort to = split(wanted);
+  if (to.port.empty() || to.port == "0" || (!this_machine(to.host) && to.host != "unix")) return nullptr;
+  for (const auto& receiver : parts.receivers) {
+    for (const std::string& endpoint : receiver->wanted_endpoints()) {
+      const HostPort from = split(endpoint);
+      const bool unix_socket = endpoint.starts_with(kUnixScheme) && endpoint == wanted;
+      if (unix_socket || (from.port == to.port && this_machine(from.host))) return receiver.get();
     }
+  }
+  return nullptr;
+}
+
+void check_loops(const DaemonConfig& config, const Assembly& parts) {
+  for (std::size_t i = 0; i < parts.exporters->size(); ++i) {
+    const Receiver* const receiver = receiver_at(parts, parts.exporters->endpoint_of(i));
+    if (receiver == nullptr) continue;
+    parts.exporters->node_of(i).error(
+        "endpoint", fmt::format("expected an endpoint that is not the receiver '{}' of this daemon", receiver->name()));
+  }
+  if (!config.cluster) return;
+  for (const Member& member : config.cluster->listed) {
+    const Receiver* const receiver = receiver_at(parts, member.endpoint);
+    if (receiver == nullptr || member.name == config.cluster->self) continue;
+    config.cluster->node.error("members",
+                               fmt::format("expected members elsewhere: '{}' is the receiver '{}' of this daemon, "
+                                           "whose name (cluster.self) is '{}'",
+                                           member.name, receiver->name(), config.cluster->self));
   }
 }
 
@@ -119,7 +135,7 @@ ByteBudget::Caps budget_caps(std::size_t memory_limit, std::size_t cache_bytes, 
 Assembly assemble(const DaemonConfig& config) {
   const SamplingConfig& sampling = config.sampling;
   Assembly parts;
-  make_receivers(config.receivers, parts);
+  make_receivers(config, parts);
   const ByteBudget::Caps caps =
       budget_caps(sampling.memory_limit, sampling.cache_bytes + sampling.explain_bytes + sampling.signal_bytes,
                   parts.tls_connections);
@@ -132,7 +148,7 @@ Assembly assemble(const DaemonConfig& config) {
   parts.context.watched_of_resources = config.signals.resource_attributes();
   if (config.remote_sampling && config.remote_sampling->adaptive)
     parts.context.watched_of_resources.emplace_back("service.name");
-  check_loops(parts);
+  check_loops(config, parts);
   parts.policies = build_policies(sampling, parts.context, *parts.tables, 1, config.sampling_node);
   // A reload may bring more predicates: one word more has room for 64. Beyond that /explain has votes without their
   // reasons.
@@ -168,6 +184,7 @@ tl::expected<ReloadedPolicies, std::vector<std::string>> reload_policies(const C
   out.written = written_policies(sampling);
   out.patterns = config->watched_files();
   if (config->remote_sampling) out.strategies = config->remote_sampling->strategies;
+  if (config->cluster) out.members = config->cluster->listed;
   out.at_start = config->at_start;
   return out;
 }

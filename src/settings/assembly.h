@@ -43,6 +43,7 @@ struct ReloadedPolicies {
   WrittenPolicies written;
   std::vector<std::string> patterns;            // DaemonConfig::watched_files(), as they are now
   StrategiesPtr strategies;                     // of remote_sampling; null: the section is not there
+  std::vector<Member> members;                  // of cluster.members.static
   std::map<std::string, std::string> at_start;  // as in DaemonConfig, as the file has it now
   std::vector<std::string> notices;
 };

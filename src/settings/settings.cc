@@ -13,18 +13,25 @@
 namespace tailgate {
 namespace {
 
-// What a reload does not change, by path. Policies and what is said of all of them are live.
+// What a reload does not change, by path. Policies and what is said of all of them are live, and so is a list of
+// members.
 std::map<std::string, std::string> read_at_start(const ConfigNode& root) {
   constexpr std::array kLive = {"policies",       "policy_files",         "shadow_policies", "shadow_policy_files",
                                 "use_tracestate", "sample_on_first_match"};
   std::map<std::string, std::string> out;
-  for (const auto& [key, value] : root.entries()) {
-    if (key != "sampling") {
-      out[key] = value.yaml();
-      continue;
+  const auto all_but = [&](const std::string& section, const ConfigNode& of, const auto& live) {
+    for (const auto& [inner, value] : of.entries()) {
+      if (std::find(live.begin(), live.end(), inner) == live.end()) out[section + "." + inner] = value.yaml();
     }
-    for (const auto& [inner, of] : value.entries()) {
-      if (std::find(kLive.begin(), kLive.end(), inner) == kLive.end()) out["sampling." + inner] = of.yaml();
+  };
+  for (const auto& [key, value] : root.entries()) {
+    if (key == "sampling") {
+      all_but(key, value, kLive);
+    } else if (key == "cluster" && value.is_map()) {
+      all_but(key, value, std::array{"members"});
+      if (!value.child("members").has("static")) out["cluster.members"] = value.child("members").yaml();
+    } else {
+      out[key] = value.yaml();
     }
   }
   return out;
@@ -178,6 +185,11 @@ Result<DaemonConfig> read_daemon_config(const ConfigSource& source) {
                           [&](const std::string& name) { return is_policy(name, config.sampling, false); });
   config.hand_over = read_hand_over(root.child("shutdown"), !config.journal.directory.empty());
   read_remote_sampling(root.child("remote_sampling"), source.path, options, config);
+  config.cluster = read_cluster(root.child("cluster"), config.sampling.store.limits.decision_wait);
+  if (config.cluster && config.cluster->self.empty() && (config.signals.any() || config.remote_sampling))
+    root.child("cluster").error("self",
+                                "expected the name of a member: a daemon without one passes all spans on, and members "
+                                "count for span_metrics, service_graph and remote_sampling");
   root.finish();
   const auto entries = root.entries();
   if (std::any_of(entries.begin(), entries.end(), [](const auto& e) { return e.first == "service"; }))

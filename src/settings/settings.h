@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "cluster/config.h"
 #include "config/config_file.h"
 #include "head/config.h"
 #include "net/auth/auth.h"
@@ -54,8 +55,9 @@ struct DaemonConfig {
   Duration shutdown_timeout{};
   JournalOptions journal;  // without a directory there is none
   KeepConfig keep;
-  bool hand_over = false;      // what is open at the end is left to the next process
-  std::size_t io_threads = 0;  // 0: one per core
+  std::optional<ClusterConfig> cluster;  // none: off
+  bool hand_over = false;                // what is open at the end is left to the next process
+  std::size_t io_threads = 0;            // 0: one per core
   // Sections whose types read them when assemble() makes the parts: exporters, receivers, telemetry.traces; and where
   // what concerns the policies is reported.
   ConfigNode receivers, exporters, own_traces, sampling_node;

@@ -32,7 +32,9 @@ inline constexpr Metric kReceivedBytes{"tailgate_received_bytes_total", kCounter
 inline constexpr Metric kSpansReplayed{"tailgate_spans_replayed_total", kCounter, "",
                                        "Spans that came out of the journal of an earlier process."};
 inline constexpr Metric kSpansHandedOver{"tailgate_spans_handed_over_total", kCounter, "",
-                                         "Spans left undecided in the journal for the next process."};
+                                         "Spans left undecided in the journal, or to other members of the cluster."};
+inline constexpr Metric kSpansToMembers{"tailgate_spans_sent_to_members_total", kCounter, "",
+                                        "Spans handed to the queues of other members of the cluster."};
 inline constexpr Metric kSpansRefused{"tailgate_spans_refused_total", kCounter, "receiver,reason",
                                       "Spans refused, by the limit or check that refused them."};
 inline constexpr Metric kSpansForwarded{"tailgate_spans_forwarded_total", kCounter, "",
@@ -255,6 +257,20 @@ inline constexpr Metric kAdaptiveRaised{"tailgate_adaptive_sampling_raised_opera
                                         "Operations that are raised for errors or slow traces."};
 inline constexpr Metric kAdaptiveOverflow{"tailgate_adaptive_sampling_overflow_roots_total", kCounter, "",
                                           "Roots of services or operations over services_max and operations_max."};
+inline constexpr Metric kClusterMembers{"tailgate_cluster_members", kGauge, "state",
+                                        "Members whose traces have their home there, and listed ones that are silent."};
+inline constexpr Metric kClusterDisagree{"tailgate_cluster_views_disagree", kGauge, "",
+                                         "Members that answer and have other members in force."};
+inline constexpr Metric kClusterSettling{"tailgate_cluster_settling", kGauge, "",
+                                         "1 while the homes before a change still have their open traces."};
+inline constexpr Metric kClusterViews{"tailgate_cluster_views_total", kCounter, "",
+                                      "Changes of the members in force, or of those before."};
+inline constexpr Metric kClusterLookups{"tailgate_cluster_lookups_total", kCounter, "result",
+                                        "Look-ups of the members in DNS."};
+inline constexpr Metric kClusterVerdicts{"tailgate_cluster_verdicts_total", kCounter, "direction",
+                                         "Verdicts told to the new homes of traces, and heard from old ones."};
+inline constexpr Metric kClusterReturned{"tailgate_cluster_returned_spans_total", kCounter, "",
+                                         "Spans that waited for a member that was gone, and were routed anew."};
 inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commit,compiler", "Always 1."};
 // Named as by Prometheus' client libraries.
 inline constexpr Metric kProcessCpu{"process_cpu_seconds_total", kCounter, "", "CPU time of the process."};
@@ -271,6 +287,7 @@ inline constexpr std::array kMetrics = {
     metric::kReceivedBytes,
     metric::kSpansReplayed,
     metric::kSpansHandedOver,
+    metric::kSpansToMembers,
     metric::kSpansRefused,
     metric::kSpansForwarded,
     metric::kSpansNotSampled,
@@ -382,6 +399,13 @@ inline constexpr std::array kMetrics = {
     metric::kAdaptiveOperations,
     metric::kAdaptiveRaised,
     metric::kAdaptiveOverflow,
+    metric::kClusterMembers,
+    metric::kClusterDisagree,
+    metric::kClusterSettling,
+    metric::kClusterViews,
+    metric::kClusterLookups,
+    metric::kClusterVerdicts,
+    metric::kClusterReturned,
     metric::kBuildInfo,
     metric::kProcessCpu,
     metric::kProcessResident,

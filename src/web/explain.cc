@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "model/threshold.h"
+#include "net/http/later_answer.h"
 #include "web/explain_html.h"
 #include "web/json_page.h"
 #include "web/params.h"
@@ -76,6 +77,14 @@ Response one(const ExplainSource& source, const ExplainPageOptions& options, con
   if (!id)
     return error(400, fmt::format("expected a trace id of 1 to 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
   const std::optional<Explanation> e = source.explain(*id);
+  if (!e && options.ask_members) {
+    Response response;
+    response.later = std::make_shared<LaterAnswer>();
+    options.ask_members(*id, [later = response.later, form = question->form](const std::vector<MemberAnswer>& said) {
+      later->answer(member_answers(said, form));
+    });
+    return response;
+  }
   if (!e && !options.remembers)
     return error(404, "not an open trace, and decisions are not remembered: explain.max_bytes is 0");
   if (!e)

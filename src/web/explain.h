@@ -4,6 +4,7 @@
 #pragma once
 
 #include <boost/json.hpp>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "base/result.h"
 #include "model/explanation.h"
 #include "net/http/http.h"
+#include "web/cluster.h"
 #include "web/pages.h"
 
 namespace tailgate {
@@ -41,6 +43,8 @@ class ExplainSource {
 struct ExplainPageOptions {
   std::vector<std::string> exporters;  // names by index
   bool remembers = true;               // explain.max_bytes is not 0
+  // In a cluster: asks the other members about a trace that is not known here, and calls back once, on any thread.
+  std::function<void(const TraceId&, std::function<void(std::vector<MemberAnswer>)>)> ask_members = {};
 };
 
 // As /explain/{trace_id} answers it.

@@ -175,7 +175,8 @@ bool law_holds(const std::string& text) {
   const double received = metric(text, "tailgate_spans_received_total");
   const double ends = metric(text, "tailgate_spans_refused_total") + metric(text, "tailgate_spans_forwarded_total") +
                       metric(text, "tailgate_spans_not_sampled_total") + metric(text, "tailgate_spans_dropped_total") +
-                      metric(text, "tailgate_spans_shed_total") + metric(text, "tailgate_buffer_spans");
+                      metric(text, "tailgate_spans_shed_total") + metric(text, "tailgate_spans_sent_to_members_total") +
+                      metric(text, "tailgate_buffer_spans");
   if (received != ends) fmt::print("LAW BROKEN: received {} accounted {}\n", received, ends);
   return received == ends;
 }

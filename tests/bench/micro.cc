@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "buffer/store/trace_store.h"
+#include "cluster/split.h"
 #include "config/config_file.h"
 #include "decide/condition/condition.h"
 #include "decide/policy_set.h"
@@ -49,6 +50,28 @@ void scan(benchmark::State& state) {
     batch.clear();
     benchmark::DoNotOptimize(
         scan_request(f.requests[i++ % f.requests.size()], plan, batch, [](SpanBatch&) { return true; }));
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * shape_of(state).spans_per_request()));
+}
+
+// A request as a daemon of three members has it that owns none of the traces (0), or a third of them (1): scanned, and
+// split by their homes.
+void split(benchmark::State& state) {
+  Fixture f(shape_of(state), FieldOrder::kForward);
+  const Homes homes({"a", "b", "c"});
+  const Routing routing({homes, homes}, state.range(1) == 0 ? "" : "a", false);
+  SpanBatch batch;
+  SplitScratch scratch;
+  std::vector<SplitPart> parts;
+  std::size_t i = 0;
+  const ScanPlan none;
+  const auto knows = [](const TraceId&) { return false; };
+  const auto way_of = [&](const TraceId& id) { return routing.way_of(id, Hop::kStart, knows); };
+  for (auto _ : state) {
+    batch.clear();
+    parts.clear();
+    scan_request(f.requests[i++ % f.requests.size()], none, batch, [](SpanBatch&) { return true; });
+    benchmark::DoNotOptimize(split_request(batch, routing.names().size(), way_of, scratch, parts));
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * shape_of(state).spans_per_request()));
 }
@@ -322,6 +345,7 @@ void explain(benchmark::State& state) {
 // Arguments: shape (0 large, 1 small); for scan: policies (0 none, 1 the four of the load test), order of fields (0
 // forward, 1 backward); for append_and_close: is /explain on?
 BENCHMARK(scan)->ArgsProduct({{0, 1}, {0, 1}, {0, 1}});
+BENCHMARK(split)->ArgsProduct({{0, 1}, {0, 1}});
 BENCHMARK(watch)->ArgsProduct({{0, 1}, {0, 1, 2}});
 BENCHMARK(append_and_close)->Args({0, 1})->Args({0, 0})->Args({1, 1})->Args({1, 0})->MinTime(3);
 BENCHMARK(store)->Args({0, 0})->Args({0, 1})->Args({1, 0})->Args({1, 1})->MinTime(2);

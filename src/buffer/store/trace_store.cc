@@ -35,10 +35,8 @@ struct TraceStore::Scratch {
   std::vector<std::uint32_t> fill;   // where in order the next trace of each shard goes
   AddResult added;
   std::vector<ClosedTrace> closed;
-  std::string payload;                    // of the trace in hand, gathered
-  std::vector<std::uint32_t> prefix_ids;  // of its runs of spans with the same prefix
-  std::vector<const Prefix*> prefixes;    // of each run
-  std::vector<SettledSpans> settled;      // one per closed trace
+  std::string payload;                // of the trace in hand, gathered
+  std::vector<SettledSpans> settled;  // one per closed trace
   KeptTraceMaker::Scratch kept;
   std::vector<DecidedTrace> decided;
 };
@@ -343,26 +341,7 @@ void TraceStore::settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoin
 // the trace is framed from it.
 SettledSpans TraceStore::make_kept(Shard& shard, ClosedTrace& closed, TimePoint now, Scratch& scratch) {
   const OpenTrace& trace = reader_.trace(closed);
-  std::vector<std::uint32_t>& ids = scratch.prefix_ids;
-  ids.clear();
-  reader_.gather(closed, scratch.payload);
-  for_each_span(scratch.payload, [&](std::uint32_t id, ByteView) {
-    if (ids.empty() || ids.back() != id) ids.push_back(id);
-  });
-  scratch.prefixes.clear();
-  std::uint64_t now_unix_ns = 0;
-  {
-    const MutexLock lock(shard.mutex);
-    for (const std::uint32_t id : ids) scratch.prefixes.push_back(&shard.buffer.prefix(id));
-    now_unix_ns = shard.buffer.wall_latest_ns();
-  }
-  scratch.kept.spans.clear();
-  std::size_t run = 0;  // of spans with the same prefix
-  for_each_span(scratch.payload, [&](std::uint32_t id, ByteView span) {
-    if (ids[run] != id) ++run;
-    const Prefix& prefix = *scratch.prefixes[run];
-    scratch.kept.spans.push_back({prefix.resource(), prefix.scope, span});
-  });
+  const std::uint64_t now_unix_ns = read_spans(shard, closed, scratch.payload, scratch.kept.spans);
   const SettledSpans settled =
       maker_.make({trace.id, closed.verdict, trace.facts, now, &closed, now_unix_ns, 0}, scratch.kept);
   if (scratch.payload.capacity() > kGatherKeep) std::string().swap(scratch.payload);

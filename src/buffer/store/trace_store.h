@@ -9,6 +9,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <vector>
 
 #include "base/byte_budget.h"
@@ -54,6 +55,16 @@ class TraceStore {
   // Lets go of everything that is open, undecided: a journal has its spans. Counted in handed_over.
   void hand_over();
 
+  // Offers open traces that are `wanted`, undecided and framed as OTLP, to `take`; those that it takes are gone, and
+  // counted in handed_over. False: it did not take one, and was not offered what would have come then. What is opened
+  // meanwhile may be left.
+  bool hand_over_to(const std::function<bool(const TraceId&)>& wanted,
+                    const std::function<bool(ByteView otlp, std::uint32_t spans)>& take);
+  // The trace is open, or its verdict is remembered.
+  bool knows(const TraceId& id) const;
+  // Verdicts of the last traces of each shard, at most `max` of each, newest first; as far as /explain remembers them.
+  void last_verdicts(std::size_t max, const std::function<void(const TraceId&, const Verdict&)>& tell) const;
+
   // Before the first accept(): who is told of every verdict. Null: nobody.
   void set_decision_log(DecisionLog* log);
   // Likewise: verdicts that are known before; from now on, and until it is called with null.
@@ -94,6 +105,8 @@ class TraceStore {
   void tell(Scratch& scratch);
   void settle(Shard& shard, std::vector<ClosedTrace>& closed, TimePoint now, Scratch& scratch);
   SettledSpans make_kept(Shard& shard, ClosedTrace& closed, TimePoint now, Scratch& scratch);
+  std::uint64_t read_spans(Shard& shard, const ClosedTrace& closed, std::string& payload,
+                           std::vector<FrameSpan>& spans);
   void settle_late(Shard& shard, const SpanBatch& batch, const std::vector<LateSpans>& late, TimePoint now,
                    Scratch& scratch);
   void push(Scratch& scratch);

@@ -55,6 +55,7 @@ struct GrpcOptions {
   Duration keepalive_time = Duration::zero();  // zero: off
   Duration keepalive_timeout = std::chrono::seconds(20);
   bool keepalive_idle = false;
+  Duration reconnect_max = std::chrono::seconds(5);
   bool wait_for_ready = false;
   std::string user_agent;
 };
@@ -140,8 +141,8 @@ class OtlpGrpcExporter final : public Exporter {
     args.SetUserAgentPrefix(options_.user_agent);
     args.SetLoadBalancingPolicyName(options_.balancer);
     // A backend that comes back should not wait for gRPC's two minutes; our own backoff is above this.
-    args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 1000);
-    args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
+    args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, whole_ms(options_.reconnect_max / 5));
+    args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, whole_ms(options_.reconnect_max));
     if (!options_.authority.empty()) args.SetString(GRPC_ARG_DEFAULT_AUTHORITY, options_.authority);
     if (options_.keepalive_time > Duration::zero()) {
       args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, whole_ms(options_.keepalive_time));
@@ -306,8 +307,8 @@ class OtlpGrpcExporter final : public Exporter {
 
 // host:port; http:// and https:// say whether there is TLS; dns:, ipv4:, ipv6:, unix:// and unix: go to gRPC as they
 // are.
-void read_endpoint(const ConfigNode& node, GrpcOptions& options, std::string& shown) {
-  const std::string endpoint = node.text("endpoint");
+void read_endpoint(const ConfigNode& node, const std::string& given, GrpcOptions& options, std::string& shown) {
+  const std::string endpoint = given.empty() ? node.text("endpoint") : given;
   std::string rest = endpoint;
   options.tls = !options.tls_config.insecure;
   const auto take = [&](std::string_view scheme) {
@@ -370,13 +371,15 @@ ExporterParts read_otlp_grpc_exporter(const ConfigNode& node, const ExporterDefa
   GrpcOptions options;
   options.user_agent = defaults.user_agent;
   options.tls_config = read_tls(node);
-  read_endpoint(node, options, parts.endpoint);
+  read_endpoint(node, defaults.endpoint, options, parts.endpoint);
   read_metadata(node, options);
-  options.gzip = read_compression(node, false) == Compression::kGzip;
+  options.metadata.insert(options.metadata.end(), defaults.headers.begin(), defaults.headers.end());
+  options.gzip = (defaults.gzip || node.has("compression")) && read_compression(node, false) == Compression::kGzip;
   options.timeout = node.duration("timeout", options.timeout, std::chrono::milliseconds(1));
   options.balancer = node.choice("balancer_name", "round_robin", {"round_robin", "pick_first"});
   options.authority = node.text("authority");
-  options.wait_for_ready = node.boolean("wait_for_ready", false);
+  options.wait_for_ready = node.boolean("wait_for_ready", defaults.wait_for_ready);
+  options.reconnect_max = defaults.reconnect_max;
   const ConfigNode keepalive = node.child("keepalive");
   options.keepalive_time = keepalive.duration("time", options.keepalive_time);
   options.keepalive_timeout = keepalive.duration("timeout", options.keepalive_timeout);
@@ -385,6 +388,7 @@ ExporterParts read_otlp_grpc_exporter(const ConfigNode& node, const ExporterDefa
   if (!node.child("auth").is_null())
     node.child("auth").error("expected `headers` instead: auth extensions do not exist here");
   node.without_effect({"read_buffer_size", "write_buffer_size", "middlewares"});
+  parts.queue = defaults.queue;
   parts.queue.bytes_max = defaults.queue_bytes_max;
   read_queue(node, parts.queue);
   if (!options.target.empty()) parts.exporter = std::make_unique<OtlpGrpcExporter>(std::move(options));

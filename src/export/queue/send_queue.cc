@@ -88,33 +88,9 @@ void SendQueue::push_aside(KeptTracePtr trace, TimePoint now, bool at_once) {
   slots_.set_aside(std::move(slot));
 }
 
-void SendQueue::park_excess() {
-  if (options_.durable.directory.empty()) return;
-  while (slots_.aside_bytes() > options_.durable.window_max) {
-    std::optional<BatchSlot> slot = slots_.take_last_aside();
-    if (!park(*slot)) return slots_.set_aside(std::move(*slot));
-  }
-}
-
-// The traces leave this queue as if they had never been pushed. Pieces do not: others of their trace may have ended.
-bool SendQueue::park(const BatchSlot& slot) {
-  const std::vector<KeptTracePtr>& traces = slot.batch->traces;
-  if (std::any_of(traces.begin(), traces.end(), [](const KeptTracePtr& t) { return t->whole != nullptr; }))
-    return false;
-  for (const KeptTracePtr& t : traces) {
-    stats_.routed_spans -= t->spans;
-    stats_.queued_spans -= t->spans;
-    stats_.queued_bytes -= t->bytes();
-    parked_.push_back(t);
-  }
-  return true;
-}
-
 Duration SendQueue::longest_interval(bool set_aside) const {
   return (set_aside ? kAsideIntervals : 1) * std::max(options_.retry.max_interval, options_.retry.initial_interval);
 }
-
-std::vector<KeptTracePtr> SendQueue::take_parked() { return std::exchange(parked_, {}); }
 
 bool SendQueue::drop_for(const KeptTrace& incoming) {
   if (incoming.verdict.by_chance() && chance_.empty() && slots_.aside_bytes() == 0) return false;

@@ -143,6 +143,9 @@ class SendQueue {
   // Drops everything, in flight too, with reason `shutdown`.
   void abandon();
 
+  // Takes out what is not in flight, as if it had never been pushed; of a trace that was cut, the pieces.
+  std::vector<KeptTracePtr> take_waiting();
+
   // No call is in flight; some have failed and will be tried again.
   bool only_retries() const { return !slots_.empty() && slots_.in_flight() == 0; }
   bool empty() const { return stats_.queued_spans == 0 && slots_.empty() && chance_.empty() && certain_.empty(); }

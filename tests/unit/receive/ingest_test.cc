@@ -266,3 +266,121 @@ TEST_CASE("the log says whether spans are taken now, later, without it, or not a
   CHECK(log.written.size() == 1);
   CHECK(log.begun == log.ended);
 }
+
+namespace {
+
+// Traces with an even id are somebody else's.
+struct EvenElsewhere final : SpanForwarder {
+  void begin() override { ++turns; }
+  void end() override { --turns; }
+  Split split(SpanBatch& slice, Hop hop) override {
+    CHECK(turns == 1);
+    hops.push_back(hop);
+    if (full) return Split::kNoRoom;
+    const std::size_t before = slice.traces.size();
+    waiting = 0;
+    for (const BatchTrace& trace : slice.traces) waiting += is_even(trace.id) ? trace.facts.spans : 0;
+    slice.remove_traces(is_even);
+    return slice.traces.size() == before ? Split::kAllHere : Split::kSome;
+  }
+  std::uint64_t send(TimePoint) override {
+    sent += waiting;
+    return waiting;
+  }
+  void cancel() override { ++cancelled; }
+  static bool is_even(const TraceId& id) { return id.view().back() % 2 == 0; }
+
+  int turns = 0, cancelled = 0;
+  bool full = false;
+  std::uint64_t waiting = 0, sent = 0;
+  std::vector<Hop> hops;
+};
+
+struct WritingLog final : RequestLog {
+  Way begin() override { return way; }
+  void end(Way) override {}
+  std::uint64_t next_number() override { return ++numbers; }
+  bool wants_traces() const override { return true; }
+  std::shared_ptr<Receipt> write(std::uint64_t, SourceId, std::uint64_t, ByteView otlp,
+                                 std::span<const TraceId> of) override {
+    written.emplace_back(otlp);
+    traces.assign(of.begin(), of.end());
+    return std::make_shared<Receipt>();
+  }
+  Way way = Way::kWrite;
+  std::uint64_t numbers = 0;
+  std::vector<std::string> written;
+  std::vector<TraceId> traces;
+};
+
+struct ForwardingFixture {
+  Refusals refusals;
+  CountingTarget target;
+  EvenElsewhere forwarder;
+  WritingLog log;
+  IngestPipeline pipeline{target, refusals, nullptr, &log, &forwarder};
+};
+
+std::string of_traces(const std::vector<std::uint64_t>& traces) {
+  std::vector<SpanSpec> specs;
+  for (std::uint64_t i = 0; i < traces.size(); ++i) specs.push_back({.trace = traces[i], .id = i + 1});
+  return request(specs);
+}
+
+std::size_t spans_of(const std::string& otlp) {
+  twin::TracesData data;
+  REQUIRE(data.ParseFromString(otlp));
+  std::size_t out = 0;
+  for (const auto& resource : data.resource_spans()) {
+    for (const auto& scope : resource.scope_spans()) out += static_cast<std::size_t>(scope.spans_size());
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("what is another member's is sent and counted as received, the rest is taken", "[receive]") {
+  ForwardingFixture f;
+  CHECK(f.pipeline.accept(3, of_traces({1, 2, 2, 3})).kind == IngestResult::Kind::kAccepted);
+  CHECK(f.forwarder.sent == 2);
+  CHECK(f.forwarder.turns == 0);
+  const Refusals::Snapshot counts = f.refusals.snapshot();
+  CHECK(counts.sent_to_members == 2);
+  CHECK(counts.received.at(3) == 2);
+  f.pipeline.accept(3, of_traces({2}), nullptr, {Hop::kSecond, true});
+  CHECK(f.forwarder.hops == std::vector{Hop::kStart, Hop::kSecond});
+}
+
+TEST_CASE("without room for what is another member's nothing is taken", "[receive]") {
+  ForwardingFixture f;
+  f.forwarder.full = true;
+  CHECK(f.pipeline.accept(0, of_traces({1, 2})).kind == IngestResult::Kind::kNoMemory);
+  CHECK(f.target.delivered == 0);
+  CHECK(f.refusals.snapshot().spans[{SourceId{0}, "no_memory"}] == 2);
+  CHECK(f.log.written.empty());
+}
+
+TEST_CASE("without room for what stays nothing is sent", "[receive]") {
+  ForwardingFixture f;
+  f.target.refuse_after = 0;
+  CHECK(f.pipeline.accept(0, of_traces({1, 2})).kind == IngestResult::Kind::kNoMemory);
+  CHECK(f.forwarder.cancelled == 1);
+  CHECK(f.forwarder.sent == 0);
+  CHECK(f.refusals.snapshot().sent_to_members == 0);
+}
+
+TEST_CASE("the log gets what stays, and nothing where nothing does", "[receive]") {
+  ForwardingFixture f;
+  const std::string whole = of_traces({1, 3});
+  CHECK(f.pipeline.accept(0, whole).receipt != nullptr);
+  CHECK(f.log.written.back() == whole);
+  CHECK(f.pipeline.accept(0, of_traces({1, 2, 3})).receipt != nullptr);
+  CHECK(spans_of(f.log.written.back()) == 2);
+  CHECK(f.log.traces.size() == 2);
+  CHECK(f.pipeline.accept(0, of_traces({2, 4})).receipt == nullptr);
+  CHECK(f.log.written.size() == 2);
+  std::vector<std::uint64_t> many_traces(20'000);  // slices
+  for (std::size_t i = 0; i < many_traces.size(); ++i) many_traces[i] = i < 10'000 ? 1 : i % 2 + 1;
+  CHECK(f.pipeline.accept(0, of_traces(many_traces)).receipt != nullptr);
+  CHECK(spans_of(f.log.written.back()) == 15'000);
+}

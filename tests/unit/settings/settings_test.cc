@@ -279,3 +279,62 @@ TEST_CASE("span metrics have the series that fit an eighth of a small memory_lim
   CHECK_FALSE(read_with("sampling: {}\n").signals.any());
   CHECK(read_with("sampling: {}\n").sampling.signal_bytes == 0);
 }
+
+namespace {
+
+std::string with_cluster(const std::string& cluster) {
+  return "receivers: {otlp: {protocols: {grpc: {endpoint: 'localhost:4317'}}}}\nexporters: {debug: }\n"
+         "sampling: {decision_wait: 10s, policies: []}\ncluster: " +
+         cluster + "\n";
+}
+
+std::vector<std::string> cluster_errors(const std::string& cluster) {
+  const DaemonConfig config = read_with(with_cluster(cluster));
+  assemble(config);
+  return messages(config.issues->errors);
+}
+
+}  // namespace
+
+TEST_CASE("a section cluster is read, and its list of members is live", "[settings]") {
+  const DaemonConfig config = read_with(with_cluster(
+      "{self: a, members: {static: [{name: a, endpoint: 'localhost:4317'}, {name: b, endpoint: 'b:4317'}]}, hold: 20s,"
+      " tls: {insecure: true}, sending_queue: {max_bytes: 8MiB}}"));
+  CHECK(messages(config.issues->errors).empty());
+  REQUIRE(config.cluster);
+  CHECK(config.cluster->self == "a");
+  CHECK(config.cluster->listed.size() == 2);
+  CHECK(config.cluster->settle == 15s);
+  CHECK(config.cluster->hold == 20s);
+  CHECK(config.at_start.contains("cluster.self"));
+  CHECK_FALSE(config.at_start.contains("cluster.members"));
+  CHECK_FALSE(read("{policies: []}").cluster);
+  const DaemonConfig dns = read_with(with_cluster("{self: 10.0.0.1, members: {dns: {service: tailgate}}}"));
+  CHECK(dns.at_start.contains("cluster.members"));
+  CHECK(dns.cluster->members_of({"10.0.0.2", "fd00::1"}) ==
+        std::vector<Member>{{"10.0.0.2", "10.0.0.2:4317"}, {"fd00::1", "[fd00::1]:4317"}, {"10.0.0.1", ""}});
+}
+
+TEST_CASE("what is wrong with a section cluster is said, with its place", "[settings]") {
+  CHECK(contains(cluster_errors("{}"), "test.yaml:4:10: cluster.members: expected either `static` or `dns`"));
+  CHECK(contains(cluster_errors("{members: {static: []}}"), "expected a list of members"));
+  CHECK(contains(cluster_errors("{members: {static: [{name: 'a b', endpoint: 'h:1'}]}}"),
+                 "cluster.members.static[0].name: expected a name of letters, digits"));
+  CHECK(contains(cluster_errors("{members: {static: [{name: a, endpoint: h}]}}"), "expected host:port"));
+  CHECK(contains(cluster_errors("{members: {static: [{name: a, endpoint: 'h:1'}, {name: a, endpoint: 'h:2'}]}}"),
+                 "expected a name that no other member has"));
+  CHECK(contains(cluster_errors("{members: {dns: {service: t, port: 0}}}"), "cluster.members.dns.port"));
+  CHECK(contains(cluster_errors("{settle: 11s, members: {dns: {service: t}}}"), "expected 12s or more"));
+  CHECK(contains(cluster_errors("{members: {dns: {service: t}}, sending_queue: {directory: /x}}"),
+                 "expected a queue in memory"));
+  CHECK(contains(cluster_errors("{hodl: 1s, members: {dns: {service: t}}}"), "did you mean 'hold'"));
+  // Ours is named otherwise than we are.
+  CHECK(contains(cluster_errors("{self: b, members: {static: [{name: a, endpoint: 'localhost:4317'}]}}"),
+                 "expected members elsewhere: 'a' is the receiver 'otlp'"));
+  CHECK(cluster_errors("{self: a, members: {static: [{name: a, endpoint: 'localhost:4317'}]}}").empty());
+}
+
+TEST_CASE("a daemon that owns nothing counts nothing", "[settings]") {
+  const std::string text = with_cluster("{members: {dns: {service: t}}}") + "span_metrics: {}\n";
+  CHECK(contains(messages(read_with(text).issues->errors), "cluster.self: expected the name of a member"));
+}

@@ -90,7 +90,8 @@ TEST_CASE("src/README.md has each room and each folder in one", "[tree]") {
 
 TEST_CASE("every key that the code reads is described", "[tree]") {
   std::string pages;
-  for (const char* page : {"config", "policies", "receivers", "exporters", "web", "signals", "head-sampling"}) {
+  for (const char* page :
+       {"config", "policies", "receivers", "exporters", "web", "signals", "head-sampling", "cluster"}) {
     pages += read_text(kTree / (std::string("docs/") + page + ".md"));
   }
   for (const char* folder : {"docs/exporters", "docs/query"}) {
@@ -111,9 +112,10 @@ TEST_CASE("every key that the code reads is described", "[tree]") {
   }
   CHECK(keys.size() > 100);
   for (const std::string& key : keys) {
-    INFO("the key `" << key
-                     << "` is on none of docs/{config,policies,receivers,exporters,web,signals,head-sampling}.md and "
-                        "docs/{exporters,query}/*.md");
+    INFO("the key `"
+         << key
+         << "` is on none of docs/{config,policies,receivers,exporters,web,signals,head-sampling,cluster}.md and "
+            "docs/{exporters,query}/*.md");
     CHECK(std::regex_search(pages, std::regex("[`.{ ,]" + key + "[`:.,} ]")));
   }
 }

@@ -557,3 +557,22 @@ TEST_CASE("one batch that is refused for now, for ever, stops nobody", "[export]
   CHECK_FALSE(q.limit().open());
   CHECK(q.aside_spans() == 1);
 }
+
+TEST_CASE("what is not in flight can be taken back, as if it had never been pushed", "[export]") {
+  SendQueue q({.batch_bytes = 1000, .in_flight_max = 2});
+  for (int i = 0; i < 5; ++i) q.push(trace(600, i % 2 == 0, 3), at(0ms));
+  const BatchPtr flying = q.next_batch(at(0ms)), failing = q.next_batch(at(0ms));
+  REQUIRE(failing != nullptr);
+  q.finish(failing->id, SendResult::retry(FailReason::kUnavailable, "gone"), at(1ms));
+  CHECK(q.take_waiting().size() == 4);  // three that waited, and one that waits for a retry
+  CHECK(q.stats().routed_spans == 3);
+  CHECK(q.stats().queued_spans == 3);
+  CHECK(q.take_waiting().empty());
+  CHECK(balanced(q));
+  q.finish(flying->id, SendResult::retry(FailReason::kUnavailable, "gone"), at(2ms));
+  CHECK(q.take_waiting().size() == 1);
+  CHECK(q.empty());
+  CHECK(q.stats().queued_bytes == 0);
+  CHECK(q.stats().routed_spans == 0);
+  CHECK(balanced(q));
+}

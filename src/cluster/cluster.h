@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cluster: keeps this daemon's view of the members. It asks each of them once a second, asks DNS, draws conclusions
+// (Members) and has the Forwarder route by them; and it carries what members tell each other besides spans.
+//
+// Threads: one of its own ("cluster-0"), on which all of that happens. start, set_list, leave and stop by the daemon's
+// main thread; answer, status and explain by any. The hooks are called on its thread without a lock.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "cluster/config.h"
+#include "cluster/forwarder.h"
+#include "cluster/message.h"
+#include "net/io_threads.h"
+
+namespace tailgate {
+
+struct ClusterHooks {
+  // Hands open traces that are `wanted` to the way in, which routes them. False: there is no room for all of them.
+  std::function<bool(const std::function<bool(const TraceId&)>& wanted)> hand_over;
+  // A request of OTLP that waited for a member that is gone: routes it anew. False: there is no room, try again.
+  std::function<bool(const KeptTrace& request)> route_again;
+  // Verdicts of the last traces for which `wanted` is true.
+  std::function<std::vector<ToldVerdict>(const std::function<bool(const TraceId&)>& wanted)> verdicts;
+  std::function<void(const std::vector<ToldVerdict>&)> remember;
+  std::function<std::string(const TraceId&)> explain;  // as JSON; empty: nothing is known
+};
+
+struct ClusterStatus {
+  std::string self;
+  std::uint64_t version = 0, version_before = 0;
+  std::vector<std::string> names, names_before;
+  bool leaving = false, settling = false;
+  std::size_t disagreeing = 0;
+  std::vector<MemberState> members;
+  std::uint64_t lookups_failed = 0, lookups = 0;
+  std::uint64_t views = 0;  // that were in force
+  std::uint64_t verdicts_told = 0, verdicts_heard = 0;
+  std::uint64_t returned_spans = 0;  // that waited for a member that was gone
+};
+
+class Cluster {
+ public:
+  Cluster(ClusterConfig config, Forwarder& forwarder, ClusterHooks hooks);
+  ~Cluster();  // stops
+
+  // Asks every member once, for a second at most, and is ready to route.
+  void start();
+  // The list of a reloaded configuration.
+  void set_list(std::vector<Member> listed);
+  // Nothing is at home here any more, once it returns: members that answer in time know it, and have the verdicts.
+  // Waits for them for `patience` at most.
+  void leave(Duration patience);
+  void stop();
+
+  // Of a member's message. Errors: kBadInput.
+  Result<std::string> answer(ByteView message);
+  ClusterStatus status() const;
+
+  struct Explained {
+    std::string name;
+    bool answered = false;
+    std::string json;  // empty: it knows nothing
+    std::string error;
+  };
+  // Asks the other members. Calls back once, on the cluster's thread, after `timeout` at the latest.
+  void explain(const TraceId& id, Duration timeout, std::function<void(std::vector<Explained>)> done);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The section `cluster` of the configuration. Keys of connections (`tls`, `headers`, `timeout`, `sending_queue`, ...)
+// are those of the exporter `otlp`. Threads: main.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "cluster/members.h"
+#include "config/config_node.h"
+
+namespace tailgate {
+
+struct DnsMembers {
+  std::string service;  // its addresses are the members' names
+  std::uint16_t port = 0;
+  bool operator==(const DnsMembers&) const = default;
+};
+
+struct ClusterConfig {
+  std::string self;            // empty: owns nothing
+  std::vector<Member> listed;  // `members.static`
+  std::optional<DnsMembers> dns;
+  Duration settle{}, hold{};
+  ConfigNode node;  // where the connections to the members read their keys
+
+  // Addresses of DNS as members.
+  std::vector<Member> members_of(const std::vector<std::string>& addresses) const;
+};
+
+// Nothing when the section is not there. `decision_wait`: settle is longer.
+std::optional<ClusterConfig> read_cluster(const ConfigNode& node, Duration decision_wait);
+
+}  // namespace tailgate

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/members.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tailgate {
+namespace {
+
+// Peers are asked each second; what they said longer ago than this is not what they think now.
+constexpr Duration kFresh = std::chrono::seconds(3);
+
+}  // namespace
+
+void Members::list(const std::vector<Member>& all) {
+  self_listed_ = false;
+  for (auto& [name, peer] : peers_) peer.listed = false;
+  for (const Member& member : all) {
+    if (member.name == options_.self) {
+      self_listed_ = !options_.self.empty();
+      continue;
+    }
+    Peer& peer = peers_[member.name];
+    peer.endpoint = member.endpoint;
+    peer.listed = true;
+  }
+}
+
+void Members::heard(std::string_view name, const MemberSays& says, TimePoint now) {
+  const auto at = peers_.find(name);
+  if (at == peers_.end()) return;
+  Peer& peer = at->second;
+  peer.heard = now;
+  peer.leaving = says.leaving;
+  peer.names = says.names;
+  peer.version = Homes(says.names).version();
+  peer.error.clear();
+}
+
+void Members::not_heard(std::string_view name, std::string_view error) {
+  const auto at = peers_.find(name);
+  if (at == peers_.end()) return;
+  at->second.error = error;
+}
+
+// It has what is sent to it, or will have.
+bool Members::present(const std::string& name, TimePoint now) const {
+  if (name == options_.self) return !leaving_;
+  const auto at = peers_.find(name);
+  return at != peers_.end() && at->second.heard && !at->second.leaving && now - *at->second.heard <= options_.hold;
+}
+
+bool Members::answers(const Peer& peer, TimePoint now) const { return peer.heard && now - *peer.heard <= kFresh; }
+
+bool Members::listed(const std::string& name) const {
+  if (name == options_.self) return self_listed_;
+  const auto at = peers_.find(name);
+  return at != peers_.end() && at->second.listed;
+}
+
+bool Members::any_has(const std::string& name, bool has, TimePoint now) const {
+  return std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
+    const Peer& peer = entry.second;
+    if (entry.first == name || !answers(peer, now) || peer.leaving || peer.names.empty()) return false;
+    return has == (std::find(peer.names.begin(), peer.names.end(), name) != peer.names.end());
+  });
+}
+
+// Gives a member that is present and listed its place.
+void Members::seat(const std::string& name, TimePoint now) {
+  const bool known_before = !begun_ && !any_has(name, false, now);
+  seats_.try_emplace(name, Seat{known_before ? Seat::State::kSettled : Seat::State::kNew, now});
+}
+
+// One that is present goes on to its next state.
+void Members::follow(const std::string& name, Seat& seat, TimePoint now) {
+  using State = Seat::State;
+  if (!listed(name)) {
+    if (seat.state != State::kGoing) seat = {State::kGoing, now};
+    if (any_has(name, true, now)) seat.since = now;
+    return;
+  }
+  // A peer that does not have it sends its traces to others.
+  const bool lacking = any_has(name, false, now);
+  if (seat.state == State::kGoing) seat.state = State::kSettled;
+  if (lacking) seat = {State::kNew, now};
+  if (seat.state == State::kNew && now - seat.since >= options_.settle) seat.state = State::kSettled;
+}
+
+bool Members::tick(TimePoint now) {
+  using State = Seat::State;
+  if (self_listed_ && present(options_.self, now)) seat(options_.self, now);
+  for (const auto& [name, peer] : peers_) {
+    if (peer.listed && present(name, now)) seat(name, now);
+  }
+  std::erase_if(seats_, [&](const auto& entry) { return !present(entry.first, now); });
+  if (begun_) {
+    for (auto& [name, seat] : seats_) follow(name, seat, now);
+  }
+  std::erase_if(seats_, [&](const auto& entry) {
+    return entry.second.state == State::kGoing && now - entry.second.since >= options_.settle;
+  });
+  begun_ = true;
+  // Nobody was there before them.
+  const auto is_new = [](const auto& entry) { return entry.second.state == State::kNew; };
+  if (std::all_of(seats_.begin(), seats_.end(), is_new)) {
+    for (auto& [name, seat] : seats_) seat.state = State::kSettled;
+  }
+  std::vector<std::string> in_force, before;
+  for (const auto& [name, seat] : seats_) {
+    if (seat.state != State::kGoing) in_force.push_back(name);
+    if (seat.state != State::kNew) before.push_back(name);
+  }
+  Views next{Homes(std::move(in_force)), Homes(std::move(before))};
+  if (next.now.empty()) next.before = {};
+  std::erase_if(peers_, [&](const auto& entry) { return !entry.second.listed && !seats_.contains(entry.first); });
+  if (next == views_) return false;
+  views_ = std::move(next);
+  return true;
+}
+
+bool Members::ends_soon(TimePoint now, Duration before) const {
+  return std::any_of(seats_.begin(), seats_.end(), [&](const auto& entry) {
+    return entry.second.state != Seat::State::kSettled && now - entry.second.since >= options_.settle - before;
+  });
+}
+
+std::vector<Member> Members::peers() const {
+  std::vector<Member> out;
+  for (const auto& [name, peer] : peers_) out.push_back({name, peer.endpoint});
+  return out;
+}
+
+std::vector<MemberState> Members::states(TimePoint now) const {
+  std::vector<MemberState> out;
+  if (!options_.self.empty()) {
+    out.push_back({.member = {options_.self, ""},
+                   .listed = self_listed_,
+                   .answered = true,
+                   .in_force = views_.now.has(options_.self),
+                   .before = views_.before.has(options_.self),
+                   .leaving = leaving_,
+                   .heard = now,
+                   .version = views_.now.version(),
+                   .error = {}});
+  }
+  for (const auto& [name, peer] : peers_) {
+    out.push_back({.member = {name, peer.endpoint},
+                   .listed = peer.listed,
+                   .answered = answers(peer, now),
+                   .in_force = views_.now.has(name),
+                   .before = views_.before.has(name),
+                   .leaving = peer.leaving,
+                   .heard = peer.heard,
+                   .version = peer.version,
+                   .error = peer.error});
+  }
+  return out;
+}
+
+std::size_t Members::disagreeing(TimePoint now) const {
+  return static_cast<std::size_t>(std::count_if(peers_.begin(), peers_.end(), [&](const auto& entry) {
+    const Peer& peer = entry.second;
+    return answers(peer, now) && !peer.leaving && peer.version != views_.now.version();
+  }));
+}
+
+}  // namespace tailgate

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/cluster_link.h"
+
+#include <fmt/format.h>
+
+#include <set>
+#include <thread>
+
+#include "base/hash.h"
+#include "base/version.h"
+#include "decide/verdict_words.h"
+#include "export/exporters.h"
+#include "export/registry.h"
+#include "telemetry/log.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::size_t kVerdictsOfShard = 20'000;
+// Members ask each other every second, so after this all of them know.
+constexpr Duration kLinger = std::chrono::milliseconds(2'200);
+constexpr Duration kExplainTimeout = std::chrono::seconds(2);
+constexpr Duration kRetryMax = std::chrono::milliseconds(500);
+constexpr Duration kRoomWait = std::chrono::milliseconds(5);
+
+// `sending_queue.max_bytes`, or 0.
+std::size_t queue_bytes_max(const ConfigNode& node) {
+  ExporterDefaults defaults;
+  defaults.queue_bytes_max = SIZE_MAX;
+  defaults.endpoint = "localhost:1";
+  const std::size_t out = read_otlp_grpc_exporter(node, defaults).queue.bytes_max;
+  return out != SIZE_MAX ? out : 0;
+}
+
+SendQueueOptions member_queue() {
+  SendQueueOptions out;
+  out.flush_timeout = std::chrono::milliseconds(50);
+  // What waits for a member that is back must be there before its traces are decided.
+  out.retry.initial_interval = std::chrono::milliseconds(100);
+  out.retry.max_interval = kRetryMax;
+  return out;
+}
+
+}  // namespace
+
+ClusterLink::ClusterLink(ClusterConfig config, const ClusterParts& parts)
+    : config_(std::move(config)),
+      parts_(parts),
+      forwarder_(
+          {.queue_bytes_max = queue_bytes_max(config_.node)}, parts_.budget,
+          [this](const std::string& name, const std::string& endpoint, Hop hop) {
+            return exporter_to(name, endpoint, hop);
+          },
+          [this](const TraceId& id) { return parts_.store.knows(id); },
+          [this](std::size_t bytes) { return parts_.sink.make_room(bytes, false); }),
+      cluster_(config_, forwarder_, hooks()) {}
+
+ClusterHooks ClusterLink::hooks() {
+  return {.hand_over =
+              [this](const auto& wanted) {
+                return parts_.store.hand_over_to(wanted, [this](ByteView otlp, std::uint32_t) { return take(otlp); });
+              },
+          .route_again = [this](const KeptTrace& request) { return take(request.otlp); },
+          .verdicts = [this](const auto& wanted) { return verdicts(wanted); },
+          .remember = [this](const auto& told) { remember(told); },
+          .explain =
+              [this](const TraceId& id) {
+                const std::optional<Explanation> found = parts_.explanations.explain(id);
+                return found ? boost::json::serialize(explanation_json(*found, parts_.exporters)) : std::string();
+              }};
+}
+
+std::unique_ptr<ExportRunner> ClusterLink::exporter_to(const std::string& name, const std::string& endpoint,
+                                                       Hop hop) const {
+  ExporterDefaults defaults;
+  // Room is made before a request is taken, so this bound is never reached.
+  defaults.queue_bytes_max = 2 * parts_.budget.cap(Holder::kQueues);
+  defaults.user_agent = "Tailgate/" + std::string(build_version());
+  defaults.endpoint = endpoint;
+  const std::string number = std::to_string(static_cast<int>(hop));
+  defaults.headers.emplace_back(kHopHeader, number);
+  if (!config_.self.empty()) defaults.headers.emplace_back(kFromHeader, config_.self);
+  defaults.gzip = false;
+  // gRPC looks at a connection that is being made only while a call waits for it, or every five seconds.
+  defaults.wait_for_ready = true;
+  defaults.reconnect_max = kRetryMax;
+  defaults.queue = member_queue();
+  ExporterParts made = read_otlp_grpc_exporter(config_.node, defaults);
+  if (made.exporter == nullptr) return nullptr;
+  made.queue.bytes_max = defaults.queue_bytes_max;
+  made.queue.seed = random_seed();
+  return std::make_unique<ExportRunner>(fmt::format("cluster/{}/{}", name, number), std::move(made.exporter),
+                                        made.queue);
+}
+
+std::vector<ToldVerdict> ClusterLink::verdicts(const std::function<bool(const TraceId&)>& wanted) const {
+  std::vector<ToldVerdict> out;
+  parts_.store.last_verdicts(kVerdictsOfShard, [&](const TraceId& id, const Verdict& verdict) {
+    if (!wanted(id)) return;
+    out.push_back({id, static_cast<std::uint8_t>(verdict.decision), static_cast<std::uint8_t>(verdict.reason),
+                   verdict.complete, verdict.chance, verdict.shed,
+                   verdict_words(verdict, parts_.tables, parts_.exporters)});
+  });
+  return out;
+}
+
+void ClusterLink::remember(const std::vector<ToldVerdict>& told) const {
+  for (const ToldVerdict& one : told) {
+    Verdict verdict;
+    verdict.decision = static_cast<Decision>(one.decision);
+    verdict.reason = static_cast<CloseReason>(one.reason);
+    verdict.complete = one.complete;
+    verdict.chance = one.chance;
+    verdict.shed = one.shed;
+    parts_.store.remember(one.id, verdict_from_words(verdict, one.words, parts_.tables, parts_.exporters));
+  }
+}
+
+bool ClusterLink::take(ByteView otlp) {
+  return ingest_->accept(source_, otlp, nullptr, {Hop::kStart, true}).kind == IngestResult::Kind::kAccepted;
+}
+
+void ClusterLink::start(IngestPipeline& ingest, SourceId source) {
+  ingest_ = &ingest;
+  source_ = source;
+  cluster_.start();
+}
+
+void ClusterLink::leave(TimePoint deadline) {
+  const TimePoint began = monotonic_now();
+  cluster_.leave((deadline - began) / 2);
+  if (cluster_.status().names.empty()) return;  // nobody is there to take anything
+  std::uint64_t traces = 0, spans = 0;
+  const auto take_in_time = [&](ByteView otlp, std::uint32_t count) {
+    while (monotonic_now() > deadline || !take(otlp)) {
+      if (monotonic_now() > deadline) return false;
+      std::this_thread::sleep_for(kRoomWait);
+    }
+    ++traces;
+    spans += count;
+    return true;
+  };
+  parts_.store.hand_over_to([](const TraceId&) { return true; }, take_in_time);
+  log_info("cluster: open traces handed over", {{"traces", traces}, {"spans", spans}});
+  std::this_thread::sleep_until(std::min(began + kLinger, deadline));
+}
+
+namespace {
+
+boost::json::array names_of(const std::vector<std::string>& names) {
+  boost::json::array out;
+  for (const std::string& name : names) out.push_back(boost::json::value(name));
+  return out;
+}
+
+boost::json::value version_of(std::uint64_t version) {
+  return version != 0 ? boost::json::value(fmt::format("{:016x}", version)) : boost::json::value(nullptr);
+}
+
+}  // namespace
+
+boost::json::object ClusterLink::status() const {
+  namespace json = boost::json;
+  const ClusterStatus s = cluster_.status();
+  const TimePoint now = monotonic_now();
+  json::array members;
+  for (const MemberState& one : s.members) {
+    json::object m;
+    m["name"] = one.member.name;
+    const bool self = one.member.name == s.self;
+    m["endpoint"] = self ? json::value(nullptr) : json::value(one.member.endpoint);
+    m["self"] = self;
+    m["listed"] = one.listed;
+    m["home"] = one.in_force;
+    m["home_before"] = one.before;
+    m["reachable"] = one.answered;
+    m["leaving"] = one.leaving;
+    m["heard_seconds_ago"] =
+        one.heard ? json::value(std::chrono::duration<double>(now - *one.heard).count()) : json::value(nullptr);
+    m["view_version"] = version_of(one.version);
+    m["queue_bytes"] = forwarder_.queue_bytes(one.member.name);
+    m["error"] = one.error.empty() ? json::value(nullptr) : json::value(one.error);
+    members.push_back(std::move(m));
+  }
+  json::object out;
+  out["self"] = s.self.empty() ? json::value(nullptr) : json::value(s.self);
+  out["leaving"] = s.leaving;
+  out["view"] = json::object{{"version", version_of(s.version)}, {"members", names_of(s.names)}};
+  out["settling"] = s.settling;
+  if (s.settling)
+    out["view_before"] = json::object{{"version", version_of(s.version_before)}, {"members", names_of(s.names_before)}};
+  out["disagreeing"] = s.disagreeing;
+  out["members"] = std::move(members);
+  return out;
+}
+
+void ClusterLink::explain(const TraceId& id, std::function<void(std::vector<MemberAnswer>)> done) {
+  cluster_.explain(id, kExplainTimeout, [done = std::move(done)](std::vector<Cluster::Explained> said) {
+    std::vector<MemberAnswer> out;
+    for (Cluster::Explained& one : said)
+      out.push_back({std::move(one.name), one.answered, std::move(one.json), std::move(one.error)});
+    done(std::move(out));
+  });
+}
+
+void ClusterLink::collect(MetricWriter& out) const {
+  const ClusterStatus status = cluster_.status();
+  const auto number = [](auto n) { return static_cast<double>(n); };
+  std::size_t present = 0, unheard = 0;
+  for (const MemberState& one : status.members) {
+    present += one.in_force ? 1 : 0;
+    unheard += one.listed && !one.answered ? 1 : 0;
+  }
+  out.add(metric::kClusterMembers, {"in_force"}, number(present));
+  out.add(metric::kClusterMembers, {"silent"}, number(unheard));
+  out.add(metric::kClusterDisagree, {}, number(status.disagreeing));
+  out.add(metric::kClusterSettling, {}, status.settling ? 1 : 0);
+  out.add(metric::kClusterViews, {}, number(status.views));
+  out.add(metric::kClusterLookups, {"success"}, number(status.lookups));
+  out.add(metric::kClusterLookups, {"failure"}, number(status.lookups_failed));
+  out.add(metric::kClusterVerdicts, {"told"}, number(status.verdicts_told));
+  out.add(metric::kClusterVerdicts, {"heard"}, number(status.verdicts_heard));
+  out.add(metric::kClusterReturned, {}, number(status.returned_spans));
+  std::set<std::string> seen;  // a member with a new address may have queues of both
+  forwarder_.each([&](const std::string&, const ExportRunner& runner) {
+    if (seen.insert(runner.name()).second) Exporters::collect(runner, out, {std::string(kPolicy)}, true);
+  });
+}
+
+}  // namespace tailgate

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// ClusterLink: what a cluster needs of the other rooms: exporters to its members, the store's open traces and verdicts,
+// the way in for what comes back.
+//
+// Threads: made, started, and ended by the main thread; collect and status by any. The store, the exporters and the
+// pipeline outlive it.
+#pragma once
+
+#include <boost/json.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "buffer/store/trace_store.h"
+#include "cluster/cluster.h"
+#include "receive/ingest.h"
+#include "telemetry/metrics.h"
+#include "web/cluster.h"
+#include "web/explain.h"
+
+namespace tailgate {
+
+struct ClusterParts {
+  ByteBudget& budget;
+  TraceStore& store;
+  PolicyTables& tables;
+  const ExplainSource& explanations;
+  KeptSink& sink;  // asked for room
+  std::vector<std::string> exporters;
+};
+
+class ClusterLink {
+ public:
+  ClusterLink(ClusterConfig config, const ClusterParts& parts);
+
+  SpanForwarder* forwarder() { return &forwarder_; }
+  Cluster& cluster() { return cluster_; }
+  const Cluster& cluster() const { return cluster_; }
+
+  // Asks the members. `source`: of spans that come back from queues of members that are gone.
+  void start(IngestPipeline& ingest, SourceId source);
+  // The members know that nothing is at home here any more, and have the verdicts and what was open. Passes on what
+  // still comes.
+  void leave(TimePoint deadline);
+  // Before the pipeline stops: routes anew what came back from queues, and then nothing any more.
+  void stop() { cluster_.stop(); }
+  // Delivers the queues until `deadline`.
+  void begin_drain(TimePoint deadline) { forwarder_.begin_drain(deadline, monotonic_now()); }
+  void end_drain() { forwarder_.end_drain(); }
+
+  void collect(MetricWriter& out) const;
+  boost::json::object status() const;  // as /cluster answers
+  // Asks the other members; calls back once, on the cluster's thread.
+  void explain(const TraceId& id, std::function<void(std::vector<MemberAnswer>)> done);
+  // Also the policy of what an exporter to a member loses.
+  static constexpr std::string_view kPolicy = "cluster";
+
+ private:
+  std::unique_ptr<ExportRunner> exporter_to(const std::string& name, const std::string& endpoint, Hop hop) const;
+  ClusterHooks hooks();
+  std::vector<ToldVerdict> verdicts(const std::function<bool(const TraceId&)>& wanted) const;
+  void remember(const std::vector<ToldVerdict>& told) const;
+  bool take(ByteView otlp);
+
+  const ClusterConfig config_;
+  const ClusterParts parts_;
+  IngestPipeline* ingest_ = nullptr;
+  SourceId source_ = 0;
+  Forwarder forwarder_;
+  Cluster cluster_;
+};
+
+}  // namespace tailgate

@@ -1,0 +1,327 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A cluster under load while it changes. cluster_test.py TAILGATE [--traces N] [--rate N] [--longest SECONDS] [--seed N]
+[--plan STEPS] [--front] [--alone]
+
+Three members, each with a backend of its own. Traces come one span a request, each request to any of them, while a fourth
+joins, one leaves, and all restart in turn. A trace is promised when all its requests were answered OK in time. At the
+end every promised trace with an error is whole at one backend, of the others there is nothing (so nothing was decided
+twice), the members agree on who is there, any of them explains a trace, and the counters add up.
+
+--front: everything goes to a daemon that owns nothing. --alone: without the section `cluster`, where traces must break.
+--plan 5:kill:b,8:start:b: kill -9, after which only what that member had may be broken.
+"""
+
+import argparse
+import contextlib
+import heapq
+import http.client
+import os
+import random
+import socket
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+
+import otlp_bytes as otlp  # noqa: E402
+from otlp_sink import Sink  # noqa: E402
+from tailgate_process import Daemon, Failed, basic_config, expect, get, until  # noqa: E402
+
+SPANS = 6
+TOKEN = "a-token-of-the-members-0123456789"
+POLICY = {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
+# (seconds, what, member)
+PLAN = [(3, "join", "d"), (6, "stop", "b"), (10, "start", "b"), (13, "stop", "c"), (16, "start", "c"), (19, "stop", "a"),
+        (22, "start", "a"), (25, "stop", "d"), (28, "start", "d")]
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Member:
+    def __init__(self, fleet, name, owner=True):
+        self.fleet, self.name, self.owner = fleet, name, owner
+        self.grpc, self.http = free_ports(2)
+        self.sink = Sink()
+        self.directory = os.path.join(fleet.directory, name or "front")
+        os.mkdir(self.directory)
+        self.daemon = None
+        self.serving = False
+        self.ends = []  # the last metrics of its processes
+
+    def config(self, names):
+        config = basic_config([POLICY], {"otlphttp": {
+            "endpoint": f"http://127.0.0.1:{self.sink.port}",
+            "retry_on_failure": {"initial_interval": "100ms", "max_interval": "500ms"}}},
+            decision_wait=f"{int(self.fleet.wait * 1000)}ms")
+        protocols = config["receivers"]["otlp"]["protocols"]
+        protocols["grpc"]["endpoint"] = f"127.0.0.1:{self.grpc}"
+        protocols["http"]["endpoint"] = f"127.0.0.1:{self.http}"
+        protocols["grpc"]["auth"] = {"bearer_tokens_file": self.fleet.tokens}  # of the members' port
+        if not self.fleet.alone:
+            config["cluster"] = {
+                "members": {"static": [{"name": n, "endpoint": f"127.0.0.1:{self.fleet.members[n].grpc}"} for n in names]},
+                "settle": f"{int((self.fleet.wait + 2) * 1000)}ms", "hold": "20s", "tls": {"insecure": True},
+                "bearer_token": TOKEN}
+            if self.owner:
+                config["cluster"]["self"] = self.name
+        return config
+
+    def start(self):
+        self.daemon = Daemon(self.fleet.binary, self.directory, self.config(self.fleet.names))
+        self.serving = True
+
+    def relist(self):
+        """The list in its file changes, as a ConfigMap does: the new file takes the place of the old one."""
+        import json
+        path = os.path.join(self.directory, "tailgate.yaml")
+        with open(path + ".new", "w") as out:
+            json.dump(self.config(self.fleet.names), out, indent=1)
+        os.rename(path + ".new", path)
+
+    def stop(self):
+        """SIGTERM. Its pages answer until the end, but for what it does last."""
+        self.serving = False
+        code = self.daemon.stop(30)
+        expect(code == 0, f"{self.name} ended with {code}:\n{self.daemon.log()[-3000:]}")
+        for loss in ("spans not sent in time", "and are lost"):
+            expect(loss not in self.daemon.log(), f"{self.name} left spans:\n{self.daemon.log()[-3000:]}")
+
+
+class Fleet:
+    def __init__(self, options, directory):
+        self.binary, self.directory, self.alone = options.binary, directory, options.alone
+        self.wait = options.longest + 3  # spans are on their way for a while where the machine is busy
+        self.members = {}
+        self.tokens = os.path.join(directory, "tokens")
+        with open(self.tokens, "w") as out:
+            out.write(f"members: {TOKEN}\n")
+        for name in "abcd":
+            self.members[name] = Member(self, name)
+        self.names = ["a", "b", "c"]
+        self.front = None
+        for name in self.names:
+            self.members[name].start()
+        if options.front:
+            self.front = Member(self, "", owner=False)
+            self.front.start()
+
+    def all(self):
+        return [*self.members.values(), *([self.front] if self.front else [])]
+
+    def doors(self):
+        if self.front:
+            return [self.front.http]
+        return [m.http for m in self.members.values() if m.serving]
+
+    def do(self, what, name):
+        member = self.members[name]
+        if what == "join":
+            self.names.append(name)
+            member.start()
+            for other in self.all():
+                if other is not member and other.daemon is not None:
+                    other.relist()
+                    time.sleep(0.3)
+        elif what == "stop":
+            member.stop()
+        elif what == "kill":
+            member.serving = False
+            member.daemon.kill()
+        elif what == "start":
+            member.start()
+
+
+class Load(threading.Thread):
+    """Sends its traces, a span a request. A request that is refused goes to another door."""
+
+    def __init__(self, fleet, traces, options, seed):
+        super().__init__(daemon=True)
+        self.fleet, self.traces, self.options = fleet, traces, options
+        self.random = random.Random(seed)
+        self.connections = {}
+        self.whole, self.others, self.quiet = {}, set(), set()
+        self.refused = self.sent = 0
+        self.began = {}  # of promised traces, seconds after the start
+
+    def post(self, body):
+        doors = self.fleet.doors()
+        self.random.shuffle(doors)
+        for port in doors * 3:
+            connection = self.connections.get(port) or http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            self.connections[port] = connection
+            try:
+                connection.request("POST", "/v1/traces", body, {"Content-Type": "application/x-protobuf"})
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    self.sent += 1
+                    return True
+                self.refused += 1
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                self.connections.pop(port, None)
+            time.sleep(0.02)
+        return False
+
+    def run(self):
+        """The spans of all traces in the order of their times."""
+        begin = time.monotonic()
+        events, state = [], {}
+        for n in range(self.traces):
+            trace = self.random.randbytes(16)
+            first = n * self.options.seconds / self.traces
+            ids = [self.random.randbytes(8) for _ in range(SPANS)]
+            error = self.random.randrange(SPANS) if self.random.random() < 0.5 else None
+            state[trace] = [ids, error, True, None]
+            times = sorted([0, *(self.random.uniform(0, self.random.choice([1, self.options.longest])) for _ in ids[1:])])
+            for k, after in enumerate(times):
+                heapq.heappush(events, (first + after, trace, k))
+        while events:
+            due, trace, k = heapq.heappop(events)
+            now = time.monotonic() - begin
+            if due > now:
+                time.sleep(due - now)
+            ids, error, good, began = state[trace]
+            began = began or time.monotonic()
+            state[trace][3] = began
+            span = otlp.span(trace, span_id=ids[k], parent=ids[0] if k else b"", error=k == error,
+                             attributes=[("trace", trace.hex()), ("k of n", f"{k} of {SPANS}")])
+            if not self.post(otlp.request([span])) or time.monotonic() - began > self.fleet.wait - 2:
+                state[trace][2] = False
+        for trace, (ids, error, good, began) in state.items():
+            self.began[trace] = began - begin
+            if not good:
+                self.others.add(trace)
+            elif error is None:
+                self.quiet.add(trace)
+            else:
+                self.whole[trace] = set(ids)
+
+
+def explain_everywhere(fleet, trace):
+    """Any member says what became of a trace, wherever its home is."""
+    for member in fleet.members.values():
+        if member.daemon is None or not member.daemon.alive():
+            continue
+        status, text = get(member.daemon.pages["web"], f"/explain/{trace.hex()}")
+        expect(status == 200 and '"verdict":"sampled"' in text, f"{member.name} explains {trace.hex()}: {status} {text}")
+
+
+def check_views(fleet):
+    """All agree at the end, and say so."""
+    def agree():
+        import json
+        pages = [json.loads(get(m.daemon.pages["web"], "/cluster")[1]) for m in fleet.all() if m.daemon and m.daemon.alive()]
+        return pages if len({p["view"]["version"] for p in pages}) == 1 and not any(p["settling"] for p in pages) else None
+
+    pages = until(agree, "all members have one view", 40)
+    for page in pages:
+        expect(page["view"]["members"] == sorted(fleet.names), f"a view of {page['view']}")
+        expect(page["disagreeing"] == 0, f"somebody disagrees: {page}")
+
+
+def where(fleet, loads, traces):
+    """Of the first of them: when they began, and how many of their spans are at which backend."""
+    began = {t: at for load in loads for t, at in load.began.items()}
+    return "".join(f"\n  {t.hex()} began at {began[t]:.1f} s: " + ", ".join(
+        f"{len(m.sink.traces[t])} at {m.name}" for m in fleet.members.values() if t in m.sink.traces) for t in
+        sorted(traces, key=began.get)[:40])
+
+
+def verdicts_of(fleet, loads):
+    """(broken, lost, wrong, doubles) of the promised traces."""
+    sinks = [m.sink.traces for m in fleet.members.values()]
+    broken, lost, wrong = [], [], []
+    for load in loads:
+        for trace, ids in load.whole.items():
+            have = [s[trace] for s in sinks if trace in s]
+            if not have:
+                lost.append(trace)
+            elif len(have) != 1 or have[0] != ids:
+                broken.append(trace)
+        wrong += [trace for trace in load.quiet if any(trace in s for s in sinks)]
+    return broken, lost, wrong, sum(m.sink.doubles for m in fleet.members.values())
+
+
+def run(options, directory):
+    fleet = Fleet(options, directory)
+    try:
+        loads = [Load(fleet, options.traces // 4, options, options.seed + i) for i in range(4)]
+        begin = time.monotonic()
+        for load in loads:
+            load.start()
+        for at, what, name in options.plan:
+            time.sleep(max(0, begin + at * options.stretch - time.monotonic()))
+            print(f"{time.monotonic() - begin:6.1f} s  {what} {name}", flush=True)
+            fleet.do(what, name)
+        for load in loads:
+            load.join()
+        alive = [m for m in fleet.all() if m.daemon and m.daemon.alive()]
+        time.sleep(fleet.wait)
+        until(lambda: all(m.daemon.metrics().sum("tailgate_buffer_spans") == 0 for m in alive), "all is decided", 40)
+        until(lambda: all(m.daemon.metrics().sum("tailgate_export_queue_spans") == 0 for m in alive), "all is sent", 40)
+        for member in alive:
+            member.daemon.metrics().check_law()
+        broken, lost, wrong, doubles = verdicts_of(fleet, loads)
+        promised = sum(len(x.whole) + len(x.quiet) for x in loads)
+        text = (f"{promised} traces promised of {options.traces}, {sum(x.sent for x in loads)} spans, "
+                f"{sum(x.refused for x in loads)} refusals: {len(broken)} broken, {len(lost)} lost, {len(wrong)} kept in "
+                f"part, {doubles} spans twice; {time.monotonic() - begin:.0f} s")
+        print(text, flush=True)
+        if options.alone:
+            expect(broken or lost, "without a cluster nothing broke: the test sees nothing")
+            return
+        late = sum(m.daemon.metrics().sum("tailgate_late_spans_total") for m in alive)
+        print(f"{late:.0f} spans came late", flush=True)
+        expect(promised > options.traces * 0.5, text)
+        # What a member had that was killed is gone, and nothing else.
+        kills = [at * options.stretch for at, what, _ in options.plan if what == "kill"]
+        began = {t: at for load in loads for t, at in load.began.items()}
+        bad = [t for t in broken + lost + wrong if not any(at - fleet.wait < began[t] < at + 4 for at in kills)]
+        expect(not bad, text + where(fleet, loads, bad))
+        check_views(fleet)
+        explain_everywhere(fleet, next(reversed(loads[0].whole)))
+    finally:
+        for member in fleet.all():
+            if member.daemon is not None:
+                member.daemon.kill()
+            member.sink.close()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("binary")
+    parser.add_argument("--traces", type=int, default=2000)
+    parser.add_argument("--seconds", type=float, default=0, help="of load")
+    parser.add_argument("--longest", type=float, default=4, help="seconds of a trace")
+    parser.add_argument("--stretch", type=float, default=1, help="of the plan")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--plan", default="", help="3:join:d,6:stop:b")
+    parser.add_argument("--front", action="store_true")
+    parser.add_argument("--alone", action="store_true")
+    options = parser.parse_args()
+    options.plan = [(float(t), what, name) for t, what, name in (s.split(":") for s in options.plan.split(","))] \
+        if options.plan else PLAN
+    options.seconds = options.seconds or options.plan[-1][0] * options.stretch + 2
+    with tempfile.TemporaryDirectory() if not os.environ.get("KEEP") else contextlib.nullcontext(tempfile.mkdtemp()) as directory:
+        try:
+            run(options, directory)
+        except Failed as failure:
+            print(f"failed: {failure}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/members.h"
+
+#include <catch2/catch.hpp>
+#include <chrono>
+
+using namespace tailgate;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Names = std::vector<std::string>;
+
+const TimePoint kStart = TimePoint{} + 1h;
+
+std::vector<Member> listed(const Names& names) {
+  std::vector<Member> out;
+  for (const std::string& name : names) out.push_back({name, name + ":4317"});
+  return out;
+}
+
+// One daemon, and what its peers say each second.
+struct One {
+  explicit One(const std::string& self, const Names& list) : members({.self = self, .settle = 10s, .hold = 30s}) {
+    members.list(listed(list));
+  }
+
+  // Every peer in `say` answers with the names there; a second goes by.
+  bool second(const std::map<std::string, MemberSays>& say) {
+    for (const auto& [name, says] : say) members.heard(name, says, now);
+    const bool changed = members.tick(now);
+    now += 1s;
+    return changed;
+  }
+  void seconds(int n, const std::map<std::string, MemberSays>& say) {
+    for (int i = 0; i < n; ++i) second(say);
+  }
+  const Names& in_force() { return members.views().now.names(); }
+  const Names& before() { return members.views().before.names(); }
+
+  Members members;
+  TimePoint now = kStart;
+};
+
+MemberSays view(Names names) { return {std::move(names), false}; }
+
+}  // namespace
+
+TEST_CASE("a daemon that starts takes the view of its peers for the one before", "[cluster]") {
+  One d("d", {"a", "b", "d"});
+  CHECK(d.second({{"a", view({"a", "b"})}, {"b", view({"a", "b"})}}));
+  CHECK(d.in_force() == Names{"a", "b", "d"});
+  CHECK(d.before() == Names{"a", "b"});
+  const auto all = view({"a", "b", "d"});
+  d.seconds(9, {{"a", all}, {"b", all}});
+  CHECK(d.members.views().settling());
+  d.seconds(2, {{"a", all}, {"b", all}});
+  CHECK_FALSE(d.members.views().settling());
+}
+
+TEST_CASE("a daemon that comes back before it was missed changes nothing", "[cluster]") {
+  One d("d", {"a", "d"});
+  CHECK(d.second({{"a", view({"a", "d"})}}));
+  CHECK(d.in_force() == Names{"a", "d"});
+  CHECK_FALSE(d.members.views().settling());
+}
+
+TEST_CASE("nobody is a member before it has answered", "[cluster]") {
+  One a("a", {"a", "b"});
+  a.second({});
+  CHECK(a.in_force() == Names{"a"});
+  a.members.not_heard("b", "refused");
+  CHECK_FALSE(a.second({}));
+  CHECK(a.second({{"b", view({})}}));  // it starts, and has no view yet
+  CHECK(a.in_force() == Names{"a", "b"});
+  CHECK(a.before() == Names{"a"});
+}
+
+TEST_CASE("the window begins anew while a peer does not know of the change", "[cluster]") {
+  One a("a", {"a", "b"});
+  a.second({{"b", view({"a", "b"})}});
+  a.members.list(listed({"a", "b", "c"}));
+  const auto old = view({"a", "b"}), all = view({"a", "b", "c"});
+  CHECK(a.second({{"b", old}, {"c", all}}));
+  CHECK(a.before() == Names{"a", "b"});
+  a.seconds(25, {{"b", old}, {"c", all}});  // its list is 25 s behind
+  CHECK(a.members.views().settling());
+  CHECK(a.members.disagreeing(a.now) == 1);
+  a.seconds(9, {{"b", all}, {"c", all}});
+  CHECK(a.members.disagreeing(a.now) == 0);
+  CHECK(a.members.views().settling());
+  a.seconds(2, {{"b", all}, {"c", all}});
+  CHECK_FALSE(a.members.views().settling());
+  CHECK(a.in_force() == Names{"a", "b", "c"});
+}
+
+TEST_CASE("changes overlap: each member has its own time", "[cluster]") {
+  One a("a", {"a", "b", "c", "d"});
+  a.second({{"b", view({"a", "b"})}});
+  const auto three = view({"a", "b", "c"}), four = view({"a", "b", "c", "d"});
+  a.second({{"b", three}, {"c", three}});
+  a.seconds(5, {{"b", three}, {"c", three}});
+  a.second({{"b", four}, {"c", four}, {"d", four}});
+  CHECK(a.in_force() == Names{"a", "b", "c", "d"});
+  CHECK(a.before() == Names{"a", "b"});
+  a.seconds(5, {{"b", four}, {"c", four}, {"d", four}});
+  CHECK(a.before() == Names{"a", "b", "c"});
+  CHECK(a.members.ends_soon(a.now, 6s));
+  CHECK_FALSE(a.members.ends_soon(a.now, 1s));
+  a.seconds(6, {{"b", four}, {"c", four}, {"d", four}});
+  CHECK_FALSE(a.members.views().settling());
+}
+
+TEST_CASE("when all that were there before have left, those that are new have everything", "[cluster]") {
+  One b("b", {"a", "b", "c"});
+  b.second({{"a", view({"a"})}});
+  b.second({{"a", view({"a", "b", "c"})}, {"c", view({"a", "b", "c"})}});
+  CHECK(b.before() == Names{"a"});
+  b.second({{"a", {{"b", "c"}, true}}, {"c", view({"b", "c"})}});
+  CHECK(b.in_force() == Names{"b", "c"});
+  CHECK(b.before() == Names{"b", "c"});
+}
+
+TEST_CASE("a member that was taken off the list and is back has its place at once", "[cluster]") {
+  One a("a", {"a", "b"});
+  const auto all = view({"a", "b"});
+  a.second({{"b", all}});
+  a.members.list(listed({"a"}));
+  a.second({{"b", all}});
+  CHECK(a.in_force() == Names{"a"});
+  CHECK(a.before() == Names{"a", "b"});
+  a.members.list(listed({"a", "b"}));
+  a.second({{"b", all}});
+  CHECK(a.in_force() == Names{"a", "b"});
+  CHECK_FALSE(a.members.views().settling());
+}
+
+TEST_CASE("who leaves is out at once, of both views, and back when it answers", "[cluster]") {
+  One a("a", {"a", "b", "c"});
+  const auto all = view({"a", "b", "c"});
+  a.second({{"b", all}, {"c", all}});
+  CHECK(a.second({{"b", {{"a", "c"}, true}}, {"c", view({"a", "c"})}}));
+  CHECK(a.in_force() == Names{"a", "c"});
+  CHECK_FALSE(a.members.views().settling());
+  a.members.not_heard("b", "refused");
+  CHECK_FALSE(a.second({{"c", view({"a", "c"})}}));
+  CHECK(a.second({{"b", view({})}, {"c", view({"a", "c"})}}));
+  CHECK(a.in_force() == Names{"a", "b", "c"});
+  CHECK(a.before() == Names{"a", "c"});
+}
+
+TEST_CASE("who is not heard is held for a while, then out", "[cluster]") {
+  One a("a", {"a", "b"});
+  const auto all = view({"a", "b"});
+  a.second({{"b", all}});
+  a.seconds(29, {});
+  CHECK(a.in_force() == Names{"a", "b"});
+  a.seconds(3, {});
+  CHECK(a.in_force() == Names{"a"});
+  CHECK_FALSE(a.members.views().settling());
+}
+
+TEST_CASE("a member that is taken off the list has what is open for a window", "[cluster]") {
+  One a("a", {"a", "b", "c"});
+  const auto all = view({"a", "b", "c"}), rest = view({"a", "b"});
+  a.second({{"b", all}, {"c", all}});
+  a.members.list(listed({"a", "b"}));
+  CHECK(a.second({{"b", rest}, {"c", rest}}));
+  CHECK(a.in_force() == Names{"a", "b"});
+  CHECK(a.before() == Names{"a", "b", "c"});
+  CHECK(a.members.peers().size() == 2);
+  a.seconds(12, {{"b", rest}, {"c", rest}});
+  CHECK_FALSE(a.members.views().settling());
+  CHECK(a.members.peers().size() == 1);
+}
+
+TEST_CASE("a daemon that is taken off its own list stays the old home for a window", "[cluster]") {
+  One c("c", {"a", "c"});
+  c.second({{"a", view({"a", "c"})}});
+  c.members.list(listed({"a"}));
+  c.second({{"a", view({"a"})}});
+  CHECK(c.in_force() == Names{"a"});
+  CHECK(c.before() == Names{"a", "c"});
+}
+
+TEST_CASE("a daemon that owns nothing has all the others", "[cluster]") {
+  One front("", {"a", "b"});
+  front.second({{"a", view({"a", "b"})}, {"b", view({"a", "b"})}});
+  CHECK(front.in_force() == Names{"a", "b"});
+  CHECK_FALSE(front.members.views().settling());
+  CHECK(front.members.states(front.now).size() == 2);
+}
+
+TEST_CASE("what a peer does not have in force may be open elsewhere", "[cluster]") {
+  One a("a", {"a", "b", "c"});
+  const auto all = view({"a", "b", "c"});
+  a.second({{"b", all}, {"c", all}});
+  a.second({{"b", view({"a", "b"})}, {"c", all}});  // b cannot reach c
+  CHECK(a.in_force() == Names{"a", "b", "c"});
+  CHECK(a.before() == Names{"a", "b"});
+}
