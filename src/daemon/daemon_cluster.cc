@@ -22,8 +22,10 @@ void Daemon::drain() {
   const TimePoint began = monotonic_now();
   const TimePoint deadline = began + config_.shutdown_timeout;
   serving_ = false;
-  // A successor of the same name takes over what is in the journal.
-  if (cluster_ != nullptr && !hands_over()) cluster_->leave(began + config_.shutdown_timeout / 2);
+  // A successor of the same name takes over what is in the journal, if all of it is.
+  const bool has_successor =
+      journal_ != nullptr && config_.hand_over && !journal_->passed_since(began - config_.journal.hold);
+  if (cluster_ != nullptr && !has_successor) cluster_->leave(began + config_.shutdown_timeout / 2);
   for (const auto& receiver : parts_.receivers) receiver->drain();
   // Requests in flight get a part of the time. Later requests are refused with 503, so that senders go elsewhere.
   for (const auto& receiver : parts_.receivers)
