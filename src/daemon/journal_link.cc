@@ -126,7 +126,7 @@ Verdict JournalLink::verdict_of(const Verdict& verdict, std::string_view words) 
 
 Verdict PolicyNames::verdict_of(const Verdict& verdict, std::string_view words) const {
   Verdict out = verdict;
-  const std::string_view name = take_word(words);
+  const std::string_view name = policy_in_words(words);
   const auto at = std::find(names_.begin(), names_.end(), name);
   out.policy = static_cast<std::uint16_t>(at - names_.begin());
   if (at == names_.end()) names_.emplace_back(name);

@@ -30,6 +30,8 @@ std::string verdict_words(const Verdict& verdict, const PolicyTables& tables,
   return out;
 }
 
+std::string_view policy_in_words(std::string_view words) { return take_word(words); }
+
 Verdict verdict_from_words(const Verdict& verdict, std::string_view words, PolicyTables& tables,
                            const std::vector<std::string>& exporters) {
   Verdict out = verdict;
