@@ -12,7 +12,7 @@
 #include "buffer/offline.h"
 #include "codec/json_text.h"
 #include "config/config_file.h"
-#include "daemon/journal_link.h"
+#include "daemon/journal/journal_link.h"
 #include "journal/history.h"
 #include "journal/id_index.h"
 #include "settings/sampling.h"

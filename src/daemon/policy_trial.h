@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "buffer/trace_buffer.h"
-#include "daemon/past_run.h"
+#include "daemon/journal/past_run.h"
 #include "web/try_page.h"
 
 namespace tailgate {

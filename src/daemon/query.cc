@@ -13,7 +13,7 @@
 #include "buffer/store/stamp.h"
 #include "codec/json_text.h"
 #include "config/yaml_value.h"
-#include "daemon/journal_link.h"
+#include "daemon/journal/journal_link.h"
 #include "journal/history.h"
 #include "web/json_page.h"
 #include "web/trace_search.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A time of a journal, judged once more: which requests are looked at, and what files that cannot be read do to it.
-#include "daemon/past_run.h"
+#include "daemon/journal/past_run.h"
 
 #include <algorithm>
 

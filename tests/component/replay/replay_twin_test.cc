@@ -11,7 +11,7 @@
 #include <map>
 #include <set>
 
-#include "daemon/journal_replay.h"
+#include "daemon/journal/journal_replay.h"
 #include "daemon/pipeline.h"
 #include "support/otlp_builder.h"
 #include "support/policies.h"

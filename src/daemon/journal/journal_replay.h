@@ -15,7 +15,7 @@
 #include <thread>
 
 #include "buffer/store/trace_store.h"
-#include "daemon/journal_link.h"
+#include "daemon/journal/journal_link.h"
 #include "journal/cursor.h"
 #include "journal/history.h"
 

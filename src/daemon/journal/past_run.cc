@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/past_run.h"
+#include "daemon/journal/past_run.h"
 
 #include <algorithm>
 #include <atomic>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/keep_jobs.h"
+#include "daemon/journal/keep_jobs.h"
 
 #include <fmt/format.h>
 #include <pthread.h>

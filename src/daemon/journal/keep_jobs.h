@@ -17,7 +17,7 @@
 #include <thread>
 
 #include "base/mutex.h"
-#include "daemon/past_run.h"
+#include "daemon/journal/past_run.h"
 #include "journal/past.h"
 #include "settings/journal.h"
 #include "web/keep_page.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/journal_link.h"
+#include "daemon/journal/journal_link.h"
 
 #include <fmt/format.h>
 

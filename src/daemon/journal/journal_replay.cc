@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/journal_replay.h"
+#include "daemon/journal/journal_replay.h"
 
 #include <pthread.h>
 
