@@ -37,6 +37,7 @@ CHART = os.path.join(DEPLOY, "helm", "tailgate")
 EXPORTER = 'config: {exporters: {otlp: {endpoint: "tempo:4317", tls: {insecure: true}}}}\n'
 EVERYTHING = """
 replicas: 3
+cluster: {enabled: true}
 config:
   receivers: {zipkin: {endpoint: "0.0.0.0:9411"}, jaeger: {protocols: {thrift_compact: {endpoint: "0.0.0.0:6831"}}}}
   exporters: {otlp/tempo: {endpoint: "tempo:4317", tls: {insecure: true}}}
@@ -89,6 +90,9 @@ def test_helm(tools, tailgate, *_):
         for wanted in ("autoscaling/v2 HorizontalPodAutoscaler", "networking.k8s.io/v1 NetworkPolicy", "monitoring.coreos.com/v1 ServiceMonitor"):
             expect(wanted in kinds, f"want {wanted} among {kinds}")
         expect("replicas:" not in whole, "what scales sets the number of pods")
+        expect("service: gate-tailgate-pods.tracing" in whole, "what scales has members by address")
+        _, whole = rendered(EXPORTER + "replicas: 3\ncluster: {enabled: true, config: {settle: 50s}}\n")
+        expect("gate-tailgate-2.gate-tailgate-pods.tracing:4317" in whole and "settle: 50s" in whole, "members by name")
         expect("path: /metrics/spans" in whole and "containerPort: 6831, protocol: UDP" in whole, "span metrics, and a UDP port")
 
         for wrong, where in (("", "exporters"), (EXPORTER + "kind: DaemonSet\n", "kind"), (EXPORTER + "replica: 2\n", "replica"),

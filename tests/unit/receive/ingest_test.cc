@@ -301,7 +301,7 @@ struct WritingLog final : RequestLog {
   void end(Way) override {}
   std::uint64_t next_number() override { return ++numbers; }
   bool wants_traces() const override { return true; }
-  std::shared_ptr<Receipt> write(std::uint64_t, SourceId, std::uint64_t, ByteView otlp,
+  std::shared_ptr<Receipt> write(Way, std::uint64_t, SourceId, std::uint64_t, ByteView otlp,
                                  std::span<const TraceId> of) override {
     written.emplace_back(otlp);
     traces.assign(of.begin(), of.end());

@@ -31,7 +31,33 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $journal := merge (dict) (default (dict) $config.journal) .Values.journal.config (dict "directory" "/var/lib/tailgate/journal") -}}
 {{- $_ := set $config "journal" $journal -}}
 {{- end -}}
+{{- if and .Values.cluster.enabled .Values.autoscaling.enabled -}}
+{{- /* A pod that goes may not come back for its journal: it hands its open traces to the others. */ -}}
+{{- $_ := set $config "shutdown" (merge (dict) (default (dict) $config.shutdown) (dict "undecided" "decide")) -}}
+{{- end -}}
+{{- if .Values.cluster.enabled -}}
+{{- $_ := set $config "cluster" (merge (dict) .Values.cluster.config (include "tailgate.members" . | fromYaml)) -}}
+{{- end -}}
 {{- toYaml $config -}}
+{{- end -}}
+
+{{/* Who is in the cluster. The port is that of OTLP over gRPC. */}}
+{{- define "tailgate.members" -}}
+{{- $pods := printf "%s-pods" (include "tailgate.fullname" .) -}}
+{{- $port := regexFind "[0-9]+$" .Values.config.receivers.otlp.protocols.grpc.endpoint -}}
+{{- if and (eq .Values.kind "StatefulSet") (not .Values.autoscaling.enabled) }}
+self: ${env:POD_NAME}
+members:
+  static:
+    {{- range $i := until (int .Values.replicas) }}
+    {{- $name := printf "%s-%d" (include "tailgate.fullname" $) $i }}
+    - {name: {{ $name }}, endpoint: "{{ $name }}.{{ $pods }}.{{ $.Release.Namespace }}:{{ $port }}"}
+    {{- end }}
+{{- else }}
+self: ${env:POD_IP}
+members:
+  dns: {service: "{{ $pods }}.{{ .Release.Namespace }}", port: {{ $port }}}
+{{- end }}
 {{- end -}}
 
 {{/* [{name, port, container}], of what the configuration opens. The port of an endpoint is what follows its last colon. */}}
