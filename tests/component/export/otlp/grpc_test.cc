@@ -339,10 +339,11 @@ TEST_CASE("a system clock that is set delays no batch, no timeout and no reconne
   const auto end_of = [](std::int64_t*) { wall_moved_s = 0; };
   std::int64_t moved = GENERATE(3600, -3600);
   CAPTURE(moved);
-  const std::unique_ptr<std::int64_t, decltype(end_of)> restore(&moved, end_of);
   auto backend = std::make_unique<Backend>(std::deque<Answer>{});
   const std::string endpoint = backend->endpoint();
   Rig rig(yaml(*backend, "timeout: 200ms"));
+  // Before the rig ends: gRPC sleeps by the kernel's clock, which was not moved.
+  const std::unique_ptr<std::int64_t, decltype(end_of)> restore(&moved, end_of);
   rig.push(kept(1, 1));
   REQUIRE(rig.sent(1));
   wall_moved_s = moved;
@@ -357,7 +358,9 @@ TEST_CASE("a system clock that is set delays no batch, no timeout and no reconne
   REQUIRE(rig.eventually([&] { return rig.failures(FailReason::kUnavailable) >= 1; }));
   backend = std::make_unique<Backend>(std::deque<Answer>{{grpc::Status::OK, "", true}}, true,
                                       grpc::InsecureServerCredentials(), endpoint);
-  REQUIRE(rig.sent(21));  // the first call to the new one hangs
+  // The first call to the new one hangs. gRPC takes seconds for a new connection, more beside other tests; a clock that
+  // delays it would take an hour.
+  REQUIRE((rig.sent(21) || rig.sent(21) || rig.sent(21)));
   CHECK(rig.failures(FailReason::kTimeout) >= 1);
 }
 
