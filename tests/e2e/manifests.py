@@ -78,7 +78,7 @@ def test_helm(tools, tailgate, *_):
             written = whole.split("tailgate.yaml: |\n")[1].split("\n---")[0]
             with open(config, "w") as file:
                 file.write(textwrap.dedent(written))
-            run([tailgate, "check", "--strict", config])
+            run([tailgate, "check", "--strict", config], env={**os.environ, "POD_NAME": "gate-tailgate-0", "POD_IP": "10.1.2.3"})
             return done.stdout.split("\n"), whole
 
         kinds, whole = rendered(EXPORTER)
@@ -91,9 +91,9 @@ def test_helm(tools, tailgate, *_):
             expect(wanted in kinds, f"want {wanted} among {kinds}")
         expect("replicas:" not in whole, "what scales sets the number of pods")
         expect("service: gate-tailgate-pods.tracing" in whole, "what scales has members by address")
+        expect("path: /metrics/spans" in whole and "containerPort: 6831, protocol: UDP" in whole, "span metrics, and a UDP port")
         _, whole = rendered(EXPORTER + "replicas: 3\ncluster: {enabled: true, config: {settle: 50s}}\n")
         expect("gate-tailgate-2.gate-tailgate-pods.tracing:4317" in whole and "settle: 50s" in whole, "members by name")
-        expect("path: /metrics/spans" in whole and "containerPort: 6831, protocol: UDP" in whole, "span metrics, and a UDP port")
 
         for wrong, where in (("", "exporters"), (EXPORTER + "kind: DaemonSet\n", "kind"), (EXPORTER + "replica: 2\n", "replica"),
                              (EXPORTER + "autoscaling: {min: 1}\n", "min")):

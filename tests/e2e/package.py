@@ -89,7 +89,11 @@ class Service:
         command = f"cd /var/lib/tailgate && exec setpriv --reuid tailgate --regid tailgate --clear-groups /usr/bin/tailgate run --config /etc/tailgate/tailgate.yaml {flags}"
         with open(log, "w") as out:
             self.process = subprocess.Popen(machine.command("sh", "-c", command), stdout=out, stderr=out)
-        ports = until(lambda: ports if len(ports := [m[4] for m in LISTENING.finditer(text_of(log)) if m[1] == "receiver"]) == 2 else None, f"two ports in {log}")
+        try:
+            ports = until(lambda: ports if len(ports := [m[4] for m in LISTENING.finditer(text_of(log)) if m[1] == "receiver"]) == 2 else None, f"two ports in {log}")
+        except Exception:
+            self.process.kill()
+            raise
         self.port = int(ports[1])  # gRPC's is the first
 
     def send(self, span_id, parent, **more):
