@@ -236,7 +236,7 @@ Result<std::uint64_t> BlockWriter::write() {
   if (!append_block(block_, number_, records_, raw_, codec_, salt_)) {
     return fail(ErrorKind::kIo, fmt::format("cannot compress a block for '{}': no memory", path_));
   }
-  const Result<std::uint64_t> position = put(1);
+  Result<std::uint64_t> position = put(1);
   if (!position) return position;
   records_ = 0;
   if (raw_.capacity() > (8 << 20)) raw_ = {};

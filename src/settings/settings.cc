@@ -21,7 +21,8 @@ std::map<std::string, std::string> read_at_start(const ConfigNode& root) {
   std::map<std::string, std::string> out;
   const auto all_but = [&](const std::string& section, const ConfigNode& of, const auto& live) {
     for (const auto& [inner, value] : of.entries()) {
-      if (std::find(live.begin(), live.end(), inner) == live.end()) out[section + "." + inner] = value.yaml();
+      if (std::find(live.begin(), live.end(), inner) == live.end())
+        out[fmt::format("{}.{}", section, inner)] = value.yaml();
     }
   };
   for (const auto& [key, value] : root.entries()) {
