@@ -76,7 +76,7 @@ def homes(files):
 
 def test_by_trace_id(tools, binary, directory):
     expect(shipped_config() in text_of(PAGE), f"the example in {PAGE} is not that of {MANIFEST}")
-    collector = tools.go("balancer")
+    collector = tools.go("collector")
     with contextlib.ExitStack() as stack:
         daemons, files = [], []
         for i in range(4):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Debian package on a fresh, minimal Debian: installed, started, upgraded with a trace open, removed, purged. There
-is no systemd in it: the test starts and stops the daemon as the unit does, as the unit's user."""
+is no systemd in it: the test starts and stops the daemon as the unit does, as the unit's user. And the tarball, where
+there is no C library at all."""
 
 import glob
 import http.client
@@ -17,12 +18,14 @@ from tools import Skip, run, text_of
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+AS_THE_UNIT = ("cd /var/lib/tailgate && exec setpriv --reuid tailgate --regid tailgate --clear-groups "
+               "/usr/bin/tailgate run --config /etc/tailgate/tailgate.yaml")
 
 
-def built_package():
-    found = [os.environ["TAILGATE_DEB"]] if "TAILGATE_DEB" in os.environ else glob.glob(os.path.join(ROOT, "build", "*", "package", "tailgate_*.deb"))
+def built(variable, pattern):
+    found = [os.environ[variable]] if variable in os.environ else glob.glob(os.path.join(ROOT, "build", "*", "package", pattern))
     if not found:
-        raise Skip("there is no package: ./dev package makes one")
+        raise Skip(f"there is no {pattern}: ./dev package makes one")
     return max(found, key=os.path.getmtime)
 
 
@@ -55,9 +58,10 @@ def debian(tools):
 
 
 class Machine:
-    def __init__(self, template, directory):
-        self.root = os.path.join(directory, "machine")
-        run(["cp", "-a", template, self.root])
+    """A root directory that commands run in."""
+
+    def __init__(self, root):
+        self.root = root
 
     def command(self, *words):
         # A namespace of its own, so that nothing stays mounted.
@@ -78,17 +82,16 @@ class Machine:
 
 
 class Service:
-    """The daemon, started as the unit does."""
+    """The daemon, started by `command`."""
 
-    def __init__(self, machine, log):
+    def __init__(self, machine, log, command):
         self.log = log
         overrides = ["receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0", "receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
                      "telemetry.metrics.endpoint=127.0.0.1:0", "telemetry.health.endpoint=127.0.0.1:0", "web.endpoint=127.0.0.1:0",
                      "sampling.decision_wait=40s"]
         flags = " ".join(f"--set {one}" for one in overrides)
-        command = f"cd /var/lib/tailgate && exec setpriv --reuid tailgate --regid tailgate --clear-groups /usr/bin/tailgate run --config /etc/tailgate/tailgate.yaml {flags}"
         with open(log, "w") as out:
-            self.process = subprocess.Popen(machine.command("sh", "-c", command), stdout=out, stderr=out)
+            self.process = subprocess.Popen(machine.command("sh", "-c", f"{command} {flags}"), stdout=out, stderr=out)
         try:
             ports = until(lambda: ports if len(ports := [m[4] for m in LISTENING.finditer(text_of(log)) if m[1] == "receiver"]) == 2 else None, f"two ports in {log}")
         except Exception:
@@ -134,8 +137,9 @@ def newer(package, directory):
 
 
 def test_package(tools, _, directory):
-    package = built_package()
-    machine = Machine(debian(tools), directory)
+    package = built("TAILGATE_DEB", "tailgate_*.deb")
+    machine = Machine(os.path.join(directory, "machine"))
+    run(["cp", "-a", debian(tools), machine.root])
     machine.install(package)
     expect(machine.run("tailgate", "--version").startswith("tailgate "), "the binary runs with what the package depends on")
     machine.run("tailgate", "check", "--strict", "/etc/tailgate/tailgate.yaml")
@@ -153,7 +157,7 @@ def test_package(tools, _, directory):
     with open(config, "a") as out:
         out.write("journal: {directory: /var/lib/tailgate/journal}\n")
     kept = machine.path("/var/lib/tailgate/kept-traces.json")
-    with Service(machine, os.path.join(directory, "old.log")) as old:
+    with Service(machine, os.path.join(directory, "old.log"), AS_THE_UNIT) as old:
         old.send("00f067aa0ba902b7", "00f067aa0ba902b1", status={"code": 2})
         machine.install(newer(package, directory))
         expect("+1" in machine.run("dpkg-query", "-W", "-f=${Version}", "tailgate"), "the newer one is installed")
@@ -161,7 +165,7 @@ def test_package(tools, _, directory):
         expect(old.process.poll() is None, "the old daemon runs on until it is told to stop")
         old.stop()
     expect(not os.path.exists(kept) or TRACE not in text_of(kept), "the trace was still open")
-    with Service(machine, os.path.join(directory, "new.log")) as new:
+    with Service(machine, os.path.join(directory, "new.log"), AS_THE_UNIT) as new:
         new.send("00f067aa0ba902b1", "")
         until(lambda: os.path.exists(kept) and TRACE in text_of(kept), "the trace is kept", 60)
         new.stop()
@@ -173,3 +177,35 @@ def test_package(tools, _, directory):
     machine.run("dpkg", "-P", "tailgate")
     for path in ("/etc/tailgate", "/var/lib/tailgate"):
         expect(not os.path.exists(machine.path(path)), f"purge removes {path}")
+
+
+def test_tarball(tools, _, directory):
+    """With a shell and its tools in one static program, and nothing else."""
+    tools.need("busybox", "unshare")
+    if os.geteuid() != 0:
+        raise Skip("chroot wants root")
+    tarball = built("TAILGATE_TARBALL", "tailgate-*-linux-*.tar.gz")
+    machine = Machine(os.path.join(directory, "machine"))
+    for path in ("bin", "proc", "dev", "opt", "tmp"):
+        os.makedirs(machine.path("/" + path))
+    shell = shutil.which("busybox")
+    expect("dynamically" not in run(["file", "-L", shell]), "want a static busybox (Debian: busybox-static)")
+    shutil.copy(shell, machine.path("/bin/busybox"))
+    for name in ("sh", "dirname", "readlink", "mount"):
+        os.symlink("busybox", machine.path("/bin/" + name))
+    run(["tar", "-C", machine.path("/opt"), "-xzf", tarball])
+    folder = "/opt/" + os.listdir(machine.path("/opt"))[0]
+    tailgate = folder + "/bin/tailgate"
+    expect(machine.run(tailgate, "--version").startswith("tailgate "), "it runs")
+    os.symlink(tailgate, machine.path("/bin/tailgate"))
+    machine.run("tailgate", "check", "--strict", folder + "/config/tailgate.yaml")
+    machine.run("tailgate", "check", "--strict", folder + "/config/gateway.yaml")
+    log = os.path.join(directory, "log")
+    with Service(machine, log, f"cd /tmp && exec tailgate run --config {folder}/config/tailgate.yaml") as service:
+        service.send("00f067aa0ba902b7", "", status={"code": 2})
+        comm = text_of(f"/proc/{service.process.pid}/comm").strip()
+        expect(comm == "tailgate", f"the process is called {comm}")
+        service.stop()
+    expect(TRACE in text_of(machine.path("/tmp/kept-traces.json")), "the trace is kept")
+    licenses = os.listdir(machine.path(folder + "/share/licenses"))
+    expect({"libc6", "libssl3", "librdkafka1"} <= set(licenses), f"want the licenses of the libraries, got {licenses}")

@@ -38,6 +38,7 @@ import remote_sampling  # noqa: E402
 import s3  # noqa: E402
 import sdk  # noqa: E402
 import signals  # noqa: E402
+import span_metrics  # noqa: E402
 import tempo  # noqa: E402
 import tempo_api  # noqa: E402
 import zipkin  # noqa: E402
@@ -71,6 +72,7 @@ TESTS = {
     "by_trace_id": by_trace_id.test_by_trace_id,
     "mtls": mtls.test_mtls,
     "package": package.test_package,
+    "tarball": package.test_tarball,
     "page": page.test_page,
     "zipkin": zipkin.test_zipkin,
     "to_jaeger": examples.test_to_jaeger,
@@ -81,6 +83,7 @@ TESTS = {
     "prometheus": prometheus.test_prometheus,
     "remote_sampling": remote_sampling.test_remote_sampling,
     "signals": signals.test_signals,
+    "span_metrics": span_metrics.test_span_metrics,
     "tempo": tempo.test_tempo,
     "tempo_s3": tempo.test_tempo_s3,
     "tempo_api": tempo_api.test_tempo_api,
