@@ -20,8 +20,9 @@ constexpr Duration kIdleWait = std::chrono::seconds(30);
 constexpr Duration kCancelWait = std::chrono::milliseconds(200);
 constexpr std::size_t kTracesLogged = 5;
 
-// The first trace ids of what has failed, for the log.
-std::string some_ids(const Finished& finished) {
+// The field of the log that names what has failed: `trace_id`, as logs and traces are tied together, or the first of
+// several `trace_ids`.
+LogField failed_ids(const Finished& finished) {
   std::vector<const KeptTrace*> failed;
   for (const RejectedTrace& r : finished.rejected_of) failed.push_back(finished.batch->traces.at(r.index).get());
   if (failed.empty()) {
@@ -33,7 +34,7 @@ std::string some_ids(const Finished& finished) {
     out += failed[i]->id.hex();
   }
   if (failed.size() > kTracesLogged) out += " ...";
-  return out;
+  return {failed.size() == 1 ? "trace_id" : "trace_ids", out};
 }
 
 }  // namespace
@@ -409,7 +410,7 @@ void ExportRunner::report(const Completion& c, const Finished& finished, TimePoi
                                             {"reason", reason},
                                             {"detail", c.result.detail},
                                             {"spans", failed ? finished.batch->spans : c.result.rejected_spans},
-                                            {"traces", some_ids(finished)},
+                                            failed_ids(finished),
                                             {"held_back", *held}});
   }
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "codec/hex.h"
 #include "model/threshold.h"
 #include "wire/otlp/scan.h"
 
@@ -180,6 +181,7 @@ KeptTraceMaker::Headline KeptTraceMaker::check(const Input& in, Scratch& scratch
   DecidingSpans deciding(in.closed, in.now_unix_ns);
   const bool wants_states = tables_.thresholds.value_of(in.verdict.threshold) != kCertain;
   scratch.trace_states.clear();
+  ByteView first_repaired;
   std::size_t sound = 0;
   for (FrameSpan span : scratch.spans) {
     SpanFields fields;
@@ -189,6 +191,7 @@ KeptTraceMaker::Headline KeptTraceMaker::check(const Input& in, Scratch& scratch
     const char* const came = span.span.data();
     if (!checked.make_sound(span)) continue;
     scanned &= span.span.data() == came;
+    if (first_repaired.empty() && span.span.data() != came) first_repaired = span.span;
     if (!scanned && (!headline.root || wants_states)) {
       fields = {};
       scan_span(span.span, no_plan(), fields, &no_attributes);
@@ -202,17 +205,21 @@ KeptTraceMaker::Headline KeptTraceMaker::check(const Input& in, Scratch& scratch
   result.malformed = static_cast<std::uint32_t>(scratch.spans.size() - sound);
   if (!checked.has_room()) result.shed = Shed::kQueueFull;
   scratch.spans.resize(sound);
-  if (repairs.texts + repairs.values != 0) report(repairs, in, headline);
+  if (repairs.texts + repairs.values != 0) report(repairs, first_repaired, in, headline);
   return headline;
 }
 
-void KeptTraceMaker::report(const Repairs& repairs, const Input& in, const Headline& headline) {
+void KeptTraceMaker::report(const Repairs& repairs, ByteView first, const Input& in, const Headline& headline) {
   repaired_texts_ += repairs.texts;
   cut_values_ += repairs.values;
   const auto held = repair_log_.pass(in.now);
   if (!held) return;
+  SpanFields fields;
+  ByteView no_attributes;
+  scan_span(first, no_plan(), fields, &no_attributes);
   log_warn("spans were repaired so that backends take them, see tailgate_kept_repairs_total",
            {{"trace_id", in.id.hex()},
+            {"span_id", to_hex(fields.span_id)},
             {"service", service_name(headline.resource)},
             {"texts", repairs.texts},
             {"values", repairs.values},

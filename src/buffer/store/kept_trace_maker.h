@@ -81,7 +81,8 @@ class KeptTraceMaker {
   SettledSpans make(const Input& in, Scratch& scratch, Charge& repaired, std::shared_ptr<Delivery>& delivery);
   // `repaired` grows by the memory of what was repaired.
   Headline check(const Input& in, Scratch& scratch, Charge& repaired, SettledSpans& result);
-  void report(const Repairs& repairs, const Input& in, const Headline& headline);
+  // `first`: the first span that was repaired, empty when only resources and scopes were.
+  void report(const Repairs& repairs, ByteView first, const Input& in, const Headline& headline);
   TraceSummary summarize(const Input& in, const Headline& headline) const;
   void stamp(const TraceSummary& summary, const char* root, TimePoint now, Scratch& scratch);
   // `delivery` is handed to the parts, if there are any.

@@ -7,19 +7,19 @@
 #include <vector>
 
 #include "codec/utf8.h"
+#include "support/log_lines.h"
 
 using namespace tailgate;
+using namespace tailgate::test;
 using namespace std::chrono_literals;
 using namespace std::string_view_literals;
 
 namespace {
 
 std::vector<std::string> lines_of(LogFormat format, LogLevel level, void (*write)()) {
-  std::vector<std::string> lines;
-  setup_log({level, format, [&](std::string_view line) { lines.emplace_back(line); }});
+  const LogLines lines(format, level);
   write();
-  setup_log({});
-  return lines;
+  return lines.all();
 }
 
 constexpr std::size_t kTimeSize = std::string_view("2026-05-04T10:11:12.345Z").size();

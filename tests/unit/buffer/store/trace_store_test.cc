@@ -6,6 +6,7 @@
 #include "otlp_twin.pb.h"
 #include "support/buffer_fixture.h"
 #include "support/kept_sink.h"
+#include "support/log_lines.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
@@ -180,6 +181,7 @@ TEST_CASE("a resource that no backend would parse is read once, however many spa
 }
 
 TEST_CASE("texts that are not UTF-8 are repaired in kept traces, once for each resource, and counted", "[buffer]") {
+  const LogLines log(LogFormat::kJson, LogLevel::kWarn);
   StoreFixture f;
   for (const std::uint64_t id : std::initializer_list<std::uint64_t>{1, 2, 3}) {
     f.send(request({{.id = id, .parent = id - 1, .status = 2, .name = "caf\xe9"}}, id == 2 ? "db"
@@ -205,6 +207,18 @@ TEST_CASE("texts that are not UTF-8 are repaired in kept traces, once for each r
   f.store->report().collect(f.store->report().snapshot(), metrics);
   CHECK_THAT(metrics.text(), Catch::Contains("tailgate_kept_repairs_total{kind=\"text\"} 4\n"));
   CHECK_THAT(metrics.text(), Catch::Contains("tailgate_kept_repairs_total{kind=\"value\"} 0\n"));
+  REQUIRE(log.all().size() == 1);
+  CHECK_THAT(log.all()[0],
+             Catch::Contains(R"("trace_id":")" + f.out[0]->id.hex() + R"(","span_id":"0000000000000001",)"));
+}
+
+TEST_CASE("the log names no span when only a resource was repaired", "[buffer]") {
+  const LogLines log(LogFormat::kJson, LogLevel::kWarn);
+  StoreFixture f;
+  f.send(request({{.status = 2}}, "w\xe9"), 0s);
+  f.store->sweep(at(1s));
+  REQUIRE(log.all().size() == 1);
+  CHECK_THAT(log.all()[0], Catch::Contains(R"("span_id":"",)"));
 }
 
 TEST_CASE("the memory of repaired spans is charged while their trace is made", "[buffer]") {
