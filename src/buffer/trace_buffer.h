@@ -185,6 +185,7 @@ class TraceBuffer {
     std::optional<ExplainDetail> detail;
     std::optional<ExplainValues> values;
     bool open = false;
+    bool verdict_only = false;  // the decision cache has it, and the log does not
   };
   std::optional<Remembered> explain(const TraceId& id);
   // The record of `age` (0: the newest); empty when there is none.

@@ -101,8 +101,10 @@ void TraceBuffer::note_missing(const OpenTrace& open, ExplainRecord& record) {
 }
 
 TraceBuffer::Remembered TraceBuffer::remembered(const ExplainRecord& record) const {
-  Remembered out{record, std::string(record.service()), std::string(record.name()), {}, {}, std::nullopt, std::nullopt,
-                 false};
+  Remembered out;
+  out.record = record;
+  out.service = record.service();
+  out.name = record.name();
   for (std::size_t i = 0; i < record.votes; ++i) out.votes.push_back(explain_.vote(record, i));
   out.words.assign(explain_.words(record), explain_.words(record) + record.words);
   if (const ExplainDetail* detail = explain_.find_detail(record)) out.detail = *detail;
@@ -118,8 +120,14 @@ bool TraceBuffer::knows(const TraceId& id) const {
 std::optional<TraceBuffer::Remembered> TraceBuffer::explain(const TraceId& id) {
   const ChunkRef ref = by_id_.find(hash_of(id), [&](ChunkRef r) { return trace(r).id == id; });
   if (ref == kNoChunk) {
-    const ExplainRecord* const record = explain_.find(id);
-    return record != nullptr ? std::optional(remembered(*record)) : std::nullopt;
+    if (const ExplainRecord* const record = explain_.find(id)) return remembered(*record);
+    const std::optional<Verdict> verdict = cache_.find(id);
+    if (!verdict) return std::nullopt;
+    Remembered out;
+    out.record.id = id;
+    out.record.verdict = *verdict;
+    out.verdict_only = true;
+    return out;
   }
   OpenTrace& open = trace(ref);
   Remembered out;

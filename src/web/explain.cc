@@ -118,6 +118,7 @@ Response shadow(const ShadowReport& report) {
 }  // namespace
 
 json::object explanation_json(const Explanation& e, const std::vector<std::string>& exporter_names) {
+  const auto known = [&](json::value value) { return e.verdict_only ? json::value(nullptr) : value; };
   json::object out;
   out["trace_id"] = e.id.hex();
   out["state"] = e.decided ? "decided" : "open";
@@ -128,20 +129,21 @@ json::object explanation_json(const Explanation& e, const std::vector<std::strin
       e.decided ? json::value(kCloseReasonNames[static_cast<std::size_t>(e.verdict.reason)]) : json::value(nullptr);
   if (!e.shed.empty()) out["shed"] = e.shed;
   out["complete"] = e.complete;
-  out["missing_parents"] = json::array(e.missing_parents.begin(), e.missing_parents.end());
-  out["missing_parents_count"] = e.missing_count;
-  out["first_seen"] = iso_time(e.first_seen_unix_ns);
-  out["decided"] = e.decided ? json::value(iso_time(e.decided_unix_ns)) : json::value(nullptr);
-  out["duration_ms"] = static_cast<double>(e.duration_ns) / 1e6;
-  out["spans"] = e.spans;
-  out["errors"] = e.errors;
-  out["bytes"] = e.bytes;
+  if (e.verdict_only) out["verdict_only"] = true;
+  out["missing_parents"] = known(json::array(e.missing_parents.begin(), e.missing_parents.end()));
+  out["missing_parents_count"] = known(e.missing_count);
+  out["first_seen"] = known(iso_time(e.first_seen_unix_ns).c_str());
+  out["decided"] = e.decided ? known(iso_time(e.decided_unix_ns).c_str()) : json::value(nullptr);
+  out["duration_ms"] = known(static_cast<double>(e.duration_ns) / 1e6);
+  out["spans"] = known(e.spans);
+  out["errors"] = known(e.errors);
+  out["bytes"] = known(e.bytes);
   if (e.root_service.empty() && e.root_name.empty()) {
     out["root"] = nullptr;
   } else {
     out["root"] = json::object{{"service", e.root_service}, {"name", e.root_name}};
   }
-  out["random"] = random_digits(e.random);
+  out["random"] = known(random_digits(e.random).c_str());
   const bool kept = e.decided && e.verdict.decision == Decision::kSampled;
   out["threshold"] = kept ? threshold_json(e.threshold) : json::value(nullptr);
   if (e.shed_threshold != 0) out["shed_threshold"] = threshold_digits(e.shed_threshold);
@@ -154,8 +156,8 @@ json::object explanation_json(const Explanation& e, const std::vector<std::strin
                                  {"why", text_or_null(vote.why)}});
   }
   out["votes"] = std::move(votes);
-  out["late_spans"] = e.late_spans;
-  out["late_errors"] = e.late_errors;
+  out["late_spans"] = known(e.late_spans);
+  out["late_errors"] = known(e.late_errors);
   json::array exporters;
   for (const std::size_t i : e.exporters)
     exporters.push_back(json::value(i < exporter_names.size() ? exporter_names[i] : fmt::format("{}", i)));

@@ -138,16 +138,23 @@ Response html_trace(const Explanation& e, const std::vector<std::string>& export
   std::string body = fmt::format("<h2 class=\"id\">{}</h2>\n<table class=\"facts\">\n", e.id.hex());
   fact(body, "Verdict", verdict_html(verdict_of(e)) + (e.policy.empty() ? "" : " by " + escaped(e.policy)));
   fact(body, "Why", escaped(reason_of(e)));
-  fact(body, "Root", root_of(e));
-  fact(body, "First seen", iso_time(e.first_seen_unix_ns));
-  if (e.decided) {
+  if (e.verdict_only) {
+    fact(body, "Known",
+         "only the verdict: the trace was decided a while ago, by an earlier process or by another member");
+  } else {
+    fact(body, "Root", root_of(e));
+    fact(body, "First seen", iso_time(e.first_seen_unix_ns));
+  }
+  if (e.decided && !e.verdict_only) {
     fact(body, "Decided",
          fmt::format("{} ({})", iso_time(e.decided_unix_ns),
                      kCloseReasonNames[static_cast<std::size_t>(e.verdict.reason)]));
   }
-  fact(body, "Duration", format_duration(Duration(e.duration_ns)));
-  fact(body, "Spans", fmt::format("{}, of them {} with errors; {}", e.spans, e.errors, format_bytes(e.bytes)));
-  if (e.decided) {
+  if (!e.verdict_only) {
+    fact(body, "Duration", format_duration(Duration(e.duration_ns)));
+    fact(body, "Spans", fmt::format("{}, of them {} with errors; {}", e.spans, e.errors, format_bytes(e.bytes)));
+  }
+  if (e.decided && !e.verdict_only) {
     std::string missing = e.complete ? "yes" : fmt::format("no: {} parents are missing", e.missing_count);
     for (const std::string& id : e.missing_parents) missing += fmt::format(" <code>{}</code>", id);
     fact(body, "Complete", missing);

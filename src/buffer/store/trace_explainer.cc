@@ -105,8 +105,9 @@ Explanation TraceExplainer::explanation(Shard& shard, TraceBuffer::Remembered&& 
   if (record.verdict.policy != 0) out.policy = tables_.names.name_of(record.verdict.policy);
   if (record.shed != 0) out.shed = kShedReasons[record.shed - 1u];
   out.complete = record.verdict.complete;
+  out.verdict_only = what.verdict_only;
   out.missing_count = record.missing;
-  {
+  if (!what.verdict_only) {
     const MutexLock lock(shard.mutex);
     out.first_seen_unix_ns = shard.buffer.wall_ns(record.first_ms);
     if (out.decided) out.decided_unix_ns = shard.buffer.wall_ns(record.closed_ms);
@@ -135,7 +136,7 @@ Explanation TraceExplainer::explanation(Shard& shard, TraceBuffer::Remembered&& 
 }
 
 void TraceExplainer::explain_votes(const TraceBuffer::Remembered& what, Explanation& out) const {
-  const PolicySetPtr set = out.decided ? policies_.of_epoch(what.record.epoch) : nullptr;
+  const PolicySetPtr set = out.decided && !out.verdict_only ? policies_.of_epoch(what.record.epoch) : nullptr;
   if (set == nullptr) return;
   const RememberedShape shape(what.record);
   const TraceFacts facts = facts_of(what.record);

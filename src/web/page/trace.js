@@ -20,14 +20,15 @@ function why(e) {
       el('th', {scope: 'row'}, v.policy), el('td', {}, el('span', {class: `state ${v.vote === 'sampled' ? 'good' : 'none'}`}, v.vote.replace('_', ' '))),
       el('td', {}, v.why || ''), el('td', {class: 'mono'}, v.attribute || ''),
       el('td', {class: 'mono'}, v.span_id ? el('a', {href: `?span=${v.span_id}`, 'data-span': v.span_id}, v.span_id) : '')));
+  const chance = e.verdict_only ? '' : `random is ${e.random} (${percent(share(e.random))} of the range)`;
   const facts = [
-    ['decided', decided ? `${time(Date.parse(e.decided))}, because ${because[e.close_reason] || e.close_reason}` : 'not yet: the trace is open'],
-    ['chance', e.threshold && e.threshold !== '0' ? `${percent(1 - share(e.threshold))} of such traces are kept: random is ${e.random}, and had to be at least the threshold ${e.threshold.padEnd(14, '0')}` :
-      e.threshold === '0' ? 'certain: every such trace is kept' : `random is ${e.random} (${percent(share(e.random))} of the range)`],
+    ['decided', e.verdict_only ? `because ${because[e.close_reason] || e.close_reason}` : decided ? `${time(Date.parse(e.decided))}, because ${because[e.close_reason] || e.close_reason}` : 'not yet: the trace is open'],
+    ['chance', e.threshold && e.threshold !== '0' ? `${percent(1 - share(e.threshold))} of such traces are kept${e.verdict_only ? '' : `: random is ${e.random}, and had to be at least the threshold ${e.threshold.padEnd(14, '0')}`}` :
+      e.threshold === '0' ? 'certain: every such trace is kept' : chance],
     e.shed_threshold ? ['shedding', `new traces had to pass the threshold ${e.shed_threshold}: ${percent(1 - share(e.shed_threshold))} did`] : null,
     e.shed ? ['not delivered', e.shed] : null,
     ['missing', e.missing_parents_count ? `${e.missing_parents_count} ${e.missing_parents_count === 1 ? 'parent that a span names has' : 'parents that spans name have'} not come: ${e.missing_parents.join(', ')}` :
-      e.complete ? 'nothing: the root and every parent were there' : decided ? 'the root span' : null],
+      e.complete ? 'nothing: the root and every parent were there' : decided && !e.verdict_only ? 'the root span' : null],
     e.late_spans ? ['late', `${e.late_spans} spans came after the verdict, ${e.late_errors} with errors`] : null,
     e.exporters && e.exporters.length ? ['given to', e.exporters.join(', ')] : null,
   ].filter((fact) => fact && fact[1]);
@@ -43,13 +44,13 @@ function verdictLine(e, stored) {
 }
 
 function remembered(main, id, e) {
-  fill(main, el('h1', {}, e.root ? `${e.root.service} ${e.root.name}` : 'A trace without a root span'),
+  fill(main, el('h1', {}, e.root ? `${e.root.service} ${e.root.name}` : e.verdict_only ? 'A trace of which only the verdict is remembered' : 'A trace without a root span'),
       el('p', {class: 'ids'}, el('span', {class: 'mono'}, id), copyButton(() => id, 'trace id')),
       el('p', {class: e.state === 'decided' ? 'warnings' : 'hint'}, e.state === 'decided' ? e.verdict === 'sampled' ?
           'This trace was kept, but it is not in the store (any more): this is what is remembered of it.' :
           'The spans of this trace are gone: this is what is remembered of it.' : 'This trace is still open: its spans are in memory until it is decided.'),
-      el('dl', {class: 'facts'}, [['verdict', verdictLine(e, false)], ['spans', `${count(e.spans)}, ${count(e.errors)} with errors`], ['duration', duration(e.duration_ms * 1e6)],
-        ['first span came', time(Date.parse(e.first_seen))]].map(([n, t]) => [el('dt', {}, n), el('dd', {}, t)])),
+      el('dl', {class: 'facts'}, [['verdict', verdictLine(e, false)], ...e.verdict_only ? [] : [['spans', `${count(e.spans)}, ${count(e.errors)} with errors`], ['duration', duration(e.duration_ms * 1e6)],
+        ['first span came', time(Date.parse(e.first_seen))]]].map(([n, t]) => [el('dt', {}, n), el('dd', {}, t)])),
       el('section', {}, el('h2', {}, 'Why'), why(e)));
 }
 

@@ -10,6 +10,7 @@ journal, both ways that it can fail, and files that are not as they should be.
 import argparse
 import glob
 import http.client
+import json
 import os
 import random
 import shutil
@@ -23,7 +24,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import otlp_bytes as otlp  # noqa: E402
 from otlp_sink import Sink  # noqa: E402
-from tailgate_process import Daemon, basic_config, expect, until  # noqa: E402
+from tailgate_process import Daemon, basic_config, expect, get, until  # noqa: E402
 
 WAIT = 3.0  # decision_wait
 SPANS = 6
@@ -283,6 +284,30 @@ def damaged(options, directory):
     sink.close()
 
 
+def explained(options, directory):
+    """Verdicts of an earlier process are known to /explain, and nothing that only that process knew."""
+    sink = Sink()
+    config = config_of(directory, sink, retain="10m")
+    kept, other = os.urandom(16), os.urandom(16)
+    with Daemon(options.binary, directory, config) as daemon:
+        for trace in (kept, other):
+            expect(one(daemon.http, [otlp.span(trace, error=trace is kept)])[0] == 200, "taken")
+        until(lambda: kept in sink.snapshot() and traced(daemon.metrics()) == 0, "both are decided")
+        time.sleep(1.2)  # ends are written once a second
+        daemon.signal(signal.SIGKILL)
+        daemon.wait()
+    with Daemon(options.binary, directory, config) as daemon:
+        until(lambda: "the journal is replayed" in daemon.log(), "it is replayed")
+        for trace, verdict, policy in ((kept, "sampled", "errors"), (other, "not_sampled", None)):
+            status, text = get(daemon.pages["web"], f"/explain/{trace.hex()}")
+            expect(status == 200, f"{verdict}: {status} {text}")
+            said = json.loads(text)
+            expect((said["verdict"], said["policy"], said["close_reason"]) == (verdict, policy, "timeout"), text)
+            expect(said["verdict_only"] and said["spans"] is None and said["votes"] == [], text)
+        expect(daemon.stop() == 0, "a clean end")
+    sink.close()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("binary")
@@ -295,7 +320,7 @@ def main():
     for work in (lambda d: cycles(options, d, signal.SIGKILL, options.kills),
                  lambda d: cycles(options, d, signal.SIGTERM, options.stops),
                  lambda d: full(options, d), lambda d: passed_by(options, d), lambda d: half_replayed(options, d),
-                 lambda d: damaged(options, d)):
+                 lambda d: damaged(options, d), lambda d: explained(options, d)):
         with tempfile.TemporaryDirectory() as directory:
             work(directory)
 

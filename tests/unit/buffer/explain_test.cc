@@ -90,14 +90,35 @@ TEST_CASE("details go to the record that asked and to no other", "[buffer]") {
   CHECK(with == log.size() / 12);  // as many as there is room for, the newest
 }
 
-TEST_CASE("without memory nothing is remembered", "[buffer]") {
+TEST_CASE("without memory for decisions only the verdict is known, and without a cache nothing", "[buffer]") {
   CHECK_FALSE(ExplainLog(0, 64, 2, 1).on());
   BufferLimits limits = with_explain();
   limits.explain_bytes = 0;
-  BufferFixture f(limits);
-  f.add({{.trace = 1}}, 0s);
-  f.close_due(2s);
-  CHECK_FALSE(f.buffer.explain(id_of(1)));
+  for (const std::size_t cache : {limits.cache_bytes, std::size_t{0}}) {
+    limits.cache_bytes = cache;
+    BufferFixture f(limits);
+    f.add({{.trace = 1, .status = 2}}, 0s);
+    f.close_due(2s);
+    const auto what = f.buffer.explain(id_of(1));
+    REQUIRE(what.has_value() == (cache != 0));
+    if (!what) continue;
+    CHECK(what->verdict_only);
+    CHECK_FALSE(what->open);
+    CHECK(what->record.id == id_of(1));
+    CHECK(what->record.verdict.decision == Decision::kSampled);
+    CHECK(what->votes.empty());
+  }
+}
+
+TEST_CASE("of a trace that another process decided the verdict is known", "[buffer]") {
+  BufferFixture f(with_explain());
+  f.buffer.remember(id_of(1), Verdict{.decision = Decision::kDropped, .reason = CloseReason::kRoot});
+  const auto what = f.buffer.explain(id_of(1));
+  REQUIRE(what);
+  CHECK(what->verdict_only);
+  CHECK(what->record.verdict.decision == Decision::kDropped);
+  CHECK(what->record.verdict.reason == CloseReason::kRoot);
+  CHECK(f.buffer.records_written() == 0);  // it is in no list
 }
 
 TEST_CASE("a dropped trace is explained", "[buffer]") {

@@ -67,6 +67,34 @@ TEST_CASE("whatever the names of a trace are, the answer is JSON", "[web]") {
   }
 }
 
+TEST_CASE("of a trace whose verdict alone is known nothing else is said", "[web]") {
+  Explanation known;
+  known.id = *TraceId::from_hex(kId);
+  known.decided = known.verdict_only = true;
+  known.policy = "slow";
+  known.verdict.reason = CloseReason::kRoot;
+  Known source;
+  source.trace = known;
+  Pages pages;
+  add_explain_pages(pages, source, {});
+  const Asked json = get(pages, "/explain/" + kId);
+  CHECK(json.status == 200);
+  simdjson::dom::parser parser;
+  const simdjson::dom::element said = parser.parse(json.body);
+  CHECK(bool(said["verdict_only"]));
+  CHECK(std::string_view(said["verdict"]) == "not_sampled");
+  CHECK(std::string_view(said["policy"]) == "slow");
+  CHECK(std::string_view(said["close_reason"]) == "root");
+  for (const char* unknown : {"first_seen", "decided", "duration_ms", "spans", "errors", "bytes", "root", "random",
+                              "missing_parents", "missing_parents_count", "late_spans", "late_errors"}) {
+    INFO(unknown);
+    CHECK(said[unknown].is_null());
+  }
+  const Asked html = get(pages, "/explain/" + kId, "text/html");
+  CHECK(html.body.find("only the verdict") != std::string::npos);
+  CHECK(html.body.find("1970") == std::string::npos);
+}
+
 TEST_CASE("a wrong question gets an answer that is JSON and says what was wanted", "[web]") {
   const Known nothing;
   Pages pages;
