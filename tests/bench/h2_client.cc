@@ -109,7 +109,7 @@ bool H2Client::start(std::string_view body) {
   out_ += headers_;
   body_ = body.data();
   body_left_ = body.size();
-  stream_windows_[stream_] = stream_window_start_;
+  streams_[stream_] = {stream_window_start_, std::chrono::steady_clock::now()};
   ++in_flight_;
   return true;
 }
@@ -117,7 +117,7 @@ bool H2Client::start(std::string_view body) {
 bool H2Client::flush() {
   for (;;) {
     if (body_ != nullptr && frame_left_ == 0) {  // the next DATA frame, as large as the windows allow
-      std::int64_t& stream_window = stream_windows_[stream_];
+      std::int64_t& stream_window = streams_[stream_].window;
       const std::int64_t allowed = std::min({window_, stream_window, static_cast<std::int64_t>(max_frame_)});
       const std::size_t size = std::min(body_left_, static_cast<std::size_t>(std::max<std::int64_t>(0, allowed)));
       if (size != 0) {
@@ -221,7 +221,7 @@ bool H2Client::frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream
         const int id = static_cast<std::uint8_t>(payload[i]) << 8 | static_cast<std::uint8_t>(payload[i + 1]);
         const std::uint32_t value = be32(payload.data() + i + 2);
         if (id == 4) {
-          for (auto& [s, window] : stream_windows_) window += static_cast<std::int64_t>(value) - stream_window_start_;
+          for (auto& [s, one] : streams_) one.window += static_cast<std::int64_t>(value) - stream_window_start_;
           stream_window_start_ = value;
         }
         if (id == 5) max_frame_ = value;
@@ -237,8 +237,8 @@ bool H2Client::frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream
     case kWindow:
       if (stream == 0) {
         window_ += be32(payload.data());
-      } else if (auto it = stream_windows_.find(stream); it != stream_windows_.end()) {
-        it->second += be32(payload.data());
+      } else if (auto it = streams_.find(stream); it != streams_.end()) {
+        it->second.window += be32(payload.data());
       }
       return true;
     case kHeaders: {
@@ -267,7 +267,11 @@ bool H2Client::frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream
       }
       if ((flags & 1) == 0) return true;  // the trailers end a stream
       --in_flight_;
-      stream_windows_.erase(stream);
+      if (const auto it = streams_.find(stream); it != streams_.end()) {
+        const auto took = std::chrono::steady_clock::now() - it->second.begun;
+        answer_ms.push_back(std::chrono::duration<float, std::milli>(took).count());
+        streams_.erase(it);
+      }
       if (status == 0) {
         ++answered_ok;
       } else {
@@ -284,7 +288,7 @@ bool H2Client::frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream
     }
     case kReset:
       // After a full answer the server may reset what it did not read (RFC 9113 8.1); otherwise the request failed.
-      if (stream_windows_.erase(stream) != 0) {
+      if (streams_.erase(stream) != 0) {
         --in_flight_;
         ++answered_other[-2];
       }

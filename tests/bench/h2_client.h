@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <sys/uio.h>
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -37,6 +38,7 @@ class H2Client {
   std::uint64_t answered_ok = 0;
   std::map<int, std::uint64_t> answered_other;  // by grpc-status
   std::uint64_t other_with_retry = 0;           // of those, with grpc-status-details-bin
+  std::vector<float> answer_ms;                 // of each request, from start() to its answer
 
  private:
   bool flush();
@@ -60,7 +62,11 @@ class H2Client {
   std::uint32_t stream_ = 0;
   std::int64_t window_ = 65535;
   std::int64_t stream_window_start_ = 65535;
-  std::map<std::uint32_t, std::int64_t> stream_windows_;
+  struct Stream {
+    std::int64_t window;
+    std::chrono::steady_clock::time_point begun;
+  };
+  std::map<std::uint32_t, Stream> streams_;
   std::size_t max_frame_ = 16384;
   std::size_t in_flight_ = 0;
   std::uint32_t received_ = 0;  // bytes of answers not yet granted again

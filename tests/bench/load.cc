@@ -3,15 +3,15 @@
 // it cost and whether it was right. One process: the sender on the main thread, the sink on a thread of its own.
 //
 //   load --daemon build/bench/tailgate [--shape large|small|mixed] [--names N] [--calls] [--order forward|backward]
-//        [--rate SPANS_PER_S] [--seconds N] [--wait 5s] [--policies N] [--memory 12GiB] [--connections 4] [--in-flight
-//        4] [--overload]
-//        [--tls] [--gzip] [--keep-all] [--exporters N] [--beside store|file] [--set KEY=VALUE]...
+//        [--rate SPANS_PER_S] [--burst 0ms] [--seconds N] [--wait 5s] [--policies N] [--memory 12GiB]
+//        [--connections 4] [--in-flight 4] [--overload] [--tls] [--gzip] [--keep-all] [--exporters N]
+//        [--beside store|file] [--set KEY=VALUE]...
 //
-// Without --rate it saturates. With --gzip the sender compresses as SDKs do, by zlib at level 6, which costs it some 15
-// CPU seconds per GB: its core is full long before the daemon's, so compare with a plain run at the same --rate.
-// --beside adds an exporter that writes to the run's folder, which goes with it; `--exporters 0` leaves only that one.
-// --overload expects refusals and does not compare the kept set. Exit code 1 if a check
-// fails.
+// Without --rate it saturates. --burst sends what is due at once, that often, so that wake-ups can be told from work.
+// With --gzip the sender compresses as SDKs do, by zlib at level 6, which costs it some 15 CPU seconds per GB: its core
+// is full long before the daemon's, so compare with a plain run at the same --rate. --beside adds an exporter that
+// writes to the run's folder, which goes with it; `--exporters 0` leaves only that one. --overload expects refusals and
+// does not compare the kept set. Exit code 1 if a check fails.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <chrono>
@@ -59,6 +60,7 @@ struct Options {
   Shape shape = kLarge;
   FieldOrder order = FieldOrder::kForward;
   double rate = 0;
+  Duration burst{};
   int seconds = 20;
   std::string wait = "5s", memory = "12GiB";
   std::size_t connections = 4, in_flight = 4;
@@ -335,6 +337,8 @@ Options parse(int argc, char** argv) {
       o.order = value() == "backward" ? FieldOrder::kBackward : FieldOrder::kForward;
     else if (flag == "--rate")
       o.rate = std::stod(value());
+    else if (flag == "--burst")
+      o.burst = parse_duration(value()).value();
     else if (flag == "--seconds")
       o.seconds = std::stoi(value());
     else if (flag == "--wait")
@@ -482,7 +486,9 @@ int main(int argc, char** argv) {
       steady_cpu = cpu_seconds(daemon.pid);
       steady_spans = sent_spans;
     }
-    const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    Duration since = std::chrono::steady_clock::now() - begin;
+    if (options.burst != Duration::zero()) since -= since % options.burst;
+    const double elapsed = std::chrono::duration<double>(since).count();
     ++pass;
     for (std::size_t l = 0; l < lanes.size(); ++l) {
       Lane& lane = lanes[(pass + l) % lanes.size()];  // at a low rate the first would send everything
@@ -554,8 +560,10 @@ int main(int argc, char** argv) {
   if (!options.beside.empty()) std::filesystem::remove_all(daemon.folder, error);
 
   std::uint64_t ok = 0, refused = 0, refused_with_retry = 0;
+  std::vector<float> answer_ms;
   for (const Lane& lane : lanes) {
     ok += lane.client->answered_ok;
+    answer_ms.insert(answer_ms.end(), lane.client->answer_ms.begin(), lane.client->answer_ms.end());
     for (const auto& [code, n] : lane.client->answered_other) {
       refused += n;
       fmt::print("answers with grpc-status {}: {}\n", code, n);
@@ -590,6 +598,14 @@ int main(int argc, char** argv) {
   fmt::print("  this machine just before: {:.1f} GB/s copying cold memory by the kilobyte\n", copy_gb_s);
   fmt::print("  requests ok {} refused {} (with retry time {}), law {}, daemon exit {}\n", ok, refused,
              refused_with_retry, law ? "holds" : "BROKEN", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+  std::sort(answer_ms.begin(), answer_ms.end());
+  if (!answer_ms.empty()) {
+    const auto answered = [&](double share) {
+      return answer_ms[static_cast<std::size_t>(share * static_cast<double>(answer_ms.size() - 1))];
+    };
+    fmt::print("  answers p50 {:.2f} p99 {:.2f} p99.9 {:.2f} longest {:.0f} ms\n", answered(.5), answered(.99),
+               answered(.999), answer_ms.back());
+  }
   fmt::print("  expected {} traces: whole {} broken {} missing {}, not expected {}\n", expected.size(), whole, broken,
              missing, strangers);
   fmt::print("  decided early by memory {:.0f} traces\n",
