@@ -26,6 +26,11 @@ bool is_name(const std::string& name) {
 
 constexpr std::string_view kNameWanted = "expected a name of letters, digits and - . _ :";
 
+void notice_strange_self(const ConfigNode& node, const std::vector<Member>& members, const std::string& self) {
+  if (!self.empty() && std::none_of(members.begin(), members.end(), [&](const Member& m) { return m.name == self; }))
+    node.notice(fmt::format("'{}' (cluster.self) is not in the list: it owns nothing new", self));
+}
+
 std::vector<Member> read_static(const ConfigNode& node, const std::string& self) {
   std::vector<Member> out;
   for (const ConfigNode& item : node.items()) {
@@ -40,8 +45,23 @@ std::vector<Member> read_static(const ConfigNode& node, const std::string& self)
   }
   if (out.empty()) node.error("expected a list of members, {name, endpoint} each");
   if (out.size() > kMembersMax) node.error(fmt::format("expected at most {} members", kMembersMax));
-  if (!self.empty() && std::none_of(out.begin(), out.end(), [&](const Member& m) { return m.name == self; }))
-    node.notice(fmt::format("'{}' (cluster.self) is not in the list: it owns nothing new", self));
+  notice_strange_self(node, out, self);
+  return out;
+}
+
+// Pods of a StatefulSet have names that follow from its own, and stay when the pod is another.
+std::vector<Member> read_stateful_set(const ConfigNode& node, const std::string& self) {
+  const std::string name = node.text("name"), service = node.text("service");
+  const std::int64_t replicas = node.integer("replicas", 0, {.min = 1, .max = kMembersMax});
+  const std::int64_t port = node.integer("port", 4317, {.min = 1, .max = 65'535});
+  if (!is_name(name)) node.error("name", kNameWanted);
+  if (!is_name(service)) node.error("service", "expected the name of the headless service of the StatefulSet");
+  if (!node.has("replicas")) node.error("replicas", "expected how many pods there may be at most");
+  node.finish();
+  std::vector<Member> out;
+  for (std::int64_t i = 0; i < replicas; ++i)
+    out.push_back({fmt::format("{}-{}", name, i), fmt::format("{}-{}.{}:{}", name, i, service, port)});
+  notice_strange_self(node, out, self);
   return out;
 }
 
@@ -77,9 +97,10 @@ std::optional<ClusterConfig> read_cluster(const ConfigNode& node, Duration decis
   out.self = node.text("self");
   if (!out.self.empty() && !is_name(out.self)) node.error("self", kNameWanted);
   const ConfigNode members = node.child("members");
-  const bool fixed = members.has("static"), dns = members.has("dns");
-  if (fixed == dns) node.error("members", "expected either `static` or `dns`");
+  const bool fixed = members.has("static"), pods = members.has("stateful_set"), dns = members.has("dns");
+  if (fixed + pods + dns != 1) node.error("members", "expected one of `static`, `stateful_set` and `dns`");
   if (fixed) out.listed = read_static(members.child("static"), out.self);
+  if (pods) out.listed = read_stateful_set(members.child("stateful_set"), out.self);
   if (dns) out.dns = read_dns(members.child("dns"));
   members.finish();
   out.settle = node.duration("settle", decision_wait + kSettleMore, decision_wait + kSettleMoreMin);

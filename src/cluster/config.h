@@ -22,7 +22,7 @@ struct DnsMembers {
 
 struct ClusterConfig {
   std::string self;            // empty: owns nothing
-  std::vector<Member> listed;  // `members.static`
+  std::vector<Member> listed;  // `members.static` or `members.stateful_set`
   std::optional<DnsMembers> dns;
   Duration settle{}, hold{};
   ConfigNode node;  // where the connections to the members read their keys

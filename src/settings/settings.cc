@@ -30,7 +30,7 @@ std::map<std::string, std::string> read_at_start(const ConfigNode& root) {
       all_but(key, value, kLive);
     } else if (key == "cluster" && value.is_map()) {
       all_but(key, value, std::array{"members"});
-      if (!value.child("members").has("static")) out["cluster.members"] = value.child("members").yaml();
+      if (value.child("members").has("dns")) out["cluster.members"] = value.child("members").yaml();
     } else {
       out[key] = value.yaml();
     }

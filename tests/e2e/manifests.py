@@ -3,6 +3,7 @@
 
 import glob
 import os
+import re
 import subprocess
 import tempfile
 import textwrap
@@ -48,7 +49,7 @@ extraVolumes: [{name: tls, secret: {secretName: tls}}]
 extraVolumeMounts: [{name: tls, mountPath: /etc/tailgate-tls, readOnly: true}]
 persistence: {storageClass: fast}
 service: {type: LoadBalancer, annotations: {a: b}}
-autoscaling: {enabled: true}
+autoscaling: {enabled: true, maxReplicas: 6}
 networkPolicy: {enabled: true, sendersFrom: [{namespaceSelector: {matchLabels: {team: shop}}}], metricsFrom: [{podSelector: {}}]}
 serviceMonitor: {enabled: true, labels: {release: prometheus}}
 podLabels: {team: tracing}
@@ -89,11 +90,15 @@ def test_helm(tools, tailgate, *_):
         kinds, whole = rendered(EVERYTHING)
         for wanted in ("autoscaling/v2 HorizontalPodAutoscaler", "networking.k8s.io/v1 NetworkPolicy", "monitoring.coreos.com/v1 ServiceMonitor"):
             expect(wanted in kinds, f"want {wanted} among {kinds}")
-        expect("replicas:" not in whole, "what scales sets the number of pods")
-        expect("service: gate-tailgate-pods.tracing" in whole, "what scales has members by address")
+        expect("\n  replicas:" not in whole, "what scales sets the number of pods")
+        expect(re.search(r"stateful_set:\n +name: gate-tailgate\n +port: 4317\n +replicas: 6\n +service: gate-tailgate-pods.tracing", whole),
+               "a StatefulSet that scales has as many members as there may be pods")
         expect("path: /metrics/spans" in whole and "containerPort: 6831, protocol: UDP" in whole, "span metrics, and a UDP port")
+        _, whole = rendered(EXPORTER + "kind: Deployment\ncluster: {enabled: true}\n")
+        expect(re.search(r"dns:\n +port: 4317\n +service: gate-tailgate-pods.tracing", whole), "a Deployment has members by address")
         _, whole = rendered(EXPORTER + "replicas: 3\ncluster: {enabled: true, config: {settle: 50s}}\n")
-        expect("gate-tailgate-2.gate-tailgate-pods.tracing:4317" in whole and "settle: 50s" in whole, "members by name")
+        for wanted in ("name: gate-tailgate\n", "service: gate-tailgate-pods.tracing", "replicas: 3", "port: 4317", "settle: 50s"):
+            expect(wanted in whole, f"members by name: want {wanted}")
 
         for wrong, where in (("", "exporters"), (EXPORTER + "kind: DaemonSet\n", "kind"), (EXPORTER + "replica: 2\n", "replica"),
                              (EXPORTER + "autoscaling: {min: 1}\n", "min")):

@@ -309,6 +309,12 @@ TEST_CASE("a section cluster is read, and its list of members is live", "[settin
   CHECK(config.at_start.contains("cluster.self"));
   CHECK_FALSE(config.at_start.contains("cluster.members"));
   CHECK_FALSE(read("{policies: []}").cluster);
+  const DaemonConfig pods = read_with(
+      with_cluster("{self: t-1, members: {stateful_set: {name: t, service: t-pods.shop, replicas: 2, port: 14317}}}"));
+  CHECK(messages(pods.issues->errors).empty());
+  CHECK(pods.cluster->listed ==
+        std::vector<Member>{{"t-0", "t-0.t-pods.shop:14317"}, {"t-1", "t-1.t-pods.shop:14317"}});
+  CHECK_FALSE(pods.at_start.contains("cluster.members"));
   const DaemonConfig dns = read_with(with_cluster("{self: 10.0.0.1, members: {dns: {service: tailgate}}}"));
   CHECK(dns.at_start.contains("cluster.members"));
   CHECK(dns.cluster->members_of({"10.0.0.2", "fd00::1"}) ==
@@ -316,7 +322,8 @@ TEST_CASE("a section cluster is read, and its list of members is live", "[settin
 }
 
 TEST_CASE("what is wrong with a section cluster is said, with its place", "[settings]") {
-  CHECK(contains(cluster_errors("{}"), "test.yaml:4:10: cluster.members: expected either `static` or `dns`"));
+  CHECK(contains(cluster_errors("{}"),
+                 "test.yaml:4:10: cluster.members: expected one of `static`, `stateful_set` and `dns`"));
   CHECK(contains(cluster_errors("{members: {static: []}}"), "expected a list of members"));
   CHECK(contains(cluster_errors("{members: {static: [{name: 'a b', endpoint: 'h:1'}]}}"),
                  "cluster.members.static[0].name: expected a name of letters, digits"));
@@ -324,6 +331,12 @@ TEST_CASE("what is wrong with a section cluster is said, with its place", "[sett
   CHECK(contains(cluster_errors("{members: {static: [{name: a, endpoint: 'h:1'}, {name: a, endpoint: 'h:2'}]}}"),
                  "expected a name that no other member has"));
   CHECK(contains(cluster_errors("{members: {dns: {service: t, port: 0}}}"), "cluster.members.dns.port"));
+  CHECK(contains(cluster_errors("{members: {stateful_set: {name: t, service: s}}}"),
+                 "cluster.members.stateful_set.replicas: expected how many pods"));
+  CHECK(contains(cluster_errors("{members: {stateful_set: {name: t, replicas: 2}}}"),
+                 "cluster.members.stateful_set.service: expected the name of the headless service"));
+  CHECK(contains(cluster_errors("{members: {stateful_set: {name: t, service: s, replicas: 257}}}"),
+                 "cluster.members.stateful_set.replicas"));
   CHECK(contains(cluster_errors("{settle: 11s, members: {dns: {service: t}}}"), "expected 12s or more"));
   CHECK(contains(cluster_errors("{members: {dns: {service: t}}, sending_queue: {directory: /x}}"),
                  "expected a queue in memory"));

@@ -45,14 +45,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "tailgate.members" -}}
 {{- $pods := printf "%s-pods" (include "tailgate.fullname" .) -}}
 {{- $port := regexFind "[0-9]+$" .Values.config.receivers.otlp.protocols.grpc.endpoint -}}
-{{- if and (eq .Values.kind "StatefulSet") (not .Values.autoscaling.enabled) }}
+{{- if eq .Values.kind "StatefulSet" }}
+{{- $replicas := ternary .Values.autoscaling.maxReplicas .Values.replicas .Values.autoscaling.enabled | int }}
 self: ${env:POD_NAME}
 members:
-  static:
-    {{- range $i := until (int .Values.replicas) }}
-    {{- $name := printf "%s-%d" (include "tailgate.fullname" $) $i }}
-    - {name: {{ $name }}, endpoint: "{{ $name }}.{{ $pods }}.{{ $.Release.Namespace }}:{{ $port }}"}
-    {{- end }}
+  stateful_set: {name: {{ include "tailgate.fullname" . }}, service: "{{ $pods }}.{{ .Release.Namespace }}", replicas: {{ $replicas }}, port: {{ $port }}}
 {{- else }}
 self: ${env:POD_IP}
 members:
