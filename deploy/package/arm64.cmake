@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Builds for arm64 on another machine, with Debian's cross compiler and libraries (docs/operations.md, "arm64"):
+# Builds for arm64 on another machine, with Debian's cross compiler and libraries (docs/operations.md#arm64):
 #   cmake --preset release -DCMAKE_TOOLCHAIN_FILE=deploy/package/arm64.cmake
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)

@@ -21,6 +21,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 
+import arm64  # noqa: E402
 import balancing  # noqa: E402
 import by_trace_id  # noqa: E402
 import cassandra  # noqa: E402
@@ -73,6 +74,7 @@ TESTS = {
     "mtls": mtls.test_mtls,
     "package": package.test_package,
     "tarball": package.test_tarball,
+    "arm64": arm64.test_arm64,
     "page": page.test_page,
     "zipkin": zipkin.test_zipkin,
     "to_jaeger": examples.test_to_jaeger,
