@@ -9,6 +9,9 @@
 // candidate (it cannot wait; or it grew, or the policies changed, while it waited) takes from the room that the cut
 // left, first come, first served. Then the rate still holds, but the trace's chance is unknown.
 //
+// In a cluster a limiter may have a share of what its rule allows, and tells what was asked of it (docs/cluster.md). A
+// trace that is larger than a share may go when that is untouched; it is paid back before the next one.
+//
 // Threads: any. Each limiter has one lock, taken once per trace that asks, not per span.
 #pragma once
 
@@ -50,11 +53,26 @@ struct LimitRule {
   bool per_second = false;  // first come: counts begin anew with each second instead of filling up steadily
 };
 
+// Of a rule, from 0 to 1.
+struct LimitShares {
+  std::vector<double> lanes;  // a lane that is not there has all
+  double total = 1;
+};
+
+// What was asked for, whether there was room or not, by lane; and what the rule allows in a second, of the lanes and
+// over all of them (0: no limit).
+struct LimitAsked {
+  std::vector<double> asked, rates;
+  double total_rate = 0;
+};
+
 class Limiter {
  public:
   explicit Limiter(LimitRule rule);
 
   void set_rule(LimitRule rule);  // after a reload; what was spent stays spent
+  void set_shares(LimitShares shares, TimePoint now);
+  LimitAsked take_asked();  // since the last call
 
   // First come: takes `cost` if there is room at `now`.
   bool take(std::size_t lane, double cost, TimePoint now);
@@ -80,12 +98,18 @@ class Limiter {
     std::vector<std::uint64_t> thresholds;         // by lane
     std::vector<std::vector<Candidate>> accepted;  // by lane, greatest randomness first
   };
-  void cut() TAILGATE_REQUIRES(mutex_);                           // closes the open interval
-  void refill(std::uint32_t interval) TAILGATE_REQUIRES(mutex_);  // room is given by the interval
+  double share(std::size_t lane) const TAILGATE_REQUIRES(mutex_);
+  LimitRule::Lane mine(std::size_t lane) const TAILGATE_REQUIRES(mutex_);        // of the rule
+  void fill(std::size_t lane, TimePoint now) TAILGATE_REQUIRES(mutex_);          // steadily
+  bool has_room(std::size_t lane, double cost) const TAILGATE_REQUIRES(mutex_);  // by the second, or interval
+  void cut() TAILGATE_REQUIRES(mutex_);                                          // closes the open interval
+  void refill(std::uint32_t interval) TAILGATE_REQUIRES(mutex_);                 // room is given by the interval
 
   mutable Mutex mutex_;
   LimitRule rule_ TAILGATE_GUARDED_BY(mutex_);
-  std::vector<double> tokens_ TAILGATE_GUARDED_BY(mutex_);  // by lane
+  LimitShares shares_ TAILGATE_GUARDED_BY(mutex_);
+  std::vector<double> asked_ TAILGATE_GUARDED_BY(mutex_);   // by lane
+  std::vector<double> tokens_ TAILGATE_GUARDED_BY(mutex_);  // by lane; below zero: to be paid back
   TimePoint filled_ TAILGATE_GUARDED_BY(mutex_){};
   bool filled_once_ TAILGATE_GUARDED_BY(mutex_) = false;
   double total_left_ TAILGATE_GUARDED_BY(mutex_) = 0;                           // of this second, or interval
@@ -102,6 +126,7 @@ class KeyedLimiter {
   KeyedLimiter(const LimitRule& rule, std::size_t keys_max);
 
   void set_rule(const LimitRule& rule, std::size_t keys_max);
+  void set_share(double share, TimePoint now);  // of each key
   std::shared_ptr<Limiter> of(std::uint64_t key, TimePoint now);
 
   struct Counts {
@@ -120,6 +145,7 @@ class KeyedLimiter {
   mutable Mutex mutex_;
   LimitRule rule_ TAILGATE_GUARDED_BY(mutex_);
   std::size_t keys_max_ TAILGATE_GUARDED_BY(mutex_);
+  double share_ TAILGATE_GUARDED_BY(mutex_) = 1;
   std::unordered_map<std::uint64_t, Entry> keys_ TAILGATE_GUARDED_BY(mutex_);
   std::shared_ptr<Limiter> rest_ TAILGATE_GUARDED_BY(mutex_);
   std::uint64_t shared_ TAILGATE_GUARDED_BY(mutex_) = 0;
@@ -132,6 +158,11 @@ class Limiters {
   // names another one goes live (Policy::activate).
   std::shared_ptr<Limiter> get(const std::string& name, const LimitRule& rule);
   std::shared_ptr<KeyedLimiter> get_keyed(const std::string& name, const LimitRule& rule, std::size_t keys_max);
+  // Of those without keys, by name.
+  std::vector<std::pair<std::string, LimitAsked>> take_asked() const;
+  void set_shares(const std::string& name, LimitShares shares, TimePoint now) const;
+  // Of each key of those that have keys; also of those that are made later.
+  void set_share_of_keyed(double share, TimePoint now);
   // Of the limiters with keys, by name.
   std::vector<std::pair<std::string, KeyedLimiter::Counts>> keyed() const;
 
@@ -144,6 +175,7 @@ class Limiters {
   std::map<std::string, std::shared_ptr<Limiter>> all_ TAILGATE_GUARDED_BY(mutex_);
   // Those of policies that are gone go with the last set that had them: they may hold many keys.
   std::map<std::string, std::weak_ptr<KeyedLimiter>> keyed_ TAILGATE_GUARDED_BY(mutex_);
+  double share_of_keyed_ TAILGATE_GUARDED_BY(mutex_) = 1;
 };
 
 }  // namespace tailgate
