@@ -85,7 +85,7 @@ bool TraceStore::accept(const SpanBatch& batch, SourceId source, TimePoint now) 
       const MutexLock lock(shard.mutex);
       // Under load the sweeper would wait for the lock too long, so a request closes what is due while it holds the
       // lock.
-      const bool help = shard.buffer.until_due(now) < -kHelpLate;
+      const bool help = shard.buffer.until_due(now) < -kHelpLate && !is_held(now);
       if (help) shard.buffer.look_ahead();
       shard.buffer.set_shed_step(shedding_.step());
       shard.buffer.add(batch, scratch.order.data() + scratch.begin[s], count, source, now, added);
@@ -179,6 +179,7 @@ bool TraceStore::make_room(std::size_t pool_bytes, std::size_t prefix_bytes, Tim
 }
 
 TimePoint TraceStore::sweep(TimePoint now) {
+  const bool held = is_held(now);
   thread_local Scratch scratch;
   const bool tidy = now >= next_tidy_;
   if (tidy) next_tidy_ = now + kTidyEvery;
@@ -190,7 +191,7 @@ TimePoint TraceStore::sweep(TimePoint now) {
       scratch.closed.clear();
       {
         const MutexLock lock(shard->mutex);
-        more = shard->buffer.close_due(now, kClosePerHold, scratch.closed);
+        more = !held && shard->buffer.close_due(now, kClosePerHold, scratch.closed);
         if (!more) wait = std::min(wait, shard->buffer.until_due(now));
         if (!more && tidy) freed += shard->buffer.tidy(now);
         take_decided(*shard, scratch);
@@ -199,7 +200,7 @@ TimePoint TraceStore::sweep(TimePoint now) {
       if (!scratch.closed.empty()) settle(*shard, scratch.closed, now, scratch);
     }
   }
-  if (log_ != nullptr) log_->swept(now);
+  if (log_ != nullptr && !held) log_->swept(now);
   release(0, freed);
   pool_.prepare();
   const std::size_t committed = pool_.bytes_committed();

@@ -60,6 +60,9 @@ class TraceStore {
   // meanwhile may be left.
   bool hand_over_to(const std::function<bool(const TraceId&)>& wanted,
                     const std::function<bool(ByteView otlp, std::uint32_t spans)>& take);
+  // Before the first accept(): from `from` to `until` nothing is closed because it is due. Spans of what was open may
+  // have waited elsewhere for this daemon to come back.
+  void hold_due(TimePoint from, TimePoint until) { held_from_ = from, held_until_ = until; }
   // The trace is open, or its verdict is remembered.
   bool knows(const TraceId& id) const;
   // Verdicts of the last traces of each shard, at most `max` of each, newest first; as far as /explain remembers them.
@@ -125,8 +128,10 @@ class TraceStore {
   const StoreReport report_;
   const TraceExplainer explainer_;
   std::atomic<std::size_t> next_to_shrink_{0};  // the shard that make_room() asks next
-  TimePoint next_tidy_;                         // the sweeper's
-  std::size_t swept_committed_ = 0;             // the sweeper's: the pool's bytes when it last came
+  bool is_held(TimePoint now) const { return now >= held_from_ && now < held_until_; }
+  TimePoint held_from_{}, held_until_{};
+  TimePoint next_tidy_;              // the sweeper's
+  std::size_t swept_committed_ = 0;  // the sweeper's: the pool's bytes when it last came
 };
 
 }  // namespace tailgate

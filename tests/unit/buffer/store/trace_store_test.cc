@@ -97,6 +97,30 @@ TEST_CASE("a kept trace without memory to send it is counted, and no trace is cl
   f.store->set_decision_log(nullptr);
 }
 
+TEST_CASE("while due traces are held none is closed, and then all are", "[buffer]") {
+  StoreFixture f;
+  PoorLog log;
+  log.fails = 0;
+  f.store->set_decision_log(&log);
+  f.store->hold_due(at(1100ms), at(3s));
+  f.send(request({{.trace = 1, .id = 1, .status = 2}}), 0s);
+  f.store->sweep(at(1s));  // as in a replay of what came before
+  CHECK(f.out.size() == 1);
+  log.last_closing = -1;
+  f.send(request({{.trace = 2, .id = 1}}), 1050ms);
+  for (const Duration now : {Duration(1100ms), Duration(2s), Duration(2999ms)}) {
+    f.store->sweep(at(now));
+    f.send(request({{.trace = 3, .id = 1}}), now);  // which would help when it is late
+  }
+  CHECK(f.out.size() == 1);
+  CHECK(log.last_closing == -1);  // nor does a journal take them for decided
+  f.send(request({{.trace = 2, .id = 2, .status = 2}}), 2999ms);
+  f.store->sweep(at(3s));
+  REQUIRE(f.out.size() == 2);
+  CHECK(f.out[1]->spans == 2);
+  f.store->set_decision_log(nullptr);
+}
+
 TEST_CASE("the fate of a trace is known while it is open, and while its verdict is remembered", "[buffer]") {
   StoreFixture f;
   const auto fate = [&](std::uint64_t n) { return f.store->fate(TraceId::from(trace_id(n).data())); };
