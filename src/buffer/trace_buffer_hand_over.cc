@@ -36,7 +36,7 @@ bool TraceBuffer::take_open(std::size_t& from, const std::function<bool(const Tr
 void TraceBuffer::settle_handed(const ClosedTrace& taken) {
   counters_.handed_over += trace(taken.ref).facts.spans;
   // These spans are not to come back here.
-  if (log_ != nullptr) decided_.push_back({trace(taken.ref).id, Verdict(), taken.order, log_->position()});
+  if (log_ != nullptr) decided_.push_back({trace(taken.ref).id, Verdict(), taken.order, log_->position(), true});
   release(taken.ref);
 }
 

@@ -36,7 +36,7 @@ Result<bool> JournalCursor::next(const Take& take) {
         std::uint64_t i = 0;
         for (const Record& record : block.records) {
           const std::uint64_t position = journal_position(segment_, block.number, i++);
-          const auto request = read_request(record);
+          const auto request = of_any_ ? read_any_request(record) : read_request(record);
           if (request && !seen_before_.contains(request->number) && seen_.insert(request->number).second)
             take(*request, position);
         }

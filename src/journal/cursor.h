@@ -25,6 +25,9 @@ class JournalCursor {
   JournalCursor(std::string directory, ExtentOf extent, std::uint64_t from)
       : directory_(std::move(directory)), extent_(std::move(extent)), segment_(from) {}
 
+  // Hands out requests too that are not this daemon's own; else they are passed over.
+  void of_any() { of_any_ = true; }
+
   // The position is unique and grows.
   using Take = std::function<void(const JournalRequest& request, std::uint64_t position)>;
   // Hands over the requests of the next block. False: there is none yet. kIo: it cannot be read now (the disk fails,
@@ -47,6 +50,7 @@ class JournalCursor {
 
   const std::string directory_;
   const ExtentOf extent_;
+  bool of_any_ = false;
   std::uint64_t segment_;
   std::unique_ptr<BlockReader> reader_;  // of it
   std::uint64_t at_ = 0, bytes_ = 0;

@@ -16,9 +16,10 @@ void JournalHistory::load(const std::string& directory, const std::vector<std::u
         directory, segment,
         [&](std::vector<JournalVerdict>&& found) {
           for (const JournalVerdict& v : found)
-            entries_.push_back({v.id, v.order, v.upto, words.verdict_of(v.verdict, v.words)});
+            entries_.push_back({v.id, v.order, v.upto, words.verdict_of(v.verdict, v.words), v.moved});
         },
-        [&](std::vector<JournalDelivery>&& found) { deliveries.insert(deliveries.end(), found.begin(), found.end()); });
+        [&](std::vector<JournalDelivery>&& found) { deliveries.insert(deliveries.end(), found.begin(), found.end()); },
+        [&](std::vector<std::uint64_t>&& found) { passed_on_.insert(found.begin(), found.end()); });
   }
   const auto key = [](const Entry& e) { return std::tie(e.id, e.order, e.upto); };
   std::sort(entries_.begin(), entries_.end(), [&](const Entry& a, const Entry& b) { return key(a) < key(b); });
@@ -42,14 +43,17 @@ void JournalHistory::pass(const std::string& directory, std::uint64_t segment, c
                           const Take& take) {
   scan(directory, segment,
        [&](std::vector<JournalVerdict>&& found) {
-         for (const JournalVerdict& v : found) take(v.id, words.verdict_of(v.verdict, v.words));
+         for (const JournalVerdict& v : found) {
+           if (!v.moved) take(v.id, words.verdict_of(v.verdict, v.words));
+         }
        },
-       {});
+       {}, {});
 }
 
 void JournalHistory::scan(const std::string& directory, std::uint64_t segment,
                           const std::function<void(std::vector<JournalVerdict>&&)>& verdicts,
-                          const std::function<void(std::vector<JournalDelivery>&&)>& deliveries) {
+                          const std::function<void(std::vector<JournalDelivery>&&)>& deliveries,
+                          const std::function<void(std::vector<std::uint64_t>&&)>& passed_on) {
   const std::string path = ends_path(directory, segment);
   std::error_code error;
   if (!std::filesystem::exists(path, error)) return;
@@ -64,6 +68,8 @@ void JournalHistory::scan(const std::string& directory, std::uint64_t segment,
         verdicts(std::move(*decided));
       } else if (auto delivered = read_deliveries(record)) {
         if (deliveries) deliveries(std::move(*delivered));
+      } else if (auto passed = read_passed_on(record)) {
+        if (passed_on) passed_on(std::move(*passed));
       } else if (!read_settled(record)) {
         ++damaged_;
       }
@@ -89,7 +95,8 @@ bool JournalHistory::ended(const TraceId& id, const JournalRequest& request, std
   const Entry* e = first;
   while (e != last && !e->covers(request, position)) ++e;
   const bool late = e == last;
-  if (late) --e;  // the trace was decided, and this came later
+  if (late) --e;               // the trace was decided, and this came later
+  if (e->moved) return !late;  // what came later came back
   if (e->verdict.decision != Decision::kSampled) return true;
   if (!late && (e->delivered || position < e->delivered_upto)) return true;
   return std::binary_search(late_.begin(), late_.end(), std::pair(id, request.number));

@@ -8,6 +8,7 @@
 // Threads: load() by one; afterwards immutable, any.
 #pragma once
 
+#include <boost/unordered/unordered_flat_set.hpp>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -39,18 +40,24 @@ class JournalHistory {
   // The verdict of a trace that is to be put together again; nothing when there is none, or it has ended.
   std::optional<Foregone> find(const TraceId& id) const;
 
+  // Whether a request that was not this daemon's own is where it belongs.
+  bool passed_on(std::uint64_t number) const { return passed_on_.contains(number); }
+
   // Hands over the verdict of each trace that find() has none of.
   template <class F>
   void each_ended(F&& take) const {
     for (std::size_t i = 0; i != entries_.size(); ++i) {
       const Entry& e = entries_[i];
       const bool last = i + 1 == entries_.size() || entries_[i + 1].id != e.id;
-      if (last && !open(e)) take(e.id, e.verdict);
+      if (last && !open(e) && !e.moved) take(e.id, e.verdict);
     }
   }
 
   std::size_t size() const { return entries_.size(); }
-  std::size_t bytes() const { return entries_.capacity() * sizeof(Entry) + late_.capacity() * sizeof late_[0]; }
+  std::size_t bytes() const {
+    return entries_.capacity() * sizeof(Entry) + late_.capacity() * sizeof late_[0] +
+           passed_on_.bucket_count() * sizeof(std::uint64_t);
+  }
   std::uint64_t damaged() const { return damaged_; }
 
  private:
@@ -58,6 +65,7 @@ class JournalHistory {
     TraceId id;
     std::uint64_t order = 0, upto = 0;
     Verdict verdict;
+    bool moved = false;                // to another daemon, which decides what it covers and what comes later
     bool delivered = false;            // what it covers
     std::uint64_t delivered_upto = 0;  // what a replay put together again, up to this position
 
@@ -68,14 +76,16 @@ class JournalHistory {
   static bool open(const Entry& e) {
     return e.verdict.decision == Decision::kSampled && !e.delivered && e.delivered_upto == 0;
   }
-  // Calls for every record.
+  // Calls for every record. The last two may be empty.
   void scan(const std::string& directory, std::uint64_t segment,
             const std::function<void(std::vector<JournalVerdict>&&)>& verdicts,
-            const std::function<void(std::vector<JournalDelivery>&&)>& deliveries);
+            const std::function<void(std::vector<JournalDelivery>&&)>& deliveries,
+            const std::function<void(std::vector<std::uint64_t>&&)>& passed_on);
   std::pair<const Entry*, const Entry*> of(const TraceId& id) const;
 
   std::vector<Entry> entries_;                           // by trace, then order
   std::vector<std::pair<TraceId, std::uint64_t>> late_;  // delivered: trace, request; sorted
+  boost::unordered_flat_set<std::uint64_t> passed_on_;
   std::uint64_t damaged_ = 0;
 };
 

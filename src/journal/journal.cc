@@ -59,6 +59,7 @@ void Journal::append(const JournalRequest& request, TimePoint now, Done done) {
   pending.request_bytes = request.otlp.size();
   pending.now = now;
   pending.alone = request.alone;
+  pending.whose = request.whose;
   if (options_.retain > Duration::zero()) {
     pending.ids.reserve(request.traces.size());
     for (const TraceId& id : request.traces) pending.ids.push_back(hash_of_id(id));
@@ -105,12 +106,17 @@ std::uint64_t Journal::committed() const {
 
 void Journal::note(std::span<const DecidedTrace> decided) {
   const MutexLock lock(mutex_);
-  if (!stopped_) decided_.insert(decided_.end(), decided.begin(), decided.end());
+  if (!stopped_) waiting_ends_.decided.insert(waiting_ends_.decided.end(), decided.begin(), decided.end());
 }
 
 void Journal::note(const JournalDelivery& delivery) {
   const MutexLock lock(mutex_);
-  if (!stopped_) deliveries_.push_back(delivery);
+  if (!stopped_) waiting_ends_.deliveries.push_back(delivery);
+}
+
+void Journal::note_passed_on(std::uint64_t number) {
+  const MutexLock lock(mutex_);
+  if (!stopped_) waiting_ends_.passed_on.push_back(number);
 }
 
 std::uint64_t Journal::pin(TimePoint first) {
@@ -231,7 +237,9 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
   committed_ += pending.size();
   if (!pending.empty() && done) {
     ++stats_.commits;
-    stats_.requests += pending.size();
+    for (const Pending& p : pending) {
+      ++(p.whose == Whose::kOwn ? stats_.requests : p.whose == Whose::kOthers ? stats_.for_others : stats_.unsure);
+    }
     stats_.request_bytes += request_bytes;
   }
   return !pending_.empty();
@@ -336,20 +344,18 @@ Result<void> Journal::put(std::vector<PackedBlock>& blocks, bool& sync_failed) {
 
 // Ends are not synced: what the power takes of them is decided and sent again. Those that cannot be written wait.
 void Journal::write_ends(bool settled) {
-  std::vector<DecidedTrace> decided;
-  std::vector<JournalDelivery> deliveries;
+  Ends ends;
   JournalSettled moved;  // below 0: it has not
   std::uint64_t segment = 0;
   {
     const MutexLock lock(mutex_);
-    decided.swap(decided_);
-    deliveries.swap(deliveries_);
+    std::swap(ends, waiting_ends_);
     if (settled) moved = {segments_.settled(), segments_.left()};
     segment = segments_.last().number;
   }
-  if ((decided.empty() && deliveries.empty() && !settled) || words_ == nullptr) return;
+  if ((ends.size() == 0 && !settled) || words_ == nullptr) return;
   PackedBlock block;
-  bool good = pack_ends(decided, deliveries, moved, block);
+  bool good = pack_ends(ends, moved, block);
   if (ends_ != nullptr && !ends_->in_place()) ends_.reset();
   if (good && ends_ == nullptr) {
     auto opened = BlockWriter::open(ends_path(options_.directory, segment),
@@ -363,25 +369,31 @@ void Journal::write_ends(bool settled) {
     stats_.written_bytes += ends_->size() - before;
     segments_.last().bytes += ends_->size() - before;
     segments_.last().ends_bytes = ends_->size();
+    stats_.passed_on += ends.passed_on.size();
     return;
   }
   ++stats_.write_errors;
-  if (decided_.size() + decided.size() + deliveries_.size() + deliveries.size() > kEndsWaitingMax) {
-    stats_.ends_lost += decided.size() + deliveries.size();
+  if (waiting_ends_.size() + ends.size() > kEndsWaitingMax) {
+    stats_.ends_lost += ends.size();
     return;
   }
-  decided_.insert(decided_.begin(), decided.begin(), decided.end());
-  deliveries_.insert(deliveries_.begin(), deliveries.begin(), deliveries.end());
+  std::swap(ends, waiting_ends_);
+  waiting_ends_.add(ends);
+}
+
+void Journal::Ends::add(const Ends& other) {
+  decided.insert(decided.end(), other.decided.begin(), other.decided.end());
+  deliveries.insert(deliveries.end(), other.deliveries.begin(), other.deliveries.end());
+  passed_on.insert(passed_on.end(), other.passed_on.begin(), other.passed_on.end());
 }
 
 // One block of all of them; settled below 0: nothing of that.
-bool Journal::pack_ends(const std::vector<DecidedTrace>& decided, const std::vector<JournalDelivery>& deliveries,
-                        const JournalSettled& settled, PackedBlock& block) const {
+bool Journal::pack_ends(const Ends& ends, const JournalSettled& settled, PackedBlock& block) const {
   std::vector<JournalVerdict> verdicts;
-  verdicts.reserve(decided.size());
+  verdicts.reserve(ends.decided.size());
   std::map<std::uint64_t, std::string> words;  // by the numbers they stand for
-  for (const DecidedTrace& d : decided) {
-    JournalVerdict& v = verdicts.emplace_back(JournalVerdict{d.id, d.order, d.upto, d.verdict, {}});
+  for (const DecidedTrace& d : ends.decided) {
+    JournalVerdict& v = verdicts.emplace_back(JournalVerdict{d.id, d.order, d.upto, d.verdict, {}, d.moved});
     if (d.verdict.decision != Decision::kSampled) continue;
     const std::uint64_t key = d.verdict.policy | static_cast<std::uint64_t>(d.verdict.route) << 16 |
                               static_cast<std::uint64_t>(d.verdict.threshold) << 32;
@@ -390,10 +402,14 @@ bool Journal::pack_ends(const std::vector<DecidedTrace>& decided, const std::vec
     v.words = at->second;
   }
   std::string raw;
-  block.records = (verdicts.empty() ? 0U : 1U) + (deliveries.empty() ? 0U : 1U) + (settled.below == 0 ? 0U : 1U);
-  return (verdicts.empty() || append_verdicts(raw, verdicts)) &&
-         (deliveries.empty() || append_deliveries(raw, deliveries)) &&
-         (settled.below == 0 || append_settled(raw, settled)) && pack_block(raw, options_.codec, block);
+  const auto put = [&](bool any, auto add, const auto& what) {
+    block.records += any ? 1U : 0U;
+    return !any || add(raw, what);
+  };
+  return put(!verdicts.empty(), append_verdicts, verdicts) &&
+         put(!ends.deliveries.empty(), append_deliveries, ends.deliveries) &&
+         put(!ends.passed_on.empty(), append_passed_on, ends.passed_on) &&
+         put(settled.below != 0, append_settled, settled) && pack_block(raw, options_.codec, block);
 }
 
 // Of the last segment: it has something, and for so long.

@@ -91,6 +91,8 @@ class Journal {
 
   void note(std::span<const DecidedTrace> decided);
   void note(const JournalDelivery& delivery);
+  // That a request which was not this daemon's own is where it belongs, or is written anew.
+  void note_passed_on(std::uint64_t number);
   // What began at `first` is kept and not delivered; unpin() when it is. See SegmentList.
   std::uint64_t pin(TimePoint first);
   void unpin(std::uint64_t segment);
@@ -149,6 +151,7 @@ class Journal {
     std::uint64_t bytes = 0, ends_bytes = 0, segments = 0, unsettled = 0, unreadable = 0;
     std::uint64_t oldest_unix_ns = 0;  // when the oldest segment was written to last
     std::uint64_t commits = 0, written_bytes = 0, request_bytes = 0, requests = 0;
+    std::uint64_t for_others = 0, unsure = 0, passed_on = 0;  // requests that are not this daemon's own
     std::uint64_t write_errors = 0, sync_errors = 0, ends_lost = 0, passed = 0;
     std::array<std::uint64_t, kCommitBounds.size() + 1> seconds{};
     double seconds_sum = 0;
@@ -167,6 +170,7 @@ class Journal {
     Charge charge;
     TimePoint now{};
     bool alone = false;  // JournalRequest::alone
+    Whose whose = Whose::kOwn;
     Done done;
   };
 
@@ -188,8 +192,14 @@ class Journal {
   void leave_bad_file();
   Result<void> put(std::vector<PackedBlock>& blocks, bool& sync_failed);
   void write_ends(bool settled);
-  bool pack_ends(const std::vector<DecidedTrace>& decided, const std::vector<JournalDelivery>& deliveries,
-                 const JournalSettled& settled, PackedBlock& block) const;
+  struct Ends {
+    std::vector<DecidedTrace> decided;
+    std::vector<JournalDelivery> deliveries;
+    std::vector<std::uint64_t> passed_on;
+    std::size_t size() const { return decided.size() + deliveries.size() + passed_on.size(); }
+    void add(const Ends& other);
+  };
+  bool pack_ends(const Ends& ends, const JournalSettled& settled, PackedBlock& block) const;
   Result<void> make_room(std::uint64_t coming, TimePoint now, std::uint64_t now_unix_ns);
   Result<void> probe(TimePoint now, std::uint64_t now_unix_ns);
   bool begun() const;  // it has a segment
@@ -226,8 +236,7 @@ class Journal {
   std::vector<Pending> pending_ TAILGATE_GUARDED_BY(mutex_);
   std::uint64_t appended_ TAILGATE_GUARDED_BY(mutex_) = 0;
   std::uint64_t committed_ TAILGATE_GUARDED_BY(mutex_) = 0;
-  std::vector<DecidedTrace> decided_ TAILGATE_GUARDED_BY(mutex_);
-  std::vector<JournalDelivery> deliveries_ TAILGATE_GUARDED_BY(mutex_);
+  Ends waiting_ends_ TAILGATE_GUARDED_BY(mutex_);
   SegmentList segments_ TAILGATE_GUARDED_BY(mutex_);
   TimePoint swept_ TAILGATE_GUARDED_BY(mutex_) = TimePoint::min();
   std::uint64_t replayed_below_ TAILGATE_GUARDED_BY(mutex_) = UINT64_MAX;

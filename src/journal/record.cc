@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "journal/record.h"
 
+#include <array>
 #include <boost/unordered/unordered_flat_map.hpp>
 
 namespace tailgate {
@@ -41,14 +42,17 @@ std::string id_of(std::uint64_t a, std::uint64_t b) {
   return out;
 }
 
-// Decision in bits 0 and 1, then complete, chance and shed.
-std::uint8_t bits_of(const Verdict& v) {
+constexpr unsigned kMoved = 32;
+
+// Decision in bits 0 and 1, then complete, chance, shed and moved.
+std::uint8_t bits_of(const JournalVerdict& of) {
+  const Verdict& v = of.verdict;
   return static_cast<std::uint8_t>(static_cast<unsigned>(v.decision) | (v.complete ? 4U : 0U) | (v.chance ? 8U : 0U) |
-                                   (v.shed ? 16U : 0U));
+                                   (v.shed ? 16U : 0U) | (of.moved ? kMoved : 0U));
 }
 
 std::optional<Verdict> verdict_of(std::uint8_t bits, std::uint8_t reason) {
-  if ((bits & 3U) >= kDecisionNames.size() || bits > 31 || reason >= kCloseReasonNames.size()) return std::nullopt;
+  if ((bits & 3U) >= kDecisionNames.size() || bits > 63 || reason >= kCloseReasonNames.size()) return std::nullopt;
   Verdict out;
   out.decision = static_cast<Decision>(bits & 3U);
   out.reason = static_cast<CloseReason>(reason);
@@ -68,16 +72,29 @@ bool append(std::string& raw, JournalRecord kind, std::string_view id, std::stri
 }  // namespace
 
 bool append_request(std::string& raw, const JournalRequest& request) {
+  static constexpr std::array kKinds = {JournalRecord::kRequest, JournalRecord::kForOthers, JournalRecord::kUnsure};
+  const JournalRecord kind = kKinds[static_cast<std::size_t>(request.whose)];
   std::string front;
   append_le(front, request.arrival_unix_ns);
   append_text(front, request.receiver);
   append_text(front, request.format);
-  return append(raw, JournalRecord::kRequest, id_of(request.number, request.order), front, request.otlp);
+  return append(raw, kind, id_of(request.number, request.order), front, request.otlp);
 }
 
 std::optional<JournalRequest> read_request(const Record& record) {
-  if (!is(record, JournalRecord::kRequest) || record.bytes.size() < kRequestFront) return std::nullopt;
+  return is(record, JournalRecord::kRequest) ? read_any_request(record) : std::nullopt;
+}
+
+std::optional<JournalRequest> read_any_request(const Record& record) {
+  if (record.bytes.size() < kRequestFront) return std::nullopt;
   JournalRequest out;
+  if (is(record, JournalRecord::kForOthers)) {
+    out.whose = Whose::kOthers;
+  } else if (is(record, JournalRecord::kUnsure)) {
+    out.whose = Whose::kUnsure;
+  } else if (!is(record, JournalRecord::kRequest)) {
+    return std::nullopt;
+  }
   out.number = load_le<std::uint64_t>(record.id.data());
   out.order = load_le<std::uint64_t>(record.id.data() + 8);
   std::string_view rest = record.bytes;
@@ -106,7 +123,7 @@ bool append_verdicts(std::string& raw, const std::vector<JournalVerdict>& verdic
     entries += v.id.view();
     append_le(entries, v.order);
     append_le(entries, v.upto);
-    entries.push_back(static_cast<char>(bits_of(v.verdict)));
+    entries.push_back(static_cast<char>(bits_of(v)));
     entries.push_back(static_cast<char>(v.verdict.reason));
     append_le(entries, number);
   }
@@ -141,6 +158,7 @@ std::optional<std::vector<JournalVerdict>> read_verdicts(const Record& record) {
     const auto number = take<std::uint16_t>(rest);
     if (!verdict || number > words.size()) return std::nullopt;
     v.verdict = *verdict;
+    v.moved = (bits & kMoved) != 0;
     if (number != 0) v.words = words[number - 1U];
   }
   return out;
@@ -184,6 +202,21 @@ std::optional<JournalSettled> read_settled(const Record& record) {
   if (!is(record, JournalRecord::kSettled) || rest.size() % sizeof(std::uint64_t) != 0) return std::nullopt;
   JournalSettled out{load_le<std::uint64_t>(record.id.data())};
   while (!rest.empty()) out.left.push_back(take<std::uint64_t>(rest));
+  return out;
+}
+
+bool append_passed_on(std::string& raw, const std::vector<std::uint64_t>& numbers) {
+  std::string entries;
+  for (const std::uint64_t number : numbers) append_le(entries, number);
+  return append(raw, JournalRecord::kPassedOn, id_of(0, 0), entries);
+}
+
+std::optional<std::vector<std::uint64_t>> read_passed_on(const Record& record) {
+  std::string_view rest = record.bytes;
+  if (!is(record, JournalRecord::kPassedOn) || rest.size() % sizeof(std::uint64_t) != 0) return std::nullopt;
+  std::vector<std::uint64_t> out;
+  out.reserve(rest.size() / sizeof(std::uint64_t));
+  while (!rest.empty()) out.push_back(take<std::uint64_t>(rest));
   return out;
 }
 

@@ -20,9 +20,24 @@
 namespace tailgate {
 
 // Kinds of blocks/block_file.h; 1 is the store's.
-enum class JournalRecord : std::uint8_t { kRequest = 2, kVerdicts = 3, kDeliveries = 4, kSettled = 5 };
+enum class JournalRecord : std::uint8_t {
+  kRequest = 2,
+  kVerdicts = 3,
+  kDeliveries = 4,
+  kSettled = 5,
+  kForOthers = 6,
+  kUnsure = 7,
+  kPassedOn = 8,
+};
 
-// One request that was taken, as OTLP bytes.
+// Who decides the traces of a request, in a cluster (docs/cluster.md).
+enum class Whose : std::uint8_t {
+  kOwn,     // this daemon
+  kOthers,  // another one, which has not said yet that it has them
+  kUnsure,  // whoever it is when all that was open here has been replayed
+};
+
+// One request that was taken, or what of it belongs to one daemon, as OTLP bytes.
 struct JournalRequest {
   std::uint64_t number = 0;           // of its own; never 0, and never used again
   std::uint64_t order = 0;            // taken after its spans were: see JournalVerdict
@@ -32,6 +47,7 @@ struct JournalRequest {
   // Its traces, for the index of ids; not written.
   std::span<const TraceId> traces = {};
   bool alone = false;  // nobody has taken its spans: they are in the journal or nowhere. Not written either
+  Whose whose = Whose::kOwn;
 };
 
 // The outcome of a trace. It was decided over the spans of requests with a lower order; or, when `upto` is not 0, over
@@ -42,6 +58,7 @@ struct JournalVerdict {
   std::uint64_t upto = 0;
   Verdict verdict;              // but its numbers of policy, route and threshold, for which `words` stand
   std::string_view words = {};  // of a kept trace, or one that a policy dropped; opaque here
+  bool moved = false;           // no verdict: its spans went to another daemon, which decides
 };
 
 // What every exporter has, or never will.
@@ -62,7 +79,9 @@ inline std::uint64_t journal_position(std::uint64_t segment, std::uint64_t block
 
 // False when the request is larger than a block may be.
 bool append_request(std::string& raw, const JournalRequest& request);
-std::optional<JournalRequest> read_request(const Record& record);  // views into the record
+// Views into the record. Of one that is this daemon's own; of any.
+std::optional<JournalRequest> read_request(const Record& record);
+std::optional<JournalRequest> read_any_request(const Record& record);
 
 // Verdicts with the same words share them.
 bool append_verdicts(std::string& raw, const std::vector<JournalVerdict>& verdicts);
@@ -74,10 +93,13 @@ struct JournalSettled {
   std::vector<std::uint64_t> left = {};
 };
 bool append_settled(std::string& raw, const JournalSettled& settled);
+// Numbers of requests that are not this daemon's own, and that others have.
+bool append_passed_on(std::string& raw, const std::vector<std::uint64_t>& numbers);
 
 // Nothing, when the bytes are not what the kind says. Words are views into the record.
 std::optional<std::vector<JournalVerdict>> read_verdicts(const Record& record);
 std::optional<std::vector<JournalDelivery>> read_deliveries(const Record& record);
 std::optional<JournalSettled> read_settled(const Record& record);
+std::optional<std::vector<std::uint64_t>> read_passed_on(const Record& record);
 
 }  // namespace tailgate

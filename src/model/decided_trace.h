@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// DecidedTrace: that a trace was decided, and over which of its spans, for a log of decisions. A plain value.
+// DecidedTrace: that a trace was decided, or went elsewhere to be decided, and with which of its spans, for a log of
+// decisions. A plain value.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@ struct DecidedTrace {
   // before this position.
   std::uint64_t order = 0;
   std::uint64_t upto = 0;
+  bool moved = false;  // it was not decided: it went to another daemon, which decides
 };
 
 }  // namespace tailgate

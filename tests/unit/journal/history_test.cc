@@ -91,4 +91,31 @@ TEST_CASE("a trace that a replay put together again is delivered as far as that 
   CHECK_FALSE(t.history.find(trace(1)));  // what comes is late
 }
 
+TEST_CASE("a trace that went to another daemon has ended here, and what comes later has not", "[journal]") {
+  const Told t({{trace(1), Verdict(), 10, 0, true}, {trace(2), Verdict(), 10, 0, true}, {trace(2), kept(1), 20}}, {});
+  CHECK(t.ended(1, 5));
+  CHECK_FALSE(t.ended(1, 15));
+  CHECK(t.ended(2, 5));
+  CHECK_FALSE(t.ended(2, 15));  // it came back, and was kept here
+  REQUIRE(t.history.find(trace(2)));
+  t.history.each_ended([](const TraceId&, const Verdict&) { FAIL("nobody here has decided it"); });
+}
+
+TEST_CASE("requests that were not this daemon's own are known to be elsewhere by their numbers", "[journal]") {
+  JournalFolder folder;
+  HandJournal j(folder);
+  REQUIRE(j.open());
+  j.journal->note_passed_on(7);
+  j.commit();
+  j.journal->note_passed_on(9);
+  j.commit();
+  JournalHistory history;
+  history.load(folder.path, j.journal->extent().segments, j.words);
+  CHECK(history.damaged() == 0);
+  CHECK(history.passed_on(7));
+  CHECK_FALSE(history.passed_on(8));
+  CHECK(history.passed_on(9));
+  CHECK(j.journal->stats().passed_on == 2);
+}
+
 }  // namespace tailgate

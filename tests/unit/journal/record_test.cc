@@ -69,6 +69,8 @@ bool twin_takes(const Record& record) {
   Twin t{record.bytes};
   switch (static_cast<JournalRecord>(record.kind)) {
     case JournalRecord::kRequest:
+    case JournalRecord::kForOthers:
+    case JournalRecord::kUnsure:
       t.number(8);
       t.bytes(t.number(1));
       t.bytes(t.number(1));
@@ -79,7 +81,7 @@ bool twin_takes(const Record& record) {
       while (t.good && !t.in.empty()) {
         t.bytes(32);
         const std::uint64_t bits = t.number(1), reason = t.number(1), word = t.number(2);
-        if (bits % 4 == 3 || bits > 31 || reason > 5 || word > words) return false;
+        if (bits % 4 == 3 || bits > 63 || reason > 5 || word > words) return false;
       }
       return t.good;
     }
@@ -88,12 +90,16 @@ bool twin_takes(const Record& record) {
       return t.good;
     case JournalRecord::kSettled:
       return record.bytes.empty();
+    case JournalRecord::kPassedOn:
+      while (t.good && !t.in.empty()) t.bytes(8);
+      return t.good;
   }
   return false;
 }
 
 bool reader_takes(const Record& record) {
-  return read_request(record) || read_verdicts(record) || read_deliveries(record) || read_settled(record);
+  CHECK((!read_request(record) || read_any_request(record)));
+  return read_any_request(record) || read_passed_on(record) || read_verdicts(record) || read_deliveries(record) || read_settled(record);
 }
 
 }  // namespace
@@ -102,11 +108,14 @@ TEST_CASE("records of a journal come back as they were written", "[journal]") {
   test::Random r(3);
   for (int round = 0; round != 300; ++round) {
     const std::string receiver = text(r, 40), format = text(r, 20), otlp = text(r, 300);
-    const JournalRequest request{r.next(), r.next(), r.next(), receiver, format, otlp};
+    JournalRequest request{r.next(), r.next(), r.next(), receiver, format, otlp};
+    request.whose = static_cast<Whose>(r.below(3));
     Held held;
     REQUIRE(append_request(held.raw, request));
-    const auto got = read_request(held.record());
+    CHECK(read_request(held.record()).has_value() == (request.whose == Whose::kOwn));
+    const auto got = read_any_request(held.record());
     REQUIRE(got);
+    CHECK(got->whose == request.whose);
     CHECK(got->number == request.number);
     CHECK(got->order == request.order);
     CHECK(got->arrival_unix_ns == request.arrival_unix_ns);
@@ -117,7 +126,7 @@ TEST_CASE("records of a journal come back as they were written", "[journal]") {
     std::vector<std::string> words(3);
     for (std::string& w : words) w = text(r, 30);
     std::vector<JournalVerdict> verdicts(r.below(50));
-    for (JournalVerdict& v : verdicts) v = {id(r), r.next(), r.below(2) * r.next(), verdict(r), words[r.below(3)]};
+    for (JournalVerdict& v : verdicts) v = {id(r), r.next(), r.below(2) * r.next(), verdict(r), words[r.below(3)], r.one_in(3)};
     Held second;
     REQUIRE(append_verdicts(second.raw, verdicts));
     const auto found = read_verdicts(second.record());
@@ -128,6 +137,7 @@ TEST_CASE("records of a journal come back as they were written", "[journal]") {
       CHECK((*found)[i].order == verdicts[i].order);
       CHECK((*found)[i].upto == verdicts[i].upto);
       CHECK((*found)[i].words == verdicts[i].words);
+      CHECK((*found)[i].moved == verdicts[i].moved);
       CHECK(same((*found)[i].verdict, verdicts[i].verdict));
     }
 
@@ -150,6 +160,12 @@ TEST_CASE("records of a journal come back as they were written", "[journal]") {
     REQUIRE(settled);
     CHECK(settled->below == 7);
     CHECK(settled->left == std::vector<std::uint64_t>{3, 5});
+
+    std::vector<std::uint64_t> numbers(r.below(50));
+    for (std::uint64_t& n : numbers) n = r.next();
+    Held fifth;
+    REQUIRE(append_passed_on(fifth.raw, numbers));
+    CHECK(read_passed_on(fifth.record()) == numbers);
   }
 }
 
@@ -159,7 +175,10 @@ TEST_CASE("changed bytes of a record are refused or read as a slower reader does
   for (int round = 0; round != 20'000; ++round) {
     Held held;
     const std::string words = text(r, 10);
-    switch (r.below(3)) {
+    switch (r.below(4)) {
+      case 3:
+        append_passed_on(held.raw, {r.next(), r.next()});
+        break;
       case 0:
         append_request(held.raw, {1, 2, 3, "otlp", "otlp_proto", text(r, 20)});
         break;
