@@ -50,6 +50,7 @@ struct Cluster::Impl {
   void follow_peers();
   void ask_all(TimePoint now);
   ClusterMessage hello() const;
+  void divide_limits(TimePoint now);
   void heard(const std::string& name, const Result<ClusterMessage>& answer);
   void tell_moved();
   void tell(const std::function<std::string(const TraceId&)>& home_of, const std::function<void()>& told);
@@ -57,6 +58,7 @@ struct Cluster::Impl {
   void tidy();
   void route_again();
   void publish(TimePoint now);
+  bool shares_limits() const { return config.fleet_limits && !config.self.empty() && hooks.limits_asked; }
   void begin();
   void leave(const std::shared_ptr<std::promise<void>>& told);
 
@@ -76,6 +78,7 @@ struct Cluster::Impl {
   HostLookup lookup;
   boost::asio::steady_timer timer;
   Members members;
+  FleetLimits fleet;
   struct Peer {
     std::string endpoint;
     std::unique_ptr<PeerClient> client;
@@ -98,10 +101,29 @@ ClusterMessage Cluster::Impl::hello() const {
   const MemberSays own = members.says();
   return {.from = config.self,
           .names = own.names,
+          .fresh = own.fresh,
           .leaving = own.leaving,
           .verdicts = {},
-          .explain = {},
-          .explanation = {}};
+          .page = {},
+          .page_answer = {},
+          .shares_limits = shares_limits(),
+          .needs = fleet.needs()};
+}
+
+// What is asked of limits here, and what part of them this member may use by what the others need.
+void Cluster::Impl::divide_limits(TimePoint now) {
+  if (!shares_limits()) return;
+  fleet.asked(hooks.limits_asked(), now);
+  std::vector<std::string> others;
+  for (const MemberState& one : members.states(now)) {
+    if (one.listed && !one.leaving && one.member.name != config.self) others.push_back(one.member.name);
+  }
+  const std::vector<FleetLimits::Share> shares = fleet.shares(others, now);
+  hooks.set_shares(fleet.limits(), shares, 1 / static_cast<double>(1 + others.size()));
+  const MutexLock lock(mutex);
+  status.limits.clear();
+  for (std::size_t i = 0; i < shares.size(); ++i) status.limits.push_back({fleet.limits()[i].name, shares[i]});
+  status.limits_heard = fleet.heard_of(others, now);
 }
 
 void Cluster::Impl::publish(TimePoint now) {
@@ -179,6 +201,7 @@ void Cluster::Impl::look_up(TimePoint now) {
 
 void Cluster::Impl::ask_all(TimePoint now) {
   ask_due = now + kAskEvery;
+  divide_limits(now);
   const std::string message = write_message(hello());
   first_answers = 0;
   for (auto& [name, peer] : peers) {
@@ -193,7 +216,8 @@ void Cluster::Impl::ask_all(TimePoint now) {
 void Cluster::Impl::heard(const std::string& name, const Result<ClusterMessage>& answer) {
   const TimePoint now = monotonic_now();
   if (answer) {
-    members.heard(name, {answer->names, answer->leaving}, now);
+    members.heard(name, {answer->names, answer->leaving, answer->fresh}, now);
+    if (answer->shares_limits) fleet.heard(name, answer->needs, now);
   } else {
     members.not_heard(name, answer.error().text);
   }
@@ -280,7 +304,13 @@ void Cluster::Impl::tidy() {
 void Cluster::Impl::route_again() {
   for (KeptTracePtr& one : forwarder.take_back()) returned.push_back(std::move(one));
   std::erase_if(returned, [&](const KeptTracePtr& one) {
-    if (!hooks.route_again(*one)) return false;
+    // It stays written as it was until it is written anew.
+    const auto written = [this, one](bool safe) {
+      if (safe) return;
+      one->delivery.lost();
+      threads.post(0, [this, one] { returned.push_back(one); });
+    };
+    if (!hooks.route_again(*one, written)) return false;
     const MutexLock lock(mutex);
     status.returned_spans += one->spans;
     return true;
@@ -349,7 +379,10 @@ void Cluster::stop() {
     impl->stopped = true;
     impl->route_again();
     std::uint64_t lost = 0;
-    for (const KeptTracePtr& one : impl->returned) lost += one->spans;
+    for (const KeptTracePtr& one : impl->returned) {
+      lost += one->delivery.any() ? 0 : one->spans;  // else the next process finds it in the journal
+      one->delivery.lost();
+    }
     if (lost != 0) log_error("cluster: spans for members that are gone found no room, and are lost", {{"spans", lost}});
     impl->timer.cancel();
     impl->peers.clear();
@@ -371,16 +404,17 @@ Result<std::string> Cluster::answer(ByteView bytes) {
     const MutexLock lock(impl_->mutex);
     out = impl_->says;
   }
-  if (message->explain) {
-    ClusterMessage found;
-    found.explanation = impl_->hooks.explain(*message->explain);
-    out += write_message(found);  // fields of one message add up
+  if (message->page) {
+    ClusterMessage answer;
+    answer.page_answer = impl_->hooks.page(*message->page);
+    out += write_message(answer);  // fields of one message add up
   }
   if (!message->from.empty()) {
     impl_->threads.post(0, [impl = impl_.get(), says = std::move(*message)] {
       if (impl->stopped) return;
       const TimePoint now = monotonic_now();
-      impl->members.heard(says.from, {says.names, says.leaving}, now);
+      impl->members.heard(says.from, {says.names, says.leaving, says.fresh}, now);
+      if (says.shares_limits) impl->fleet.heard(says.from, says.needs, now);
       impl->advance(now);
     });
   }
@@ -392,27 +426,31 @@ ClusterStatus Cluster::status() const {
   return impl_->status;
 }
 
-void Cluster::explain(const TraceId& id, Duration timeout, std::function<void(std::vector<Explained>)> done) {
-  impl_->threads.post(0, [impl = impl_.get(), id, timeout, done = std::move(done)] {
+void Cluster::ask(std::function<std::optional<PageQuestion>(const std::string&)> question, Duration timeout,
+                  std::function<void(std::vector<Answered>)> done) {
+  impl_->threads.post(0, [impl = impl_.get(), question = std::move(question), timeout, done = std::move(done)] {
     struct Asked {
-      std::vector<Explained> all;
-      std::function<void(std::vector<Explained>)> done;
+      std::vector<Answered> all;
+      std::function<void(std::vector<Answered>)> done;
       ~Asked() { done(std::move(all)); }
     };
     const auto asked = std::make_shared<Asked>();
     asked->done = done;
-    ClusterMessage question = impl->hello();
-    question.explain = id;
-    const std::string message = write_message(question);
+    ClusterMessage message = impl->hello();
     for (auto& [name, peer] : impl->peers) {
       if (peer.client == nullptr) continue;
+      message.page = question(name);
+      if (!message.page) continue;
       const std::size_t at = asked->all.size();
-      asked->all.push_back({name, false, "", "no answer in time"});
-      peer.client->ask(message, timeout, [asked, at](const Result<ClusterMessage>& answer) {
-        Explained& one = asked->all[at];
-        one.answered = answer.has_value();
-        one.error = answer ? "" : answer.error().text;
-        if (answer) one.json = answer->explanation;
+      asked->all.push_back({name, std::nullopt, "no answer in time"});
+      peer.client->ask(write_message(message), timeout, [asked, at](const Result<ClusterMessage>& answer) {
+        Answered& one = asked->all[at];
+        if (answer) {
+          one.answer = answer->page_answer;
+          one.error = "it does not answer for pages";
+        } else {
+          one.error = answer.error().text;
+        }
       });
     }
   });

@@ -13,6 +13,7 @@
 
 #include "base/mutex.h"
 #include "cluster/config.h"
+#include "cluster/fleet_limits.h"
 #include "cluster/forwarder.h"
 #include "cluster/message.h"
 #include "net/io_threads.h"
@@ -20,14 +21,21 @@
 namespace tailgate {
 
 struct ClusterHooks {
-  // Hands open traces that are `wanted` to the way in, which routes them. False: there is no room for all of them.
+  // Hands open traces that are `wanted` to the way in, which routes them. False: there is no room for all of them, or
+  // not all that is open is here yet.
   std::function<bool(const std::function<bool(const TraceId&)>& wanted)> hand_over;
   // A request of OTLP that waited for a member that is gone: routes it anew. False: there is no room, try again.
-  std::function<bool(const KeptTrace& request)> route_again;
+  // `written` says, on any thread, whether it is where a request must be that is answered OK.
+  std::function<bool(const KeptTrace& request, const std::function<void(bool)>& written)> route_again;
   // Verdicts of the last traces for which `wanted` is true.
   std::function<std::vector<ToldVerdict>(const std::function<bool(const TraceId&)>& wanted)> verdicts;
   std::function<void(const std::vector<ToldVerdict>&)> remember;
-  std::function<std::string(const TraceId&)> explain;  // as JSON; empty: nothing is known
+  std::function<PageAnswer(const PageQuestion&)> page;  // what another member asks for
+  // What was asked of the limits since the last call; and what part of each this member may use, in the same order, and
+  // of those with a limit for each key. Both empty: limits are each member's own.
+  std::function<std::vector<FleetLimit>()> limits_asked;
+  std::function<void(const std::vector<FleetLimit>&, const std::vector<FleetLimits::Share>&, double of_each_key)>
+      set_shares;
 };
 
 struct ClusterStatus {
@@ -41,6 +49,12 @@ struct ClusterStatus {
   std::uint64_t views = 0;  // that were in force
   std::uint64_t verdicts_told = 0, verdicts_heard = 0;
   std::uint64_t returned_spans = 0;  // that waited for a member that was gone
+  struct Limit {
+    std::string name;
+    FleetLimits::Share share;
+  };
+  std::vector<Limit> limits;
+  std::size_t limits_heard = 0;  // members that share theirs
 };
 
 class Cluster {
@@ -61,14 +75,15 @@ class Cluster {
   Result<std::string> answer(ByteView message);
   ClusterStatus status() const;
 
-  struct Explained {
+  struct Answered {
     std::string name;
-    bool answered = false;
-    std::string json;  // empty: it knows nothing
-    std::string error;
+    std::optional<PageAnswer> answer;
+    std::string error;  // when there is none
   };
-  // Asks the other members. Calls back once, on the cluster's thread, after `timeout` at the latest.
-  void explain(const TraceId& id, Duration timeout, std::function<void(std::vector<Explained>)> done);
+  // Asks the other members, each what `question` says for it: nothing, and it is not asked. Calls back once, on the
+  // cluster's thread, after `timeout` at the latest.
+  void ask(std::function<std::optional<PageQuestion>(const std::string& name)> question, Duration timeout,
+           std::function<void(std::vector<Answered>)> done);
 
  private:
   struct Impl;

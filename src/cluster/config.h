@@ -25,7 +25,8 @@ struct ClusterConfig {
   std::vector<Member> listed;  // `members.static` or `members.stateful_set`
   std::optional<DnsMembers> dns;
   Duration settle{}, hold{};
-  ConfigNode node;  // where the connections to the members read their keys
+  bool fleet_limits = true;  // rate limits hold for all members together
+  ConfigNode node;           // where the connections to the members read their keys
 
   // Addresses of DNS as members.
   std::vector<Member> members_of(const std::vector<std::string>& addresses) const;

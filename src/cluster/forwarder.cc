@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "base/invariant.h"
 #include "cluster/split.h"
 
 namespace tailgate {
@@ -16,7 +17,7 @@ constexpr std::string_view kLostPolicy = "cluster";  // in the metrics of what a
 // Of one thread, from split() to send().
 struct Forwarder::Scratch {
   struct Part {
-    std::size_t to = 0;
+    std::uint16_t to = 0;  // or Routing::kUnsure
     std::size_t runner = 0;
     std::shared_ptr<KeptTrace> trace;
   };
@@ -116,11 +117,20 @@ std::vector<KeptTracePtr> Forwarder::take_back() {
   return out;
 }
 
-SpanForwarder::Split Forwarder::split(SpanBatch& slice, Hop hop) {
+SpanForwarder::Split Forwarder::split(SpanBatch& slice, Hop hop, Known known) {
   Scratch& s = scratch();
   s.parts.clear();
   s.split_parts.clear();
-  const auto way_of = [this, hop](const TraceId& id) { return routing_.way_of(id, hop, knows_); };
+  const auto way_of = [this, hop, known](const TraceId& id) -> Routing::Way {
+    if (known == Known::kAll) return routing_.way_of(id, hop, knows_);
+    if (known == Known::kFirst) {
+      if (knows_(id)) return {Routing::kHere, hop};
+      return routing_.way_of(id, hop, [](const TraceId&) { return false; });
+    }
+    bool asked = false;
+    const Routing::Way way = routing_.way_of(id, hop, [&](const TraceId&) { return asked = true; });
+    return asked ? Routing::Way{Routing::kUnsure, hop} : way;
+  };
   if (!split_request(slice, to_.size(), way_of, s.split, s.split_parts)) return Split::kNoRoom;
   for (SplitPart& part : s.split_parts) {
     auto trace = std::make_shared<KeptTrace>();
@@ -128,6 +138,10 @@ SpanForwarder::Split Forwarder::split(SpanBatch& slice, Hop hop) {
     trace->spans = part.spans;
     trace->id = part.first;
     trace->policy = kLostPolicy;
+    if (part.to == Routing::kUnsure) {  // it lives until it is written
+      s.parts.push_back({part.to, 0, std::move(trace)});
+      continue;
+    }
     trace->charge = Charge(budget_, Holder::kQueues);
     if (to_[part.to] == nullptr || !reserve(*to_[part.to], *trace)) {
       cancel();
@@ -150,9 +164,13 @@ bool Forwarder::reserve(Link& link, KeptTrace& part) {
   return false;
 }
 
-std::uint64_t Forwarder::send(TimePoint now) {
+std::uint64_t Forwarder::send(TimePoint now, const WritePart& write) {
   std::uint64_t spans = 0;
   for (Scratch::Part& part : scratch().parts) {
+    const bool unsure = part.to == Routing::kUnsure;
+    INVARIANT(!unsure || write);
+    if (write) write(part.trace, unsure);
+    if (unsure) continue;
     Link& link = *to_[part.to];
     const std::size_t bytes = part.trace->bytes();
     spans += part.trace->spans;
@@ -164,7 +182,9 @@ std::uint64_t Forwarder::send(TimePoint now) {
 }
 
 void Forwarder::cancel() {
-  for (const Scratch::Part& part : scratch().parts) to_[part.to]->reserved.fetch_sub(part.trace->bytes());
+  for (const Scratch::Part& part : scratch().parts) {
+    if (part.to != Routing::kUnsure) to_[part.to]->reserved.fetch_sub(part.trace->bytes());
+  }
   scratch().parts.clear();
 }
 

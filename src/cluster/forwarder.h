@@ -66,8 +66,8 @@ class Forwarder final : public SpanForwarder {
     gate_.lock_shared();
   }
   void end() override { gate_.unlock_shared(); }
-  Split split(SpanBatch& slice, Hop hop) override;
-  std::uint64_t send(TimePoint now) override;
+  Split split(SpanBatch& slice, Hop hop, Known known) override;
+  std::uint64_t send(TimePoint now, const WritePart& write) override;
   void cancel() override;
 
   // Sends what is queued until `deadline`; the end waits for that.

@@ -33,6 +33,7 @@ void Members::heard(std::string_view name, const MemberSays& says, TimePoint now
   peer.heard = now;
   peer.leaving = says.leaving;
   peer.names = says.names;
+  peer.fresh = says.fresh;
   peer.version = Homes(says.names).version();
   peer.error.clear();
 }
@@ -66,9 +67,26 @@ bool Members::any_has(const std::string& name, bool has, TimePoint now) const {
   });
 }
 
+// A change that is running elsewhere is running here too: who takes it for over sends spans past the old homes.
+bool Members::any_has_fresh(const std::string& name, TimePoint now) const {
+  return std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
+    const Peer& peer = entry.second;
+    return answers(peer, now) && !peer.leaving &&
+           std::find(peer.fresh.begin(), peer.fresh.end(), name) != peer.fresh.end();
+  });
+}
+
+MemberSays Members::says() const {
+  MemberSays out{views_.now.names(), leaving_};
+  for (const std::string& name : out.names) {
+    if (!views_.before.has(name)) out.fresh.push_back(name);
+  }
+  return out;
+}
+
 // Gives a member that is present and listed its place.
 void Members::seat(const std::string& name, TimePoint now) {
-  const bool known_before = !begun_ && !any_has(name, false, now);
+  const bool known_before = !begun_ && !any_has(name, false, now) && !any_has_fresh(name, now);
   seats_.try_emplace(name, Seat{known_before ? Seat::State::kSettled : Seat::State::kNew, now});
 }
 

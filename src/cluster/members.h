@@ -34,6 +34,7 @@ struct Member {
 struct MemberSays {
   std::vector<std::string> names;  // of its view in force
   bool leaving = false;
+  std::vector<std::string> fresh = {};  // those of them that have not been there for `settle`
 };
 
 struct Views {
@@ -68,14 +69,14 @@ class Members {
   void not_heard(std::string_view name, std::string_view error);
   void leave() { leaving_ = true; }
 
-  // Draws the conclusions. True: the views have changed. The first call takes those that all peers have in force for
-  // members that were there before, and should come when each peer was asked once.
+  // Draws the conclusions. True: the views have changed. The first call takes those that all peers have in force, and
+  // none as fresh, for members that were there before, and should come when each peer was asked once.
   bool tick(TimePoint now);
 
   const Views& views() const { return views_; }
   const std::string& self() const { return options_.self; }
   bool leaving() const { return leaving_; }
-  MemberSays says() const { return {views_.now.names(), leaving_}; }
+  MemberSays says() const;
   // Without this daemon, by name: those listed, and those in a view that are not listed any more.
   std::vector<Member> peers() const;
   std::vector<MemberState> states(TimePoint now) const;
@@ -89,7 +90,7 @@ class Members {
     std::string endpoint;
     bool listed = false, leaving = false;
     std::optional<TimePoint> heard;
-    std::vector<std::string> names;
+    std::vector<std::string> names, fresh;
     std::uint64_t version = 0;
     std::string error;
   };
@@ -104,6 +105,7 @@ class Members {
   bool answers(const Peer& peer, TimePoint now) const;
   // A peer that answers has, or has not, `name` in force.
   bool any_has(const std::string& name, bool has, TimePoint now) const;
+  bool any_has_fresh(const std::string& name, TimePoint now) const;
   void seat(const std::string& name, TimePoint now);
   void follow(const std::string& name, Seat& seat, TimePoint now);
 

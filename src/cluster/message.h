@@ -13,11 +13,13 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "model/ids.h"
+#include "net/http/page_question.h"
 
 namespace tailgate {
 
 inline constexpr std::size_t kMembersMax = 256;
-inline constexpr std::size_t kVerdictsMax = 10'000;  // in one message
+inline constexpr std::size_t kVerdictsMax = 10'000;   // in one message
+inline constexpr std::size_t kLimitNeedsMax = 1'000;  // likewise
 
 // A verdict in words, since numbers of policies and exporters are each process's own.
 struct ToldVerdict {
@@ -28,13 +30,23 @@ struct ToldVerdict {
   bool operator==(const ToldVerdict&) const = default;
 };
 
+// What is asked of a limit on a member. `limit`: of its name.
+struct LimitNeed {
+  std::uint64_t limit = 0;
+  double per_second = 0;  // finite, not negative
+  bool operator==(const LimitNeed&) const = default;
+};
+
 struct ClusterMessage {
   std::string from;                // a member's name; empty: a daemon that owns nothing
   std::vector<std::string> names;  // of the view in force
+  std::vector<std::string> fresh;  // of them those that were not there before
   bool leaving = false;
   std::vector<ToldVerdict> verdicts;
-  std::optional<TraceId> explain;  // a question
-  std::string explanation;         // the answer: JSON
+  std::optional<PageQuestion> page;  // for a page of the other
+  std::optional<PageAnswer> page_answer;
+  bool shares_limits = false;  // with the other members; then the next is all it needs
+  std::vector<LimitNeed> needs;
   bool operator==(const ClusterMessage&) const = default;
 };
 

@@ -17,6 +17,7 @@ class Routing {
  public:
   static constexpr std::uint16_t kHere = UINT16_MAX;
   static constexpr std::uint16_t kNowhere = UINT16_MAX - 1;  // no member is there to take it
+  static constexpr std::uint16_t kUnsure = UINT16_MAX - 2;   // for who splits a request: it cannot be told yet
 
   struct Way {
     std::uint16_t to = kNowhere;  // kHere, kNowhere, or an index in names()

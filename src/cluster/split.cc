@@ -29,7 +29,7 @@ void frame(std::vector<FrameSpan>& spans, std::vector<FrameSpan>& piece, const S
 bool split_request(SpanBatch& slice, std::size_t members, const std::function<Routing::Way(const TraceId&)>& way_of,
                    SplitScratch& s, std::vector<SplitPart>& parts) {
   s.gone.assign(slice.traces.size(), false);
-  const std::size_t slots = kHops * members;
+  const std::size_t unsure = kHops * members, slots = unsure + 1;
   bool any = false;
   for (std::size_t t = 0; t < slice.traces.size(); ++t) {
     const BatchTrace& trace = slice.traces[t];
@@ -44,7 +44,8 @@ bool split_request(SpanBatch& slice, std::size_t members, const std::function<Ro
       for (std::vector<FrameSpan>& spans : s.spans) spans.clear();
     }
     s.gone[t] = true;
-    const std::size_t slot = kHops * way.to + static_cast<std::size_t>(way.hop) - 1;
+    const std::size_t slot =
+        way.to == Routing::kUnsure ? unsure : kHops * way.to + static_cast<std::size_t>(way.hop) - 1;
     s.first[slot] = trace.id;
     for (std::uint32_t i = trace.first; i != kNone; i = slice.spans[i].next)
       s.slot_of[i] = static_cast<std::uint32_t>(slot);
@@ -58,8 +59,8 @@ bool split_request(SpanBatch& slice, std::size_t members, const std::function<Ro
     s.spans[s.slot_of[i]].push_back({group.resource, group.scope, ByteView(span.data, span.size)});
   }
   for (std::size_t slot = 0; slot < slots; ++slot) {
-    const SplitPart like{
-        static_cast<std::uint16_t>(slot / kHops), static_cast<Hop>(slot % kHops + 1), {}, 0, s.first[slot]};
+    const std::uint16_t to = slot == unsure ? Routing::kUnsure : static_cast<std::uint16_t>(slot / kHops);
+    const SplitPart like{to, static_cast<Hop>(slot % kHops + 1), {}, 0, s.first[slot]};
     frame(s.spans[slot], s.piece, like, parts);
   }
   std::size_t at = 0;

@@ -15,7 +15,7 @@
 namespace tailgate {
 
 struct SplitPart {
-  std::uint16_t to = 0;  // index in Routing::names()
+  std::uint16_t to = 0;  // index in Routing::names(), or kUnsure
   Hop hop = Hop::kFirst;
   std::string otlp;         // an ExportTraceServiceRequest of at most 1 MiB, or of one larger span
   std::uint32_t spans = 0;  // in it
@@ -30,7 +30,7 @@ class SplitScratch {
                             std::vector<SplitPart>& parts);
   std::vector<std::uint32_t> slot_of;         // by span of the slice
   std::vector<bool> gone;                     // by trace
-  std::vector<std::vector<FrameSpan>> spans;  // by slot: kHops * member + hop - 1
+  std::vector<std::vector<FrameSpan>> spans;  // by slot: kHops * member + hop - 1; the last for what is unsure
   std::vector<TraceId> first;                 // by slot
   std::vector<FrameSpan> piece;
 };

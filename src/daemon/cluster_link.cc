@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -19,9 +21,10 @@ namespace {
 constexpr std::size_t kVerdictsOfShard = 20'000;
 // Members ask each other every second, so after this all of them know.
 constexpr Duration kLinger = std::chrono::milliseconds(2'200);
-constexpr Duration kExplainTimeout = std::chrono::seconds(2);
+constexpr Duration kPageTimeout = std::chrono::seconds(2);
 constexpr Duration kRetryMax = std::chrono::milliseconds(500);
 constexpr Duration kRoomWait = std::chrono::milliseconds(5);
+constexpr std::string_view kLaneOf = "\x1f";  // between a policy's name and the number of a lane
 
 // `sending_queue.max_bytes`, or 0.
 std::size_t queue_bytes_max(const ConfigNode& node) {
@@ -58,16 +61,47 @@ ClusterLink::ClusterLink(ClusterConfig config, const ClusterParts& parts)
 ClusterHooks ClusterLink::hooks() {
   return {.hand_over =
               [this](const auto& wanted) {
+                if (!parts_.all_here()) return false;
                 return parts_.store.hand_over_to(wanted, [this](ByteView otlp, std::uint32_t) { return take(otlp); });
               },
-          .route_again = [this](const KeptTrace& request) { return take(request.otlp); },
+          .route_again = [this](const KeptTrace& request, const auto& written) { return take(request.otlp, written); },
           .verdicts = [this](const auto& wanted) { return verdicts(wanted); },
           .remember = [this](const auto& told) { remember(told); },
-          .explain =
-              [this](const TraceId& id) {
-                const std::optional<Explanation> found = parts_.explanations.explain(id);
-                return found ? boost::json::serialize(explanation_json(*found, parts_.exporters)) : std::string();
-              }};
+          .page = parts_.page,
+          .limits_asked = [this] { return limits_asked(); },
+          .set_shares = [this](const auto& limits, const auto& shares,
+                               double of_each_key) { set_shares(limits, shares, of_each_key); }};
+}
+
+// A limiter has a limit for each lane, and one over all of them: `composite`.
+std::vector<FleetLimit> ClusterLink::limits_asked() const {
+  std::vector<FleetLimit> out;
+  for (const auto& [name, asked] : parts_.tables.limiters.take_asked()) {
+    double total = 0;
+    for (std::size_t lane = 0; lane < asked.asked.size(); ++lane) {
+      out.push_back({fmt::format("{}{}{}", name, kLaneOf, lane), asked.asked[lane], asked.rates[lane]});
+      total += asked.asked[lane];
+    }
+    if (asked.total_rate > 0) out.push_back({name, total, asked.total_rate});
+  }
+  return out;
+}
+
+void ClusterLink::set_shares(const std::vector<FleetLimit>& limits, const std::vector<FleetLimits::Share>& shares,
+                             double of_each_key) const {
+  const TimePoint now = monotonic_now();
+  std::map<std::string, LimitShares> by_name;
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    const std::string& name = limits[i].name;
+    const std::size_t lane = name.rfind(kLaneOf);
+    if (lane == std::string::npos) {
+      by_name[name].total = shares[i].share;
+    } else {
+      by_name[name.substr(0, lane)].lanes.push_back(shares[i].share);  // they come in their order
+    }
+  }
+  for (auto& [name, of] : by_name) parts_.tables.limiters.set_shares(name, std::move(of), now);
+  parts_.tables.limiters.set_share_of_keyed(of_each_key, now);
 }
 
 std::unique_ptr<ExportRunner> ClusterLink::exporter_to(const std::string& name, const std::string& endpoint,
@@ -116,8 +150,12 @@ void ClusterLink::remember(const std::vector<ToldVerdict>& told) const {
   }
 }
 
-bool ClusterLink::take(ByteView otlp) {
-  return ingest_->accept(source_, otlp, nullptr, {Hop::kStart, true}).kind == IngestResult::Kind::kAccepted;
+bool ClusterLink::take(ByteView otlp, const std::function<void(bool)>& written) {
+  const IngestResult result = ingest_->accept(source_, otlp, nullptr, {Hop::kStart, true});
+  if (result.kind != IngestResult::Kind::kAccepted) return false;
+  if (result.receipt != nullptr && written) result.receipt->then(written);
+  if (result.receipt == nullptr && written) written(true);
+  return true;
 }
 
 void ClusterLink::start(IngestPipeline& ingest, SourceId source) {
@@ -147,9 +185,36 @@ void ClusterLink::leave(TimePoint deadline) {
 
 namespace {
 
+std::vector<ClusterStatus::Limit> limits_of_policies(const ClusterStatus& s) {
+  std::map<std::string, ClusterStatus::Limit> out;
+  for (const ClusterStatus::Limit& one : s.limits) {
+    const std::string policy = one.name.substr(0, one.name.rfind(kLaneOf));
+    if (policy == one.name) {
+      out[policy] = one;
+    } else {
+      out.try_emplace(policy, ClusterStatus::Limit{policy, one.share});
+    }
+  }
+  std::vector<ClusterStatus::Limit> list;
+  for (auto& [policy, one] : out) list.push_back(std::move(one));
+  return list;
+}
+
 boost::json::array names_of(const std::vector<std::string>& names) {
   boost::json::array out;
   for (const std::string& name : names) out.push_back(boost::json::value(name));
+  return out;
+}
+
+// By policy: of a composite the total, of others their one lane.
+boost::json::array limits_json(const ClusterStatus& s) {
+  boost::json::array out;
+  for (const ClusterStatus::Limit& one : limits_of_policies(s)) {
+    out.push_back(boost::json::object{{"policy", one.name},
+                                      {"share", one.share.share},
+                                      {"needs_per_second", one.share.need},
+                                      {"members_need_per_second", one.share.fleet_need}});
+  }
   return out;
 }
 
@@ -190,17 +255,30 @@ boost::json::object ClusterLink::status() const {
   if (s.settling)
     out["view_before"] = json::object{{"version", version_of(s.version_before)}, {"members", names_of(s.names_before)}};
   out["disagreeing"] = s.disagreeing;
+  out["limits"] = limits_json(s);
   out["members"] = std::move(members);
   return out;
 }
 
-void ClusterLink::explain(const TraceId& id, std::function<void(std::vector<MemberAnswer>)> done) {
-  cluster_.explain(id, kExplainTimeout, [done = std::move(done)](std::vector<Cluster::Explained> said) {
-    std::vector<MemberAnswer> out;
-    for (Cluster::Explained& one : said)
-      out.push_back({std::move(one.name), one.answered, std::move(one.json), std::move(one.error)});
-    done(std::move(out));
-  });
+OtherMembers ClusterLink::others() {
+  return {.self = config_.self,
+          .ask =
+              [this](auto question, auto done) {
+                cluster_.ask(std::move(question), kPageTimeout,
+                             [done = std::move(done)](const std::vector<Cluster::Answered>& all) {
+                               MemberAnswers out;
+                               for (const Cluster::Answered& one : all)
+                                 out.push_back({one.name, one.answer, one.error});
+                               done(std::move(out));
+                             });
+              },
+          .count =
+              [this] {
+                const std::vector<MemberState> members = cluster_.status().members;
+                return static_cast<std::size_t>(
+                    std::count_if(members.begin(), members.end(),
+                                  [&](const MemberState& m) { return m.listed && m.member.name != config_.self; }));
+              }};
 }
 
 void ClusterLink::collect(MetricWriter& out) const {
@@ -221,6 +299,9 @@ void ClusterLink::collect(MetricWriter& out) const {
   out.add(metric::kClusterVerdicts, {"told"}, number(status.verdicts_told));
   out.add(metric::kClusterVerdicts, {"heard"}, number(status.verdicts_heard));
   out.add(metric::kClusterReturned, {}, number(status.returned_spans));
+  out.add(metric::kClusterLimitMembers, {}, number(status.limits_heard));
+  for (const ClusterStatus::Limit& one : limits_of_policies(status))
+    out.add(metric::kClusterLimitShare, {one.name}, one.share.share);
   std::set<std::string> seen;  // a member with a new address may have queues of both
   forwarder_.each([&](const std::string&, const ExportRunner& runner) {
     if (seen.insert(runner.name()).second) Exporters::collect(runner, out, {std::string(kPolicy)}, true);

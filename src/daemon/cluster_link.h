@@ -25,9 +25,10 @@ struct ClusterParts {
   ByteBudget& budget;
   TraceStore& store;
   PolicyTables& tables;
-  const ExplainSource& explanations;
   KeptSink& sink;  // asked for room
   std::vector<std::string> exporters;
+  std::function<bool()> all_here;  // no open trace is in the journal only
+  std::function<PageAnswer(const PageQuestion&)> page;  // what another member asks
 };
 
 class ClusterLink {
@@ -51,8 +52,8 @@ class ClusterLink {
 
   void collect(MetricWriter& out) const;
   boost::json::object status() const;  // as /cluster answers
-  // Asks the other members; calls back once, on the cluster's thread.
-  void explain(const TraceId& id, std::function<void(std::vector<MemberAnswer>)> done);
+  // For pages that answer for all members.
+  OtherMembers others();
   // Also the policy of what an exporter to a member loses.
   static constexpr std::string_view kPolicy = "cluster";
 
@@ -61,7 +62,11 @@ class ClusterLink {
   ClusterHooks hooks();
   std::vector<ToldVerdict> verdicts(const std::function<bool(const TraceId&)>& wanted) const;
   void remember(const std::vector<ToldVerdict>& told) const;
-  bool take(ByteView otlp);
+  std::vector<FleetLimit> limits_asked() const;
+  void set_shares(const std::vector<FleetLimit>& limits, const std::vector<FleetLimits::Share>& shares,
+                  double of_each_key) const;
+  // `written`: whether a journal has it, if it must; called by any thread. May be empty.
+  bool take(ByteView otlp, const std::function<void(bool)>& written = {});
 
   const ClusterConfig config_;
   const ClusterParts parts_;

@@ -75,11 +75,14 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   if (config_.cluster) {
     cluster_ = std::make_unique<ClusterLink>(
         *config_.cluster,
-        ClusterParts{*parts_.budget, *store_, *parts_.tables, *explanations_, *sink_, parts_.exporters->names()});
+        ClusterParts{*parts_.budget, *store_, *parts_.tables, *sink_, parts_.exporters->names(),
+                     [this] { return replay_ == nullptr || replay_->done(); },
+                     [this](const PageQuestion& question) { return member_pages_.answer(question); }});
   }
   ExplainPageOptions explain{.exporters = parts_.exporters->names(), .remembers = config_.sampling.explain_bytes != 0};
   if (cluster_ != nullptr) {
-    explain.ask_members = [this](const TraceId& id, auto done) { cluster_->explain(id, std::move(done)); };
+    add_explain_pages(member_pages_, *explanations_, explain);
+    explain.others = cluster_->others();
     add_cluster_page(web_pages_, [this] { return cluster_->status(); });
   }
   add_explain_pages(web_pages_, *explanations_, std::move(explain));
@@ -278,6 +281,7 @@ void Daemon::run() {
     log_legacy_heads();
     if (signals_ != nullptr) signals_->tick(monotonic_now());
     if (replay_ != nullptr) replay_->tidy(monotonic_now());
+    if (journal_link_ != nullptr) journal_link_->tick(monotonic_now());
     if (keep_jobs_ != nullptr) keep_jobs_->tick(wall_now_ns());
     if (head_ != nullptr) tick_head(head_->tick(monotonic_now()));
     if (signal == SIGHUP) parts_.exporters->follow_paths();

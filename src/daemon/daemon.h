@@ -123,6 +123,7 @@ class Daemon {
   std::shared_ptr<StoreReader> stored_;  // null: nothing is
   const ProcessMetrics process_;
   Pages metrics_page_, health_pages_, web_pages_, sampling_pages_;
+  Pages member_pages_;  // what other members of a cluster ask of this one
   std::unique_ptr<QueryPool> query_pool_;
   std::unique_ptr<QueryPool> scrape_pool_;  // of /metrics/spans; null: there is none
   std::unique_ptr<IoThreads> page_threads_;

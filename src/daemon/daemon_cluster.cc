@@ -22,9 +22,11 @@ void Daemon::drain() {
   const TimePoint began = monotonic_now();
   const TimePoint deadline = began + config_.shutdown_timeout;
   serving_ = false;
-  // A successor of the same name takes over what is in the journal, if all of it is.
+  // A successor of the same name takes over what is in the journal, if all of it is. In the middle of a replay more of
+  // a trace may be there than here, so nothing could be handed to others.
+  const bool replays = replay_ != nullptr && !replay_->done();
   const bool has_successor =
-      journal_ != nullptr && config_.hand_over && !journal_->passed_since(began - config_.journal.hold);
+      replays || (journal_ != nullptr && config_.hand_over && !journal_->passed_since(began - config_.journal.hold));
   if (cluster_ != nullptr && !has_successor) cluster_->leave(began + config_.shutdown_timeout / 2);
   for (const auto& receiver : parts_.receivers) receiver->drain();
   // Requests in flight get a part of the time. Later requests are refused with 503, so that senders go elsewhere.

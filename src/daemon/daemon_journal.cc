@@ -16,6 +16,8 @@ double number(N n) {
   return static_cast<double>(n);
 }
 
+// Members have what waited for this one within that time after it is back: they try twice a second.
+constexpr Duration kCatchUp = std::chrono::seconds(2);
 constexpr Duration kLastCommit = std::chrono::seconds(1);  // so long an end waits for the disk
 
 }  // namespace
@@ -35,13 +37,22 @@ Result<void> Daemon::open_journal() {
   if (config_.journal.retain > Duration::zero()) add_past_pages();
   if (!replays) return {};
   replayed_ = kSourcesMax - 1;  // assemble() leaves it free
-  replay_ = std::make_unique<JournalReplay>(ReplayParts{.journal = *journal_,
-                                                        .link = *journal_link_,
-                                                        .store = *store_,
-                                                        .target = *target_,
-                                                        .source = replayed_,
-                                                        .origin = origin_,
-                                                        .budget = parts_.budget.get()});
+  ReplayParts parts{.journal = *journal_,
+                    .link = *journal_link_,
+                    .store = *store_,
+                    .target = *target_,
+                    .source = replayed_,
+                    .origin = origin_,
+                    .budget = parts_.budget.get()};
+  if (cluster_ != nullptr) {
+    const TimePoint now = monotonic_now();
+    store_->hold_due(now, now + kCatchUp);
+    parts.pass_on = [this](SpanBatch& slice, SourceId source, std::uint64_t arrival_unix_ns,
+                           std::shared_ptr<Receipt>& written) {
+      return ingest_->pass_on(slice, source, arrival_unix_ns, written);
+    };
+  }
+  replay_ = std::make_unique<JournalReplay>(std::move(parts));
   return {};
 }
 
@@ -60,7 +71,13 @@ void Daemon::add_past_pages() {
     journal_link_->on_kept_by(config_.keep.around.policies, [this] { keep_jobs_->triggered(wall_now_ns()); });
   const Result<Endpoint> web = parse_endpoint(config_.web.endpoint);
   const bool local = web && (!web->path.empty() || is_loopback_host(web->host));
-  add_keep_page(web_pages_, *keep_jobs_, local || config_.web.auth.has_value());
+  const bool allowed = local || config_.web.auth.has_value();
+  if (cluster_ != nullptr) {
+    add_keep_page(member_pages_, *keep_jobs_, true);
+    add_fleet_keep_page(web_pages_, member_pages_, cluster_->others(), allowed);
+  } else {
+    add_keep_page(web_pages_, *keep_jobs_, allowed);
+  }
 }
 
 // What the query doors find beyond the store. Its scopes say that it was not kept.
@@ -122,6 +139,9 @@ void Daemon::collect_journal(MetricWriter& out) const {
   out.add(metric::kJournalOldest, {}, s.oldest_unix_ns < now ? number(now - s.oldest_unix_ns) / 1e9 : 0);
   out.add(metric::kJournalRequests, {"written"}, number(s.requests));
   out.add(metric::kJournalRequests, {"passed_by"}, number(s.passed));
+  out.add(metric::kJournalParts, {"written"}, number(s.for_others));
+  out.add(metric::kJournalParts, {"unsure"}, number(s.unsure));
+  out.add(metric::kJournalParts, {"passed_on"}, number(s.passed_on));
   out.add(metric::kJournalRequestBytes, {}, number(s.request_bytes));
   out.add(metric::kJournalWrittenBytes, {}, number(s.written_bytes));
   out.add_histogram(metric::kJournalCommit, kCommitBounds, s.seconds, s.seconds_sum);

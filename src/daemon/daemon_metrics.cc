@@ -52,7 +52,13 @@ void Daemon::collect(MetricWriter& out) const {
   }
   collect_receivers(out);
   collect_pages(out);
-  out.add(metric::kSpansReplayed, {}, replayed_ < kSourcesMax ? number(store.totals.received[replayed_]) : 0);
+  std::uint64_t replayed = 0;
+  if (replayed_ < kSourcesMax) {
+    replayed = store.totals.received[replayed_];
+    if (const auto passed = refused.received.find(replayed_); passed != refused.received.end())
+      replayed += passed->second;  // to members of the cluster
+  }
+  out.add(metric::kSpansReplayed, {}, number(replayed));
   out.add(metric::kSpansToMembers, {}, number(refused.sent_to_members));
   if (journal_ != nullptr) collect_journal(out);
   if (cluster_ != nullptr) cluster_->collect(out);

@@ -47,6 +47,7 @@ class DeliveryShare {
   void on_disk() const {
     if (of_ != nullptr && holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) of_->part_gone();
   }
+  bool any() const { return of_ != nullptr; }
   void lost() const {
     if (of_ != nullptr) of_->lost();
   }

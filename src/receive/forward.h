@@ -6,10 +6,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
+#include "model/kept_trace.h"
 #include "model/span_batch.h"
 
 namespace tailgate {
@@ -31,6 +34,16 @@ struct Forwarded {
   bool by_member = false;
 };
 
+// Whether it can be told here which traces are open or remembered.
+enum class Known : std::uint8_t {
+  kAll,
+  kNotYet,  // some are still in the journal: where it matters, it cannot be told yet whose a trace is
+  kFirst,   // it can, and what is known stays here whatever else speaks for another
+};
+
+// Of a request, what goes to another daemon; or (`unsure`) what waits until it is known where it goes.
+using WritePart = std::function<void(const std::shared_ptr<KeptTrace>& part, bool unsure)>;
+
 class SpanForwarder {
  public:
   virtual ~SpanForwarder() = default;
@@ -41,9 +54,10 @@ class SpanForwarder {
   enum class Split : std::uint8_t { kAllHere, kSome, kNoRoom };
   // Takes the traces of other members out of `slice`, and makes room for them in the members' queues. After kSome comes
   // send() or cancel(), on the same thread, before the next split(). The spans of `slice` must live until then.
-  virtual Split split(SpanBatch& slice, Hop hop) = 0;
-  // Hands them to the queues. How many spans.
-  virtual std::uint64_t send(TimePoint now) = 0;
+  virtual Split split(SpanBatch& slice, Hop hop, Known known) = 0;
+  // Hands them to the queues. How many spans. `write` is called with each before; it may be empty, but after
+  // Known::kNotYet: what is unsure is nowhere else.
+  virtual std::uint64_t send(TimePoint now, const WritePart& write) = 0;
   virtual void cancel() = 0;
 
   // One request's turn.

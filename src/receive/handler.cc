@@ -10,7 +10,6 @@ namespace tailgate {
 namespace {
 
 constexpr std::uint32_t kRetrySeconds = 1;
-constexpr std::size_t kQuestionMax = 64 << 10;  // bytes of a request that brings no spans
 
 bool is_grpc_call(const RequestHead& head) { return head.is_http2 && is_grpc(head.header("content-type")); }
 
@@ -54,7 +53,7 @@ const ReceiveRoute* ReceiveHandler::route_of(const RequestHead& head) const {
 }
 
 std::size_t ReceiveHandler::message_max(const ReceiveRoute* route) const {
-  return route != nullptr && route->answer ? kQuestionMax : config_.message_max;
+  return route != nullptr && route->answer ? route->question_max : config_.message_max;
 }
 
 const ReceiveForm* ReceiveHandler::form_of(const ReceiveRoute* route, const RequestHead& head) {

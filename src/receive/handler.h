@@ -54,6 +54,7 @@ struct ReceiveRoute {
   // Of a gRPC method, or of a path over HTTP, that takes no spans: the message that answers, as protobuf. Errors:
   // kBadInput. Empty: it takes spans.
   std::function<Result<std::string>(ByteView message)> answer = {};
+  std::size_t question_max = 64 << 10;  // bytes of such a message
 };
 
 struct ReceiveProtocol {

@@ -59,8 +59,14 @@ Oddities::Snapshot Oddities::snapshot() const {
 class IngestPipeline::Slices {
  public:
   Slices(IngestPipeline& pipeline, const RequestLog::Turn& turn, SourceId source, Client* client, SpanWatch* watch,
-         TimePoint now)
-      : of_(pipeline), turn_(turn), source_(source), client_(client), watch_(watch), now_(now) {
+         TimePoint now, std::uint64_t arrival_unix_ns)
+      : of_(pipeline),
+        turn_(turn),
+        source_(source),
+        client_(client),
+        watch_(watch),
+        now_(now),
+        arrival_unix_ns_(arrival_unix_ns) {
     traces_.clear();
     framed_.clear();
   }
@@ -71,7 +77,8 @@ class IngestPipeline::Slices {
     const std::size_t spans = slice.spans.size();
     bool sends = false;
     if (of_.forwarder_ != nullptr) {
-      const SpanForwarder::Split split = of_.forwarder_->split(slice, hop);
+      const Known known = turn_.later() ? Known::kNotYet : Known::kAll;
+      const SpanForwarder::Split split = of_.forwarder_->split(slice, hop, known);
       if (split == SpanForwarder::Split::kNoRoom) return false;
       sends = split == SpanForwarder::Split::kSome;
       // The log gets what stays. Of a request in one slice from which nothing goes, that is the request.
@@ -82,7 +89,7 @@ class IngestPipeline::Slices {
       if (sends) of_.forwarder_->cancel();
       return false;
     }
-    if (sends) of_.refusals_.sent_to_members(source_, of_.forwarder_->send(now_));
+    if (sends) send();
     delivered_ += spans;
     if (watch_ != nullptr) watch_->taken(now_);
     if (turn_.wants_traces()) {
@@ -92,22 +99,38 @@ class IngestPipeline::Slices {
     return true;
   }
 
-  // Null also when nothing of the request stays here.
-  std::shared_ptr<Receipt> write(std::uint64_t arrival_unix_ns, ByteView otlp) const {
-    if (split_ && framed_.empty()) return nullptr;
-    return turn_.write(source_, arrival_unix_ns, split_ ? ByteView(framed_) : otlp, traces_);
+  // Null: nothing of the request is written, or nobody waits for it.
+  std::shared_ptr<Receipt> write(ByteView otlp) {
+    if (!split_ || !framed_.empty())
+      wait_for(turn_.write(source_, arrival_unix_ns_, split_ ? ByteView(framed_) : otlp, traces_));
+    return Receipt::of_all(receipts_);
   }
 
   std::uint64_t delivered() const { return delivered_; }  // spans
   std::uint32_t wait() const { return wait_; }            // seconds that the client must wait
 
  private:
+  void send() {
+    WritePart write;
+    if (turn_.writes()) {
+      write = [this](const std::shared_ptr<KeptTrace>& part, bool unsure) {
+        wait_for(turn_.write_part(source_, arrival_unix_ns_, part, unsure));
+      };
+    }
+    of_.refusals_.sent_to_members(source_, of_.forwarder_->send(now_, write));
+  }
+  void wait_for(std::shared_ptr<Receipt> receipt) {
+    if (receipt != nullptr) receipts_.push_back(std::move(receipt));
+  }
+
   IngestPipeline& of_;
   const RequestLog::Turn& turn_;
   const SourceId source_;
   Client* const client_;
   SpanWatch* const watch_;
   const TimePoint now_;
+  const std::uint64_t arrival_unix_ns_;
+  std::vector<std::shared_ptr<Receipt>> receipts_;
   std::uint64_t delivered_ = 0;
   std::uint32_t wait_ = 0;
   bool split_ = false;
@@ -141,7 +164,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
   batch.request = turn.number();
 
   SpanWatch* const watch = forwarded.by_member ? nullptr : watch_;
-  Slices slices(*this, turn, source, client, watch, now);
+  Slices slices(*this, turn, source, client, watch, now, batch.now_unix_ns);
   const auto deliver = [&](SpanBatch& slice) { return slices.take(slice, forwarded.hop, false); };
   SpanWatcher* const watcher = watch != nullptr ? &watch->begin(*plan) : nullptr;
   const ScanResult scan = scan_request(otlp, *plan, batch, deliver, watcher);
@@ -167,7 +190,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     result.message = "no room in the buffer; try again";
     return result;
   }
-  if (good != 0) result.receipt = slices.write(batch.now_unix_ns, otlp);
+  if (good != 0) result.receipt = slices.write(otlp);
   refusals_.spans(source, SpanRefusal::kBadId, scan.bad_ids);
   result.no_spans = scan.spans == 0 && !otlp.empty();
   if (scan.bad_ids != 0) {
@@ -177,6 +200,26 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     result.all_bad_ids = good == 0;
   }
   return result;
+}
+
+bool IngestPipeline::pass_on(SpanBatch& slice, SourceId source, std::uint64_t arrival_unix_ns,
+                             std::shared_ptr<Receipt>& written) {
+  written = nullptr;
+  if (forwarder_ == nullptr) return true;
+  const SpanForwarder::Turn of_cluster(forwarder_);
+  const SpanForwarder::Split split = forwarder_->split(slice, Hop::kStart, Known::kFirst);
+  if (split != SpanForwarder::Split::kSome) return split == SpanForwarder::Split::kAllHere;
+  std::vector<std::shared_ptr<Receipt>> receipts;
+  WritePart write;
+  if (log_ != nullptr) {
+    write = [&](const std::shared_ptr<KeptTrace>& part, bool unsure) {
+      if (auto receipt = log_->write_part(source, arrival_unix_ns, part, unsure))
+        receipts.push_back(std::move(receipt));
+    };
+  }
+  refusals_.sent_to_members(source, forwarder_->send(monotonic_now(), write));
+  written = Receipt::of_all(receipts);
+  return true;
 }
 
 }  // namespace tailgate

@@ -131,6 +131,10 @@ class IngestPipeline {
   // Counts refused spans with their reason. The receiver counts refused requests, because it answers them.
   IngestResult accept(SourceId source, ByteView otlp, Client* client = nullptr, const Forwarded& forwarded = {});
 
+  // Of spans that come out of the log and are another daemon's to decide, or may be: sends those that are, and takes
+  // them out of `slice`. False: there is no room for them now. `written`: what the log writes of it; null: nothing.
+  bool pass_on(SpanBatch& slice, SourceId source, std::uint64_t arrival_unix_ns, std::shared_ptr<Receipt>& written);
+
   // From now on accept() refuses everything with kShuttingDown.
   void stop() { stopping_.store(true, std::memory_order_relaxed); }
 

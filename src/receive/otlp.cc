@@ -102,7 +102,8 @@ ReceiveProtocol otlp_protocol(std::string traces_path, SourceId proto, SourceId 
     out.routes.push_back({.path = std::string(kClusterMessages),
                           .forms = {from_proto},
                           .wrong_type = fmt::format("expected content-type {}", kProtobufType),
-                          .answer = context.cluster_message});
+                          .answer = context.cluster_message,
+                          .question_max = kClusterMessageMax});
   }
   out.elsewhere = {from_proto, from_json, other};
   out.unsupported = [context](const RequestHead& head) { return unsupported(context, head); };

@@ -21,6 +21,7 @@ inline constexpr std::string_view kOtlpTraceExport = "/opentelemetry.proto.colle
 inline constexpr std::string_view kOtlpTracesPath = "/v1/traces";
 // What the members of a cluster tell each other (cluster/message.h); not there without a cluster.
 inline constexpr std::string_view kClusterMessages = "/tailgate/v1/cluster";
+inline constexpr std::size_t kClusterMessageMax = 2 << 20;  // bytes
 
 struct OtlpConfig {
   std::optional<EndpointConfig> grpc;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // RequestLog: where requests are written before their senders are answered; a journal in the daemon. Receipt: whether
-// one of them has been written.
+// one of them, or several parts of one, have been written.
 //
 // Threads: any. Called once or twice for each request, not per span.
 #pragma once
@@ -11,15 +11,27 @@
 #include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/mutex.h"
+#include "model/kept_trace.h"
 #include "model/span_batch.h"
 
 namespace tailgate {
 
 class Receipt {
  public:
+  explicit Receipt(std::size_t parts = 1) : left_(parts) {}
+  // One for all of them: null for none.
+  static std::shared_ptr<Receipt> of_all(const std::vector<std::shared_ptr<Receipt>>& parts) {
+    if (parts.empty()) return nullptr;
+    if (parts.size() == 1) return parts.front();
+    auto out = std::make_shared<Receipt>(parts.size());
+    for (const std::shared_ptr<Receipt>& part : parts) part->then([out](bool safe) { out->settle(safe); });
+    return out;
+  }
+
   // Calls `call` with the outcome, once: here, if it is known, else on the thread that settles.
   void then(std::function<void(bool safe)> call) {
     std::optional<bool> safe;
@@ -30,11 +42,14 @@ class Receipt {
     }
     if (safe) call(*safe);
   }
+  // Once for each part; they are safe when all are.
   void settle(bool safe) {
     std::function<void(bool)> call;
     {
       const MutexLock lock(mutex_);
-      safe_ = safe;
+      all_safe_ &= safe;
+      if (--left_ != 0) return;
+      safe_ = safe = all_safe_;
       call = std::move(call_);
     }
     if (call) call(safe);
@@ -42,6 +57,8 @@ class Receipt {
 
  private:
   Mutex mutex_;
+  std::size_t left_ TAILGATE_GUARDED_BY(mutex_);
+  bool all_safe_ TAILGATE_GUARDED_BY(mutex_) = true;
   std::optional<bool> safe_ TAILGATE_GUARDED_BY(mutex_);
   std::function<void(bool)> call_ TAILGATE_GUARDED_BY(mutex_);
 };
@@ -66,6 +83,11 @@ class RequestLog {
   virtual std::shared_ptr<Receipt> write(Way way, std::uint64_t number, SourceId source, std::uint64_t arrival_unix_ns,
                                          ByteView otlp, std::span<const TraceId> traces) = 0;
 
+  // Likewise what of a request is another daemon's to decide. It is written until `part` has gone there; what is
+  // `unsure` comes out of the log, as what is written alone does.
+  virtual std::shared_ptr<Receipt> write_part(SourceId source, std::uint64_t arrival_unix_ns,
+                                              const std::shared_ptr<KeptTrace>& part, bool unsure) = 0;
+
   // One request's turn.
   class Turn {
    public:
@@ -87,6 +109,11 @@ class RequestLog {
     std::shared_ptr<Receipt> write(SourceId source, std::uint64_t arrival_unix_ns, ByteView otlp,
                                    std::span<const TraceId> traces) const {
       return writes() ? log_->write(way_, number_, source, arrival_unix_ns, otlp, traces) : nullptr;
+    }
+
+    std::shared_ptr<Receipt> write_part(SourceId source, std::uint64_t arrival_unix_ns,
+                                        const std::shared_ptr<KeptTrace>& part, bool unsure) const {
+      return writes() ? log_->write_part(source, arrival_unix_ns, part, unsure) : nullptr;
     }
 
    private:

@@ -200,6 +200,9 @@ inline constexpr Metric kJournalOldest{"tailgate_journal_oldest_seconds", kGauge
                                        "Age of the oldest segment's last request."};
 inline constexpr Metric kJournalRequests{"tailgate_journal_requests_total", kCounter, "result",
                                          "Requests written to the journal, or taken without since it failed."};
+inline constexpr Metric kJournalParts{
+    "tailgate_journal_parts_total", kCounter, "result",
+    "Parts of requests for other members: written, unsure whose (read again later), passed_on."};
 inline constexpr Metric kJournalRequestBytes{"tailgate_journal_request_bytes_total", kCounter, "",
                                              "OTLP bytes of the requests written, before compression."};
 inline constexpr Metric kJournalWrittenBytes{"tailgate_journal_written_bytes_total", kCounter, "",
@@ -271,6 +274,10 @@ inline constexpr Metric kClusterVerdicts{"tailgate_cluster_verdicts_total", kCou
                                          "Verdicts told to the new homes of traces, and heard from old ones."};
 inline constexpr Metric kClusterReturned{"tailgate_cluster_returned_spans_total", kCounter, "",
                                          "Spans that waited for a member that was gone, and were routed anew."};
+inline constexpr Metric kClusterLimitShare{"tailgate_cluster_limit_share", kGauge, "policy",
+                                           "Part of a rate limit that this member may use, from 0 to 1."};
+inline constexpr Metric kClusterLimitMembers{"tailgate_cluster_limit_members", kGauge, "",
+                                             "Other members that were heard of late and share their rate limits."};
 inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commit,compiler", "Always 1."};
 // Named as by Prometheus' client libraries.
 inline constexpr Metric kProcessCpu{"process_cpu_seconds_total", kCounter, "", "CPU time of the process."};
@@ -371,6 +378,7 @@ inline constexpr std::array kMetrics = {
     metric::kJournalSegments,
     metric::kJournalOldest,
     metric::kJournalRequests,
+    metric::kJournalParts,
     metric::kJournalRequestBytes,
     metric::kJournalWrittenBytes,
     metric::kJournalCommit,
@@ -406,6 +414,8 @@ inline constexpr std::array kMetrics = {
     metric::kClusterLookups,
     metric::kClusterVerdicts,
     metric::kClusterReturned,
+    metric::kClusterLimitShare,
+    metric::kClusterLimitMembers,
     metric::kBuildInfo,
     metric::kProcessCpu,
     metric::kProcessResident,

@@ -7,7 +7,6 @@
 #include <boost/json.hpp>
 
 #include "model/threshold.h"
-#include "net/http/later_answer.h"
 #include "web/explain_html.h"
 #include "web/json_page.h"
 #include "web/params.h"
@@ -62,7 +61,12 @@ Response list(const ExplainSource& source, const ExplainPageOptions& options, co
   if (html) return html_list(question->query, *found, options.remembers);
   json::array all;
   for (const Explanation& e : *found) all.push_back(explanation_json(e, options.exporters));
-  return json_response(200, all, question->form);
+  Response own = json_response(200, all, question->form);
+  if (!options.others) return own;
+  return ask_all(*options.others, {"GET", head.target, ""}, own,
+                 [limit = question->query.limit, form = question->form](const MemberAnswers& answers) {
+                   return merge_lists(answers, limit, form);
+                 });
 }
 
 Response one(const ExplainSource& source, const ExplainPageOptions& options, const RequestHead& head) {
@@ -77,13 +81,9 @@ Response one(const ExplainSource& source, const ExplainPageOptions& options, con
   if (!id)
     return error(400, fmt::format("expected a trace id of 1 to 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
   const std::optional<Explanation> e = source.explain(*id);
-  if (!e && options.ask_members) {
-    Response response;
-    response.later = std::make_shared<LaterAnswer>();
-    options.ask_members(*id, [later = response.later, form = question->form](const std::vector<MemberAnswer>& said) {
-      later->answer(member_answers(said, form));
-    });
-    return response;
+  if (!e && options.others) {
+    return ask_all(*options.others, {"GET", head.target, ""}, json_error(404, "nothing is known of this trace"),
+                   [form = question->form](const MemberAnswers& answers) { return merge_trace(answers, form); });
   }
   if (!e && !options.remembers)
     return error(404, "not an open trace, and decisions are not remembered: explain.max_bytes is 0");
@@ -169,7 +169,10 @@ void add_explain_pages(Pages& pages, const ExplainSource& source, ExplainPageOpt
   const auto shared = std::make_shared<const ExplainPageOptions>(std::move(options));
   pages.add("/explain", [&source, shared](const RequestHead& head) { return list(source, *shared, head); });
   pages.add("/explain/", [&source, shared](const RequestHead& head) { return one(source, *shared, head); });
-  pages.add("/shadow", [&source](const RequestHead&) { return shadow(source.shadow()); });
+  pages.add("/shadow", [&source, shared](const RequestHead& head) {
+    Response own = shadow(source.shadow());
+    return shared->others ? ask_all(*shared->others, {"GET", head.target, ""}, own, merge_shadow) : own;
+  });
 }
 
 }  // namespace tailgate

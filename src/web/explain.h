@@ -43,8 +43,9 @@ class ExplainSource {
 struct ExplainPageOptions {
   std::vector<std::string> exporters;  // names by index
   bool remembers = true;               // explain.max_bytes is not 0
-  // In a cluster: asks the other members about a trace that is not known here, and calls back once, on any thread.
-  std::function<void(const TraceId&, std::function<void(std::vector<MemberAnswer>)>)> ask_members = {};
+  // In a cluster: about a trace that is not known here the others are asked; lists, but for people, and /shadow are of
+  // all members.
+  std::optional<OtherMembers> others = {};
 };
 
 // As /explain/{trace_id} answers it.

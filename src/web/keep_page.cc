@@ -13,7 +13,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::string_view kPath = "/keep/";
-constexpr std::size_t kBodyMax = 1 << 20, kIdsMax = 10'000, kReasonMax = 200, kConditionMax = 64 << 10;
+constexpr std::size_t kIdsMax = 10'000, kReasonMax = 200, kConditionMax = 64 << 10;
 constexpr std::int64_t kLimitMax = 1'000'000;
 
 tl::unexpected<Error> wanted(std::string_view key, std::string_view what) {
@@ -156,20 +156,19 @@ Response begin_for_alerts(KeepSource& source, ByteView body) {
   return json_response(status, out);
 }
 
-// Everybody who reaches the port could send what was dropped to the backends, and they are paid by the span.
-Response not_allowed() {
+std::string_view job_of(const RequestHead& head) { return head.path().substr(kPath.size()); }
+
+}  // namespace
+
+Response keep_not_allowed() {
   return json_error(403,
                     "expected web.auth, or a web.endpoint on loopback or a Unix socket: jobs that keep traces are not "
                     "for everybody who reaches this port");
 }
 
-std::string_view job_of(const RequestHead& head) { return head.path().substr(kPath.size()); }
-
-}  // namespace
-
 void add_keep_page(Pages& pages, KeepSource& source, bool allowed) {
-  pages.add_post("/keep", kBodyMax, [&source, allowed](const RequestHead&, ByteView body) {
-    if (!allowed) return not_allowed();
+  pages.add_post("/keep", kKeepBodyMax, [&source, allowed](const RequestHead&, ByteView body) {
+    if (!allowed) return keep_not_allowed();
     Result<KeepRequest> request = read_request(body);
     if (!request) return json_error(400, request.error().text);
     const Result<std::string> job = source.begin(std::move(*request));
@@ -178,8 +177,8 @@ void add_keep_page(Pages& pages, KeepSource& source, bool allowed) {
     response.headers.emplace_back("location", std::string(kPath) + *job);
     return response;
   });
-  pages.add_post("/keep/alert", kBodyMax, [&source, allowed](const RequestHead&, ByteView body) {
-    return allowed ? begin_for_alerts(source, body) : not_allowed();
+  pages.add_post("/keep/alert", kKeepBodyMax, [&source, allowed](const RequestHead&, ByteView body) {
+    return allowed ? begin_for_alerts(source, body) : keep_not_allowed();
   });
   const auto status = [&source](const RequestHead& head) {
     const std::optional<KeepStatus> found = source.status(job_of(head));
@@ -187,7 +186,7 @@ void add_keep_page(Pages& pages, KeepSource& source, bool allowed) {
   };
   pages.add(std::string(kPath), status);
   pages.add_remove(std::string(kPath), [&source, status, allowed](const RequestHead& head) {
-    if (!allowed) return not_allowed();
+    if (!allowed) return keep_not_allowed();
     source.cancel(job_of(head));
     return status(head);
   });

@@ -14,9 +14,12 @@
 
 #include "base/result.h"
 #include "model/ids.h"
+#include "web/cluster.h"
 #include "web/pages.h"
 
 namespace tailgate {
+
+inline constexpr std::size_t kKeepBodyMax = 1 << 20;
 
 struct KeepRequest {
   std::vector<TraceId> ids;                                 // or
@@ -59,5 +62,12 @@ class KeepSource {
 // `source` outlives the pages. `allowed`: whether who asks is known, or on this machine; else everything that begins or
 // ends a job gets 403.
 void add_keep_page(Pages& pages, KeepSource& source, bool allowed);
+
+// The same paths, for all members of a cluster: each begins a job of its own by `own`, where add_keep_page() added it,
+// and the fleet's job names these: "a=3,b=7". `own` outlives the pages.
+void add_fleet_keep_page(Pages& pages, const Pages& own, OtherMembers others, bool allowed);
+
+// Everybody who reaches the port could send what was dropped to the backends, and they are paid by the span.
+Response keep_not_allowed();
 
 }  // namespace tailgate

@@ -151,6 +151,22 @@ void Pages::handle(const RequestHead& head, BodyBuffer& body, Response& response
   }
 }
 
+PageAnswer Pages::answer(const PageQuestion& question) const {
+  RequestHead head;
+  head.method = question.method;
+  head.target = question.target;
+  const Entry* const entry = find(head.path());
+  Response response = plain_response(404, "there is no such page");
+  if (entry != nullptr && question.method == "POST" && entry->post && question.body.size() <= entry->body_bytes_max) {
+    response = entry->post(head, question.body);
+  } else if (entry != nullptr && question.method == "DELETE" && entry->remove) {
+    response = entry->remove(head);
+  } else if (entry != nullptr && question.method == "GET" && entry->page) {
+    response = entry->page(head);
+  }
+  return {response.status, std::move(response.body)};
+}
+
 Response Pages::refuse(const RequestHead& head, const Refusal& refusal) {
   const RefusalAnswer answer = refusal_answer(refusal);
   count(answer.reason);

@@ -15,6 +15,7 @@
 
 #include "base/mutex.h"
 #include "net/http/http.h"
+#include "net/http/page_question.h"
 #include "net/refusal.h"
 
 namespace tailgate {
@@ -48,6 +49,10 @@ class Pages final : public Handler {
   // `hosts` get a page. A name of another site that leads here, as DNS can make it do, makes that site's scripts our
   // own.
   void answer_only_to(std::vector<std::string> hosts) { hosts_ = std::move(hosts); }
+
+  // As a server would, to a question from within, which is not refused for where it comes from. A page whose answer
+  // comes later has none.
+  PageAnswer answer(const PageQuestion& question) const;
 
   Admission admit(const RequestHead& head) override;
   void handle(const RequestHead& head, BodyBuffer& body, Response& response) override;

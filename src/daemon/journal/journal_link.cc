@@ -85,6 +85,26 @@ std::shared_ptr<Receipt> JournalLink::write(Way way, std::uint64_t number, Sourc
     const MutexLock lock(mutex_);
     taken_.insert(number);
   }
+  return append(request);
+}
+
+std::shared_ptr<Receipt> JournalLink::write_part(SourceId source, std::uint64_t arrival_unix_ns,
+                                                 const std::shared_ptr<KeptTrace>& part, bool unsure) {
+  JournalRequest request;
+  request.number = journal_.next_order();
+  request.order = journal_.next_order();
+  request.arrival_unix_ns = arrival_unix_ns;
+  request.receiver = sources_[source].receiver;
+  request.format = sources_[source].format;
+  request.otlp = part->otlp;
+  request.alone = unsure;
+  request.whose = unsure ? Whose::kUnsure : Whose::kOthers;
+  if (!unsure) away_.add(request, part, monotonic_now());
+  return append(request);
+}
+
+// Null: nobody waits for it.
+std::shared_ptr<Receipt> JournalLink::append(const JournalRequest& request) {
   if (journal_.options().ack == JournalAck::kAtOnce && !request.alone) {
     journal_.append(request, monotonic_now(), {});
     return nullptr;

@@ -21,6 +21,7 @@
 #include "base/mutex.h"
 #include "buffer/decision_log.h"
 #include "buffer/trace_buffer.h"
+#include "daemon/journal/parts_away.h"
 #include "decide/policy_set.h"
 #include "decide/verdict_words.h"
 #include "journal/journal.h"
@@ -57,6 +58,10 @@ class JournalLink final : public RequestLog, public DecisionLog, public VerdictW
   std::uint64_t next_number() override { return journal_.next_order(); }
   std::shared_ptr<Receipt> write(Way way, std::uint64_t number, SourceId source, std::uint64_t arrival_unix_ns,
                                  ByteView otlp, std::span<const TraceId> traces) override;
+  std::shared_ptr<Receipt> write_part(SourceId source, std::uint64_t arrival_unix_ns,
+                                      const std::shared_ptr<KeptTrace>& part, bool unsure) override;
+  // Once in a while.
+  void tick(TimePoint now) { away_.tick(now); }
   bool wants_traces() const override { return journal_.options().retain > Duration::zero(); }
 
   void decided(std::span<const DecidedTrace> traces) override;
@@ -71,7 +76,10 @@ class JournalLink final : public RequestLog, public DecisionLog, public VerdictW
   Verdict verdict_of(const Verdict& verdict, std::string_view words) const override;
 
  private:
+  std::shared_ptr<Receipt> append(const JournalRequest& request);
+
   Journal& journal_;
+  PartsAway away_{journal_};
   const std::shared_ptr<PolicyTables> tables_;
   const std::vector<std::string> exporters_;
   std::array<Source, kSourcesMax> sources_;

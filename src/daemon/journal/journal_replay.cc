@@ -76,6 +76,7 @@ void JournalReplay::run(TimePoint now, std::uint64_t wall_ns) {
   load_verdicts(from);
   log_info("replaying the journal", {{"directory", journal.options().directory}, {"bytes", format_bytes(bytes_)}});
   JournalCursor cursor(journal, from);
+  cursor.of_any();
   if (!catch_up(cursor) || !switch_over(cursor)) return;
   live_since_ = monotonic_now();
   done_ = true;
@@ -155,7 +156,7 @@ bool JournalReplay::catch_up(JournalCursor& cursor) {
 void JournalReplay::take(const JournalRequest& request, std::uint64_t position) {
   if (stopping_) return;
   const bool own = request.number >= parts_.journal.first_order();
-  if (own && parts_.link.took(request.number)) return;
+  if (is_elsewhere(request, own)) return;
   const SourceId source =
       own ? parts_.link.source_of(request.receiver, request.format).value_or(parts_.source) : parts_.source;
   const TimePoint at = time_of(request.arrival_unix_ns);
@@ -170,6 +171,8 @@ void JournalReplay::take(const JournalRequest& request, std::uint64_t position) 
     parts_.store.sweep(at);
     swept_ = at;
   }
+  passed_.clear();
+  stays_ = false;
   bool good = true;
   const auto deliver = [&](SpanBatch& slice) {
     good = take(slice, source, at, own, request, position);
@@ -179,6 +182,16 @@ void JournalReplay::take(const JournalRequest& request, std::uint64_t position) 
   good = scan.ok && good && deliver(batch);
   if (stopping_) return;
   parts_.link.set_position(position + 1);
+  if (good && request.whose != Whose::kOwn && !stays_) {
+    const auto note = [&journal = parts_.journal, number = request.number](bool safe) {
+      if (safe) journal.note_passed_on(number);
+    };
+    if (const auto written = Receipt::of_all(passed_)) {
+      written->then(note);
+    } else {
+      note(true);
+    }
+  }
   ++(good ? requests_ : unreplayed_);
   if (!good) {
     log_error("a request of the journal is not replayed",
@@ -186,16 +199,50 @@ void JournalReplay::take(const JournalRequest& request, std::uint64_t position) 
   }
 }
 
-// Waits for room: exporters give back what early verdicts have handed them.
+// Its spans are in memory already, or with another member.
+bool JournalReplay::is_elsewhere(const JournalRequest& request, bool own) {
+  switch (request.whose) {
+    case Whose::kOwn:
+      return own && parts_.link.took(request.number);
+    case Whose::kOthers:
+      return own || verdicts_->history.passed_on(request.number) || !for_others_.insert(request.number).second;
+    case Whose::kUnsure:
+      return !own && verdicts_->history.passed_on(request.number);
+  }
+  return false;
+}
+
 bool JournalReplay::take(SpanBatch& slice, SourceId source, TimePoint at, bool own, const JournalRequest& request,
                          std::uint64_t position) {
-  if (!own) slice.remove_traces([&](const TraceId& id) { return verdicts_->history.ended(id, request, position); });
+  if (!own && request.whose != Whose::kOthers)
+    slice.remove_traces([&](const TraceId& id) { return verdicts_->history.ended(id, request, position); });
+  if (request.whose != Whose::kOwn && parts_.pass_on && !pass_on(slice, source, request, position)) return false;
+  if (slice.traces.empty()) return true;
+  stays_ = true;
+  // Exporters give back what early verdicts have handed them.
+  return wait_for([&] { return parts_.target.take(slice, source, at); },
+                  [&] { return !parts_.target.could_take(slice); }, "in memory", position);
+}
+
+// All that came before it is known here by now, so it can be told whose its traces are.
+bool JournalReplay::pass_on(SpanBatch& slice, SourceId source, const JournalRequest& request, std::uint64_t position) {
+  std::shared_ptr<Receipt> written;
+  const auto passed = [&] { return parts_.pass_on(slice, source, request.arrival_unix_ns, written); };
+  if (!wait_for(
+          passed, [] { return false; }, "in the queue to another member", position))
+    return false;
+  if (written != nullptr) passed_.push_back(std::move(written));
+  return true;
+}
+
+bool JournalReplay::wait_for(const std::function<bool()>& done, const std::function<bool()>& cannot,
+                             std::string_view what, std::uint64_t position) {
   std::optional<TimePoint> tell;
-  while (!parts_.target.take(slice, source, at)) {
-    if (stopping_ || !parts_.target.could_take(slice)) return false;
+  while (!done()) {
+    if (stopping_ || cannot()) return false;
     if (!tell) tell = monotonic_now() + kTellOfWait;
     if (monotonic_now() >= *tell) {
-      log_warn("the replay waits for room in memory", {{"position", position}});
+      log_warn("the replay waits for room", {{"where", what}, {"position", position}});
       tell = TimePoint::max();
       verdicts_charge_.release();  // a large request may need that half too
     }

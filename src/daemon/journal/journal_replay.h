@@ -32,6 +32,9 @@ struct ReplayParts {
   ByteBudget* budget = nullptr;  // verdicts of then are charged to `traces`, up to half of it; null: to nobody
   // How its thread waits for the disk and for memory.
   std::function<void(Duration)> pause = [](Duration time) { std::this_thread::sleep_for(time); };
+  // In a cluster: as IngestPipeline::pass_on. Else what an earlier process held for others is taken here.
+  std::function<bool(SpanBatch& slice, SourceId source, std::uint64_t arrival_unix_ns, std::shared_ptr<Receipt>&)>
+      pass_on = {};
 };
 
 class JournalReplay {
@@ -69,6 +72,11 @@ class JournalReplay {
   void take(const JournalRequest& request, std::uint64_t position);
   bool take(SpanBatch& slice, SourceId source, TimePoint at, bool own, const JournalRequest& request,
             std::uint64_t position);
+  bool is_elsewhere(const JournalRequest& request, bool own);
+  bool pass_on(SpanBatch& slice, SourceId source, const JournalRequest& request, std::uint64_t position);
+  // Tries until it is done. False: asked to stop, or it `cannot` ever be.
+  bool wait_for(const std::function<bool()>& done, const std::function<bool()>& cannot, std::string_view what,
+                std::uint64_t position);
   TimePoint now() const;
   TimePoint time_of(std::uint64_t unix_ns) const;
 
@@ -81,6 +89,10 @@ class JournalReplay {
   std::uint64_t wall_ns_ = 0;  // when the clock was now_
   TimePoint began_{};
   bool switches_ = false;
+  // Of the request that is taken now: what was written of it for others, and whether something of it stayed here.
+  std::vector<std::shared_ptr<Receipt>> passed_;
+  bool stays_ = false;
+  boost::unordered_flat_set<std::uint64_t> for_others_;  // numbers: such a request may have been written again
   std::atomic<bool> stopping_{false}, done_{false}, unread_{false};
   std::atomic<std::uint64_t> bytes_{0}, read_{0}, requests_{0}, unreplayed_{0}, damaged_{0};
   std::thread thread_;

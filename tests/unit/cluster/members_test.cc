@@ -42,7 +42,7 @@ struct One {
   TimePoint now = kStart;
 };
 
-MemberSays view(Names names) { return {std::move(names), false}; }
+MemberSays view(Names names, Names fresh = {}) { return {std::move(names), false, std::move(fresh)}; }
 
 }  // namespace
 
@@ -198,4 +198,23 @@ TEST_CASE("what a peer does not have in force may be open elsewhere", "[cluster]
   a.second({{"b", view({"a", "b"})}, {"c", all}});  // b cannot reach c
   CHECK(a.in_force() == Names{"a", "b", "c"});
   CHECK(a.before() == Names{"a", "b"});
+}
+
+TEST_CASE("who comes back while another change is running takes part in it", "[cluster]") {
+  One a("a", {"a", "b", "c", "d"});
+  const auto running = view({"a", "b", "c", "d"}, {"d"}), over = view({"a", "b", "c", "d"});
+  a.second({{"b", running}, {"c", over}, {"d", running}});
+  CHECK(a.in_force() == Names{"a", "b", "c", "d"});
+  CHECK(a.before() == Names{"a", "b", "c"});
+  CHECK(a.members.says().fresh == Names{"d"});
+  a.seconds(11, {{"b", over}, {"c", over}, {"d", over}});
+  CHECK(a.before() == Names{"a", "b", "c", "d"});
+  CHECK(a.members.says().fresh.empty());
+}
+
+TEST_CASE("a member that is new to its peers is new to itself when it comes back", "[cluster]") {
+  One d("d", {"a", "b", "d"});
+  const auto running = view({"a", "b", "d"}, {"d"});
+  d.second({{"a", running}, {"b", running}});
+  CHECK(d.before() == Names{"a", "b"});
 }

@@ -2,6 +2,7 @@
 #include "cluster/message.h"
 
 #include <catch2/catch.hpp>
+#include <limits>
 
 #include "base/hash.h"
 #include "cluster_twin.pb.h"
@@ -21,11 +22,14 @@ ClusterMessage full() {
   ClusterMessage out;
   out.from = "tailgate-0";
   out.names = {"tailgate-0", "10.0.0.1", "::1"};
+  out.fresh = {"::1"};
   out.leaving = true;
   out.verdicts = {{id_of('a'), 0, 2, true, false, true, std::string("errors\0c0\0otlp", 14)},
                   {id_of('b'), 2, 0, false, true, false, ""}};
-  out.explain = id_of('c');
-  out.explanation = R"({"state":"decided"})";
+  out.page = {"POST", "/keep?x", R"({"reason":"r"})"};
+  out.page_answer = {404, R"({"error":"x"})"};
+  out.shares_limits = true;
+  out.needs = {{0x0123456789abcdef, 12.5}, {1, 0}};
   return out;
 }
 
@@ -42,13 +46,20 @@ TEST_CASE("a message is read as it was written, and as the protobuf library read
   REQUIRE(slow.ParseFromString(bytes));
   CHECK(slow.from() == message.from);
   CHECK(slow.names_size() == 3);
+  REQUIRE(slow.fresh_size() == 1);
+  CHECK(slow.fresh(0) == "::1");
   CHECK(slow.leaving());
   REQUIRE(slow.verdicts_size() == 2);
   CHECK(slow.verdicts(0).id() == std::string(16, 'a'));
   CHECK(slow.verdicts(0).words() == message.verdicts[0].words);
   CHECK(slow.verdicts(1).decision() == 2);
-  CHECK(slow.explain() == std::string(16, 'c'));
-  CHECK(slow.explanation() == message.explanation);
+  CHECK(slow.page().target() == "/keep?x");
+  CHECK(slow.page_answer().status() == 404);
+  CHECK(slow.page_answer().body() == message.page_answer->body);
+  CHECK(slow.shares_limits());
+  REQUIRE(slow.needs_size() == 2);
+  CHECK(slow.needs(0).limit() == 0x0123456789abcdef);
+  CHECK(slow.needs(0).per_second() == 12.5);
   CHECK(read_message(slow.SerializeAsString()).value() == message);
 }
 
@@ -56,9 +67,9 @@ TEST_CASE("two messages one after the other are one", "[cluster]") {
   ClusterMessage hello, answer;
   hello.from = "a";
   hello.names = {"a", "b"};
-  answer.explanation = "{}";
+  answer.page_answer = {200, "{}"};
   ClusterMessage both = hello;
-  both.explanation = "{}";
+  both.page_answer = answer.page_answer;
   CHECK(read_message(write_message(hello) + write_message(answer)).value() == both);
 }
 
@@ -77,10 +88,24 @@ TEST_CASE("what is no message says why", "[cluster]") {
   CHECK(why("\xff") == "a message of a member: it is no protobuf");
   CHECK(why(write_message(full()).substr(0, 30)) == "a message of a member: it is no protobuf");
   cluster_twin::Message m;
-  m.set_explain("short");
-  CHECK(why(m.SerializeAsString()) == "a message of a member: expected a trace id of 16 bytes, not zero");
-  m.set_explain(std::string(16, '\0'));
-  CHECK(why(m.SerializeAsString()) == "a message of a member: expected a trace id of 16 bytes, not zero");
+  for (const auto& [method, target] : {std::pair("PUT", "/x"), {"", "/x"}, {"GET", "x"}, {"GET", ""}}) {
+    m.mutable_page()->set_method(method);
+    m.mutable_page()->set_target(target);
+    CHECK(why(m.SerializeAsString()) == "a message of a member: a question for a page cannot be read");
+  }
+  m = {};
+  for (const std::uint64_t status : {0, 99, 600}) {
+    m.mutable_page_answer()->set_status(status);
+    CHECK(why(m.SerializeAsString()) == "a message of a member: the answer of a page cannot be read");
+  }
+  m = {};
+  m.add_needs()->set_per_second(-1);
+  CHECK(why(m.SerializeAsString()) == "a message of a member: what a limit needs cannot be read");
+  m.mutable_needs(0)->set_per_second(std::numeric_limits<double>::infinity());
+  CHECK(why(m.SerializeAsString()) == "a message of a member: what a limit needs cannot be read");
+  m = {};
+  for (std::size_t i = 0; i <= kLimitNeedsMax; ++i) m.add_needs();
+  CHECK(why(m.SerializeAsString()) == "a message of a member: needs of more than 1,000 limits");
   m = {};
   m.add_verdicts()->set_decision(1);
   CHECK(why(m.SerializeAsString()) == "a message of a member: a verdict cannot be read");
@@ -118,6 +143,10 @@ TEST_CASE("bytes at random are read as the protobuf library reads them, or refus
       REQUIRE(told.decision == slow.verdicts(i).decision());
       REQUIRE(told.words == slow.verdicts(i).words());
     }
-    REQUIRE(fast->explanation == slow.explanation());
+    REQUIRE(fast->needs.size() == static_cast<std::size_t>(slow.needs_size()));
+    for (int i = 0; i < slow.needs_size(); ++i) {
+      REQUIRE(fast->needs[static_cast<std::size_t>(i)].limit == slow.needs(i).limit());
+      REQUIRE(fast->needs[static_cast<std::size_t>(i)].per_second == slow.needs(i).per_second());
+    }
   }
 }

@@ -24,6 +24,7 @@ struct Placed {
 using AllPlaced = std::multiset<Placed>;
 
 std::string name_of(const Routing::Way& way) {
+  if (way.to == Routing::kUnsure) return "unsure";
   return way.to == Routing::kHere ? "here" : std::to_string(way.to) + "/" + std::to_string(static_cast<int>(way.hop));
 }
 
@@ -31,6 +32,7 @@ std::string name_of(const Routing::Way& way) {
 Routing::Way way_of(const TraceId& id) {
   const auto mixed = static_cast<std::uint8_t>(id.bytes[15] * 7 + id.bytes[3]);
   if (mixed % 4 == 0) return {Routing::kHere, Hop::kStart};
+  if (mixed % 16 == 1) return {Routing::kUnsure, Hop::kStart};
   return {static_cast<std::uint16_t>(mixed % 3), static_cast<Hop>(1 + mixed % 5 % 3)};
 }
 

@@ -191,6 +191,9 @@ struct ToldLog final : RequestLog {
     ids = traces.size();
     return receipt = std::make_shared<Receipt>();
   }
+  std::shared_ptr<Receipt> write_part(SourceId, std::uint64_t, const std::shared_ptr<KeptTrace>&, bool) override {
+    return nullptr;
+  }
 
   Way way = Way::kWrite;
   int begun = 0, ended = 0;
@@ -273,9 +276,10 @@ namespace {
 struct EvenElsewhere final : SpanForwarder {
   void begin() override { ++turns; }
   void end() override { --turns; }
-  Split split(SpanBatch& slice, Hop hop) override {
+  Split split(SpanBatch& slice, Hop hop, Known known) override {
     CHECK(turns == 1);
     hops.push_back(hop);
+    knowns.push_back(known);
     if (full) return Split::kNoRoom;
     const std::size_t before = slice.traces.size();
     waiting = 0;
@@ -283,8 +287,9 @@ struct EvenElsewhere final : SpanForwarder {
     slice.remove_traces(is_even);
     return slice.traces.size() == before ? Split::kAllHere : Split::kSome;
   }
-  std::uint64_t send(TimePoint) override {
+  std::uint64_t send(TimePoint, const WritePart& write) override {
     sent += waiting;
+    if (write) write(std::make_shared<KeptTrace>(), false);
     return waiting;
   }
   void cancel() override { ++cancelled; }
@@ -294,6 +299,7 @@ struct EvenElsewhere final : SpanForwarder {
   bool full = false;
   std::uint64_t waiting = 0, sent = 0;
   std::vector<Hop> hops;
+  std::vector<Known> knowns;
 };
 
 struct WritingLog final : RequestLog {
@@ -305,12 +311,19 @@ struct WritingLog final : RequestLog {
                                  std::span<const TraceId> of) override {
     written.emplace_back(otlp);
     traces.assign(of.begin(), of.end());
-    return std::make_shared<Receipt>();
+    return receipts.emplace_back(std::make_shared<Receipt>());
+  }
+  std::shared_ptr<Receipt> write_part(SourceId, std::uint64_t, const std::shared_ptr<KeptTrace>&,
+                                      bool unsure) override {
+    ++(unsure ? unsure_parts : parts);
+    return receipts.emplace_back(std::make_shared<Receipt>());
   }
   Way way = Way::kWrite;
   std::uint64_t numbers = 0;
   std::vector<std::string> written;
   std::vector<TraceId> traces;
+  int parts = 0, unsure_parts = 0;
+  std::vector<std::shared_ptr<Receipt>> receipts;
 };
 
 struct ForwardingFixture {
@@ -377,10 +390,36 @@ TEST_CASE("the log gets what stays, and nothing where nothing does", "[receive]"
   CHECK(f.pipeline.accept(0, of_traces({1, 2, 3})).receipt != nullptr);
   CHECK(spans_of(f.log.written.back()) == 2);
   CHECK(f.log.traces.size() == 2);
-  CHECK(f.pipeline.accept(0, of_traces({2, 4})).receipt == nullptr);
+  CHECK(f.pipeline.accept(0, of_traces({2, 4})).receipt != nullptr);  // of what goes
   CHECK(f.log.written.size() == 2);
   std::vector<std::uint64_t> many_traces(20'000);  // slices
   for (std::size_t i = 0; i < many_traces.size(); ++i) many_traces[i] = i < 10'000 ? 1 : i % 2 + 1;
   CHECK(f.pipeline.accept(0, of_traces(many_traces)).receipt != nullptr);
   CHECK(spans_of(f.log.written.back()) == 15'000);
+}
+
+TEST_CASE("an answer waits for what goes to others too", "[receive]") {
+  ForwardingFixture f;
+  const IngestResult result = f.pipeline.accept(0, of_traces({1, 2}));
+  CHECK(f.log.parts == 1);
+  REQUIRE(f.log.receipts.size() == 2);
+  int answers = 0;
+  bool safe = true;
+  result.receipt->then([&](bool all) { ++answers, safe = all; });
+  f.log.receipts[1]->settle(true);
+  CHECK(answers == 0);
+  f.log.receipts[0]->settle(false);
+  CHECK(answers == 1);
+  CHECK_FALSE(safe);
+  f.log.way = RequestLog::Way::kPassBy;
+  CHECK(f.pipeline.accept(0, of_traces({1, 2})).receipt == nullptr);
+  CHECK(f.log.parts == 1);
+}
+
+TEST_CASE("while not all is known here the forwarder is told so", "[receive]") {
+  ForwardingFixture f;
+  f.pipeline.accept(0, of_traces({1, 2}));
+  f.log.way = RequestLog::Way::kWriteAlone;
+  f.pipeline.accept(0, of_traces({1, 2}));
+  CHECK(f.forwarder.knowns == std::vector{Known::kAll, Known::kNotYet});
 }

@@ -305,6 +305,7 @@ TEST_CASE("a section cluster is read, and its list of members is live", "[settin
   CHECK(config.cluster->self == "a");
   CHECK(config.cluster->listed.size() == 2);
   CHECK(config.cluster->settle == 15s);
+  CHECK(config.cluster->fleet_limits);
   CHECK(config.cluster->hold == 20s);
   CHECK(config.at_start.contains("cluster.self"));
   CHECK_FALSE(config.at_start.contains("cluster.members"));
@@ -338,6 +339,8 @@ TEST_CASE("what is wrong with a section cluster is said, with its place", "[sett
   CHECK(contains(cluster_errors("{members: {stateful_set: {name: t, service: s, replicas: 257}}}"),
                  "cluster.members.stateful_set.replicas"));
   CHECK(contains(cluster_errors("{settle: 11s, members: {dns: {service: t}}}"), "expected 12s or more"));
+  CHECK(contains(cluster_errors("{limits: all, members: {dns: {service: t}}}"),
+                 "cluster.limits: expected fleet or member"));
   CHECK(contains(cluster_errors("{members: {dns: {service: t}}, sending_queue: {directory: /x}}"),
                  "expected a queue in memory"));
   CHECK(contains(cluster_errors("{hodl: 1s, members: {dns: {service: t}}}"), "did you mean 'hold'"));

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// /keep for all members of a cluster. A trace is in the journal of one of them, so what one does not find another may.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "net/http/later_answer.h"
+#include "web/keep_page.h"
+
+namespace tailgate {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::string_view kPath = "/keep/";
+constexpr std::array<std::string_view, 6> kSums = {"found",        "kept_traces", "kept_spans",
+                                                   "already_kept", "not_taken",   "bytes"};
+
+using Jobs = std::map<std::string, std::string, std::less<>>;  // by member
+
+std::optional<json::object> read_object(const MemberAnswer& one) {
+  std::optional<json::value> value = read_json(one);
+  if (!value || !value->is_object()) return std::nullopt;
+  return std::move(value->get_object());
+}
+
+std::string text_of(const json::object& one, std::string_view key) {
+  const json::value* const value = one.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+double number_of(const json::object& one, std::string_view key) {
+  const json::value* const value = one.if_contains(key);
+  return value != nullptr && value->is_number() ? value->to_number<double>() : 0;
+}
+
+std::uint64_t count_of(const json::object& one, std::string_view key) {
+  return static_cast<std::uint64_t>(number_of(one, key));
+}
+
+std::string name_of(const Jobs& jobs) {
+  std::string out;
+  for (const auto& [member, job] : jobs) out += fmt::format("{}{}={}", out.empty() ? "" : ",", member, job);
+  return out;
+}
+
+// Nothing: it is no fleet's job.
+std::optional<Jobs> jobs_in(std::string_view name) {
+  Jobs out;
+  while (!name.empty()) {
+    const std::string_view one = name.substr(0, name.find(','));
+    const std::size_t middle = one.find('=');
+    if (middle == std::string_view::npos || middle == 0 || middle + 1 == one.size()) return std::nullopt;
+    out.emplace(one.substr(0, middle), one.substr(middle + 1));
+    name.remove_prefix(std::min(name.size(), one.size() + 1));
+  }
+  return out.empty() ? std::nullopt : std::optional(out);
+}
+
+Response as_response(PageAnswer answer) {
+  Response out = json_head();
+  out.status = answer.status;
+  out.body = std::move(answer.body);
+  return out;
+}
+
+// No more traces than asked for by all members together.
+std::string with_limit_divided(const std::string& body, std::size_t members) {
+  boost::system::error_code bad;
+  json::value value = json::parse(body, bad);
+  if (bad || !value.is_object() || !value.get_object().contains("condition")) return body;
+  json::value& limit = value.get_object()["limit"];
+  if (limit.is_null()) limit = static_cast<std::int64_t>(KeepRequest().limit);
+  if (limit.is_int64() && limit.get_int64() > 0) {
+    const auto n = static_cast<std::int64_t>(members);
+    limit = (limit.get_int64() + n - 1) / n;
+  }
+  return json::serialize(value);
+}
+
+Response merge_begun(const MemberAnswers& answers) {
+  Jobs jobs;
+  for (const MemberAnswer& one : answers) {
+    const std::optional<json::object> begun = read_object(one);
+    if (begun && !text_of(*begun, "job").empty()) jobs[one.member] = text_of(*begun, "job");
+  }
+  const json::array silent = unanswered(answers);
+  if (jobs.empty())
+    return json_response(503, json::object{{"error", "no member has begun a job"}, {"unanswered", silent}});
+  json::object out{{"job", name_of(jobs)}, {"state", "waiting"}};
+  if (!silent.empty()) out["unanswered"] = silent;
+  Response response = json_response(202, out);
+  response.headers.emplace_back("location", std::string(kPath) + name_of(jobs));
+  return response;
+}
+
+// Of several alerts each member has begun jobs of its own.
+Response merge_alerts(const MemberAnswers& answers) {
+  json::array jobs, errors;
+  for (const MemberAnswer& one : answers) {
+    const std::optional<json::object> begun = read_object(one);
+    if (!begun) continue;
+    for (const auto& [key, into] : {std::pair("jobs", &jobs), std::pair("errors", &errors)}) {
+      const json::value* const list = begun->if_contains(key);
+      if (list == nullptr || !list->is_array()) continue;
+      for (const json::value& item : list->get_array()) {
+        if (!item.is_string()) continue;
+        const std::string text(item.get_string());
+        into->push_back(json::value(fmt::format("{}{}{}", one.member, into == &jobs ? "=" : ": ", text)));
+      }
+    }
+  }
+  const json::array silent = unanswered(answers);
+  json::object out{{"jobs", jobs}};
+  if (!errors.empty()) out["errors"] = errors;
+  if (!silent.empty()) out["unanswered"] = silent;
+  return json_response(jobs.empty() ? 503 : 202, out);
+}
+
+std::string state_of(const std::vector<std::string>& states) {
+  const auto has = [&](std::string_view state) {
+    return std::find(states.begin(), states.end(), state) != states.end();
+  };
+  if (has("running") || (has("waiting") && has("done"))) return "running";
+  for (const std::string_view state : {"waiting", "failed", "cancelled"}) {
+    if (has(state)) return std::string(state);
+  }
+  return "done";
+}
+
+Response merge_status(const Jobs& jobs, const MemberAnswers& answers) {
+  json::object out{{"job", name_of(jobs)}};
+  json::array members;
+  std::vector<std::string> states;
+  double progress = 0;
+  // Of ids that all were asked for each is found by one at most.
+  std::uint64_t not_found = 0, looked_for = 0;
+  bool all_done = true;
+  for (const MemberAnswer& one : answers) {
+    std::optional<json::object> status = read_object(one);
+    if (!status) continue;
+    states.push_back(text_of(*status, "state"));
+    all_done = all_done && states.back() == "done";
+    for (const char* const key : {"reason", "condition", "error"}) {
+      if (status->contains(key) && !out.contains(key)) out[key] = (*status)[key];
+    }
+    for (const std::string_view key : kSums) {
+      json::value& sum = out[key];
+      sum = (sum.is_uint64() ? sum.get_uint64() : 0) + count_of(*status, key);
+    }
+    progress += number_of(*status, "progress");
+    not_found += count_of(*status, "not_found");
+    looked_for = std::max(looked_for, count_of(*status, "not_found") + count_of(*status, "kept_traces") +
+                                          count_of(*status, "already_kept") + count_of(*status, "not_taken"));
+    (*status)["member"] = one.member;
+    members.push_back(std::move(*status));
+  }
+  json::array silent = unanswered(answers);
+  for (const auto& [member, job] : jobs) {
+    const bool known = std::any_of(answers.begin(), answers.end(),
+                                   [&, &of = member](const MemberAnswer& one) { return one.member == of; });
+    if (!known) silent.push_back(json::object{{"member", member}, {"error", "it is no member any more"}});
+  }
+  if (states.empty()) return json_response(503, json::object{{"error", "no member answered"}, {"unanswered", silent}});
+  out["state"] = state_of(states);
+  out["progress"] = progress / static_cast<double>(states.size());
+  const std::uint64_t by_others = looked_for * (states.size() - 1);
+  out["not_found"] = all_done && silent.empty() ? not_found - std::min(not_found, by_others) : 0;
+  out["members"] = std::move(members);
+  if (!silent.empty()) out["unanswered"] = std::move(silent);
+  return json_response(200, out);
+}
+
+class FleetKeep {
+ public:
+  FleetKeep(const Pages& own, OtherMembers others) : own_(own), others_(std::move(others)) {}
+
+  Response begin(std::string_view path, ByteView body, Response (*merge)(const MemberAnswers&)) const {
+    const PageQuestion question{"POST", std::string(path), with_limit_divided(std::string(body), 1 + others_.count())};
+    const PageAnswer mine = own_.answer(question);
+    if (mine.status == 400) return as_response(mine);
+    return ask_all(others_, question, as_response(mine), merge);
+  }
+
+  // GET or DELETE of a job.
+  Response about(const RequestHead& head) const {
+    const std::string_view name = head.path().substr(kPath.size());
+    const std::optional<Jobs> jobs = jobs_in(name);
+    if (!jobs) return as_response(own_.answer({head.method, head.target, ""}));
+    const auto question = [jobs = *jobs, method = head.method](const std::string& member) {
+      const auto job = jobs.find(member);
+      if (job == jobs.end()) return std::optional<PageQuestion>();
+      return std::optional(PageQuestion{method, std::string(kPath) + job->second, ""});
+    };
+    MemberAnswers mine;
+    if (const std::optional<PageQuestion> to_own = question(others_.self))
+      mine.push_back({others_.self, own_.answer(*to_own), ""});
+    Response response;
+    response.later = std::make_shared<LaterAnswer>();
+    others_.ask(question, [later = response.later, jobs = *jobs, mine](MemberAnswers answers) {
+      answers.insert(answers.begin(), mine.begin(), mine.end());
+      later->answer(merge_status(jobs, answers));
+    });
+    return response;
+  }
+
+ private:
+  const Pages& own_;
+  const OtherMembers others_;
+};
+
+}  // namespace
+
+void add_fleet_keep_page(Pages& pages, const Pages& own, OtherMembers others, bool allowed) {
+  const auto fleet = std::make_shared<const FleetKeep>(own, std::move(others));
+  const auto add = [&](const std::string& path, Response (*merge)(const MemberAnswers&)) {
+    pages.add_post(path, kKeepBodyMax, [fleet, allowed, path, merge](const RequestHead&, ByteView body) {
+      return allowed ? fleet->begin(path, body, merge) : keep_not_allowed();
+    });
+  };
+  add("/keep", merge_begun);
+  add("/keep/alert", merge_alerts);
+  pages.add(std::string(kPath), [fleet](const RequestHead& head) { return fleet->about(head); });
+  pages.add_remove(std::string(kPath), [fleet, allowed](const RequestHead& head) {
+    return allowed ? fleet->about(head) : keep_not_allowed();
+  });
+}
+
+}  // namespace tailgate

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <boost/json.hpp>
+#include <catch2/catch.hpp>
+
+#include "net/http/later_answer.h"
+#include "web/keep_page.h"
+
+using namespace tailgate;
+
+namespace {
+
+// A member's jobs, told what they say.
+struct ToldJobs final : KeepSource {
+  std::string number = "1";
+  KeepStatus says;
+  std::vector<KeepRequest> begun;
+  int cancelled = 0;
+  bool refuses = false;
+  Result<std::string> begin(KeepRequest request) override {
+    if (refuses) return fail(ErrorKind::kRefused, "too many jobs");
+    begun.push_back(std::move(request));
+    return number;
+  }
+  Result<std::string> begin_for(const Alert& alert) override {
+    if (alert.name == "known") return number;
+    return fail(ErrorKind::kBadInput, "no condition");
+  }
+  std::optional<KeepStatus> status(std::string_view job) const override {
+    if (job != number) return std::nullopt;
+    KeepStatus out = says;
+    out.job = number;
+    return out;
+  }
+  bool cancel(std::string_view job) override { return job == number && ++cancelled != 0; }
+};
+
+// Three members; what `a` says for all of them.
+struct Fleet {
+  std::array<ToldJobs, 3> jobs;
+  std::array<Pages, 3> own;
+  Pages pages;
+  bool c_answers = true;
+
+  explicit Fleet(bool allowed = true) {
+    for (std::size_t i = 0; i != 3; ++i) {
+      jobs[i].number = std::to_string(i + 5);
+      jobs[i].says.state = "done";
+      jobs[i].says.progress = 1;
+      add_keep_page(own[i], jobs[i], true);
+    }
+    OtherMembers others;
+    others.self = "a";
+    others.count = [] { return std::size_t{2}; };
+    others.ask = [this](const auto& question, const auto& done) {
+      MemberAnswers out;
+      for (std::size_t i = 1; i != 3; ++i) {
+        const std::string name(1, static_cast<char>('a' + i));
+        const std::optional<PageQuestion> asked = question(name);
+        if (!asked) continue;
+        if (i == 2 && !c_answers) {
+          out.push_back({name, std::nullopt, "no answer in time"});
+        } else {
+          out.push_back({name, own[i].answer(*asked), ""});
+        }
+      }
+      done(out);
+    };
+    add_fleet_keep_page(pages, own[0], others, allowed);
+  }
+  struct Said {
+    int status = 0;
+    boost::json::object json;
+    std::string text(const char* key) { return std::string(json[key].as_string()); }
+    std::uint64_t count(const char* key) { return json[key].to_number<std::uint64_t>(); }
+  };
+  Said ask(const std::string& method, const std::string& target, const std::string& body = "") {
+    RequestHead head;
+    head.method = method;
+    head.target = target;
+    BodyBuffer buffer;
+    buffer.append(body);
+    Response response;
+    pages.handle(head, buffer, response);
+    if (response.later != nullptr) {
+      auto later = response.later->take_head();
+      REQUIRE(later);
+      response = std::move(later->response);
+    }
+    return {response.status, boost::json::parse(response.body).as_object()};
+  }
+};
+
+constexpr const char* kIds = R"({"trace_ids":["1","2","3"],"reason":"r"})";
+
+}  // namespace
+
+TEST_CASE("every member begins a job, and the fleet's names them", "[web]") {
+  Fleet fleet;
+  Fleet::Said said = fleet.ask("POST", "/keep", kIds);
+  CHECK(said.status == 202);
+  CHECK(said.text("job") == "a=5,b=6,c=7");
+  CHECK_FALSE(said.json.contains("unanswered"));
+  for (const ToldJobs& one : fleet.jobs) CHECK(one.begun.at(0).ids.size() == 3);
+  fleet.c_answers = false;
+  fleet.jobs[0].refuses = true;
+  said = fleet.ask("POST", "/keep", kIds);
+  CHECK(said.text("job") == "b=6");
+  CHECK(said.json["unanswered"].as_array().size() == 2);
+  fleet.jobs[1].refuses = true;
+  CHECK(fleet.ask("POST", "/keep", kIds).status == 503);
+}
+
+TEST_CASE("all members together keep no more than the limit of a condition", "[web]") {
+  Fleet fleet;
+  fleet.ask("POST", "/keep", R"({"condition":"duration > 1s","reason":"r","limit":100})");
+  fleet.ask("POST", "/keep", R"({"condition":"duration > 1s","reason":"r"})");
+  for (const ToldJobs& one : fleet.jobs) {
+    CHECK(one.begun.at(0).limit == 34);
+    CHECK(one.begun.at(1).limit == 334);
+  }
+}
+
+TEST_CASE("what is wrong is said at once, and no member is asked", "[web]") {
+  Fleet fleet;
+  CHECK(fleet.ask("POST", "/keep", R"({"reason":"r"})").status == 400);
+  CHECK(fleet.ask("POST", "/keep", R"({"trace_ids":["1"],"reason":"r","limit":"x"})").status == 400);
+  for (const ToldJobs& one : fleet.jobs) CHECK(one.begun.empty());
+  Fleet strangers(false);
+  CHECK(strangers.ask("POST", "/keep", kIds).status == 403);
+  CHECK(strangers.ask("DELETE", "/keep/a=5").status == 403);
+  CHECK(strangers.ask("GET", "/keep/a=5").status == 200);
+}
+
+TEST_CASE("the state of a fleet's job is that of all, and each id is found once", "[web]") {
+  Fleet fleet;
+  fleet.jobs[0].says.kept_traces = 1;
+  fleet.jobs[0].says.kept_spans = 7;
+  fleet.jobs[0].says.not_found = 2;
+  fleet.jobs[1].says.already_kept = 1;
+  fleet.jobs[1].says.not_found = 2;
+  fleet.jobs[2].says.not_found = 3;
+  Fleet::Said said = fleet.ask("GET", "/keep/a=5,b=6,c=7");
+  CHECK(said.status == 200);
+  CHECK(said.text("state") == "done");
+  CHECK(said.count("kept_traces") == 1);
+  CHECK(said.count("kept_spans") == 7);
+  CHECK(said.count("already_kept") == 1);
+  CHECK(said.count("not_found") == 1);
+  CHECK(said.json["members"].as_array().size() == 3);
+  fleet.jobs[1].says.state = "running";
+  fleet.jobs[1].says.progress = 0.25;
+  said = fleet.ask("GET", "/keep/a=5,b=6,c=7");
+  CHECK(said.text("state") == "running");
+  CHECK(said.json["progress"].to_number<double>() == Approx(0.75));
+  fleet.c_answers = false;
+  said = fleet.ask("GET", "/keep/b=6,c=7,gone=1");
+  CHECK(said.json["unanswered"].as_array().size() == 2);
+  CHECK(said.json["members"].as_array().size() == 1);
+  CHECK(fleet.ask("GET", "/keep/c=7").status == 503);
+  CHECK(fleet.ask("GET", "/keep/5").text("state") == "done");  // this member's alone
+  CHECK(fleet.ask("GET", "/keep/5,6").status == 404);
+}
+
+TEST_CASE("a fleet's job is cancelled on all members", "[web]") {
+  Fleet fleet;
+  CHECK(fleet.ask("DELETE", "/keep/a=5,c=7").status == 200);
+  CHECK(fleet.jobs[0].cancelled == 1);
+  CHECK(fleet.jobs[1].cancelled == 0);
+  CHECK(fleet.jobs[2].cancelled == 1);
+}
+
+TEST_CASE("alerts begin jobs on all members", "[web]") {
+  Fleet fleet;
+  const auto alert = [](const std::string& name) {
+    return R"({"alerts":[{"status":"firing","startsAt":"2026-01-01T00:00:00Z","labels":{"alertname":")" + name +
+           R"("}}]})";
+  };
+  Fleet::Said said = fleet.ask("POST", "/keep/alert", alert("known"));
+  CHECK(said.status == 202);
+  CHECK(said.json["jobs"] == boost::json::array{"a=5", "b=6", "c=7"});
+  said = fleet.ask("POST", "/keep/alert", alert("other"));
+  CHECK(said.status == 400);
+}
