@@ -98,7 +98,7 @@ struct Cluster::Impl {
 };
 
 ClusterMessage Cluster::Impl::hello() const {
-  const MemberSays own = members.says();
+  const MemberSays own = members.says(monotonic_now());
   return {.from = config.self,
           .names = own.names,
           .fresh = own.fresh,

@@ -33,7 +33,8 @@ void Members::heard(std::string_view name, const MemberSays& says, TimePoint now
   peer.heard = now;
   peer.leaving = says.leaving;
   peer.names = says.names;
-  peer.fresh = says.fresh;
+  peer.fresh.clear();
+  for (const FreshMember& one : says.fresh) peer.fresh[one.name] = now - std::min(one.age, options_.settle);
   peer.version = Homes(says.names).version();
   peer.error.clear();
 }
@@ -67,27 +68,34 @@ bool Members::any_has(const std::string& name, bool has, TimePoint now) const {
   });
 }
 
-// A change that is running elsewhere is running here too: who takes it for over sends spans past the old homes.
-bool Members::any_has_fresh(const std::string& name, TimePoint now) const {
-  return std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
-    const Peer& peer = entry.second;
-    return answers(peer, now) && !peer.leaving &&
-           std::find(peer.fresh.begin(), peer.fresh.end(), name) != peer.fresh.end();
-  });
-}
-
-MemberSays Members::says() const {
-  MemberSays out{views_.now.names(), leaving_};
-  for (const std::string& name : out.names) {
-    if (!views_.before.has(name)) out.fresh.push_back(name);
+std::optional<TimePoint> Members::fresh_since(const std::string& name, TimePoint now) const {
+  std::optional<TimePoint> out;
+  for (const auto& [of, peer] : peers_) {
+    const auto found = peer.fresh.find(name);
+    if (!answers(peer, now) || peer.leaving || found == peer.fresh.end()) continue;
+    out = out ? std::max(*out, found->second) : found->second;
   }
   return out;
 }
 
-// Gives a member that is present and listed its place.
+MemberSays Members::says(TimePoint now) const {
+  MemberSays out{views_.now.names(), leaving_};
+  for (const auto& [name, seat] : seats_) {
+    if (seat.state == Seat::State::kNew) out.fresh.push_back({name, now - seat.since});
+  }
+  return out;
+}
+
+// Gives a member that is present and listed its place. A change that is running elsewhere is running here too, for as
+// long: a daemon that took it for over would send spans past the old homes.
 void Members::seat(const std::string& name, TimePoint now) {
-  const bool known_before = !begun_ && !any_has(name, false, now) && !any_has_fresh(name, now);
-  seats_.try_emplace(name, Seat{known_before ? Seat::State::kSettled : Seat::State::kNew, now});
+  if (begun_ || any_has(name, false, now)) {
+    seats_.try_emplace(name, Seat{Seat::State::kNew, now});
+  } else if (const std::optional<TimePoint> since = fresh_since(name, now)) {
+    seats_.try_emplace(name, Seat{Seat::State::kNew, *since});
+  } else {
+    seats_.try_emplace(name, Seat{Seat::State::kSettled, now});
+  }
 }
 
 // One that is present goes on to its next state.

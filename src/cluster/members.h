@@ -30,11 +30,18 @@ struct Member {
   bool operator==(const Member&) const = default;
 };
 
+// A member in force that has not been there for `settle`, and for how long it has.
+struct FreshMember {
+  std::string name;
+  Duration age{};
+  bool operator==(const FreshMember&) const = default;
+};
+
 // What a member says of itself and of others.
 struct MemberSays {
   std::vector<std::string> names;  // of its view in force
   bool leaving = false;
-  std::vector<std::string> fresh = {};  // those of them that have not been there for `settle`
+  std::vector<FreshMember> fresh = {};
 };
 
 struct Views {
@@ -69,14 +76,14 @@ class Members {
   void not_heard(std::string_view name, std::string_view error);
   void leave() { leaving_ = true; }
 
-  // Draws the conclusions. True: the views have changed. The first call takes those that all peers have in force, and
-  // none as fresh, for members that were there before, and should come when each peer was asked once.
+  // Draws the conclusions. True: the views have changed. The first call takes those that all peers have in force for
+  // members that were there before, or for as long as peers say, and should come when each peer was asked once.
   bool tick(TimePoint now);
 
   const Views& views() const { return views_; }
   const std::string& self() const { return options_.self; }
   bool leaving() const { return leaving_; }
-  MemberSays says() const;
+  MemberSays says(TimePoint now) const;
   // Without this daemon, by name: those listed, and those in a view that are not listed any more.
   std::vector<Member> peers() const;
   std::vector<MemberState> states(TimePoint now) const;
@@ -90,7 +97,8 @@ class Members {
     std::string endpoint;
     bool listed = false, leaving = false;
     std::optional<TimePoint> heard;
-    std::vector<std::string> names, fresh;
+    std::vector<std::string> names;
+    std::map<std::string, TimePoint, std::less<>> fresh;  // since when
     std::uint64_t version = 0;
     std::string error;
   };
@@ -105,7 +113,8 @@ class Members {
   bool answers(const Peer& peer, TimePoint now) const;
   // A peer that answers has, or has not, `name` in force.
   bool any_has(const std::string& name, bool has, TimePoint now) const;
-  bool any_has_fresh(const std::string& name, TimePoint now) const;
+  // Since when it is fresh, as who answers says; the last of several.
+  std::optional<TimePoint> fresh_since(const std::string& name, TimePoint now) const;
   void seat(const std::string& name, TimePoint now);
   void follow(const std::string& name, Seat& seat, TimePoint now);
 

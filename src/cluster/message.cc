@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -17,12 +18,14 @@ constexpr std::uint32_t kFrom = 1, kNames = 2, kLeaving = 3, kVerdicts = 4, kPag
                         kSharesLimits = 7, kNeeds = 8, kFresh = 9;
 constexpr std::uint32_t kId = 1, kDecision = 2, kReason = 3, kComplete = 4, kChance = 5, kShed = 6, kWords = 7;
 constexpr std::uint32_t kLimit = 1, kPerSecond = 2;
+constexpr std::uint32_t kName = 1, kAgeMs = 2;
 constexpr std::uint32_t kMethod = 1, kTarget = 2, kBody = 3;
 constexpr std::uint32_t kStatus = 1, kAnswerBody = 2;
 }  // namespace field
 
-constexpr std::size_t kNameMax = 253;         // a host's, RFC 1035
-constexpr std::size_t kTargetMax = 16 << 10;  // of a question for a page
+constexpr std::size_t kNameMax = 253;            // a host's, RFC 1035
+constexpr std::uint64_t kAgeMaxMs = 86'400'000;  // a day
+constexpr std::size_t kTargetMax = 16 << 10;     // of a question for a page
 
 void append_number(std::string& out, std::uint32_t number, std::uint64_t value) {
   if (value == 0) return;
@@ -45,6 +48,26 @@ std::string write_verdict(const ToldVerdict& v) {
 void append_fixed64(std::string& out, std::uint32_t number, std::uint64_t value) {
   pb::append_varint(out, pb::tag_of(number, pb::kFixed64));
   for (int byte = 0; byte != 8; ++byte) out.push_back(static_cast<char>(value >> (8 * byte)));
+}
+
+std::string write_fresh(const FreshMember& one) {
+  std::string out;
+  pb::append_len(out, field::kName, one.name);
+  append_number(out, field::kAgeMs,
+                static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(one.age).count()));
+  return out;
+}
+
+bool read_fresh(ByteView bytes, FreshMember& out) {
+  FieldReader r(bytes);
+  while (r.next()) {
+    if (r.is_len(field::kName)) {
+      out.name = r.bytes;
+    } else if (r.is_varint(field::kAgeMs)) {
+      out.age = std::chrono::milliseconds(std::min(r.value, kAgeMaxMs));
+    }
+  }
+  return r.ok() && out.name.size() <= kNameMax;
 }
 
 std::string write_page(const PageQuestion& page) {
@@ -155,7 +178,7 @@ std::string write_message(const ClusterMessage& message) {
   std::string out;
   if (!message.from.empty()) pb::append_len(out, field::kFrom, message.from);
   for (const std::string& name : message.names) pb::append_len(out, field::kNames, name);
-  for (const std::string& name : message.fresh) pb::append_len(out, field::kFresh, name);
+  for (const FreshMember& one : message.fresh) pb::append_len(out, field::kFresh, write_fresh(one));
   append_number(out, field::kLeaving, message.leaving ? 1 : 0);
   for (const ToldVerdict& verdict : message.verdicts) pb::append_len(out, field::kVerdicts, write_verdict(verdict));
   if (message.page) pb::append_len(out, field::kPage, write_page(*message.page));
@@ -172,11 +195,13 @@ Result<ClusterMessage> read_message(ByteView bytes) {
     if (r.is_len(field::kFrom)) {
       if (r.bytes.size() > kNameMax) return bad("the name of the sender is longer than 253 bytes");
       out.from = r.bytes;
-    } else if (r.is_len(field::kNames) || r.is_len(field::kFresh)) {
-      std::vector<std::string>& names = r.number == field::kNames ? out.names : out.fresh;
+    } else if (r.is_len(field::kNames)) {
       if (r.bytes.size() > kNameMax) return bad("a name is longer than 253 bytes");
-      if (names.size() == kMembersMax) return bad("more than 256 names");
-      names.emplace_back(r.bytes);
+      if (out.names.size() == kMembersMax) return bad("more than 256 names");
+      out.names.emplace_back(r.bytes);
+    } else if (r.is_len(field::kFresh)) {
+      if (out.fresh.size() == kMembersMax) return bad("more than 256 names");
+      if (!read_fresh(r.bytes, out.fresh.emplace_back())) return bad("a member that is fresh cannot be read");
     } else if (r.is_varint(field::kLeaving)) {
       out.leaving = r.value != 0;
     } else if (r.is_len(field::kVerdicts)) {

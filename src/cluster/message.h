@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "cluster/members.h"
 #include "model/ids.h"
 #include "net/http/page_question.h"
 
@@ -40,7 +41,7 @@ struct LimitNeed {
 struct ClusterMessage {
   std::string from;                // a member's name; empty: a daemon that owns nothing
   std::vector<std::string> names;  // of the view in force
-  std::vector<std::string> fresh;  // of them those that were not there before
+  std::vector<FreshMember> fresh;  // of them
   bool leaving = false;
   std::vector<ToldVerdict> verdicts;
   std::optional<PageQuestion> page;  // for a page of the other

@@ -42,7 +42,9 @@ struct One {
   TimePoint now = kStart;
 };
 
-MemberSays view(Names names, Names fresh = {}) { return {std::move(names), false, std::move(fresh)}; }
+MemberSays view(Names names, std::vector<FreshMember> fresh = {}) {
+  return {std::move(names), false, std::move(fresh)};
+}
 
 }  // namespace
 
@@ -200,21 +202,24 @@ TEST_CASE("what a peer does not have in force may be open elsewhere", "[cluster]
   CHECK(a.before() == Names{"a", "b"});
 }
 
-TEST_CASE("who comes back while another change is running takes part in it", "[cluster]") {
+TEST_CASE("who comes back while another change is running takes part in it, for as long as the others", "[cluster]") {
   One a("a", {"a", "b", "c", "d"});
-  const auto running = view({"a", "b", "c", "d"}, {"d"}), over = view({"a", "b", "c", "d"});
-  a.second({{"b", running}, {"c", over}, {"d", running}});
+  const auto running = [](Duration age) { return view({"a", "b", "c", "d"}, {{"d", age}}); };
+  a.second({{"b", running(6s)}, {"c", view({"a", "b", "c", "d"})}, {"d", running(7s)}});
   CHECK(a.in_force() == Names{"a", "b", "c", "d"});
   CHECK(a.before() == Names{"a", "b", "c"});
-  CHECK(a.members.says().fresh == Names{"d"});
-  a.seconds(11, {{"b", over}, {"c", over}, {"d", over}});
+  CHECK(a.members.says(a.now).fresh == std::vector<FreshMember>{{"d", 7s}});
+  const auto over = view({"a", "b", "c", "d"});
+  a.seconds(3, {{"b", over}, {"c", over}, {"d", over}});
+  CHECK(a.members.views().settling());
+  a.seconds(1, {{"b", over}, {"c", over}, {"d", over}});
   CHECK(a.before() == Names{"a", "b", "c", "d"});
-  CHECK(a.members.says().fresh.empty());
+  CHECK(a.members.says(a.now).fresh.empty());
 }
 
 TEST_CASE("a member that is new to its peers is new to itself when it comes back", "[cluster]") {
   One d("d", {"a", "b", "d"});
-  const auto running = view({"a", "b", "d"}, {"d"});
+  const auto running = view({"a", "b", "d"}, {{"d", 2s}});
   d.second({{"a", running}, {"b", running}});
   CHECK(d.before() == Names{"a", "b"});
 }

@@ -22,7 +22,7 @@ ClusterMessage full() {
   ClusterMessage out;
   out.from = "tailgate-0";
   out.names = {"tailgate-0", "10.0.0.1", "::1"};
-  out.fresh = {"::1"};
+  out.fresh = {{"::1", std::chrono::milliseconds(1234)}};
   out.leaving = true;
   out.verdicts = {{id_of('a'), 0, 2, true, false, true, std::string("errors\0c0\0otlp", 14)},
                   {id_of('b'), 2, 0, false, true, false, ""}};
@@ -47,7 +47,8 @@ TEST_CASE("a message is read as it was written, and as the protobuf library read
   CHECK(slow.from() == message.from);
   CHECK(slow.names_size() == 3);
   REQUIRE(slow.fresh_size() == 1);
-  CHECK(slow.fresh(0) == "::1");
+  CHECK(slow.fresh(0).name() == "::1");
+  CHECK(slow.fresh(0).age_ms() == 1234);
   CHECK(slow.leaving());
   REQUIRE(slow.verdicts_size() == 2);
   CHECK(slow.verdicts(0).id() == std::string(16, 'a'));

@@ -340,7 +340,7 @@ TEST_CASE("what is wrong with a section cluster is said, with its place", "[sett
                  "cluster.members.stateful_set.replicas"));
   CHECK(contains(cluster_errors("{settle: 11s, members: {dns: {service: t}}}"), "expected 12s or more"));
   CHECK(contains(cluster_errors("{limits: all, members: {dns: {service: t}}}"),
-                 "cluster.limits: expected fleet or member"));
+                 "cluster.limits: expected one of fleet, member"));
   CHECK(contains(cluster_errors("{members: {dns: {service: t}}, sending_queue: {directory: /x}}"),
                  "expected a queue in memory"));
   CHECK(contains(cluster_errors("{hodl: 1s, members: {dns: {service: t}}}"), "did you mean 'hold'"));
