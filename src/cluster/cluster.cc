@@ -58,6 +58,8 @@ struct Cluster::Impl {
   void tidy();
   void route_again();
   void publish(TimePoint now);
+  // Of a list of those that there may be, it has been there.
+  bool exists(const MemberState& one) const { return one.listed && (!config.may_be_fewer || one.heard); }
   bool shares_limits() const { return config.fleet_limits && !config.self.empty() && hooks.limits_asked; }
   void begin();
   void leave(const std::shared_ptr<std::promise<void>>& told);
@@ -116,7 +118,7 @@ void Cluster::Impl::divide_limits(TimePoint now) {
   fleet.asked(hooks.limits_asked(), now);
   std::vector<std::string> others;
   for (const MemberState& one : members.states(now)) {
-    if (one.listed && !one.leaving && one.member.name != config.self) others.push_back(one.member.name);
+    if (exists(one) && !one.leaving && one.member.name != config.self) others.push_back(one.member.name);
   }
   const std::vector<FleetLimits::Share> shares = fleet.shares(others, now);
   hooks.set_shares(fleet.limits(), shares, 1 / static_cast<double>(1 + others.size()));
@@ -437,19 +439,22 @@ void Cluster::ask(std::function<std::optional<PageQuestion>(const std::string&)>
     const auto asked = std::make_shared<Asked>();
     asked->done = done;
     ClusterMessage message = impl->hello();
-    for (auto& [name, peer] : impl->peers) {
-      if (peer.client == nullptr) continue;
+    for (const MemberState& one : impl->members.states(monotonic_now())) {
+      const std::string& name = one.member.name;
+      const auto found = impl->peers.find(name);
+      if (found == impl->peers.end() || found->second.client == nullptr || !impl->exists(one)) continue;
+      const Impl::Peer& peer = found->second;
       message.page = question(name);
       if (!message.page) continue;
       const std::size_t at = asked->all.size();
       asked->all.push_back({name, std::nullopt, "no answer in time"});
       peer.client->ask(write_message(message), timeout, [asked, at](const Result<ClusterMessage>& answer) {
-        Answered& one = asked->all[at];
+        Answered& said = asked->all[at];
         if (answer) {
-          one.answer = answer->page_answer;
-          one.error = "it does not answer for pages";
+          said.answer = answer->page_answer;
+          said.error = "it does not answer for pages";
         } else {
-          one.error = answer.error().text;
+          said.error = answer.error().text;
         }
       });
     }

@@ -101,6 +101,7 @@ std::optional<ClusterConfig> read_cluster(const ConfigNode& node, Duration decis
   if (fixed + pods + dns != 1) node.error("members", "expected one of `static`, `stateful_set` and `dns`");
   if (fixed) out.listed = read_static(members.child("static"), out.self);
   if (pods) out.listed = read_stateful_set(members.child("stateful_set"), out.self);
+  out.may_be_fewer = pods;
   if (dns) out.dns = read_dns(members.child("dns"));
   members.finish();
   out.settle = node.duration("settle", decision_wait + kSettleMore, decision_wait + kSettleMoreMin);

@@ -25,8 +25,9 @@ struct ClusterConfig {
   std::vector<Member> listed;  // `members.static` or `members.stateful_set`
   std::optional<DnsMembers> dns;
   Duration settle{}, hold{};
-  bool fleet_limits = true;  // rate limits hold for all members together
-  ConfigNode node;           // where the connections to the members read their keys
+  bool may_be_fewer = false;  // not all that are listed need to be there: pods that an autoscaler may make
+  bool fleet_limits = true;   // rate limits hold for all members together
+  ConfigNode node;            // where the connections to the members read their keys
 
   // Addresses of DNS as members.
   std::vector<Member> members_of(const std::vector<std::string>& addresses) const;

@@ -277,7 +277,7 @@ OtherMembers ClusterLink::others() {
                 const std::vector<MemberState> members = cluster_.status().members;
                 return static_cast<std::size_t>(
                     std::count_if(members.begin(), members.end(),
-                                  [&](const MemberState& m) { return m.listed && m.member.name != config_.self; }));
+                                  [&](const MemberState& m) { return m.answered && m.member.name != config_.self; }));
               }};
 }
 

@@ -81,8 +81,10 @@ Response one(const ExplainSource& source, const ExplainPageOptions& options, con
   if (!id)
     return error(400, fmt::format("expected a trace id of 1 to 32 hex digits, not zero, got '{}'", text.substr(0, 80)));
   const std::optional<Explanation> e = source.explain(*id);
-  if (!e && options.others) {
-    return ask_all(*options.others, {"GET", head.target, ""}, json_error(404, "nothing is known of this trace"),
+  if (options.others && (!e || (e->verdict_only && !html))) {
+    const Response own = e ? json_response(200, explanation_json(*e, options.exporters))
+                           : json_error(404, "nothing is known of this trace");
+    return ask_all(*options.others, {"GET", head.target, ""}, own,
                    [form = question->form](const MemberAnswers& answers) { return merge_trace(answers, form); });
   }
   if (!e && !options.remembers)
@@ -118,7 +120,7 @@ Response shadow(const ShadowReport& report) {
 }  // namespace
 
 json::object explanation_json(const Explanation& e, const std::vector<std::string>& exporter_names) {
-  const auto known = [&](json::value value) { return e.verdict_only ? json::value(nullptr) : value; };
+  const auto known = [&](const json::value& value) { return e.verdict_only ? json::value(nullptr) : value; };
   json::object out;
   out["trace_id"] = e.id.hex();
   out["state"] = e.decided ? "decided" : "open";

@@ -43,8 +43,8 @@ class ExplainSource {
 struct ExplainPageOptions {
   std::vector<std::string> exporters;  // names by index
   bool remembers = true;               // explain.max_bytes is not 0
-  // In a cluster: about a trace that is not known here the others are asked; lists, but for people, and /shadow are of
-  // all members.
+  // In a cluster: about a trace that is not known here, or of which only the verdict is, the others are asked; lists,
+  // but for people, and /shadow are of all members.
   std::optional<OtherMembers> others = {};
 };
 

@@ -46,7 +46,9 @@ PLANS = {
     # It is away for less than a home waits for the spans that it had taken.
     "kills": [(3, "kill", "b"), (5, "start", "b"), (8, "join", "d"), (10, "kill", "a"), (11, "start", "a"), (14, "kill", "c"),
               (16, "start", "c"), (20, "kill", "d"), (21, "start", "d"), (23, "kill", "b"), (24, "start", "b")],
-    "kill": [(5, "kill", "b"), (8, "start", "b")],
+    "kill": [(5, "kill", "b"), (7, "start", "b")],
+    "front": [(4, "kill", "front"), (4.5, "start", "front"), (6, "kill", "b"), (7, "kill", "front"), (7.5, "start", "front"),
+              (8, "start", "b"), (10, "kill", "front"), (10.5, "start", "front")],  # with --front
 }
 
 
@@ -152,7 +154,7 @@ class Fleet:
                 time.sleep(0.3)
 
     def do(self, what, name):
-        member = self.members[name]
+        member = self.front if name == "front" else self.members[name]
         if what == "join":
             self.names.append(name)
             member.start()
@@ -185,7 +187,7 @@ class Load(threading.Thread):
     def post(self, body):
         doors = self.fleet.doors()
         self.random.shuffle(doors)
-        for port in doors * 3:
+        for port in doors * (40 if self.fleet.front else 3):
             connection = self.connections.get(port) or http.client.HTTPConnection("127.0.0.1", port, timeout=10)
             self.connections[port] = connection
             try:

@@ -316,6 +316,8 @@ TEST_CASE("a section cluster is read, and its list of members is live", "[settin
   CHECK(pods.cluster->listed ==
         std::vector<Member>{{"t-0", "t-0.t-pods.shop:14317"}, {"t-1", "t-1.t-pods.shop:14317"}});
   CHECK_FALSE(pods.at_start.contains("cluster.members"));
+  CHECK(pods.cluster->may_be_fewer);
+  CHECK_FALSE(config.cluster->may_be_fewer);
   const DaemonConfig dns = read_with(with_cluster("{self: 10.0.0.1, members: {dns: {service: tailgate}}}"));
   CHECK(dns.at_start.contains("cluster.members"));
   CHECK(dns.cluster->members_of({"10.0.0.2", "fd00::1"}) ==

@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "net/http/later_answer.h"
+
 using namespace tailgate;
 
 namespace {
@@ -172,4 +174,42 @@ TEST_CASE("a browser gets a page in which every text is escaped", "[web]") {
   }
   const Asked wrong = get(pages, "/explain?policy=none", "text/html");
   CHECK((wrong.status == 400 && wrong.body.find("expected one of a, b") != std::string::npos));
+}
+
+TEST_CASE("of a trace of which only the verdict is known here the other members are asked", "[web]") {
+  Known source;
+  source.trace = Explanation();
+  source.trace->id = *TraceId::from_hex(kId);
+  source.trace->decided = source.trace->verdict_only = true;
+  int asked = 0;
+  std::string says = R"({"state":"decided","spans":5})";
+  OtherMembers others;
+  others.self = "a";
+  others.ask = [&](const auto& question, const auto& done) {
+    ++asked;
+    CHECK(question("b")->target == "/explain/" + kId);
+    done({{"b", PageAnswer{says.empty() ? 404 : 200, says}, ""}});
+  };
+  Pages pages;
+  ExplainPageOptions options;
+  options.others = others;
+  add_explain_pages(pages, source, options);
+  const auto answer = [&] {
+    RequestHead head;
+    head.method = "GET";
+    head.target = "/explain/" + kId;
+    BodyBuffer body;
+    Response response;
+    pages.handle(head, body, response);
+    return response.later != nullptr ? response.later->take_head()->response.body : response.body;
+  };
+  CHECK(answer() == R"({"state":"decided","spans":5,"member":"b"})"
+                    "\n");
+  says.clear();
+  CHECK(answer().find(R"("verdict_only":true)") != std::string::npos);
+  CHECK(answer().find(R"("member":"a")") != std::string::npos);
+  CHECK(asked == 3);
+  source.trace->verdict_only = false;
+  CHECK(answer().find("member") == std::string::npos);
+  CHECK(asked == 3);
 }
