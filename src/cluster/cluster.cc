@@ -153,7 +153,7 @@ void Cluster::Impl::tick() {
   advance(now);
   tidy();
   route_again();
-  timer.expires_after(kTick);
+  timer.expires_after(members.until_end(monotonic_now(), kTick) + std::chrono::milliseconds(1));
   timer.async_wait([this](const boost::system::error_code& cancelled) {
     if (!cancelled) tick();
   });

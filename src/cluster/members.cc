@@ -9,6 +9,7 @@ namespace {
 
 // Peers are asked each second; what they said longer ago than this is not what they think now.
 constexpr Duration kFresh = std::chrono::seconds(3);
+constexpr Duration kAgreeFor = std::chrono::seconds(4);  // members ask each other each second
 
 }  // namespace
 
@@ -90,11 +91,11 @@ MemberSays Members::says(TimePoint now) const {
 // long: a daemon that took it for over would send spans past the old homes.
 void Members::seat(const std::string& name, TimePoint now) {
   if (begun_ || any_has(name, false, now)) {
-    seats_.try_emplace(name, Seat{Seat::State::kNew, now});
+    seats_.try_emplace(name, Seat{Seat::State::kNew, now, now});
   } else if (const std::optional<TimePoint> since = fresh_since(name, now)) {
-    seats_.try_emplace(name, Seat{Seat::State::kNew, *since});
+    seats_.try_emplace(name, Seat{Seat::State::kNew, *since, now});
   } else {
-    seats_.try_emplace(name, Seat{Seat::State::kSettled, now});
+    seats_.try_emplace(name, Seat{Seat::State::kSettled, now, now});
   }
 }
 
@@ -102,14 +103,18 @@ void Members::seat(const std::string& name, TimePoint now) {
 void Members::follow(const std::string& name, Seat& seat, TimePoint now) {
   using State = Seat::State;
   if (!listed(name)) {
-    if (seat.state != State::kGoing) seat = {State::kGoing, now};
+    if (seat.state != State::kGoing) seat = {State::kGoing, now, now};
     if (any_has(name, true, now)) seat.since = now;
     return;
   }
   // A peer that does not have it sends its traces to others.
   const bool lacking = any_has(name, false, now);
   if (seat.state == State::kGoing) seat.state = State::kSettled;
-  if (lacking) seat = {State::kNew, now};
+  if (lacking) seat = {State::kNew, now, now};
+  // It ends at one moment everywhere: when it does for the last of those who have learnt of it. What peers say takes
+  // its time to come, so they would put it off for ever if they were asked about it for longer.
+  if (seat.state == State::kNew && now - seat.learnt <= kAgreeFor)
+    seat.since = std::max(seat.since, fresh_since(name, now).value_or(seat.since));
   if (seat.state == State::kNew && now - seat.since >= options_.settle) seat.state = State::kSettled;
 }
 
@@ -149,6 +154,15 @@ bool Members::ends_soon(TimePoint now, Duration before) const {
   return std::any_of(seats_.begin(), seats_.end(), [&](const auto& entry) {
     return entry.second.state != Seat::State::kSettled && now - entry.second.since >= options_.settle - before;
   });
+}
+
+Duration Members::until_end(TimePoint now, Duration most) const {
+  Duration out = most;
+  for (const auto& [name, seat] : seats_) {
+    const Duration left = seat.since + options_.settle - now;
+    if (seat.state != Seat::State::kSettled && left > Duration::zero()) out = std::min(out, left);
+  }
+  return out;
 }
 
 std::vector<Member> Members::peers() const {

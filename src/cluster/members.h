@@ -89,6 +89,8 @@ class Members {
   std::vector<MemberState> states(TimePoint now) const;
   // Peers that answer and have another view in force.
   std::size_t disagreeing(TimePoint now) const;
+  // Until the time of a change is over, `most` at the most.
+  Duration until_end(TimePoint now, Duration most) const;
   // The time of a change is over within `before`, if nothing happens.
   bool ends_soon(TimePoint now, Duration before) const;
 
@@ -106,7 +108,8 @@ class Members {
   struct Seat {
     enum class State : std::uint8_t { kNew, kSettled, kGoing };
     State state = State::kNew;
-    TimePoint since{};  // of kNew and kGoing: no peer was known to lack the change
+    TimePoint since{};   // of kNew and kGoing: no peer was known to lack the change
+    TimePoint learnt{};  // when this daemon knew no peer to lack it
   };
   bool present(const std::string& name, TimePoint now) const;
   bool listed(const std::string& name) const;

@@ -223,3 +223,22 @@ TEST_CASE("a member that is new to its peers is new to itself when it comes back
   d.second({{"a", running}, {"b", running}});
   CHECK(d.before() == Names{"a", "b"});
 }
+
+TEST_CASE("a change is over for all when it is for the last who learnt of it", "[cluster]") {
+  One a("a", {"a", "b", "c"});
+  a.second({{"b", view({"a", "b"})}});
+  const auto all = [](Duration age) { return view({"a", "b", "c"}, {{"c", age}}); };
+  a.second({{"b", view({"a", "b"})}, {"c", all(0s)}});
+  const TimePoint learnt = a.now;
+  a.second({{"b", all(0s)}, {"c", all(0s)}});
+  for (int n = 1; n != 5; ++n) a.second({{"b", all(1s * n - 2s)}, {"c", all(1s * n)}});  // b learnt two seconds later
+  CHECK(a.members.until_end(a.now, 1min) == learnt + 12s - a.now);
+  // What comes late, and ever later, does not put it off.
+  for (int n = 5; n != 12; ++n) {
+    CHECK(a.members.views().settling());
+    a.second({{"b", all(0s)}, {"c", all(0s)}});
+  }
+  a.seconds(1, {{"b", view({"a", "b", "c"})}, {"c", view({"a", "b", "c"})}});
+  CHECK_FALSE(a.members.views().settling());
+  CHECK(a.members.until_end(a.now, 1min) == 1min);
+}
