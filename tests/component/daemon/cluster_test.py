@@ -48,8 +48,8 @@ PLANS = {
     "kills": [(3, "kill", "b"), (5, "start", "b"), (8, "join", "d"), (10, "kill", "a"), (11, "start", "a"), (14, "kill", "c"),
               (16, "start", "c"), (20, "kill", "d"), (21, "start", "d"), (23, "kill", "b"), (24, "start", "b")],
     "kill": [(5, "kill", "b"), (7, "start", "b")],
-    # Once the first three are settled. The traces that were open come out of the journal behind the large requests.
-    "replay": [(11, "join", "d"), (12, "fat", "b"), (17, "kill", "b"), (18, "start", "b")],
+    # Once the first three are settled. Traces that were open when d came come out of the journal behind large requests.
+    "replay": [(9, "fat", "b"), (12, "join", "d"), (13, "kill", "b"), (13.3, "start", "b")],
     "front": [(4, "kill", "front"), (4.5, "start", "front"), (6, "kill", "b"), (7, "kill", "front"), (7.5, "start", "front"),
               (8, "start", "b"), (10, "kill", "front"), (10.5, "start", "front")],  # with --front
 }

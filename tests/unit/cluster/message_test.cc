@@ -95,7 +95,7 @@ TEST_CASE("what is no message says why", "[cluster]") {
     CHECK(why(m.SerializeAsString()) == "a message of a member: a question for a page cannot be read");
   }
   m = {};
-  for (const std::uint64_t status : {0, 99, 600}) {
+  for (const std::uint64_t status : {0U, 99U, 600U}) {
     m.mutable_page_answer()->set_status(status);
     CHECK(why(m.SerializeAsString()) == "a message of a member: the answer of a page cannot be read");
   }
