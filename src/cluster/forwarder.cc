@@ -2,6 +2,7 @@
 #include "cluster/forwarder.h"
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
 
 #include "base/invariant.h"
@@ -131,7 +132,8 @@ SpanForwarder::Split Forwarder::split(SpanBatch& slice, Hop hop, Known known) {
     const Routing::Way way = routing_.way_of(id, hop, [&](const TraceId&) { return asked = true; });
     return asked ? Routing::Way{Routing::kUnsure, hop} : way;
   };
-  if (!split_request(slice, to_.size(), way_of, s.split, s.split_parts)) return Split::kNoRoom;
+  // By reference, since it is too large for a function that allocates nothing.
+  if (!split_request(slice, to_.size(), std::cref(way_of), s.split, s.split_parts)) return Split::kNoRoom;
   for (SplitPart& part : s.split_parts) {
     auto trace = std::make_shared<KeptTrace>();
     trace->otlp = std::move(part.otlp);
