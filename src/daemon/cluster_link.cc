@@ -102,6 +102,7 @@ void ClusterLink::set_shares(const std::vector<FleetLimit>& limits, const std::v
   }
   for (auto& [name, of] : by_name) parts_.tables.limiters.set_shares(name, std::move(of), now);
   parts_.tables.limiters.set_share_of_keyed(of_each_key, now);
+  if (parts_.head != nullptr) parts_.head->set_share(of_each_key);
 }
 
 std::unique_ptr<ExportRunner> ClusterLink::exporter_to(const std::string& name, const std::string& endpoint,

@@ -14,6 +14,7 @@
 
 #include "buffer/store/trace_store.h"
 #include "cluster/cluster.h"
+#include "head/head_sampling.h"
 #include "receive/ingest.h"
 #include "telemetry/metrics.h"
 #include "web/cluster.h"
@@ -27,8 +28,9 @@ struct ClusterParts {
   PolicyTables& tables;
   KeptSink& sink;  // asked for room
   std::vector<std::string> exporters;
-  std::function<bool()> all_here;  // no open trace is in the journal only
+  std::function<bool()> all_here;                       // no open trace is in the journal only
   std::function<PageAnswer(const PageQuestion&)> page;  // what another member asks
+  HeadSampling* head = nullptr;                         // whose target is divided, too
 };
 
 class ClusterLink {

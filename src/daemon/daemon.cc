@@ -77,7 +77,7 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
         *config_.cluster,
         ClusterParts{*parts_.budget, *store_, *parts_.tables, *sink_, parts_.exporters->names(),
                      [this] { return replay_ == nullptr || replay_->done(); },
-                     [this](const PageQuestion& question) { return member_pages_.answer(question); }});
+                     [this](const PageQuestion& question) { return member_pages_.answer(question); }, head_.get()});
   }
   ExplainPageOptions explain{.exporters = parts_.exporters->names(), .remembers = config_.sampling.explain_bytes != 0};
   if (cluster_ != nullptr) {

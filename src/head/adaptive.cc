@@ -187,12 +187,12 @@ void AdaptiveSampler::each_operation(Visit visit) {
 // leave. Services that do not ask take what they take.
 void AdaptiveSampler::share_spans(TimePoint now) {
   std::vector<Operation*> open;
-  double roots = spans_ > 0 ? config_.per_second * span_roots_ / spans_ : config_.per_second;  // traces/s
+  double roots = spans_ > 0 ? per_second() * span_roots_ / spans_ : per_second();  // traces/s
   each_operation([&](Service& service, Operation& one) {
     if (!service.polls_at_all) {
       roots -= one.demand() * one.effective[slot(tick_)];
     } else if (now < one.raised_until) {
-      one.target = std::min(one.demand(), config_.traces_per_second_max);
+      one.target = std::min(one.demand(), share_ * config_.traces_per_second_max);
       roots -= one.target;
     } else {
       open.push_back(&one);
@@ -209,14 +209,14 @@ void AdaptiveSampler::share_spans(TimePoint now) {
 double AdaptiveSampler::wanted(const Operation& one, TimePoint now, Why& why) const {
   // Of an operation that was not seen the demand is below what would have been seen.
   const double demand = std::max(one.demand(), 1e-12);
-  const double most = config_.traces_per_second_max / demand;
+  const double most = share_ * config_.traces_per_second_max / demand;
   double out = 0;
   why = Why::kTarget;
   if (now < one.raised_until) {
     out = most;
     why = one.raised_by;
   } else if (config_.target == AdaptiveConfig::Target::kKept) {
-    out = config_.per_second / std::max(one.kept_demand(), 1e-12);
+    out = per_second() / std::max(one.kept_demand(), 1e-12);
     if (out > most) {
       out = most;
       why = Why::kMaximum;
@@ -224,7 +224,7 @@ double AdaptiveSampler::wanted(const Operation& one, TimePoint now, Why& why) co
   } else {
     out = one.target / demand;
   }
-  if (const double floor = config_.lower_bound_traces_per_second / demand; out < floor) {
+  if (const double floor = share_ * config_.lower_bound_traces_per_second / demand; out < floor) {
     out = floor;
     why = Why::kFloor;
   }
@@ -286,7 +286,7 @@ void AdaptiveSampler::tick(Duration elapsed, TimePoint now) {
   if (config_.target == AdaptiveConfig::Target::kSpans) {
     share_spans(now);
   } else {
-    each_operation([&](Service&, Operation& one) { one.target = config_.per_second; });
+    each_operation([&](Service&, Operation& one) { one.target = per_second(); });
   }
   each_operation([&](Service& service, Operation& one) { decide(service, one, seconds, now); });
   expire(now);

@@ -86,6 +86,9 @@ class AdaptiveSampler {
   // `operation` "" is any without a probability of its own.
   void count(std::string_view service, std::string_view operation, const RootCounts& counts, TimePoint now);
   void count_spans(std::uint64_t spans) { tick_spans_ += spans; }
+  // Of what comes in, and so of what there is a target for, this daemon sees that part: the others of its cluster see
+  // the rest. From 0 to 1.
+  void set_share(double share) { share_ = share; }
   // New probabilities, after `elapsed` since the last tick.
   void tick(Duration elapsed, TimePoint now);
 
@@ -146,6 +149,7 @@ class AdaptiveSampler {
   void share_spans(TimePoint now);
   void decide(const Service& service, Operation& operation, double seconds, TimePoint now) const;
   double wanted(const Operation& operation, TimePoint now, Why& why) const;
+  double per_second() const { return share_ * config_.per_second; }
   void expire(TimePoint now);
   template <class Visit>
   void each_operation(Visit visit);
@@ -153,6 +157,7 @@ class AdaptiveSampler {
   std::size_t slot(std::uint64_t tick) const { return tick % kRing; }
 
   const AdaptiveConfig config_;
+  double share_ = 1;
   std::map<std::string, Service, std::less<>> services_;
   std::size_t operations_ = 0;  // of all services
   std::uint64_t tick_ = kRing;  // number of the tick that is gathered now

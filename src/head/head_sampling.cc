@@ -86,6 +86,11 @@ void HeadSampling::kept(const KeptTrace& trace) {
   watch_->kept(trace.root_service, trace.root_name);
 }
 
+void HeadSampling::set_share(double share) {
+  const MutexLock lock(mutex_);
+  if (sampler_) sampler_->set_share(share);
+}
+
 Result<void> HeadSampling::tick(TimePoint now) {
   if (watch_ == nullptr || now - ticked_ < adaptive_->poll_interval / AdaptiveSampler::kTicksPerPoll) return {};
   const RootWatch::Counted counted = watch_->take();

@@ -60,6 +60,8 @@ class HeadSampling {
   SpanWatch* watch() const { return watch_.get(); }
   bool wants_kept() const { return watch_ != nullptr && adaptive_->target == AdaptiveConfig::Target::kKept; }
   void kept(const KeptTrace& trace);
+  // See AdaptiveSampler.
+  void set_share(double share);
   // To be called about every second. Errors are those of save(), which it calls once a minute.
   Result<void> tick(TimePoint now);
   // What was saved before a restart. Errors: kIo (the directory cannot be used), kConfig (the file is damaged: nothing

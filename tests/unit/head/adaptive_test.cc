@@ -127,6 +127,17 @@ TEST_CASE("from ten times the target to within 20 % of it in two poll intervals,
   }
 }
 
+TEST_CASE("a daemon that sees a part of all meets its part of the target, and follows when that changes", "[head]") {
+  Fleet fleet(traces(100), 4);
+  fleet.loads["GET /"] = {.per_second = 10'000};
+  fleet.sampler.set_share(0.25);
+  fleet.run(600);
+  CHECK(fleet.mean("GET /", 120) == Approx(25).epsilon(0.1));
+  fleet.sampler.set_share(1);
+  fleet.run(600);
+  CHECK(fleet.mean("GET /", 120) == Approx(100).epsilon(0.1));
+}
+
 TEST_CASE("it goes up by a factor of two a poll interval at most", "[head]") {
   Fleet fleet(traces(100), 5);
   fleet.loads["GET /"] = {.per_second = 10'000};
