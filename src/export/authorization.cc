@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "export/authorization.h"
 
-#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <utility>
 
-namespace tailgate {
+#include "net/client/client_config.h"
 
-std::string without_blanks(std::string text) {
-  constexpr const char* kBlank = " \t\r\n";
-  text.erase(text.find_last_not_of(kBlank) + 1);
-  text.erase(0, std::min(text.find_first_not_of(kBlank), text.size()));
-  return text;
-}
+namespace tailgate {
 
 Authorization::Authorization(const std::string& secret, std::string file, Write write)
     : value_(write(secret)),

@@ -14,9 +14,6 @@
 
 namespace tailgate {
 
-// `text` without the blanks and line ends around it, which files have.
-std::string without_blanks(std::string text);
-
 class Authorization {
  public:
   // Makes the header's value of the secret; "" when a header cannot have it.

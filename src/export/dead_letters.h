@@ -14,7 +14,7 @@
 #include <string_view>
 
 #include "export/queue/send_queue.h"
-#include "export/rotating_file.h"
+#include "telemetry/rotating_file.h"
 #include "wire/otlp/item_limits.h"
 
 namespace tailgate {

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
 namespace tailgate {
 namespace {
@@ -24,26 +22,6 @@ void read_batch(const ConfigNode& batch, SendQueueOptions& options, std::string_
   }
   batch.without_effect({"enabled", "partition"});
   batch.finish();
-}
-
-std::string read_whole(const ConfigNode& node, std::string_view key) {
-  const std::string path = node.text(key);
-  if (path.empty()) return "";
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream content;
-  content << in.rdbuf();
-  if (!in || content.str().empty()) {
-    node.error(key, fmt::format("expected a file that can be read ({})", std::strerror(errno)));
-    return "";
-  }
-  return std::move(content).str();
-}
-
-std::string file_or_pem(const ConfigNode& node, std::string_view file_key, std::string_view pem_key) {
-  const std::string file = read_whole(node, file_key);
-  const std::string pem = node.text(pem_key);
-  if (!file.empty() && !pem.empty()) node.error(pem_key, fmt::format("expected either this or {}", file_key));
-  return file.empty() ? pem : file;
 }
 
 }  // namespace
@@ -123,34 +101,6 @@ std::vector<std::pair<std::string, std::string>> read_headers(const ConfigNode& 
   return out;
 }
 
-std::string read_secret(const ConfigNode& node, const std::string& key) {
-  const std::string in_file = key + "_file";
-  std::string secret = read_whole(node, in_file);
-  if (!secret.empty() && node.has(key)) node.error(in_file, fmt::format("expected either this or {}", key));
-  if (secret.empty()) return node.text(key);
-  secret = without_blanks(std::move(secret));
-  if (secret.empty()) node.error(in_file, "expected a file that is not empty");
-  return secret;
-}
-
-TlsConfig read_tls(const ConfigNode& node) { return read_tls_block(node.child("tls")); }
-
-TlsConfig read_tls_block(const ConfigNode& tls) {
-  TlsConfig out;
-  out.insecure = tls.boolean("insecure", false);
-  out.insecure_skip_verify = tls.boolean("insecure_skip_verify", false);
-  out.ca_file = tls.text("ca_file");
-  out.ca_pem = file_or_pem(tls, "ca_file", "ca_pem");
-  out.cert_pem = file_or_pem(tls, "cert_file", "cert_pem");
-  out.key_pem = file_or_pem(tls, "key_file", "key_pem");
-  if (out.cert_pem.empty() != out.key_pem.empty()) tls.error("expected cert_file and key_file, or neither of them");
-  out.server_name_override = tls.text("server_name_override");
-  tls.without_effect({"min_version", "max_version", "cipher_suites", "curve_preferences", "reload_interval",
-                      "include_system_ca_certs_pool", "include_insecure_cipher_suites", "tpm"});
-  tls.finish();
-  return out;
-}
-
 Compression read_compression(const ConfigNode& node, bool zstd) {
   if (node.present() && node.child("compression").is_scalar() && node.text("compression").empty())
     return Compression::kNone;
@@ -188,21 +138,6 @@ std::vector<int> read_also_statuses(const ConfigNode& node) {
   for (const ConfigNode& item : node.child("retry_on_failure").child("also").items())
     out.push_back(static_cast<int>(item.as_integer(500, {.min = 400, .max = 599})));
   return out;
-}
-
-std::optional<std::pair<std::string, std::string>> split_host_port(const std::string& endpoint) {
-  const std::size_t colon = endpoint.rfind(':');
-  if (colon == std::string::npos || colon == 0) return std::nullopt;
-  std::string host = endpoint.substr(0, colon);
-  const std::string port = endpoint.substr(colon + 1);
-  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-  if (port.empty() || port.size() > 5 || !std::all_of(port.begin(), port.end(), digit) || std::stoi(port) > 65535) {
-    return std::nullopt;
-  }
-  const bool brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (!brackets && host.find_first_of("[]:/ ") != std::string::npos) return std::nullopt;
-  if (brackets) host = host.substr(1, host.size() - 2);
-  return std::pair(std::move(host), port);
 }
 
 }  // namespace tailgate

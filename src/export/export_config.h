@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What exporters read alike from their YAML: queue, retry, headers, TLS, endpoint. Keys are the Collector's
-// (exporterhelper, configgrpc, confighttp, configtls); problems go to the document's issues.
+// What exporters read alike from their YAML: queue, retry, headers; and TLS, secrets and endpoints, which are those of
+// all clients (net/client/client_config.h). Keys are the Collector's (exporterhelper, configgrpc, confighttp); problems
+// go to the document's issues.
 #pragma once
 
 #include <optional>
@@ -11,6 +12,7 @@
 #include "config/config_node.h"
 #include "export/authorization.h"
 #include "export/queue/send_queue.h"
+#include "net/client/client_config.h"
 
 namespace tailgate {
 
@@ -19,24 +21,6 @@ void read_queue(const ConfigNode& node, SendQueueOptions& options);
 
 // `headers`: a map, or a list of {name, value}.
 std::vector<std::pair<std::string, std::string>> read_headers(const ConfigNode& node);
-
-// The value of `key`, or what is in the file that `key`_file names, without blanks and line ends around it; "" when
-// there is neither. Errors do not show the value.
-std::string read_secret(const ConfigNode& node, const std::string& key);
-
-struct TlsConfig {
-  bool insecure = false;  // no TLS at all
-  bool insecure_skip_verify = false;
-  std::string ca_file;
-  std::string ca_pem;  // contents, also of ca_file
-  std::string cert_pem;
-  std::string key_pem;
-  std::string server_name_override;
-};
-
-// `tls`. Files are read here, so that `check` finds the missing ones.
-TlsConfig read_tls(const ConfigNode& node);
-TlsConfig read_tls_block(const ConfigNode& tls);  // the same, given the block itself
 
 enum class Compression { kNone, kGzip, kZstd };
 // gzip when absent, as in the Collector; zstd only where `zstd`.
@@ -49,8 +33,5 @@ Authorization read_token(const ConfigNode& node, const std::string& key, const s
 
 // `retry_on_failure.also`, before read_queue(): HTTP statuses from 400 to 599.
 std::vector<int> read_also_statuses(const ConfigNode& node);
-
-// host:port, [v6]:port. Nothing when the port is missing or is not a number.
-std::optional<std::pair<std::string, std::string>> split_host_port(const std::string& endpoint);
 
 }  // namespace tailgate

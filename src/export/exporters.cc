@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "export/exporters.h"
+#include "config/rotation_config.h"
 
 #include <fmt/format.h>
 

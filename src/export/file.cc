@@ -3,9 +3,10 @@
 //     file: {path: kept-traces.json, rotation: {max_megabytes: 100, max_days: 0, max_backups: 100, localtime: false}}
 // Unlike the Collector's, it rotates without being asked and continues a file that exists (RotatingFile). Each batch is
 // written at once; one that fails is tried later, so that no line is lost or doubled.
+#include "config/rotation_config.h"
 #include "export/export_config.h"
 #include "export/registry.h"
-#include "export/rotating_file.h"
+#include "telemetry/rotating_file.h"
 #include "wire/otlp/json_write.h"
 
 namespace tailgate {

@@ -17,15 +17,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <deque>
 #include <optional>
 
-#include "export/kafka/library.h"
-#include "export/kafka/lookup.h"
-#include "telemetry/log.h"
+#include "net/kafka/library.h"
+#include "net/kafka/lookup.h"
 #include "wire/otlp/split.h"
 
 namespace tailgate {
@@ -261,27 +259,18 @@ class KafkaExporter final : public Exporter {
 
   // --- the client
   Result<void> open(Client& client) {
-    rd_kafka_conf_t* const conf = kafka_.conf_new();
-    std::array<char, 512> why{};
-    const auto set = [&](const std::string& name, const std::string& value) {
-      return kafka_.conf_set(conf, name.c_str(), value.c_str(), why.data(), why.size()) == RD_KAFKA_CONF_OK;
-    };
-    if (client.alone) set("batch.num.messages", "1");
-    for (const auto& [name, value] : options_.properties) {
-      if (set(name, value)) continue;
-      kafka_.conf_destroy(conf);
-      return fail(ErrorKind::kConfig, fmt::format("kafka: {}: librdkafka does not take it", name));
+    KafkaConf conf(kafka_);
+    if (client.alone) {
+      if (Result<void> set = conf.set("batch.num.messages", "1"); !set) return set;
     }
-    kafka_.conf_set_opaque(conf, &client);
-    kafka_.conf_set_dr_msg_cb(conf, on_report);
-    kafka_.conf_set_error_cb(conf, on_error);
-    kafka_.conf_set_log_cb(conf, on_log);
-    if (kafka_.conf_set_resolve_cb != nullptr) kafka_.conf_set_resolve_cb(conf, on_resolve);
-    client.handle = kafka_.create(RD_KAFKA_PRODUCER, conf, why.data(), why.size());
-    if (client.handle == nullptr) {
-      kafka_.conf_destroy(conf);
-      return fail(ErrorKind::kConfig, fmt::format("kafka: {}", why.data()));
-    }
+    if (Result<void> set = conf.set(options_.properties); !set) return set;
+    kafka_.conf_set_opaque(conf.get(), &client);
+    kafka_.conf_set_dr_msg_cb(conf.get(), on_report);
+    kafka_.conf_set_error_cb(conf.get(), on_error);
+    if (kafka_.conf_set_resolve_cb != nullptr) kafka_.conf_set_resolve_cb(conf.get(), on_resolve);
+    const Result<rd_kafka_t*> made = conf.make(RD_KAFKA_PRODUCER);
+    if (!made) return tl::unexpected<Error>(made.error());
+    client.handle = *made;
     client.fatal = false;
     client.topic = kafka_.topic_new(client.handle, options_.topic.c_str(), nullptr);
     if (client.topic == nullptr) {
@@ -326,11 +315,6 @@ class KafkaExporter final : public Exporter {
     // "All brokers are down" says less than what came before it.
     std::string& last = client->owner->last_error_;
     if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || last.empty()) last = text;
-  }
-
-  // Called by librdkafka's threads. Whatever matters also comes to on_error.
-  static void on_log(const rd_kafka_t*, int, const char*, const char* text) {
-    log_debug("librdkafka", {{"text", text}});
   }
 
   // Called by librdkafka's threads, which are gone before this exporter is.

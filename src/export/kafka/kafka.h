@@ -5,10 +5,9 @@
 #include <cstddef>
 #include <memory>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "export/exporter.h"
+#include "net/kafka/connection.h"
 
 namespace tailgate {
 
@@ -16,8 +15,7 @@ struct KafkaOptions {
   std::string topic = "otlp_spans";
   std::size_t max_message_bytes = 1'000'000;
   Duration timeout = std::chrono::seconds(30);
-  // librdkafka's own names and values, for every client it makes. A password may be among them: not for logs.
-  std::vector<std::pair<std::string, std::string>> properties;
+  KafkaProperties properties;  // of every client it makes
 };
 
 std::unique_ptr<Exporter> make_kafka_exporter(KafkaOptions options);

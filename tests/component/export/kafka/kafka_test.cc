@@ -5,7 +5,7 @@
 #include <future>
 
 #include "component/export/export_fixture.h"
-#include "export/kafka/lookup.h"
+#include "net/kafka/lookup.h"
 
 using namespace tailgate;
 using namespace std::chrono_literals;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "export/rotating_file.h"
+#include "telemetry/rotating_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -43,16 +43,6 @@ bool ends_with_newline(const fs::path& path, std::uint64_t size) {
 }
 
 }  // namespace
-
-void read_rotation(const ConfigNode& node, RotationOptions& options) {
-  constexpr std::int64_t kMany = 1'000'000;
-  const auto megabytes = static_cast<std::int64_t>(options.bytes_max >> 20);
-  options.bytes_max = static_cast<std::uint64_t>(node.integer("max_megabytes", megabytes, {.min = 0, .max = kMany}))
-                      << 20;
-  options.days_max = node.integer("max_days", options.days_max, {.min = 0, .max = 10'000});
-  options.backups_max = node.integer("max_backups", options.backups_max, {.min = 0, .max = kMany});
-  options.local_time = node.boolean("localtime", options.local_time);
-}
 
 RotatingFile::RotatingFile(std::string path, const RotationOptions& options, bool make_directory)
     : text_(std::move(path)), path_(text_), options_(options), make_directory_(make_directory) {}

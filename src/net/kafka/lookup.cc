@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "export/kafka/lookup.h"
+#include "net/kafka/lookup.h"
 
 #include <pthread.h>
 

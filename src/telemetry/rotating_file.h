@@ -15,19 +15,9 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "config/config_node.h"
+#include "base/rotation_options.h"
 
 namespace tailgate {
-
-struct RotationOptions {
-  std::uint64_t bytes_max = 100 << 20;  // of one file; 0: no limit
-  std::int64_t days_max = 0;            // 0: no limit
-  std::int64_t backups_max = 100;       // 0: no limit
-  bool local_time = false;
-};
-
-// `max_megabytes`, `max_days`, `max_backups` and `localtime` of `node`, over what `options` holds already.
-void read_rotation(const ConfigNode& node, RotationOptions& options);
 
 class RotatingFile {
  public:
