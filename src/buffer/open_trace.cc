@@ -212,6 +212,7 @@ ChunkRef open_trace(LocalChunks& chunks, const TraceId& id, std::uint32_t now_ms
   trace.epoch = epoch;
   trace.interval = 0;
   trace.root_name = 0;
+  trace.origin = 0;
   std::fill_n(trace.word_array(), words, 0);
   trace.tail_used = static_cast<std::uint16_t>(trace.header_bytes());
   return piece.ref;

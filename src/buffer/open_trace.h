@@ -69,6 +69,7 @@ struct OpenTrace {
   std::uint32_t epoch;              // of the PolicySet whose predicates were asked; kMixedEpochs if several
   std::uint32_t interval;           // JudgedTrace::interval: the one this trace waits for the end of; 0: none
   std::uint32_t root_name;          // service and name of the root, NameTable number; 0: no root yet
+  std::uint16_t origin;             // SpanOrigin of the spans that opened it
 
   static constexpr std::uint32_t kMixedEpochs = UINT32_MAX;
 

@@ -62,6 +62,13 @@ std::uint32_t& PrefixTable::traces_of(std::uint32_t generation) {
   return open_[static_cast<std::size_t>(ahead)];
 }
 
+std::optional<std::uint32_t> PrefixTable::oldest() const {
+  for (std::size_t i = 0; i < open_.size(); ++i) {
+    if (open_[i] != 0) return (first_ + static_cast<std::uint32_t>(i)) & kGenerationMask;
+  }
+  return std::nullopt;
+}
+
 void PrefixTable::evict(std::uint32_t now) {
   while (!open_.empty() && open_.front() == 0) {
     open_.pop_front();

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,8 @@ class PrefixTable {
 
   void count_trace(std::uint32_t opened) { ++traces_of(opened); }
   void uncount_trace(std::uint32_t opened) { --traces_of(opened); }
+  // The oldest generation with a trace; nothing when there is none.
+  std::optional<std::uint32_t> oldest() const;
 
   // Frees the prefixes that no trace can refer to. Costs O(prefixes); called about once a second.
   void evict(std::uint32_t now);

@@ -73,6 +73,7 @@ void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::
       ref = open_trace(chunks_, part.id, now_ms, batch.policy_epoch, batch.words_per_trace, part.facts.bytes,
                        part.facts.spans);
       trace(ref).shed_step = shed_step_;
+      trace(ref).origin = batch.origin;
       by_id_.insert(hash, ref);
       prefixes_.count_trace(generation);
       budget_.charge(Holder::kTraces, kMapBytes);
@@ -239,7 +240,7 @@ bool TraceBuffer::close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, 
   cache_.put(open.id, verdict);
   const std::uint64_t order = known ? known->order : log_ != nullptr ? log_->next_order() : 0;
   const std::uint64_t upto = log_ != nullptr ? log_->position() : 0;
-  if (log_ != nullptr && !known) decided_.push_back({open.id, verdict, order, upto});
+  if (log_ != nullptr && !known) decided_.push_back({open.id, verdict, order, upto, false, open.origin});
   if (unjudged) ballots_.clear();
   if (explain_.on()) remember(open, verdict, now_ms, shape);
 
@@ -369,7 +370,7 @@ bool TraceBuffer::sheds(const SpanBatch& batch, const BatchTrace& part, std::uin
   verdict.reason = CloseReason::kMemory;
   verdict.shed = true;
   cache_.put(part.id, verdict);
-  if (log_ != nullptr) decided_.push_back({part.id, verdict, log_->next_order(), log_->position()});
+  if (log_ != nullptr) decided_.push_back({part.id, verdict, log_->next_order(), log_->position(), false, batch.origin});
   counters_.shed[static_cast<std::size_t>(Shed::kOverload)] += part.facts.spans;
   ++counters_.shed_traces;
   if (explain_.on()) {

@@ -68,6 +68,7 @@ struct BufferCounters {
   std::uint64_t forwarded = 0, not_sampled = 0, dropped = 0;      // spans
   std::array<std::uint64_t, kShedReasons.size()> shed{};          // spans
   std::uint64_t handed_over = 0;                                  // spans
+  std::uint64_t forgotten = 0;                                    // spans
   std::array<std::uint64_t, kDecisionNames.size()> incomplete{};  // traces, by Decision
   std::uint64_t shed_traces = 0;                                  // by overload
   std::uint64_t held = 0;                                         // spans
@@ -155,6 +156,13 @@ class TraceBuffer {
 
   // Lets go of up to `max` open traces without a verdict, because a journal has their spans. Returns how many.
   std::size_t hand_over(std::size_t max);
+
+  // Lets go of open traces that spans of `origin` opened, without a verdict: they are read there again. Looks at them
+  // as take_open() does. False: there are no more.
+  bool forget(std::size_t& from, SpanOrigin origin);
+  // No open trace, and none that is closed and not settled, began before this; `now` when there is none. It may be a
+  // second too early.
+  TimePoint oldest(TimePoint now) const;
 
   // Takes open traces that are `wanted` out, undecided, for whoever gives them to another daemon. Their pieces stay
   // until each is given to settle_handed() or put_back(). Looks at those from place `from` on, in an order of its own,

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What leaves the buffer without a verdict: to the next process, by a journal, or to another daemon.
+// What leaves the buffer without a verdict: to the next process, by a journal, to another daemon, or because it is read
+// again where it came from.
 #include "buffer/trace_buffer.h"
+
+#include <algorithm>
 
 namespace tailgate {
 
@@ -14,6 +17,29 @@ std::size_t TraceBuffer::hand_over(std::size_t max) {
     release(ref);
   }
   return n;
+}
+
+bool TraceBuffer::forget(std::size_t& from, SpanOrigin origin) {
+  std::vector<ChunkRef> found;
+  const std::size_t next = by_id_.each(from, [&](ChunkRef ref) {
+    if (trace(ref).origin == origin) found.push_back(ref);
+  });
+  for (const ChunkRef ref : found) {
+    wheel_.remove(ref);
+    by_id_.erase(hash_of(trace(ref).id), ref);
+    counters_.forgotten += trace(ref).facts.spans;
+    release(ref);
+  }
+  if (!found.empty()) return true;  // as in take_open()
+  from = next;
+  return next != 0;
+}
+
+TimePoint TraceBuffer::oldest(TimePoint now) const {
+  const std::optional<std::uint32_t> generation = prefixes_.oldest();
+  if (!generation) return now;
+  const std::uint32_t ms_ago = latest_ms_ - *generation * kGenerationMs;
+  return std::min(now, latest_ - std::chrono::milliseconds(ms_ago + 1));
 }
 
 bool TraceBuffer::take_open(std::size_t& from, const std::function<bool(const TraceId&)>& wanted,

@@ -205,6 +205,7 @@ Result<void> Daemon::start() {
   io_threads_ = std::make_unique<IoThreads>(config_.io_threads);
   io_threads_->start();
   if (Result<void> opened = open_journal(); !opened) return opened;
+  open_reread_link();
   ingest_ = std::make_unique<IngestPipeline>(*target_, refusals_, span_watch(), journal_link_.get(),
                                              cluster_ != nullptr ? cluster_->forwarder() : nullptr);
   if (replay_ == nullptr) start_sweeper();
@@ -240,6 +241,9 @@ Result<void> Daemon::start() {
     };
     context.cluster_message = [this](ByteView message) { return cluster_->cluster().answer(message); };
   }
+  if (reread_link_ != nullptr) {
+    context.reread = [this](bool verdicts) { return reread_link_->open(*ingest_, verdicts); };
+  }
   for (const auto& receiver : parts_.receivers) {
     if (Result<void> opened = receiver->start(context); !opened) return opened;
     ++receivers_started_;
@@ -250,6 +254,14 @@ Result<void> Daemon::start() {
   if (replay_ != nullptr) replay_->start([this] { start_sweeper(); });
   serving_ = true;
   return {};
+}
+
+void Daemon::open_reread_link() {
+  const bool wanted = std::any_of(parts_.receivers.begin(), parts_.receivers.end(),
+                                  [](const auto& receiver) { return receiver->rereads(); });
+  if (!wanted) return;
+  reread_link_ = std::make_unique<RereadLink>(*parts_.budget, parts_.tables, parts_.exporters->names(), *store_);
+  store_->set_decision_log(reread_link_.get());
 }
 
 void Daemon::start_sweeper() {

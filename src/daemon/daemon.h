@@ -20,6 +20,7 @@
 #include "daemon/journal/keep_jobs.h"
 #include "daemon/pipeline.h"
 #include "daemon/policy_trial.h"
+#include "daemon/reread_link.h"
 #include "head/head_sampling.h"
 #include "net/io_threads.h"
 #include "net/server/server.h"
@@ -54,6 +55,7 @@ class Daemon {
   void collect_signals(MetricWriter& out) const;
   void collect_journal(MetricWriter& out) const;
   Result<void> open_journal();
+  void open_reread_link();
   void start_cluster();
   void start_sweeper();
   void add_past_pages();
@@ -85,6 +87,7 @@ class Daemon {
   // Null without `journal:`. Both outlive the exporters, whose queues hold traces that report to them.
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<JournalLink> journal_link_;
+  std::unique_ptr<RereadLink> reread_link_;  // null: no receiver rereads(). Likewise
   const DaemonConfig config_;
   Assembly parts_;
   const ConfigSource source_;

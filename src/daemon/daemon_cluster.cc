@@ -46,6 +46,7 @@ void Daemon::drain() {
   if (journal_ != nullptr) journal_->begin_ending();
   if (cluster_ != nullptr) cluster_->begin_drain(deadline);
   parts_.exporters->drain(deadline, monotonic_now());
+  for (const auto& receiver : parts_.receivers) receiver->finish();
   if (cluster_ != nullptr) cluster_->end_drain();
   if (head_ != nullptr) tick_head(head_->save());
   if (journal_ != nullptr) journal_->stop();

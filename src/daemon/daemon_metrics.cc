@@ -14,6 +14,33 @@ double number(N n) {
   return static_cast<double>(n);
 }
 
+void collect_log(const std::string& name, const LogStats& log, MetricWriter& out) {
+  out.add(metric::kKafkaMember, {name}, log.member ? 1 : 0);
+  out.add(metric::kKafkaPaused, {name}, log.paused ? 1 : 0);
+  out.add(metric::kKafkaRecords, {name}, number(log.records));
+  for (std::size_t i = 0; i < kPoisonReasonNames.size(); ++i)
+    out.add(metric::kKafkaPoison, {name, kPoisonReasonNames[i]}, number(log.poison[i]));
+  out.add(metric::kKafkaLettersFailed, {name}, number(log.letters_failed));
+  out.add(metric::kKafkaRebalances, {name, "assigned"}, number(log.assigned));
+  out.add(metric::kKafkaRebalances, {name, "revoked"}, number(log.revoked));
+  out.add(metric::kKafkaRebalances, {name, "lost"}, number(log.lost));
+  out.add(metric::kKafkaCommits, {name, "success"}, number(log.commits));
+  out.add(metric::kKafkaCommits, {name, "failure"}, number(log.commits_failed));
+  if (log.verdicts) {
+    out.add(metric::kKafkaVerdicts, {name, "written"}, number(log.verdicts_written));
+    out.add(metric::kKafkaVerdicts, {name, "failed"}, number(log.verdicts_failed));
+    out.add(metric::kKafkaVerdicts, {name, "read"}, number(log.verdicts_read));
+    out.add(metric::kKafkaVerdicts, {name, "unreadable"}, number(log.verdicts_unreadable));
+  }
+  for (const LogStats::Partition& one : log.partitions) {
+    const std::string partition = std::to_string(one.number);
+    out.add(metric::kKafkaLag, {name, partition}, number(one.lag));
+    out.add(metric::kKafkaUndecidedAge, {name, partition}, one.undecided_seconds);
+    if (one.undecided >= 0) out.add(metric::kKafkaUndecidedOffset, {name, partition}, number(one.undecided));
+    if (one.committed >= 0) out.add(metric::kKafkaCommittedOffset, {name, partition}, number(one.committed));
+  }
+}
+
 }  // namespace
 
 // All that have been loaded: what an earlier set has kept may still be on its way.
@@ -124,6 +151,10 @@ void Daemon::collect_receivers(MetricWriter& out) const {
       out.add(metric::kClientLostSpans, {receiver->name(), kClientLossNames[i]}, number(stats.client_lost_spans[i]));
     }
     if (stats.clients) out.add(metric::kClientLostBatches, {receiver->name()}, number(stats.client_lost_batches));
+    if (stats.log) {
+      collect_log(receiver->name(), *stats.log, out);
+      continue;  // it has no connections of others
+    }
     out.add(metric::kConnections, {receiver->name()}, number(stats.connections));
     for (std::size_t i = 0; i < kCloseWhyNames.size(); ++i) {
       out.add(metric::kConnectionsClosed, {receiver->name(), kCloseWhyNames[i]}, number(stats.closed[i]));

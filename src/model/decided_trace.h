@@ -18,6 +18,7 @@ struct DecidedTrace {
   std::uint64_t order = 0;
   std::uint64_t upto = 0;
   bool moved = false;  // it was not decided: it went to another daemon, which decides
+  std::uint16_t origin = 0;  // SpanOrigin of the spans that opened it
 };
 
 }  // namespace tailgate

@@ -25,6 +25,7 @@ class Delivery {
 
  protected:
   virtual void delivered() = 0;
+  bool is_lost() const { return lost_.load(std::memory_order_relaxed); }
 
  private:
   std::atomic<std::uint32_t> left_{1};

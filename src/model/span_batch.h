@@ -26,6 +26,8 @@ inline constexpr std::uint32_t kNone = UINT32_MAX;
 
 // The receiver and format of a request, as an index into telemetry's table of sources.
 using SourceId = std::uint16_t;
+// Whence spans came that can be read there again, such as a partition of a topic; 0: from nowhere of this kind.
+using SpanOrigin = std::uint16_t;
 
 struct ScopeGroup {
   ByteView resource;       // fields of ResourceSpans without scope_spans: resource, schema_url, unknown ones, with tags
@@ -64,6 +66,7 @@ class SpanBatch {
   std::uint64_t hash_seed = 0;      // constant for the process
   std::uint64_t now_unix_ns = 0;    // when the request arrived
   std::uint64_t request = 0;        // its number in the journal; 0: there is none
+  SpanOrigin origin = 0;            // of all of its spans
   std::deque<std::string> scratch;  // prefix bytes that were not contiguous in the request
 
   // Forgets the content, keeps the memory.

@@ -141,7 +141,8 @@ class IngestPipeline::Slices {
 thread_local std::vector<TraceId> IngestPipeline::Slices::traces_;
 thread_local std::string IngestPipeline::Slices::framed_;
 
-IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* client, const Forwarded& forwarded) {
+IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* client, const Forwarded& forwarded,
+                                    SpanOrigin origin) {
   IngestResult result;
   if (stopping_.load(std::memory_order_relaxed)) {
     result.kind = IngestResult::Kind::kShuttingDown;
@@ -162,6 +163,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
   batch.hash_seed = target_.hash_seed();
   batch.now_unix_ns = wall_now_ns();
   batch.request = turn.number();
+  batch.origin = origin;
 
   SpanWatch* const watch = forwarded.by_member ? nullptr : watch_;
   Slices slices(*this, turn, source, client, watch, now, batch.now_unix_ns);
@@ -188,6 +190,7 @@ IngestResult IngestPipeline::accept(SourceId source, ByteView otlp, Client* clie
     }
     result.kind = IngestResult::Kind::kNoMemory;
     result.message = "no room in the buffer; try again";
+    result.never = origin != 0 && !target_.could_take(batch);
     return result;
   }
   if (good != 0) result.receipt = slices.write(otlp);

@@ -44,6 +44,7 @@ struct IngestResult {
   std::uint32_t retry_seconds = 1;
   bool no_spans = false;     // accepted, and there was something in the request, but no span
   bool all_bad_ids = false;  // accepted, and every span in it was rejected
+  bool never = false;        // kNoMemory, of spans with an origin: it is larger than the memory for traces
   TimePoint now{};           // the clock, as it was read for this request
   // Set: the answer waits until the journal has the request.
   std::shared_ptr<Receipt> receipt = nullptr;
@@ -129,7 +130,8 @@ class IngestPipeline {
       : target_(target), refusals_(refusals), watch_(watch), log_(log), forwarder_(forwarder) {}
 
   // Counts refused spans with their reason. The receiver counts refused requests, because it answers them.
-  IngestResult accept(SourceId source, ByteView otlp, Client* client = nullptr, const Forwarded& forwarded = {});
+  IngestResult accept(SourceId source, ByteView otlp, Client* client = nullptr, const Forwarded& forwarded = {},
+                      SpanOrigin origin = 0);
 
   // Of spans that come out of the log and are another daemon's to decide, or may be: sends those that are, and takes
   // them out of `slice`. False: there is no room for them now. `written`: what the log writes of it; null: nothing.

@@ -6,6 +6,7 @@
 namespace tailgate {
 
 std::unique_ptr<Receiver> make_jaeger_receiver(const ConfigNode& node, std::string name);  // jaeger_config.cc
+std::unique_ptr<Receiver> make_kafka_receiver(const ConfigNode& node, std::string name);   // kafka/config.cc
 std::unique_ptr<Receiver> make_otlp_receiver(const ConfigNode& node, std::string name);    // otlp_config.cc
 std::unique_ptr<Receiver> make_zipkin_receiver(const ConfigNode& node, std::string name);  // zipkin.cc
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr std::array kReceiverTypes = {
     ReceiverType{"jaeger", make_jaeger_receiver},
+    ReceiverType{"kafka", make_kafka_receiver},
     ReceiverType{"otlp", make_otlp_receiver},
     ReceiverType{"zipkin", make_zipkin_receiver},
 };

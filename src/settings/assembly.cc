@@ -16,6 +16,15 @@ constexpr std::size_t kMiB = 1 << 20;
 // Code, stacks, allocator slack, connections, gRPC: measured at 25 to 40 MiB under load.
 constexpr std::size_t kBaseline = 48 * kMiB;
 
+// Spans that stay where they come from would be kept and read again in two places.
+void check_rereads(const DaemonConfig& config, const Receiver& receiver) {
+  if (!receiver.rereads()) return;
+  const ConfigNode node = config.receivers.child(receiver.name());
+  if (!config.journal.directory.empty())
+    node.error("expected no `journal` beside it: the topic keeps what is open, and it is read again from there");
+  if (config.cluster) node.error("expected no `cluster` beside it: the consumer group says which member gets a trace");
+}
+
 void make_receivers(const DaemonConfig& config, Assembly& parts) {
   const ConfigNode& node = config.receivers;
   for (const auto& [name, entry] : node.entries()) {
@@ -35,6 +44,7 @@ void make_receivers(const DaemonConfig& config, Assembly& parts) {
   for (const auto& receiver : parts.receivers) {
     parts.context.keep_marked |= receiver->marks_spans();
     parts.tls_connections += receiver->tls_connections();
+    check_rereads(config, *receiver);
   }
 }
 

@@ -33,6 +33,8 @@ inline constexpr Metric kSpansReplayed{"tailgate_spans_replayed_total", kCounter
                                        "Spans that came out of the journal of an earlier process."};
 inline constexpr Metric kSpansHandedOver{"tailgate_spans_handed_over_total", kCounter, "",
                                          "Spans left undecided in the journal, or to other members of the cluster."};
+inline constexpr Metric kSpansForgotten{"tailgate_spans_forgotten_total", kCounter, "",
+                                        "Undecided spans of partitions that another consumer reads again."};
 inline constexpr Metric kSpansToMembers{"tailgate_spans_sent_to_members_total", kCounter, "",
                                         "Spans handed to the queues of other members of the cluster."};
 inline constexpr Metric kSpansRefused{"tailgate_spans_refused_total", kCounter, "receiver,reason",
@@ -278,6 +280,29 @@ inline constexpr Metric kClusterLimitShare{"tailgate_cluster_limit_share", kGaug
                                            "Part of a rate limit that this member may use, from 0 to 1."};
 inline constexpr Metric kClusterLimitMembers{"tailgate_cluster_limit_members", kGauge, "",
                                              "Other members that were heard of late and share their rate limits."};
+inline constexpr Metric kKafkaMember{"tailgate_kafka_member", kGauge, "receiver",
+                                     "1 while the receiver is a member of its consumer group, or on the way to be."};
+inline constexpr Metric kKafkaPaused{"tailgate_kafka_paused", kGauge, "receiver",
+                                     "1 while no record is taken, because memory is short."};
+inline constexpr Metric kKafkaRecords{"tailgate_kafka_records_total", kCounter, "receiver", "Records taken."};
+inline constexpr Metric kKafkaPoison{"tailgate_kafka_poison_records_total", kCounter, "receiver,reason",
+                                     "Records that can never be taken, and were passed over."};
+inline constexpr Metric kKafkaLettersFailed{"tailgate_kafka_dead_letters_failed_total", kCounter, "receiver",
+                                            "Of these, those that the file of dead letters did not take."};
+inline constexpr Metric kKafkaRebalances{"tailgate_kafka_rebalances_total", kCounter, "receiver,change",
+                                         "Partitions that came to this member, or went."};
+inline constexpr Metric kKafkaCommits{"tailgate_kafka_commits_total", kCounter, "receiver,result",
+                                      "Commits of offsets."};
+inline constexpr Metric kKafkaVerdicts{"tailgate_kafka_verdicts_total", kCounter, "receiver,what",
+                                       "Verdicts written to and read from the verdicts topic."};
+inline constexpr Metric kKafkaLag{"tailgate_kafka_lag", kGauge, "receiver,partition",
+                                  "Records of the partition that are not read."};
+inline constexpr Metric kKafkaUndecidedOffset{"tailgate_kafka_undecided_offset", kGauge, "receiver,partition",
+                                              "Offset of the first record whose traces are not all settled."};
+inline constexpr Metric kKafkaUndecidedAge{"tailgate_kafka_undecided_seconds", kGauge, "receiver,partition",
+                                           "Time since that record was read; 0 when there is none."};
+inline constexpr Metric kKafkaCommittedOffset{"tailgate_kafka_committed_offset", kGauge, "receiver,partition",
+                                              "Offset that was committed last by this member."};
 inline constexpr Metric kBuildInfo{"tailgate_build_info", kGauge, "version,commit,compiler", "Always 1."};
 // Named as by Prometheus' client libraries.
 inline constexpr Metric kProcessCpu{"process_cpu_seconds_total", kCounter, "", "CPU time of the process."};
@@ -294,6 +319,7 @@ inline constexpr std::array kMetrics = {
     metric::kReceivedBytes,
     metric::kSpansReplayed,
     metric::kSpansHandedOver,
+    metric::kSpansForgotten,
     metric::kSpansToMembers,
     metric::kSpansRefused,
     metric::kSpansForwarded,
@@ -416,6 +442,18 @@ inline constexpr std::array kMetrics = {
     metric::kClusterReturned,
     metric::kClusterLimitShare,
     metric::kClusterLimitMembers,
+    metric::kKafkaMember,
+    metric::kKafkaPaused,
+    metric::kKafkaRecords,
+    metric::kKafkaPoison,
+    metric::kKafkaLettersFailed,
+    metric::kKafkaRebalances,
+    metric::kKafkaCommits,
+    metric::kKafkaVerdicts,
+    metric::kKafkaLag,
+    metric::kKafkaUndecidedOffset,
+    metric::kKafkaUndecidedAge,
+    metric::kKafkaCommittedOffset,
     metric::kBuildInfo,
     metric::kProcessCpu,
     metric::kProcessResident,

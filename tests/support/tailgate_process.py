@@ -98,7 +98,7 @@ class Metrics:
         received = self.sum("tailgate_spans_received_total") + self.sum("tailgate_spans_replayed_total")
         ends = {name: self.sum(f"tailgate_{name}") for name in (
             "spans_refused_total", "spans_forwarded_total", "spans_not_sampled_total", "spans_dropped_total",
-            "spans_shed_total", "spans_handed_over_total", "spans_sent_to_members_total", "buffer_spans")}
+            "spans_shed_total", "spans_handed_over_total", "spans_forgotten_total", "spans_sent_to_members_total", "buffer_spans")}
         expect(received == sum(ends.values()), f"received {received:.0f} spans, but {ends}")
         for exporter, routed in self.by("tailgate_export_routed_spans_total", "exporter").items():
             of = {name: self.sum(f"tailgate_export_{name}", exporter=exporter)

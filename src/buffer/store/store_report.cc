@@ -44,8 +44,8 @@ void add(PolicyTally& sum, const PolicyTally& more) {
 
 // All members are named, so that one that is added to BufferCounters does not compile until it is added up here.
 void add(BufferCounters& sum, const BufferCounters& more) {
-  const auto& [received, received_bytes, forwarded, not_sampled, dropped, shed, handed_over, incomplete, shed_traces,
-               held, held_bytes, late, decided, late_errors, latency, latency_sum, policies] = more;
+  const auto& [received, received_bytes, forwarded, not_sampled, dropped, shed, handed_over, forgotten, incomplete,
+               shed_traces, held, held_bytes, late, decided, late_errors, latency, latency_sum, policies] = more;
   add(sum.received, received);
   sum.received_bytes += received_bytes;
   sum.forwarded += forwarded;
@@ -53,6 +53,7 @@ void add(BufferCounters& sum, const BufferCounters& more) {
   sum.dropped += dropped;
   add(sum.shed, shed);
   sum.handed_over += handed_over;
+  sum.forgotten += forgotten;
   add(sum.incomplete, incomplete);
   sum.shed_traces += shed_traces;
   sum.held += held;
@@ -89,6 +90,7 @@ void StoreReport::collect(const StoreSnapshot& snapshot, MetricWriter& out) cons
   out.add(metric::kSpansDropped, {}, number(c.dropped));
   for (std::size_t i = 0; i < c.shed.size(); ++i) out.add(metric::kSpansShed, {kShedReasons[i]}, number(c.shed[i]));
   out.add(metric::kSpansHandedOver, {}, number(c.handed_over));
+  out.add(metric::kSpansForgotten, {}, number(c.forgotten));
   out.add(metric::kTracestateUnwritten, {"unparsable"}, number(maker_.tracestates_unparsable()));
   out.add(metric::kTracestateUnwritten, {"no_room"}, number(maker_.tracestates_without_room()));
   const Repairs repairs = maker_.repairs();

@@ -233,6 +233,25 @@ void TraceStore::hand_over() {
   }
 }
 
+void TraceStore::forget(SpanOrigin origin) {
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    std::size_t from = 0;
+    for (bool more = true; more;) {
+      const MutexLock lock(shard->mutex);
+      more = shard->buffer.forget(from, origin);
+    }
+  }
+}
+
+TimePoint TraceStore::decided_before(TimePoint now) const {
+  TimePoint out = now;
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    const MutexLock lock(shard->mutex);
+    out = std::min(out, shard->buffer.oldest(now));
+  }
+  return out;
+}
+
 void TraceStore::set_decision_log(DecisionLog* log) {
   log_ = log;
   maker_.set_decision_log(log);

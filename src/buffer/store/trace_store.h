@@ -55,6 +55,11 @@ class TraceStore {
   // Lets go of everything that is open, undecided: a journal has its spans. Counted in handed_over.
   void hand_over();
 
+  // Lets go of what spans of `origin` opened, undecided, because they are read there again. Counted in forgotten.
+  void forget(SpanOrigin origin);
+  // Every trace that began before this is decided, and DecisionLog::delivery() was asked for those that were kept.
+  TimePoint decided_before(TimePoint now) const;
+
   // Offers open traces that are `wanted`, undecided and framed as OTLP, to `take`; those that it takes are gone, and
   // counted in handed_over. False: it did not take one, and was not offered what would have come then. What is opened
   // meanwhile may be left.

@@ -91,7 +91,7 @@ TEST_CASE("src/README.md has each room and each folder in one", "[tree]") {
 TEST_CASE("every key that the code reads is described", "[tree]") {
   std::string pages;
   for (const char* page :
-       {"config", "policies", "receivers", "exporters", "web", "signals", "head-sampling", "cluster"}) {
+       {"config", "policies", "receivers", "exporters", "web", "signals", "head-sampling", "cluster", "kafka"}) {
     pages += read_text(kTree / (std::string("docs/") + page + ".md"));
   }
   for (const char* folder : {"docs/exporters", "docs/query"}) {
@@ -114,7 +114,7 @@ TEST_CASE("every key that the code reads is described", "[tree]") {
   for (const std::string& key : keys) {
     INFO("the key `"
          << key
-         << "` is on none of docs/{config,policies,receivers,exporters,web,signals,head-sampling,cluster}.md and "
+         << "` is on none of docs/{config,policies,receivers,exporters,web,signals,head-sampling,cluster,kafka}.md and "
             "docs/{exporters,query}/*.md");
     CHECK(std::regex_search(pages, std::regex("[`.{ ,]" + key + "[`:.,} ]")));
   }

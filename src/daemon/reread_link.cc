@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/reread_link.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "decide/verdict_words.h"
+
+namespace tailgate {
+namespace {
+
+constexpr std::size_t kOriginsMax = UINT16_MAX;
+// Who can wait waits when this part of the memory for traces is left.
+constexpr std::size_t kReserveParts = 8;
+
+}  // namespace
+
+// Ends with the last queue that lets go of its trace. What a shutdown drops is not delivered, and counts for ever.
+class RereadLink::Note final : public Delivery {
+ public:
+  explicit Note(RereadLink& link) : link_(link) {}
+  ~Note() override {
+    if (!delivered_.load(std::memory_order_relaxed) && !is_lost()) end();
+  }
+
+  void begin(std::int64_t second) { second_ = second; }  // before anybody else has it
+
+ private:
+  void delivered() override {
+    delivered_.store(true, std::memory_order_relaxed);
+    end();
+  }
+  void end() {
+    if (!second_) return;
+    const MutexLock lock(link_.mutex_);
+    link_.undelivered_.end(*second_);
+  }
+
+  RereadLink& link_;
+  std::optional<std::int64_t> second_;
+  std::atomic<bool> delivered_{false};
+};
+
+class RereadLink::Port final : public Reread {
+ public:
+  Port(RereadLink& link, IngestPipeline& ingest, bool verdicts) : link_(link), ingest_(ingest), verdicts_(verdicts) {}
+  ~Port() override {
+    const MutexLock lock(link_.mutex_);
+    std::replace(link_.of_origin_.begin(), link_.of_origin_.end(), this, static_cast<Port*>(nullptr));
+  }
+
+  SpanOrigin new_origin() override {
+    const MutexLock lock(link_.mutex_);
+    if (link_.of_origin_.size() == kOriginsMax) return 0;
+    link_.of_origin_.push_back(this);
+    return static_cast<SpanOrigin>(link_.of_origin_.size());
+  }
+
+  IngestResult ingest(SourceId source, ByteView otlp, SpanOrigin origin) override {
+    return ingest_.accept(source, otlp, nullptr, {}, origin);
+  }
+
+  bool memory_is_short() const override {
+    const std::size_t cap = link_.budget_.cap(Holder::kTraces);
+    return link_.budget_.used(Holder::kTraces) > cap - cap / kReserveParts;
+  }
+
+  // A verdict has its number before its trace counts as decided.
+  Decided decided(TimePoint now) override {
+    const TimePoint before = link_.store_.decided_before(now);
+    return {before, link_.orders_->next.load(std::memory_order_acquire)};
+  }
+
+  TimePoint delivered_before(TimePoint now) override {
+    const MutexLock lock(link_.mutex_);
+    return link_.undelivered_.oldest(now);
+  }
+
+  void forget(SpanOrigin origin) override { link_.store_.forget(origin); }
+
+  std::uint64_t take_verdicts(std::vector<Told>& out) override {
+    std::uint64_t told = 0;
+    {
+      const MutexLock lock(link_.mutex_);
+      told = link_.told_.load(std::memory_order_relaxed);
+      taken_.swap(waiting_);
+    }
+    for (const DecidedTrace& one : taken_)
+      out.push_back({one.id, one.origin, one.verdict, verdict_words(one.verdict, *link_.tables_, link_.exporters_)});
+    taken_.clear();
+    return told;
+  }
+
+  void remember(const TraceId& id, const Verdict& verdict, std::string_view words) override {
+    link_.store_.remember(id, verdict_from_words(verdict, words, *link_.tables_, link_.exporters_));
+  }
+
+  bool wants_verdicts() const { return verdicts_; }
+  std::vector<DecidedTrace>& waiting() { return waiting_; }  // under the link's lock
+
+ private:
+  RereadLink& link_;
+  IngestPipeline& ingest_;
+  const bool verdicts_;
+  std::vector<DecidedTrace> waiting_, taken_;
+};
+
+RereadLink::RereadLink(ByteBudget& budget, std::shared_ptr<PolicyTables> tables, std::vector<std::string> exporters,
+                       TraceStore& store)
+    : RereadLink(std::make_unique<Orders>(), budget, std::move(tables), std::move(exporters), store) {}
+
+RereadLink::RereadLink(std::unique_ptr<Orders> orders, ByteBudget& budget, std::shared_ptr<PolicyTables> tables,
+                       std::vector<std::string> exporters, TraceStore& store)
+    : DecisionLog(orders->next),
+      orders_(std::move(orders)),
+      budget_(budget),
+      tables_(std::move(tables)),
+      exporters_(std::move(exporters)),
+      store_(store) {}
+
+RereadLink::~RereadLink() = default;
+
+std::unique_ptr<Reread> RereadLink::open(IngestPipeline& ingest, bool verdicts) {
+  return std::make_unique<Port>(*this, ingest, verdicts);
+}
+
+void RereadLink::decided(std::span<const DecidedTrace> traces) {
+  const MutexLock lock(mutex_);
+  for (const DecidedTrace& one : traces) {
+    if (one.origin == 0 || one.origin > of_origin_.size()) continue;
+    Port* const port = of_origin_[one.origin - 1U];
+    if (port != nullptr && port->wants_verdicts()) port->waiting().push_back(one);
+  }
+  told_.fetch_add(traces.size(), std::memory_order_relaxed);
+}
+
+std::shared_ptr<Delivery> RereadLink::delivery(const Kept& kept) {
+  auto note = std::make_shared<Note>(*this);
+  const MutexLock lock(mutex_);
+  note->begin(undelivered_.begin(kept.first));
+  return note;
+}
+
+}  // namespace tailgate

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// KafkaConsumer: its partitions, and the offsets it commits.
+#include <algorithm>
+#include <thread>
+
+#include "receive/kafka/consumer.h"
+
+namespace tailgate {
+namespace {
+
+// A partition that is taken away waits so long for verdicts to be acknowledged.
+constexpr Duration kVerdictsWait = std::chrono::seconds(3);
+constexpr Duration kVerdictsPoll = std::chrono::milliseconds(2);
+
+std::string listed(const std::vector<std::int32_t>& numbers) {
+  std::string out;
+  for (const std::int32_t n : numbers) out += (out.empty() ? "" : ",") + std::to_string(n);
+  return out;
+}
+
+std::vector<std::int32_t> numbers_of(const rd_kafka_topic_partition_list_t& list) {
+  std::vector<std::int32_t> out;
+  for (int i = 0; i < list.cnt; ++i) out.push_back(list.elems[i].partition);
+  return out;
+}
+
+}  // namespace
+
+// --- what is settled
+void KafkaConsumer::write_verdicts() {
+  verdicts_seen_ = reread_->take_verdicts(told_);
+  for (const Reread::Told& told : told_)
+    verdicts_->write(of_origin_.at(told.origin), told.id, verdict_record(told.verdict, told.words));
+  told_.clear();
+  verdicts_->poll(monotonic_now());
+}
+
+// Of the traces that decided_ speaks of, the brokers have the verdicts.
+bool KafkaConsumer::settled_verdicts() {
+  if (verdicts_ == nullptr) return true;
+  if (!verdicts_epoch_) {
+    if (verdicts_seen_ < decided_->verdicts) return false;  // they were made, and are on their way to us
+    verdicts_epoch_ = verdicts_->end_epoch();
+  }
+  return verdicts_->acknowledged(*verdicts_epoch_);
+}
+
+void KafkaConsumer::cycle(TimePoint now) {
+  if (!decided_) {
+    next_cycle_ = now + options_.commit_interval;
+    decided_ = reread_->decided(now);
+    verdicts_epoch_.reset();
+  }
+  if (!settled_verdicts()) return;
+  // Asked after decided(): a kept trace is asked about here before it counts as decided there.
+  settle(std::min(decided_->before, reread_->delivered_before(monotonic_now())));
+  decided_.reset();
+  commit(false, nullptr);
+}
+
+void KafkaConsumer::settle(TimePoint before) {
+  for (auto& [number, partition] : partitions_) partition.offsets.settle(before);
+}
+
+void KafkaConsumer::settle_and_commit(const std::vector<std::int32_t>* only) {
+  const TimePoint began = monotonic_now();
+  decided_ = reread_->decided(began);
+  verdicts_epoch_.reset();
+  for (;;) {
+    if (verdicts_ != nullptr) write_verdicts();
+    if (settled_verdicts()) break;
+    if (monotonic_now() > began + kVerdictsWait) {
+      log_warn("kafka: the last offsets are not committed, because verdicts are not written", {{"receiver", name_}});
+      decided_.reset();
+      return;
+    }
+    std::this_thread::sleep_for(kVerdictsPoll);
+  }
+  settle(std::min(decided_->before, reread_->delivered_before(monotonic_now())));
+  decided_.reset();
+  commit(true, only);
+}
+
+// --- offsets
+KafkaConsumer::ListPtr KafkaConsumer::list_of(const std::vector<std::int32_t>& partitions) const {
+  ListPtr list(kafka_.list_new(static_cast<int>(partitions.size())), FreeList{kafka_.list_destroy});
+  for (const std::int32_t number : partitions) kafka_.list_add(list.get(), options_.topic.c_str(), number);
+  return list;
+}
+
+std::vector<std::int32_t> KafkaConsumer::numbers() const {
+  std::vector<std::int32_t> out;
+  for (const auto& [number, partition] : partitions_) out.push_back(number);
+  return out;
+}
+
+// Of all partitions, or of some. `wait`: for the brokers' answer.
+void KafkaConsumer::commit(bool wait, const std::vector<std::int32_t>* only) {
+  const ListPtr list(kafka_.list_new(1), FreeList{kafka_.list_destroy});
+  for (auto& [number, partition] : partitions_) {
+    if (only != nullptr && std::find(only->begin(), only->end(), number) == only->end()) continue;
+    const std::optional<std::int64_t> offset = partition.offsets.committable();
+    if (!offset || *offset <= partition.sent) continue;
+    partition.sent = *offset;
+    kafka_.list_add(list.get(), options_.topic.c_str(), number)->offset = *offset;
+  }
+  if (list->cnt == 0) return;
+  const rd_kafka_resp_err_t code = kafka_.commit(client_, list.get(), wait ? 0 : 1);
+  if (wait || code != RD_KAFKA_RESP_ERR_NO_ERROR) committed(code, list.get());
+}
+
+void KafkaConsumer::on_commit(rd_kafka_t*, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t* list,
+                              void* opaque) {
+  static_cast<KafkaConsumer*>(opaque)->committed(code, list);
+}
+
+void KafkaConsumer::committed(rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t* list) {
+  if (code == RD_KAFKA_RESP_ERR__NO_OFFSET || list == nullptr) return;
+  bool all = code == RD_KAFKA_RESP_ERR_NO_ERROR;
+  for (int i = 0; i < list->cnt; ++i) {
+    const rd_kafka_topic_partition_t& one = list->elems[i];
+    const auto found = partitions_.find(one.partition);
+    if (found == partitions_.end()) continue;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && one.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      found->second.committed = std::max(found->second.committed, one.offset);
+    } else {
+      found->second.sent = -1;  // the next cycle sends it again
+      all = false;
+      trouble(code, kafka_.err2str(code != RD_KAFKA_RESP_ERR_NO_ERROR ? code : one.err));
+    }
+  }
+  const MutexLock lock(mutex_);
+  ++(all ? stats_.commits : stats_.commits_failed);
+}
+
+// --- partitions
+void KafkaConsumer::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t* list,
+                                 void* opaque) {
+  auto* const self = static_cast<KafkaConsumer*>(opaque);
+  if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) return self->assign(*list);
+  if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) return self->revoke(*list);
+  self->trouble(code, self->kafka_.err2str(code));
+  self->kafka_.assign(client, nullptr);
+}
+
+void KafkaConsumer::assign(rd_kafka_topic_partition_list_t& list) {
+  was_assigned_ = true;
+  const std::vector<std::int32_t> numbers = numbers_of(list);
+  if (verdicts_ != nullptr && !numbers.empty()) {
+    verdicts_->read(
+        numbers, [this] { return stops(); },
+        [this](const ReadVerdict& told) { reread_->remember(told.id, told.verdict, told.words); });
+  }
+  for (int i = 0; i < list.cnt; ++i) list.elems[i].offset = RD_KAFKA_OFFSET_INVALID;  // begin where the group is
+  for (const std::int32_t number : numbers) {
+    SpanOrigin& origin = origins_[number];
+    if (origin == 0) origin = reread_->new_origin();
+    of_origin_[origin] = number;
+    partitions_[number].origin = origin;
+  }
+  if (rd_kafka_error_t* const error = kafka_.incremental_assign(client_, &list)) {
+    log_error("kafka: partitions are not taken", {{"receiver", name_}, {"error", kafka_.error_string(error)}});
+    kafka_.error_destroy(error);
+  }
+  if (paused_ || stops()) kafka_.pause_partitions(client_, list_of(numbers).get());
+  log_info("kafka: partitions assigned",
+           {{"receiver", name_}, {"topic", options_.topic}, {"partitions", listed(numbers)}});
+  const MutexLock lock(mutex_);
+  stats_.assigned += numbers.size();
+}
+
+void KafkaConsumer::revoke(rd_kafka_topic_partition_list_t& list) {
+  const std::vector<std::int32_t> numbers = numbers_of(list);
+  const bool lost = kafka_.assignment_lost(client_) != 0;
+  const auto goes = [&](std::int32_t number) {
+    return std::find(numbers.begin(), numbers.end(), number) != numbers.end();
+  };
+  if (!pending_.records.empty() && goes(pending_.partition)) drop_pending();
+  std::erase_if(backlog_, [&](const MessagePtr& message) { return goes(message->partition); });
+  // What was lost may be another member's already.
+  if (!lost && !(ending_ && !last_commit_)) settle_and_commit(&numbers);
+  for (const std::int32_t number : numbers) let_go(number);
+  if (rd_kafka_error_t* const error = kafka_.incremental_unassign(client_, &list)) {
+    log_error("kafka: partitions are not given back", {{"receiver", name_}, {"error", kafka_.error_string(error)}});
+    kafka_.error_destroy(error);
+  }
+  log_info(lost ? "kafka: partitions lost" : "kafka: partitions revoked",
+           {{"receiver", name_}, {"topic", options_.topic}, {"partitions", listed(numbers)}});
+  const MutexLock lock(mutex_);
+  (lost ? stats_.lost : stats_.revoked) += numbers.size();
+}
+
+void KafkaConsumer::let_go(std::int32_t number) {
+  const auto found = partitions_.find(number);
+  if (found == partitions_.end()) return;
+  reread_->forget(found->second.origin);
+  partitions_.erase(found);
+}
+
+void KafkaConsumer::freeze_and_forget() {
+  drop_pending();
+  backlog_.clear();
+  const TimePoint open_since = reread_->decided(monotonic_now()).before;
+  for (auto& [number, partition] : partitions_) {
+    partition.offsets.freeze(open_since);
+    reread_->forget(partition.origin);
+  }
+  pause(true);
+  forgotten_ = true;
+  const MutexLock lock(mutex_);
+  drained_ = true;
+  change_.notify_all();
+}
+
+// --- for others
+void KafkaConsumer::note_stats(TimePoint now) {
+  std::vector<LogStats::Partition> list;
+  for (const auto& [number, partition] : partitions_) {
+    LogStats::Partition& out = list.emplace_back();
+    out.number = number;
+    out.committed = partition.committed;
+    std::int64_t low = -1, high = -1;
+    kafka_.get_watermark_offsets(client_, options_.topic.c_str(), number, &low, &high);
+    if (const std::optional<std::int64_t> next = partition.offsets.next(); next && high > *next) out.lag = high - *next;
+    if (const std::optional<OffsetTracker::Undecided> undecided = partition.offsets.undecided()) {
+      out.undecided = undecided->offset;
+      out.undecided_seconds = std::chrono::duration<double>(now - undecided->since).count();
+    }
+  }
+  const MutexLock lock(mutex_);
+  stats_.partitions = std::move(list);
+}
+
+LogStats KafkaConsumer::stats() const {
+  LogStats out;
+  {
+    const MutexLock lock(mutex_);
+    out = stats_;
+  }
+  if (verdicts_ != nullptr) {
+    const VerdictTopic::Stats& v = verdicts_->stats();
+    out.verdicts_written = v.written.load(std::memory_order_relaxed);
+    out.verdicts_failed = v.failed.load(std::memory_order_relaxed);
+    out.verdicts_read = v.read.load(std::memory_order_relaxed);
+    out.verdicts_unreadable = v.unreadable.load(std::memory_order_relaxed);
+  }
+  return out;
+}
+
+}  // namespace tailgate
