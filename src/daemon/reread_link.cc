@@ -10,7 +10,7 @@ namespace tailgate {
 namespace {
 
 constexpr std::size_t kOriginsMax = UINT16_MAX;
-// Who can wait waits when this part of the memory for traces is left.
+// Who can wait waits when this part of the memory for open traces, or for kept ones, is left.
 constexpr std::size_t kReserveParts = 8;
 
 }  // namespace
@@ -61,8 +61,11 @@ class RereadLink::Port final : public Reread {
   }
 
   bool memory_is_short() const override {
-    const std::size_t cap = link_.budget_.cap(Holder::kTraces);
-    return link_.budget_.used(Holder::kTraces) > cap - cap / kReserveParts;
+    for (const Holder holder : {Holder::kTraces, Holder::kQueues}) {
+      const std::size_t cap = link_.budget_.cap(holder);
+      if (link_.budget_.used(holder) > cap - cap / kReserveParts) return true;
+    }
+    return false;
   }
 
   // A verdict has its number before its trace counts as decided.

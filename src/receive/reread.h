@@ -29,7 +29,8 @@ class Reread {
   virtual SpanOrigin new_origin() = 0;
 
   virtual IngestResult ingest(SourceId source, ByteView otlp, SpanOrigin origin) = 0;
-  // The memory for traces is nearly used up: whoever can wait should, before traces are decided early.
+  // The memory for open traces or for kept ones is nearly used up: whoever can wait should, before traces are decided
+  // early, or kept ones shed.
   virtual bool memory_is_short() const = 0;
 
   struct Decided {

@@ -25,8 +25,9 @@ struct BufferFixture {
   void add(const std::vector<SpanSpec>& spans, Duration when, const std::string& service = "web") {
     add_request(request(spans, service), when);
   }
-  void add_request(std::string bytes, Duration when) {
+  void add_request(std::string bytes, Duration when, SpanOrigin origin = 0) {
     requests.push_back(std::make_unique<Scanned>(std::move(bytes), policies.set->plan()));
+    requests.back()->batch.origin = origin;
     const SpanBatch& batch = requests.back()->batch;
     std::vector<std::uint32_t> all;
     std::size_t bound = 0;

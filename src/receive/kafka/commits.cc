@@ -140,6 +140,9 @@ void KafkaConsumer::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code, r
   if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) return self->assign(*list);
   if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) return self->revoke(*list);
   self->trouble(code, self->kafka_.err2str(code));
+  self->drop_pending();
+  self->backlog_.clear();
+  for (const std::int32_t number : self->numbers()) self->let_go(number);
   self->kafka_.assign(client, nullptr);
 }
 
@@ -155,6 +158,10 @@ void KafkaConsumer::assign(rd_kafka_topic_partition_list_t& list) {
   for (const std::int32_t number : numbers) {
     SpanOrigin& origin = origins_[number];
     if (origin == 0) origin = reread_->new_origin();
+    if (origin == 0) {
+      log_error("kafka: a partition is not read: this process has had too many", {{"partition", number}});
+      continue;
+    }
     of_origin_[origin] = number;
     partitions_[number].origin = origin;
   }

@@ -15,8 +15,9 @@ namespace {
 constexpr std::size_t kTogetherBytes = 256 << 10;
 constexpr std::size_t kTogetherRecords = 512;
 constexpr int kPollMs = 100;
-constexpr int kRetryMs = 20;                     // while memory is short
-constexpr std::uint64_t kVerdictsMax = 200'000;  // waiting for the brokers; beyond them nothing is taken
+constexpr int kRetryMs = 20;                    // while memory is short
+constexpr std::uint64_t kVerdictsMax = 50'000;  // waiting for the brokers; beyond them nothing is taken
+constexpr std::size_t kVerdictBytes = 160;      // with what librdkafka needs for a message
 constexpr int kStatsMs = 500;
 constexpr Duration kVerdictsEvery = std::chrono::milliseconds(10);
 
@@ -159,21 +160,32 @@ void KafkaConsumer::take(MessagePtr message) {
   if (stops() || !partitions_.contains(message->partition)) return;  // whoever has it next reads it
   const bool other = message->partition != pending_.partition;
   const bool full = pending_.otlp.size() + message->len > kTogetherBytes || pending_.records.size() >= kTogetherRecords;
-  if (!pending_.records.empty() && (other || full) && !hand_in()) {
-    backlog_.push_front(std::move(message));
-    return;
-  }
+  if (!pending_.records.empty() && (other || full) && !hand_in()) return put_back(std::move(message), alone);
   pending_.partition = message->partition;
-  if (convert(*message)) {
-    pending_.records.push_back(std::move(message));
-    if (alone) hand_in();
-  } else if (paused_) {
-    backlog_.push_front(std::move(message));
+  switch (convert(*message)) {
+    case Conversion::kDone:
+      pending_.records.push_back(std::move(message));
+      if (alone) hand_in();
+      return;
+    case Conversion::kLater:
+      return put_back(std::move(message), alone);
+    case Conversion::kPoison:
+      return;
   }
 }
 
-// False: it is poison, or (paused_) there is no room to convert it now.
-bool KafkaConsumer::convert(const rd_kafka_message_t& message) {
+// Offsets are handed in in order: behind the records that go one by one, unless it is the first of them.
+void KafkaConsumer::put_back(MessagePtr message, bool alone) {
+  if (alone) {
+    backlog_.push_front(std::move(message));
+    ++alone_;
+  } else {
+    backlog_.insert(backlog_.begin() + static_cast<std::ptrdiff_t>(alone_), std::move(message));
+  }
+}
+
+KafkaConsumer::Conversion KafkaConsumer::convert(const rd_kafka_message_t& message) {
+  if (message.payload == nullptr) return Conversion::kDone;  // a tombstone
   PoisonReason reason = PoisonReason::kTooLarge;
   std::string detail;
   if (message.len > options_.record_bytes_max) {
@@ -182,23 +194,23 @@ bool KafkaConsumer::convert(const rd_kafka_message_t& message) {
     const std::size_t before = pending_.otlp.size();
     const Result<void> converted =
         append_record(options_.format, {static_cast<const char*>(message.payload), message.len}, pending_.otlp, *room_);
-    if (converted) return true;
+    if (converted) return Conversion::kDone;
     pending_.otlp.truncate(before);
     if (converted.error().kind == ErrorKind::kRefused) {
-      if (!pending_.records.empty() && hand_in()) return convert(message);  // what was before it has made room
-      pause(true);
-      return false;
+      if (pending_.records.empty()) pause(true);
+      // What was before it takes room.
+      return !pending_.records.empty() && hand_in() ? convert(message) : Conversion::kLater;
     }
     reason = PoisonReason::kMalformed;
     detail = converted.error().text;
   }
-  // Offsets count in order.
-  if (!pending_.records.empty() && !hand_in()) return false;
+  if (!pending_.records.empty() && !hand_in()) return Conversion::kLater;
   poison(message, reason, detail);
-  return false;
+  return Conversion::kPoison;
 }
 
-// Hands in what is pending. False: there is no room now, and it stays pending.
+// Hands in what is pending. False: there is no room now, and it stays pending; or one of it cannot be taken, and all of
+// it comes again, one by one.
 bool KafkaConsumer::hand_in() {
   if (pending_.records.empty()) return true;
   if (reread_->memory_is_short() || (verdicts_ != nullptr && verdicts_->waiting() > kVerdictsMax)) {
@@ -224,10 +236,10 @@ bool KafkaConsumer::hand_in() {
     case IngestResult::Kind::kMalformed:
       if (!alone) {
         one_by_one();
-      } else {
-        poison(*pending_.records.front(), PoisonReason::kMalformed, result.message);
-        drop_pending();
+        return false;
       }
+      poison(*pending_.records.front(), PoisonReason::kMalformed, result.message);
+      drop_pending();
       return true;
     case IngestResult::Kind::kShuttingDown:
       drop_pending();  // uncommitted
@@ -235,7 +247,7 @@ bool KafkaConsumer::hand_in() {
     case IngestResult::Kind::kNoMemory:
       if (result.never && !alone) {
         one_by_one();
-        return true;
+        return false;
       }
       if (result.never) {
         poison(*pending_.records.front(), PoisonReason::kTooLarge, "it is larger than the memory for traces");

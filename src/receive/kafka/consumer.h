@@ -89,7 +89,9 @@ class KafkaConsumer {
   void run();
   void turn(TimePoint now);
   void take(MessagePtr message);
-  bool convert(const rd_kafka_message_t& message);
+  void put_back(MessagePtr message, bool alone);
+  enum class Conversion : std::uint8_t { kDone, kPoison, kLater };
+  Conversion convert(const rd_kafka_message_t& message);
   bool hand_in();
   void one_by_one();
   void poison(const rd_kafka_message_t& message, PoisonReason reason, std::string_view detail);

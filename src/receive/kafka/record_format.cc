@@ -12,6 +12,7 @@ namespace tailgate {
 namespace {
 
 Result<void> append_bytes(ByteView bytes, ByteSink& out) {
+  if (bytes.empty()) return {};
   char* const at = out.reserve(bytes.size());
   if (at == nullptr) return fail(ErrorKind::kRefused, "no room for the record");
   std::memcpy(at, bytes.data(), bytes.size());

@@ -68,3 +68,45 @@ TEST_CASE("a trace is known while it is open and while its verdict is remembered
   f.buffer.remember(id_of(2), Verdict());
   CHECK(f.buffer.knows(id_of(2)));
 }
+
+TEST_CASE("open traces of an origin can be forgotten, and the others go on", "[buffer]") {
+  BufferLimits limits;
+  limits.cache_bytes = 1 << 16;
+  BufferFixture f(limits);
+  for (std::uint64_t t = 1; t <= 6'000; ++t)
+    f.add_request(request({{.trace = t, .id = 1}, {.trace = t, .id = 2}}), 0ms, static_cast<SpanOrigin>(t % 3));
+  f.add_request(request({{.trace = 3, .id = 3}}), 1ms, 1);  // the origin of a trace is that of its first spans
+  std::size_t from = 0;
+  while (f.buffer.forget(from, 1)) {
+  }
+  CHECK(f.buffer.traces_held() == 4'000);
+  CHECK(f.buffer.counters().forgotten == 4'000);
+  CHECK(f.received() == f.accounted() + f.buffer.counters().forgotten);
+  CHECK(f.buffer.fate(id_of(1)) == Fate::kUnknown);
+  CHECK(f.buffer.fate(id_of(2)) == Fate::kOpen);
+  CHECK(f.buffer.fate(id_of(3)) == Fate::kOpen);
+  f.add_request(request({{.trace = 1, .id = 1}}), 2ms, 2);  // read again, it is a new trace
+  CHECK(f.buffer.fate(id_of(1)) == Fate::kOpen);
+  f.close_due(31s);
+  CHECK(f.buffer.counters().not_sampled == 8'002);
+  CHECK(f.buffer.counters().held == 0);
+}
+
+TEST_CASE("nothing that is open, or kept and not settled, began before the oldest", "[buffer]") {
+  BufferFixture f;
+  CHECK(f.buffer.oldest(at(5s)) == at(5s));
+  f.add({{.trace = 1, .id = 1, .status = 2}}, 10s);
+  f.add({{.trace = 2, .id = 1}}, 20s);
+  const auto within = [&](Duration began) {
+    const TimePoint oldest = f.buffer.oldest(at(60s));
+    return oldest <= at(began) && oldest > at(began - 1100ms);
+  };
+  CHECK(within(10s));
+  CHECK(f.buffer.oldest(at(5s)) == at(5s));
+  CHECK(f.close_due(41s) == 1);
+  CHECK(within(10s));  // it is on its way out
+  f.settle_all();
+  CHECK(within(20s));
+  f.close_due(51s);
+  CHECK(f.buffer.oldest(at(60s)) == at(60s));
+}

@@ -322,7 +322,7 @@ void run(std::uint64_t seed) {
 
 TEST_CASE("a committed offset never passes an undecided trace, and kept traces are whole, whatever happens",
           "[daemon][kafka]") {
-  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     INFO("seed " << seed);
     run(seed);
   }

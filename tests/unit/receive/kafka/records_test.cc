@@ -48,7 +48,7 @@ constexpr const char* kId = "0102030405060708090a0b0c0d0e0f10";
 TEST_CASE("records of OTLP, one behind the other, are one request; one that is cut off is told apart",
           "[receive][kafka]") {
   const std::string a = request({{.trace = 1, .id = 1}}), b = request({{.trace = 2, .id = 1}, {.trace = 2, .id = 2}});
-  const Converted both(RecordFormat::kOtlpProto, {a, b, ""});
+  const Converted both(RecordFormat::kOtlpProto, {"", a, b, ""});
   CHECK(both.ok);
   CHECK(both.bytes == a + b);
   CHECK(both.traces.size() == 2);
