@@ -60,6 +60,10 @@ class Kafka(Server):
         self.starts = text_of(self.log_path).count("Kafka Server started") if os.path.exists(self.log_path) else 0
         super().start()
 
+    def topic(self, name, partitions, *settings):
+        run([*self.java, "org.apache.kafka.tools.TopicCommand", "--bootstrap-server", self.broker, "--create", "--topic", name,
+             "--partitions", str(partitions), *(part for one in settings for part in ("--config", one))], cwd=self.home)
+
     def messages(self, topic, count):
         """[(partition, key, bytes of the value)] of a topic from its beginning, once it holds `count`."""
         done = subprocess.run(

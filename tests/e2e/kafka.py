@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kafka exporter: config/to-kafka.yaml, a real broker, and a real Jaeger that reads the topic."""
 
+import importlib.util
 import os
 import urllib.request
 
@@ -9,6 +10,7 @@ from backends import Kafka, free_ports
 from certificates import Authority
 from harness import QUICK, expect_kept, settled, shipped
 from jaeger import Jaeger
+from otlp_sink import Sink
 from sdk import POLICIES, clients
 from tailgate_process import Daemon, basic_config, expect, until
 from tools import say, text_of
@@ -178,3 +180,80 @@ def test_kafka_refuses(tools, binary, directory):
         keys = [key for _, key, _ in kafka.messages("otlp_spans", 10)]
         expect(keys == [small], f"the topic has {keys}")
     say("  a message over the broker's limit is a dead letter, the other arrived")
+
+
+def component(name):
+    """tests/component/daemon/NAME.py as a module."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "component", "daemon", f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_kafka_tier(tools, binary, directory):
+    """config/kafka-front.yaml and two of config/kafka-tier.yaml: traces whose spans come one by one are decided whole, while
+    a member is killed, and one goes."""
+    with Kafka(tools, directory) as kafka:
+        kafka.topic("otlp_spans", 6)
+        kafka.topic("tailgate_verdicts", 6, "cleanup.policy=compact,delete", "retention.ms=3600000")
+        sink = Sink()
+        def tier(name):
+            home = os.path.join(directory, name)
+            os.makedirs(home, exist_ok=True)
+            return shipped("kafka-tier.yaml", binary, home, [
+                "sampling.decision_wait=6s", "sampling.decision_wait_after_root_received=4s", f"receivers.kafka.brokers.0={kafka.broker}",
+                f"receivers.kafka.instance_id={name}", "receivers.kafka.session_timeout=6s",
+                f"exporters={{otlphttp: {{endpoint: 'http://127.0.0.1:{sink.port}', compression: none}}}}"])
+
+        traces = {os.urandom(16): set() for _ in range(60)}
+
+        def send(front, error):
+            for number, trace in enumerate(traces):
+                span = os.urandom(8)
+                traces[trace].add(span)
+                post(front, otlp.request([otlp.span(trace, span_id=span, parent=b"12345678", error=error and number % 2 == 0)]))
+
+        front_home = os.path.join(directory, "front")
+        os.makedirs(front_home)
+        with shipped("kafka-front.yaml", binary, front_home, [f"exporters.kafka.brokers.0={kafka.broker}"]) as front:
+            a, b = tier("tier-a"), tier("tier-b")
+            try:
+                until(lambda: all(d.metrics().sum("tailgate_kafka_rebalances_total", change="assigned") for d in (a, b)), "both have partitions", 60, 0.2)
+                send(front, True)
+                until(lambda: sum(d.metrics().sum("tailgate_buffer_spans") for d in (a, b)) == 60, "60 spans are held", 30, 0.1)
+                a.kill()
+                a = tier("tier-a")
+                send(front, False)
+                kept = {trace: spans for number, (trace, spans) in enumerate(traces.items()) if number % 2 == 0}
+                until(lambda: all(sink.snapshot().get(t) == spans for t, spans in kept.items()), "what is kept is there whole", 60, 0.2)
+                expect(b.stop() == 0, "the daemon did not end with 0")
+                send(front, True)  # late, and an error changes nothing
+                until(lambda: all(sink.snapshot().get(t) == spans for t, spans in kept.items()), "late spans follow, by another member", 90, 0.2)
+                wrong = [t for t in sink.snapshot() if t not in kept]
+                expect(len(wrong) <= 3, f"{len(wrong)} traces are kept that are not to be")  # `baseline` is one of a hundred
+                a.metrics().check_law()
+                expect(a.stop() == 0, "the daemon did not end with 0")
+            finally:
+                for daemon in (a, b):
+                    daemon.kill()
+        sink.close()
+    say("  60 traces by two members, one killed and one gone")
+
+
+def test_kafka_chaos(tools, binary, directory):
+    """The chaos of the component test with a real broker, which restarts in the middle."""
+    chaos = component("kafka_test")
+    with Kafka(tools, directory, **{"group.min.session.timeout.ms": 1000}) as kafka:
+        kafka.topic(chaos.SPANS, chaos.PARTITIONS)
+        kafka.topic(chaos.VERDICTS, chaos.PARTITIONS, "cleanup.policy=compact")
+
+        def restart():
+            kafka.stop()
+            kafka.start()
+
+        case = chaos.Case(binary, directory, kafka.broker)
+        try:
+            chaos.test_chaos(case, cycles=int(os.environ.get("CYCLES", "10")), also=restart)
+        finally:
+            case.close()

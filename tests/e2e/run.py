@@ -66,6 +66,8 @@ TESTS = {
     "kafka_auth": kafka.test_kafka_auth,
     "kafka_tls": kafka.test_kafka_tls,
     "kafka_refuses": kafka.test_kafka_refuses,
+    "kafka_tier": kafka.test_kafka_tier,
+    "kafka_chaos": kafka.test_kafka_chaos,
     "s3": s3.test_s3,
     "s3_query": s3.test_s3_query,
     "s3_outage": s3.test_s3_outage,

@@ -5,6 +5,7 @@ Needs librdkafka.so.1, and else the standard library only."""
 
 import ctypes
 import threading
+import time
 
 from tailgate_process import expect
 
@@ -12,6 +13,7 @@ PRODUCER, CONSUMER = 0, 1
 COPY = 2                 # RD_KAFKA_MSG_F_COPY
 BEGINNING, INVALID = -2, -1001
 PARTITION_EOF = -191
+BUSY = (14, 15, 16, -185, -195)  # the coordinator of the group is being looked for, or does not answer
 TEXT = 512
 
 
@@ -74,7 +76,7 @@ class Client:
 
     def make(self, kind, **settings):
         conf, why = self.lib.rd_kafka_conf_new(), ctypes.create_string_buffer(TEXT)
-        for name, value in settings.items():
+        for name, value in {"log_level": 2, **settings}.items():
             done = self.lib.rd_kafka_conf_set(conf, name.encode(), str(value).encode(), why, TEXT)
             expect(done == 0, f"{name}: {why.value.decode()}")
         made = self.lib.rd_kafka_new(kind, conf, why, TEXT)
@@ -116,8 +118,14 @@ class Client:
     def committed(self, group, topic, partitions):
         """{partition: offset} of those that have one."""
         with self.lock:
-            asked = self.list_of(topic, partitions, INVALID)
-            code = self.lib.rd_kafka_committed(self.reader(group), asked, 10_000)
+            end = time.monotonic() + 30
+            while True:
+                asked = self.list_of(topic, partitions, INVALID)
+                code = self.lib.rd_kafka_committed(self.reader(group), asked, 10_000)
+                if code not in BUSY or time.monotonic() > end:
+                    break
+                self.lib.rd_kafka_topic_partition_list_destroy(asked)
+                time.sleep(0.2)
             out = {asked.contents.elements[i].partition: asked.contents.elements[i].offset for i in range(asked.contents.count)}
             self.lib.rd_kafka_topic_partition_list_destroy(asked)
         expect(code == 0, f"committed offsets: {self.lib.rd_kafka_err2str(code).decode()}")
@@ -150,8 +158,8 @@ class Mock:
 
     def __init__(self, topics):
         self.lib = load()
-        conf = self.lib.rd_kafka_conf_new()
-        why = ctypes.create_string_buffer(TEXT)
+        conf, why = self.lib.rd_kafka_conf_new(), ctypes.create_string_buffer(TEXT)
+        self.lib.rd_kafka_conf_set(conf, b"log_level", b"2", why, TEXT)
         self.owner = self.lib.rd_kafka_new(PRODUCER, conf, why, TEXT)
         self.cluster = self.lib.rd_kafka_mock_cluster_new(self.owner, 1)
         self.brokers = self.lib.rd_kafka_mock_cluster_bootstraps(self.cluster).decode()

@@ -65,8 +65,9 @@ KafkaReceiverOptions read_kafka_receiver(const ConfigNode& node) {
   set("auto.offset.reset", node.choice("initial_offset", "earliest", {"earliest", "latest"}));
   const Duration session = read_kafka_duration(node, "session_timeout", std::chrono::seconds(45),
                                                std::chrono::seconds(1), "session.timeout.ms", out.consumer);
-  const Duration beat = read_kafka_duration(node, "heartbeat_interval", std::chrono::seconds(3),
-                                            std::chrono::milliseconds(100), "heartbeat.interval.ms", out.consumer);
+  const Duration beat =
+      read_kafka_duration(node, "heartbeat_interval", std::min<Duration>(std::chrono::seconds(3), session / 3),
+                          std::chrono::milliseconds(100), "heartbeat.interval.ms", out.consumer);
   if (beat * 3 > session) node.error("heartbeat_interval", "expected at most a third of session_timeout");
   out.commit_interval = node.duration("commit_interval", out.commit_interval, std::chrono::milliseconds(100));
   out.record_bytes_max = read_size(node, "max_record_bytes", out.record_bytes_max, 1000, 64 * kMiB);

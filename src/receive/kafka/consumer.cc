@@ -38,7 +38,8 @@ KafkaConsumer::~KafkaConsumer() {
 Result<void> KafkaConsumer::start() {
   if (context_.budget != nullptr) {
     queue_charge_ = Charge(*context_.budget, Holder::kRequests);
-    if (!queue_charge_.try_grow(options_.queue_bytes)) {
+    const std::size_t verdicts = options_.verdicts_topic.empty() ? 0 : kVerdictsMax * kVerdictBytes;
+    if (!queue_charge_.try_grow(options_.queue_bytes + verdicts)) {
       return fail(ErrorKind::kConfig,
                   fmt::format("{}.queue_bytes: expected less than the {} that sampling.memory_limit "
                               "leaves for requests",

@@ -22,7 +22,7 @@ import traceback
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
 
 import otlp_bytes as otlp  # noqa: E402
-from kafka_mock import Mock  # noqa: E402
+from kafka_mock import Client, Mock  # noqa: E402
 from otlp_sink import Sink  # noqa: E402
 from tailgate_process import Daemon, Failed, basic_config, expect, until  # noqa: E402
 
@@ -95,11 +95,21 @@ class Topic:
         return text + f"; {sink.doubles} spans came again"
 
 
+class Real:
+    def __init__(self, brokers):
+        self.brokers, self.client = brokers, Client(brokers)
+
+    def __exit__(self, *_):
+        self.client.close()
+
+
 class Case:
-    def __init__(self, binary, directory):
+    """`brokers`: real ones, which have the topics; without, there is a mock."""
+
+    def __init__(self, binary, directory, brokers=None):
         self.binary, self.directory, self.daemons = binary, directory, []
         self.sink = Sink()
-        self.mock = Mock({SPANS: PARTITIONS, VERDICTS: PARTITIONS})
+        self.mock = Real(brokers) if brokers else Mock({SPANS: PARTITIONS, VERDICTS: PARTITIONS})
         self.topic = Topic(self.mock)
 
     def start(self, name="a", **settings):
@@ -309,8 +319,9 @@ def watch(topic, sink, stop, trouble, seen):
         trouble.append(traceback.format_exc())
 
 
-def test_chaos(case, cycles=4, members=3, seed=1):
-    """Members are killed, stopped and started while traces are open: nothing is lost, nothing is broken."""
+def test_chaos(case, cycles=4, members=3, seed=1, also=None):
+    """Members are killed, stopped and started while traces are open: nothing is lost, nothing is broken. `also` is called
+    in the middle."""
     chance, trouble, seen, stop, stop_watch = random.Random(seed), [], [], threading.Event(), threading.Event()
     names = [chr(ord("a") + i) for i in range(members)]
     settings = {name: {"wait": "2s", "receiver": {"instance_id": f"tier-{name}"} if number == 0 else {}} for number, name in enumerate(names)}
@@ -321,7 +332,9 @@ def test_chaos(case, cycles=4, members=3, seed=1):
         thread.start()
     killed = stopped = 0
     try:
-        for _ in range(cycles):
+        for cycle in range(cycles):
+            if also is not None and cycle == cycles // 2:
+                also()
             time.sleep(1 + 5 * chance.random() ** 2)
             expect(not trouble, "\n".join(trouble))
             name = chance.choice(names)
