@@ -101,7 +101,20 @@ def test_kafka_auth(tools, binary, directory):
                 log = daemon.log()
             expect(password not in log, "the password is in the log")
             expect(arrives or "uthentication failed" in log, f"the log does not say why: {log[-1000:]}")
-    say("  the right password is taken; a wrong one is told, and not shown")
+        # The same for the receiver, which reads what the right password wrote.
+        for password, arrives in (("wrong-secret", False), ("right-secret", True)):
+            with open(path, "w") as out:
+                out.write(password + "\n")
+            config = basic_config(POLICIES, {"debug": {}}, decision_wait="200ms")
+            config["receivers"] = {"kafka": {"brokers": [f"127.0.0.1:{sasl}"], "auth": {"sasl": {"username": "tailgate", "password_file": path}}}}
+            with Daemon(binary, directory, {**config, "shutdown_timeout": "1s"}) as daemon:
+                if arrives:
+                    until(lambda: daemon.metrics().sum("tailgate_kafka_records_total") == 1, "the record is read", 60)
+                else:
+                    until(lambda: "uthentication failed" in daemon.log(), "the log says why", 60)
+                expect(daemon.stop() == 0, "the daemon did not end with 0")
+                expect(password not in daemon.log(), "the password is in the log")
+    say("  the right password is taken; a wrong one is told, and not shown; by the exporter and by the receiver")
 
 
 def test_kafka_tls(tools, binary, directory):
