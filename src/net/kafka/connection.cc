@@ -18,7 +18,7 @@ struct Reader {
   const ConfigNode& node;
   KafkaProperties& properties;
 
-  void set(std::string name, std::string value) { properties.emplace_back(std::move(name), std::move(value)); }
+  void set(const char* name, std::string value) { properties.emplace_back(name, std::move(value)); }
 
   void brokers() {
     std::string list;
@@ -69,11 +69,11 @@ struct Reader {
     if (!tls.ca_pem.empty()) set("ssl.ca.pem", tls.ca_pem);
     // Files are handed on as files, because of a PEM text librdkafka sends the first certificate only and not its
     // chain.
-    const auto own = [&](const std::string& path, const std::string& pem, const std::string& property) {
-      if (!pem.empty()) set(property + (path.empty() ? ".pem" : ".location"), path.empty() ? pem : path);
+    const auto own = [&](const std::string& path, const std::string& pem, const char* file, const char* text) {
+      if (!pem.empty()) set(path.empty() ? text : file, path.empty() ? pem : path);
     };
-    own(at.text("cert_file"), tls.cert_pem, "ssl.certificate");
-    own(at.text("key_file"), tls.key_pem, "ssl.key");
+    own(at.text("cert_file"), tls.cert_pem, "ssl.certificate.location", "ssl.certificate.pem");
+    own(at.text("key_file"), tls.key_pem, "ssl.key.location", "ssl.key.pem");
     if (!tls.server_name_override.empty()) {
       at.error("server_name_override", "expected no such key: brokers are checked by the names they give themselves");
     }
