@@ -49,7 +49,7 @@ class Kafka(Server):
             "group.initial.rebalance.delay.ms": 0, "log.dirs": os.path.join(self.home, "data"), **settings}
         with open(path, "w") as out:
             out.writelines(f"{key}={value}\n" for key, value in values.items())
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).rstrip(b"=").decode()  # it must not begin with "-"
         run([*self.java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", path, *(part for user in scram for part in ("--add-scram", user))], cwd=self.home)
         self.command = [*self.java, "kafka.Kafka", path]
 
