@@ -370,7 +370,8 @@ bool TraceBuffer::sheds(const SpanBatch& batch, const BatchTrace& part, std::uin
   verdict.reason = CloseReason::kMemory;
   verdict.shed = true;
   cache_.put(part.id, verdict);
-  if (log_ != nullptr) decided_.push_back({part.id, verdict, log_->next_order(), log_->position(), false, batch.origin});
+  if (log_ != nullptr)
+    decided_.push_back({part.id, verdict, log_->next_order(), log_->position(), false, batch.origin});
   counters_.shed[static_cast<std::size_t>(Shed::kOverload)] += part.facts.spans;
   ++counters_.shed_traces;
   if (explain_.on()) {

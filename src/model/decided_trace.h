@@ -17,7 +17,7 @@ struct DecidedTrace {
   // before this position.
   std::uint64_t order = 0;
   std::uint64_t upto = 0;
-  bool moved = false;  // it was not decided: it went to another daemon, which decides
+  bool moved = false;        // it was not decided: it went to another daemon, which decides
   std::uint16_t origin = 0;  // SpanOrigin of the spans that opened it
 };
 
