@@ -412,11 +412,14 @@ Result<std::string> Cluster::answer(ByteView bytes) {
     out += write_message(answer);  // fields of one message add up
   }
   if (!message->from.empty()) {
+    message->verdicts.clear();  // they need not wait with the rest
+    message->page.reset();
+    message->page_answer.reset();
     impl_->threads.post(0, [impl = impl_.get(), says = std::move(*message)] {
       if (impl->stopped) return;
       const TimePoint now = monotonic_now();
       impl->members.heard(says.from, {says.names, says.leaving, says.fresh}, now);
-      if (says.shares_limits) impl->fleet.heard(says.from, says.needs, now);
+      if (says.shares_limits && impl->members.listed(says.from)) impl->fleet.heard(says.from, says.needs, now);
       impl->advance(now);
     });
   }
@@ -430,14 +433,14 @@ ClusterStatus Cluster::status() const {
 
 void Cluster::ask(std::function<std::optional<PageQuestion>(const std::string&)> question, Duration timeout,
                   std::function<void(std::vector<Answered>)> done) {
-  impl_->threads.post(0, [impl = impl_.get(), question = std::move(question), timeout, done = std::move(done)] {
-    struct Asked {
-      std::vector<Answered> all;
-      std::function<void(std::vector<Answered>)> done;
-      ~Asked() { done(std::move(all)); }
-    };
-    const auto asked = std::make_shared<Asked>();
-    asked->done = done;
+  struct Asked {
+    std::vector<Answered> all;
+    std::function<void(std::vector<Answered>)> done;
+    ~Asked() { done(std::move(all)); }
+  };
+  const auto asked = std::make_shared<Asked>();
+  asked->done = std::move(done);  // also when nobody is asked any more, since this ends
+  impl_->threads.post(0, [impl = impl_.get(), question = std::move(question), timeout, asked] {
     ClusterMessage message = impl->hello();
     for (const MemberState& one : impl->members.states(monotonic_now())) {
       const std::string& name = one.member.name;

@@ -93,6 +93,7 @@ class Members {
   Duration until_end(TimePoint now, Duration most) const;
   // The time of a change is over within `before`, if nothing happens.
   bool ends_soon(TimePoint now, Duration before) const;
+  bool listed(const std::string& name) const;
 
  private:
   struct Peer {
@@ -112,7 +113,6 @@ class Members {
     TimePoint learnt{};  // when this daemon knew no peer to lack it
   };
   bool present(const std::string& name, TimePoint now) const;
-  bool listed(const std::string& name) const;
   bool answers(const Peer& peer, TimePoint now) const;
   // A peer that answers has, or has not, `name` in force.
   bool any_has(const std::string& name, bool has, TimePoint now) const;

@@ -251,7 +251,7 @@ Result<void> Daemon::start() {
       log_info("listening", {{"receiver", receiver->name()}, {"endpoint", endpoint}});
     }
   }
-  if (replay_ != nullptr) replay_->start([this] { start_sweeper(); });
+  if (replay_ != nullptr) start_replay();
   serving_ = true;
   return {};
 }

@@ -16,7 +16,7 @@ double number(N n) {
   return static_cast<double>(n);
 }
 
-// Members have what waited for this one within that time after it is back: they try twice a second.
+// After the start members have what waited for this one within that time: they try twice a second.
 constexpr Duration kCatchUp = std::chrono::seconds(2);
 constexpr Duration kLastCommit = std::chrono::seconds(1);  // so long an end waits for the disk
 
@@ -45,8 +45,6 @@ Result<void> Daemon::open_journal() {
                     .origin = origin_,
                     .budget = parts_.budget.get()};
   if (cluster_ != nullptr) {
-    const TimePoint now = monotonic_now();
-    store_->hold_due(now, now + kCatchUp);
     parts.pass_on = [this](SpanBatch& slice, SourceId source, std::uint64_t arrival_unix_ns,
                            std::shared_ptr<Receipt>& written) {
       return ingest_->pass_on(slice, source, arrival_unix_ns, written);
@@ -78,6 +76,14 @@ void Daemon::add_past_pages() {
   } else {
     add_keep_page(web_pages_, *keep_jobs_, allowed);
   }
+}
+
+void Daemon::start_replay() {
+  if (cluster_ != nullptr) {
+    const TimePoint now = monotonic_now();
+    store_->hold_due(now, now + kCatchUp);
+  }
+  replay_->start([this] { start_sweeper(); });
 }
 
 // What the query doors find beyond the store. Its scopes say that it was not kept.

@@ -21,6 +21,12 @@ bool fits(double cost, double left, double full, double whole) {
   return cost <= left || (full < whole && left >= full && cost <= whole);
 }
 
+// What a count of `rate` a second has when another second begins, `seconds` after the last one that was asked. What is
+// left over is not saved up; what was taken on credit is paid back.
+double begun_anew(double left, double rate, double seconds) {
+  return std::min(rate, std::min(left, 0.0) + seconds * rate);
+}
+
 }  // namespace
 
 Limiter::Limiter(LimitRule rule)
@@ -85,10 +91,11 @@ bool Limiter::take(std::size_t lane, double cost, TimePoint now) {
     // A count per second of the clock, as contrib's composite keeps it; here one for the total as well.
     const auto second = std::chrono::floor<std::chrono::seconds>(now);
     if (!filled_once_ || second > filled_) {
+      const double seconds = filled_once_ ? std::chrono::duration<double>(second - filled_).count() : 1;
       filled_once_ = true;
       filled_ = second;
-      for (std::size_t i = 0; i < tokens_.size(); ++i) tokens_[i] = std::min(tokens_[i], 0.0) + mine(i).rate;
-      total_left_ = std::min(total_left_, 0.0) + rule_.total * shares_.total;
+      for (std::size_t i = 0; i < tokens_.size(); ++i) tokens_[i] = begun_anew(tokens_[i], mine(i).rate, seconds);
+      total_left_ = begun_anew(total_left_, rule_.total * shares_.total, seconds);
     }
     if (!has_room(lane, cost)) return false;
     tokens_[lane] -= cost;
@@ -127,15 +134,16 @@ void Limiter::offer(std::size_t lane, std::uint32_t interval, std::uint64_t rand
 
 void Limiter::refill(std::uint32_t interval) {
   if (interval <= refilled_) return;
+  const double seconds = refilled_ != 0 ? interval - refilled_ : 1;
   for (std::size_t lane = 0; lane < rule_.lanes.size(); ++lane) {
     const LimitRule::Lane rule = mine(lane);
     if (rule_.per_second) {
-      tokens_[lane] = std::min(tokens_[lane], 0.0) + rule.rate;
+      tokens_[lane] = begun_anew(tokens_[lane], rule.rate, seconds);
     } else if (refilled_ != 0) {
       tokens_[lane] = std::min(rule.burst, tokens_[lane] + (interval - refilled_) * rule.rate);
     }
   }
-  total_left_ = rule_.total > 0 ? std::min(total_left_, 0.0) + rule_.total * shares_.total : HUGE_VAL;
+  total_left_ = rule_.total > 0 ? begun_anew(total_left_, rule_.total * shares_.total, seconds) : HUGE_VAL;
   refilled_ = interval;
 }
 

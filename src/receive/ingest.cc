@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <boost/container/small_vector.hpp>
+
 #include "wire/otlp/scan.h"
 
 namespace tailgate {
@@ -103,7 +105,7 @@ class IngestPipeline::Slices {
   std::shared_ptr<Receipt> write(ByteView otlp) {
     if (!split_ || !framed_.empty())
       wait_for(turn_.write(source_, arrival_unix_ns_, split_ ? ByteView(framed_) : otlp, traces_));
-    return Receipt::of_all(receipts_);
+    return Receipt::of_all({receipts_.data(), receipts_.size()});
   }
 
   std::uint64_t delivered() const { return delivered_; }  // spans
@@ -130,7 +132,7 @@ class IngestPipeline::Slices {
   SpanWatch* const watch_;
   const TimePoint now_;
   const std::uint64_t arrival_unix_ns_;
-  std::vector<std::shared_ptr<Receipt>> receipts_;
+  boost::container::small_vector<std::shared_ptr<Receipt>, 4> receipts_;  // one, where there is no cluster
   std::uint64_t delivered_ = 0;
   std::uint32_t wait_ = 0;
   bool split_ = false;

@@ -24,7 +24,7 @@ class Receipt {
  public:
   explicit Receipt(std::size_t parts = 1) : left_(parts) {}
   // One for all of them: null for none.
-  static std::shared_ptr<Receipt> of_all(const std::vector<std::shared_ptr<Receipt>>& parts) {
+  static std::shared_ptr<Receipt> of_all(std::span<const std::shared_ptr<Receipt>> parts) {
     if (parts.empty()) return nullptr;
     if (parts.size() == 1) return parts.front();
     auto out = std::make_shared<Receipt>(parts.size());

@@ -48,12 +48,13 @@ void PartsAway::tick(TimePoint now) {
   std::size_t bytes = 0;
   {
     const MutexLock lock(mutex_);
-    for (const auto& [number, part] : parts_) {
+    for (auto& [number, part] : parts_) {
       if (bytes >= kBytesAtOnce) break;
       if (now - part.written < kWriteAgain) continue;
       std::shared_ptr<const KeptTrace> held = part.bytes.lock();
       if (held == nullptr) continue;
       bytes += held->otlp.size();
+      part.written = now;  // once, however long the disk takes
       old.emplace_back(std::move(held), part.as);
     }
   }

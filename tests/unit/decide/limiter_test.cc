@@ -40,6 +40,17 @@ TEST_CASE("a deficit of less than a nanosecond of refill is none", "[decide]") {
   CHECK_FALSE(other.take(0, 1, at(333333331ns)));
 }
 
+TEST_CASE("what was taken on credit is paid back as time goes by, asked or not", "[decide]") {
+  Limiter limiter({.lanes = {{100, 100}}, .total = 100, .per_second = true});
+  limiter.set_shares({{0.1}, 0.1}, at(0s));
+  CHECK(limiter.take(0, 1, at(0s)));         // a second begins with a member's part: 10
+  CHECK(limiter.take(0, 100, at(1s)));       // larger than the part, which is untouched: nine seconds of it too much
+  CHECK_FALSE(limiter.take(0, 1, at(10s)));  // 90 are paid back, and nothing is left
+  CHECK(limiter.take(0, 10, at(11s)));
+  CHECK(limiter.take(0, 100, at(100s)));
+  CHECK(limiter.take(0, 10, at(200s)));  // nobody asked meanwhile
+}
+
 TEST_CASE("lanes share a total that begins anew each second", "[decide]") {
   Limiter limiter({.lanes = {{60, 60}, {100, 100}}, .total = 100, .per_second = true});
   CHECK(limiter.take(0, 60, at(0s)));
