@@ -83,7 +83,7 @@ receivers:
     protocols:
       grpc: {endpoint: "localhost:4317", auth: {authenticator: basic}, compresion: gzip}
       http: {endpoint: "${file:/etc/endpoint}"}
-  kafka: {brokers: [k:9092]}
+  pulsar: {topic: t}
 processors:
   filter: {}
   tail_sampling/a:
@@ -110,7 +110,7 @@ service:
   pipelines:
     metrics: {receivers: [spanmetrics], exporters: [otlp]}
     traces/plain: {receivers: [otlp], exporters: [splunk_hec, spanmetrics]}
-    traces/a: {receivers: [otlp, kafka, nowhere], processors: [filter, probabilistic_sampler, tail_sampling/a], exporters: [otlp, otlphttp, splunk_hec]}
+    traces/a: {receivers: [otlp, pulsar, nowhere], processors: [filter, probabilistic_sampler, tail_sampling/a], exporters: [otlp, otlphttp, splunk_hec]}
     traces/b: {receivers: [otlp], processors: [tail_sampling/b], exporters: [otlphttp]}
     logs: {receivers: [otlp], exporters: [otlp]}
 """
@@ -215,7 +215,7 @@ exporters:
         yaml, said = self.migrate(WRONG, 1)
         self.assertEqual(self.summary, "4 policies, 7 components, 3 pipelines and 8 settings lost, 0 notes")
         for path in ("receivers.otlp.protocols.grpc.auth", "receivers.otlp.protocols.grpc.compresion",
-                     "receivers.otlp.protocols.http.endpoint", "receivers.kafka", "processors.filter",
+                     "receivers.otlp.protocols.http.endpoint", "receivers.pulsar", "processors.filter",
                      "processors.tail_sampling/a.sampling_strategy", "processors.tail_sampling/a.tail_storage",
                      "processors.tail_sampling/a.decision_wait", "processors.tail_sampling/a.policies[0].type",
                      "processors.tail_sampling/a.policies[1].and.and_sub_policy[0].latency.treshold_ms",
@@ -234,9 +234,19 @@ exporters:
         yaml, said = self.migrate(SIDECAR.replace("otlp/gateway", "loadbalancing"), 1)
         self.assertIn("exporters:\n  debug: {}\n", yaml)
         self.assertIn("lost", self.kinds(said, "service"))
-        yaml, said = self.migrate(SIDECAR.replace("  otlp:\n    protocols", "  kafka:\n    protocols").replace("[otlp]", "[kafka]"), 1)
+        yaml, said = self.migrate(SIDECAR.replace("  otlp:\n    protocols", "  pulsar:\n    protocols").replace("[otlp]", "[pulsar]"), 1)
         self.assertEqual(yaml, "")
         self.assertEqual(self.migrate("{}", 1)[0], "")
+
+    def test_a_consumer_of_kafka(self):
+        yaml, said = self.migrate("""\
+receivers:
+  kafka: {brokers: ["k:9092"], traces: {topic: spans, encoding: jaeger_proto}, group_id: g, autocommit: {enable: true}}
+exporters: {otlp: {endpoint: "t:4317"}}
+service: {pipelines: {traces: {receivers: [kafka], exporters: [otlp]}}}
+""", 0)
+        self.assertIn("brokers: [\"k:9092\"]\n    traces: {topic: spans, encoding: jaeger_proto}\n    group_id: g\n", yaml)
+        self.assertEqual(self.kinds(said, "receivers.kafka.autocommit"), ["note"])
 
     def test_pipelines(self):
         forward = """\
