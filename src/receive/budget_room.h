@@ -13,10 +13,20 @@ class BudgetRoom final : public ConversionRoom {
  public:
   // A null budget has room for everything.
   explicit BudgetRoom(ByteBudget* budget)
-      : charge_(budget != nullptr ? Charge(*budget, Holder::kRequests) : Charge()) {}
-  bool grow(std::size_t bytes) override { return charge_.try_grow(bytes, bytes > kLargeBody ? kReserveParts : 0); }
+      : cap_(budget != nullptr ? budget->cap(Holder::kRequests) : SIZE_MAX),
+        charge_(budget != nullptr ? Charge(*budget, Holder::kRequests) : Charge()) {}
+  bool grow(std::size_t bytes) override {
+    const std::size_t parts = bytes > kLargeBody ? kReserveParts : 0;
+    if (charge_.try_grow(bytes, parts)) return true;
+    refused_ = charge_.bytes() + bytes + (parts != 0 ? cap_ / parts : 0);
+    return false;
+  }
+  // What was refused would not fit either if nobody but the holder of `taken` bytes had any.
+  bool never(std::size_t taken) const { return refused_ + taken > cap_; }
 
  private:
+  const std::size_t cap_;
+  std::size_t refused_ = 0;  // with what was granted before it
   Charge charge_;
 };
 

@@ -126,7 +126,7 @@ void KafkaConsumer::run() {
 
 void KafkaConsumer::turn(TimePoint now) {
   if (draining_ && !forgotten_) freeze_and_forget();
-  if (!stops() && paused_ && hand_in()) pause(false);
+  if (!stops() && paused_ && goes_on()) pause(false);
   if (!paused_ && !backlog_.empty()) {
     MessagePtr message = std::move(backlog_.front());
     backlog_.pop_front();
@@ -197,13 +197,17 @@ KafkaConsumer::Conversion KafkaConsumer::convert(const rd_kafka_message_t& messa
         append_record(options_.format, {static_cast<const char*>(message.payload), message.len}, pending_.otlp, *room_);
     if (converted) return Conversion::kDone;
     pending_.otlp.truncate(before);
-    if (converted.error().kind == ErrorKind::kRefused) {
-      if (pending_.records.empty()) pause(true);
-      // What was before it takes room.
-      return !pending_.records.empty() && hand_in() ? convert(message) : Conversion::kLater;
+    const bool first = pending_.records.empty();
+    const bool refused = converted.error().kind == ErrorKind::kRefused;
+    const bool never = first && refused && room_->never(queue_charge_.bytes());
+    if (first) drop_pending();  // nobody else gives back what the failure took
+    if (refused && !first) return hand_in() ? convert(message) : Conversion::kLater;  // what was before it takes room
+    if (refused && !never) {
+      pause(true);
+      return Conversion::kLater;
     }
-    reason = PoisonReason::kMalformed;
-    detail = converted.error().text;
+    reason = never ? PoisonReason::kTooLarge : PoisonReason::kMalformed;
+    detail = never ? "its conversion needs more than the memory for requests" : converted.error().text;
   }
   if (!pending_.records.empty() && !hand_in()) return Conversion::kLater;
   poison(message, reason, detail);
@@ -320,7 +324,20 @@ void KafkaConsumer::drop_pending() {
   }
 }
 
+// While paused: whether what waits can be taken now. A record that no room was found for is tried here, so that the
+// brokers are asked in between, whom a member that only tries would never answer.
+bool KafkaConsumer::goes_on() {
+  if (!hand_in()) return false;
+  if (backlog_.empty()) return true;
+  pause_asked_ = false;
+  MessagePtr first = std::move(backlog_.front());
+  backlog_.pop_front();
+  take(std::move(first));
+  return !pause_asked_;
+}
+
 void KafkaConsumer::pause(bool on) {
+  pause_asked_ = pause_asked_ || on;
   if (paused_ == on) return;
   paused_ = on;
   const ListPtr list = list_of(numbers());

@@ -96,6 +96,7 @@ class KafkaConsumer {
   void one_by_one();
   void poison(const rd_kafka_message_t& message, PoisonReason reason, std::string_view detail);
   void drop_pending();
+  bool goes_on();
   void pause(bool on);
   void trouble(rd_kafka_resp_err_t code, std::string_view text);
 
@@ -141,6 +142,7 @@ class KafkaConsumer {
   std::deque<MessagePtr> backlog_;  // come, and to be taken before what is polled
   std::size_t alone_ = 0;           // so many of the backlog are handed in one by one
   bool paused_ = false;
+  bool pause_asked_ = false;                     // by what goes_on() tries
   bool forgotten_ = false;                       // drain() was heeded
   bool was_assigned_ = false;                    // ever
   std::optional<Reread::Decided> decided_;       // of the cycle that is on its way

@@ -42,6 +42,12 @@ def config(brokers, sink, wait="1s", receiver=(), **sampling):
     return out
 
 
+def json_request(trace, span, error, blob=0):
+    made = {"traceId": trace.hex(), "spanId": span.hex(), "name": "n", "status": {"code": 2 if error else 0},
+            "attributes": [{"key": "blob", "value": {"stringValue": "x" * blob}}]}
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [made]}]}]}).encode()
+
+
 class Topic:
     """What was written, so that it can be told what must be where."""
 
@@ -51,21 +57,22 @@ class Topic:
         self.spans = {}                                    # trace -> its spans
         self.kept = set()
 
-    def write(self, trace, error, blob=0):
+    def write(self, trace, error, blob=0, as_json=False):
         """A record of one span."""
         partition, span = trace[-1] % PARTITIONS, os.urandom(8)
-        made = otlp.span(trace, span_id=span, error=error, attributes=[("blob", "x" * blob)] if blob else ())
+        value = json_request(trace, span, error) if as_json else otlp.request(
+            [otlp.span(trace, span_id=span, error=error, attributes=[("blob", "x" * blob)] if blob else ())])
         with self.lock:
             self.spans.setdefault(trace, set()).add(span)
             if error:
                 self.kept.add(trace)
             self.records[partition].append((trace, {span}))
-            self.mock.client.write(SPANS, partition, trace.hex().encode(), otlp.request([made]))
+            self.mock.client.write(SPANS, partition, trace.hex().encode(), value)
 
-    def poison(self, partition, value):
+    def poison(self, partition, value, client=None):
         with self.lock:
             self.records[partition].append((None, set()))
-            self.mock.client.write(SPANS, partition, b"poison", value)
+            (client or self.mock.client).write(SPANS, partition, b"poison", value)
             return len(self.records[partition]) - 1
 
     def check_commits(self, sink):
@@ -178,6 +185,30 @@ def test_poison(case):
     expect(all(one["topic"] == SPANS and one["key"] == "cG9pc29u" for one in found), f"dead letters: {found}")
     metrics = daemon.metrics()
     expect(metrics.by("tailgate_kafka_poison_records_total", "reason") == {"malformed": 2, "too_large": 1}, "poison is not counted")
+    metrics.check_law()
+
+
+def test_poison_json(case):
+    """Poison gives the memory of its conversion back, however much of it comes; and what could never be converted in the
+    memory for requests is poison too, and not waited for."""
+    size, large = 500_000, 3_000_000
+    for trace in trace_ids(20):
+        case.topic.write(trace, True, as_json=True)
+    for number in range(24):
+        case.topic.poison(number % PARTITIONS, json_request(os.urandom(16), os.urandom(8), False, size)[:-4])
+    case.mock.client.flush()
+    client = Client(case.mock.brokers, **{"message.max.bytes": 2 * large})
+    case.topic.poison(1, json_request(os.urandom(16), os.urandom(8), False, large), client)
+    client.flush()
+    client.close()
+    for trace in trace_ids(20, 2):
+        case.topic.write(trace, True, as_json=True)
+    daemon = case.start(memory_limit="96MiB", receiver={"encoding": "otlp_json", "queue_bytes": "5MiB"})
+    until(lambda: case.topic.all_committed(case.sink), "all offsets are committed", 40, 0.1)
+    print("  " + case.topic.check_end(case.sink))
+    metrics = daemon.metrics()
+    expect(metrics.by("tailgate_kafka_poison_records_total", "reason") == {"malformed": 24, "too_large": 1}, "poison is not counted")
+    expect(metrics.sum("tailgate_kafka_paused") == 0, "the partitions are paused")
     metrics.check_law()
 
 
