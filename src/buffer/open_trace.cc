@@ -201,6 +201,7 @@ ChunkRef open_trace(LocalChunks& chunks, const TraceId& id, std::uint32_t now_ms
   trace.first_class = piece.size & 15;
   trace.tail_class = piece.size;
   trace.waits_for_parent = false;
+  trace.mixed_origins = false;
   trace.wheel_slot = 0;
   trace.first_ms = trace.last_ms = trace.due_ms = now_ms;
   trace.wheel_next = trace.wheel_prev = kNoChunk;

@@ -55,6 +55,7 @@ struct OpenTrace {
   SizeClass tail_class;                    // of the piece being filled
   SizeClass first_class : 4;
   bool waits_for_parent : 1;  // found unlinked; looked at again when a span comes
+  bool mixed_origins : 1;     // spans of another origin than its own came, too
   std::uint16_t tail_used;    // where the next payload byte goes in the tail, bytes from its start
   std::uint16_t wheel_slot;
   std::uint16_t entries_room;       // free places in the newest piece of the list, or inline

@@ -95,6 +95,7 @@ void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::
     }
     open.last_ms = now_ms;
     open.waits_for_parent = false;
+    if (open.origin != batch.origin) open.mixed_origins = true;
     result.pool_bytes += open.pool_bytes() - pool_before;
     counters_.held_bytes += part.facts.bytes;
     counters_.held += part.facts.spans;

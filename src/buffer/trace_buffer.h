@@ -157,8 +157,8 @@ class TraceBuffer {
   // Lets go of up to `max` open traces without a verdict, because a journal has their spans. Returns how many.
   std::size_t hand_over(std::size_t max);
 
-  // Lets go of open traces that spans of `origin` opened, without a verdict: they are read there again. Looks at them
-  // as take_open() does. False: there are no more.
+  // Lets go of open traces that have spans of `origin` only, without a verdict: they are read there again. Looks at
+  // them as take_open() does. False: there are no more.
   bool forget(std::size_t& from, SpanOrigin origin);
   // No open trace, and none that is closed and not settled, began before this; `now` when there is none. It may be a
   // second too early.

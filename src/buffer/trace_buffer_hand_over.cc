@@ -22,7 +22,8 @@ std::size_t TraceBuffer::hand_over(std::size_t max) {
 bool TraceBuffer::forget(std::size_t& from, SpanOrigin origin) {
   std::vector<ChunkRef> found;
   const std::size_t next = by_id_.each(from, [&](ChunkRef ref) {
-    if (trace(ref).origin == origin) found.push_back(ref);
+    // Whoever reads this origin again does not find what came from elsewhere, so such a trace is decided here.
+    if (trace(ref).origin == origin && !trace(ref).mixed_origins) found.push_back(ref);
   });
   for (const ChunkRef ref : found) {
     wheel_.remove(ref);

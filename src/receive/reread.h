@@ -40,7 +40,7 @@ class Reread {
   virtual Decided decided(TimePoint now) = 0;
   // No trace that began before this was kept and is not delivered.
   virtual TimePoint delivered_before(TimePoint now) = 0;
-  // Lets go of what spans of `origin` opened.
+  // Lets go of open traces that have spans of `origin` only; one that has others, too, is decided here.
   virtual void forget(SpanOrigin origin) = 0;
 
   struct Told {

@@ -92,6 +92,25 @@ TEST_CASE("open traces of an origin can be forgotten, and the others go on", "[b
   CHECK(f.buffer.counters().held == 0);
 }
 
+TEST_CASE("a trace that has spans of several origins is not forgotten with one of them", "[buffer]") {
+  BufferFixture f;
+  for (std::uint64_t t = 1; t <= 3; ++t) f.add_request(request({{.trace = t, .id = 1, .status = 2}}), 0ms, 1);
+  f.add_request(request({{.trace = 1, .id = 2}}), 1ms, 0);  // who sent it was told that it is here
+  f.add_request(request({{.trace = 2, .id = 2}}), 1ms, 2);
+  f.add_request(request({{.trace = 3, .id = 2}}), 1ms, 1);
+  std::size_t from = 0;
+  while (f.buffer.forget(from, 1)) {
+  }
+  CHECK(f.buffer.fate(id_of(1)) == Fate::kOpen);
+  CHECK(f.buffer.fate(id_of(2)) == Fate::kOpen);
+  CHECK(f.buffer.fate(id_of(3)) == Fate::kUnknown);
+  CHECK(f.buffer.counters().forgotten == 2);
+  f.close_due(31s);
+  f.settle_all();
+  CHECK(f.buffer.counters().forwarded == 4);
+  CHECK(f.received() == f.accounted() + f.buffer.counters().forgotten);
+}
+
 TEST_CASE("nothing that is open, or kept and not settled, began before the oldest", "[buffer]") {
   BufferFixture f;
   CHECK(f.buffer.oldest(at(5s)) == at(5s));
