@@ -85,7 +85,7 @@ class RereadLink::Port final : public Reread {
     std::uint64_t told = 0;
     {
       const MutexLock lock(link_.mutex_);
-      told = link_.told_.load(std::memory_order_relaxed);
+      told = link_.told_.count();
       taken_.swap(waiting_);
     }
     for (const DecidedTrace& one : taken_)
@@ -130,11 +130,11 @@ std::unique_ptr<Reread> RereadLink::open(IngestPipeline& ingest, bool verdicts) 
 void RereadLink::decided(std::span<const DecidedTrace> traces) {
   const MutexLock lock(mutex_);
   for (const DecidedTrace& one : traces) {
+    told_.add(one.order);
     if (one.origin == 0 || one.origin > of_origin_.size()) continue;
     Port* const port = of_origin_[one.origin - 1U];
     if (port != nullptr && port->wants_verdicts()) port->waiting().push_back(one);
   }
-  told_.fetch_add(traces.size(), std::memory_order_relaxed);
 }
 
 std::shared_ptr<Delivery> RereadLink::delivery(const Kept& kept) {

@@ -9,8 +9,10 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
+#include <queue>
 #include <string>
 #include <vector>
 
@@ -46,6 +48,20 @@ class OldestBegin {
   std::map<std::int64_t, std::uint64_t> by_second_;
 };
 
+// Numbers from 0 on that come in any order: how many of the first ones are there without a gap. Pure.
+class WithoutGap {
+ public:
+  void add(std::uint64_t number) {
+    ahead_.push(number);
+    for (; !ahead_.empty() && ahead_.top() == count_; ahead_.pop()) ++count_;
+  }
+  std::uint64_t count() const { return count_; }
+
+ private:
+  std::uint64_t count_ = 0;
+  std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> ahead_;
+};
+
 class RereadLink final : public DecisionLog {
  public:
   // All outlive it but the store, which it is not asked about once that is gone. `exporters`: their names, by bit.
@@ -76,8 +92,10 @@ class RereadLink final : public DecisionLog {
   const std::shared_ptr<PolicyTables> tables_;
   const std::vector<std::string> exporters_;
   TraceStore& store_;
-  std::atomic<std::uint64_t> told_{0};  // verdicts that decided() has passed on
   mutable Mutex mutex_;
+  // Of the verdicts that decided() has passed on. A shard gives a number and tells of it later, so another may be
+  // first.
+  WithoutGap told_ TAILGATE_GUARDED_BY(mutex_);
   std::vector<Port*> of_origin_ TAILGATE_GUARDED_BY(mutex_);  // by number less one; null: it is closed
   OldestBegin undelivered_ TAILGATE_GUARDED_BY(mutex_);
 };

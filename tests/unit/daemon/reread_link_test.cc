@@ -328,6 +328,23 @@ TEST_CASE("a committed offset never passes an undecided trace, and kept traces a
   }
 }
 
+TEST_CASE("verdicts count as told up to the first that is still on its way", "[daemon][kafka]") {
+  World world;
+  Process process(world, 0);
+  DecidedTrace traces[3];
+  for (DecidedTrace& one : traces) {
+    one.order = process.link->next_order();
+    one.origin = process.partitions[0].origin;
+  }
+  std::vector<Reread::Told> told;
+  process.link->decided({traces + 1, 2});
+  CHECK(process.port->take_verdicts(told) == 0);
+  CHECK(told.size() == 2);
+  process.link->decided({traces, 1});
+  CHECK(process.port->take_verdicts(told) == 3);
+  CHECK(told.size() == 3);
+}
+
 TEST_CASE("the oldest of what began is the second in which it did", "[daemon][kafka]") {
   OldestBegin began;
   CHECK(began.oldest(at(5000)) == at(5000));
