@@ -141,8 +141,9 @@ void KafkaConsumer::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code, r
   if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) return self->revoke(*list);
   self->trouble(code, self->kafka_.err2str(code));
   self->drop_pending();
-  self->backlog_.clear();
-  for (const std::int32_t number : self->numbers()) self->let_go(number);
+  self->drop_backlog();
+  self->freeze_and_forget(self->numbers());
+  self->partitions_.clear();
   self->kafka_.assign(client, nullptr);
 }
 
@@ -183,10 +184,15 @@ void KafkaConsumer::revoke(rd_kafka_topic_partition_list_t& list) {
     return std::find(numbers.begin(), numbers.end(), number) != numbers.end();
   };
   if (!pending_.records.empty() && goes(pending_.partition)) drop_pending();
+  const auto alone_end = backlog_.begin() + static_cast<std::ptrdiff_t>(alone_);
+  alone_ -= static_cast<std::size_t>(
+      std::count_if(backlog_.begin(), alone_end, [&](const MessagePtr& one) { return goes(one->partition); }));
   std::erase_if(backlog_, [&](const MessagePtr& message) { return goes(message->partition); });
-  // What was lost may be another member's already.
-  if (!lost && !(ending_ && !last_commit_)) settle_and_commit(&numbers);
-  for (const std::int32_t number : numbers) let_go(number);
+  // Before the verdicts are counted: what the sweeper decides until then has one that the next owner finds.
+  freeze_and_forget(numbers);
+  // What was lost may be another member's already. At the end the last commit was sent before.
+  if (!lost && !ending_) settle_and_commit(&numbers);
+  for (const std::int32_t number : numbers) partitions_.erase(number);
   if (rd_kafka_error_t* const error = kafka_.incremental_unassign(client_, &list)) {
     log_error("kafka: partitions are not given back", {{"receiver", name_}, {"error", kafka_.error_string(error)}});
     kafka_.error_destroy(error);
@@ -197,21 +203,26 @@ void KafkaConsumer::revoke(rd_kafka_topic_partition_list_t& list) {
   (lost ? stats_.lost : stats_.revoked) += numbers.size();
 }
 
-void KafkaConsumer::let_go(std::int32_t number) {
-  const auto found = partitions_.find(number);
-  if (found == partitions_.end()) return;
-  reread_->forget(found->second.origin);
-  partitions_.erase(found);
+// No record that came after the oldest open trace began is committed from here on.
+void KafkaConsumer::freeze_and_forget(const std::vector<std::int32_t>& partitions) {
+  const TimePoint open_since = reread_->decided(monotonic_now()).before;
+  for (const std::int32_t number : partitions) {
+    const auto found = partitions_.find(number);
+    if (found == partitions_.end()) continue;
+    found->second.offsets.freeze(open_since);
+    reread_->forget(found->second.origin);
+  }
 }
 
-void KafkaConsumer::freeze_and_forget() {
-  drop_pending();
+void KafkaConsumer::drop_backlog() {
   backlog_.clear();
-  const TimePoint open_since = reread_->decided(monotonic_now()).before;
-  for (auto& [number, partition] : partitions_) {
-    partition.offsets.freeze(open_since);
-    reread_->forget(partition.origin);
-  }
+  alone_ = 0;
+}
+
+void KafkaConsumer::forget_all() {
+  drop_pending();
+  drop_backlog();
+  freeze_and_forget(numbers());
   pause(true);
   forgotten_ = true;
   const MutexLock lock(mutex_);

@@ -114,7 +114,7 @@ void KafkaConsumer::run() {
   while (!ending_) turn(monotonic_now());
   if (last_commit_) settle_and_commit(nullptr);
   drop_pending();
-  backlog_.clear();
+  drop_backlog();
   lookup_.end();  // nothing is to wait for a name from here on
   kafka_.consumer_close(client_);
   const MutexLock lock(mutex_);
@@ -125,7 +125,7 @@ void KafkaConsumer::run() {
 }
 
 void KafkaConsumer::turn(TimePoint now) {
-  if (draining_ && !forgotten_) freeze_and_forget();
+  if (draining_ && !forgotten_) forget_all();
   if (!stops() && paused_ && goes_on()) pause(false);
   if (!paused_ && !backlog_.empty()) {
     MessagePtr message = std::move(backlog_.front());

@@ -109,8 +109,9 @@ class KafkaConsumer {
   void settle_and_commit(const std::vector<std::int32_t>* only);
   void assign(rd_kafka_topic_partition_list_t& list);
   void revoke(rd_kafka_topic_partition_list_t& list);
-  void let_go(std::int32_t partition);
-  void freeze_and_forget();
+  void freeze_and_forget(const std::vector<std::int32_t>& partitions);
+  void forget_all();
+  void drop_backlog();
   void committed(rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t* list);
   void note_stats(TimePoint now);
   ListPtr list_of(const std::vector<std::int32_t>& partitions) const;
