@@ -66,6 +66,9 @@ Result<KafkaLibrary> load_kafka_library() {
   find(library, "rd_kafka_pause_partitions", k.pause_partitions, missing);
   find(library, "rd_kafka_resume_partitions", k.resume_partitions, missing);
   find(library, "rd_kafka_commit", k.commit, missing);
+  find(library, "rd_kafka_commit_queue", k.commit_queue, missing);
+  find(library, "rd_kafka_queue_new", k.queue_new, missing);
+  find(library, "rd_kafka_queue_poll_callback", k.queue_poll_callback, missing);
   find(library, "rd_kafka_topic_partition_list_new", k.list_new, missing);
   find(library, "rd_kafka_topic_partition_list_destroy", k.list_destroy, missing);
   find(library, "rd_kafka_topic_partition_list_add", k.list_add, missing);

@@ -52,6 +52,9 @@ struct KafkaLibrary {
   decltype(&rd_kafka_pause_partitions) pause_partitions = nullptr;
   decltype(&rd_kafka_resume_partitions) resume_partitions = nullptr;
   decltype(&rd_kafka_commit) commit = nullptr;
+  decltype(&rd_kafka_commit_queue) commit_queue = nullptr;
+  decltype(&rd_kafka_queue_new) queue_new = nullptr;
+  decltype(&rd_kafka_queue_poll_callback) queue_poll_callback = nullptr;
   decltype(&rd_kafka_topic_partition_list_new) list_new = nullptr;
   decltype(&rd_kafka_topic_partition_list_destroy) list_destroy = nullptr;
   decltype(&rd_kafka_topic_partition_list_add) list_add = nullptr;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // KafkaConsumer: its partitions, and the offsets it commits.
 #include <algorithm>
+#include <functional>
 #include <thread>
 
 #include "receive/kafka/consumer.h"
@@ -11,12 +12,21 @@ namespace {
 // A partition that is taken away waits so long for verdicts to be acknowledged.
 constexpr Duration kVerdictsWait = std::chrono::seconds(3);
 constexpr Duration kVerdictsPoll = std::chrono::milliseconds(2);
+// So long for the answer to a last commit, which librdkafka would wait for until there is a coordinator.
+constexpr Duration kCommitWait = std::chrono::seconds(3);
+constexpr int kCommitPollMs = 50;
 
 std::string listed(const std::vector<std::int32_t>& numbers) {
   std::string out;
   for (const std::int32_t n : numbers) out += (out.empty() ? "" : ",") + std::to_string(n);
   return out;
 }
+
+// Told of a commit that is waited for.
+struct Answer {
+  bool come = false;
+  std::function<void(rd_kafka_resp_err_t, const rd_kafka_topic_partition_list_t*)> take;
+};
 
 std::vector<std::int32_t> numbers_of(const rd_kafka_topic_partition_list_t& list) {
   std::vector<std::int32_t> out;
@@ -96,6 +106,7 @@ std::vector<std::int32_t> KafkaConsumer::numbers() const {
 
 // Of all partitions, or of some. `wait`: for the brokers' answer.
 void KafkaConsumer::commit(bool wait, const std::vector<std::int32_t>* only) {
+  if (given_up_) return;
   const ListPtr list(kafka_.list_new(1), FreeList{kafka_.list_destroy});
   for (auto& [number, partition] : partitions_) {
     if (only != nullptr && std::find(only->begin(), only->end(), number) == only->end()) continue;
@@ -105,8 +116,29 @@ void KafkaConsumer::commit(bool wait, const std::vector<std::int32_t>* only) {
     kafka_.list_add(list.get(), options_.topic.c_str(), number)->offset = *offset;
   }
   if (list->cnt == 0) return;
-  const rd_kafka_resp_err_t code = kafka_.commit(client_, list.get(), wait ? 0 : 1);
-  if (wait || code != RD_KAFKA_RESP_ERR_NO_ERROR) committed(code, list.get());
+  if (wait) return commit_and_wait(*list);
+  const rd_kafka_resp_err_t code = kafka_.commit(client_, list.get(), 1);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) committed(code, list.get());
+}
+
+void KafkaConsumer::commit_and_wait(const rd_kafka_topic_partition_list_t& list) {
+  Answer answer;
+  answer.take = [this](rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t* of) { committed(code, of); };
+  const TimePoint until = monotonic_now() + kCommitWait;
+  // Nothing calls on_answer() any more when the queue is gone.
+  const std::unique_ptr<rd_kafka_queue_t, decltype(kafka_.queue_destroy)> queue(kafka_.queue_new(client_),
+                                                                                kafka_.queue_destroy);
+  const rd_kafka_resp_err_t code = kafka_.commit_queue(client_, &list, queue.get(), on_answer, &answer);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return committed(code, &list);
+  while (!answer.come && monotonic_now() < until) kafka_.queue_poll_callback(queue.get(), kCommitPollMs);
+  if (!answer.come) committed(RD_KAFKA_RESP_ERR__TIMED_OUT, &list);
+}
+
+void KafkaConsumer::on_answer(rd_kafka_t*, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t* list,
+                              void* opaque) {
+  auto* const answer = static_cast<Answer*>(opaque);
+  answer->come = true;
+  answer->take(code, list);
 }
 
 void KafkaConsumer::on_commit(rd_kafka_t*, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t* list,

@@ -92,10 +92,17 @@ Result<void> KafkaConsumer::open() {
   return {};
 }
 
-void KafkaConsumer::drain() {
-  draining_ = true;
+void KafkaConsumer::drain() { draining_ = true; }
+
+bool KafkaConsumer::wait_drained(Duration most) {
+  const TimePoint until = monotonic_now() + most;
   const MutexLock lock(mutex_);
-  while (thread_.joinable() && !drained_) change_.wait(mutex_);
+  while (thread_.joinable() && !drained_) {
+    if (change_.wait_until(mutex_, until) || monotonic_now() < until) continue;
+    given_up_ = true;
+    return false;
+  }
+  return true;
 }
 
 void KafkaConsumer::finish() {

@@ -48,8 +48,11 @@ class KafkaConsumer {
 
   // Errors: kConfig, kIo. Does not wait for brokers.
   Result<void> start();
-  // Hands nothing in any more, and forgets what is open, uncommitted. Returns when that is so.
+  // Hands nothing in any more, and forgets what is open, uncommitted.
   void drain();
+  // Waits until that is so. False: it was not within `most`. Nothing is committed then any more: what is open may be
+  // decided with what has come of it, and is read again.
+  bool wait_drained(Duration most);
   // Commits what is settled by now, leaves the group (unless it is a static member), and ends.
   void finish();
   // Ends without a last commit, if it has not ended.
@@ -106,6 +109,7 @@ class KafkaConsumer {
   bool settled_verdicts();
   void settle(TimePoint before);
   void commit(bool wait, const std::vector<std::int32_t>* only);
+  void commit_and_wait(const rd_kafka_topic_partition_list_t& list);
   void settle_and_commit(const std::vector<std::int32_t>* only);
   void assign(rd_kafka_topic_partition_list_t& list);
   void revoke(rd_kafka_topic_partition_list_t& list);
@@ -120,6 +124,7 @@ class KafkaConsumer {
 
   static void on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t* list, void* opaque);
   static void on_commit(rd_kafka_t*, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t* list, void* opaque);
+  static void on_answer(rd_kafka_t*, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t* list, void* opaque);
   static void on_error(rd_kafka_t*, int code, const char* text, void* opaque);
   static int on_resolve(const char* node, const char* service, const addrinfo* hints, addrinfo** found, void* opaque);
 
@@ -155,6 +160,7 @@ class KafkaConsumer {
   LogLimiter log_{std::chrono::seconds(10)}, poison_log_{std::chrono::seconds(10)};
 
   std::atomic<bool> draining_{false}, ending_{false}, last_commit_{false};
+  std::atomic<bool> given_up_{false};  // wait_drained() was
   mutable Mutex mutex_;
   CondVar change_;
   bool drained_ TAILGATE_GUARDED_BY(mutex_) = false;

@@ -3,6 +3,7 @@
 #include "receive/kafka/kafka.h"
 
 #include "receive/kafka/consumer.h"
+#include "telemetry/log.h"
 
 namespace tailgate {
 namespace {
@@ -38,7 +39,12 @@ class KafkaReceiver final : public Receiver {
   void drain() override {
     if (consumer_ != nullptr) consumer_->drain();
   }
-  void stop(Duration) override { drain(); }
+  void stop(Duration grace) override {
+    if (consumer_ == nullptr) return;
+    consumer_->drain();
+    if (!consumer_->wait_drained(grace) && grace > Duration::zero())
+      log_warn("kafka: the brokers hold the end up, so no more offsets are committed", {{"receiver", name_}});
+  }
   void finish() override {
     if (consumer_ != nullptr) consumer_->finish();
   }
