@@ -260,7 +260,8 @@ void Daemon::open_reread_link() {
   const bool wanted = std::any_of(parts_.receivers.begin(), parts_.receivers.end(),
                                   [](const auto& receiver) { return receiver->rereads(); });
   if (!wanted) return;
-  reread_link_ = std::make_unique<RereadLink>(*parts_.budget, parts_.tables, parts_.exporters->names(), *store_);
+  reread_link_ = std::make_unique<RereadLink>(*parts_.budget, parts_.tables, parts_.exporters->names(), *store_,
+                                              [this](std::size_t parts) { return parts_.exporters->is_short(parts); });
   store_->set_decision_log(reread_link_.get());
 }
 

@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kOriginsMax = UINT16_MAX;
 // Who can wait waits when this part of the memory for open traces, or for kept ones, is left.
 constexpr std::size_t kReserveParts = 8;
+constexpr std::size_t kHalf = 2;  // free before what was pushed out is read again
 
 }  // namespace
 
@@ -24,6 +25,11 @@ class RereadLink::Note final : public Delivery {
   }
 
   void begin(std::int64_t second) { second_ = second; }  // before anybody else has it
+
+  void pushed_out() override {
+    lost();
+    if (second_ && !out_.exchange(true, std::memory_order_relaxed)) link_.pushed_out(*second_);
+  }
 
  private:
   void delivered() override {
@@ -38,14 +44,18 @@ class RereadLink::Note final : public Delivery {
 
   RereadLink& link_;
   std::optional<std::int64_t> second_;
-  std::atomic<bool> delivered_{false};
+  std::atomic<bool> delivered_{false}, out_{false};
 };
 
 class RereadLink::Port final : public Reread {
  public:
-  Port(RereadLink& link, IngestPipeline& ingest, bool verdicts) : link_(link), ingest_(ingest), verdicts_(verdicts) {}
+  Port(RereadLink& link, IngestPipeline& ingest, bool verdicts) : link_(link), ingest_(ingest), verdicts_(verdicts) {
+    const MutexLock lock(link_.mutex_);
+    link_.ports_.push_back(this);
+  }
   ~Port() override {
     const MutexLock lock(link_.mutex_);
+    std::erase(link_.ports_, this);
     std::replace(link_.of_origin_.begin(), link_.of_origin_.end(), this, static_cast<Port*>(nullptr));
   }
 
@@ -61,11 +71,19 @@ class RereadLink::Port final : public Reread {
   }
 
   bool memory_is_short() const override {
-    for (const Holder holder : {Holder::kTraces, Holder::kQueues}) {
-      const std::size_t cap = link_.budget_.cap(holder);
-      if (link_.budget_.used(holder) > cap - cap / kReserveParts) return true;
-    }
-    return false;
+    if (link_.is_short(Holder::kTraces, kReserveParts) || link_.is_short(Holder::kQueues, kReserveParts)) return true;
+    return must_read_again() || link_.short_queues_(kReserveParts);
+  }
+  bool should_read_again() const override {
+    return must_read_again() && !link_.is_short(Holder::kQueues, kHalf) && !link_.short_queues_(kHalf);
+  }
+  void reads_again() override {
+    const MutexLock lock(link_.mutex_);
+    again_ = true;
+    if (!std::all_of(link_.ports_.begin(), link_.ports_.end(), [](const Port* port) { return port->again_; })) return;
+    for (const std::int64_t second : link_.pushed_out_) link_.undelivered_.end(second);
+    link_.pushed_out_.clear();
+    for (Port* const port : link_.ports_) port->again_ = false;
   }
 
   // A verdict has its number before its trace counts as decided.
@@ -100,28 +118,49 @@ class RereadLink::Port final : public Reread {
 
   bool wants_verdicts() const { return verdicts_; }
   std::vector<DecidedTrace>& waiting() { return waiting_; }  // under the link's lock
+  void forget_again() { again_ = false; }                    // likewise
 
  private:
+  bool must_read_again() const {
+    const MutexLock lock(link_.mutex_);
+    return !again_ && !link_.pushed_out_.empty();
+  }
+
   RereadLink& link_;
   IngestPipeline& ingest_;
   const bool verdicts_;
+  bool again_ = false;  // it read again after the last trace was pushed out; under the link's lock
   std::vector<DecidedTrace> waiting_, taken_;
 };
 
 RereadLink::RereadLink(ByteBudget& budget, std::shared_ptr<PolicyTables> tables, std::vector<std::string> exporters,
-                       TraceStore& store)
-    : RereadLink(std::make_unique<Orders>(), budget, std::move(tables), std::move(exporters), store) {}
+                       TraceStore& store, ShortQueues short_queues)
+    : RereadLink(std::make_unique<Orders>(), budget, std::move(tables), std::move(exporters), store,
+                 std::move(short_queues)) {}
 
 RereadLink::RereadLink(std::unique_ptr<Orders> orders, ByteBudget& budget, std::shared_ptr<PolicyTables> tables,
-                       std::vector<std::string> exporters, TraceStore& store)
+                       std::vector<std::string> exporters, TraceStore& store, ShortQueues short_queues)
     : DecisionLog(orders->next),
       orders_(std::move(orders)),
       budget_(budget),
       tables_(std::move(tables)),
       exporters_(std::move(exporters)),
-      store_(store) {}
+      store_(store),
+      short_queues_(std::move(short_queues)) {}
 
 RereadLink::~RereadLink() = default;
+
+bool RereadLink::is_short(Holder holder, std::size_t parts) const {
+  const std::size_t cap = budget_.cap(holder);
+  return budget_.used(holder) > cap - cap / parts;
+}
+
+// By whoever holds the lock of a queue, under which nobody asks for this one's the other way round.
+void RereadLink::pushed_out(std::int64_t second) {
+  const MutexLock lock(mutex_);
+  pushed_out_.push_back(second);
+  for (Port* const port : ports_) port->forget_again();
+}
 
 std::unique_ptr<Reread> RereadLink::open(IngestPipeline& ingest, bool verdicts) {
   return std::make_unique<Port>(*this, ingest, verdicts);

@@ -65,8 +65,10 @@ class WithoutGap {
 class RereadLink final : public DecisionLog {
  public:
   // All outlive it but the store, which it is not asked about once that is gone. `exporters`: their names, by bit.
+  // `short_queues`: that of an exporter has less than so many parts of its room free.
+  using ShortQueues = std::function<bool(std::size_t parts)>;
   RereadLink(ByteBudget& budget, std::shared_ptr<PolicyTables> tables, std::vector<std::string> exporters,
-             TraceStore& store);
+             TraceStore& store, ShortQueues short_queues);
   ~RereadLink() override;
 
   // `verdicts`: those of its traces are kept for it until it takes them.
@@ -85,19 +87,24 @@ class RereadLink final : public DecisionLog {
     std::atomic<std::uint64_t> next{0};
   };
   explicit RereadLink(std::unique_ptr<Orders> orders, ByteBudget& budget, std::shared_ptr<PolicyTables> tables,
-                      std::vector<std::string> exporters, TraceStore& store);
+                      std::vector<std::string> exporters, TraceStore& store, ShortQueues short_queues);
+  bool is_short(Holder holder, std::size_t parts) const;
+  void pushed_out(std::int64_t second);
 
   const std::unique_ptr<Orders> orders_;
   ByteBudget& budget_;
   const std::shared_ptr<PolicyTables> tables_;
   const std::vector<std::string> exporters_;
   TraceStore& store_;
+  const ShortQueues short_queues_;
   mutable Mutex mutex_;
   // Of the verdicts that decided() has passed on. A shard gives a number and tells of it later, so another may be
   // first.
   WithoutGap told_ TAILGATE_GUARDED_BY(mutex_);
   std::vector<Port*> of_origin_ TAILGATE_GUARDED_BY(mutex_);  // by number less one; null: it is closed
   OldestBegin undelivered_ TAILGATE_GUARDED_BY(mutex_);
+  std::vector<std::int64_t> pushed_out_ TAILGATE_GUARDED_BY(mutex_);  // seconds of undelivered_
+  std::vector<Port*> ports_ TAILGATE_GUARDED_BY(mutex_);
 };
 
 }  // namespace tailgate

@@ -88,6 +88,11 @@ std::size_t ExportRunner::waiting_bytes(bool only_chance) const {
   return queue_.waiting_bytes(only_chance);
 }
 
+bool ExportRunner::is_short(std::size_t parts) const {
+  const std::uint64_t used = durable_.store != nullptr ? durable_.store->bytes(durable_.index) : queued_bytes();
+  return used > capacity_ - capacity_ / parts;
+}
+
 std::size_t ExportRunner::queued_bytes() const {
   const MutexLock lock(mutex_);
   return queue_.stats().queued_bytes;

@@ -52,6 +52,7 @@ class ExportRunner {
   void push(KeptTracePtr trace, TimePoint now);
 
   std::size_t waiting_bytes(bool only_chance) const;  // that could be evicted
+  bool is_short(std::size_t parts) const;             // less than 1/parts of the queue is free
   std::size_t queued_bytes() const;                   // KeptTrace::bytes(), waiting and in flight; not on disk
   // Takes out what is not in flight, as if it had never been pushed. Not of a durable queue.
   std::vector<KeptTracePtr> take_waiting();

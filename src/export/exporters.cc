@@ -193,6 +193,10 @@ void Exporters::follow_paths() {
   for (const Entry& e : entries_) e.runner->follow_paths();
 }
 
+bool Exporters::is_short(std::size_t parts) const {
+  return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.runner->is_short(parts); });
+}
+
 bool Exporters::make_room(std::size_t bytes, bool by_chance) {
   const std::size_t cap = budget_.cap(Holder::kQueues);
   if (bytes > cap) return false;

@@ -70,6 +70,8 @@ class Exporters {
   // Files that were renamed or removed are let go of soon, also those of exporters that have nothing to write.
   void follow_paths();
 
+  // The queue of an exporter has less than 1/parts of its room free.
+  bool is_short(std::size_t parts) const;
   // Makes room for `bytes` under the budget's cap for queues by dropping waiting traces: first what a full disk
   // refuses, then those of the exporter that has most of them; of both, first those kept by chance. `by_chance`: the
   // room is for a trace kept by chance, and only such traces go. False when there is not enough room even then.

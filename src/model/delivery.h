@@ -22,6 +22,9 @@ class Delivery {
     if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1 && !lost_.load(std::memory_order_relaxed)) delivered();
   }
   void lost() { lost_.store(true, std::memory_order_relaxed); }
+  // A queue that was full dropped a part, and has room for it at other times. Who has the spans still may read them
+  // again, and says lost(); for others it is given up. Before part_gone() of this part.
+  virtual void pushed_out() {}
 
  protected:
   virtual void delivered() = 0;
@@ -51,6 +54,9 @@ class DeliveryShare {
   bool any() const { return of_ != nullptr; }
   void lost() const {
     if (of_ != nullptr) of_->lost();
+  }
+  void pushed_out() const {
+    if (of_ != nullptr) of_->pushed_out();
   }
 
  private:

@@ -29,9 +29,13 @@ class Reread {
   virtual SpanOrigin new_origin() = 0;
 
   virtual IngestResult ingest(SourceId source, ByteView otlp, SpanOrigin origin) = 0;
-  // The memory for open traces or for kept ones is nearly used up: whoever can wait should, before traces are decided
-  // early, or kept ones shed.
+  // The memory for open traces or for kept ones, or the queue of an exporter, is nearly used up: whoever can wait
+  // should, before traces are decided early, or kept ones shed. Also while what was pushed out is not read again.
   virtual bool memory_is_short() const = 0;
+  // A full queue pushed a kept trace out, and there is room again: all that is not settled is to be read again. Until
+  // reads_again() that trace is never settled.
+  virtual bool should_read_again() const = 0;
+  virtual void reads_again() = 0;
 
   struct Decided {
     TimePoint before{};          // every trace that began before this is decided, so far as the next is reached

@@ -141,6 +141,9 @@ void DurableQueue::expire(std::uint64_t now_unix_ns) {
 void DurableQueue::drop(std::size_t exporter, std::uint64_t number, DropReason reason) {
   const Entry& entry = entries_.at(number);
   if (reason == DropReason::kShutdown && entry.trace != nullptr) entry.trace->delivery.lost();
+  if (reason == DropReason::kQueueFull && entry.state != State::kOnDisk && entry.trace != nullptr &&
+      entry.bytes <= shares_[exporter].options.bytes_max)
+    entry.trace->delivery.pushed_out();
   Stats& stats = shares_[exporter].stats;
   stats.dropped_spans[static_cast<std::size_t>(reason)] += entry.spans;
   stats.dropped_by_policy[policies_[entry.policy]][static_cast<std::size_t>(reason)] += entry.spans;

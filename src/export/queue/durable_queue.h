@@ -109,6 +109,7 @@ class DurableQueue {
     std::uint64_t oldest_unix_ns = 0;  // when the oldest that is not done was pushed; 0: none
   };
   Stats stats(std::size_t exporter) const;
+  std::uint64_t bytes(std::size_t exporter) const { return shares_[exporter].stats.bytes; }  // of stats()
   std::size_t memory_bytes() const { return memory_; }
 
  private:

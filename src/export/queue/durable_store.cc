@@ -316,6 +316,11 @@ DurableStore::Stats DurableStore::stats(std::size_t exporter) const {
   return out;
 }
 
+std::uint64_t DurableStore::bytes(std::size_t exporter) const {
+  const MutexLock lock(mutex_);
+  return queue_.bytes(exporter);
+}
+
 std::size_t DurableStore::memory_bytes() const {
   const MutexLock lock(mutex_);
   return queue_.memory_bytes();

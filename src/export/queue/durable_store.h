@@ -66,6 +66,7 @@ class DurableStore {
     std::uint64_t damaged_records = 0;  // of all members together
   };
   Stats stats(std::size_t exporter) const;
+  std::uint64_t bytes(std::size_t exporter) const;  // of stats()
   std::size_t memory_bytes() const;
   bool found_damaged() const { return found_damaged_; }  // by start()
   const std::string& directory() const { return members_[0].options.directory; }

@@ -124,7 +124,9 @@ void SendQueue::forget(const KeptTracePtr& trace, DropReason reason) {
   stats_.queued_bytes -= trace->bytes();
   stats_.dropped_spans[index(reason)] += trace->spans;
   lose(*trace, kFailReasonNames.size() + index(reason), trace->spans);
-  if (reason == DropReason::kShutdown) (trace->whole == nullptr ? *trace : *trace->whole).delivery.lost();
+  const KeptTrace& whole = trace->whole == nullptr ? *trace : *trace->whole;
+  if (reason == DropReason::kShutdown) whole.delivery.lost();
+  if (reason == DropReason::kQueueFull && whole.bytes() <= options_.bytes_max) whole.delivery.pushed_out();
   gone(trace);
 }
 

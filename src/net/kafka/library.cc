@@ -65,6 +65,7 @@ Result<KafkaLibrary> load_kafka_library() {
   find(library, "rd_kafka_assignment_lost", k.assignment_lost, missing);
   find(library, "rd_kafka_pause_partitions", k.pause_partitions, missing);
   find(library, "rd_kafka_resume_partitions", k.resume_partitions, missing);
+  find(library, "rd_kafka_seek_partitions", k.seek_partitions, missing);
   find(library, "rd_kafka_commit", k.commit, missing);
   find(library, "rd_kafka_commit_queue", k.commit_queue, missing);
   find(library, "rd_kafka_queue_new", k.queue_new, missing);

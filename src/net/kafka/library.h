@@ -51,6 +51,7 @@ struct KafkaLibrary {
   decltype(&rd_kafka_assignment_lost) assignment_lost = nullptr;
   decltype(&rd_kafka_pause_partitions) pause_partitions = nullptr;
   decltype(&rd_kafka_resume_partitions) resume_partitions = nullptr;
+  decltype(&rd_kafka_seek_partitions) seek_partitions = nullptr;
   decltype(&rd_kafka_commit) commit = nullptr;
   decltype(&rd_kafka_commit_queue) commit_queue = nullptr;
   decltype(&rd_kafka_queue_new) queue_new = nullptr;

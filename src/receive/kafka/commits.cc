@@ -15,6 +15,7 @@ constexpr Duration kVerdictsPoll = std::chrono::milliseconds(2);
 // So long for the answer to a last commit, which librdkafka would wait for until there is a coordinator.
 constexpr Duration kCommitWait = std::chrono::seconds(3);
 constexpr int kCommitPollMs = 50;
+constexpr int kSeekMs = 3'000;
 
 std::string listed(const std::vector<std::int32_t>& numbers) {
   std::string out;
@@ -66,6 +67,7 @@ void KafkaConsumer::cycle(TimePoint now) {
   settle(std::min(decided_->before, reread_->delivered_before(monotonic_now())));
   decided_.reset();
   commit(false, nullptr);
+  if (!stops() && reread_->should_read_again()) read_again();
 }
 
 void KafkaConsumer::settle(TimePoint before) {
@@ -244,6 +246,52 @@ void KafkaConsumer::freeze_and_forget(const std::vector<std::int32_t>& partition
     found->second.offsets.freeze(open_since);
     reread_->forget(found->second.origin);
   }
+}
+
+// Goes back to the first record of each partition that is not settled. What was decided meanwhile is late then, and
+// follows its verdict.
+void KafkaConsumer::read_again() {
+  std::map<std::int32_t, std::int64_t> from;
+  const auto at_most = [&](std::int32_t number, std::int64_t offset) {
+    const auto [found, fresh] = from.try_emplace(number, offset);
+    if (!fresh) found->second = std::min(found->second, offset);
+  };
+  for (const auto& [number, partition] : partitions_) {
+    if (const std::optional<OffsetTracker::Undecided> first = partition.offsets.undecided())
+      at_most(number, first->offset);
+  }
+  for (const MessagePtr& message : pending_.records) at_most(message->partition, message->offset);
+  for (const MessagePtr& message : backlog_) at_most(message->partition, message->offset);
+  const ListPtr list(kafka_.list_new(1), FreeList{kafka_.list_destroy});
+  for (const auto& [number, offset] : from)
+    kafka_.list_add(list.get(), options_.topic.c_str(), number)->offset = offset;
+  if (list->cnt != 0) {
+    if (rd_kafka_error_t* const error = kafka_.seek_partitions(client_, list.get(), kSeekMs)) {
+      trouble(RD_KAFKA_RESP_ERR__FAIL, kafka_.error_string(error));
+      kafka_.error_destroy(error);
+      return;  // until the next cycle nothing is taken, and nothing of it is committed
+    }
+  }
+  bool all = true;
+  for (int i = 0; i < list->cnt; ++i) {
+    const rd_kafka_topic_partition_t& one = list->elems[i];
+    if (one.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      trouble(one.err, kafka_.err2str(one.err));
+      all = false;
+      continue;
+    }
+    Partition& partition = partitions_.at(one.partition);
+    reread_->forget(partition.origin);
+    partition.offsets = {};
+    const auto gone = [&](const MessagePtr& message) { return message->partition == one.partition; };
+    if (pending_.partition == one.partition) drop_pending();
+    alone_ -= static_cast<std::size_t>(
+        std::count_if(backlog_.begin(), backlog_.begin() + static_cast<std::ptrdiff_t>(alone_), gone));
+    std::erase_if(backlog_, gone);
+  }
+  log_warn("kafka: a full queue pushed kept traces out, so what is not settled is read again",
+           {{"receiver", name_}, {"partitions", from.size()}});
+  if (all) reread_->reads_again();
 }
 
 void KafkaConsumer::drop_backlog() {

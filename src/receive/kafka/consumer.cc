@@ -238,7 +238,7 @@ bool KafkaConsumer::hand_in() {
       if (result.rejected_spans != 0 && context_.log_refused)
         context_.log_refused(source_, SpanRefusal::kBadId, "",
                              fmt::format("partition {}: {}", pending_.partition, result.message));
-      partition.offsets.handed(pending_.records.back()->offset, monotonic_now());
+      partition.offsets.handed(pending_.records.back()->offset, monotonic_now(), pending_.records.front()->offset);
       {
         const MutexLock lock(mutex_);
         stats_.records += pending_.records.size();

@@ -115,6 +115,7 @@ class KafkaConsumer {
   void revoke(rd_kafka_topic_partition_list_t& list);
   void freeze_and_forget(const std::vector<std::int32_t>& partitions);
   void forget_all();
+  void read_again();
   void drop_backlog();
   void committed(rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t* list);
   void note_stats(TimePoint now);

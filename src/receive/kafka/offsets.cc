@@ -10,12 +10,12 @@ constexpr Duration kRun = std::chrono::milliseconds(100);
 
 }  // namespace
 
-void OffsetTracker::handed(std::int64_t last, TimePoint now) {
+void OffsetTracker::handed(std::int64_t last, TimePoint now, std::optional<std::int64_t> first) {
   if (!runs_.empty() && now < runs_.back().since + kRun) {
     runs_.back().last = last;
     runs_.back().until = std::max(runs_.back().until, now);
   } else {
-    runs_.push_back({next_.value_or(last), last, now, now});
+    runs_.push_back({next_.value_or(first.value_or(last)), last, now, now});
   }
   next_ = last + 1;
 }

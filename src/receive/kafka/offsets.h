@@ -20,8 +20,9 @@ namespace tailgate {
 
 class OffsetTracker {
  public:
-  // Records up to `last` are handed in, and that was over at `now`. Neither goes back.
-  void handed(std::int64_t last, TimePoint now);
+  // Records up to `last` are handed in, and that was over at `now`. Neither goes back. `first`: of those that were
+  // handed in at once; without, it is `last`.
+  void handed(std::int64_t last, TimePoint now, std::optional<std::int64_t> first = std::nullopt);
   // Every trace that began before this is settled.
   void settle(TimePoint before);
   // Traces that began at `from` or later were let go of unsettled: records handed in then do not count as settled any

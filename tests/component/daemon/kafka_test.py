@@ -30,10 +30,10 @@ SPANS, VERDICTS, GROUP, PARTITIONS = "spans", "verdicts", "tier", 6
 POLICY = {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
 
 
-def config(brokers, sink, wait="1s", receiver=(), **sampling):
+def config(brokers, sink, wait="1s", receiver=(), queue=(), **sampling):
     out = basic_config([POLICY], {"otlphttp": {
         "endpoint": f"http://127.0.0.1:{sink.port}", "compression": "none",
-        "sending_queue": {"batch": {"flush_timeout": "50ms"}},
+        "sending_queue": {"batch": {"flush_timeout": "50ms"}, **dict(queue)},
         "retry_on_failure": {"initial_interval": "100ms", "max_interval": "500ms"}}}, decision_wait=wait, **sampling)
     out["receivers"] = {"kafka": {
         "brokers": [brokers], "topic": SPANS, "group": GROUP, "session_timeout": "3s", "heartbeat_interval": "300ms",
@@ -266,6 +266,26 @@ def test_memory(case):
     early = metrics.sum("tailgate_traces_decided_total", close_reason="memory")
     expect(early == 0, f"{early:.0f} traces were decided early")
     metrics.check_law()
+
+
+def test_full_queue(case):
+    """A backend is away until the exporter's queue is full: the partitions are paused, what is pushed out meanwhile is not
+    settled, and it is read again when the backend is back."""
+    case.sink.mode = "busy"
+    daemon = case.start(queue={"max_bytes": "2MiB"})
+    owned(daemon, PARTITIONS)
+    for trace in trace_ids(200):
+        case.topic.write(trace, True, blob=60_000)
+    pushed_out = lambda: daemon.metrics().sum("tailgate_export_dropped_spans_total", reason="queue_full")  # noqa: E731
+    until(lambda: pushed_out() > 0, "a trace is pushed out", 30, 0.05)
+    for trace in trace_ids(20, 2):
+        case.topic.write(trace, True)
+    until(lambda: daemon.metrics().sum("tailgate_kafka_paused") == 1, "the partitions are paused", 20, 0.05)
+    case.topic.check_commits(case.sink)
+    case.sink.mode = "ok"
+    until(lambda: case.topic.all_committed(case.sink), "all offsets are committed", 60, 0.2)
+    print(f"  {pushed_out():.0f} pushed out; " + case.topic.check_end(case.sink))
+    daemon.metrics().check_law()
 
 
 def test_static_member(case):

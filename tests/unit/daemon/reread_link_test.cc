@@ -75,6 +75,7 @@ struct Process final : KeptSink {
   ByteBudget budget{ByteBudget::Caps{64 << 20, 64 << 20, 64 << 20, 8 << 20, 0}};
   std::deque<std::pair<std::uint64_t, KeptTracePtr>> queue;
   std::map<TraceId, std::uint64_t> numbers;
+  bool full = false;  // the queue of the exporter
   std::unique_ptr<RereadLink> link;
   std::unique_ptr<TraceStore> store;
   std::unique_ptr<StoreTarget> target;
@@ -105,7 +106,8 @@ struct Process final : KeptSink {
     options.limits.cache_bytes = 1 << 20;
     store = std::make_unique<TraceStore>(options, budget, policies.set, *policies.tables, *this, 7, at(ms - 1000));
     target = std::make_unique<StoreTarget>(*store);
-    link = std::make_unique<RereadLink>(budget, policies.tables, std::vector<std::string>{"queue"}, *store);
+    link = std::make_unique<RereadLink>(budget, policies.tables, std::vector<std::string>{"queue"}, *store,
+                                        [this](std::size_t) { return full; });
     store->set_decision_log(link.get());
     ingest = std::make_unique<IngestPipeline>(*target, refusals);
     port = link->open(*ingest, true);
@@ -343,6 +345,46 @@ TEST_CASE("verdicts count as told up to the first that is still on its way", "[d
   process.link->decided({traces, 1});
   CHECK(process.port->take_verdicts(told) == 3);
   CHECK(told.size() == 3);
+}
+
+TEST_CASE("a kept trace that a full queue pushed out is not settled before it is read again", "[daemon][kafka]") {
+  World world;
+  world.random.seed(1);
+  Process process(world, 0);
+  const std::unique_ptr<Reread> other = process.link->open(*process.ingest, false);
+  world.spans[0].push_back({request({{.trace = 3, .id = 1, .status = 2}}), 3, {1}});
+  process.assign(0);
+  process.read(0, 0);
+  process.store->sweep(at(kWaitMs + 100));
+  REQUIRE(process.queue.size() == 1);
+  CHECK_FALSE(process.port->memory_is_short());
+  process.full = true;
+  CHECK(process.port->memory_is_short());
+  process.queue.front().second->delivery.pushed_out();
+  process.queue.clear();
+  CHECK(process.port->delivered_before(at(9000)) < at(1000));
+  CHECK_FALSE(process.port->should_read_again());  // there is no room
+  process.full = false;
+  CHECK(process.port->should_read_again());
+  CHECK(process.port->memory_is_short());
+  process.port->reads_again();
+  CHECK_FALSE(process.port->memory_is_short());
+  CHECK(process.port->delivered_before(at(9000)) < at(1000));  // the other may have been the one that read it
+  CHECK(other->should_read_again());
+  other->reads_again();
+  CHECK(process.port->delivered_before(at(9000)) == at(9000));
+  CHECK_FALSE(process.port->should_read_again());
+}
+
+TEST_CASE("of records that are handed in at once the first is the first that is not settled", "[daemon][kafka]") {
+  OffsetTracker offsets;
+  offsets.handed(9, at(0), 5);
+  REQUIRE(offsets.undecided());
+  CHECK(offsets.undecided()->offset == 5);
+  offsets.handed(12, at(1000), 10);
+  offsets.settle(at(500));
+  CHECK(offsets.committable() == 10);
+  CHECK(offsets.undecided()->offset == 10);
 }
 
 TEST_CASE("the oldest of what began is the second in which it did", "[daemon][kafka]") {
