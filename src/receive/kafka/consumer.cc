@@ -41,9 +41,10 @@ Result<void> KafkaConsumer::start() {
     const std::size_t verdicts = options_.verdicts_topic.empty() ? 0 : kVerdictsMax * kVerdictBytes;
     if (!queue_charge_.try_grow(options_.queue_bytes + verdicts)) {
       return fail(ErrorKind::kConfig,
-                  fmt::format("{}.queue_bytes: expected less than the {} that sampling.memory_limit "
-                              "leaves for requests",
-                              options_.config_path, format_bytes(context_.budget->cap(Holder::kRequests))));
+                  fmt::format("{}.queue_bytes: expected that its {}, and {} for what waits for verdicts_topic, fit "
+                              "into the {} that sampling.memory_limit leaves for requests",
+                              options_.config_path, format_bytes(options_.queue_bytes), format_bytes(verdicts),
+                              format_bytes(context_.budget->cap(Holder::kRequests))));
     }
   }
   room_ = std::make_unique<BudgetRoom>(context_.budget);
