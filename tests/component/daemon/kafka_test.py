@@ -7,6 +7,7 @@ spans of a trace come one by one. Every trace with an error must be whole at the
 there must be nothing; and whenever a committed offset is seen, every kept span below it must be at the backend already."""
 
 import argparse
+import concurrent.futures
 import json
 import os
 import random
@@ -24,7 +25,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import otlp_bytes as otlp  # noqa: E402
 from kafka_mock import Client, Mock  # noqa: E402
 from otlp_sink import Sink  # noqa: E402
-from tailgate_process import Daemon, Failed, basic_config, expect, until  # noqa: E402
+from tailgate_process import Daemon, basic_config, expect, until  # noqa: E402
 
 SPANS, VERDICTS, GROUP, PARTITIONS = "spans", "verdicts", "tier", 6
 POLICY = {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
@@ -423,24 +424,28 @@ def main():
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    failed = 0
-    for name in options.names or tests:
+
+    def run(name):
+        """Whether it is good, and what to say of it."""
         directory = tempfile.mkdtemp()
         case, began = Case(os.path.abspath(options.binary), directory), time.monotonic()
-        print(name, flush=True)
         try:
             more = (options.cycles, options.members, options.seed) if name == "chaos" else ()
             tests[name](case, *more)
-            print(f"  ok, {time.monotonic() - began:.1f} s", flush=True)
-        except Failed as failure:
-            failed += 1
-            print(f"  failed: {failure}", flush=True)
-            for daemon in case.daemons:
-                print("  --- " + daemon.log()[-3000:], flush=True)
+            return True, f"{name}: ok, {time.monotonic() - began:.1f} s"
+        except Exception as failure:  # of one test; the others go on
+            logs = "".join("\n  --- " + daemon.log()[-3000:] for daemon in case.daemons)
+            return False, f"{name}: failed: {failure!r}{logs}"
         finally:
             case.close()
             if not os.environ.get("KEEP"):
                 shutil.rmtree(directory)
+
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:  # they wait most of the time
+        for good, says in pool.map(run, options.names or tests):
+            failed += not good
+            print(says, flush=True)
     return 1 if failed else 0
 
 
