@@ -65,8 +65,8 @@ class TraceStore {
   // meanwhile may be left.
   bool hand_over_to(const std::function<bool(const TraceId&)>& wanted,
                     const std::function<bool(ByteView otlp, std::uint32_t spans)>& take);
-  // Before the first accept() and sweep(): from `from` to `until` nothing is closed because it is due. Spans of what was open may
-  // have waited elsewhere for this daemon to come back.
+  // Before the first accept() and sweep(): from `from` to `until` nothing is closed because it is due. Spans of what
+  // was open may have waited elsewhere for this daemon to come back.
   void hold_due(TimePoint from, TimePoint until) { held_from_ = from, held_until_ = until; }
   // The trace is open, or its verdict is remembered.
   bool knows(const TraceId& id) const;
