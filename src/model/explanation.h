@@ -23,8 +23,8 @@ struct ExplainedVote {
 struct Explanation {
   TraceId id;
   bool decided = false;
-  // Of the rest only `verdict`, `policy`, `complete`, `threshold` and `exporters` are known: it was decided a while ago,
-  // by an earlier process or by another member.
+  // Of the rest only `verdict`, `policy`, `complete`, `threshold` and `exporters` are known: it was decided a while
+  // ago, by an earlier process or by another member.
   bool verdict_only = false;
   Verdict verdict;     // when decided
   std::string policy;  // the policy that decided; "" when none did

@@ -99,7 +99,8 @@ bool twin_takes(const Record& record) {
 
 bool reader_takes(const Record& record) {
   CHECK((!read_request(record) || read_any_request(record)));
-  return read_any_request(record) || read_passed_on(record) || read_verdicts(record) || read_deliveries(record) || read_settled(record);
+  return read_any_request(record) || read_passed_on(record) || read_verdicts(record) || read_deliveries(record) ||
+         read_settled(record);
 }
 
 }  // namespace
@@ -126,7 +127,8 @@ TEST_CASE("records of a journal come back as they were written", "[journal]") {
     std::vector<std::string> words(3);
     for (std::string& w : words) w = text(r, 30);
     std::vector<JournalVerdict> verdicts(r.below(50));
-    for (JournalVerdict& v : verdicts) v = {id(r), r.next(), r.below(2) * r.next(), verdict(r), words[r.below(3)], r.one_in(3)};
+    for (JournalVerdict& v : verdicts)
+      v = {id(r), r.next(), r.below(2) * r.next(), verdict(r), words[r.below(3)], r.one_in(3)};
     Held second;
     REQUIRE(append_verdicts(second.raw, verdicts));
     const auto found = read_verdicts(second.record());
