@@ -310,10 +310,9 @@ void KafkaConsumer::poison(const rd_kafka_message_t& message, PoisonReason reaso
                                                               {"offset", message.offset},
                                                               {"reason", why},
                                                               {"detail", detail},
-                                                              {"dead_letter", letters_ == nullptr   ? "none"
-                                                                              : lost                ? error
+                                                              {"dead_letter", lost                  ? error
                                                                               : letters_ != nullptr ? "written"
-                                                                                                    : ""},
+                                                                                                    : "none"},
                                                               {"held_back", *held}});
   }
   if (context_.refused && reason == PoisonReason::kMalformed) context_.refused(source_, RequestRefusal::kMalformed);
