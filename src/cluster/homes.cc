@@ -11,13 +11,6 @@ namespace {
 // Parts of the protocol between members: who changes them splits the traces of a cluster in which both run.
 constexpr std::uint64_t kNameSeed = 0x7461696c67617465ULL, kIdSeed = 0x686f6d65ULL, kVersionSeed = 0x76696577ULL;
 
-// The finaliser of splitmix64: every bit of the result depends on every bit of `z`.
-constexpr std::uint64_t mixed(std::uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
-}
-
 }  // namespace
 
 Homes::Homes(std::vector<std::string> names) : names_(std::move(names)) {
@@ -37,7 +30,7 @@ std::size_t Homes::home_of(const TraceId& id) const {
   std::size_t best = 0;
   std::uint64_t most = 0;
   for (std::size_t m = 0; m < seeds_.size(); ++m) {
-    const std::uint64_t score = mixed(hash ^ seeds_[m]);
+    const std::uint64_t score = mix_bits(hash ^ seeds_[m]);
     if (score <= most) continue;
     most = score;
     best = m;

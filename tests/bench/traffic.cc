@@ -120,12 +120,7 @@ std::vector<Group> make_pool(const Shape& shape, std::size_t groups, std::uint64
 
 TraceId nth_id(std::uint64_t run, std::uint64_t n) {
   // Two rounds of a bijection on 64 bits each: distinct n give distinct ids.
-  const auto mix = [](std::uint64_t z) {
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-    return z ^ z >> 31;
-  };
-  const std::uint64_t words[2] = {mix(n * 2 + 1 + run), mix(mix(n + run) + 0x9e3779b97f4a7c15ULL)};
+  const std::uint64_t words[2] = {mix_bits(n * 2 + 1 + run), mix_bits(mix_bits(n + run) + 0x9e3779b97f4a7c15ULL)};
   return TraceId::from(reinterpret_cast<const char*>(words));
 }
 

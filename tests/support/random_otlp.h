@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "codec/protobuf.h"
 
 namespace tailgate::test {
@@ -14,13 +15,7 @@ namespace tailgate::test {
 class Random {
  public:
   explicit Random(std::uint64_t seed) : state_(seed * 2654435769u + 1) {}
-  std::uint64_t next() {
-    state_ += 0x9e3779b97f4a7c15ULL;
-    std::uint64_t z = state_;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-    return z ^ z >> 31;
-  }
+  std::uint64_t next() { return next_random(state_); }
   std::uint64_t below(std::uint64_t n) { return next() % n; }
   bool one_in(std::uint64_t n) { return below(n) == 0; }
 
