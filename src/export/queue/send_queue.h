@@ -171,6 +171,7 @@ class SendQueue {
   };
   void count_waiting(const KeptTrace& trace);
   void count_no_longer_waiting(const KeptTrace& trace);
+  void count_as_never_pushed(const KeptTrace& trace);
   const Waiting* oldest() const;
   KeptTracePtr take_oldest();
   void put_front(const KeptTracePtr& trace, std::uint64_t order, TimePoint since);

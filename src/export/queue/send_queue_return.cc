@@ -15,15 +15,19 @@ void SendQueue::park_excess() {
   }
 }
 
+void SendQueue::count_as_never_pushed(const KeptTrace& trace) {
+  stats_.routed_spans -= trace.spans;
+  stats_.queued_spans -= trace.spans;
+  stats_.queued_bytes -= trace.bytes();
+}
+
 // The traces leave this queue as if they had never been pushed. Pieces do not: others of their trace may have ended.
 bool SendQueue::park(const BatchSlot& slot) {
   const std::vector<KeptTracePtr>& traces = slot.batch->traces;
   if (std::any_of(traces.begin(), traces.end(), [](const KeptTracePtr& t) { return t->whole != nullptr; }))
     return false;
   for (const KeptTracePtr& t : traces) {
-    stats_.routed_spans -= t->spans;
-    stats_.queued_spans -= t->spans;
-    stats_.queued_bytes -= t->bytes();
+    count_as_never_pushed(*t);
     parked_.push_back(t);
   }
   return true;
@@ -41,9 +45,7 @@ std::vector<KeptTracePtr> SendQueue::take_waiting() {
   }
   while (oldest() != nullptr) out.push_back(take_oldest());
   for (const KeptTracePtr& t : out) {
-    stats_.routed_spans -= t->spans;
-    stats_.queued_spans -= t->spans;
-    stats_.queued_bytes -= t->bytes();
+    count_as_never_pushed(*t);
     gone(t);
   }
   return out;
