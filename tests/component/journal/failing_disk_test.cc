@@ -2,7 +2,8 @@
 // A disk that fails, and power that is cut. First each write, sync, cut and removal of a day in the life of a journal
 // fails once, whole or halfway: what was said to be safe is found, whole and once. Then what such a day did to the disk
 // is kept as a list, and the power is cut after each entry: of what was not synced some is there and some is not, in
-// any order. CUTS sets how many cuts are tried.
+// any order. Or the process is killed in each entry, of which the system then has a part. CUTS and KILLS set how many
+// of them are tried.
 //
 // The functions below stand before the C library's for this program. They do not sync, which makes the test quick.
 #include <fcntl.h>
@@ -290,14 +291,33 @@ std::map<std::string, Image> cut(const std::vector<Operation>& list, std::size_t
   return files;
 }
 
-}  // namespace
+// What the system has of the files when the process is killed in operation `done`: all before it, and a part of it.
+std::map<std::string, Image> killed(const std::vector<Operation>& list, std::size_t done, test::Random& r) {
+  std::map<std::string, Image> files;
+  for (std::size_t i = 0; i != std::min(done + 1, list.size()); ++i) {
+    const Operation& op = list[i];
+    const bool whole = i != done;
+    if (op.kind == Operation::kWrite || (op.kind == Operation::kCut && whole)) {
+      files[op.path].there = true;
+      apply(files[op.path].bytes, op, r, !whole);
+    } else if (op.kind == Operation::kRemove && whole) {
+      files.erase(op.path);
+    }
+  }
+  return files;
+}
 
-TEST_CASE("a cut of the power at any write loses nothing that was said to be safe", "[journal]") {
-  const char* set = std::getenv("CUTS");
-  const std::uint64_t cuts = set ? std::strtoull(set, nullptr, 10) : 2000 / kStep;
+struct Tries {
+  std::uint64_t ends = 0, days = 0, looked_for = 0;
+};
+
+// Ends the process after each operation of a day, one day after another: `left` says what is then on the disk, and what
+// was said to be safe must be found in it.
+template <class Left>
+Tries end_at_each_operation(JournalAck ack, std::uint64_t ends, Left&& left) {
   setup_log({.level = LogLevel::kError, .sink = [](std::string_view) {}});
-  std::uint64_t tried = 0, days = 0, looked_for = 0;
-  for (std::uint64_t seed = 1; tried < cuts; ++seed, ++days) {
+  Tries out;
+  for (std::uint64_t seed = 1; out.ends < ends; ++seed, ++out.days) {
     const JournalFolder folder;
     disk = {};
     disk.lists = true;
@@ -305,7 +325,7 @@ TEST_CASE("a cut of the power at any write loses nothing that was said to be saf
     disk.sync_fails_one_in = seed % 2 == 0 ? 15 : 0;
     Day told;
     {
-      HandJournal j(folder, options(JournalAck::kDisk));
+      HandJournal j(folder, options(ack));
       j.options.hold = seed % 3 == 0 ? std::chrono::seconds(2) : std::chrono::hours(1);
       told = day(j, seed);
     }
@@ -313,15 +333,15 @@ TEST_CASE("a cut of the power at any write loses nothing that was said to be saf
     const std::vector<Operation> list = std::exchange(disk.list, {});
     disk = {};
     test::Random r(seed);
-    for (std::size_t done = 0; done <= list.size() && tried < cuts; ++done, ++tried) {
-      INFO("seed " << seed << ", cut after " << done << " of " << list.size());
+    for (std::size_t done = 0; done <= list.size() && out.ends < ends; ++done, ++out.ends) {
+      INFO("seed " << seed << ", the end after " << done << " of " << list.size());
       const JournalFolder after;
       fs::create_directories(after.path);
-      for (const auto& [path, file] : cut(list, done, r)) {
+      for (const auto& [path, file] : left(list, done, r)) {
         if (!file.there) continue;
         std::ofstream(after.path / fs::path(path).filename(), std::ios::binary) << file.bytes;
       }
-      HandJournal j(after, options(JournalAck::kDisk));
+      HandJournal j(after, options(ack));
       j.ms += 100'000;
       REQUIRE(j.open());
       const std::set<std::uint64_t> have = found(j);
@@ -329,13 +349,30 @@ TEST_CASE("a cut of the power at any write loses nothing that was said to be saf
       for (const auto& [n, when] : told.decided) decided = when <= done ? n : decided;
       for (const auto& [n, when] : told.safe) {
         if (when > done || n <= decided) continue;
-        ++looked_for;
+        ++out.looked_for;
         CHECK(have.contains(n));
       }
     }
   }
-  CHECK(looked_for > tried);
-  WARN(tried << " cuts in " << days << " days, " << looked_for << " requests looked for");
+  WARN(out.ends << " ends in " << out.days << " days, " << out.looked_for << " requests looked for");
+  return out;
+}
+
+std::uint64_t how_many(const char* variable, std::uint64_t otherwise) {
+  const char* set = std::getenv(variable);
+  return set != nullptr ? std::strtoull(set, nullptr, 10) : otherwise;
+}
+
+}  // namespace
+
+TEST_CASE("a cut of the power at any write loses nothing that was said to be safe", "[journal]") {
+  const Tries tries = end_at_each_operation(JournalAck::kDisk, how_many("CUTS", 2000 / kStep), cut);
+  CHECK(tries.looked_for > tries.ends);
+}
+
+TEST_CASE("the end of the process in any write loses nothing that was said to be safe", "[journal]") {
+  const Tries tries = end_at_each_operation(JournalAck::kJournal, how_many("KILLS", 500 / kStep), killed);
+  CHECK(tries.looked_for > tries.ends);
 }
 
 }  // namespace tailgate
