@@ -11,9 +11,9 @@ namespace {
 
 using otlp::MessageType;
 
-// What a field with a length holds: a message, by its MessageType; a text; or kNone, bytes that nobody looks into.
+// What a field with a length holds: a message, by its MessageType; a text; or kOpaque, bytes that nobody looks into.
 using Content = std::uint8_t;
-constexpr Content kNone = static_cast<Content>(MessageType::kNone);
+constexpr Content kOpaque = static_cast<Content>(MessageType::kNone);
 constexpr Content kText = 0xFF;
 constexpr Content kAttribute = static_cast<Content>(MessageType::kKeyValue);
 
@@ -31,7 +31,7 @@ constexpr std::array<std::array<Content, kNumbers>, otlp::kMessageTypes> kConten
 
 Content content_of(MessageType in, std::uint32_t tag) {
   const std::uint32_t field = tag >> 3;
-  return (tag & 7) == pb::kLen && field < kNumbers ? kContents[static_cast<std::size_t>(in)][field] : kNone;
+  return (tag & 7) == pb::kLen && field < kNumbers ? kContents[static_cast<std::size_t>(in)][field] : kOpaque;
 }
 
 struct Place {
@@ -84,8 +84,8 @@ void repair_message(ByteView bytes, Place place, std::string& out, Repairs& repa
     const char* const value = p;
     const Content content = content_of(place.type, tag);
     ByteView inside;
-    if (!(content == kNone ? skip_value(p, end, tag, place.depth) : pb::read_len(p, end, inside))) return;
-    if (content == kNone || (content == kText && is_utf8(inside))) {
+    if (!(content == kOpaque ? skip_value(p, end, tag, place.depth) : pb::read_len(p, end, inside))) return;
+    if (content == kOpaque || (content == kText && is_utf8(inside))) {
       out.append(start, p);
     } else if (content == kText) {
       ++repairs.texts;
@@ -183,7 +183,7 @@ Form form_of(ByteView bytes, Part part) {
     const char* const field = p;
     if (!pb::read_tag(p, end, tag)) return Form::kBroken;
     const Content content = content_of(levels[depth].type, tag);
-    if (content == kNone) {
+    if (content == kOpaque) {
       if (!skip_value(p, end, tag, depth)) return Form::kBroken;
       continue;
     }
