@@ -51,10 +51,10 @@ bool AdaptiveSampler::make_room(bool sends, TimePoint now) {
   auto oldest = services_.end();
   for (auto it = services_.begin(); it != services_.end(); ++it) {
     if (it->second.sends) continue;
-    if (oldest == services_.end() || it->second.last_poll < oldest->second.last_poll) oldest = it;
+    if (oldest == services_.end() || it->second.last_poll() < oldest->second.last_poll()) oldest = it;
   }
   if (oldest == services_.end()) return false;
-  if (!sends && now - oldest->second.last_poll <= 2 * config_.poll_interval) return false;
+  if (!sends && now - oldest->second.last_poll() <= 2 * config_.poll_interval) return false;
   operations_ -= oldest->second.operations.size();
   services_.erase(oldest);
   return true;
@@ -69,7 +69,7 @@ AdaptiveSampler::Service* AdaptiveSampler::find(std::string_view service, bool s
   if (service.size() > AdaptiveConfig::kOperationBytes || !make_room(sends, now)) return nullptr;
   Service& made = services_[std::string(service)];
   made.others = make_operation(config_.initial_probability, now);
-  made.last_poll = now;
+  made.made = now;
   made.sends = sends;
   return &made;
 }
@@ -94,8 +94,7 @@ std::optional<Strategy> AdaptiveSampler::poll(std::string_view name, TimePoint n
   Service* const service = find(name, false, now);
   if (service == nullptr) return std::nullopt;
   ++service->polls[slot(tick_)];
-  service->last_poll = now;
-  service->polls_at_all = true;
+  service->asked = now;
   const double others = service->others.probability;
   Strategy out{.kind = Strategy::Kind::kProbabilistic, .probability = others, .operations = OperationStrategies{}};
   out.operations->default_probability = others;
@@ -189,7 +188,7 @@ void AdaptiveSampler::share_spans(TimePoint now) {
   std::vector<Operation*> open;
   double roots = spans_ > 0 ? per_second() * span_roots_ / spans_ : per_second();  // traces/s
   each_operation([&](Service& service, Operation& one) {
-    if (!service.polls_at_all) {
+    if (!asks(service, now)) {
       roots -= one.demand() * one.effective[slot(tick_)];
     } else if (now < one.raised_until) {
       one.target = std::min(one.demand(), share_ * config_.traces_per_second_max);
@@ -242,7 +241,7 @@ double AdaptiveSampler::wanted(const Operation& one, TimePoint now, Why& why) co
 void AdaptiveSampler::decide(const Service& service, Operation& one, double seconds, TimePoint now) const {
   Why why = Why::kTarget;
   one.wanted = wanted(one, now, why);
-  if (!service.polls_at_all) {
+  if (!asks(service, now)) {
     one.why = Why::kDeaf;
     return;
   }
@@ -271,7 +270,7 @@ void AdaptiveSampler::expire(TimePoint now) {
     operations_ -= std::erase_if(service.operations, [&](const auto& entry) {
       return now - entry.second.last_seen > config_.operation_expiration;
     });
-    const bool gone = service.operations.empty() && now - service.last_poll > config_.operation_expiration &&
+    const bool gone = service.operations.empty() && now - service.last_poll() > config_.operation_expiration &&
                       now - service.others.last_seen > config_.operation_expiration;
     it = gone ? services_.erase(it) : std::next(it);
   }

@@ -60,6 +60,11 @@ struct RootCounts {
 class AdaptiveSampler {
  public:
   static constexpr std::size_t kTicksPerPoll = 6;
+  static constexpr std::size_t kRing = 32;  // ticks that are remembered
+  // How long before its verdict the newest trace may have begun that the target is of: kRing has the probabilities of
+  // that time.
+  static constexpr int kPollsOfDecisionWait = 5;
+  static_assert(kPollsOfDecisionWait * kTicksPerPoll <= kRing - 2);
 
   enum class Why : std::uint8_t {
     kNew,      // nothing is known yet
@@ -72,7 +77,7 @@ class AdaptiveSampler {
     kMaximum,  // traces_per_second_max
     kErrors,   // raised: more errors than usual
     kSlow,     // raised: more slow roots than usual
-    kDeaf,     // nobody of this service asks
+    kDeaf,     // nobody of this service has asked for kPollsForgotten poll intervals
   };
   static constexpr std::array<std::string_view, 11> kWhyNames = {
       "new", "target", "steady", "rising", "all", "floor", "minimum", "maximum", "errors", "slow", "not polling"};
@@ -111,8 +116,6 @@ class AdaptiveSampler {
   void recall(const std::vector<Memory>& memory, TimePoint now);
 
  private:
-  static constexpr std::size_t kRing = 32;  // ticks
-
   struct Operation {
     RootCounts tick;
     // Sums that fade. Exposure: seconds times the probability that the SDKs had.
@@ -135,11 +138,18 @@ class AdaptiveSampler {
     Operation others;
     std::map<std::string, Operation, std::less<>> operations;
     std::array<std::uint32_t, kRing> polls{};  // by tick
-    TimePoint last_poll{};
-    bool polls_at_all = false;
+    std::optional<TimePoint> asked{};          // the last time
+    TimePoint made{};
     bool sends = false;  // roots came of it
+
+    TimePoint last_poll() const { return asked.value_or(made); }
   };
 
+  static constexpr int kPollsForgotten = 3;
+
+  bool asks(const Service& service, TimePoint now) const {
+    return service.asked && now - *service.asked <= kPollsForgotten * config_.poll_interval;
+  }
   Service* find(std::string_view service, bool sends, TimePoint now);
   bool make_room(bool sends, TimePoint now);
   Operation make_operation(double probability, TimePoint now) const;

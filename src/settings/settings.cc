@@ -114,7 +114,18 @@ void read_remote_sampling(const ConfigNode& node, const std::string& path, const
   if (!node.present()) return;
   out.remote_sampling = read_remote_sampling(node, path, options);
   if (std::optional<AdaptiveConfig>& adaptive = out.remote_sampling->adaptive) {
-    adaptive->decision_wait = out.sampling.store.limits.decision_wait;
+    // What a trace's root leads to is known that long after it came.
+    const BufferLimits& waits = out.sampling.store.limits;
+    adaptive->decision_wait = waits.decision_wait_after_root > Duration::zero()
+                                  ? std::min(waits.decision_wait, waits.decision_wait_after_root)
+                                  : waits.decision_wait;
+    if (adaptive->target == AdaptiveConfig::Target::kKept &&
+        adaptive->decision_wait > AdaptiveSampler::kPollsOfDecisionWait * adaptive->poll_interval) {
+      node.child("adaptive")
+          .error("poll_interval", fmt::format("expected at least a fifth of the time until a decision ({}) with "
+                                              "kept_traces_per_second",
+                                              format_duration(adaptive->decision_wait)));
+    }
     const std::size_t bytes = adaptive->bytes_max() + RootWatch::bytes_max(*adaptive, out.signals.parts);
     out.sampling.signal_bytes += bytes;
     if (bytes > out.sampling.memory_limit / 8) {

@@ -169,6 +169,19 @@ TEST_CASE("an operation of one request a minute is still seen beside one of 10,0
   CHECK(fleet.mean("GET /", 300) == Approx(10).epsilon(0.1));
 }
 
+TEST_CASE("a service of which somebody asked once is left alone again", "[head]") {
+  Fleet fleet(traces(10), 1);
+  fleet.asks = false;
+  fleet.loads["GET /"] = {.per_second = 100'000};  // of which the SDK sends one in 1,000
+  fleet.run(60);
+  (void)fleet.sampler.poll("shop", fleet.now());  // by hand
+  fleet.run(120);
+  CHECK(fleet.sampler.explain("shop").find(R"("why":"not polling")") == std::string::npos);
+  fleet.run(120);
+  CHECK(fleet.sampler.explain("shop").find(R"({"operation":"GET /")") != std::string::npos);
+  CHECK(fleet.sampler.explain("shop").find(R"("why":"not polling"})") != std::string::npos);
+}
+
 TEST_CASE("an operation that turns bad is let in whole, and its errors with it", "[head]") {
   AdaptiveConfig config = traces(10);
   config.traces_per_second_max = 2000;
