@@ -13,8 +13,7 @@ struct Instead {
 
 constexpr std::string_view kCleaning =
     "what it removes or changes goes out as it came: do it in the SDK, or in a Collector behind Tailgate, and in one "
-    "in "
-    "front where policies look at it";
+    "in front where policies look at it";
 constexpr std::string_view kResource =
     "set these attributes in the SDK (OTEL_RESOURCE_ATTRIBUTES), or in a Collector in front where policies look at "
     "them";
@@ -39,8 +38,6 @@ constexpr Instead kInstead[] = {
      "spans are not taken out of traces: a policy of type drop drops whole ones, and the SDK or a Collector in front "
      "takes out single spans"},
     {"processor", "", "do it in the SDK, or in a Collector in front of Tailgate or behind it"},
-    {"connector", "spanmetrics", kMetrics},
-    {"connector", "servicegraph", kMetrics},
     {"connector", "count", kMetrics},
     {"connector", "", "keep a Collector for it, in front of Tailgate or behind it"},
 };

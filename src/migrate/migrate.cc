@@ -52,6 +52,7 @@ class Migrator {
     put(*root, "receivers", receivers);
     put(*root, "sampling", migrate_sampling(pipelines.carried, trees_, report_));
     put(*root, "exporters", exporters);
+    for (const Ref& ref : pipelines.signals) add_signals(ref, *root);
     const YamlValuePtr telemetry = migrate_telemetry(trees_, report_);
     if (!telemetry->entries.empty()) put(*root, "telemetry", telemetry);
     note_unused(pipelines);
@@ -119,6 +120,17 @@ class Migrator {
             "kept traces wait in memory; sending_queue.directory is for a folder in which they survive a restart");
     put(out, id, made);
     names_[ref.id] = id;
+  }
+
+  void add_signals(const Ref& ref, YamlValue& root) {
+    const std::string section(signal_section(type_of(ref.id)));
+    const Origin at = origin_of("connectors", ref);
+    if (entry(root, section) != nullptr)
+      return report_.loss(at, fmt::format("there is one section {} here, which is that of another connector", section));
+    const YamlValue* const from = definition("connectors", ref);
+    if (from == nullptr) return;
+    report_.note(at, fmt::format("is the section {} here", section));
+    put(root, section, component(*from));
   }
 
   // Batches are made in the exporters' queues.

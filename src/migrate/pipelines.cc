@@ -68,6 +68,10 @@ class Reader {
         traces.push_back(std::move(pipeline));
         continue;
       }
+      if (is_of_signals(pipeline)) {
+        report_.note(pipeline.at, "left out: Prometheus scrapes what it has at /metrics/spans");
+        continue;
+      }
       if (others.empty()) first_other = pipeline.at;
       others += (others.empty() ? "" : ", ") + e.key;
     }
@@ -97,6 +101,13 @@ class Reader {
 
   bool is_connector(const Ref& ref) const { return look_up(&trees_.source(), {"connectors", ref.id}) != nullptr; }
 
+  // Whatever it has comes from connectors that are sections here.
+  bool is_of_signals(const Pipeline& pipeline) const {
+    return !pipeline.receivers.empty() &&
+           std::all_of(pipeline.receivers.begin(), pipeline.receivers.end(),
+                       [&](const Ref& ref) { return is_connector(ref) && !signal_section(type_of(ref.id)).empty(); });
+  }
+
   // Everything that `so_far` reaches through `pipeline`.
   void join(const std::vector<Pipeline>& traces, const Pipeline& pipeline, Pipeline so_far, int depth) {
     so_far.processors.insert(so_far.processors.end(), pipeline.processors.begin(), pipeline.processors.end());
@@ -107,6 +118,12 @@ class Reader {
     so_far.exporters.clear();
     for (const Ref& ref : pipeline.exporters) {
       if (!is_connector(ref)) continue;
+      if (!signal_section(type_of(ref.id)).empty()) {
+        if (!has(out_.signals, ref.id)) out_.signals.push_back(ref);
+        if (!samplers(so_far).empty())
+          report_.note(ref.at, "counts all spans that are received here, and not only those that are sampled");
+        continue;
+      }
       if (type_of(ref.id) != "forward" || depth > kChainMax) {
         const YamlValue* const connectors = look_up(&trees_.source(), {"connectors"});
         report_.loss(trees_.origin(connectors, ref.id), none_such("connector", type_of(ref.id)));
@@ -167,6 +184,12 @@ class Reader {
 }  // namespace
 
 Pipelines read_pipelines(const Trees& trees, Report& report) { return Reader(trees, report).read(); }
+
+std::string_view signal_section(std::string_view type) {
+  if (type == "spanmetrics" || type == "span_metrics") return "span_metrics";
+  if (type == "servicegraph" || type == "service_graph") return "service_graph";
+  return {};
+}
 
 bool is_sampler(std::string_view type) { return type == "tail_sampling" || type == "probabilistic_sampler"; }
 

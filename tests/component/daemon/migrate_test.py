@@ -103,13 +103,14 @@ exporters:
   otlphttp: {endpoint: "http://b:4318", retry_on_failure: {multiplier: hunter4}}
   splunk_hec: {endpoint: "http://z:9411"}
 connectors:
-  spanmetrics: {}
+  spanmetrics: {histogram: {explicit: {buckets: [x]}}}
+  exceptions: {}
 service:
   telemetry:
     metrics: {readers: [{periodic: {exporter: {otlp: {}}}}]}
   pipelines:
-    metrics: {receivers: [spanmetrics], exporters: [otlp]}
-    traces/plain: {receivers: [otlp], exporters: [splunk_hec, spanmetrics]}
+    metrics: {receivers: [exceptions], exporters: [otlp]}
+    traces/plain: {receivers: [otlp], exporters: [splunk_hec, spanmetrics, exceptions]}
     traces/a: {receivers: [otlp, pulsar, nowhere], processors: [filter, probabilistic_sampler, tail_sampling/a], exporters: [otlp, otlphttp, splunk_hec]}
     traces/b: {receivers: [otlp], processors: [tail_sampling/b], exporters: [otlphttp]}
     logs: {receivers: [otlp], exporters: [otlp]}
@@ -213,7 +214,7 @@ exporters:
 
     def test_everything_wrong(self):
         yaml, said = self.migrate(WRONG, 1)
-        self.assertEqual(self.summary, "4 policies, 7 components, 3 pipelines and 8 settings lost, 0 notes")
+        self.assertEqual(self.summary, "4 policies, 7 components, 3 pipelines and 10 settings lost, 1 note")
         for path in ("receivers.otlp.protocols.grpc.auth", "receivers.otlp.protocols.grpc.compresion",
                      "receivers.otlp.protocols.http.endpoint", "receivers.pulsar", "processors.filter",
                      "processors.tail_sampling/a.sampling_strategy", "processors.tail_sampling/a.tail_storage",
@@ -221,7 +222,8 @@ exporters:
                      "processors.tail_sampling/a.policies[1].and.and_sub_policy[0].latency.treshold_ms",
                      "processors.tail_sampling/a.policies[4].string_attribute.values[0]", "processors.probabilistic_sampler",
                      "exporters.otlp.endpoint", "exporters.otlphttp.retry_on_failure.multiplier", "exporters.splunk_hec",
-                     "connectors.spanmetrics", "service.pipelines.traces/plain", "service.pipelines.traces/b",
+                     "connectors.exceptions",
+                     "connectors.spanmetrics.histogram.explicit.buckets[0]", "service.pipelines.traces/plain", "service.pipelines.traces/b",
                      "service.pipelines.metrics", "service.pipelines.traces/a.receivers[2]",
                      "service.telemetry.metrics.readers[0]"):
             self.assertIn("lost", self.kinds(said, path), f"{path} in {said}")
@@ -247,6 +249,30 @@ service: {pipelines: {traces: {receivers: [kafka], exporters: [otlp]}}}
 """, 0)
         self.assertIn("brokers: [\"k:9092\"]\n    traces: {topic: spans, encoding: jaeger_proto}\n    group_id: g\n", yaml)
         self.assertEqual(self.kinds(said, "receivers.kafka.autocommit"), ["note"])
+
+    def test_connectors_that_count_spans(self):
+        yaml, said = self.migrate("""\
+receivers: {otlp: {protocols: {grpc: }}}
+processors:
+  tail_sampling: {policies: [{name: e, type: status_code, status_code: {status_codes: [ERROR]}}]}
+exporters: {otlp: {endpoint: "t:4317"}, prometheus: {endpoint: ":8889"}}
+connectors:
+  spanmetrics: {histogram: {explicit: {buckets: [10ms, 1s]}}, dimensions: [{name: http.route}]}
+  servicegraph: {store: {ttl: 5s}}
+  spanmetrics/2: {}
+service:
+  pipelines:
+    traces: {receivers: [otlp], exporters: [spanmetrics, spanmetrics/2]}
+    traces/kept: {receivers: [otlp], processors: [tail_sampling], exporters: [otlp, servicegraph]}
+    metrics: {receivers: [spanmetrics, servicegraph], exporters: [prometheus]}
+""", 1)
+        self.assertIn("span_metrics:\n  histogram:\n    explicit:\n      buckets: [10ms, 1s]\n  dimensions:\n    - {name: http.route}\n", yaml)
+        self.assertIn("service_graph:\n  store: {ttl: 5s}\n", yaml)
+        self.assertEqual(self.kinds(said, "connectors.spanmetrics"), ["note"])
+        self.assertEqual(self.kinds(said, "connectors.spanmetrics/2"), ["lost"])
+        self.assertEqual(self.kinds(said, "connectors.servicegraph"), ["note"])
+        self.assertEqual(self.kinds(said, "service.pipelines.metrics"), ["note"])
+        self.assertEqual(self.kinds(said, "service.pipelines.traces/kept.exporters[1]"), ["note"])
 
     def test_pipelines(self):
         forward = """\
