@@ -296,6 +296,21 @@ std::vector<std::string> cluster_errors(const std::string& cluster) {
 
 }  // namespace
 
+TEST_CASE("the tail's decision is not older than what an adaptive head remembers", "[settings]") {
+  const auto errors = [](const std::string& wait, const std::string& target) {
+    const DaemonConfig config =
+        read_with("receivers: {otlp: {protocols: {http: }}}\nexporters: {debug: }\nsampling: {policies: [], " + wait +
+                  "}\nremote_sampling: {adaptive: {" + target + ": 5, poll_interval: 6s}}\n");
+    return messages(config.issues->errors);
+  };
+  CHECK(errors("decision_wait: 30s", "kept_traces_per_second").empty());
+  CHECK(errors("decision_wait: 60s", "traces_per_second").empty());
+  CHECK(errors("decision_wait: 60s, decision_wait_after_root_received: 5s", "kept_traces_per_second").empty());
+  CHECK(
+      contains(errors("decision_wait: 60s", "kept_traces_per_second"),
+               "remote_sampling.adaptive.poll_interval: expected at least a fifth of the time until a decision (60s)"));
+}
+
 TEST_CASE("a section cluster is read, and its list of members is live", "[settings]") {
   const DaemonConfig config = read_with(with_cluster(
       "{self: a, members: {static: [{name: a, endpoint: 'localhost:4317'}, {name: b, endpoint: 'b:4317'}]}, hold: 20s,"
