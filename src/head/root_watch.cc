@@ -7,12 +7,6 @@
 #include "wire/otlp/schema.h"
 
 namespace tailgate {
-namespace {
-
-constexpr std::int32_t kServer = 2, kConsumer = 5;  // SpanKind
-constexpr std::int32_t kError = 2;                  // StatusCode
-
-}  // namespace
 
 class RootWatch::Notes final : public SpanWatcher {
  public:
@@ -35,9 +29,10 @@ class RootWatch::Notes final : public SpanWatcher {
 
   void on_span(const SpanFields& span) override {
     ++spans;
-    if (span.has_parent() && !(entries_too_ && (span.kind == kServer || span.kind == kConsumer))) return;
+    const auto kind = static_cast<SpanKind>(span.kind);
+    if (span.has_parent() && !(entries_too_ && (kind == SpanKind::kServer || kind == SpanKind::kConsumer))) return;
     Root& root = roots.emplace_back(Root{service_, span.name, {.roots = 1}});
-    root.counts.errors = span.status_code == kError;
+    root.counts.errors = span.status_code == static_cast<std::int32_t>(StatusCode::kError);
     root.counts.slow = span.end_ns > span.start_ns && span.end_ns - span.start_ns > slow_ns_;
   }
 

@@ -87,9 +87,9 @@ void GraphNotes::find_peer(const SpanFields& span, GraphNote& note) const {
 
 void GraphNotes::note(const SpanFields& span) {
   GraphNote note;
-  const auto kind = static_cast<std::uint32_t>(span.kind);
-  note.client = kind == kClient || kind == kProducer;
-  note.messaging = kind == kProducer || kind == kConsumer;
+  const auto kind = static_cast<SpanKind>(span.kind);
+  note.client = kind == SpanKind::kClient || kind == SpanKind::kProducer;
+  note.messaging = kind == SpanKind::kProducer || kind == SpanKind::kConsumer;
   note.failed = span.status_code == static_cast<std::int32_t>(StatusCode::kError);
   note.duration_ns = span.end_ns > span.start_ns ? span.end_ns - span.start_ns : 0;
   note.resource = static_cast<std::uint32_t>(resources_.size() - 1);

@@ -35,8 +35,8 @@ class GraphNotes {
 
   void on_resource(const ByteView* attributes);
   void on_span(const SpanFields& span) {
-    const auto kind = static_cast<std::uint32_t>(span.kind);
-    if (kind - kServer <= kConsumer - kServer && !resources_.back().service.empty()) note(span);
+    const auto kind = static_cast<SpanKind>(span.kind);
+    if (kind >= SpanKind::kServer && kind <= SpanKind::kConsumer && !resources_.back().service.empty()) note(span);
   }
 
   const std::vector<GraphNote>& notes() const { return notes_; }
@@ -46,8 +46,6 @@ class GraphNotes {
   static std::vector<std::string> attributes(const ServiceGraphConfig& config);
 
  private:
-  static constexpr std::uint32_t kServer = 2, kClient = 3, kProducer = 4, kConsumer = 5;  // SpanKind
-
   using Slots = std::vector<int>;  // of attributes of spans and resources alike
   static void find(const std::vector<std::string>& keys, const ScanPlan& plan, Slots& slots);
   static ByteView first_of(const Slots& slots, const SpanFields& span);

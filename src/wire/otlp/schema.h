@@ -7,6 +7,15 @@
 
 namespace tailgate {
 
+// Span.SpanKind of trace/v1/trace.proto
+enum class SpanKind : std::int32_t {
+  kUnspecified = 0,
+  kInternal = 1,
+  kServer = 2,
+  kClient = 3,
+  kProducer = 4,
+  kConsumer = 5
+};
 // Status.StatusCode of trace/v1/trace.proto
 enum class StatusCode : std::int32_t { kUnset = 0, kOk = 1, kError = 2 };
 

@@ -12,8 +12,6 @@
 namespace tailgate {
 namespace {
 
-constexpr std::uint32_t kServer = 2, kClient = 3;  // SpanKind of trace/v1/trace.proto
-
 // Strangers choose ids and names.
 struct SeededHash {
   std::uint64_t seed = random_seed();
@@ -136,8 +134,9 @@ class TraceView::Reader {
       const Span& span = out_.spans_[i];
       SameId& same = by_id[span.span_id];
       if (same.first == kNone) same.first = i;
-      if (span.kind == kServer && same.server == kNone) same.server = i;
-      if (span.kind == kClient && same.client == kNone) same.client = i;
+      const auto kind = static_cast<SpanKind>(span.kind);
+      if (kind == SpanKind::kServer && same.server == kNone) same.server = i;
+      if (kind == SpanKind::kClient && same.client == kNone) same.client = i;
     }
     for (std::uint32_t i = 0; i < out_.spans_.size(); ++i) {
       Span& span = out_.spans_[i];
