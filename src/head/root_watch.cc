@@ -25,6 +25,8 @@ class RootWatch::Notes final : public SpanWatcher {
     service_ = {};
     if (service_slot_ >= 0 && attributes[service_slot_].data() != nullptr)
       service_ = string_value(attributes[service_slot_]).value_or(ByteView());
+    // The byte that is too many tells that it is too long to be counted by; the rest is read for no root.
+    service_ = service_.substr(0, AdaptiveConfig::kOperationBytes + 1);
   }
 
   void on_span(const SpanFields& span) override {
