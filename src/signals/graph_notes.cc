@@ -58,6 +58,13 @@ void GraphNotes::on_resource(const ByteView* attributes) {
     resource.service = string_value(attributes[service_slot_]).value_or(ByteView());
   resource.hash = hash_bytes(resource.service, seed_);
   resource_has_ = any_in(attributes);
+  if (resource_has_) {
+    resource_hashes_.resize(static_cast<std::size_t>(all_.back()) + 1);
+    for (const int slot : all_) {
+      if (attributes[slot].data() != nullptr)
+        resource_hashes_[static_cast<std::size_t>(slot)] = hash_bytes(attributes[slot], seed_ + 1);
+    }
+  }
   const bool used = resources_.empty() || (!notes_.empty() && notes_.back().resource + 1 == resources_.size());
   if (used) {
     resources_.push_back(resource);
@@ -66,12 +73,13 @@ void GraphNotes::on_resource(const ByteView* attributes) {
   }
 }
 
-ByteView GraphNotes::first_of(const Slots& slots, const SpanFields& span) {
+// The slot of the first that the span or its resource has, or -1.
+int GraphNotes::first_of(const Slots& slots, const SpanFields& span) {
   for (const int slot : slots) {
-    if (span.attributes[slot].data() != nullptr) return span.attributes[slot];
-    if (span.context->resource_attributes[slot].data() != nullptr) return span.context->resource_attributes[slot];
+    if (span.attributes[slot].data() != nullptr || span.context->resource_attributes[slot].data() != nullptr)
+      return slot;
   }
-  return {};
+  return -1;
 }
 
 bool GraphNotes::any_in(const ByteView* attributes) const {
@@ -79,10 +87,18 @@ bool GraphNotes::any_in(const ByteView* attributes) const {
 }
 
 void GraphNotes::find_peer(const SpanFields& span, GraphNote& note) const {
-  const ByteView database = first_of(databases_, span);
-  note.database = database.data() != nullptr;
-  note.peer = first_of(note.database ? hosts_ : peers_, span);
-  if (note.database && note.peer.data() == nullptr) note.peer = database;
+  const int database = first_of(databases_, span);
+  note.database = database >= 0;
+  int slot = first_of(note.database ? hosts_ : peers_, span);
+  if (slot < 0) slot = database;
+  if (slot < 0) return;
+  note.peer = span.attributes[slot];
+  if (note.peer.data() != nullptr) {
+    note.peer_hash = hash_bytes(note.peer, seed_ + 1);
+  } else {  // its hash was made once, since it may be of megabytes
+    note.peer = span.context->resource_attributes[slot];
+    note.peer_hash = resource_hashes_[static_cast<std::size_t>(slot)];
+  }
 }
 
 void GraphNotes::note(const SpanFields& span) {
@@ -93,6 +109,7 @@ void GraphNotes::note(const SpanFields& span) {
   note.failed = span.status_code == static_cast<std::int32_t>(StatusCode::kError);
   note.duration_ns = span.end_ns > span.start_ns ? span.end_ns - span.start_ns : 0;
   note.resource = static_cast<std::uint32_t>(resources_.size() - 1);
+  note.peer_hash = 0;
   note.database = false;
   if (note.client && (resource_has_ || any_in(span.attributes))) find_peer(span, note);
   const ByteView id = note.client ? span.span_id : span.parent_span_id;

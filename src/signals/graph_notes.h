@@ -15,6 +15,7 @@ struct GraphNote {
   std::uint64_t key;          // what both sides have in common; 0: a server's span without a parent
   std::uint64_t duration_ns;  // 0 when it ends before it starts
   ByteView peer;              // of a client: the attribute (a KeyValue) that names what it calls; null: there is none
+  std::uint64_t peer_hash;    // of it, seeded
   std::uint32_t resource;     // index in resources()
   bool client;                // CLIENT or PRODUCER; else SERVER or CONSUMER
   bool messaging;             // PRODUCER or CONSUMER
@@ -48,7 +49,7 @@ class GraphNotes {
  private:
   using Slots = std::vector<int>;  // of attributes of spans and resources alike
   static void find(const std::vector<std::string>& keys, const ScanPlan& plan, Slots& slots);
-  static ByteView first_of(const Slots& slots, const SpanFields& span);
+  static int first_of(const Slots& slots, const SpanFields& span);
   bool any_in(const ByteView* attributes) const;
   void find_peer(const SpanFields& span, GraphNote& note) const;
   void note(const SpanFields& span);
@@ -59,6 +60,7 @@ class GraphNotes {
   Slots databases_, peers_, hosts_;
   Slots all_;                  // of these; most spans have none
   bool resource_has_ = false;  // one of them
+  std::vector<std::uint64_t> resource_hashes_;  // by slot, of what the last resource has
   std::vector<GraphNote> notes_;
   std::vector<GraphResource> resources_;
 };

@@ -110,7 +110,7 @@ void ServiceGraph::name_sides(const GraphNotes& notes, Names& names, Scratch& sc
       continue;
     }
     std::uint32_t peer = 0;
-    if (note.peer.data() != nullptr) peer = number_of(hash_bytes(note.peer, seed_ + 1), names, {}, note.peer);
+    if (note.peer.data() != nullptr) peer = number_of(note.peer_hash, names, {}, note.peer);
     const EdgeType type = note.messaging ? EdgeType::kMessaging : EdgeType::kPlain;
     if (note.database && peer != 0) {
       scratch.calls.push_back(
