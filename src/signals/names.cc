@@ -3,6 +3,8 @@
 
 #include <re2/re2.h>
 
+#include <algorithm>
+
 #include "codec/utf8.h"
 
 namespace tailgate {
@@ -27,17 +29,27 @@ bool looks_like_id(ByteView name) {
   return false;
 }
 
+ByteView start_of_text(ByteView text, std::size_t max) {
+  if (text.size() <= max) return text;
+  const char* const end = text.data() + text.size();
+  for (std::size_t back = 1; back <= std::min<std::size_t>(3, max); ++back) {
+    if (utf8_length(text.data() + max - back, end) > back) return text.substr(0, max - back);
+  }
+  return text.substr(0, max);
+}
+
+void append_labels(std::string& out, ByteView labels) {
+  if (!out.empty() && !labels.empty()) out += ',';
+  out += labels;
+}
+
 void append_label(std::string& out, ByteView name, ByteView value) {
   if (!out.empty()) out += ',';
   out += name;
   out += "=\"";
+  value = start_of_text(value, kLabelValueMax);
   std::string repaired;
   if (!is_utf8(value)) value = repaired = to_utf8(value);
-  if (value.size() > kLabelValueMax) {
-    std::size_t end = kLabelValueMax;
-    while (end > 0 && (static_cast<std::uint8_t>(value[end]) & 0xC0) == 0x80) --end;  // whole characters only
-    value = value.substr(0, end);
-  }
   for (const char c : value) {
     if (c == '\n') {
       out += "\\n";

@@ -28,6 +28,25 @@ constexpr std::size_t kExemplarSpansMax = 200;
 
 constexpr std::size_t kSum = 0, kBytes = 2, kBuckets = 3;  // words of a block
 
+// As much as a label holds, before rules run on it.
+ByteView start_of_name(const SpanNote& span) {
+  return start_of_text(ByteView(span.name, span.name_size), kLabelValueMax);
+}
+
+// The label of a dimension whose attribute this is; data() is null where there is none.
+void append_dimension(std::string& out, const Dimension& dimension, ByteView attribute) {
+  if (attribute.data() == nullptr) {
+    if (dimension.otherwise) append_label(out, dimension.label, *dimension.otherwise);
+    return;
+  }
+  const AttributeValue value = attribute_value(attribute);
+  std::string text;
+  const bool is_text = value.kind == AttributeValue::Kind::kString;
+  if (!is_text) append_attribute_text(text, value);
+  const ByteView words = is_text ? value.bytes : ByteView(text);
+  if (!words.empty()) append_label(out, dimension.label, words);  // to Prometheus an empty label is none
+}
+
 }  // namespace
 
 BlockShape SpanMetrics::shape_of(const SpanMetricsConfig& config) {
@@ -62,7 +81,7 @@ void SpanMetrics::add(SeriesTable::Part& part, SeriesId series, const SpanNote& 
   ++block[kBuckets + bucket_of(config_.bounds_ns, span.duration_ns)];
 }
 
-void SpanMetrics::count(const SpanNotes& notes, std::size_t part_index) {
+void SpanMetrics::count(SpanNotes& notes, std::size_t part_index) {
   thread_local std::vector<std::uint32_t> unknown;
   unknown.clear();
   SeriesTable::Part& part = table_.part(part_index);
@@ -79,8 +98,7 @@ void SpanMetrics::count(const SpanNotes& notes, std::size_t part_index) {
   if (!unknown.empty()) count_unknown(notes, part, unknown);
 }
 
-void SpanMetrics::count_unknown(const SpanNotes& notes, SeriesTable::Part& part,
-                                const std::vector<std::uint32_t>& spans) {
+void SpanMetrics::count_unknown(SpanNotes& notes, SeriesTable::Part& part, const std::vector<std::uint32_t>& spans) {
   std::vector<SeriesTable::Wanted> wanted(spans.size());
   for (std::size_t i = 0; i < spans.size(); ++i) {
     const SpanNote& span = notes.spans()[spans[i]];
@@ -96,35 +114,44 @@ void SpanMetrics::count_unknown(const SpanNotes& notes, SeriesTable::Part& part,
 }
 
 void SpanMetrics::note_id_name(const SpanNote& span) {
-  std::string name = apply_rules(config_.name_rules, ByteView(span.name, span.name_size).substr(0, kLabelValueMax));
+  std::string name = apply_rules(config_.name_rules, start_of_name(span));
   if (!looks_like_id(name)) return;
   const MutexLock lock(id_mutex_);
   ++id_names_;
   last_id_name_ = std::move(name);
 }
 
-std::string SpanMetrics::labels_of(const SpanNotes& notes, const SpanNote& span) const {
-  std::string out;
+const ResourceLabels& SpanMetrics::resource_labels_of(SpanNotes& notes, const SpanNote& span) const {
+  const ResourceNote& resource = notes.resource_of(span);
+  ResourceLabels& out = notes.labels;
+  if (out.number == resource.number) return out;
+  out.number = resource.number;
+  out.service.clear();
   if (config_.service) {
-    append_label(out, config_.names == SpanMetricNames::kJaeger ? "service_name" : "service",
-                 notes.resource_of(span).service);
+    append_label(out.service, config_.names == SpanMetricNames::kJaeger ? "service_name" : "service", resource.service);
   }
-  const ByteView name = ByteView(span.name, span.name_size).substr(0, kLabelValueMax);  // before the rules run on it
+  out.dimensions.assign(config_.dimensions.size(), "");
+  for (std::size_t i = 0; i < config_.dimensions.size(); ++i)
+    append_dimension(out.dimensions[i], config_.dimensions[i], notes.resource_dimensions_of(span)[i]);
+  return out;
+}
+
+std::string SpanMetrics::labels_of(SpanNotes& notes, const SpanNote& span) const {
+  const ResourceLabels& of_resource = resource_labels_of(notes, span);
+  std::string out = of_resource.service;
+  const ByteView name = start_of_name(span);
   if (config_.span_name) {
     append_label(out, "span_name", config_.name_rules.empty() ? name : apply_rules(config_.name_rules, name));
   }
   if (config_.span_kind) append_label(out, "span_kind", kKindNames[span.kind]);
   if (config_.status_code) append_label(out, "status_code", kStatusNames[span.status]);
-  const ByteView* attribute = notes.dimensions_of(span);
-  for (const Dimension& dimension : config_.dimensions) {
-    if (attribute->data() != nullptr) {
-      std::string text;
-      append_attribute_text(text, attribute_value(*attribute));
-      if (!text.empty()) append_label(out, dimension.label, text);  // to Prometheus an empty label is none
-    } else if (dimension.otherwise) {
-      append_label(out, dimension.label, *dimension.otherwise);
+  for (std::size_t i = 0; i < config_.dimensions.size(); ++i) {
+    const ByteView own = notes.dimensions_of(span)[i];
+    if (own.data() != nullptr) {
+      append_dimension(out, config_.dimensions[i], own);
+    } else {
+      append_labels(out, of_resource.dimensions[i]);
     }
-    ++attribute;
   }
   return out;
 }

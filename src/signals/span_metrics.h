@@ -35,7 +35,7 @@ class SpanMetrics {
   // from addresses that never change.
   void begin(SpanNotes& notes, std::size_t part, const ScanPlan& plan) TAILGATE_NOT_ANALYSED;
   // Counts them. Cost: some 20 ns a span; a microsecond for one whose series is new to the part.
-  void count(const SpanNotes& notes, std::size_t part);
+  void count(SpanNotes& notes, std::size_t part);
 
   // Chooses exemplars from a trace that was kept and is on its way to exporters. `unix_ns` is `now` by the wall clock.
   // Cost: a scan of the trace, if its turn has come; nothing unless exemplars are on.
@@ -65,10 +65,11 @@ class SpanMetrics {
   static BlockShape shape_of(const SpanMetricsConfig& config);
 
  private:
-  void count_unknown(const SpanNotes& notes, SeriesTable::Part& part, const std::vector<std::uint32_t>& spans)
+  void count_unknown(SpanNotes& notes, SeriesTable::Part& part, const std::vector<std::uint32_t>& spans)
       TAILGATE_REQUIRES(part.mutex);
   void add(SeriesTable::Part& part, SeriesId series, const SpanNote& span) TAILGATE_REQUIRES(part.mutex);
-  std::string labels_of(const SpanNotes& notes, const SpanNote& span) const;
+  std::string labels_of(SpanNotes& notes, const SpanNote& span) const;
+  const ResourceLabels& resource_labels_of(SpanNotes& notes, const SpanNote& span) const;
   void note_id_name(const SpanNote& span);
   void write_families(std::span<const SeriesTable::Row> rows, TimePoint now, Exposition& out);
   void write_durations(std::span<const SeriesTable::Row> rows, TimePoint now, Exposition& out);

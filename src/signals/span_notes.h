@@ -30,8 +30,16 @@ struct SpanNote {
 };
 
 struct ResourceNote {
-  ByteView service;    // service.name, "" when there is none
-  std::uint64_t hash;  // of it, seeded
+  ByteView service;      // the start of service.name, as long as a label; "" when there is none
+  std::uint64_t hash;    // of it, seeded
+  std::uint64_t number;  // of the resource; no two of a SpanNotes have the same
+};
+
+// What the labels of a span have from its resource. Many spans share one, and its values may be long.
+struct ResourceLabels {
+  std::uint64_t number = 0;  // of the resource
+  std::string service;
+  std::vector<std::string> dimensions;  // those of spans that have no value of their own
 };
 
 class SpanNotes {
@@ -47,9 +55,15 @@ class SpanNotes {
 
   const std::vector<SpanNote>& spans() const { return spans_; }
   const ResourceNote& resource_of(const SpanNote& span) const { return resources_[span.resource]; }
-  // The attributes (KeyValue messages) of a span's dimensions, in the order of the configuration; data() is null for
-  // one that it has not.
+  // The attributes (KeyValue messages) of the dimensions, in the order of the configuration; data() is null for one
+  // that it has not. A span's own, and its resource's.
   const ByteView* dimensions_of(const SpanNote& span) const { return dimensions_.data() + span.dimensions; }
+  const ByteView* resource_dimensions_of(const SpanNote& span) const {
+    return resource_dimensions_.data() + span.resource * slots_.size();
+  }
+
+  // The caller's: those of the resource whose spans it labelled last.
+  ResourceLabels labels;
 
  private:
   const SpanMetricsConfig* config_ = nullptr;
@@ -59,7 +73,10 @@ class SpanNotes {
   std::vector<int> slots_;  // of the dimensions, of spans and resources alike
   std::vector<SpanNote> spans_;
   std::vector<ResourceNote> resources_;
+  std::uint64_t resource_numbers_ = 0;
   std::vector<ByteView> dimensions_;
+  std::vector<ByteView> resource_dimensions_;
+  std::vector<std::uint64_t> resource_hashes_;  // of the last resource's; 0 of one that it has not
 };
 
 }  // namespace tailgate
