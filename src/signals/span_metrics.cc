@@ -23,6 +23,10 @@ constexpr std::array<std::string_view, SpanNote::kOtherKind + 1> kKindNames = {"
 constexpr std::array<std::string_view, SpanNote::kOtherStatus + 1> kStatusNames = {
     "STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR", ""};
 
+// Unknown spans that are looked up at a time; fewer, when their labels take so many bytes. What these are reserved with
+// has room for the last set of labels, which are at most 18 of 2 KiB, and for how strings grow.
+constexpr std::size_t kWantedSpans = 64, kWantedBytes = 64 << 10, kWantedBytesMax = 4 * kWantedBytes;
+
 // Of one kept trace.
 constexpr std::size_t kExemplarSpansMax = 200;
 
@@ -55,7 +59,7 @@ BlockShape SpanMetrics::shape_of(const SpanMetricsConfig& config) {
 
 std::size_t SpanMetricsConfig::bytes_max(std::size_t parts) const {
   return SeriesTable::bytes_max({.series_max = series_max, .shape = SpanMetrics::shape_of(*this), .parts = parts}) +
-         Exemplars::bytes_max(exemplars);
+         parts * kWantedBytesMax + Exemplars::bytes_max(exemplars);
 }
 
 SpanMetrics::SpanMetrics(SpanMetricsConfig config, std::size_t parts, std::uint64_t seed)
@@ -99,17 +103,21 @@ void SpanMetrics::count(SpanNotes& notes, std::size_t part_index) {
 }
 
 void SpanMetrics::count_unknown(SpanNotes& notes, SeriesTable::Part& part, const std::vector<std::uint32_t>& spans) {
-  std::vector<SeriesTable::Wanted> wanted(spans.size());
-  for (std::size_t i = 0; i < spans.size(); ++i) {
-    const SpanNote& span = notes.spans()[spans[i]];
-    wanted[i].hash = span.hash;
-    wanted[i].labels = labels_of(notes, span);
-  }
-  table_.resolve(part, wanted);
-  for (std::size_t i = 0; i < spans.size(); ++i) {
-    const SpanNote& span = notes.spans()[spans[i]];
-    add(part, wanted[i].series, span);
-    if (wanted[i].fresh && config_.span_name) note_id_name(span);
+  std::vector<SeriesTable::Wanted> wanted;
+  for (std::size_t done = 0; done < spans.size(); done += wanted.size()) {
+    wanted.clear();
+    std::size_t bytes = 0;
+    while (done + wanted.size() < spans.size() && wanted.size() < kWantedSpans && bytes < kWantedBytes) {
+      const SpanNote& span = notes.spans()[spans[done + wanted.size()]];
+      wanted.push_back({span.hash, labels_of(notes, span)});
+      bytes += wanted.back().labels.size();
+    }
+    table_.resolve(part, wanted);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      const SpanNote& span = notes.spans()[spans[done + i]];
+      add(part, wanted[i].series, span);
+      if (wanted[i].fresh && config_.span_name) note_id_name(span);
+    }
   }
 }
 
