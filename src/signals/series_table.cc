@@ -93,13 +93,23 @@ void SeriesTable::expire(const std::vector<SeriesId>& series) {
   if (series.empty()) return;
   std::vector<bool> gone(series.back() + 1u);
   for (const SeriesId one : series) gone[one] = true;
-  gone[kOverflowSeries] = true;  // there will be room for what had none
   for (const std::unique_ptr<Part>& part : parts_) {
     const MutexLock lock(part->mutex);
     part->counts.forget(gone);
     give_back(*part, series);
   }
+  if (!remove(series)) return;
+  // There is room for what had none. Only now: whoever forgot the way sooner would have been sent it again.
+  for (const std::unique_ptr<Part>& part : parts_) {
+    const MutexLock lock(part->mutex);
+    part->counts.forget({true});
+  }
+}
+
+// Those that no part holds. Whether there were any.
+bool SeriesTable::remove(const std::vector<SeriesId>& series) {
   const MutexLock lock(names_mutex_);
+  const std::uint64_t before = expired_;
   for (const SeriesId one : series) {
     const SeriesNames::Series& of = names_.of(one);
     if (of.holders != 0 || activity_of(shape_, of.given_back.data()) != ages_[one].activity) continue;
@@ -107,6 +117,7 @@ void SeriesTable::expire(const std::vector<SeriesId>& series) {
     ages_[one] = Age();
     ++expired_;
   }
+  return expired_ != before;
 }
 
 void SeriesTable::give_back(Part& part, const std::vector<SeriesId>& series) {

@@ -100,6 +100,7 @@ class SeriesTable {
   void collect(Snapshot& out);
   std::vector<SeriesId> silent(const std::vector<Row>& rows, TimePoint now) TAILGATE_REQUIRES(scrape_mutex_);
   void expire(const std::vector<SeriesId>& series) TAILGATE_REQUIRES(scrape_mutex_);
+  bool remove(const std::vector<SeriesId>& series) TAILGATE_REQUIRES(scrape_mutex_);
   void give_back(Part& part, const std::vector<SeriesId>& series) TAILGATE_REQUIRES(part.mutex);
 
   const SeriesTableOptions options_;
