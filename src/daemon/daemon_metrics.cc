@@ -172,7 +172,7 @@ void Daemon::collect_signals(MetricWriter& out) const {
     out.add(metric::kSpanMetricsIdNames, {}, number(stats.id_names));
     out.add(metric::kExemplars, {}, number(stats.exemplars.held));
     out.add(metric::kExemplarsSkipped, {"rate"}, number(stats.exemplars.passed_by));
-    out.add(metric::kExemplarsSkipped, {"full"}, number(stats.exemplars.no_room));
+    out.add(metric::kExemplarsSkipped, {"full"}, number(stats.exemplars.given_way));
   }
   if (const ServiceGraph* const graph = signals_->service_graph()) {
     const ServiceGraph::Stats stats = graph->stats();

@@ -34,33 +34,44 @@ bool Exemplars::wants(TimePoint now) {
 
 void Exemplars::put(std::uint64_t key, std::size_t bucket, const Exemplar& exemplar) {
   const MutexLock lock(mutex_);
-  const auto series = by_series_.find(key);
-  if (series != by_series_.end()) {
+  const auto series = places_.find(key);
+  if (series != places_.end()) {
     if (const auto there = series->second.find(bucket); there != series->second.end()) {
-      there->second = exemplar;
+      there->second->exemplar = exemplar;
+      held_.splice(held_.end(), held_, there->second);
       return;
     }
   }
-  if (held_ == config_.max) {
-    ++no_room_;
-    return;
+  remove_old(exemplar.kept);
+  if (held_.size() == config_.max) {
+    remove_oldest();
+    ++given_way_;
   }
-  by_series_[key].emplace(bucket, exemplar);
-  ++held_;
+  places_[key].emplace(bucket, held_.insert(held_.end(), {key, bucket, exemplar}));
+}
+
+void Exemplars::remove_oldest() {
+  const auto series = places_.find(held_.front().key);
+  series->second.erase(held_.front().bucket);
+  if (series->second.empty()) places_.erase(series);
+  held_.pop_front();
+}
+
+void Exemplars::remove_old(TimePoint now) {
+  while (!held_.empty() && now - held_.front().exemplar.kept > config_.age_max) remove_oldest();
 }
 
 Exemplars::BySeries Exemplars::all(TimePoint now) {
   const MutexLock lock(mutex_);
-  for (auto series = by_series_.begin(); series != by_series_.end();) {
-    held_ -= std::erase_if(series->second, [&](const auto& one) { return now - one.second.kept > config_.age_max; });
-    series = series->second.empty() ? by_series_.erase(series) : std::next(series);
-  }
-  return by_series_;
+  remove_old(now);
+  BySeries out;
+  for (const Held& one : held_) out[one.key].emplace(one.bucket, one.exemplar);
+  return out;
 }
 
 Exemplars::Stats Exemplars::stats() const {
   const MutexLock lock(mutex_);
-  return {held_, passed_by_, no_room_};
+  return {held_.size(), passed_by_, given_way_};
 }
 
 }  // namespace tailgate

@@ -2,10 +2,12 @@
 // Exemplars: for buckets of series, the last span of a kept trace that was counted there. They are chosen from traces
 // after their verdict, so none leads to a trace that was dropped.
 //
-// Threads: any; one lock, taken per kept trace that is looked at, and by a scrape. Bounded in number, age and rate.
+// Threads: any; one lock, taken for each span of a kept trace that is looked at, and by a scrape. Bounded in number, age
+// and rate; a new one takes the place of the oldest.
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <map>
 #include <string>
 #include <unordered_map>
@@ -37,7 +39,7 @@ struct Exemplar {
 class Exemplars {
  public:
   explicit Exemplars(const ExemplarsConfig& config) : config_(config), tokens_(config.traces_per_second) {}
-  // Twice, for the copy that a scrape takes: a node of each of two maps, and a bucket.
+  // Twice, for the copy that a scrape takes: a node of a list and of each of two maps, and a bucket.
   static std::size_t bytes_max(const ExemplarsConfig& config) { return config.enabled ? 2 * config.max * 256 : 0; }
 
   // Whether to look at one more kept trace.
@@ -53,18 +55,28 @@ class Exemplars {
   struct Stats {
     std::uint64_t held = 0;
     std::uint64_t passed_by = 0;  // kept traces over the rate
-    std::uint64_t no_room = 0;    // exemplars
+    std::uint64_t given_way = 0;  // exemplars whose place a newer one took before they were too old
   };
   Stats stats() const;
 
  private:
+  struct Held {
+    std::uint64_t key;
+    std::size_t bucket;
+    Exemplar exemplar;
+  };
+  using Place = std::list<Held>::iterator;
+
+  void remove_oldest() TAILGATE_REQUIRES(mutex_);
+  void remove_old(TimePoint now) TAILGATE_REQUIRES(mutex_);
+
   const ExemplarsConfig config_;
   mutable Mutex mutex_;
-  BySeries by_series_ TAILGATE_GUARDED_BY(mutex_);
-  std::size_t held_ TAILGATE_GUARDED_BY(mutex_) = 0;
+  std::list<Held> held_ TAILGATE_GUARDED_BY(mutex_);  // the oldest first
+  std::unordered_map<std::uint64_t, std::map<std::size_t, Place>> places_ TAILGATE_GUARDED_BY(mutex_);
   std::size_t tokens_ TAILGATE_GUARDED_BY(mutex_);
   TimePoint filled_ TAILGATE_GUARDED_BY(mutex_){};
-  std::uint64_t passed_by_ TAILGATE_GUARDED_BY(mutex_) = 0, no_room_ TAILGATE_GUARDED_BY(mutex_) = 0;
+  std::uint64_t passed_by_ TAILGATE_GUARDED_BY(mutex_) = 0, given_way_ TAILGATE_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace tailgate

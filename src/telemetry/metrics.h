@@ -241,7 +241,7 @@ inline constexpr Metric kExemplars{"tailgate_span_metrics_exemplars", kGauge, ""
                                    "Exemplars held, each the last span of a kept trace in a bucket."};
 inline constexpr Metric kExemplarsSkipped{
     "tailgate_span_metrics_exemplars_skipped_total", kCounter, "reason",
-    "Kept traces not looked at for exemplars (rate), and exemplars that found no room (full)."};
+    "Kept traces not looked at for exemplars (rate), and exemplars that made room for newer ones (full)."};
 inline constexpr Metric kServiceGraphEdges{"tailgate_service_graph_edges", kGauge, "",
                                            "Edges of the service graph, without the one for overflow."};
 inline constexpr Metric kServiceGraphExpired{"tailgate_service_graph_expired_edges_total", kCounter, "",

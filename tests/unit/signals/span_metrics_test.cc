@@ -218,7 +218,7 @@ TEST_CASE("a bucket has the last span of a kept trace that was counted there", "
 }
 
 TEST_CASE("no exemplar comes from our own traces or from those that no exporter gets, and they are few", "[signals]") {
-  CountedSpans spans("{exemplars: {enabled: true, max: 2, traces_per_second: 3}}");
+  CountedSpans spans("{exemplars: {enabled: true, traces_per_second: 3}}");
   const std::vector<SpanSpec> some = {{.name = "a"}, {.id = 2, .name = "b"}, {.id = 3, .name = "c"}};
   spans.count(request(some));
   KeptTrace own = kept_trace(1, some), nowhere = kept_trace(1, some);
@@ -228,8 +228,7 @@ TEST_CASE("no exemplar comes from our own traces or from those that no exporter 
   spans.metrics().kept(nowhere, at(1s), 1);
   CHECK(exemplars(spans, at(1s)).empty());
   for (int i = 0; i < 5; ++i) spans.metrics().kept(kept_trace(1, some), at(2s), 1);
-  CHECK(exemplars(spans, at(2s)).size() == 2);
-  CHECK(spans.metrics().stats().exemplars.no_room == 3);
+  CHECK(exemplars(spans, at(2s)).size() == 3);
   CHECK(spans.metrics().stats().exemplars.passed_by == 2);
   spans.metrics().kept(kept_trace(1, some), at(3s), 1);
   CHECK(spans.metrics().stats().exemplars.passed_by == 2);
@@ -238,4 +237,33 @@ TEST_CASE("no exemplar comes from our own traces or from those that no exporter 
   off.count(request(some));
   off.metrics().kept(kept_trace(1, some), at(1s), 1);
   CHECK(exemplars(off, at(1s)).empty());
+}
+
+TEST_CASE("when there is no room for one more exemplar, the oldest gives way", "[signals]") {
+  CountedSpans spans(
+      "{histogram: {explicit: {buckets: [100ms]}}, exemplars: {enabled: true, max: 2, max_age: 1m}, "
+      "exclude_dimensions: [span.kind, status.code]}");
+  const auto keep = [&](std::uint64_t trace, std::uint64_t ms, Duration when) {
+    const std::vector<SpanSpec> one = {{.trace = trace, .id = trace, .end_ms = ms, .name = ms < 1000 ? "a" : "b"}};
+    spans.count(request(one));
+    spans.metrics().kept(kept_trace(trace, one), at(when), 1'000'000'000);
+  };
+  const auto traces_of = [&](Duration when) {
+    std::string out;
+    for (const std::string& line : exemplars(spans, at(when))) out += line[line.find("\",span_id") - 1];
+    std::sort(out.begin(), out.end());
+    return out;
+  };
+  keep(1, 1, 1s);    // a, the first bucket
+  keep(2, 200, 2s);  // a, the last
+  keep(3, 1, 3s);    // the first again: the last is the oldest now
+  CHECK(traces_of(3s) == "23");
+  CHECK(spans.metrics().stats().exemplars.given_way == 0);
+  keep(4, 5000, 4s);  // b, which is new: the bucket of a spike
+  CHECK(traces_of(4s) == "34");
+  CHECK(spans.metrics().stats().exemplars.given_way == 1);
+  CHECK(spans.metrics().stats().exemplars.held == 2);
+  keep(5, 200, 64s);  // trace 3 is too old, and nobody had to give way
+  CHECK(traces_of(64s) == "45");
+  CHECK(spans.metrics().stats().exemplars.given_way == 1);
 }
