@@ -8,7 +8,7 @@
 #include <array>
 #include <set>
 
-#include "signals/buckets.h"
+#include "signals/series_config.h"
 
 namespace tailgate {
 namespace {
@@ -167,9 +167,7 @@ std::optional<SpanMetricsConfig> read_span_metrics(const ConfigNode& node) {
     node.error("exemplars", "expected a histogram, whose buckets have them: histogram.disable is true");
   out.sizes = node.boolean("sizes", false);
   out.series_max = static_cast<std::size_t>(node.integer("series_max", 10'000, {.min = 1, .max = 1'000'000}));
-  out.series_expiration = node.duration("series_expiration", out.series_expiration);
-  if (out.series_expiration != Duration::zero() && out.series_expiration < std::chrono::minutes(1))
-    node.error("series_expiration", "expected 0s, for never, or at least 1m");
+  out.life = read_series_life(node, "series_expiration");
   node.finish();
   return out;
 }

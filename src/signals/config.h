@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/clock.h"
 #include "config/config_node.h"
 #include "signals/exemplars.h"
+#include "signals/series_config.h"
 
 namespace re2 {
 class RE2;
@@ -48,7 +48,7 @@ struct SpanMetricsConfig {
   bool milliseconds = false;
   std::vector<std::uint64_t> bounds_ns;  // upper ones, inclusive, ascending
   std::size_t series_max = 10'000;
-  Duration series_expiration = std::chrono::minutes(15);  // 0: never
+  SeriesLife life;
   std::vector<NameRule> name_rules;
   ExemplarsConfig exemplars;
 

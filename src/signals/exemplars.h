@@ -2,8 +2,8 @@
 // Exemplars: for buckets of series, the last span of a kept trace that was counted there. They are chosen from traces
 // after their verdict, so none leads to a trace that was dropped.
 //
-// Threads: any; one lock, taken for each span of a kept trace that is looked at, and by a scrape. Bounded in number, age
-// and rate; a new one takes the place of the oldest.
+// Threads: any; one lock, taken for each span of a kept trace that is looked at, and by a scrape. Bounded in number,
+// age and rate; a new one takes the place of the oldest.
 #pragma once
 
 #include <cstdint>

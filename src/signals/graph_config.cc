@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "signals/buckets.h"
+#include "signals/series_config.h"
 #include "signals/service_graph.h"
 
 namespace tailgate {
@@ -33,9 +33,7 @@ std::optional<ServiceGraphConfig> read_service_graph(const ConfigNode& node) {
   store.finish();
   out.edges_max = static_cast<std::size_t>(
       node.integer("edges_max", static_cast<std::int64_t>(out.edges_max), {.min = 1, .max = 100'000}));
-  out.edge_expiration = node.duration("edge_expiration", out.edge_expiration);
-  if (out.edge_expiration != Duration::zero() && out.edge_expiration < std::chrono::minutes(1))
-    node.error("edge_expiration", "expected 0s, for never, or at least 1m");
+  out.life = read_series_life(node, "edge_expiration");
   out.virtual_nodes = node.boolean("virtual_nodes", true);
   out.database_attributes =
       texts_or(node, "database_name_attributes", {"db.namespace", "db.name", "db.system.name", "db.system"});

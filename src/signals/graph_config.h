@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "config/config_node.h"
+#include "signals/series_config.h"
 
 namespace tailgate {
 
@@ -20,8 +21,8 @@ struct ServiceGraphConfig {
   Duration ttl = std::chrono::seconds(10);  // how long one side of a request waits for the other
   std::size_t waiting_max = 100'000;        // sides that wait
   std::size_t edges_max = 5'000;
-  Duration edge_expiration = std::chrono::minutes(15);  // 0: never
-  bool virtual_nodes = true;                            // for the sides that send no spans: databases, peers, users
+  SeriesLife life;            // of an edge
+  bool virtual_nodes = true;  // for the sides that send no spans: databases, peers, users
   // Attributes that name a database, and a peer that sends no spans; the first that is there counts.
   std::vector<std::string> database_attributes, peer_attributes;
 

@@ -58,8 +58,8 @@ class GraphNotes {
   std::uint64_t seed_ = 0;
   int service_slot_ = -1;
   Slots databases_, peers_, hosts_;
-  Slots all_;                  // of these; most spans have none
-  bool resource_has_ = false;  // one of them
+  Slots all_;                                   // of these; most spans have none
+  bool resource_has_ = false;                   // one of them
   std::vector<std::uint64_t> resource_hashes_;  // by slot, of what the last resource has
   std::vector<GraphNote> notes_;
   std::vector<GraphResource> resources_;

@@ -18,11 +18,11 @@ SeriesTable::SeriesTable(const SeriesTableOptions& options)
   }
 }
 
-// The last is a snapshot.
+// The last are the ages and a snapshot.
 std::size_t SeriesTable::bytes_max(const SeriesTableOptions& options) {
   return SeriesNames::bytes_max(options.series_max, options.shape) +
          options.parts * SeriesCounts::bytes_max(options.series_max, options.shape) +
-         options.series_max * (options.shape.words() * 8 + sizeof(Row) + SeriesNames::kLabelBytesMean);
+         options.series_max * (sizeof(Age) + options.shape.words() * 8 + sizeof(Row) + SeriesNames::kLabelBytesMean);
 }
 
 void SeriesTable::resolve(Part& part, std::span<Wanted> wanted) {
@@ -49,13 +49,13 @@ void SeriesTable::collect(Snapshot& out) {
   {
     const MutexLock lock(names_mutex_);
     rows.reserve(names_.size() + 1);
-    blocks.assign((names_.size() + 1) * words, 0);
+    blocks.assign((names_.size() + 2) * words, 0);  // the last stays so, for show()
     for (SeriesId series = 0; series < names_.end(); ++series) {
       const SeriesNames::Series& one = names_.of(series);
       if (series != kOverflowSeries && !one.used) continue;
       std::uint64_t* const block = blocks.data() + rows.size() * words;
       if (!one.given_back.empty()) add_block(shape_, one.given_back.data(), block);
-      rows.push_back({series, one.labels, block});
+      rows.push_back({series, one.labels, block, block});
     }
   }
   for (const std::unique_ptr<Part>& part : parts_) {
@@ -70,17 +70,39 @@ void SeriesTable::collect(Snapshot& out) {
   }
 }
 
+// Every one who scrapes has seen the zeros that scrapes within start_at_zero of each other.
+void SeriesTable::show(Snapshot& out, TimePoint now) {
+  const std::uint64_t* const zeros = out.blocks.data() + out.blocks.size() - shape_.words();
+  ages_.resize(std::max<std::size_t>(ages_.size(), out.rows.back().series + 1u));
+  for (Row& row : out.rows) {
+    Age& age = ages_[row.series];
+    const std::uint64_t activity = activity_of(shape_, row.block);
+    if (activity == 0) continue;  // nothing had no room, and that is on no page
+    if (!age.first_shown) age.first_shown = now;
+    if (now - *age.first_shown < options_.life.start_at_zero) {
+      row.shown = zeros;
+    } else {
+      age.activity_shown = activity;
+    }
+  }
+}
+
+// One that is on the page, which others than its scraper may have asked for, has to have been there with its last
+// value; unless nobody scrapes it any more.
 std::vector<SeriesId> SeriesTable::silent(const std::vector<Row>& rows, TimePoint now) {
   std::vector<SeriesId> out;
-  if (options_.expiration == Duration::zero()) return out;
+  const Duration expiration = options_.life.expiration;
+  if (expiration == Duration::zero()) return out;
   ages_.resize(std::max<std::size_t>(ages_.size(), rows.back().series + 1u));
   for (const Row& row : rows) {
     if (row.series == kOverflowSeries) continue;
     Age& age = ages_[row.series];
     const std::uint64_t activity = activity_of(shape_, row.block);
+    const bool to_be_shown = age.first_shown && age.activity_shown != activity;
     if (activity != age.activity) {
-      age = {activity, now};
-    } else if (now - age.changed >= options_.expiration) {
+      age.activity = activity;
+      age.changed = now;
+    } else if ((now - age.changed) / (to_be_shown ? 2 : 1) >= expiration) {
       out.push_back(row.series);
     }
   }

@@ -15,12 +15,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "signals/series_config.h"
 #include "signals/series_counts.h"
 #include "signals/series_names.h"
 
@@ -30,7 +32,7 @@ struct SeriesTableOptions {
   std::size_t series_max = 0;
   BlockShape shape;
   std::size_t parts = 1;  // threads that count at the same time; further ones share parts, and so locks
-  Duration expiration{};  // a series that is silent for so long goes; 0: never
+  SeriesLife life{};
 };
 
 class SeriesTable {
@@ -62,14 +64,15 @@ class SeriesTable {
     SeriesId series;
     std::string labels;  // "" of kOverflowSeries, which comes first
     const std::uint64_t* block;
+    const std::uint64_t* shown;  // the block as a page has it: of a series that is new there, zeros
   };
   // All series with their counts, at one moment.
   struct Snapshot {
     std::vector<Row> rows;
     std::vector<std::uint64_t> blocks;
   };
-  // Looks at all rows, and then removes the series that were silent for too long: they are told for the last time.
-  // While `look` runs, no number of a series is given again. One scrape at a time; others wait.
+  // Looks at all rows, and then removes the series that were silent for too long. While `look` runs, no number of a
+  // series is given again. One scrape at a time; others wait.
   template <class Look>
   Snapshot scrape(TimePoint now, Look&& look) {
     const MutexLock lock(scrape_mutex_);
@@ -79,8 +82,17 @@ class SeriesTable {
     expire(silent(all.rows, now));
     return all;
   }
-  Snapshot scrape(TimePoint now) {
-    return scrape(now, [](std::span<const Row>) {});
+  // Likewise, for a page that is scraped: new series begin there with zeros, and those that go are there for the last
+  // time.
+  template <class Look>
+  Snapshot page(TimePoint now, Look&& look) {
+    const MutexLock lock(scrape_mutex_);
+    Snapshot all;
+    collect(all);
+    look(std::span<const Row>(all.rows));
+    show(all, now);
+    expire(silent(all.rows, now));
+    return all;
   }
 
   struct Stats {
@@ -91,13 +103,16 @@ class SeriesTable {
   std::uint64_t overflow(std::size_t from, std::size_t count) const;
 
  private:
-  // Since when a series has been silent.
+  // Since when a series has been silent, and on the page.
   struct Age {
     std::uint64_t activity = 0;
     TimePoint changed{};
+    std::uint64_t activity_shown = 0;
+    std::optional<TimePoint> first_shown{};
   };
 
   void collect(Snapshot& out);
+  void show(Snapshot& out, TimePoint now) TAILGATE_REQUIRES(scrape_mutex_);
   std::vector<SeriesId> silent(const std::vector<Row>& rows, TimePoint now) TAILGATE_REQUIRES(scrape_mutex_);
   void expire(const std::vector<SeriesId>& series) TAILGATE_REQUIRES(scrape_mutex_);
   bool remove(const std::vector<SeriesId>& series) TAILGATE_REQUIRES(scrape_mutex_);

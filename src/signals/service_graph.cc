@@ -24,8 +24,7 @@ BlockShape shape_of(const ServiceGraphConfig& config) {
 }
 
 SeriesTableOptions table_options(const ServiceGraphConfig& config, std::size_t parts) {
-  return {
-      .series_max = config.edges_max, .shape = shape_of(config), .parts = parts, .expiration = config.edge_expiration};
+  return {.series_max = config.edges_max, .shape = shape_of(config), .parts = parts, .life = config.life};
 }
 
 std::size_t names_max(const ServiceGraphConfig& config) { return config.edges_max + 1; }
@@ -343,7 +342,7 @@ std::vector<ServiceCalls> ServiceGraph::calls(TimePoint from, TimePoint to, Time
 
 void ServiceGraph::write(Exposition& out, TimePoint now) {
   end_waiting(now);
-  const SeriesTable::Snapshot all = table_.scrape(now, [&](std::span<const SeriesTable::Row> rows) { put_by(rows); });
+  const SeriesTable::Snapshot all = table_.page(now, [&](std::span<const SeriesTable::Row> rows) { put_by(rows); });
   write_families(all.rows, out);
 }
 
@@ -351,7 +350,7 @@ void ServiceGraph::write_families(std::span<const SeriesTable::Row> rows, Exposi
   const auto each = [&](auto&& write) {
     for (const SeriesTable::Row& row : rows) {
       if (row.series == kOverflowSeries && row.block[kRequests] == 0) continue;
-      write(row.series == kOverflowSeries ? kOverflowLabels : std::string_view(row.labels), row.block);
+      write(row.series == kOverflowSeries ? kOverflowLabels : std::string_view(row.labels), row.shown);
     }
   };
   const auto counter = [&](const char* name, const char* help, std::size_t word) {

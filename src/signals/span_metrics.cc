@@ -65,10 +65,7 @@ std::size_t SpanMetricsConfig::bytes_max(std::size_t parts) const {
 SpanMetrics::SpanMetrics(SpanMetricsConfig config, std::size_t parts, std::uint64_t seed)
     : config_(std::move(config)),
       seed_(seed),
-      table_({.series_max = config_.series_max,
-              .shape = shape_of(config_),
-              .parts = parts,
-              .expiration = config_.series_expiration}),
+      table_({.series_max = config_.series_max, .shape = shape_of(config_), .parts = parts, .life = config_.life}),
       exemplars_(config_.exemplars) {
   kept_plan_.attribute_slot("service.name", Attributes::kOfResources);
   for (const Dimension& dimension : config_.dimensions) kept_plan_.attribute_slot(dimension.attribute);
@@ -190,7 +187,7 @@ void SpanMetrics::kept(const KeptTrace& trace, TimePoint now, std::uint64_t unix
 }
 
 void SpanMetrics::write(Exposition& out, TimePoint now) {
-  const SeriesTable::Snapshot all = table_.scrape(now);
+  const SeriesTable::Snapshot all = table_.page(now, [](std::span<const SeriesTable::Row>) {});
   write_families(all.rows, now, out);
 }
 
@@ -207,7 +204,7 @@ void SpanMetrics::write_families(std::span<const SeriesTable::Row> rows, TimePoi
     return row.series == kOverflowSeries ? kOverflowLabels : std::string_view(row.labels);
   };
   out.family(prefix + "calls", MetricType::kCounter, "Spans received.");
-  for (const SeriesTable::Row& row : rows) out.counter(labels(row), calls_of(row.block));
+  for (const SeriesTable::Row& row : rows) out.counter(labels(row), calls_of(row.shown));
   if (config_.durations) {
     out.family(prefix + (config_.names != SpanMetricNames::kJaeger ? "latency"
                          : config_.milliseconds                    ? "duration_milliseconds"
@@ -217,7 +214,7 @@ void SpanMetrics::write_families(std::span<const SeriesTable::Row> rows, TimePoi
   }
   if (config_.sizes) {
     out.family(prefix + "size", MetricType::kCounter, "OTLP bytes of the spans received.");
-    for (const SeriesTable::Row& row : rows) out.counter(labels(row), row.block[kBytes]);
+    for (const SeriesTable::Row& row : rows) out.counter(labels(row), row.shown[kBytes]);
   }
 }
 
@@ -229,12 +226,13 @@ void SpanMetrics::write_durations(std::span<const SeriesTable::Row> rows, TimePo
   for (const SeriesTable::Row& row : rows) {
     const bool overflow = row.series == kOverflowSeries;
     std::map<std::size_t, std::string> texts;
-    const auto found = overflow ? exemplars.end() : exemplars.find(hash_bytes(row.labels, seed_));
+    const bool counts = !overflow && row.shown == row.block;
+    const auto found = counts ? exemplars.find(hash_bytes(row.labels, seed_)) : exemplars.end();
     if (found != exemplars.end()) {
       for (const auto& [bucket, one] : found->second) texts.emplace(bucket, one.text(unit_ns()));
     }
     out.histogram(overflow ? kOverflowLabels : std::string_view(row.labels), bounds,
-                  {row.block + kBuckets, bounds.size() + 1}, sum_of(row.block + kSum) / unit_ns(), &texts);
+                  {row.shown + kBuckets, bounds.size() + 1}, sum_of(row.shown + kSum) / unit_ns(), &texts);
   }
 }
 

@@ -8,7 +8,7 @@
 //   [ sum of durations, ns ][ bytes ][ buckets: one per bound, and one for what is over the last ]
 //
 // so the sum of the buckets is the number of spans. Always true at a scrape: the calls of all series, those that
-// expired included, are the spans taken so far.
+// expired included, are the spans taken so far; on the page a new series shows them a while later (series_config.h).
 #pragma once
 
 #include <cstdint>
@@ -41,7 +41,7 @@ class SpanMetrics {
   // Cost: a scan of the trace, if its turn has come; nothing unless exemplars are on.
   void kept(const KeptTrace& trace, TimePoint now, std::uint64_t unix_ns);
 
-  // Writes all series. Those without a new span for `series_expiration` by `now` are written for the last time.
+  // Writes all series: new ones as zeros, and those without a new span for `series_expiration` for the last time.
   void write(Exposition& out, TimePoint now);
 
   struct Stats {

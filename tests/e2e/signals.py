@@ -34,6 +34,8 @@ class Traffic:
         self.thread = threading.Thread(target=self.run)
 
     def __enter__(self):
+        post(self.daemon, [otlp.span(os.urandom(16), "once", kind=SERVER, error=True)], "rare")
+        self.spans += 1
         self.thread.start()
         return self
 
@@ -104,8 +106,8 @@ def test_signals(tools, binary, directory):
     config = basic_config([{"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}},
                            {"name": "tenth", "type": "probabilistic", "probabilistic": {"sampling_percentage": 10}}],
                           {"file": {"path": os.path.join(directory, "kept.json")}}, decision_wait="1s")
-    config["span_metrics"] = {"exemplars": {"enabled": True}, "series_max": 100}
-    config["service_graph"] = {"store": {"ttl": "1s"}}
+    config["span_metrics"] = {"exemplars": {"enabled": True}, "series_max": 100, "start_at_zero": "2s"}
+    config["service_graph"] = {"store": {"ttl": "1s"}, "start_at_zero": "2s"}
     begin = time.time()
     with Daemon(binary, directory, config) as daemon, \
             Prometheus(directory, "tailgate", daemon.pages["metrics"], [os.path.join(directory, "services.yaml")],
@@ -116,6 +118,7 @@ def test_signals(tools, binary, directory):
                 return QUIET.search(expression) or prometheus.query(expression)
             until(look, f"{where}: data for {expression}", 60, 0.2)
 
+        until_data("the first event of a series", 'increase(traces_spanmetrics_calls_total{span_name="once"}[1m]) > 0')
         queries = dashboard()
         for where, expression in queries:
             until_data(where, expression)

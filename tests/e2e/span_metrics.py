@@ -93,7 +93,7 @@ def series(port, path):
 def test_span_metrics(tools, binary, directory):
     config = basic_config([{"name": "none", "type": "probabilistic", "probabilistic": {"sampling_percentage": 0}}],
                           {"file": {"path": os.path.join(directory, "kept.json")}})
-    config["span_metrics"] = {"names": "jaeger", "dimensions": [{"name": "http.method", "default": "none"}, "zone", "tier"]}
+    config["span_metrics"] = {"names": "jaeger", "start_at_zero": "0s", "dimensions": [{"name": "http.method", "default": "none"}, "zone", "tier"]}
     with Daemon(binary, directory, config) as daemon, Collector(tools.go("collector"), directory) as collector:
         spans = 0
         for body, count in requests():

@@ -19,6 +19,7 @@ SignalsConfig config() {
   SignalsConfig out;
   out.span_metrics.emplace();
   out.span_metrics->series_max = 20;
+  out.span_metrics->life.start_at_zero = Duration::zero();
   out.span_metrics->bounds_ns = {1'000'000, 1'000'000'000};
   for (const char* attribute : {"k", "key", "http.route"})
     out.span_metrics->dimensions.push_back({attribute, label_name(attribute), std::nullopt});

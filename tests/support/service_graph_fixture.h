@@ -13,11 +13,13 @@
 
 namespace tailgate::test {
 
+// Without start_at_zero series begin with their value.
 struct ReadServiceGraph {
   explicit ReadServiceGraph(const std::string& yaml) {
     auto loaded = load_config_text("service_graph: " + yaml + "\n", "test.yaml");
     REQUIRE(loaded);
     config = read_service_graph(loaded->root.child("service_graph"));
+    if (yaml.find("start_at_zero") == std::string::npos) config->life.start_at_zero = Duration::zero();
     loaded->root.finish();
     errors = messages(loaded->issues->errors);
   }

@@ -15,11 +15,13 @@
 
 namespace tailgate::test {
 
+// Without start_at_zero series begin with their value.
 struct ReadSpanMetrics {
   explicit ReadSpanMetrics(const std::string& yaml) {
     auto loaded = load_config_text("span_metrics: " + yaml + "\n", "test.yaml");
     REQUIRE(loaded);
     config = read_span_metrics(loaded->root.child("span_metrics"));
+    if (yaml.find("start_at_zero") == std::string::npos) config->life.start_at_zero = Duration::zero();
     loaded->root.finish();
     errors = messages(loaded->issues->errors);
   }

@@ -39,6 +39,9 @@ class SignalsTest(unittest.TestCase):
     def start(self, **more):
         config = basic_config([{"name": "none", "type": "probabilistic", "probabilistic": {"sampling_percentage": 0}}],
                               {"debug": {}}, decision_wait="200ms")
+        for section in ("span_metrics", "service_graph"):
+            if section in more:
+                more[section].setdefault("start_at_zero", "0s")  # figures are compared at once
         config.update(more)
         daemon = Daemon(BINARY, self.directory.name, config)
         self.addCleanup(daemon.kill)
@@ -90,6 +93,16 @@ class SignalsTest(unittest.TestCase):
         self.assertGreater(page.sum("traces_spanmetrics_size_total"), taken * 50)
         self.assertEqual(metrics.sum("tailgate_span_metrics_series"), len(expected))
         self.assertEqual(daemon.stop(), 0)
+
+    def test_a_new_series_reads_0_until_its_scraper_has_seen_that(self):
+        daemon = self.start(span_metrics={"start_at_zero": "2s"}, service_graph={"start_at_zero": "2s"})
+        self.assertEqual(send(daemon.http, [otlp.span(os.urandom(16), kind=SERVER) for _ in range(3)]), 200)
+        names = CALLS, "traces_service_graph_request_total"
+        page = self.spans_page(daemon)
+        for name in names:
+            self.assertEqual([value for one, _, value in page.samples if one == name], [0])
+        self.assertEqual(json.loads(get(daemon.pages["web"], "/api/service_map")[1])["edges"][0]["requests"], 3)
+        until(lambda: [self.spans_page(daemon).sum(name) for name in names] == [3, 3], "they have their values")
 
     def test_openmetrics_for_who_asks_for_it(self):
         daemon = self.start(span_metrics={})

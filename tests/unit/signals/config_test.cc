@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "support/span_metrics_fixture.h"
+#include "support/service_graph_fixture.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
@@ -36,6 +36,14 @@ TEST_CASE("the buckets of each family, to the nanosecond", "[signals]") {
   CHECK(ReadSpanMetrics("{histogram: {disable: true}}").config->bounds_ns.empty());
 }
 
+TEST_CASE("a series begins at zero for 15 seconds, unless that is turned off", "[signals]") {
+  const auto doc = load_config_text("span_metrics: {}\nservice_graph: {}\n", "test.yaml");
+  CHECK(read_span_metrics(doc->root.child("span_metrics"))->life.start_at_zero == 15s);
+  CHECK(read_service_graph(doc->root.child("service_graph"))->life.start_at_zero == 15s);
+  CHECK(ReadSpanMetrics("{start_at_zero: 0s}").config->life.start_at_zero == 0s);
+  CHECK(ReadSpanMetrics("{start_at_zero: 1h, series_expiration: 0s}").errors.empty());
+}
+
 TEST_CASE("a bad value of span metrics is an error that says where and what was wanted", "[signals]") {
   const auto error = [](const std::string& yaml) {
     const ReadSpanMetrics read(yaml);
@@ -63,6 +71,8 @@ TEST_CASE("a bad value of span metrics is an error that says where and what was 
   CHECK(error("{exemplars: {max: 0}}").find("exemplars.max") != std::string::npos);
   CHECK(error("{series_max: 0}").find("series_max") != std::string::npos);
   CHECK(error("{series_expiration: 1s}").find("at least 1m") != std::string::npos);
+  CHECK(error("{start_at_zero: 16m}").find("expected at most series_expiration") != std::string::npos);
+  CHECK(error("{start_at_zero: 2h, series_expiration: 0s}").find("expected at most 1h") != std::string::npos);
   CHECK(error("{dimension: [a]}").find("dimensions") != std::string::npos);
 }
 

@@ -149,6 +149,37 @@ TEST_CASE("edges and names beyond edges_max are counted, and edges that are sile
   CHECK(graph.graph().stats().expired_edges == 2);
 }
 
+TEST_CASE("a new edge reads 0 on the page that is scraped, and nowhere else", "[signals]") {
+  CountedGraph graph("{start_at_zero: 1m, edge_expiration: 1m, store: {ttl: 1s}}");
+  const auto requests = [&](Duration when) {
+    Lines out;
+    for (const std::string& line : graph.requests(at(when))) out.push_back(line.substr(line.rfind(' ') + 1));
+    return out;
+  };
+  const auto edges = [&](Duration when) {
+    std::vector<std::uint64_t> out;
+    for (const ServiceGraph::Edge& edge : graph.graph().edges(at(when))) out.push_back(edge.requests);
+    return out;
+  };
+  const std::vector<std::uint64_t> one = {1};
+  graph.add({.service = "web"}, at(0s));
+  CHECK(edges(0s) == one);
+  CHECK(requests(30s) == Lines{"0"});
+  CHECK(lines_with(graph.lines(at(31s)), "traces_service_graph_request_server_seconds_count").at(0).ends_with(" 0"));
+  CHECK(graph.graph().calls(at(0s), at(40s), at(40s)).at(0).calls == 1);
+  // Silent for long, but its value was not on the page yet, whoever else asks.
+  CHECK(edges(70s) == one);
+  CHECK(edges(80s) == one);
+  CHECK(requests(90s) == Lines{"1"});
+  CHECK(requests(91s).empty());
+  // Nobody scrapes any more.
+  graph.add({.service = "web"}, at(92s));
+  CHECK(requests(92s) == Lines{"0"});
+  CHECK(edges(211s) == one);
+  CHECK(edges(212s) == one);
+  CHECK(edges(213s).empty());
+}
+
 TEST_CASE("names that nothing uses any more make room for new ones, and those in use stay", "[signals]") {
   CountedGraph graph("{edges_max: 3, edge_expiration: 1m, store: {ttl: 1s}}");
   const auto call = [&](const std::string& from, const std::string& to, Duration when) {
@@ -220,6 +251,7 @@ TEST_CASE("the keys of the service graph", "[signals]") {
   CHECK(error("{store: {ttl: 2h}}").find("expected at most 1h") != std::string::npos);
   CHECK(error("{store: {max_items: 0}}").find("max_items") != std::string::npos);
   CHECK(error("{edge_expiration: 5s}").find("at least 1m") != std::string::npos);
+  CHECK(error("{start_at_zero: 20m}").find("start_at_zero: expected at most edge_expiration") != std::string::npos);
   CHECK(error("{latency_histogram_buckets: []}").find("expected 1 to 64 durations") != std::string::npos);
   CHECK(error("{dimension: [a]}").find("dimension") != std::string::npos);
 }

@@ -173,6 +173,35 @@ TEST_CASE("names are made alike by patterns, and what still looks like an id is 
   CHECK_FALSE(spans.metrics().take_id_names());
 }
 
+TEST_CASE("a new series reads 0 until who scrapes has seen that, and so does one that comes back", "[signals]") {
+  CountedSpans spans(
+      "{start_at_zero: 15s, series_expiration: 1m, series_max: 1, sizes: true, "
+      "histogram: {explicit: {buckets: [100ms]}}, exclude_dimensions: [span.kind, status.code]}");
+  const auto values = [&](Duration when) {
+    std::string out;
+    for (const std::string& line : spans.lines(at(when))) {
+      if (!line.starts_with("traces_spanmetrics_size")) out += line.substr(line.rfind(' '));
+    }
+    return out;
+  };
+  spans.count(request({{.name = "a"}, {.end_ms = 200, .name = "a"}}));
+  CHECK(values(10s) == " 0 0 0 0 0");  // calls, two buckets, count and sum
+  CHECK(lines_with(spans.lines(at(11s)), "traces_spanmetrics_size").at(0).ends_with(" 0"));
+  spans.count(request({{.name = "a"}}));
+  CHECK(values(24s) == " 0 0 0 0 0");  // for who scrapes besides, and began later
+  CHECK(values(25s) == " 3 3 2 3 0.202");
+  spans.count(request({{.name = "b"}}));  // one too many
+  CHECK(values(26s) == " 0 3 0 0 3 2 0 3 0 0.202");
+  CHECK(values(41s) == " 1 3 1 1 3 2 1 3 0.001 0.202");
+
+  CHECK(values(83s) == " 1 3 1 1 3 2 1 3 0.001 0.202");
+  CHECK(values(84s) == " 1 3 1 1 3 2 1 3 0.001 0.202");  // for the last time
+  CHECK(spans.metrics().stats().expired_series == 1);
+  spans.count(request({{.name = "a"}}));
+  CHECK(values(87s) == " 1 0 1 1 0 0 1 0 0.001 0");
+  CHECK(values(102s) == " 1 1 1 1 1 1 1 1 0.001 0.001");
+}
+
 namespace {
 
 KeptTrace kept_trace(std::uint64_t trace, const std::vector<SpanSpec>& spans) {
