@@ -102,6 +102,9 @@ void read_dimensions(const ConfigNode& node, SpanMetricsConfig& out) {
       continue;
     }
     one.label = label_name(one.attribute);
+    if (one.label.starts_with("__"))
+      item.error(fmt::format("expected an attribute whose label does not begin with __, as Prometheus' own; `{}` does",
+                             one.label));
     if (!labels.insert(one.label).second) {
       item.error(fmt::format("expected an attribute whose label no other has; `{}` is taken", one.label));
     }
