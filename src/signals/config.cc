@@ -49,12 +49,34 @@ std::vector<std::uint64_t> read_exponential(const ConfigNode& node) {
   return out;
 }
 
+// One family, or a list.
+void read_names(const ConfigNode& node, SpanMetricsConfig& out) {
+  const ConfigNode names = node.child("names");
+  if (!names.is_list()) {
+    if (node.choice("names", "tempo", {"tempo", "jaeger"}) == "jaeger") out.names = {SpanMetricNames::kJaeger};
+    return;
+  }
+  out.names.clear();
+  for (const ConfigNode& item : names.items()) {
+    const std::string name = item.scalar();
+    const SpanMetricNames family = name == "jaeger" ? SpanMetricNames::kJaeger : SpanMetricNames::kTempo;
+    if ((name != "jaeger" && name != "tempo") || out.has(family)) {
+      item.error("expected tempo or jaeger, each once");
+    } else {
+      out.names.push_back(family);
+    }
+  }
+  if (!out.names.empty()) return;
+  if (names.items().empty()) names.error("expected tempo, jaeger, or a list of both");
+  out.names = {SpanMetricNames::kTempo};
+}
+
 void read_histogram(const ConfigNode& node, SpanMetricsConfig& out) {
   out.durations = !node.boolean("disable", false);
-  const bool tempo = out.names == SpanMetricNames::kTempo;
-  out.milliseconds = node.choice("unit", tempo ? "s" : "ms", {"s", "ms"}) == "ms";
-  if (tempo && out.milliseconds) node.error("unit", "expected s: with `names: tempo` whoever asks reckons in seconds");
-  out.bounds_ns = default_bounds(out.names);
+  const bool jaeger = out.has(SpanMetricNames::kJaeger);
+  out.milliseconds = node.choice("unit", jaeger ? "ms" : "s", {"s", "ms"}) == "ms";
+  if (!jaeger && out.milliseconds) node.error("unit", "expected s: with `names: tempo` whoever asks reckons in seconds");
+  out.bounds_ns = default_bounds(out.names.front());
   const ConfigNode by_hand = node.child("explicit"), by_factor = node.child("exponential");
   if (by_hand.present() && by_factor.present())
     node.error("exponential", "expected one of `explicit` and `exponential`");
@@ -158,7 +180,7 @@ std::string label_name(std::string_view attribute) {
 std::optional<SpanMetricsConfig> read_span_metrics(const ConfigNode& node) {
   if (!node.present()) return std::nullopt;
   SpanMetricsConfig out;
-  if (node.choice("names", "tempo", {"tempo", "jaeger"}) == "jaeger") out.names = SpanMetricNames::kJaeger;
+  read_names(node, out);
   read_histogram(node.child("histogram"), out);
   read_excluded(node, out);
   read_dimensions(node, out);

@@ -3,6 +3,7 @@
 // v0.165.1 (names `jaeger`) and the metrics generator of Tempo 2.10 (names `tempo`). Threads: main reads; immutable.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -40,17 +41,19 @@ struct SpanMetricsConfig {
   static constexpr std::size_t kBucketsMax = 64;
   static constexpr std::size_t kDimensionsMax = 16;
 
-  SpanMetricNames names = SpanMetricNames::kTempo;
+  std::vector<SpanMetricNames> names = {SpanMetricNames::kTempo};  // families that are written, one or two
   bool service = true, span_name = true, span_kind = true, status_code = true;  // labels; exclude_dimensions
   std::vector<Dimension> dimensions;
   bool durations = true;  // a histogram of them
   bool sizes = false;     // a counter of OTLP bytes
-  bool milliseconds = false;
+  bool milliseconds = false;  // in Jaeger's family; Tempo's has seconds
   std::vector<std::uint64_t> bounds_ns;  // upper ones, inclusive, ascending
   std::size_t series_max = 10'000;
   SeriesLife life;
   std::vector<NameRule> name_rules;
   ExemplarsConfig exemplars;
+
+  bool has(SpanMetricNames family) const { return std::find(names.begin(), names.end(), family) != names.end(); }
 
   // Bytes that the series take at most, counted in so many parts.
   std::size_t bytes_max(std::size_t parts) const;

@@ -32,6 +32,10 @@ constexpr std::size_t kExemplarSpansMax = 200;
 
 constexpr std::size_t kSum = 0, kBytes = 2, kBuckets = 3;  // words of a block
 
+constexpr std::string_view service_label(SpanMetricNames family) {
+  return family == SpanMetricNames::kJaeger ? "service_name" : "service";
+}
+
 // As much as a label holds, before rules run on it.
 ByteView start_of_name(const SpanNote& span) {
   return start_of_text(ByteView(span.name, span.name_size), kLabelValueMax);
@@ -132,9 +136,7 @@ const ResourceLabels& SpanMetrics::resource_labels_of(SpanNotes& notes, const Sp
   if (out.number == resource.number) return out;
   out.number = resource.number;
   out.service.clear();
-  if (config_.service) {
-    append_label(out.service, config_.names == SpanMetricNames::kJaeger ? "service_name" : "service", resource.service);
-  }
+  if (config_.service) append_label(out.service, service_label(config_.names.front()), resource.service);
   out.dimensions.assign(config_.dimensions.size(), "");
   for (std::size_t i = 0; i < config_.dimensions.size(); ++i)
     append_dimension(out.dimensions[i], config_.dimensions[i], notes.resource_dimensions_of(span)[i]);
@@ -186,9 +188,17 @@ void SpanMetrics::kept(const KeptTrace& trace, TimePoint now, std::uint64_t unix
   }
 }
 
+struct SpanMetrics::Page {
+  std::span<const SeriesTable::Row> rows;
+  Exemplars::BySeries exemplars;
+};
+
 void SpanMetrics::write(Exposition& out, TimePoint now) {
   const SeriesTable::Snapshot all = table_.page(now, [](std::span<const SeriesTable::Row>) {});
-  write_families(all.rows, now, out);
+  Page page{all.rows, {}};
+  if (calls_of(page.rows[0].block) == 0) page.rows = page.rows.subspan(1);  // nothing had no room
+  if (config_.exemplars.enabled && out.open_metrics()) page.exemplars = exemplars_.all(now);
+  for (const SpanMetricNames family : config_.names) write_family(family, page, out);
 }
 
 std::uint64_t SpanMetrics::calls_of(const std::uint64_t* block) const {
@@ -197,42 +207,49 @@ std::uint64_t SpanMetrics::calls_of(const std::uint64_t* block) const {
   return calls;
 }
 
-void SpanMetrics::write_families(std::span<const SeriesTable::Row> rows, TimePoint now, Exposition& out) {
-  const std::string prefix = config_.names == SpanMetricNames::kJaeger ? "traces_span_metrics_" : "traces_spanmetrics_";
-  if (calls_of(rows[0].block) == 0) rows = rows.subspan(1);  // nothing had no room
-  const auto labels = [](const SeriesTable::Row& row) {
-    return row.series == kOverflowSeries ? kOverflowLabels : std::string_view(row.labels);
-  };
+// A series has its labels as the first family has them; the service, where there is one, comes first.
+std::string_view SpanMetrics::labels_in(SpanMetricNames family, const SeriesTable::Row& row,
+                                        std::string& scratch) const {
+  if (row.series == kOverflowSeries) return kOverflowLabels;
+  if (!config_.service || family == config_.names.front()) return row.labels;
+  scratch = service_label(family);
+  scratch += std::string_view(row.labels).substr(service_label(config_.names.front()).size());
+  return scratch;
+}
+
+void SpanMetrics::write_family(SpanMetricNames family, const Page& page, Exposition& out) const {
+  const bool jaeger = family == SpanMetricNames::kJaeger;
+  const std::string prefix = jaeger ? "traces_span_metrics_" : "traces_spanmetrics_";
+  std::string scratch;
   out.family(prefix + "calls", MetricType::kCounter, "Spans received.");
-  for (const SeriesTable::Row& row : rows) out.counter(labels(row), calls_of(row.shown));
+  for (const SeriesTable::Row& row : page.rows) out.counter(labels_in(family, row, scratch), calls_of(row.shown));
   if (config_.durations) {
-    out.family(prefix + (config_.names != SpanMetricNames::kJaeger ? "latency"
-                         : config_.milliseconds                    ? "duration_milliseconds"
-                                                                   : "duration_seconds"),
+    out.family(prefix + (!jaeger                ? "latency"
+                         : config_.milliseconds ? "duration_milliseconds"
+                                                : "duration_seconds"),
                MetricType::kHistogram, "Durations of the spans received.");
-    write_durations(rows, now, out);
+    write_durations(family, page, out);
   }
   if (config_.sizes) {
     out.family(prefix + "size", MetricType::kCounter, "OTLP bytes of the spans received.");
-    for (const SeriesTable::Row& row : rows) out.counter(labels(row), row.shown[kBytes]);
+    for (const SeriesTable::Row& row : page.rows) out.counter(labels_in(family, row, scratch), row.shown[kBytes]);
   }
 }
 
-void SpanMetrics::write_durations(std::span<const SeriesTable::Row> rows, TimePoint now, Exposition& out) {
+void SpanMetrics::write_durations(SpanMetricNames family, const Page& page, Exposition& out) const {
+  const double unit_ns = family == SpanMetricNames::kJaeger && config_.milliseconds ? 1e6 : 1e9;
   std::vector<double> bounds;
-  for (const std::uint64_t bound : config_.bounds_ns) bounds.push_back(static_cast<double>(bound) / unit_ns());
-  Exemplars::BySeries exemplars;
-  if (config_.exemplars.enabled && out.open_metrics()) exemplars = exemplars_.all(now);
-  for (const SeriesTable::Row& row : rows) {
-    const bool overflow = row.series == kOverflowSeries;
+  for (const std::uint64_t bound : config_.bounds_ns) bounds.push_back(static_cast<double>(bound) / unit_ns);
+  std::string scratch;
+  for (const SeriesTable::Row& row : page.rows) {
     std::map<std::size_t, std::string> texts;
-    const bool counts = !overflow && row.shown == row.block;
-    const auto found = counts ? exemplars.find(hash_bytes(row.labels, seed_)) : exemplars.end();
-    if (found != exemplars.end()) {
-      for (const auto& [bucket, one] : found->second) texts.emplace(bucket, one.text(unit_ns()));
+    const bool counts = row.series != kOverflowSeries && row.shown == row.block;
+    const auto found = counts ? page.exemplars.find(hash_bytes(row.labels, seed_)) : page.exemplars.end();
+    if (found != page.exemplars.end()) {
+      for (const auto& [bucket, one] : found->second) texts.emplace(bucket, one.text(unit_ns));
     }
-    out.histogram(overflow ? kOverflowLabels : std::string_view(row.labels), bounds,
-                  {row.shown + kBuckets, bounds.size() + 1}, sum_of(row.shown + kSum) / unit_ns(), &texts);
+    out.histogram(labels_in(family, row, scratch), bounds, {row.shown + kBuckets, bounds.size() + 1},
+                  sum_of(row.shown + kSum) / unit_ns, &texts);
   }
 }
 

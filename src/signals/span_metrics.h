@@ -71,9 +71,10 @@ class SpanMetrics {
   std::string labels_of(SpanNotes& notes, const SpanNote& span) const;
   const ResourceLabels& resource_labels_of(SpanNotes& notes, const SpanNote& span) const;
   void note_id_name(const SpanNote& span);
-  void write_families(std::span<const SeriesTable::Row> rows, TimePoint now, Exposition& out);
-  void write_durations(std::span<const SeriesTable::Row> rows, TimePoint now, Exposition& out);
-  double unit_ns() const { return config_.milliseconds ? 1e6 : 1e9; }
+  struct Page;
+  void write_family(SpanMetricNames family, const Page& page, Exposition& out) const;
+  void write_durations(SpanMetricNames family, const Page& page, Exposition& out) const;
+  std::string_view labels_in(SpanMetricNames family, const SeriesTable::Row& row, std::string& scratch) const;
   std::uint64_t calls_of(const std::uint64_t* block) const;
 
   const SpanMetricsConfig config_;

@@ -29,6 +29,11 @@ TEST_CASE("the buckets of each family, to the nanosecond", "[signals]") {
   CHECK(jaeger.bounds_ns.back() == 15'000'000'000);
   CHECK(jaeger.milliseconds);
   CHECK_FALSE(ReadSpanMetrics("{names: jaeger, histogram: {unit: s}}").config->milliseconds);
+  const SpanMetricsConfig both = *ReadSpanMetrics("{names: [jaeger, tempo]}").config;
+  CHECK(both.bounds_ns == jaeger.bounds_ns);
+  CHECK(both.milliseconds);
+  CHECK(ReadSpanMetrics("{names: [tempo, jaeger]}").config->bounds_ns == tempo.bounds_ns);
+  CHECK(ReadSpanMetrics("{names: [tempo]}").config->names == tempo.names);
   CHECK(ReadSpanMetrics("{histogram: {explicit: {buckets: [100us, 1s]}}}").config->bounds_ns ==
         std::vector<std::uint64_t>{100'000, 1'000'000'000});
   CHECK(ReadSpanMetrics("{histogram: {exponential: {start: 1ms, factor: 10, count: 3}}}").config->bounds_ns ==
@@ -52,6 +57,11 @@ TEST_CASE("a bad value of span metrics is an error that says where and what was 
     return read.errors[0];
   };
   CHECK(error("{names: zipkin}") == "test.yaml:1:23: span_metrics.names: expected one of tempo, jaeger, got 'zipkin'");
+  CHECK(error("{names: [tempo, zipkin]}") ==
+        "test.yaml:1:31: span_metrics.names[1]: expected tempo or jaeger, each once, got 'zipkin'");
+  CHECK(error("{names: [tempo, tempo]}").find("names[1]: expected tempo or jaeger, each once") != std::string::npos);
+  CHECK(error("{names: []}").find("names: expected tempo, jaeger, or a list of both") != std::string::npos);
+  CHECK(error("{names: [tempo], histogram: {unit: ms}}").find("expected s: with `names: tempo`") != std::string::npos);
   CHECK(error("{histogram: {unit: ms}}").find("expected s: with `names: tempo`") != std::string::npos);
   CHECK(error("{histogram: {explicit: {buckets: [2ms, 1ms]}}}").find("over the one before it") != std::string::npos);
   CHECK(error("{histogram: {explicit: {buckets: []}}}").find("expected 1 to 64 durations") != std::string::npos);

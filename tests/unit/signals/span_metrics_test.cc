@@ -59,6 +59,30 @@ TEST_CASE("the names that Jaeger's Monitor asks for, in milliseconds", "[signals
   CHECK(spans.lines("traces_span_metrics_size_total").size() == 1);
 }
 
+TEST_CASE("both families are written from one count, each with its names and unit", "[signals]") {
+  const auto both = [](const std::string& names) {
+    CountedSpans spans("{names: " + names + ", sizes: true, dimensions: [zone], " +
+                       "histogram: {explicit: {buckets: [2ms]}}, exemplars: {enabled: true}, series_max: 2}");
+    for (const char* zone : {"a", "b", "c"}) spans.count(request({{.end_ms = 3, .attributes = {{"zone", zone}}}}));
+    KeptTrace kept;
+    kept.exporters = 1;
+    kept.otlp = request({{.end_ms = 3, .attributes = {{"zone", "b"}}}});
+    spans.metrics().kept(kept, at(1s), 1'000'000'000);
+    return sample_lines(spans.page(at(1s), OpenMetrics::kYes));
+  };
+  Lines expected = both("tempo");
+  for (const std::string& line : both("jaeger")) expected.push_back(line);
+  std::sort(expected.begin(), expected.end());
+  // What is told apart by families besides names: bounds are those that the configuration has.
+  CHECK(both("[tempo, jaeger]") == expected);
+  CHECK(both("[jaeger, tempo]") == expected);
+  CHECK(lines_with(expected, R"(traces_spanmetrics_latency_bucket{service="web",)").size() == 4);
+  CHECK(lines_with(expected, R"(traces_span_metrics_duration_milliseconds_bucket{service_name="web",)").size() == 4);
+  CHECK(std::count_if(expected.begin(), expected.end(), [](const std::string& line) {
+          return line.find(R"(zone="b",le="+Inf"} 1 # {trace_id=)") != std::string::npos;
+        }) == 2);
+}
+
 TEST_CASE("a page says what its families are, in both formats", "[signals]") {
   CountedSpans spans("{histogram: {disable: true}}");
   CHECK(spans.page() ==
