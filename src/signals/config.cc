@@ -49,6 +49,37 @@ std::vector<std::uint64_t> read_exponential(const ConfigNode& node) {
   return out;
 }
 
+// What the Collector's connector has other keys for. Those that would not mean the same are errors.
+void refuse_others(const ConfigNode& node, std::initializer_list<std::pair<const char*, const char*>> others) {
+  for (const auto& [key, want] : others) {
+    if (node.has(key)) node.error(key, want);
+  }
+}
+
+void read_collectors_keys(const ConfigNode& node) {
+  node.without_effect({"metrics_flush_interval", "dimensions_cache_size", "resource_metrics_cache_size",
+                       "resource_metrics_key_attributes", "metric_timestamp_cache_size", "add_resource_attributes"});
+  node.choice("aggregation_temporality", "AGGREGATION_TEMPORALITY_CUMULATIVE", {"AGGREGATION_TEMPORALITY_CUMULATIVE"});
+  refuse_others(
+      node,
+      {{"aggregation_cardinality_limit", "expected `series_max`: a bound of all series, not of those of a resource"},
+       {"metrics_expiration", "expected `series_expiration`: a series goes by itself, not with its resource"},
+       {"calls_dimensions", "expected `dimensions`: all metrics have the same labels"},
+       {"events", "expected no such key: events of spans are not counted"}});
+}
+
+// The Collector's prefix is Jaeger's family by another name.
+void read_namespace(const ConfigNode& node, SpanMetricsConfig& out) {
+  if (!node.has("namespace")) return;
+  if (node.text("namespace") != "traces.span.metrics") {
+    node.error("namespace", "expected traces.span.metrics, which is `names: jaeger`; no other prefix is written");
+  } else if (!node.has("names")) {
+    out.names = {SpanMetricNames::kJaeger};
+  } else if (!out.has(SpanMetricNames::kJaeger)) {
+    node.error("namespace", "expected `names` with jaeger among them, whose prefix this is");
+  }
+}
+
 // One family, or a list.
 void read_names(const ConfigNode& node, SpanMetricsConfig& out) {
   const ConfigNode names = node.child("names");
@@ -78,6 +109,9 @@ void read_histogram(const ConfigNode& node, SpanMetricsConfig& out) {
   if (!jaeger && out.milliseconds) node.error("unit", "expected s: with `names: tempo` whoever asks reckons in seconds");
   out.bounds_ns = default_bounds(out.names.front());
   const ConfigNode by_hand = node.child("explicit"), by_factor = node.child("exponential");
+  refuse_others(node, {{"dimensions", "expected `dimensions` of span_metrics: all metrics have the same labels"}});
+  refuse_others(by_factor, {{"max_size", "expected `start`, `factor` and `count` of ordinary buckets: the page has no "
+                                         "place for native histograms"}});
   if (by_hand.present() && by_factor.present())
     node.error("exponential", "expected one of `explicit` and `exponential`");
   if (by_factor.present()) {
@@ -180,7 +214,9 @@ std::string label_name(std::string_view attribute) {
 std::optional<SpanMetricsConfig> read_span_metrics(const ConfigNode& node) {
   if (!node.present()) return std::nullopt;
   SpanMetricsConfig out;
+  read_collectors_keys(node);
   read_names(node, out);
+  read_namespace(node, out);
   read_histogram(node.child("histogram"), out);
   read_excluded(node, out);
   read_dimensions(node, out);

@@ -24,9 +24,10 @@ struct ReadSpanMetrics {
     if (yaml.find("start_at_zero") == std::string::npos) config->life.start_at_zero = Duration::zero();
     loaded->root.finish();
     errors = messages(loaded->issues->errors);
+    notices = messages(loaded->issues->notices);
   }
   std::optional<SpanMetricsConfig> config;
-  std::vector<std::string> errors;
+  std::vector<std::string> errors, notices;
 };
 
 // The lines of a page without comments, sorted.

@@ -88,6 +88,35 @@ TEST_CASE("a bad value of span metrics is an error that says where and what was 
   CHECK(error("{dimension: [a]}").find("dimensions") != std::string::npos);
 }
 
+TEST_CASE("a section of the Collector's connector is taken, or says what to use instead", "[signals]") {
+  const ReadSpanMetrics pasted(
+      "{namespace: traces.span.metrics, histogram: {unit: s, explicit: {buckets: [2ms, 1s]}}, dimensions: [{name: "
+      "http.method, default: GET}], exclude_dimensions: [status.code], exemplars: {enabled: true, max_per_data_point: "
+      "5}, metrics_flush_interval: 15s, dimensions_cache_size: 1000, resource_metrics_cache_size: 1000, "
+      "resource_metrics_key_attributes: [service.name], series_expiration: 5m, "
+      "aggregation_temporality: AGGREGATION_TEMPORALITY_CUMULATIVE}");
+  CHECK(pasted.errors.empty());
+  CHECK(pasted.config->names == std::vector<SpanMetricNames>{SpanMetricNames::kJaeger});
+  CHECK(pasted.notices.size() == 5);
+  CHECK(pasted.notices[1].find("metrics_flush_interval: accepted, but without effect here") != std::string::npos);
+  const auto error = [](const std::string& yaml) {
+    const ReadSpanMetrics read(yaml);
+    INFO(yaml);
+    REQUIRE(read.errors.size() == 1);
+    return read.errors[0];
+  };
+  CHECK(error("{aggregation_cardinality_limit: 100}").find("expected `series_max`") != std::string::npos);
+  CHECK(error("{metrics_expiration: 5m}").find("expected `series_expiration`") != std::string::npos);
+  CHECK(error("{calls_dimensions: [{name: a}]}").find("expected `dimensions`") != std::string::npos);
+  CHECK(error("{histogram: {dimensions: [{name: a}]}}").find("expected `dimensions`") != std::string::npos);
+  CHECK(error("{histogram: {exponential: {max_size: 160}}}").find("`start`, `factor`") != std::string::npos);
+  CHECK(error("{aggregation_temporality: AGGREGATION_TEMPORALITY_DELTA}").find("_CUMULATIVE") != std::string::npos);
+  CHECK(error("{namespace: span.metrics}").find("which is `names: jaeger`") != std::string::npos);
+  CHECK(error("{namespace: ''}").find("which is `names: jaeger`") != std::string::npos);
+  CHECK(error("{namespace: traces.span.metrics, names: tempo}").find("expected `names` with") != std::string::npos);
+  CHECK(ReadSpanMetrics("{namespace: traces.span.metrics, names: [tempo, jaeger]}").errors.empty());
+}
+
 TEST_CASE("a label's name is what Prometheus takes", "[signals]") {
   CHECK(label_name("http.request.method") == "http_request_method");
   CHECK(label_name("2nd-choice") == "key_2nd_choice");
