@@ -179,6 +179,7 @@ void Daemon::collect_signals(MetricWriter& out) const {
     out.add(metric::kServiceGraphEdges, {}, number(stats.edges));
     out.add(metric::kServiceGraphExpired, {}, number(stats.expired_edges));
     out.add(metric::kServiceGraphOverflow, {}, number(stats.overflow_requests));
+    out.add(metric::kServiceGraphUnlisted, {}, number(stats.unlisted));
     out.add(metric::kServiceGraphWaiting, {}, number(stats.waiting));
     out.add(metric::kServiceGraphUnpaired, {"expired"}, number(stats.expired));
     out.add(metric::kServiceGraphUnpaired, {"repeated"}, number(stats.replaced));

@@ -2,7 +2,6 @@
 #include "signals/service_graph.h"
 
 #include <algorithm>
-#include <map>
 
 #include "base/hash.h"
 #include "signals/names.h"
@@ -72,11 +71,11 @@ ServiceGraph::ServiceGraph(ServiceGraphConfig config, std::size_t parts, std::ui
   for (std::size_t i = 0; i < table_.parts(); ++i) names_of_parts_.push_back(std::make_unique<Names>());
 }
 
-// A thread's way to a name is a node and a bucket of a map.
+// A thread's way to a name is a node and a bucket of a map, and so is a pair of the half hour that is not over.
 std::size_t ServiceGraph::bytes_max(const ServiceGraphConfig& config, std::size_t parts) {
   return SeriesTable::bytes_max(table_options(config, parts)) + GraphNames::bytes_max(names_max(config)) +
          parts * names_max(config) * 64 + kShards * HalfEdges::bytes_max(config.waiting_max / kShards + 1) +
-         config.edges_max * (kIntervals * sizeof(Pairs::value_type) + sizeof(Ends));
+         config.edges_max * (kIntervals * sizeof(Pairs::value_type) + 64 + sizeof(Ends));
 }
 
 std::uint32_t ServiceGraph::ms_of(TimePoint t) const {
@@ -245,7 +244,8 @@ std::string ServiceGraph::labels_of(const Call& call) const {
   return out;
 }
 
-// What was counted since the last time goes to the pairs of services it belongs to.
+// What was counted since the last time goes to the pairs of services it belongs to. Edges expire, so in half an hour
+// there may have been more of them than edges_max.
 void ServiceGraph::put_by(std::span<const SeriesTable::Row> rows) {
   const MutexLock lock(history_mutex_);
   const MutexLock ends_lock(ends_mutex_);
@@ -255,7 +255,14 @@ void ServiceGraph::put_by(std::span<const SeriesTable::Row> rows) {
     const std::uint64_t more = row.block[kRequests] - ends.counted;
     if (more == 0) continue;
     ends.counted = row.block[kRequests];
-    open_[std::uint64_t{ends.client} << 32 | ends.server] += more;
+    const std::uint64_t pair = std::uint64_t{ends.client} << 32 | ends.server;
+    if (const auto known = open_.find(pair); known != open_.end()) {
+      known->second += more;
+    } else if (open_.size() < config_.edges_max) {
+      open_.emplace(pair, more);
+    } else {
+      unlisted_ += more;
+    }
   }
 }
 
@@ -312,30 +319,33 @@ void ServiceGraph::tick(TimePoint now) {
   }
   table_.scrape(now, [&](std::span<const SeriesTable::Row> rows) { put_by(rows); });
   const MutexLock lock(history_mutex_);
+  if (history_.size() == kIntervals) history_.pop_front();
   history_.push_back({open_since_, now, {open_.begin(), open_.end()}});
   open_since_ = now;
   open_.clear();
-  if (history_.size() > kIntervals) history_.pop_front();
 }
 
 std::vector<ServiceCalls> ServiceGraph::calls(TimePoint from, TimePoint to, TimePoint now) {
   end_waiting(now);
   table_.scrape(now, [&](std::span<const SeriesTable::Row> rows) { put_by(rows); });
-  std::map<std::uint64_t, std::uint64_t> sums;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> found;
   {
     const MutexLock lock(history_mutex_);
     for (const Interval& interval : history_) {
       if (interval.to <= from || interval.from >= to) continue;
-      for (const auto& [ends, count] : interval.calls) sums[ends] += count;
+      found.insert(found.end(), interval.calls.begin(), interval.calls.end());
     }
-    if (to > open_since_) {
-      for (const auto& [ends, count] : open_) sums[ends] += count;
-    }
+    if (to > open_since_) found.insert(found.end(), open_.begin(), open_.end());
   }
+  std::sort(found.begin(), found.end());
   std::vector<ServiceCalls> out;
-  for (const auto& [ends, count] : sums) {
-    out.push_back({names_.text_of(static_cast<std::uint32_t>(ends >> 32)),
-                   names_.text_of(static_cast<std::uint32_t>(ends)), count});
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const auto& [ends, count] = found[i];
+    if (i == 0 || ends != found[i - 1].first) {
+      out.push_back({names_.text_of(static_cast<std::uint32_t>(ends >> 32)),
+                     names_.text_of(static_cast<std::uint32_t>(ends)), 0});
+    }
+    out.back().calls += count;
   }
   return out;
 }
@@ -408,6 +418,10 @@ ServiceGraph::Stats ServiceGraph::stats() const {
   for (const std::unique_ptr<Names>& names : names_of_parts_) {
     const MutexLock lock(names->mutex);
     out.dropped_names += names->dropped;
+  }
+  {
+    const MutexLock lock(history_mutex_);
+    out.unlisted = unlisted_;
   }
   const SeriesTable::Stats table = table_.stats();
   out.edges = table.series;

@@ -52,7 +52,7 @@ class ServiceGraph {
 
   void write(Exposition& out, TimePoint now);
 
-  // The calls between services from `from` to `to`, to the half hour, as far back as a day.
+  // The calls between services from `from` to `to`, to the half hour, as far back as a day. Stats::unlisted are missing.
   std::vector<ServiceCalls> calls(TimePoint from, TimePoint to, TimePoint now);
 
   // Every edge as it stands, for people.
@@ -66,6 +66,7 @@ class ServiceGraph {
 
   struct Stats {
     std::uint64_t edges = 0, expired_edges = 0, overflow_requests = 0;
+    std::uint64_t unlisted = 0;       // requests of a pair of services that was one too many in its half hour
     std::uint64_t waiting = 0;        // sides
     std::uint64_t expired = 0;        // sides whose other one did not come, and that make no edge
     std::uint64_t replaced = 0;       // sides that came twice before the other did
@@ -142,9 +143,10 @@ class ServiceGraph {
   mutable Mutex ends_mutex_;
   std::vector<Ends> ends_ TAILGATE_GUARDED_BY(ends_mutex_);  // by series
 
-  Mutex history_mutex_;
+  mutable Mutex history_mutex_;
   TimePoint open_since_ TAILGATE_GUARDED_BY(history_mutex_);
-  Pairs open_ TAILGATE_GUARDED_BY(history_mutex_);  // calls since then, up to the last scrape
+  Pairs open_ TAILGATE_GUARDED_BY(history_mutex_);  // calls since then, up to the last scrape; edges_max at most
+  std::uint64_t unlisted_ TAILGATE_GUARDED_BY(history_mutex_) = 0;
   std::deque<Interval> history_ TAILGATE_GUARDED_BY(history_mutex_);
 };
 

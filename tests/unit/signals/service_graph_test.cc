@@ -236,6 +236,34 @@ TEST_CASE("calls between services are known by the half hour", "[signals]") {
   CHECK(calls(0min, 30h, 30h).empty());
 }
 
+TEST_CASE("what is remembered of half an hour has a bound, whatever expires in it", "[signals]") {
+  CountedGraph graph("{edges_max: 3, edge_expiration: 1m, database_name_attributes: [db.name]}");
+  // Three services, so nine pairs of them; no more than two at a time are edges.
+  std::uint64_t requests = 0;
+  const auto listed = [&](Duration from, Duration to) {
+    std::uint64_t out = 0;
+    for (const ServiceCalls& one : graph.graph().calls(at(from), at(to), at(to))) out += one.calls;
+    return out;
+  };
+  Duration now = 0s;
+  for (const char* from : {"a", "b", "c"}) {
+    for (const char* to : {"a", "b", "c"}) {
+      for (int i = 0; i < 2; ++i, ++requests)
+        graph.add({.service = from, .kind = kClient, .id = 2, .attributes = {{"db.name", to}}}, at(now));
+      now += 1min;
+      graph.lines(at(now));
+    }
+  }
+  CHECK(graph.graph().stats().overflow_requests == 0);
+  CHECK(graph.graph().calls(at(0s), at(now), at(now)).size() == 3);
+  CHECK(listed(0s, now) == 6);
+  CHECK(graph.graph().stats().unlisted == requests - 6);
+  for (Duration t = now; t < 40min; t += 1min) graph.graph().tick(at(t));
+  graph.add({.service = "c", .kind = kClient, .id = 2, .attributes = {{"db.name", "c"}}}, at(41min));
+  CHECK(listed(40min, 41min) == 1);
+  CHECK(listed(0s, 41min) == 7);
+}
+
 TEST_CASE("the keys of the service graph", "[signals]") {
   const ServiceGraphConfig config = *ReadServiceGraph("{}").config;
   CHECK(config.bounds_ns.front() == 100'000'000);
