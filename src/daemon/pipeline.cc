@@ -127,6 +127,7 @@ std::optional<ServiceMap> service_map(const Signals* signals) {
     out.edges.push_back({std::move(edge.client), std::move(edge.server), std::move(edge.type), edge.requests,
                          edge.failed, std::move(edge.server_buckets), std::move(edge.client_buckets)});
   }
+  out.overflow = graph->stats().overflow_requests;
   return out;
 }
 

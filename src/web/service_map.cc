@@ -27,8 +27,10 @@ void add_service_map_api(Pages& pages, std::function<std::optional<ServiceMap>()
     }
     json::array bounds;
     if (services) bounds = json::value_from(services->bounds_ns).as_array();
-    return json_response(
-        200, json::object{{"on", services.has_value()}, {"bounds_ns", std::move(bounds)}, {"edges", std::move(edges)}});
+    return json_response(200, json::object{{"on", services.has_value()},
+                                           {"bounds_ns", std::move(bounds)},
+                                           {"edges", std::move(edges)},
+                                           {"overflow", services ? services->overflow : 0}});
   });
 }
 

@@ -23,6 +23,7 @@ struct ServiceMapEdge {
 struct ServiceMap {
   std::vector<std::uint64_t> bounds_ns;
   std::vector<ServiceMapEdge> edges;
+  std::uint64_t overflow = 0;  // requests whose edge was one too many, so that they are in none of these
 };
 
 // Nothing: there is no service graph, and the view says how to get one.

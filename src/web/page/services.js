@@ -121,7 +121,10 @@ function table(caption, heads, rows) {
 
 const failedCell = (n, all) => el('td', {class: 'n'}, n > 0 ? el('span', {class: 'state bad'}, share(n, all)) : share(n, all));
 
-function draw(body, bounds, {edges, seconds}) {
+const overflowNote = (requests) => (requests === 0 ? null : el('p', {class: 'hint overflow', role: 'note'},
+    `${count(requests)} requests since the start are in none of these connections: there are more than `, el('code', {}, 'service_graph.edges_max'), '.'));
+
+function draw(body, bounds, overflow, {edges, seconds}) {
   if (edges.length === 0) {
     fill(body, el('p', {class: 'hint'}, seconds === null ? 'No request between services has been seen yet.' : 'No request between services in the last minutes.'));
     return;
@@ -132,6 +135,7 @@ function draw(body, bounds, {edges, seconds}) {
   fill(body,
       el('p', {class: 'hint'}, seconds === null ? 'Since the start; rates come in some seconds.' : `The last ${duration(Math.round(seconds) * 1e9)}.`,
           ' A dashed box sends no spans of its own. The time is what 95 of 100 requests stay under.'),
+      overflowNote(overflow),
       graph(nodes, edges, bounds, rateOf),
       table('Services', [['service'], requests, ['failed', true], ['95 % within', true]],
           nodes.sort((a, b) => b.requests - a.requests).map((node) => el('tr', {},
@@ -160,7 +164,7 @@ export function showServices(main, params, failed) {
       const now = {at, edges: new Map(answer.edges.map((edge) => [keyOf(edge), edge]))};
       samples = samples.filter((s) => s.at > at - kMinutes * 60000);
       drawn = true;
-      if (!body.contains(document.activeElement)) draw(body, answer.bounds_ns, since(samples[0] || null, now));
+      if (!body.contains(document.activeElement)) draw(body, answer.bounds_ns, answer.overflow, since(samples[0] || null, now));
       samples.push(now);
     } catch (error) {
       if (error.name === 'AbortError') return;

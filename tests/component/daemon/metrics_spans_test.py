@@ -214,7 +214,17 @@ class SignalsTest(unittest.TestCase):
         self.assertEqual(daemon.stop(), 0)
 
     def test_without_a_service_graph_the_view_is_told_so(self):
-        self.assertEqual(json.loads(get(self.start().pages["web"], "/api/service_map")[1]), {"on": False, "bounds_ns": [], "edges": []})
+        self.assertEqual(json.loads(get(self.start().pages["web"], "/api/service_map")[1]), {"on": False, "bounds_ns": [], "edges": [], "overflow": 0})
+
+    def test_what_has_no_room_among_the_edges_is_told_of(self):
+        daemon = self.start(service_graph={"edges_max": 2})
+        for i in range(2):
+            for peer in ("carts", "users"):
+                call = otlp.span(os.urandom(16), parent=os.urandom(8), kind=CLIENT, attributes=[("db.name", peer)])
+                self.assertEqual(send(daemon.http, [call], ("carts", "users")[i]), 200)
+        services = json.loads(get(daemon.pages["web"], "/api/service_map")[1])
+        self.assertEqual((len(services["edges"]), services["overflow"]), (2, 2))
+        self.assertEqual(daemon.metrics().sum("tailgate_service_graph_overflow_requests_total"), 2)
 
     def test_too_many_series_for_the_memory_is_an_error(self):
         path = os.path.join(self.directory.name, "bad.yaml")
