@@ -61,7 +61,7 @@ ServiceGraph::ServiceGraph(ServiceGraphConfig config, std::size_t parts, std::ui
       seed_(seed),
       origin_(now),
       table_(table_options(config_, parts)),
-      names_(names_max(config_)),
+      names_(names_max(config_), seed),
       names_swept_(now),
       user_(names_.number_of("user")),
       open_since_(now) {
@@ -74,7 +74,7 @@ ServiceGraph::ServiceGraph(ServiceGraphConfig config, std::size_t parts, std::ui
 // A thread's way to a name is a node and a bucket of a map, and so is a pair of the half hour that is not over.
 std::size_t ServiceGraph::bytes_max(const ServiceGraphConfig& config, std::size_t parts) {
   return SeriesTable::bytes_max(table_options(config, parts)) + GraphNames::bytes_max(names_max(config)) +
-         parts * names_max(config) * 64 + kShards * HalfEdges::bytes_max(config.waiting_max / kShards + 1) +
+         parts * (names_max(config) * 64 + Names::kNoRoom * 8) + kShards * HalfEdges::bytes_max(config.waiting_max / kShards + 1) +
          config.edges_max * (kIntervals * sizeof(Pairs::value_type) + 64 + sizeof(Ends));
 }
 
@@ -125,12 +125,22 @@ void ServiceGraph::name_sides(const GraphNotes& notes, Names& names, Scratch& sc
 // Of a text, or of the value of an attribute. 0: there is no room for more names.
 std::uint32_t ServiceGraph::number_of(std::uint64_t hash, Names& names, ByteView text, ByteView attribute) {
   if (const auto found = names.numbers.find(hash); found != names.numbers.end()) return found->second;
+  std::uint64_t& no_room = names.no_room[hash % Names::kNoRoom];
+  if (no_room == hash) return 0;
   std::string value;
   if (attribute.data() != nullptr) {
-    append_attribute_text(value, attribute_value(attribute));
-    text = value;
+    const AttributeValue of = attribute_value(attribute);
+    text = of.bytes;
+    if (of.kind != AttributeValue::Kind::kString) {
+      append_attribute_text(value, of);
+      text = value;
+    }
   }
   const std::uint32_t number = names_.number_of(text);
+  if (number == 0) {
+    no_room = hash;
+    return 0;
+  }
   // Two hashes may lead to one name (an attribute as a number and as a text).
   if (names.numbers.size() >= names_max(config_)) names.numbers.clear();
   names.numbers.emplace(hash, number);
@@ -308,6 +318,10 @@ void ServiceGraph::sweep_names(TimePoint now) {
     }
   }
   names_.sweep(in_use);
+  for (const std::unique_ptr<Names>& names : names_of_parts_) {
+    const MutexLock lock(names->mutex);
+    std::fill(names->no_room.begin(), names->no_room.end(), 0);  // there may be room now
+  }
 }
 
 void ServiceGraph::tick(TimePoint now) {

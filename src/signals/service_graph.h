@@ -90,10 +90,12 @@ class ServiceGraph {
     std::uint64_t replaced TAILGATE_GUARDED_BY(mutex) = 0;
     std::uint64_t dropped TAILGATE_GUARDED_BY(mutex) = 0;
   };
-  // Numbers of the names that a thread has met, by their hashes; 0 of those that found no room.
+  // Numbers of the names that a thread has met, by their hashes, and the last hashes of those that found no room.
   struct Names {
+    static constexpr std::size_t kNoRoom = 1024;
     mutable Mutex mutex;
     std::unordered_map<std::uint64_t, std::uint32_t> numbers TAILGATE_GUARDED_BY(mutex);
+    std::vector<std::uint64_t> no_room TAILGATE_GUARDED_BY(mutex) = std::vector<std::uint64_t>(kNoRoom);
     std::uint64_t dropped TAILGATE_GUARDED_BY(mutex) = 0;
   };
   struct Call {
