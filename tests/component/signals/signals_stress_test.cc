@@ -116,3 +116,45 @@ TEST_CASE("threads that count and scrapes that let series go lose nothing", "[si
   CHECK(graph.replaced == 0);
   CHECK(requests == kThreads * kRequests * (1 + (kSpans - 1) / 2));  // roots by `user`, and pairs
 }
+
+TEST_CASE("what had no room finds that of series that go while it is counted", "[signals]") {
+  constexpr std::size_t kSeries = 1000;
+  const auto count = [](SeriesTable& table, std::size_t part_index, std::uint64_t hash) {
+    SeriesTable::Part& part = table.part(part_index);
+    const MutexLock lock(part.mutex);
+    SeriesId series = part.counts.find(hash);
+    if (series == SeriesCounts::kUnknown) {
+      SeriesTable::Wanted wanted{hash, "l=\"" + std::to_string(hash) + "\""};
+      table.resolve(part, {&wanted, 1});
+      series = wanted.series;
+    }
+    ++part.counts.block(series)[0];
+    return series;
+  };
+  const auto see = [](std::span<const SeriesTable::Row>) {};
+  for (int round = 0; round < 50; ++round) {
+    SeriesTable table({.series_max = kSeries,
+                       .shape = {.sums = 0, .counts = 1},
+                       .parts = kThreads,
+                       .life = {.expiration = 1min, .start_at_zero = 0s}});
+    for (std::uint64_t i = 0; i < kSeries; ++i) count(table, i % kThreads, i + 1);
+    std::atomic<bool> over{false};
+    std::atomic<std::uint64_t> hot{0};
+    std::vector<std::thread> threads;
+    for (std::uint64_t t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        for (bool first = true; !over; first = false) {
+          count(table, t, 1'000'000 + t);
+          if (first) ++hot;
+        }
+      });
+    }
+    while (hot < kThreads) std::this_thread::yield();
+    table.page(TimePoint{}, see);
+    table.page(TimePoint{} + 1min, see);
+    over = true;
+    for (std::thread& thread : threads) thread.join();
+    CHECK(table.stats().expired == kSeries);
+    for (std::uint64_t t = 0; t < kThreads; ++t) CHECK(count(table, t, 1'000'000 + t) != kOverflowSeries);
+  }
+}
