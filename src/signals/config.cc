@@ -58,7 +58,7 @@ void refuse_others(const ConfigNode& node, std::initializer_list<std::pair<const
 
 void read_collectors_keys(const ConfigNode& node) {
   node.without_effect({"metrics_flush_interval", "dimensions_cache_size", "resource_metrics_cache_size",
-                       "resource_metrics_key_attributes", "metric_timestamp_cache_size", "add_resource_attributes"});
+                       "resource_metrics_key_attributes", "add_resource_attributes"});
   node.choice("aggregation_temporality", "AGGREGATION_TEMPORALITY_CUMULATIVE", {"AGGREGATION_TEMPORALITY_CUMULATIVE"});
   refuse_others(
       node,
