@@ -106,12 +106,14 @@ void read_histogram(const ConfigNode& node, SpanMetricsConfig& out) {
   out.durations = !node.boolean("disable", false);
   const bool jaeger = out.has(SpanMetricNames::kJaeger);
   out.milliseconds = node.choice("unit", jaeger ? "ms" : "s", {"s", "ms"}) == "ms";
-  if (!jaeger && out.milliseconds) node.error("unit", "expected s: with `names: tempo` whoever asks reckons in seconds");
+  if (!jaeger && out.milliseconds)
+    node.error("unit", "expected s: with `names: tempo` whoever asks reckons in seconds");
   out.bounds_ns = default_bounds(out.names.front());
   const ConfigNode by_hand = node.child("explicit"), by_factor = node.child("exponential");
   refuse_others(node, {{"dimensions", "expected `dimensions` of span_metrics: all metrics have the same labels"}});
-  refuse_others(by_factor, {{"max_size", "expected `start`, `factor` and `count` of ordinary buckets: the page has no "
-                                         "place for native histograms"}});
+  refuse_others(by_factor, {{"max_size",
+                             "expected `start`, `factor` and `count` of ordinary buckets: the page has no "
+                             "place for native histograms"}});
   if (by_hand.present() && by_factor.present())
     node.error("exponential", "expected one of `explicit` and `exponential`");
   if (by_factor.present()) {

@@ -41,12 +41,12 @@ struct SpanMetricsConfig {
   static constexpr std::size_t kBucketsMax = 64;
   static constexpr std::size_t kDimensionsMax = 16;
 
-  std::vector<SpanMetricNames> names = {SpanMetricNames::kTempo};  // families that are written, one or two
+  std::vector<SpanMetricNames> names = {SpanMetricNames::kTempo};               // families that are written, one or two
   bool service = true, span_name = true, span_kind = true, status_code = true;  // labels; exclude_dimensions
   std::vector<Dimension> dimensions;
-  bool durations = true;  // a histogram of them
-  bool sizes = false;     // a counter of OTLP bytes
-  bool milliseconds = false;  // in Jaeger's family; Tempo's has seconds
+  bool durations = true;                 // a histogram of them
+  bool sizes = false;                    // a counter of OTLP bytes
+  bool milliseconds = false;             // in Jaeger's family; Tempo's has seconds
   std::vector<std::uint64_t> bounds_ns;  // upper ones, inclusive, ascending
   std::size_t series_max = 10'000;
   SeriesLife life;

@@ -6,8 +6,8 @@
 // in use, so a number goes only when it was in nobody's use at two sweeps and nobody asked for it in between. Sweeps
 // are seconds apart; a thread that stood still for longer would see its number under another name.
 //
-// Threads: any; one lock, taken when a thread does not know a name yet. When there is no room, as where peers' names have
-// ids in them and never end, one that is new is turned away without it: a bit of `known_` says that nobody has it.
+// Threads: any; one lock, taken when a thread does not know a name yet. When there is no room, as where peers' names
+// have ids in them and never end, one that is new is turned away without it: a bit of `known_` says that nobody has it.
 #pragma once
 
 #include <atomic>

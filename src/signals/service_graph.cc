@@ -74,7 +74,8 @@ ServiceGraph::ServiceGraph(ServiceGraphConfig config, std::size_t parts, std::ui
 // A thread's way to a name is a node and a bucket of a map, and so is a pair of the half hour that is not over.
 std::size_t ServiceGraph::bytes_max(const ServiceGraphConfig& config, std::size_t parts) {
   return SeriesTable::bytes_max(table_options(config, parts)) + GraphNames::bytes_max(names_max(config)) +
-         parts * (names_max(config) * 64 + Names::kNoRoom * 8) + kShards * HalfEdges::bytes_max(config.waiting_max / kShards + 1) +
+         parts * (names_max(config) * 64 + Names::kNoRoom * 8) +
+         kShards * HalfEdges::bytes_max(config.waiting_max / kShards + 1) +
          config.edges_max * (kIntervals * sizeof(Pairs::value_type) + 64 + sizeof(Ends));
 }
 

@@ -52,7 +52,8 @@ class ServiceGraph {
 
   void write(Exposition& out, TimePoint now);
 
-  // The calls between services from `from` to `to`, to the half hour, as far back as a day. Stats::unlisted are missing.
+  // The calls between services from `from` to `to`, to the half hour, as far back as a day. Stats::unlisted are
+  // missing.
   std::vector<ServiceCalls> calls(TimePoint from, TimePoint to, TimePoint now);
 
   // Every edge as it stands, for people.

@@ -248,9 +248,10 @@ inline constexpr Metric kServiceGraphExpired{"tailgate_service_graph_expired_edg
                                              "Edges removed since no request came for edge_expiration."};
 inline constexpr Metric kServiceGraphOverflow{"tailgate_service_graph_overflow_requests_total", kCounter, "",
                                               "Requests counted in the edge for overflow: edges_max was reached."};
-inline constexpr Metric kServiceGraphUnlisted{"tailgate_service_graph_unlisted_requests_total", kCounter, "",
-                                              "Requests that the dependencies do not have: more than edges_max pairs of "
-                                              "services in half an hour."};
+inline constexpr Metric kServiceGraphUnlisted{
+    "tailgate_service_graph_unlisted_requests_total", kCounter, "",
+    "Requests that the dependencies do not have: more than edges_max pairs of "
+    "services in half an hour."};
 inline constexpr Metric kServiceGraphWaiting{"tailgate_service_graph_waiting_spans", kGauge, "",
                                              "Spans of clients and servers that wait for their other side."};
 inline constexpr Metric kServiceGraphUnpaired{"tailgate_service_graph_unpaired_spans_total", kCounter, "reason",

@@ -72,7 +72,8 @@ TEST_CASE("a bad value of span metrics is an error that says where and what was 
   CHECK(error("{dimensions: [a.b, a_b]}").find("`a_b` is taken") != std::string::npos);
   CHECK(error("{dimensions: [{name: le}]}").find("`le` is taken") != std::string::npos);
   CHECK(error("{dimensions: [__name__]}").find("`__name__` does, got '__name__'") != std::string::npos);
-  CHECK(error("{dimensions: [{name: ..a}]}").find("does not begin with __, as Prometheus' own; `__a` does") != std::string::npos);
+  CHECK(error("{dimensions: [{name: ..a}]}").find("does not begin with __, as Prometheus' own; `__a` does") !=
+        std::string::npos);
   CHECK(error("{dimensions: [{default: x}]}").find("the name of an attribute") != std::string::npos);
   CHECK(error("{exclude_dimensions: [http.route]}").find("expected one of service.name") != std::string::npos);
   CHECK(error("{span_names: [{pattern: '(', replacement: x}]}").find("missing )") != std::string::npos);
