@@ -488,6 +488,25 @@ def check_services(page, site):
     say(f"  services: {' '.join(edge)}; a click searches")
 
 
+def check_overflow(browser, binary, directory):
+    """Requests that have no edge of their own: the view says how many."""
+    os.mkdir(directory)
+    settings = basic_config([{"name": "all", "type": "always_sample"}], {"debug": {}})
+    settings["service_graph"] = {"edges_max": 2}
+    with Daemon(binary, directory, settings) as daemon:
+        call = lambda: {**span(secrets.token_hex(16), 1, 2, "SELECT", 1, 2, time.time_ns(), has={"db.name": "carts"}), "kind": 3}  # noqa: E731
+        for _ in range(3):  # user to carts, web to carts, and what is one too many: carts to carts
+            send(daemon.http, request({"carts": [span(secrets.token_hex(16), 1, 0, "GET /", 1, 2, time.time_ns())]}))
+            for service in ("web", "carts"):
+                send(daemon.http, request({service: [call()]}))
+        page = browser.page()
+        page.go(f"http://127.0.0.1:{daemon.pages['web']}/?view=services", "!!document.querySelector('.overflow')")
+        told = page.text(".overflow")
+        expect(told.startswith("3 requests since the start are in none of these connections"), f"the view says: {told}")
+        expect(daemon.stop() == 0, "the daemon did not end with 0")
+    say("  services: what has no room is told of")
+
+
 DRAWN = """new MutationObserver((_, observer) => {
   if (!document.querySelector('.row')) return;
   observer.disconnect();
@@ -533,5 +552,7 @@ def test_page(tools, binary, directory):
         check_every_view(page, site)
         check_quiet(page, site, ("/api/try", "q=%7B+span.http+%3D+%7D", "ab" * 16, "/favicon.ico"))
         check_large(page, site)
-        check_what_if(browser, binary, os.path.join(directory, "past"))  # last: its tab leaves the other behind, where nothing is painted
+        # Last: their tabs leave the other behind, where nothing is painted.
+        check_what_if(browser, binary, os.path.join(directory, "past"))
+        check_overflow(browser, binary, os.path.join(directory, "overflow"))
         expect(daemon.stop() == 0, "the daemon did not end with 0")
