@@ -124,6 +124,11 @@ void Journal::replayed(std::uint64_t below_segment) {
   replayed_below_ = below_segment;
 }
 
+void Journal::ends_after(std::uint64_t segment, TimePoint time) {
+  const MutexLock lock(mutex_);
+  segments_.ends_after(segment, time);
+}
+
 void Journal::start() {
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), "journal");

@@ -108,6 +108,8 @@ class Journal {
   std::uint64_t replay_from() const { return replay_from_; }
   std::uint64_t settled() const;  // the first segment that a restart would need
   void replayed(std::uint64_t below_segment);
+  // A request of this segment is about to be taken as if it came at this time.
+  void ends_after(std::uint64_t segment, TimePoint time);
   // The segments there are, and up to which byte the last one may be read.
   struct Extent {
     std::vector<std::uint64_t> ends;  // older segments, of which there is nothing else

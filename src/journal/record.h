@@ -77,6 +77,8 @@ inline std::uint64_t journal_position(std::uint64_t segment, std::uint64_t block
   return segment << 32 | block << 11 | record;
 }
 
+inline constexpr std::uint64_t journal_segment(std::uint64_t position) { return position >> 32; }
+
 // False when the request is larger than a block may be.
 bool append_request(std::string& raw, const JournalRequest& request);
 // Views into the record. Of one that is this daemon's own; of any.

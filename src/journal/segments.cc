@@ -86,6 +86,10 @@ void SegmentList::drop(std::uint64_t number) {
   segments_.erase(at);
 }
 
+void SegmentList::ends_after(std::uint64_t number, TimePoint time) {
+  for (auto at = find(number); at != segments_.end() && at->end < time; ++at) at->end = time;
+}
+
 std::uint64_t SegmentList::pin(TimePoint first) {
   const auto at = std::lower_bound(segments_.begin(), segments_.end() - 1, first,
                                    [](const Segment& s, TimePoint wanted) { return s.end < wanted; });

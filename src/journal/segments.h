@@ -28,7 +28,8 @@ struct Segment {
   std::uint64_t bytes = 0;       // of both files
   bool indexed = false;          // it has an index of ids, as far as one can be made
   std::uint64_t ends_bytes = 0;  // of the one
-  // No span in it came later. For segments of earlier processes by the wall clock, and never too early.
+  // No span in it came later. Of an earlier process what its files say, which is too early where the wall clock was put
+  // back; ends_after() sets that right before anything is taken out of it.
   TimePoint end{};
   std::uint64_t end_unix_ns = 0;
   std::uint32_t pins = 0;  // kept traces that began in it, or later, and are not delivered
@@ -45,6 +46,9 @@ class SegmentList {
   std::size_t size() const { return segments_.size(); }
   std::uint64_t bytes() const;
   const std::deque<Segment>& all() const { return segments_; }
+
+  // A span in it came at this time: it ends no sooner, nor do those behind it.
+  void ends_after(std::uint64_t number, TimePoint time);
 
   // Keeps the segments that may hold spans since `first` from being settled. The number is for unpin().
   std::uint64_t pin(TimePoint first);

@@ -120,7 +120,8 @@ bool JournalReplay::switch_over(JournalCursor& cursor) {
   const std::uint64_t last = parts_.journal.appended();
   while (!stopping_ && parts_.journal.committed() < last) {
     if (!catch_up(cursor)) return false;
-    parts_.store.sweep(now());
+    reached_ = std::max(reached_, now());
+    parts_.store.sweep(reached_);
     parts_.pause(kWait);
   }
   if (!catch_up(cursor)) return false;
@@ -166,6 +167,9 @@ void JournalReplay::take(const JournalRequest& request, std::uint64_t position) 
   batch.hash_seed = parts_.target.hash_seed();
   batch.now_unix_ns = request.arrival_unix_ns;
   batch.request = request.number;
+  // The store's clock does not go back, so what this opens began at `reached_`, at the latest.
+  reached_ = std::max(reached_, at);
+  parts_.journal.ends_after(journal_segment(position), reached_);
   parts_.link.set_position(position);
   if (at >= swept_ + parts_.sweep_every) {  // as the sweeper would have, before this came
     parts_.store.sweep(at);

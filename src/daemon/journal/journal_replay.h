@@ -86,7 +86,8 @@ class JournalReplay {
   Charge verdicts_charge_;
   TimePoint now_{}, live_since_{};
   TimePoint swept_ = TimePoint::min() + std::chrono::hours(1);
-  std::uint64_t wall_ns_ = 0;  // when the clock was now_
+  TimePoint reached_ = TimePoint::min();  // the latest that the store was told
+  std::uint64_t wall_ns_ = 0;             // when the clock was now_
   TimePoint began_{};
   bool switches_ = false;
   // Of the request that is taken now: what was written of it for others, and whether something of it stayed here.

@@ -189,6 +189,54 @@ TEST_CASE("what came while the wall clock was ahead does not move the store's cl
   CHECK(target.latest < at(kThen + 60'000));
 }
 
+TEST_CASE("whatever the wall clock said, requests stay until their traces are decided and delivered", "[journal]") {
+  const Folder root;
+  constexpr std::int64_t kHour = 3'600'000;
+  // When they came: before the clock was put back, by an hour or by a few seconds in between; longer ago than a replay
+  // remembers.
+  const auto came = GENERATE(
+      +[](std::int64_t n) { return kHour + n; }, +[](std::int64_t n) { return n < 30 ? 4000 + n : n; },
+      +[](std::int64_t n) { return n - 8 * 24 * kHour; });
+  {
+    Backend nobody;
+    Process first(nobody, root.path / "0", came(0), small_store());
+    for (std::int64_t n = 0; n != 60; ++n) {
+      const auto id = static_cast<std::uint64_t>(n) + 1;
+      const std::string otlp = request_of(id, id, 1, 2);
+      JournalRequest request;
+      request.number = first.journal->next_order();
+      request.order = first.journal->next_order();
+      request.arrival_unix_ns = wall(came(n));
+      request.otlp = otlp;
+      first.journal->append(request, at(came(n)), {});
+      first.commit(came(n));
+    }
+    fs::copy(root.path / "0", root.path / "1", fs::copy_options::recursive);
+  }
+  Backend backend;
+  Process p(backend, root.path / "1", kThen, small_store());
+  const std::uint64_t oldest = p.journal->replay_from();
+  const auto tick = [&](std::int64_t ms) {
+    p.store->sweep(at(ms));
+    p.commit(ms);
+  };
+  Watched target(*p.target, [&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // so that they come later than the journal was opened
+    p.commit(kThen);
+    CHECK(p.journal->settled() <= oldest);
+  });
+  JournalReplay replay({*p.journal, *p.link, *p.store, target, 1, at(-1000), Duration::zero()});
+  replay.run(at(kThen), wall(kThen));
+  replay.tidy(TimePoint::max());
+  CHECK(replay.stats().requests == 60);
+  for (const std::int64_t ms : {1, 2000, 60'000, 120'000}) tick(kThen + ms);
+  CHECK(p.journal->settled() <= oldest);  // they are decided, and at no exporter
+  p.queue.send(SIZE_MAX);
+  tick(kThen + 180'000);
+  CHECK(p.journal->settled() > oldest);
+  CHECK(backend.spans.size() == 60);
+}
+
 TEST_CASE("new requests wait for no disk when a replay ends, and none is taken twice", "[journal]") {
   const Folder root;
   Backend backend;

@@ -63,6 +63,24 @@ TEST_CASE("segments end in their order, whatever the wall clock said", "[journal
   CHECK(list.settled() == 3);
 }
 
+TEST_CASE("a segment that ended later than its files say holds what began in it", "[journal]") {
+  SegmentList list = four();
+  list.ends_after(2, at(35));  // the clock was put back by some seconds while it was written to
+  CHECK(list.pin(at(9)) == 1);
+  CHECK(list.pin(at(33)) == 2);
+  CHECK(list.pin(at(39)) == 4);
+  list.unpin(1);
+  list.unpin(2);
+  CHECK(list.settle(at(34), UINT64_MAX));
+  CHECK(list.settled() == 2);
+  CHECK(list.settle(at(35), UINT64_MAX));
+  CHECK(list.settled() == 4);
+  list.ends_after(2, at(5));  // never sooner
+  CHECK(list.pin(at(33)) == 2);
+  list.ends_after(9, at(99));  // it is gone
+  CHECK(list.pin(at(36)) == 4);
+}
+
 TEST_CASE("what is not replayed yet is not settled, and what cannot be read stays", "[journal]") {
   SegmentList list;
   list.add({.number = 3, .end = at(1), .readable = false});
