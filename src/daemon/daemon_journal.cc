@@ -129,7 +129,7 @@ bool Daemon::hands_over() const {
     return true;
   }
   if (!config_.hand_over) return false;
-  if (!journal_->waiting() && !journal_->passed_since(monotonic_now() - config_.journal.hold)) return true;
+  if (!journal_->waiting() && !journal_->misses_since(monotonic_now() - config_.journal.hold)) return true;
   log_warn("the journal does not have all that is open, so it is decided as it is");
   return false;
 }

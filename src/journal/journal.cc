@@ -87,11 +87,11 @@ void Journal::append(const JournalRequest& request, TimePoint now, Done done) {
 
 void Journal::count_passed(TimePoint now) {
   passed_.fetch_add(1, std::memory_order_relaxed);
-  passed_at_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+  note_missing(now);
 }
 
-bool Journal::passed_since(TimePoint then) const {
-  return passed_at_.load(std::memory_order_relaxed) >= then.time_since_epoch().count();
+bool Journal::misses_since(TimePoint then) const {
+  return missing_at_.load(std::memory_order_relaxed) >= then.time_since_epoch().count();
 }
 
 std::uint64_t Journal::appended() const {

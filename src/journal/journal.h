@@ -86,8 +86,10 @@ class Journal {
   void append(const JournalRequest& request, TimePoint now, Done done);
   // One that passed the journal by.
   void count_passed(TimePoint now);
-  // Whether a request that somebody was told OK for is not in it, and came since then.
-  bool passed_since(TimePoint then) const;
+  // One that could not be written, and nobody was told so.
+  void note_missing(TimePoint now) { missing_at_.store(now.time_since_epoch().count(), std::memory_order_relaxed); }
+  // Whether a request that counts as taken is not in it, and came since then.
+  bool misses_since(TimePoint then) const;
 
   void note(std::span<const DecidedTrace> decided);
   void note(const JournalDelivery& delivery);
@@ -214,8 +216,8 @@ class Journal {
   DirectoryLock lock_;
   std::atomic<Takes> state_{Takes::kRequests};
   std::atomic<std::uint64_t> orders_{1}, passed_{0};
-  std::atomic<std::size_t> pending_bytes_{0};       // waiting or being written
-  std::atomic<std::int64_t> passed_at_{INT64_MIN};  // the last that passed by
+  std::atomic<std::size_t> pending_bytes_{0};        // waiting or being written
+  std::atomic<std::int64_t> missing_at_{INT64_MIN};  // the last that is not in it
   std::uint64_t first_order_ = 1;
   std::uint64_t replay_from_ = 0;
   bool has_past_ = false;

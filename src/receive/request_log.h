@@ -42,17 +42,18 @@ class Receipt {
     }
     if (safe) call(*safe);
   }
-  // Once for each part; they are safe when all are.
-  void settle(bool safe) {
+  // Once for each part; they are safe when all are. False: nobody was called, so far.
+  bool settle(bool safe) {
     std::function<void(bool)> call;
     {
       const MutexLock lock(mutex_);
       all_safe_ &= safe;
-      if (--left_ != 0) return;
+      if (--left_ != 0) return true;
       safe_ = safe = all_safe_;
       call = std::move(call_);
     }
     if (call) call(safe);
+    return call != nullptr;
   }
 
  private:

@@ -106,11 +106,16 @@ std::shared_ptr<Receipt> JournalLink::write_part(SourceId source, std::uint64_t 
 // Null: nobody waits for it.
 std::shared_ptr<Receipt> JournalLink::append(const JournalRequest& request) {
   if (journal_.options().ack == JournalAck::kAtOnce && !request.alone) {
-    journal_.append(request, monotonic_now(), {});
+    journal_.append(request, monotonic_now(), [&journal = journal_](bool safe) {
+      if (!safe) journal.note_missing(monotonic_now());
+    });
     return nullptr;
   }
   auto receipt = std::make_shared<Receipt>();
-  journal_.append(request, monotonic_now(), [receipt](bool safe) { receipt->settle(safe); });
+  journal_.append(request, monotonic_now(), [receipt, &journal = journal_](bool safe) {
+    const bool told = receipt->settle(safe) || receipt.use_count() != 1;  // a datagram's is let go of at once
+    if (!safe && !told) journal.note_missing(monotonic_now());
+  });
   return receipt;
 }
 
