@@ -55,6 +55,7 @@ class Daemon {
   void collect_signals(MetricWriter& out) const;
   void collect_journal(MetricWriter& out) const;
   Result<void> open_journal();
+  void make_replay();
   void start_replay();
   void open_reread_link();
   void start_cluster();

@@ -35,7 +35,12 @@ Result<void> Daemon::open_journal() {
   journal_->use(*journal_link_);
   journal_->start();
   if (config_.journal.retain > Duration::zero()) add_past_pages();
-  if (!replays) return {};
+  if (replays) make_replay();
+  if (keep_jobs_ != nullptr) keep_jobs_->start();  // it looks at the replay
+  return {};
+}
+
+void Daemon::make_replay() {
   replayed_ = kSourcesMax - 1;  // assemble() leaves it free
   ReplayParts parts{.journal = *journal_,
                     .link = *journal_link_,
@@ -51,7 +56,6 @@ Result<void> Daemon::open_journal() {
     };
   }
   replay_ = std::make_unique<JournalReplay>(std::move(parts));
-  return {};
 }
 
 void Daemon::add_past_pages() {
@@ -62,9 +66,14 @@ void Daemon::add_past_pages() {
     if (!explained || !explained->decided) return std::nullopt;
     return explained->verdict.decision;
   };
-  keep_jobs_ = std::make_unique<KeepJobs>(
-      KeepParts{*past_, *journal_, *store_, parts_.tables, parts_.exporters->size(), config_.keep, verdict_of});
-  keep_jobs_->start();
+  keep_jobs_ = std::make_unique<KeepJobs>(KeepParts{.past = *past_,
+                                                    .journal = *journal_,
+                                                    .store = *store_,
+                                                    .tables = parts_.tables,
+                                                    .exporters = parts_.exporters->size(),
+                                                    .config = config_.keep,
+                                                    .verdict_of = verdict_of,
+                                                    .ready = [this] { return replay_ == nullptr || replay_->done(); }});
   if (!config_.keep.around.policies.empty())
     journal_link_->on_kept_by(config_.keep.around.policies, [this] { keep_jobs_->triggered(wall_now_ns()); });
   const Result<Endpoint> web = parse_endpoint(config_.web.endpoint);

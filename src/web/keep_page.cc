@@ -99,6 +99,7 @@ json::object status_json(const KeepStatus& s) {
                    {"not_taken", s.not_taken},
                    {"bytes", s.bytes}};
   if (!s.request.condition.empty()) out["condition"] = s.request.condition;
+  if (!s.waits_for.empty()) out["waits_for"] = s.waits_for;
   if (!s.error.empty()) out["error"] = s.error;
   return out;
 }

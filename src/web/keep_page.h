@@ -22,11 +22,11 @@ namespace tailgate {
 inline constexpr std::size_t kKeepBodyMax = 1 << 20;
 
 struct KeepRequest {
-  std::vector<TraceId> ids;                                 // or
-  std::string condition;                                    // of the policy type `trace`
+  std::vector<TraceId> ids = {};                            // or
+  std::string condition = {};                               // of the policy type `trace`
   std::uint64_t from_unix_ns = 0, to_unix_ns = UINT64_MAX;  // of arrival; with a condition
   std::uint64_t limit = 1000;                               // traces, at most
-  std::string reason;
+  std::string reason = {};
 };
 
 struct KeepStatus {
@@ -36,6 +36,7 @@ struct KeepStatus {
   std::uint64_t found = 0, kept_traces = 0, kept_spans = 0;
   std::uint64_t already_kept = 0, not_found = 0, not_taken = 0;  // traces; not_taken: no room in the queues
   std::uint64_t bytes = 0;                                       // of requests looked at, unpacked
+  std::string waits_for;                                         // in words, while it waits for more than other jobs
   std::string error;
 };
 

@@ -133,7 +133,13 @@ KeepJobs::JobPtr KeepJobs::find(std::string_view job) const {
 std::optional<KeepStatus> KeepJobs::status(std::string_view job) const {
   const MutexLock lock(mutex_);
   const JobPtr found = find(job);
-  return found != nullptr ? std::optional(found->status) : std::nullopt;
+  return found != nullptr ? std::optional(told(*found)) : std::nullopt;
+}
+
+KeepStatus KeepJobs::told(const Job& job) const {
+  KeepStatus out = job.status;
+  if (out.state == "waiting" && !parts_.ready()) out.waits_for = "the replay of the journal";
+  return out;
 }
 
 bool KeepJobs::cancel(std::string_view job) {
@@ -141,7 +147,11 @@ bool KeepJobs::cancel(std::string_view job) {
   const JobPtr found = find(job);
   if (found == nullptr || (found->status.state != "waiting" && found->status.state != "running")) return false;
   found->cancelled = true;
-  if (found->status.state == "waiting") found->status.state = "cancelled";
+  if (found->status.state == "waiting") {
+    found->status.state = "cancelled";
+    std::erase(waiting_, found);
+  }
+  wake_.notify_all();
   return true;
 }
 
@@ -150,19 +160,27 @@ bool KeepJobs::ends(const JobPtr& job) const {
   return stopping_ || job->cancelled;
 }
 
+// Null: it is to stop.
+KeepJobs::JobPtr KeepJobs::next() {
+  const MutexLock lock(mutex_);
+  for (;;) {
+    if (stopping_) return nullptr;
+    if (waiting_.empty()) {
+      wake_.wait(mutex_);
+    } else if (!parts_.ready()) {
+      wake_.wait_until(mutex_, monotonic_now() + kLookAgain);
+    } else {
+      JobPtr job = waiting_.front();
+      waiting_.pop_front();
+      job->status.state = "running";
+      return job;
+    }
+  }
+}
+
 void KeepJobs::run() {
   ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
-  for (;;) {
-    JobPtr job;
-    {
-      const MutexLock lock(mutex_);
-      while (!stopping_ && waiting_.empty()) wake_.wait(mutex_);
-      if (stopping_) return;
-      job = waiting_.front();
-      waiting_.pop_front();
-      if (job->cancelled) continue;
-      job->status.state = "running";
-    }
+  while (const JobPtr job = next()) {
     work(job);
     const MutexLock lock(mutex_);
     KeepStatus& s = job->status;

@@ -3,8 +3,8 @@
 //
 // A job with ids asks the journal for each. One with a condition judges the time in question once more, with the
 // condition as the only policy (past_run.h), and then asks for what was found. A trace that is being kept anyway is
-// left alone; one that is open is looked at again when it is decided, since the journal has a part of it only. Jobs end
-// with the process.
+// left alone; one that is open is looked at again when it is decided, since the journal has a part of it only. Jobs
+// wait for the end of a replay, and end with the process.
 //
 // Threads: any; start and stop by one.
 #pragma once
@@ -33,6 +33,9 @@ struct KeepParts {
   KeepConfig config = {};
   // The verdict that /explain remembers of a trace; nothing when it knows none.
   std::function<std::optional<Decision>(const TraceId&)> verdict_of;
+  // False while a replay goes on: what it has not taken yet would be kept, and then sent by it once more.
+  std::function<bool()> ready = [] { return true; };
+  std::function<TimePoint()> now = monotonic_now;
 };
 
 class KeepJobs final : public KeepSource {
@@ -76,6 +79,8 @@ class KeepJobs final : public KeepSource {
   void wait_for_quota(const JobPtr& job, std::uint64_t spans);
   bool ends(const JobPtr& job) const;
   JobPtr find(std::string_view job) const TAILGATE_REQUIRES(mutex_);
+  KeepStatus told(const Job& job) const TAILGATE_REQUIRES(mutex_);
+  JobPtr next();
 
   const KeepParts parts_;
   double room_ = 0;  // spans; the thread's, with the next

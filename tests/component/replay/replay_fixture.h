@@ -10,6 +10,7 @@
 #include <deque>
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <set>
 
 #include "daemon/journal/journal_replay.h"
@@ -61,11 +62,13 @@ class Queue final : public KeptSink {
  public:
   explicit Queue(Backend& backend) : backend_(backend) {}
   void push(KeptTracePtr kept) override {
+    const std::lock_guard lock(mutex_);
     kept->delivery.expect(1);
     waiting_.push_back(std::move(kept));
   }
   bool make_room(std::size_t, bool) override { return false; }
   void send(std::size_t most) {
+    const std::lock_guard lock(mutex_);
     for (; most != 0 && !waiting_.empty(); --most) {
       backend_.take(*waiting_.front());
       waiting_.pop_front();
@@ -78,6 +81,7 @@ class Queue final : public KeptSink {
 
  private:
   Backend& backend_;
+  std::mutex mutex_;  // jobs push from a thread of their own
   std::deque<KeptTracePtr> waiting_;
 };
 
@@ -91,12 +95,12 @@ struct Process {
   std::unique_ptr<TraceStore> store;
   std::unique_ptr<StoreTarget> target;
 
-  Process(Backend& backend, const fs::path& folder, std::int64_t ms, const TraceStoreOptions& options, bool live = true)
+  Process(Backend& backend, const fs::path& folder, std::int64_t ms, const TraceStoreOptions& options, bool live = true,
+          JournalOptions with = {})
       : queue(backend) {
     store = std::make_unique<TraceStore>(options, budget, policies->set, *policies->tables, queue, 7, at(-1000));
     target = std::make_unique<StoreTarget>(*store);
     if (folder.empty()) return;
-    JournalOptions with;
     with.directory = folder;
     with.hold = options.limits.decision_wait + std::chrono::milliseconds(1500);
     with.segment_bytes = 6000;
@@ -133,6 +137,9 @@ struct Process {
     request.receiver = "otlp";
     request.format = "otlp_proto";
     request.otlp = sent.otlp;
+    std::vector<TraceId> traces;
+    for (const BatchTrace& trace : batch.traces) traces.push_back(trace.id);
+    request.traces = traces;
     journal->append(request, at(sent.ms), {});
   }
   void commit(std::int64_t ms) const {
