@@ -69,8 +69,7 @@ void Daemon::add_past_pages() {
   keep_jobs_ = std::make_unique<KeepJobs>(KeepParts{.past = *past_,
                                                     .journal = *journal_,
                                                     .store = *store_,
-                                                    .tables = parts_.tables,
-                                                    .exporters = parts_.exporters->size(),
+                                                    .link = *journal_link_,
                                                     .config = config_.keep,
                                                     .verdict_of = verdict_of,
                                                     .ready = [this] { return replay_ == nullptr || replay_->done(); }});

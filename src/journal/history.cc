@@ -99,7 +99,11 @@ bool JournalHistory::ended(const TraceId& id, const JournalRequest& request, std
   if (e->moved) return !late;  // what came later came back
   if (e->verdict.decision != Decision::kSampled) return true;
   if (!late && (e->delivered || position < e->delivered_upto)) return true;
-  return std::binary_search(late_.begin(), late_.end(), std::pair(id, request.number));
+  return delivered(id, request.number);
+}
+
+bool JournalHistory::delivered(const TraceId& id, std::uint64_t request) const {
+  return std::binary_search(late_.begin(), late_.end(), std::pair(id, request));
 }
 
 std::optional<JournalHistory::Foregone> JournalHistory::find(const TraceId& id) const {

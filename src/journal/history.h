@@ -40,6 +40,9 @@ class JournalHistory {
   // The verdict of a trace that is to be put together again; nothing when there is none, or it has ended.
   std::optional<Foregone> find(const TraceId& id) const;
 
+  // Whether every exporter has the spans that came with this request, or that it is a copy of.
+  bool delivered(const TraceId& id, std::uint64_t request) const;
+
   // Whether a request that was not this daemon's own is where it belongs.
   bool passed_on(std::uint64_t number) const { return passed_on_.contains(number); }
 

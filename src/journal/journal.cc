@@ -228,7 +228,9 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
   if (!pending.empty() && done) {
     ++stats_.commits;
     for (const Pending& p : pending) {
-      ++(p.whose == Whose::kOwn ? stats_.requests : p.whose == Whose::kOthers ? stats_.for_others : stats_.unsure);
+      stats_.requests += p.whose == Whose::kOwn ? 1 : 0;
+      stats_.for_others += p.whose == Whose::kOthers ? 1 : 0;
+      stats_.unsure += p.whose == Whose::kUnsure ? 1 : 0;
     }
     stats_.request_bytes += request_bytes;
   }

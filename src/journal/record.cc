@@ -72,7 +72,8 @@ bool append(std::string& raw, JournalRecord kind, std::string_view id, std::stri
 }  // namespace
 
 bool append_request(std::string& raw, const JournalRequest& request) {
-  static constexpr std::array kKinds = {JournalRecord::kRequest, JournalRecord::kForOthers, JournalRecord::kUnsure};
+  static constexpr std::array kKinds = {JournalRecord::kRequest, JournalRecord::kForOthers, JournalRecord::kUnsure,
+                                        JournalRecord::kKept};
   const JournalRecord kind = kKinds[static_cast<std::size_t>(request.whose)];
   std::string front;
   append_le(front, request.arrival_unix_ns);
@@ -92,6 +93,8 @@ std::optional<JournalRequest> read_any_request(const Record& record) {
     out.whose = Whose::kOthers;
   } else if (is(record, JournalRecord::kUnsure)) {
     out.whose = Whose::kUnsure;
+  } else if (is(record, JournalRecord::kKept)) {
+    out.whose = Whose::kKept;
   } else if (!is(record, JournalRecord::kRequest)) {
     return std::nullopt;
   }

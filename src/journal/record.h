@@ -28,6 +28,7 @@ enum class JournalRecord : std::uint8_t {
   kForOthers = 6,
   kUnsure = 7,
   kPassedOn = 8,
+  kKept = 9,
 };
 
 // Who decides the traces of a request, in a cluster (docs/cluster.md).
@@ -35,6 +36,7 @@ enum class Whose : std::uint8_t {
   kOwn,     // this daemon
   kOthers,  // another one, which has not said yet that it has them
   kUnsure,  // whoever it is when all that was open here has been replayed
+  kKept,    // nobody: a trace that is kept after the fact. `receiver` is the reason
 };
 
 // One request that was taken, or what of it belongs to one daemon, as OTLP bytes.

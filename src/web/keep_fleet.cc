@@ -15,7 +15,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::string_view kPath = "/keep/";
-constexpr std::array<std::string_view, 6> kSums = {"found",        "kept_traces", "kept_spans",
+constexpr std::array<std::string_view, 7> kSums = {"found",        "kept_traces", "kept_spans", "kept_in_part",
                                                    "already_kept", "not_taken",   "bytes"};
 
 using Jobs = std::map<std::string, std::string, std::less<>>;  // by member

@@ -94,6 +94,7 @@ json::object status_json(const KeepStatus& s) {
                    {"found", s.found},
                    {"kept_traces", s.kept_traces},
                    {"kept_spans", s.kept_spans},
+                   {"kept_in_part", s.kept_in_part},
                    {"already_kept", s.already_kept},
                    {"not_found", s.not_found},
                    {"not_taken", s.not_taken},

@@ -34,9 +34,11 @@ struct KeepStatus {
   KeepRequest request;
   double progress = 0;  // 0 to 1
   std::uint64_t found = 0, kept_traces = 0, kept_spans = 0;
-  std::uint64_t already_kept = 0, not_found = 0, not_taken = 0;  // traces; not_taken: no room in the queues
-  std::uint64_t bytes = 0;                                       // of requests looked at, unpacked
-  std::string waits_for;                                         // in words, while it waits for more than other jobs
+  std::uint64_t already_kept = 0, not_found = 0;  // traces
+  std::uint64_t not_taken = 0;                    // no room in the queues, or the journal cannot be written
+  std::uint64_t kept_in_part = 0;                 // of kept_traces: too large, or some of it cannot be read
+  std::uint64_t bytes = 0;                        // of requests looked at, unpacked
+  std::string waits_for;                          // in words, while it waits for more than other jobs
   std::string error;
 };
 

@@ -144,7 +144,7 @@ struct KeptTraceMaker::Headline {
 SettledSpans KeptTraceMaker::make(const Input& in, Scratch& scratch) {
   Charge repaired(budget_, Holder::kQueues);
   std::shared_ptr<Delivery> delivery;
-  if (log_ != nullptr && in.kept_after.empty()) {
+  if (log_ != nullptr && (in.kept_after.empty() || in.request != 0)) {
     delivery = in.closed != nullptr ? log_->delivery({in.id, in.closed->order, in.closed->upto, 0, in.closed->first})
                                     : log_->delivery({in.id, 0, 0, in.request, in.now});
   }

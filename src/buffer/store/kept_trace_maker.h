@@ -58,7 +58,7 @@ class KeptTraceMaker {
     TimePoint now;
     ClosedTrace* closed = nullptr;  // its deciding spans are filled in; null: late spans
     std::uint64_t now_unix_ns = 0;  // when it closed: now() of its conditions
-    std::uint64_t request = 0;      // of late spans, SpanBatch::request
+    std::uint64_t request = 0;      // of late spans, SpanBatch::request; of what is kept after the fact, its copy
     // Not empty: it was not kept then, and is now, for this reason.
     std::string_view kept_after = {};
   };

@@ -280,8 +280,7 @@ void TraceStore::remember(const TraceId& id, const Verdict& verdict) {
   shard.buffer.remember(id, verdict);
 }
 
-std::uint64_t TraceStore::keep_after(const TraceId& id, ByteView otlp, std::string_view reason, const Verdict& verdict,
-                                     TimePoint now) {
+TraceStore::KeptAfter TraceStore::keep_after(const AfterAll& what, ByteView otlp, TimePoint now) {
   static const ScanPlan no_plan;
   thread_local Scratch scratch;
   scratch.kept.out.clear();
@@ -291,7 +290,7 @@ std::uint64_t TraceStore::keep_after(const TraceId& id, ByteView otlp, std::stri
   std::vector<std::deque<std::string>> pointed_to;  // prefixes of slices, until the trace is framed
   const auto take = [&](SpanBatch& slice) {
     for (const BatchTrace& trace : slice.traces) {
-      if (trace.id != id) continue;
+      if (trace.id != what.id) continue;
       facts.merge(trace.facts);
       for (std::uint32_t s = trace.first; s != kNone; s = slice.spans[s].next) {
         const BatchSpan& span = slice.spans[s];
@@ -303,15 +302,22 @@ std::uint64_t TraceStore::keep_after(const TraceId& id, ByteView otlp, std::stri
     slice.scratch.clear();
     return true;
   };
-  if (!scan_request(otlp, no_plan, batch, take).ok) return 0;
+  if (!scan_request(otlp, no_plan, batch, take).ok) return {};
   take(batch);
-  if (scratch.kept.spans.empty()) return 0;
+  if (scratch.kept.spans.empty()) return {};
   const std::size_t spans = scratch.kept.spans.size();
-  const SettledSpans settled = maker_.make({id, verdict, facts, now, nullptr, 0, 0, reason}, scratch.kept);
-  if (settled.shed) return 0;
-  remember(id, verdict);
+  const SettledSpans settled =
+      maker_.make({what.id, what.verdict, facts, now, nullptr, 0, what.request, what.reason}, scratch.kept);
+  if (settled.shed) return {.no_room = *settled.shed == Shed::kQueueFull};
+  remember(what.id, what.verdict);
   push(scratch);
-  return spans - settled.malformed;
+  if (log_ != nullptr) {
+    // What came before the verdict is in the copy, so a restart has nothing to do with it.
+    const DecidedTrace decided{what.id, what.verdict, what.order};
+    log_->decided({&decided, 1});
+    log_->delivery({what.id, what.order, 0, 0, now})->part_gone();
+  }
+  return {spans - settled.malformed, false};
 }
 
 void TraceStore::take_decided(Shard& shard, Scratch& scratch) const {

@@ -83,9 +83,19 @@ class TraceStore {
   void remember(const TraceId& id, const Verdict& verdict);
 
   // Hands a trace that was not kept to the sink, with the verdict that keeps it. `otlp`: `resource_spans` fields. Its
-  // late spans follow from now on. Counted nowhere here: its spans had their end before. How many the sink got.
-  std::uint64_t keep_after(const TraceId& id, ByteView otlp, std::string_view reason, const Verdict& verdict,
-                           TimePoint now);
+  // late spans follow from now on. Counted nowhere here: its spans had their end before.
+  struct AfterAll {
+    const TraceId& id;
+    const Verdict& verdict;
+    std::string_view reason;
+    std::uint64_t order = 0;    // of the verdict
+    std::uint64_t request = 0;  // number of the copy that a log has until it is delivered; 0: it has none
+  };
+  struct KeptAfter {
+    std::uint64_t spans = 0;  // that the sink got
+    bool no_room = false;     // in the queues: none was handed over
+  };
+  KeptAfter keep_after(const AfterAll& what, ByteView otlp, TimePoint now);
 
   // Traces that memory decided early since the last call.
   EarlyDecisions take_early() { return shedding_.take_early(); }

@@ -6,8 +6,12 @@
 #include <algorithm>
 #include <atomic>
 
+#include "model/threshold.h"
+
 namespace tailgate {
 namespace {
+
+constexpr std::string_view kKeptAfterPolicy = "_kept_after";
 
 class DeliveryNote final : public Delivery {
  public:
@@ -101,6 +105,32 @@ std::shared_ptr<Receipt> JournalLink::write_part(SourceId source, std::uint64_t 
   request.whose = unsure ? Whose::kUnsure : Whose::kOthers;
   if (!unsure) away_.add(request, part, monotonic_now());
   return append(request);
+}
+
+std::optional<JournalLink::Copy> JournalLink::write_kept(std::string_view reason, ByteView otlp, TimePoint now) {
+  const Journal::Takes takes = journal_.takes();
+  if (takes == Journal::Takes::kNothing) return std::nullopt;
+  JournalRequest request;
+  request.order = journal_.next_order();
+  if (takes == Journal::Takes::kPassBy) return Copy{0, request.order};
+  request.number = journal_.next_order();
+  request.receiver = reason;
+  request.otlp = otlp;
+  request.alone = true;
+  request.whose = Whose::kKept;
+  journal_.append(request, now, {});
+  return Copy{request.number, request.order};
+}
+
+Verdict JournalLink::verdict_after() const {
+  Verdict out;
+  out.decision = Decision::kSampled;
+  out.reason = CloseReason::kTimeout;
+  out.policy = tables_->names.number_of(kKeptAfterPolicy);
+  out.route =
+      tables_->routes.number_of(exporters_.size() >= 64 ? UINT64_MAX : (std::uint64_t{1} << exporters_.size()) - 1);
+  out.threshold = tables_->thresholds.code_of(kUnknownChance);  // a `th` that came would be wrong
+  return out;
 }
 
 // Null: nobody waits for it.

@@ -60,6 +60,14 @@ class JournalLink final : public RequestLog, public DecisionLog, public VerdictW
                                  ByteView otlp, std::span<const TraceId> traces) override;
   std::shared_ptr<Receipt> write_part(SourceId source, std::uint64_t arrival_unix_ns,
                                       const std::shared_ptr<KeptTrace>& part, bool unsure) override;
+  // A copy of a trace that is kept after the fact, so that it outlives the process until it is delivered. `number` is 0
+  // where it passes the journal by. Nothing: the journal takes none now.
+  struct Copy {
+    std::uint64_t number = 0, order = 0;
+  };
+  std::optional<Copy> write_kept(std::string_view reason, ByteView otlp, TimePoint now);
+  // The verdict that keeps such traces: for all exporters, with a chance that nobody knows.
+  Verdict verdict_after() const;
   // Once in a while.
   void tick(TimePoint now) { away_.tick(now); }
   bool wants_traces() const override { return journal_.options().retain > Duration::zero(); }

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/units.h"
+#include "journal/id_index.h"
 #include "telemetry/log.h"
 #include "wire/otlp/scan.h"
 
@@ -170,6 +171,10 @@ void JournalReplay::take(const JournalRequest& request, std::uint64_t position) 
   // The store's clock does not go back, so what this opens began at `reached_`, at the latest.
   reached_ = std::max(reached_, at);
   parts_.journal.ends_after(journal_segment(position), reached_);
+  if (request.whose == Whose::kKept) {
+    ++(take_kept(request, at, position) ? requests_ : unreplayed_);
+    return;
+  }
   parts_.link.set_position(position);
   if (at >= swept_ + parts_.sweep_every) {  // as the sweeper would have, before this came
     parts_.store.sweep(at);
@@ -212,8 +217,22 @@ bool JournalReplay::is_elsewhere(const JournalRequest& request, bool own) {
       return own || verdicts_->history.passed_on(request.number) || !for_others_.insert(request.number).second;
     case Whose::kUnsure:
       return !own && verdicts_->history.passed_on(request.number);
+    case Whose::kKept:
+      return own;
   }
   return false;
+}
+
+// What an earlier process kept after the fact goes to the exporters again, unless they have it.
+bool JournalReplay::take_kept(const JournalRequest& request, TimePoint at, std::uint64_t position) {
+  TraceId id;
+  const bool good = each_id(request.otlp, [&](const TraceId& one) { id = one; });
+  if (!good || verdicts_->history.delivered(id, request.number)) return good;
+  const Verdict verdict = parts_.link.verdict_after();
+  const TraceStore::AfterAll what{id, verdict, request.receiver, request.order, request.number};
+  const bool too_large = parts_.budget != nullptr && request.otlp.size() >= parts_.budget->cap(Holder::kQueues) / 2;
+  return wait_for([&] { return !parts_.store.keep_after(what, request.otlp, at).no_room; }, [&] { return too_large; },
+                  "in the queues", position);
 }
 
 bool JournalReplay::take(SpanBatch& slice, SourceId source, TimePoint at, bool own, const JournalRequest& request,

@@ -73,6 +73,7 @@ class JournalReplay {
   bool take(SpanBatch& slice, SourceId source, TimePoint at, bool own, const JournalRequest& request,
             std::uint64_t position);
   bool is_elsewhere(const JournalRequest& request, bool own);
+  bool take_kept(const JournalRequest& request, TimePoint at, std::uint64_t position);
   bool pass_on(SpanBatch& slice, SourceId source, const JournalRequest& request, std::uint64_t position);
   // Tries until it is done. False: asked to stop, or it `cannot` ever be.
   bool wait_for(const std::function<bool()>& done, const std::function<bool()>& cannot, std::string_view what,

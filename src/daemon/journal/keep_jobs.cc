@@ -8,17 +8,16 @@
 
 #include <algorithm>
 
-#include "model/threshold.h"
 #include "telemetry/log.h"
 
 namespace tailgate {
 namespace {
 
 constexpr int kNice = 10;  // spans that come go first
-constexpr std::string_view kPolicy = "_kept_after";
 constexpr std::string_view kOtherReason = "other";
 constexpr Duration kQuotaWait = std::chrono::milliseconds(100);
 constexpr Duration kLookAgain = std::chrono::milliseconds(100);
+constexpr Duration kLookSoon = std::chrono::milliseconds(5);
 
 }  // namespace
 
@@ -212,6 +211,10 @@ void KeepJobs::work(const JobPtr& job) {
     const double part = static_cast<double>(i + 1) / static_cast<double>(ids.size());
     job->status.progress = searches ? 0.5 + part / 2 : part;
   }
+  // What it has kept outlives the process from here on.
+  for (const std::uint64_t last = parts_.journal.appended(); parts_.journal.committed() < last;) {
+    if (!wait(job, kLookSoon)) return;
+  }
 }
 
 // Traces that the condition is true of, without those that are kept already.
@@ -264,12 +267,7 @@ Fate KeepJobs::fate(const TraceId& id) const {
 }
 
 void KeepJobs::wait_until_decided(const JobPtr& job, const TraceId& id) {
-  while (parts_.store.fate(id) == Fate::kOpen) {
-    const TimePoint until = monotonic_now() + kLookAgain;
-    const MutexLock lock(mutex_);
-    while (!stopping_ && !job->cancelled && wake_.wait_until(mutex_, until)) {
-    }
-    if (stopping_ || job->cancelled) return;
+  while (parts_.store.fate(id) == Fate::kOpen && wait(job, kLookAgain)) {
   }
 }
 
@@ -280,47 +278,58 @@ void KeepJobs::keep(const JobPtr& job, const TraceId& id) {
     job->status.*what += n;
   };
   if (fate(id) == Fate::kKept) return count(&KeepStatus::already_kept);
-  const Result<PastTrace> past = parts_.past.find(id, [&] { return ends(job); });
+  const auto look = [&] { return parts_.past.find(id, [&] { return ends(job); }); };
+  Result<PastTrace> past = look();
   if (!past || past->spans == 0) return count(&KeepStatus::not_found);
-  wait_for_quota(job, past->spans);
-  if (ends(job)) return;
-  Verdict verdict;
-  verdict.decision = Decision::kSampled;
-  verdict.reason = CloseReason::kTimeout;
-  verdict.policy = parts_.tables->names.number_of(kPolicy);
-  verdict.route =
-      parts_.tables->routes.number_of(parts_.exporters >= 64 ? UINT64_MAX : (std::uint64_t{1} << parts_.exporters) - 1);
-  verdict.threshold = parts_.tables->thresholds.code_of(kUnknownChance);  // a `th` that came would be wrong
+  if (wait_for_quota(job, past->spans)) past = look();  // more may have come
+  if (ends(job) || !past) return;
+  const TimePoint now = parts_.now();
   const std::string& reason = job->status.request.reason;
-  const std::uint64_t spans = parts_.store.keep_after(id, past->otlp, reason, verdict, monotonic_now());
-  if (spans == 0) return count(&KeepStatus::not_taken);
+  // Until it has a delivery of its own the copy stays.
+  const std::uint64_t pinned = parts_.journal.pin(now);
+  std::optional<JournalLink::Copy> copy = parts_.link.write_kept(reason, past->otlp, now);
+  TraceStore::KeptAfter kept;
+  if (copy) {
+    const Verdict verdict = parts_.link.verdict_after();
+    kept = parts_.store.keep_after({id, verdict, reason, copy->order, copy->number}, past->otlp, now);
+  }
+  parts_.journal.unpin(pinned);
+  if (kept.spans == 0) return count(&KeepStatus::not_taken);
   count(&KeepStatus::kept_traces);
-  count(&KeepStatus::kept_spans, spans);
+  count(&KeepStatus::kept_spans, kept.spans);
+  if (past->cut || past->damaged != 0) count(&KeepStatus::kept_in_part);
   const MutexLock lock(mutex_);
   const bool counted = kept_.contains(reason) || kept_.size() < kReasonsMax;
-  kept_[counted ? reason : std::string(kOtherReason)] += spans;
+  kept_[counted ? reason : std::string(kOtherReason)] += kept.spans;
 }
 
-// A minute's worth may be saved up; a trace of more than that waits until it is.
-void KeepJobs::wait_for_quota(const JobPtr& job, std::uint64_t spans) {
+// A minute's worth may be saved up; a trace of more than that waits until it is. Whether it waited.
+bool KeepJobs::wait_for_quota(const JobPtr& job, std::uint64_t spans) {
   const auto per_minute = static_cast<double>(parts_.journal.options().keep_spans_per_minute);
   const double wanted = std::min(static_cast<double>(spans), per_minute);
   if (filled_ == TimePoint{}) room_ = per_minute;
-  for (;;) {
-    const TimePoint now = monotonic_now();
+  for (bool waited = false;; waited = true) {
+    const TimePoint now = parts_.now();
     if (filled_ != TimePoint{}) {
       room_ += per_minute * std::chrono::duration<double>(now - filled_).count() / 60;
       room_ = std::min(room_, per_minute);
     }
     filled_ = now;
-    if (room_ >= wanted) break;
-    const TimePoint until = now + kQuotaWait;
-    const MutexLock lock(mutex_);
-    while (!stopping_ && !job->cancelled && wake_.wait_until(mutex_, until)) {
+    if (room_ >= wanted) {
+      room_ -= wanted;
+      return waited;
     }
-    if (stopping_ || job->cancelled) return;
+    if (!wait(job, kQuotaWait)) return waited;
   }
-  room_ -= wanted;
+}
+
+// False: the job ends.
+bool KeepJobs::wait(const JobPtr& job, Duration time) {
+  const TimePoint until = monotonic_now() + time;
+  const MutexLock lock(mutex_);
+  while (!stopping_ && !job->cancelled && wake_.wait_until(mutex_, until)) {
+  }
+  return !stopping_ && !job->cancelled;
 }
 
 std::map<std::string, std::uint64_t> KeepJobs::spans_kept() const {

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "base/mutex.h"
+#include "daemon/journal/journal_link.h"
 #include "daemon/journal/past_run.h"
 #include "journal/past.h"
 #include "settings/journal.h"
@@ -28,8 +29,7 @@ struct KeepParts {
   const JournalPast& past;
   Journal& journal;
   TraceStore& store;
-  std::shared_ptr<PolicyTables> tables;
-  std::size_t exporters = 0;  // all of these get what is kept
+  JournalLink& link;
   KeepConfig config = {};
   // The verdict that /explain remembers of a trace; nothing when it knows none.
   std::function<std::optional<Decision>(const TraceId&)> verdict_of;
@@ -76,7 +76,8 @@ class KeepJobs final : public KeepSource {
   Fate fate(const TraceId& id) const;
   void keep(const JobPtr& job, const TraceId& id);
   void wait_until_decided(const JobPtr& job, const TraceId& id);
-  void wait_for_quota(const JobPtr& job, std::uint64_t spans);
+  bool wait_for_quota(const JobPtr& job, std::uint64_t spans);
+  bool wait(const JobPtr& job, Duration time);
   bool ends(const JobPtr& job) const;
   JobPtr find(std::string_view job) const TAILGATE_REQUIRES(mutex_);
   KeepStatus told(const Job& job) const TAILGATE_REQUIRES(mutex_);

@@ -2,6 +2,7 @@
 // Jobs that keep traces after the fact: against a replay, over kills, and at their limits.
 #include "daemon/journal/keep_jobs.h"
 
+#include <atomic>
 #include <thread>
 
 #include "replay_fixture.h"
@@ -27,7 +28,7 @@ JournalOptions retaining() { return {.retain = std::chrono::hours(1)}; }
 
 // A process with jobs. Time stands still unless the test moves it.
 struct Keeping : Process {
-  std::int64_t ms = kThen;
+  std::atomic<std::int64_t> ms{kThen};
   std::unique_ptr<JournalPast> past;
   std::unique_ptr<KeepJobs> jobs;
 
@@ -42,8 +43,7 @@ struct Keeping : Process {
     return {.past = *past,
             .journal = *journal,
             .store = *store,
-            .tables = policies->tables,
-            .exporters = 1,
+            .link = *link,
             .verdict_of = [](const TraceId&) -> std::optional<Decision> { return std::nullopt; },
             .now = [this] { return at(ms); }};
   }
@@ -116,6 +116,117 @@ TEST_CASE("a job waits for the end of a replay, and nothing comes twice", "[jour
   p.queue.send(SIZE_MAX);
   CHECK(backend.spans.size() == 3);
   for (const auto& [key, spans] : backend.spans) CHECK(std::set(spans.begin(), spans.end()).size() == spans.size());
+}
+
+namespace {
+
+const std::string kKept = id_of(1).hex() + " _kept_after";
+
+fs::path copy_of(const fs::path& root, const std::string& from, const std::string& to) {
+  fs::copy(root / from, root / to, fs::copy_options::recursive);
+  return root / to;
+}
+
+}  // namespace
+
+TEST_CASE("what is kept after the fact outlives a kill until it is delivered", "[journal]") {
+  const Folder root;
+  Backend nobody;
+  nobody.dead = true;
+  JournalOptions with = retaining();
+  with.retain = std::chrono::seconds(300);
+  {
+    Keeping p(nobody, root.path / "0", with);
+    p.take({p.ms, dropped(1, 1, 2)});
+    p.commit(p.ms);
+    p.until([&] { return p.store->fate(id_of(1)) == Fate::kNotKept && p.ms > kThen + 70'000; });  // another segment
+    p.start();
+    const KeepStatus done = p.end_of(p.begin(1, "incident 7"));
+    CHECK(done.kept_spans == 2);
+    CHECK(done.kept_in_part == 0);
+    copy_of(root.path, "0", "at once");
+    p.take({p.ms, dropped(1, 9)});  // late, and follows
+    p.commit(p.ms);
+    copy_of(root.path, "0", "late");
+    const std::int64_t began = p.ms;
+    p.until([&] { return p.ms > began + 400'000; });
+    // What it was kept from has gone long ago; the copy, with the late span, has not.
+    CHECK(p.past->find(id_of(1))->spans == 1);
+    copy_of(root.path, "0", "old");
+    p.queue.send(SIZE_MAX);
+    p.commit(p.ms);
+    copy_of(root.path, "0", "delivered");
+    p.until([&] { return p.ms > began + 900'000; });
+    CHECK(p.journal->stats().unsettled == 1);
+  }
+  for (const auto& [from, spans] : {std::pair("at once", 2), std::pair("late", 3), std::pair("old", 3)}) {
+    INFO(from);
+    const std::string second = std::string(from) + " again";
+    {
+      Keeping p(nobody, root.path / from, with);
+      p.replay();  // and is killed once more
+      CHECK(p.store->fate(id_of(1)) == Fate::kKept);
+      p.commit(p.ms);
+      copy_of(root.path, from, second);
+    }
+    Backend backend;
+    Keeping p(backend, root.path / second, with);
+    p.replay();
+    p.until([&] { return p.ms > kThen + 5000; });
+    p.queue.send(SIZE_MAX);
+    REQUIRE(backend.spans.size() == 1);
+    CHECK(backend.spans[kKept].size() == static_cast<std::size_t>(spans));
+    CHECK(backend.all.find("tailgate.kept_after") != std::string::npos);
+    CHECK(backend.all.find("incident 7") != std::string::npos);
+    p.take({p.ms, dropped(1, 20)});
+    p.queue.send(SIZE_MAX);
+    CHECK(backend.spans[kKept].size() == static_cast<std::size_t>(spans) + 1);
+    p.start();
+    CHECK(p.end_of(p.begin(1)).already_kept == 1);
+  }
+  Backend backend;
+  Keeping p(backend, root.path / "delivered", with);
+  p.replay();
+  p.until([&] { return p.ms > kThen + 5000; });
+  p.queue.send(SIZE_MAX);
+  CHECK(backend.spans.empty());
+  CHECK(p.store->fate(id_of(1)) == Fate::kKept);
+}
+
+TEST_CASE("spans that come while a job waits for its quota are kept too", "[journal]") {
+  const Folder root;
+  Backend backend;
+  JournalOptions with = retaining();
+  with.keep_spans_per_minute = 10;
+  Keeping p(backend, root.path / "0", with);
+  for (std::uint64_t trace = 1; trace != 4; ++trace) p.take({p.ms, dropped(trace, trace * 100, 10)});
+  p.commit(p.ms);
+  p.until([&] { return p.store->fate(id_of(3)) == Fate::kNotKept; });
+  p.start();
+  const std::string first = p.begin(2), second = p.begin(1);
+  CHECK(p.end_of(first).kept_spans == 10);  // a minute's worth was saved up
+  const auto state = [&] { return p.jobs->status(second)->state; };
+  while (state() != "running") std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  std::this_thread::sleep_for(std::chrono::milliseconds(150));
+  CHECK(state() == "running");
+  CHECK(p.jobs->status(second)->kept_traces == 0);
+  p.take({p.ms, dropped(1, 900)});  // dropped, as the verdict says so far
+  p.commit(p.ms);
+  p.ms += 60'000;
+  CHECK(p.end_of(second).kept_spans == 11);
+  // One that waits is cancelled.
+  const std::string third = p.begin(3), fourth = p.begin(3);
+  p.until([&] { return p.jobs->status(third)->state == "running"; });
+  CHECK(p.jobs->cancel(fourth));
+  CHECK(p.jobs->status(fourth)->state == "cancelled");
+  CHECK(p.jobs->cancel(third));
+  CHECK(p.end_of(third).kept_traces == 0);
+  CHECK(p.jobs->status(third)->state == "cancelled");
+  CHECK_FALSE(p.jobs->cancel(third));
+  p.queue.send(SIZE_MAX);
+  CHECK(backend.spans.size() == 2);
+  CHECK(backend.spans[kKept].size() == 11);
+  CHECK(p.jobs->spans_kept() == std::map<std::string, std::uint64_t>{{"r", 21}});
 }
 
 }  // namespace tailgate

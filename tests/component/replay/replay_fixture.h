@@ -45,9 +45,11 @@ struct Sent {
 // What one backend has, over all processes.
 struct Backend {
   std::map<std::string, std::multiset<std::string>> spans;  // by trace and policy
+  std::string all;                                          // bytes
   bool dead = false;
   void take(const KeptTrace& kept) {
     if (dead) return;
+    all += kept.otlp;
     SpanBatch batch;
     batch.hash_seed = 1;
     const ScanPlan plan;

@@ -71,6 +71,7 @@ bool twin_takes(const Record& record) {
     case JournalRecord::kRequest:
     case JournalRecord::kForOthers:
     case JournalRecord::kUnsure:
+    case JournalRecord::kKept:
       t.number(8);
       t.bytes(t.number(1));
       t.bytes(t.number(1));
@@ -110,7 +111,7 @@ TEST_CASE("records of a journal come back as they were written", "[journal]") {
   for (int round = 0; round != 300; ++round) {
     const std::string receiver = text(r, 40), format = text(r, 20), otlp = text(r, 300);
     JournalRequest request{r.next(), r.next(), r.next(), receiver, format, otlp};
-    request.whose = static_cast<Whose>(r.below(3));
+    request.whose = static_cast<Whose>(r.below(4));
     Held held;
     REQUIRE(append_request(held.raw, request));
     CHECK(read_request(held.record()).has_value() == (request.whose == Whose::kOwn));
