@@ -161,6 +161,7 @@ void Daemon::collect_journal(MetricWriter& out) const {
   out.add_histogram(metric::kJournalCommit, kCommitBounds, s.seconds, s.seconds_sum);
   out.add(metric::kJournalErrors, {"write"}, number(s.write_errors));
   out.add(metric::kJournalErrors, {"sync"}, number(s.sync_errors));
+  out.add(metric::kJournalErrors, {"timeout"}, number(s.timeouts));
   out.add(metric::kJournalFailing, {}, s.takes == Journal::Takes::kRequests ? 0 : 1);
   out.add(metric::kJournalEndsLost, {}, number(s.ends_lost));
   if (keep_jobs_ != nullptr) {

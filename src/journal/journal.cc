@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/units.h"
+
 namespace tailgate {
 namespace {
 
@@ -182,7 +184,11 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
     const MutexLock lock(mutex_);
     pending.swap(pending_);
     // A segment ends after its last request came, whenever this thread had read its clock.
-    for (const Pending& p : pending) now = std::max(now, p.now);
+    for (Pending& p : pending) {
+      now = std::max(now, p.now);
+      writing_.push_back({std::move(p.done), p.alone});
+    }
+    writing_since_ = now;
     if (swept_ != TimePoint::min()) settled = segments_.settle(swept_ - options_.hold, replayed_below_);
   }
   Result<void> done;
@@ -207,22 +213,15 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
   }
   write_ends(settled);
   pending_bytes_.fetch_sub(waited, std::memory_order_relaxed);
-  const bool safe = done || options_.on_failure == JournalFailure::kMemory;
-  if (!done && safe) {
-    for (const Pending& p : pending) {
-      if (!p.alone) count_passed(now);
-    }
+  for (Pending& p : pending) p.charge = Charge();
+  std::vector<Answer> answers;
+  {
+    const MutexLock lock(mutex_);
+    answers.swap(writing_);
+    writing_since_ = TimePoint::max();
+    hangs_ = false;
   }
-  for (Pending& p : pending) {
-    p.charge = Charge();
-    if (!p.done) continue;
-    try {
-      p.done(p.alone ? done.has_value() : safe);
-    } catch (const std::exception& e) {  // such as std::bad_alloc: this sender hears nothing and tries again
-      if (const auto held = errors_log_.pass(now))
-        log_error("an answer was not made", {{"why", e.what()}, {"held_back", *held}});
-    }
-  }
+  tell(answers, done.has_value(), now);
   const MutexLock lock(mutex_);
   committed_ += pending.size();
   if (!pending.empty() && done) {
@@ -235,6 +234,48 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
     stats_.request_bytes += request_bytes;
   }
   return !pending_.empty();
+}
+
+void Journal::tell(std::vector<Answer>& answers, bool written, TimePoint now) {
+  for (Answer& answer : answers) {
+    const bool passes = !written && !answer.alone && options_.on_failure == JournalFailure::kMemory;
+    if (passes) count_passed(now);
+    if (!answer.done) continue;
+    try {
+      answer.done(written || passes);
+    } catch (const std::exception& e) {  // such as std::bad_alloc: this sender hears nothing and tries again
+      if (const auto held = answers_log_.pass(now))
+        log_error("an answer was not made", {{"why", e.what()}, {"held_back", *held}});
+    }
+  }
+}
+
+// What waits is written when the disk comes back, whatever its senders were told: those that send again come twice.
+void Journal::watch(TimePoint now) {
+  std::vector<Answer> late;
+  bool first = false;
+  {
+    const MutexLock lock(mutex_);
+    const Duration most = options_.write_timeout;
+    if (most == Duration::zero() || writing_since_ == TimePoint::max() || now - writing_since_ < most) return;
+    late.swap(writing_);
+    for (Pending& p : pending_) {
+      if (p.done && now - p.now >= most) late.push_back({std::exchange(p.done, nullptr), p.alone});
+    }
+    first = !std::exchange(hangs_, true);
+    if (first) {
+      ++stats_.timeouts;
+      stats_.failure = "a write takes longer than journal.write_timeout";
+    }
+    state_ = options_.on_failure == JournalFailure::kRefuse ? Takes::kNothing : Takes::kPassBy;
+  }
+  if (first) {
+    log_error(options_.on_failure == JournalFailure::kRefuse
+                  ? "the disk takes too long: requests are refused until it has taken what was written"
+                  : "the disk takes too long: requests are in memory only until it has taken what was written",
+              {{"directory", options_.directory}, {"journal.write_timeout", format_duration(options_.write_timeout)}});
+  }
+  tell(late, false, now);
 }
 
 // Those that are small yet are compressed here, many together.

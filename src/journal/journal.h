@@ -125,6 +125,10 @@ class Journal {
   static std::uint64_t made_at(const std::string& directory, std::uint64_t segment);  // Unix ns; 0: not known
   static std::uint64_t segment_at(const std::string& directory, const Extent& extent, std::uint64_t unix_ns);
 
+  // Often: a commit that has been running for too long counts as failed, though nobody knows how it will end. Who waits
+  // for it is told what `on_failure` says.
+  void watch(TimePoint now);
+
   // How many requests were appended, and how many of these a commit is done with, written or not.
   std::uint64_t appended() const;
   std::uint64_t committed() const;
@@ -156,7 +160,7 @@ class Journal {
     std::uint64_t oldest_unix_ns = 0;  // when the oldest segment was written to last
     std::uint64_t commits = 0, written_bytes = 0, request_bytes = 0, requests = 0;
     std::uint64_t for_others = 0, unsure = 0, passed_on = 0;  // requests that are not this daemon's own
-    std::uint64_t write_errors = 0, sync_errors = 0, ends_lost = 0, passed = 0;
+    std::uint64_t write_errors = 0, sync_errors = 0, timeouts = 0, ends_lost = 0, passed = 0;
     std::array<std::uint64_t, kCommitBounds.size() + 1> seconds{};
     double seconds_sum = 0;
     Takes takes = Takes::kRequests;
@@ -176,6 +180,12 @@ class Journal {
     bool alone = false;  // JournalRequest::alone
     Whose whose = Whose::kOwn;
     Done done;
+  };
+
+  // Whoever waits for a commit; `done` may be empty.
+  struct Answer {
+    Done done;
+    bool alone = false;
   };
 
   static constexpr std::size_t kPendingMax = std::size_t{32} << 20;
@@ -210,6 +220,7 @@ class Journal {
   bool is_old(TimePoint now) const;
   bool wants_segment(TimePoint now) const;
   void set_failure(const Result<void>& result, TimePoint now);
+  void tell(std::vector<Answer>& answers, bool written, TimePoint now);
 
   const JournalOptions options_;
   ByteBudget* const budget_;
@@ -229,8 +240,9 @@ class Journal {
   TimePoint segment_since_{}, try_again_{}, disk_asked_{};
   std::uint64_t disk_free_ = UINT64_MAX;
   LogLimiter errors_log_{std::chrono::seconds(10)};
-  bool write_failed_ = false;   // the last one, to requests_
-  std::uint64_t ids_left_ = 0;  // the segment of which there is no more room for ids
+  LogLimiter answers_log_{std::chrono::seconds(10)};  // any thread's
+  bool write_failed_ = false;                         // the last one, to requests_
+  std::uint64_t ids_left_ = 0;                        // the segment of which there is no more room for ids
 
   mutable Mutex mutex_;
   CondVar wake_;
@@ -238,6 +250,9 @@ class Journal {
   bool stopping_ TAILGATE_GUARDED_BY(mutex_) = false;
   bool stopped_ TAILGATE_GUARDED_BY(mutex_) = false;
   std::vector<Pending> pending_ TAILGATE_GUARDED_BY(mutex_);
+  std::vector<Answer> writing_ TAILGATE_GUARDED_BY(mutex_);                 // of the commit that runs
+  TimePoint writing_since_ TAILGATE_GUARDED_BY(mutex_) = TimePoint::max();  // max: none runs
+  bool hangs_ TAILGATE_GUARDED_BY(mutex_) = false;
   std::uint64_t appended_ TAILGATE_GUARDED_BY(mutex_) = 0;
   std::uint64_t committed_ TAILGATE_GUARDED_BY(mutex_) = 0;
   Ends waiting_ends_ TAILGATE_GUARDED_BY(mutex_);

@@ -25,6 +25,7 @@ struct JournalOptions {
   BlockCodec codec = BlockCodec::kLz4;
   std::uint64_t bytes_max = std::uint64_t{64} << 30;  // of all files
   std::uint64_t disk_free_min = 0;                    // what the file system must have left; 0: not asked
+  Duration write_timeout = std::chrono::seconds(5);   // a commit that takes longer counts as failed; 0: none does
   Duration retain = Duration::zero();                 // beyond what a restart needs
   Duration hold = std::chrono::seconds(30);           // a trace is decided so long after its first span, at the latest
   std::uint64_t keep_spans_per_minute = 600'000;      // that may be kept after the fact

@@ -33,6 +33,7 @@ JournalOptions read_journal(const ConfigNode& node, Duration decision_wait) {
   out.bytes_max = node.bytes("max_bytes", out.bytes_max);
   if (out.bytes_max < kBytesMin) node.error("max_bytes", "at least 64MiB");
   out.disk_free_min = node.bytes("disk_free_min", 512 * kMiB);
+  out.write_timeout = node.duration("write_timeout", out.write_timeout);
   out.retain = node.duration("retain", out.retain);
   out.segment_bytes = std::clamp(out.bytes_max / kSegmentsMin, 4 * kMiB, out.segment_bytes);
   out.keep_spans_per_minute =

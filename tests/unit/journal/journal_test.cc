@@ -190,6 +190,86 @@ TEST_CASE("too much that waits for the disk is refused", "[journal]") {
   CHECK(j.safe == 32);
 }
 
+namespace {
+
+// Words that are asked for in the middle of a commit.
+struct InTheMiddle final : VerdictWords {
+  std::function<void()> call;
+  std::string words_of(const Verdict&) const override {
+    call();
+    return "w";
+  }
+  Verdict verdict_of(const Verdict& verdict, std::string_view) const override { return verdict; }
+};
+
+}  // namespace
+
+TEST_CASE("a write that hangs is a failure, and nobody waits for its end", "[journal]") {
+  const JournalFailure on_failure = GENERATE(JournalFailure::kRefuse, JournalFailure::kMemory);
+  const bool refuses = on_failure == JournalFailure::kRefuse;
+  setup_log({.level = LogLevel::kError, .sink = [](std::string_view) {}});
+  const JournalFolder folder;
+  HandJournal j(folder, {.on_failure = on_failure, .write_timeout = std::chrono::seconds(5)});
+  REQUIRE(j.open());
+  InTheMiddle words;
+  j.journal->use(words);
+  Verdict kept;
+  kept.decision = Decision::kSampled;
+  const DecidedTrace decided{test::trace(1), kept, j.journal->next_order()};
+  j.journal->note({&decided, 1});
+  j.put("in the write");
+  int asked = 0;
+  words.call = [&] {
+    ++asked;
+    j.ms += 1000;
+    j.put("behind it");
+    j.ms += 3900;
+    j.journal->watch(j.now());
+    CHECK(j.journal->takes() == Journal::Takes::kRequests);
+    CHECK(j.safe + j.unsafe == 0);
+    j.ms += 200;
+    j.journal->watch(j.now());
+    CHECK(j.journal->takes() == (refuses ? Journal::Takes::kNothing : Journal::Takes::kPassBy));
+    CHECK((refuses ? j.unsafe : j.safe) == 1);
+    CHECK(j.journal->stats().failure.find("journal.write_timeout") != std::string::npos);
+    j.ms += 1000;
+    j.journal->watch(j.now());
+    CHECK((refuses ? j.unsafe : j.safe) == 2);
+    CHECK(j.journal->stats().timeouts == 1);
+    CHECK(j.journal->misses_since(j.now() - std::chrono::seconds(5)) != refuses);
+  };
+  j.commit();
+  REQUIRE(asked == 1);
+  CHECK(j.safe + j.unsafe == 2);
+  CHECK(j.journal->stats().passed == (refuses ? 0 : 2));
+  j.ms += 2000;
+  j.commit();
+  j.journal->watch(j.now() + std::chrono::hours(1));
+  CHECK(j.journal->takes() == Journal::Takes::kRequests);
+  CHECK(j.journal->stats().failure.empty());
+  CHECK(j.safe + j.unsafe == 2);
+  CHECK(j.read() == std::vector<std::string>{"in the write", "behind it"});  // the disk came back
+  j.journal->use(j.words);
+}
+
+TEST_CASE("a write may take for ever where no time is set", "[journal]") {
+  const JournalFolder folder;
+  HandJournal j(folder, {.write_timeout = Duration::zero()});
+  REQUIRE(j.open());
+  InTheMiddle words;
+  j.journal->use(words);
+  Verdict kept;
+  kept.decision = Decision::kSampled;
+  const DecidedTrace decided{test::trace(1), kept, j.journal->next_order()};
+  j.journal->note({&decided, 1});
+  words.call = [&] { j.journal->watch(j.now() + std::chrono::hours(1)); };
+  j.put("in the write");
+  j.commit();
+  CHECK(j.safe == 1);
+  CHECK(j.journal->stats().timeouts == 0);
+  j.journal->use(j.words);
+}
+
 TEST_CASE("torn tails, damage and files of a newer version are said, and the rest is used", "[journal]") {
   const JournalFolder folder;
   HandJournal j(folder, {.segment_bytes = 50'000});

@@ -237,6 +237,7 @@ TEST_CASE("the journal has defaults, and says what is wrong with its keys", "[se
   wrong({"journal.directory=/j", "journal.max_bytes=1MiB"}, "at least 64MiB");
   wrong({"journal.directory=/j", "journal.on_failure=cry"}, "journal.on_failure");
   wrong({"journal.directory=/j", "journal.size=3"}, "journal.size");
+  wrong({"journal.directory=/j", "journal.write_timeout=soon"}, "journal.write_timeout");
   wrong({"shutdown.undecided=hand_over"}, "shutdown.undecided");
   wrong({"keep.alerts=[{alert: A, condition: 'duration > 1s'}]"}, "`journal` with `retain`");
   const std::string retains = "journal={directory: /j, retain: 30m}";
