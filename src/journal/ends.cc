@@ -7,19 +7,28 @@
 
 namespace tailgate {
 
+// While the disk hangs or takes nothing they wait, so many at most.
+bool Journal::takes_ends(std::size_t more) {
+  if (stopped_) return false;
+  if (waiting_ends_.size() + more <= kEndsWaitingMax) return true;
+  stats_.ends_lost += more;
+  return false;
+}
+
 void Journal::note(std::span<const DecidedTrace> decided) {
   const MutexLock lock(mutex_);
-  if (!stopped_) waiting_ends_.decided.insert(waiting_ends_.decided.end(), decided.begin(), decided.end());
+  if (!takes_ends(decided.size())) return;
+  waiting_ends_.decided.insert(waiting_ends_.decided.end(), decided.begin(), decided.end());
 }
 
 void Journal::note(const JournalDelivery& delivery) {
   const MutexLock lock(mutex_);
-  if (!stopped_) waiting_ends_.deliveries.push_back(delivery);
+  if (takes_ends(1)) waiting_ends_.deliveries.push_back(delivery);
 }
 
 void Journal::note_passed_on(std::uint64_t number) {
   const MutexLock lock(mutex_);
-  if (!stopped_) waiting_ends_.passed_on.push_back(number);
+  if (takes_ends(1)) waiting_ends_.passed_on.push_back(number);
 }
 
 // Ends are not synced: what the power takes of them is decided and sent again. Those that cannot be written wait.

@@ -205,6 +205,7 @@ class Journal {
   Result<void> write_requests(std::vector<PackedBlock>& blocks, TimePoint now, std::uint64_t now_unix_ns);
   void leave_bad_file();
   Result<void> put(std::vector<PackedBlock>& blocks, bool& sync_failed);
+  bool takes_ends(std::size_t more) TAILGATE_REQUIRES(mutex_);
   void write_ends(bool settled);
   struct Ends {
     std::vector<DecidedTrace> decided;

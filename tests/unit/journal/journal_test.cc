@@ -252,6 +252,18 @@ TEST_CASE("a write that hangs is a failure, and nobody waits for its end", "[jou
   j.journal->use(j.words);
 }
 
+TEST_CASE("verdicts wait for a disk that hangs, a million at most", "[journal]") {
+  const JournalFolder folder;
+  HandJournal j(folder);
+  REQUIRE(j.open());
+  const std::vector<DecidedTrace> some(60'000);
+  for (int n = 0; n != 20; ++n) j.journal->note(some);
+  CHECK(j.journal->stats().ends_lost == 4 * some.size());
+  j.commit();
+  j.journal->note(some);
+  CHECK(j.journal->stats().ends_lost == 4 * some.size());
+}
+
 TEST_CASE("a write may take for ever where no time is set", "[journal]") {
   const JournalFolder folder;
   HandJournal j(folder, {.write_timeout = Duration::zero()});
