@@ -40,8 +40,21 @@ Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, By
   std::unique_ptr<Journal> journal(new Journal(options, budget));
   journal->lock_ = std::move(*lock);
   if (auto done = journal->look_at_files(now, now_unix_ns, notices); !done) return tl::unexpected(done.error());
-  if (auto done = journal->open_segment(now, now_unix_ns); !done) return tl::unexpected(done.error());
+  if (auto done = journal->begin(now, now_unix_ns); !done) return tl::unexpected(done.error());
   return journal;
+}
+
+// A disk that is full, or fails, is what on_failure is for; a directory that nobody may write to is a mistake.
+Result<void> Journal::begin(TimePoint now, std::uint64_t now_unix_ns) {
+  (void)make_room(kBlockFileHeaderBytes, now, now_unix_ns);  // what is retained only may be in the way
+  const Result<void> opened = open_segment(now, now_unix_ns);
+  if (opened || ::access(options_.directory.c_str(), W_OK) != 0) return opened;
+  {
+    const MutexLock lock(mutex_);
+    segments_.add({.number = next_number_ - 1, .end = now, .end_unix_ns = now_unix_ns});  // of no file
+  }
+  set_failure(opened, now);
+  return {};
 }
 
 Journal::~Journal() { stop(); }

@@ -197,6 +197,7 @@ class Journal {
   explicit Journal(const JournalOptions& options, ByteBudget* budget) : options_(options), budget_(budget) {}
   Result<void> look_at_files(TimePoint now, std::uint64_t now_unix_ns, std::vector<std::string>& notices);
   void remove_leftovers() const;
+  Result<void> begin(TimePoint now, std::uint64_t now_unix_ns);
   Result<void> open_segment(TimePoint now, std::uint64_t now_unix_ns);
   void run();
   // `ids`: for each block the hashes of its traces.

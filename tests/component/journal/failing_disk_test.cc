@@ -213,6 +213,60 @@ TEST_CASE("a file that takes nothing any more is left for another one", "[journa
   CHECK(found(j) == std::set<std::uint64_t>{1, 3, 4});
 }
 
+TEST_CASE("a disk that is full at the start is a failure like a later one", "[journal]") {
+  const JournalFailure on_failure = GENERATE(JournalFailure::kRefuse, JournalFailure::kMemory);
+  setup_log({.level = LogLevel::kError, .sink = [](std::string_view) {}});
+  disk = {};
+  const JournalFolder folder;
+  HandJournal j(folder, options(JournalAck::kJournal));
+  j.options.on_failure = on_failure;
+  REQUIRE(j.open());
+  j.put(numbered(1));
+  j.commit();
+  j.close();
+  disk.left = 0;
+  disk.fails = 1000;
+  REQUIRE(j.open());
+  CHECK(j.journal->takes() ==
+        (on_failure == JournalFailure::kRefuse ? Journal::Takes::kNothing : Journal::Takes::kPassBy));
+  CHECK(j.journal->stats().failure.find("No space") != std::string::npos);
+  CHECK(found(j) == std::set<std::uint64_t>{1});
+  const std::uint64_t pinned = j.journal->pin(j.now());
+  const DecidedTrace decided{test::trace(2), {}, j.journal->next_order()};
+  j.journal->note({&decided, 1});
+  j.ms += 2000;
+  j.commit();
+  CHECK(j.journal->takes() != Journal::Takes::kRequests);
+  disk = {};
+  j.ms += 2000;
+  j.commit();
+  CHECK(j.journal->takes() == Journal::Takes::kRequests);
+  j.journal->unpin(pinned);
+  j.put(numbered(3));
+  j.commit();
+  CHECK(found(j) == std::set<std::uint64_t>{1, 3});
+  REQUIRE(j.open());
+  CHECK(found(j) == std::set<std::uint64_t>{1, 3});
+}
+
+TEST_CASE("what is retained only makes room at the start", "[journal]") {
+  const JournalFolder folder;
+  HandJournal j(folder, options(JournalAck::kJournal));
+  j.options.retain = std::chrono::hours(1);
+  REQUIRE(j.open());
+  for (std::uint64_t n = 1; n != 20; ++n) {
+    j.put(numbered(n));
+    j.commit();
+  }
+  j.ms += 10'000;
+  j.journal->swept(j.now());
+  j.commit();
+  REQUIRE(j.journal->settled() == j.journal->extent().segments.back());
+  j.options.disk_free_min = UINT64_MAX / 2;
+  REQUIRE(j.open());
+  CHECK(j.journal->stats().segments == 2);  // what may have been needed, and a new one
+}
+
 TEST_CASE("only `ack: disk` syncs", "[journal]") {
   const JournalAck ack = GENERATE(JournalAck::kJournal, JournalAck::kDisk);
   disk = {};
