@@ -200,8 +200,7 @@ Result<PastTried> try_past(PastRunOptions options, const PolicySetPtr& policies,
   out.kept_cut = then.cut();
   const BufferCounters& totals = ran->totals.totals;
   out.traces = totals.decided_in_all();
-  for (const auto& by_reason : totals.decided)
-    out.judged_early += by_reason[static_cast<std::size_t>(CloseReason::kMemory)];
+  out.judged_early = ran->judged_early;
   for (std::size_t p = 1; p < totals.policies.rows.size(); ++p) {
     const PolicyTally::Row& row = totals.policies.rows[p];
     if (row.kept_traces == 0) continue;

@@ -127,6 +127,8 @@ KeepConfig read_keep(const ConfigNode& keep, const ConfigNode& around, const Jou
     mapping.limit = static_cast<std::uint64_t>(node.integer("limit", 500, {.min = 1, .max = 1'000'000}));
     node.finish();
   }
+  out.search_memory = keep.bytes("search_memory", 48 * kMiB);
+  if (out.search_memory < kMiB) keep.error("search_memory", "at least 1MiB");
   keep.finish();
   if (around.is_null()) return out;
   for (const ConfigNode& wanted : around.child("policies").items()) {

@@ -33,6 +33,7 @@ struct KeepAround {
 };
 
 struct KeepConfig {
+  std::size_t search_memory = 0;  // for what is open at a time, while the past is judged by a condition
   std::vector<AlertMapping> alerts;
   KeepAround around;
 };

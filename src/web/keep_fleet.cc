@@ -15,8 +15,8 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::string_view kPath = "/keep/";
-constexpr std::array<std::string_view, 7> kSums = {"found",        "kept_traces", "kept_spans", "kept_in_part",
-                                                   "already_kept", "not_taken",   "bytes"};
+constexpr std::array<std::string_view, 8> kSums = {"found",        "kept_traces", "kept_spans",   "kept_in_part",
+                                                   "already_kept", "not_taken",   "judged_early", "bytes"};
 
 using Jobs = std::map<std::string, std::string, std::less<>>;  // by member
 

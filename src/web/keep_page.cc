@@ -98,6 +98,7 @@ json::object status_json(const KeepStatus& s) {
                    {"already_kept", s.already_kept},
                    {"not_found", s.not_found},
                    {"not_taken", s.not_taken},
+                   {"judged_early", s.judged_early},
                    {"bytes", s.bytes}};
   if (!s.request.condition.empty()) out["condition"] = s.request.condition;
   if (!s.waits_for.empty()) out["waits_for"] = s.waits_for;

@@ -38,6 +38,7 @@ struct KeepStatus {
   std::uint64_t not_taken = 0;                    // no room in the queues, or the journal cannot be written
   std::uint64_t kept_in_part = 0;                 // of kept_traces: too large, or some of it cannot be read
   std::uint64_t bytes = 0;                        // of requests looked at, unpacked
+  std::uint64_t judged_early = 0;                 // by the condition, with the spans that had come until then
   std::string waits_for;                          // in words, while it waits for more than other jobs
   std::string error;
 };

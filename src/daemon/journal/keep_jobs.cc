@@ -229,6 +229,7 @@ void KeepJobs::search(const JobPtr& job, std::vector<TraceId>& found) {
   options.store.limits.decision_wait = parts_.journal.options().hold;
   options.store.limits.cache_bytes = 1 << 20;
   options.slim = true;
+  options.memory = parts_.config.search_memory;
   options.cancelled = [&] { return ends(job) || found.size() >= request.limit; };
   options.tell = [&](double progress, std::uint64_t bytes) {
     const MutexLock lock(mutex_);
@@ -255,6 +256,7 @@ void KeepJobs::search(const JobPtr& job, std::vector<TraceId>& found) {
     return;
   }
   job->status.bytes = outcome->bytes;
+  job->status.judged_early = outcome->judged_early;
   if (outcome->not_taken != 0)
     job->status.error =
         fmt::format("{} requests were left out: too much is open at a time for this search", outcome->not_taken);

@@ -82,6 +82,8 @@ class Run {
     out_.damaged = damaged;
     out_.cut = cut;
     out_.totals = store_->report().snapshot();
+    for (const auto& by_reason : out_.totals.totals.decided)
+      out_.judged_early += by_reason[static_cast<std::size_t>(CloseReason::kMemory)];
     return out_;
   }
   std::uint64_t bytes() const { return out_.bytes; }

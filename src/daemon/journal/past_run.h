@@ -34,7 +34,8 @@ struct PastRunOptions {
 struct PastRunOutcome {
   std::uint64_t requests = 0, bytes = 0, damaged = 0, not_taken = 0;  // not_taken: requests without room
   std::uint64_t first_unix_ns = 0, last_unix_ns = 0;
-  bool cut = false;  // cancelled, or at bytes_max: there may be more
+  bool cut = false;                // cancelled, or at bytes_max: there may be more
+  std::uint64_t judged_early = 0;  // traces, because more was open at a time than there was memory for
   StoreSnapshot totals;
 };
 

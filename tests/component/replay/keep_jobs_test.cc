@@ -44,6 +44,7 @@ struct Keeping : Process {
             .journal = *journal,
             .store = *store,
             .link = *link,
+            .config = {.search_memory = 48 << 20},
             .verdict_of = [](const TraceId&) -> std::optional<Decision> { return std::nullopt; },
             .now = [this] { return at(ms); }};
   }
@@ -227,6 +228,37 @@ TEST_CASE("spans that come while a job waits for its quota are kept too", "[jour
   CHECK(backend.spans.size() == 2);
   CHECK(backend.spans[kKept].size() == 11);
   CHECK(p.jobs->spans_kept() == std::map<std::string, std::uint64_t>{{"r", 21}});
+}
+
+TEST_CASE("a job says how many traces were judged before all their spans had come", "[journal]") {
+  const Folder root;
+  Backend backend;
+  Keeping p(backend, root.path / "0");
+  std::uint64_t span = 0;
+  for (std::uint64_t n = 0; n != 200; ++n) {
+    std::vector<SpanSpec> specs(50);
+    for (SpanSpec& s : specs) {
+      s.trace = s.id = ++span;
+      s.attributes = {{"http.route", "/health"}};
+    }
+    p.take({p.ms, request(specs)});
+    p.commit(p.ms);
+  }
+  p.until([&] { return p.store->fate(id_of(span)) == Fate::kNotKept; });
+  const auto judged_early = [&](std::size_t memory) {
+    KeepParts parts = p.parts();
+    parts.config.search_memory = memory;
+    if (p.jobs) p.jobs->stop();
+    p.start(std::move(parts));
+    const auto job = p.jobs->begin({.condition = "span_count >= 2", .reason = "r"});
+    REQUIRE(job);
+    const KeepStatus done = p.end_of(*job);
+    CHECK(done.state == "done");
+    CHECK(done.bytes > 0);
+    return done.judged_early;
+  };
+  CHECK(judged_early(48 << 20) == 0);
+  CHECK(judged_early(1 << 20) > 1000);
 }
 
 }  // namespace tailgate
