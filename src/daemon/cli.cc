@@ -117,7 +117,8 @@ const std::vector<Command>& commands() {
         {"--reason", "TEXT", "why, which the kept spans will say"},
         {"--condition", "TEXT", "instead of ids: of the policy type trace, docs/policies.md"},
         {"--since", "TIME", "with a condition: of what came so long ago, at most; all that there is if not given"},
-        {"--limit", "N", "with a condition: at most so many traces; 1000 if not given"}},
+        {"--limit", "N", "with a condition: at most so many traces; 1000 if not given"},
+        {"--again", "", "with ids: what was kept already is sent once more"}},
        "ids of traces. The exit code is 4 when nothing is found",
        "tailgate keep --web localhost:16680 --reason 'incident 7' 4bf92f3577b34da6a3ce929d0e0e4736",
        keep},
@@ -292,7 +293,7 @@ Arguments parse(const Command& command, int argc, char** argv) {
     } else if (value) {
       out.wrong = take(out, name, *value);
     } else {
-      (name == "--strict" ? out.strict : out.summary) = true;
+      (name == "--strict" ? out.strict : name == "--again" ? out.keep.again : out.summary) = true;
     }
   }
   return out;

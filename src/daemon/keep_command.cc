@@ -26,6 +26,7 @@ std::string request_of(const KeepArguments& arguments) {
   json::object out{{"reason", arguments.reason}};
   if (!arguments.ids.empty()) out["trace_ids"] = json::array(arguments.ids.begin(), arguments.ids.end());
   if (!arguments.condition.empty()) out["condition"] = arguments.condition;
+  if (arguments.again) out["again"] = true;
   if (arguments.limit != 0) out["limit"] = arguments.limit;
   if (arguments.since != Duration::zero()) {
     out["from"] = iso_time(wall_now_ns() - static_cast<std::uint64_t>(arguments.since.count()));
@@ -89,6 +90,7 @@ std::string wrong_with(const KeepArguments& arguments) {
   if (arguments.web.empty()) return "keep wants --web HOST:PORT, the daemon's `web.endpoint`";
   if (arguments.reason.empty()) return "keep wants --reason TEXT, which the kept spans will say";
   if (arguments.ids.empty() == arguments.condition.empty()) return "keep wants trace ids, or --condition TEXT";
+  if (arguments.again && arguments.ids.empty()) return "--again wants trace ids";
   return "";
 }
 

@@ -17,6 +17,7 @@ struct KeepArguments {
   std::string condition;              // instead of ids
   Duration since = Duration::zero();  // with a condition; zero: all that there is
   std::uint64_t limit = 0;            // 0: the daemon's
+  bool again = false;
   std::string reason;
 };
 

@@ -143,7 +143,7 @@ Response merge_status(const Jobs& jobs, const MemberAnswers& answers) {
     if (!status) continue;
     states.push_back(text_of(*status, "state"));
     all_done = all_done && states.back() == "done";
-    for (const char* const key : {"reason", "condition", "waits_for", "error"}) {
+    for (const char* const key : {"reason", "condition", "hint", "waits_for", "error"}) {
       if (status->contains(key) && !out.contains(key)) out[key] = (*status)[key];
     }
     for (const std::string_view key : kSums) {

@@ -67,8 +67,16 @@ Result<void> read_key(std::string_view key, const json::value& value, KeepReques
     out.limit = static_cast<std::uint64_t>(*n);
     return {};
   }
+  if (key == "again") {
+    const bool* const again = value.if_bool();
+    if (again == nullptr) return wanted(key, "true or false");
+    out.again = *again;
+    return {};
+  }
   return fail(ErrorKind::kBadInput,
-              fmt::format("expected trace_ids or condition, from, to and limit, and a reason, got the key '{}'", key));
+              fmt::format("expected trace_ids (and again), or condition, from, to and limit, and a reason, got the key "
+                          "'{}'",
+                          key));
 }
 
 Result<KeepRequest> read_request(ByteView body) {
@@ -81,6 +89,7 @@ Result<KeepRequest> read_request(ByteView body) {
     if (auto good = read_key(key, value, out); !good) return tl::unexpected(good.error());
   }
   if (out.ids.empty() == out.condition.empty()) return fail(ErrorKind::kBadInput, "expected trace_ids, or a condition");
+  if (out.again && out.ids.empty()) return wanted("again", "trace_ids: a condition finds what was not kept");
   if (out.reason.empty()) return wanted("reason", "why, which the kept spans will say");
   if (out.to_unix_ns < out.from_unix_ns) return wanted("to", "no time before `from`");
   return out;
@@ -101,6 +110,12 @@ json::object status_json(const KeepStatus& s) {
                    {"judged_early", s.judged_early},
                    {"bytes", s.bytes}};
   if (!s.request.condition.empty()) out["condition"] = s.request.condition;
+  if (s.already_kept != 0) {
+    out["hint"] =
+        "what was kept already is left alone, also where an exporter lost it since: ask for its ids with \"again\": "
+        "true "
+        "to send it once more";
+  }
   if (!s.waits_for.empty()) out["waits_for"] = s.waits_for;
   if (!s.error.empty()) out["error"] = s.error;
   return out;

@@ -26,6 +26,7 @@ struct KeepRequest {
   std::string condition = {};                               // of the policy type `trace`
   std::uint64_t from_unix_ns = 0, to_unix_ns = UINT64_MAX;  // of arrival; with a condition
   std::uint64_t limit = 1000;                               // traces, at most
+  bool again = false;                                       // with ids: also what was kept
   std::string reason = {};
 };
 

@@ -206,7 +206,7 @@ void KeepJobs::work(const JobPtr& job) {
       continue;
     }
     if (i >= first) wait_until_decided(job, ids[i]);
-    keep(job, ids[i]);
+    keep(job, ids[i], i < first && job->status.request.again);  // one that was open has just been decided
     const MutexLock lock(mutex_);
     const double part = static_cast<double>(i + 1) / static_cast<double>(ids.size());
     job->status.progress = searches ? 0.5 + part / 2 : part;
@@ -273,13 +273,13 @@ void KeepJobs::wait_until_decided(const JobPtr& job, const TraceId& id) {
   }
 }
 
-void KeepJobs::keep(const JobPtr& job, const TraceId& id) {
+void KeepJobs::keep(const JobPtr& job, const TraceId& id, bool again) {
   if (ends(job)) return;
   const auto count = [&](std::uint64_t KeepStatus::*what, std::uint64_t n = 1) {
     const MutexLock lock(mutex_);
     job->status.*what += n;
   };
-  if (fate(id) == Fate::kKept) return count(&KeepStatus::already_kept);
+  if (!again && fate(id) == Fate::kKept) return count(&KeepStatus::already_kept);
   const auto look = [&] { return parts_.past.find(id, [&] { return ends(job); }); };
   Result<PastTrace> past = look();
   if (!past || past->spans == 0) return count(&KeepStatus::not_found);

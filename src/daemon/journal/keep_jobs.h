@@ -74,7 +74,7 @@ class KeepJobs final : public KeepSource {
   void work(const JobPtr& job);
   void search(const JobPtr& job, std::vector<TraceId>& found);
   Fate fate(const TraceId& id) const;
-  void keep(const JobPtr& job, const TraceId& id);
+  void keep(const JobPtr& job, const TraceId& id, bool again);
   void wait_until_decided(const JobPtr& job, const TraceId& id);
   bool wait_for_quota(const JobPtr& job, std::uint64_t spans);
   bool wait(const JobPtr& job, Duration time);

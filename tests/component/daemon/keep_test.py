@@ -150,6 +150,12 @@ class KeepTest(unittest.TestCase):
         self.assertIn("condition", error)
         self.assertEqual(self.command("keep", "--web", "127.0.0.1:1", "--reason", "r", "1")[0], 3)
         self.assertEqual(self.command("keep", "--web", web, "1")[0], 2)
+        code, out, _ = self.command("keep", "--web", web, "--reason", "r", kept.hex())
+        self.assertEqual((code, json.loads(out)["already_kept"]), (0, 1))
+        self.assertIn("again", json.loads(out)["hint"])
+        code, out, _ = self.command("keep", "--web", web, "--reason", "r", "--again", kept.hex())
+        self.assertEqual((code, json.loads(out)["kept_spans"]), (0, 2))
+        self.assertEqual(self.command("keep", "--web", web, "--reason", "r", "--again", "--condition", "duration > 1s")[0], 2)
 
         policies = os.path.join(self.directory.name, "new.yaml")
         with open(policies, "w") as out:

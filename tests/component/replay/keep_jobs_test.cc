@@ -261,4 +261,21 @@ TEST_CASE("a job says how many traces were judged before all their spans had com
   CHECK(judged_early(1 << 20) > 1000);
 }
 
+TEST_CASE("what was kept and reached nobody is sent once more when it is asked for again", "[journal]") {
+  const Folder root;
+  Backend backend;
+  Keeping p(backend, root.path / "0");
+  p.take({p.ms, request_of(1, 1, 2, 2)});
+  p.commit(p.ms);
+  p.until([&] { return p.store->fate(id_of(1)) == Fate::kKept; });
+  p.queue.lose();
+  p.start();
+  CHECK(p.end_of(p.begin(1)).already_kept == 1);
+  const auto again = p.jobs->begin({.ids = {id_of(1)}, .again = true, .reason = "lost"});
+  REQUIRE(again);
+  CHECK(p.end_of(*again).kept_spans == 2);
+  p.queue.send(SIZE_MAX);
+  CHECK(backend.spans[kKept].size() == 2);
+}
+
 }  // namespace tailgate

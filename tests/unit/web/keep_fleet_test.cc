@@ -124,7 +124,11 @@ TEST_CASE("what is wrong is said at once, and no member is asked", "[web]") {
   Fleet fleet;
   CHECK(fleet.ask("POST", "/keep", R"({"reason":"r"})").status == 400);
   CHECK(fleet.ask("POST", "/keep", R"({"trace_ids":["1"],"reason":"r","limit":"x"})").status == 400);
+  CHECK(fleet.ask("POST", "/keep", R"({"condition":"duration > 1s","reason":"r","again":true})").status == 400);
+  CHECK(fleet.ask("POST", "/keep", R"({"trace_ids":["1"],"reason":"r","again":1})").status == 400);
   for (const ToldJobs& one : fleet.jobs) CHECK(one.begun.empty());
+  CHECK(fleet.ask("POST", "/keep", R"({"trace_ids":["1"],"reason":"r","again":true})").status == 202);
+  for (const ToldJobs& one : fleet.jobs) CHECK(one.begun.at(0).again);
   Fleet strangers(false);
   CHECK(strangers.ask("POST", "/keep", kIds).status == 403);
   CHECK(strangers.ask("DELETE", "/keep/a=5").status == 403);
