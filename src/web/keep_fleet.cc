@@ -26,6 +26,8 @@ std::optional<json::object> read_object(const MemberAnswer& one) {
   return std::move(value->get_object());
 }
 
+bool says(const MemberAnswer& one, int status) { return one.answer && one.answer->status == status; }
+
 std::string text_of(const json::object& one, std::string_view key) {
   const json::value* const value = one.if_contains(key);
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
@@ -87,8 +89,12 @@ Response merge_begun(const MemberAnswers& answers) {
     if (begun && !text_of(*begun, "job").empty()) jobs[one.member] = text_of(*begun, "job");
   }
   const json::array silent = unanswered(answers);
-  if (jobs.empty())
-    return json_response(503, json::object{{"error", "no member has begun a job"}, {"unanswered", silent}});
+  if (jobs.empty()) {
+    const bool busy =
+        std::all_of(answers.begin(), answers.end(), [](const MemberAnswer& one) { return says(one, 429); });
+    return json_response(busy ? 429 : 503,
+                         json::object{{"error", "no member has begun a job"}, {"unanswered", silent}});
+  }
   json::object out{{"job", name_of(jobs)}, {"state", "waiting"}};
   if (!silent.empty()) out["unanswered"] = silent;
   Response response = json_response(202, out);
@@ -96,12 +102,18 @@ Response merge_begun(const MemberAnswers& answers) {
   return response;
 }
 
-// Of several alerts each member has begun jobs of its own.
+// Of several alerts each member has begun jobs of its own. A member that has no room for one now makes the answer a
+// 503, so that Alertmanager sends them again: to the others they are the same jobs.
 Response merge_alerts(const MemberAnswers& answers) {
   json::array jobs, errors;
+  bool busy = false;
   for (const MemberAnswer& one : answers) {
-    const std::optional<json::object> begun = read_object(one);
-    if (!begun) continue;
+    busy |= says(one, 503);
+    boost::system::error_code bad;
+    json::value value;
+    if (one.answer) value = json::parse(one.answer->body, bad);
+    const json::object* const begun = value.if_object();
+    if (begun == nullptr) continue;
     for (const auto& [key, into] : {std::pair("jobs", &jobs), std::pair("errors", &errors)}) {
       const json::value* const list = begun->if_contains(key);
       if (list == nullptr || !list->is_array()) continue;
@@ -116,7 +128,7 @@ Response merge_alerts(const MemberAnswers& answers) {
   json::object out{{"jobs", jobs}};
   if (!errors.empty()) out["errors"] = errors;
   if (!silent.empty()) out["unanswered"] = silent;
-  return json_response(jobs.empty() ? 503 : 202, out);
+  return json_response(jobs.empty() || busy ? 503 : 202, out);
 }
 
 std::string state_of(const std::vector<std::string>& states) {

@@ -153,22 +153,26 @@ Result<std::vector<Alert>> read_alerts(ByteView body) {
   return out;
 }
 
-// Of several alerts those that can be are begun; what is wrong with the others is in the answer.
+// Of several alerts those that can be are begun; what is wrong with the others is in the answer. Alertmanager sends all
+// of them again after a 5xx, and nothing after a 4xx; those that were begun stay one job.
 Response begin_for_alerts(KeepSource& source, ByteView body) {
   const Result<std::vector<Alert>> alerts = read_alerts(body);
   if (!alerts) return json_error(400, alerts.error().text);
   json::array jobs, errors;
   int status = 202;
+  bool later = false;
   for (const Alert& alert : *alerts) {
     const Result<std::string> job = source.begin_for(alert);
     if (job) {
       jobs.push_back(json::value(*job));
     } else {
       status = http_status_of(job.error());
+      later |= job.error().kind != ErrorKind::kBadInput;
       errors.push_back(json::value(job.error().text));
     }
   }
   if (!jobs.empty()) status = 202;
+  if (later) status = 503;
   json::object out{{"jobs", std::move(jobs)}};
   if (!errors.empty()) out["errors"] = std::move(errors);
   return json_response(status, out);

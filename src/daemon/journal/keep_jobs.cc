@@ -80,7 +80,11 @@ Result<std::string> KeepJobs::begin_for(const Alert& alert) {
   request.from_unix_ns = alert.starts_unix_ns - std::min(alert.starts_unix_ns, before);
   request.limit = mapping->limit;
   request.reason = "alert " + alert.name;
-  const std::string key = fmt::format("{} {}", alert.fingerprint, alert.starts_unix_ns);
+  std::string who = alert.fingerprint;
+  if (who.empty()) {  // it is a hash of these
+    for (const auto& [name, value] : alert.labels) who += fmt::format("{}={}\n", name, value);
+  }
+  const std::string key = fmt::format("{} {}", who, alert.starts_unix_ns);
   {
     const MutexLock lock(mutex_);
     const auto known = of_alerts_.find(key);

@@ -278,4 +278,21 @@ TEST_CASE("what was kept and reached nobody is sent once more when it is asked f
   CHECK(backend.spans[kKept].size() == 2);
 }
 
+TEST_CASE("the same alert is one job, also where it has no fingerprint", "[journal]") {
+  const Folder root;
+  Backend backend;
+  Keeping p(backend, root.path / "0");
+  KeepParts parts = p.parts();
+  parts.config.alerts = {{"Slow", "root.service == \"{service}\"", std::chrono::minutes(10), 500}};
+  KeepJobs jobs(std::move(parts));
+  const auto alert = [](const std::string& service, const std::string& fingerprint) {
+    return Alert{"Slow", {{"alertname", "Slow"}, {"service", service}}, fingerprint, 1'700'000'000'000'000'000};
+  };
+  CHECK(*jobs.begin_for(alert("a", "")) == "1");
+  CHECK(*jobs.begin_for(alert("b", "")) == "2");
+  CHECK(*jobs.begin_for(alert("a", "")) == "1");
+  CHECK(*jobs.begin_for(alert("a", "f")) == "3");
+  CHECK(*jobs.begin_for(alert("c", "f")) == "3");
+}
+
 }  // namespace tailgate

@@ -22,6 +22,7 @@ struct ToldJobs final : KeepSource {
     return number;
   }
   Result<std::string> begin_for(const Alert& alert) override {
+    if (refuses && alert.name != "other") return fail(ErrorKind::kRefused, "too many jobs");
     if (alert.name == "known") return number;
     return fail(ErrorKind::kBadInput, "no condition");
   }
@@ -108,6 +109,8 @@ TEST_CASE("every member begins a job, and the fleet's names them", "[web]") {
   CHECK(said.json["unanswered"].as_array().size() == 2);
   fleet.jobs[1].refuses = true;
   CHECK(fleet.ask("POST", "/keep", kIds).status == 503);
+  fleet.c_answers = fleet.jobs[2].refuses = true;
+  CHECK(fleet.ask("POST", "/keep", kIds).status == 429);
 }
 
 TEST_CASE("all members together keep no more than the limit of a condition", "[web]") {
@@ -184,4 +187,26 @@ TEST_CASE("alerts begin jobs on all members", "[web]") {
   CHECK(said.json["jobs"] == boost::json::array{"a=5", "b=6", "c=7"});
   said = fleet.ask("POST", "/keep/alert", alert("other"));
   CHECK(said.status == 400);
+}
+
+TEST_CASE("alerts that there is no room for now are sent again by Alertmanager", "[web]") {
+  Fleet fleet;
+  const std::string two = R"({"alerts":[{"startsAt":"2026-01-01T00:00:00Z","labels":{"alertname":"known"}},)"
+                          R"({"startsAt":"2026-01-01T00:00:00Z","labels":{"alertname":"NAME"}}]})";
+  const auto with = [&](const std::string& name) {
+    std::string out = two;
+    return out.replace(out.find("NAME"), 4, name);
+  };
+  // One that no condition belongs to is said, and the other one is begun.
+  Fleet::Said said = fleet.ask("POST", "/keep/alert", with("other"));
+  CHECK(said.status == 202);
+  CHECK(said.json["jobs"].as_array().size() == 3);
+  CHECK(said.json["errors"].as_array().size() == 3);
+  fleet.jobs[1].refuses = true;
+  said = fleet.ask("POST", "/keep/alert", with("known"));
+  CHECK(said.status == 503);
+  CHECK(said.json["jobs"].as_array().size() == 4);
+  CHECK(said.json["errors"].as_array().size() == 2);
+  const PageAnswer alone = fleet.own[1].answer({"POST", "/keep/alert", with("other")});
+  CHECK(alone.status == 503);  // what is wrong with the one does not hide that the other one may be begun later
 }
