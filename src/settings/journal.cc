@@ -127,8 +127,10 @@ KeepConfig read_keep(const ConfigNode& keep, const ConfigNode& around, const Jou
     mapping.limit = static_cast<std::uint64_t>(node.integer("limit", 500, {.min = 1, .max = 1'000'000}));
     node.finish();
   }
-  out.search_memory = keep.bytes("search_memory", 48 * kMiB);
+  out.search_memory = keep.bytes("search_memory", out.search_memory);
   if (out.search_memory < kMiB) keep.error("search_memory", "at least 1MiB");
+  out.search_bytes = keep.bytes("search_bytes", out.search_bytes);
+  out.search_time = keep.duration("search_time", out.search_time);
   keep.finish();
   if (around.is_null()) return out;
   for (const ConfigNode& wanted : around.child("policies").items()) {

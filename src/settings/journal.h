@@ -33,7 +33,10 @@ struct KeepAround {
 };
 
 struct KeepConfig {
-  std::size_t search_memory = 0;  // for what is open at a time, while the past is judged by a condition
+  // While a condition judges the past: for what is open at a time, of requests looked at, and how long that may take.
+  std::size_t search_memory = std::size_t{48} << 20;
+  std::uint64_t search_bytes = std::uint64_t{512} << 30;
+  Duration search_time = std::chrono::minutes(10);
   std::vector<AlertMapping> alerts;
   KeepAround around;
 };

@@ -131,6 +131,28 @@ Response merge_alerts(const MemberAnswers& answers) {
   return json_response(jobs.empty() || busy ? 503 : 202, out);
 }
 
+// Each member's, with the name under which any member knows it; the newest first.
+Response merge_jobs(const MemberAnswers& answers) {
+  std::vector<json::object> all;
+  for (const MemberAnswer& one : answers) {
+    std::optional<json::object> said = read_object(one);
+    const json::value* const jobs = said ? said->if_contains("jobs") : nullptr;
+    if (jobs == nullptr || !jobs->is_array()) continue;
+    for (const json::value& job : jobs->get_array()) {
+      if (!job.is_object()) continue;
+      json::object& out = all.emplace_back(job.get_object());
+      out["job"] = fmt::format("{}={}", one.member, text_of(out, "job"));
+      out["member"] = one.member;
+    }
+  }
+  std::stable_sort(all.begin(), all.end(), [](const json::object& a, const json::object& b) {
+    return text_of(a, "begun") > text_of(b, "begun");
+  });
+  json::object out{{"jobs", json::array(all.begin(), all.end())}};
+  if (json::array silent = unanswered(answers); !silent.empty()) out["unanswered"] = std::move(silent);
+  return json_response(200, out);
+}
+
 std::string state_of(const std::vector<std::string>& states) {
   const auto has = [&](std::string_view state) {
     return std::find(states.begin(), states.end(), state) != states.end();
@@ -155,7 +177,8 @@ Response merge_status(const Jobs& jobs, const MemberAnswers& answers) {
     if (!status) continue;
     states.push_back(text_of(*status, "state"));
     all_done = all_done && states.back() == "done";
-    for (const char* const key : {"reason", "condition", "hint", "waits_for", "error"}) {
+    for (const char* const key :
+         {"kind", "begun", "reason", "condition", "from", "to", "trace_ids", "cut", "hint", "waits_for", "error"}) {
       if (status->contains(key) && !out.contains(key)) out[key] = (*status)[key];
     }
     for (const std::string_view key : kSums) {
@@ -196,6 +219,11 @@ class FleetKeep {
     return ask_all(others_, question, as_response(mine), merge);
   }
 
+  Response jobs() const {
+    const PageQuestion question{"GET", "/keep", ""};
+    return ask_all(others_, question, as_response(own_.answer(question)), merge_jobs);
+  }
+
   // GET or DELETE of a job.
   Response about(const RequestHead& head) const {
     const std::string_view name = head.path().substr(kPath.size());
@@ -234,6 +262,7 @@ void add_fleet_keep_page(Pages& pages, const Pages& own, OtherMembers others, bo
   };
   add("/keep", merge_begun);
   add("/keep/alert", merge_alerts);
+  pages.add("/keep", [fleet](const RequestHead&) { return fleet->jobs(); });
   pages.add(std::string(kPath), [fleet](const RequestHead& head) { return fleet->about(head); });
   pages.add_remove(std::string(kPath), [fleet, allowed](const RequestHead& head) {
     return allowed ? fleet->about(head) : keep_not_allowed();

@@ -98,6 +98,8 @@ Result<KeepRequest> read_request(ByteView body) {
 json::object status_json(const KeepStatus& s) {
   json::object out{{"job", s.job},
                    {"state", s.state},
+                   {"kind", s.request.kind},
+                   {"begun", iso_time(s.begun_unix_ns)},
                    {"reason", s.request.reason},
                    {"progress", s.progress},
                    {"found", s.found},
@@ -109,7 +111,14 @@ json::object status_json(const KeepStatus& s) {
                    {"not_taken", s.not_taken},
                    {"judged_early", s.judged_early},
                    {"bytes", s.bytes}};
-  if (!s.request.condition.empty()) out["condition"] = s.request.condition;
+  if (!s.request.ids.empty()) out["trace_ids"] = s.request.ids.size();
+  if (!s.request.condition.empty()) {
+    out["condition"] = s.request.condition;
+    if (s.request.from_unix_ns != 0) out["from"] = iso_time(s.request.from_unix_ns);
+    if (s.request.to_unix_ns != UINT64_MAX) out["to"] = iso_time(s.request.to_unix_ns);
+    out["limit"] = s.request.limit;
+  }
+  if (!s.cut.empty()) out["cut"] = s.cut;
   if (s.already_kept != 0) {
     out["hint"] =
         "what was kept already is left alone, also where an exporter lost it since: ask for its ids with \"again\": "
@@ -201,6 +210,11 @@ void add_keep_page(Pages& pages, KeepSource& source, bool allowed) {
   });
   pages.add_post("/keep/alert", kKeepBodyMax, [&source, allowed](const RequestHead&, ByteView body) {
     return allowed ? begin_for_alerts(source, body) : keep_not_allowed();
+  });
+  pages.add("/keep", [&source](const RequestHead&) {
+    json::array jobs;
+    for (const KeepStatus& one : source.jobs()) jobs.push_back(status_json(one));
+    return json_response(200, json::object{{"jobs", std::move(jobs)}});
   });
   const auto status = [&source](const RequestHead& head) {
     const std::optional<KeepStatus> found = source.status(job_of(head));

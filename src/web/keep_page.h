@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// POST /keep and /keep/alert, GET and DELETE /keep/{job}: keeps traces that were not kept, while the journal has them.
-// docs/journal.md.
+// POST /keep and /keep/alert, GET /keep, GET and DELETE /keep/{job}: keeps traces that were not kept, while the journal
+// has them. docs/journal.md.
 //
 // Threads: any; the work is the source's.
 #pragma once
@@ -28,10 +28,12 @@ struct KeepRequest {
   std::uint64_t limit = 1000;                               // traces, at most
   bool again = false;                                       // with ids: also what was kept
   std::string reason = {};
+  std::string kind = {};  // ids, condition, alert or around (a trigger); of one by POST the source knows
 };
 
 struct KeepStatus {
   std::string job, state;  // waiting, running, done, cancelled, failed
+  std::uint64_t begun_unix_ns = 0;
   KeepRequest request;
   double progress = 0;  // 0 to 1
   std::uint64_t found = 0, kept_traces = 0, kept_spans = 0;
@@ -40,6 +42,7 @@ struct KeepStatus {
   std::uint64_t kept_in_part = 0;                 // of kept_traces: too large, or some of it cannot be read
   std::uint64_t bytes = 0;                        // of requests looked at, unpacked
   std::uint64_t judged_early = 0;                 // by the condition, with the spans that had come until then
+  std::string cut;                                // the key that ended the search before it had looked at all
   std::string waits_for;                          // in words, while it waits for more than other jobs
   std::string error;
 };
@@ -61,6 +64,7 @@ class KeepSource {
   // Likewise; the same alert twice is one job. kBadInput: no condition belongs to it.
   virtual Result<std::string> begin_for(const Alert& alert) = 0;
   virtual std::optional<KeepStatus> status(std::string_view job) const = 0;
+  virtual std::vector<KeepStatus> jobs() const = 0;  // the newest first
   virtual bool cancel(std::string_view job) = 0;
 };
 

@@ -43,14 +43,20 @@ Result<std::string> KeepJobs::begin(KeepRequest request) {
     if (!policies) return tl::unexpected(policies.error());
     job->policies = std::move(*policies);
   }
+  if (request.kind.empty()) request.kind = request.ids.empty() ? "condition" : "ids";
   job->status.request = std::move(request);
+  job->status.begun_unix_ns = wall_now_ns();
   job->status.state = "waiting";
   const MutexLock lock(mutex_);
   if (waiting_.size() >= kWaitingMax)
     return fail(ErrorKind::kRefused, fmt::format("{} jobs are waiting; try again later", kWaitingMax));
   job->status.job = std::to_string(next_++);
   jobs_.push_back(job);
-  if (jobs_.size() > kRememberedMax) jobs_.pop_front();
+  if (jobs_.size() > kRememberedMax) {
+    jobs_.erase(std::find_if(jobs_.begin(), jobs_.end(), [](const JobPtr& j) {
+      return j->status.state != "waiting" && j->status.state != "running";
+    }));
+  }
   waiting_.push_back(job);
   wake_.notify_one();
   return job->status.job;
@@ -80,6 +86,7 @@ Result<std::string> KeepJobs::begin_for(const Alert& alert) {
   request.from_unix_ns = alert.starts_unix_ns - std::min(alert.starts_unix_ns, before);
   request.limit = mapping->limit;
   request.reason = "alert " + alert.name;
+  request.kind = "alert";
   std::string who = alert.fingerprint;
   if (who.empty()) {  // it is a hash of these
     for (const auto& [name, value] : alert.labels) who += fmt::format("{}={}\n", name, value);
@@ -124,8 +131,13 @@ void KeepJobs::tick(std::uint64_t now_unix_ns) {
   request.condition = around.condition;
   request.limit = around.limit;
   request.reason = "around " + around.policies.front();
-  if (const auto job = begin(std::move(request)); !job)
+  request.kind = "around";
+  if (const auto job = begin(std::move(request)); !job) {
     log_warn("nothing is kept around a trace", {{"why", job.error().text}});
+  } else {
+    log_info("keeps what surrounds a trace",
+             {{"job", *job}, {"policies", fmt::format("{}", fmt::join(around.policies, ", "))}});
+  }
 }
 
 KeepJobs::JobPtr KeepJobs::find(std::string_view job) const {
@@ -137,6 +149,13 @@ std::optional<KeepStatus> KeepJobs::status(std::string_view job) const {
   const MutexLock lock(mutex_);
   const JobPtr found = find(job);
   return found != nullptr ? std::optional(told(*found)) : std::nullopt;
+}
+
+std::vector<KeepStatus> KeepJobs::jobs() const {
+  std::vector<KeepStatus> out;
+  const MutexLock lock(mutex_);
+  for (auto at = jobs_.rbegin(); at != jobs_.rend(); ++at) out.push_back(told(**at));
+  return out;
 }
 
 KeepStatus KeepJobs::told(const Job& job) const {
@@ -234,7 +253,13 @@ void KeepJobs::search(const JobPtr& job, std::vector<TraceId>& found) {
   options.store.limits.cache_bytes = 1 << 20;
   options.slim = true;
   options.memory = parts_.config.search_memory;
-  options.cancelled = [&] { return ends(job) || found.size() >= request.limit; };
+  options.bytes_max = parts_.config.search_bytes;
+  const TimePoint until = parts_.now() + parts_.config.search_time;
+  bool late = false;
+  options.cancelled = [&] {
+    late = parts_.now() >= until;
+    return late || ends(job) || found.size() >= request.limit;
+  };
   options.tell = [&](double progress, std::uint64_t bytes) {
     const MutexLock lock(mutex_);
     job->status.progress = progress / 2;
@@ -261,6 +286,8 @@ void KeepJobs::search(const JobPtr& job, std::vector<TraceId>& found) {
   }
   job->status.bytes = outcome->bytes;
   job->status.judged_early = outcome->judged_early;
+  if (outcome->cut && !job->cancelled && found.size() < request.limit)
+    job->status.cut = late ? "keep.search_time" : "keep.search_bytes";
   if (outcome->not_taken != 0)
     job->status.error =
         fmt::format("{} requests were left out: too much is open at a time for this search", outcome->not_taken);

@@ -51,6 +51,7 @@ class KeepJobs final : public KeepSource {
   Result<std::string> begin(KeepRequest request) override;
   Result<std::string> begin_for(const Alert& alert) override;
   std::optional<KeepStatus> status(std::string_view job) const override;
+  std::vector<KeepStatus> jobs() const override;
   bool cancel(std::string_view job) override;
 
   // A trace was kept by one of the policies of `keep_around`. Any thread.

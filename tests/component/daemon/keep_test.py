@@ -128,6 +128,10 @@ class KeepTest(unittest.TestCase):
         self.assertEqual(done["kept_traces"], 2)
         done = self.job(daemon, {"condition": 'duration > 2s', "reason": "before", "to": "2020-01-01T00:00:00Z"})
         self.assertEqual((done["found"], done["kept_traces"]), (0, 0))
+        status, answer = ask(daemon.pages["web"], "GET", "/keep")
+        self.assertEqual((status, [j["reason"] for j in answer["jobs"]]), (200, ["before", "two", "slow checkouts"]))
+        self.assertEqual({k: answer["jobs"][1][k] for k in ("kind", "state", "condition", "limit")},
+                         {"kind": "condition", "state": "done", "condition": "duration > 2s", "limit": 2})
 
     def command(self, *arguments):
         done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=60)

@@ -44,7 +44,6 @@ struct Keeping : Process {
             .journal = *journal,
             .store = *store,
             .link = *link,
-            .config = {.search_memory = 48 << 20},
             .verdict_of = [](const TraceId&) -> std::optional<Decision> { return std::nullopt; },
             .now = [this] { return at(ms); }};
   }
@@ -293,6 +292,55 @@ TEST_CASE("the same alert is one job, also where it has no fingerprint", "[journ
   CHECK(*jobs.begin_for(alert("a", "")) == "1");
   CHECK(*jobs.begin_for(alert("a", "f")) == "3");
   CHECK(*jobs.begin_for(alert("c", "f")) == "3");
+}
+
+TEST_CASE("a search ends at its time or its bytes, keeps what it has found, and says so", "[journal]") {
+  const Folder root;
+  Backend backend;
+  Keeping p(backend, root.path / "0");
+  for (std::uint64_t trace = 1; trace != 21; ++trace) {
+    p.take({p.ms, dropped(trace, trace)});
+    p.commit(p.ms);
+  }
+  p.until([&] { return p.store->fate(id_of(20)) == Fate::kNotKept; });
+  const std::string what = GENERATE("nothing", "bytes", "time");
+  KeepParts parts = p.parts();
+  if (what == "bytes") parts.config.search_bytes = 500;
+  if (what == "time") parts.config.search_time = Duration::zero();
+  p.start(std::move(parts));
+  const auto job = p.jobs->begin({.condition = "span_count >= 1", .reason = "r"});
+  REQUIRE(job);
+  const KeepStatus done = p.end_of(*job);
+  CHECK(done.state == "done");
+  CHECK(done.request.kind == "condition");
+  CHECK(done.cut == (what == "nothing" ? "" : "keep.search_" + what));
+  if (what == "nothing") CHECK(done.kept_traces == 20);
+  if (what == "bytes") CHECK((done.kept_traces > 0 && done.kept_traces < 20));
+  if (what == "time") CHECK(done.kept_traces == 0);
+}
+
+TEST_CASE("64 jobs may wait, and 200 are remembered", "[journal]") {
+  const Folder root;
+  Backend backend;
+  Keeping p(backend, root.path / "0");
+  p.jobs = std::make_unique<KeepJobs>(p.parts());
+  const std::string first = p.begin(1);
+  for (std::size_t n = 1; n != KeepJobs::kWaitingMax; ++n) p.begin(1);
+  const auto more = [&] { return p.jobs->begin({.ids = {id_of(1)}, .reason = "r"}); };
+  REQUIRE_FALSE(more());
+  CHECK(more().error().kind == ErrorKind::kRefused);
+  const std::string last = p.jobs->jobs().front().job;
+  CHECK(p.jobs->cancel(last));  // and makes room
+  const std::string next = p.begin(1);
+  CHECK_FALSE(more());
+  // Those that have ended are forgotten first.
+  CHECK(p.jobs->cancel(next));
+  for (std::size_t n = 0; n != KeepJobs::kRememberedMax; ++n) CHECK(p.jobs->cancel(p.begin(1)));
+  CHECK(p.jobs->jobs().size() == KeepJobs::kRememberedMax);
+  CHECK(p.jobs->status(first)->state == "waiting");
+  CHECK_FALSE(p.jobs->status(last));
+  p.jobs->start();
+  CHECK(p.end_of(first).not_found == 1);
 }
 
 }  // namespace tailgate

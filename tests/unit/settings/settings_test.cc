@@ -243,6 +243,9 @@ TEST_CASE("the journal has defaults, and says what is wrong with its keys", "[se
   const std::string retains = "journal={directory: /j, retain: 30m}";
   wrong({retains, "keep.alerts=[{alert: A, condition: 'duration >'}]"}, "keep.alerts[0].condition");
   wrong({retains, "keep.alerts=[{condition: 'duration > 1s'}]"}, "keep.alerts[0].alert");
+  wrong({retains, "keep.search_memory=1KiB"}, "at least 1MiB");
+  wrong({retains, "keep.search_bytes=many"}, "keep.search_bytes");
+  wrong({retains, "keep.search_time=soon"}, "keep.search_time");
   wrong({retains, "keep_around={policies: [nobody]}"}, "keep_around.policies[0]");
   wrong({retains, "keep_around={before: 1m}"}, "keep_around.policies");
   const DaemonConfig good = read(

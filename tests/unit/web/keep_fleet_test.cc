@@ -32,6 +32,7 @@ struct ToldJobs final : KeepSource {
     out.job = number;
     return out;
   }
+  std::vector<KeepStatus> jobs() const override { return {*status(number)}; }
   bool cancel(std::string_view job) override { return job == number && ++cancelled != 0; }
 };
 
@@ -209,4 +210,36 @@ TEST_CASE("alerts that there is no room for now are sent again by Alertmanager",
   CHECK(said.json["errors"].as_array().size() == 2);
   const PageAnswer alone = fleet.own[1].answer({"POST", "/keep/alert", with("other")});
   CHECK(alone.status == 503);  // what is wrong with the one does not hide that the other one may be begun later
+}
+
+TEST_CASE("the jobs of all members are listed, with what was asked of each", "[web]") {
+  Fleet fleet;
+  fleet.jobs[0].says.begun_unix_ns = 1'700'000'000'000'000'000;
+  fleet.jobs[0].says.request = {.ids = {TraceId(), TraceId()}, .reason = "r", .kind = "ids"};
+  fleet.jobs[1].says.begun_unix_ns = 1'700'000'100'000'000'000;
+  fleet.jobs[1].says.request = {.condition = "duration > 1s",
+                                .from_unix_ns = 1'700'000'000'000'000'000,
+                                .limit = 7,
+                                .reason = "alert A",
+                                .kind = "alert"};
+  fleet.jobs[1].says.cut = "keep.search_time";
+  fleet.c_answers = false;
+  Fleet::Said said = fleet.ask("GET", "/keep");
+  CHECK(said.status == 200);
+  CHECK(said.json["unanswered"].as_array().size() == 1);
+  const boost::json::array& jobs = said.json["jobs"].as_array();
+  REQUIRE(jobs.size() == 2);
+  const boost::json::object &newer = jobs[0].as_object(), &older = jobs[1].as_object();
+  CHECK(newer.at("job") == "b=6");
+  CHECK(newer.at("member") == "b");
+  CHECK(newer.at("kind") == "alert");
+  CHECK(newer.at("condition") == "duration > 1s");
+  CHECK(newer.at("from").as_string().starts_with("2023-11-14T22:13:20"));
+  CHECK(newer.at("limit") == 7);
+  CHECK(newer.at("cut") == "keep.search_time");
+  CHECK_FALSE(newer.contains("to"));
+  CHECK(older.at("job") == "a=5");
+  CHECK(older.at("trace_ids") == 2);
+  CHECK_FALSE(older.contains("limit"));
+  CHECK(fleet.ask("GET", "/keep/b=6").text("cut") == "keep.search_time");
 }
