@@ -20,6 +20,14 @@ double number(N n) {
 constexpr Duration kCatchUp = std::chrono::seconds(2);
 constexpr Duration kLastCommit = std::chrono::seconds(1);  // so long an end waits for the disk
 
+void log_unanswered(const MemberAnswers& answers) {
+  for (const MemberAnswer& one : answers) {
+    if (one.answer && one.answer->status == 202) continue;
+    log_warn("a member keeps nothing around a trace",
+             {{"member", one.member}, {"why", one.answer ? one.answer->body : one.error}});
+  }
+}
+
 }  // namespace
 
 Result<void> Daemon::open_journal() {
@@ -66,13 +74,21 @@ void Daemon::add_past_pages() {
     if (!explained || !explained->decided) return std::nullopt;
     return explained->verdict.decision;
   };
-  keep_jobs_ = std::make_unique<KeepJobs>(KeepParts{.past = *past_,
-                                                    .journal = *journal_,
-                                                    .store = *store_,
-                                                    .link = *journal_link_,
-                                                    .config = config_.keep,
-                                                    .verdict_of = verdict_of,
-                                                    .ready = [this] { return replay_ == nullptr || replay_->done(); }});
+  KeepParts parts{.past = *past_,
+                  .journal = *journal_,
+                  .store = *store_,
+                  .link = *journal_link_,
+                  .config = config_.keep,
+                  .verdict_of = verdict_of,
+                  .ready = [this] { return replay_ == nullptr || replay_->done(); }};
+  if (cluster_ != nullptr) {
+    parts.members = [this] { return 1 + cluster_->others().count(); };
+    parts.tell_others = [this](const KeepRequest& request) {
+      const PageQuestion question{"POST", "/keep", keep_body(request)};
+      cluster_->others().ask([question](const std::string&) { return question; }, log_unanswered);
+    };
+  }
+  keep_jobs_ = std::make_unique<KeepJobs>(std::move(parts));
   if (!config_.keep.around.policies.empty())
     journal_link_->on_kept_by(config_.keep.around.policies, [this] { keep_jobs_->triggered(wall_now_ns()); });
   const Result<Endpoint> web = parse_endpoint(config_.web.endpoint);

@@ -197,6 +197,14 @@ Response keep_not_allowed() {
                     "for everybody who reaches this port");
 }
 
+std::string keep_body(const KeepRequest& request) {
+  constexpr std::uint64_t kMillisecond = 1'000'000;  // which is what a time in words has
+  json::object out{{"condition", request.condition}, {"limit", request.limit}, {"reason", request.reason}};
+  if (request.from_unix_ns != 0) out["from"] = iso_time(request.from_unix_ns);
+  if (request.to_unix_ns < UINT64_MAX - kMillisecond) out["to"] = iso_time(request.to_unix_ns + kMillisecond);
+  return json::serialize(out);
+}
+
 void add_keep_page(Pages& pages, KeepSource& source, bool allowed) {
   pages.add_post("/keep", kKeepBodyMax, [&source, allowed](const RequestHead&, ByteView body) {
     if (!allowed) return keep_not_allowed();

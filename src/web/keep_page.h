@@ -68,6 +68,9 @@ class KeepSource {
   virtual bool cancel(std::string_view job) = 0;
 };
 
+// The body of POST /keep that asks for a condition.
+std::string keep_body(const KeepRequest& request);
+
 // `source` outlives the pages. `allowed`: whether who asks is known, or on this machine; else everything that begins or
 // ends a job gets 403.
 void add_keep_page(Pages& pages, KeepSource& source, bool allowed);

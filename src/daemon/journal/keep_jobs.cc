@@ -84,7 +84,7 @@ Result<std::string> KeepJobs::begin_for(const Alert& alert) {
   request.condition = *condition;
   const auto before = static_cast<std::uint64_t>(mapping->before.count());
   request.from_unix_ns = alert.starts_unix_ns - std::min(alert.starts_unix_ns, before);
-  request.limit = mapping->limit;
+  request.limit = divided(mapping->limit);
   request.reason = "alert " + alert.name;
   request.kind = "alert";
   std::string who = alert.fingerprint;
@@ -129,15 +129,21 @@ void KeepJobs::tick(std::uint64_t now_unix_ns) {
     trigger_first_ = trigger_last_ > request.to_unix_ns ? trigger_last_ : 0;
   }
   request.condition = around.condition;
-  request.limit = around.limit;
+  request.limit = divided(around.limit);
   request.reason = "around " + around.policies.front();
   request.kind = "around";
+  if (parts_.tell_others) parts_.tell_others(request);
   if (const auto job = begin(std::move(request)); !job) {
     log_warn("nothing is kept around a trace", {{"why", job.error().text}});
   } else {
     log_info("keeps what surrounds a trace",
              {{"job", *job}, {"policies", fmt::format("{}", fmt::join(around.policies, ", "))}});
   }
+}
+
+std::uint64_t KeepJobs::divided(std::uint64_t limit) const {
+  const std::uint64_t members = parts_.members();
+  return (limit + members - 1) / members;
 }
 
 KeepJobs::JobPtr KeepJobs::find(std::string_view job) const {

@@ -36,6 +36,9 @@ struct KeepParts {
   // False while a replay goes on: what it has not taken yet would be kept, and then sent by it once more.
   std::function<bool()> ready = [] { return true; };
   std::function<TimePoint()> now = monotonic_now;
+  // In a cluster: how many members divide a limit, and who has the others begin the job of a trigger too.
+  std::function<std::size_t()> members = [] { return std::size_t{1}; };
+  std::function<void(const KeepRequest&)> tell_others = {};
 };
 
 class KeepJobs final : public KeepSource {
@@ -80,6 +83,7 @@ class KeepJobs final : public KeepSource {
   bool wait_for_quota(const JobPtr& job, std::uint64_t spans);
   bool wait(const JobPtr& job, Duration time);
   bool ends(const JobPtr& job) const;
+  std::uint64_t divided(std::uint64_t limit) const;
   JobPtr find(std::string_view job) const TAILGATE_REQUIRES(mutex_);
   KeepStatus told(const Job& job) const TAILGATE_REQUIRES(mutex_);
   JobPtr next();

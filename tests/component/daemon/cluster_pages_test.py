@@ -43,7 +43,7 @@ class ClusterPagesTest(unittest.TestCase):
         self.addCleanup(self.sink.close)
         self.daemons = {}
 
-    def start(self, policies, names="abc", shadow=(), **cluster):
+    def start(self, policies, names="abc", shadow=(), around=None, **cluster):
         ports = {name: free_ports(2) for name in names}
         for name in names:
             config = basic_config(policies, {"otlphttp": {"endpoint": f"http://127.0.0.1:{self.sink.port}"}},
@@ -54,6 +54,8 @@ class ClusterPagesTest(unittest.TestCase):
             directory = os.path.join(self.directory, name)
             os.mkdir(directory)
             config["journal"] = {"directory": os.path.join(directory, "journal"), "retain": "10m", "disk_free_min": 0}
+            if around:
+                config["keep_around"] = around
             config["cluster"] = {
                 "self": name, "hold": "60s", "tls": {"insecure": True}, **cluster,
                 "members": {"static": [{"name": n, "endpoint": f"127.0.0.1:{ports[n][0]}"} for n in names]}}
@@ -133,6 +135,18 @@ class ClusterPagesTest(unittest.TestCase):
         self.assertEqual([one["member"] for one in begun["unanswered"]], ["c"])
         until(lambda: job()["state"] == "done", "the jobs are done")
         self.assertLessEqual(job()["kept_traces"], 10)
+
+    def test_what_surrounds_a_trigger_is_kept_on_all_members(self):
+        self.start([ERRORS], around={"policies": ["errors"], "before": "1m", "after": "1s"})
+        dropped, trigger = [os.urandom(16) for _ in range(30)], os.urandom(16)
+        self.send("a", dropped)
+        until(lambda: all(self.page("a", f"/explain/{t.hex()}").get("state") == "decided" for t in dropped), "they are decided")
+        self.assertEqual(set(self.homes(dropped).values()), {"a", "b", "c"})
+        self.send("b", [trigger], error=True)
+        until(lambda: len(self.sink.traces) == 31, "all that came before is kept", 30)
+        jobs = self.page("c", "/keep")["jobs"]
+        self.assertEqual({j["member"] for j in jobs}, {"a", "b", "c"})
+        self.assertEqual({(j["reason"], j["limit"]) for j in jobs}, {("around errors", 334)})
 
     def kept(self, names="abc"):
         return sum(self.daemons[n].metrics().sum("tailgate_traces_decided_total", decision="sampled") for n in names)

@@ -343,4 +343,36 @@ TEST_CASE("64 jobs may wait, and 200 are remembered", "[journal]") {
   CHECK(p.end_of(first).not_found == 1);
 }
 
+TEST_CASE("in a cluster all members keep what surrounds a trigger, and divide the limits", "[journal]") {
+  const Folder root;
+  Backend backend;
+  Keeping p(backend, root.path / "0");
+  KeepParts parts = p.parts();
+  parts.config.alerts = {{"Slow", "duration > 1s", std::chrono::minutes(10), 500}};
+  parts.config.around = {{"burst"}, "span_count >= 1", std::chrono::minutes(2), std::chrono::minutes(1), 1000};
+  parts.members = [] { return std::size_t{3}; };
+  std::vector<KeepRequest> told;
+  parts.tell_others = [&](const KeepRequest& request) { told.push_back(request); };
+  KeepJobs jobs(std::move(parts));
+  constexpr std::uint64_t kMinute = 60'000'000'000;
+  const std::uint64_t when = wall(0);
+  jobs.triggered(when);
+  jobs.triggered(when + kMinute / 2);
+  jobs.tick(when + kMinute - 1);
+  CHECK(told.empty());
+  jobs.tick(when + kMinute);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].limit == 334);
+  CHECK(told[0].from_unix_ns == when - 2 * kMinute);
+  CHECK(told[0].to_unix_ns == when + kMinute);
+  CHECK(keep_body(told[0]).find(R"("to":"2023-11-14T22:14:20.001Z")") != std::string::npos);
+  CHECK(jobs.jobs().front().request.kind == "around");
+  CHECK(jobs.jobs().front().request.limit == 334);
+  jobs.tick(when + 10 * kMinute);
+  CHECK(told.size() == 1);
+  REQUIRE(jobs.begin_for({"Slow", {{"alertname", "Slow"}}, "f", when}));
+  CHECK(jobs.jobs().front().request.limit == 167);
+  CHECK(jobs.jobs().front().request.kind == "alert");
+}
+
 }  // namespace tailgate
