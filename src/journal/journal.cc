@@ -21,20 +21,34 @@ constexpr std::size_t kTogether = 256 << 10;  // of small ones in one block
 constexpr std::size_t kScratchKeep = 8 << 20;
 constexpr Duration kTick = std::chrono::milliseconds(100);  // ends are written as often when no request comes
 
+// With those above it. `sync`: they outlive the machine's power.
+Result<void> make_directory(const std::string& path, bool sync) {
+  std::error_code error, ignored;
+  std::vector<fs::path> missing;
+  for (fs::path at = fs::absolute(path, ignored); at.has_relative_path() && !fs::is_directory(at, ignored);
+       at = at.parent_path())
+    missing.push_back(at);
+  if (missing.empty()) return {};
+  fs::create_directories(path, error);
+  if (!error) fs::permissions(path, fs::perms::owner_all, error);
+  if (error) {
+    return fail(ErrorKind::kIo, fmt::format("cannot make the directory '{}': {}. Make it, and give it to the user of "
+                                            "the daemon",
+                                            path, error.message()));
+  }
+  for (const fs::path& one : missing) {
+    if (!sync) break;
+    if (auto synced = sync_directory(one.parent_path()); !synced) return synced;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, ByteBudget* budget, TimePoint now,
                                                std::uint64_t now_unix_ns, std::vector<std::string>& notices) {
-  std::error_code error;
-  if (!fs::is_directory(options.directory, error)) {
-    fs::create_directories(options.directory, error);
-    if (!error) fs::permissions(options.directory, fs::perms::owner_all, error);
-    if (error) {
-      return fail(ErrorKind::kIo, fmt::format("cannot make the directory '{}': {}. Make it, and give it to the user of "
-                                              "the daemon",
-                                              options.directory, error.message()));
-    }
-  }
+  if (auto made = make_directory(options.directory, options.ack == JournalAck::kDisk); !made)
+    return tl::unexpected(made.error());
   auto lock = DirectoryLock::take(options.directory);
   if (!lock) return tl::unexpected(lock.error());
   std::unique_ptr<Journal> journal(new Journal(options, budget));

@@ -282,6 +282,10 @@ TEST_CASE("only `ack: disk` syncs", "[journal]") {
     return op.kind == Operation::kSync || op.kind == Operation::kSyncDirectory;
   });
   CHECK(syncs == (ack == JournalAck::kDisk));
+  const bool syncs_parent = std::any_of(list.begin(), list.end(), [&](const Operation& op) {
+    return op.kind == Operation::kSyncDirectory && op.path == folder.path.parent_path();
+  });
+  CHECK(syncs_parent == syncs);  // the journal has made its directory
 }
 
 namespace {
