@@ -67,7 +67,7 @@ void Daemon::make_replay() {
 }
 
 void Daemon::add_past_pages() {
-  past_ = std::make_unique<JournalPast>(*journal_);
+  past_ = std::make_unique<JournalPast>(*journal_, parts_.budget.get());
   past_->start();
   const auto verdict_of = [this](const TraceId& id) -> std::optional<Decision> {
     const std::optional<Explanation> explained = explanations_->explain(id);
@@ -79,6 +79,7 @@ void Daemon::add_past_pages() {
                   .store = *store_,
                   .link = *journal_link_,
                   .config = config_.keep,
+                  .budget = parts_.budget.get(),
                   .verdict_of = verdict_of,
                   .ready = [this] { return replay_ == nullptr || replay_->done(); }};
   if (cluster_ != nullptr) {
@@ -119,6 +120,7 @@ Result<StoredTrace> Daemon::trace_of_the_past(const TraceId& id) const {
   const TimePoint until = monotonic_now() + config_.queries.timeout;
   Result<PastTrace> found = past_->find(id, [&] { return monotonic_now() >= until; });
   if (!found) return tl::unexpected(found.error());
+  if (found->no_room) return fail(ErrorKind::kUnavailable, "there is no memory for the trace now; try again later");
   if (found->cut && found->spans == 0) {
     return fail(ErrorKind::kUnavailable,
                 "the journal has no index of its ids yet, and to read it takes longer than "
@@ -139,7 +141,10 @@ Result<PastTried> Daemon::try_past_of_journal(const PastQuestion& question) cons
   options.extent = [this] { return journal_->extent(); };
   options.store = parts_.store;
   options.bytes_max = config_.queries.bytes_max;
-  return try_past(question, std::move(options), config_.queries.trial_bytes_max);
+  Charge charge(*parts_.budget, Holder::kTraces);
+  const std::size_t memory = take_memory(charge, config_.queries.trial_bytes_max);
+  if (memory == 0) return fail(ErrorKind::kUnavailable, "there is no memory for it now; try again later");
+  return try_past(question, std::move(options), memory);
 }
 
 // What is open is left to the next process only when the journal has all of it. In the middle of a replay that is so,

@@ -119,12 +119,14 @@ Result<PastTrace> JournalPast::find(const TraceId& id, const std::function<bool(
       {.directory = journal_.options().directory,
        .segments = journal_.extent().segments,
        .positions = [this](std::uint64_t segment, std::uint64_t hash) { return journal_.positions_of(segment, hash); },
-       .cancelled = cancelled},
+       .cancelled = cancelled,
+       .budget = budget_},
       id);
 }
 
 PastTrace find_past(const FindPast& in, const TraceId& id) {
   PastTrace out;
+  if (in.budget != nullptr) out.charge = Charge(*in.budget, Holder::kRequests);
   boost::unordered_flat_set<std::uint64_t> seen;  // numbers of requests: a commit may have been repeated
   const std::uint64_t hash = hash_of_id(id);
   const auto cancelled = [&] { return in.cancelled && in.cancelled(); };
@@ -133,7 +135,9 @@ PastTrace find_past(const FindPast& in, const TraceId& id) {
       const auto request = read_request(record);
       if (request && seen.insert(request->number).second) take_spans(id, *request, out);
     }
-    out.cut = out.otlp.size() >= in.bytes_max || cancelled();
+    const std::size_t charged = out.charge.bytes();
+    out.no_room = out.otlp.size() > charged && !out.charge.try_grow(out.otlp.size() - charged, 2);
+    out.cut = out.no_room || out.otlp.size() >= in.bytes_max || cancelled();
     return !out.cut;
   };
   for (const std::uint64_t segment : in.segments) {

@@ -28,6 +28,8 @@ struct PastTrace {
   std::uint64_t first_unix_ns = 0, last_unix_ns = 0;  // of arrival
   std::uint64_t damaged = 0;                          // blocks that may have more and cannot be read
   bool cut = false;                                   // cancelled, or too large: there may be more
+  bool no_room = false;                               // cut because memory is short
+  Charge charge = {};                                 // for otlp
 };
 
 // In a directory that another process may write to: all of a segment is read where it has no index. `cancelled` may be
@@ -38,6 +40,7 @@ struct FindPast {
   // Where the ids of a segment are known without its index, the positions of this hash.
   std::function<std::optional<std::vector<std::uint64_t>>(std::uint64_t segment, std::uint64_t hash)> positions = {};
   std::function<bool()> cancelled = {};
+  ByteBudget* budget = nullptr;  // what is found is charged to `requests`, up to half of it; null: to nobody
   std::size_t bytes_max = kBytesMax;
   static constexpr std::size_t kBytesMax = std::size_t{64} << 20;
 };
@@ -45,7 +48,7 @@ PastTrace find_past(const FindPast& in, const TraceId& id);
 
 class JournalPast {
  public:
-  explicit JournalPast(Journal& journal) : journal_(journal) {}
+  explicit JournalPast(Journal& journal, ByteBudget* budget = nullptr) : journal_(journal), budget_(budget) {}
   ~JournalPast() { stop(); }
   JournalPast(const JournalPast&) = delete;
   JournalPast& operator=(const JournalPast&) = delete;
@@ -63,6 +66,7 @@ class JournalPast {
   bool read_ids(std::uint64_t segment, std::vector<IdEntry>& out);
 
   Journal& journal_;
+  ByteBudget* const budget_;
   Mutex mutex_;
   CondVar wake_;
   bool stopping_ TAILGATE_GUARDED_BY(mutex_) = false;

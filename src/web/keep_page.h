@@ -38,7 +38,7 @@ struct KeepStatus {
   double progress = 0;  // 0 to 1
   std::uint64_t found = 0, kept_traces = 0, kept_spans = 0;
   std::uint64_t already_kept = 0, not_found = 0;  // traces
-  std::uint64_t not_taken = 0;                    // no room in the queues, or the journal cannot be written
+  std::uint64_t not_taken = 0;                    // no room in queues or memory, or the journal takes none
   std::uint64_t kept_in_part = 0;                 // of kept_traces: too large, or some of it cannot be read
   std::uint64_t bytes = 0;                        // of requests looked at, unpacked
   std::uint64_t judged_early = 0;                 // by the condition, with the spans that had come until then

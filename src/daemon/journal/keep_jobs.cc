@@ -258,7 +258,12 @@ void KeepJobs::search(const JobPtr& job, std::vector<TraceId>& found) {
   options.store.limits.decision_wait = parts_.journal.options().hold;
   options.store.limits.cache_bytes = 1 << 20;
   options.slim = true;
-  options.memory = parts_.config.search_memory;
+  Charge charge = parts_.budget != nullptr ? Charge(*parts_.budget, Holder::kTraces) : Charge();
+  while ((options.memory = take_memory(charge, parts_.config.search_memory)) == 0) {
+    wait_for(job, "memory");
+    if (!wait(job, kLookAgain)) return;
+  }
+  wait_for(job, "");
   options.bytes_max = parts_.config.search_bytes;
   const TimePoint until = parts_.now() + parts_.config.search_time;
   bool late = false;
@@ -299,6 +304,11 @@ void KeepJobs::search(const JobPtr& job, std::vector<TraceId>& found) {
         fmt::format("{} requests were left out: too much is open at a time for this search", outcome->not_taken);
 }
 
+void KeepJobs::wait_for(const JobPtr& job, std::string what) {
+  const MutexLock lock(mutex_);
+  job->status.waits_for = std::move(what);
+}
+
 Fate KeepJobs::fate(const TraceId& id) const {
   const Fate known = parts_.store.fate(id);
   if (known == Fate::kOpen || known == Fate::kKept) return known;
@@ -319,9 +329,11 @@ void KeepJobs::keep(const JobPtr& job, const TraceId& id, bool again) {
   if (!again && fate(id) == Fate::kKept) return count(&KeepStatus::already_kept);
   const auto look = [&] { return parts_.past.find(id, [&] { return ends(job); }); };
   Result<PastTrace> past = look();
+  if (past && past->no_room) return count(&KeepStatus::not_taken);
   if (!past || past->spans == 0) return count(&KeepStatus::not_found);
   if (wait_for_quota(job, past->spans)) past = look();  // more may have come
   if (ends(job) || !past) return;
+  if (past->no_room) return count(&KeepStatus::not_taken);
   const TimePoint now = parts_.now();
   const std::string& reason = job->status.request.reason;
   // Until it has a delivery of its own the copy stays.

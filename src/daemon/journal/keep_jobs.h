@@ -31,6 +31,7 @@ struct KeepParts {
   TraceStore& store;
   JournalLink& link;
   KeepConfig config = {};
+  ByteBudget* budget = nullptr;  // the memory of a search is charged to `traces`; null: to nobody
   // The verdict that /explain remembers of a trace; nothing when it knows none.
   std::function<std::optional<Decision>(const TraceId&)> verdict_of;
   // False while a replay goes on: what it has not taken yet would be kept, and then sent by it once more.
@@ -82,6 +83,7 @@ class KeepJobs final : public KeepSource {
   void wait_until_decided(const JobPtr& job, const TraceId& id);
   bool wait_for_quota(const JobPtr& job, std::uint64_t spans);
   bool wait(const JobPtr& job, Duration time);
+  void wait_for(const JobPtr& job, std::string what);  // says so
   bool ends(const JobPtr& job) const;
   std::uint64_t divided(std::uint64_t limit) const;
   JobPtr find(std::string_view job) const TAILGATE_REQUIRES(mutex_);

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::int64_t kSweepEveryNs = 100'000'000;  // of arrival, as the sweeper does
 constexpr std::uint64_t kTellEvery = 256;            // blocks
-constexpr std::uint64_t kBefore = 10'000'000'000;    // requests wait so long to be written, at most
+constexpr std::size_t kMemoryMin = 256 << 10;
+constexpr std::uint64_t kBefore = 10'000'000'000;  // requests wait so long to be written, at most
 
 // Kept traces of a run are known by their verdicts; their spans go nowhere.
 class Nowhere final : public KeptSink {
@@ -112,6 +113,13 @@ class Run {
 };
 
 }  // namespace
+
+std::size_t take_memory(Charge& charge, std::size_t wanted) {
+  for (; wanted >= kMemoryMin; wanted /= 2) {
+    if (charge.try_grow(wanted, 8)) return wanted;
+  }
+  return 0;
+}
 
 Result<PastRunOutcome> run_past(const PastRunOptions& options, const PolicySetPtr& policies, PolicyTables& tables,
                                 const TakeDecided& decided) {

@@ -39,6 +39,10 @@ struct PastRunOutcome {
   StoreSnapshot totals;
 };
 
+// The memory for a run, charged: `wanted`, or less where `charge` has not so much and an eighth for others. 0: there is
+// too little for any.
+std::size_t take_memory(Charge& charge, std::size_t wanted);
+
 // `decided` gets every verdict; with numbers of `tables`, as `policies` have them.
 using TakeDecided = std::function<void(std::span<const DecidedTrace>)>;
 Result<PastRunOutcome> run_past(const PastRunOptions& options, const PolicySetPtr& policies, PolicyTables& tables,

@@ -34,7 +34,7 @@ struct Keeping : Process {
 
   Keeping(Backend& backend, const fs::path& folder, JournalOptions with = retaining())
       : Process(backend, folder, kThen, small_store(), true, std::move(with)) {
-    past = std::make_unique<JournalPast>(*journal);
+    past = std::make_unique<JournalPast>(*journal, &budget);
   }
   ~Keeping() {
     if (jobs) jobs->stop();
@@ -44,6 +44,7 @@ struct Keeping : Process {
             .journal = *journal,
             .store = *store,
             .link = *link,
+            .budget = &budget,
             .verdict_of = [](const TraceId&) -> std::optional<Decision> { return std::nullopt; },
             .now = [this] { return at(ms); }};
   }
@@ -373,6 +374,46 @@ TEST_CASE("in a cluster all members keep what surrounds a trigger, and divide th
   REQUIRE(jobs.begin_for({"Slow", {{"alertname", "Slow"}}, "f", when}));
   CHECK(jobs.jobs().front().request.limit == 167);
   CHECK(jobs.jobs().front().request.kind == "alert");
+}
+
+TEST_CASE("the memory of jobs is charged, and where there is none they wait or keep nothing", "[journal]") {
+  const Folder root;
+  Backend backend;
+  Keeping p(backend, root.path / "0");
+  p.take({p.ms, dropped(1, 1)});
+  p.commit(p.ms);
+  p.until([&] { return p.store->fate(id_of(1)) == Fate::kNotKept; });
+  p.start();
+  const std::size_t traces = p.budget.cap(Holder::kTraces), requests = p.budget.cap(Holder::kRequests);
+  p.budget.charge(Holder::kTraces, traces);
+  const auto job = p.jobs->begin({.condition = "span_count >= 1", .reason = "r"});
+  REQUIRE(job);
+  p.until([&] { return p.jobs->status(*job)->waits_for == "memory"; });
+  CHECK(p.jobs->status(*job)->state == "running");
+  p.budget.release(Holder::kTraces, traces);
+  p.budget.charge(Holder::kRequests, requests / 2);
+  const KeepStatus short_of_it = p.end_of(*job);
+  CHECK(short_of_it.waits_for.empty());
+  CHECK(short_of_it.found == 1);
+  CHECK(short_of_it.not_taken == 1);
+  CHECK(short_of_it.kept_traces == 0);
+  p.budget.release(Holder::kRequests, requests / 2);
+  CHECK(p.end_of(p.begin(1)).kept_traces == 1);
+  CHECK(p.budget.used(Holder::kRequests) == 0);
+  CHECK(p.budget.used(Holder::kTraces) < traces / 8);
+}
+
+TEST_CASE("a search takes less memory where there is less", "[journal]") {
+  ByteBudget budget{ByteBudget::Caps{0, 80 << 20, 0, 0, 0}};
+  Charge charge(budget, Holder::kTraces);
+  CHECK(take_memory(charge, 48 << 20) == 48 << 20);
+  CHECK(take_memory(charge, 48 << 20) == 12 << 20);  // an eighth is for others
+  CHECK(charge.bytes() == 60 << 20);
+  CHECK(budget.used(Holder::kTraces) == 60 << 20);
+  budget.charge(Holder::kTraces, 10 << 20);
+  CHECK(take_memory(charge, 48 << 20) == 0);
+  Charge nobodys;
+  CHECK(take_memory(nobodys, 48 << 20) == 48 << 20);
 }
 
 }  // namespace tailgate
