@@ -110,6 +110,8 @@ class BlockWriter {
   // Likewise, of the first of these blocks, which others have packed. One write for all of them.
   Result<std::uint64_t> write(std::span<PackedBlock> blocks);
   Result<void> sync();
+  // Cuts off what a write that failed may have left; else the next write does.
+  Result<void> cut();
   // Takes back what was added and written since the last sync.
   void roll_back();
 
@@ -121,7 +123,6 @@ class BlockWriter {
 
  private:
   BlockWriter(std::string path, int fd, BlockCodec codec) : path_(std::move(path)), fd_(fd), codec_(codec) {}
-  Result<void> cut();
   Result<std::uint64_t> put(std::uint64_t blocks);
 
   std::string path_;

@@ -382,6 +382,8 @@ Result<void> Journal::put(std::vector<PackedBlock>& blocks, bool& sync_failed) {
   const auto done = requests_->write(blocks);
   write_failed_ = !done;
   if (!done) {
+    // Blocks of it may be whole: their senders are told to try again, so a replay is not to find them.
+    (void)requests_->cut();
     const MutexLock lock(mutex_);
     ++stats_.write_errors;
     return tl::unexpected(done.error());

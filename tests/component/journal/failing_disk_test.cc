@@ -213,6 +213,22 @@ TEST_CASE("a file that takes nothing any more is left for another one", "[journa
   CHECK(found(j) == std::set<std::uint64_t>{1, 3, 4});
 }
 
+TEST_CASE("of a write that fails halfway a restart finds nothing", "[journal]") {
+  setup_log({.level = LogLevel::kError, .sink = [](std::string_view) {}});
+  disk = {};
+  const JournalFolder folder;
+  HandJournal j(folder, options(JournalAck::kJournal));
+  REQUIRE(j.open());
+  for (std::uint64_t n = 1; n != 5; ++n) j.put(std::to_string(n) + std::string(30'000, 'x'));  // a block each
+  disk.left = 0;
+  disk.half = true;
+  j.commit();
+  CHECK(j.unsafe == 4);
+  disk = {};
+  REQUIRE(j.open());
+  CHECK(j.read(j.journal->replay_from()).empty());
+}
+
 TEST_CASE("a disk that is full at the start is a failure like a later one", "[journal]") {
   const JournalFailure on_failure = GENERATE(JournalFailure::kRefuse, JournalFailure::kMemory);
   setup_log({.level = LogLevel::kError, .sink = [](std::string_view) {}});
