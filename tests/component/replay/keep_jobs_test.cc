@@ -3,6 +3,7 @@
 #include "daemon/journal/keep_jobs.h"
 
 #include <atomic>
+#include <fstream>
 #include <thread>
 
 #include "replay_fixture.h"
@@ -414,6 +415,28 @@ TEST_CASE("a search takes less memory where there is less", "[journal]") {
   CHECK(take_memory(charge, 48 << 20) == 0);
   Charge nobodys;
   CHECK(take_memory(nobodys, 48 << 20) == 48 << 20);
+}
+
+TEST_CASE("a trace of which a part cannot be read is kept, and counted as such", "[journal]") {
+  const Folder root;
+  Backend backend;
+  Keeping p(backend, root.path / "0");
+  for (std::uint64_t span = 1; span != 3; ++span) {
+    p.take({p.ms, dropped(1, span)});
+    p.commit(p.ms);
+  }
+  const std::uint64_t segment = p.journal->extent().segments.back();
+  p.until([&] { return p.store->fate(id_of(1)) == Fate::kNotKept; });
+  {
+    std::fstream file(requests_path(root.path / "0", segment), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(100);  // in the first block
+    file.write("damage", 6);
+  }
+  p.start();
+  const KeepStatus done = p.end_of(p.begin(1));
+  CHECK(done.kept_traces == 1);
+  CHECK(done.kept_spans == 1);
+  CHECK(done.kept_in_part == 1);
 }
 
 }  // namespace tailgate

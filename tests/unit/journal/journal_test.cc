@@ -177,6 +177,30 @@ TEST_CASE("a full journal refuses, or is passed by, until there is room again", 
   CHECK(j.read().back() == "more");
 }
 
+TEST_CASE("a journal takes nothing while the file system has too little left", "[journal]") {
+  const JournalFailure on_failure = GENERATE(JournalFailure::kRefuse, JournalFailure::kMemory);
+  const bool refuses = on_failure == JournalFailure::kRefuse;
+  setup_log({.level = LogLevel::kError, .sink = [](std::string_view) {}});
+  const JournalFolder folder;
+  HandJournal j(folder, {.on_failure = on_failure, .disk_free_min = UINT64_MAX / 2});
+  REQUIRE(j.open());
+  j.put("a");
+  j.commit();
+  CHECK((refuses ? j.unsafe : j.safe) == 1);
+  CHECK(j.journal->stats().passed == (refuses ? 0 : 1));
+  CHECK(j.journal->takes() == (refuses ? Journal::Takes::kNothing : Journal::Takes::kPassBy));
+  CHECK(j.journal->stats().failure.find("journal.disk_free_min") != std::string::npos);
+  CHECK(j.read().empty());
+  j.ms += 2000;
+  j.commit();
+  CHECK(j.journal->takes() != Journal::Takes::kRequests);
+  j.options.disk_free_min = 1;
+  REQUIRE(j.open());
+  j.put("b");
+  j.commit();
+  CHECK(j.read() == std::vector<std::string>{"b"});
+}
+
 TEST_CASE("too much that waits for the disk is refused", "[journal]") {
   const JournalFolder folder;
   HandJournal j(folder, {.codec = BlockCodec::kPlain});
