@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/invariant.h"
+#include "decide/limiter.h"
 #include "wire/otlp/scan.h"
 
 namespace tailgate {
@@ -23,6 +24,7 @@ constexpr Duration kSweepMax = std::chrono::milliseconds(100);
 constexpr Duration kSweepGrowing = std::chrono::milliseconds(5);  // while memory is committed, which it does ahead
 constexpr std::size_t kSettleBytes = 2 << 20;                     // of kept traces made before their pieces are freed
 constexpr std::size_t kGatherKeep = 256 << 10;                    // of the memory of one copy kept for the next
+constexpr Duration kIntervalMost = kLimitInterval + std::chrono::seconds(1);
 // Free pieces that a shard may keep to itself, and what is cut to the wrong size.
 constexpr std::size_t kLocalSlack = 3 << 20;
 static_assert(kLocalSlack >= 2 * LocalChunks::kBytesMax);
@@ -184,13 +186,15 @@ TimePoint TraceStore::sweep(TimePoint now) {
   const bool tidy = now >= next_tidy_;
   if (tidy) next_tidy_ = now + kTidyEvery;
   shedding_.adapt(now);
-  Duration wait = kSweepMax;
+  Duration wait = kSweepMax, late = Duration::zero();
   std::size_t freed = 0;
   for (const std::unique_ptr<Shard>& shard : shards_) {
+    bool first = true;
     for (bool more = true; more;) {
       scratch.closed.clear();
       {
         const MutexLock lock(shard->mutex);
+        if (std::exchange(first, false)) late = std::max(late, -shard->buffer.until_due(now));
         more = !held && shard->buffer.close_due(now, kClosePerHold, scratch.closed);
         if (!more) wait = std::min(wait, shard->buffer.until_due(now));
         if (!more && tidy) freed += shard->buffer.tidy(now);
@@ -200,12 +204,22 @@ TimePoint TraceStore::sweep(TimePoint now) {
       if (!scratch.closed.empty()) settle(*shard, scratch.closed, now, scratch);
     }
   }
-  if (log_ != nullptr && !held) log_->swept(now);
+  if (log_ != nullptr && !held) log_->swept(now - lateness(now, late));
   release(0, freed);
   pool_.prepare();
   const std::size_t committed = pool_.bytes_committed();
   if (std::exchange(swept_committed_, committed) != committed) return now + kSweepGrowing;
   return now + std::max(wait, kSweepMin);
+}
+
+// A trace that is closed late may still wait for the end of an interval of its rate limit (JudgedTrace::interval), so
+// for that long sweeps have decided less than what their time says.
+Duration TraceStore::lateness(TimePoint now, Duration late) {
+  if (late >= late_ || now - late_at_ > kIntervalMost) {
+    late_ = late;
+    late_at_ = now;
+  }
+  return late_;
 }
 
 void TraceStore::close_all(CloseReason reason, TimePoint now) {
@@ -315,7 +329,7 @@ TraceStore::KeptAfter TraceStore::keep_after(const AfterAll& what, ByteView otlp
     // What came before the verdict is in the copy, so a restart has nothing to do with it.
     const DecidedTrace decided{what.id, what.verdict, what.order};
     log_->decided({&decided, 1});
-    log_->delivery({what.id, what.order, 0, 0, now})->part_gone();
+    if (const auto all = log_->delivery({what.id, what.order, 0, 0, now})) all->part_gone();
   }
   return {spans - settled.malformed, false};
 }

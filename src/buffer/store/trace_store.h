@@ -145,7 +145,10 @@ class TraceStore {
   std::atomic<std::size_t> next_to_shrink_{0};  // the shard that make_room() asks next
   bool is_held(TimePoint now) const { return now >= held_from_ && now < held_until_; }
   TimePoint held_from_{}, held_until_{};
-  TimePoint next_tidy_;              // the sweeper's
+  Duration lateness(TimePoint now, Duration late);
+  TimePoint next_tidy_;               // the sweeper's
+  Duration late_ = Duration::zero();  // the sweeper's: how late a sweep was, lately, and when
+  TimePoint late_at_ = TimePoint::min() + std::chrono::hours(1);
   std::size_t swept_committed_ = 0;  // the sweeper's: the pool's bytes when it last came
 };
 

@@ -16,8 +16,8 @@ namespace {
 
 struct StoreFixture {
   explicit StoreFixture(std::size_t queue_bytes = 64 << 20, std::vector<RouteRule> routes = {{}},
-                        const std::string& yaml = BufferFixture::kErrors)
-      : policies(yaml, routes), budget({64 << 20, 64 << 20, queue_bytes, 64 << 20}) {
+                        const std::string& yaml = BufferFixture::kErrors, PolicySetOptions with = {})
+      : policies(yaml, routes, 1, with), budget({64 << 20, 64 << 20, queue_bytes, 64 << 20}) {
     TraceStoreOptions options;
     options.shards = 3;
     options.limits.decision_wait = 1s;
@@ -69,7 +69,10 @@ namespace {
 struct PoorLog final : DecisionLog {
   PoorLog() : DecisionLog(orders) {}
   void decided(std::span<const DecidedTrace>) override {}
-  void swept(TimePoint) override { last_closing = closing(); }
+  void swept(TimePoint when) override {
+    last_closing = closing();
+    last_swept = when;
+  }
   std::shared_ptr<Delivery> delivery(const Kept&) override {
     if (fails-- > 0) throw std::bad_alloc();
     return nullptr;
@@ -77,6 +80,7 @@ struct PoorLog final : DecisionLog {
   std::atomic<std::uint64_t> orders{1};
   int fails = 1;
   std::int64_t last_closing = -1;
+  TimePoint last_swept{};
 };
 
 }  // namespace
@@ -94,6 +98,29 @@ TEST_CASE("a kept trace without memory to send it is counted, and no trace is cl
   const StoreSnapshot s = f.store->report().snapshot();
   CHECK(s.totals.shed[static_cast<std::size_t>(Shed::kOverload)] + s.totals.forwarded == 3);
   CHECK(s.totals.shed[static_cast<std::size_t>(Shed::kOverload)] > 0);
+  f.store->set_decision_log(nullptr);
+}
+
+TEST_CASE("a sweep that is late does not say that what it left open is decided", "[buffer]") {
+  // One trace a second, and the others wait for the end of the second in which they are judged.
+  StoreFixture f(64 << 20, {{}}, "[{name: r, type: rate_limiting, rate_limiting: {traces_per_second: 1}}]",
+                 {.use_tracestate = true});
+  PoorLog log;
+  log.fails = 0;
+  f.store->set_decision_log(&log);
+  const Duration hold = 1s + 1s + 500ms;  // as the journal has it: decision_wait, an interval and something
+  for (std::uint64_t t = 1; t != 20; ++t) f.send(request({{.trace = t, .id = t}}), 5s);
+  const auto open = [&] { return f.store->report().snapshot().traces; };
+  f.store->sweep(at(9s));  // three seconds late
+  bool waited = false;
+  for (Duration when = 9s; when < 14s; when += 100ms) {
+    f.store->sweep(at(when));
+    waited |= open() != 0 && when > 9s;
+    if (open() != 0) CHECK(log.last_swept - hold < at(5s));
+  }
+  CHECK(waited);
+  CHECK(open() == 0);
+  CHECK(log.last_swept > at(13s));
   f.store->set_decision_log(nullptr);
 }
 
