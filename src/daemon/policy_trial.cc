@@ -10,11 +10,11 @@
 
 #include "base/hash.h"
 #include "buffer/offline.h"
-#include "codec/json_text.h"
 #include "config/config_file.h"
 #include "daemon/journal/journal_link.h"
 #include "journal/history.h"
 #include "journal/id_index.h"
+#include "settings/journal.h"
 #include "settings/sampling.h"
 
 namespace tailgate {
@@ -62,10 +62,9 @@ class OfflineTrial final : public PolicyTrial {
   OfflineJudge judge_;
 };
 
-// A condition in the policy that takes it. In YAML's double quotes; a dollar would begin a reference.
+// A condition in the policy that takes it.
 std::string policy_of(std::string_view form, const std::string& condition) {
-  std::string quoted;
-  for (const char c : json_quoted(condition)) quoted.append(c == '$' ? 2 : 1, c);
+  const std::string quoted = quoted_condition(condition);
   return form == "span" ? fmt::format("{{name: tried, type: ottl_condition, ottl_condition: {{span: [{}]}}}}", quoted)
                         : fmt::format("{{name: tried, type: trace, trace: {{condition: {}}}}}", quoted);
 }

@@ -3,11 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 
+#include "base/replace_file.h"
 #include "codec/json_text.h"
 #include "codec/utf8.h"
 #include "config/config_file.h"
@@ -70,13 +68,7 @@ Result<void> save_memory(const std::string& directory, const std::vector<Adaptiv
     text += '}';
   }
   text += "\n]}\n";
-  const std::string path = path_in(directory), fresh = path + ".new";
-  std::FILE* const file = std::fopen(fresh.c_str(), "we");
-  bool good = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (file != nullptr) good = std::fclose(file) == 0 && good;
-  if (!good || std::rename(fresh.c_str(), path.c_str()) != 0)
-    return fail(ErrorKind::kIo, fmt::format("cannot write {}: {}", path, std::strerror(errno)));
-  return {};
+  return replace_file(path_in(directory), text, {.sync = false});
 }
 
 }  // namespace tailgate

@@ -8,10 +8,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "base/hash.h"
+#include "base/replace_file.h"
 #include "blocks/format.h"
 #include "wire/otlp/scan.h"
 
@@ -105,21 +105,8 @@ Result<std::uint64_t> write_ids(const std::string& path, std::vector<IdEntry> en
     out.resize(begin + kPageBytes - 4);
     append_le(out, crc32c(std::string_view(out).substr(begin)));
   }
-  const std::string unfinished = path + ".new";
-  const File file{::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kFileMode)};
-  if (file.fd < 0) return failed("open", unfinished);
-  const auto gone = [&](const char* what) {
-    auto why = failed(what, unfinished);
-    ::unlink(unfinished.c_str());
-    return why;
-  };
-  for (std::string_view rest = out; !rest.empty();) {
-    const ssize_t n = ::write(file.fd, rest.data(), rest.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return gone("write to");
-    rest.remove_prefix(static_cast<std::size_t>(n));
-  }
-  if (std::rename(unfinished.c_str(), path.c_str()) != 0) return gone("rename");
+  if (auto done = replace_file(path, out, {.mode = kFileMode, .sync = false}); !done)
+    return tl::unexpected(done.error());
   return out.size();
 }
 

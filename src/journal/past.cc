@@ -28,10 +28,7 @@ void take_spans(const TraceId& id, const JournalRequest& request, PastTrace& out
     for (const BatchTrace& trace : slice.traces) {
       if (trace.id != id) continue;
       std::vector<FrameSpan> spans;
-      for (std::uint32_t s = trace.first; s != kNone; s = slice.spans[s].next) {
-        const BatchSpan& span = slice.spans[s];
-        spans.push_back({slice.groups[span.group].resource, slice.groups[span.group].scope, {span.data, span.size}});
-      }
+      append_spans(slice, trace, spans);
       out.spans += spans.size();
       out.facts.merge(trace.facts);
       const bool root = trace.root_group != kNone;

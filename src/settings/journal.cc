@@ -52,12 +52,16 @@ bool read_hand_over(const ConfigNode& node, bool has_journal) {
   return undecided == "hand_over";
 }
 
-Result<PolicySetPtr> policies_of_condition(const std::string& condition, PolicyTables& tables) {
-  // In YAML's double quotes; a dollar would begin a reference.
+std::string quoted_condition(const std::string& condition) {
   std::string quoted;
   for (const char c : json_quoted(condition)) quoted.append(c == '$' ? 2 : 1, c);
-  const auto document =
-      load_config_text(fmt::format("[{{name: kept, type: trace, trace: {{condition: {}}}}}]", quoted), "the condition");
+  return quoted;
+}
+
+Result<PolicySetPtr> policies_of_condition(const std::string& condition, PolicyTables& tables) {
+  const auto document = load_config_text(
+      fmt::format("[{{name: kept, type: trace, trace: {{condition: {}}}}}]", quoted_condition(condition)),
+      "the condition");
   if (!document) return fail(ErrorKind::kBadInput, document.error().text);
   PolicySetPtr set = PolicySet::build(document->root.items(), {}, {{}}, tables, {.epoch = 1});
   if (!document->issues->errors.empty()) return fail(ErrorKind::kBadInput, messages(document->issues->errors).front());

@@ -45,6 +45,8 @@ struct KeepConfig {
 KeepConfig read_keep(const ConfigNode& keep, const ConfigNode& around, const JournalOptions& journal,
                      const std::function<bool(const std::string&)>& is_policy);
 
+// A condition in YAML's double quotes, as the configuration would have it: a dollar alone would begin a reference.
+std::string quoted_condition(const std::string& condition);
 // The condition as the only policy of a set; kBadInput: what is wrong with it.
 Result<PolicySetPtr> policies_of_condition(const std::string& condition, PolicyTables& tables);
 // With the labels' values in it, as texts in quotes have them. Nothing: a label is missing, whose name `missing` gets.

@@ -8,8 +8,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/replace_file.h"
 #include "blocks/format.h"
-#include "store/id_filter.h"
 #include "store/partition.h"
 #include "store/sqlite.h"
 
@@ -64,7 +64,7 @@ Result<void> seal_catalogue(const std::string& folder) {
   const std::string path = catalogue_path(folder);
   if (auto done = make_plain(path); !done) return done;
   const Result<std::string> sum = sum_of(path);
-  return sum ? write_file(sum_path(folder), *sum) : tl::unexpected(sum.error());
+  return sum ? replace_file(sum_path(folder), *sum) : tl::unexpected(sum.error());
 }
 
 Result<CatalogueState> check_catalogue(const std::string& folder) {

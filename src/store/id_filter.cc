@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/id_filter.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <iterator>
 
 #include "base/hash.h"
+#include "base/replace_file.h"
 #include "blocks/format.h"
 
 namespace tailgate {
@@ -58,31 +55,7 @@ Result<void> IdFilter::save(const std::string& path) const {
   std::string out(kMagic);
   for (const std::uint64_t w : words_) append_le(out, w);
   append_le(out, crc32c(out));
-  return write_file(path, out);
-}
-
-Result<void> write_file(const std::string& path, std::string_view bytes) {
-  const std::string fresh = path + ".new";
-  const auto failed = [&](const char* what) {
-    return fail(ErrorKind::kIo, fmt::format("cannot {} '{}': {}", what, fresh, std::strerror(errno)));
-  };
-  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return failed("open");
-  bool good = true;
-  while (good && !bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    good = n > 0;
-    if (good) bytes.remove_prefix(static_cast<std::size_t>(n));
-  }
-  good = good && ::fdatasync(fd) == 0;
-  const int error = errno;
-  ::close(fd);
-  errno = error;
-  if (good && std::rename(fresh.c_str(), path.c_str()) == 0) return {};
-  const auto result = failed("write");
-  ::unlink(fresh.c_str());
-  return result;
+  return replace_file(path, out);
 }
 
 }  // namespace tailgate

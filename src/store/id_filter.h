@@ -27,7 +27,4 @@ class IdFilter {
   std::vector<std::uint64_t> words_;
 };
 
-// Writes a file under another name, syncs it and renames it.
-Result<void> write_file(const std::string& path, std::string_view bytes);
-
 }  // namespace tailgate

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/replace_file.h"
 #include "store/catalogue_sum.h"
 
 namespace tailgate {
@@ -217,7 +218,7 @@ Result<void> PartitionWriter::write_postings() {
   const Result<std::uint64_t> first = catalogue_->posted_end();
   if (!first) return tl::unexpected(first.error());
   if (*first == catalogue_->next_number()) return {};
-  if (auto done = write_file(posting_path(folder_, *first), recent_->file()); !done) return done;
+  if (auto done = replace_file(posting_path(folder_, *first), recent_->file()); !done) return done;
   if (auto done = catalogue_->add_posting_file(*first, catalogue_->next_number() - 1); !done) return done;
   recent_->clear();
   return {};

@@ -306,11 +306,7 @@ TraceStore::KeptAfter TraceStore::keep_after(const AfterAll& what, ByteView otlp
     for (const BatchTrace& trace : slice.traces) {
       if (trace.id != what.id) continue;
       facts.merge(trace.facts);
-      for (std::uint32_t s = trace.first; s != kNone; s = slice.spans[s].next) {
-        const BatchSpan& span = slice.spans[s];
-        const ScopeGroup& group = slice.groups[span.group];
-        scratch.kept.spans.push_back({group.resource, group.scope, ByteView(span.data, span.size)});
-      }
+      append_spans(slice, trace, scratch.kept.spans);
     }
     pointed_to.push_back(std::move(slice.scratch));
     slice.scratch.clear();
@@ -394,11 +390,7 @@ void TraceStore::settle_late(Shard& shard, const SpanBatch& batch, const std::ve
     const BatchTrace& part = batch.traces[item.trace];
     scratch.kept.out.clear();  // an exception may have left some there
     scratch.kept.spans.clear();
-    for (std::uint32_t s = part.first; s != kNone; s = batch.spans[s].next) {
-      const BatchSpan& span = batch.spans[s];
-      const ScopeGroup& group = batch.groups[span.group];
-      scratch.kept.spans.push_back({group.resource, group.scope, ByteView(span.data, span.size)});
-    }
+    append_spans(batch, part, scratch.kept.spans);
     const SettledSpans settled =
         maker_.make({part.id, item.verdict, part.facts, now, nullptr, 0, batch.request}, scratch.kept);
     {

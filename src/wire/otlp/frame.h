@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "model/span_batch.h"
 
 namespace tailgate {
 
@@ -20,6 +21,15 @@ struct FrameSpan {
 
   std::size_t size() const { return span.size() + tail.size(); }
 };
+
+// Appends the spans of one trace of the batch.
+inline void append_spans(const SpanBatch& batch, const BatchTrace& trace, std::vector<FrameSpan>& out) {
+  for (std::uint32_t s = trace.first; s != kNone; s = batch.spans[s].next) {
+    const BatchSpan& span = batch.spans[s];
+    const ScopeGroup& group = batch.groups[span.group];
+    out.push_back({group.resource, group.scope, ByteView(span.data, span.size)});
+  }
+}
 
 // Appends `resource_spans` fields, tags included, to `out`. `spans` is reordered. Views into one another's bytes are
 // compared by address first, so that interned prefixes cost nothing to tell apart.
