@@ -149,7 +149,8 @@ SettledSpans KeptTraceMaker::make(const Input& in, Scratch& scratch) {
                                     : log_->delivery({in.id, 0, 0, in.request, in.now});
   }
   const SettledSpans result = make(in, scratch, repaired, delivery);
-  if (delivery != nullptr) {  // shed: nobody will have it
+  if (delivery != nullptr) {  // shed: nobody will have it, unless who keeps it after the fact tries again
+    if (!in.kept_after.empty()) delivery->lost();
     std::size_t bytes = 0;
     for (const FrameSpan& span : scratch.spans) bytes += span.span.size();
     if (result.shed == Shed::kQueueFull && bytes < budget_.cap(Holder::kQueues) / 2) delivery->pushed_out();

@@ -331,7 +331,10 @@ void KeepJobs::keep(const JobPtr& job, const TraceId& id, bool again) {
   Result<PastTrace> past = look();
   if (past && past->no_room) return count(&KeepStatus::not_taken);
   if (!past || past->spans == 0) return count(&KeepStatus::not_found);
-  if (wait_for_quota(job, past->spans)) past = look();  // more may have come
+  if (wait_for_quota(job, past->spans)) {  // more may have come
+    past = PastTrace();
+    past = look();
+  }
   if (ends(job) || !past) return;
   if (past->no_room) return count(&KeepStatus::not_taken);
   const TimePoint now = parts_.now();
@@ -345,7 +348,10 @@ void KeepJobs::keep(const JobPtr& job, const TraceId& id, bool again) {
     kept = parts_.store.keep_after({id, verdict, reason, copy->order, copy->number}, past->otlp, now);
   }
   parts_.journal.unpin(pinned);
-  if (kept.spans == 0) return count(&KeepStatus::not_taken);
+  if (kept.spans == 0) {
+    if (copy) parts_.journal.note({id, 0, 0, copy->number});  // a restart is not to send it
+    return count(&KeepStatus::not_taken);
+  }
   count(&KeepStatus::kept_traces);
   count(&KeepStatus::kept_spans, kept.spans);
   if (past->cut || past->damaged != 0) count(&KeepStatus::kept_in_part);

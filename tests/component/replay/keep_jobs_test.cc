@@ -195,6 +195,51 @@ TEST_CASE("what is kept after the fact outlives a kill until it is delivered", "
   CHECK(p.store->fate(id_of(1)) == Fate::kKept);
 }
 
+TEST_CASE("what a job had no room for is not sent by a restart, and a restart waits for room", "[journal]") {
+  const Folder root;
+  Backend nobody;
+  nobody.dead = true;
+  {
+    Keeping p(nobody, root.path / "0");
+    for (std::uint64_t trace = 1; trace != 3; ++trace) p.take({p.ms, dropped(trace, trace)});
+    p.commit(p.ms);
+    p.until([&] { return p.store->fate(id_of(2)) == Fate::kNotKept; });
+    p.start();
+    const std::size_t queues = p.budget.cap(Holder::kQueues);
+    p.budget.charge(Holder::kQueues, queues);
+    CHECK(p.end_of(p.begin(2)).not_taken == 1);
+    p.budget.release(Holder::kQueues, queues);
+    CHECK(p.store->fate(id_of(2)) == Fate::kNotKept);
+    CHECK(p.end_of(p.begin(1)).kept_spans == 1);
+    p.commit(p.ms);
+    copy_of(root.path, "0", "1");
+  }
+  Backend backend;
+  Keeping p(backend, root.path / "1");
+  const std::size_t queues = p.budget.cap(Holder::kQueues);
+  p.budget.charge(Holder::kQueues, queues);
+  int pauses = 0;
+  ReplayParts parts{*p.journal, *p.link, *p.store, *p.target, 1, at(-1000), Duration::zero()};
+  parts.pause = [&](Duration) {
+    if (++pauses != 3) return;
+    p.commit(p.ms);
+    copy_of(root.path, "1", "2");  // and is killed while it waits
+    p.budget.release(Holder::kQueues, queues);
+  };
+  JournalReplay replay(std::move(parts));
+  replay.run(at(p.ms), wall(p.ms));
+  CHECK(pauses == 3);
+  p.queue.send(SIZE_MAX);
+  CHECK(backend.spans.size() == 1);
+  CHECK(backend.spans.contains(kKept));
+  Backend after;
+  Keeping next(after, root.path / "2");
+  next.replay();
+  next.queue.send(SIZE_MAX);
+  CHECK(after.spans.size() == 1);
+  CHECK(after.spans.contains(kKept));
+}
+
 TEST_CASE("spans that come while a job waits for its quota are kept too", "[journal]") {
   const Folder root;
   Backend backend;
