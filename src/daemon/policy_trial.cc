@@ -122,7 +122,9 @@ class KeptThen {
       if (segment < from) continue;
       if (cancelled && cancelled()) break;
       history.pass(directory, segment, names_, [&](const TraceId& id, const Verdict& verdict) {
-        if (verdict.decision != Decision::kSampled) {
+        const bool kept = verdict.decision == Decision::kSampled;
+        if (kept && names_.name_of(verdict.policy) == kKeptAfterPolicy) return;  // no policy has kept it
+        if (!kept) {
           kept_.erase(id);
         } else if (kept_.size() < most_ || kept_.contains(id)) {
           kept_[id] = {verdict.policy, false};

@@ -11,8 +11,6 @@
 namespace tailgate {
 namespace {
 
-constexpr std::string_view kKeptAfterPolicy = "_kept_after";
-
 class DeliveryNote final : public Delivery {
  public:
   DeliveryNote(Journal& journal, const JournalDelivery& what, TimePoint first)

@@ -29,6 +29,9 @@
 
 namespace tailgate {
 
+// In whose name traces are kept after the fact.
+inline constexpr std::string_view kKeptAfterPolicy = "_kept_after";
+
 class JournalLink final : public RequestLog, public DecisionLog, public VerdictWords {
  public:
   // `exporters`: their names, by bit.

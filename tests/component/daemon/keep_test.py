@@ -170,6 +170,7 @@ class KeepTest(unittest.TestCase):
         told = json.loads(out)
         self.assertEqual((told["traces"], told["requests"]), (2, 2))
         self.assertEqual(told["would_keep"]["policies"]["slow"]["traces"], 1)
+        self.assertEqual(list(told["kept"]["policies"]), ["errors"])  # not what was kept after the fact
         self.assertEqual({k: told["kept"]["policies"]["errors"][k] for k in ("traces", "spans")}, {"traces": 1, "spans": 2})
         self.assertEqual(self.command("replay", "--journal", self.directory.name, "--config", policies)[0], 1)
         self.assertEqual(self.command("replay", "--config", policies)[0], 2)
