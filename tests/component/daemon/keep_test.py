@@ -107,6 +107,31 @@ class KeepTest(unittest.TestCase):
         self.assertEqual((done["state"], done["kept_spans"]), ("done", 2))
         until(lambda: self.sink.snapshot().get(again) == ids, "it is delivered")
 
+    def test_after_a_kill(self):
+        """What a job has kept comes back while no exporter has it, and stays kept."""
+        self.config["exporters"]["otlphttp"]["retry_on_failure"] = {"initial_interval": "100ms", "max_interval": "500ms"}
+        self.sink.mode = "busy"
+        daemon = self.start()
+        trace = os.urandom(16)
+        ids = self.send(daemon, trace)
+        self.decided(daemon, [trace])
+        done = self.job(daemon, {"trace_ids": [trace.hex()], "reason": "incident 7"})
+        self.assertEqual((done["state"], done["kept_spans"]), ("done", 2))
+        daemon.kill()
+        self.assertNotIn(trace, self.sink.snapshot())
+        self.sink.mode = "ok"
+        daemon = self.start()
+        until(lambda: self.sink.snapshot().get(trace) == ids, "it is delivered")
+        ids |= self.send(daemon, trace)
+        until(lambda: self.sink.snapshot().get(trace) == ids, "its late spans are too")
+        # Once, over another end.
+        self.assertEqual(daemon.stop(), 0)
+        daemon = self.start()
+        done = self.job(daemon, {"trace_ids": [trace.hex()], "reason": "twice"})
+        self.assertEqual((done["kept_traces"], done["already_kept"]), (0, 1))
+        self.assertEqual(self.sink.doubles, 0)
+        daemon.metrics().check_law()
+
     def test_by_condition(self):
         daemon = self.start()
         slow = [os.urandom(16) for _ in range(5)]
