@@ -130,7 +130,11 @@ class Migrator {
     const YamlValue* const from = definition("connectors", ref);
     if (from == nullptr) return;
     report_.note(at, fmt::format("is the section {} here", section));
-    put(root, section, component(*from));
+    const YamlValuePtr made = component(*from);
+    // The names that the connector gives, where it is not told others; those of the section are Tempo's.
+    if (section == "span_metrics" && made->kind == YamlValue::Kind::kMap && entry(*made, "namespace") == nullptr)
+      put(*made, "names", trees_.scalar("jaeger", at));
+    put(root, section, made);
   }
 
   // Batches are made in the exporters' queues.

@@ -266,7 +266,7 @@ service:
     traces/kept: {receivers: [otlp], processors: [tail_sampling], exporters: [otlp, servicegraph]}
     metrics: {receivers: [spanmetrics, servicegraph], exporters: [prometheus]}
 """, 1)
-        self.assertIn("span_metrics:\n  histogram:\n    explicit:\n      buckets: [10ms, 1s]\n  dimensions:\n    - {name: http.route}\n", yaml)
+        self.assertIn("span_metrics:\n  histogram:\n    explicit:\n      buckets: [10ms, 1s]\n  dimensions:\n    - {name: http.route}\n  names: jaeger\n", yaml)
         self.assertIn("service_graph:\n  store: {ttl: 5s}\n", yaml)
         self.assertEqual(self.kinds(said, "connectors.spanmetrics"), ["note"])
         self.assertEqual(self.kinds(said, "connectors.spanmetrics/2"), ["lost"])
