@@ -30,7 +30,7 @@ Result<void> replace_file(const std::string& path, std::string_view bytes, const
   ::close(fd);
   errno = error;
   if (good && std::rename(fresh.c_str(), path.c_str()) == 0) return {};
-  const auto result = failed("write");
+  const auto result = failed(good ? "rename" : "write");
   ::unlink(fresh.c_str());
   return result;
 }

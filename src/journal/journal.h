@@ -14,7 +14,7 @@
 // synced again: the commit is repeated in a new one, from memory.
 //
 // Threads: append, note, pin and the other small calls by any; commit() by the journal's thread, or, before start(), by
-// whoever has it. Callbacks come from the committing thread, without a lock.
+// whoever has it. Callbacks come from the committing thread or from watch(), without a lock.
 #pragma once
 
 #include <array>

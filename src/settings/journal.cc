@@ -134,7 +134,8 @@ KeepConfig read_keep(const ConfigNode& keep, const ConfigNode& around, const Jou
   out.search_memory = keep.bytes("search_memory", out.search_memory);
   if (out.search_memory < kMiB) keep.error("search_memory", "at least 1MiB");
   out.search_bytes = keep.bytes("search_bytes", out.search_bytes);
-  out.search_time = keep.duration("search_time", out.search_time);
+  if (out.search_bytes < kMiB) keep.error("search_bytes", "at least 1MiB");
+  out.search_time = keep.duration("search_time", out.search_time, std::chrono::milliseconds(1));
   keep.finish();
   if (around.is_null()) return out;
   for (const ConfigNode& wanted : around.child("policies").items()) {

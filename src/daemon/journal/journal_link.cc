@@ -110,13 +110,16 @@ std::optional<JournalLink::Copy> JournalLink::write_kept(std::string_view reason
   if (takes == Journal::Takes::kNothing) return std::nullopt;
   JournalRequest request;
   request.order = journal_.next_order();
-  if (takes == Journal::Takes::kPassBy) return Copy{0, request.order};
+  if (takes == Journal::Takes::kPassBy) {
+    ++copies_unsafe_;
+    return Copy{0, request.order};
+  }
   request.number = journal_.next_order();
   request.receiver = reason;
   request.otlp = otlp;
   request.alone = true;
   request.whose = Whose::kKept;
-  journal_.append(request, now, {});
+  journal_.append(request, now, [this](bool safe) { copies_unsafe_ += safe ? 0 : 1; });
   return Copy{request.number, request.order};
 }
 

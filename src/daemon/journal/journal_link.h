@@ -68,6 +68,8 @@ class JournalLink final : public RequestLog, public DecisionLog, public VerdictW
   struct Copy {
     std::uint64_t number = 0, order = 0;
   };
+  // How many copies were not written to the disk. Threads: any.
+  std::uint64_t copies_unsafe() const { return copies_unsafe_; }
   std::optional<Copy> write_kept(std::string_view reason, ByteView otlp, TimePoint now);
   // The verdict that keeps such traces: for all exporters, with a chance that nobody knows.
   Verdict verdict_after() const;
@@ -97,6 +99,7 @@ class JournalLink final : public RequestLog, public DecisionLog, public VerdictW
   std::vector<std::string> trigger_policies_;  // none: off
   std::function<void()> triggered_;
   std::atomic<std::int64_t> trigger_again_{INT64_MIN};  // monotonic
+  std::atomic<std::uint64_t> copies_unsafe_{0};
   enum class Phase : std::uint8_t { kReplays, kSwitches, kLive };
   std::atomic<Phase> phase_;
   std::atomic<std::uint32_t> alone_{0};  // begun to be written alone, and not ended

@@ -228,6 +228,7 @@ void KeepJobs::run() {
 void KeepJobs::work(const JobPtr& job) {
   std::vector<TraceId> ids = job->status.request.ids;  // nobody writes it any more
   const bool searches = job->policies != nullptr;
+  const std::uint64_t unsafe = parts_.link.copies_unsafe();
   if (searches) search(job, ids);
   for (std::size_t i = 0, first = ids.size(); i != ids.size() && !ends(job); ++i) {
     if (i < first && fate(ids[i]) == Fate::kOpen) {
@@ -244,6 +245,10 @@ void KeepJobs::work(const JobPtr& job) {
   for (const std::uint64_t last = parts_.journal.appended(); parts_.journal.committed() < last;) {
     if (!wait(job, kLookSoon)) return;
   }
+  const MutexLock lock(mutex_);
+  if (const std::uint64_t more = parts_.link.copies_unsafe() - unsafe; more != 0 && job->status.error.empty())
+    job->status.error = fmt::format(
+        "the journal could not be written: {} of the traces kept are only in memory until exporters have them", more);
 }
 
 // Traces that the condition is true of, without those that are kept already.
@@ -335,8 +340,9 @@ void KeepJobs::keep(const JobPtr& job, const TraceId& id, bool again) {
     past = PastTrace();
     past = look();
   }
-  if (ends(job) || !past) return;
-  if (past->no_room) return count(&KeepStatus::not_taken);
+  if (ends(job)) return;
+  if (past && past->no_room) return count(&KeepStatus::not_taken);
+  if (!past || past->spans == 0) return count(&KeepStatus::not_found);
   const TimePoint now = parts_.now();
   const std::string& reason = job->status.request.reason;
   // Until it has a delivery of its own the copy stays.

@@ -44,6 +44,7 @@ void PartsAway::gone(std::uint64_t number, bool there) {
 }
 
 void PartsAway::tick(TimePoint now) {
+  if (journal_.takes() != Journal::Takes::kRequests) return;  // it would only wait, once a minute again
   std::vector<std::pair<std::shared_ptr<const KeptTrace>, JournalRequest>> old;  // let go of without the lock
   std::size_t bytes = 0;
   {

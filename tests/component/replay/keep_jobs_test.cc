@@ -240,6 +240,27 @@ TEST_CASE("what a job had no room for is not sent by a restart, and a restart wa
   CHECK(after.spans.contains(kKept));
 }
 
+TEST_CASE("a job says which of its copies the journal could not write", "[journal]") {
+  const Folder root;
+  Backend backend;
+  {
+    Process first(backend, root.path / "0", 0, small_store(), true, retaining());
+    first.take({0, dropped(1, 10)});
+    first.store->sweep(at(3000));
+    first.commit(3001);
+    fs::copy(root.path / "0", root.path / "1", fs::copy_options::recursive);
+  }
+  JournalOptions full = retaining();
+  full.disk_free_min = std::uint64_t{1} << 60;
+  Keeping p(backend, root.path / "1", full);
+  p.replay();
+  p.start();
+  const KeepStatus status = p.end_of(p.begin(1));
+  CHECK(status.kept_spans == 1);
+  CHECK(status.error ==
+        "the journal could not be written: 1 of the traces kept are only in memory until exporters have them");
+}
+
 TEST_CASE("spans that come while a job waits for its quota are kept too", "[journal]") {
   const Folder root;
   Backend backend;

@@ -246,6 +246,8 @@ TEST_CASE("the journal has defaults, and says what is wrong with its keys", "[se
   wrong({retains, "keep.search_memory=1KiB"}, "at least 1MiB");
   wrong({retains, "keep.search_bytes=many"}, "keep.search_bytes");
   wrong({retains, "keep.search_time=soon"}, "keep.search_time");
+  wrong({retains, "keep.search_bytes=0"}, "keep.search_bytes: at least 1MiB");
+  wrong({retains, "keep.search_time=0s"}, "keep.search_time");
   wrong({retains, "keep_around={policies: [nobody]}"}, "keep_around.policies[0]");
   wrong({retains, "keep_around={before: 1m}"}, "keep_around.policies");
   const DaemonConfig good = read(
