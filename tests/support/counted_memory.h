@@ -45,6 +45,7 @@ CountedMemory memory_of(Work&& work) {
 
 void* operator new(std::size_t size) { return tailgate::test::take_memory(size); }
 void* operator new[](std::size_t size) { return tailgate::test::take_memory(size); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return tailgate::test::take_memory(size); }
 void operator delete(void* p) noexcept { tailgate::test::give_memory_back(p); }
 void operator delete[](void* p) noexcept { tailgate::test::give_memory_back(p); }
 void operator delete(void* p, std::size_t) noexcept { tailgate::test::give_memory_back(p); }
