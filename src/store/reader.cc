@@ -44,16 +44,16 @@ class DirectorySource final : public PartitionSource {
  private:
   // False for a partition that has only been begun, or goes away meanwhile.
   static Result<bool> has_tables(Partition& partition) {
+    // The files are looked at before they are opened: the writer may make them between the two, and what it had not yet
+    // made is no fault.
+    std::error_code error;
+    const std::string blocks = block_path(partition.folder());
+    if (!std::filesystem::exists(catalogue_path(partition.folder()), error)) return false;
+    const std::uintmax_t size = std::filesystem::file_size(blocks, error);
+    if (error || size < kBlockFileHeaderBytes) return false;
     const auto db = partition.connect();
-    if (!db) {
-      std::error_code error;
-      if (db.error().kind == ErrorKind::kUnavailable) return false;
-      const std::string blocks = block_path(partition.folder());
-      if (!std::filesystem::exists(catalogue_path(partition.folder()), error)) return false;
-      if (!std::filesystem::exists(blocks, error)) return false;
-      if (std::filesystem::file_size(blocks, error) < kBlockFileHeaderBytes) return false;
-      return tl::unexpected(db.error());
-    }
+    if (!db && db.error().kind == ErrorKind::kUnavailable) return false;
+    if (!db) return tl::unexpected(db.error());
     auto tables = (*db)->prepare("SELECT 1 FROM sqlite_master WHERE name='posting_files'");
     if (!tables) return tl::unexpected(tables.error());
     return tables->step();

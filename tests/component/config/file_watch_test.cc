@@ -5,28 +5,16 @@
 #include <filesystem>
 #include <fstream>
 
+#include "support/temp_dir.h"
+
 using namespace tailgate;
 namespace fs = std::filesystem;
+using test::TempDir;
 using namespace std::chrono_literals;
 
 namespace {
 
 constexpr TimePoint kStart{std::chrono::hours(1)};
-
-struct TempDir {
-  fs::path path;
-  TempDir() {
-    std::string name = (fs::temp_directory_path() / "tailgate-watch-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~TempDir() { fs::remove_all(path); }
-  std::string at(const std::string& name) const { return (path / name).string(); }
-  void write(const std::string& name, const std::string& text) const {
-    fs::create_directories((path / name).parent_path());
-    std::ofstream(path / name) << text;
-  }
-};
 
 }  // namespace
 

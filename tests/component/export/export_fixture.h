@@ -13,19 +13,11 @@
 #include "config/config_file.h"
 #include "export/exporters.h"
 #include "otlp_twin.pb.h"
+#include "support/temp_dir.h"
 
 namespace tailgate {
 
-struct TempDir {
-  std::filesystem::path path;
-  TempDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "tailgate-export-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~TempDir() { std::filesystem::remove_all(path); }
-  std::string at(const std::string& name) const { return (path / name).string(); }
-};
+using test::TempDir;
 
 // A trace of `spans` spans named `name` with a trace id made of `id`.
 inline KeptTracePtr kept(std::uint8_t id, std::uint32_t spans = 1, const std::string& name = "GET /") {

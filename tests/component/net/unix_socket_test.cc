@@ -10,19 +10,14 @@
 #include <thread>
 
 #include "component/net/echo_server.h"
+#include "support/temp_dir.h"
 
 using namespace tailgate;
 
 namespace {
 
-struct Directory {
-  Directory() {
-    char name[] = "/tmp/tailgate-socket-XXXXXX";
-    path = ::mkdtemp(name);
-  }
-  ~Directory() { std::filesystem::remove_all(path); }
-  std::string socket() const { return (path / "otlp.sock").string(); }
-  std::filesystem::path path;
+struct Directory : test::TempDir {
+  std::string socket() const { return at("otlp.sock"); }
 };
 
 std::string error_of(const Result<UnixListener>& result) { return result ? "" : result.error().text; }

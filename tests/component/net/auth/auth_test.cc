@@ -10,6 +10,7 @@
 #include "component/net/echo_server.h"
 #include "net/file_look.h"
 #include "net/http/session.h"
+#include "support/temp_dir.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
@@ -24,23 +25,18 @@ constexpr const char* kAliceWrong = "Basic YWxpY2U6b3BlbiBzZXNhbWU/";  // alice:
 constexpr const char* kAliceNew = "Basic YWxpY2U6b3RoZXIgd29yZA==";    // alice:other word
 
 struct AuthServer {
-  AuthServer() {
-    char name[] = "/tmp/tailgate-auth-XXXXXX";
-    directory = mkdtemp(name);
-    options.reload_interval = 20ms;
-  }
-  ~AuthServer() { std::filesystem::remove_all(directory); }
+  AuthServer() { options.reload_interval = 20ms; }
 
   void write(const std::string& name, const std::string& text) const {
-    std::ofstream(directory + "/new") << text;
-    std::filesystem::rename(directory + "/new", directory + "/" + name);
+    directory.write("new", text);
+    std::filesystem::rename(directory.at("new"), directory.at(name));
   }
   void tokens(const std::string& text) {
-    options.bearer_tokens_file = directory + "/tokens";
+    options.bearer_tokens_file = directory.at("tokens");
     write("tokens", text);
   }
   void users(const std::string& text) {
-    options.htpasswd_file = directory + "/users";
+    options.htpasswd_file = directory.at("users");
     write("users", text);
   }
   void open() {
@@ -76,7 +72,7 @@ struct AuthServer {
     return notices.empty() ? "" : notices.back();
   }
 
-  std::string directory;
+  TempDir directory;
   AuthOptions options;
   Echo handler;
   std::mutex mutex;
@@ -343,7 +339,7 @@ TEST_CASE("credential files that do not load say why", "[net][auth]") {
   loaded = Authenticator::load(f.options, {});
   REQUIRE_FALSE(loaded);
   CHECK(loaded.error().text == "cannot read /nowhere/tokens");
-  f.options.bearer_tokens_file = f.directory;
+  f.options.bearer_tokens_file = f.directory.path;
   CHECK_FALSE(Authenticator::load(f.options, {}));
   std::string large = "0123456789abcdef\n#";
   large.resize(1 << 20, 'x');
@@ -352,5 +348,5 @@ TEST_CASE("credential files that do not load say why", "[net][auth]") {
   f.tokens(large + "x");
   loaded = Authenticator::load(f.options, {});
   REQUIRE_FALSE(loaded);
-  CHECK(loaded.error().text == f.directory + "/tokens: expected at most 1 MiB");
+  CHECK(loaded.error().text == f.directory.at("tokens") + ": expected at most 1 MiB");
 }

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "component/net/echo_server.h"
+#include "support/temp_dir.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
@@ -62,22 +63,12 @@ struct Certificate : Key {
   std::shared_ptr<X509> x509;
 };
 
-struct Directory {
-  Directory() {
-    char name[] = "/tmp/tailgate-tls-XXXXXX";
-    path = mkdtemp(name);
-  }
-  ~Directory() { std::filesystem::remove_all(path); }
-  std::string file(const char* name) const { return path + "/" + name; }
-  std::string path;
-};
-
 struct TlsServer {
   TlsServer() : ca("ca", "", nullptr), server_certificate("server", "DNS:localhost", &ca) {
-    server_certificate.write(files.file("cert"), files.file("key"));
-    ca.write(files.file("ca"), "");
-    options.cert_file = files.file("cert");
-    options.key_file = files.file("key");
+    server_certificate.write(files.at("cert"), files.at("key"));
+    ca.write(files.at("ca"), "");
+    options.cert_file = files.at("cert");
+    options.key_file = files.at("key");
     options.reload_interval = 20ms;
   }
   void open() {
@@ -105,7 +96,7 @@ struct TlsServer {
     return notices.size();
   }
 
-  Directory files;
+  TempDir files;
   Certificate ca, server_certificate;
   TlsOptions options;
   std::optional<AuthOptions> auth;
@@ -131,7 +122,7 @@ Exchange talk(const TlsServer& f, const Certificate* client = nullptr, int versi
   ::signal(SIGPIPE, SIG_IGN);  // SSL_write() to a server that has hung up
   Exchange out;
   const std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
-  SSL_CTX_load_verify_file(context.get(), f.files.file("ca").c_str());
+  SSL_CTX_load_verify_file(context.get(), f.files.at("ca").c_str());
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   if (version != 0) SSL_CTX_set_max_proto_version(context.get(), version);
   if (client != nullptr) {
@@ -218,7 +209,7 @@ TEST_CASE("who speaks no TLS is closed and counted, and others are served", "[ne
 
 TEST_CASE("mTLS: only certificates of the CA, and of them only listed names", "[net]") {
   TlsServer f;
-  f.options.client_ca_file = f.files.file("ca");
+  f.options.client_ca_file = f.files.at("ca");
   f.options.client_sans = {"agent.example.com", "10.1.2.3"};
   f.open();
   const Certificate good("agent", "DNS:agent.example.com", &f.ca);
@@ -237,7 +228,7 @@ TEST_CASE("mTLS: only certificates of the CA, and of them only listed names", "[
 
 TEST_CASE("mTLS: host names are compared without case, also in mail addresses, and nothing else is", "[net]") {
   TlsServer f;
-  f.options.client_ca_file = f.files.file("ca");
+  f.options.client_ca_file = f.files.at("ca");
   f.options.client_sans = {"Agent.example.com", "Ann@Example.com", "spiffe://Example/a"};
   f.open();
   const std::pair<const char*, bool> rows[] = {
@@ -254,7 +245,7 @@ TEST_CASE("mTLS: host names are compared without case, also in mail addresses, a
 TEST_CASE("mTLS: no session is resumed, so each connection shows its certificate", "[net]") {
   for (const bool mtls : {false, true}) {
     TlsServer f;
-    if (mtls) f.options.client_ca_file = f.files.file("ca");
+    if (mtls) f.options.client_ca_file = f.files.at("ca");
     f.open();
     const Certificate agent("agent", "DNS:agent.example.com", &f.ca);
     for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
@@ -274,8 +265,8 @@ TEST_CASE("mTLS: no session is resumed, so each connection shows its certificate
 
 TEST_CASE("who says goodbye behind a request that waits for its password has its answer", "[net][auth]") {
   TlsServer f;
-  std::ofstream(f.files.file("users")) << "alice:$2b$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy\n";
-  f.auth = AuthOptions{"", f.files.file("users"), 10s};
+  std::ofstream(f.files.at("users")) << "alice:$2b$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy\n";
+  f.auth = AuthOptions{"", f.files.at("users"), 10s};
   f.open();
   const std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   const std::shared_ptr<SSL> ssl(SSL_new(context.get()), SSL_free);
@@ -304,8 +295,8 @@ TEST_CASE("certificates that change serve new connections; broken ones do not", 
   f.open();
   const std::string before = talk(f).served_by;
   const Certificate next("server", "DNS:localhost", &f.ca);
-  next.write(f.files.file("cert.new"), f.files.file("key"));
-  std::filesystem::rename(f.files.file("cert.new"), f.files.file("cert"));
+  next.write(f.files.at("cert.new"), f.files.at("key"));
+  std::filesystem::rename(f.files.at("cert.new"), f.files.at("cert"));
   std::string after;
   for (int i = 0; i < 100 && (after.empty() || after == before); ++i) {
     std::this_thread::sleep_for(20ms);
@@ -313,7 +304,7 @@ TEST_CASE("certificates that change serve new connections; broken ones do not", 
   }
   CHECK(after != before);
   const std::size_t noticed = f.noticed();
-  std::ofstream(f.files.file("cert")) << "no certificate";
+  std::ofstream(f.files.at("cert")) << "no certificate";
   for (int i = 0; i < 100 && f.noticed() == noticed; ++i) std::this_thread::sleep_for(20ms);
   CHECK(f.noticed() == noticed + 1);
   CHECK(talk(f).served_by == after);
@@ -326,7 +317,7 @@ TEST_CASE("certificates that could not be read for want of descriptors are read 
   REQUIRE(loaded);
   const auto before = (*loaded)->context();
   TimePoint now = monotonic_now();
-  Certificate("server", "DNS:localhost", &f.ca).write(f.files.file("cert"), f.files.file("key"));
+  Certificate("server", "DNS:localhost", &f.ca).write(f.files.at("cert"), f.files.at("key"));
   {
     const NoDescriptors none;
     for (int i = 0; i < 3; ++i) (*loaded)->refresh(now += 1s);
@@ -348,11 +339,11 @@ TEST_CASE("TLS files that do not load say why", "[net]") {
     return loaded ? std::string() : loaded.error().text;
   };
   CHECK(why().empty());
-  f.options.key_file = f.files.file("nothing");
+  f.options.key_file = f.files.at("nothing");
   CHECK(why().find("nothing") != std::string::npos);
   const Certificate other("other", "", &f.ca);
-  other.write(f.files.file("other"), f.files.file("other-key"));
-  f.options.key_file = f.files.file("other-key");
+  other.write(f.files.at("other"), f.files.at("other-key"));
+  f.options.key_file = f.files.at("other-key");
   CHECK(why().find("key values mismatch") != std::string::npos);
 }
 
@@ -581,9 +572,9 @@ TEST_CASE("a connection that lingers keeps nothing of TLS", "[net]") {
 
 TEST_CASE("a client's certificate names it, and credentials are wanted beside it", "[net][auth]") {
   TlsServer f;
-  f.options.client_ca_file = f.files.file("ca");
-  std::ofstream(f.files.file("tokens")) << "agent: 0123456789abcdef\n";
-  f.auth = AuthOptions{f.files.file("tokens"), "", 10s};
+  f.options.client_ca_file = f.files.at("ca");
+  std::ofstream(f.files.at("tokens")) << "agent: 0123456789abcdef\n";
+  f.auth = AuthOptions{f.files.at("tokens"), "", 10s};
   f.open();
   const Certificate agent("agent", "DNS:agent.example.com", &f.ca);
   CHECK(talk(f, &agent).answer.starts_with("HTTP/1.1 401"));  // a certificate alone is not enough
