@@ -49,12 +49,8 @@ class HalfEdges {
   }
 
   std::size_t size() const { return size_; }
-  // For speed only: first the way to the chain of `key`, any thread; then, a while later, the chain's first side.
+  // For speed only; any thread.
   void prefetch(std::uint64_t key) const { __builtin_prefetch(&heads_[key & mask_]); }
-  void prefetch_side(std::uint64_t key) const {
-    const std::uint32_t first = heads_[key & mask_];
-    if (first != kNone) __builtin_prefetch(&pool_[first], 1);
-  }
 
  private:
   static constexpr std::uint32_t kNone = UINT32_MAX;

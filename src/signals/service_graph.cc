@@ -151,8 +151,6 @@ std::uint32_t ServiceGraph::number_of(std::uint64_t hash, Names& names, ByteView
 void ServiceGraph::pair(std::size_t index, std::uint32_t now_ms, Scratch& scratch) {
   Shard& shard = *shards_[index];
   const MutexLock lock(shard.mutex);
-  for (std::uint32_t i = scratch.first[index]; i != Scratch::kNone; i = scratch.sides[i].next)
-    shard.halves.prefetch_side(scratch.sides[i].half.key);
   for (std::uint32_t i = scratch.first[index]; i != Scratch::kNone; i = scratch.sides[i].next) {
     const HalfEdge& half = scratch.sides[i].half;
     HalfEdge other;
