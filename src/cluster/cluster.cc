@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <future>
@@ -84,13 +85,15 @@ struct Cluster::Impl {
   struct Peer {
     std::string endpoint;
     std::unique_ptr<PeerClient> client;
+    std::unique_ptr<PeerClient> pages;  // which may take longer than what members tell each other may wait
   };
   std::map<std::string, Peer> peers;
   std::vector<KeptTracePtr> returned;  // by the queues of members that are gone
   TimePoint ask_due{}, look_up_due{};
   bool begun = false, looking_up = false, told_moved = false, stopped = false;
-  bool tidy_due = false;          // open traces may be misplaced
-  bool running = false;           // the main thread's
+  bool tidy_due = false;  // open traces may be misplaced
+  bool running = false;   // the main thread's
+  std::atomic<bool> ended{false};
   std::size_t first_answers = 0;  // that are missing
   std::shared_ptr<std::promise<void>> ready;
 
@@ -172,10 +175,12 @@ void Cluster::Impl::follow_peers() {
     if (peer.client != nullptr) continue;
     peer.endpoint = member.endpoint;
     auto made = PeerClient::make(io, lookup, member.endpoint, config);
-    if (made) {
+    auto pages = PeerClient::make(io, lookup, member.endpoint, config);
+    if (made && pages) {
       peer.client = std::move(*made);
+      peer.pages = std::move(*pages);
     } else {
-      members.not_heard(member.name, made.error().text);
+      members.not_heard(member.name, (made ? pages : made).error().text);
     }
   }
 }
@@ -377,6 +382,7 @@ void Cluster::leave(Duration patience) {
 
 void Cluster::stop() {
   if (!std::exchange(impl_->running, false)) return;
+  impl_->ended = true;
   impl_->wait_for(kAskTimeout, [impl = impl_.get()](const auto& promise) {
     impl->stopped = true;
     impl->route_again();
@@ -393,7 +399,7 @@ void Cluster::stop() {
   impl_->threads.stop();
 }
 
-Result<std::string> Cluster::answer(ByteView bytes) {
+Result<Cluster::Says> Cluster::answer(ByteView bytes) {
   Result<ClusterMessage> message = read_message(bytes);
   if (!message) return tl::unexpected(message.error());
   if (!message->verdicts.empty()) {
@@ -401,16 +407,12 @@ Result<std::string> Cluster::answer(ByteView bytes) {
     const MutexLock lock(impl_->mutex);
     impl_->status.verdicts_heard += message->verdicts.size();
   }
-  std::string out;
+  Says out;
   {
     const MutexLock lock(impl_->mutex);
-    out = impl_->says;
+    out.bytes = impl_->says;
   }
-  if (message->page) {
-    ClusterMessage answer;
-    answer.page_answer = impl_->hooks.page(*message->page);
-    out += write_message(answer);  // fields of one message add up
-  }
+  out.page = std::move(message->page);
   if (!message->from.empty()) {
     message->verdicts.clear();  // they need not wait with the rest
     message->page.reset();
@@ -440,18 +442,19 @@ void Cluster::ask(std::function<std::optional<PageQuestion>(const std::string&)>
   };
   const auto asked = std::make_shared<Asked>();
   asked->done = std::move(done);  // also when nobody is asked any more, since this ends
+  if (impl_->ended) return;
   impl_->threads.post(0, [impl = impl_.get(), question = std::move(question), timeout, asked] {
     ClusterMessage message = impl->hello();
     for (const MemberState& one : impl->members.states(monotonic_now())) {
       const std::string& name = one.member.name;
       const auto found = impl->peers.find(name);
-      if (found == impl->peers.end() || found->second.client == nullptr || !impl->exists(one)) continue;
+      if (found == impl->peers.end() || found->second.pages == nullptr || !impl->exists(one)) continue;
       const Impl::Peer& peer = found->second;
       message.page = question(name);
       if (!message.page) continue;
       const std::size_t at = asked->all.size();
       asked->all.push_back({name, std::nullopt, "no answer in time"});
-      peer.client->ask(write_message(message), timeout, [asked, at](const Result<ClusterMessage>& answer) {
+      peer.pages->ask(write_message(message), timeout, [asked, at](const Result<ClusterMessage>& answer) {
         Answered& said = asked->all[at];
         if (answer) {
           said.answer = answer->page_answer;

@@ -30,7 +30,6 @@ struct ClusterHooks {
   // Verdicts of the last traces for which `wanted` is true.
   std::function<std::vector<ToldVerdict>(const std::function<bool(const TraceId&)>& wanted)> verdicts;
   std::function<void(const std::vector<ToldVerdict>&)> remember;
-  std::function<PageAnswer(const PageQuestion&)> page;  // what another member asks for
   // What was asked of the limits since the last call; and what part of each this member may use, in the same order, and
   // of those with a limit for each key. Both empty: limits are each member's own.
   std::function<std::vector<FleetLimit>()> limits_asked;
@@ -71,8 +70,12 @@ class Cluster {
   void leave(Duration patience);
   void stop();
 
+  struct Says {
+    std::string bytes;                 // a message; that of a page_answer may be appended to it
+    std::optional<PageQuestion> page;  // what the member asks besides
+  };
   // Of a member's message. Errors: kBadInput.
-  Result<std::string> answer(ByteView message);
+  Result<Says> answer(ByteView message);
   ClusterStatus status() const;
 
   struct Answered {
@@ -81,7 +84,7 @@ class Cluster {
     std::string error;  // when there is none
   };
   // Asks the other members, each what `question` says for it: nothing, and it is not asked. Calls back once, on the
-  // cluster's thread, after `timeout` at the latest.
+  // cluster's thread, after `timeout` at the latest; at once, on the caller's, when the cluster has stopped.
   void ask(std::function<std::optional<PageQuestion>(const std::string& name)> question, Duration timeout,
            std::function<void(std::vector<Answered>)> done);
 

@@ -107,6 +107,7 @@ std::optional<ClusterConfig> read_cluster(const ConfigNode& node, Duration decis
   out.settle = node.duration("settle", decision_wait + kSettleMore, decision_wait + kSettleMoreMin);
   out.hold = node.duration("hold", std::chrono::seconds(60), std::chrono::seconds(3));
   out.fleet_limits = node.choice("limits", "fleet", {"fleet", "member"}) == "fleet";
+  out.fleet_search = node.choice("search", "member", {"member", "fleet"}) == "fleet";
   // As the exporters will.
   const ExporterParts exporter = read_otlp_grpc_exporter(node, {.endpoint = "localhost:1"});
   if (!exporter.queue.durable.directory.empty())

@@ -27,6 +27,7 @@ struct ClusterConfig {
   Duration settle{}, hold{};
   bool may_be_fewer = false;  // not all that are listed need to be there: pods that an autoscaler may make
   bool fleet_limits = true;   // rate limits hold for all members together
+  bool fleet_search = false;  // members ask each other for stored traces
   ConfigNode node;            // where the connections to the members read their keys
 
   // Addresses of DNS as members.

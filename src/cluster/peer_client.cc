@@ -12,7 +12,7 @@ namespace tailgate {
 namespace {
 
 constexpr std::size_t kWaitingMax = 1'000;
-constexpr std::size_t kAnswerMax = 8 << 20;  // bytes: a page's
+constexpr std::size_t kAnswerMax = 16 << 20;  // bytes: a page's, of which one about stored traces is the longest
 
 }  // namespace
 

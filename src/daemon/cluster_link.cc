@@ -21,7 +21,6 @@ namespace {
 constexpr std::size_t kVerdictsOfShard = 20'000;
 // Members ask each other every second, so after this all of them know.
 constexpr Duration kLinger = std::chrono::milliseconds(2'200);
-constexpr Duration kPageTimeout = std::chrono::seconds(2);
 constexpr Duration kRetryMax = std::chrono::milliseconds(500);
 constexpr Duration kRoomWait = std::chrono::milliseconds(5);
 constexpr std::string_view kLaneOf = "\x1f";  // between a policy's name and the number of a lane
@@ -67,7 +66,6 @@ ClusterHooks ClusterLink::hooks() {
           .route_again = [this](const KeptTrace& request, const auto& written) { return take(request.otlp, written); },
           .verdicts = [this](const auto& wanted) { return verdicts(wanted); },
           .remember = [this](const auto& told) { remember(told); },
-          .page = parts_.page,
           .limits_asked = [this] { return limits_asked(); },
           .set_shares = [this](const auto& limits, const auto& shares,
                                double of_each_key) { set_shares(limits, shares, of_each_key); }};
@@ -261,11 +259,11 @@ boost::json::object ClusterLink::status() const {
   return out;
 }
 
-OtherMembers ClusterLink::others() {
+OtherMembers ClusterLink::others(Duration timeout) {
   return {.self = config_.self,
           .ask =
-              [this](auto question, auto done) {
-                cluster_.ask(std::move(question), kPageTimeout,
+              [this, timeout](auto question, auto done) {
+                cluster_.ask(std::move(question), timeout,
                              [done = std::move(done)](const std::vector<Cluster::Answered>& all) {
                                MemberAnswers out;
                                for (const Cluster::Answered& one : all)
@@ -279,7 +277,8 @@ OtherMembers ClusterLink::others() {
                 return static_cast<std::size_t>(
                     std::count_if(members.begin(), members.end(),
                                   [&](const MemberState& m) { return m.answered && m.member.name != config_.self; }));
-              }};
+              },
+          .timeout = timeout};
 }
 
 void ClusterLink::collect(MetricWriter& out) const {

@@ -28,9 +28,8 @@ struct ClusterParts {
   PolicyTables& tables;
   KeptSink& sink;  // asked for room
   std::vector<std::string> exporters;
-  std::function<bool()> all_here;                       // no open trace is in the journal only
-  std::function<PageAnswer(const PageQuestion&)> page;  // what another member asks
-  HeadSampling* head = nullptr;                         // whose target is divided, too
+  std::function<bool()> all_here;  // no open trace is in the journal only
+  HeadSampling* head = nullptr;    // whose target is divided, too
 };
 
 class ClusterLink {
@@ -54,8 +53,8 @@ class ClusterLink {
 
   void collect(MetricWriter& out) const;
   boost::json::object status() const;  // as /cluster answers
-  // For pages that answer for all members.
-  OtherMembers others();
+  // For pages that answer for all members: asks the others, for `timeout` at most.
+  OtherMembers others(Duration timeout = std::chrono::seconds(2));
   // Also the policy of what an exporter to a member loses.
   static constexpr std::string_view kPolicy = "cluster";
 

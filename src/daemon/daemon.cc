@@ -15,6 +15,7 @@
 #include "base/units.h"
 #include "daemon/policy_trial.h"
 #include "telemetry/log.h"
+#include "web/fleet/fleet_store.h"
 #include "web/jaeger/doors.h"
 #include "web/page.h"
 #include "web/sampling.h"
@@ -74,10 +75,8 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   explanations_ = std::make_unique<StoreExplanations>(*store_, parts_.tables->names);
   if (config_.cluster) {
     cluster_ = std::make_unique<ClusterLink>(
-        *config_.cluster,
-        ClusterParts{*parts_.budget, *store_, *parts_.tables, *sink_, parts_.exporters->names(),
-                     [this] { return replay_ == nullptr || replay_->done(); },
-                     [this](const PageQuestion& question) { return member_pages_.answer(question); }, head_.get()});
+        *config_.cluster, ClusterParts{*parts_.budget, *store_, *parts_.tables, *sink_, parts_.exporters->names(),
+                                       [this] { return replay_ == nullptr || replay_->done(); }, head_.get()});
   }
   ExplainPageOptions explain{.exporters = parts_.exporters->names(), .remembers = config_.sampling.explain_bytes != 0};
   if (cluster_ != nullptr) {
@@ -100,13 +99,15 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
   }
   query_pool_ = std::make_unique<QueryPool>(
       QueryPoolOptions{.threads = config_.queries.threads, .waiting_max = config_.queries.waiting_max});
-  const SearchLimits limits = {.time_max = config_.queries.timeout,
-                               .bytes_max = config_.queries.bytes_max,
-                               .ended = [pool = query_pool_.get()](const SearchOutcome& outcome) {
-                                 pool->count_search(!outcome.cut.empty(), !outcome.damaged_files.empty());
-                               }};
-  add_trace_api(web_pages_, *query_pool_, *explanations_,
-                {.store = stored_, .limits = limits, .exporters = parts_.exporters->names()});
+  SearchLimits limits = {.time_max = config_.queries.timeout,
+                         .bytes_max = config_.queries.bytes_max,
+                         .ended = [pool = query_pool_.get()](const SearchOutcome& outcome) {
+                           pool->count_search(!outcome.cut.empty(), !outcome.damaged_files.empty());
+                         }};
+  if (config_.cluster && config_.cluster->fleet_search) search_all_members(limits);
+  TraceApiOptions traces{.store = stored_, .limits = limits, .exporters = parts_.exporters->names()};
+  if (cluster_ != nullptr) traces.explained_elsewhere = explained_by(cluster_->others());
+  add_trace_api(web_pages_, *query_pool_, *explanations_, std::move(traces));
   add_jaeger_doors(web_pages_, *query_pool_, {.store = stored_, .limits = limits}, calls_of(signals_.get()));
   add_tempo_door(web_pages_, *query_pool_, {.store = stored_, .limits = limits});
   const bool past = config_.journal.retain > Duration::zero();
@@ -239,7 +240,7 @@ Result<void> Daemon::start() {
     context.ingest_forwarded = [this](SourceId by, ByteView otlp, Client* client, const Forwarded& forwarded) {
       return ingest_->accept(by, otlp, client, forwarded);
     };
-    context.cluster_message = [this](ByteView message) { return cluster_->cluster().answer(message); };
+    context.cluster_message = [this](ByteView message) { return answer_member(message); };
   }
   if (reread_link_ != nullptr) {
     context.reread = [this](bool verdicts) { return reread_link_->open(*ingest_, verdicts); };

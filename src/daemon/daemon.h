@@ -62,6 +62,8 @@ class Daemon {
   void start_sweeper();
   void add_past_pages();
   void add_span_metrics_page();
+  void search_all_members(SearchLimits& limits);
+  Result<Response> answer_member(ByteView message);
   Result<StoredTrace> trace_of_the_past(const TraceId& id) const;
   Result<PastTried> try_past_of_journal(const PastQuestion& question) const;
   void collect_head(MetricWriter& out) const;
@@ -125,11 +127,13 @@ class Daemon {
   std::unique_ptr<StoreExplanations> explanations_;
   std::unique_ptr<ClusterLink> cluster_;  // null: off
   std::unique_ptr<IngestPipeline> ingest_;
-  std::shared_ptr<StoreReader> stored_;  // null: nothing is
+  std::shared_ptr<StoreReader> stored_;  // null: nothing is. In a cluster: by all members
   const ProcessMetrics process_;
   Pages metrics_page_, health_pages_, web_pages_, sampling_pages_;
   Pages member_pages_;  // what other members of a cluster ask of this one
   std::unique_ptr<QueryPool> query_pool_;
+  std::unique_ptr<QueryPool> member_pool_;  // of other members' questions about what is stored here
+  std::function<PageAnswer(std::string_view question)> answers_members_;
   std::unique_ptr<QueryPool> scrape_pool_;  // of /metrics/spans; null: there is none
   std::unique_ptr<IoThreads> page_threads_;
   std::unique_ptr<IoThreads> io_threads_;

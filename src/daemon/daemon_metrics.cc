@@ -212,7 +212,8 @@ void Daemon::collect_pages(MetricWriter& out) const {
       out.add(metric::kPageRequestsRefused, {page, reason}, number(count));
     }
   }
-  const QueryPool::Stats queries = query_pool_->stats();
+  QueryPool::Stats queries = query_pool_->stats();
+  if (member_pool_ != nullptr) queries.add(member_pool_->stats());
   for (const auto& [result, count] : {std::pair("done", queries.done), std::pair("cancelled", queries.cancelled),
                                       std::pair("failed", queries.failed), std::pair("refused", queries.refused)}) {
     out.add(metric::kQueries, {result}, number(count));

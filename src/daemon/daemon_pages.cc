@@ -5,6 +5,7 @@
 
 #include "daemon/daemon.h"
 #include "telemetry/log.h"
+#include "web/fleet/fleet_store.h"
 
 namespace tailgate {
 namespace {
@@ -31,6 +32,39 @@ void Daemon::add_span_metrics_page() {
         },
         [](int status, std::string_view text) { return plain_response(status, text); });
   });
+}
+
+// A question about what is stored goes to the other members too; those that they ask have threads of their own.
+void Daemon::search_all_members(SearchLimits& limits) {
+  if (stored_ == nullptr) return;
+  member_pool_ = std::make_unique<QueryPool>(
+      QueryPoolOptions{.threads = config_.queries.threads, .waiting_max = config_.queries.waiting_max});
+  const auto fleet =
+      std::make_shared<FleetStore>(stored_, cluster_->others(), cluster_->others(config_.queries.timeout));
+  answers_members_ = [this, own = stored_, limits](std::string_view question) {
+    return answer_store_question(*own, limits, question);
+  };
+  stored_ = fleet;
+  limits.elsewhere = [fleet](const TraceQuestion& question, Duration time) { return fleet->elsewhere(question, time); };
+}
+
+Result<Response> Daemon::answer_member(ByteView message) {
+  Result<Cluster::Says> says = cluster_->cluster().answer(message);
+  if (!says) return tl::unexpected(says.error());
+  Response response;
+  response.body = std::move(says->bytes);
+  if (!says->page) return response;
+  const auto with_page = [response = std::move(response)](PageAnswer page) {
+    ClusterMessage answer;
+    answer.page_answer = std::move(page);
+    Response out = response;
+    out.body += write_message(answer);  // fields of one message add up
+    return out;
+  };
+  if (says->page->target != kStoreQuestions || !answers_members_) return with_page(member_pages_.answer(*says->page));
+  return member_pool_->later([this, question = std::move(says->page->body),
+                              with_page](LaterAnswer& answer) { answer.answer(with_page(answers_members_(question))); },
+                             [](int status, std::string_view text) { return plain_response(status, text); });
 }
 
 Result<void> Daemon::open_pages() {

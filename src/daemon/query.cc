@@ -217,6 +217,7 @@ std::string wrong_with(const QueryArguments& arguments) {
 StoredTrace stored_of_past(const TraceId& id, PastTrace&& found, std::string_view verdict) {
   StoredTrace out;
   out.id = id;
+  out.kept = false;
   out.otlp = with_scope_text(found.otlp, kVerdictKey, verdict);
   out.start_ns = found.facts.first_start_ns();
   out.end_ns = found.facts.end_max_ns;

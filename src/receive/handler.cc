@@ -201,15 +201,13 @@ Response ReceiveHandler::handle_grpc(const RequestHead& head, const ReceiveRoute
 }
 
 Response ReceiveHandler::answer(const RequestHead& head, const ReceiveRoute& route, ByteView message) const {
-  const Result<std::string> answered = route.answer(message);
+  Result<Response> answered = route.answer(message);
   if (!answered)
     return refusal(head, RequestRefusal::kMalformed, route.grpc ? 200 : 400,
                    {RpcCode::kInvalidArgument, answered.error().text, 0});
-  if (route.grpc) return grpc_response({}, *answered);
-  Response response;
-  response.headers.emplace_back("content-type", "application/x-protobuf");
-  response.body = *answered;
-  return response;
+  if (route.grpc) return grpc_response({}, answered->body);
+  answered->headers.emplace_back("content-type", "application/x-protobuf");
+  return std::move(*answered);
 }
 
 Response ReceiveHandler::handle_http(const RequestHead& head, const ReceiveForm& form, ByteView body,

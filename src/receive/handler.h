@@ -51,9 +51,9 @@ struct ReceiveRoute {
   std::vector<ReceiveForm> forms;  // gRPC has one. None: the path is known, and every request to it gets 415
   std::string wrong_type;          // for people, with 415: what to send here
   bool quotes_type = false;        // `wrong_type` ends in the content type that came
-  // Of a gRPC method, or of a path over HTTP, that takes no spans: the message that answers, as protobuf. Errors:
-  // kBadInput. Empty: it takes spans.
-  std::function<Result<std::string>(ByteView message)> answer = {};
+  // Of a gRPC method, or of a path over HTTP, that takes no spans: the message that answers, as protobuf; or, over
+  // HTTP, `later`. Errors: kBadInput. Empty: it takes spans.
+  std::function<Result<Response>(ByteView message)> answer = {};
   std::size_t question_max = 64 << 10;  // bytes of such a message
 };
 

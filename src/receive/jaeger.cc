@@ -199,7 +199,13 @@ class JaegerReceiver final : public Receiver {
                             .grpc = true,
                             .forms = {{"", source}},
                             .wrong_type = "expected content-type application/grpc over HTTP/2",
-                            .answer = context.sampling_strategy});
+                            .answer = [ask = context.sampling_strategy](ByteView request) -> Result<Response> {
+                              Result<std::string> strategy = ask(request);
+                              if (!strategy) return tl::unexpected(strategy.error());
+                              Response response;
+                              response.body = std::move(*strategy);
+                              return response;
+                            }});
     }
     return out;
   }

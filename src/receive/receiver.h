@@ -52,7 +52,7 @@ struct ReceiverContext {
   std::function<Result<std::string>(ByteView request)> sampling_strategy = {};
   // In a cluster: takes the spans that another daemon forwards, and answers what it asks. Empty: there is none.
   IngestForwarded ingest_forwarded = {};
-  std::function<Result<std::string>(ByteView message)> cluster_message = {};
+  std::function<Result<Response>(ByteView message)> cluster_message = {};
   // For receivers that rereads(). `verdicts`: they take the verdicts of their traces.
   std::function<std::unique_ptr<Reread>(bool verdicts)> reread = {};
 };

@@ -42,6 +42,7 @@ struct StoredTrace {
   // the store does not have the trace.
   std::string otlp;
   std::uint64_t parts_lost = 0;  // that are in damaged blocks
+  bool kept = true;              // false: it comes from a journal, whatever its verdict was
 };
 
 // Of a trace that lacks spans, as a sentence.
@@ -106,11 +107,11 @@ std::shared_ptr<PartitionSource> no_partitions();
 class StoreReader {
  public:
   explicit StoreReader(std::shared_ptr<PartitionSource> source);
-  ~StoreReader();
+  virtual ~StoreReader();
   StoreReader(const StoreReader&) = delete;
   StoreReader& operator=(const StoreReader&) = delete;
 
-  Result<StoredTrace> trace(const TraceId& id);
+  virtual Result<StoredTrace> trace(const TraceId& id);
   // Before the first question: who is asked for a trace that the store does not have.
   void also_ask(std::function<Result<StoredTrace>(const TraceId&)> other) { other_ = std::move(other); }
 
@@ -118,22 +119,25 @@ class StoreReader {
   // until `take` returns false or the budget is used up. Time, service and durations are exact. Of needs.all the index
   // knows hashes, and of a trace with very many values only that it has them: `take` must look itself. No trace that
   // meets the needs is missing, also when only several parts of it meet them together. A trace comes once.
-  Result<SearchOutcome> search(const SearchRequest& request, const std::function<bool(const StoredTrace&)>& take);
+  virtual Result<SearchOutcome> search(const SearchRequest& request,
+                                       const std::function<bool(const StoredTrace&)>& take);
 
   // Sorted, each once. Times are those of a partition and of a service in it: they may name a few too many.
-  Result<std::vector<std::string>> services(std::uint64_t from_ns, std::uint64_t to_ns);
+  virtual Result<std::vector<std::string>> services(std::uint64_t from_ns, std::uint64_t to_ns);
   // Of one service, or of all when it is empty; of one kind, or of all.
-  Result<std::vector<StoredOperation>> operations(const std::string& service, std::optional<std::uint32_t> kind);
+  virtual Result<std::vector<StoredOperation>> operations(const std::string& service,
+                                                          std::optional<std::uint32_t> kind);
   // Nothing as scope: all of them. Sorted; at most `limit`. The store remembers a bounded number of names and of values
   // of each name (docs/exporters/store.md).
-  Result<std::vector<std::string>> attribute_names(std::optional<AttributeScope> scope, const std::string& prefix,
-                                                   std::size_t limit);
-  Result<std::vector<std::string>> attribute_values(std::optional<AttributeScope> scope, const std::string& name,
-                                                    const std::string& prefix, std::size_t limit);
+  virtual Result<std::vector<std::string>> attribute_names(std::optional<AttributeScope> scope,
+                                                           const std::string& prefix, std::size_t limit);
+  virtual Result<std::vector<std::string>> attribute_values(std::optional<AttributeScope> scope,
+                                                            const std::string& name, const std::string& prefix,
+                                                            std::size_t limit);
   // Of traces that began in this time, to ten minutes.
-  Result<std::vector<StoredDependency>> dependencies(std::uint64_t from_ns, std::uint64_t to_ns);
+  virtual Result<std::vector<StoredDependency>> dependencies(std::uint64_t from_ns, std::uint64_t to_ns);
 
-  Result<StoreStatus> status();
+  virtual Result<StoreStatus> status();
 
  private:
   Result<StoredTrace> stored_trace(const TraceId& id);

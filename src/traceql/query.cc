@@ -10,6 +10,7 @@ Result<Query> parse_query(std::string_view text) {
   if (!ast) return tl::unexpected(ast.error());
   Query query;
   query.ast_ = std::move(*ast);
+  query.text_ = std::make_shared<const std::string>(text);
   return query;
 }
 

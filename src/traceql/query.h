@@ -80,7 +80,8 @@ class Query {
   // What every trace has that the query finds. Others have it too.
   TraceNeeds needs() const;
 
-  bool most_recent() const;  // with(most_recent=true): the newest traces are wanted, not any
+  const std::string& text() const { return *text_; }  // what was parsed, which finds the same when it is parsed again
+  bool most_recent() const;                           // with(most_recent=true): the newest traces are wanted, not any
 
   // What an answer says of a matched span: the attributes that the query uses or select()s and the span has, without
   // scope, status and kind as words, at most 128; and whether it uses the name.
@@ -92,6 +93,7 @@ class Query {
   friend std::optional<Query> filter_of_incomplete(std::string_view text);
 
   std::shared_ptr<const Ast> ast_;
+  std::shared_ptr<const std::string> text_;
 };
 
 // Errors begin with the place, "line 1, column 10: expected ..., got ...", and name what we do not support. Queries

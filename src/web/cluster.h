@@ -6,11 +6,13 @@
 #pragma once
 
 #include <boost/json.hpp>
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "net/http/page_question.h"
 #include "web/json_page.h"
 #include "web/pages.h"
@@ -32,6 +34,7 @@ struct OtherMembers {
                      std::function<void(MemberAnswers)> done)>
       ask;
   std::function<std::size_t()> count;
+  Duration timeout = std::chrono::seconds(2);  // how long `ask` may take
 };
 
 void add_cluster_page(Pages& pages, std::function<boost::json::object()> status);

@@ -56,6 +56,16 @@ QueryPool::Stats QueryPool::stats() const {
   return out;
 }
 
+void QueryPool::Stats::add(const Stats& other) {
+  done += other.done;
+  refused += other.refused;
+  cancelled += other.cancelled;
+  failed += other.failed;
+  cut += other.cut;
+  damaged += other.damaged;
+  waiting += other.waiting;
+}
+
 // Returns false when the work failed.
 bool QueryPool::answer(Query& query) {
   bool good = true;

@@ -53,6 +53,8 @@ class QueryPool {
   struct Stats {
     std::uint64_t done = 0, refused = 0, cancelled = 0, failed = 0, cut = 0, damaged = 0;
     std::size_t waiting = 0;
+
+    void add(const Stats& other);
   };
   Stats stats() const;
 

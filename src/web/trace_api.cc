@@ -210,7 +210,10 @@ Response one_trace(const SharedPtr& shared, const RequestHead& head) {
     }
     const bool known = !stored.otlp.empty();
     const std::optional<Explanation> explained = otlp_only ? std::nullopt : shared->explained.explain(id);
-    if (!known && !explained) {
+    std::string elsewhere;
+    if (!explained && !otlp_only && shared->options.explained_elsewhere)
+      elsewhere = shared->options.explained_elsewhere(id);
+    if (!known && !explained && elsewhere.empty()) {
       return answer.answer(json_error(
           404, otlp_only ? "this trace is not stored"
                          : "this trace is not stored, and nothing is remembered of it: it never came here, it was "
@@ -232,7 +235,7 @@ Response one_trace(const SharedPtr& shared, const RequestHead& head) {
       if (explained) {
         append_json(body, explanation_json(*explained, shared->options.exporters), JsonForm::kCompact);
       } else {
-        body += "null";
+        body += elsewhere.empty() ? "null" : elsewhere;
       }
       body += '}';
     }

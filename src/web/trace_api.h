@@ -18,6 +18,8 @@ namespace tailgate {
 struct TraceApiOptions {
   std::shared_ptr<StoreReader> store;  // null: nothing is stored, and only remembered decisions are found
   SearchLimits limits = {};
+  // What others remember of a trace, as /explain says it; empty: nobody does. May be empty. It may block.
+  std::function<std::string(const TraceId&)> explained_elsewhere = {};
   std::vector<std::string> exporters;  // names by index
 };
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "model/trace_needs.h"
 #include "net/http/http.h"
@@ -108,6 +109,51 @@ Result<SearchOutcome> look_at_one(StoreReader& store, const SearchRequest& reque
   return out;
 }
 
+// Puts what others found between what comes from the own store, in the order of both.
+class Merge {
+ public:
+  Merge(std::vector<StoredTrace> others, const std::function<bool(const StoredTrace&)>& look)
+      : others_(std::move(others)), look_(look) {
+    for (const StoredTrace& one : others_) ids_.insert(one.id);
+  }
+
+  // False: enough is found.
+  bool own(const StoredTrace& stored) {
+    while (next_ != others_.size() && before(others_[next_], stored)) {
+      if (!hand(others_[next_++])) return false;
+    }
+    return ids_.contains(stored.id) || hand(stored);
+  }
+  void rest() {
+    while (!ended_ && next_ != others_.size()) hand(others_[next_++]);
+  }
+
+ private:
+  static bool before(const StoredTrace& a, const StoredTrace& b) {
+    return a.start_ns != b.start_ns ? a.start_ns > b.start_ns : a.id.view() > b.id.view();
+  }
+  bool hand(const StoredTrace& one) {
+    ended_ = !look_(one);
+    return !ended_;
+  }
+
+  const std::vector<StoredTrace> others_;
+  const std::function<bool(const StoredTrace&)>& look_;
+  std::set<TraceId> ids_;
+  std::size_t next_ = 0;
+  bool ended_ = false;
+};
+
+void add(SearchOutcome& sum, const SearchOutcome& more) {
+  sum.traces += more.traces;
+  sum.bytes += more.bytes;
+  sum.damaged += more.damaged;
+  sum.damaged_files.insert(more.damaged_files.begin(), more.damaged_files.end());
+  if (more.cut.empty()) return;
+  if (!sum.cut.empty()) sum.cut += ' ';
+  sum.cut += more.cut;
+}
+
 }  // namespace
 
 bool SpanConditions::any() const {
@@ -144,7 +190,7 @@ Result<SearchOutcome> find_traces(StoreReader& store, const TraceQuestion& quest
   traceql::Steps steps(limits.steps_max, [&] { return cancelled() || monotonic_now() >= request.budget.deadline; });
   std::size_t found = 0;
   const bool conditions = question.span.any();
-  const auto look = [&](const StoredTrace& stored) {
+  const std::function<bool(const StoredTrace&)> look = [&](const StoredTrace& stored) {
     const Result<TraceView> view = TraceView::read(stored.otlp);
     if (!view) return true;
     if (conditions && std::none_of(view->spans().begin(), view->spans().end(),
@@ -159,7 +205,19 @@ Result<SearchOutcome> find_traces(StoreReader& store, const TraceQuestion& quest
     take({stored, *view, spansets, steps});
     return ++found < question.limit;
   };
-  Result<SearchOutcome> outcome = request.needs.id ? look_at_one(store, request, look) : store.search(request, look);
+  Result<SearchOutcome> outcome = SearchOutcome();
+  if (request.needs.id) {  // of all stores, if there are several
+    outcome = look_at_one(store, request, look);
+  } else {
+    FoundElsewhere others;
+    if (limits.elsewhere) others = limits.elsewhere(question, limits.time_max / 2);
+    Merge merge(std::move(others.traces), look);
+    outcome = store.search(request, [&](const StoredTrace& stored) { return merge.own(stored); });
+    if (outcome) {
+      merge.rest();
+      add(*outcome, others.outcome);
+    }
+  }
   if (outcome && steps.spent() && outcome->cut.empty())
     outcome->cut = steps.stopped() ? "The search ended at its time limit."
                                    : "The query needs too much work for the traces that were looked at.";

@@ -39,6 +39,13 @@ struct TraceQuestion {
   std::size_t limit = 20;
 };
 
+// What other stores than the one that is searched have found: the newest traces that meet the question, newest start
+// first and of the same start the largest id first, each with all its parts, also those in the store that is searched.
+struct FoundElsewhere {
+  std::vector<StoredTrace> traces;
+  SearchOutcome outcome;
+};
+
 // What all searches of a process share.
 struct SearchLimits {
   Duration time_max = std::chrono::seconds(10);
@@ -46,6 +53,8 @@ struct SearchLimits {
   std::uint64_t steps_max = 200'000'000;             // of TraceQL, over all traces
   // Told of each search that ended by itself, for the metrics; may be empty. Any thread.
   std::function<void(const SearchOutcome&)> ended = {};
+  // Asks other stores, for no longer than this time; may be empty. Any thread.
+  std::function<FoundElsewhere(const TraceQuestion&, Duration)> elsewhere = {};
 };
 
 // What the doors for other people's programs are made with.

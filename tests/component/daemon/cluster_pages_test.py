@@ -43,7 +43,7 @@ class ClusterPagesTest(unittest.TestCase):
         self.addCleanup(self.sink.close)
         self.daemons = {}
 
-    def start(self, policies, names="abc", shadow=(), around=None, **cluster):
+    def start(self, policies, names="abc", shadow=(), around=None, store=False, **cluster):
         ports = {name: free_ports(2) for name in names}
         for name in names:
             config = basic_config(policies, {"otlphttp": {"endpoint": f"http://127.0.0.1:{self.sink.port}"}},
@@ -56,6 +56,9 @@ class ClusterPagesTest(unittest.TestCase):
             config["journal"] = {"directory": os.path.join(directory, "journal"), "retain": "10m", "disk_free_min": 0}
             if around:
                 config["keep_around"] = around
+            if store:
+                config["exporters"]["store"] = {"directory": os.path.join(directory, "store"),
+                                                "sending_queue": {"batch": {"flush_timeout": "10ms"}}}
             config["cluster"] = {
                 "self": name, "hold": "60s", "tls": {"insecure": True}, **cluster,
                 "members": {"static": [{"name": n, "endpoint": f"127.0.0.1:{ports[n][0]}"} for n in names]}}
@@ -135,6 +138,47 @@ class ClusterPagesTest(unittest.TestCase):
         self.assertEqual([one["member"] for one in begun["unanswered"]], ["c"])
         until(lambda: job()["state"] == "done", "the jobs are done")
         self.assertLessEqual(job()["kept_traces"], 10)
+
+    def test_any_member_searches_what_all_have_stored(self):
+        self.start([ERRORS], store=True, search="fleet")
+        dropped, kept = os.urandom(16), [os.urandom(16) for _ in range(30)]
+        self.send("a", [dropped])
+        self.send("a", kept, error=True, service="shop")
+        self.send("b", [os.urandom(16)], error=True, service="pay")
+        stored = {t.hex() for t in kept}
+
+        def search(name, path):
+            return ask(self.daemons[name].pages["web"], "GET", path)[1]
+
+        def found(name):
+            return {one["trace_id"] for one in search(name, "/api/search?service=shop&limit=100")["traces"]}
+
+        for name in "abc":
+            until(lambda: found(name) == stored, f"{name} finds all of them")
+            self.assertEqual(search(name, "/api/search?service=shop&limit=100")["cut"], "")
+            self.assertEqual(len(search(name, "/api/search?service=shop&limit=7")["traces"]), 7)
+            self.assertEqual({one["traceID"] for one in search(name, "/jaeger/api/traces?service=shop&limit=100&start=1&end=4000000000000000")["data"]}, stored)
+            query = "/tempo/api/search?q=%7Bresource.service.name%3D%22shop%22%7D&limit=100"
+            self.assertEqual({one["traceID"].rjust(32, "0") for one in search(name, query)["traces"]}, stored)
+            self.assertEqual(search(name, "/jaeger/api/services")["data"], ["pay", "shop"])
+            for trace in list(stored)[:6]:
+                one = search(name, f"/api/trace/{trace}")
+                self.assertIsNotNone(one["trace"])
+                self.assertEqual(one["explained"]["verdict"], "sampled")
+            # What was dropped comes out of the journal of the member that has it.
+            self.assertIsNotNone(search(name, f"/api/trace/{dropped.hex()}")["trace"])
+        homes = self.homes(kept)
+        self.assertEqual(set(homes.values()), {"a", "b", "c"})
+
+        # Who is gone is named, and what the others have is found.
+        self.daemons["c"].kill()
+        answer = search("a", "/api/search?service=shop&limit=100")
+        self.assertIn("Not all members answered, their traces are missing: c (", answer["cut"])
+        self.assertEqual({one["trace_id"] for one in answer["traces"]}, {t.hex() for t in kept if homes[t] != "c"})
+        lost = next(t for t in kept if homes[t] == "c")
+        status, error, _ = ask(self.daemons["a"].pages["web"], "GET", f"/api/trace/{lost.hex()}")
+        self.assertEqual(status, 503)
+        self.assertIn("not all members answered: c (", error["error"])
 
     def test_what_surrounds_a_trigger_is_kept_on_all_members(self):
         self.start([ERRORS], around={"policies": ["errors"], "before": "1m", "after": "1s"})
