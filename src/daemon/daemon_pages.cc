@@ -36,7 +36,7 @@ void Daemon::add_span_metrics_page() {
 
 // A question about what is stored goes to the other members too; those that they ask have threads of their own.
 void Daemon::search_all_members(SearchLimits& limits) {
-  if (stored_ == nullptr) return;
+  if (stored_ == nullptr) stored_ = std::make_shared<StoreReader>(no_partitions());  // a front asks too
   member_pool_ = std::make_unique<QueryPool>(
       QueryPoolOptions{.threads = config_.queries.threads, .waiting_max = config_.queries.waiting_max});
   const auto fleet =
