@@ -15,6 +15,8 @@ namespace tailgate {
 using Duration = std::chrono::nanoseconds;
 using TimePoint = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 
+inline constexpr std::uint64_t kNsPerMs = 1'000'000, kNsPerSecond = 1'000'000'000;
+
 TimePoint monotonic_now();
 std::uint64_t wall_now_ns();  // nanoseconds since the Unix epoch
 

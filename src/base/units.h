@@ -2,6 +2,7 @@
 // Durations and sizes as people write them in YAML.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,6 +11,8 @@
 #include "base/clock.h"
 
 namespace tailgate {
+
+inline constexpr std::size_t kMiB = 1 << 20;
 
 // Go's form, as the Collector reads it: "200ms", "5s", "1h30m", "1.5s", "-2s"; units ns us µs ms s m h; "0" needs none.
 // Empty on anything else and on overflow.

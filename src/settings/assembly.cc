@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/units.h"
 #include "base/version.h"
 #include "decide/route_filter.h"
 #include "settings/hopeless.h"
@@ -12,7 +13,6 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kMiB = 1 << 20;
 // Code, stacks, allocator slack, connections, gRPC: measured at 25 to 40 MiB under load.
 constexpr std::size_t kBaseline = 48 * kMiB;
 

@@ -12,7 +12,6 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kMiB = 1 << 20;
 // A trace: its header, its place in the table of traces, and what is left over in its last piece, on average.
 constexpr double kTraceBytes = 112 + 40 + 80;
 // A span: its links and the record's head, less the trace id, which is not stored.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/units.h"
 #include "codec/json_text.h"
 #include "config/config_file.h"
 #include "decide/limiter.h"
@@ -12,7 +13,6 @@
 namespace tailgate {
 namespace {
 
-constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kBytesMin = 64 * kMiB;
 constexpr std::uint64_t kSegmentsMin = 16;                      // of max_bytes: the unit in which it is given back
 constexpr Duration kHoldMore = std::chrono::milliseconds(500);  // wheel, sweeps

@@ -15,8 +15,6 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kMiB = 1 << 20;
-
 struct Memory {
   std::size_t bytes = 0;
   bool of_cgroup = false;  // or of the whole machine

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/units.h"
 #include "codec/percent.h"
 #include "export/export_config.h"
 #include "export/parquet/library.h"
@@ -15,8 +16,6 @@
 
 namespace tailgate {
 namespace {
-
-constexpr std::size_t kMiB = 1 << 20;
 
 std::string environment(const char* name) {
   const char* const value = std::getenv(name);

@@ -5,13 +5,12 @@
 
 #include <algorithm>
 
+#include "base/units.h"
 #include "config/rotation_config.h"
 #include "receive/kafka/kafka.h"
 
 namespace tailgate {
 namespace {
-
-constexpr std::uint64_t kMiB = 1 << 20;
 
 RecordFormat format_named(const std::string& name) {
   const auto found = std::find(kRecordFormatNames.begin(), kRecordFormatNames.end(), name);

@@ -5,13 +5,13 @@
 #include <deque>
 #include <vector>
 
+#include "base/units.h"
 #include "support/random_otlp.h"
 
 using namespace tailgate;
 
 namespace {
 
-constexpr std::size_t kMiB = 1 << 20;
 constexpr SizeClass kLargest = kClassUnits.size() - 1;
 
 std::vector<Chunk> take_bytes(LocalChunks& chunks, std::size_t bytes, SizeClass size) {

@@ -2,13 +2,12 @@
 #include <catch2/catch.hpp>
 #include <numeric>
 
+#include "base/units.h"
 #include "settings/assembly.h"
 
 using namespace tailgate;
 
 namespace {
-
-constexpr std::size_t kMiB = 1 << 20;
 
 std::size_t share(const ByteBudget::Caps& caps, Holder holder) { return caps[static_cast<std::size_t>(holder)]; }
 std::size_t sum(const ByteBudget::Caps& caps) { return std::accumulate(caps.begin(), caps.end(), std::size_t{0}); }

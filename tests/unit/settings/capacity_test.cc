@@ -15,8 +15,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::size_t kMiB = 1 << 20;
-
 SamplingConfig with_limit(std::size_t memory_limit, Duration wait) {
   SamplingConfig out;
   out.memory_limit = memory_limit;
