@@ -58,7 +58,7 @@ class OfflineJudge::Seen final : public SeenValues {
     SpanContext context;
     context.again = true;
     context.resource_attributes = resource_attributes.data();
-    std::uint32_t last_group = kNone;
+    std::uint32_t last_group = kNoIndex;
     for (const Span& span : trace.spans) {
       if (span.group != last_group) {
         const Group& group = judge.groups_[span.group];
@@ -175,7 +175,7 @@ void OfflineJudge::take(SpanBatch& batch) {
     Trace& trace = traces_[at->second];
     trace.facts.merge(part.facts);
     policies_->plan().merge(trace.words.data(), batch.words_of(t));
-    for (std::uint32_t s = part.first; s != kNone; s = batch.spans[s].next) {
+    for (std::uint32_t s = part.first; s != kNoIndex; s = batch.spans[s].next) {
       const BatchSpan& span = batch.spans[s];
       trace.spans.push_back(
           {ByteView(span.data, span.size), first_group + span.group, {span.id_hash, span.parent_hash}});

@@ -88,7 +88,7 @@ void TraceBuffer::add(const SpanBatch& batch, const std::uint32_t* traces, std::
     } else {
       open.epoch = OpenTrace::kMixedEpochs;
     }
-    if (open.root_name == 0 && part.root_group != kNone && explain_.on()) {
+    if (open.root_name == 0 && part.root_group != kNoIndex && explain_.on()) {
       bool fresh = false;
       open.root_name = roots_.add(prefixes_.at(prefix_of_group_[part.root_group]).service, part.root_name, fresh);
       if (fresh) budget_.charge(Holder::kTraces, RootNames::kEntryBytes);
@@ -130,7 +130,7 @@ void TraceBuffer::look_ahead(ChunkRef ref) const {
 
 void TraceBuffer::append(OpenTrace& open, const SpanBatch& batch, const BatchTrace& part, std::uint32_t generation) {
   std::size_t coming = record_bytes(part.facts.bytes, part.facts.spans);
-  for (std::uint32_t s = part.first; s != kNone; s = batch.spans[s].next) {
+  for (std::uint32_t s = part.first; s != kNoIndex; s = batch.spans[s].next) {
     const BatchSpan& span = batch.spans[s];
     std::uint32_t& prefix = prefix_of_group_[span.group];
     if (prefix == kNoPrefix) prefix = prefixes_.intern(batch.groups[span.group], generation);
@@ -360,7 +360,7 @@ bool TraceBuffer::sheds(const SpanBatch& batch, const BatchTrace& part, std::uin
     const std::uint64_t explicit_random = batch.words_of(index)[plan.bit_words() + *plan.randomness()];
     if (explicit_random != 0) {
       random = explicit_random & (kNever - 1);
-    } else if (part.root_group != kNone) {
+    } else if (part.root_group != kNoIndex) {
       const ByteView service = service_name(batch.groups[part.root_group].resource);
       if (tables_.legacy_heads.is_legacy(service.substr(0, RootNames::kServiceBytes)))
         random = hashed_randomness(part.id);
@@ -387,7 +387,8 @@ bool TraceBuffer::sheds(const SpanBatch& batch, const BatchTrace& part, std::uin
     record.verdict = verdict;
     record.shed = static_cast<std::uint8_t>(static_cast<int>(Shed::kOverload) + 1);
     record.shed_step = shed_step_;
-    if (part.root_group != kNone) record.set_root(service_name(batch.groups[part.root_group].resource), part.root_name);
+    if (part.root_group != kNoIndex)
+      record.set_root(service_name(batch.groups[part.root_group].resource), part.root_name);
   }
   return true;
 }

@@ -38,7 +38,7 @@ bool split_request(SpanBatch& slice, std::size_t members, const std::function<Ro
     if (way.to == Routing::kNowhere) return false;
     if (!any) {
       any = true;
-      s.slot_of.assign(slice.spans.size(), kNone);
+      s.slot_of.assign(slice.spans.size(), kNoIndex);
       s.spans.resize(std::max(s.spans.size(), slots));
       s.first.resize(s.spans.size());
       for (std::vector<FrameSpan>& spans : s.spans) spans.clear();
@@ -47,13 +47,13 @@ bool split_request(SpanBatch& slice, std::size_t members, const std::function<Ro
     const std::size_t slot =
         way.to == Routing::kUnsure ? unsure : kHops * way.to + static_cast<std::size_t>(way.hop) - 1;
     s.first[slot] = trace.id;
-    for (std::uint32_t i = trace.first; i != kNone; i = slice.spans[i].next)
+    for (std::uint32_t i = trace.first; i != kNoIndex; i = slice.spans[i].next)
       s.slot_of[i] = static_cast<std::uint32_t>(slot);
   }
   if (!any) return true;
   // In the order of the request, in which spans with one resource stand together.
   for (std::size_t i = 0; i < slice.spans.size(); ++i) {
-    if (s.slot_of[i] == kNone) continue;
+    if (s.slot_of[i] == kNoIndex) continue;
     const BatchSpan& span = slice.spans[i];
     const ScopeGroup& group = slice.groups[span.group];
     s.spans[s.slot_of[i]].push_back({group.resource, group.scope, ByteView(span.data, span.size)});

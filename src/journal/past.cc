@@ -31,7 +31,7 @@ void take_spans(const TraceId& id, const JournalRequest& request, PastTrace& out
       append_spans(slice, trace, spans);
       out.spans += spans.size();
       out.facts.merge(trace.facts);
-      const bool root = trace.root_group != kNone;
+      const bool root = trace.root_group != kNoIndex;
       if (out.root_service.empty() || (root && !out.has_root)) {
         out.root_service =
             service_name(slice.groups[root ? trace.root_group : slice.spans[trace.first].group].resource);

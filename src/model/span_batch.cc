@@ -11,11 +11,11 @@ void SpanBatch::clear() {
     if (traces.size() * 8 < table_.size()) {
       const std::size_t mask = table_.size() - 1;
       for (const BatchTrace& trace : traces) {
-        for (std::size_t slot = trace.hash & mask; table_[slot] != kNone; slot = (slot + 1) & mask)
-          table_[slot] = kNone;
+        for (std::size_t slot = trace.hash & mask; table_[slot] != kNoIndex; slot = (slot + 1) & mask)
+          table_[slot] = kNoIndex;
       }
     } else {
-      std::fill(table_.begin(), table_.end(), kNone);
+      std::fill(table_.begin(), table_.end(), kNoIndex);
     }
   }
   groups.clear();
@@ -30,7 +30,7 @@ std::uint32_t SpanBatch::trace_index(const TraceId& id) {
   const std::uint64_t hash = hash_bytes(id.view(), hash_seed);
   const std::size_t mask = table_.size() - 1;
   std::size_t slot = hash & mask;
-  for (; table_[slot] != kNone; slot = (slot + 1) & mask) {
+  for (; table_[slot] != kNoIndex; slot = (slot + 1) & mask) {
     const BatchTrace& trace = traces[table_[slot]];
     if (trace.hash == hash && trace.id == id) return table_[slot];
   }
@@ -44,11 +44,11 @@ std::uint32_t SpanBatch::trace_index(const TraceId& id) {
 }
 
 void SpanBatch::grow_table() {
-  table_.assign(table_.empty() ? 256 : table_.size() * 2, kNone);
+  table_.assign(table_.empty() ? 256 : table_.size() * 2, kNoIndex);
   const std::size_t mask = table_.size() - 1;
   for (std::uint32_t i = 0; i < traces.size(); ++i) {
     std::size_t slot = traces[i].hash & mask;
-    while (table_[slot] != kNone) slot = (slot + 1) & mask;
+    while (table_[slot] != kNoIndex) slot = (slot + 1) & mask;
     table_[slot] = i;
   }
 }

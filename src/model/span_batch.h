@@ -22,7 +22,7 @@
 
 namespace tailgate {
 
-inline constexpr std::uint32_t kNone = UINT32_MAX;
+inline constexpr std::uint32_t kNoIndex = UINT32_MAX;
 
 // The receiver and format of a request, as an index into telemetry's table of sources.
 using SourceId = std::uint16_t;
@@ -40,7 +40,7 @@ struct BatchSpan {
   const char* data;           // content of the Span message, without tag and length
   std::uint32_t size;         // bytes
   std::uint32_t group;        // index in groups
-  std::uint32_t next;         // next span of the same trace, or kNone
+  std::uint32_t next;         // next span of the same trace, or kNoIndex
   std::uint32_t id_hash;      // seeded hash of the span's id, odd
   std::uint32_t parent_hash;  // the same of the parent's id; 0: no parent
 };
@@ -48,10 +48,10 @@ struct BatchSpan {
 struct BatchTrace {
   TraceId id;
   std::uint64_t hash = 0;  // seeded, of all 16 bytes
-  std::uint32_t first = kNone;
-  std::uint32_t last = kNone;
-  std::uint32_t root_group = kNone;  // of its first root in this batch
-  ByteView root_name;                // span name of that root
+  std::uint32_t first = kNoIndex;
+  std::uint32_t last = kNoIndex;
+  std::uint32_t root_group = kNoIndex;  // of its first root in this batch
+  ByteView root_name;                   // span name of that root
   TraceFacts facts;
 };
 
@@ -99,7 +99,7 @@ class SpanBatch {
  private:
   void grow_table();
 
-  std::vector<std::uint32_t> table_;  // open addressing, a power of two; kNone is empty
+  std::vector<std::uint32_t> table_;  // open addressing, a power of two; kNoIndex is empty
 };
 
 }  // namespace tailgate

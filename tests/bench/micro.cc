@@ -146,7 +146,7 @@ void append_and_close(benchmark::State& state) {
     SpanBatch& batch = *batches[i % batches.size()];
     for (std::size_t t = 0; t < batch.traces.size(); ++t) {
       const TraceId id = batch.traces[t].id = nth_id(1, n + t);
-      for (std::uint32_t s = batch.traces[t].first; s != kNone; s = batch.spans[s].next) {
+      for (std::uint32_t s = batch.traces[t].first; s != kNoIndex; s = batch.spans[s].next) {
         std::memcpy(const_cast<char*>(batch.spans[s].data) + 2, id.bytes.data(), 16);  // trace_id stands first
       }
     }

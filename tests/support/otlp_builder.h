@@ -18,6 +18,7 @@ inline std::string trace_id(std::uint64_t n) {
   id[0] = 1;
   return id;
 }
+inline TraceId id_of_trace(std::uint64_t n) { return TraceId::from(trace_id(n).data()); }
 inline std::string span_id(std::uint64_t n) { return trace_id(n).substr(8); }
 
 struct SpanSpec {

@@ -184,7 +184,7 @@ inline std::string compare_with_twin(const std::string& bytes) {
   std::string framed;
   for (const BatchTrace& trace : batch.traces) {
     std::vector<FrameSpan> spans;
-    for (std::uint32_t s = trace.first; s != kNone; s = batch.spans[s].next) {
+    for (std::uint32_t s = trace.first; s != kNoIndex; s = batch.spans[s].next) {
       const BatchSpan& span = batch.spans[s];
       const ByteView content(span.data, span.size);
       if (form_of(content, Part::kSpan) == Form::kBroken) return "a good span is called malformed";

@@ -24,7 +24,7 @@ struct FrameSpan {
 
 // Appends the spans of one trace of the batch.
 inline void append_spans(const SpanBatch& batch, const BatchTrace& trace, std::vector<FrameSpan>& out) {
-  for (std::uint32_t s = trace.first; s != kNone; s = batch.spans[s].next) {
+  for (std::uint32_t s = trace.first; s != kNoIndex; s = batch.spans[s].next) {
     const BatchSpan& span = batch.spans[s];
     const ScopeGroup& group = batch.groups[span.group];
     out.push_back({group.resource, group.scope, ByteView(span.data, span.size)});

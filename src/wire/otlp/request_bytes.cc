@@ -15,8 +15,8 @@ void fill_request_bytes(const ScanPlan& plan, SpanBatch& batch) {
     std::size_t bytes = 0;
     std::size_t resource = 0, scope = 0;  // content of the messages being filled
     const ScopeGroup* last = nullptr;
-    std::uint32_t last_number = kNone;
-    for (std::uint32_t s = batch.traces[t].first; s != kNone; s = batch.spans[s].next) {
+    std::uint32_t last_number = kNoIndex;
+    for (std::uint32_t s = batch.traces[t].first; s != kNoIndex; s = batch.spans[s].next) {
       const BatchSpan& span = batch.spans[s];
       if (span.group != last_number) {
         const ScopeGroup& group = batch.groups[span.group];

@@ -101,7 +101,7 @@ class Scan {
   bool walk_scope(ByteView scope_spans) {
     span_ = 0;
     if (!scope_prefix_.find(scope_spans)) return malformed("bad field in ScopeSpans");
-    group_ = kNone;
+    group_ = kNoIndex;
     context_.scope = scope_spans;
     const char* p = scope_spans.data();
     const char* const end = p + scope_spans.size();
@@ -147,7 +147,7 @@ class Scan {
     if (only_check_) return true;
     if (batch_.spans.size() == kSpansPerSlice && !hand_on()) return false;
 
-    if (group_ == kNone) {
+    if (group_ == kNoIndex) {
       group_ = static_cast<std::uint32_t>(batch_.groups.size());
       const ByteView resource = resource_prefix_.bytes(batch_.scratch);
       const ByteView scope = scope_prefix_.bytes(batch_.scratch);
@@ -156,11 +156,11 @@ class Scan {
     }
     const bool has_parent = f.has_parent();
     const std::uint32_t index = static_cast<std::uint32_t>(batch_.spans.size());
-    batch_.spans.push_back({span.data(), static_cast<std::uint32_t>(span.size()), group_, kNone, link_hash(f.span_id),
-                            has_parent ? link_hash(f.parent_span_id) : 0});
+    batch_.spans.push_back({span.data(), static_cast<std::uint32_t>(span.size()), group_, kNoIndex,
+                            link_hash(f.span_id), has_parent ? link_hash(f.parent_span_id) : 0});
     const std::uint32_t t = batch_.trace_index(TraceId::from(f.trace_id.data()));
     BatchTrace& trace = batch_.traces[t];
-    if (trace.first == kNone) {
+    if (trace.first == kNoIndex) {
       trace.first = index;
     } else {
       batch_.spans[trace.last].next = index;
@@ -218,7 +218,7 @@ class Scan {
     batch_.clear();
     resource_prefix_.find_again();
     scope_prefix_.find_again();
-    group_ = kNone;
+    group_ = kNoIndex;
     return true;
   }
 
@@ -232,7 +232,7 @@ class Scan {
   bool checked_ = false;
   std::uint64_t spans_in_all_ = 0, bad_ids_in_all_ = 0;  // once checked
   std::size_t resource_ = 0, scope_ = 0, span_ = 0;      // where we are, for messages
-  std::uint32_t group_ = kNone;
+  std::uint32_t group_ = kNoIndex;
   Prefix resource_prefix_, scope_prefix_;
   std::vector<ByteView> attributes_, resource_attributes_;
   std::vector<std::uint64_t> resource_words_;

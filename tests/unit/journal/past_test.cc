@@ -15,8 +15,6 @@ namespace fs = std::filesystem;
 using test::HandJournal;
 using test::JournalFolder;
 
-TraceId id_of(std::uint64_t n) { return TraceId::from(test::trace_id(n).data()); }
-
 // The bytes of each span of a trace, sorted.
 std::vector<std::string> spans_of(ByteView otlp, const TraceId& id) {
   std::vector<std::string> out;
@@ -25,7 +23,7 @@ std::vector<std::string> spans_of(ByteView otlp, const TraceId& id) {
   REQUIRE(scan_request(otlp, plan, batch, [](SpanBatch&) { return false; }).ok);
   for (const BatchTrace& trace : batch.traces) {
     if (trace.id != id) continue;
-    for (std::uint32_t s = trace.first; s != kNone; s = batch.spans[s].next)
+    for (std::uint32_t s = trace.first; s != kNoIndex; s = batch.spans[s].next)
       out.emplace_back(batch.spans[s].data, batch.spans[s].size);
   }
   std::sort(out.begin(), out.end());
@@ -100,14 +98,14 @@ TEST_CASE("a trace of the past is found by its id, over segments, restarts and l
   const auto check = [&] {
     const JournalPast past(*j.journal);
     for (std::uint64_t n = 1; n != 60; ++n) {
-      const auto found = past.find(id_of(n));
+      const auto found = past.find(test::id_of_trace(n));
       REQUIRE(found);
       CHECK(found->damaged == 0);
       std::vector<std::string> spans = wanted[n];
       std::sort(spans.begin(), spans.end());
       CHECK(found->spans == spans.size());
       if (spans.empty()) continue;
-      CHECK(spans_of(found->otlp, id_of(n)) == spans);
+      CHECK(spans_of(found->otlp, test::id_of_trace(n)) == spans);
     }
   };
   for (int round = 0; round != 4; ++round) {
@@ -123,8 +121,8 @@ TEST_CASE("a trace of the past is found by its id, over segments, restarts and l
       const std::string otlp = test::request(specs);
       std::vector<TraceId> traces;
       for (const std::uint64_t id : ids) {
-        traces.push_back(id_of(id));
-        for (std::string& bytes : spans_of(otlp, id_of(id))) wanted[id].push_back(std::move(bytes));
+        traces.push_back(test::id_of_trace(id));
+        for (std::string& bytes : spans_of(otlp, test::id_of_trace(id))) wanted[id].push_back(std::move(bytes));
       }
       j.put(otlp, traces);
       if (r.one_in(3)) j.commit();
@@ -170,7 +168,7 @@ TEST_CASE("ids that memory has no room for are read from the file, and a questio
   j.budget = &budget;
   REQUIRE(j.open());
   for (std::uint64_t n = 1; n != 20; ++n) {
-    const std::vector<TraceId> traces = {id_of(n)};
+    const std::vector<TraceId> traces = {test::id_of_trace(n)};
     test::SpanSpec span;
     span.trace = span.id = n;
     span.attributes = {{"text", std::string(500, static_cast<char>('a' + n))}};
@@ -179,15 +177,15 @@ TEST_CASE("ids that memory has no room for are read from the file, and a questio
     CHECK(budget.used(Holder::kRequests) == 0);
   }
   const JournalPast past(*j.journal);
-  CHECK(past.find(id_of(3))->spans == 1);
-  const auto cut = past.find(id_of(19), [n = 0]() mutable { return ++n > 3; });
+  CHECK(past.find(test::id_of_trace(3))->spans == 1);
+  const auto cut = past.find(test::id_of_trace(19), [n = 0]() mutable { return ++n > 3; });
   REQUIRE(cut);
   CHECK(cut->cut);
   CHECK(cut->spans == 0);
   while (JournalPast(*j.journal).index_one()) {
   }
-  CHECK(past.find(id_of(3))->spans == 1);
-  CHECK_FALSE(past.find(id_of(3))->cut);
+  CHECK(past.find(test::id_of_trace(3))->spans == 1);
+  CHECK_FALSE(past.find(test::id_of_trace(3))->cut);
 }
 
 TEST_CASE("no index outlives its segment", "[journal]") {
@@ -195,7 +193,7 @@ TEST_CASE("no index outlives its segment", "[journal]") {
   HandJournal j(folder, {.retain = std::chrono::hours(1), .hold = std::chrono::seconds(1), .segment_bytes = 100});
   REQUIRE(j.open());
   for (std::uint64_t n = 1; n != 5; ++n) {
-    const std::vector<TraceId> traces = {id_of(n)};
+    const std::vector<TraceId> traces = {test::id_of_trace(n)};
     j.put(test::request({test::SpanSpec{}}), traces);
     j.commit();
   }

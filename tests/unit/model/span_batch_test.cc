@@ -22,7 +22,7 @@ TEST_CASE("a trace id gets an entry when it is new and the same entry afterwards
   CHECK(batch.trace_index(trace(7)) == 0);
   REQUIRE(batch.traces.size() == 2);
   CHECK(batch.traces[1].id == trace(9));
-  CHECK(batch.traces[1].first == kNone);
+  CHECK(batch.traces[1].first == kNoIndex);
   CHECK(batch.traces[1].facts.spans == 0);
 }
 

@@ -177,7 +177,7 @@ TEST_CASE("spans of a request are grouped by trace in the order of arrival", "[w
   CHECK(first.facts.root_seen);
   CHECK(first.first == 0);
   CHECK(scanned.batch.spans[0].next == 2);
-  CHECK(scanned.batch.spans[2].next == kNone);
+  CHECK(scanned.batch.spans[2].next == kNoIndex);
   CHECK(scanned.batch.spans[2].parent_hash == scanned.batch.spans[0].id_hash);
 }
 
