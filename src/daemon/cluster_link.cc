@@ -283,7 +283,6 @@ OtherMembers ClusterLink::others(Duration timeout) {
 
 void ClusterLink::collect(MetricWriter& out) const {
   const ClusterStatus status = cluster_.status();
-  const auto number = [](auto n) { return static_cast<double>(n); };
   std::size_t present = 0, unheard = 0;
   for (const MemberState& one : status.members) {
     present += one.in_force ? 1 : 0;

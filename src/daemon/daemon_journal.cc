@@ -11,11 +11,6 @@
 namespace tailgate {
 namespace {
 
-template <class N>
-double number(N n) {
-  return static_cast<double>(n);
-}
-
 // After the start members have what waited for this one within that time: they try twice a second.
 constexpr Duration kCatchUp = std::chrono::seconds(2);
 constexpr Duration kLastCommit = std::chrono::seconds(1);  // so long an end waits for the disk

@@ -9,11 +9,6 @@
 namespace tailgate {
 namespace {
 
-template <class N>
-double number(N n) {
-  return static_cast<double>(n);
-}
-
 void collect_log(const std::string& name, const LogStats& log, MetricWriter& out) {
   out.add(metric::kKafkaMember, {name}, log.member ? 1 : 0);
   out.add(metric::kKafkaPaused, {name}, log.paused ? 1 : 0);

@@ -469,6 +469,9 @@ inline constexpr std::array kMetrics = {
     metric::kProcessThreads,
 };
 
+// A count as the value of a metric.
+constexpr double number(auto count) { return static_cast<double>(count); }
+
 // Gathers one scrape and renders it in Prometheus' text format (prometheus-cpp's serializer). One thread; made per
 // scrape.
 class MetricWriter {

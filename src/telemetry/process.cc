@@ -56,7 +56,6 @@ std::optional<std::uint64_t> parse_boot_time(std::string_view stat) {
 ProcessMetrics::ProcessMetrics() : boot_unix_seconds_(parse_boot_time(read_file("/proc/stat"))) {}
 
 void ProcessMetrics::collect(MetricWriter& out) const {
-  const auto number = [](auto n) { return static_cast<double>(n); };
   if (const auto stat = parse_process_stat(read_file("/proc/self/stat"))) {
     const double ticks = number(sysconf(_SC_CLK_TCK));
     out.add(metric::kProcessCpu, {}, number(stat->cpu_ticks) / ticks);

@@ -6,11 +6,6 @@
 namespace tailgate {
 namespace {
 
-template <class N>
-double number(N n) {
-  return static_cast<double>(n);
-}
-
 template <class N, std::size_t kSize>
 void add(std::array<N, kSize>& sum, const std::array<N, kSize>& more) {
   for (std::size_t i = 0; i < kSize; ++i) sum[i] += more[i];
