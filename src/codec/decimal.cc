@@ -6,8 +6,6 @@
 namespace tailgate {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 // Takes the digits at the front of `text`.
 std::string_view take_digits(std::string_view& text) {
   std::size_t n = 0;

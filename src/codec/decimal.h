@@ -11,6 +11,8 @@
 
 namespace tailgate {
 
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 struct Decimal {
   bool negative = false;
   std::uint64_t magnitude = 0;

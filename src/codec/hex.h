@@ -2,6 +2,7 @@
 // Hexadecimal digits: the one place that reads and writes them. Pure functions.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -47,6 +48,21 @@ inline bool read_hex(ByteView digits, char* out) {
     *out++ = static_cast<char>(high << 4 | low);
   }
   return true;
+}
+
+// An id of up to N bytes, the missing digits zero in front. Gives `id`, or nothing when the text is no such id; the
+// bytes of `id` are then unspecified.
+template <std::size_t N>
+ByteView read_short_hex(ByteView hex, std::array<char, N>& id) {
+  if (hex.empty() || hex.size() > 2 * N) return {};
+  id.fill('\0');
+  for (std::size_t i = 0; i < hex.size(); ++i) {
+    const int digit = hex_digit(hex[hex.size() - 1 - i]);
+    if (digit < 0) return {};
+    char& byte = id[N - 1 - i / 2];
+    byte = static_cast<char>(byte | (i % 2 == 0 ? digit : digit << 4));
+  }
+  return {id.data(), N};
 }
 
 }  // namespace tailgate

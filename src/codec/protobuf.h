@@ -18,6 +18,8 @@ namespace tailgate::pb {
 enum WireType : std::uint32_t { kVarint = 0, kFixed64 = 1, kLen = 2, kGroup = 3, kEndGroup = 4, kFixed32 = 5 };
 
 constexpr std::uint32_t tag_of(std::uint32_t field, WireType type) { return field << 3 | type; }
+constexpr std::uint32_t len(std::uint32_t field) { return tag_of(field, kLen); }
+constexpr std::uint32_t var(std::uint32_t field) { return tag_of(field, kVarint); }
 
 bool read_varint_slow(const char*& p, const char* end, std::uint64_t& value);
 

@@ -6,13 +6,13 @@
 #include <cmath>
 #include <optional>
 
+#include "codec/decimal.h"
 #include "codec/go_escape.h"
 #include "traceql/token.h"
 
 namespace tailgate::traceql {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 // What may stand in the name of an attribute without quotes.

@@ -43,6 +43,14 @@ struct ScopeOf {
 };
 ScopeOf take_scope(const ScopeTags& tags);
 
+struct ForeignStatus {
+  StatusCode code = StatusCode::kUnset;
+  ByteView message;
+};
+
+// The service of a resource that has none, as the Collector writes it to formats that want one.
+inline constexpr std::string_view kNoServiceName = "OTLPResourceNoServiceName";
+
 // The tags that become something else in OTLP, in both formats. Null when the span has no such tag.
 struct CommonTags {
   ForeignTag* error = nullptr;

@@ -13,9 +13,9 @@ namespace {
 
 Truth truth(bool b) { return b ? Truth::kTrue : Truth::kFalse; }
 
-constexpr char kKeyTag = pb::tag_of(otlp::key_value::kKey, pb::kLen);
-constexpr char kValueTag = pb::tag_of(otlp::key_value::kValue, pb::kLen);
-constexpr char kStringTag = pb::tag_of(otlp::any_value::kString, pb::kLen);
+constexpr char kKeyTag = otlp::kKeyTag;
+constexpr char kValueTag = otlp::kValueTag;
+constexpr char kStringTag = otlp::kStringTag;
 constexpr char kIntTag = pb::tag_of(otlp::any_value::kInt, pb::kVarint);
 constexpr char kDoubleTag = pb::tag_of(otlp::any_value::kDouble, pb::kFixed64);
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "codec/decimal.h"
 #include "codec/go_escape.h"
 #include "codec/hex.h"
 #include "decide/condition/ast.h"
@@ -10,7 +11,6 @@
 namespace tailgate::condition {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_word(char c) { return is_lower(c) || is_upper(c) || is_digit(c) || c == '_'; }

@@ -10,8 +10,6 @@ namespace {
 
 using Kind = AttributeValue::Kind;
 
-constexpr ByteView kNoServiceName = "OTLPResourceNoServiceName";
-
 struct Special : CommonTags {
   JaegerTag* http_code = nullptr;
   JaegerTag* http_response_code = nullptr;  // its new name
@@ -35,14 +33,9 @@ std::optional<std::int64_t> integer_of(const JaegerTag& tag) {
   return value;
 }
 
-struct StatusOf {
-  StatusCode code = StatusCode::kUnset;
-  ByteView message;
-};
-
 // The `error` tag decides; without it otel.status_code, and without that the status of HTTP.
-StatusOf status_of(const Special& s, std::uint32_t kind) {
-  StatusOf out;
+ForeignStatus status_of(const Special& s, std::uint32_t kind) {
+  ForeignStatus out;
   bool has_status = false;
   const auto describe = [&] {
     if (s.status_description == nullptr) return false;
@@ -178,7 +171,7 @@ void JaegerToOtlp::add(JaegerSpan& span) {
     head.trace_state = special.trace_state->value.bytes;
     special.trace_state->gone = true;
   }
-  const StatusOf status = status_of(special, head.kind);
+  const ForeignStatus status = status_of(special, head.kind);
 
   const OtlpBuilder::Open out = build_.open(otlp::scope_spans::kSpans, 2);
   build_.span_head(head);

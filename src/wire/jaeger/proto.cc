@@ -21,8 +21,8 @@ namespace {
 
 using Kind = AttributeValue::Kind;
 
-constexpr std::uint32_t len(std::uint32_t field) { return pb::tag_of(field, pb::kLen); }
-constexpr std::uint32_t var(std::uint32_t field) { return pb::tag_of(field, pb::kVarint); }
+using pb::len;
+using pb::var;
 
 // Seconds and nanoseconds; several occurrences of the message merge, since the numbers are the caller's.
 struct Seconds {

@@ -25,14 +25,6 @@ namespace json = boost::json;
 
 using Kind = AttributeValue::Kind;
 
-// An id of up to N bytes, the missing digits zero in front. Empty: it is none.
-template <std::size_t N>
-ByteView read_id(ByteView hex, std::array<char, N>& id) {
-  if (hex.empty() || hex.size() > 2 * N) return {};
-  const std::string whole = std::string(2 * N - hex.size(), '0').append(hex);
-  return read_hex(whole, id.data()) ? ByteView(id.data(), N) : ByteView();
-}
-
 ByteView view_of(const json::string& text) { return {text.data(), text.size()}; }
 
 ByteView text_at(const json::object& object, std::string_view key) {
@@ -59,9 +51,9 @@ std::int64_t integer_at(const json::object& object, std::string_view key) {
   return value != nullptr ? integer_of(*value) : 0;
 }
 
-class Reader {
+class QueryJsonReader {
  public:
-  Reader(ByteView document, ByteSink& out) : otlp_(out, document.size()) {}
+  QueryJsonReader(ByteView document, ByteSink& out) : otlp_(out, document.size()) {}
 
   Result<void> read(const json::value& root) {
     const bool ok = each(root, "data", "", [&](const json::object& trace, const std::string& where) {
@@ -106,10 +98,10 @@ class Reader {
   bool add(const json::object& from) {
     begin(from);
     span_.clear();
-    span_.trace_id = read_id(text_at(from, "traceID"), span_.trace_id_bytes);
-    span_.span_id = read_id(text_at(from, "spanID"), span_.span_id_bytes);
+    span_.trace_id = read_short_hex(text_at(from, "traceID"), span_.trace_id_bytes);
+    span_.span_id = read_short_hex(text_at(from, "spanID"), span_.span_id_bytes);
     if (const ByteView parent = text_at(from, "parentSpanID"); !parent.empty()) {
-      span_.parent = read_id(parent, span_.parent_bytes);
+      span_.parent = read_short_hex(parent, span_.parent_bytes);
     }
     span_.name = text_at(from, "operationName");
     span_.flags = static_cast<std::uint32_t>(integer_at(from, "flags"));
@@ -120,8 +112,8 @@ class Reader {
     each(from, "references", "", [&](const json::object& ref, const std::string&) {
       JaegerRef out;
       out.follows_from = text_at(ref, "refType") == "FOLLOWS_FROM";
-      if (!read_id(text_at(ref, "traceID"), out.trace_id).empty() &&
-          !read_id(text_at(ref, "spanID"), out.span_id).empty()) {
+      if (!read_short_hex(text_at(ref, "traceID"), out.trace_id).empty() &&
+          !read_short_hex(text_at(ref, "spanID"), out.span_id).empty()) {
         span_.refs.push_back(out);
       }
       return true;
@@ -202,7 +194,7 @@ Result<void> jaeger_query_json_to_otlp(ByteView document, ByteSink& out) {
   json::error_code ec;
   const json::value root = json::parse(json::string_view(document.data(), document.size()), ec);
   if (ec) return fail(ErrorKind::kBadInput, ec.message());
-  return Reader(document, out).read(root);
+  return QueryJsonReader(document, out).read(root);
 }
 
 }  // namespace tailgate

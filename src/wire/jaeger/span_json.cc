@@ -7,6 +7,7 @@
 
 #include "codec/json_text.h"
 #include "model/trace_needs.h"
+#include "wire/foreign_tag.h"
 #include "wire/otlp/attribute_text.h"
 
 namespace tailgate {
@@ -15,7 +16,6 @@ namespace {
 using Kind = AttributeValue::Kind;
 
 constexpr std::int64_t kJavaScriptMax = (std::int64_t{1} << 53) - 1;  // the largest whole number that it does not round
-constexpr std::string_view kNoServiceName = "OTLPResourceNoServiceName";
 
 // Jaeger v2 keeps these two as fields of their own, for its statistics, and not among the tags: values as JSON.
 struct TagFields {

@@ -7,12 +7,12 @@
 #include <cmath>
 
 #include "codec/json_text.h"
+#include "wire/otlp/item_limits.h"
 
 namespace tailgate {
 namespace {
 
 using Kind = AttributeValue::Kind;
-constexpr int kDepthMax = 64;
 
 // As ES6 writes numbers, and Go's JSON: without an exponent from 1e-6 to 1e21.
 void append_es6(std::string& out, double value) {
@@ -53,7 +53,7 @@ void append_map(std::string& out, AttributeViews list, int depth) {
 }
 
 void append_json(std::string& out, const AttributeValue& value, int depth) {
-  if (depth > kDepthMax) {
+  if (depth > kValueDepthMax) {
     out += "null";
     return;
   }

@@ -8,13 +8,10 @@
 namespace tailgate {
 namespace {
 
-// No writer goes deeper than 64.
-constexpr int kDepthMax = 66;
-
 // Values inside an AnyValue.
 std::uint64_t values_in(ByteView any, int depth) {
   std::uint64_t count = 0;
-  if (depth > kDepthMax) return count;
+  if (depth > kValueDepthMax + 2) return count;  // no writer goes deeper
   for (FieldReader r(any); r.next();) {
     const bool array = r.is_len(otlp::any_value::kArray);
     if (!array && !r.is_len(otlp::any_value::kMap)) continue;

@@ -17,6 +17,7 @@ inline constexpr std::size_t kAttributesMax = 65'536;       // of a span with it
 inline constexpr std::size_t kPrefixAttributesMax = 4'096;  // of a resource, and of a scope
 inline constexpr std::size_t kValuesMax = 65'536;       // inside arrays and maps, of a span (resource, scope) in all
 inline constexpr std::size_t kValueBytesMax = 4 << 20;  // that these take
+inline constexpr int kValueDepthMax = 64;               // of values inside values, in what is written
 // What JSON's escapes may add to the texts of a span (resource, scope): a control character is 1 byte, and 6 in JSON.
 inline constexpr std::size_t kEscapesMax = 8 << 20;
 

@@ -56,7 +56,7 @@ constexpr std::string_view wanted(FieldKind kind) {
   return "";
 }
 
-constexpr std::size_t kKeyMax = 64;  // longer than every name of the schema
+constexpr std::size_t kSchemaNameMax = 64;  // longer than every name of the schema
 
 std::optional<double> real(std::string_view text) {
   if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
@@ -143,7 +143,7 @@ class RequestReader {
   }
 
   bool on_key_part(json::string_view s, std::size_t, json::error_code&) {
-    if (skipped_ == 0 && key_.size() <= kKeyMax) key_.append(s.data(), std::min(s.size(), kKeyMax + 1));
+    if (skipped_ == 0 && key_.size() <= kSchemaNameMax) key_.append(s.data(), std::min(s.size(), kSchemaNameMax + 1));
     return true;
   }
   bool on_key(json::string_view s, std::size_t n, json::error_code& ec) {
@@ -156,7 +156,7 @@ class RequestReader {
     }
     if (top.field == nullptr && unknown_field.empty()) {
       if (stack_.size() > 1) unknown_field = path() + '.';
-      unknown_field += key_.substr(0, kKeyMax);
+      unknown_field += key_.substr(0, kSchemaNameMax);
     }
     key_.clear();
     return true;

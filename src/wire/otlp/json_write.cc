@@ -10,12 +10,12 @@
 
 #include "codec/field_reader.h"
 #include "codec/json_text.h"
+#include "wire/otlp/item_limits.h"
 #include "wire/otlp/schema_table.h"
 
 namespace tailgate {
 namespace {
 
-constexpr int kDepthMax = 64;  // of values inside values
 // With an ItemRoom: the pieces in which one message may be split, and the items of a text besides one for each 4 bytes.
 constexpr std::size_t kPiecesMax = 16'384, kItemsFree = 65'536, kItemBytes = 4;
 
@@ -209,7 +209,7 @@ class Writer {
 
   // Writes the message whose pieces are the values of field `at` between the indices `from` and `to`.
   void value_message(MessageType type, std::uint32_t at, std::size_t from, std::size_t to, int depth) {
-    if (otlp::is_oneof(type) && ++depth > kDepthMax) {
+    if (otlp::is_oneof(type) && ++depth > kValueDepthMax) {
       out_ += "null";
       return;
     }

@@ -101,16 +101,16 @@ void repair_message(ByteView bytes, Place place, std::string& out, Repairs& repa
   }
 }
 
-constexpr std::uint32_t kKey = pb::tag_of(otlp::key_value::kKey, pb::kLen);
-constexpr std::uint32_t kValue = pb::tag_of(otlp::key_value::kValue, pb::kLen);
-constexpr std::uint32_t kString = pb::tag_of(otlp::any_value::kString, pb::kLen);
+using otlp::kKeyTag;
+using otlp::kStringTag;
+using otlp::kValueTag;
 
 bool is_plain_value(ByteView any) {
   if (any.empty()) return true;
   const char* p = any.data();
   const char* const end = p + any.size();
   const auto tag = static_cast<std::uint8_t>(*p++);
-  if (tag == kString) {
+  if (tag == kStringTag) {
     ByteView text;
     return pb::read_len(p, end, text) && p == end && is_ascii(text);
   }
@@ -130,8 +130,8 @@ bool is_plain_attribute(ByteView key_value) {
   std::uint32_t first_tag = 0, second_tag = 0;
   if (!pb::read_tag(p, end, first_tag) || !pb::read_len(p, end, first)) return false;
   if (!pb::read_tag(p, end, second_tag) || !pb::read_len(p, end, second) || p != end) return false;
-  if (first_tag == kKey && second_tag == kValue) return is_ascii(first) && is_plain_value(second);
-  if (first_tag == kValue && second_tag == kKey) return is_ascii(second) && is_plain_value(first);
+  if (first_tag == kKeyTag && second_tag == kValueTag) return is_ascii(first) && is_plain_value(second);
+  if (first_tag == kValueTag && second_tag == kKeyTag) return is_ascii(second) && is_plain_value(first);
   return false;
 }
 
@@ -142,10 +142,10 @@ bool is_short_text(const char* p, std::size_t size) {
   if (size < 6) return false;
   const std::size_t first = at(1), second = first + 2;  // the length of one field, and where the other begins
   if (second + 2 > size || at(second + 1) != size - second - 2) return false;
-  const bool forward = at(0) == kKey && at(second) == kValue;
-  if (!forward && (at(0) != kValue || at(second) != kKey)) return false;
+  const bool forward = at(0) == kKeyTag && at(second) == kValueTag;
+  if (!forward && (at(0) != kValueTag || at(second) != kKeyTag)) return false;
   const std::size_t any = forward ? second + 2 : 2, any_size = forward ? size - any : first;
-  return any_size >= 2 && at(any) == kString && at(any + 1) == any_size - 2;
+  return any_size >= 2 && at(any) == kStringTag && at(any + 1) == any_size - 2;
 }
 
 // Skips the short texts among the next fields with this tag up to the first that is none. One look over the bytes of

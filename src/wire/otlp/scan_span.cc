@@ -13,8 +13,9 @@
 namespace tailgate {
 namespace {
 
-constexpr std::uint32_t kKeyTag = pb::tag_of(otlp::key_value::kKey, pb::kLen);
-constexpr std::uint32_t kValueTag = pb::tag_of(otlp::key_value::kValue, pb::kLen);
+using otlp::kKeyTag;
+using otlp::kValueTag;
+
 constexpr std::uint32_t kResourceTag = pb::tag_of(otlp::resource_spans::kResource, pb::kLen);
 constexpr std::uint32_t kResourceAttributeTag = pb::tag_of(otlp::resource::kAttributes, pb::kLen);
 

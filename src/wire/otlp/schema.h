@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "codec/protobuf.h"
+
 namespace tailgate {
 
 // Span.SpanKind of trace/v1/trace.proto
@@ -103,6 +105,11 @@ enum : std::uint32_t { kString = 1, kBool = 2, kInt = 3, kDouble = 4, kArray = 5
 namespace list {
 enum : std::uint32_t { kValues = 1 };
 }
+
+// Tags of what nearly every attribute is made of.
+inline constexpr std::uint32_t kKeyTag = pb::tag_of(key_value::kKey, pb::kLen);
+inline constexpr std::uint32_t kValueTag = pb::tag_of(key_value::kValue, pb::kLen);
+inline constexpr std::uint32_t kStringTag = pb::tag_of(any_value::kString, pb::kLen);
 
 }  // namespace otlp
 }  // namespace tailgate

@@ -27,10 +27,9 @@ AttributeView attribute_of(ByteView key_value) {
 }
 
 AttributeValue any_value(ByteView any) {
-  using Kind = AttributeValue::Kind;
   AttributeValue out;
   for (FieldReader r(any); r.next();) {
-    if (is_any_value_member(r.number, r.type)) out = {static_cast<Kind>(r.number), r.value, r.bytes};
+    if (is_any_value_member(r.number, r.type)) out = {static_cast<AttributeValue::Kind>(r.number), r.value, r.bytes};
   }
   return out;
 }

@@ -21,10 +21,11 @@ constexpr std::array kRenamed = {Renamed{"batches", "resourceSpans"},
                                  Renamed{"instrumentationLibrarySpans", "scopeSpans"},
                                  Renamed{"instrumentationLibrary", "scope"}};
 
-constexpr std::array<std::string_view, 6> kKinds = {"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL",
-                                                    "SPAN_KIND_SERVER",      "SPAN_KIND_CLIENT",
-                                                    "SPAN_KIND_PRODUCER",    "SPAN_KIND_CONSUMER"};
-constexpr std::array<std::string_view, 3> kCodes = {"STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"};
+constexpr std::array<std::string_view, 6> kSpanKindNames = {"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL",
+                                                            "SPAN_KIND_SERVER",      "SPAN_KIND_CLIENT",
+                                                            "SPAN_KIND_PRODUCER",    "SPAN_KIND_CONSUMER"};
+constexpr std::array<std::string_view, 3> kStatusCodeNames = {"STATUS_CODE_UNSET", "STATUS_CODE_OK",
+                                                              "STATUS_CODE_ERROR"};
 
 // The number of an enum's name; the value itself when it is none of them.
 template <std::size_t N>
@@ -43,8 +44,8 @@ void hex_id(json::value& value) {
 
 void translate_text(std::string_view key, json::value& value) {
   if (key == "traceId" || key == "spanId" || key == "parentSpanId") hex_id(value);
-  if (key == "kind") number_enum(value, kKinds);
-  if (key == "code") number_enum(value, kCodes);
+  if (key == "kind") number_enum(value, kSpanKindNames);
+  if (key == "code") number_enum(value, kStatusCodeNames);
 }
 
 // Attributes have their names in values, not in keys, so that a key is always one of the schema's. Depth: the parser's.

@@ -19,8 +19,8 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kDepthMax = 32;  // Zipkin's is 5; the rest is for keys nobody knows
-constexpr std::size_t kKeyMax = 64;    // longer than every key of the format
+constexpr std::size_t kZipkinDepthMax = 32;  // Zipkin's is 5; the rest is for keys nobody knows
+constexpr std::size_t kZipkinKeyMax = 64;    // longer than every key of the format
 
 enum class At : std::uint8_t { kDocument, kSpans, kSpan, kEndpoint, kAnnotations, kAnnotation, kTags };
 
@@ -74,20 +74,6 @@ constexpr KnownKey kKeys[] = {
     {At::kAnnotation, "value", Key::kValue},
 };
 
-// An id of up to N bytes, the missing ones zero in front. Empty: it is none.
-template <std::size_t N>
-ByteView read_id(ByteView hex, std::array<char, N>& id) {
-  if (hex.empty() || hex.size() > 2 * N) return {};
-  id.fill('\0');
-  for (std::size_t i = 0; i < hex.size(); ++i) {
-    const int digit = hex_digit(hex[hex.size() - 1 - i]);
-    if (digit < 0) return {};
-    char& byte = id[N - 1 - i / 2];
-    byte = static_cast<char>(byte | (i % 2 == 0 ? digit : digit << 4));
-  }
-  return {id.data(), N};
-}
-
 // A time, a duration or a port: below zero it is none.
 std::optional<std::uint64_t> number_of(ByteView text) {
   if (const auto number = read_decimal(text)) return number->negative ? 0 : number->magnitude;
@@ -95,14 +81,14 @@ std::optional<std::uint64_t> number_of(ByteView text) {
 }
 
 // What the parser calls, event by event. The names and signatures are Boost.JSON's.
-class Reader {
+class ZipkinJsonReader {
  public:
   static constexpr std::size_t max_object_size = std::numeric_limits<std::size_t>::max();
   static constexpr std::size_t max_array_size = max_object_size;
   static constexpr std::size_t max_key_size = max_object_size;
   static constexpr std::size_t max_string_size = max_object_size;
 
-  Reader(ByteView request, const ZipkinOptions& options, ByteSink& out)
+  ZipkinJsonReader(ByteView request, const ZipkinOptions& options, ByteSink& out)
       : request_(request), out_(out), otlp_(out, options, request.size()) {}
 
   bool on_document_begin(json::error_code&) { return true; }
@@ -173,7 +159,7 @@ class Reader {
   }
 
   bool on_key_part(json::string_view s, std::size_t, json::error_code& ec) {
-    return skipped_ > 0 || (at_ != At::kTags && text_.size() > kKeyMax) || append(s) || full(ec);
+    return skipped_ > 0 || (at_ != At::kTags && text_.size() > kZipkinKeyMax) || append(s) || full(ec);
   }
   bool on_key(json::string_view s, std::size_t, json::error_code& ec) {
     if (skipped_ > 0) return true;
@@ -200,13 +186,13 @@ class Reader {
     if (!keep(s, value)) return full(ec);
     switch (key_) {
       case Key::kTraceId:
-        span_.trace_id = read_id(value, span_.trace_id_bytes);
+        span_.trace_id = read_short_hex(value, span_.trace_id_bytes);
         return true;
       case Key::kId:
-        span_.id = read_id(value, span_.id_bytes);
+        span_.id = read_short_hex(value, span_.id_bytes);
         return true;
       case Key::kParentId:
-        span_.parent = read_id(value, span_.parent_bytes);
+        span_.parent = read_short_hex(value, span_.parent_bytes);
         if (span_.parent.empty()) span_.parent = value.substr(0, 1);  // no id: left for the scanner to refuse
         return true;
       case Key::kName:
@@ -387,10 +373,10 @@ namespace {
 
 Result<void> read_spans(ByteView text, bool repaired, const ZipkinOptions& zipkin, ByteSink& out, bool& bad_json) {
   json::parse_options options;
-  options.max_depth = kDepthMax;
+  options.max_depth = kZipkinDepthMax;
   try {
-    json::basic_parser<Reader> parser(options, text, zipkin, out);
-    Reader& reader = parser.handler();
+    json::basic_parser<ZipkinJsonReader> parser(options, text, zipkin, out);
+    ZipkinJsonReader& reader = parser.handler();
     json::error_code ec;
     const std::size_t n = parser.write_some(false, text.data(), text.size(), ec);
     if (out.failed()) return fail(ErrorKind::kRefused, "no room to convert the request");

@@ -12,15 +12,16 @@
 #include "codec/hex.h"
 #include "codec/json_text.h"
 #include "model/span_times.h"
+#include "wire/foreign_tag.h"
 #include "wire/otlp/attribute_text.h"
 #include "wire/otlp/span_view.h"
+#include "wire/zipkin/attribute_names.h"
 
 namespace tailgate {
 namespace {
 
 using TagMap = std::map<std::string, std::string, std::less<>>;
 
-constexpr std::string_view kNoServiceName = "OTLPResourceNoServiceName";
 constexpr std::string_view kNoStart = "otel.zipkin.absentField.startTime";
 constexpr std::string_view kServiceNameSource = "otlp.service.name.source";
 
@@ -51,19 +52,10 @@ std::string take_service(TagMap& tags) {
   return std::string(kNoServiceName);
 }
 
-// One thing under its name of today and the one before.
-struct Names {
-  std::string_view now, before;
-};
-constexpr Names kPeerName{"service.peer.name", "peer.service"};
-constexpr Names kLocalAddress{"network.local.address", "net.host.ip"},
-    kLocalPort{"network.local.port", "net.host.port"};
-constexpr Names kPeerAddress{"network.peer.address", "net.peer.ip"}, kPeerPort{"network.peer.port", "net.peer.port"};
-
 // Takes out of the tags the first text that `use` can use, and the same text under the other name. A text that `use`
 // cannot use stays a tag.
 template <class Use>
-void take_either(TagMap& tags, const Names& names, Use use) {
+void take_either(TagMap& tags, const AttributeNames& names, Use use) {
   for (const std::string_view key : {names.now, names.before}) {
     const auto found = tags.find(key);
     if (found == tags.end() || !use(found->second)) continue;
@@ -81,7 +73,7 @@ struct Endpoint {
 };
 
 // What an endpoint has no place for stays a tag.
-Endpoint take_endpoint(TagMap& tags, std::string service, const Names& address, const Names& port) {
+Endpoint take_endpoint(TagMap& tags, std::string service, const AttributeNames& address, const AttributeNames& port) {
   Endpoint out;
   out.service = std::move(service);
   take_either(tags, address, [&](const std::string& text) {
@@ -177,8 +169,8 @@ void append_span(std::string& out, const std::string& service, TagMap tags, cons
   if (!span.trace_state.empty()) tags["w3c.tracestate"] = span.trace_state;
   if (span.kind == 1) tags["span.kind"] = "internal";
   // Readers of Zipkin's spans ask for the old name.
-  if (const auto code = tags.find("http.response.status_code"); code != tags.end()) {
-    tags.try_emplace("http.status_code", code->second);
+  if (const auto code = tags.find(kHttpStatus.now); code != tags.end()) {
+    tags.try_emplace(std::string(kHttpStatus.before), code->second);
   }
   const Endpoint local = take_endpoint(tags, service, kLocalAddress, kLocalPort);
   std::string peer;

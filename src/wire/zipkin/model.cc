@@ -4,28 +4,16 @@
 #include <charconv>
 
 #include "wire/times.h"
+#include "wire/zipkin/attribute_names.h"
 
 namespace tailgate {
 namespace {
 
 using Kind = AttributeValue::Kind;
 
-// The semantic conventions of today, in which the ports of the Collector's receiver have kept their names.
-constexpr ByteView kHttpResponseStatus = "http.response.status_code", kLocalAddress = "network.local.address",
-                   kPeerAddress = "network.peer.address", kPeerName = "service.peer.name", kLocalPort = "net.host.port",
-                   kPeerPort = "net.peer.port";
-// Their names before.
-constexpr ByteView kHttpStatus = "http.status_code", kOldLocalAddress = "net.host.ip", kOldPeerAddress = "net.peer.ip",
-                   kOldPeerName = "peer.service";
-
-struct StatusOf {
-  StatusCode code = StatusCode::kUnset;
-  ByteView message;
-};
-
 // To Zipkin the tag `error` means that there was one, whatever it says; only "false" is taken back.
-StatusOf status_of(const CommonTags& s) {
-  StatusOf out;
+ForeignStatus status_of(const CommonTags& s) {
+  ForeignStatus out;
   if (s.status_code != nullptr) {
     ByteView code = s.status_code->value.bytes;
     constexpr ByteView kPrefix = "STATUS_CODE_";
@@ -85,26 +73,26 @@ struct ZipkinToOtlp::Special : CommonTags {
   ForeignTag** place_of(ByteView key) {
     switch (key.size()) {
       case 11:
-        if (key == kOldLocalAddress) return &old_local_address;
-        return key == kOldPeerAddress ? &old_peer_address : nullptr;
+        if (key == kLocalAddress.before) return &old_local_address;
+        return key == kPeerAddress.before ? &old_peer_address : nullptr;
       case 12:
-        return key == kOldPeerName ? &old_peer_name : nullptr;
+        return key == kPeerName.before ? &old_peer_name : nullptr;
       case 13:
-        if (key == kLocalPort) return &local_port;
-        return key == kPeerPort ? &peer_port : nullptr;
+        if (key == kLocalPort.before) return &local_port;
+        return key == kPeerPort.before ? &peer_port : nullptr;
       case 16:
-        if (key == kHttpStatus) return &http_status;
+        if (key == kHttpStatus.before) return &http_status;
         break;
       case 17:
-        if (key == kPeerName) return &peer_name;
+        if (key == kPeerName.now) return &peer_name;
         break;
       case 20:
-        if (key == kPeerAddress) return &peer_address;
+        if (key == kPeerAddress.now) return &peer_address;
         break;
       case 21:
-        return key == kLocalAddress ? &local_address : nullptr;
+        return key == kLocalAddress.now ? &local_address : nullptr;
       case 25:
-        return key == kHttpResponseStatus ? &http_response_status : nullptr;
+        return key == kHttpStatus.now ? &http_response_status : nullptr;
       default:
         break;
     }
@@ -163,23 +151,24 @@ void ZipkinToOtlp::attributes(const ZipkinSpan& span, const Special& special) {
     if (!tag.gone && (old_names || &tag != special.http_status)) write(tag.key, value_of(tag));
   }
   if (special.http_status != nullptr && special.http_response_status == nullptr) {
-    write(kHttpResponseStatus, value_of(*special.http_status));
+    write(kHttpStatus.now, value_of(*special.http_status));
   }
-  const auto renamed = [&](ByteView text, ByteView key, const ForeignTag* tag, ByteView old_key,
+  const auto renamed = [&](ByteView text, const AttributeNames& names, const ForeignTag* tag,
                            const ForeignTag* old_tag) {
     if (text.empty()) return;
     const AttributeValue value{Kind::kString, 0, text};
-    if (tag == nullptr) write(key, value);
-    if (old_names && old_tag == nullptr) write(old_key, value);
+    if (tag == nullptr) write(names.now, value);
+    if (old_names && old_tag == nullptr) write(names.before, value);
   };
-  const auto port = [&](const ZipkinEndpoint& at, ByteView key, const ForeignTag* tag) {
-    if (at.port > 0 && tag == nullptr) write(key, {Kind::kInt, static_cast<std::uint64_t>(at.port), {}});
+  // The Collector's receiver has kept the names that ports had before.
+  const auto port = [&](const ZipkinEndpoint& at, const AttributeNames& names, const ForeignTag* tag) {
+    if (at.port > 0 && tag == nullptr) write(names.before, {Kind::kInt, static_cast<std::uint64_t>(at.port), {}});
   };
   const auto ip_of = [](const ZipkinEndpoint& at) { return at.ipv4.empty() ? at.ipv6 : at.ipv4; };
-  renamed(ip_of(span.local), kLocalAddress, special.local_address, kOldLocalAddress, special.old_local_address);
+  renamed(ip_of(span.local), kLocalAddress, special.local_address, special.old_local_address);
   port(span.local, kLocalPort, special.local_port);
-  renamed(span.remote.service_name, kPeerName, special.peer_name, kOldPeerName, special.old_peer_name);
-  renamed(ip_of(span.remote), kPeerAddress, special.peer_address, kOldPeerAddress, special.old_peer_address);
+  renamed(span.remote.service_name, kPeerName, special.peer_name, special.old_peer_name);
+  renamed(ip_of(span.remote), kPeerAddress, special.peer_address, special.old_peer_address);
   port(span.remote, kPeerPort, special.peer_port);
   if (span.timestamp_us == 0) write("otel.zipkin.absentField.startTime", {Kind::kBool, 1, {}});
 }
@@ -213,7 +202,7 @@ void ZipkinToOtlp::add(ZipkinSpan& span) {
     head.trace_state = special.trace_state->value.bytes;
     special.trace_state->gone = true;
   }
-  const StatusOf status = status_of(special);
+  const ForeignStatus status = status_of(special);
 
   const OtlpBuilder::Open out = build_.open(otlp::scope_spans::kSpans, 2);
   build_.span_head(head);

@@ -16,8 +16,8 @@
 namespace tailgate {
 namespace {
 
-constexpr std::uint32_t len(std::uint32_t field) { return pb::tag_of(field, pb::kLen); }
-constexpr std::uint32_t var(std::uint32_t field) { return pb::tag_of(field, pb::kVarint); }
+using pb::len;
+using pb::var;
 
 class SpanReader {
  public:

@@ -51,7 +51,7 @@ bool id(Evaluation& e, const Arguments& a, Value& out) {
   return e.own(std::string_view(bytes, kSize), out, kind);
 }
 
-constexpr std::array kConverters = {
+constexpr std::array kHashConverters = {
     Converter{"FNV", {{{"target", Want::kString}}}, fnv},
     Converter{"MD5", {{{"target", Want::kString}}}, digest<EVP_md5>},
     Converter{"SHA1", {{{"target", Want::kString}}}, digest<EVP_sha1>},
@@ -65,6 +65,6 @@ constexpr std::array kConverters = {
 
 }  // namespace
 
-std::span<const Converter> hash_converters() { return kConverters; }
+std::span<const Converter> hash_converters() { return kHashConverters; }
 
 }  // namespace tailgate::condition

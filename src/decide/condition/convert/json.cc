@@ -71,10 +71,10 @@ bool parse_json(Evaluation& e, const Arguments& a, Value& out) {
   return take(e, parsed, out) || e.fail("the JSON takes more than 16 MiB");
 }
 
-constexpr std::array kConverters = {Converter{"ParseJSON", {{{"target", Want::kString}}}, parse_json}};
+constexpr std::array kJsonConverters = {Converter{"ParseJSON", {{{"target", Want::kString}}}, parse_json}};
 
 }  // namespace
 
-std::span<const Converter> json_converters() { return kConverters; }
+std::span<const Converter> json_converters() { return kJsonConverters; }
 
 }  // namespace tailgate::condition

@@ -86,14 +86,14 @@ constexpr LayoutPiece kPieces[] = {
     {Piece::kZone, "Z07:00"},       {Piece::kZone, "Z0700"},     {Piece::kZone, "Z07"},
 };
 
-bool is_digit(std::string_view s, std::size_t i = 0) { return i < s.size() && s[i] >= '0' && s[i] <= '9'; }
+bool has_digit(std::string_view s, std::size_t i = 0) { return i < s.size() && s[i] >= '0' && s[i] <= '9'; }
 bool is_point(std::string_view s) { return !s.empty() && (s[0] == '.' || s[0] == ','); }
 
 // The piece at the begin of `layout`; a literal is one byte.
 LayoutPiece next_piece(std::string_view layout) {
   if (is_point(layout) && layout.size() > 1 && (layout[1] == '0' || layout[1] == '9')) {
     const std::size_t end = std::min(layout.find_first_not_of(layout[1], 1), layout.size());
-    if (!is_digit(layout, end))
+    if (!has_digit(layout, end))
       return {layout[1] == '0' ? Piece::kFraction0 : Piece::kFraction9, layout.substr(0, end)};
   }
   if (layout.starts_with("_2006")) return {Piece::kLiteral, layout.substr(0, 1)};
@@ -147,7 +147,7 @@ class Reader {
   bool digits(std::size_t least, std::size_t most, int& out) {
     std::size_t n = 0;
     out = 0;
-    while (n < most && is_digit(rest_, n)) out = out * 10 + (rest_[n++] - '0');
+    while (n < most && has_digit(rest_, n)) out = out * 10 + (rest_[n++] - '0');
     if (n < least) return false;
     rest_.remove_prefix(n);
     return true;
@@ -176,7 +176,7 @@ class Reader {
 
   std::size_t digits_after_point() const {
     std::size_t n = 0;
-    while (is_digit(rest_, 1 + n)) ++n;
+    while (has_digit(rest_, 1 + n)) ++n;
     return n;
   }
 

@@ -9,6 +9,7 @@
 
 #include "decide/condition/convert/converters.h"
 
+#include "codec/decimal.h"
 #include "codec/percent.h"
 
 namespace tailgate::condition {
@@ -107,7 +108,6 @@ bool is_in_cidr(Evaluation& e, const Arguments& a, Value& out) {
 // --- URL: the keys of the semantic conventions, by the rules of Go's net/url
 
 bool is_alpha(char c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Resolves %XX. False: a percent sign without two digits.
 bool unescape(std::string_view text, std::string& out) {
@@ -268,7 +268,7 @@ bool url_parts(Evaluation& e, const Arguments& a, Value& out) {
   return true;
 }
 
-constexpr std::array kConverters = {
+constexpr std::array kNetConverters = {
     Converter{"URL", {{{"uri", Want::kString}}}, url_parts},
     Converter{
         "IsInCIDR", {{{"target", Want::kString}, {"networks", Want::kListOfStrings}}}, is_in_cidr, prepare_networks},
@@ -276,6 +276,6 @@ constexpr std::array kConverters = {
 
 }  // namespace
 
-std::span<const Converter> net_converters() { return kConverters; }
+std::span<const Converter> net_converters() { return kNetConverters; }
 
 }  // namespace tailgate::condition

@@ -89,7 +89,7 @@ bool extract_patterns(Evaluation& e, const Arguments& a, Value& out) {
   return extract(e, pattern.regex, a[0].text, out);
 }
 
-constexpr std::array kConverters = {
+constexpr std::array kRegexConverters = {
     Converter{"IsMatch", {{{"target", Want::kStringLike}, {"pattern", Want::kString}}}, is_match, compile},
     Converter{"ExtractPatterns",
               {{{"target", Want::kString}, {"pattern", Want::kString}}},
@@ -99,6 +99,6 @@ constexpr std::array kConverters = {
 
 }  // namespace
 
-std::span<const Converter> regex_converters() { return kConverters; }
+std::span<const Converter> regex_converters() { return kRegexConverters; }
 
 }  // namespace tailgate::condition

@@ -170,7 +170,7 @@ bool parse_integer(Evaluation& e, const Arguments& a, Value& out) {
   return true;
 }
 
-constexpr std::array kConverters = {
+constexpr std::array kTextConverters = {
     Converter{"Concat", {{{"vals", Want::kList}, {"delimiter", Want::kString}}}, concat},
     Converter{
         "Substring",
@@ -189,6 +189,6 @@ constexpr std::array kConverters = {
 
 }  // namespace
 
-std::span<const Converter> text_converters() { return kConverters; }
+std::span<const Converter> text_converters() { return kTextConverters; }
 
 }  // namespace tailgate::condition

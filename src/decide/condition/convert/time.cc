@@ -120,7 +120,7 @@ bool time_of_text(Evaluation& e, const Arguments& a, Value& out) {
 
 constexpr std::int64_t kMicro = 1000, kMilli = 1'000'000, kSecond = 1'000'000'000;
 
-constexpr std::array kConverters = {
+constexpr std::array kTimeConverters = {
     Converter{"Duration", {{{"duration", Want::kString}}}, duration},
     Converter{"Nanoseconds", {{{"duration", Want::kDuration}}}, whole_units<1>},
     Converter{"Microseconds", {{{"duration", Want::kDuration}}}, whole_units<kMicro>},
@@ -154,6 +154,6 @@ constexpr std::array kConverters = {
 
 }  // namespace
 
-std::span<const Converter> time_converters() { return kConverters; }
+std::span<const Converter> time_converters() { return kTimeConverters; }
 
 }  // namespace tailgate::condition

@@ -116,7 +116,7 @@ bool coalesce(Evaluation&, const Arguments& a, Value& out) {
   return true;
 }
 
-constexpr std::array kConverters = {
+constexpr std::array kTypeConverters = {
     Converter{"IsString", {{{"target", Want::kAny}}}, is_kind<ValueKind::kString>},
     Converter{"IsInt", {{{"target", Want::kAny}}}, is_kind<ValueKind::kInt>},
     Converter{"IsDouble", {{{"target", Want::kAny}}}, is_kind<ValueKind::kDouble>},
@@ -139,6 +139,6 @@ constexpr std::array kConverters = {
 
 }  // namespace
 
-std::span<const Converter> type_converters() { return kConverters; }
+std::span<const Converter> type_converters() { return kTypeConverters; }
 
 }  // namespace tailgate::condition
