@@ -8,23 +8,23 @@
 #include <string_view>
 
 #include "codec/json_repair.h"
+#include "export/http/http_answer.h"
 
 namespace tailgate {
 namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kDepthMax = 64;
-constexpr std::size_t kTextMax = 300;
+constexpr std::size_t kReplyDepthMax = 64;
 
 // Counts how deep the parser is and takes note of what stands at the four places that matter.
-struct Reader {
+struct BulkReader {
   constexpr static std::size_t max_object_size = std::size_t(-1);
   constexpr static std::size_t max_array_size = std::size_t(-1);
   constexpr static std::size_t max_key_size = std::size_t(-1);
   constexpr static std::size_t max_string_size = std::size_t(-1);
 
-  explicit Reader(std::size_t limit) : items_max(limit) {}
+  explicit BulkReader(std::size_t limit) : items_max(limit) {}
 
   // Depths of what is open: the document 1, `items` 2, an item 3, its operation 4, its `error` 5.
   enum Depth : std::size_t { kDocument = 1, kItems, kItem, kOperation, kError };
@@ -53,7 +53,7 @@ struct Reader {
     in_item = false;
     if (!type.empty() || !reason.empty()) {
       items.back().why = reason.empty() ? type : type.empty() ? reason : type + ": " + reason;
-      if (items.back().why.size() > kTextMax) items.back().why.resize(kTextMax);
+      if (items.back().why.size() > kQuotedMax) items.back().why.resize(kQuotedMax);
     }
     return true;
   }
@@ -106,7 +106,7 @@ struct Reader {
 
   // No more of a text than is ever shown.
   bool collect(json::string_view s) {
-    if (text.size() <= kTextMax) text.append(s.data(), std::min<std::size_t>(s.size(), kTextMax + 1 - text.size()));
+    if (text.size() <= kQuotedMax) text.append(s.data(), std::min<std::size_t>(s.size(), kQuotedMax + 1 - text.size()));
     return true;
   }
   bool refuse(std::string why, json::error_code& ec) {
@@ -124,10 +124,10 @@ struct Reader {
 
 Result<std::vector<BulkItem>> parse(ByteView text, std::size_t items_max) {
   json::parse_options options;
-  options.max_depth = kDepthMax;
+  options.max_depth = kReplyDepthMax;
   try {
-    json::basic_parser<Reader> parser(options, items_max);
-    Reader& reader = parser.handler();
+    json::basic_parser<BulkReader> parser(options, items_max);
+    BulkReader& reader = parser.handler();
     json::error_code ec;
     const std::size_t n = parser.write_some(false, text.data(), text.size(), ec);
     if (!reader.problem.empty()) return fail(ErrorKind::kBadInput, "the answer to _bulk has " + reader.problem);

@@ -23,7 +23,7 @@ namespace {
 
 // Of a request, before compression. Every document repeats its resource's attributes, so a batch can become many times
 // its OTLP; a cluster takes 100 MB.
-constexpr std::size_t kBodyMax = 8 << 20;
+constexpr std::size_t kBulkBodyMax = 8 << 20;
 constexpr std::size_t kActionMax = 400;  // of the line before a document
 
 // Failures that an operator can mend while we wait: a full disk, a limit on shards, a password that changed on one
@@ -55,19 +55,19 @@ class SeenCache {
 };
 
 // What is remembered of a batch until it has ended for good.
-struct Progress {
+struct BulkProgress {
   BatchPtr batch;              // while a call is out
   std::uint64_t began_ns = 0;  // of the first attempt: the index of a span must not change after it
   std::vector<bool> settled;   // by span, in the order of the batch
   std::vector<RejectedTrace> rejected;
-  std::size_t body_max = kBodyMax;
+  std::size_t body_max = kBulkBodyMax;
   bool more = false;    // documents that found no room in the request that is out
   bool uneven = false;  // the bytes of some trace hold another number of spans than it says
 };
 
 // One item of a request: a span, or a service and operation.
 struct Item {
-  std::size_t span = 0;    // in Progress::settled
+  std::size_t span = 0;    // in BulkProgress::settled
   std::size_t trace = 0;   // in Batch::traces
   std::uint64_t pair = 0;  // not 0: of a service and operation
   bool misdated = false;   // in the index of now, since its own time is outside the range
@@ -82,7 +82,7 @@ class ElasticsearchExporter final : public HttpExporter {
 
   void send(BatchPtr batch) override {
     const std::uint64_t id = batch->id;
-    Progress& progress = progress_.of(batch);
+    BulkProgress& progress = progress_.of(batch);
     if (progress.began_ns == 0) progress.began_ns = wall_now_ns();
     progress.batch = std::move(batch);
     if (templates_ == Templates::kThere) return bulk(id);
@@ -129,7 +129,7 @@ class ElasticsearchExporter final : public HttpExporter {
   }
 
   void bulk(std::uint64_t id) {
-    Progress& progress = progress_.at(id);
+    BulkProgress& progress = progress_.at(id);
     std::string body;
     std::vector<Item> items;
     boost::unordered_flat_set<std::uint64_t> pairs;  // in this request
@@ -193,7 +193,7 @@ class ElasticsearchExporter final : public HttpExporter {
          });
   }
 
-  static bool already_rejected(const Progress& progress, std::size_t trace) {
+  static bool already_rejected(const BulkProgress& progress, std::size_t trace) {
     return std::any_of(progress.rejected.begin(), progress.rejected.end(),
                        [&](const auto& r) { return r.index == trace; });
   }
@@ -213,7 +213,7 @@ class ElasticsearchExporter final : public HttpExporter {
                                                                 results->size(), items.size())
                                                   : results.error().text));
     }
-    Progress& progress = progress_.at(id);
+    BulkProgress& progress = progress_.at(id);
     std::optional<SendResult> again;
     for (std::size_t i = 0; i < items.size(); ++i) {
       const Item& item = items[i];
@@ -243,7 +243,7 @@ class ElasticsearchExporter final : public HttpExporter {
 
   // The cluster finds the request too large: sends half as much, down to one document, which is then refused for good.
   void too_large(std::uint64_t id, const std::vector<Item>& items, std::size_t size, const HttpReply& reply) {
-    Progress& progress = progress_.at(id);
+    BulkProgress& progress = progress_.at(id);
     progress.body_max = size / 2;
     if (items.size() == 1 && items[0].pair == 0) {
       progress.settled[items[0].span] = true;
@@ -254,7 +254,7 @@ class ElasticsearchExporter final : public HttpExporter {
     bulk(id);
   }
 
-  static void reject(Progress& progress, std::size_t trace, std::string why) {
+  static void reject(BulkProgress& progress, std::size_t trace, std::string why) {
     if (!progress.rejected.empty() && progress.rejected.back().index == trace) {
       ++progress.rejected.back().spans;
     } else {
@@ -264,7 +264,7 @@ class ElasticsearchExporter final : public HttpExporter {
 
   // Every document is settled.
   void end_of(std::uint64_t id) {
-    Progress& progress = progress_.at(id);
+    BulkProgress& progress = progress_.at(id);
     std::vector<RejectedTrace> rejected = merge_rejected(std::move(progress.rejected));  // over all attempts
     std::uint64_t spans = 0;
     for (const RejectedTrace& r : rejected) spans += r.spans;
@@ -277,7 +277,7 @@ class ElasticsearchExporter final : public HttpExporter {
   // The attempt failed. What is settled so far is remembered, unless the batch has failed for good.
   void finish(std::uint64_t id, SendResult result) {
     if (result.kind == SendResult::Kind::kRetry) {
-      Progress& progress = progress_.at(id);
+      BulkProgress& progress = progress_.at(id);
       result.settled = settled_traces(progress);
       result.rejected = progress.rejected;
       progress.batch.reset();
@@ -287,7 +287,7 @@ class ElasticsearchExporter final : public HttpExporter {
     end(id, std::move(result));
   }
 
-  static std::vector<std::size_t> settled_traces(const Progress& progress) {
+  static std::vector<std::size_t> settled_traces(const BulkProgress& progress) {
     std::vector<std::size_t> out;
     if (progress.uneven) return out;
     const auto& settled = progress.settled;
@@ -305,7 +305,7 @@ class ElasticsearchExporter final : public HttpExporter {
   const ElasticsearchOptions options_;
   Templates templates_;
   std::vector<std::uint64_t> waiting_;  // batches, for the templates
-  BatchMemory<Progress> progress_;
+  BatchMemory<BulkProgress> progress_;
   std::atomic<std::uint64_t> misdated_{0};
   SeenCache seen_;
 };

@@ -10,8 +10,6 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kTextMax = 300;
-
 FailReason reason_of(int status) {
   if (status == 408) return FailReason::kTimeout;
   return status == 413 || status == 429 ? FailReason::kRefused : FailReason::kUnavailable;
@@ -75,7 +73,7 @@ SendResult not_believed(const HttpReply& reply, std::string_view expected) {
 }
 
 std::string media_type_of(const HttpReply& reply) {
-  std::string type = reply.content_type.substr(0, std::min(reply.content_type.find(';'), kTextMax));
+  std::string type = reply.content_type.substr(0, std::min(reply.content_type.find(';'), kQuotedMax));
   type.erase(type.find_last_not_of(" \t") + 1);
   type.erase(0, std::min(type.find_first_not_of(" \t"), type.size()));
   for (char& c : type) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
@@ -88,7 +86,7 @@ bool is_web_page(const HttpReply& reply) {
 }
 
 std::string text_of(const HttpReply& reply) {
-  std::string text = reply.body.substr(0, kTextMax);
+  std::string text = reply.body.substr(0, kQuotedMax);
   std::replace_if(
       text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, ' ');
   return text;

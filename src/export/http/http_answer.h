@@ -20,6 +20,8 @@
 
 namespace tailgate {
 
+inline constexpr std::size_t kQuotedMax = 300;  // bytes of a backend's answer in a message
+
 // Whether the status, which is not 2xx, is sent again by default.
 bool is_transient(int status);
 
@@ -37,7 +39,7 @@ SendResult not_believed(const HttpReply& reply, std::string_view expected);
 // The media type in lower case, without parameters; "" when the answer has none.
 std::string media_type_of(const HttpReply& reply);
 bool is_web_page(const HttpReply& reply);
-// The front of the body for a message: at most 300 bytes, blanks for what is not printable ASCII.
+// The front of the body for a message: at most kQuotedMax bytes, blanks for what is not printable ASCII.
 std::string text_of(const HttpReply& reply);
 
 }  // namespace tailgate

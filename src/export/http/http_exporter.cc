@@ -18,7 +18,6 @@
 namespace tailgate {
 namespace {
 
-constexpr Duration kLookUpEvery = std::chrono::seconds(30);
 constexpr Duration kLookUpAfterFailure = std::chrono::seconds(1);
 
 // How much a compressor writes at a time. Room for the worst case would be as large as the text and is rarely needed.

@@ -16,7 +16,7 @@ namespace {
 // librdkafka's range of message.max.bytes.
 constexpr std::int64_t kMessageMin = 1000, kMessageMax = 1'000'000'000;
 
-struct Reader {
+struct KafkaKeys {
   const ConfigNode& node;
   KafkaOptions& options;
   Duration linger{};
@@ -62,7 +62,7 @@ struct Reader {
 ExporterParts read_kafka_exporter(const ConfigNode& node, const ExporterDefaults& defaults) {
   ExporterParts parts;
   KafkaOptions options;
-  Reader read{node, options, {}};
+  KafkaKeys read{node, options, {}};
   read_kafka_connection(node, options.properties);
   read.topic();
   read.producer();

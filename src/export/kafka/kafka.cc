@@ -32,21 +32,21 @@ namespace {
 // What a message's key and headers may take of max_message_bytes.
 constexpr std::size_t kOverhead = 256;
 
-struct Progress;
+struct KafkaProgress;
 
 struct Message {
   enum class State : std::uint8_t { kOpen, kDelivered, kRejected };
 
-  Progress* progress;
+  KafkaProgress* progress;
   std::size_t trace;  // in Batch::traces
-  ByteView payload;   // into that trace, or into Progress::pieces
+  ByteView payload;   // into that trace, or into KafkaProgress::pieces
   std::uint64_t spans;
   State state = State::kOpen;
   bool alone = false;  // goes by the client that sends each message by itself
 };
 
 // What is remembered of a batch until it has ended for good.
-struct Progress {
+struct KafkaProgress {
   BatchPtr batch;                 // while messages are out
   bool made = false;              // `pieces` and `messages`
   std::deque<OtlpPiece> pieces;   // of traces too large for one message
@@ -88,7 +88,7 @@ class KafkaExporter;
 
 // A producer of librdkafka. A broker refuses a whole request and does not say for which of its messages. So a second
 // producer, made when it is needed, sends one message per request.
-struct Client {
+struct Producer {
   KafkaExporter* owner;
   bool alone;
   rd_kafka_t* handle = nullptr;  // null: not open
@@ -103,7 +103,7 @@ class KafkaExporter final : public Exporter {
 
   ~KafkaExporter() override {
     lookup_.end();
-    for (Client* client : {&together_, &alone_}) close(*client);  // before the bytes they have views of
+    for (Producer* client : {&together_, &alone_}) close(*client);  // before the bytes they have views of
     if (events_ >= 0) ::close(events_);
   }
 
@@ -117,7 +117,7 @@ class KafkaExporter final : public Exporter {
   }
 
   void send(BatchPtr batch) override {
-    Progress& progress = progress_.of(batch);
+    KafkaProgress& progress = progress_.of(batch);
     if (!progress.made) make_messages(*batch, progress);
     progress.made = true;  // stays false when make_messages() throws: a list that is not whole must not be used
     progress.batch = std::move(batch);
@@ -140,7 +140,7 @@ class KafkaExporter final : public Exporter {
     }
     std::uint64_t ignored = 0;
     [[maybe_unused]] const ssize_t n = ::read(events_, &ignored, sizeof ignored);
-    for (Client* client : {&together_, &alone_}) poll(*client);
+    for (Producer* client : {&together_, &alone_}) poll(*client);
     for (Completion& c : done_) done.push_back(std::move(c));
     done_.clear();
   }
@@ -151,11 +151,11 @@ class KafkaExporter final : public Exporter {
   }
 
   void cancel() override {
-    for (Client* client : {&together_, &alone_}) purge(*client);
+    for (Producer* client : {&together_, &alone_}) purge(*client);
   }
 
  private:
-  void make_messages(const Batch& batch, Progress& progress) const {
+  void make_messages(const Batch& batch, KafkaProgress& progress) const {
     progress.messages.clear();
     progress.pieces.clear();
     const std::size_t bytes_max = options_.max_message_bytes - kOverhead;
@@ -177,7 +177,7 @@ class KafkaExporter final : public Exporter {
   }
 
   rd_kafka_resp_err_t produce(Message& m) {
-    Client& client = m.alone ? alone_ : together_;
+    Producer& client = m.alone ? alone_ : together_;
     if (client.handle == nullptr) {
       if (Result<void> opened = open(client); !opened) last_error_ = opened.error().text;
     }
@@ -192,7 +192,7 @@ class KafkaExporter final : public Exporter {
 
   // One message has ended, by a report or because librdkafka did not take it.
   void reported(Message& m, rd_kafka_resp_err_t code) {
-    Progress& progress = *m.progress;
+    KafkaProgress& progress = *m.progress;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
       m.state = Message::State::kDelivered;
       last_error_.clear();
@@ -208,7 +208,7 @@ class KafkaExporter final : public Exporter {
     release(progress);
   }
 
-  void release(Progress& progress) {
+  void release(KafkaProgress& progress) {
     if (--progress.out != 0) return;
     const std::uint64_t id = progress.batch->id;
     if (progress.failure) {
@@ -228,7 +228,7 @@ class KafkaExporter final : public Exporter {
     progress_.forget(id);
   }
 
-  static std::vector<std::size_t> settled_traces(const Progress& progress) {
+  static std::vector<std::size_t> settled_traces(const KafkaProgress& progress) {
     std::vector<bool> open(progress.batch->traces.size());
     for (const Message& m : progress.messages) {
       if (m.state == Message::State::kOpen) open[m.trace] = true;
@@ -240,7 +240,7 @@ class KafkaExporter final : public Exporter {
     return out;
   }
 
-  void poll(Client& client) {
+  void poll(Producer& client) {
     if (client.handle == nullptr) return;
     while (kafka_.poll(client.handle, 0) > 0) {
     }
@@ -252,13 +252,13 @@ class KafkaExporter final : public Exporter {
     if (client.out == 0) close(client);
   }
 
-  void purge(const Client& client) {
+  void purge(const Producer& client) {
     if (client.handle == nullptr) return;
     kafka_.purge(client.handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
   }
 
   // --- the client
-  Result<void> open(Client& client) {
+  Result<void> open(Producer& client) {
     KafkaConf conf(kafka_);
     if (client.alone) {
       if (Result<void> set = conf.set("batch.num.messages", "1"); !set) return set;
@@ -286,7 +286,7 @@ class KafkaExporter final : public Exporter {
   }
 
   // Does not wait for reports: the caller has none outstanding, or the exporter is ending.
-  void close(Client& client) {
+  void close(Producer& client) {
     if (client.topic != nullptr) kafka_.topic_destroy(client.topic);
     if (client.handle != nullptr) kafka_.destroy(client.handle);
     client.topic = nullptr;
@@ -295,7 +295,7 @@ class KafkaExporter final : public Exporter {
   }
 
   static void on_report(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
-    auto* const client = static_cast<Client*>(opaque);
+    auto* const client = static_cast<Producer*>(opaque);
     --client->out;
     Message& m = *static_cast<Message*>(message->_private);
     if (is_permanent(message->err) && !m.alone) return client->owner->again_alone(m);
@@ -310,7 +310,7 @@ class KafkaExporter final : public Exporter {
   }
 
   static void on_error(rd_kafka_t*, int code, const char* text, void* opaque) {
-    auto* const client = static_cast<Client*>(opaque);
+    auto* const client = static_cast<Producer*>(opaque);
     if (code == RD_KAFKA_RESP_ERR__FATAL) client->fatal = true;
     // "All brokers are down" says less than what came before it.
     std::string& last = client->owner->last_error_;
@@ -319,7 +319,7 @@ class KafkaExporter final : public Exporter {
 
   // Called by librdkafka's threads, which are gone before this exporter is.
   static int on_resolve(const char* node, const char* service, const addrinfo* hints, addrinfo** found, void* opaque) {
-    if (node != nullptr) return static_cast<Client*>(opaque)->owner->lookup_.look_up(node, service, hints, found);
+    if (node != nullptr) return static_cast<Producer*>(opaque)->owner->lookup_.look_up(node, service, hints, found);
     ::freeaddrinfo(*found);
     return 0;
   }
@@ -328,9 +328,9 @@ class KafkaExporter final : public Exporter {
   KafkaLibrary kafka_;
   KafkaLookup lookup_;
   int events_ = -1;
-  Client together_{this, false}, alone_{this, true};
+  Producer together_{this, false}, alone_{this, true};
   std::string last_error_;
-  BatchMemory<Progress> progress_;
+  BatchMemory<KafkaProgress> progress_;
   std::vector<Completion> done_;
 };
 

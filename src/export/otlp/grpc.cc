@@ -72,8 +72,6 @@ void on_grpc_log(gpr_log_func_args* args) {
     log_warn("a backend ended TLS", {{"detail", text}, {"held_back", *held}});
 }
 
-constexpr Duration kLookUpEvery = std::chrono::seconds(30);
-
 // By the monotonic clock: gRPC would convert any other by the difference to the system's clock, which may be set.
 gpr_timespec from_now(Duration d) {
   return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(d.count(), GPR_TIMESPAN));

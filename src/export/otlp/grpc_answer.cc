@@ -27,9 +27,9 @@ constexpr GrpcCodes bit(std::string_view name) {
   return 0;
 }
 
-constexpr GrpcCodes kTimeout = bit("DEADLINE_EXCEEDED"), kExhausted = bit("RESOURCE_EXHAUSTED");
+constexpr GrpcCodes kDeadlineExceeded = bit("DEADLINE_EXCEEDED"), kExhausted = bit("RESOURCE_EXHAUSTED");
 constexpr GrpcCodes kRetried =
-    kTimeout | bit("CANCELLED") | bit("ABORTED") | bit("OUT_OF_RANGE") | bit("UNAVAILABLE") | bit("DATA_LOSS");
+    kDeadlineExceeded | bit("CANCELLED") | bit("ABORTED") | bit("OUT_OF_RANGE") | bit("UNAVAILABLE") | bit("DATA_LOSS");
 
 // The backend would refuse every request likewise.
 constexpr GrpcCodes kOfAll =
@@ -70,9 +70,9 @@ SendResult grpc_failure(int code, std::string_view message, ByteView details, Gr
   std::string text = fmt::format("gRPC status {}{}{}: {}", code, known ? " " : "",
                                  known ? kCodeNames[static_cast<std::size_t>(code)] : "", message);
   const StatusDetails answer = read_status_details(details);
-  const FailReason reason = (is & kTimeout) != 0     ? FailReason::kTimeout
-                            : (is & kExhausted) != 0 ? FailReason::kRefused
-                                                     : FailReason::kUnavailable;
+  const FailReason reason = (is & kDeadlineExceeded) != 0 ? FailReason::kTimeout
+                            : (is & kExhausted) != 0      ? FailReason::kRefused
+                                                          : FailReason::kUnavailable;
   const bool paced = (is & kExhausted) != 0 && answer.retry_delay.has_value();
   const bool wanted = (is & also) != 0 && !((is & kExhausted) != 0 && too_large(message));
   if ((is & kRetried) != 0 || paced || wanted || !known || without_answer(message))

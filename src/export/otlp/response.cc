@@ -10,6 +10,7 @@
 
 #include "codec/field_reader.h"
 #include "codec/json_repair.h"
+#include "export/http/retry_after.h"
 #include "wire/otlp/schema.h"
 
 namespace tailgate {
@@ -24,8 +25,7 @@ Duration read_duration(ByteView message) {
     if (r.number == 1) seconds = static_cast<std::int64_t>(r.value);
     if (r.number == 2) nanos = static_cast<std::int32_t>(r.value);
   }
-  constexpr std::int64_t kMost = 86'400;  // a day; keeps the sum in range
-  seconds = std::clamp<std::int64_t>(seconds, 0, kMost);
+  seconds = std::clamp<std::int64_t>(seconds, 0, kRetrySecondsMax);
   nanos = std::clamp<std::int64_t>(nanos, 0, 999'999'999);
   return std::chrono::seconds(seconds) + Duration(nanos);
 }

@@ -38,7 +38,7 @@ enum PageFlag : std::uint16_t {
 enum NodeFlag : std::uint16_t { kBigData = 0x01, kSubDatabase = 0x02, kDuplicates = 0x04 };
 enum DatabaseFlag : std::uint16_t { kIntegerKeys = 0x08, kMarkFlags = 0x3c };
 constexpr std::uint64_t kNoPage = ~std::uint64_t{0};
-constexpr std::size_t kDepthMax = 32;  // LMDB's own
+constexpr std::size_t kTreeDepthMax = 32;  // LMDB's own
 
 template <class T>
 T get(const char* p) {
@@ -68,10 +68,10 @@ struct Node {
   std::uint64_t at = 0;     // of `data`, in the page
 };
 
-struct Database {
+struct LmdbDatabase {
   std::uint16_t flags = 0, depth = 0;
   std::uint64_t root = kNoPage;
-  explicit Database(const char* p)
+  explicit LmdbDatabase(const char* p)
       : flags(get<std::uint16_t>(p + 4)), depth(get<std::uint16_t>(p + 6)), root(get<std::uint64_t>(p + 40)) {}
 };
 
@@ -179,8 +179,8 @@ class Walk {
     used_.assign(std::max<std::uint64_t>(file_bytes_ / page_, 2), false);
     used_[0] = used_[1] = true;
     free_.resize(used_.size());
-    databases(Database(meta.data() + kMetaMain));
-    if (newest) free_pages(Database(meta.data() + kMetaFree), get<std::uint64_t>(meta.data() + kMetaTxn));
+    databases(LmdbDatabase(meta.data() + kMetaMain));
+    if (newest) free_pages(LmdbDatabase(meta.data() + kMetaFree), get<std::uint64_t>(meta.data() + kMetaTxn));
     if (last_ >= std::max<std::uint64_t>(used_.size(), seen_ + 1)) fault("the number of the last page", 0);
   }
 
@@ -221,7 +221,7 @@ class Walk {
     const bool leaf = flags == kLeaf;
     const auto nodes = leaf || flags == kBranch ? nodes_of(*page, leaf) : std::nullopt;
     if (!nodes || nodes->empty() || leaf != (depth_left == 1)) fault("its nodes", number);
-    if (!nodes || depth > kDepthMax) return;
+    if (!nodes || depth > kTreeDepthMax) return;
     for (std::size_t i = 0; i < nodes->size(); ++i) {
       const Node& node = (*nodes)[i];
       const bool keyless = !leaf && i == 0;
@@ -245,7 +245,7 @@ class Walk {
   }
 
   template <class Leaf>
-  void walk(const Database& db, std::uint16_t flags, std::string_view name, const Leaf& on_leaf) {
+  void walk(const LmdbDatabase& db, std::uint16_t flags, std::string_view name, const Leaf& on_leaf) {
     if (db.flags != flags || (db.root == kNoPage) != (db.depth == 0)) fault(name, 0);
     std::uint64_t next_key = 0;
     if (db.root != kNoPage) tree(db.root, 1, db.depth, next_key, kNoPage, on_leaf);
@@ -274,7 +274,7 @@ class Walk {
     return KeptFile::Record{0, first * page_ + kHeader, node.bytes};
   }
 
-  void databases(const Database& main) {
+  void databases(const LmdbDatabase& main) {
     std::optional<std::string> page;
     if (main.root == kNoPage && main.depth == 0) return;  // as LMDB makes a file
     if (main.depth == 1 && main.flags == 0) page = take(main.root);
@@ -285,10 +285,10 @@ class Walk {
       if (node.flags != kSubDatabase || node.bytes != kDatabase || (!records && node.key != "marks")) {
         fault("the names of the databases", main.root);
       } else if (records) {
-        walk(Database(node.data.data()), kIntegerKeys, "the database of records",
+        walk(LmdbDatabase(node.data.data()), kIntegerKeys, "the database of records",
              [this](auto number, const auto& leaf) { take_records(number, leaf); });
       } else {
-        walk(Database(node.data.data()), kMarkFlags, "the database of marks",
+        walk(LmdbDatabase(node.data.data()), kMarkFlags, "the database of marks",
              [this](auto number, const auto& leaf) { take_marks(number, leaf); });
       }
     }
@@ -333,7 +333,7 @@ class Walk {
   }
 
   // By transaction, a count and as many page numbers, descending.
-  void free_pages(const Database& db, std::uint64_t txn) {
+  void free_pages(const LmdbDatabase& db, std::uint64_t txn) {
     walk(db, kIntegerKeys, "the list of free pages", [&](auto number, const auto& leaf) {
       for (const Node& node : leaf) {
         if (node.key.size() != sizeof txn) continue;

@@ -6,7 +6,7 @@
 namespace tailgate {
 namespace {
 
-constexpr double kStart = 4;
+constexpr double kAtFirst = 4;
 constexpr double kLeast = 2;  // so that one call without an answer does not stop the others
 constexpr std::uint32_t kFailuresToOpen = 5, kFirstsToOpen = 2;
 // Latency counts as flat up to twice the best and 5 ms, and as grown beyond three times and 50 ms: between the two
@@ -18,7 +18,7 @@ constexpr double kDrift = 0.002;  // of the best, a call
 }  // namespace
 
 SendLimit::SendLimit(std::uint32_t most)
-    : most_(std::max<std::uint32_t>(most, 1)), least_(std::min(most_, kLeast)), limit_(std::min(most_, kStart)) {}
+    : most_(std::max<std::uint32_t>(most, 1)), least_(std::min(most_, kLeast)), limit_(std::min(most_, kAtFirst)) {}
 
 bool SendLimit::answered(TimePoint sent, TimePoint now, std::uint32_t in_flight) {
   failures_ = firsts_ = 0;

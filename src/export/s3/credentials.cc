@@ -17,7 +17,7 @@ namespace {
 
 // Keys are good for an hour at least; they are asked for again this long before their end.
 constexpr Duration kFresh = std::chrono::minutes(10);
-constexpr Duration kTimeout = std::chrono::seconds(10);
+constexpr Duration kCredentialsTimeout = std::chrono::seconds(10);
 
 // "" when there is no such text.
 std::string json_text(const boost::json::value& object, std::string_view name) {
@@ -66,14 +66,14 @@ void S3Credentials::ask() {
   HttpHeaders headers = {{"Accept", "*/*"}};
   if (!options_.web_identity) {
     if (!token.empty()) headers.emplace_back("Authorization", token);
-    return client_.send("GET", options_.url.path, std::move(headers), nullptr, kTimeout, take);
+    return client_.send("GET", options_.url.path, std::move(headers), nullptr, kCredentialsTimeout, take);
   }
   const std::size_t query = options_.url.path.find('?');
   std::string form = query == std::string::npos ? "" : options_.url.path.substr(query + 1);
   form += "&WebIdentityToken=" + percent_encoded(token, PercentKeep::kUnreserved);
   headers.emplace_back("Content-Type", "application/x-www-form-urlencoded");
   client_.send("POST", options_.url.path.substr(0, query), std::move(headers),
-               std::make_shared<const std::string>(std::move(form)), kTimeout, take);
+               std::make_shared<const std::string>(std::move(form)), kCredentialsTimeout, take);
 }
 
 void S3Credentials::answered(const Result<HttpReply>& reply) {

@@ -10,8 +10,7 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kDetailMax = 300;
-constexpr std::size_t kTextMax = 16 << 10;  // of an element; a session token is the longest, some 2 KiB
+constexpr std::size_t kElementMax = 16 << 10;  // of an element; a session token is the longest, some 2 KiB
 
 }  // namespace
 
@@ -22,7 +21,7 @@ std::string xml_text(std::string_view xml, std::string_view name) {
   xml.remove_prefix(from + open.size());
   const std::size_t to = xml.find(close);
   if (to == std::string_view::npos) return "";
-  std::string out(xml.substr(0, std::min(to, kTextMax)));
+  std::string out(xml.substr(0, std::min(to, kElementMax)));
   constexpr std::pair<std::string_view, char> kEntities[] = {
       {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&#34;", '"'}, {"&apos;", '\''}, {"&#39;", '\''}, {"&amp;", '&'}};
   for (const auto& [entity, character] : kEntities) {
@@ -53,7 +52,7 @@ SendResult s3_failure(const HttpReply& reply, std::uint64_t wall_ns) {
   for (char& c : text) {
     if (c < ' ' && c >= 0) c = ' ';
   }
-  text.resize(std::min(text.size(), kDetailMax));
+  text.resize(std::min(text.size(), kQuotedMax));
   SendResult out = failure_of(reply, text, wall_ns);
   out.kind = SendResult::Kind::kRetry;
   if (code == "SlowDown" || code == "RequestLimitExceeded") {

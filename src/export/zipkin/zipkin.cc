@@ -16,7 +16,7 @@ namespace {
 
 // Of a request, before compression. Every span's JSON repeats its resource's attributes, so it can be many times the
 // OTLP.
-constexpr std::size_t kBodyMax = 4 << 20;
+constexpr std::size_t kZipkinBodyMax = 4 << 20;
 
 class ZipkinExporter final : public HttpExporter {
  public:
@@ -42,7 +42,7 @@ class ZipkinExporter final : public HttpExporter {
       choice.wanted = [&](std::size_t number) { return !full && number == at.span; };
       CutItems with = cut;  // `cut` and what was left out of the current span
       const auto take = [&](std::string_view json) {
-        full = body.size() > 1 && body.size() + json.size() > kBodyMax;
+        full = body.size() > 1 && body.size() + json.size() > kZipkinBodyMax;
         if (full) return;
         body.reserve(body.size() + json.size() + 2);
         if (body.size() > 1) body += ',';
