@@ -44,8 +44,6 @@ struct Arguments {
 
 namespace {
 
-constexpr int kDone = 0, kJudgedBad = 1, kWrongUsage = 2, kCannotOpen = 3;
-
 constexpr std::uint64_t kSpanBytesMax = 1 << 30, kNumberMax = 1'000'000'000;
 
 constexpr Flag kConfig = {"--config", "FILE", "the configuration, in YAML: docs/config.md"};
@@ -138,7 +136,7 @@ const std::vector<Command>& commands() {
 
 int usage(std::string_view what, const std::string& help_text) {
   fmt::print(stderr, "tailgate: {}\n\n{}", what, help_text);
-  return kWrongUsage;
+  return exit_with::kWrongUsage;
 }
 
 struct Loaded {
@@ -149,10 +147,10 @@ struct Loaded {
 // What the commands work with; nothing, with every error printed, when the configuration is not good.
 std::optional<Loaded> load(const ConfigSource& source, int& exit_code) {
   Result<DaemonConfig> config = read_daemon_config(source);
-  exit_code = kJudgedBad;
+  exit_code = exit_with::kJudgedBad;
   if (!config) {
     fmt::print(stderr, "{}\n", config.error().text);
-    if (config.error().kind == ErrorKind::kIo) exit_code = kCannotOpen;
+    if (config.error().kind == ErrorKind::kIo) exit_code = exit_with::kCannotOpen;
     return std::nullopt;
   }
   Assembly parts = assemble(*config);
@@ -164,18 +162,18 @@ std::optional<Loaded> load(const ConfigSource& source, int& exit_code) {
 int check(const Arguments& arguments) {
   const ConfigSource& source = arguments.source;
   const Traffic& traffic = arguments.traffic;
-  int exit_code = kDone;
+  int exit_code = exit_with::kDone;
   const std::optional<Loaded> loaded = load(source, exit_code);
   if (!loaded) return exit_code;
   std::vector<std::string> notices = messages(loaded->config.issues->notices);
   for (std::string& line : loaded->parts.exporters->damaged_queues()) notices.push_back(std::move(line));
   for (const std::string& line : notices) fmt::print(stderr, "{}\n", line);
-  if (arguments.strict && !notices.empty()) return kJudgedBad;
+  if (arguments.strict && !notices.empty()) return exit_with::kJudgedBad;
   fmt::print("{}: good\n", source.path);
-  if (traffic.spans_per_second == 0) return kDone;
+  if (traffic.spans_per_second == 0) return exit_with::kDone;
   const CapacityReport report = report_capacity(traffic, loaded->config.sampling, loaded->parts.tls_connections);
   fmt::print("{}", report.text);
-  return report.enough ? kDone : kJudgedBad;
+  return report.enough ? exit_with::kDone : exit_with::kJudgedBad;
 }
 
 int run_daemon(const Arguments& arguments) {
@@ -188,7 +186,7 @@ int run_daemon(const Arguments& arguments) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before any thread: they inherit it
   ::signal(SIGPIPE, SIG_IGN);
 
-  int exit_code = kDone;
+  int exit_code = exit_with::kDone;
   std::optional<Loaded> loaded = load(source, exit_code);
   if (!loaded) return exit_code;
   setup_log(loaded->config.logs);
@@ -197,14 +195,14 @@ int run_daemon(const Arguments& arguments) {
   Daemon daemon(std::move(loaded->config), std::move(loaded->parts), source);
   if (const Result<void> started = daemon.start(); !started) {
     log_error("cannot start", {{"error", started.error().text}});
-    return started.error().kind == ErrorKind::kConfig ? kJudgedBad : kCannotOpen;
+    return started.error().kind == ErrorKind::kConfig ? exit_with::kJudgedBad : exit_with::kCannotOpen;
   }
   daemon.run();
-  return kDone;
+  return exit_with::kDone;
 }
 
 int decide(const Arguments& arguments) {
-  int exit_code = kDone;
+  int exit_code = exit_with::kDone;
   const std::optional<Loaded> loaded = load(with_bare_policies(arguments.source), exit_code);
   return loaded ? decide_files(loaded->config, loaded->parts, arguments.files, arguments.summary) : exit_code;
 }
@@ -214,7 +212,7 @@ int migrate(const Arguments& arguments) { return migrate_file(arguments.files[0]
 int keep(const Arguments& arguments) { return keep_traces(arguments.keep); }
 
 int replay(const Arguments& arguments) {
-  int exit_code = kDone;
+  int exit_code = exit_with::kDone;
   const std::optional<Loaded> loaded = load(with_bare_policies(arguments.source), exit_code);
   return loaded ? replay_journal(loaded->config, loaded->parts, arguments.journal, arguments.last) : exit_code;
 }
@@ -339,15 +337,15 @@ int run_cli(int argc, char** argv) {
   if (name.empty()) return usage("expected a command", help_text(commands()));
   if (name == "--help" || name == "-h" || name == "help") {
     fmt::print("{}", help_text(commands()));
-    return kDone;
+    return exit_with::kDone;
   }
   if (name == "--version" || name == "version") {
     fmt::print("tailgate {} (commit {}, {})\n", build_version(), build_commit(), build_compiler());
-    return kDone;
+    return exit_with::kDone;
   }
   if (name == "--man" || name == "--completion") {
     fmt::print("{}", name == "--man" ? man_page(commands()) : bash_completion(commands()));
-    return kDone;
+    return exit_with::kDone;
   }
   const auto command =
       std::find_if(commands().begin(), commands().end(), [&](const Command& one) { return one.name == name; });
@@ -355,7 +353,7 @@ int run_cli(int argc, char** argv) {
   Arguments arguments = parse(*command, argc, argv);
   if (arguments.help) {
     fmt::print("{}", help_text(*command));
-    return kDone;
+    return exit_with::kDone;
   }
   if (arguments.wrong.empty()) arguments.wrong = settle(*command, arguments);
   if (!arguments.wrong.empty()) return usage(arguments.wrong, help_text(*command));

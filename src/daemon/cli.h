@@ -5,8 +5,12 @@
 
 namespace tailgate {
 
-// Exit codes: 0 done, 1 the input was judged bad, 2 wrong usage, 3 cannot bind or open, 4 nothing found, 128 + signal
-// after a second signal.
+// Exit codes. kJudgedBad: the input was judged bad. kCannotOpen: something could not be opened or bound. After a second
+// signal it is 128 + signal.
+namespace exit_with {
+inline constexpr int kDone = 0, kJudgedBad = 1, kWrongUsage = 2, kCannotOpen = 3, kNothingFound = 4;
+}
+
 int run_cli(int argc, char** argv);
 
 }  // namespace tailgate

@@ -16,13 +16,12 @@
 #include "buffer/offline.h"
 #include "codec/json_text.h"
 #include "config/yaml_value.h"
+#include "daemon/cli.h"
 #include "daemon/decide_input.h"
 #include "decide/words.h"
 
 namespace tailgate {
 namespace {
-
-constexpr int kDone = 0, kJudgedBad = 1, kCannotOpen = 3;
 
 std::string_view name_of(Vote vote) {
   switch (vote) {
@@ -134,9 +133,9 @@ std::string summary_of(const std::vector<OfflineTrace>& traces, const PolicySet&
 int flushed(bool all_good) {
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     fmt::print(stderr, "standard output: {}\n", std::strerror(errno));
-    return kCannotOpen;
+    return exit_with::kCannotOpen;
   }
-  return all_good ? kDone : kJudgedBad;
+  return all_good ? exit_with::kDone : exit_with::kJudgedBad;
 }
 
 }  // namespace
@@ -149,7 +148,7 @@ int decide_files(const DaemonConfig& config, const Assembly& parts, const std::v
     Result<std::string> content = read_input(name);
     if (!content) {
       fmt::print(stderr, "{}\n", content.error().text);
-      return kCannotOpen;
+      return exit_with::kCannotOpen;
     }
     input.add(name, *content);
   }

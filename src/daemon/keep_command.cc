@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "codec/json_text.h"
+#include "daemon/cli.h"
 #include "net/client/http_client.h"
 #include "net/io_threads.h"
 #include "web/json_page.h"
@@ -16,7 +17,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr int kDone = 0, kJudgedBad = 1, kCannotOpen = 3, kNothingFound = 4;
 constexpr Duration kTimeout = std::chrono::seconds(10);
 constexpr Duration kAskEvery = std::chrono::milliseconds(200);
 
@@ -72,16 +72,11 @@ class Web {
   std::unique_ptr<HttpClient> client_;
 };
 
-std::string text_of(const json::value& root, std::string_view key) {
-  const json::object* const object = root.if_object();
-  const json::value* const value = object != nullptr ? object->if_contains(key) : nullptr;
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
-}
-
-std::int64_t number_of(const json::value& root, std::string_view key) {
-  const json::object* const object = root.if_object();
-  const json::value* const value = object != nullptr ? object->if_contains(key) : nullptr;
-  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
+// An empty one when the text is none.
+json::object object_of(const std::string& text) {
+  boost::system::error_code error;
+  json::value root = json::parse(text, error);
+  return root.is_object() ? std::move(root.get_object()) : json::object();
 }
 
 }  // namespace
@@ -98,30 +93,29 @@ int keep_traces(const KeepArguments& arguments) {
   const Result<HttpUrl> url = parse_http_url(url_of(arguments.web));
   if (!url) {
     fmt::print(stderr, "tailgate: --web: {}\n", url.error().text);
-    return kCannotOpen;
+    return exit_with::kCannotOpen;
   }
   Web web(*url);
   Result<HttpReply> reply = web.ask("POST", "/keep", request_of(arguments));
   if (reply && reply->status != 202) {
-    boost::system::error_code error;
-    const std::string why = text_of(json::parse(reply->body, error), "error");
+    const std::string why(text_of(object_of(reply->body), "error"));
     fmt::print(stderr, "tailgate: {} says {}: {}\n", arguments.web, reply->status, why.empty() ? reply->body : why);
-    return kJudgedBad;
+    return exit_with::kJudgedBad;
   }
   std::string job;
   for (;;) {
     if (!reply) {
       fmt::print(stderr, "tailgate: {}: {}\n", arguments.web, reply.error().text);
-      return kCannotOpen;
+      return exit_with::kCannotOpen;
     }
-    boost::system::error_code error;
-    const json::value root = json::parse(reply->body, error);
-    const std::string state = text_of(root, "state");
+    const json::object root = object_of(reply->body);
+    const std::string_view state = text_of(root, "state");
     if (job.empty()) job = text_of(root, "job");
     if (state != "waiting" && state != "running") {
       fmt::print("{}\n", reply->body);
-      if (state != "done") return kJudgedBad;
-      return number_of(root, "kept_traces") + number_of(root, "already_kept") != 0 ? kDone : kNothingFound;
+      if (state != "done") return exit_with::kJudgedBad;
+      return count_of(root, "kept_traces") + count_of(root, "already_kept") != 0 ? exit_with::kDone
+                                                                                 : exit_with::kNothingFound;
     }
     std::this_thread::sleep_for(kAskEvery);
     reply = web.ask("GET", "/keep/" + job, "");

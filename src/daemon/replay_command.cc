@@ -5,22 +5,17 @@
 
 #include <algorithm>
 
+#include "daemon/cli.h"
 #include "daemon/policy_trial.h"
 #include "web/json_page.h"
 
 namespace tailgate {
-namespace {
-
-constexpr int kDone = 0, kJudgedBad = 1, kNothingFound = 4;
-
-}  // namespace
-
 int replay_journal(const DaemonConfig& config, const Assembly& parts, const std::string& directory, Duration last) {
   const auto found = Journal::extent_of(directory);
   if (!found || found->segments.empty()) {
     fmt::print(stderr, "tailgate: {}\n",
                found ? fmt::format("'{}' has no files of a journal", directory) : found.error().text);
-    return kJudgedBad;
+    return exit_with::kJudgedBad;
   }
   PastRunOptions options;
   options.directory = directory;
@@ -33,12 +28,12 @@ int replay_journal(const DaemonConfig& config, const Assembly& parts, const std:
   const Result<PastTried> tried = try_past(std::move(options), parts.policies, *parts.tables);
   if (!tried || tried->requests == 0) {
     fmt::print(stderr, "tailgate: {}\n", tried ? "the journal has nothing of that time" : tried.error().text);
-    return kNothingFound;
+    return exit_with::kNothingFound;
   }
   std::string text;
   append_json(text, json_of(*tried), JsonForm::kPretty);
   fmt::print("{}\n", text);
-  return kDone;
+  return exit_with::kDone;
 }
 
 }  // namespace tailgate

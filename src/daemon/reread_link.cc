@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kOriginsMax = UINT16_MAX;
 // Who can wait waits when this part of the memory for open traces, or for kept ones, is left.
-constexpr std::size_t kReserveParts = 8;
+constexpr std::size_t kShortParts = 8;
 constexpr std::size_t kHalf = 2;  // free before what was pushed out is read again
 
 }  // namespace
@@ -71,8 +71,8 @@ class RereadLink::Port final : public Reread {
   }
 
   bool memory_is_short() const override {
-    if (link_.is_short(Holder::kTraces, kReserveParts) || link_.is_short(Holder::kQueues, kReserveParts)) return true;
-    return must_read_again() || link_.short_queues_(kReserveParts);
+    if (link_.is_short(Holder::kTraces, kShortParts) || link_.is_short(Holder::kQueues, kShortParts)) return true;
+    return must_read_again() || link_.short_queues_(kShortParts);
   }
   bool should_read_again() const override {
     return must_read_again() && !link_.is_short(Holder::kQueues, kHalf) && !link_.short_queues_(kHalf);

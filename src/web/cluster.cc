@@ -17,25 +17,6 @@ namespace json = boost::json;
 
 constexpr std::size_t kLostErrorsMax = 100;  // ids for each policy of /shadow
 
-std::optional<json::object> read_object(const MemberAnswer& one) {
-  std::optional<json::value> value = read_json(one);
-  if (!value || !value->is_object()) return std::nullopt;
-  return std::move(value->get_object());
-}
-
-std::string_view text_of(const json::object& one, std::string_view key) {
-  const json::value* const value = one.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string_view(value->get_string()) : std::string_view();
-}
-
-std::uint64_t number_of(const json::object& one, std::string_view key) {
-  const json::value* const value = one.if_contains(key);
-  if (value == nullptr || !value->is_number()) return 0;
-  boost::system::error_code bad;
-  const auto out = value->to_number<std::uint64_t>(bad);
-  return bad ? 0 : out;
-}
-
 bool is_decided(const json::object& one) { return text_of(one, "state") == "decided"; }
 
 // "b (no answer in time), c (...)"
@@ -86,6 +67,12 @@ std::optional<json::value> read_json(const MemberAnswer& one) {
   return value;
 }
 
+std::optional<json::object> read_object(const MemberAnswer& one) {
+  std::optional<json::value> value = read_json(one);
+  if (!value || !value->is_object()) return std::nullopt;
+  return std::move(value->get_object());
+}
+
 json::array unanswered(const MemberAnswers& answers, bool not_found_is_one) {
   json::array out;
   for (const MemberAnswer& one : answers) {
@@ -112,7 +99,7 @@ Response merge_trace(const MemberAnswers& answers, JsonForm form) {
     if (!found) continue;
     const bool better =
         !best || (is_decided(*found) && !is_decided(*best)) ||
-        (is_decided(*found) == is_decided(*best) && number_of(*found, "spans") > number_of(*best, "spans"));
+        (is_decided(*found) == is_decided(*best) && count_of(*found, "spans") > count_of(*best, "spans"));
     if (!better) continue;
     (*found)["member"] = one.member;
     best = std::move(found);
@@ -159,7 +146,7 @@ Response merge_shadow(const MemberAnswers& answers) {
                                                               "kept_bytes", "would_add",   "would_lose"};
   static constexpr std::array<std::string_view, 4> kLive = {"traces", "kept_traces", "kept_spans", "kept_bytes"};
   const auto add = [](json::object& sum, const json::object& one, const auto& keys) {
-    for (const std::string_view key : keys) sum[key] = number_of(sum, key) + number_of(one, key);
+    for (const std::string_view key : keys) sum[key] = count_of(sum, key) + count_of(one, key);
   };
   json::array policies, members;  // in the order of the first that has them
   json::object live;

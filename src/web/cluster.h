@@ -47,6 +47,7 @@ Response ask_all(const OtherMembers& others, const PageQuestion& question, const
 // says that there is nothing (`not_found_is_one`).
 boost::json::array unanswered(const MemberAnswers& answers, bool not_found_is_one = false);
 std::optional<boost::json::value> read_json(const MemberAnswer& one);
+std::optional<boost::json::object> read_object(const MemberAnswer& one);
 
 // Of one trace. A decided trace before an open one, and the one with most spans of several: 200 with `member`, and
 // `unanswered` where there are such. 404 when nobody knows it, 503 when those who answered do not.

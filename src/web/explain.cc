@@ -16,7 +16,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kLimitDefault = 100, kLimitMax = 1'000;
+constexpr std::size_t kExplainDefault = 100, kExplainMax = 1'000;
 
 json::value text_or_null(const std::string& text) { return text.empty() ? json::value(nullptr) : json::value(text); }
 
@@ -42,7 +42,7 @@ Result<Question> question_of(std::string_view text, bool one) {
     out.query.decision = params.choice("decision", "", {kDecisionNames.begin(), kDecisionNames.end()});
     out.query.service = params.text("service");
     out.query.root = params.text("root");
-    out.query.limit = params.number("limit", kLimitDefault, 1, kLimitMax);
+    out.query.limit = params.number("limit", kExplainDefault, 1, kExplainMax);
   }
   out.form = params.flag("pretty") ? JsonForm::kPretty : JsonForm::kCompact;
   if (Result<void> good = params.finish(); !good) return tl::unexpected(good.error());

@@ -78,6 +78,24 @@ Response json_response(int status, const json::value& value, JsonForm form) {
 
 Response json_error(int status, std::string_view text) { return json_response(status, json::object{{"error", text}}); }
 
+std::string_view text_of(const json::object& object, std::string_view key) {
+  const json::value* const value = object.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string_view(value->get_string()) : std::string_view();
+}
+
+double number_of(const json::object& object, std::string_view key) {
+  const json::value* const value = object.if_contains(key);
+  return value != nullptr && value->is_number() ? value->to_number<double>() : 0;
+}
+
+std::uint64_t count_of(const json::object& object, std::string_view key) {
+  const json::value* const value = object.if_contains(key);
+  if (value == nullptr || !value->is_number()) return 0;
+  boost::system::error_code bad;
+  const auto out = value->to_number<std::uint64_t>(bad);
+  return bad ? 0 : out;
+}
+
 int http_status_of(const Error& error) {
   switch (error.kind) {
     case ErrorKind::kBadInput:

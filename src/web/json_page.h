@@ -26,6 +26,11 @@ Response json_response(int status, const boost::json::value& value, JsonForm for
 using ErrorPage = Response (*)(int status, std::string_view text);  // an error in the form that an API has for it
 Response json_error(int status, std::string_view text);
 
+// What a JSON object has under `key`; "" or 0 where that is not there or is something else.
+std::string_view text_of(const boost::json::object& object, std::string_view key);
+double number_of(const boost::json::object& object, std::string_view key);
+std::uint64_t count_of(const boost::json::object& object, std::string_view key);  // a whole number
+
 // Of an answer that an error stands in the way of.
 int http_status_of(const Error& error);
 

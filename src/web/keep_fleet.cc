@@ -14,33 +14,12 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::string_view kPath = "/keep/";
 constexpr std::array<std::string_view, 8> kSums = {"found",        "kept_traces", "kept_spans",   "kept_in_part",
                                                    "already_kept", "not_taken",   "judged_early", "bytes"};
 
 using Jobs = std::map<std::string, std::string, std::less<>>;  // by member
 
-std::optional<json::object> read_object(const MemberAnswer& one) {
-  std::optional<json::value> value = read_json(one);
-  if (!value || !value->is_object()) return std::nullopt;
-  return std::move(value->get_object());
-}
-
 bool says(const MemberAnswer& one, int status) { return one.answer && one.answer->status == status; }
-
-std::string text_of(const json::object& one, std::string_view key) {
-  const json::value* const value = one.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
-double number_of(const json::object& one, std::string_view key) {
-  const json::value* const value = one.if_contains(key);
-  return value != nullptr && value->is_number() ? value->to_number<double>() : 0;
-}
-
-std::uint64_t count_of(const json::object& one, std::string_view key) {
-  return static_cast<std::uint64_t>(number_of(one, key));
-}
 
 std::string name_of(const Jobs& jobs) {
   std::string out;
@@ -98,7 +77,7 @@ Response merge_begun(const MemberAnswers& answers) {
   json::object out{{"job", name_of(jobs)}, {"state", "waiting"}};
   if (!silent.empty()) out["unanswered"] = silent;
   Response response = json_response(202, out);
-  response.headers.emplace_back("location", std::string(kPath) + name_of(jobs));
+  response.headers.emplace_back("location", std::string(kKeepPath) + name_of(jobs));
   return response;
 }
 
@@ -175,7 +154,7 @@ Response merge_status(const Jobs& jobs, const MemberAnswers& answers) {
   for (const MemberAnswer& one : answers) {
     std::optional<json::object> status = read_object(one);
     if (!status) continue;
-    states.push_back(text_of(*status, "state"));
+    states.emplace_back(text_of(*status, "state"));
     all_done = all_done && states.back() == "done";
     for (const char* const key :
          {"kind", "begun", "reason", "condition", "from", "to", "trace_ids", "cut", "hint", "waits_for", "error"}) {
@@ -226,13 +205,13 @@ class FleetKeep {
 
   // GET or DELETE of a job.
   Response about(const RequestHead& head) const {
-    const std::string_view name = head.path().substr(kPath.size());
+    const std::string_view name = head.path().substr(kKeepPath.size());
     const std::optional<Jobs> jobs = jobs_in(name);
     if (!jobs) return as_response(own_.answer({head.method, head.target, ""}));
     const auto question = [jobs = *jobs, method = head.method](const std::string& member) {
       const auto job = jobs.find(member);
       if (job == jobs.end()) return std::optional<PageQuestion>();
-      return std::optional(PageQuestion{method, std::string(kPath) + job->second, ""});
+      return std::optional(PageQuestion{method, std::string(kKeepPath) + job->second, ""});
     };
     MemberAnswers mine;
     if (const std::optional<PageQuestion> to_own = question(others_.self))
@@ -263,8 +242,8 @@ void add_fleet_keep_page(Pages& pages, const Pages& own, OtherMembers others, bo
   add("/keep", merge_begun);
   add("/keep/alert", merge_alerts);
   pages.add("/keep", [fleet](const RequestHead&) { return fleet->jobs(); });
-  pages.add(std::string(kPath), [fleet](const RequestHead& head) { return fleet->about(head); });
-  pages.add_remove(std::string(kPath), [fleet, allowed](const RequestHead& head) {
+  pages.add(std::string(kKeepPath), [fleet](const RequestHead& head) { return fleet->about(head); });
+  pages.add_remove(std::string(kKeepPath), [fleet, allowed](const RequestHead& head) {
     return allowed ? fleet->about(head) : keep_not_allowed();
   });
 }

@@ -12,9 +12,8 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::string_view kPath = "/keep/";
 constexpr std::size_t kIdsMax = 10'000, kReasonMax = 200, kConditionMax = 64 << 10;
-constexpr std::int64_t kLimitMax = 1'000'000;
+constexpr std::int64_t kKeepLimitMax = 1'000'000;
 
 tl::unexpected<Error> wanted(std::string_view key, std::string_view what) {
   return fail(ErrorKind::kBadInput, fmt::format("{}: expected {}", key, what));
@@ -63,7 +62,8 @@ Result<void> read_key(std::string_view key, const json::value& value, KeepReques
   if (key == "to") return into(time_of(value, key), out.to_unix_ns);
   if (key == "limit") {
     const std::int64_t* const n = value.if_int64();
-    if (n == nullptr || *n < 1 || *n > kLimitMax) return wanted(key, fmt::format("a number from 1 to {}", kLimitMax));
+    if (n == nullptr || *n < 1 || *n > kKeepLimitMax)
+      return wanted(key, fmt::format("a number from 1 to {}", kKeepLimitMax));
     out.limit = static_cast<std::uint64_t>(*n);
     return {};
   }
@@ -79,7 +79,7 @@ Result<void> read_key(std::string_view key, const json::value& value, KeepReques
                           key));
 }
 
-Result<KeepRequest> read_request(ByteView body) {
+Result<KeepRequest> read_keep_request(ByteView body) {
   boost::system::error_code error;
   const json::value root = json::parse(body, error);
   const json::object* const object = error ? nullptr : root.if_object();
@@ -187,7 +187,7 @@ Response begin_for_alerts(KeepSource& source, ByteView body) {
   return json_response(status, out);
 }
 
-std::string_view job_of(const RequestHead& head) { return head.path().substr(kPath.size()); }
+std::string_view job_of(const RequestHead& head) { return head.path().substr(kKeepPath.size()); }
 
 }  // namespace
 
@@ -208,12 +208,12 @@ std::string keep_body(const KeepRequest& request) {
 void add_keep_page(Pages& pages, KeepSource& source, bool allowed) {
   pages.add_post("/keep", kKeepBodyMax, [&source, allowed](const RequestHead&, ByteView body) {
     if (!allowed) return keep_not_allowed();
-    Result<KeepRequest> request = read_request(body);
+    Result<KeepRequest> request = read_keep_request(body);
     if (!request) return json_error(400, request.error().text);
     const Result<std::string> job = source.begin(std::move(*request));
     if (!job) return json_error(http_status_of(job.error()), job.error().text);
     Response response = json_response(202, json::object{{"job", *job}, {"state", "waiting"}});
-    response.headers.emplace_back("location", std::string(kPath) + *job);
+    response.headers.emplace_back("location", std::string(kKeepPath) + *job);
     return response;
   });
   pages.add_post("/keep/alert", kKeepBodyMax, [&source, allowed](const RequestHead&, ByteView body) {
@@ -228,8 +228,8 @@ void add_keep_page(Pages& pages, KeepSource& source, bool allowed) {
     const std::optional<KeepStatus> found = source.status(job_of(head));
     return found ? json_response(200, status_json(*found)) : json_error(404, "there is no such job");
   };
-  pages.add(std::string(kPath), status);
-  pages.add_remove(std::string(kPath), [&source, status, allowed](const RequestHead& head) {
+  pages.add(std::string(kKeepPath), status);
+  pages.add_remove(std::string(kKeepPath), [&source, status, allowed](const RequestHead& head) {
     if (!allowed) return keep_not_allowed();
     source.cancel(job_of(head));
     return status(head);

@@ -19,6 +19,7 @@
 
 namespace tailgate {
 
+inline constexpr std::string_view kKeepPath = "/keep/";
 inline constexpr std::size_t kKeepBodyMax = 1 << 20;
 
 struct KeepRequest {

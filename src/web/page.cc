@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view kAllowed =
     "script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'none'";
 
-std::string_view type_of(std::string_view name) {
+std::string_view content_type_of(std::string_view name) {
   if (name.ends_with(".html")) return "text/html; charset=utf-8";
   if (name.ends_with(".css")) return "text/css; charset=utf-8";
   if (name.ends_with(".js")) return "text/javascript; charset=utf-8";
@@ -26,7 +26,7 @@ std::string_view type_of(std::string_view name) {
 // Browsers ask again each time, and get the bytes only when the binary has others.
 Response serve(const Asset& asset, std::string_view tag, const RequestHead& head) {
   Response response;
-  response.headers = page_headers(type_of(asset.name), kAllowed);
+  response.headers = page_headers(content_type_of(asset.name), kAllowed);
   response.headers.emplace_back("cache-control", "no-cache");
   response.headers.emplace_back("etag", tag);
   if (head.header("if-none-match") == tag) {

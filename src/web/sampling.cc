@@ -8,7 +8,7 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kRequestMax = 64 << 10;
+constexpr std::size_t kSamplingBodyMax = 64 << 10;
 
 }  // namespace
 
@@ -40,7 +40,7 @@ void add_sampling_pages(Pages& pages, const SamplingAnswers& answers) {
     response.body = answers.explain(service);
     return response;
   });
-  pages.add_call("/jaeger.api_v2.SamplingManager/GetSamplingStrategy", kRequestMax,
+  pages.add_call("/jaeger.api_v2.SamplingManager/GetSamplingStrategy", kSamplingBodyMax,
                  [answers](const RequestHead&, ByteView message) {
                    const Result<std::string> answer = answers.grpc(message);
                    if (answer) return grpc_response({}, *answer);

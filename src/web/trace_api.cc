@@ -19,16 +19,15 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kLimitMax = 1'000, kNamesMax = 5'000;
-// Of one trace in a list: senders choose how long names are, and how many services there are.
-constexpr std::size_t kNameShown = 200, kServicesShown = 50;
+constexpr std::size_t kApiSearchMax = 1'000;
+constexpr std::size_t kServicesShown = 50;  // of one trace in a list: senders choose how many there are
 
-struct Shared {
+struct TraceApi {
   QueryPool& pool;
   const ExplainSource& explained;
   TraceApiOptions options;
 };
-using SharedPtr = std::shared_ptr<const Shared>;
+using TraceApiPtr = std::shared_ptr<const TraceApi>;
 
 Response error_response(const Error& error) { return json_error(http_status_of(error), error.text); }
 
@@ -79,7 +78,7 @@ Result<Asked> read_question(std::string_view query) {
   if (span.duration_max_ns < span.duration_min_ns) params.fail("max", "no less than min", params.text("max"));
   const std::string attributes = params.text("attributes");
   const std::string traceql = params.text("q");
-  out.question.limit = params.number("limit", 20, 1, kLimitMax);
+  out.question.limit = params.number("limit", 20, 1, kApiSearchMax);
   out.remembered = params.choice("include", "", {"remembered"}) == "remembered";
   if (Result<void> good = params.finish(); !good) return tl::unexpected(good.error());
   auto words = read_attribute_words(attributes);
@@ -93,21 +92,21 @@ Result<Asked> read_question(std::string_view query) {
   return out;
 }
 
-ByteView start_of(ByteView name) { return name.substr(0, kNameShown); }
+ByteView shown(ByteView name) { return name.substr(0, kNameShown); }
 
 json::object summary(const FoundTrace& found) {
   const TraceView& view = found.view;
   json::array services;
   for (const TraceView::Service& s : view.services()) {
     if (services.size() == kServicesShown) break;
-    services.push_back(json::object{{"name", start_of(s.name)}, {"spans", s.spans}, {"errors", s.errors}});
+    services.push_back(json::object{{"name", shown(s.name)}, {"spans", s.spans}, {"errors", s.errors}});
   }
   std::size_t matched = 0;
   for (const traceql::Spanset& set : found.spansets) matched += set.spans.size();
   return json::object{{"trace_id", found.stored.id.hex()},
                       {"stored", true},
-                      {"root_service", start_of(view.root_service())},
-                      {"root_name", start_of(view.root_name())},
+                      {"root_service", shown(view.root_service())},
+                      {"root_name", shown(view.root_name())},
                       {"start_ns", std::to_string(view.start_ns())},
                       {"duration_ns", std::to_string(view.duration_ns())},
                       {"spans", view.spans().size()},
@@ -124,14 +123,14 @@ bool is_comparable(const TraceQuestion& question) {
   return question.span.attributes.empty() && !question.query && (status.empty() || status == "error");
 }
 
-// Decisions that /explain remembers of traces that are not stored, the newest kLimitMax of this service and root. True:
-// there may be more.
-bool add_remembered(const Shared& shared, const Asked& asked, json::array& traces) {
+// Decisions that /explain remembers of traces that are not stored, the newest kApiSearchMax of this service and root.
+// True: there may be more.
+bool add_remembered(const TraceApi& shared, const Asked& asked, json::array& traces) {
   const TraceQuestion& question = asked.question;
   ExplainQuery query;
   query.service = question.span.service;  // as patterns, which find these names and perhaps more
   query.root = question.span.operation;
-  query.limit = kLimitMax;
+  query.limit = kApiSearchMax;
   const Result<std::vector<Explanation>> found = shared.explained.recent(query);
   if (!found) return false;
   std::size_t added = 0;
@@ -158,7 +157,7 @@ bool add_remembered(const Shared& shared, const Asked& asked, json::array& trace
                                            : json::value(nullptr)},
                      {"policy", e.policy}});
   }
-  return found->size() == kLimitMax;
+  return found->size() == kApiSearchMax;
 }
 
 void add_sentence(std::string& text, std::string_view more) {
@@ -166,7 +165,7 @@ void add_sentence(std::string& text, std::string_view more) {
   text += more;
 }
 
-void search(const Shared& shared, const Asked& asked, LaterAnswer& answer) {
+void search(const TraceApi& shared, const Asked& asked, LaterAnswer& answer) {
   const TimePoint began = monotonic_now();
   json::array traces;
   SearchOutcome outcome;
@@ -182,8 +181,8 @@ void search(const Shared& shared, const Asked& asked, LaterAnswer& answer) {
                  "Traces that were not kept are left out: what is remembered of them has no attributes, and of the "
                  "statuses errors only.");
   } else if (asked.remembered && add_remembered(shared, asked, traces)) {
-    add_sentence(outcome.cut,
-                 fmt::format("Of the traces that were not kept the newest {} decisions were looked at.", kLimitMax));
+    add_sentence(outcome.cut, fmt::format("Of the traces that were not kept the newest {} decisions were looked at.",
+                                          kApiSearchMax));
   }
   const auto took = std::chrono::duration<double, std::milli>(monotonic_now() - began).count();
   answer.answer(
@@ -195,7 +194,7 @@ void search(const Shared& shared, const Asked& asked, LaterAnswer& answer) {
                                       {"damage", outcome.damage()}}));
 }
 
-Response one_trace(const SharedPtr& shared, const RequestHead& head) {
+Response one_trace(const TraceApiPtr& shared, const RequestHead& head) {
   std::string_view rest = head.path().substr(std::string_view("/api/trace/").size());
   const bool otlp_only = rest.ends_with("/otlp");
   if (otlp_only) rest.remove_suffix(5);
@@ -248,7 +247,7 @@ Response one_trace(const SharedPtr& shared, const RequestHead& head) {
 using Names = std::function<Result<std::vector<std::string>>(StoreReader&)>;
 
 // A list of names under `key`; empty when nothing is stored.
-Response names(const SharedPtr& shared, const Params& params, const char* key, Names ask) {
+Response names(const TraceApiPtr& shared, const Params& params, const char* key, Names ask) {
   if (Result<void> good = params.finish(); !good) return json_error(400, good.error().text);
   return shared->pool.later([shared, key, ask = std::move(ask)](LaterAnswer& answer) {
     Result<std::vector<std::string>> found = std::vector<std::string>();
@@ -262,7 +261,7 @@ Response names(const SharedPtr& shared, const Params& params, const char* key, N
 }  // namespace
 
 void add_trace_api(Pages& pages, QueryPool& pool, const ExplainSource& explained, TraceApiOptions options) {
-  const SharedPtr shared = std::make_shared<const Shared>(Shared{pool, explained, std::move(options)});
+  const TraceApiPtr shared = std::make_shared<const TraceApi>(TraceApi{pool, explained, std::move(options)});
   pages.add("/api/search", [shared](const RequestHead& head) {
     return shared->pool.later([shared, query = std::string(head.query())](LaterAnswer& answer) {
       const Result<Asked> asked = read_question(query);  // here, since patterns take time to compile

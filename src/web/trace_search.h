@@ -57,6 +57,11 @@ struct SearchLimits {
   std::function<FoundElsewhere(const TraceQuestion&, Duration)> elsewhere = {};
 };
 
+// Of one list of names: services, attributes, values and the like.
+inline constexpr std::size_t kNamesMax = 5'000;
+// Of a name in a list of traces, in bytes: senders choose how long names are.
+inline constexpr std::size_t kNameShown = 200;
+
 // What the doors for other people's programs are made with.
 struct StoreDoorOptions {
   std::shared_ptr<StoreReader> store;  // null: nothing is stored, and every question is told so

@@ -21,7 +21,6 @@ namespace json = boost::json;
 
 constexpr std::size_t kBodyMax = 64 << 10;
 constexpr std::size_t kTracesShown = 100;  // of those kept, and of those not kept
-constexpr std::size_t kNameShown = 200;
 
 constexpr std::string_view kNoPast =
     "of: expected stored; received wants a journal with retain: journal: {directory: DIR, retain: 30m}";
@@ -32,7 +31,7 @@ struct Request {
   bool received = false;       // all that came, instead of what is stored
 };
 
-Result<Request> read_request(ByteView body) {
+Result<Request> read_try_request(ByteView body) {
   const auto bad = [](std::string_view key, std::string_view wanted) {
     return fail(ErrorKind::kBadInput, fmt::format("{}: expected {}", key, wanted));
   };
@@ -123,8 +122,8 @@ json::object answer_of(const std::vector<Shown>& shown, const PolicyTrial::Outco
                       {"not_kept", std::move(not_kept)}};
 }
 
-struct Shared {
-  Shared(QueryPool& p, TryPageOptions o, MakeTrial m) : pool(p), options(std::move(o)), make(std::move(m)) {}
+struct TryPage {
+  TryPage(QueryPool& p, TryPageOptions o, MakeTrial m) : pool(p), options(std::move(o)), make(std::move(m)) {}
   QueryPool& pool;
   const TryPageOptions options;
   const MakeTrial make;
@@ -149,7 +148,7 @@ std::uint64_t from_of(const Request& request) {
   return request.since_ns != 0 ? now - std::min(now, request.since_ns) : 0;
 }
 
-Response run_past(Shared& shared, const Request& request, const LaterAnswer& asked) {
+Response run_past(TryPage& shared, const Request& request, const LaterAnswer& asked) {
   const TimePoint until = monotonic_now() + shared.options.time_max;
   const Result<PastTried> tried =
       shared.options.past({.form = request.form, .text = request.text, .from_unix_ns = from_of(request), .stop = [&] {
@@ -163,7 +162,7 @@ Response run_past(Shared& shared, const Request& request, const LaterAnswer& ask
   return json_response(200, out);
 }
 
-Response run(Shared& shared, const Request& request, const LaterAnswer& asked) {
+Response run(TryPage& shared, const Request& request, const LaterAnswer& asked) {
   if (request.received) return run_past(shared, request, asked);
   Result<std::unique_ptr<PolicyTrial>> trial = shared.make(request.form, request.text);
   if (!trial) return json_error(400, trial.error().text);
@@ -229,9 +228,9 @@ json::object json_of(const PastTried& tried) {
 }
 
 void add_try_page(Pages& pages, QueryPool& pool, TryPageOptions options, MakeTrial make) {
-  const auto shared = std::make_shared<Shared>(pool, std::move(options), std::move(make));
+  const auto shared = std::make_shared<TryPage>(pool, std::move(options), std::move(make));
   pages.add_post("/api/try", kBodyMax, [shared](const RequestHead&, ByteView body) {
-    Result<Request> request = read_request(body);
+    Result<Request> request = read_try_request(body);
     if (!request) return json_error(400, request.error().text);
     if (request->received && !shared->options.past) return json_error(400, kNoPast);
     return shared->pool.later([shared, request = std::move(*request)](LaterAnswer& answer) {

@@ -10,7 +10,7 @@
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kRequestMax = 1 << 20;
+constexpr std::size_t kGrpcRequestMax = 1 << 20;
 
 RpcStatus status_of(const Error& error) {
   const RpcCode code = error.kind == ErrorKind::kBadInput      ? RpcCode::kInvalidArgument
@@ -92,7 +92,7 @@ template <class Read, class Work>
 void add_method(Pages& pages, const JaegerSharedPtr& shared, std::string_view method, Read read, Work work,
                 bool needs_store = true) {
   pages.add_call(
-      fmt::format("/jaeger.storage.v2.{}", method), kRequestMax,
+      fmt::format("/jaeger.storage.v2.{}", method), kGrpcRequestMax,
       [shared, read, work, needs_store](const RequestHead&, ByteView message) {
         auto request = read(message);
         if (!request) return grpc_response(status_of(request.error()));
@@ -129,9 +129,10 @@ void add_refusals(Pages& pages) {
                                       std::pair("jaeger.storage.v1.PluginCapabilities", kOld),
                                       std::pair("jaeger.storage.v1.SpanWriterPlugin", kWrite),
                                       std::pair("opentelemetry.proto.collector.trace.v1.TraceService", kWrite)}) {
-    pages.add_call(fmt::format("/{}/", service), kRequestMax, [told = std::string(text)](const RequestHead&, ByteView) {
-      return grpc_response({RpcCode::kUnimplemented, told, 0});
-    });
+    pages.add_call(fmt::format("/{}/", service), kGrpcRequestMax,
+                   [told = std::string(text)](const RequestHead&, ByteView) {
+                     return grpc_response({RpcCode::kUnimplemented, told, 0});
+                   });
   }
 }
 
@@ -158,7 +159,7 @@ void add_jaeger_grpc(Pages& pages, const JaegerSharedPtr& shared) {
       },
       !shared->calls);
   // Not asked of the store, so it is answered where there is none too.
-  pages.add_call("/jaeger.storage.v2.Capabilities/GetCapabilities", kRequestMax,
+  pages.add_call("/jaeger.storage.v2.Capabilities/GetCapabilities", kGrpcRequestMax,
                  [](const RequestHead&, ByteView) { return grpc_response({}, jaeger_capabilities()); });
   add_health(pages);
   add_refusals(pages);

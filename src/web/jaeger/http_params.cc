@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 
+#include "base/clock.h"
 #include "codec/calendar.h"
 
 namespace tailgate {
@@ -12,9 +13,8 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::uint64_t kLast = std::numeric_limits<std::uint64_t>::max();
-constexpr std::uint64_t kSecond = 1'000'000'000, kHour = 3'600 * kSecond;
-constexpr std::uint64_t kLimitMax = 1'000'000;
+constexpr std::uint64_t kHour = 3'600 * kNsPerSecond;
+constexpr std::uint64_t kJaegerSearchMax = 1'000'000;
 
 using Attributes = std::vector<std::pair<std::string, std::string>>;
 
@@ -49,8 +49,8 @@ void read_durations(Params& params, std::string_view min, std::string_view max, 
 // A number of units of `unit` nanoseconds; never more than there are.
 std::uint64_t number_ns(Params& params, std::string_view name, std::uint64_t unit, std::uint64_t otherwise_ns) {
   if (params.text(name).empty()) return otherwise_ns;
-  const std::uint64_t n = params.number(name, 0, 0, kLast);
-  return n > kLast / unit ? kLast : n * unit;
+  const std::uint64_t n = params.number(name, 0, 0, UINT64_MAX);
+  return n > UINT64_MAX / unit ? UINT64_MAX : n * unit;
 }
 
 template <class T>
@@ -110,7 +110,7 @@ std::optional<std::uint64_t> rfc3339_ns(std::string_view text) {
       *offset;
   if (at < 0) return std::nullopt;
   const auto seconds = static_cast<std::uint64_t>(at);
-  return seconds >= kLast / kSecond ? kLast : seconds * kSecond + nanos;
+  return seconds >= UINT64_MAX / kNsPerSecond ? UINT64_MAX : seconds * kNsPerSecond + nanos;
 }
 
 Result<JaegerSearch> read_jaeger_v1_search(std::string_view query, std::uint64_t now_ns) {
@@ -128,7 +128,7 @@ Result<JaegerSearch> read_jaeger_v1_search(std::string_view query, std::uint64_t
   span.operation = params.text("operation");
   const std::uint64_t end_ns = number_ns(params, "end", 1'000, now_ns);
   begin_between(out.question, number_ns(params, "start", 1'000, now_ns > 48 * kHour ? now_ns - 48 * kHour : 0), end_ns);
-  out.question.limit = params.number("limit", kJaegerSearchDefault, 1, kLimitMax);
+  out.question.limit = params.number("limit", kJaegerSearchDefault, 1, kJaegerSearchMax);
   read_durations(params, "minDuration", "maxDuration", span);
   for (const std::string& tag : params.all("tag")) {
     const std::size_t colon = tag.find(':');
@@ -162,7 +162,7 @@ Result<TraceQuestion> read_jaeger_v3_search(std::string_view query) {
   read_durations(params, spelling(params, {"query.durationMin", "query.duration_min"}),
                  spelling(params, {"query.durationMax", "query.duration_max"}), span);
   out.limit = params.number(spelling(params, {"query.searchDepth", "query.search_depth", "query.num_traces"}),
-                            kJaegerSearchDefault, 1, kLimitMax);
+                            kJaegerSearchDefault, 1, kJaegerSearchMax);
   read_tags(params, "query.attributes", params.text("query.attributes"), span.attributes);
   (void)params.flag(spelling(params, {"query.rawTraces", "query.raw_traces"}));
   if (const std::string filter = params.text("query.filter"); !filter.empty())
@@ -171,11 +171,10 @@ Result<TraceQuestion> read_jaeger_v3_search(std::string_view query) {
 }
 
 Result<JaegerTimes> read_jaeger_v1_times(std::string_view query, std::uint64_t now_ns) {
-  constexpr std::uint64_t kMillisecond = 1'000'000;
   Params params(query);
   JaegerTimes out;
-  out.to_ns = number_ns(params, "endTs", kMillisecond, now_ns);
-  const std::uint64_t lookback = number_ns(params, "lookback", kMillisecond, 24 * kHour);
+  out.to_ns = number_ns(params, "endTs", kNsPerMs, now_ns);
+  const std::uint64_t lookback = number_ns(params, "lookback", kNsPerMs, 24 * kHour);
   out.from_ns = lookback < out.to_ns ? out.to_ns - lookback : 0;
   return finished(params, out);
 }

@@ -13,7 +13,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::string_view kPrefix = "/jaeger/api/";
+constexpr std::string_view kV1Prefix = "/jaeger/api/";
 constexpr std::string_view kEnvelopeEnd = R"(],"total":0,"limit":0,"offset":0,"errors":)";
 
 Response v1_response(int status, json::value data, std::size_t total, json::value errors) {
@@ -86,7 +86,7 @@ void write_search(const JaegerShared& shared, const TraceQuestion& question, Pie
   if (answer.write(end)) answer.end();
 }
 
-Response traces(const JaegerSharedPtr& shared, std::string_view query) {
+Response v1_traces(const JaegerSharedPtr& shared, std::string_view query) {
   Result<JaegerSearch> search = read_jaeger_v1_search(query, wall_now_ns());
   if (!search) return v1_error(search.error());
   return v1_later(shared, [shared, search = std::move(*search)](PieceAnswer& answer) {
@@ -95,7 +95,7 @@ Response traces(const JaegerSharedPtr& shared, std::string_view query) {
   });
 }
 
-Response one_trace(const JaegerSharedPtr& shared, std::string_view text) {
+Response v1_trace(const JaegerSharedPtr& shared, std::string_view text) {
   const Result<TraceId> id = read_trace_id(text);
   if (!id) return v1_error(id.error());
   return v1_later(shared, [shared, id = *id](PieceAnswer& answer) { write_by_ids(*shared, {id}, answer, true); });
@@ -112,7 +112,7 @@ Response list(const JaegerSharedPtr& shared, Ask ask) {
   });
 }
 
-Response services(const JaegerSharedPtr& shared) {
+Response v1_services(const JaegerSharedPtr& shared) {
   return list(shared, [](StoreReader& store, const PieceAnswer&) -> Result<json::array> {
     const auto found = services_for_jaeger(store);
     if (!found) return tl::unexpected(found.error());
@@ -132,7 +132,7 @@ Response operation_names(const JaegerSharedPtr& shared, const std::string& servi
   });
 }
 
-Response operations(const JaegerSharedPtr& shared, std::string_view query) {
+Response v1_operations(const JaegerSharedPtr& shared, std::string_view query) {
   Params params(query);
   const JaegerOperationsRequest request{params.text("service"), params.text("spanKind")};
   if (request.service.empty()) params.fail("service", "the name of a service", "");
@@ -163,13 +163,13 @@ Response dependencies(const JaegerSharedPtr& shared, std::string_view query) {
       !shared->calls);
 }
 
-Response route(const JaegerSharedPtr& shared, const RequestHead& head) {
-  std::string_view path = head.path().substr(kPrefix.size());
-  if (path == "services") return services(shared);
-  if (path == "operations") return operations(shared, head.query());
-  if (path == "traces") return traces(shared, head.query());
+Response v1_route(const JaegerSharedPtr& shared, const RequestHead& head) {
+  std::string_view path = head.path().substr(kV1Prefix.size());
+  if (path == "services") return v1_services(shared);
+  if (path == "operations") return v1_operations(shared, head.query());
+  if (path == "traces") return v1_traces(shared, head.query());
   if (path == "dependencies") return dependencies(shared, head.query());
-  if (path.starts_with("traces/")) return one_trace(shared, path.substr(7));
+  if (path.starts_with("traces/")) return v1_trace(shared, path.substr(7));
   if (path.starts_with("metrics/")) {
     return v1_error(
         501,
@@ -191,7 +191,7 @@ Response route(const JaegerSharedPtr& shared, const RequestHead& head) {
 }  // namespace
 
 void add_jaeger_v1(Pages& pages, const JaegerSharedPtr& shared) {
-  pages.add(std::string(kPrefix), [shared](const RequestHead& head) { return route(shared, head); });
+  pages.add(std::string(kV1Prefix), [shared](const RequestHead& head) { return v1_route(shared, head); });
 }
 
 }  // namespace tailgate

@@ -10,7 +10,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::string_view kPrefix = "/jaeger/api/v3/";
+constexpr std::string_view kV3Prefix = "/jaeger/api/v3/";
 
 Response v3_error(int status, std::string_view text) {
   Response response =
@@ -53,7 +53,7 @@ class ResultWriter {
   OtlpJsonList list_;
 };
 
-Response one_trace(const JaegerSharedPtr& shared, std::string_view text) {
+Response v3_trace(const JaegerSharedPtr& shared, std::string_view text) {
   const Result<TraceId> id = read_trace_id(text);
   if (!id) return v3_error(id.error());
   return v3_later(shared, [shared, id = *id](PieceAnswer& answer) {
@@ -64,7 +64,7 @@ Response one_trace(const JaegerSharedPtr& shared, std::string_view text) {
   });
 }
 
-Response traces(const JaegerSharedPtr& shared, std::string_view query) {
+Response v3_traces(const JaegerSharedPtr& shared, std::string_view query) {
   Result<TraceQuestion> question = read_jaeger_v3_search(query);
   if (!question) return v3_error(question.error());
   return v3_later(shared, [shared, question = std::move(*question)](PieceAnswer& answer) {
@@ -76,7 +76,7 @@ Response traces(const JaegerSharedPtr& shared, std::string_view query) {
   });
 }
 
-json::object summary(const FoundTrace& found) {
+json::object v3_summary(const FoundTrace& found) {
   const TraceView& trace = found.view;
   json::array services;
   for (const TraceView::Service& one : trace.services())
@@ -92,14 +92,14 @@ json::object summary(const FoundTrace& found) {
                       {"services", std::move(services)}};
 }
 
-Response summaries(const JaegerSharedPtr& shared, std::string_view query) {
+Response v3_summaries(const JaegerSharedPtr& shared, std::string_view query) {
   Result<TraceQuestion> question = read_jaeger_v3_search(query);
   if (!question) return v3_error(question.error());
   return v3_later(shared, [shared, question = std::move(*question)](PieceAnswer& answer) {
     constexpr std::string_view kBegin = R"({"summaries":[)";
     const auto outcome = find_for_jaeger(*shared, question, answer, [&](const FoundTrace& found) {
       std::string piece(answer.begun() ? "," : kBegin);
-      append_json(piece, summary(found), JsonForm::kCompact);
+      append_json(piece, v3_summary(found), JsonForm::kCompact);
       answer.be_patient();
       return answer.write(piece);
     });
@@ -120,14 +120,14 @@ void answer_list(PieceAnswer& answer, std::string_view key, const Found& found,
   answer.whole().answer(json_response(200, json::object{{key, std::move(list)}}));
 }
 
-Response services(const JaegerSharedPtr& shared) {
+Response v3_services(const JaegerSharedPtr& shared) {
   return v3_later(shared, [shared](PieceAnswer& answer) {
     answer_list(answer, "services", services_for_jaeger(*shared->options.store),
                 [](const std::string& one) { return json::value(one); });
   });
 }
 
-Response operations(const JaegerSharedPtr& shared, std::string_view query) {
+Response v3_operations(const JaegerSharedPtr& shared, std::string_view query) {
   Params params(query);
   JaegerOperationsRequest request{params.text("service"), params.text("spanKind")};
   if (request.span_kind.empty()) request.span_kind = params.text("span_kind");
@@ -142,13 +142,13 @@ Response operations(const JaegerSharedPtr& shared, std::string_view query) {
   });
 }
 
-Response route(const JaegerSharedPtr& shared, const RequestHead& head) {
-  const std::string_view path = head.path().substr(kPrefix.size());
-  if (path == "services") return services(shared);
-  if (path == "operations") return operations(shared, head.query());
-  if (path == "traces") return traces(shared, head.query());
-  if (path == "trace-summaries") return summaries(shared, head.query());
-  if (path.starts_with("traces/")) return one_trace(shared, path.substr(7));
+Response v3_route(const JaegerSharedPtr& shared, const RequestHead& head) {
+  const std::string_view path = head.path().substr(kV3Prefix.size());
+  if (path == "services") return v3_services(shared);
+  if (path == "operations") return v3_operations(shared, head.query());
+  if (path == "traces") return v3_traces(shared, head.query());
+  if (path == "trace-summaries") return v3_summaries(shared, head.query());
+  if (path.starts_with("traces/")) return v3_trace(shared, path.substr(7));
   return v3_error(
       404, "expected one of services, operations, traces, traces/{id} and trace-summaries under /jaeger/api/v3/");
 }
@@ -156,7 +156,7 @@ Response route(const JaegerSharedPtr& shared, const RequestHead& head) {
 }  // namespace
 
 void add_jaeger_v3(Pages& pages, const JaegerSharedPtr& shared) {
-  pages.add(std::string(kPrefix), [shared](const RequestHead& head) { return route(shared, head); });
+  pages.add(std::string(kV3Prefix), [shared](const RequestHead& head) { return v3_route(shared, head); });
 }
 
 }  // namespace tailgate

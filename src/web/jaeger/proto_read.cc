@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "base/clock.h"
 #include "codec/field_reader.h"
 #include "net/http/http.h"
 #include "web/jaeger/proto.h"
@@ -8,9 +9,6 @@
 
 namespace tailgate {
 namespace {
-
-constexpr std::uint64_t kSecond = 1'000'000'000;
-constexpr std::uint64_t kLast = std::numeric_limits<std::uint64_t>::max();
 
 auto malformed(std::string_view what) { return fail(ErrorKind::kBadInput, fmt::format("{} does not parse", what)); }
 
@@ -33,8 +31,8 @@ bool read_into(ByteView message, SecondsAndNanos& out) {
 std::optional<std::uint64_t> unix_ns(const SecondsAndNanos& at) {
   if (at.seconds <= 0) return std::nullopt;
   const auto seconds = static_cast<std::uint64_t>(at.seconds);
-  if (seconds >= kLast / kSecond) return kLast;
-  return seconds * kSecond + static_cast<std::uint64_t>(std::clamp<std::int32_t>(at.nanos, 0, 999'999'999));
+  if (seconds >= UINT64_MAX / kNsPerSecond) return UINT64_MAX;
+  return seconds * kNsPerSecond + static_cast<std::uint64_t>(std::clamp<std::int32_t>(at.nanos, 0, 999'999'999));
 }
 
 Result<std::uint64_t> duration_ns(std::string_view name, const SecondsAndNanos& duration) {
@@ -43,8 +41,8 @@ Result<std::uint64_t> duration_ns(std::string_view name, const SecondsAndNanos& 
                                                   duration.seconds, duration.nanos));
   }
   const auto seconds = static_cast<std::uint64_t>(duration.seconds);
-  if (seconds >= kLast / kSecond) return kLast;
-  return seconds * kSecond + static_cast<std::uint64_t>(duration.nanos);
+  if (seconds >= UINT64_MAX / kNsPerSecond) return UINT64_MAX;
+  return seconds * kNsPerSecond + static_cast<std::uint64_t>(duration.nanos);
 }
 
 struct Query {

@@ -19,15 +19,15 @@ namespace {
 
 namespace json = boost::json;
 
-struct Door {
+struct TempoDoor {
   QueryPool& pool;
   StoreDoorOptions options;
 };
-using DoorPtr = std::shared_ptr<const Door>;
+using TempoDoorPtr = std::shared_ptr<const TempoDoor>;
 using Work = std::function<void(StoreReader&, const SearchLimits&, LaterAnswer&)>;
 
 // `work` also reads what is asked: the patterns of a query take time to compile, and this is the thread of /health too.
-Response later(const DoorPtr& door, Work work) {
+Response later(const TempoDoorPtr& door, Work work) {
   if (door->options.store == nullptr) {
     return plain_response(501, "nothing is stored here: the configuration has no exporter of the type store");
   }
@@ -52,7 +52,7 @@ Response build_info(const RequestHead&) {
                                          {"goVersion", ""}});
 }
 
-Response one_trace(const DoorPtr& door, const RequestHead& head, std::string_view prefix) {
+Response trace_by_id(const TempoDoorPtr& door, const RequestHead& head, std::string_view prefix) {
   const Result<TraceId> id = read_trace_id(head.path().substr(prefix.size()));
   if (!id) return tempo_error(id.error());
   const TempoTraceQuestion question{*id, prefix.find("/v2/") != std::string_view::npos,
@@ -62,7 +62,7 @@ Response one_trace(const DoorPtr& door, const RequestHead& head, std::string_vie
   });
 }
 
-Response tag_names(const DoorPtr& door, const RequestHead& head, bool v2) {
+Response tag_names(const TempoDoorPtr& door, const RequestHead& head, bool v2) {
   return later(door,
                [query = std::string(head.query()), v2](StoreReader& store, const SearchLimits&, LaterAnswer& answer) {
                  const Result<TempoTags> tags = read_tempo_tags(query);
@@ -72,7 +72,7 @@ Response tag_names(const DoorPtr& door, const RequestHead& head, bool v2) {
 }
 
 // The path is PREFIX, the tag and "/values"; the tag may hold slashes.
-Response tag_values(const DoorPtr& door, const RequestHead& head, std::string_view prefix) {
+Response tag_values(const TempoDoorPtr& door, const RequestHead& head, std::string_view prefix) {
   std::string_view tag = head.path().substr(prefix.size());
   if (!tag.ends_with("/values")) return plain_response(404, "expected /values after the name of the tag");
   tag.remove_suffix(std::string_view("/values").size());
@@ -91,7 +91,7 @@ Response tag_values(const DoorPtr& door, const RequestHead& head, std::string_vi
 Response tempo_error(const Error& error) { return plain_response(http_status_of(error), to_utf8(error.text)); }
 
 void add_tempo_door(Pages& pages, QueryPool& pool, StoreDoorOptions options) {
-  const DoorPtr door = std::make_shared<const Door>(Door{pool, std::move(options)});
+  const TempoDoorPtr door = std::make_shared<const TempoDoor>(TempoDoor{pool, std::move(options)});
   pages.add("/tempo/api/echo", [](const RequestHead&) { return plain_response(200, "echo"); });
   pages.add("/tempo/ready", [](const RequestHead&) { return plain_response(200, "ready"); });
   pages.add("/tempo/api/status/buildinfo", build_info);
@@ -109,7 +109,7 @@ void add_tempo_door(Pages& pages, QueryPool& pool, StoreDoorOptions options) {
   for (const char* const prefix : {"/tempo/api/search/tag/", "/tempo/api/v2/search/tag/"})
     pages.add(prefix, [door, prefix](const RequestHead& head) { return tag_values(door, head, prefix); });
   for (const char* const prefix : {"/tempo/api/traces/", "/tempo/api/v2/traces/"})
-    pages.add(prefix, [door, prefix](const RequestHead& head) { return one_trace(door, head, prefix); });
+    pages.add(prefix, [door, prefix](const RequestHead& head) { return trace_by_id(door, head, prefix); });
 }
 
 }  // namespace tailgate

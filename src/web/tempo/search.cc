@@ -8,17 +8,17 @@
 #include <limits>
 #include <utility>
 
+#include "base/clock.h"
 #include "codec/json_text.h"
 #include "web/json_page.h"
 #include "web/tempo/door.h"
+#include "wire/otlp/item_limits.h"
 
 namespace tailgate {
 namespace {
 
-constexpr std::uint64_t kLimitMax = 10'000, kSpansMax = 100;
-constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kTempoSearchMax = 10'000, kSpansMax = 100;
 constexpr std::size_t kPiece = 64 << 10;  // of an answer; smaller ones are sent whole
-constexpr int kDepthMax = 64;             // of values inside values
 
 std::uint64_t seconds(Params& params, std::string_view name) {
   return params.text(name).empty() ? 0 : params.number(name, 0, 0, std::numeric_limits<std::uint32_t>::max());
@@ -138,7 +138,7 @@ void append_attribute(std::string& out, ByteView key, const AttributeValue& valu
 void append_value(std::string& out, const AttributeValue& value, int depth) {
   using Kind = AttributeValue::Kind;
   Object object(out);
-  if (depth > kDepthMax) return;
+  if (depth > kValueDepthMax) return;
   switch (value.kind) {
     case Kind::kUnset:
       return;
@@ -201,15 +201,15 @@ void read_tempo_window(Params& params, TraceQuestion& out) {
   if (!params.good() || (start == 0 && end == 0)) return;
   if (start == 0) params.fail("start", "Unix seconds, since there is an end", params.text("start"));
   if (end <= start) params.fail("end", "Unix seconds after start", params.text("end"));
-  out.from_ns = start * kSecond;
-  out.to_ns = end * kSecond;
+  out.from_ns = start * kNsPerSecond;
+  out.to_ns = end * kNsPerSecond;
 }
 
 Result<TempoSearch> read_tempo_search(std::string_view query) {
   Params params(query);
   TempoSearch out;
   read_tempo_window(params, out.question);
-  if (!params.text("limit").empty()) out.question.limit = params.number("limit", 20, 1, kLimitMax);
+  if (!params.text("limit").empty()) out.question.limit = params.number("limit", 20, 1, kTempoSearchMax);
   if (!params.text("spss").empty()) out.spans_max = params.number("spss", 3, 0, kSpansMax);
   const std::string text = params.text("q");
   const bool has_tags = !params.text("tags").empty();

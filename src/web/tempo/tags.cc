@@ -29,8 +29,7 @@ using traceql::Intrinsic;
 using traceql::Scope;
 
 // Longer ones are in no list, as in the catalogue's; and so much text in all.
-constexpr std::size_t kValueMax = 256, kValueBytesMax = 4 << 20;
-constexpr std::uint64_t kNamesMax = 5'000;
+constexpr std::size_t kValueMax = 256, kValueListBytesMax = 4 << 20;
 constexpr std::size_t kTracesMax = 1'000;  // whose spans are looked at for values
 constexpr Duration kLookMax = std::chrono::seconds(1);
 
@@ -80,7 +79,7 @@ using Values = std::set<std::pair<std::string, std::string_view>>;  // with the 
 std::size_t list_limit(Params& params) {
   if (params.text("limit").empty()) return kNamesMax;
   const std::uint64_t limit = params.number("limit", 0, 0, std::numeric_limits<std::uint32_t>::max());
-  return limit == 0 ? kNamesMax : std::min(limit, kNamesMax);
+  return limit == 0 ? kNamesMax : std::min<std::uint64_t>(limit, kNamesMax);
 }
 
 void take_attribute(const AttributeValue& value, const TakeValue& take) {
@@ -179,10 +178,12 @@ Result<void> look(StoreReader& store, SearchLimits limits, const TempoValues& wa
   question.query = wanted.filter;
   if (!wanted.filter) look_a_moment(limits);
   std::size_t bytes = 0;
-  const auto enough = [&] { return values.size() >= wanted.limit || bytes >= kValueBytesMax || answer.cancelled(); };
+  const auto enough = [&] {
+    return values.size() >= wanted.limit || bytes >= kValueListBytesMax || answer.cancelled();
+  };
   const auto found = find_traces(store, question, limits, enough, [&](const FoundTrace& trace) {
     const TakeValue take = [&](std::string_view type, std::string text) {
-      if (values.size() >= wanted.limit || bytes >= kValueBytesMax || text.size() > kValueMax) return;
+      if (values.size() >= wanted.limit || bytes >= kValueListBytesMax || text.size() > kValueMax) return;
       const std::size_t size = text.size();
       bytes += values.emplace(std::move(text), type).second ? size : 0;
     };
