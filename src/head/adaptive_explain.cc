@@ -9,7 +9,7 @@ namespace tailgate {
 namespace {
 
 // Four digits are enough for people.
-void append_member(std::string& out, std::string_view name, double value) {
+void append_rounded_member(std::string& out, std::string_view name, double value) {
   out += ",\"";
   out += name;
   out += "\":";
@@ -30,7 +30,7 @@ std::string AdaptiveSampler::explain(std::string_view only) const {
     append_json_string(out, name);
     std::uint32_t polls = 0;
     for (std::size_t i = 1; i <= kTicksPerPoll; ++i) polls += service.polls[slot(tick_ - i)];
-    append_member(out, "polls_in_interval", polls);
+    append_rounded_member(out, "polls_in_interval", polls);
     out += R"(,"operations":[)";
     bool first = true;
     const auto put = [&](std::string_view operation, const Operation& one) {
@@ -41,18 +41,18 @@ std::string AdaptiveSampler::explain(std::string_view only) const {
       } else {
         append_json_string(out, operation);
       }
-      append_member(out, "seen_per_second", one.seen_per_second);
-      append_member(out, "demand_per_second", one.demand());
+      append_rounded_member(out, "seen_per_second", one.seen_per_second);
+      append_rounded_member(out, "demand_per_second", one.demand());
       if (config_.target == AdaptiveConfig::Target::kKept) {
-        append_member(out, "kept_per_second", one.kept_demand() * one.effective[slot(tick_ - 1)]);
+        append_rounded_member(out, "kept_per_second", one.kept_demand() * one.effective[slot(tick_ - 1)]);
       }
-      append_member(out, "errors", one.recent_roots > 0 ? one.recent_errors / one.recent_roots : 0);
-      append_member(out, "errors_usual", one.usual_errors);
-      append_member(out, "slow", one.recent_roots > 0 ? one.recent_slow / one.recent_roots : 0);
-      append_member(out, "slow_usual", one.usual_slow);
-      append_member(out, "wanted", one.wanted);
-      append_member(out, "given", one.probability);
-      append_member(out, "in_use", one.effective[slot(tick_ - 1)]);
+      append_rounded_member(out, "errors", one.recent_roots > 0 ? one.recent_errors / one.recent_roots : 0);
+      append_rounded_member(out, "errors_usual", one.usual_errors);
+      append_rounded_member(out, "slow", one.recent_roots > 0 ? one.recent_slow / one.recent_roots : 0);
+      append_rounded_member(out, "slow_usual", one.usual_slow);
+      append_rounded_member(out, "wanted", one.wanted);
+      append_rounded_member(out, "given", one.probability);
+      append_rounded_member(out, "in_use", one.effective[slot(tick_ - 1)]);
       out += R"(,"why":")";
       out += kWhyNames[static_cast<std::size_t>(one.why)];
       out += "\"}";

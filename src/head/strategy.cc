@@ -25,7 +25,7 @@ void append_go_number(std::string& out, double value) {
   if (exponent && at >= 4 && out[at - 4] == 'e' && out[at - 2] == '0') out.erase(at - 2, 1);  // e-07 is e-7
 }
 
-void append_member(std::string& out, std::string_view name, double value) {
+void append_go_member(std::string& out, std::string_view name, double value) {
   out += '"';
   out += name;
   out += "\":";
@@ -34,7 +34,7 @@ void append_member(std::string& out, std::string_view name, double value) {
 
 void append_probabilistic(std::string& out, double probability) {
   out += R"("probabilisticSampling":{)";
-  append_member(out, "samplingRate", probability);
+  append_go_member(out, "samplingRate", probability);
   out += '}';
 }
 
@@ -85,9 +85,9 @@ std::string strategy_json(const Strategy& strategy) {
   }
   if (strategy.operations) {
     out += R"(,"operationSampling":{)";
-    append_member(out, "defaultSamplingProbability", strategy.operations->default_probability);
+    append_go_member(out, "defaultSamplingProbability", strategy.operations->default_probability);
     out += ',';
-    append_member(out, "defaultLowerBoundTracesPerSecond", strategy.operations->lower_bound_traces_per_second);
+    append_go_member(out, "defaultLowerBoundTracesPerSecond", strategy.operations->lower_bound_traces_per_second);
     out += R"(,"perOperationStrategies":[)";
     bool first = true;
     for (const OperationStrategy& one : strategy.operations->each) {

@@ -8,12 +8,12 @@
 #include <array>
 #include <set>
 
+#include "base/clock.h"
 #include "signals/series_config.h"
 
 namespace tailgate {
 namespace {
 
-constexpr std::uint64_t kMs = 1'000'000;
 // The Collector's, in milliseconds.
 constexpr std::array<std::uint64_t, 16> kJaegerBounds = {2,   4,   6,    8,    10,   50,   100,   200,
                                                          400, 800, 1000, 1400, 2000, 5000, 10000, 15000};
@@ -21,9 +21,9 @@ constexpr std::array<std::uint64_t, 16> kJaegerBounds = {2,   4,   6,    8,    1
 std::vector<std::uint64_t> default_bounds(SpanMetricNames names) {
   std::vector<std::uint64_t> out;
   if (names == SpanMetricNames::kJaeger) {
-    for (const std::uint64_t ms : kJaegerBounds) out.push_back(ms * kMs);
+    for (const std::uint64_t ms : kJaegerBounds) out.push_back(ms * kNsPerMs);
   } else {
-    for (std::uint64_t i = 0; i < 14; ++i) out.push_back(2 * kMs << i);  // 2 ms to 16.384 s
+    for (std::uint64_t i = 0; i < 14; ++i) out.push_back(2 * kNsPerMs << i);  // 2 ms to 16.384 s
   }
   return out;
 }

@@ -3,13 +3,12 @@
 
 #include <fmt/format.h>
 
+#include "base/clock.h"
 #include "signals/series_config.h"
 #include "signals/service_graph.h"
 
 namespace tailgate {
 namespace {
-
-constexpr std::uint64_t kMs = 1'000'000;
 
 std::vector<std::string> texts_or(const ConfigNode& node, const char* key, std::vector<std::string> otherwise) {
   return node.child(key).is_null() ? std::move(otherwise) : node.texts(key);
@@ -22,7 +21,7 @@ std::size_t ServiceGraphConfig::bytes_max(std::size_t parts) const { return Serv
 std::optional<ServiceGraphConfig> read_service_graph(const ConfigNode& node) {
   if (!node.present()) return std::nullopt;
   ServiceGraphConfig out;
-  for (std::uint64_t i = 0; i < 8; ++i) out.bounds_ns.push_back(100 * kMs << i);  // 0.1 to 12.8 s
+  for (std::uint64_t i = 0; i < 8; ++i) out.bounds_ns.push_back(100 * kNsPerMs << i);  // 0.1 to 12.8 s
   if (node.has("latency_histogram_buckets"))
     out.bounds_ns = read_buckets(node, "latency_histogram_buckets", ServiceGraphConfig::kBucketsMax);
   const ConfigNode store = node.child("store");

@@ -13,7 +13,7 @@
 namespace tailgate {
 namespace {
 
-constexpr std::string_view kMagic = "tgidset\1";
+constexpr std::string_view kIdFilterMagic = "tgidset\1";
 constexpr unsigned kProbes = 6;
 
 }  // namespace
@@ -39,20 +39,21 @@ Result<IdFilter> IdFilter::load(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(in), {}};
   const std::string_view all = bytes;
-  if (all.size() < kMagic.size() + 12 || !all.starts_with(kMagic) || (all.size() - kMagic.size() - 4) % 8 != 0 ||
+  if (all.size() < kIdFilterMagic.size() + 12 || !all.starts_with(kIdFilterMagic) ||
+      (all.size() - kIdFilterMagic.size() - 4) % 8 != 0 ||
       crc32c(all.substr(0, all.size() - 4)) != load_le<std::uint32_t>(all.data() + all.size() - 4)) {
     return fail(ErrorKind::kBadInput, fmt::format("'{}' is missing or damaged", path));
   }
   IdFilter filter;
   filter.words_.clear();
-  for (std::size_t at = kMagic.size(); at + 8 < all.size(); at += 8) {
+  for (std::size_t at = kIdFilterMagic.size(); at + 8 < all.size(); at += 8) {
     filter.words_.push_back(load_le<std::uint64_t>(all.data() + at));
   }
   return filter;
 }
 
 Result<void> IdFilter::save(const std::string& path) const {
-  std::string out(kMagic);
+  std::string out(kIdFilterMagic);
   for (const std::uint64_t w : words_) append_le(out, w);
   append_le(out, crc32c(out));
   return replace_file(path, out);

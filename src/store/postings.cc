@@ -15,7 +15,7 @@
 namespace tailgate {
 namespace {
 
-constexpr std::string_view kMagic = "tgposts\2";
+constexpr std::string_view kPostingsMagic = "tgposts\2";
 constexpr std::size_t kHeader = 20;          // magic, bits, least trace number, CRC32C of all
 constexpr std::size_t kBucketPostings = 64;  // about
 constexpr unsigned kFileBitsMax = 12;
@@ -121,7 +121,7 @@ std::string RecentPostings::file() const {
   for (const std::vector<Posting>& b : buckets_) {
     for (const Posting& p : b) base = std::min(base, p.trace);
   }
-  std::string out(kMagic);
+  std::string out(kPostingsMagic);
   append_le(out, std::uint32_t{bits});
   append_le(out, base);
   append_le(out, crc32c(out));
@@ -163,7 +163,7 @@ Result<std::unique_ptr<PostingFile>> PostingFile::open(const std::string& path) 
   if (fd < 0) return fail(ErrorKind::kIo, fmt::format("cannot open '{}': {}", path, std::strerror(errno)));
   std::unique_ptr<PostingFile> file(new PostingFile(path, fd));
   std::string header;
-  if (!read_exactly(fd, 0, kHeader, header) || !header.starts_with(kMagic) ||
+  if (!read_exactly(fd, 0, kHeader, header) || !header.starts_with(kPostingsMagic) ||
       crc32c(std::string_view(header).substr(0, 16)) != load_le<std::uint32_t>(header.data() + 16) ||
       load_le<std::uint32_t>(header.data() + 8) > 32) {
     return fail(ErrorKind::kBadInput, fmt::format("the index '{}' is damaged or of a newer version", path));

@@ -12,7 +12,7 @@ namespace tailgate {
 namespace {
 
 constexpr int kAskMs = 3'000;  // how long brokers may take to answer
-constexpr int kPollMs = 100;
+constexpr int kVerdictsPollMs = 100;
 constexpr Duration kAgain = std::chrono::seconds(1);
 constexpr int kNoTimeout = 0;  // a message is sent until the brokers have it
 
@@ -143,7 +143,8 @@ bool VerdictTopic::read(std::span<const std::int32_t> partitions, const std::fun
       log_error("the verdicts of new partitions cannot be read, so no span of them is taken",
                 {{"topic", options_.topic}, {"why", done.error().text}, {"held_back", *held}});
     }
-    for (const TimePoint until = now + kAgain; !stop() && monotonic_now() < until;) kafka_.poll(producer_, kPollMs);
+    for (const TimePoint until = now + kAgain; !stop() && monotonic_now() < until;)
+      kafka_.poll(producer_, kVerdictsPollMs);
   }
   return false;
 }
@@ -191,7 +192,7 @@ Result<void> VerdictTopic::read_once(std::span<const std::int32_t> partitions, c
       return fail(ErrorKind::kUnavailable,
                   fmt::format("no answer for 3 s{}{}", last_error_.empty() ? "" : ": ", last_error_));
     const std::unique_ptr<rd_kafka_message_t, decltype(kafka_.message_destroy)> message(
-        kafka_.consumer_poll(client.get(), kPollMs), kafka_.message_destroy);
+        kafka_.consumer_poll(client.get(), kVerdictsPollMs), kafka_.message_destroy);
     if (message == nullptr) continue;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
       this->take(*message, take);
