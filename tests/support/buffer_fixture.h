@@ -9,10 +9,9 @@
 #include "buffer/trace_buffer.h"
 #include "support/otlp_builder.h"
 #include "support/policies.h"
+#include "support/times.h"
 
 namespace tailgate::test {
-
-inline TimePoint at(Duration d) { return TimePoint(std::chrono::hours(1)) + d; }
 
 struct BufferFixture {
   explicit BufferFixture(BufferLimits limits = {}, const std::string& yaml = kErrors, PolicySetOptions options = {})

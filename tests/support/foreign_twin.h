@@ -3,13 +3,16 @@
 // messages and maps, and a way to hold two OTLP requests against each other span by span.
 #pragma once
 
+#include <catch2/catch.hpp>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "codec/byte_sink.h"
 #include "jaeger_twin.pb.h"
 #include "otlp_twin.pb.h"
+#include "support/twin_text.h"
 #include "zipkin_twin.pb.h"
 
 namespace tailgate::test {
@@ -23,11 +26,6 @@ inline std::string take_text(AttributeMap& from, const std::string& key) {
 }
 inline bool has_text(const AttributeMap& in, const std::string& key) {
   return in.contains(key) && in.at(key).has_string_value();
-}
-inline twin::AnyValue text_value(const std::string& text) {
-  twin::AnyValue v;
-  v.set_string_value(text);
-  return v;
 }
 inline std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -75,6 +73,12 @@ AttributeMap to_map(const List& list) {
     if (!out.emplace(kv.key(), kv.value()).second) out["(repeated) " + kv.key()];  // an attribute may come only once
   }
   return out;
+}
+
+inline twin::TracesData parsed(const ByteSink& out) {
+  twin::TracesData data;
+  REQUIRE(data.ParseFromArray(out.view().data(), static_cast<int>(out.size())));
+  return data;
 }
 
 inline std::vector<FlatSpan> flatten(const twin::TracesData& data) {

@@ -12,16 +12,13 @@
 #include <string>
 
 #include "otlp_twin.pb.h"
+#include "support/twin_text.h"
 
 namespace tailgate::test {
 
 using TwinAttributes = google::protobuf::RepeatedPtrField<twin::KeyValue>;
 
-inline std::string twin_hex(const std::string& bytes) {
-  std::string out;
-  for (const char c : bytes) out += fmt::format("{:02x}", static_cast<unsigned char>(c));
-  return out;
-}
+inline std::string text_of(simdjson::dom::element e) { return std::string(std::string_view(e)); }
 
 // From start to end, in nanoseconds; 0 when the end is before the start, or when either is 0 or after the year 2262.
 inline std::uint64_t twin_duration(const twin::Span& span) {

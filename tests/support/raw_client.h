@@ -36,6 +36,14 @@ inline std::size_t rss_bytes() {
   return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
+// A request of HTTP/1.1.
+inline std::string http(std::string_view path, std::string_view type, std::string_view body, std::string_view more = "",
+                        std::string_view method = "POST") {
+  return std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: t\r\n" +
+         (type.empty() ? "" : "Content-Type: " + std::string(type) + "\r\n") + std::string(more) +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+
 class RawClient {
  public:
   // `from`: the last part of its own address, 127.0.0.N; 0: as the system has it.

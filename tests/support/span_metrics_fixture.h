@@ -15,6 +15,9 @@
 
 namespace tailgate::test {
 
+// The fixtures begin at TimePoint{}.
+inline TimePoint after_start(Duration d) { return TimePoint{} + d; }
+
 // Without start_at_zero series begin with their value.
 struct ReadSpanMetrics {
   explicit ReadSpanMetrics(const std::string& yaml) {

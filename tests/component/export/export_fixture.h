@@ -41,6 +41,19 @@ inline KeptTracePtr kept(std::uint8_t id, std::uint32_t spans = 1, const std::st
   return trace;
 }
 
+// Sends a batch by an exporter that has no runner, and waits for its end.
+inline SendResult sent(Exporter& exporter, const BatchPtr& batch) {
+  exporter.send(batch);
+  std::vector<Completion> done;
+  for (int i = 0; i < 300 && done.empty(); ++i) exporter.wait(std::chrono::milliseconds(100), done);
+  REQUIRE(done.size() == 1);
+  CHECK(done[0].batch_id == batch->id);
+  return done[0].result;
+}
+
+// What DurableStore's log finds when it is opened, where a test does not ask.
+inline void ignore_record(std::uint64_t, ByteView, const std::vector<std::uint64_t>&) {}
+
 class Rig {
  public:
   explicit Rig(const std::string& yaml, std::size_t queue_cap = 64 << 20)

@@ -19,13 +19,6 @@
 
 namespace tailgate::test {
 
-inline std::string http(std::string_view path, std::string_view type, std::string_view body, std::string_view more = "",
-                        std::string_view method = "POST") {
-  return std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: t\r\n" +
-         (type.empty() ? "" : "Content-Type: " + std::string(type) + "\r\n") + std::string(more) +
-         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
-}
-
 struct ConvertFixture {
   using Answer = std::function<Result<std::string>(ByteView)>;
   explicit ConvertFixture(std::unique_ptr<Receiver> r, std::size_t budget_bytes = 256 << 20,

@@ -24,9 +24,9 @@ JaegerConfig all_protocols(std::size_t receive_buffer = 8 << 20) {
   return config;
 }
 
-struct Fixture : ConvertFixture {
-  explicit Fixture(JaegerConfig config = all_protocols(), std::size_t budget_bytes = 256 << 20,
-                   Answer sampling_strategy = {})
+struct JaegerFixture : ConvertFixture {
+  explicit JaegerFixture(JaegerConfig config = all_protocols(), std::size_t budget_bytes = 256 << 20,
+                         Answer sampling_strategy = {})
       : ConvertFixture(make_jaeger_receiver(std::move(config), "jaeger"), budget_bytes, std::move(sampling_strategy)) {}
 
   ReceiverStats stats() const { return receiver->stats(); }
@@ -71,7 +71,7 @@ std::string request_of(const twin::jaeger::Batch& batch) {
 }  // namespace
 
 TEST_CASE("Jaeger: one batch by every protocol gives the same spans", "[receive]") {
-  Fixture f;
+  JaegerFixture f;
   const auto batch = some_batch();
   const std::string proto = request_of(batch);
   H2Client h2(f.ports[kGrpc]);
@@ -107,7 +107,7 @@ TEST_CASE("Jaeger: one batch by every protocol gives the same spans", "[receive]
 }
 
 TEST_CASE("Jaeger: SDKs that ask what to sample are answered on the port of gRPC", "[receive]") {
-  Fixture f(all_protocols(), 256 << 20, [](ByteView request) -> Result<std::string> {
+  JaegerFixture f(all_protocols(), 256 << 20, [](ByteView request) -> Result<std::string> {
     if (request == "bad") return fail(ErrorKind::kBadInput, "expected another message");
     return "answer to " + std::string(request);
   });
@@ -128,7 +128,7 @@ TEST_CASE("Jaeger: SDKs that ask what to sample are answered on the port of gRPC
 }
 
 TEST_CASE("Jaeger: what is refused over gRPC and HTTP, and how", "[receive]") {
-  Fixture f;
+  JaegerFixture f;
   H2Client h2(f.ports[kGrpc]);
   CHECK(h2.call(grpc("/jaeger.api_v2.SamplingManager/GetSamplingStrategy"), framed("")).fields["grpc-status"] == "12");
   CHECK(h2.call(grpc(std::string(kJaegerPostSpans), {{"grpc-encoding", "snappy"}}), framed("x", '\1'))
@@ -168,7 +168,7 @@ TEST_CASE("Jaeger: what is refused over gRPC and HTTP, and how", "[receive]") {
 
 TEST_CASE("Jaeger: a conversion that would not fit the budget is refused, and gives all of it back",
           "[receive][hostile]") {
-  Fixture f(all_protocols(), 2 << 20);
+  JaegerFixture f(all_protocols(), 2 << 20);
   twin::jaeger::Batch batch = some_batch(1);
   for (int i = 0; i < 60'000; ++i) {
     auto* ref = batch.mutable_spans(0)->add_references();
@@ -187,7 +187,7 @@ TEST_CASE("Jaeger: a conversion that would not fit the budget is refused, and gi
 TEST_CASE("Jaeger: datagrams that give no span are counted by reason", "[receive][hostile]") {
   JaegerConfig config = all_protocols();
   config.thrift_compact->datagram_bytes_max = 2000;
-  Fixture f(std::move(config));
+  JaegerFixture f(std::move(config));
   const UdpSender compact(f.ports[kCompactUdp]);
   compact.send("");
   compact.send("no thrift");
@@ -228,7 +228,7 @@ TEST_CASE("Jaeger: datagrams that give no span are counted by reason", "[receive
 }
 
 TEST_CASE("Jaeger: every datagram is either received or counted as dropped by the kernel", "[receive]") {
-  Fixture f(all_protocols(64 << 10));
+  JaegerFixture f(all_protocols(64 << 10));
   const std::string datagram = thrift_message<CompactWriter>(some_batch(1));
   std::size_t sent = 0;
   {
@@ -245,7 +245,7 @@ TEST_CASE("Jaeger: every datagram is either received or counted as dropped by th
 }
 
 TEST_CASE("Jaeger: what arrived before a stop is still taken", "[receive]") {
-  Fixture f;
+  JaegerFixture f;
   const UdpSender compact(f.ports[kCompactUdp]);
   const std::string datagram = thrift_message<CompactWriter>(some_batch(1));
   for (int i = 0; i < 500; ++i) compact.send(datagram);
@@ -254,7 +254,7 @@ TEST_CASE("Jaeger: what arrived before a stop is still taken", "[receive]") {
 }
 
 TEST_CASE("Jaeger: what clients lose is counted from the first batch on", "[receive]") {
-  Fixture f;
+  JaegerFixture f;
   const auto send = [&](std::int64_t seq_no, const std::string& uuid, bool stats) {
     twin::jaeger::Batch batch = some_batch(1);
     auto* tag = batch.mutable_process()->add_tags();
@@ -284,7 +284,7 @@ TEST_CASE("Jaeger: what clients lose is counted from the first batch on", "[rece
 }
 
 TEST_CASE("Jaeger: a UDP port that is taken is an error", "[receive]") {
-  Fixture f;
+  JaegerFixture f;
   JaegerConfig config;
   config.thrift_compact = UdpOptions{"127.0.0.1:" + std::to_string(f.ports[kCompactUdp]), 8 << 20, 65'000};
   auto second = make_jaeger_receiver(config, "jaeger/2");

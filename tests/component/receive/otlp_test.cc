@@ -22,14 +22,8 @@ std::string message(std::string_view payload, char flag = '\0') {
   return std::string(1, flag) + u32(static_cast<std::uint32_t>(payload.size())) + std::string(payload);
 }
 
-std::string http(std::string_view path, std::string_view type, std::string_view body, std::string_view more = "",
-                 std::string_view method = "POST") {
-  return std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: t\r\nContent-Type: " + std::string(type) +
-         "\r\n" + std::string(more) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
-}
-
-struct Fixture {
-  explicit Fixture(std::size_t budget_bytes = 256 << 20) : budget({budget_bytes, 0, 0, 0}) {
+struct OtlpFixture {
+  explicit OtlpFixture(std::size_t budget_bytes = 256 << 20) : budget({budget_bytes, 0, 0, 0}) {
     threads.start();
     OtlpConfig config;
     config.grpc.emplace();
@@ -60,7 +54,7 @@ struct Fixture {
       ports.push_back(static_cast<std::uint16_t>(std::stoi(e.substr(e.rfind(':') + 1))));
     }
   }
-  ~Fixture() { receiver->stop(0ms); }
+  ~OtlpFixture() { receiver->stop(0ms); }
 
   Fields grpc(Fields more = {}) const {
     Fields out =
@@ -95,13 +89,13 @@ std::string some_request() {
   return data.SerializeAsString();
 }
 
-constexpr auto kJson =
+constexpr auto kOtlpJson =
     R"({"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"54545454545454545454545454545454","name":"a"}]}]}]})";
 
 }  // namespace
 
 TEST_CASE("either endpoint takes gRPC, protobuf and JSON, plain and gzip", "[receive]") {
-  Fixture f;
+  OtlpFixture f;
   const std::string request = some_request();
   for (const auto port : f.ports) {
     H2Client h2(port);
@@ -124,11 +118,11 @@ TEST_CASE("either endpoint takes gRPC, protobuf and JSON, plain and gzip", "[rec
     CHECK(h1.receive_responses(1).find("HTTP/1.1 200") == 0);
     h1.send(http("/v1/traces", "application/x-protobuf", gzip(request), "Content-Encoding: gzip\r\n"));
     CHECK(h1.receive_responses(1).find("HTTP/1.1 200") == 0);
-    h1.send(http("/v1/traces", "application/json; charset=utf-8", kJson));
+    h1.send(http("/v1/traces", "application/json; charset=utf-8", kOtlpJson));
     const auto json = h1.receive_responses(1);
     CHECK(json.find("content-type: application/json\r\n") != std::string::npos);
     CHECK(json.ends_with("\r\n\r\n{}"));
-    h1.send(http("/v1/traces", "application/json", gzip(kJson), "Content-Encoding: gzip\r\n"));
+    h1.send(http("/v1/traces", "application/json", gzip(kOtlpJson), "Content-Encoding: gzip\r\n"));
     CHECK(h1.receive_responses(1).find("HTTP/1.1 200") == 0);
   }
   CHECK(f.taken.size() == 18);
@@ -138,7 +132,7 @@ TEST_CASE("either endpoint takes gRPC, protobuf and JSON, plain and gzip", "[rec
 }
 
 TEST_CASE("JSON whose text is not Unicode is taken, and the texts are counted", "[receive]") {
-  Fixture f;
+  OtlpFixture f;
   const std::string json = R"({"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"hi \ud83d"},{"name":"caf)"
                            "\xE9"
                            R"("},{"name":"c"}]}]}]})";
@@ -152,7 +146,7 @@ TEST_CASE("JSON whose text is not Unicode is taken, and the texts are counted", 
 }
 
 TEST_CASE("a request that holds something but no span is answered so, counted, and noticed once", "[receive]") {
-  Fixture f;
+  OtlpFixture f;
   for (const char* empty : {"{}", R"({"resourceSpans":[]})", R"({"resource_spans":null})"}) {
     CHECK(f.call(http("/v1/traces", "application/json", empty)).ends_with("\r\n\r\n{}"));
   }
@@ -177,7 +171,7 @@ TEST_CASE("a request that holds something but no span is answered so, counted, a
 }
 
 TEST_CASE("partial success and refusals of ingest, in each form", "[receive]") {
-  Fixture f;
+  OtlpFixture f;
   H2Client h2(f.ports[0]);
   f.answer.rejected_spans = 3;
   f.answer.message = "bad \"ids\"";
@@ -186,21 +180,21 @@ TEST_CASE("partial success and refusals of ingest, in each form", "[receive]") {
   REQUIRE(response.ParseFromString(reply.body.substr(5)));
   CHECK(response.partial_success().rejected_spans() == 3);
   CHECK(response.partial_success().error_message() == "bad \"ids\"");
-  CHECK(f.call(http("/v1/traces", "application/json", kJson))
+  CHECK(f.call(http("/v1/traces", "application/json", kOtlpJson))
             .ends_with(R"({"partialSuccess":{"rejectedSpans":"3","errorMessage":"bad \"ids\""}})"));
   f.answer.all_bad_ids = true;  // of protobuf, the bytes may be another signal's; JSON says so by its keys
   reply = h2.call(f.grpc(), message("x"));
   REQUIRE(response.ParseFromString(reply.body.substr(5)));
   CHECK(response.partial_success().error_message() ==
         "bad \"ids\"; no span in the request has good ids, so it may hold metrics or logs");
-  CHECK(f.call(http("/v1/traces", "application/json", kJson)).ends_with(R"("errorMessage":"bad \"ids\""}})"));
+  CHECK(f.call(http("/v1/traces", "application/json", kOtlpJson)).ends_with(R"("errorMessage":"bad \"ids\""}})"));
 
   f.answer = {IngestResult::Kind::kMalformed, 0, "50% wrong at byte 7"};
   reply = h2.call(f.grpc(), message("x"));
   CHECK(reply.fields["grpc-status"] == "3");
   CHECK(reply.fields["grpc-message"] == "50%25 wrong at byte 7");
   CHECK(reply.fields.count("grpc-status-details-bin") == 0);
-  auto text = f.call(http("/v1/traces", "application/json", kJson));
+  auto text = f.call(http("/v1/traces", "application/json", kOtlpJson));
   CHECK(text.find("HTTP/1.1 400") == 0);
   CHECK(text.ends_with(R"({"code":3,"message":"50% wrong at byte 7"})"));
   CHECK(f.call(http("/v1/traces", "application/x-protobuf", "x"))
@@ -212,7 +206,7 @@ TEST_CASE("partial success and refusals of ingest, in each form", "[receive]") {
   CHECK(reply.fields["grpc-status"] == "14");
   CHECK(reply.fields["grpc-status-details-bin"] ==
         "CA4SBGZ1bGwaMAoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxIECgIIAQ");
-  text = f.call(http("/v1/traces", "application/json", kJson));
+  text = f.call(http("/v1/traces", "application/json", kOtlpJson));
   CHECK(text.find("HTTP/1.1 503") == 0);
   CHECK(text.find("retry-after: 1\r\n") != std::string::npos);
   CHECK(text.find(R"("retryDelay":"1s")") != std::string::npos);
@@ -220,7 +214,7 @@ TEST_CASE("partial success and refusals of ingest, in each form", "[receive]") {
 }
 
 TEST_CASE("what is not OTLP traces is refused by the right name", "[receive]") {
-  Fixture f;
+  OtlpFixture f;
   const auto status = [&](const std::string& request) { return f.call(request).substr(9, 3); };
   CHECK(status(http("/v1/traces", "text/plain", "x")) == "415");
   CHECK(status(http("/v1/traces", "application/grpc", "x")) == "415");
@@ -280,7 +274,7 @@ TEST_CASE("a refusal speaks the request's own form and is counted under it, what
       {"GET", "/v1/logs", "application/json", "404",
        R"({"code":5,"message":"only traces are taken here, not /v1/logs"})", 2},
   };
-  Fixture f;
+  OtlpFixture f;
   for (const Row& row : rows) {
     const std::string text = f.call(http(row.path, row.type, "", "", row.method));
     INFO(text);
@@ -293,9 +287,9 @@ TEST_CASE("a refusal speaks the request's own form and is counted under it, what
 }
 
 TEST_CASE("a client over its spans is told 429 or UNAVAILABLE with the time to wait", "[receive]") {
-  Fixture f;
+  OtlpFixture f;
   f.answer = {IngestResult::Kind::kClientSpans, 0, "", 7};
-  const auto text = f.call(http("/v1/traces", "application/json", kJson));
+  const auto text = f.call(http("/v1/traces", "application/json", kOtlpJson));
   CHECK(text.starts_with("HTTP/1.1 429 Too Many Requests\r\n"));
   CHECK(text.find("retry-after: 7\r\n") != std::string::npos);
   CHECK(text.find(R"("retryDelay":"7s")") != std::string::npos);
@@ -307,7 +301,7 @@ TEST_CASE("a client over its spans is told 429 or UNAVAILABLE with the time to w
 }
 
 TEST_CASE("zstd and deflate are taken over HTTP and gRPC, and bombs of zstd are not", "[receive]") {
-  Fixture f;
+  OtlpFixture f;
   const std::string request = some_request();
   const auto zstd = [](std::string_view in) {
     std::string out(ZSTD_compressBound(in.size()), '\0');
@@ -327,7 +321,7 @@ TEST_CASE("zstd and deflate are taken over HTTP and gRPC, and bombs of zstd are 
 }
 
 TEST_CASE("while draining every request is answered: try again", "[receive]") {
-  Fixture f;
+  OtlpFixture f;
   H2Client h2(f.ports[0]);
   const auto open = h2.open(f.grpc());
   h2.run(50, [] { return false; });
@@ -337,7 +331,7 @@ TEST_CASE("while draining every request is answered: try again", "[receive]") {
 }
 
 TEST_CASE("gzip bombs, one and eight at once", "[receive][hostile]") {
-  Fixture f(128 << 20);
+  OtlpFixture f(128 << 20);
   const std::string bomb = gzip("", std::size_t{1} << 30);
   REQUIRE(bomb.size() < 2 << 20);
   const std::size_t before = rss_bytes();
@@ -365,7 +359,7 @@ TEST_CASE("gzip bombs, one and eight at once", "[receive][hostile]") {
 }
 
 TEST_CASE("no room in the budget: unavailable, with the time to wait", "[receive][hostile]") {
-  Fixture f(256 << 10);
+  OtlpFixture f(256 << 10);
   H2Client h2(f.ports[0]);
   auto reply = h2.call(f.grpc(), message(std::string(1 << 20, 'x')));
   CHECK(reply.fields["grpc-status"] == "14");
@@ -378,9 +372,9 @@ TEST_CASE("no room in the budget: unavailable, with the time to wait", "[receive
 }
 
 TEST_CASE("media types and codings are read in any case, targets in absolute form too", "[receive]") {
-  Fixture f;
+  OtlpFixture f;
   const std::string request = some_request();
-  CHECK(f.call(http("/v1/traces", "Application/JSON; Charset=UTF-8", kJson)).find("HTTP/1.1 200") == 0);
+  CHECK(f.call(http("/v1/traces", "Application/JSON; Charset=UTF-8", kOtlpJson)).find("HTTP/1.1 200") == 0);
   CHECK(f.call(http("/v1/traces", "APPLICATION/X-Protobuf\t;v=1", request)).find("HTTP/1.1 200") == 0);
   CHECK(f.call(http("/v1/traces", "application/x-protobuf", gzip(request), "Content-Encoding: x-gzip\r\n"))
             .find("HTTP/1.1 200") == 0);
@@ -397,7 +391,7 @@ TEST_CASE("media types and codings are read in any case, targets in absolute for
 }
 
 TEST_CASE("gRPC's health checks are answered, and a watch ends with the receiver", "[receive]") {
-  Fixture f;
+  OtlpFixture f;
   const auto health = [](std::string_view method) {
     return H2Client::post("/grpc.health.v1.Health/" + std::string(method), {{"content-type", "application/grpc"}});
   };

@@ -11,8 +11,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Fixture : ConvertFixture {
-  Fixture() : ConvertFixture(make_zipkin_receiver(config(), "zipkin")) {}
+struct ZipkinFixture : ConvertFixture {
+  ZipkinFixture() : ConvertFixture(make_zipkin_receiver(config(), "zipkin")) {}
   static ZipkinConfig config() {
     ZipkinConfig out;
     out.http.endpoint = "localhost:0";
@@ -21,12 +21,12 @@ struct Fixture : ConvertFixture {
   }
 };
 
-constexpr auto kJson = R"([{"traceId":"463ac35c9f6413ad","id":"a2fb4a1d1a96d312","name":"get","timestamp":1}])";
+constexpr auto kZipkinJson = R"([{"traceId":"463ac35c9f6413ad","id":"a2fb4a1d1a96d312","name":"get","timestamp":1}])";
 
 }  // namespace
 
 TEST_CASE("Zipkin: JSON and protobuf are taken, with 202 and nothing more", "[receive]") {
-  Fixture f;
+  ZipkinFixture f;
   twin::zipkin::ListOfSpans list;
   auto* span = list.add_spans();
   span->set_trace_id("\x46\x3a\xc3\x5c\x9f\x64\x13\xad");
@@ -35,12 +35,13 @@ TEST_CASE("Zipkin: JSON and protobuf are taken, with 202 and nothing more", "[re
   span->set_timestamp(1);
   const std::string proto = list.SerializeAsString();
   for (const char* type : {"application/json", "application/json; charset=utf-8", ""}) {
-    const std::string text = f.call(0, http("/api/v2/spans", type, kJson));
+    const std::string text = f.call(0, http("/api/v2/spans", type, kZipkinJson));
     CHECK(text.find("HTTP/1.1 202") == 0);
     CHECK(text.ends_with("\r\n\r\n"));
   }
   CHECK(f.status(0, http("/api/v2/spans", "application/x-protobuf", proto)) == "202");
-  CHECK(f.status(0, http("/api/v2/spans", "application/json", gzip(kJson), "Content-Encoding: gzip\r\n")) == "202");
+  CHECK(f.status(0, http("/api/v2/spans", "application/json", gzip(kZipkinJson), "Content-Encoding: gzip\r\n")) ==
+        "202");
   CHECK(f.status(0, http("/api/v2/spans", "application/x-protobuf", gzip(proto), "Content-Encoding: gzip\r\n")) ==
         "202");
   CHECK(f.status(0, http("/api/v2/spans", "application/json", "[]")) == "202");
@@ -50,7 +51,7 @@ TEST_CASE("Zipkin: JSON and protobuf are taken, with 202 and nothing more", "[re
 }
 
 TEST_CASE("Zipkin: what is refused, and how", "[receive]") {
-  Fixture f;
+  ZipkinFixture f;
   for (const char* type : {"application/json", "application/x-thrift"}) {
     const std::string text = f.call(0, http("/api/v1/spans", type, "[]"));
     CHECK(text.find("HTTP/1.1 415") == 0);
@@ -68,5 +69,6 @@ TEST_CASE("Zipkin: what is refused, and how", "[receive]") {
                          "Content-Encoding: gzip\r\n")) == "413");
   CHECK(f.refused == std::map<std::string, int>{{"limit", 2}, {"malformed", 1}, {"unsupported", 6}});
   f.answer = {IngestResult::Kind::kShuttingDown, 0, "shutting down"};
-  CHECK(f.call(0, http("/api/v2/spans", "application/json", kJson)).find("retry-after: 1\r\n") != std::string::npos);
+  CHECK(f.call(0, http("/api/v2/spans", "application/json", kZipkinJson)).find("retry-after: 1\r\n") !=
+        std::string::npos);
 }

@@ -13,8 +13,6 @@ namespace {
 
 using namespace test;
 
-TraceId id_of(std::uint64_t trace) { return TraceId::from(trace_id(trace).data()); }
-
 std::string dropped(std::uint64_t trace, std::uint64_t first_span, std::uint64_t spans = 1) {
   std::vector<SpanSpec> specs(spans);
   for (SpanSpec& s : specs) {
@@ -55,7 +53,7 @@ struct Keeping : Process {
   }
   void start() { start(parts()); }
   std::string begin(std::uint64_t trace, const std::string& reason = "r") const {
-    const auto job = jobs->begin({.ids = {id_of(trace)}, .reason = reason});
+    const auto job = jobs->begin({.ids = {id_of_trace(trace)}, .reason = reason});
     REQUIRE(job);
     return *job;
   }
@@ -122,7 +120,7 @@ TEST_CASE("a job waits for the end of a replay, and nothing comes twice", "[jour
 
 namespace {
 
-const std::string kKept = id_of(1).hex() + " _kept_after";
+const std::string kKept = id_of_trace(1).hex() + " _kept_after";
 
 fs::path copy_of(const fs::path& root, const std::string& from, const std::string& to) {
   fs::copy(root / from, root / to, fs::copy_options::recursive);
@@ -141,7 +139,8 @@ TEST_CASE("what is kept after the fact outlives a kill until it is delivered", "
     Keeping p(nobody, root.path / "0", with);
     p.take({p.ms, dropped(1, 1, 2)});
     p.commit(p.ms);
-    p.until([&] { return p.store->fate(id_of(1)) == Fate::kNotKept && p.ms > kThen + 70'000; });  // another segment
+    p.until(
+        [&] { return p.store->fate(id_of_trace(1)) == Fate::kNotKept && p.ms > kThen + 70'000; });  // another segment
     p.start();
     const KeepStatus done = p.end_of(p.begin(1, "incident 7"));
     CHECK(done.kept_spans == 2);
@@ -153,7 +152,7 @@ TEST_CASE("what is kept after the fact outlives a kill until it is delivered", "
     const std::int64_t began = p.ms;
     p.until([&] { return p.ms > began + 400'000; });
     // What it was kept from has gone long ago; the copy, with the late span, has not.
-    CHECK(p.past->find(id_of(1))->spans == 1);
+    CHECK(p.past->find(id_of_trace(1))->spans == 1);
     copy_of(root.path, "0", "old");
     p.queue.send(SIZE_MAX);
     p.commit(p.ms);
@@ -167,7 +166,7 @@ TEST_CASE("what is kept after the fact outlives a kill until it is delivered", "
     {
       Keeping p(nobody, root.path / from, with);
       p.replay();  // and is killed once more
-      CHECK(p.store->fate(id_of(1)) == Fate::kKept);
+      CHECK(p.store->fate(id_of_trace(1)) == Fate::kKept);
       p.commit(p.ms);
       copy_of(root.path, from, second);
     }
@@ -192,7 +191,7 @@ TEST_CASE("what is kept after the fact outlives a kill until it is delivered", "
   p.until([&] { return p.ms > kThen + 5000; });
   p.queue.send(SIZE_MAX);
   CHECK(backend.spans.empty());
-  CHECK(p.store->fate(id_of(1)) == Fate::kKept);
+  CHECK(p.store->fate(id_of_trace(1)) == Fate::kKept);
 }
 
 TEST_CASE("what a job had no room for is not sent by a restart, and a restart waits for room", "[journal]") {
@@ -203,13 +202,13 @@ TEST_CASE("what a job had no room for is not sent by a restart, and a restart wa
     Keeping p(nobody, root.path / "0");
     for (std::uint64_t trace = 1; trace != 3; ++trace) p.take({p.ms, dropped(trace, trace)});
     p.commit(p.ms);
-    p.until([&] { return p.store->fate(id_of(2)) == Fate::kNotKept; });
+    p.until([&] { return p.store->fate(id_of_trace(2)) == Fate::kNotKept; });
     p.start();
     const std::size_t queues = p.budget.cap(Holder::kQueues);
     p.budget.charge(Holder::kQueues, queues);
     CHECK(p.end_of(p.begin(2)).not_taken == 1);
     p.budget.release(Holder::kQueues, queues);
-    CHECK(p.store->fate(id_of(2)) == Fate::kNotKept);
+    CHECK(p.store->fate(id_of_trace(2)) == Fate::kNotKept);
     CHECK(p.end_of(p.begin(1)).kept_spans == 1);
     p.commit(p.ms);
     copy_of(root.path, "0", "1");
@@ -269,7 +268,7 @@ TEST_CASE("spans that come while a job waits for its quota are kept too", "[jour
   Keeping p(backend, root.path / "0", with);
   for (std::uint64_t trace = 1; trace != 4; ++trace) p.take({p.ms, dropped(trace, trace * 100, 10)});
   p.commit(p.ms);
-  p.until([&] { return p.store->fate(id_of(3)) == Fate::kNotKept; });
+  p.until([&] { return p.store->fate(id_of_trace(3)) == Fate::kNotKept; });
   p.start();
   const std::string first = p.begin(2), second = p.begin(1);
   CHECK(p.end_of(first).kept_spans == 10);  // a minute's worth was saved up
@@ -311,7 +310,7 @@ TEST_CASE("a job says how many traces were judged before all their spans had com
     p.take({p.ms, request(specs)});
     p.commit(p.ms);
   }
-  p.until([&] { return p.store->fate(id_of(span)) == Fate::kNotKept; });
+  p.until([&] { return p.store->fate(id_of_trace(span)) == Fate::kNotKept; });
   const auto judged_early = [&](std::size_t memory) {
     KeepParts parts = p.parts();
     parts.config.search_memory = memory;
@@ -334,11 +333,11 @@ TEST_CASE("what was kept and reached nobody is sent once more when it is asked f
   Keeping p(backend, root.path / "0");
   p.take({p.ms, request_of(1, 1, 2, 2)});
   p.commit(p.ms);
-  p.until([&] { return p.store->fate(id_of(1)) == Fate::kKept; });
+  p.until([&] { return p.store->fate(id_of_trace(1)) == Fate::kKept; });
   p.queue.lose();
   p.start();
   CHECK(p.end_of(p.begin(1)).already_kept == 1);
-  const auto again = p.jobs->begin({.ids = {id_of(1)}, .again = true, .reason = "lost"});
+  const auto again = p.jobs->begin({.ids = {id_of_trace(1)}, .again = true, .reason = "lost"});
   REQUIRE(again);
   CHECK(p.end_of(*again).kept_spans == 2);
   p.queue.send(SIZE_MAX);
@@ -370,7 +369,7 @@ TEST_CASE("a search ends at its time or its bytes, keeps what it has found, and 
     p.take({p.ms, dropped(trace, trace)});
     p.commit(p.ms);
   }
-  p.until([&] { return p.store->fate(id_of(20)) == Fate::kNotKept; });
+  p.until([&] { return p.store->fate(id_of_trace(20)) == Fate::kNotKept; });
   const std::string what = GENERATE("nothing", "bytes", "time");
   KeepParts parts = p.parts();
   if (what == "bytes") parts.config.search_bytes = 500;
@@ -394,7 +393,7 @@ TEST_CASE("64 jobs may wait, and 200 are remembered", "[journal]") {
   p.jobs = std::make_unique<KeepJobs>(p.parts());
   const std::string first = p.begin(1);
   for (std::size_t n = 1; n != KeepJobs::kWaitingMax; ++n) p.begin(1);
-  const auto more = [&] { return p.jobs->begin({.ids = {id_of(1)}, .reason = "r"}); };
+  const auto more = [&] { return p.jobs->begin({.ids = {id_of_trace(1)}, .reason = "r"}); };
   REQUIRE_FALSE(more());
   CHECK(more().error().kind == ErrorKind::kRefused);
   const std::string last = p.jobs->jobs().front().job;
@@ -449,7 +448,7 @@ TEST_CASE("the memory of jobs is charged, and where there is none they wait or k
   Keeping p(backend, root.path / "0");
   p.take({p.ms, dropped(1, 1)});
   p.commit(p.ms);
-  p.until([&] { return p.store->fate(id_of(1)) == Fate::kNotKept; });
+  p.until([&] { return p.store->fate(id_of_trace(1)) == Fate::kNotKept; });
   p.start();
   const std::size_t traces = p.budget.cap(Holder::kTraces), requests = p.budget.cap(Holder::kRequests);
   p.budget.charge(Holder::kTraces, traces);
@@ -492,7 +491,7 @@ TEST_CASE("a trace of which a part cannot be read is kept, and counted as such",
     p.commit(p.ms);
   }
   const std::uint64_t segment = p.journal->extent().segments.back();
-  p.until([&] { return p.store->fate(id_of(1)) == Fate::kNotKept; });
+  p.until([&] { return p.store->fate(id_of_trace(1)) == Fate::kNotKept; });
   {
     std::fstream file(requests_path(root.path / "0", segment), std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(100);  // in the first block

@@ -319,7 +319,7 @@ TEST_CASE("verdicts of then are charged until they are let go of", "[journal]") 
   JournalReplay replay(parts);
   replay.run(at(kThen), wall(kThen));
   CHECK(p.budget.used(Holder::kTraces) >= 49 * 60);
-  CHECK(p.store->fate(TraceId::from(test::trace_id(1).data())) == Fate::kNotKept);
+  CHECK(p.store->fate(test::id_of_trace(1)) == Fate::kNotKept);
   replay.tidy(TimePoint::max());
   p.store->sweep(at(kThen + 60'000));
   CHECK(p.budget.used(Holder::kTraces) < 49 * 60);

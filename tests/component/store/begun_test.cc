@@ -13,7 +13,7 @@ using namespace tailgate;
 
 TEST_CASE("a partition that is just begun is no fault to another reader", "[store]") {
   auto trace = std::make_shared<KeptTrace>();
-  trace->id = TraceId::from(test::trace_id(1).data());
+  trace->id = test::id_of_trace(1);
   trace->otlp = test::request({test::SpanSpec{.trace = 1}});
   trace->spans = 1;
   const std::vector<KeptTracePtr> batch{trace};

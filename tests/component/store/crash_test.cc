@@ -20,10 +20,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-KeptTracePtr numbered(std::uint64_t number) {
+KeptTracePtr of_random_size(std::uint64_t number) {
   test::Random r(number);
   auto trace = std::make_shared<KeptTrace>();
-  trace->id = TraceId::from(test::trace_id(number).data());
+  trace->id = test::id_of_trace(number);
   std::vector<test::SpanSpec> spans(1 + r.below(8));
   for (test::SpanSpec& s : spans) {
     s.trace = number;
@@ -57,7 +57,7 @@ StoreOptions options(const fs::path& path) {
   test::Random r(number);
   while (true) {
     std::vector<KeptTracePtr> batch;
-    for (std::uint64_t n = 1 + r.below(20); n != 0; --n) batch.push_back(numbered(++number));
+    for (std::uint64_t n = 1 + r.below(20); n != 0; --n) batch.push_back(of_random_size(++number));
     now += 1;
     if (!(*store)->append(batch, now)) ::_exit(3);
     if (::write(out, &number, sizeof number) != sizeof number) ::_exit(4);
@@ -101,7 +101,7 @@ TEST_CASE("what was stored before a kill is found, whole, and nothing else", "[s
         CHECK_FALSE(found[t.start_ns]);
         found[t.start_ns] = true;
         last = std::max(last, t.start_ns);
-        CHECK(t.otlp == numbered(t.start_ns)->otlp);
+        CHECK(t.otlp == of_random_size(t.start_ns)->otlp);
         return true;
       }));
       CHECK(std::count(found.begin() + 1, found.begin() + static_cast<long>(last) + 1, false) == 0);

@@ -63,7 +63,7 @@ namespace fs = std::filesystem;
 
 KeptTracePtr numbered(std::uint64_t number) {
   auto trace = std::make_shared<KeptTrace>();
-  trace->id = TraceId::from(test::trace_id(number).data());
+  trace->id = test::id_of_trace(number);
   test::SpanSpec span;
   span.trace = number;
   span.attributes = {{"n", std::to_string(number)}, {"text", std::string(400, static_cast<char>('a' + number % 26))}};

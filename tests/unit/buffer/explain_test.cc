@@ -27,8 +27,6 @@ BufferLimits with_explain() {
   return limits;
 }
 
-TraceId id_of(std::uint64_t n) { return TraceId::from(trace_id(n).data()); }
-
 }  // namespace
 
 TEST_CASE("the log finds the last traces put and forgets the oldest", "[buffer]") {
@@ -99,12 +97,12 @@ TEST_CASE("without memory for decisions only the verdict is known, and without a
     BufferFixture f(limits);
     f.add({{.trace = 1, .status = 2}}, 0s);
     f.close_due(2s);
-    const auto what = f.buffer.explain(id_of(1));
+    const auto what = f.buffer.explain(id_of_trace(1));
     REQUIRE(what.has_value() == (cache != 0));
     if (!what) continue;
     CHECK(what->verdict_only);
     CHECK_FALSE(what->open);
-    CHECK(what->record.id == id_of(1));
+    CHECK(what->record.id == id_of_trace(1));
     CHECK(what->record.verdict.decision == Decision::kSampled);
     CHECK(what->votes.empty());
   }
@@ -112,8 +110,8 @@ TEST_CASE("without memory for decisions only the verdict is known, and without a
 
 TEST_CASE("of a trace that another process decided the verdict is known", "[buffer]") {
   BufferFixture f(with_explain());
-  f.buffer.remember(id_of(1), Verdict{.decision = Decision::kDropped, .reason = CloseReason::kRoot});
-  const auto what = f.buffer.explain(id_of(1));
+  f.buffer.remember(id_of_trace(1), Verdict{.decision = Decision::kDropped, .reason = CloseReason::kRoot});
+  const auto what = f.buffer.explain(id_of_trace(1));
   REQUIRE(what);
   CHECK(what->verdict_only);
   CHECK(what->record.verdict.decision == Decision::kDropped);
@@ -126,12 +124,12 @@ TEST_CASE("a dropped trace is explained", "[buffer]") {
   f.add({{.trace = 1, .id = 2, .parent = 1, .start_ms = 5, .end_ms = 30}, {.trace = 1, .id = 3, .parent = 9}}, 0s,
         "db");
   f.add({{.trace = 1, .id = 1, .start_ms = 0, .end_ms = 40, .name = "GET /"}}, 300ms, "web");
-  const auto open = f.buffer.explain(id_of(1));
+  const auto open = f.buffer.explain(id_of_trace(1));
   REQUIRE(open);
   CHECK(open->open);
   CHECK(open->record.spans == 3);
   f.close_due(2s);
-  const auto what = f.buffer.explain(id_of(1));
+  const auto what = f.buffer.explain(id_of_trace(1));
   REQUIRE(what);
   CHECK_FALSE(what->open);
   CHECK(what->record.verdict.decision == Decision::kNotSampled);
@@ -148,8 +146,8 @@ TEST_CASE("a dropped trace is explained", "[buffer]") {
   CHECK(what->votes == std::vector<Vote>{Vote::kNotSampled});
   CHECK(f.buffer.wall_ns(what->record.first_ms) == 1'000'000'000'000);
   f.add({{.trace = 1, .id = 4}}, 3s);
-  CHECK(f.buffer.explain(id_of(1))->record.late_spans == 1);
-  CHECK_FALSE(f.buffer.explain(id_of(2)));
+  CHECK(f.buffer.explain(id_of_trace(1))->record.late_spans == 1);
+  CHECK_FALSE(f.buffer.explain(id_of_trace(2)));
 }
 
 TEST_CASE("errors that come after a trace was not sampled are counted by why it was judged", "[buffer]") {
@@ -163,8 +161,8 @@ TEST_CASE("errors that come after a trace was not sampled are counted by why it 
   f.close_due(2s);
   f.add({{.trace = 1, .id = 2, .status = 2}, {.trace = 1, .id = 3}}, 3s);
   CHECK(count(CloseReason::kTimeout) == 1);
-  CHECK(f.buffer.explain(id_of(1))->record.late_errors == 1);
-  CHECK(f.buffer.explain(id_of(1))->record.late_spans == 2);
+  CHECK(f.buffer.explain(id_of_trace(1))->record.late_errors == 1);
+  CHECK(f.buffer.explain(id_of_trace(1))->record.late_spans == 2);
   f.add({{.trace = 2, .id = 1}, {.trace = 2, .id = 2}}, 3s);  // two spans are all that a trace may have here
   f.add({{.trace = 2, .id = 3, .status = 2}, {.trace = 2, .id = 4, .status = 2}}, 3s);
   CHECK(count(CloseReason::kSize) == 2);
@@ -173,16 +171,16 @@ TEST_CASE("errors that come after a trace was not sampled are counted by why it 
   f.close_due(6s);
   f.add({{.trace = 3, .id = 2, .status = 2}}, 7s);
   CHECK(count(CloseReason::kTimeout) == 1);
-  CHECK(f.buffer.explain(id_of(3))->record.late_errors == 1);
+  CHECK(f.buffer.explain(id_of_trace(3))->record.late_errors == 1);
 }
 
 TEST_CASE("a moment by the wall clock does not move with the time it is asked for", "[buffer]") {
   BufferFixture f(with_explain());
   f.add({{.trace = 1}}, 100'400us);
-  const std::uint64_t first = f.buffer.wall_ns(f.buffer.explain(id_of(1))->record.first_ms);
+  const std::uint64_t first = f.buffer.wall_ns(f.buffer.explain(id_of_trace(1))->record.first_ms);
   CHECK(first == 1'000'100'000'000);
   f.add({{.trace = 2}}, 200'900us);
-  CHECK(f.buffer.wall_ns(f.buffer.explain(id_of(1))->record.first_ms) == first);
+  CHECK(f.buffer.wall_ns(f.buffer.explain(id_of_trace(1))->record.first_ms) == first);
 }
 
 TEST_CASE("names of roots are counted by the traces that have them, and paid for", "[buffer]") {
@@ -191,11 +189,11 @@ TEST_CASE("names of roots are counted by the traces that have them, and paid for
   for (std::uint64_t t = 1; t <= 50; ++t) f.add({{.trace = t, .name = "op " + std::to_string(t % 5)}}, 0s);
   f.close_due(2s);
   CHECK(f.budget.used(Holder::kTraces) == before);
-  CHECK(f.buffer.explain(id_of(7))->name == "op 2");
+  CHECK(f.buffer.explain(id_of_trace(7))->name == "op 2");
   f.add({{.trace = 100, .name = std::string(1000, 'n')}}, 3s, std::string(100, 's'));
   f.close_due(5s);
-  CHECK(f.buffer.explain(id_of(100))->service == std::string(32, 's'));
-  CHECK(f.buffer.explain(id_of(100))->name == std::string(36, 'n'));
+  CHECK(f.buffer.explain(id_of_trace(100))->service == std::string(32, 's'));
+  CHECK(f.buffer.explain(id_of_trace(100))->name == std::string(36, 'n'));
 }
 
 TEST_CASE("new traces are shed by their randomness, whole, and counted", "[buffer]") {
@@ -211,7 +209,7 @@ TEST_CASE("new traces are shed by their randomness, whole, and counted", "[buffe
   CHECK(f.buffer.counters().shed_traces == 1);
   CHECK(f.close_due(3s) == 2);
   CHECK(f.accounted() == f.received());
-  const auto what = f.buffer.explain(id_of(2));
+  const auto what = f.buffer.explain(id_of_trace(2));
   REQUIRE(what);
   CHECK(what->record.verdict.shed);
   CHECK(what->record.shed_step == 1);
@@ -251,7 +249,7 @@ TEST_CASE("what policies looked for in vain is noted of a few traces a second", 
   BufferFixture f(with_explain(),
                   "[{name: pay, type: string_attribute, string_attribute: {key: http.route, values: [/pay]}}, "
                   "{name: bank, type: string_attribute, string_attribute: {key: service.name, values: [bank]}}]");
-  const auto noted = [&](std::uint64_t trace) { return f.buffer.explain(id_of(trace))->values; };
+  const auto noted = [&](std::uint64_t trace) { return f.buffer.explain(id_of_trace(trace))->values; };
   f.add({{.trace = 1, .id = 1, .attributes = {{"http.route", "/cart"}}}, {.trace = 1, .id = 2, .parent = 1}}, 0s,
         "web");
   f.close_due(2s);

@@ -20,8 +20,6 @@ std::vector<ClosedTrace> take_all(BufferFixture& f, const std::function<bool(con
   return out;
 }
 
-TraceId id_of(std::uint64_t trace) { return TraceId::from(trace_id(trace).data()); }
-
 }  // namespace
 
 TEST_CASE("open traces that are wanted can be taken out, and their spans count as handed over", "[buffer]") {
@@ -35,8 +33,8 @@ TEST_CASE("open traces that are wanted can be taken out, and their spans count a
   CHECK(f.buffer.counters().handed_over == 6'000);
   CHECK(f.buffer.counters().held == 6'000);
   CHECK(f.received() == f.accounted() + f.buffer.counters().handed_over);
-  CHECK_FALSE(f.buffer.knows(id_of(2)));
-  CHECK(f.buffer.knows(id_of(3)));
+  CHECK_FALSE(f.buffer.knows(id_of_trace(2)));
+  CHECK(f.buffer.knows(id_of_trace(3)));
   f.close_due(31s);
   f.settle_all();
   CHECK(f.buffer.counters().not_sampled == 6'000);
@@ -59,14 +57,14 @@ TEST_CASE("a trace is known while it is open and while its verdict is remembered
   BufferLimits limits;
   limits.cache_bytes = 1 << 16;
   BufferFixture f(limits);
-  CHECK_FALSE(f.buffer.knows(id_of(1)));
+  CHECK_FALSE(f.buffer.knows(id_of_trace(1)));
   f.add({{.trace = 1, .id = 1}}, 0ms);
-  CHECK(f.buffer.knows(id_of(1)));
+  CHECK(f.buffer.knows(id_of_trace(1)));
   f.close_due(31s);
-  CHECK(f.buffer.knows(id_of(1)));
-  CHECK_FALSE(f.buffer.knows(id_of(2)));
-  f.buffer.remember(id_of(2), Verdict());
-  CHECK(f.buffer.knows(id_of(2)));
+  CHECK(f.buffer.knows(id_of_trace(1)));
+  CHECK_FALSE(f.buffer.knows(id_of_trace(2)));
+  f.buffer.remember(id_of_trace(2), Verdict());
+  CHECK(f.buffer.knows(id_of_trace(2)));
 }
 
 TEST_CASE("open traces of an origin can be forgotten, and the others go on", "[buffer]") {
@@ -82,11 +80,11 @@ TEST_CASE("open traces of an origin can be forgotten, and the others go on", "[b
   CHECK(f.buffer.traces_held() == 4'000);
   CHECK(f.buffer.counters().forgotten == 4'000);
   CHECK(f.received() == f.accounted() + f.buffer.counters().forgotten);
-  CHECK(f.buffer.fate(id_of(1)) == Fate::kUnknown);
-  CHECK(f.buffer.fate(id_of(2)) == Fate::kOpen);
-  CHECK(f.buffer.fate(id_of(3)) == Fate::kOpen);
+  CHECK(f.buffer.fate(id_of_trace(1)) == Fate::kUnknown);
+  CHECK(f.buffer.fate(id_of_trace(2)) == Fate::kOpen);
+  CHECK(f.buffer.fate(id_of_trace(3)) == Fate::kOpen);
   f.add_request(request({{.trace = 1, .id = 1}}), 2ms, 2);  // read again, it is a new trace
-  CHECK(f.buffer.fate(id_of(1)) == Fate::kOpen);
+  CHECK(f.buffer.fate(id_of_trace(1)) == Fate::kOpen);
   f.close_due(31s);
   CHECK(f.buffer.counters().not_sampled == 8'002);
   CHECK(f.buffer.counters().held == 0);
@@ -101,9 +99,9 @@ TEST_CASE("a trace that has spans of several origins is not forgotten with one o
   std::size_t from = 0;
   while (f.buffer.forget(from, 1)) {
   }
-  CHECK(f.buffer.fate(id_of(1)) == Fate::kOpen);
-  CHECK(f.buffer.fate(id_of(2)) == Fate::kOpen);
-  CHECK(f.buffer.fate(id_of(3)) == Fate::kUnknown);
+  CHECK(f.buffer.fate(id_of_trace(1)) == Fate::kOpen);
+  CHECK(f.buffer.fate(id_of_trace(2)) == Fate::kOpen);
+  CHECK(f.buffer.fate(id_of_trace(3)) == Fate::kUnknown);
   CHECK(f.buffer.counters().forgotten == 2);
   f.close_due(31s);
   f.settle_all();

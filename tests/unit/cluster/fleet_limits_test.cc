@@ -5,22 +5,22 @@
 #include <numeric>
 
 #include "base/hash.h"
+#include "support/times.h"
 
 using namespace tailgate;
+using namespace tailgate::test;
 using namespace std::chrono_literals;
 
 namespace {
 
-TimePoint at(Duration d) { return TimePoint(1h) + d; }
-
 const std::vector<std::string> kNames = {"a", "b", "c", "d", "e", "f"};
 
 // Members that hear each other, or some of each other.
-struct Fleet {
+struct SharingFleet {
   std::vector<FleetLimits> members;
   double rate = 0;
 
-  Fleet(std::size_t count, double of) : members(count), rate(of) {
+  SharingFleet(std::size_t count, double of) : members(count), rate(of) {
     for (FleetLimits& one : members) one.asked({{"cap", 0, rate}}, at(0s));
   }
   void second(int n, const std::vector<double>& asked) {
@@ -54,7 +54,7 @@ bool all(std::size_t, std::size_t) { return true; }
 TEST_CASE("a limit is divided by what members need, and all of it is given", "[cluster]") {
   std::uint64_t random = 7;
   for (int round = 0; round != 2'000; ++round) {
-    Fleet fleet(1 + next_random(random) % 6, 1 + static_cast<double>(next_random(random) % 1'000));
+    SharingFleet fleet(1 + next_random(random) % 6, 1 + static_cast<double>(next_random(random) % 1'000));
     for (int n = 1; n != 4; ++n) {
       std::vector<double> asked(fleet.members.size());
       for (double& one : asked) one = static_cast<double>(next_random(random) % 3 * (next_random(random) % 900));
@@ -74,13 +74,13 @@ TEST_CASE("a limit is divided by what members need, and all of it is given", "[c
 }
 
 TEST_CASE("who needs most gets most, and what nobody needs is for everybody", "[cluster]") {
-  Fleet fleet(3, 100);
+  SharingFleet fleet(3, 100);
   fleet.second(1, {800, 150, 50});
   fleet.tell(1, all);
   CHECK(fleet.share(0, 1) == Approx(0.8).margin(0.01));
   CHECK(fleet.share(1, 1) == Approx(0.15).margin(0.01));
   CHECK(fleet.share(2, 1) == Approx(0.05).margin(0.01));
-  Fleet calm(3, 100);
+  SharingFleet calm(3, 100);
   calm.second(1, {40, 10, 20});
   calm.tell(1, all);
   CHECK(calm.share(0, 1) == Approx(0.5));
@@ -89,7 +89,7 @@ TEST_CASE("who needs most gets most, and what nobody needs is for everybody", "[
 }
 
 TEST_CASE("a member that needs nothing may still begin", "[cluster]") {
-  Fleet fleet(3, 300);
+  SharingFleet fleet(3, 300);
   fleet.second(1, {900, 900, 0});
   fleet.tell(1, all);
   CHECK(fleet.share(2, 1) * 300 >= 1);
@@ -97,7 +97,7 @@ TEST_CASE("a member that needs nothing may still begin", "[cluster]") {
 }
 
 TEST_CASE("who hears nobody for five seconds has an equal part, and so have those whom nobody hears", "[cluster]") {
-  Fleet fleet(3, 100);
+  SharingFleet fleet(3, 100);
   CHECK(fleet.share(0, 0) == Approx(1.0 / 3));  // nobody was heard yet
   fleet.second(1, {800, 150, 50});
   fleet.tell(1, all);

@@ -12,7 +12,7 @@ using namespace tailgate;
 
 namespace {
 
-TraceId id_of(char fill) {
+TraceId id_filled_with(char fill) {
   TraceId id;
   id.bytes.fill(fill);
   return id;
@@ -24,8 +24,8 @@ ClusterMessage full() {
   out.names = {"tailgate-0", "10.0.0.1", "::1"};
   out.fresh = {{"::1", std::chrono::milliseconds(1234)}};
   out.leaving = true;
-  out.verdicts = {{id_of('a'), 0, 2, true, false, true, std::string("errors\0c0\0otlp", 14)},
-                  {id_of('b'), 2, 0, false, true, false, ""}};
+  out.verdicts = {{id_filled_with('a'), 0, 2, true, false, true, std::string("errors\0c0\0otlp", 14)},
+                  {id_filled_with('b'), 2, 0, false, true, false, ""}};
   out.page = {"POST", "/keep?x", R"({"reason":"r"})"};
   out.page_answer = {404, R"({"error":"x"})"};
   out.shares_limits = true;

@@ -10,14 +10,14 @@ using namespace std::chrono_literals;
 
 namespace {
 
-ConfigDocument load(std::string_view yaml, LoadOptions options = {}) {
+ConfigDocument document_of(std::string_view yaml, LoadOptions options = {}) {
   Result<ConfigDocument> doc = load_config_text(yaml, "t.yaml", options);
   if (!doc) FAIL(doc.error().text);
   return *doc;
 }
 
 std::vector<std::string> errors_of(std::string_view yaml, void (*read)(const ConfigNode&)) {
-  const ConfigDocument doc = load(yaml);
+  const ConfigDocument doc = document_of(yaml);
   read(doc.root);
   return messages(doc.issues->errors);
 }
@@ -25,7 +25,7 @@ std::vector<std::string> errors_of(std::string_view yaml, void (*read)(const Con
 }  // namespace
 
 TEST_CASE("typed readers return what was written", "[config]") {
-  const ConfigDocument doc = load(R"(
+  const ConfigDocument doc = document_of(R"(
 i: -5
 hex: 0x1F
 f: 1.5e3
@@ -164,7 +164,7 @@ TEST_CASE("deep nesting is an error and not a stack overflow", "[config]") {
 }
 
 TEST_CASE("aliases share a value, merges fill in what is missing, and neither can grow without end", "[config]") {
-  const ConfigDocument doc = load(R"(
+  const ConfigDocument doc = document_of(R"(
 base: &base {x: 1, y: 2}
 a: *base
 b:
@@ -190,7 +190,7 @@ c: {y: 4, <<: [*base, {z: 5}]}
 }
 
 TEST_CASE("keys without effect give one notice and no error", "[config]") {
-  const ConfigDocument doc = load("a: {balancer_name: x}");
+  const ConfigDocument doc = document_of("a: {balancer_name: x}");
   const ConfigNode a = doc.root.child("a");
   a.without_effect({"balancer_name", "keepalive"});
   a.finish();

@@ -13,13 +13,13 @@ using namespace std::chrono_literals;
 
 namespace {
 
-TimePoint at(double seconds) {
+TimePoint at_second(double seconds) {
   return TimePoint(1h) + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
 enum class Mode { kFirstCome, kPerSecond, kByRandom };
 
-struct Member {
+struct LimitedMember {
   Limiter limiter;
   FleetLimits fleet;
   double kept = 0, phase = 0;  // when in a second it asks the others
@@ -30,42 +30,42 @@ struct Run {
   double rate = 1000;
   std::uint64_t cost_max = 20;
   std::uint64_t random = 11;
-  std::vector<std::unique_ptr<Member>> members;
+  std::vector<std::unique_ptr<LimitedMember>> members;
 
   Run(Mode of, double per_second, std::uint64_t cost) : mode(of), rate(per_second), cost_max(cost) {
     LimitRule rule{.lanes = {{rate, of == Mode::kPerSecond ? rate : 2 * rate}}};
     rule.per_second = of == Mode::kPerSecond;
     if (rule.per_second) rule.total = rate;
     for (int i = 0; i != 3; ++i) {
-      members.push_back(std::unique_ptr<Member>(new Member{Limiter(rule), {}, 0, 0.31 * i}));
+      members.push_back(std::unique_ptr<LimitedMember>(new LimitedMember{Limiter(rule), {}, 0, 0.31 * i}));
     }
   }
 
   // Ten milliseconds of load: units of `wanted` a second, in traces of 1 to cost_max.
-  void load(Member& m, double now, double wanted) {
+  void load(LimitedMember& m, double now, double wanted) {
     for (double left = wanted / 100 * (0.5 + static_cast<double>(next_random(random) % 1000) / 1000); left > 0;) {
       const std::uint64_t cost = 1 + next_random(random) % cost_max;
       left -= static_cast<double>(cost);
       if (mode != Mode::kByRandom) {
-        m.kept += m.limiter.take(0, static_cast<double>(cost), at(now)) ? static_cast<double>(cost) : 0;
+        m.kept += m.limiter.take(0, static_cast<double>(cost), at_second(now)) ? static_cast<double>(cost) : 0;
         continue;
       }
       const std::uint64_t r = next_random(random) >> 8;
-      const std::uint32_t interval = limit_interval(at(now));
+      const std::uint32_t interval = limit_interval(at_second(now));
       m.limiter.offer(0, interval, r, cost);
       waiting.push_back({&m, interval, r, cost});
     }
   }
   struct Candidate {
-    Member* member;
+    LimitedMember* member;
     std::uint32_t interval;
     std::uint64_t random, cost;
   };
   std::vector<Candidate> waiting;
   void judge(double now) {
     std::erase_if(waiting, [&](const Candidate& c) {
-      if (c.interval >= limit_interval(at(now))) return false;
-      if (c.member->limiter.answer(0, c.interval, c.random, c.cost, at(now)).kept)
+      if (c.interval >= limit_interval(at_second(now))) return false;
+      if (c.member->limiter.answer(0, c.interval, c.random, c.cost, at_second(now)).kept)
         c.member->kept += static_cast<double>(c.cost);
       return true;
     });
@@ -73,19 +73,19 @@ struct Run {
 
   void exchange(std::size_t i, double now, bool apart) {
     const std::vector<std::string> names = {"a", "b", "c"};
-    Member& m = *members[i];
+    LimitedMember& m = *members[i];
     const LimitAsked asked = m.limiter.take_asked();
-    m.fleet.asked({{"cap", asked.asked[0], rate}}, at(now));
+    m.fleet.asked({{"cap", asked.asked[0], rate}}, at_second(now));
     std::vector<std::string> others;
     for (std::size_t k = 0; k != members.size(); ++k) {
       if (k == i) continue;
       others.push_back(names[k]);
       if (apart && (i == 0) != (k == 0)) continue;
-      members[k]->fleet.heard(names[i], m.fleet.needs(), at(now));
-      m.fleet.heard(names[k], members[k]->fleet.needs(), at(now));
+      members[k]->fleet.heard(names[i], m.fleet.needs(), at_second(now));
+      m.fleet.heard(names[k], members[k]->fleet.needs(), at_second(now));
     }
-    const double share = m.fleet.shares(others, at(now)).at(0).share;
-    m.limiter.set_shares({{share}, share}, at(now));
+    const double share = m.fleet.shares(others, at_second(now)).at(0).share;
+    m.limiter.set_shares({{share}, share}, at_second(now));
   }
 
   double kept() const { return members[0]->kept + members[1]->kept + members[2]->kept; }
@@ -163,13 +163,14 @@ TEST_CASE("with a limit for each key every member has an equal part of each", "[
   KeyedLimiter limiter({.lanes = {{9, 18}}}, 10);
   const auto taken = [&](std::uint64_t key, double from, double to) {
     int out = 0;
-    for (double now = from; now < to; now += 0.01) out += limiter.of(key, at(now))->take(0, 1, at(now)) ? 1 : 0;
+    for (double now = from; now < to; now += 0.01)
+      out += limiter.of(key, at_second(now))->take(0, 1, at_second(now)) ? 1 : 0;
     return out;
   };
-  limiter.set_share(1.0 / 3, at(0));
+  limiter.set_share(1.0 / 3, at_second(0));
   CHECK(taken(1, 0, 100) == Approx(306).margin(8));  // and what a bucket has at its start
-  limiter.set_share(1, at(100));
+  limiter.set_share(1, at_second(100));
   CHECK(taken(1, 100, 200) == Approx(906).margin(8));
-  limiter.set_share(1.0 / 3, at(200));
+  limiter.set_share(1.0 / 3, at_second(200));
   CHECK(taken(2, 200, 300) == Approx(306).margin(8));  // a key that is new
 }

@@ -33,7 +33,7 @@ constexpr const char* kPolicies = "[{name: errors, type: status_code, status_cod
 
 TimePoint at(std::int64_t ms) { return TimePoint(std::chrono::hours(100) + std::chrono::milliseconds(ms)); }
 
-struct Record {
+struct KafkaRecord {
   std::string otlp;
   std::uint64_t trace = 0;
   std::set<std::uint64_t> spans = {};
@@ -41,7 +41,7 @@ struct Record {
 
 // What outlives a process: the topics, and what the backend has.
 struct World {
-  std::vector<Record> spans[kPartitions];
+  std::vector<KafkaRecord> spans[kPartitions];
   std::int64_t committed[kPartitions] = {};
   std::vector<std::pair<std::string, std::string>> verdicts[kPartitions];  // key, value
   std::map<std::uint64_t, std::set<std::uint64_t>> sent, delivered;        // spans by trace
@@ -50,7 +50,7 @@ struct World {
 
 std::uint64_t trace_of(const TraceId& id) {
   for (std::uint64_t t = 0;; ++t) {
-    if (TraceId::from(trace_id(t).data()) == id) return t;
+    if (id_of_trace(t) == id) return t;
   }
 }
 
@@ -213,8 +213,8 @@ struct Process final : KeptSink {
     std::set<std::string> written;
     for (const auto& [key, value] : world.verdicts[p]) written.insert(key);
     for (std::int64_t o = world.committed[p]; o < offset; ++o) {
-      const Record& record = world.spans[p][static_cast<std::size_t>(o)];
-      const TraceId id = TraceId::from(trace_id(record.trace).data());
+      const KafkaRecord& record = world.spans[p][static_cast<std::size_t>(o)];
+      const TraceId id = id_of_trace(record.trace);
       INFO("partition " << p << " offset " << o << " trace " << record.trace);
       REQUIRE(store->fate(id) != Fate::kOpen);
       for (const std::uint64_t span : record.spans) REQUIRE_FALSE(undelivered[record.trace].contains(span));
@@ -234,7 +234,7 @@ void produce(World& world, std::uint64_t& traces) {
   const std::uint64_t first = traces > 12 ? traces - 12 : 1;
   const std::uint64_t trace = world.random() % 4 == 0 ? ++traces : first + world.random() % (traces - first + 1);
   std::vector<SpanSpec> spans;
-  Record record;
+  KafkaRecord record;
   std::set<std::uint64_t>& sent = world.sent[trace];
   for (std::uint64_t n = 1 + world.random() % 3; n != 0 && sent.size() < 100; --n) {
     // What is read again at another pace must get the same verdict, so the error comes first.

@@ -5,6 +5,7 @@
 
 #include "model/threshold.h"
 #include "support/random_otlp.h"
+#include "support/times.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
@@ -12,7 +13,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-TimePoint at(Duration d) { return TimePoint(1h) + d; }
 LimitRule rate(double per_second, double burst) { return {.lanes = {{per_second, burst}}}; }
 
 }  // namespace

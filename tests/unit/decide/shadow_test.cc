@@ -3,13 +3,13 @@
 
 #include "config/config_file.h"
 #include "decide/policy_set.h"
+#include "support/times.h"
 
 using namespace tailgate;
+using namespace tailgate::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-TimePoint at(Duration d) { return TimePoint(1h) + d; }
 
 // A set of live policies and shadows, asked about traces of one span by hand.
 struct Sets {

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "support/otlp_builder.h"
+#include "support/times.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
@@ -11,7 +12,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-TimePoint at(Duration d) { return TimePoint{} + 1h + d; }
 constexpr std::uint64_t kWall = 1'700'000'000'000'000'000;
 
 struct Fixture {

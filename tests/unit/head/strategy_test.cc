@@ -10,7 +10,7 @@
 #include "sampling_twin.pb.h"
 
 using namespace tailgate;
-namespace twin = tailgate::sampling_twin;
+namespace sampling = tailgate::sampling_twin;
 using Kind = Strategy::Kind;
 
 TEST_CASE("JSON is that of Jaeger, to the byte", "[head]") {
@@ -65,9 +65,9 @@ TEST_CASE("the protobuf library reads every answer as it was meant", "[head]") {
         in.operations->each.push_back({std::string(random() % 300, 'x'), random() % 4 ? chance() : 0});
       }
     }
-    twin::Response out;
+    sampling::Response out;
     REQUIRE(out.ParseFromString(strategy_proto(in)));
-    CHECK(out.strategy_type() == (in.kind == Kind::kProbabilistic ? twin::PROBABILISTIC : twin::RATE_LIMITING));
+    CHECK(out.strategy_type() == (in.kind == Kind::kProbabilistic ? sampling::PROBABILISTIC : sampling::RATE_LIMITING));
     CHECK(out.has_probabilistic_sampling() == (in.kind == Kind::kProbabilistic));
     CHECK(out.has_rate_limiting_sampling() == (in.kind == Kind::kRateLimiting));
     CHECK(out.probabilistic_sampling().sampling_rate() == in.probability);
@@ -77,12 +77,12 @@ TEST_CASE("the protobuf library reads every answer as it was meant", "[head]") {
     simdjson::dom::parser parser;
     REQUIRE(parser.parse(strategy_json(in)).error() == simdjson::SUCCESS);
     if (!in.operations) continue;
-    const twin::Operations& operations = out.operation_sampling();
+    const sampling::Operations& operations = out.operation_sampling();
     CHECK(operations.default_sampling_probability() == in.operations->default_probability);
     CHECK(operations.default_lower_bound_traces_per_second() == in.operations->lower_bound_traces_per_second);
     REQUIRE(operations.per_operation_strategies_size() == static_cast<int>(in.operations->each.size()));
     for (int i = 0; i < operations.per_operation_strategies_size(); ++i) {
-      const twin::Operation& one = operations.per_operation_strategies(i);
+      const sampling::Operation& one = operations.per_operation_strategies(i);
       CHECK(one.operation() == in.operations->each[static_cast<std::size_t>(i)].operation);
       CHECK(one.probabilistic_sampling().sampling_rate() ==
             in.operations->each[static_cast<std::size_t>(i)].probability);
@@ -104,7 +104,7 @@ TEST_CASE("a request is read as the protobuf library reads it, and refused where
     std::string bytes = "\x0a\x04shop\x0a\x02to\x10\x07";
     for (std::uint64_t n = random() % 3; n > 0; --n) bytes[random() % bytes.size()] = static_cast<char>(random());
     bytes.resize(random() % (bytes.size() + 1));
-    twin::Parameters slow;
+    sampling::Parameters slow;
     const bool good = slow.ParseFromString(bytes);
     const Result<std::string> fast = read_strategy_request(bytes);
     REQUIRE(fast.has_value() == good);

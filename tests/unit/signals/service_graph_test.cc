@@ -10,21 +10,15 @@ using namespace tailgate::test;
 using namespace std::chrono_literals;
 using Lines = std::vector<std::string>;
 
-namespace {
-
-TimePoint at(Duration since) { return TimePoint{} + since; }
-
-}  // namespace
-
 TEST_CASE("a client's span and its child at the server are an edge, in either order", "[signals]") {
   const Side client{.service = "web", .kind = kClient, .id = 5, .parent = 1, .ms = 200};
   const Side server{.service = "shop", .kind = kServer, .id = 6, .parent = 5, .ms = 50};
   const std::string labels = R"({client="web",server="shop",connection_type="")";
   for (const bool client_first : {true, false}) {
     CountedGraph graph("{latency_histogram_buckets: [100ms]}", 2);
-    graph.add(client_first ? client : server, at(0s), 0);
+    graph.add(client_first ? client : server, after_start(0s), 0);
     CHECK(graph.graph().stats().waiting == 1);
-    graph.add(client_first ? server : client, at(1s), 1);
+    graph.add(client_first ? server : client, after_start(1s), 1);
     CHECK(graph.graph().stats().waiting == 0);
     Lines expected = {
         "traces_service_graph_request_total" + labels + "} 1",
@@ -95,17 +89,17 @@ TEST_CASE("a call of a database is an edge at once, by the name that says most",
 TEST_CASE("sides that send no spans are virtual nodes: who calls a root, and whom a client's attributes name",
           "[signals]") {
   CountedGraph graph("{store: {ttl: 5s}}");
-  graph.add({.service = "web", .id = 1, .ms = 7}, at(0s));
+  graph.add({.service = "web", .id = 1, .ms = 7}, after_start(0s));
   graph.add({.service = "web", .kind = kClient, .id = 2, .parent = 1, .attributes = {{"peer.service", "stripe"}}},
-            at(1s));
-  graph.add({.service = "web", .kind = kClient, .id = 3, .parent = 1}, at(1s));
-  CHECK(graph.requests(at(5s)) == Lines{R"({client="user",server="web",connection_type="virtual_node"} 1)"});
-  CHECK(graph.requests(at(6s)) == Lines{R"({client="user",server="web",connection_type="virtual_node"} 1)",
-                                        R"({client="web",server="stripe",connection_type="virtual_node"} 1)"});
+            after_start(1s));
+  graph.add({.service = "web", .kind = kClient, .id = 3, .parent = 1}, after_start(1s));
+  CHECK(graph.requests(after_start(5s)) == Lines{R"({client="user",server="web",connection_type="virtual_node"} 1)"});
+  CHECK(graph.requests(after_start(6s)) == Lines{R"({client="user",server="web",connection_type="virtual_node"} 1)",
+                                                 R"({client="web",server="stripe",connection_type="virtual_node"} 1)"});
   CHECK(graph.graph().stats().expired == 1);
   CHECK(graph.graph().stats().waiting == 0);
   // What was not seen is not measured.
-  const auto counts = lines_with(graph.lines(at(6s)), "traces_service_graph_request_client_seconds_count");
+  const auto counts = lines_with(graph.lines(after_start(6s)), "traces_service_graph_request_client_seconds_count");
   CHECK(counts == Lines{R"(traces_service_graph_request_client_seconds_count{client="user",server="web",)"
                         R"(connection_type="virtual_node"} 0)",
                         R"(traces_service_graph_request_client_seconds_count{client="web",server="stripe",)"
@@ -113,39 +107,41 @@ TEST_CASE("sides that send no spans are virtual nodes: who calls a root, and who
 
   CountedGraph without("{virtual_nodes: false}");
   without.add({.service = "web", .id = 1});
-  CHECK(without.requests(at(1min)).empty());
+  CHECK(without.requests(after_start(1min)).empty());
 }
 
 TEST_CASE("a side that finds no room to wait is counted, and one that has waited enough makes room", "[signals]") {
   CountedGraph graph("{store: {max_items: 8, ttl: 2s}, virtual_nodes: false}");  // one in each of eight shards
-  for (std::uint64_t id = 1; id <= 100; ++id) graph.add({.service = "web", .kind = kClient, .trace = id}, at(1s));
+  for (std::uint64_t id = 1; id <= 100; ++id)
+    graph.add({.service = "web", .kind = kClient, .trace = id}, after_start(1s));
   CHECK(graph.graph().stats().waiting == 8);
   CHECK(graph.graph().stats().dropped_full == 92);
-  for (std::uint64_t id = 1; id <= 100; ++id) graph.add({.service = "web", .kind = kClient, .trace = id + 100}, at(3s));
+  for (std::uint64_t id = 1; id <= 100; ++id)
+    graph.add({.service = "web", .kind = kClient, .trace = id + 100}, after_start(3s));
   CHECK(graph.graph().stats().expired == 8);
   CHECK(graph.graph().stats().waiting == 8);
 }
 
 TEST_CASE("a second child at a server waits in vain, and the same span twice counts once", "[signals]") {
   CountedGraph graph("{store: {ttl: 2s}}");
-  graph.add({.service = "web", .kind = kClient, .id = 5, .parent = 1}, at(0s));
-  graph.add({.service = "web", .kind = kClient, .id = 5, .parent = 1}, at(0s));
-  graph.add({.service = "shop", .id = 6, .parent = 5}, at(0s));
-  graph.add({.service = "shop", .id = 7, .parent = 5}, at(0s));
-  CHECK(graph.requests(at(3s)) == Lines{R"({client="web",server="shop",connection_type=""} 1)"});
+  graph.add({.service = "web", .kind = kClient, .id = 5, .parent = 1}, after_start(0s));
+  graph.add({.service = "web", .kind = kClient, .id = 5, .parent = 1}, after_start(0s));
+  graph.add({.service = "shop", .id = 6, .parent = 5}, after_start(0s));
+  graph.add({.service = "shop", .id = 7, .parent = 5}, after_start(0s));
+  CHECK(graph.requests(after_start(3s)) == Lines{R"({client="web",server="shop",connection_type=""} 1)"});
   CHECK(graph.graph().stats().replaced == 1);
   CHECK(graph.graph().stats().expired == 1);
 }
 
 TEST_CASE("edges and names beyond edges_max are counted, and edges that are silent go", "[signals]") {
   CountedGraph graph("{edges_max: 2, edge_expiration: 10m}");
-  for (int i = 0; i < 4; ++i) graph.add({.service = "s" + std::to_string(i)}, at(0s));
+  for (int i = 0; i < 4; ++i) graph.add({.service = "s" + std::to_string(i)}, after_start(0s));
   CHECK(graph.graph().stats().dropped_names == 2);  // s0, s1 and `user` have names
-  CHECK(graph.requests(at(0s)).size() == 2);
-  graph.add({.service = "s0", .kind = kClient, .id = 2, .attributes = {{"db.name", "s1"}}}, at(0s));
+  CHECK(graph.requests(after_start(0s)).size() == 2);
+  graph.add({.service = "s0", .kind = kClient, .id = 2, .attributes = {{"db.name", "s1"}}}, after_start(0s));
   CHECK(graph.graph().stats().overflow_requests == 1);
-  CHECK(graph.requests(at(10min)).size() == 3);
-  CHECK(graph.requests(at(10min)) == Lines{R"({otel_metric_overflow="true"} 1)"});
+  CHECK(graph.requests(after_start(10min)).size() == 3);
+  CHECK(graph.requests(after_start(10min)) == Lines{R"({otel_metric_overflow="true"} 1)"});
   CHECK(graph.graph().stats().expired_edges == 2);
 }
 
@@ -153,27 +149,29 @@ TEST_CASE("a new edge reads 0 on the page that is scraped, and nowhere else", "[
   CountedGraph graph("{start_at_zero: 1m, edge_expiration: 1m, store: {ttl: 1s}}");
   const auto requests = [&](Duration when) {
     Lines out;
-    for (const std::string& line : graph.requests(at(when))) out.push_back(line.substr(line.rfind(' ') + 1));
+    for (const std::string& line : graph.requests(after_start(when))) out.push_back(line.substr(line.rfind(' ') + 1));
     return out;
   };
   const auto edges = [&](Duration when) {
     std::vector<std::uint64_t> out;
-    for (const ServiceGraph::Edge& edge : graph.graph().edges(at(when))) out.push_back(edge.requests);
+    for (const ServiceGraph::Edge& edge : graph.graph().edges(after_start(when))) out.push_back(edge.requests);
     return out;
   };
   const std::vector<std::uint64_t> one = {1};
-  graph.add({.service = "web"}, at(0s));
+  graph.add({.service = "web"}, after_start(0s));
   CHECK(edges(0s) == one);
   CHECK(requests(30s) == Lines{"0"});
-  CHECK(lines_with(graph.lines(at(31s)), "traces_service_graph_request_server_seconds_count").at(0).ends_with(" 0"));
-  CHECK(graph.graph().calls(at(0s), at(40s), at(40s)).at(0).calls == 1);
+  CHECK(lines_with(graph.lines(after_start(31s)), "traces_service_graph_request_server_seconds_count")
+            .at(0)
+            .ends_with(" 0"));
+  CHECK(graph.graph().calls(after_start(0s), after_start(40s), after_start(40s)).at(0).calls == 1);
   // Silent for long, but its value was not on the page yet, whoever else asks.
   CHECK(edges(70s) == one);
   CHECK(edges(80s) == one);
   CHECK(requests(90s) == Lines{"1"});
   CHECK(requests(91s).empty());
   // Nobody scrapes any more.
-  graph.add({.service = "web"}, at(92s));
+  graph.add({.service = "web"}, after_start(92s));
   CHECK(requests(92s) == Lines{"0"});
   CHECK(edges(211s) == one);
   CHECK(edges(212s) == one);
@@ -183,56 +181,56 @@ TEST_CASE("a new edge reads 0 on the page that is scraped, and nowhere else", "[
 TEST_CASE("names that nothing uses any more make room for new ones, and those in use stay", "[signals]") {
   CountedGraph graph("{edges_max: 3, edge_expiration: 1m, store: {ttl: 1s}}");
   const auto call = [&](const std::string& from, const std::string& to, Duration when) {
-    graph.add({.service = from, .kind = kClient, .id = 5, .parent = 1}, at(when));
-    graph.add({.service = to, .id = 6, .parent = 5}, at(when));
+    graph.add({.service = from, .kind = kClient, .id = 5, .parent = 1}, after_start(when));
+    graph.add({.service = to, .id = 6, .parent = 5}, after_start(when));
   };
   call("web", "shop", 0s);
-  graph.add({.service = "pod-1", .kind = kClient, .id = 7, .parent = 1}, at(0s));  // waits in vain
+  graph.add({.service = "pod-1", .kind = kClient, .id = 7, .parent = 1}, after_start(0s));  // waits in vain
   call("web", "bank", 1s);
   CHECK(graph.graph().stats().dropped_names == 1);
-  graph.graph().tick(at(10s));
+  graph.graph().tick(after_start(10s));
   call("web", "bank", 11s);
   CHECK(graph.graph().stats().dropped_names == 2);
-  for (Duration t = 20s; t <= 40s; t += 10s) graph.graph().tick(at(t));
+  for (Duration t = 20s; t <= 40s; t += 10s) graph.graph().tick(after_start(t));
   call("web", "bank", 41s);
   CHECK(graph.graph().stats().dropped_names == 2);
-  CHECK(graph.requests(at(41s)) == Lines{R"({client="web",server="bank",connection_type=""} 1)",
-                                         R"({client="web",server="shop",connection_type=""} 1)"});
+  CHECK(graph.requests(after_start(41s)) == Lines{R"({client="web",server="bank",connection_type=""} 1)",
+                                                  R"({client="web",server="shop",connection_type=""} 1)"});
   // The names of edges that are gone stay as long as the calls of a day are known by them.
-  for (Duration t = 1h; t < 3h; t += 10s) graph.graph().tick(at(t));
-  CHECK(graph.requests(at(3h)).empty());
+  for (Duration t = 1h; t < 3h; t += 10s) graph.graph().tick(after_start(t));
+  CHECK(graph.requests(after_start(3h)).empty());
   call("web", "late", 3h);
   CHECK(graph.graph().stats().dropped_names == 3);
-  for (Duration t = 3h; t < 30h; t += 10min) graph.graph().tick(at(t));
+  for (Duration t = 3h; t < 30h; t += 10min) graph.graph().tick(after_start(t));
   call("web", "late", 30h);
   CHECK(graph.graph().stats().dropped_names == 3);
-  CHECK(graph.requests(at(30h)) == Lines{R"({client="web",server="late",connection_type=""} 1)"});
+  CHECK(graph.requests(after_start(30h)) == Lines{R"({client="web",server="late",connection_type=""} 1)"});
 }
 
 TEST_CASE("calls between services are known by the half hour", "[signals]") {
   CountedGraph graph("{edge_expiration: 1m}");
   const auto calls = [&](Duration from, Duration to, Duration now) {
     Lines out;
-    for (const ServiceCalls& one : graph.graph().calls(at(from), at(to), at(now)))
+    for (const ServiceCalls& one : graph.graph().calls(after_start(from), after_start(to), after_start(now)))
       out.push_back(one.client + " " + one.server + " " + std::to_string(one.calls));
     return out;
   };
   const auto call = [&](Duration when) {
-    graph.add({.service = "web", .kind = kClient, .id = 5, .parent = 1}, at(when));
-    graph.add({.service = "shop", .id = 6, .parent = 5}, at(when));
-    graph.graph().tick(at(when));
+    graph.add({.service = "web", .kind = kClient, .id = 5, .parent = 1}, after_start(when));
+    graph.add({.service = "shop", .id = 6, .parent = 5}, after_start(when));
+    graph.graph().tick(after_start(when));
   };
   call(1min);
   call(2min);
   CHECK(calls(0min, 5min, 5min) == Lines{"web shop 2"});
   CHECK(calls(0min, 5min, 7min) == Lines{"web shop 2"});  // the edge has expired, the calls have not
   CHECK(graph.graph().stats().edges == 0);
-  graph.graph().tick(at(30min));
+  graph.graph().tick(after_start(30min));
   call(40min);
   CHECK(calls(0min, 41min, 41min) == Lines{"web shop 3"});
   CHECK(calls(31min, 41min, 41min) == Lines{"web shop 1"});
   CHECK(calls(0min, 29min, 41min) == Lines{"web shop 2"});
-  for (Duration t = 1h; t < 30h; t += 30min) graph.graph().tick(at(t));
+  for (Duration t = 1h; t < 30h; t += 30min) graph.graph().tick(after_start(t));
   CHECK(calls(0min, 30h, 30h).empty());
 }
 
@@ -242,24 +240,25 @@ TEST_CASE("what is remembered of half an hour has a bound, whatever expires in i
   std::uint64_t requests = 0;
   const auto listed = [&](Duration from, Duration to) {
     std::uint64_t out = 0;
-    for (const ServiceCalls& one : graph.graph().calls(at(from), at(to), at(to))) out += one.calls;
+    for (const ServiceCalls& one : graph.graph().calls(after_start(from), after_start(to), after_start(to)))
+      out += one.calls;
     return out;
   };
   Duration now = 0s;
   for (const char* from : {"a", "b", "c"}) {
     for (const char* to : {"a", "b", "c"}) {
       for (int i = 0; i < 2; ++i, ++requests)
-        graph.add({.service = from, .kind = kClient, .id = 2, .attributes = {{"db.name", to}}}, at(now));
+        graph.add({.service = from, .kind = kClient, .id = 2, .attributes = {{"db.name", to}}}, after_start(now));
       now += 1min;
-      graph.lines(at(now));
+      graph.lines(after_start(now));
     }
   }
   CHECK(graph.graph().stats().overflow_requests == 0);
-  CHECK(graph.graph().calls(at(0s), at(now), at(now)).size() == 3);
+  CHECK(graph.graph().calls(after_start(0s), after_start(now), after_start(now)).size() == 3);
   CHECK(listed(0s, now) == 6);
   CHECK(graph.graph().stats().unlisted == requests - 6);
-  for (Duration t = now; t < 40min; t += 1min) graph.graph().tick(at(t));
-  graph.add({.service = "c", .kind = kClient, .id = 2, .attributes = {{"db.name", "c"}}}, at(41min));
+  for (Duration t = now; t < 40min; t += 1min) graph.graph().tick(after_start(t));
+  graph.add({.service = "c", .kind = kClient, .id = 2, .attributes = {{"db.name", "c"}}}, after_start(41min));
   CHECK(listed(40min, 41min) == 1);
   CHECK(listed(0s, 41min) == 7);
 }

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::array<std::uint64_t, 3> kBoundsMs = {5, 20, 100};
+constexpr std::array<std::uint64_t, 3> kGraphBoundsMs = {5, 20, 100};
 
 struct Sums {
   std::uint64_t requests = 0, failed = 0;
@@ -22,7 +22,7 @@ struct Sums {
 };
 
 void observe(std::uint64_t ms, std::array<std::uint64_t, 4>& up_to, std::uint64_t& sum) {
-  for (std::size_t b = 0; b < 4; ++b) up_to[b] += b == 3 || ms <= kBoundsMs[b];
+  for (std::size_t b = 0; b < 4; ++b) up_to[b] += b == 3 || ms <= kGraphBoundsMs[b];
   sum += ms;
 }
 
@@ -68,7 +68,7 @@ class OfflineGraph {
         const std::string of = server ? "server_seconds_" : "client_seconds_";
         const auto& up_to = server ? sums.server : sums.client;
         for (std::size_t b = 0; b < 4; ++b) {
-          const std::string le = b < 3 ? number_text(static_cast<double>(kBoundsMs[b]) / 1000, false) : "+Inf";
+          const std::string le = b < 3 ? number_text(static_cast<double>(kGraphBoundsMs[b]) / 1000, false) : "+Inf";
           line(of + "bucket", le, std::to_string(up_to[b]));
         }
         line(of + "count", "", std::to_string(up_to[3]));

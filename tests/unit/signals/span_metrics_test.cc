@@ -13,8 +13,6 @@ using Lines = std::vector<std::string>;
 
 namespace {
 
-TimePoint at(Duration since) { return TimePoint{} + since; }
-
 // A page with one bucket, so that a test shows all of it.
 constexpr const char* kSmall = "{histogram: {explicit: {buckets: [100ms]}}}";
 
@@ -67,8 +65,8 @@ TEST_CASE("both families are written from one count, each with its names and uni
     KeptTrace kept;
     kept.exporters = 1;
     kept.otlp = request({{.end_ms = 3, .attributes = {{"zone", "b"}}}});
-    spans.metrics().kept(kept, at(1s), 1'000'000'000);
-    return sample_lines(spans.page(at(1s), OpenMetrics::kYes));
+    spans.metrics().kept(kept, after_start(1s), 1'000'000'000);
+    return sample_lines(spans.page(after_start(1s), OpenMetrics::kYes));
   };
   Lines expected = both("tempo");
   for (const std::string& line : both("jaeger")) expected.push_back(line);
@@ -166,20 +164,20 @@ TEST_CASE("a series without a span for series_expiration goes, and makes room", 
   spans.count(request({{.name = "a"}}), 1);
   spans.count(request({{.name = "b"}}), 0);
   spans.count(request({{.name = "c"}}), 0);
-  CHECK(spans.lines(at(0s)).size() == 3);
+  CHECK(spans.lines(after_start(0s)).size() == 3);
   spans.count(request({{.name = "b"}}), 1);
-  CHECK(spans.lines(at(5min)).size() == 3);
-  CHECK(spans.lines(at(10min)).size() == 3);  // for the last time
-  CHECK(spans.lines(at(11min)) == Lines{R"(traces_spanmetrics_calls_total{otel_metric_overflow="true"} 1)",
-                                        R"(traces_spanmetrics_calls_total{service="web",span_name="b"} 2)"});
+  CHECK(spans.lines(after_start(5min)).size() == 3);
+  CHECK(spans.lines(after_start(10min)).size() == 3);  // for the last time
+  CHECK(spans.lines(after_start(11min)) == Lines{R"(traces_spanmetrics_calls_total{otel_metric_overflow="true"} 1)",
+                                                 R"(traces_spanmetrics_calls_total{service="web",span_name="b"} 2)"});
   CHECK(spans.metrics().stats().expired_series == 1);
   spans.count(request({{.name = "c"}}), 0);  // which had no room before
   spans.count(request({{.name = "b"}}), 0);
-  CHECK(spans.lines(at(12min)) == Lines{R"(traces_spanmetrics_calls_total{otel_metric_overflow="true"} 1)",
-                                        R"(traces_spanmetrics_calls_total{service="web",span_name="b"} 3)",
-                                        R"(traces_spanmetrics_calls_total{service="web",span_name="c"} 1)"});
+  CHECK(spans.lines(after_start(12min)) == Lines{R"(traces_spanmetrics_calls_total{otel_metric_overflow="true"} 1)",
+                                                 R"(traces_spanmetrics_calls_total{service="web",span_name="b"} 3)",
+                                                 R"(traces_spanmetrics_calls_total{service="web",span_name="c"} 1)"});
   spans.count(request({{.name = "a"}}), 1);  // overflow again
-  CHECK(spans.lines(at(13min)).front() == R"(traces_spanmetrics_calls_total{otel_metric_overflow="true"} 2)");
+  CHECK(spans.lines(after_start(13min)).front() == R"(traces_spanmetrics_calls_total{otel_metric_overflow="true"} 2)");
 }
 
 TEST_CASE("names are made alike by patterns, and what still looks like an id is told", "[signals]") {
@@ -203,14 +201,14 @@ TEST_CASE("a new series reads 0 until who scrapes has seen that, and so does one
       "histogram: {explicit: {buckets: [100ms]}}, exclude_dimensions: [span.kind, status.code]}");
   const auto values = [&](Duration when) {
     std::string out;
-    for (const std::string& line : spans.lines(at(when))) {
+    for (const std::string& line : spans.lines(after_start(when))) {
       if (!line.starts_with("traces_spanmetrics_size")) out += line.substr(line.rfind(' '));
     }
     return out;
   };
   spans.count(request({{.name = "a"}, {.end_ms = 200, .name = "a"}}));
   CHECK(values(10s) == " 0 0 0 0 0");  // calls, two buckets, count and sum
-  CHECK(lines_with(spans.lines(at(11s)), "traces_spanmetrics_size").at(0).ends_with(" 0"));
+  CHECK(lines_with(spans.lines(after_start(11s)), "traces_spanmetrics_size").at(0).ends_with(" 0"));
   spans.count(request({{.name = "a"}}));
   CHECK(values(24s) == " 0 0 0 0 0");  // for who scrapes besides, and began later
   CHECK(values(25s) == " 3 3 2 3 0.202");
@@ -230,7 +228,7 @@ namespace {
 
 KeptTrace kept_trace(std::uint64_t trace, const std::vector<SpanSpec>& spans) {
   KeptTrace out;
-  out.id = TraceId::from(trace_id(trace).data());
+  out.id = id_of_trace(trace);
   out.exporters = 1;
   out.otlp = request(spans);
   return out;
@@ -255,19 +253,19 @@ TEST_CASE("a bucket has the last span of a kept trace that was counted there", "
   spans.count(request(slow));
   spans.count(request(later));
   spans.count(request({{.trace = 3, .id = 13, .end_ms = 500}}));
-  CHECK(exemplars(spans, at(0s)).empty());  // no verdict yet
+  CHECK(exemplars(spans, after_start(0s)).empty());  // no verdict yet
 
-  spans.metrics().kept(kept_trace(1, slow), at(1s), 1'790'000'000'123'456'789ULL);
-  spans.metrics().kept(kept_trace(2, later), at(2s), 1'790'000'001'000'000'000ULL);
+  spans.metrics().kept(kept_trace(1, slow), after_start(1s), 1'790'000'000'123'456'789ULL);
+  spans.metrics().kept(kept_trace(2, later), after_start(2s), 1'790'000'001'000'000'000ULL);
   CHECK(
-      exemplars(spans, at(2s)) ==
+      exemplars(spans, after_start(2s)) ==
       Lines{
           R"(le="+Inf" # {trace_id="01000000000000000000000000000001",span_id="000000000000000a"} 2.0 1790000000.123)",
           R"(le="0.1" # {trace_id="01000000000000000000000000000002",span_id="000000000000000c"} 0.004 1790000001.000)"});
-  CHECK(spans.page(at(2s)).find(" # ") == std::string::npos);  // not in the plain format
+  CHECK(spans.page(after_start(2s)).find(" # ") == std::string::npos);  // not in the plain format
   CHECK(spans.metrics().stats().exemplars.held == 2);
-  CHECK(exemplars(spans, at(62s)).size() == 1);
-  CHECK(exemplars(spans, at(63s)).empty());
+  CHECK(exemplars(spans, after_start(62s)).size() == 1);
+  CHECK(exemplars(spans, after_start(63s)).empty());
 }
 
 TEST_CASE("no exemplar comes from our own traces or from those that no exporter gets, and they are few", "[signals]") {
@@ -277,19 +275,19 @@ TEST_CASE("no exemplar comes from our own traces or from those that no exporter 
   KeptTrace own = kept_trace(1, some), nowhere = kept_trace(1, some);
   own.own = true;
   nowhere.exporters = 0;
-  spans.metrics().kept(own, at(1s), 1);
-  spans.metrics().kept(nowhere, at(1s), 1);
-  CHECK(exemplars(spans, at(1s)).empty());
-  for (int i = 0; i < 5; ++i) spans.metrics().kept(kept_trace(1, some), at(2s), 1);
-  CHECK(exemplars(spans, at(2s)).size() == 3);
+  spans.metrics().kept(own, after_start(1s), 1);
+  spans.metrics().kept(nowhere, after_start(1s), 1);
+  CHECK(exemplars(spans, after_start(1s)).empty());
+  for (int i = 0; i < 5; ++i) spans.metrics().kept(kept_trace(1, some), after_start(2s), 1);
+  CHECK(exemplars(spans, after_start(2s)).size() == 3);
   CHECK(spans.metrics().stats().exemplars.passed_by == 2);
-  spans.metrics().kept(kept_trace(1, some), at(3s), 1);
+  spans.metrics().kept(kept_trace(1, some), after_start(3s), 1);
   CHECK(spans.metrics().stats().exemplars.passed_by == 2);
 
   CountedSpans off("{}");
   off.count(request(some));
-  off.metrics().kept(kept_trace(1, some), at(1s), 1);
-  CHECK(exemplars(off, at(1s)).empty());
+  off.metrics().kept(kept_trace(1, some), after_start(1s), 1);
+  CHECK(exemplars(off, after_start(1s)).empty());
 }
 
 TEST_CASE("when there is no room for one more exemplar, the oldest gives way", "[signals]") {
@@ -299,11 +297,11 @@ TEST_CASE("when there is no room for one more exemplar, the oldest gives way", "
   const auto keep = [&](std::uint64_t trace, std::uint64_t ms, Duration when) {
     const std::vector<SpanSpec> one = {{.trace = trace, .id = trace, .end_ms = ms, .name = ms < 1000 ? "a" : "b"}};
     spans.count(request(one));
-    spans.metrics().kept(kept_trace(trace, one), at(when), 1'000'000'000);
+    spans.metrics().kept(kept_trace(trace, one), after_start(when), 1'000'000'000);
   };
   const auto traces_of = [&](Duration when) {
     std::string out;
-    for (const std::string& line : exemplars(spans, at(when))) out += line[line.find("\",span_id") - 1];
+    for (const std::string& line : exemplars(spans, after_start(when))) out += line[line.find("\",span_id") - 1];
     std::sort(out.begin(), out.end());
     return out;
   };

@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kConfig =
     "{names: jaeger, sizes: true, series_max: 1000000, dimensions: [route, {name: zone, default: nowhere}], "
     "histogram: {explicit: {buckets: [1ms, 5ms, 20ms, 1s]}}}";
-constexpr std::array<std::uint64_t, 4> kBoundsMs = {1, 5, 20, 1000};
+constexpr std::array<std::uint64_t, 4> kSpanBoundsMs = {1, 5, 20, 1000};
 
 struct Count {
   std::uint64_t calls = 0, bytes = 0, ns = 0;
@@ -59,7 +59,7 @@ class OfflineCount {
       line("calls_total", labels, std::to_string(count.calls));
       line("size_total", labels, std::to_string(count.bytes));
       for (std::size_t b = 0; b < 5; ++b) {
-        const std::string le = b < 4 ? std::to_string(kBoundsMs[b]) : "+Inf";
+        const std::string le = b < 4 ? std::to_string(kSpanBoundsMs[b]) : "+Inf";
         line("duration_milliseconds_bucket", labels + ",le=\"" + le + "\"", std::to_string(count.up_to[b]));
       }
       line("duration_milliseconds_count", labels, std::to_string(count.calls));
@@ -89,7 +89,7 @@ class OfflineCount {
     ++count.calls;
     count.bytes += span.ByteSizeLong();
     count.ns += ns;
-    for (std::size_t b = 0; b < 5; ++b) count.up_to[b] += b == 4 || ns <= kBoundsMs[b] * 1'000'000;
+    for (std::size_t b = 0; b < 5; ++b) count.up_to[b] += b == 4 || ns <= kSpanBoundsMs[b] * 1'000'000;
   }
 
   std::map<std::string, Count> counts_;
@@ -146,7 +146,7 @@ class RandomSpans {
     const std::uint64_t start = 1'700'000'000'000'000'000ULL + r_.below(1'000'000'000);
     span.set_start_time_unix_nano(start);
     // About the bounds as well, and backwards.
-    const std::uint64_t bound = kBoundsMs[r_.below(4)] * 1'000'000;
+    const std::uint64_t bound = kSpanBoundsMs[r_.below(4)] * 1'000'000;
     span.set_end_time_unix_nano(start + (r_.one_in(2) ? bound + r_.below(3) - 1 : r_.below(bound)) - 10);
     if (r_.one_in(3)) put_any(*span.mutable_attributes(), "route");
     if (r_.one_in(5)) put_any(*span.mutable_attributes(), "zone");

@@ -147,7 +147,7 @@ class World {
     if (!sent_.empty() && r_.one_in(10)) return sent_[r_.below(sent_.size())];  // sent again
     const std::uint64_t number = r_.one_in(3) && next_ > 1 ? 1 + r_.below(next_ - 1) : next_++;
     auto kept = std::make_shared<KeptTrace>();
-    kept->id = TraceId::from(test::trace_id(number).data());
+    kept->id = test::id_of_trace(number);
     Twin& twin = twins_[std::string(kept->id.view())];
     const bool first = twin.parts.empty();
     std::uint64_t start = UINT64_MAX, end = 0;

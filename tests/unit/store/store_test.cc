@@ -30,7 +30,7 @@ struct Folder {
 std::shared_ptr<KeptTrace> fresh(std::uint64_t number, std::vector<test::SpanSpec> spans = {{}},
                                  const std::string& service = "web") {
   auto trace = std::make_shared<KeptTrace>();
-  trace->id = TraceId::from(test::trace_id(number).data());
+  trace->id = test::id_of_trace(number);
   for (test::SpanSpec& s : spans) s.trace = number;
   trace->otlp = test::request(spans, service);
   trace->spans = static_cast<std::uint32_t>(spans.size());
@@ -68,7 +68,7 @@ TEST_CASE("a stored trace has its policy, its reason and its root", "[store]") {
   auto store = open({.directory = folder.path});
   REQUIRE(store->append(std::vector{kept(7)}, 1));
   StoreReader reader(store->source());
-  const auto found = reader.trace(TraceId::from(test::trace_id(7).data()));
+  const auto found = reader.trace(test::id_of_trace(7));
   REQUIRE(found);
   CHECK(found->otlp == kept(7)->otlp);
   CHECK(found->policy == "slow");
@@ -76,7 +76,7 @@ TEST_CASE("a stored trace has its policy, its reason and its root", "[store]") {
   CHECK(found->root_service == "web");
   CHECK(found->root_name == "op");
   CHECK(found->spans == 1);
-  const auto other = reader.trace(TraceId::from(test::trace_id(8).data()));
+  const auto other = reader.trace(test::id_of_trace(8));
   REQUIRE(other);
   CHECK(other->otlp.empty());
 }

@@ -11,6 +11,7 @@
 
 #include "support/query_fixture.h"
 #include "traceql/query.h"
+#include "unit/traceql/error_of.h"
 
 using namespace tailgate;
 using namespace tailgate::traceql;
@@ -22,7 +23,7 @@ const std::array<std::string, 3>& traces() {
   return all;
 }
 
-std::string text_of(const NamedValue& v) {
+std::string named_text(const NamedValue& v) {
   std::string out = v.key + "=";
   switch (v.kind) {
     case AttributeValue::Kind::kInt:
@@ -51,7 +52,7 @@ std::string sets_of(const std::string& text) {
       for (const std::uint32_t i : set.spans) numbers.push_back(trace->spans()[i].span_id[7]);
       std::sort(numbers.begin(), numbers.end());
       std::string one = fmt::format("{}", fmt::join(numbers, ","));
-      for (const NamedValue& v : set.attributes) one += ' ' + text_of(v);
+      for (const NamedValue& v : set.attributes) one += ' ' + named_text(v);
       out.push_back(one);
     }
   }
@@ -72,11 +73,6 @@ std::string spans_of(const std::string& text) {
   }
   std::sort(numbers.begin(), numbers.end());
   return fmt::format("{}", fmt::join(numbers, ","));
-}
-
-std::string error_of(const std::string& text) {
-  const Result<Query> query = parse_query(text);
-  return query ? "none" : query.error().text;
 }
 
 struct Case {

@@ -9,16 +9,12 @@
 #include "support/otlp_builder.h"
 #include "support/query_fixture.h"
 #include "traceql/query.h"
+#include "unit/traceql/error_of.h"
 
 using namespace tailgate;
 using namespace tailgate::traceql;
 
 namespace {
-
-std::string error_of(const std::string& text) {
-  const Result<Query> query = parse_query(text);
-  return query ? "none" : query.error().text;
-}
 
 Query parsed(const std::string& text) {
   INFO(text);

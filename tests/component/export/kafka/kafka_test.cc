@@ -38,15 +38,6 @@ BatchPtr batch_of(std::vector<KeptTracePtr> traces, std::uint64_t id = 7) {
   return batch;
 }
 
-SendResult sent(Exporter& exporter, const BatchPtr& batch) {
-  exporter.send(batch);
-  std::vector<Completion> done;
-  for (int i = 0; i < 300 && done.empty(); ++i) exporter.wait(100ms, done);
-  REQUIRE(done.size() == 1);
-  CHECK(done[0].batch_id == batch->id);
-  return done[0].result;
-}
-
 }  // namespace
 
 TEST_CASE("a batch is done when each of its messages is acknowledged", "[export][kafka]") {

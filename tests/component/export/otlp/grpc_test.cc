@@ -35,7 +35,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Answer {
+struct GrpcAnswer {
   grpc::Status status = grpc::Status::OK;
   std::string body;  // of an OK answer
   bool hang = false;
@@ -50,11 +50,11 @@ struct Request {
 };
 
 // Answers each call with the next answer of its list, then with OK.
-class Backend final : public grpc::CallbackGenericService {
+class GrpcBackend final : public grpc::CallbackGenericService {
  public:
-  explicit Backend(std::deque<Answer> answers, bool inflate = true,
-                   const std::shared_ptr<grpc::ServerCredentials>& credentials = grpc::InsecureServerCredentials(),
-                   const std::string& address = "127.0.0.1:0")
+  explicit GrpcBackend(std::deque<GrpcAnswer> answers, bool inflate = true,
+                       const std::shared_ptr<grpc::ServerCredentials>& credentials = grpc::InsecureServerCredentials(),
+                       const std::string& address = "127.0.0.1:0")
       : answers_(std::move(answers)) {
     grpc::ServerBuilder builder;
     builder.AddListeningPort(address, credentials, &port_);
@@ -62,7 +62,7 @@ class Backend final : public grpc::CallbackGenericService {
     builder.RegisterCallbackGenericService(this);
     server_ = builder.BuildAndStart();
   }
-  ~Backend() override { server_->Shutdown(std::chrono::system_clock::now() + 100ms); }
+  ~GrpcBackend() override { server_->Shutdown(std::chrono::system_clock::now() + 100ms); }
 
   std::string endpoint() const { return "127.0.0.1:" + std::to_string(port_); }
   std::vector<Request> requests() {
@@ -73,7 +73,7 @@ class Backend final : public grpc::CallbackGenericService {
  private:
   class Reactor final : public grpc::ServerGenericBidiReactor {
    public:
-    Reactor(Backend& backend, grpc::GenericCallbackServerContext* context) : backend_(backend), context_(context) {
+    Reactor(GrpcBackend& backend, grpc::GenericCallbackServerContext* context) : backend_(backend), context_(context) {
       StartRead(&request_);
     }
     void OnReadDone(bool ok) override {
@@ -85,8 +85,8 @@ class Backend final : public grpc::CallbackGenericService {
         const auto found = metadata.find(name);
         return found == metadata.end() ? "" : std::string(found->second.data(), found->second.size());
       };
-      const Answer answer = backend_.take({context_->method(), std::string(body.begin(), body.end()), value("x-scope"),
-                                           value("user-agent"), value("authorization")});
+      const GrpcAnswer answer = backend_.take({context_->method(), std::string(body.begin(), body.end()),
+                                               value("x-scope"), value("user-agent"), value("authorization")});
       if (answer.hang) return;  // until the client gives up
       if (!answer.status.ok()) return Finish(answer.status);
       const grpc::Slice reply(answer.body);
@@ -97,7 +97,7 @@ class Backend final : public grpc::CallbackGenericService {
     void OnDone() override { delete this; }
 
    private:
-    Backend& backend_;
+    GrpcBackend& backend_;
     grpc::GenericCallbackServerContext* context_;
     grpc::ByteBuffer request_;
     grpc::ByteBuffer response_;
@@ -106,17 +106,17 @@ class Backend final : public grpc::CallbackGenericService {
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
     return new Reactor(*this, context);
   }
-  Answer take(Request request) {
+  GrpcAnswer take(Request request) {
     const std::lock_guard lock(mutex_);
     requests_.push_back(std::move(request));
     if (answers_.empty()) return {};
-    Answer answer = answers_.front();
+    GrpcAnswer answer = answers_.front();
     answers_.pop_front();
     return answer;
   }
 
   std::mutex mutex_;
-  std::deque<Answer> answers_;
+  std::deque<GrpcAnswer> answers_;
   std::vector<Request> requests_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
@@ -172,7 +172,7 @@ std::string retry_info() {
   return "\x08\x0e\x1a" + std::string(1, static_cast<char>(any.size())) + any;
 }
 
-std::string yaml(const Backend& backend, const std::string& more = "compression: none") {
+std::string yaml(const GrpcBackend& backend, const std::string& more = "compression: none") {
   return "otlp/test:\n  endpoint: " + backend.endpoint() +
          "\n  tls: {insecure: true}\n  headers: {X-Scope: prod}\n"
          "  retry_on_failure: {initial_interval: 10ms}\n"
@@ -183,7 +183,7 @@ std::string yaml(const Backend& backend, const std::string& more = "compression:
 }  // namespace
 
 TEST_CASE("otlp sends kept traces in one request, with headers and user agent", "[export]") {
-  Backend backend({});
+  GrpcBackend backend({});
   Rig rig(yaml(backend, "compression: none\n  bearer_token: s3cret"));
   rig.push(kept(1, 3));
   rig.push(kept(2, 4));
@@ -202,13 +202,13 @@ TEST_CASE("otlp sends kept traces in one request, with headers and user agent", 
 }
 
 TEST_CASE("otlp compresses with gzip unless told otherwise", "[export]") {
-  Backend raw({}, false);
+  GrpcBackend raw({}, false);
   Rig rig(yaml(raw, "timeout: 5s"));
   rig.push(kept(1, 50));
   REQUIRE(rig.sent(50));
   CHECK(raw.requests()[0].body.starts_with("\x1f\x8b"));
 
-  Backend backend({});
+  GrpcBackend backend({});
   Rig inflated(yaml(backend, "timeout: 5s"));
   inflated.push(kept(1, 50));
   REQUIRE(inflated.sent(50));
@@ -216,8 +216,8 @@ TEST_CASE("otlp compresses with gzip unless told otherwise", "[export]") {
 }
 
 TEST_CASE("otlp tries again after UNAVAILABLE and loses nothing", "[export]") {
-  Backend backend({{grpc::Status(grpc::StatusCode::UNAVAILABLE, "busy"), "", false},
-                   {grpc::Status(grpc::StatusCode::ABORTED, "again"), "", false}});
+  GrpcBackend backend({{grpc::Status(grpc::StatusCode::UNAVAILABLE, "busy"), "", false},
+                       {grpc::Status(grpc::StatusCode::ABORTED, "again"), "", false}});
   Rig rig(yaml(backend));
   rig.push(kept(1, 5));
   REQUIRE(rig.sent(5));
@@ -226,7 +226,7 @@ TEST_CASE("otlp tries again after UNAVAILABLE and loses nothing", "[export]") {
 }
 
 TEST_CASE("otlp retries RESOURCE_EXHAUSTED only with a RetryInfo", "[export]") {
-  Backend backend({{grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "slow down", retry_info()), "", false}});
+  GrpcBackend backend({{grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "slow down", retry_info()), "", false}});
   Rig rig(yaml(backend));
   const TimePoint start = monotonic_now();
   rig.push(kept(1, 5));
@@ -234,7 +234,7 @@ TEST_CASE("otlp retries RESOURCE_EXHAUSTED only with a RetryInfo", "[export]") {
   CHECK(monotonic_now() - start >= 50ms);
   CHECK(rig.failures(FailReason::kRefused) == 1);
 
-  Backend other({{grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "too large"), "", false}});
+  GrpcBackend other({{grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "too large"), "", false}});
   Rig second(yaml(other));
   second.push(kept(1, 5));
   REQUIRE(second.settled());
@@ -243,8 +243,8 @@ TEST_CASE("otlp retries RESOURCE_EXHAUSTED only with a RetryInfo", "[export]") {
 }
 
 TEST_CASE("otlp counts what is refused for good by status, without a retry", "[export]") {
-  Backend backend({{grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "bad"), "", false},
-                   {grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "who"), "", false}});
+  GrpcBackend backend({{grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "bad"), "", false},
+                       {grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "who"), "", false}});
   Rig rig(yaml(backend));
   rig.push(kept(1, 5));
   REQUIRE(rig.settled());
@@ -257,9 +257,9 @@ TEST_CASE("otlp counts what is refused for good by status, without a retry", "[e
 TEST_CASE("otlp reads a token in a file again, and retries the codes that also names", "[export]") {
   TempDir dir;
   std::ofstream(dir.at("token")) << "old\n";
-  Backend backend({{grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "who"), "", false},
-                   {grpc::Status(grpc::StatusCode::INTERNAL, "boom"), "", false},
-                   {grpc::Status::OK, "no protobuf", false}});
+  GrpcBackend backend({{grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "who"), "", false},
+                       {grpc::Status(grpc::StatusCode::INTERNAL, "boom"), "", false},
+                       {grpc::Status::OK, "no protobuf", false}});
   std::string config = yaml(backend, "bearer_token_file: " + dir.at("token"));
   config.replace(config.find("{initial_interval"), 1, "{also: [INTERNAL], ");
   Rig rig(config);
@@ -276,7 +276,7 @@ TEST_CASE("otlp counts the spans of a partial success as failed", "[export]") {
   twin::ExportTraceServiceResponse response;
   response.mutable_partial_success()->set_rejected_spans(2);
   response.mutable_partial_success()->set_error_message("too old");
-  Backend backend({{grpc::Status::OK, response.SerializeAsString(), false}});
+  GrpcBackend backend({{grpc::Status::OK, response.SerializeAsString(), false}});
   Rig rig(yaml(backend));
   rig.push(kept(1, 5));
   REQUIRE(rig.settled());
@@ -286,7 +286,7 @@ TEST_CASE("otlp counts the spans of a partial success as failed", "[export]") {
 }
 
 TEST_CASE("otlp gives up on a hanging call after its timeout and tries again", "[export]") {
-  Backend backend({{grpc::Status::OK, "", true}});
+  GrpcBackend backend({{grpc::Status::OK, "", true}});
   Rig rig(yaml(backend, "timeout: 100ms"));
   rig.push(kept(1, 5));
   REQUIRE(rig.sent(5));
@@ -294,7 +294,7 @@ TEST_CASE("otlp gives up on a hanging call after its timeout and tries again", "
 }
 
 TEST_CASE("otlp keeps several calls in flight", "[export]") {
-  Backend backend({{grpc::Status::OK, "", true}, {grpc::Status::OK, "", true}});
+  GrpcBackend backend({{grpc::Status::OK, "", true}, {grpc::Status::OK, "", true}});
   Rig rig(yaml(backend, "timeout: 30s"));
   rig.push(kept(1, 5));
   REQUIRE(rig.eventually([&] { return backend.requests().size() == 1; }));
@@ -306,7 +306,7 @@ TEST_CASE("otlp keeps several calls in flight", "[export]") {
 }
 
 TEST_CASE("a drain waits for the backend until its deadline, then counts what is left", "[export]") {
-  Backend slow({{grpc::Status::OK, "", true}});
+  GrpcBackend slow({{grpc::Status::OK, "", true}});
   Rig rig(yaml(slow, "timeout: 30s"));
   rig.push(kept(1, 5));
   REQUIRE(rig.eventually([&] { return slow.requests().size() == 1; }));
@@ -324,7 +324,7 @@ TEST_CASE("a drain waits for the backend until its deadline, then counts what is
 TEST_CASE("a backend that is not there keeps the traces queued, and one that comes gets them", "[export]") {
   std::string endpoint;
   {
-    Backend gone({});
+    GrpcBackend gone({});
     endpoint = yaml(gone);
   }
   Rig rig(endpoint);
@@ -339,7 +339,7 @@ TEST_CASE("a system clock that is set delays no batch, no timeout and no reconne
   const auto end_of = [](std::int64_t*) { wall_moved_s = 0; };
   std::int64_t moved = GENERATE(3600, -3600);
   CAPTURE(moved);
-  auto backend = std::make_unique<Backend>(std::deque<Answer>{});
+  auto backend = std::make_unique<GrpcBackend>(std::deque<GrpcAnswer>{});
   const std::string endpoint = backend->endpoint();
   Rig rig(yaml(*backend, "timeout: 200ms"));
   // Before the rig ends: gRPC sleeps by the kernel's clock, which was not moved.
@@ -356,8 +356,8 @@ TEST_CASE("a system clock that is set delays no batch, no timeout and no reconne
   backend = nullptr;
   rig.push(kept(21, 1));
   REQUIRE(rig.eventually([&] { return rig.failures(FailReason::kUnavailable) >= 1; }));
-  backend = std::make_unique<Backend>(std::deque<Answer>{{grpc::Status::OK, "", true}}, true,
-                                      grpc::InsecureServerCredentials(), endpoint);
+  backend = std::make_unique<GrpcBackend>(std::deque<GrpcAnswer>{{grpc::Status::OK, "", true}}, true,
+                                          grpc::InsecureServerCredentials(), endpoint);
   // The first call to the new one hangs. gRPC takes seconds for a new connection, more beside other tests; a clock that
   // delays it would take an hour.
   REQUIRE((rig.sent(21) || rig.sent(21) || rig.sent(21)));
@@ -368,7 +368,7 @@ TEST_CASE("otlp speaks TLS, checks the certificate, and does not where that is a
   const SelfSigned self;
   grpc::SslServerCredentialsOptions options;
   options.pem_key_cert_pairs.push_back({self.key, self.certificate});
-  Backend backend({}, true, grpc::SslServerCredentials(options));
+  GrpcBackend backend({}, true, grpc::SslServerCredentials(options));
   TempDir dir;
   std::ofstream(dir.at("ca.pem")) << self.certificate;
   const auto rig_with = [&](const std::string& tls) {

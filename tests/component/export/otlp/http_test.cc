@@ -23,7 +23,7 @@ using asio::ip::tcp;
 
 namespace {
 
-struct Answer {
+struct HttpAnswer {
   unsigned status = 200;
   std::string body = "";
   std::string retry_after = "";
@@ -32,12 +32,12 @@ struct Answer {
 };
 
 // Each request gets the next answer of the list, then 200.
-class Backend : public CannedBackend {
+class HttpBackend : public CannedBackend {
  public:
-  explicit Backend(std::deque<Answer> answers, const std::string& address = "127.0.0.1", std::uint16_t port = 0)
+  explicit HttpBackend(std::deque<HttpAnswer> answers, const std::string& address = "127.0.0.1", std::uint16_t port = 0)
       : CannedBackend(
             [next = in_turn(std::move(answers))](const CannedRequest&) {
-              const Answer answer = next();
+              const HttpAnswer answer = next();
               CannedAnswer out{answer.status, answer.body, {}};
               if (!answer.type.empty()) out.headers.emplace_back("content-type", answer.type);
               if (!answer.retry_after.empty()) out.headers.emplace_back("retry-after", answer.retry_after);
@@ -47,7 +47,7 @@ class Backend : public CannedBackend {
             address, port) {}
 };
 
-std::string yaml(const Backend& backend, const std::string& more = "compression: none") {
+std::string yaml(const HttpBackend& backend, const std::string& more = "compression: none") {
   return "otlphttp:\n  endpoint: " + backend.url() +
          "/base/\n  headers: {X-Scope: prod}\n"
          "  retry_on_failure: {initial_interval: 10ms}\n"
@@ -94,7 +94,7 @@ std::string inflate_gzip(const std::string& bytes) {
 }  // namespace
 
 TEST_CASE("otlphttp posts kept traces to /v1/traces below its endpoint, with headers", "[export]") {
-  Backend backend({});
+  HttpBackend backend({});
   Rig rig(yaml(backend));
   rig.push(kept(1, 3));
   rig.push(kept(2, 4));
@@ -111,7 +111,7 @@ TEST_CASE("otlphttp posts kept traces to /v1/traces below its endpoint, with hea
 }
 
 TEST_CASE("otlphttp compresses with gzip unless told otherwise, and can send JSON", "[export]") {
-  Backend backend({});
+  HttpBackend backend({});
   Rig rig(yaml(backend, "traces_endpoint: " + backend.url() + "/own"));
   rig.push(kept(1, 50));
   REQUIRE(rig.sent(50));
@@ -138,7 +138,7 @@ TEST_CASE("otlphttp compresses with gzip unless told otherwise, and can send JSO
 }
 
 TEST_CASE("otlphttp retries what passes, what also names, and nothing else", "[export]") {
-  Backend backend({{429}, {502}, {503}, {504}, {500}, {408}, {522}, {403}});
+  HttpBackend backend({{429}, {502}, {503}, {504}, {500}, {408}, {522}, {403}});
   Rig rig(yaml(backend));
   rig.push(kept(1, 5));
   REQUIRE(rig.settled());
@@ -148,7 +148,7 @@ TEST_CASE("otlphttp retries what passes, what also names, and nothing else", "[e
   CHECK(rig.failures(FailReason::kUnavailable) == 5);
   CHECK(rig.failed(FailReason::kPermanent) == 5);  // 403
 
-  Backend picky(std::deque<Answer>{{403}, {404}});
+  HttpBackend picky(std::deque<HttpAnswer>{{403}, {404}});
   std::string with_also = yaml(picky);
   with_also.replace(with_also.find("{initial_interval"), 1, "{also: [403, 404], ");
   Rig also(with_also);
@@ -157,7 +157,7 @@ TEST_CASE("otlphttp retries what passes, what also names, and nothing else", "[e
 
   for (const unsigned status : {400u, 401u, 404u, 501u}) {
     CAPTURE(status);
-    Backend bad({{status, "", "", false}});
+    HttpBackend bad({{status, "", "", false}});
     Rig other(yaml(bad));
     other.push(kept(1, 5));
     REQUIRE(other.settled());
@@ -165,7 +165,7 @@ TEST_CASE("otlphttp retries what passes, what also names, and nothing else", "[e
     CHECK(bad.requests().size() == 1);
   }
   // Too large for the backend: the trace goes in pieces.
-  Backend large({{413, "", "", false}});
+  HttpBackend large({{413, "", "", false}});
   Rig third(yaml(large));
   third.push(kept(1, 5));
   REQUIRE(third.sent(5));
@@ -174,7 +174,7 @@ TEST_CASE("otlphttp retries what passes, what also names, and nothing else", "[e
 }
 
 TEST_CASE("otlphttp waits as long as Retry-After says", "[export]") {
-  Backend backend({{503, "", "1", false}});
+  HttpBackend backend({{503, "", "1", false}});
   Rig rig(yaml(backend));
   const TimePoint start = monotonic_now();
   rig.push(kept(1, 5));
@@ -185,7 +185,7 @@ TEST_CASE("otlphttp waits as long as Retry-After says", "[export]") {
 TEST_CASE("otlphttp counts the spans of a partial success as failed", "[export]") {
   twin::ExportTraceServiceResponse response;
   response.mutable_partial_success()->set_rejected_spans(2);
-  Backend backend({{200, response.SerializeAsString(), "", false}});
+  HttpBackend backend({{200, response.SerializeAsString(), "", false}});
   Rig rig(yaml(backend));
   rig.push(kept(1, 5));
   REQUIRE(rig.settled());
@@ -195,10 +195,10 @@ TEST_CASE("otlphttp counts the spans of a partial success as failed", "[export]"
 
 TEST_CASE("otlphttp reads a partial success in JSON too, and a warning is none", "[export]") {
   const std::string json = "application/json; charset=utf-8";
-  Backend backend({{200, R"({"partialSuccess":{"rejectedSpans":"2","errorMessage":"too old"}})", "", false, json},
-                   {200, R"({"partialSuccess":{"errorMessage":"soon too old"}})", "", false, json},
-                   {200, "{}", "", false, "text/plain"},
-                   {202, "", "", false, ""}});
+  HttpBackend backend({{200, R"({"partialSuccess":{"rejectedSpans":"2","errorMessage":"too old"}})", "", false, json},
+                       {200, R"({"partialSuccess":{"errorMessage":"soon too old"}})", "", false, json},
+                       {200, "{}", "", false, "text/plain"},
+                       {202, "", "", false, ""}});
   Rig rig(yaml(backend));
   for (std::uint64_t sent = 3; sent <= 18; sent += 5) {
     rig.push(kept(1, 5));
@@ -211,11 +211,11 @@ TEST_CASE("otlphttp reads a partial success in JSON too, and a warning is none",
 TEST_CASE("a page or garbage with status 200 is no delivery, and the spans are sent again", "[export]") {
   const bool zipkin = GENERATE(false, true);
   CAPTURE(zipkin);
-  Backend backend({{200, "<html>sign in</html>", "", false, "text/html; charset=utf-8"},
-                   {200, "", "", false, "Text/HTML"},
-                   {zipkin ? 503u : 200u, "no protobuf"},
-                   {zipkin ? 503u : 200u, "{\"partialSuccess\":", "", false, "application/json"},
-                   {zipkin ? 503u : 200u, "OK", "", false, "text/plain"}});
+  HttpBackend backend({{200, "<html>sign in</html>", "", false, "text/html; charset=utf-8"},
+                       {200, "", "", false, "Text/HTML"},
+                       {zipkin ? 503u : 200u, "no protobuf"},
+                       {zipkin ? 503u : 200u, "{\"partialSuccess\":", "", false, "application/json"},
+                       {zipkin ? 503u : 200u, "OK", "", false, "text/plain"}});
   std::string config = yaml(backend);
   if (zipkin) config.replace(0, 8, "zipkin");
   Rig rig(config);
@@ -248,7 +248,7 @@ TEST_CASE("a token in a file is read again when the backend refuses it", "[expor
 
 TEST_CASE("what the backend refuses for good goes to the dead letters, with the reason", "[export]") {
   TempDir dir;
-  Backend backend({{400, "no \"such\" tenant", "", false}});
+  HttpBackend backend({{400, "no \"such\" tenant", "", false}});
   Rig rig(yaml(backend, "dead_letter: {path: " + dir.at("dead.json") + "}"));
   rig.push(kept(1, 3, "GET /refused"));
   REQUIRE(rig.eventually([&] { return rig.exporters->stats_of(0).dead_letter_spans == 3; }));
@@ -269,7 +269,7 @@ TEST_CASE("what the backend refuses for good goes to the dead letters, with the 
 }
 
 TEST_CASE("otlphttp gives up on a hanging call after its timeout and tries again", "[export]") {
-  Backend backend({{200, "", "", true}});
+  HttpBackend backend({{200, "", "", true}});
   Rig rig(yaml(backend, "timeout: 100ms"));
   rig.push(kept(1, 5));
   REQUIRE(rig.sent(5));
@@ -277,7 +277,7 @@ TEST_CASE("otlphttp gives up on a hanging call after its timeout and tries again
 }
 
 TEST_CASE("otlphttp keeps several calls in flight and its drain obeys the deadline", "[export]") {
-  Backend backend({{200, "", "", true}, {200, "", "", true}});
+  HttpBackend backend({{200, "", "", true}, {200, "", "", true}});
   Rig rig(yaml(backend));
   rig.push(kept(1, 5));
   REQUIRE(rig.eventually([&] { return backend.requests().size() == 1; }));
@@ -292,8 +292,8 @@ TEST_CASE("otlphttp keeps several calls in flight and its drain obeys the deadli
 }
 
 TEST_CASE("calls go to each address of a name in turn, past one that has gone, and to one that is new", "[export]") {
-  Backend first({});
-  auto second = std::make_unique<Backend>(std::deque<Answer>{}, "127.0.0.2", first.port());
+  HttpBackend first({});
+  auto second = std::make_unique<HttpBackend>(std::deque<HttpAnswer>{}, "127.0.0.2", first.port());
   std::vector<std::string> addresses = {"127.0.0.1", "127.0.0.2"};
   HttpExporterOptions options;
   options.urls = {*parse_http_url("http://localhost:" + std::to_string(first.port()) + "/")};
@@ -312,7 +312,7 @@ TEST_CASE("calls go to each address of a name in turn, past one that has gone, a
   for (int i = 0; i < 10; ++i) REQUIRE(caller.answered());
   CHECK(first.requests().size() == 21);
 
-  const Backend third({}, "127.0.0.3", first.port());
+  const HttpBackend third({}, "127.0.0.3", first.port());
   addresses = {"127.0.0.3", "127.0.0.1"};
   const TimePoint patience = monotonic_now() + 10s;  // a call looks the name up again a second after the failure
   while (third.requests().empty() && monotonic_now() < patience) REQUIRE(caller.answered());
@@ -320,7 +320,7 @@ TEST_CASE("calls go to each address of a name in turn, past one that has gone, a
 }
 
 TEST_CASE("an address that takes no connection costs a call its connect timeout, and is counted", "[export]") {
-  Backend good({});
+  HttpBackend good({});
   // It listens, and its queue of connections is full: the system drops what comes then.
   asio::io_context io;
   tcp::acceptor full(io);

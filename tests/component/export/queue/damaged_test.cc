@@ -16,7 +16,6 @@ using namespace tailgate;
 namespace {
 
 constexpr std::size_t kPage = 4096;
-const auto nothing = [](std::uint64_t, ByteView, const std::vector<std::uint64_t>&) {};
 
 std::string read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -37,7 +36,7 @@ struct Used {
   Used() {
     TempDir dir;
     const auto log = make_kept_log(dir.at("q"), 64 << 20);
-    REQUIRE(log->open(nothing));
+    REQUIRE(log->open(ignore_record));
     std::mt19937_64 random(7);
     std::uint64_t next = 1;
     for (int commit = 0; commit < 30; ++commit) {
@@ -206,7 +205,7 @@ TEST_CASE("a queue whose file is empty was damaged, one without a file is new", 
   CHECK(start_with(std::string(1 << 20, '\0')).found.empty());
   TempDir dir;
   CHECK(kept_log_damage(dir.at("q")).empty());
-  CHECK(make_kept_log(dir.at("q"), 1 << 20)->open(nothing)->cause.empty());
+  CHECK(make_kept_log(dir.at("q"), 1 << 20)->open(ignore_record)->cause.empty());
 }
 
 TEST_CASE("whatever a disk does to the file, the start survives and loses what was hit only", "[export]") {

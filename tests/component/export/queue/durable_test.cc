@@ -99,8 +99,6 @@ struct TwoBackends {
   }
 };
 
-const auto nothing = [](std::uint64_t, ByteView, const std::vector<std::uint64_t>&) {};
-
 std::vector<DurableStore::Member> one_member() { return {{"x", {.directory = "d"}}}; }
 
 }  // namespace
@@ -228,7 +226,7 @@ TEST_CASE("a damaged record is counted and removed, and the others are sent", "[
   TempDir dir;
   {
     const auto log = make_kept_log(dir.at("q"), 64 << 20);
-    REQUIRE(log->open(nothing));
+    REQUIRE(log->open(ignore_record));
     REQUIRE(log->commit({{{1, "\xff\xff"}, {2, write_kept_record(*kept(2), 5, {"x"})}}, {}, {}}));
   }
   DurableStore store(one_member(), make_kept_log(dir.at("q"), 64 << 20));
@@ -243,7 +241,7 @@ TEST_CASE("a damaged record is counted and removed, and the others are sent", "[
 TEST_CASE("what does not fit the map is an error, and fits when there is room again", "[export]") {
   TempDir dir;
   const auto log = make_kept_log(dir.at("q"), 1 << 20);
-  REQUIRE(log->open(nothing));
+  REQUIRE(log->open(ignore_record));
   REQUIRE(log->commit({{{1, std::string(500'000, 'a')}}, {}, {}}));
   const auto failed = log->commit({{{2, std::string(900'000, 'b')}}, {}, {}});
   REQUIRE_FALSE(failed);
@@ -259,7 +257,7 @@ TEST_CASE("a queue whose directory was removed says so, and keeps what comes the
   const std::string removed = GENERATE("", "/data.mdb");
   {
     const auto log = make_kept_log(dir.at("q"), 1 << 20);
-    REQUIRE(log->open(nothing));
+    REQUIRE(log->open(ignore_record));
     REQUIRE(log->commit({{{1, "first"}}, {}, {}}));
     std::filesystem::remove_all(dir.at("q") + removed);
     const auto failed = log->commit({{{2, "second"}}, {}, {}});
@@ -268,7 +266,7 @@ TEST_CASE("a queue whose directory was removed says so, and keeps what comes the
     REQUIRE(log->commit({{{2, "second"}}, {}, {}}));
     CHECK(log->read(2).value() == "second");
     const auto other = make_kept_log(dir.at("q"), 1 << 20);
-    CHECK_FALSE(other->open(nothing));  // it has its lock again
+    CHECK_FALSE(other->open(ignore_record));  // it has its lock again
   }
   const auto log = make_kept_log(dir.at("q"), 1 << 20);
   std::vector<std::uint64_t> found;
@@ -282,7 +280,7 @@ TEST_CASE("marks are there at the next start, until their record goes", "[export
   const auto reopened = [&](const KeptLog::Writes& writes) {
     {
       const auto log = make_kept_log(dir.at("q"), 1 << 20);
-      REQUIRE(log->open(nothing));
+      REQUIRE(log->open(ignore_record));
       REQUIRE(log->commit(writes));
     }
     Found found;

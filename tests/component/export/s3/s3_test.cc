@@ -23,18 +23,18 @@ using tcp = boost::asio::ip::tcp;
 
 constexpr std::uint64_t kHour = 3'600'000'000'000;
 
-struct Answer {
+struct S3Answer {
   int status = 200;
   std::string body = "";
 };
 
 // Gives each request the next of `answers`, 200 when there is none left, and a connection of its own. An abort of an
 // upload goes beside other requests, so its answer is always 204 and none of them.
-class Store : public CannedBackend {
+class S3Store : public CannedBackend {
  public:
-  explicit Store(std::deque<Answer> answers)
+  explicit S3Store(std::deque<S3Answer> answers)
       : CannedBackend([next = in_turn(std::move(answers))](const CannedRequest& request) {
-          const Answer answer = request.method() == http::verb::delete_ ? Answer{204} : next();
+          const S3Answer answer = request.method() == http::verb::delete_ ? S3Answer{204} : next();
           return CannedAnswer{static_cast<unsigned>(answer.status),
                               answer.body,
                               {{"etag", "\"" + std::to_string(request.body().size()) + "\""}},
@@ -92,15 +92,6 @@ BatchPtr batch(const std::vector<std::uint64_t>& hours, const std::string& name 
   return out;
 }
 
-SendResult sent(Exporter& exporter, const BatchPtr& b) {
-  exporter.send(b);
-  std::vector<Completion> done;
-  for (int i = 0; i < 100 && done.empty(); ++i) exporter.wait(100ms, done);
-  REQUIRE(done.size() == 1);
-  CHECK(done[0].batch_id == b->id);
-  return done[0].result;
-}
-
 std::string line(const CannedRequest& request) {
   return std::string(request.method_string()) + " " + std::string(request.target());
 }
@@ -111,7 +102,7 @@ constexpr const char* kCompleted = "<CompleteMultipartUploadResult><ETag>\"e\"</
 }  // namespace
 
 TEST_CASE("a batch is an object per hour, named by its content; of a retry only what is missing", "[export][s3]") {
-  Store store({{}, {503, "<Error><Code>SlowDown</Code></Error>"}, {}});
+  S3Store store({{}, {503, "<Error><Code>SlowDown</Code></Error>"}, {}});
   const auto exporter = exporter_to(store.url());
   const BatchPtr b = batch({1, 2});
   const SendResult first = sent(*exporter, b);
@@ -147,7 +138,7 @@ TEST_CASE("an object is there when the store names it, not when a proxy answers 
 }
 
 TEST_CASE("a large file goes up in parts", "[export][s3]") {
-  Store store({{200, kBegun}, {}, {}, {200, kCompleted}});
+  S3Store store({{200, kBegun}, {}, {}, {200, kCompleted}});
   const auto exporter = exporter_to(store.url(), 4);
   CHECK(sent(*exporter, batch({5}, "abcde")).kind == SendResult::Kind::kDone);
   const auto requests = store.requests();
@@ -162,9 +153,9 @@ TEST_CASE("a large file goes up in parts", "[export][s3]") {
 }
 
 TEST_CASE("an upload in parts that fails is aborted, and begun anew", "[export][s3]") {
-  const Answer no = {500, "<Error><Code>InternalError</Code></Error>"};
+  const S3Answer no = {500, "<Error><Code>InternalError</Code></Error>"};
   SECTION("at a part") {
-    Store store({{200, kBegun}, no, {200, kBegun}, {}, {}, {200, kCompleted}});
+    S3Store store({{200, kBegun}, no, {200, kBegun}, {}, {}, {200, kCompleted}});
     const auto exporter = exporter_to(store.url(), 4);
     const BatchPtr b = batch({5}, "abcde");
     CHECK(sent(*exporter, b).reason == FailReason::kUnavailable);
@@ -177,13 +168,13 @@ TEST_CASE("an upload in parts that fails is aborted, and begun anew", "[export][
     CHECK(methods == std::vector<std::string>{"DELETE", "POST", "POST", "POST", "PUT", "PUT", "PUT"});
   }
   SECTION("at its end, where somebody else says 200") {
-    Store store({{200, kBegun}, {}, {}, {200, "<html>welcome</html>"}});
+    S3Store store({{200, kBegun}, {}, {}, {200, "<html>welcome</html>"}});
     const auto exporter = exporter_to(store.url(), 4);
     CHECK(sent(*exporter, batch({5}, "abcde")).kind == SendResult::Kind::kRetry);
     CHECK(exporter->files_written()->files == 0);
   }
   SECTION("at its end, with status 200") {
-    Store store({{200, kBegun}, {}, {}, {200, "<Error><Code>InternalError</Code></Error>"}});
+    S3Store store({{200, kBegun}, {}, {}, {200, "<Error><Code>InternalError</Code></Error>"}});
     const auto exporter = exporter_to(store.url(), 4);
     CHECK(sent(*exporter, batch({5}, "abcde")).reason == FailReason::kUnavailable);
     CHECK(exporter->files_written()->files == 0);
@@ -191,7 +182,7 @@ TEST_CASE("an upload in parts that fails is aborted, and begun anew", "[export][
 }
 
 TEST_CASE("spans that cannot be read are rejected, the others stored", "[export][s3]") {
-  Store store({});
+  S3Store store({});
   const auto exporter = exporter_to(store.url());
   auto torn = std::make_shared<KeptTrace>();
   torn->otlp = "\x0a\x05nope";
@@ -227,7 +218,7 @@ TEST_CASE("a store or a server of keys that does not answer does not hold up the
 }
 
 TEST_CASE("past the end's deadline no file is begun, and its batch stays", "[export][s3]") {
-  Store store({});
+  S3Store store({});
   const auto exporter = exporter_to(store.url());
   const BatchPtr b = batch({1, 2});
   exporter->end_by(monotonic_now());
@@ -242,8 +233,8 @@ TEST_CASE("a role's keys are asked for once, and again when the store refuses th
   const std::string keys =
       "<R><AccessKeyId>temp</AccessKeyId><SecretAccessKey>s</SecretAccessKey>"
       "<SessionToken>tok</SessionToken></R>";
-  Store sts({{503}, {200, keys}, {200, keys}});
-  Store store({{}, {400, "<Error><Code>ExpiredToken</Code></Error>"}, {}});
+  S3Store sts({{503}, {200, keys}, {200, keys}});
+  S3Store store({{}, {400, "<Error><Code>ExpiredToken</Code></Error>"}, {}});
   TempDir dir;
   std::ofstream(dir.at("token")) << "a+b\n";
   S3CredentialsOptions role{.url = sts.url(), .token_file = dir.at("token"), .web_identity = true};
@@ -265,10 +256,10 @@ TEST_CASE("a role's keys are asked for once, and again when the store refuses th
 }
 
 TEST_CASE("a container's keys are asked for with its token", "[export][s3]") {
-  Store agent(
+  S3Store agent(
       {{200,
         R"({"AccessKeyId" : "temp", "SecretAccessKey":"s\/x","Token":"tok","Expiration":"2026-01-01T00:00:00Z"})"}});
-  Store store({});
+  S3Store store({});
   S3CredentialsOptions role{.url = agent.url(), .token = "Bearer x"};
   CHECK(sent(*exporter_to(store.url(), 1 << 20, role), batch({1})).kind == SendResult::Kind::kDone);
   REQUIRE(agent.requests().size() == 1);
@@ -278,7 +269,7 @@ TEST_CASE("a container's keys are asked for with its token", "[export][s3]") {
 }
 
 TEST_CASE("keys and tokens that would break a header are not used, nor told", "[export][s3]") {
-  Store store({});
+  S3Store store({});
   const auto detail = [&](const S3CredentialsOptions& role) {
     const SendResult result = sent(*exporter_to(store.url(), 1 << 20, role), batch({1}));
     CHECK(result.kind == SendResult::Kind::kRetry);
@@ -286,7 +277,7 @@ TEST_CASE("keys and tokens that would break a header are not used, nor told", "[
     CHECK(result.detail.find("hush") == std::string::npos);
     return result.detail;
   };
-  Store agent({{200, R"({"AccessKeyId":"a","SecretAccessKey":"hush","Token":"hush\nX-Evil: 1"})"}});
+  S3Store agent({{200, R"({"AccessKeyId":"a","SecretAccessKey":"hush","Token":"hush\nX-Evil: 1"})"}});
   CHECK(detail({.url = agent.url(), .token = "t"}).ends_with("are not printable ASCII"));
   TempDir dir;
   std::ofstream(dir.at("token")) << "hush\r\nX-Evil: 1\n";

@@ -150,7 +150,7 @@ TEST_CASE("while due traces are held none is closed, and then all are", "[buffer
 
 TEST_CASE("the fate of a trace is known while it is open, and while its verdict is remembered", "[buffer]") {
   StoreFixture f;
-  const auto fate = [&](std::uint64_t n) { return f.store->fate(TraceId::from(trace_id(n).data())); };
+  const auto fate = [&](std::uint64_t n) { return f.store->fate(id_of_trace(n)); };
   f.send(request({{.trace = 1, .id = 1, .status = 2}, {.trace = 2, .id = 2}}), 0s);
   CHECK(fate(1) == Fate::kOpen);
   CHECK(fate(3) == Fate::kUnknown);
@@ -412,7 +412,7 @@ TEST_CASE("what is remembered of a decided trace says why, with the values", "[b
   f.store->sweep(at(1s));
   const auto why = [&](std::uint64_t trace) {
     std::map<std::string, std::string> out;
-    const auto e = f.store->explainer().explain(TraceId::from(trace_id(trace).data()));
+    const auto e = f.store->explainer().explain(id_of_trace(trace));
     for (const ExplainedVote& vote : e->votes) out[vote.policy] = vote.why;
     return out;
   };
@@ -423,7 +423,7 @@ TEST_CASE("what is remembered of a decided trace says why, with the values", "[b
   CHECK(first["limit"].ends_with("bytes, wanted at most 20 at once"));
   CHECK(first["rules"] == "rule 2: depth 2, wanted depth > 1; its share is 0");
   CHECK(why(2)["rules"] == "rule errors: a span with status ERROR");
-  CHECK(f.store->explainer().explain(TraceId::from(trace_id(2).data()))->policy == "rules/errors");
+  CHECK(f.store->explainer().explain(id_of_trace(2))->policy == "rules/errors");
 
   const auto found = [&](const ExplainQuery& query) {
     const auto result = f.store->explainer().recent(query);
@@ -455,7 +455,7 @@ TEST_CASE("the last decisions are the newest of all shards, and an unknown polic
   const auto last = f.store->explainer().recent({.limit = 5});
   REQUIRE(last);
   REQUIRE(last->size() == 5);
-  for (std::uint64_t i = 0; i < 5; ++i) CHECK((*last)[i].id == TraceId::from(trace_id(40 - i).data()));
+  for (std::uint64_t i = 0; i < 5; ++i) CHECK((*last)[i].id == id_of_trace(40 - i));
   const auto unknown = f.store->explainer().recent({.policy = "nobody"});
   REQUIRE_FALSE(unknown);
   CHECK(unknown.error().text.ends_with("p98 and 51 more, got 'nobody'"));

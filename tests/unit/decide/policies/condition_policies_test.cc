@@ -2,8 +2,7 @@
 // The policies that take conditions: ottl_condition and trace.
 #include <catch2/catch.hpp>
 
-#include "support/otlp_builder.h"
-#include "support/policies.h"
+#include "unit/decide/policies/judge.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
@@ -21,29 +20,10 @@ struct FixedShape final : TraceShape {
   mutable int asked = 0;
 };
 
-Decision judge(const Policies& policies, const std::string& bytes, const FixedShape& shape = {}) {
-  INFO((policies.errors.empty() ? "" : policies.errors[0]));
-  REQUIRE(policies.errors.empty());
-  const Scanned scanned(bytes, policies.set->plan());
-  REQUIRE(scanned.batch.traces.size() == 1);
-  PolicyTally tally;
-  const BatchTrace& trace = scanned.batch.traces[0];
-  const std::uint64_t* const words = scanned.batch.words_of(0);
-  JudgedTrace judged{trace.id, trace.facts, words, words + policies.set->plan().bit_words()};
-  judged.shape = &shape;
-  judged.reason = CloseReason::kRoot;
-  std::vector<Ballot> ballots;
-  return policies.set->decide(judged, tally, ballots)->decision;
-}
-
-bool keeps(const std::string& policy, const std::vector<SpanSpec>& spans) {
-  return judge(Policies("[" + policy + "]"), request(spans)) == Decision::kSampled;
-}
-
 bool keeps_trace(const std::string& condition, const std::vector<SpanSpec>& spans, const FixedShape& shape = {}) {
   INFO(condition);
-  return judge(Policies("[{name: p, type: trace, trace: {condition: '" + condition + "'}}]"), request(spans), shape) ==
-         Decision::kSampled;
+  const Policies policies("[{name: p, type: trace, trace: {condition: '" + condition + "'}}]");
+  return judge(policies, request(spans), &shape, CloseReason::kRoot).decision == Decision::kSampled;
 }
 
 std::string first_error(const std::string& policy) {
@@ -69,12 +49,12 @@ TEST_CASE("ottl_condition asks events after their span", "[decide]") {
   const Policies events(
       R"([{name: p, type: ottl_condition, ottl_condition: {spanevent: ['name == "exception" and span.name == "op"']}}])");
   twin::TracesData data = traces({{}});
-  CHECK(judge(events, data.SerializeAsString()) == Decision::kNotSampled);
+  CHECK(judge(events, data.SerializeAsString()).decision == Decision::kNotSampled);
   auto* span = data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(0);
   span->add_events()->set_name("start");
-  CHECK(judge(events, data.SerializeAsString()) == Decision::kNotSampled);
+  CHECK(judge(events, data.SerializeAsString()).decision == Decision::kNotSampled);
   span->add_events()->set_name("exception");
-  CHECK(judge(events, data.SerializeAsString()) == Decision::kSampled);
+  CHECK(judge(events, data.SerializeAsString()).decision == Decision::kSampled);
 }
 
 TEST_CASE("ottl_condition passes over errors unless they propagate, and then the first to speak decides", "[decide]") {

@@ -6,36 +6,10 @@
 #include "base/hash.h"
 #include "decide/policies/probabilistic.h"
 #include "decide/registry.h"
-#include "support/otlp_builder.h"
-#include "support/policies.h"
+#include "unit/decide/policies/judge.h"
 
 using namespace tailgate;
 using namespace tailgate::test;
-
-namespace {
-
-// The verdict of one policy over one trace that came in one request.
-Verdict judge(const Policies& policies, const std::string& bytes) {
-  INFO((policies.errors.empty() ? "" : policies.errors[0]));
-  REQUIRE(policies.errors.empty());
-  const Scanned scanned(bytes, policies.set->plan());
-  REQUIRE(scanned.result.ok);
-  REQUIRE(scanned.batch.traces.size() == 1);
-  PolicyTally tally;
-  const BatchTrace& trace = scanned.batch.traces[0];
-  const std::uint64_t* const words = scanned.batch.words_of(0);
-  JudgedTrace judged{trace.id, trace.facts, words, words + policies.set->plan().bit_words()};
-  judged.random = randomness_of(trace.id);
-  judged.now = TimePoint(std::chrono::seconds(100));
-  std::vector<Ballot> ballots;
-  return policies.set->decide(judged, tally, ballots).value();
-}
-
-bool keeps(const std::string& policy, const std::vector<SpanSpec>& spans) {
-  return judge(Policies("[" + policy + "]"), request(spans)).decision == Decision::kSampled;
-}
-
-}  // namespace
 
 TEST_CASE("always_sample keeps", "[decide]") { CHECK(keeps("{name: p, type: always_sample}", {{}})); }
 

@@ -3,14 +3,15 @@
 
 #include <catch2/catch.hpp>
 
+#include "support/times.h"
+
 using namespace tailgate;
+using namespace tailgate::test;
 using namespace std::chrono_literals;
 
 namespace {
 
 using Targets = std::vector<ServerTarget>;
-
-TimePoint at(Duration d) { return TimePoint{} + 1h + d; }
 
 }  // namespace
 

@@ -6,24 +6,17 @@
 #include <random>
 
 #include "export/queue/kept_record.h"
+#include "support/kept_trace.h"
 
 using namespace tailgate;
+using namespace tailgate::test;
 using namespace std::chrono_literals;
 
 namespace {
 
 using Options = std::vector<DurableOptions>;
 
-KeptTracePtr trace(std::size_t wire, bool by_chance = false, std::uint32_t spans = 1, const char* policy = "errors") {
-  auto t = std::make_shared<KeptTrace>();
-  t->otlp.assign(wire, 'x');
-  t->spans = spans;
-  t->policy = policy;
-  t->verdict.chance = by_chance;
-  return t;
-}
-
-const std::size_t kSize = trace(1000)->bytes();
+const std::size_t kSize = kept_trace(1000)->bytes();
 
 void commit(DurableQueue& q, bool written = true) { q.end_commit(q.begin_commit(), written); }
 
@@ -35,7 +28,7 @@ std::uint64_t dropped(const DurableQueue& q, DropReason reason) {
 
 TEST_CASE("nothing is handed out before it is on disk, unless the disk refuses it", "[export]") {
   DurableQueue q(Options{{}});
-  q.push(trace(1000), 1, 1);
+  q.push(kept_trace(1000), 1, 1);
   CHECK_FALSE(q.next(0));
   CHECK(q.next_bytes(0) == 0);
   CHECK(q.waits(0));
@@ -58,7 +51,7 @@ TEST_CASE("nothing is handed out before it is on disk, unless the disk refuses i
 TEST_CASE("while the disk is full, a backend that is well gets everything from memory, however much waits for another",
           "[export]") {
   DurableQueue q(Options{{}, {}});
-  for (int n = 0; n < 100; ++n) q.push(trace(1000), 0b11, 1);
+  for (int n = 0; n < 100; ++n) q.push(kept_trace(1000), 0b11, 1);
   q.end_commit(q.begin_commit(2 * kSize), false);  // two of them
   CHECK(q.disk_refuses());
   for (std::uint64_t n = 1; n <= 100; ++n) {
@@ -70,14 +63,14 @@ TEST_CASE("while the disk is full, a backend that is well gets everything from m
   DurableQueue::Plan plan = q.begin_commit(2 * kSize);  // the same two
   CHECK(plan.puts.front().number == 1);
   CHECK(plan.puts.front().wanted == 0b01);
-  q.push(trace(1000), 0b10, 2);
+  q.push(kept_trace(1000), 0b10, 2);
   CHECK(q.next(1)->number == 101);  // during a commit too
   q.end_commit(std::move(plan), false);
-  q.push(trace(1000), 0b10, 3);
+  q.push(kept_trace(1000), 0b10, 3);
   CHECK(q.next(1)->number == 102);
   q.end_commit(q.begin_commit(2 * kSize), true);
   CHECK_FALSE(q.disk_refuses());
-  q.push(trace(1000), 0b10, 4);
+  q.push(kept_trace(1000), 0b10, 4);
   CHECK_FALSE(q.next(1));  // first to the disk again
   CHECK(q.next(0)->number == 1);
 }
@@ -85,12 +78,12 @@ TEST_CASE("while the disk is full, a backend that is well gets everything from m
 TEST_CASE("what a full disk refuses goes when memory is short: the oldest that waits, those kept by chance first",
           "[export]") {
   DurableQueue q(Options{{}, {}});
-  q.push(trace(1000, true, 1), 0b01, 1);
+  q.push(kept_trace(1000, true, 1), 0b01, 1);
   commit(q);
-  for (const bool by_chance : {false, true, false}) q.push(trace(1000, by_chance, 10), 0b01, 2);
+  for (const bool by_chance : {false, true, false}) q.push(kept_trace(1000, by_chance, 10), 0b01, 2);
   CHECK_FALSE(q.evict_unwritten(false));  // the disk takes them soon
   commit(q, false);
-  q.push(trace(1000, false, 100), 0b11, 3);
+  q.push(kept_trace(1000, false, 100), 0b11, 3);
   for (int n = 2; n <= 5; ++n) {
     if (n == 5) q.done(1, q.next(1)->number);
   }
@@ -111,7 +104,7 @@ TEST_CASE("what a full disk refuses goes when memory is short: the oldest that w
 TEST_CASE("an exporter knows whether a restart would find all that waits for it", "[export]") {
   DurableQueue q(Options{{}, {}});
   CHECK(q.all_on_disk(0));
-  q.push(trace(1000), 0b01, 1);
+  q.push(kept_trace(1000), 0b01, 1);
   CHECK_FALSE(q.all_on_disk(0));
   CHECK(q.all_on_disk(1));
   DurableQueue::Plan plan = q.begin_commit();
@@ -121,15 +114,15 @@ TEST_CASE("an exporter knows whether a restart would find all that waits for it"
   CHECK_FALSE(q.all_on_disk(0));  // handed out, and not on disk
   commit(q);
   CHECK(q.all_on_disk(0));
-  q.push(trace(1000), 0b10, 1);
+  q.push(kept_trace(1000), 0b10, 1);
   CHECK(q.all_on_disk(0));
   CHECK_FALSE(q.all_on_disk(1));
 }
 
 TEST_CASE("what is done while it is being written is removed by the next commit", "[export]") {
   DurableQueue q(Options{{}});
-  q.push(trace(1000), 1, 1);
-  q.push(trace(1000), 1, 2);
+  q.push(kept_trace(1000), 1, 1);
+  q.push(kept_trace(1000), 1, 2);
   commit(q, false);
   const auto first = q.next(0);
   REQUIRE(first);
@@ -149,12 +142,12 @@ TEST_CASE("what is done while it is being written is removed by the next commit"
 
 TEST_CASE("a commit that failed is made again, and nothing of it is lost", "[export]") {
   DurableQueue q(Options{{}});
-  q.push(trace(1000), 1, 1);
+  q.push(kept_trace(1000), 1, 1);
   commit(q);
   const auto first = q.next(0);
   q.done(0, first->number);
-  q.push(trace(1000), 1, 2);
-  q.push(trace(1000), 1, 3);
+  q.push(kept_trace(1000), 1, 2);
+  q.push(kept_trace(1000), 1, 3);
   commit(q, false);
   const auto second = q.next(0);
   q.done(0, second->number);
@@ -168,10 +161,10 @@ TEST_CASE("a commit that failed is made again, and nothing of it is lost", "[exp
 TEST_CASE("memory lets go of the newest that are on disk, those just written excepted; they come back in order",
           "[export]") {
   DurableQueue q(Options{{.memory_max = 2 * kSize}});
-  for (std::uint64_t n = 1; n <= 5; ++n) q.push(trace(1000), 1, n);
+  for (std::uint64_t n = 1; n <= 5; ++n) q.push(kept_trace(1000), 1, n);
   commit(q);
   CHECK(q.memory_bytes() == 5 * kSize);  // whoever is not behind takes them now
-  q.push(trace(1000), 1, 6);
+  q.push(kept_trace(1000), 1, 6);
   commit(q);
   CHECK(q.memory_bytes() == 2 * kSize);
   std::uint64_t last = 0;
@@ -190,19 +183,19 @@ TEST_CASE("memory lets go of the newest that are on disk, those just written exc
 
 TEST_CASE("when full, the oldest kept by chance go first, and those handed out never", "[export]") {
   DurableQueue q(Options{{.bytes_max = 4 * kSize}});
-  q.push(trace(1000, true, 1, "baseline"), 1, 1);
-  q.push(trace(1000, false, 10), 1, 2);
-  q.push(trace(1000, true, 100, "baseline"), 1, 3);
-  q.push(trace(1000, false, 1000), 1, 4);
+  q.push(kept_trace(1000, true, 1, "baseline"), 1, 1);
+  q.push(kept_trace(1000, false, 10), 1, 2);
+  q.push(kept_trace(1000, true, 100, "baseline"), 1, 3);
+  q.push(kept_trace(1000, false, 1000), 1, 4);
   commit(q);
   REQUIRE(q.next(0));  // the first
-  q.push(trace(1000, false, 2), 1, 5);
+  q.push(kept_trace(1000, false, 2), 1, 5);
   CHECK(dropped(q, DropReason::kQueueFull) == 100);
-  q.push(trace(1000, true, 5, "baseline"), 1, 6);  // only certain ones wait
+  q.push(kept_trace(1000, true, 5, "baseline"), 1, 6);  // only certain ones wait
   CHECK(dropped(q, DropReason::kQueueFull) == 105);
-  q.push(trace(1000, false, 3), 1, 7);
+  q.push(kept_trace(1000, false, 3), 1, 7);
   CHECK(dropped(q, DropReason::kQueueFull) == 115);
-  q.push(trace(9000, false, 7), 1, 8);  // larger than all of it: pushes nothing out
+  q.push(kept_trace(9000, false, 7), 1, 8);  // larger than all of it: pushes nothing out
   CHECK(dropped(q, DropReason::kQueueFull) == 122);
   const auto stats = q.stats(0);
   CHECK(stats.dropped_by_policy.at("baseline")[static_cast<std::size_t>(DropReason::kQueueFull)] == 105);
@@ -212,7 +205,7 @@ TEST_CASE("when full, the oldest kept by chance go first, and those handed out n
 
 TEST_CASE("one exporter's full share costs another nothing", "[export]") {
   DurableQueue q(Options{{.bytes_max = 2 * kSize}, {}});
-  for (std::uint64_t n = 1; n <= 5; ++n) q.push(trace(1000), 3, n);
+  for (std::uint64_t n = 1; n <= 5; ++n) q.push(kept_trace(1000), 3, n);
   CHECK(q.stats(0).waiting_spans == 2);
   CHECK(dropped(q, DropReason::kQueueFull) == 3);
   CHECK(q.stats(1).waiting_spans == 5);
@@ -225,7 +218,7 @@ TEST_CASE("one exporter's full share costs another nothing", "[export]") {
 
 TEST_CASE("a record stays until all who want it are done, and says who is", "[export]") {
   DurableQueue q(Options{{}, {}});
-  q.push(trace(1000), 3, 1);
+  q.push(kept_trace(1000), 3, 1);
   commit(q);
   const auto a = q.next(0), b = q.next(1);
   REQUIRE((a && b));
@@ -266,7 +259,7 @@ TEST_CASE("the parts of a trace go in together", "[export]") {
 
 TEST_CASE("a commit takes some of what waits, and never a part without the others", "[export]") {
   DurableQueue q(Options{{}});
-  for (int n = 0; n < 3; ++n) q.push(trace(1000), 1, 1);
+  for (int n = 0; n < 3; ++n) q.push(kept_trace(1000), 1, 1);
   for (std::uint32_t n = 0; n < 3; ++n) {
     KeptTrace t = {};
     t.part = n;
@@ -275,7 +268,7 @@ TEST_CASE("a commit takes some of what waits, and never a part without the other
     t.otlp.assign(1000, 'x');
     q.push(std::make_shared<const KeptTrace>(std::move(t)), 1, 1);
   }
-  q.push(trace(1000), 1, 1);
+  q.push(kept_trace(1000), 1, 1);
   DurableQueue::Plan plan = q.begin_commit(2 * kSize);
   CHECK(plan.puts.size() == 2);
   q.end_commit(std::move(plan), true);
@@ -294,7 +287,7 @@ TEST_CASE("a commit takes some of what waits, and never a part without the other
 
 TEST_CASE("room is given back in pieces, marks before removals, and again after a failure", "[export]") {
   DurableQueue q(Options{{}, {}});
-  for (int i = 0; i < 3; ++i) q.push(trace(1000), 0b11, 1);
+  for (int i = 0; i < 3; ++i) q.push(kept_trace(1000), 0b11, 1);
   commit(q);
   for (std::uint64_t n = 1; n <= 3; ++n) {
     REQUIRE(q.next(0)->number == n);
@@ -338,10 +331,10 @@ TEST_CASE("late spans in parts of their own do not keep a trace's parts", "[expo
 
 TEST_CASE("what the disk never took is dropped at the end, and counted", "[export]") {
   DurableQueue q(Options{{}, {}});
-  q.push(trace(1000, false, 3), 3, 1);
+  q.push(kept_trace(1000, false, 3), 3, 1);
   commit(q);
-  q.push(trace(1000, false, 5), 3, 1);
-  q.push(trace(1000, false, 7), 1, 1);
+  q.push(kept_trace(1000, false, 5), 3, 1);
+  q.push(kept_trace(1000, false, 7), 1, 1);
   commit(q, false);
   CHECK(q.drop_unwritten() == 17);
   CHECK(dropped(q, DropReason::kShutdown) == 12);
@@ -349,7 +342,7 @@ TEST_CASE("what the disk never took is dropped at the end, and counted", "[expor
   CHECK(q.stats(0).waiting_spans == 3);
   CHECK(q.begin_commit().empty());
 
-  q.push(trace(1000, false, 9), 1, 1);
+  q.push(kept_trace(1000, false, 9), 1, 1);
   commit(q, false);
   REQUIRE(q.next(0));
   REQUIRE(q.next(0));
@@ -359,9 +352,9 @@ TEST_CASE("what the disk never took is dropped at the end, and counted", "[expor
 TEST_CASE("what is too old goes", "[export]") {
   DurableQueue q(Options{{.age_max = 10s}});
   const std::uint64_t second = 1'000'000'000;
-  q.push(trace(1000, false, 1), 1, 1 * second);
-  q.push(trace(1000, true, 2), 1, 5 * second);
-  q.push(trace(1000, false, 4), 1, 9 * second);
+  q.push(kept_trace(1000, false, 1), 1, 1 * second);
+  q.push(kept_trace(1000, true, 2), 1, 5 * second);
+  q.push(kept_trace(1000, false, 4), 1, 9 * second);
   q.expire(11 * second);
   CHECK(dropped(q, DropReason::kTooOld) == 0);
   q.expire(16 * second);
@@ -371,11 +364,11 @@ TEST_CASE("what is too old goes", "[export]") {
 
 TEST_CASE("what was found at the start is sent first, and new numbers follow", "[export]") {
   DurableQueue q(Options{{}});
-  q.restore(17, 1000, *trace(0, true, 3), 500, 1, false);
-  q.restore(40, 2000, *trace(0, false, 4), 600, 1, true);
-  q.restore(50, 2000, *trace(0, false, 7), 600, 0, true);   // another's, which is not here
-  q.restore(51, 2000, *trace(0, false, 7), 600, 0, false);  // nobody's any more
-  q.push(trace(1000, false, 5), 1, 3000);
+  q.restore(17, 1000, *kept_trace(0, true, 3), 500, 1, false);
+  q.restore(40, 2000, *kept_trace(0, false, 4), 600, 1, true);
+  q.restore(50, 2000, *kept_trace(0, false, 7), 600, 0, true);   // another's, which is not here
+  q.restore(51, 2000, *kept_trace(0, false, 7), 600, 0, false);  // nobody's any more
+  q.push(kept_trace(1000, false, 5), 1, 3000);
   CHECK(q.stats(0).restored_spans == 7);
   CHECK(q.stats(0).waiting_spans == 12);
   CHECK(q.stats(0).oldest_unix_ns == 1000);
@@ -428,7 +421,7 @@ TEST_CASE("under random operations nothing is lost that was not counted, wheneve
         case 0:
         case 1: {
           const std::uint64_t wanted = 1 + r() % 3;
-          q.push(trace(1000, r() % 2 == 0), wanted, static_cast<std::uint64_t>(step) + 1);
+          q.push(kept_trace(1000, r() % 2 == 0), wanted, static_cast<std::uint64_t>(step) + 1);
           for (std::size_t i = 0; i < 2; ++i) pushed[i] += wanted >> i & 1;
           break;
         }

@@ -5,23 +5,16 @@
 #include <numeric>
 #include <random>
 
+#include "support/kept_trace.h"
+#include "support/times.h"
+
 using namespace tailgate;
+using namespace tailgate::test;
 using namespace std::chrono_literals;
 
 namespace {
 
-TimePoint at(Duration d) { return TimePoint{} + d; }
-
-// A trace of `wire` OTLP bytes; bytes() is larger by a constant.
-KeptTracePtr trace(std::size_t wire, bool by_chance = false, std::uint32_t spans = 1) {
-  auto t = std::make_shared<KeptTrace>();
-  t->otlp.assign(wire, 'x');
-  t->spans = spans;
-  t->verdict.chance = by_chance;
-  return t;
-}
-
-const std::size_t kExtra = trace(0)->bytes() - std::string().capacity();  // a short text lies inside
+const std::size_t kExtra = kept_trace(0)->bytes() - std::string().capacity();  // a short text lies inside
 
 template <class A>
 std::uint64_t sum(const A& a) {
@@ -36,23 +29,17 @@ bool balanced(const SendQueue& q) {
 std::uint64_t dropped(const SendQueue& q, DropReason r) { return q.stats().dropped_spans[static_cast<std::size_t>(r)]; }
 std::uint64_t failed(const SendQueue& q, FailReason r) { return q.stats().failed_spans[static_cast<std::size_t>(r)]; }
 
-KeptTracePtr kept_by(const char* policy, std::uint32_t spans) {
-  auto t = std::make_shared<KeptTrace>();
-  t->otlp.assign(100, 'x');
-  t->spans = spans;
-  t->policy = policy;
-  return t;
-}
+KeptTracePtr kept_by(const char* policy, std::uint32_t spans) { return kept_trace(100, false, spans, policy); }
 
 }  // namespace
 
 TEST_CASE("a batch leaves when it is full or its oldest trace has waited 200 ms", "[export]") {
   SendQueue q({.batch_bytes = 1000});
-  CHECK(q.push(trace(400), at(0ms)));         // the runner must wake to set its timer
-  CHECK_FALSE(q.push(trace(400), at(10ms)));  // the timer runs already
+  CHECK(q.push(kept_trace(400), at(0ms)));         // the runner must wake to set its timer
+  CHECK_FALSE(q.push(kept_trace(400), at(10ms)));  // the timer runs already
   CHECK(q.next_batch(at(199ms)) == nullptr);
   CHECK(q.next_due() == at(200ms));
-  CHECK(q.push(trace(400), at(199ms)));  // full
+  CHECK(q.push(kept_trace(400), at(199ms)));  // full
   const BatchPtr full = q.next_batch(at(199ms));
   REQUIRE(full != nullptr);
   CHECK(full->traces.size() == 2);  // the third would pass 1000 bytes
@@ -66,23 +53,23 @@ TEST_CASE("a batch leaves when it is full or its oldest trace has waited 200 ms"
 TEST_CASE("the first trace of a batch wakes nobody when the runner looks in time by itself", "[export]") {
   SendQueue q({.batch_bytes = 1000});
   q.will_look(at(200ms));
-  CHECK_FALSE(q.push(trace(400), at(0ms)));  // due at 200 ms
-  CHECK(q.push(trace(700), at(1ms)));        // full
+  CHECK_FALSE(q.push(kept_trace(400), at(0ms)));  // due at 200 ms
+  CHECK(q.push(kept_trace(700), at(1ms)));        // full
   CHECK(q.next_batch(at(1ms))->bytes == 400);
   CHECK(q.next_batch(at(201ms))->bytes == 700);
   q.will_look(at(600ms));
-  CHECK(q.push(trace(400), at(399ms)));  // due at 599 ms
+  CHECK(q.push(kept_trace(400), at(399ms)));  // due at 599 ms
   CHECK(q.next_batch(at(599ms))->bytes == 400);
   q.begin_drain(at(600ms));
   q.will_look(at(600ms));
-  CHECK(q.push(trace(400), at(600ms)));  // due at once
+  CHECK(q.push(kept_trace(400), at(600ms)));  // due at once
 }
 
 TEST_CASE("a trace larger than a batch goes alone", "[export]") {
   SendQueue q({.batch_bytes = 100});
-  q.push(trace(50), at(0s));
-  q.push(trace(5000), at(0s));
-  q.push(trace(50), at(0s));
+  q.push(kept_trace(50), at(0s));
+  q.push(kept_trace(5000), at(0s));
+  q.push(kept_trace(50), at(0s));
   CHECK(q.next_batch(at(0s))->bytes == 50);
   CHECK(q.next_batch(at(0s))->bytes == 5000);
   CHECK(q.next_batch(at(0s)) == nullptr);
@@ -91,7 +78,7 @@ TEST_CASE("a trace larger than a batch goes alone", "[export]") {
 
 TEST_CASE("no more batches are out than there are slots, and a retry keeps its slot", "[export]") {
   SendQueue q({.batch_bytes = 1, .in_flight_max = 2});
-  for (int i = 0; i < 3; ++i) q.push(trace(10), at(0s));
+  for (int i = 0; i < 3; ++i) q.push(kept_trace(10), at(0s));
   const BatchPtr a = q.next_batch(at(0s));
   const BatchPtr b = q.next_batch(at(0s));
   REQUIRE(b != nullptr);
@@ -106,7 +93,7 @@ TEST_CASE("no more batches are out than there are slots, and a retry keeps its s
 TEST_CASE("retries back off 5 s, 7.5 s, ... 30 s with half of it as jitter", "[export]") {
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
     SendQueue q({.batch_bytes = 1, .seed = seed});
-    q.push(trace(10), at(0s));
+    q.push(kept_trace(10), at(0s));
     BatchPtr batch = q.next_batch(at(0s));
     TimePoint now = at(0s);
     double interval = 5;
@@ -132,7 +119,7 @@ TEST_CASE("the jitter spreads", "[export]") {
   double high = 0;
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     SendQueue q({.batch_bytes = 1, .seed = seed});
-    q.push(trace(10), at(0s));
+    q.push(kept_trace(10), at(0s));
     const auto delay = q.finish(q.next_batch(at(0s))->id, SendResult::retry(FailReason::kIo, ""), at(0s)).retry_in;
     low = std::min(low, std::chrono::duration<double>(*delay).count());
     high = std::max(high, std::chrono::duration<double>(*delay).count());
@@ -143,7 +130,7 @@ TEST_CASE("the jitter spreads", "[export]") {
 
 TEST_CASE("the backend's own retry time is honoured, up to an hour", "[export]") {
   SendQueue q({.batch_bytes = 1});
-  q.push(trace(10), at(0s));
+  q.push(kept_trace(10), at(0s));
   const BatchPtr b = q.next_batch(at(0s));
   CHECK(q.finish(b->id, SendResult::retry(FailReason::kRefused, "", 90s), at(0s)).retry_in == Duration(90s));
   CHECK(q.next_batch(at(90s)) == b);
@@ -155,7 +142,7 @@ TEST_CASE("a permanent error, a partial success and an expired retry are counted
   retry.max_elapsed_time = 10s;
   retry.randomization_factor = 0;
   SendQueue q({.batch_bytes = 1, .retry = retry});
-  for (int i = 0; i < 3; ++i) q.push(trace(10, false, 100), at(0s));
+  for (int i = 0; i < 3; ++i) q.push(kept_trace(10, false, 100), at(0s));
   q.finish(q.next_batch(at(0s))->id, SendResult::permanent(FailReason::kPermanent, "no"), at(0s));
   q.finish(q.next_batch(at(0s))->id, SendResult::done(30), at(0s));
   const BatchPtr b = q.next_batch(at(0s));
@@ -175,25 +162,25 @@ TEST_CASE("with retries off a retryable failure is final", "[export]") {
   RetryOptions retry;
   retry.enabled = false;
   SendQueue q({.batch_bytes = 1, .retry = retry});
-  q.push(trace(10), at(0s));
+  q.push(kept_trace(10), at(0s));
   CHECK_FALSE(q.finish(q.next_batch(at(0s))->id, SendResult::retry(FailReason::kTimeout, ""), at(0s)).retry_in);
   CHECK(failed(q, FailReason::kTimeout) == 1);
 }
 
 TEST_CASE("when full, the oldest kept by chance go first, then the oldest of the rest", "[export]") {
   SendQueue q({.bytes_max = 4 * (100 + kExtra)});
-  q.push(trace(100, false, 1), at(0s));
-  q.push(trace(100, true, 10), at(0s));
-  q.push(trace(100, true, 100), at(0s));
-  q.push(trace(100, false, 1000), at(0s));
+  q.push(kept_trace(100, false, 1), at(0s));
+  q.push(kept_trace(100, true, 10), at(0s));
+  q.push(kept_trace(100, true, 100), at(0s));
+  q.push(kept_trace(100, false, 1000), at(0s));
   CHECK(dropped(q, DropReason::kQueueFull) == 0);
-  q.push(trace(100), at(0s));
+  q.push(kept_trace(100), at(0s));
   CHECK(dropped(q, DropReason::kQueueFull) == 10);
-  q.push(trace(100), at(0s));
+  q.push(kept_trace(100), at(0s));
   CHECK(dropped(q, DropReason::kQueueFull) == 110);
-  q.push(trace(100), at(0s));
+  q.push(kept_trace(100), at(0s));
   CHECK(dropped(q, DropReason::kQueueFull) == 111);
-  q.push(trace(100, true, 5000), at(0s));  // by chance, and only certain ones are here: it goes itself
+  q.push(kept_trace(100, true, 5000), at(0s));  // by chance, and only certain ones are here: it goes itself
   CHECK(dropped(q, DropReason::kQueueFull) == 5111);
   CHECK(q.stats().queued_bytes == 4 * (100 + kExtra));
   CHECK(balanced(q));
@@ -201,23 +188,23 @@ TEST_CASE("when full, the oldest kept by chance go first, then the oldest of the
 
 TEST_CASE("a trace larger than the queue pushes nothing out", "[export]") {
   SendQueue q({.bytes_max = 2 * (100 + kExtra)});
-  q.push(trace(100), at(0s));
-  CHECK_FALSE(q.push(trace(10'000, false, 7), at(0s)));
+  q.push(kept_trace(100), at(0s));
+  CHECK_FALSE(q.push(kept_trace(10'000, false, 7), at(0s)));
   CHECK(dropped(q, DropReason::kQueueFull) == 7);
   CHECK(q.stats().queued_spans == 1);
 }
 
 TEST_CASE("batches that wait for a retry go when nothing else is left, batches in flight never", "[export]") {
   SendQueue q({.bytes_max = 2 * (100 + kExtra)});
-  q.push(trace(100), at(0s));
-  q.push(trace(100), at(0s));
+  q.push(kept_trace(100), at(0s));
+  q.push(kept_trace(100), at(0s));
   const BatchPtr a = q.next_batch(at(1s));
   const BatchPtr b = q.next_batch(at(1s));
   REQUIRE(b != nullptr);
-  q.push(trace(100, false, 9), at(1s));
+  q.push(kept_trace(100, false, 9), at(1s));
   CHECK(dropped(q, DropReason::kQueueFull) == 9);
   q.finish(a->id, SendResult::retry(FailReason::kUnavailable, ""), at(1s));
-  q.push(trace(100, false, 9), at(1s));
+  q.push(kept_trace(100, false, 9), at(1s));
   CHECK(dropped(q, DropReason::kQueueFull) == 10);
   CHECK(q.stats().queued_spans == 10);
   CHECK(balanced(q));
@@ -225,11 +212,11 @@ TEST_CASE("batches that wait for a retry go when nothing else is left, batches i
 
 TEST_CASE("a drain sends at once, retries soon, and what is left at the end is dropped as shutdown", "[export]") {
   SendQueue q({.batch_bytes = 100});
-  q.push(trace(60), at(0s));
+  q.push(kept_trace(60), at(0s));
   const BatchPtr a = q.next_batch(at(1s));
   q.finish(a->id, SendResult::retry(FailReason::kUnavailable, ""), at(1s));
-  q.push(trace(60), at(1s));
-  q.push(trace(60), at(1s));
+  q.push(kept_trace(60), at(1s));
+  q.push(kept_trace(60), at(1s));
   q.begin_drain(at(1s));
   CHECK(q.next_batch(at(1s)) == a);
   const BatchPtr b = q.next_batch(at(1s));
@@ -252,7 +239,7 @@ TEST_CASE(
     "a backend that failed five times in a row is probed by one call at a time, and its first answer sets all going",
     "[export]") {
   SendQueue q({.batch_bytes = 1, .in_flight_max = 4, .retry = {.randomization_factor = 0}});
-  for (int i = 0; i < 6; ++i) q.push(trace(10), at(0s));
+  for (int i = 0; i < 6; ++i) q.push(kept_trace(10), at(0s));
   std::vector<BatchPtr> out;
   while (BatchPtr b = q.next_batch(at(0s))) out.push_back(b);
   REQUIRE(out.size() == 4);
@@ -340,7 +327,8 @@ TEST_CASE("spans are accounted for and bytes bounded under random operations", "
         case 0:
         case 1:
         case 2: {
-          const KeptTracePtr t = trace(random() % 4000, random() % 2 == 0, static_cast<std::uint32_t>(random() % 50));
+          const KeptTracePtr t =
+              kept_trace(random() % 4000, random() % 2 == 0, static_cast<std::uint32_t>(random() % 50));
           all.push_back(t);
           q.push(t, now);
           break;
@@ -379,7 +367,7 @@ TEST_CASE("spans are accounted for and bytes bounded under random operations", "
 
 TEST_CASE("how a batch ended is told once, with its attempts, and whether own traces are in it", "[export]") {
   SendQueue q({.retry = {.initial_interval = 1s, .randomization_factor = 0}});
-  q.push(trace(100, false, 5), at(0s));
+  q.push(kept_trace(100, false, 5), at(0s));
   BatchPtr batch = q.next_batch(at(1s));
   CHECK_FALSE(q.finish(batch->id, SendResult::retry(FailReason::kTimeout, ""), at(2s)).ended);
   batch = q.next_batch(at(3s));
@@ -393,7 +381,7 @@ TEST_CASE("how a batch ended is told once, with its attempts, and whether own tr
 
   auto own = std::make_shared<KeptTrace>();
   own->own = true;
-  q.push(trace(100), at(5s));
+  q.push(kept_trace(100), at(5s));
   q.push(own, at(5s));
   batch = q.next_batch(at(6s));
   end = q.finish(batch->id, SendResult::permanent(FailReason::kPermanent, ""), at(6s)).ended;
@@ -421,7 +409,7 @@ TEST_CASE("a queue that collects for a minute sends before small traces fill it"
   SendQueue q({.bytes_max = 100'000, .batch_bytes = 90'000, .flush_timeout = 60s, .in_flight_max = 1});
   // Each takes several times its 20 bytes of OTLP, which alone would never make a batch.
   while (q.next_batch(at(0s)) == nullptr) {
-    q.push(trace(20), at(0s));
+    q.push(kept_trace(20), at(0s));
     REQUIRE(sum(q.stats().dropped_spans) == 0);
   }
   CHECK(q.stats().queued_bytes >= 50'000);
@@ -433,9 +421,9 @@ TEST_CASE("a durable queue that collects sends when half its window waits", "[ex
   options.durable.directory = "somewhere";
   options.durable.window_max = 20'000;
   SendQueue q(options);
-  q.push(trace(9'000), at(0s));
+  q.push(kept_trace(9'000), at(0s));
   CHECK(q.next_batch(at(0s)) == nullptr);
-  q.push(trace(1'000), at(0s));
+  q.push(kept_trace(1'000), at(0s));
   CHECK(q.next_due() == at(0s));
   CHECK(q.next_batch(at(0s))->traces.size() == 2);
 }
@@ -464,7 +452,7 @@ TEST_CASE("a batch that the backend refuses for one of its traces is divided unt
 TEST_CASE("a refusal of the whole connection divides nothing, and one of every content soon no more", "[export]") {
   SendQueue q({.batch_bytes = 10'000});
   const auto refuse_all = [&](SendResult::About about) {
-    for (int i = 0; i < 1000; ++i) q.push(trace(10), at(0s));
+    for (int i = 0; i < 1000; ++i) q.push(kept_trace(10), at(0s));
     int calls = 0;
     while (BatchPtr batch = q.next_batch(at(1s))) {
       ++calls;
@@ -475,7 +463,7 @@ TEST_CASE("a refusal of the whole connection divides nothing, and one of every c
   CHECK(refuse_all(SendResult::About::kAll) == 1);
   CHECK(refuse_all(SendResult::About::kContent) < 100);
   CHECK(refuse_all(SendResult::About::kContent) == 1);
-  q.push(trace(10), at(2s));
+  q.push(kept_trace(10), at(2s));
   q.finish(q.next_batch(at(3s))->id, SendResult::done(), at(3s));  // it takes something: batches are divided again
   CHECK(refuse_all(SendResult::About::kContent) > 10);
   CHECK(balanced(q));
@@ -484,7 +472,7 @@ TEST_CASE("a refusal of the whole connection divides nothing, and one of every c
 TEST_CASE("the size that a backend refuses is learned, and after ten minutes twice as much is tried", "[export]") {
   SendQueue q({.batch_bytes = 1 << 20});
   const auto push = [&] {
-    for (int i = 0; i < 10; ++i) q.push(trace(100'000), at(0s));
+    for (int i = 0; i < 10; ++i) q.push(kept_trace(100'000), at(0s));
   };
   const auto send = [&](TimePoint now, std::size_t most) {
     std::size_t largest = 0;
@@ -525,7 +513,7 @@ TEST_CASE("no batch has more than max_size, and a trace that has goes in pieces"
   large->spans = 10;
   SendQueue q({.batch_bytes = 1 << 20, .request_bytes_max = 4000});
   q.push(large, at(0s));
-  q.push(trace(5000), at(0s));  // one span: it goes alone
+  q.push(kept_trace(5000), at(0s));  // one span: it goes alone
   std::uint64_t spans = 0;
   int batches = 0;
   while (BatchPtr batch = q.next_batch(at(1s))) {
@@ -560,7 +548,7 @@ TEST_CASE("one batch that is refused for now, for ever, stops nobody", "[export]
 
 TEST_CASE("what is not in flight can be taken back, as if it had never been pushed", "[export]") {
   SendQueue q({.batch_bytes = 1000, .in_flight_max = 2});
-  for (int i = 0; i < 5; ++i) q.push(trace(600, i % 2 == 0, 3), at(0ms));
+  for (int i = 0; i < 5; ++i) q.push(kept_trace(600, i % 2 == 0, 3), at(0ms));
   const BatchPtr flying = q.next_batch(at(0ms)), failing = q.next_batch(at(0ms));
   REQUIRE(failing != nullptr);
   q.finish(failing->id, SendResult::retry(FailReason::kUnavailable, "gone"), at(1ms));

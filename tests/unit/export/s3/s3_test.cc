@@ -44,7 +44,7 @@ ExporterParts parts_of(const std::string& keys) {
   return find_exporter_type("s3")->read(doc->root.child("s3"), {});
 }
 
-HttpReply reply(int status, const std::string& code = "", const std::string& message = "") {
+HttpReply error_reply(int status, const std::string& code = "", const std::string& message = "") {
   HttpReply out;
   out.status = status;
   if (!code.empty()) out.body = "<Error><Code>" + code + "</Code><Message>" + message + "</Message></Error>";
@@ -113,11 +113,11 @@ TEST_CASE("a role's keys are read from what STS or a container's agent answers",
 }
 
 TEST_CASE("an upload that fails with status 200 has failed", "[export][s3]") {
-  CHECK(s3_succeeded(reply(200)));
-  CHECK(s3_succeeded(reply(204)));
-  CHECK_FALSE(s3_succeeded(reply(200, "InternalError")));
-  CHECK_FALSE(s3_succeeded(reply(403)));
-  CHECK(s3_failure(reply(200, "InternalError"), 0).reason == FailReason::kUnavailable);
+  CHECK(s3_succeeded(error_reply(200)));
+  CHECK(s3_succeeded(error_reply(204)));
+  CHECK_FALSE(s3_succeeded(error_reply(200, "InternalError")));
+  CHECK_FALSE(s3_succeeded(error_reply(403)));
+  CHECK(s3_failure(error_reply(200, "InternalError"), 0).reason == FailReason::kUnavailable);
 }
 
 TEST_CASE("whatever a store refuses is tried again, and its reason is told", "[export][s3]") {
@@ -135,13 +135,13 @@ TEST_CASE("whatever a store refuses is tried again, and its reason is told", "[e
   };
   for (const auto& [status, code, reason] : rows) {
     CAPTURE(status, code);
-    const SendResult result = s3_failure(reply(status, code, "because"), 0);
+    const SendResult result = s3_failure(error_reply(status, code, "because"), 0);
     CHECK(result.kind == SendResult::Kind::kRetry);
     CHECK(result.reason == reason);
     CHECK(result.detail.find(code) != std::string::npos);
   }
-  CHECK(s3_failure(reply(403, "AccessDenied", "no\nline"), 0).detail == "HTTP status 403: AccessDenied: no line");
-  CHECK(s3_failure(reply(403, "X", std::string(5000, 'x')), 0).detail.size() < 400);
+  CHECK(s3_failure(error_reply(403, "AccessDenied", "no\nline"), 0).detail == "HTTP status 403: AccessDenied: no line");
+  CHECK(s3_failure(error_reply(403, "X", std::string(5000, 'x')), 0).detail.size() < 400);
 }
 
 TEST_CASE("every bad s3 key is an error with its place", "[export][s3]") {

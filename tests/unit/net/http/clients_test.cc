@@ -14,7 +14,7 @@ constexpr TimePoint kStart = TimePoint{} + 1000s;
 constexpr auto kAddress = ClientTable::Kind::kAddress;
 constexpr auto kIdentity = ClientTable::Kind::kIdentity;
 
-struct AnyHandler final : Handler {
+struct CountingHandler final : Handler {
   Admission admit(const RequestHead&) override { return {}; }
   void handle(const RequestHead& head, BodyBuffer&, Response& response) override {
     if (head.client != nullptr) head.client->took_spans(spans, kStart);
@@ -170,7 +170,7 @@ TEST_CASE("connections of an identity are counted, and leave", "[net][clients]")
 }
 
 TEST_CASE("a client over its bytes or spans a second is told when to come back, others are served", "[net][clients]") {
-  AnyHandler handler;
+  CountingHandler handler;
   const ServerLimits limits;
   ClientLimits of_client;
   of_client.bytes_per_second = 1000;
@@ -194,7 +194,7 @@ TEST_CASE("a client over its bytes or spans a second is told when to come back, 
 }
 
 TEST_CASE("a certificate's name is the client, whatever the address", "[net][clients]") {
-  AnyHandler handler;
+  CountingHandler handler;
   const ServerLimits limits;
   ClientLimits of_client;
   of_client.connections = 1;
@@ -217,7 +217,7 @@ TEST_CASE("a certificate's name is the client, whatever the address", "[net][cli
 
 TEST_CASE("many large bodies put a client ahead by three and a read each, together or in turn", "[net][clients]") {
   for (const bool in_turn : {false, true}) {
-    AnyHandler handler;
+    CountingHandler handler;
     ServerLimits limits;
     limits.body_bytes = 10'000;
     ClientLimits of_client;

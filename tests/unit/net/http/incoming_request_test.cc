@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr TimePoint kStart = TimePoint{} + 1000s;
+constexpr TimePoint kBegin = TimePoint{} + 1000s;
 constexpr std::size_t kHeldMax = 1 << 20;
 
 // Never called: a request does not know its handler.
@@ -22,8 +22,8 @@ struct NoHandler final : Handler {
 };
 
 // An endpoint of one client, and whether anything is taken of it.
-struct Endpoint {
-  Endpoint() {
+struct ClientEndpoint {
+  ClientEndpoint() {
     client_limits.held_bytes = 1000;
     head.client = std::make_shared<Client>(client_limits);
   }
@@ -39,16 +39,16 @@ struct Endpoint {
     ClientShare a, b;
     a.begin(head.client, 1000);
     b.begin(head.client, 1000);
-    return !a.hold(400, 400, kStart) && !b.hold(600, 600, kStart);
+    return !a.hold(400, 400, kBegin) && !b.hold(600, 600, kBegin);
   }
   bool is_free() { return charged() == 0 && held_bodies_are_free() && client_is_free(); }
 
   std::unique_ptr<IncomingRequest> with_body(std::size_t bytes) {
     auto request = std::make_unique<IncomingRequest>(context);
-    request->start(kStart);
-    request->admit(head, {}, kStart);
+    request->start(kBegin);
+    request->admit(head, {}, kBegin);
     REQUIRE_FALSE(request->take(std::string(bytes, 'b')));
-    REQUIRE_FALSE(request->hold(kStart));
+    REQUIRE_FALSE(request->hold(kBegin));
     return request;
   }
 
@@ -64,7 +64,7 @@ struct Endpoint {
 }  // namespace
 
 TEST_CASE("a request that goes on holds memory, held bodies and its client's share", "[net]") {
-  Endpoint endpoint;
+  ClientEndpoint endpoint;
   const auto request = endpoint.with_body(700);
   CHECK(request->body().size() == 700);
   CHECK(endpoint.charged() == 1024);
@@ -73,13 +73,13 @@ TEST_CASE("a request that goes on holds memory, held bodies and its client's sha
 }
 
 TEST_CASE("what a body is charged is what counts for its client and for held bodies", "[net]") {
-  Endpoint endpoint;
+  ClientEndpoint endpoint;
   const auto first = endpoint.with_body(6);
   CHECK(endpoint.charged() == 512);
   IncomingRequest second(endpoint.context);
-  second.admit(endpoint.head, {}, kStart);
+  second.admit(endpoint.head, {}, kBegin);
   CHECK_FALSE(second.take("6 bytes"));
-  CHECK(second.hold(kStart)->why == RefuseWhy::kClientHeldBytes);  // the two take 1,024 bytes, 1,000 are allowed
+  CHECK(second.hold(kBegin)->why == RefuseWhy::kClientHeldBytes);  // the two take 1,024 bytes, 1,000 are allowed
   second.end();
   endpoint.head.client.reset();
   std::vector<std::unique_ptr<IncomingRequest>> many;
@@ -87,13 +87,13 @@ TEST_CASE("what a body is charged is what counts for its client and for held bod
   CHECK(endpoint.charged() == kHeldMax);
   const auto large = endpoint.with_body(6);  // one may be larger than the room
   IncomingRequest late(endpoint.context);
-  late.admit(endpoint.head, {}, kStart);
+  late.admit(endpoint.head, {}, kBegin);
   CHECK_FALSE(late.take("6 bytes"));
-  CHECK(late.hold(kStart)->why == RefuseWhy::kNoMemory);
+  CHECK(late.hold(kBegin)->why == RefuseWhy::kNoMemory);
 }
 
 TEST_CASE("streams of six bytes each do not fill the room for requests", "[net]") {
-  Endpoint endpoint;
+  ClientEndpoint endpoint;
   endpoint.client_limits.held_bytes = 0;
   std::vector<std::unique_ptr<IncomingRequest>> many;
   for (int i = 0; i < 1280; ++i) many.push_back(endpoint.with_body(6));
@@ -101,10 +101,10 @@ TEST_CASE("streams of six bytes each do not fill the room for requests", "[net]"
 }
 
 TEST_CASE("whatever way a request goes, it leaves nothing behind", "[net]") {
-  Endpoint endpoint;
+  ClientEndpoint endpoint;
   SECTION("answered") {
     const auto request = endpoint.with_body(700);
-    request->complete(kStart);
+    request->complete(kBegin);
     CHECK(request->body().size() == 700);  // for the handler
     CHECK(endpoint.held_bodies_are_free());
     CHECK(endpoint.client_is_free());
@@ -115,7 +115,7 @@ TEST_CASE("whatever way a request goes, it leaves nothing behind", "[net]") {
     const auto request = std::make_unique<IncomingRequest>(endpoint.context);
     Admission admission;
     admission.body_bytes_max = 1000;
-    request->admit(endpoint.head, admission, kStart);
+    request->admit(endpoint.head, admission, kBegin);
     CHECK_FALSE(request->take(std::string(1000, 'b')));
     CHECK(request->take("b") == RefuseWhy::kTooLarge);
     request->end();
@@ -126,7 +126,7 @@ TEST_CASE("whatever way a request goes, it leaves nothing behind", "[net]") {
     Admission admission;
     admission.body_bytes_max = 1000;
     admission.grpc = true;
-    request->admit(endpoint.head, admission, kStart);
+    request->admit(endpoint.head, admission, kBegin);
     CHECK_FALSE(request->take({"\0\0\0", 3}));
     CHECK(request->take({"\x03\xe9", 2}) == RefuseWhy::kTooLarge);
     request->end();
@@ -143,7 +143,7 @@ TEST_CASE("whatever way a request goes, it leaves nothing behind", "[net]") {
     const auto request = endpoint.with_body(700);
     REQUIRE(large.hold(endpoint.held, 2 * kHeldMax));
     CHECK_FALSE(request->take(std::string(kHeldMax, 'b')));
-    const auto refusal = request->hold(kStart);
+    const auto refusal = request->hold(kBegin);
     REQUIRE(refusal);
     CHECK(refusal->why == RefuseWhy::kNoMemory);
     request->end();
@@ -153,9 +153,9 @@ TEST_CASE("whatever way a request goes, it leaves nothing behind", "[net]") {
   SECTION("refused for its client's other requests") {
     const auto first = endpoint.with_body(700);
     const auto request = std::make_unique<IncomingRequest>(endpoint.context);
-    request->admit(endpoint.head, {}, kStart);
+    request->admit(endpoint.head, {}, kBegin);
     CHECK_FALSE(request->take(std::string(301, 'b')));
-    const auto refusal = request->hold(kStart);
+    const auto refusal = request->hold(kBegin);
     REQUIRE(refusal);
     CHECK(refusal->why == RefuseWhy::kClientHeldBytes);
     request->end();
@@ -164,8 +164,8 @@ TEST_CASE("whatever way a request goes, it leaves nothing behind", "[net]") {
   }
   SECTION("cut off for its pace") {
     const auto request = endpoint.with_body(700);
-    CHECK_FALSE(request->slow(kStart + 4s));
-    CHECK(request->slow(kStart + 5s));
+    CHECK_FALSE(request->slow(kBegin + 4s));
+    CHECK(request->slow(kBegin + 5s));
     request->end();
     CHECK(endpoint.is_free());
   }
@@ -187,28 +187,28 @@ TEST_CASE("whatever way a request goes, it leaves nothing behind", "[net]") {
     const auto request = endpoint.with_body(700);
     request->end();
     request->end();
-    request->complete(kStart);
+    request->complete(kBegin);
     CHECK(endpoint.is_free());
   }
 }
 
 TEST_CASE("the pace begins anew when the credentials are checked, and stands still while nothing is read", "[net]") {
-  Endpoint endpoint;
+  ClientEndpoint endpoint;
   IncomingRequest request(endpoint.context);
-  request.start(kStart);
+  request.start(kBegin);
   Admission wait;
   wait.wait = true;
-  request.admit(endpoint.head, wait, kStart + 1s);
+  request.admit(endpoint.head, wait, kBegin + 1s);
   CHECK(request.waiting());
   CHECK_FALSE(request.take("came with the headers"));
-  request.admit(endpoint.head, wait, kStart + 3s);
-  CHECK_FALSE(request.waited_too_long(kStart + 4s));
-  CHECK(request.waited_too_long(kStart + 1s + kPasswordWaitMax));
-  request.admit(endpoint.head, {}, kStart + 4s);
+  request.admit(endpoint.head, wait, kBegin + 3s);
+  CHECK_FALSE(request.waited_too_long(kBegin + 4s));
+  CHECK(request.waited_too_long(kBegin + 1s + kPasswordWaitMax));
+  request.admit(endpoint.head, {}, kBegin + 4s);
   CHECK_FALSE(request.waiting());
   CHECK(request.body().view() == "came with the headers");
-  CHECK_FALSE(request.slow(kStart + 8s));
+  CHECK_FALSE(request.slow(kBegin + 8s));
   request.pause(1s);
-  CHECK_FALSE(request.slow(kStart + 9s));
-  CHECK(request.slow(kStart + 10s));
+  CHECK_FALSE(request.slow(kBegin + 9s));
+  CHECK(request.slow(kBegin + 10s));
 }

@@ -5,15 +5,11 @@
 #include <random>
 
 #include "receive/kafka/epochs.h"
+#include "support/times.h"
 
 using namespace tailgate;
+using namespace tailgate::test;
 using namespace std::chrono_literals;
-
-namespace {
-
-TimePoint at(Duration d) { return TimePoint(1h) + d; }
-
-}  // namespace
 
 TEST_CASE("an offset may be committed when all that began before its record was handed in is settled",
           "[receive][kafka]") {

@@ -16,12 +16,6 @@ namespace {
 
 namespace jaeger = twin::jaeger;
 
-twin::TracesData parsed(const ByteSink& out) {
-  twin::TracesData data;
-  REQUIRE(data.ParseFromArray(out.view().data(), static_cast<int>(out.size())));
-  return data;
-}
-
 std::vector<FlatSpan> from_proto(const jaeger::Batch& batch) {
   jaeger::PostSpansRequest request;
   *request.mutable_batch() = batch;

@@ -14,14 +14,7 @@ namespace {
 
 namespace dom = simdjson::dom;
 
-std::string text_of(dom::element e) { return std::string(std::string_view(e)); }
 std::uint64_t number_of(dom::element e) { return std::uint64_t(e); }
-
-twin::AnyValue text_value(const std::string& text) {
-  twin::AnyValue v;
-  v.set_string_value(text);
-  return v;
-}
 
 // A tag as it is wanted: name and value.
 using Wanted = std::vector<std::pair<std::string, twin::AnyValue>>;

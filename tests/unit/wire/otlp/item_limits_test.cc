@@ -22,7 +22,7 @@ SpanView view(const twin::Span& span, std::string& bytes) {
   return out;
 }
 
-twin::TracesData traces(const twin::Span& span) {
+twin::TracesData data_of(const twin::Span& span) {
   twin::TracesData data;
   *data.add_resource_spans()->add_scope_spans()->add_spans() = span;
   return data;
@@ -139,7 +139,7 @@ TEST_CASE("OTLP's JSON has the same limits where it is asked to, and none where 
   for (std::size_t i = 0; i < kAttributesMax + 7; ++i) span.add_attributes();
   auto* a = span.mutable_attributes(0);
   *a->mutable_value() = arrays(40'000, 1);
-  const std::string otlp = traces(span).SerializeAsString();
+  const std::string otlp = data_of(span).SerializeAsString();
   for (const bool limited : {true, false}) {
     CAPTURE(limited);
     CutItems cut;
@@ -266,7 +266,7 @@ TEST_CASE("what escapes add to the texts of a large span is bounded", "[wire]") 
   plain.set_name(std::string(9'000'000, 'p'));
   CHECK(view(plain, bytes).cut.all() == 0);
 
-  const std::string otlp = traces(span_of(1'000'000)).SerializeAsString();
+  const std::string otlp = data_of(span_of(1'000'000)).SerializeAsString();
   std::string json;
   CutItems cut;
   CHECK(append_otlp_json(json, otlp, &cut));
@@ -286,7 +286,7 @@ TEST_CASE("OTLP's JSON of several traces has the limits of each, and is that of 
   twin::Span ordinary;
   ordinary.set_name("a");
   ordinary.add_attributes()->set_key("k");
-  const std::string good = traces(ordinary).SerializeAsString(), bad = hostile.SerializeAsString();
+  const std::string good = data_of(ordinary).SerializeAsString(), bad = hostile.SerializeAsString();
 
   std::string json, alone;
   CutItems cut;

@@ -12,32 +12,17 @@
 
 #include "otlp_twin.pb.h"
 #include "support/limited_room.h"
+#include "support/twin_text.h"
 
 using namespace tailgate;
 using test::LimitedRoom;
+using test::twin_hex;
+using test::twin_quoted;
 
 namespace {
 
 // --- a simple writer, independent of the reader's table
-std::string quoted(const std::string& s) {
-  std::string out = "\"";
-  for (const char c : s) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", c);
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
-std::string hex(const std::string& s, bool upper) {
-  std::string out = "\"";
-  for (const char c : s)
-    out += upper ? fmt::format("{:02X}", static_cast<unsigned char>(c))
-                 : fmt::format("{:02x}", static_cast<unsigned char>(c));
-  return out + "\"";
-}
+std::string quoted_hex(const std::string& bytes, bool upper = false) { return '"' + twin_hex(bytes, upper) + '"'; }
 std::string base64(const std::string& s) {
   static const char* digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
@@ -56,12 +41,12 @@ std::string list(const List& items, Write write) {
 }
 std::string value(const twin::AnyValue& v);
 std::string pair(const twin::KeyValue& kv) {
-  return "{\"key\":" + quoted(kv.key()) + (kv.has_value() ? ",\"value\":" + value(kv.value()) : "") + "}";
+  return "{\"key\":" + twin_quoted(kv.key()) + (kv.has_value() ? ",\"value\":" + value(kv.value()) : "") + "}";
 }
 std::string value(const twin::AnyValue& v) {
   switch (v.value_case()) {
     case twin::AnyValue::kStringValue:
-      return "{\"stringValue\":" + quoted(v.string_value()) + "}";
+      return "{\"stringValue\":" + twin_quoted(v.string_value()) + "}";
     case twin::AnyValue::kBoolValue:
       return fmt::format("{{\"boolValue\":{}}}", v.bool_value());
     case twin::AnyValue::kIntValue: {
@@ -87,22 +72,22 @@ std::string value(const twin::AnyValue& v) {
 std::string span(const twin::Span& s) {
   std::string out = fmt::format(
       R"({{"unknown":[1,{{"a":[null,"x"]}}],"traceId":{},"spanId":{},"parentSpanId":{},"name":{},"kind":{},"startTimeUnixNano":"{}","endTimeUnixNano":{},"traceState":{})",
-      hex(s.trace_id(), false), hex(s.span_id(), true), hex(s.parent_span_id(), false), quoted(s.name()), s.kind(),
-      s.start_time_unix_nano(), s.end_time_unix_nano(), quoted(s.trace_state()));
+      quoted_hex(s.trace_id()), quoted_hex(s.span_id(), true), quoted_hex(s.parent_span_id()), twin_quoted(s.name()),
+      s.kind(), s.start_time_unix_nano(), s.end_time_unix_nano(), twin_quoted(s.trace_state()));
   out += fmt::format(R"(,"flags":{},"droppedAttributesCount":{},"droppedEventsCount":"{}","droppedLinksCount":{}.0)",
                      s.flags(), s.dropped_attributes_count(), s.dropped_events_count(), s.dropped_links_count());
   out += ",\"attributes\":" + list(s.attributes(), pair);
   out += ",\"events\":" + list(s.events(), [](const twin::Span::Event& e) {
            return fmt::format(R"({{"timeUnixNano":{},"name":{},"attributes":{},"droppedAttributesCount":{}}})",
-                              e.time_unix_nano(), quoted(e.name()), list(e.attributes(), pair),
+                              e.time_unix_nano(), twin_quoted(e.name()), list(e.attributes(), pair),
                               e.dropped_attributes_count());
          });
   out += ",\"links\":" + list(s.links(), [](const twin::Span::Link& l) {
-           return fmt::format(R"({{"traceId":{},"spanId":{},"flags":{},"attributes":{}}})", hex(l.trace_id(), false),
-                              hex(l.span_id(), false), l.flags(), list(l.attributes(), pair));
+           return fmt::format(R"({{"traceId":{},"spanId":{},"flags":{},"attributes":{}}})", quoted_hex(l.trace_id()),
+                              quoted_hex(l.span_id()), l.flags(), list(l.attributes(), pair));
          });
   if (s.has_status())
-    out += fmt::format(R"(,"status":{{"code":{},"message":{}}})", s.status().code(), quoted(s.status().message()));
+    out += fmt::format(R"(,"status":{{"code":{},"message":{}}})", s.status().code(), twin_quoted(s.status().message()));
   return out + "}";
 }
 std::string document(const twin::TracesData& d) {
@@ -113,10 +98,10 @@ std::string document(const twin::TracesData& d) {
                        list(r.scope_spans(),
                             [](const twin::ScopeSpans& s) {
                               return fmt::format(R"({{"scope":{{"name":{},"version":{}}},"spans":{},"schemaUrl":{}}})",
-                                                 quoted(s.scope().name()), quoted(s.scope().version()),
-                                                 list(s.spans(), span), quoted(s.schema_url()));
+                                                 twin_quoted(s.scope().name()), twin_quoted(s.scope().version()),
+                                                 list(s.spans(), span), twin_quoted(s.schema_url()));
                             }) +
-                       ",\"schemaUrl\":" + quoted(r.schema_url()) + "}";
+                       ",\"schemaUrl\":" + twin_quoted(r.schema_url()) + "}";
               }) +
          "}\n";
 }
@@ -235,7 +220,7 @@ twin::AnyValue value_of(std::string_view v) {
   REQUIRE(d.ParseFromString(bytes->bytes));
   return d.resource_spans(0).scope_spans(1).spans(0).attributes(0).value();
 }
-std::string nested(int depth) {
+std::string nested_json(int depth) {
   std::string out;
   for (int i = 1; i < depth; ++i) out += R"({"arrayValue":{"values":[)";
   out += R"({"boolValue":true})";
@@ -278,7 +263,7 @@ TEST_CASE("what JSON leaves open is read as OTLP says", "[wire][json]") {
   CHECK(value_of(R"({"bytesValue":"-_8"})").bytes_value() == "\xFB\xFF");
   CHECK(value_of(R"({"stringValue":"\ud83d\ude00\u0000x"})").string_value() == std::string("\xF0\x9F\x98\x80\0x", 6));
   CHECK(value_of(R"({"arrayValue":{"values":[null,{"intValue":1}]}})").array_value().values_size() == 2);
-  CHECK(otlp_json_to_proto(in_value(nested(64))));  // deeper than the generated parser reads
+  CHECK(otlp_json_to_proto(in_value(nested_json(64))));  // deeper than the generated parser reads
 }
 
 TEST_CASE("the names of the .proto files are taken beside those of JSON", "[wire][json]") {
@@ -423,7 +408,7 @@ TEST_CASE("errors name the place", "[wire][json]") {
   CHECK(error_of(in_value(R"({"bytesValue":"a"})")).find("base64") != std::string::npos);
   CHECK(error_of(in_value(R"({"boolValue":1})")).find("true or false") != std::string::npos);
   CHECK(error_of(in_value(R"({"doubleValue":"inf"})")).find("expected a number") != std::string::npos);
-  CHECK(error_of(in_value(nested(65))).find("65 values inside each other") != std::string::npos);
+  CHECK(error_of(in_value(nested_json(65))).find("65 values inside each other") != std::string::npos);
   CHECK(error_of(std::string(100'000, '[')) != "no error");
   CHECK(error_of(R"({"x":)" + std::string(100'000, '[')).find("too deep") != std::string::npos);
 }

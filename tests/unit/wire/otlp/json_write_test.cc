@@ -9,6 +9,7 @@
 #include <random>
 
 #include "otlp_twin.pb.h"
+#include "support/twin_text.h"
 
 using namespace tailgate;
 
@@ -40,11 +41,11 @@ std::string value_json(const twin::AnyValue& value) {
 
 using Element = simdjson::dom::element;
 
-std::string text_of(Element e, const char* key) {
+std::string text_at(Element e, const char* key) {
   std::string_view v;
   return e[key].get(v) == simdjson::SUCCESS ? std::string(v) : std::string();
 }
-std::int64_t number_of(Element e, const char* key) {
+std::int64_t number_at(Element e, const char* key) {
   std::int64_t v = 0;
   return e[key].get(v) == simdjson::SUCCESS ? v : 0;
 }
@@ -56,23 +57,18 @@ std::vector<Element> list_of(Element e, const char* key) {
   }
   return out;
 }
-std::string hex(const std::string& bytes) {
-  std::string out;
-  for (const char c : bytes) out += fmt::format("{:02x}", static_cast<unsigned char>(c));
-  return out;
-}
 std::string fixed64(std::uint64_t v) { return v == 0 ? "" : std::to_string(v); }
 
 void same_value(const twin::AnyValue& v, Element e) {
   switch (v.value_case()) {
     case twin::AnyValue::kStringValue:
-      REQUIRE(text_of(e, "stringValue") == v.string_value());
+      REQUIRE(text_at(e, "stringValue") == v.string_value());
       break;
     case twin::AnyValue::kBoolValue:
       REQUIRE(bool(e["boolValue"]) == v.bool_value());
       break;
     case twin::AnyValue::kIntValue:
-      REQUIRE(text_of(e, "intValue") == std::to_string(v.int_value()));
+      REQUIRE(text_at(e, "intValue") == std::to_string(v.int_value()));
       break;
     case twin::AnyValue::kDoubleValue:
       REQUIRE(double(e["doubleValue"]) == v.double_value());
@@ -92,7 +88,7 @@ void same_value(const twin::AnyValue& v, Element e) {
       break;
     }
     case twin::AnyValue::kBytesValue:
-      REQUIRE_FALSE(text_of(e, "bytesValue").empty());
+      REQUIRE_FALSE(text_at(e, "bytesValue").empty());
       break;
     case twin::AnyValue::VALUE_NOT_SET:
       REQUIRE(simdjson::dom::object(e).size() == 0);
@@ -105,39 +101,39 @@ void same_attributes(const Repeated& attributes, Element e) {
   const auto items = list_of(e, "attributes");
   REQUIRE(items.size() == static_cast<std::size_t>(attributes.size()));
   for (std::size_t i = 0; i < items.size(); ++i) {
-    REQUIRE(text_of(items[i], "key") == attributes[static_cast<int>(i)].key());
+    REQUIRE(text_at(items[i], "key") == attributes[static_cast<int>(i)].key());
     same_value(attributes[static_cast<int>(i)].value(), items[i]["value"]);
   }
 }
 
 void same_span(const twin::Span& s, Element e) {
-  REQUIRE(text_of(e, "traceId") == hex(s.trace_id()));
-  REQUIRE(text_of(e, "spanId") == hex(s.span_id()));
-  REQUIRE(text_of(e, "parentSpanId") == hex(s.parent_span_id()));
-  REQUIRE(text_of(e, "traceState") == s.trace_state());
-  REQUIRE(text_of(e, "name") == s.name());
-  REQUIRE(number_of(e, "kind") == s.kind());
-  REQUIRE(number_of(e, "flags") == s.flags());
-  REQUIRE(text_of(e, "startTimeUnixNano") == fixed64(s.start_time_unix_nano()));
-  REQUIRE(text_of(e, "endTimeUnixNano") == fixed64(s.end_time_unix_nano()));
-  REQUIRE(number_of(e, "droppedAttributesCount") == s.dropped_attributes_count());
-  REQUIRE(number_of(e, "droppedEventsCount") == s.dropped_events_count());
-  REQUIRE(number_of(e, "droppedLinksCount") == s.dropped_links_count());
-  REQUIRE(number_of(e["status"], "code") == s.status().code());
-  REQUIRE(text_of(e["status"], "message") == s.status().message());
+  REQUIRE(text_at(e, "traceId") == test::twin_hex(s.trace_id()));
+  REQUIRE(text_at(e, "spanId") == test::twin_hex(s.span_id()));
+  REQUIRE(text_at(e, "parentSpanId") == test::twin_hex(s.parent_span_id()));
+  REQUIRE(text_at(e, "traceState") == s.trace_state());
+  REQUIRE(text_at(e, "name") == s.name());
+  REQUIRE(number_at(e, "kind") == s.kind());
+  REQUIRE(number_at(e, "flags") == s.flags());
+  REQUIRE(text_at(e, "startTimeUnixNano") == fixed64(s.start_time_unix_nano()));
+  REQUIRE(text_at(e, "endTimeUnixNano") == fixed64(s.end_time_unix_nano()));
+  REQUIRE(number_at(e, "droppedAttributesCount") == s.dropped_attributes_count());
+  REQUIRE(number_at(e, "droppedEventsCount") == s.dropped_events_count());
+  REQUIRE(number_at(e, "droppedLinksCount") == s.dropped_links_count());
+  REQUIRE(number_at(e["status"], "code") == s.status().code());
+  REQUIRE(text_at(e["status"], "message") == s.status().message());
   same_attributes(s.attributes(), e);
   const auto events = list_of(e, "events");
   REQUIRE(events.size() == static_cast<std::size_t>(s.events_size()));
   for (std::size_t i = 0; i < events.size(); ++i) {
-    REQUIRE(text_of(events[i], "name") == s.events(static_cast<int>(i)).name());
-    REQUIRE(text_of(events[i], "timeUnixNano") == fixed64(s.events(static_cast<int>(i)).time_unix_nano()));
+    REQUIRE(text_at(events[i], "name") == s.events(static_cast<int>(i)).name());
+    REQUIRE(text_at(events[i], "timeUnixNano") == fixed64(s.events(static_cast<int>(i)).time_unix_nano()));
     same_attributes(s.events(static_cast<int>(i)).attributes(), events[i]);
   }
   const auto links = list_of(e, "links");
   REQUIRE(links.size() == static_cast<std::size_t>(s.links_size()));
   for (std::size_t i = 0; i < links.size(); ++i) {
-    REQUIRE(text_of(links[i], "traceId") == hex(s.links(static_cast<int>(i)).trace_id()));
-    REQUIRE(number_of(links[i], "flags") == s.links(static_cast<int>(i)).flags());
+    REQUIRE(text_at(links[i], "traceId") == test::twin_hex(s.links(static_cast<int>(i)).trace_id()));
+    REQUIRE(number_at(links[i], "flags") == s.links(static_cast<int>(i)).flags());
   }
 }
 
@@ -150,12 +146,12 @@ void same(const twin::TracesData& data, const std::string& text) {
   for (std::size_t r = 0; r < resources.size(); ++r) {
     const auto& rs = data.resource_spans(static_cast<int>(r));
     same_attributes(rs.resource().attributes(), resources[r]["resource"]);
-    REQUIRE(text_of(resources[r], "schemaUrl") == rs.schema_url());
+    REQUIRE(text_at(resources[r], "schemaUrl") == rs.schema_url());
     const auto scopes = list_of(resources[r], "scopeSpans");
     REQUIRE(scopes.size() == static_cast<std::size_t>(rs.scope_spans_size()));
     for (std::size_t c = 0; c < scopes.size(); ++c) {
       const auto& ss = rs.scope_spans(static_cast<int>(c));
-      REQUIRE(text_of(scopes[c]["scope"], "name") == ss.scope().name());
+      REQUIRE(text_at(scopes[c]["scope"], "name") == ss.scope().name());
       const auto spans = list_of(scopes[c], "spans");
       REQUIRE(spans.size() == static_cast<std::size_t>(ss.spans_size()));
       for (std::size_t s = 0; s < spans.size(); ++s) same_span(ss.spans(static_cast<int>(s)), spans[s]);
@@ -163,7 +159,7 @@ void same(const twin::TracesData& data, const std::string& text) {
   }
 }
 
-struct Random {
+struct RandomMessages {
   std::mt19937_64 engine;
   std::uint64_t below(std::uint64_t n) { return engine() % n; }
   std::string bytes(std::size_t n) {
@@ -351,7 +347,7 @@ TEST_CASE("deep values end in null and do not overflow the stack", "[wire]") {
 }
 
 TEST_CASE("malformed bytes still give valid JSON", "[wire]") {
-  Random random{std::mt19937_64(7)};
+  RandomMessages random{std::mt19937_64(7)};
   simdjson::dom::parser parser;
   for (int i = 0; i < 3000; ++i) {
     twin::TracesData data;
@@ -368,7 +364,7 @@ TEST_CASE("malformed bytes still give valid JSON", "[wire]") {
 
 TEST_CASE("what is written reads back as what the generated parser sees", "[wire]") {
   for (std::uint64_t seed = 0; seed < 400; ++seed) {
-    Random random{std::mt19937_64(seed)};
+    RandomMessages random{std::mt19937_64(seed)};
     twin::TracesData data;
     for (std::uint64_t r = random.below(3); r > 0; --r) {
       auto* rs = data.add_resource_spans();

@@ -111,7 +111,7 @@ void set_text(Message& message, const FieldDescriptor& field, int i, const std::
   }
 }
 
-std::string text_of(const Message& message, const FieldDescriptor& field, int i) {
+std::string text_of_field(const Message& message, const FieldDescriptor& field, int i) {
   return field.is_repeated() ? message.GetReflection()->GetRepeatedString(message, &field, i)
                              : message.GetReflection()->GetString(message, &field);
 }
@@ -121,14 +121,14 @@ twin::TracesData repaired_by_twin(twin::TracesData data) {
   each_text(data, [](Message& message, const FieldDescriptor& field) {
     const int size = field.is_repeated() ? message.GetReflection()->FieldSize(message, &field) : 1;
     for (int i = 0; i < size; ++i) {
-      set_text(message, field, i, to_utf8(text_of(message, field, i), kReplacementCharacter));
+      set_text(message, field, i, to_utf8(text_of_field(message, field, i), kReplacementCharacter));
     }
   });
   return data;
 }
 
 // An attribute whose value is an array in an array and so on, `arrays` deep, with "v" inside.
-twin::TracesData nested(int arrays) {
+twin::TracesData nested_arrays(int arrays) {
   twin::TracesData data = traces({{.id = 1}});
   twin::KeyValue& attribute =
       *data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(0)->add_attributes();
@@ -192,7 +192,7 @@ TEST_CASE("bytes that are no texts are not looked into", "[wire]") {
 
 TEST_CASE("a length that grows by a byte when its message is repaired is written anew", "[wire]") {
   for (const std::size_t size : std::initializer_list<std::size_t>{100, 125, 126, 127, 128, 16'250, 16'383, 16'384}) {
-    twin::TracesData data = nested(3), expected = data;
+    twin::TracesData data = nested_arrays(3), expected = data;
     const auto fill = [&](twin::TracesData& in, const std::string& end) {
       each_text(in, [&](Message& message, const FieldDescriptor& field) {
         if (field.name() == "string_value") set_text(message, field, 0, std::string(size, 'x') + end);
@@ -206,21 +206,21 @@ TEST_CASE("a length that grows by a byte when its message is repaired is written
 
 TEST_CASE("values nested more deeply than parsers take are left out, and no others", "[wire]") {
   for (const int arrays : {0, 1, 46, 47}) {
-    const Sent sent(nested(arrays));
+    const Sent sent(nested_arrays(arrays));
     INFO(arrays << " arrays");
     CHECK(sent.repairs.values == 0);
     CHECK(strictly_parses(sent.request));
   }
   for (const int arrays : {48, 49, 60}) {
     INFO(arrays << " arrays");
-    const Sent sent(nested(arrays));
+    const Sent sent(nested_arrays(arrays));
     CHECK(sent.repairs.values == 1);
     CHECK(strictly_parses(sent.request));
     CHECK(sent.request.find("deep") != std::string::npos);
   }
   // On a resource, which is two messages nearer to the request, one more array fits.
   for (const auto& [arrays, cut] : {std::pair{48, 0u}, {49, 1u}}) {
-    twin::TracesData data = nested(arrays);
+    twin::TracesData data = nested_arrays(arrays);
     twin::Span& span = *data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans(0);
     data.mutable_resource_spans(0)->mutable_resource()->mutable_attributes()->Swap(span.mutable_attributes());
     const Sent sent(data);

@@ -16,8 +16,6 @@ namespace {
 namespace dom = simdjson::dom;
 using TagMap = std::map<std::string, twin::AnyValue>;
 
-std::string text_of(dom::element e) { return std::string(std::string_view(e)); }
-
 std::string text_or(dom::element from, const char* key) {
   dom::element e;
   return from[key].get(e) == simdjson::SUCCESS ? text_of(e) : "";
@@ -25,12 +23,6 @@ std::string text_or(dom::element from, const char* key) {
 std::uint64_t number_or_0(dom::element from, const char* key) {
   std::uint64_t n = 0;
   return from[key].get(n) == simdjson::SUCCESS ? n : 0;
-}
-
-twin::AnyValue text_value(const std::string& text) {
-  twin::AnyValue v;
-  v.set_string_value(text);
-  return v;
 }
 
 bool is_address(const std::string& text) {

@@ -14,12 +14,6 @@ using namespace tailgate::test;
 
 namespace {
 
-twin::TracesData parsed(const ByteSink& out) {
-  twin::TracesData data;
-  REQUIRE(data.ParseFromArray(out.view().data(), static_cast<int>(out.size())));
-  return data;
-}
-
 std::vector<FlatSpan> from_json(const std::string& json, ZipkinOptions options = {}) {
   ByteSink out;
   const auto converted = zipkin_json_to_otlp(json, options, out);
@@ -45,25 +39,9 @@ std::string problem(const std::string& json) {
   return r ? "" : r.error().text;
 }
 
-std::string hex(const std::string& bytes, bool upper) {
-  std::string out;
-  for (const char c : bytes) {
-    out += upper ? fmt::format("{:02X}", static_cast<std::uint8_t>(c))
-                 : fmt::format("{:02x}", static_cast<std::uint8_t>(c));
-  }
-  return out;
-}
-std::string quoted(const std::string& s) {
-  std::string out = "\"";
-  for (const char c : s) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += static_cast<unsigned char>(c) < 0x20 ? fmt::format("\\u{:04x}", c) : std::string(1, c);
-  }
-  return out + "\"";
-}
 std::string json_of(const twin::zipkin::Endpoint& e) {
   std::string out = fmt::format("{{\"port\":{}", e.port());
-  if (!e.service_name().empty()) out += ",\"serviceName\":" + quoted(e.service_name());
+  if (!e.service_name().empty()) out += ",\"serviceName\":" + twin_quoted(e.service_name());
   if (!e.ipv4().empty()) out += ",\"ipv4\":\"" + dotted(e.ipv4()) + "\"";
   if (!e.ipv6().empty()) out += R"(,"ipv6":"::1")";
   return out + "}";
@@ -73,11 +51,11 @@ std::string json_of(const twin::zipkin::ListOfSpans& list) {
   std::string out = " [";
   for (const auto& s : list.spans()) {
     if (out.back() == '}') out += " ,\n";
-    out += fmt::format(R"({{"unknown":[{{"traceId":1}},null],"traceId":"{}","id":"{}")", hex(s.trace_id(), false),
-                       hex(s.id(), true));
-    if (!s.parent_id().empty()) out += ",\"parentId\":\"" + hex(s.parent_id(), false) + "\"";
+    out += fmt::format(R"({{"unknown":[{{"traceId":1}},null],"traceId":"{}","id":"{}")", twin_hex(s.trace_id()),
+                       twin_hex(s.id(), true));
+    if (!s.parent_id().empty()) out += ",\"parentId\":\"" + twin_hex(s.parent_id()) + "\"";
     if (s.kind() != 0) out += fmt::format(",\"kind\":\"{}\"", kKinds[s.kind()]);
-    out += ",\"name\":" + quoted(s.name());
+    out += ",\"name\":" + twin_quoted(s.name());
     if (s.timestamp() != 0) out += fmt::format(",\"timestamp\":{}", s.timestamp());
     out += fmt::format(",\"duration\":{},\"debug\":{},\"shared\":{}", s.duration(), s.debug(), s.shared());
     if (s.has_local_endpoint()) out += ",\"localEndpoint\":" + json_of(s.local_endpoint());
@@ -85,10 +63,11 @@ std::string json_of(const twin::zipkin::ListOfSpans& list) {
     out += ",\"annotations\":[";
     for (const auto& a : s.annotations()) {
       out += fmt::format("{}{{\"timestamp\":{},\"value\":{}}}", out.back() == '[' ? "" : ",", a.timestamp(),
-                         quoted(a.value()));
+                         twin_quoted(a.value()));
     }
     out += "],\"tags\":{";
-    for (const auto& t : s.tags()) out += (out.back() == '{' ? "" : ",") + quoted(t.key()) + ":" + quoted(t.value());
+    for (const auto& t : s.tags())
+      out += (out.back() == '{' ? "" : ",") + twin_quoted(t.key()) + ":" + twin_quoted(t.value());
     out += "}}";
   }
   return out + "]\n";
@@ -97,12 +76,12 @@ std::string json_of(const twin::zipkin::ListOfSpans& list) {
 }  // namespace
 
 TEST_CASE("Zipkin: ids are hex, short ones padded, and what is none is left for the scanner", "[wire]") {
-  CHECK(hex(span_of("").span.trace_id(), false) == "0000000000000000463ac35c9f6413ad");
+  CHECK(twin_hex(span_of("").span.trace_id()) == "0000000000000000463ac35c9f6413ad");
   const auto flat =
       from_json(R"([{"traceId":"5982fe77008310cc80f1da5e10147517","id":"1","parentId":"BD7A977555F6B982"}])");
-  CHECK(hex(flat[0].span.trace_id(), false) == "5982fe77008310cc80f1da5e10147517");
-  CHECK(hex(flat[0].span.span_id(), false) == "0000000000000001");
-  CHECK(hex(flat[0].span.parent_span_id(), false) == "bd7a977555f6b982");
+  CHECK(twin_hex(flat[0].span.trace_id()) == "5982fe77008310cc80f1da5e10147517");
+  CHECK(twin_hex(flat[0].span.span_id()) == "0000000000000001");
+  CHECK(twin_hex(flat[0].span.parent_span_id()) == "bd7a977555f6b982");
   CHECK(from_json(R"([{"traceId":"no hex","id":"12345678901234567"}])")[0].span.trace_id().empty());
   CHECK(from_json(R"([{"traceId":"1","id":"1","parentId":"zz"}])")[0].span.parent_span_id() == "z");
   CHECK(span_of(R"(,"parentId":"a2fb4a1d1a96d312")").span.parent_span_id().empty());  // its own parent
