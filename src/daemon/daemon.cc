@@ -295,7 +295,6 @@ void Daemon::run() {
     log_legacy_heads();
     if (signals_ != nullptr) signals_->tick(monotonic_now());
     if (replay_ != nullptr) replay_->tidy(monotonic_now());
-    if (journal_ != nullptr) journal_->watch(monotonic_now());
     if (journal_link_ != nullptr) journal_link_->tick(monotonic_now());
     if (keep_jobs_ != nullptr) keep_jobs_->tick(wall_now_ns());
     if (head_ != nullptr) tick_head(head_->tick(monotonic_now()));

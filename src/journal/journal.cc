@@ -20,6 +20,7 @@ constexpr std::size_t kAlone = 16 << 10;      // a request of so many bytes is c
 constexpr std::size_t kTogether = 256 << 10;  // of small ones in one block
 constexpr std::size_t kScratchKeep = 8 << 20;
 constexpr Duration kTick = std::chrono::milliseconds(100);  // ends are written as often when no request comes
+constexpr Duration kWatchEvery = std::chrono::milliseconds(500);
 
 // With those above it. `sync`: they outlive the machine's power.
 Result<void> make_directory(const std::string& path, bool sync) {
@@ -87,8 +88,8 @@ void Journal::append(const JournalRequest& request, TimePoint now, Done done) {
   if (raw.capacity() > kScratchKeep) raw = {};
   pending.request_bytes = request.otlp.size();
   pending.now = now;
-  pending.alone = request.alone;
-  pending.whose = request.whose;
+  pending.answer.alone = request.alone;
+  pending.answer.whose = request.whose;
   if (options_.retain > Duration::zero()) {
     pending.ids.reserve(request.traces.size());
     for (const TraceId& id : request.traces) pending.ids.push_back(hash_of_id(id));
@@ -103,7 +104,7 @@ void Journal::append(const JournalRequest& request, TimePoint now, Done done) {
     const MutexLock lock(mutex_);
     good = !stopped_;
     if (good) {
-      pending.done = std::exchange(done, nullptr);
+      pending.answer.done = std::exchange(done, nullptr);
       pending_.push_back(std::move(pending));
       ++appended_;
       pending_bytes_.fetch_add(bytes, std::memory_order_relaxed);
@@ -161,6 +162,9 @@ void Journal::ends_after(std::uint64_t segment, TimePoint time) {
 void Journal::start() {
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), "journal");
+  if (options_.write_timeout == Duration::zero()) return;
+  watcher_ = std::thread([this] { run_watch(); });
+  pthread_setname_np(watcher_.native_handle(), "journal watch");
 }
 
 void Journal::run() {
@@ -178,6 +182,20 @@ void Journal::run() {
   }
 }
 
+// It writes no file, so a disk that hangs does not hang it.
+void Journal::run_watch() {
+  for (bool stop = false; !stop;) {
+    {
+      const MutexLock lock(mutex_);
+      const TimePoint until = monotonic_now() + kWatchEvery;
+      while (!stopped_ && ended_.wait_until(mutex_, until)) {
+      }
+      stop = stopped_;
+    }
+    watch(monotonic_now());
+  }
+}
+
 void Journal::stop() {
   {
     const MutexLock lock(mutex_);
@@ -187,6 +205,8 @@ void Journal::stop() {
   wake_.notify_one();
   if (thread_.joinable()) thread_.join();
   end(monotonic_now(), wall_now_ns());
+  ended_.notify_one();
+  if (watcher_.joinable()) watcher_.join();
 }
 
 void Journal::end(TimePoint now, std::uint64_t now_unix_ns) {
@@ -200,7 +220,7 @@ void Journal::end(TimePoint now, std::uint64_t now_unix_ns) {
     late.swap(pending_);
   }
   for (Pending& p : late) {
-    if (p.done) p.done(false);
+    if (p.answer.done) p.answer.done(false);
   }
 }
 
@@ -213,7 +233,7 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
     // A segment ends after its last request came, whenever this thread had read its clock.
     for (Pending& p : pending) {
       now = std::max(now, p.now);
-      writing_.push_back({std::move(p.done), p.alone});
+      writing_.push_back(std::move(p.answer));
     }
     writing_since_ = now;
     if (swept_ != TimePoint::min()) settled = segments_.settle(swept_ - options_.hold, replayed_below_);
@@ -253,56 +273,15 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
   committed_ += pending.size();
   if (!pending.empty() && done) {
     ++stats_.commits;
-    for (const Pending& p : pending) {
-      stats_.requests += p.whose == Whose::kOwn ? 1 : 0;
-      stats_.for_others += p.whose == Whose::kOthers ? 1 : 0;
-      stats_.unsure += p.whose == Whose::kUnsure ? 1 : 0;
+    for (const Answer& answer : answers) {
+      const bool passed = answer.told && passes(answer);  // and counted as such
+      stats_.requests += answer.whose == Whose::kOwn && !passed ? 1 : 0;
+      stats_.for_others += answer.whose == Whose::kOthers ? 1 : 0;
+      stats_.unsure += answer.whose == Whose::kUnsure ? 1 : 0;
     }
     stats_.request_bytes += request_bytes;
   }
   return !pending_.empty();
-}
-
-void Journal::tell(std::vector<Answer>& answers, bool written, TimePoint now) {
-  for (Answer& answer : answers) {
-    const bool passes = !written && !answer.alone && options_.on_failure == JournalFailure::kMemory;
-    if (passes) count_passed(now);
-    if (!answer.done) continue;
-    try {
-      answer.done(written || passes);
-    } catch (const std::exception& e) {  // such as std::bad_alloc: this sender hears nothing and tries again
-      if (const auto held = answers_log_.pass(now))
-        log_error("an answer was not made", {{"why", e.what()}, {"held_back", *held}});
-    }
-  }
-}
-
-// What waits is written when the disk comes back, whatever its senders were told: those that send again come twice.
-void Journal::watch(TimePoint now) {
-  std::vector<Answer> late;
-  bool first = false;
-  {
-    const MutexLock lock(mutex_);
-    const Duration most = options_.write_timeout;
-    if (most == Duration::zero() || writing_since_ == TimePoint::max() || now - writing_since_ < most) return;
-    late.swap(writing_);
-    for (Pending& p : pending_) {
-      if (p.done && now - p.now >= most) late.push_back({std::exchange(p.done, nullptr), p.alone});
-    }
-    first = !std::exchange(hangs_, true);
-    if (first) {
-      ++stats_.timeouts;
-      stats_.failure = "a write takes longer than journal.write_timeout";
-    }
-    state_ = options_.on_failure == JournalFailure::kRefuse ? Takes::kNothing : Takes::kPassBy;
-  }
-  if (first) {
-    log_error(options_.on_failure == JournalFailure::kRefuse
-                  ? "the disk takes too long: requests are refused until it has taken what was written"
-                  : "the disk takes too long: requests are in memory only until it has taken what was written",
-              {{"directory", options_.directory}, {"journal.write_timeout", format_duration(options_.write_timeout)}});
-  }
-  tell(late, false, now);
 }
 
 // Those that are small yet are compressed here, many together.

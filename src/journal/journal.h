@@ -14,7 +14,8 @@
 // synced again: the commit is repeated in a new one, from memory.
 //
 // Threads: append, note, pin and the other small calls by any; commit() by the journal's thread, or, before start(), by
-// whoever has it. Callbacks come from the committing thread or from watch(), without a lock.
+// whoever has it; watch() by a second one, which writes nothing, until stop() has ended. Callbacks come from these two,
+// without a lock.
 #pragma once
 
 #include <array>
@@ -125,8 +126,8 @@ class Journal {
   static std::uint64_t made_at(const std::string& directory, std::uint64_t segment);  // Unix ns; 0: not known
   static std::uint64_t segment_at(const std::string& directory, const Extent& extent, std::uint64_t unix_ns);
 
-  // Often: a commit that has been running for too long counts as failed, though nobody knows how it will end. Who waits
-  // for it is told what `on_failure` says.
+  // A commit that has been running for too long counts as failed, though nobody knows how it will end. Who waits for it
+  // is told what `on_failure` says.
   void watch(TimePoint now);
 
   // How many requests were appended, and how many of these a commit is done with, written or not.
@@ -170,6 +171,13 @@ class Journal {
 
  private:
   std::atomic<bool> ending_{false};
+  // Whoever waits for a commit.
+  struct Answer {
+    Done done;           // may be empty
+    bool alone = false;  // JournalRequest::alone
+    Whose whose = Whose::kOwn;
+    bool told = false;  // before the commit was over
+  };
   struct Pending {
     PackedBlock block;
     std::string raw;                 // instead, while it is too small for a block of its own
@@ -177,15 +185,7 @@ class Journal {
     std::size_t request_bytes = 0;
     Charge charge;
     TimePoint now{};
-    bool alone = false;  // JournalRequest::alone
-    Whose whose = Whose::kOwn;
-    Done done;
-  };
-
-  // Whoever waits for a commit; `done` may be empty.
-  struct Answer {
-    Done done;
-    bool alone = false;
+    Answer answer;
   };
 
   static constexpr std::size_t kPendingMax = std::size_t{32} << 20;
@@ -200,6 +200,7 @@ class Journal {
   Result<void> begin(TimePoint now, std::uint64_t now_unix_ns);
   Result<void> open_segment(TimePoint now, std::uint64_t now_unix_ns);
   void run();
+  void run_watch();
   // `ids`: for each block the hashes of its traces.
   std::vector<PackedBlock> blocks_of(std::vector<Pending>& pending, std::vector<std::vector<std::uint64_t>>& ids) const;
   void note_ids(const std::vector<PackedBlock>& blocks, const std::vector<std::vector<std::uint64_t>>& ids);
@@ -222,6 +223,7 @@ class Journal {
   bool is_old(TimePoint now) const;
   bool wants_segment(TimePoint now) const;
   void set_failure(const Result<void>& result, TimePoint now);
+  bool passes(const Answer& answer) const;  // when it is not written
   void tell(std::vector<Answer>& answers, bool written, TimePoint now);
 
   const JournalOptions options_;
@@ -247,7 +249,7 @@ class Journal {
   std::uint64_t ids_left_ = 0;                        // the segment of which there is no more room for ids
 
   mutable Mutex mutex_;
-  CondVar wake_;
+  CondVar wake_, ended_;
   bool idle_ TAILGATE_GUARDED_BY(mutex_) = false;
   bool stopping_ TAILGATE_GUARDED_BY(mutex_) = false;
   bool stopped_ TAILGATE_GUARDED_BY(mutex_) = false;
@@ -264,7 +266,7 @@ class Journal {
   std::map<std::uint64_t, IdList> ids_ TAILGATE_GUARDED_BY(mutex_);  // by segment, until they are written
   std::uint64_t readable_end_ TAILGATE_GUARDED_BY(mutex_) = 0;       // of the last segment
   Stats stats_ TAILGATE_GUARDED_BY(mutex_);
-  std::thread thread_;
+  std::thread thread_, watcher_;
 };
 
 }  // namespace tailgate

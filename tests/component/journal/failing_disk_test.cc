@@ -13,7 +13,9 @@
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <cstdlib>
+#include <future>
 #include <set>
+#include <thread>
 
 #include "support/failing_calls.h"
 #include "support/random_otlp.h"
@@ -100,6 +102,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::HandJournal;
+using test::InTheMiddle;
 using test::JournalFolder;
 
 JournalOptions options(JournalAck ack) {
@@ -263,6 +266,35 @@ TEST_CASE("a disk that is full at the start is a failure like a later one", "[jo
   CHECK(found(j) == std::set<std::uint64_t>{1, 3});
   REQUIRE(j.open());
   CHECK(found(j) == std::set<std::uint64_t>{1, 3});
+}
+
+TEST_CASE("who waits for a disk that hangs is told by a thread that does not write", "[journal]") {
+  const bool while_it_stops = GENERATE(false, true);
+  setup_log({.level = LogLevel::kError, .sink = [](std::string_view) {}});
+  disk = {};
+  const JournalFolder folder;
+  HandJournal j(folder, {.write_timeout = std::chrono::milliseconds(20)});
+  REQUIRE(j.open());
+  std::promise<void> back;
+  std::promise<bool> answer;
+  std::future<bool> told = answer.get_future();
+  {
+    InTheMiddle words(j);
+    words.call = [hangs_until = back.get_future().share()] { hangs_until.wait(); };
+    JournalRequest request;
+    request.number = 1;
+    request.otlp = "a request";
+    j.journal->append(request, monotonic_now(), [&](bool safe) { answer.set_value(safe); });
+    j.journal->start();
+    std::thread stops;
+    if (while_it_stops) stops = std::thread([&] { j.journal->stop(); });
+    CHECK(told.wait_for(std::chrono::seconds(20)) == std::future_status::ready);
+    back.set_value();
+    if (stops.joinable()) stops.join();
+    j.journal->stop();
+  }
+  CHECK_FALSE(told.get());
+  CHECK(j.journal->stats().timeouts >= 1);
 }
 
 TEST_CASE("what is retained only makes room at the start", "[journal]") {

@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -111,6 +112,26 @@ struct HandJournal {
     }
     return out;
   }
+};
+
+// The words of a verdict that was noted, which the journal asks for in the middle of its next commit.
+struct InTheMiddle final : VerdictWords {
+  HandJournal& of;
+  std::function<void()> call;
+
+  explicit InTheMiddle(HandJournal& j) : of(j) {
+    Verdict kept;
+    kept.decision = Decision::kSampled;
+    const DecidedTrace decided{trace(1), kept, j.journal->next_order()};
+    j.journal->use(*this);
+    j.journal->note({&decided, 1});
+  }
+  ~InTheMiddle() override { of.journal->use(of.words); }
+  std::string words_of(const Verdict&) const override {
+    call();
+    return "w";
+  }
+  Verdict verdict_of(const Verdict& verdict, std::string_view) const override { return verdict; }
 };
 
 }  // namespace tailgate::test

@@ -9,6 +9,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::HandJournal;
+using test::InTheMiddle;
 using test::JournalFolder;
 
 // Bytes that LZ4 makes no smaller.
@@ -214,20 +215,6 @@ TEST_CASE("too much that waits for the disk is refused", "[journal]") {
   CHECK(j.safe == 32);
 }
 
-namespace {
-
-// Words that are asked for in the middle of a commit.
-struct InTheMiddle final : VerdictWords {
-  std::function<void()> call;
-  std::string words_of(const Verdict&) const override {
-    call();
-    return "w";
-  }
-  Verdict verdict_of(const Verdict& verdict, std::string_view) const override { return verdict; }
-};
-
-}  // namespace
-
 TEST_CASE("a write that hangs is a failure, and nobody waits for its end", "[journal]") {
   const JournalFailure on_failure = GENERATE(JournalFailure::kRefuse, JournalFailure::kMemory);
   const bool refuses = on_failure == JournalFailure::kRefuse;
@@ -235,12 +222,7 @@ TEST_CASE("a write that hangs is a failure, and nobody waits for its end", "[jou
   const JournalFolder folder;
   HandJournal j(folder, {.on_failure = on_failure, .write_timeout = std::chrono::seconds(5)});
   REQUIRE(j.open());
-  InTheMiddle words;
-  j.journal->use(words);
-  Verdict kept;
-  kept.decision = Decision::kSampled;
-  const DecidedTrace decided{test::trace(1), kept, j.journal->next_order()};
-  j.journal->note({&decided, 1});
+  InTheMiddle words(j);
   j.put("in the write");
   int asked = 0;
   words.call = [&] {
@@ -273,7 +255,40 @@ TEST_CASE("a write that hangs is a failure, and nobody waits for its end", "[jou
   CHECK(j.journal->stats().failure.empty());
   CHECK(j.safe + j.unsafe == 2);
   CHECK(j.read() == std::vector<std::string>{"in the write", "behind it"});  // the disk came back
-  j.journal->use(j.words);
+  // Each is counted once: as written, or as passed by.
+  CHECK(j.journal->stats().requests == (refuses ? 2 : 0));
+  CHECK(j.journal->stats().passed == (refuses ? 0 : 2));
+  j.put("after it");
+  j.commit();
+  CHECK(j.journal->stats().requests == (refuses ? 3 : 1));
+}
+
+TEST_CASE("what hung and then failed is passed by once, and parts for other members are no requests", "[journal]") {
+  setup_log({.level = LogLevel::kError, .sink = [](std::string_view) {}});
+  const JournalFolder folder;
+  HandJournal j(folder, {.on_failure = JournalFailure::kMemory, .bytes_max = 100'000});
+  REQUIRE(j.open());
+  InTheMiddle words(j);
+  const std::string bytes = noise(70'000);
+  JournalRequest part;
+  part.number = 1;
+  part.otlp = bytes;
+  part.whose = Whose::kOthers;
+  words.call = [&] {
+    j.put(bytes);
+    j.journal->append(part, j.now(), {});
+    j.ms += 6000;
+    j.journal->watch(j.now());
+    CHECK(j.journal->stats().passed == 2);
+  };
+  j.put(bytes);
+  j.commit();
+  j.commit();  // for which there is no room
+  CHECK(j.journal->takes() == Journal::Takes::kPassBy);
+  CHECK(j.journal->stats().passed == 2);
+  CHECK(j.journal->stats().requests == 0);
+  CHECK(j.safe == 2);
+  CHECK(j.journal->misses_since(j.now()));
 }
 
 TEST_CASE("verdicts wait for a disk that hangs, a million at most", "[journal]") {
@@ -292,18 +307,12 @@ TEST_CASE("a write may take for ever where no time is set", "[journal]") {
   const JournalFolder folder;
   HandJournal j(folder, {.write_timeout = Duration::zero()});
   REQUIRE(j.open());
-  InTheMiddle words;
-  j.journal->use(words);
-  Verdict kept;
-  kept.decision = Decision::kSampled;
-  const DecidedTrace decided{test::trace(1), kept, j.journal->next_order()};
-  j.journal->note({&decided, 1});
+  InTheMiddle words(j);
   words.call = [&] { j.journal->watch(j.now() + std::chrono::hours(1)); };
   j.put("in the write");
   j.commit();
   CHECK(j.safe == 1);
   CHECK(j.journal->stats().timeouts == 0);
-  j.journal->use(j.words);
 }
 
 TEST_CASE("torn tails, damage and files of a newer version are said, and the rest is used", "[journal]") {
