@@ -22,12 +22,19 @@ namespace tailgate {
 
 class Receipt {
  public:
-  explicit Receipt(std::size_t parts = 1) : left_(parts) {}
-  // One for all of them: null for none.
+  // `untold`: called at its end if it is not safe and nobody has asked, so that nobody hears of it.
+  explicit Receipt(std::size_t parts = 1, std::function<void()> untold = {})
+      : untold_(std::move(untold)), left_(parts) {}
+  Receipt(const Receipt&) = delete;
+  Receipt& operator=(const Receipt&) = delete;
+  ~Receipt() {
+    if (safe_ == false && !asked_ && untold_) untold_();
+  }
+  // One for all of them: null for none. Who asks for it asks for each.
   static std::shared_ptr<Receipt> of_all(std::span<const std::shared_ptr<Receipt>> parts) {
     if (parts.empty()) return nullptr;
     if (parts.size() == 1) return parts.front();
-    auto out = std::make_shared<Receipt>(parts.size());
+    auto out = std::make_shared<Receipt>(parts.size(), parts.front()->untold_);
     for (const std::shared_ptr<Receipt>& part : parts) part->then([out](bool safe) { out->settle(safe); });
     return out;
   }
@@ -37,27 +44,29 @@ class Receipt {
     std::optional<bool> safe;
     {
       const MutexLock lock(mutex_);
+      asked_ = true;
       safe = safe_;
       if (!safe) call_ = std::exchange(call, nullptr);
     }
     if (safe) call(*safe);
   }
-  // Once for each part; they are safe when all are. False: nobody was called, so far.
-  bool settle(bool safe) {
+  // Once for each part; they are safe when all are.
+  void settle(bool safe) {
     std::function<void(bool)> call;
     {
       const MutexLock lock(mutex_);
       all_safe_ &= safe;
-      if (--left_ != 0) return true;
+      if (--left_ != 0) return;
       safe_ = safe = all_safe_;
       call = std::move(call_);
     }
     if (call) call(safe);
-    return call != nullptr;
   }
 
  private:
+  const std::function<void()> untold_;
   Mutex mutex_;
+  bool asked_ TAILGATE_GUARDED_BY(mutex_) = false;
   std::size_t left_ TAILGATE_GUARDED_BY(mutex_);
   bool all_safe_ TAILGATE_GUARDED_BY(mutex_) = true;
   std::optional<bool> safe_ TAILGATE_GUARDED_BY(mutex_);

@@ -136,17 +136,10 @@ Verdict JournalLink::verdict_after() const {
 
 // Null: nobody waits for it.
 std::shared_ptr<Receipt> JournalLink::append(const JournalRequest& request) {
-  if (journal_.options().ack == JournalAck::kAtOnce && !request.alone) {
-    journal_.append(request, monotonic_now(), [&journal = journal_](bool safe) {
-      if (!safe) journal.note_missing(monotonic_now());
-    });
-    return nullptr;
-  }
-  auto receipt = std::make_shared<Receipt>();
-  journal_.append(request, monotonic_now(), [receipt, &journal = journal_](bool safe) {
-    const bool told = receipt->settle(safe) || receipt.use_count() != 1;  // a datagram's is let go of at once
-    if (!safe && !told) journal.note_missing(monotonic_now());
-  });
+  const auto untold = [&journal = journal_] { journal.note_missing(monotonic_now()); };
+  auto receipt = std::make_shared<Receipt>(1, untold);  // a datagram's is let go of at once
+  journal_.append(request, monotonic_now(), [receipt](bool safe) { receipt->settle(safe); });
+  if (journal_.options().ack == JournalAck::kAtOnce && !request.alone) return nullptr;
   return receipt;
 }
 

@@ -56,4 +56,20 @@ TEST_CASE("a datagram that is not written is missing, and so is what `ack: none`
   CHECK(j.hand.journal->takes() == Journal::Takes::kNothing);
 }
 
+TEST_CASE("a datagram with traces of several members is missing when one part of it is not written", "[daemon]") {
+  const bool asked = GENERATE(false, true);
+  FullJournal j(JournalAck::kJournal);
+  const auto part = std::make_shared<KeptTrace>();
+  part->otlp = "what is another's";
+  const bool unsure = GENERATE(false, true);
+  std::shared_ptr<Receipt> all =
+      Receipt::of_all(std::vector{j.write(), j.link->write_part(0, j.hand.wall(), part, unsure)});
+  std::optional<bool> told;
+  if (asked) all->then([&](bool safe) { told = safe; });
+  all = nullptr;
+  j.hand.commit();
+  CHECK(j.has_all() == asked);
+  CHECK(told == (asked ? std::optional(false) : std::nullopt));
+}
+
 }  // namespace tailgate
