@@ -115,7 +115,7 @@ class Journal {
   void ends_after(std::uint64_t segment, TimePoint time);
   // The segments there are, and up to which byte the last one may be read.
   struct Extent {
-    std::vector<std::uint64_t> ends;  // older segments, of which there is nothing else
+    std::vector<std::uint64_t> ends;  // segments of which there is nothing else
     std::vector<std::uint64_t> segments;
     std::uint64_t last_end = 0;
   };

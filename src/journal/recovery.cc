@@ -125,10 +125,8 @@ Result<void> Journal::look_at_files(TimePoint now, std::uint64_t now_unix_ns, st
   orders_ = first_order_;
   replay_from_ = numbers->back() + 1;
   JournalSettled settled;
-  for (const Segment& s : found) {
-    settled = settled_in(ends_path(options_.directory, s.number));
-    if (settled.below != 0) break;
-  }
+  for (auto at = numbers->rbegin(); at != numbers->rend() && settled.below == 0; ++at)
+    settled = settled_in(ends_path(options_.directory, *at));
   const auto is_settled = [&](std::uint64_t number) {
     return number < settled.below && std::find(settled.left.begin(), settled.left.end(), number) == settled.left.end();
   };

@@ -62,7 +62,7 @@ Result<void> Journal::make_room(std::uint64_t coming, TimePoint now, std::uint64
       is_short = held + coming > options_.bytes_max || disk_free_ < options_.disk_free_min + coming;
       const Segment* const oldest = segments_.deletable();
       const auto retain = static_cast<std::uint64_t>(options_.retain.count());
-      ends = !segments_.ends().empty() && (is_short || segments_.ends_bytes() > options_.ends_bytes);
+      ends = segments_.ends_deletable() && (is_short || segments_.ends_bytes() > options_.ends_bytes);
       if (ends) {
         number = segments_.ends().front().number;
         bytes = segments_.ends().front().bytes;

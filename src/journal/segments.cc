@@ -82,7 +82,10 @@ bool SegmentList::indexed(std::uint64_t number, std::uint64_t bytes) {
 void SegmentList::drop(std::uint64_t number) {
   const auto at = find(number);
   if (at == segments_.end()) return;
-  if (at->ends_bytes != 0) ends_.push_back({at->number, at->ends_bytes});
+  if (at->ends_bytes != 0) {
+    const auto next = std::find_if(ends_.begin(), ends_.end(), [&](const Ends& e) { return e.number > number; });
+    ends_.insert(next, {at->number, at->ends_bytes});
+  }
   segments_.erase(at);
 }
 

@@ -71,8 +71,10 @@ class SegmentList {
   // Its ends stay.
   void drop(std::uint64_t number);
 
-  // Files of ends alone, oldest first: late spans follow these verdicts after a restart too.
+  // Files of ends alone, by number: late spans follow these verdicts after a restart too. Those that are not settled
+  // were written while no file of requests could be made, and are about requests in the segments before.
   void add_ends(std::uint64_t number, std::uint64_t bytes) { ends_.push_back({number, bytes}); }
+  bool ends_deletable() const { return !ends_.empty() && ends_.front().number < settled_; }
   struct Ends {
     std::uint64_t number = 0, bytes = 0;
   };

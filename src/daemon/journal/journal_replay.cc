@@ -93,7 +93,8 @@ void JournalReplay::load_verdicts(std::uint64_t from) {
   const std::string& directory = parts_.journal.options().directory;
   JournalHistory& history = verdicts_->history;
   const Journal::Extent extent = parts_.journal.extent();
-  std::vector<std::uint64_t> replayed, passed = extent.ends;
+  std::vector<std::uint64_t> replayed, passed;
+  for (const std::uint64_t segment : extent.ends) (segment < from ? passed : replayed).push_back(segment);
   for (const std::uint64_t segment : extent.segments) {
     (segment < from ? passed : replayed).push_back(segment);
     std::error_code error;

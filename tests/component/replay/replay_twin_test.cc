@@ -237,6 +237,43 @@ TEST_CASE("whatever the wall clock said, requests stay until their traces are de
   CHECK(backend.spans.size() == 60);
 }
 
+TEST_CASE("what was decided while no file of requests could be made counts after a kill", "[journal]") {
+  const Folder root;
+  Backend nobody, backend, after;
+  nobody.dead = true;
+  {
+    Process p(nobody, root.path / "0", 0, small_store());
+    for (std::uint64_t n = 1; n != 4; ++n) {
+      p.take({static_cast<std::int64_t>(n), request_of(n, n, 1, 2)});
+      p.commit(static_cast<std::int64_t>(n));
+    }
+    fs::copy(root.path / "0", root.path / "1", fs::copy_options::recursive);
+  }
+  {
+    Process p(backend, root.path / "1", kThen, small_store(), false);
+    JournalReplay replay({*p.journal, *p.link, *p.store, *p.target, 1, at(-1000), Duration::zero()});
+    replay.run(at(kThen), wall(kThen));
+    p.store->sweep(at(kThen + 1));
+    p.queue.send(SIZE_MAX);
+    p.commit(kThen + 1);
+    CHECK(backend.spans.size() == 3);
+    fs::copy(root.path / "1", root.path / "2", fs::copy_options::recursive);
+  }
+  // As if the disk had been full when that process began: it has ends alone.
+  const std::uint64_t last = segment_numbers(root.path / "2")->back();
+  REQUIRE(fs::remove(requests_path(root.path / "2", last)));
+  REQUIRE(fs::exists(ends_path(root.path / "2", last)));
+  JournalOptions with;
+  with.disk_free_min = GENERATE(std::uint64_t{0}, std::uint64_t{1} << 60);  // and when the next one begins
+  Process p(after, root.path / "2", kThen + 10, small_store(), false, with);
+  JournalReplay replay({*p.journal, *p.link, *p.store, *p.target, 1, at(-1000), Duration::zero()});
+  replay.run(at(kThen + 10), wall(kThen + 10));
+  CHECK(replay.stats().requests == 3);
+  p.store->sweep(at(kThen + 20));
+  p.queue.send(SIZE_MAX);
+  CHECK(after.spans.empty());
+}
+
 TEST_CASE("new requests wait for no disk when a replay ends, and none is taken twice", "[journal]") {
   const Folder root;
   Backend backend;

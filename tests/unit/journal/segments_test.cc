@@ -96,4 +96,34 @@ TEST_CASE("what is not replayed yet is not settled, and what cannot be read stay
   CHECK(list.deletable() == nullptr);
 }
 
+TEST_CASE("files of ends alone go when they are settled, the oldest first", "[journal]") {
+  SegmentList list;
+  list.add({.number = 1, .end = at(10)});
+  list.add({.number = 3, .end = at(30)});
+  list.add({.number = 4, .end = at(40)});
+  list.add_ends(2, 7);  // of an earlier process, which could make no file of requests
+  CHECK_FALSE(list.ends_deletable());
+  list.settle(at(10), UINT64_MAX);
+  CHECK(list.settled() == 2);
+  CHECK_FALSE(list.ends_deletable());
+  list.settle(at(30), UINT64_MAX);
+  CHECK(list.ends_deletable());
+  CHECK(list.ends().front().number == 2);
+}
+
+TEST_CASE("files of ends alone stay in the order of their numbers", "[journal]") {
+  SegmentList list;
+  for (const std::uint64_t n : {1UL, 3UL, 5UL, 6UL})
+    list.add({.number = n, .ends_bytes = n, .end = at(static_cast<int>(n))});
+  list.add_ends(4, 9);
+  list.settle(at(100), UINT64_MAX);
+  for (const std::uint64_t n : {1UL, 3UL, 5UL}) list.drop(n);
+  CHECK(list.ends_bytes() == 1 + 3 + 5 + 9);
+  for (const std::uint64_t n : {1UL, 3UL, 4UL, 5UL}) {
+    CHECK(list.ends().front().number == n);
+    list.drop_first_ends();
+  }
+  CHECK(list.ends().empty());
+}
+
 }  // namespace tailgate
