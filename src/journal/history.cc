@@ -108,8 +108,10 @@ bool JournalHistory::delivered(const TraceId& id, std::uint64_t request) const {
 
 std::optional<JournalHistory::Foregone> JournalHistory::find(const TraceId& id) const {
   const auto [first, last] = of(id);
-  if (first == last || !open(*(last - 1))) return std::nullopt;
-  return Foregone{(last - 1)->verdict, (last - 1)->order};
+  for (const Entry* e = last; e != first;) {
+    if (open(*--e)) return Foregone{e->verdict, e->order};
+  }
+  return std::nullopt;
 }
 
 }  // namespace tailgate

@@ -37,7 +37,8 @@ class JournalHistory {
     Verdict verdict;
     std::uint64_t order = 0;
   };
-  // The verdict of a trace that is to be put together again; nothing when there is none, or it has ended.
+  // The verdict of a trace that is to be put together again, the last such; nothing when there is none. A later one of
+  // the same trace may have ended: it was kept once more after the fact, or came anew when it was not remembered.
   std::optional<Foregone> find(const TraceId& id) const;
 
   // Whether every exporter has the spans that came with this request, or that it is a copy of.
@@ -49,10 +50,12 @@ class JournalHistory {
   // Hands over the verdict of each trace that find() has none of.
   template <class F>
   void each_ended(F&& take) const {
+    bool opens = false;  // one of this trace's, so far
     for (std::size_t i = 0; i != entries_.size(); ++i) {
       const Entry& e = entries_[i];
-      const bool last = i + 1 == entries_.size() || entries_[i + 1].id != e.id;
-      if (last && !open(e) && !e.moved) take(e.id, e.verdict);
+      opens |= open(e);
+      if (i + 1 != entries_.size() && entries_[i + 1].id == e.id) continue;
+      if (!std::exchange(opens, false) && !e.moved) take(e.id, e.verdict);
     }
   }
 

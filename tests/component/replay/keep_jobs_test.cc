@@ -344,6 +344,42 @@ TEST_CASE("what was kept and reached nobody is sent once more when it is asked f
   CHECK(backend.spans[kKept].size() == 2);
 }
 
+TEST_CASE("what is kept again while it waits in a queue comes back as both after a kill", "[journal]") {
+  const Folder root;
+  Backend nobody;
+  nobody.dead = true;
+  {
+    Keeping p(nobody, root.path / "0");
+    p.take({p.ms, request_of(1, 1, 2, 2)});
+    p.commit(p.ms);
+    p.until([&] { return p.store->fate(id_of(1)) == Fate::kKept; });
+    p.start();
+    const auto again = p.jobs->begin({.ids = {id_of(1)}, .again = true, .reason = "lost"});
+    REQUIRE(again);
+    CHECK(p.end_of(*again).kept_spans == 2);
+    p.commit(p.ms);
+    copy_of(root.path, "0", "1");
+  }
+  {
+    Keeping p(nobody, copy_of(root.path, "1", "second"));
+    p.replay();  // and is killed once more
+    p.until([&] { return p.ms > kThen + 5000; });
+    copy_of(root.path, "second", "2");
+  }
+  for (const char* life : {"1", "2"}) {
+    INFO(life);
+    Backend backend;
+    Keeping p(backend, copy_of(root.path, life, std::string(life) + " again"));
+    p.replay();
+    p.until([&] { return p.ms > kThen + 5000; });
+    p.queue.send(SIZE_MAX);
+    CHECK(backend.spans.size() == 2);
+    CHECK(backend.spans[id_of(1).hex() + " errors"].size() == 2);
+    CHECK(backend.spans[kKept].size() == 2);
+    CHECK(p.store->fate(id_of(1)) == Fate::kKept);
+  }
+}
+
 TEST_CASE("the same alert is one job, also where it has no fingerprint", "[journal]") {
   const Folder root;
   Backend backend;

@@ -76,6 +76,33 @@ TEST_CASE("a trace that was decided twice has two verdicts", "[journal]") {
   CHECK_FALSE(t.ended(1, 15));  // by the second
 }
 
+TEST_CASE("a kept trace that is not delivered gets its verdict, whatever another one says later", "[journal]") {
+  // It was kept once more after the fact, which counts as delivered; or came anew when nobody remembered it.
+  const Told t({{trace(1), kept(1), 10},
+                {trace(1), kept(9), 20},
+                {trace(2), kept(2), 10},
+                {trace(2), Verdict(), 20},
+                {trace(3), kept(3), 10},
+                {trace(3), kept(9), 20}},
+               {{trace(1), 20, 0, 0}, {trace(3), 10, 0, 0}, {trace(3), 20, 0, 0}});
+  CHECK_FALSE(t.ended(1, 5));
+  CHECK(t.ended(1, 15));  // the copy has it
+  CHECK_FALSE(t.ended(2, 5));
+  CHECK(t.ended(2, 15));
+  REQUIRE(t.history.find(trace(1)));
+  CHECK(t.history.find(trace(1))->verdict.policy == 1);
+  CHECK(t.history.find(trace(1))->order == 10);
+  REQUIRE(t.history.find(trace(2)));
+  CHECK(t.history.find(trace(2))->verdict.policy == 2);
+  CHECK_FALSE(t.history.find(trace(3)));
+  std::vector<TraceId> remembered;
+  t.history.each_ended([&](const TraceId& id, const Verdict& v) {
+    remembered.push_back(id);
+    CHECK(v.policy == 9);
+  });
+  CHECK(remembered == std::vector{trace(3)});
+}
+
 TEST_CASE("what a replay decided covers what it had read until then", "[journal]") {
   // Its order is above that of every request before it, and it has not seen all of them.
   const Told t({{trace(1), Verdict(), 1000, 50}, {trace(2), kept(1), 1000, 50}}, {{trace(2), 1000, 50, 0}});
