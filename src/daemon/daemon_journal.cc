@@ -79,8 +79,8 @@ void Daemon::add_past_pages() {
                   .ready = [this] { return replay_ == nullptr || replay_->done(); }};
   if (cluster_ != nullptr) {
     parts.members = [this] { return 1 + cluster_->others().count(); };
-    parts.tell_others = [this](const KeepRequest& request) {
-      const PageQuestion question{"POST", "/keep", keep_body(request)};
+    parts.tell_others = [this](std::uint64_t unix_ns) {
+      const PageQuestion question = tell_of_trigger(unix_ns);
       cluster_->others().ask([question](const std::string&) { return question; }, log_unanswered);
     };
   }
@@ -92,6 +92,7 @@ void Daemon::add_past_pages() {
   const bool allowed = local || config_.web.auth.has_value();
   if (cluster_ != nullptr) {
     add_keep_page(member_pages_, *keep_jobs_, true);
+    add_trigger_page(member_pages_, *keep_jobs_);
     add_fleet_keep_page(web_pages_, member_pages_, cluster_->others(), allowed);
   } else {
     add_keep_page(web_pages_, *keep_jobs_, allowed);

@@ -47,20 +47,6 @@ Response as_response(PageAnswer answer) {
   return out;
 }
 
-// No more traces than asked for by all members together.
-std::string with_limit_divided(const std::string& body, std::size_t members) {
-  boost::system::error_code bad;
-  json::value value = json::parse(body, bad);
-  if (bad || !value.is_object() || !value.get_object().contains("condition")) return body;
-  json::value& limit = value.get_object()["limit"];
-  if (limit.is_null()) limit = static_cast<std::int64_t>(KeepRequest().limit);
-  if (limit.is_int64() && limit.get_int64() > 0) {
-    const auto n = static_cast<std::int64_t>(members);
-    limit = (limit.get_int64() + n - 1) / n;
-  }
-  return json::serialize(value);
-}
-
 Response merge_begun(const MemberAnswers& answers) {
   Jobs jobs;
   for (const MemberAnswer& one : answers) {
@@ -192,7 +178,7 @@ class FleetKeep {
   FleetKeep(const Pages& own, OtherMembers others) : own_(own), others_(std::move(others)) {}
 
   Response begin(std::string_view path, ByteView body, Response (*merge)(const MemberAnswers&)) const {
-    const PageQuestion question{"POST", std::string(path), with_limit_divided(std::string(body), 1 + others_.count())};
+    const PageQuestion question{"POST", std::string(path), std::string(body)};
     const PageAnswer mine = own_.answer(question);
     if (mine.status == 400) return as_response(mine);
     return ask_all(others_, question, as_response(mine), merge);

@@ -12,6 +12,7 @@ namespace {
 
 namespace json = boost::json;
 
+constexpr std::string_view kTriggerPath = "/keep/around";
 constexpr std::size_t kIdsMax = 10'000, kReasonMax = 200, kConditionMax = 64 << 10;
 constexpr std::int64_t kKeepLimitMax = 1'000'000;
 
@@ -197,12 +198,22 @@ Response keep_not_allowed() {
                     "for everybody who reaches this port");
 }
 
-std::string keep_body(const KeepRequest& request) {
-  constexpr std::uint64_t kMillisecond = 1'000'000;  // which is what a time in words has
-  json::object out{{"condition", request.condition}, {"limit", request.limit}, {"reason", request.reason}};
-  if (request.from_unix_ns != 0) out["from"] = iso_time(request.from_unix_ns);
-  if (request.to_unix_ns < UINT64_MAX - kMillisecond) out["to"] = iso_time(request.to_unix_ns + kMillisecond);
-  return json::serialize(out);
+PageQuestion tell_of_trigger(std::uint64_t unix_ns) {
+  return {"POST", std::string(kTriggerPath), json::serialize(json::object{{"unix_ns", unix_ns}})};
+}
+
+void add_trigger_page(Pages& member_pages, KeepSource& source) {
+  member_pages.add_post(std::string(kTriggerPath), kKeepBodyMax, [&source](const RequestHead&, ByteView body) {
+    boost::system::error_code error;
+    const json::value told = json::parse(body, error);
+    const json::object* const object = error ? nullptr : told.if_object();
+    const json::value* const time = object != nullptr ? object->if_contains("unix_ns") : nullptr;
+    const std::int64_t* const ns = time != nullptr ? time->if_int64() : nullptr;
+    if (ns == nullptr || *ns <= 0) return json_error(400, "unix_ns: expected when it was");
+    if (!source.triggered_elsewhere(static_cast<std::uint64_t>(*ns)))
+      return json_error(404, "there is no keep_around, or no journal.retain");
+    return json_response(202, json::object{});
+  });
 }
 
 void add_keep_page(Pages& pages, KeepSource& source, bool allowed) {

@@ -67,17 +67,21 @@ class KeepSource {
   virtual std::optional<KeepStatus> status(std::string_view job) const = 0;
   virtual std::vector<KeepStatus> jobs() const = 0;  // the newest first
   virtual bool cancel(std::string_view job) = 0;
+  // Another member of the cluster has kept what `keep_around` waits for. False: here nothing does.
+  virtual bool triggered_elsewhere(std::uint64_t unix_ns) = 0;
 };
-
-// The body of POST /keep that asks for a condition.
-std::string keep_body(const KeepRequest& request);
 
 // `source` outlives the pages. `allowed`: whether who asks is known, or on this machine; else everything that begins or
 // ends a job gets 403.
 void add_keep_page(Pages& pages, KeepSource& source, bool allowed);
 
-// The same paths, for all members of a cluster: each begins a job of its own by `own`, where add_keep_page() added it,
-// and the fleet's job names these: "a=3,b=7". `own` outlives the pages.
+// POST /keep/around, by which members of a cluster tell each other of a trigger: each begins a job of its own for it,
+// and triggers that they have at the same time are one.
+void add_trigger_page(Pages& member_pages, KeepSource& source);
+PageQuestion tell_of_trigger(std::uint64_t unix_ns);
+
+// The paths of add_keep_page(), for all members of a cluster: each begins a job of its own by `own`, where
+// add_keep_page() added it, and the fleet's job names these: "a=3,b=7". `own` outlives the pages.
 void add_fleet_keep_page(Pages& pages, const Pages& own, OtherMembers others, bool allowed);
 
 // Everybody who reaches the port could send what was dropped to the backends, and they are paid by the span.

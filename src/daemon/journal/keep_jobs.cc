@@ -44,6 +44,9 @@ Result<std::string> KeepJobs::begin(KeepRequest request) {
     job->policies = std::move(*policies);
   }
   if (request.kind.empty()) request.kind = request.ids.empty() ? "condition" : "ids";
+  // All members begin it, and together they keep no more than was asked for.
+  const std::uint64_t members = parts_.members();
+  request.limit = (request.limit + members - 1) / members;
   job->status.request = std::move(request);
   job->status.begun_unix_ns = wall_now_ns();
   job->status.state = "waiting";
@@ -84,7 +87,7 @@ Result<std::string> KeepJobs::begin_for(const Alert& alert) {
   request.condition = *condition;
   const auto before = static_cast<std::uint64_t>(mapping->before.count());
   request.from_unix_ns = alert.starts_unix_ns - std::min(alert.starts_unix_ns, before);
-  request.limit = divided(mapping->limit);
+  request.limit = mapping->limit;
   request.reason = "alert " + alert.name;
   request.kind = "alert";
   std::string who = alert.fingerprint;
@@ -111,8 +114,23 @@ Result<std::string> KeepJobs::begin_for(const Alert& alert) {
 
 void KeepJobs::triggered(std::uint64_t unix_ns) {
   const MutexLock lock(mutex_);
-  if (trigger_first_ == 0) trigger_first_ = unix_ns;
-  trigger_last_ = unix_ns;
+  if (note_trigger(unix_ns)) untold_ = unix_ns;
+}
+
+bool KeepJobs::triggered_elsewhere(std::uint64_t unix_ns) {
+  if (parts_.config.around.policies.empty()) return false;
+  const MutexLock lock(mutex_);
+  note_trigger(unix_ns);
+  return true;
+}
+
+// Those of other members may be older than one that was here first, or come when its job has begun.
+bool KeepJobs::note_trigger(std::uint64_t unix_ns) {
+  if (unix_ns >= around_from_ && unix_ns <= around_to_) return false;
+  const bool first = trigger_first_ == 0;
+  trigger_first_ = first ? unix_ns : std::min(trigger_first_, unix_ns);
+  trigger_last_ = first ? unix_ns : std::max(trigger_last_, unix_ns);
+  return first;
 }
 
 // Triggers within the time that is kept anyway are one job.
@@ -121,29 +139,32 @@ void KeepJobs::tick(std::uint64_t now_unix_ns) {
   const auto before = static_cast<std::uint64_t>(around.before.count());
   const auto after = static_cast<std::uint64_t>(around.after.count());
   KeepRequest request;
+  std::uint64_t untold = 0;
+  bool over = false;
   {
     const MutexLock lock(mutex_);
-    if (trigger_first_ == 0 || now_unix_ns < trigger_first_ + after) return;
-    request.from_unix_ns = trigger_first_ - std::min(trigger_first_, before);
-    request.to_unix_ns = trigger_first_ + after;
-    trigger_first_ = trigger_last_ > request.to_unix_ns ? trigger_last_ : 0;
+    untold = std::exchange(untold_, 0);
+    over = trigger_first_ != 0 && now_unix_ns >= trigger_first_ + after;
+    if (over) {
+      around_from_ = trigger_first_;
+      around_to_ = trigger_first_ + after;
+      request.from_unix_ns = around_from_ - std::min(around_from_, before);
+      request.to_unix_ns = around_to_;
+      trigger_first_ = untold_ = trigger_last_ > around_to_ ? trigger_last_ : 0;
+    }
   }
+  if (untold != 0 && parts_.tell_others) parts_.tell_others(untold);
+  if (!over) return;
   request.condition = around.condition;
-  request.limit = divided(around.limit);
+  request.limit = around.limit;
   request.reason = "around " + around.policies.front();
   request.kind = "around";
-  if (parts_.tell_others) parts_.tell_others(request);
   if (const auto job = begin(std::move(request)); !job) {
     log_warn("nothing is kept around a trace", {{"why", job.error().text}});
   } else {
     log_info("keeps what surrounds a trace",
              {{"job", *job}, {"policies", fmt::format("{}", fmt::join(around.policies, ", "))}});
   }
-}
-
-std::uint64_t KeepJobs::divided(std::uint64_t limit) const {
-  const std::uint64_t members = parts_.members();
-  return (limit + members - 1) / members;
 }
 
 KeepJobs::JobPtr KeepJobs::find(std::string_view job) const {

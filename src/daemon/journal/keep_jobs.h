@@ -37,9 +37,9 @@ struct KeepParts {
   // False while a replay goes on: what it has not taken yet would be kept, and then sent by it once more.
   std::function<bool()> ready = [] { return true; };
   std::function<TimePoint()> now = monotonic_now;
-  // In a cluster: how many members divide a limit, and who has the others begin the job of a trigger too.
+  // In a cluster, where all members begin each job: how many divide its limit, and who tells the others of a trigger.
   std::function<std::size_t()> members = [] { return std::size_t{1}; };
-  std::function<void(const KeepRequest&)> tell_others = {};
+  std::function<void(std::uint64_t unix_ns)> tell_others = {};
 };
 
 class KeepJobs final : public KeepSource {
@@ -60,7 +60,8 @@ class KeepJobs final : public KeepSource {
 
   // A trace was kept by one of the policies of `keep_around`. Any thread.
   void triggered(std::uint64_t unix_ns);
-  // A few times a second: begins the job of a trigger when its time is over.
+  bool triggered_elsewhere(std::uint64_t unix_ns) override;
+  // A few times a second: tells of triggers, and begins the job of one when its time is over.
   void tick(std::uint64_t now_unix_ns);
 
   // Spans kept, by reason; `other` for those past kReasonsMax.
@@ -85,7 +86,8 @@ class KeepJobs final : public KeepSource {
   bool wait(const JobPtr& job, Duration time);
   void wait_for(const JobPtr& job, std::string what);  // says so
   bool ends(const JobPtr& job) const;
-  std::uint64_t divided(std::uint64_t limit) const;
+  // True: it begins a time of its own.
+  bool note_trigger(std::uint64_t unix_ns) TAILGATE_REQUIRES(mutex_);
   JobPtr find(std::string_view job) const TAILGATE_REQUIRES(mutex_);
   KeepStatus told(const Job& job) const TAILGATE_REQUIRES(mutex_);
   JobPtr next();
@@ -104,6 +106,9 @@ class KeepJobs final : public KeepSource {
   std::deque<std::string> alerts_ TAILGATE_GUARDED_BY(mutex_);                // their keys, the oldest first
   std::uint64_t trigger_first_ TAILGATE_GUARDED_BY(mutex_) = 0;               // 0: none
   std::uint64_t trigger_last_ TAILGATE_GUARDED_BY(mutex_) = 0;
+  std::uint64_t untold_ TAILGATE_GUARDED_BY(mutex_) = 0;  // the one to tell other members of; 0: none
+  // Triggers of these times have had their job.
+  std::uint64_t around_from_ TAILGATE_GUARDED_BY(mutex_) = 1, around_to_ TAILGATE_GUARDED_BY(mutex_) = 0;
   std::thread thread_;
 };
 

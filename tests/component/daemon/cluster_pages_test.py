@@ -182,17 +182,18 @@ class ClusterPagesTest(unittest.TestCase):
         self.assertEqual(status, 503)
         self.assertIn("not all members answered: c (", error["error"])
 
-    def test_what_surrounds_a_trigger_is_kept_on_all_members(self):
-        self.start([ERRORS], around={"policies": ["errors"], "before": "1m", "after": "1s"})
-        dropped, trigger = [os.urandom(16) for _ in range(30)], os.urandom(16)
+    def test_what_surrounds_triggers_is_kept_on_all_members(self):
+        self.start([ERRORS], around={"policies": ["errors"], "before": "1m", "after": "3s"})
+        dropped, triggers = ([os.urandom(16) for _ in range(30)] for _ in range(2))
         self.send("a", dropped)
         until(lambda: all(self.page("a", f"/explain/{t.hex()}").get("state") == "decided" for t in dropped), "they are decided")
         self.assertEqual(set(self.homes(dropped).values()), {"a", "b", "c"})
-        self.send("b", [trigger], error=True)
-        until(lambda: len(self.sink.traces) == 31, "all that came before is kept", 30)
+        self.send("b", triggers, error=True)
+        until(lambda: len(self.sink.traces) == 60, "all that came before is kept", 30)
+        self.assertEqual(set(self.homes(triggers).values()), {"a", "b", "c"})  # each of which has some
         jobs = self.page("c", "/keep")["jobs"]
-        self.assertEqual({j["member"] for j in jobs}, {"a", "b", "c"})
-        self.assertEqual({(j["reason"], j["limit"]) for j in jobs}, {("around errors", 334)})
+        self.assertEqual(sorted(j["member"] for j in jobs), ["a", "b", "c"])
+        self.assertEqual({(j["reason"], j["kind"], j["limit"]) for j in jobs}, {("around errors", "around", 334)})
 
     def kept(self, names="abc"):
         return sum(self.daemons[n].metrics().sum("tailgate_traces_decided_total", decision="sampled") for n in names)

@@ -2,6 +2,7 @@
 // Jobs that keep traces after the fact: against a replay, over kills, and at their limits.
 #include "daemon/journal/keep_jobs.h"
 
+#include <array>
 #include <atomic>
 #include <fstream>
 #include <thread>
@@ -446,36 +447,85 @@ TEST_CASE("64 jobs may wait, and 200 are remembered", "[journal]") {
   CHECK(p.end_of(first).not_found == 1);
 }
 
-TEST_CASE("in a cluster all members keep what surrounds a trigger, and divide the limits", "[journal]") {
+TEST_CASE("in a cluster the members divide the limit of each job", "[journal]") {
   const Folder root;
   Backend backend;
   Keeping p(backend, root.path / "0");
   KeepParts parts = p.parts();
   parts.config.alerts = {{"Slow", "duration > 1s", std::chrono::minutes(10), 500}};
-  parts.config.around = {{"burst"}, "span_count >= 1", std::chrono::minutes(2), std::chrono::minutes(1), 1000};
   parts.members = [] { return std::size_t{3}; };
-  std::vector<KeepRequest> told;
-  parts.tell_others = [&](const KeepRequest& request) { told.push_back(request); };
   KeepJobs jobs(std::move(parts));
-  constexpr std::uint64_t kMinute = 60'000'000'000;
-  const std::uint64_t when = wall(0);
-  jobs.triggered(when);
-  jobs.triggered(when + kMinute / 2);
-  jobs.tick(when + kMinute - 1);
-  CHECK(told.empty());
-  jobs.tick(when + kMinute);
-  REQUIRE(told.size() == 1);
-  CHECK(told[0].limit == 334);
-  CHECK(told[0].from_unix_ns == when - 2 * kMinute);
-  CHECK(told[0].to_unix_ns == when + kMinute);
-  CHECK(keep_body(told[0]).find(R"("to":"2023-11-14T22:14:20.001Z")") != std::string::npos);
-  CHECK(jobs.jobs().front().request.kind == "around");
-  CHECK(jobs.jobs().front().request.limit == 334);
-  jobs.tick(when + 10 * kMinute);
-  CHECK(told.size() == 1);
-  REQUIRE(jobs.begin_for({"Slow", {{"alertname", "Slow"}}, "f", when}));
-  CHECK(jobs.jobs().front().request.limit == 167);
+  const auto limit = [&] { return jobs.jobs().front().request.limit; };
+  REQUIRE(jobs.begin_for({"Slow", {{"alertname", "Slow"}}, "f", wall(0)}));
+  CHECK(limit() == 167);
   CHECK(jobs.jobs().front().request.kind == "alert");
+  REQUIRE(jobs.begin({.condition = "duration > 1s", .limit = 100, .reason = "r"}));
+  CHECK(limit() == 34);
+  REQUIRE(jobs.begin({.condition = "duration > 1s", .reason = "r"}));
+  CHECK(limit() == 334);
+  REQUIRE(jobs.begin({.condition = "duration > 1s", .limit = 1, .reason = "r"}));
+  CHECK(limit() == 1);
+}
+
+TEST_CASE("triggers that several members have at the same time are one job of each", "[journal]") {
+  const Folder root;
+  Backend backend;
+  Keeping p(backend, root.path / "0");
+  constexpr std::uint64_t kSecond = 1'000'000'000, kMinute = 60 * kSecond;
+  std::array<std::unique_ptr<KeepJobs>, 3> members;
+  std::vector<std::pair<std::size_t, std::uint64_t>> told;  // by whom, of when
+  for (std::size_t i = 0; i != members.size(); ++i) {
+    KeepParts parts = p.parts();
+    parts.config.around = {{"burst"}, "span_count >= 1", std::chrono::minutes(2), std::chrono::minutes(1), 1000};
+    parts.members = [] { return std::size_t{3}; };
+    parts.tell_others = [&told, i](std::uint64_t when) { told.emplace_back(i, when); };
+    members[i] = std::make_unique<KeepJobs>(std::move(parts));
+  }
+  const auto tick = [&](std::uint64_t now) {
+    for (const auto& member : members) member->tick(now);
+  };
+  const auto deliver = [&] {
+    for (const auto& [by, when] : std::exchange(told, {})) {
+      for (std::size_t i = 0; i != members.size(); ++i) {
+        if (i != by) CHECK(members[i]->triggered_elsewhere(when));
+      }
+    }
+  };
+  const std::uint64_t when = wall(0);
+  members[0]->triggered(when + kSecond);
+  members[1]->triggered(when);
+  members[1]->triggered(when + kMinute / 2);
+  tick(when + kSecond);
+  CHECK(told.size() == 2);
+  deliver();
+  members[2]->triggered(when + kMinute / 2);  // of which all know
+  tick(when + kMinute - 1);
+  CHECK(told.empty());
+  for (const auto& member : members) CHECK(member->jobs().empty());
+  members[2]->triggered(when + kMinute + 1);  // a trigger of its own, seen before the end of the first
+  tick(when + kMinute + 2);
+  for (const auto& member : members) {
+    REQUIRE(member->jobs().size() == 1);
+    const KeepRequest request = member->jobs().front().request;
+    CHECK(request.kind == "around");
+    CHECK(request.reason == "around burst");
+    CHECK(request.limit == 334);
+    CHECK(request.from_unix_ns == when - 2 * kMinute);
+    CHECK(request.to_unix_ns == when + kMinute);
+  }
+  tick(when + kMinute + kSecond);
+  CHECK(told == std::vector{std::pair(std::size_t{2}, when + kMinute + 1)});
+  deliver();
+  CHECK(members[0]->triggered_elsewhere(when + kMinute / 2));  // late, of the job that has begun
+  tick(when + 10 * kMinute);
+  tick(when + 20 * kMinute);
+  CHECK(told.empty());
+  for (const auto& member : members) {
+    REQUIRE(member->jobs().size() == 2);
+    CHECK(member->jobs().front().request.to_unix_ns == when + 2 * kMinute + 1);
+  }
+  KeepJobs without(p.parts());
+  CHECK_FALSE(without.triggered_elsewhere(when));
 }
 
 TEST_CASE("the memory of jobs is charged, and where there is none they wait or keep nothing", "[journal]") {

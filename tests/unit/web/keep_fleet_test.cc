@@ -33,6 +33,11 @@ struct ToldJobs final : KeepSource {
     return out;
   }
   std::vector<KeepStatus> jobs() const override { return {*status(number)}; }
+  std::vector<std::uint64_t> triggers;
+  bool triggered_elsewhere(std::uint64_t unix_ns) override {
+    if (!refuses) triggers.push_back(unix_ns);
+    return !refuses;
+  }
   bool cancel(std::string_view job) override { return job == number && ++cancelled != 0; }
 };
 
@@ -114,14 +119,24 @@ TEST_CASE("every member begins a job, and the fleet's names them", "[web]") {
   CHECK(fleet.ask("POST", "/keep", kIds).status == 429);
 }
 
-TEST_CASE("all members together keep no more than the limit of a condition", "[web]") {
+TEST_CASE("each member is asked for what the fleet was asked for, and divides the limit itself", "[web]") {
   Fleet fleet;
   fleet.ask("POST", "/keep", R"({"condition":"duration > 1s","reason":"r","limit":100})");
-  fleet.ask("POST", "/keep", R"({"condition":"duration > 1s","reason":"r"})");
-  for (const ToldJobs& one : fleet.jobs) {
-    CHECK(one.begun.at(0).limit == 34);
-    CHECK(one.begun.at(1).limit == 334);
-  }
+  for (const ToldJobs& one : fleet.jobs) CHECK(one.begun.at(0).limit == 100);
+}
+
+TEST_CASE("members tell each other of triggers", "[web]") {
+  ToldJobs jobs;
+  Pages pages;
+  add_trigger_page(pages, jobs);
+  const std::uint64_t when = 1'700'000'000'123'456'789;
+  CHECK(pages.answer(tell_of_trigger(when)).status == 202);
+  CHECK(jobs.triggers == std::vector{when});
+  jobs.refuses = true;
+  CHECK(pages.answer(tell_of_trigger(when)).status == 404);
+  for (const char* body : {"", "[]", "{}", R"({"unix_ns":"1"})", R"({"unix_ns":-1})"})
+    CHECK(pages.answer({"POST", "/keep/around", body}).status == 400);
+  CHECK(jobs.triggers.size() == 1);
 }
 
 TEST_CASE("what is wrong is said at once, and no member is asked", "[web]") {
