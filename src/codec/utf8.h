@@ -4,6 +4,7 @@
 // The check costs about 0.1 ns a byte for ASCII. Pure functions.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -62,6 +63,16 @@ inline bool is_utf8(ByteView text) {
     p += n;
   }
   return true;
+}
+
+// The first bytes of a text, at most `max` of them, and of UTF-8 whole characters. Cost: nothing, however long it is.
+inline ByteView start_of_text(ByteView text, std::size_t max) {
+  if (text.size() <= max) return text;
+  const char* const end = text.data() + text.size();
+  for (std::size_t back = 1; back <= std::min<std::size_t>(3, max); ++back) {
+    if (utf8_length(text.data() + max - back, end) > back) return text.substr(0, max - back);
+  }
+  return text.substr(0, max);
 }
 
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD

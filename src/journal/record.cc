@@ -4,17 +4,19 @@
 #include <array>
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "codec/utf8.h"
+
 namespace tailgate {
 namespace {
 
-constexpr std::size_t kTextMax = 255;       // of a receiver's name and of a format
+constexpr std::size_t kTextMax = 255;       // of a receiver's name, of a format, and of a reason
 constexpr std::size_t kRequestFront = 10;   // before the texts
 constexpr std::size_t kVerdictBytes = 36;   // of one
 constexpr std::size_t kDeliveryBytes = 40;  // of one
 constexpr std::size_t kWordsMax = 0xFFFF;   // different ones in a record; the length of each
 
 void append_text(std::string& out, std::string_view text) {
-  text = text.substr(0, kTextMax);
+  text = start_of_text(text, kTextMax);
   out.push_back(static_cast<char>(text.size()));
   out += text;
 }

@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "base/hash.h"
+#include "codec/utf8.h"
 #include "signals/names.h"
 
 namespace tailgate {

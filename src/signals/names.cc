@@ -29,15 +29,6 @@ bool looks_like_id(ByteView name) {
   return false;
 }
 
-ByteView start_of_text(ByteView text, std::size_t max) {
-  if (text.size() <= max) return text;
-  const char* const end = text.data() + text.size();
-  for (std::size_t back = 1; back <= std::min<std::size_t>(3, max); ++back) {
-    if (utf8_length(text.data() + max - back, end) > back) return text.substr(0, max - back);
-  }
-  return text.substr(0, max);
-}
-
 void append_labels(std::string& out, ByteView labels) {
   if (!out.empty() && !labels.empty()) out += ',';
   out += labels;

@@ -19,9 +19,6 @@ bool looks_like_id(ByteView name);
 
 inline constexpr std::string_view kOverflowLabels = R"(otel_metric_overflow="true")";
 
-// The first bytes of a text, at most `max` of them, and of UTF-8 whole characters. Cost: nothing, however long it is.
-ByteView start_of_text(ByteView text, std::size_t max);
-
 // Appends name="value", after a comma unless `out` is empty. The value is escaped as Prometheus wants it, zeros and
 // bytes that are not UTF-8 become '?' (a zero would be the end of the page to its reader), and it is cut after
 // kLabelValueMax bytes, before anything of it is read.

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/hash.h"
+#include "codec/utf8.h"
 #include "signals/names.h"
 #include "wire/otlp/attribute_text.h"
 #include "wire/otlp/attribute_value.h"

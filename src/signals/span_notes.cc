@@ -2,6 +2,7 @@
 #include "signals/span_notes.h"
 
 #include "base/hash.h"
+#include "codec/utf8.h"
 #include "signals/names.h"
 #include "wire/otlp/attribute_value.h"
 

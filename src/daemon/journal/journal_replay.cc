@@ -173,7 +173,7 @@ void JournalReplay::take(const JournalRequest& request, std::uint64_t position) 
   reached_ = std::max(reached_, at);
   parts_.journal.ends_after(journal_segment(position), reached_);
   if (request.whose == Whose::kKept) {
-    ++(take_kept(request, at, position) ? requests_ : unreplayed_);
+    take_kept(request, at, position);
     return;
   }
   parts_.link.set_position(position);
@@ -202,11 +202,23 @@ void JournalReplay::take(const JournalRequest& request, std::uint64_t position) 
       note(true);
     }
   }
-  ++(good ? requests_ : unreplayed_);
-  if (!good) {
-    log_error("a request of the journal is not replayed",
-              {{"why", scan.ok ? "it is larger than the memory for traces" : scan.error}, {"position", position}});
+  if (good) {
+    ++requests_;
+  } else if (scan.ok) {
+    leave_out(request, "it is larger than the memory for traces", requests_left_out_.too_large, position);
+  } else {
+    leave_out(request, scan.error, requests_left_out_.damaged, position);
   }
+}
+
+void JournalReplay::leave_out(const JournalRequest& request, std::string_view why, LogLimiter& log,
+                              std::uint64_t position) {
+  ++unreplayed_;
+  const auto held = log.pass(monotonic_now());
+  if (!held) return;
+  log_error(request.whose == Whose::kKept ? "a trace that was kept after the fact is not sent again"
+                                          : "a request of the journal is not replayed",
+            {{"why", why}, {"position", position}, {"held_back", *held}});
 }
 
 // Its spans are in memory already, or with another member.
@@ -225,15 +237,24 @@ bool JournalReplay::is_elsewhere(const JournalRequest& request, bool own) {
 }
 
 // What an earlier process kept after the fact goes to the exporters again, unless they have it.
-bool JournalReplay::take_kept(const JournalRequest& request, TimePoint at, std::uint64_t position) {
+void JournalReplay::take_kept(const JournalRequest& request, TimePoint at, std::uint64_t position) {
   TraceId id;
-  const bool good = each_id(request.otlp, [&](const TraceId& one) { id = one; });
-  if (!good || verdicts_->history.delivered(id, request.number)) return good;
+  if (!each_id(request.otlp, [&](const TraceId& one) { id = one; }))
+    return leave_out(request, "it is no OTLP", copies_left_out_.damaged, position);
+  if (verdicts_->history.delivered(id, request.number)) {
+    ++requests_;
+    return;
+  }
   const Verdict verdict = parts_.link.verdict_after();
   const TraceStore::AfterAll what{id, verdict, request.receiver, request.order, request.number};
   const bool too_large = parts_.budget != nullptr && request.otlp.size() >= parts_.budget->cap(Holder::kQueues) / 2;
-  return wait_for([&] { return !parts_.store.keep_after(what, request.otlp, at).no_room; }, [&] { return too_large; },
-                  "in the queues", position);
+  const bool taken = wait_for([&] { return !parts_.store.keep_after(what, request.otlp, at).no_room; },
+                              [&] { return too_large; }, "in the queues", position);
+  if (taken) {
+    ++requests_;
+  } else if (!stopping_) {
+    leave_out(request, "it is larger than half the memory for queues", copies_left_out_.too_large, position);
+  }
 }
 
 bool JournalReplay::take(SpanBatch& slice, SourceId source, TimePoint at, bool own, const JournalRequest& request,

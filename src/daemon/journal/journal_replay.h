@@ -73,7 +73,8 @@ class JournalReplay {
   bool take(SpanBatch& slice, SourceId source, TimePoint at, bool own, const JournalRequest& request,
             std::uint64_t position);
   bool is_elsewhere(const JournalRequest& request, bool own);
-  bool take_kept(const JournalRequest& request, TimePoint at, std::uint64_t position);
+  void take_kept(const JournalRequest& request, TimePoint at, std::uint64_t position);
+  void leave_out(const JournalRequest& request, std::string_view why, LogLimiter& log, std::uint64_t position);
   bool pass_on(SpanBatch& slice, SourceId source, const JournalRequest& request, std::uint64_t position);
   // Tries until it is done. False: asked to stop, or it `cannot` ever be.
   bool wait_for(const std::function<bool()>& done, const std::function<bool()>& cannot, std::string_view what,
@@ -95,6 +96,11 @@ class JournalReplay {
   std::vector<std::shared_ptr<Receipt>> passed_;
   bool stays_ = false;
   boost::unordered_flat_set<std::uint64_t> for_others_;  // numbers: such a request may have been written again
+  // A line a minute of each.
+  struct LeftOut {
+    LogLimiter damaged{std::chrono::minutes(1)}, too_large{std::chrono::minutes(1)};
+  };
+  LeftOut requests_left_out_, copies_left_out_;
   std::atomic<bool> stopping_{false}, done_{false}, unread_{false};
   std::atomic<std::uint64_t> bytes_{0}, read_{0}, requests_{0}, unreplayed_{0}, damaged_{0};
   std::thread thread_;

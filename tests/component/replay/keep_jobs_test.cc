@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "replay_fixture.h"
+#include "support/log_lines.h"
 
 namespace tailgate {
 namespace {
@@ -379,6 +380,25 @@ TEST_CASE("what is kept again while it waits in a queue comes back as both after
     CHECK(backend.spans[kKept].size() == 2);
     CHECK(p.store->fate(id_of(1)) == Fate::kKept);
   }
+}
+
+TEST_CASE("a copy that cannot be sent again is said, once a minute", "[journal]") {
+  const Folder root;
+  {
+    Backend nobody;
+    Process p(nobody, root.path / "0", kThen, small_store(), true, retaining());
+    for (int n = 0; n != 3; ++n) REQUIRE(p.link->write_kept("r", "no OTLP", at(kThen)));
+    p.commit(kThen);
+    fs::copy(root.path / "0", root.path / "1", fs::copy_options::recursive);
+  }
+  const LogLines log(LogFormat::kText, LogLevel::kError);
+  Backend backend;
+  Process p(backend, root.path / "1", kThen, small_store(), false, retaining());
+  JournalReplay replay({*p.journal, *p.link, *p.store, *p.target, 1, at(-1000), Duration::zero()});
+  replay.run(at(kThen), wall(kThen));
+  CHECK(replay.stats().unreplayed_requests == 3);
+  REQUIRE(log.all().size() == 1);
+  CHECK(log.all()[0].find("a trace that was kept after the fact is not sent again") != std::string::npos);
 }
 
 TEST_CASE("the same alert is one job, also where it has no fingerprint", "[journal]") {

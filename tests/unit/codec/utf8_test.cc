@@ -92,6 +92,14 @@ TEST_CASE("a bad byte is found at every place in and around the steps of eight b
   CHECK(is_utf8(""));
 }
 
+TEST_CASE("a text is cut between characters", "[codec]") {
+  const std::string text = "a\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80.";  // of 1, 2, 3, 4 and 1 bytes
+  const std::size_t fronts[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
+  for (std::size_t max = 0; max != std::size(fronts); ++max)
+    CHECK(start_of_text(text, max) == text.substr(0, fronts[max]));
+  CHECK(start_of_text("a\xA4\xA4\xA4\xA4", 3) == "a\xA4\xA4");  // no characters: so many bytes
+}
+
 TEST_CASE("each byte outside a character is replaced", "[codec]") {
   CHECK(to_utf8("a\xC3\xA9z") == "a\xC3\xA9z");
   CHECK(to_utf8("\xE2\x82") == "??");  // cut in the middle

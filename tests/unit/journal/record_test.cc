@@ -209,4 +209,17 @@ TEST_CASE("positions grow along blocks and segments", "[journal]") {
   CHECK(journal_position(1, 1'000'000, 5) < journal_position(2, 0, 0));
 }
 
+TEST_CASE("a long reason is cut between characters", "[journal]") {
+  const std::string reason = std::string(254, 'x') + "\xC3\xA4";
+  JournalRequest request;
+  request.number = 1;
+  request.receiver = reason;
+  request.whose = Whose::kKept;
+  Held held;
+  REQUIRE(append_request(held.raw, request));
+  const auto read = read_any_request(held.record());
+  REQUIRE(read);
+  CHECK(read->receiver == std::string(254, 'x'));
+}
+
 }  // namespace tailgate
