@@ -34,6 +34,22 @@ void append_number(std::string& out, T value) {
   out.append(text, end);
 }
 
+// With so many digits at most.
+inline void append_number(std::string& out, double value, int digits) {
+  char text[64];
+  const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::general, digits).ptr;
+  out.append(text, end);
+}
+
+// A member that is not the first of its object. `name` needs no escapes.
+template <class T, class... Digits>
+void append_member(std::string& out, ByteView name, T value, Digits... digits) {
+  out += ",\"";
+  out += name;
+  out += "\":";
+  append_number(out, value, digits...);
+}
+
 template <class T>
 void append_quoted(std::string& out, T value) {
   out += '"';

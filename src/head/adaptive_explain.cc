@@ -8,15 +8,7 @@
 namespace tailgate {
 namespace {
 
-// Four digits are enough for people.
-void append_rounded_member(std::string& out, std::string_view name, double value) {
-  out += ",\"";
-  out += name;
-  out += "\":";
-  char text[64];
-  const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::general, 4).ptr;
-  out.append(text, end);
-}
+constexpr int kDigits = 4;  // enough for people
 
 }  // namespace
 
@@ -41,18 +33,18 @@ std::string AdaptiveSampler::explain(std::string_view only) const {
       } else {
         append_json_string(out, operation);
       }
-      append_rounded_member(out, "seen_per_second", one.seen_per_second);
-      append_rounded_member(out, "demand_per_second", one.demand());
+      append_member(out, "seen_per_second", one.seen_per_second, kDigits);
+      append_member(out, "demand_per_second", one.demand(), kDigits);
       if (config_.target == AdaptiveConfig::Target::kKept) {
-        append_rounded_member(out, "kept_per_second", one.kept_demand() * one.effective[slot(tick_ - 1)]);
+        append_member(out, "kept_per_second", one.kept_demand() * one.effective[slot(tick_ - 1)], kDigits);
       }
-      append_rounded_member(out, "errors", one.recent_roots > 0 ? one.recent_errors / one.recent_roots : 0);
-      append_rounded_member(out, "errors_usual", one.usual_errors);
-      append_rounded_member(out, "slow", one.recent_roots > 0 ? one.recent_slow / one.recent_roots : 0);
-      append_rounded_member(out, "slow_usual", one.usual_slow);
-      append_rounded_member(out, "wanted", one.wanted);
-      append_rounded_member(out, "given", one.probability);
-      append_rounded_member(out, "in_use", one.effective[slot(tick_ - 1)]);
+      append_member(out, "errors", one.recent_roots > 0 ? one.recent_errors / one.recent_roots : 0, kDigits);
+      append_member(out, "errors_usual", one.usual_errors, kDigits);
+      append_member(out, "slow", one.recent_roots > 0 ? one.recent_slow / one.recent_roots : 0, kDigits);
+      append_member(out, "slow_usual", one.usual_slow, kDigits);
+      append_member(out, "wanted", one.wanted, kDigits);
+      append_member(out, "given", one.probability, kDigits);
+      append_member(out, "in_use", one.effective[slot(tick_ - 1)], kDigits);
       out += R"(,"why":")";
       out += kWhyNames[static_cast<std::size_t>(one.why)];
       out += "\"}";

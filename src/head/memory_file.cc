@@ -15,13 +15,6 @@ namespace {
 
 std::string path_in(const std::string& directory) { return directory + "/adaptive-sampling.json"; }
 
-void append_member(std::string& out, std::string_view name, double value) {
-  out += ",\"";
-  out += name;
-  out += "\":";
-  append_number(out, value);
-}
-
 }  // namespace
 
 Result<std::vector<AdaptiveSampler::Memory>> load_memory(const std::string& directory) {
