@@ -101,6 +101,7 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
       QueryPoolOptions{.threads = config_.queries.threads, .waiting_max = config_.queries.waiting_max});
   SearchLimits limits = {.time_max = config_.queries.timeout,
                          .bytes_max = config_.queries.bytes_max,
+                         .dependencies_max = config_.queries.dependencies_max,
                          .ended = [pool = query_pool_.get()](const SearchOutcome& outcome) {
                            pool->count_search(!outcome.cut.empty(), !outcome.damaged_files.empty());
                          }};

@@ -102,7 +102,7 @@ SamplingAnswers sampling_answers(HeadSampling& head) {
 AllCalls calls_of(const Signals* signals) {
   ServiceGraph* const graph = signals != nullptr ? signals->service_graph() : nullptr;
   if (graph == nullptr) return {};
-  return [graph](std::uint64_t from_ns, std::uint64_t to_ns) {
+  return [graph](std::uint64_t from_ns, std::uint64_t to_ns, std::size_t max) {
     const TimePoint now = monotonic_now();
     const std::uint64_t now_ns = wall_now_ns();
     // Our clock at a moment of the wall clock, at most a week off: nothing is older.
@@ -111,9 +111,9 @@ AllCalls calls_of(const Signals* signals) {
       return unix_ns >= now_ns ? now + Duration(static_cast<std::int64_t>(std::min(unix_ns - now_ns, kWeek)))
                                : now - Duration(static_cast<std::int64_t>(std::min(now_ns - unix_ns, kWeek)));
     };
-    std::vector<StoredDependency> out;
-    for (ServiceCalls& one : graph->calls(at(from_ns), at(to_ns), now))
-      out.push_back({std::move(one.client), std::move(one.server), one.calls});
+    ServiceGraph::Calls calls = graph->calls(at(from_ns), at(to_ns), now, max);
+    Dependencies out{{}, calls.left_out};
+    for (ServiceCalls& one : calls.most) out.most.push_back({std::move(one.client), std::move(one.server), one.calls});
     return out;
   };
 }

@@ -59,6 +59,7 @@ QueriesConfig read_queries(const ConfigNode& node) {
   QueriesConfig out;
   out.threads = static_cast<std::size_t>(node.integer("threads", 2, {.min = 1, .max = 64}));
   out.waiting_max = static_cast<std::size_t>(node.integer("max_waiting", 64, {.min = 1, .max = 10'000}));
+  out.dependencies_max = static_cast<std::size_t>(node.integer("max_dependencies", 10'000, {.min = 1, .max = 100'000}));
   out.timeout = node.duration("timeout", std::chrono::seconds(10), std::chrono::milliseconds(100));
   out.bytes_max = node.bytes("max_bytes", std::uint64_t{1} << 30);
   out.trial_bytes_max = node.bytes("trial_bytes", std::uint64_t{64} << 20);

@@ -37,6 +37,7 @@ struct PageConfig {
 // Of the searches that the pages do.
 struct QueriesConfig {
   std::size_t threads = 0, waiting_max = 0;
+  std::size_t dependencies_max = 0;  // pairs of services in one answer
   Duration timeout{};
   std::uint64_t bytes_max = 0;        // of OTLP, unpacked, of one search
   std::uint64_t trial_bytes_max = 0;  // likewise, of the traces that policies are tried on

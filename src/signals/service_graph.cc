@@ -312,8 +312,8 @@ void ServiceGraph::sweep_names(TimePoint now) {
       use(static_cast<std::uint32_t>(ends));
     };
     for (const auto& [ends, count] : open_) use_both(ends);
-    for (const Interval& interval : history_) {
-      for (const auto& [ends, count] : interval.calls) use_both(ends);
+    for (const auto& interval : history_) {
+      for (const auto& [ends, count] : interval->calls) use_both(ends);
     }
   }
   names_.sweep(in_use);
@@ -333,32 +333,49 @@ void ServiceGraph::tick(TimePoint now) {
   table_.scrape(now, [&](std::span<const SeriesTable::Row> rows) { put_by(rows); });
   const MutexLock lock(history_mutex_);
   if (history_.size() == kIntervals) history_.pop_front();
-  history_.push_back({open_since_, now, {open_.begin(), open_.end()}});
+  history_.push_back(std::make_shared<const Interval>(Interval{open_since_, now, {open_.begin(), open_.end()}}));
   open_since_ = now;
   open_.clear();
 }
 
-std::vector<ServiceCalls> ServiceGraph::calls(TimePoint from, TimePoint to, TimePoint now) {
+ServiceGraph::Calls ServiceGraph::calls(TimePoint from, TimePoint to, TimePoint now, std::size_t max) {
   end_waiting(now);
   table_.scrape(now, [&](std::span<const SeriesTable::Row> rows) { put_by(rows); });
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> found;
+  std::vector<std::shared_ptr<const Interval>> intervals;  // added up without the lock, which scrapes take too
+  Pairs sums;
   {
     const MutexLock lock(history_mutex_);
-    for (const Interval& interval : history_) {
-      if (interval.to <= from || interval.from >= to) continue;
-      found.insert(found.end(), interval.calls.begin(), interval.calls.end());
+    for (auto at = history_.rbegin(); at != history_.rend(); ++at) {
+      if ((*at)->to > from && (*at)->from < to) intervals.push_back(*at);
     }
-    if (to > open_since_) found.insert(found.end(), open_.begin(), open_.end());
+    if (to > open_since_) sums = open_;
+  }
+  Calls out;
+  const std::size_t most = std::max(config_.edges_max, max);
+  for (const auto& interval : intervals) {
+    for (const auto& [pair, count] : interval->calls) {
+      if (const auto known = sums.find(pair); known != sums.end()) {
+        known->second += count;
+      } else if (sums.size() < most) {
+        sums.emplace(pair, count);
+      } else {
+        out.left_out += count;
+      }
+    }
+  }
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> found(sums.begin(), sums.end());
+  if (found.size() > max) {
+    const auto end = found.begin() + static_cast<std::ptrdiff_t>(max);
+    std::nth_element(found.begin(), end, found.end(), [](const auto& a, const auto& b) {
+      return std::pair(b.second, a.first) < std::pair(a.second, b.first);
+    });
+    for (auto at = end; at != found.end(); ++at) out.left_out += at->second;
+    found.erase(end, found.end());
   }
   std::sort(found.begin(), found.end());
-  std::vector<ServiceCalls> out;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    const auto& [ends, count] = found[i];
-    if (i == 0 || ends != found[i - 1].first) {
-      out.push_back({names_.text_of(static_cast<std::uint32_t>(ends >> 32)),
-                     names_.text_of(static_cast<std::uint32_t>(ends)), 0});
-    }
-    out.back().calls += count;
+  for (const auto& [pair, count] : found) {
+    out.most.push_back({names_.text_of(static_cast<std::uint32_t>(pair >> 32)),
+                        names_.text_of(static_cast<std::uint32_t>(pair)), count});
   }
   return out;
 }

@@ -52,9 +52,14 @@ class ServiceGraph {
 
   void write(Exposition& out, TimePoint now);
 
-  // The calls between services from `from` to `to`, to the half hour, as far back as a day. Stats::unlisted are
-  // missing.
-  std::vector<ServiceCalls> calls(TimePoint from, TimePoint to, TimePoint now);
+  // The calls between services from `from` to `to`, to the half hour, as far back as a day; of the `max` pairs that
+  // have the most. Stats::unlisted are missing, and where more pairs than edges_max and `max` had some, the oldest of
+  // these. Memory: some 60 bytes for each of so many.
+  struct Calls {
+    std::vector<ServiceCalls> most;
+    std::uint64_t left_out = 0;  // calls of other pairs
+  };
+  Calls calls(TimePoint from, TimePoint to, TimePoint now, std::size_t max);
 
   // Every edge as it stands, for people.
   struct Edge {
@@ -150,7 +155,7 @@ class ServiceGraph {
   TimePoint open_since_ TAILGATE_GUARDED_BY(history_mutex_);
   Pairs open_ TAILGATE_GUARDED_BY(history_mutex_);  // calls since then, up to the last scrape; edges_max at most
   std::uint64_t unlisted_ TAILGATE_GUARDED_BY(history_mutex_) = 0;
-  std::deque<Interval> history_ TAILGATE_GUARDED_BY(history_mutex_);
+  std::deque<std::shared_ptr<const Interval>> history_ TAILGATE_GUARDED_BY(history_mutex_);
 };
 
 }  // namespace tailgate

@@ -51,6 +51,7 @@ struct SearchLimits {
   Duration time_max = std::chrono::seconds(10);
   std::uint64_t bytes_max = std::uint64_t{1} << 30;  // of OTLP, unpacked
   std::uint64_t steps_max = 200'000'000;             // of TraceQL, over all traces
+  std::size_t dependencies_max = 10'000;             // pairs of services in one answer
   // Told of each search that ended by itself, for the metrics; may be empty. Any thread.
   std::function<void(const SearchOutcome&)> ended = {};
   // Asks other stores, for no longer than this time; may be empty. Any thread.

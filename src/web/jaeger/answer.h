@@ -76,8 +76,9 @@ Result<std::vector<StoredOperation>> operations_for_jaeger(StoreReader& store, c
 // Who calls whom. From the service graph, over all spans, where there is one. Else in the stored traces that lie in
 // these times: exact, from the traces, when there are few enough to look at all; else from the counts of the store,
 // which do not have the calls between spans that were stored apart (late ones).
-Result<std::vector<StoredDependency>> dependencies_for_jaeger(const JaegerShared& shared, const JaegerTimes& times,
-                                                              const std::function<bool()>& cancelled);
+Result<Dependencies> dependencies_for_jaeger(const JaegerShared& shared, const JaegerTimes& times,
+                                             const std::function<bool()>& cancelled);
+std::string cut_text(const Dependencies& dependencies);  // what was left out, for people; empty: nothing
 
 void add_jaeger_grpc(Pages& pages, const JaegerSharedPtr& shared);
 void add_jaeger_v1(Pages& pages, const JaegerSharedPtr& shared);

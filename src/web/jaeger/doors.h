@@ -13,8 +13,13 @@
 
 namespace tailgate {
 
-// Who called whom in these times (Unix nanoseconds), over all spans; any thread.
-using AllCalls = std::function<std::vector<StoredDependency>(std::uint64_t from_ns, std::uint64_t to_ns)>;
+// Who called whom: the pairs of services with the most calls, as many as an answer may have.
+struct Dependencies {
+  std::vector<StoredDependency> most;
+  std::uint64_t left_out = 0;  // calls of other pairs
+};
+// In these times (Unix nanoseconds), over all spans; any thread.
+using AllCalls = std::function<Dependencies(std::uint64_t from_ns, std::uint64_t to_ns, std::size_t max)>;
 
 // `pool` outlives the pages. With `calls`, dependencies come from there and not from stored traces.
 void add_jaeger_doors(Pages& pages, QueryPool& pool, StoreDoorOptions options, AllCalls calls = {});

@@ -154,8 +154,10 @@ void add_jaeger_grpc(Pages& pages, const JaegerSharedPtr& shared) {
   add_method(
       pages, shared, "DependencyReader/GetDependencies", read_jaeger_times,
       [](const JaegerShared& in, const JaegerTimes& times, PieceAnswer& answer) {
-        answer_once(answer, dependencies_for_jaeger(in, times, [&] { return answer.cancelled(); }),
-                    jaeger_dependencies);
+        const auto found = dependencies_for_jaeger(in, times, [&] { return answer.cancelled(); });
+        if (!found) return answer.whole().answer(grpc_response(status_of(found.error())));
+        answer.write(grpc_frame(jaeger_dependencies(found->most)));
+        answer.end(trailers_of(cut_text(*found), {}));
       },
       !shared->calls);
   // Not asked of the store, so it is answered where there is none too.

@@ -2,6 +2,7 @@
 // /jaeger/api/...: what Jaeger's own UI before 2.19 and Grafana's Jaeger source ask.
 #include <fmt/format.h>
 
+#include "codec/json_text.h"
 #include "codec/percent.h"
 #include "web/jaeger/answer.h"
 #include "web/jaeger/http_params.h"
@@ -14,6 +15,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::string_view kV1Prefix = "/jaeger/api/";
+constexpr std::size_t kPieceBytes = 64 << 10;
 constexpr std::string_view kEnvelopeEnd = R"(],"total":0,"limit":0,"offset":0,"errors":)";
 
 Response v1_response(int status, json::value data, std::size_t total, json::value errors) {
@@ -31,6 +33,14 @@ Response v1_error(const Error& error) { return v1_error(http_status_of(error), e
 
 Response v1_later(const JaegerSharedPtr& shared, std::function<void(PieceAnswer&)> work, bool needs_store = true) {
   return answer_later(shared, v1_error, json_head(), std::move(work), needs_store);
+}
+
+// The last piece, with what is to be said of the answer.
+void write_end(PieceAnswer& answer, std::string&& piece, json::array errors) {
+  piece += kEnvelopeEnd;
+  append_json(piece, errors.empty() ? json::value() : std::move(errors), JsonForm::kCompact);
+  piece += "}\n";
+  if (answer.write(piece)) answer.end();
 }
 
 // The traces of `ids`, then what is not there, wholly or in part.
@@ -57,11 +67,15 @@ void write_by_ids(const JaegerShared& shared, const std::vector<TraceId>& ids, P
     answer.be_patient();
     if (!answer.write(piece)) return;
   }
-  std::string end = first ? R"({"data":[)" : "";
-  end += kEnvelopeEnd;
-  append_json(end, missing.empty() ? json::value() : std::move(missing), JsonForm::kCompact);
-  end += "}\n";
-  if (answer.write(end)) answer.end();
+  write_end(answer, first ? R"({"data":[)" : "", std::move(missing));
+}
+
+json::array messages_of(std::initializer_list<std::string> texts) {
+  json::array out;
+  for (const std::string& text : texts) {
+    if (!text.empty()) out.push_back(json::object{{"msg", text}});
+  }
+  return out;
 }
 
 void write_search(const JaegerShared& shared, const TraceQuestion& question, PieceAnswer& answer) {
@@ -75,15 +89,26 @@ void write_search(const JaegerShared& shared, const TraceQuestion& question, Pie
     if (!answer.begun()) answer.whole().answer(v1_error(outcome.error()));
     return;
   }
-  std::string end = answer.begun() ? "" : R"({"data":[)";
-  end += kEnvelopeEnd;
-  json::array errors;
-  for (const std::string& text : {outcome->cut, outcome->damage()}) {
-    if (!text.empty()) errors.push_back(json::object{{"msg", text}});
+  write_end(answer, answer.begun() ? "" : R"({"data":[)", messages_of({outcome->cut, outcome->damage()}));
+}
+
+// In pieces: there may be very many.
+void write_dependencies(const Dependencies& found, PieceAnswer& answer) {
+  std::string piece = R"({"data":[)";
+  bool first = true;
+  for (const StoredDependency& one : found.most) {
+    piece += std::exchange(first, false) ? R"({"parent":)" : R"(,{"parent":)";
+    append_json_string(piece, one.parent);
+    piece += R"(,"child":)";
+    append_json_string(piece, one.child);
+    append_member(piece, "callCount", one.calls);
+    piece += '}';
+    if (piece.size() < kPieceBytes) continue;
+    answer.be_patient();
+    if (!answer.write(piece)) return;
+    piece.clear();
   }
-  append_json(end, errors.empty() ? json::value() : std::move(errors), JsonForm::kCompact);
-  end += "}\n";
-  if (answer.write(end)) answer.end();
+  write_end(answer, std::move(piece), messages_of({cut_text(found)}));
 }
 
 Response v1_traces(const JaegerSharedPtr& shared, std::string_view query) {
@@ -155,10 +180,7 @@ Response dependencies(const JaegerSharedPtr& shared, std::string_view query) {
       [shared, times = *times](PieceAnswer& answer) {
         const auto found = dependencies_for_jaeger(*shared, times, [&] { return answer.cancelled(); });
         if (!found) return answer.whole().answer(v1_error(found.error()));
-        json::array out;
-        for (const StoredDependency& one : *found)
-          out.push_back(json::object{{"parent", one.parent}, {"child", one.child}, {"callCount", one.calls}});
-        answer.whole().answer(v1_response(200, std::move(out), 0, nullptr));
+        write_dependencies(*found, answer);
       },
       !shared->calls);
 }

@@ -447,9 +447,9 @@ TEST_CASE("a search over HTTP that its budget cuts says so among the errors", "[
 TEST_CASE("with a service graph dependencies come from it, with a store or without", "[web]") {
   for (const bool stored : {true, false}) {
     std::pair<std::uint64_t, std::uint64_t> asked;
-    Doors doors({}, stored, 64, [&](std::uint64_t from_ns, std::uint64_t to_ns) {
+    Doors doors({}, stored, 64, [&](std::uint64_t from_ns, std::uint64_t to_ns, std::size_t) {
       asked = {from_ns, to_ns};
-      return std::vector<StoredDependency>{{"web", "shop", 7}};
+      return Dependencies{{{"web", "shop", 7}}};
     });
     const Answer http = doors.get("/jaeger/api/dependencies?endTs=5000&lookback=2000");
     CHECK(http.status == 200);
@@ -459,4 +459,37 @@ TEST_CASE("with a service graph dependencies come from it, with a store or witho
           jaeger_dependencies({{"web", "shop", 7}}));
     if (!stored) CHECK(doors.get("/jaeger/api/services").status == 503);
   }
+}
+
+TEST_CASE("dependencies that an answer has no room for are left out, and it says so", "[web]") {
+  std::size_t asked = 0;
+  const auto calls = [&](std::uint64_t, std::uint64_t, std::size_t max) {
+    asked = max;
+    return Dependencies{{{"web", "shop", 7}}, 5};
+  };
+  const auto kept = [](Doors& doors, std::uint64_t left_out) {
+    const std::string text = std::to_string(left_out) + " calls are left out";
+    const Answer http = doors.get("/jaeger/api/dependencies?endTs=1700000100000&lookback=200000");
+    CHECK(is_json(http.body));
+    CHECK(http.body.find(R"("errors":[{"msg":")" + text) != std::string::npos);
+    const Answer rpc = doors.call("DependencyReader/GetDependencies", "");
+    CHECK(rpc.code == "0");
+    CHECK(rpc.cut.starts_with(text));
+    CHECK(doors.stats().cut == 2);
+    return http.body.substr(0, http.body.find(']'));
+  };
+  Doors graph({.dependencies_max = 1}, false, 64, calls);
+  CHECK(kept(graph, 5) == R"({"data":[{"parent":"web","child":"shop","callCount":7})");
+  CHECK(asked == 1);
+  Doors stored({.dependencies_max = 1});
+  CHECK(kept(stored, 2) == R"({"data":[{"parent":"payment","child":"payment","callCount":2})");
+}
+
+TEST_CASE("very many dependencies come in pieces", "[web]") {
+  Dependencies many;
+  for (int i = 0; i < 20'000; ++i) many.most.push_back({"service-" + std::to_string(i), "\"", 1});
+  Doors doors({}, false, 64, [&](std::uint64_t, std::uint64_t, std::size_t) { return many; });
+  const Answer http = doors.get("/jaeger/api/dependencies");
+  CHECK(is_json(http.body));
+  CHECK(http.body.find(R"({"parent":"service-19999","child":"\"","callCount":1}],"total":0)") != std::string::npos);
 }

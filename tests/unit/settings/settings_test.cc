@@ -216,6 +216,15 @@ TEST_CASE("a percentage over 100 is an error, and a rate of 0 keeps nothing", "[
                  "bytes_per_second: keeps nothing"));
 }
 
+TEST_CASE("an answer about dependencies has 10,000 pairs of services unless another number is given", "[settings]") {
+  CHECK(read("{policies: []}").queries.dependencies_max == 10'000);
+  CHECK(read("{policies: []}", {"web.queries.max_dependencies=7"}).queries.dependencies_max == 7);
+  for (const char* wrong : {"0", "100001", "many"}) {
+    const DaemonConfig config = read("{policies: []}", {std::string("web.queries.max_dependencies=") + wrong});
+    CHECK(contains(messages(config.issues->errors), "web.queries.max_dependencies"));
+  }
+}
+
 TEST_CASE("the journal has defaults, and says what is wrong with its keys", "[settings]") {
   CHECK(read("{policies: []}").journal.directory.empty());
   CHECK_FALSE(read("{policies: []}").hand_over);

@@ -67,3 +67,36 @@ TEST_CASE("when there is no room for names, one that is new costs no memory", "[
   CHECK(graph.graph().stats().waiting == 1000);
   CHECK(used.calls < 100);  // the request's own
 }
+
+TEST_CASE("a question who calls whom costs no more for a day of ever new pairs of services", "[signals]") {
+  CountedGraph graph("{edges_max: 1000, edge_expiration: 1m, database_name_attributes: [db.name]}");
+  Duration now{};
+  std::uint64_t all = 0;
+  for (std::uint64_t half_hour = 0; half_hour < 40; ++half_hour) {
+    for (int service = 0; service < 30; ++service) {
+      std::vector<SpanSpec> specs;
+      for (std::uint64_t db = 0; db < 30; ++db, ++all)
+        specs.push_back({.id = 1 + db, .attributes = {{"db.name", "db-" + std::to_string(db + 20 * half_hour)}}});
+      twin::TracesData data = traces(specs, "service-" + std::to_string(service));
+      for (auto& span : *data.mutable_resource_spans(0)->mutable_scope_spans(0)->mutable_spans())
+        span.set_kind(kClient);
+      graph.count(data.SerializeAsString(), TimePoint{} + now);
+    }
+    graph.lines(TimePoint{} + now);
+    now += std::chrono::minutes(2);
+    graph.lines(TimePoint{} + now);
+    now += std::chrono::minutes(29);
+    graph.graph().tick(TimePoint{} + now);
+  }
+  ServiceGraph::Calls calls;
+  const CountedMemory used =
+      memory_of([&] { calls = graph.graph().calls(TimePoint{}, TimePoint{} + now, TimePoint{} + now, 10); });
+  INFO(used.most << " bytes at a time");
+  CHECK(used.most < 128 * kKiB);  // of some 25,000 pairs, in 36,000 places
+  CHECK(calls.most.size() == 10);
+  std::uint64_t told = 0;
+  for (const ServiceCalls& one : calls.most) told += one.calls;
+  const ServiceGraph::Stats stats = graph.graph().stats();
+  CHECK(told + calls.left_out + stats.overflow_requests + stats.unlisted == all);
+  CHECK(calls.left_out > all / 2);
+}

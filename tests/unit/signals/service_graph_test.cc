@@ -164,7 +164,7 @@ TEST_CASE("a new edge reads 0 on the page that is scraped, and nowhere else", "[
   CHECK(lines_with(graph.lines(after_start(31s)), "traces_service_graph_request_server_seconds_count")
             .at(0)
             .ends_with(" 0"));
-  CHECK(graph.graph().calls(after_start(0s), after_start(40s), after_start(40s)).at(0).calls == 1);
+  CHECK(graph.graph().calls(after_start(0s), after_start(40s), after_start(40s), 1).most.at(0).calls == 1);
   // Silent for long, but its value was not on the page yet, whoever else asks.
   CHECK(edges(70s) == one);
   CHECK(edges(80s) == one);
@@ -211,7 +211,7 @@ TEST_CASE("calls between services are known by the half hour", "[signals]") {
   CountedGraph graph("{edge_expiration: 1m}");
   const auto calls = [&](Duration from, Duration to, Duration now) {
     Lines out;
-    for (const ServiceCalls& one : graph.graph().calls(after_start(from), after_start(to), after_start(now)))
+    for (const ServiceCalls& one : graph.graph().calls(after_start(from), after_start(to), after_start(now), 9).most)
       out.push_back(one.client + " " + one.server + " " + std::to_string(one.calls));
     return out;
   };
@@ -240,7 +240,7 @@ TEST_CASE("what is remembered of half an hour has a bound, whatever expires in i
   std::uint64_t requests = 0;
   const auto listed = [&](Duration from, Duration to) {
     std::uint64_t out = 0;
-    for (const ServiceCalls& one : graph.graph().calls(after_start(from), after_start(to), after_start(to)))
+    for (const ServiceCalls& one : graph.graph().calls(after_start(from), after_start(to), after_start(to), 9).most)
       out += one.calls;
     return out;
   };
@@ -254,13 +254,31 @@ TEST_CASE("what is remembered of half an hour has a bound, whatever expires in i
     }
   }
   CHECK(graph.graph().stats().overflow_requests == 0);
-  CHECK(graph.graph().calls(after_start(0s), after_start(now), after_start(now)).size() == 3);
+  CHECK(graph.graph().calls(after_start(0s), after_start(now), after_start(now), 9).most.size() == 3);
   CHECK(listed(0s, now) == 6);
   CHECK(graph.graph().stats().unlisted == requests - 6);
   for (Duration t = now; t < 40min; t += 1min) graph.graph().tick(after_start(t));
   graph.add({.service = "c", .kind = kClient, .id = 2, .attributes = {{"db.name", "c"}}}, after_start(41min));
   CHECK(listed(40min, 41min) == 1);
   CHECK(listed(0s, 41min) == 7);
+}
+
+TEST_CASE("where an answer has no room for all pairs it has those with the most calls", "[signals]") {
+  CountedGraph graph("{database_name_attributes: [db.name]}");
+  for (const auto& [to, calls] : {std::pair("a", 2), std::pair("b", 5), std::pair("c", 1), std::pair("d", 4)}) {
+    for (int i = 0; i < calls; ++i)
+      graph.add({.service = "web", .kind = kClient, .id = 2, .attributes = {{"db.name", to}}}, after_start(0s));
+  }
+  const auto told = [&](std::size_t max) {
+    const ServiceGraph::Calls calls = graph.graph().calls(after_start(0s), after_start(1s), after_start(1s), max);
+    Lines out = {std::to_string(calls.left_out)};
+    for (const ServiceCalls& one : calls.most) out.push_back(one.server + " " + std::to_string(one.calls));
+    return out;
+  };
+  CHECK(told(4) == Lines{"0", "a 2", "b 5", "c 1", "d 4"});
+  CHECK(told(2) == Lines{"3", "b 5", "d 4"});
+  graph.graph().tick(after_start(31min));
+  CHECK(told(2) == Lines{"3", "b 5", "d 4"});
 }
 
 TEST_CASE("the keys of the service graph", "[signals]") {
