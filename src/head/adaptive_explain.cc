@@ -22,7 +22,7 @@ std::string AdaptiveSampler::explain(std::string_view only) const {
     append_json_string(out, name);
     std::uint32_t polls = 0;
     for (std::size_t i = 1; i <= kTicksPerPoll; ++i) polls += service.polls[slot(tick_ - i)];
-    append_rounded_member(out, "polls_in_interval", polls);
+    append_member(out, "polls_in_interval", polls);
     out += R"(,"operations":[)";
     bool first = true;
     const auto put = [&](std::string_view operation, const Operation& one) {
