@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "decide/judged_trace.h"
+#include "model/threshold.h"
 #include "support/otlp_builder.h"
 #include "support/policies.h"
 
