@@ -80,7 +80,7 @@ Result<json::value> parse(std::string_view text, std::string_view what) {
   return value;
 }
 
-std::string text_of(const json::value& value) {
+std::string compact_text(const json::value& value) {
   std::string out;
   append_json(out, value, JsonForm::kCompact);
   return out;
@@ -189,7 +189,7 @@ std::string write_store_question(const StoreQuestion& question) {
     if (question.ask == Ask::kValues) out["name"] = question.name;
   }
   out["ask"] = kAskNames[static_cast<std::size_t>(question.ask)];
-  return text_of(out);
+  return compact_text(out);
 }
 
 Result<StoreQuestion> read_store_question(std::string_view text) {
@@ -236,15 +236,15 @@ std::string write_store_answer(const StoreAnswer& answer) {
   for (const StoredDependency& one : answer.dependencies)
     dependencies.push_back(json::array{one.parent, one.child, one.calls});
   for (const std::string& one : answer.outcome.damaged_files) damaged.push_back(json::value(one));
-  return text_of(json::object{{"traces", std::move(traces)},
-                              {"names", std::move(names)},
-                              {"operations", std::move(operations)},
-                              {"dependencies", std::move(dependencies)},
-                              {"looked_at", answer.outcome.traces},
-                              {"bytes", answer.outcome.bytes},
-                              {"damaged", answer.outcome.damaged},
-                              {"damaged_files", std::move(damaged)},
-                              {"cut", answer.outcome.cut}});
+  return compact_text(json::object{{"traces", std::move(traces)},
+                                   {"names", std::move(names)},
+                                   {"operations", std::move(operations)},
+                                   {"dependencies", std::move(dependencies)},
+                                   {"looked_at", answer.outcome.traces},
+                                   {"bytes", answer.outcome.bytes},
+                                   {"damaged", answer.outcome.damaged},
+                                   {"damaged_files", std::move(damaged)},
+                                   {"cut", answer.outcome.cut}});
 }
 
 Result<StoreAnswer> read_store_answer(std::string_view text) {

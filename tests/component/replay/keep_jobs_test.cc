@@ -354,9 +354,9 @@ TEST_CASE("what is kept again while it waits in a queue comes back as both after
     Keeping p(nobody, root.path / "0");
     p.take({p.ms, request_of(1, 1, 2, 2)});
     p.commit(p.ms);
-    p.until([&] { return p.store->fate(id_of(1)) == Fate::kKept; });
+    p.until([&] { return p.store->fate(id_of_trace(1)) == Fate::kKept; });
     p.start();
-    const auto again = p.jobs->begin({.ids = {id_of(1)}, .again = true, .reason = "lost"});
+    const auto again = p.jobs->begin({.ids = {id_of_trace(1)}, .again = true, .reason = "lost"});
     REQUIRE(again);
     CHECK(p.end_of(*again).kept_spans == 2);
     p.commit(p.ms);
@@ -376,9 +376,9 @@ TEST_CASE("what is kept again while it waits in a queue comes back as both after
     p.until([&] { return p.ms > kThen + 5000; });
     p.queue.send(SIZE_MAX);
     CHECK(backend.spans.size() == 2);
-    CHECK(backend.spans[id_of(1).hex() + " errors"].size() == 2);
+    CHECK(backend.spans[id_of_trace(1).hex() + " errors"].size() == 2);
     CHECK(backend.spans[kKept].size() == 2);
-    CHECK(p.store->fate(id_of(1)) == Fate::kKept);
+    CHECK(p.store->fate(id_of_trace(1)) == Fate::kKept);
   }
 }
 

@@ -142,9 +142,9 @@ TEST_CASE("parts of a trace with several members are one trace", "[web]") {
   CHECK(spans(*fleet.fleet, 1) == spans(*all, 1));
   CHECK(spans(*fleet.fleet, 2) == spans(*all, 2));
   CHECK(fleet.find({}).ids == fleet.find_in_one({}).ids);
-  CHECK(fleet.fleet->trace(TraceId::from(trace_id(3).data()))->otlp.empty());
+  CHECK(fleet.fleet->trace(id_of_trace(3))->otlp.empty());
   TraceQuestion by_id;
-  by_id.query = traceql::parse_query("{ trace:id = \"" + TraceId::from(trace_id(1).data()).hex() + "\" }").value();
+  by_id.query = traceql::parse_query("{ trace:id = \"" + id_of_trace(1).hex() + "\" }").value();
   CHECK(fleet.find(by_id).ids == fleet.find_in_one(by_id).ids);
 }
 
@@ -181,8 +181,8 @@ TEST_CASE("who does not answer is named", "[web]") {
   const Stores::Found found = fleet.find({});
   CHECK(found.ids.size() == 1);
   CHECK(found.cut == "Not all members answered, their traces are missing: c (no answer in time).");
-  CHECK(fleet.fleet->trace(TraceId::from(trace_id(1).data())));
-  const auto missing = fleet.fleet->trace(TraceId::from(trace_id(2).data()));
+  CHECK(fleet.fleet->trace(id_of_trace(1)));
+  const auto missing = fleet.fleet->trace(id_of_trace(2));
   REQUIRE_FALSE(missing);
   CHECK(missing.error().kind == ErrorKind::kUnavailable);
   CHECK(missing.error().text == "this trace is not stored here, and not all members answered: c (no answer in time)");
@@ -213,13 +213,13 @@ TEST_CASE("an answer has a bound, and says that it is not all", "[web]") {
   all.limit = 100;
   const Stores::Found found = fleet.find(all);
   CHECK(found.ids.size() == 7);
-  CHECK(found.ids.front().starts_with(TraceId::from(trace_id(11).data()).hex()));
+  CHECK(found.ids.front().starts_with(id_of_trace(11).hex()));
   CHECK(found.cut == "The traces found are more than 8 MiB, the newest are here.");
   SpanSpec large;
   large.trace = 99;
   large.attributes = {{"text", std::string(9 << 20, 'x')}};
   fleet.own[1].add(request({large}));
-  const auto one = fleet.fleet->trace(TraceId::from(trace_id(99).data()));
+  const auto one = fleet.fleet->trace(id_of_trace(99));
   REQUIRE_FALSE(one);
   CHECK(one.error().text.find("b (status 503: the trace is larger than the 8 MiB") != std::string::npos);
 }
@@ -228,7 +228,7 @@ TEST_CASE("a stored trace comes before what a journal has of it", "[web]") {
   Random random(11);
   Stores fleet;
   const std::string came = some_trace(1, random);
-  const TraceId id = TraceId::from(trace_id(1).data());
+  const TraceId id = id_of_trace(1);
   const auto of_the_past = [&](const TraceId&) -> Result<StoredTrace> {
     StoredTrace out;
     out.id = id;
