@@ -85,7 +85,9 @@ struct Cluster::Impl {
   struct Peer {
     std::string endpoint;
     std::unique_ptr<PeerClient> client;
-    std::unique_ptr<PeerClient> pages;  // which may take longer than what members tell each other may wait
+    // A client has one question on its way: what members tell each other must not wait for a page, nor that for a
+    // search.
+    std::unique_ptr<PeerClient> pages, searches;
   };
   std::map<std::string, Peer> peers;
   std::vector<KeptTracePtr> returned;  // by the queues of members that are gone
@@ -176,11 +178,13 @@ void Cluster::Impl::follow_peers() {
     peer.endpoint = member.endpoint;
     auto made = PeerClient::make(io, lookup, member.endpoint, config);
     auto pages = PeerClient::make(io, lookup, member.endpoint, config);
-    if (made && pages) {
+    auto searches = PeerClient::make(io, lookup, member.endpoint, config);
+    if (made && pages && searches) {
       peer.client = std::move(*made);
       peer.pages = std::move(*pages);
+      peer.searches = std::move(*searches);
     } else {
-      members.not_heard(member.name, (made ? pages : made).error().text);
+      members.not_heard(member.name, (!made ? made : !pages ? pages : searches).error().text);
     }
   }
 }
@@ -434,27 +438,36 @@ ClusterStatus Cluster::status() const {
 }
 
 void Cluster::ask(std::function<std::optional<PageQuestion>(const std::string&)> question, Duration timeout,
-                  std::function<void(std::vector<Answered>)> done) {
+                  bool search, std::function<void(std::vector<Answered>)> done) {
   struct Asked {
     std::vector<Answered> all;
     std::function<void(std::vector<Answered>)> done;
-    ~Asked() { done(std::move(all)); }
+    std::optional<boost::asio::steady_timer> timer;
+    void finish() {
+      if (auto call = std::exchange(done, nullptr)) call(std::move(all));
+    }
+    ~Asked() { finish(); }  // all have answered, or nobody is asked any more, since this ends
   };
   const auto asked = std::make_shared<Asked>();
-  asked->done = std::move(done);  // also when nobody is asked any more, since this ends
-  if (impl_->ended) return;
-  impl_->threads.post(0, [impl = impl_.get(), question = std::move(question), timeout, asked] {
+  asked->done = std::move(done);
+  if (impl_->ended) return asked->all.push_back({"the others", std::nullopt, "this member ends"});
+  impl_->threads.post(0, [impl = impl_.get(), question = std::move(question), timeout, search, asked] {
+    asked->timer.emplace(impl->io, timeout);
+    asked->timer->async_wait([late = std::weak_ptr(asked)](const boost::system::error_code&) {
+      if (const auto still = late.lock()) still->finish();
+    });
     ClusterMessage message = impl->hello();
     for (const MemberState& one : impl->members.states(monotonic_now())) {
       const std::string& name = one.member.name;
       const auto found = impl->peers.find(name);
       if (found == impl->peers.end() || found->second.pages == nullptr || !impl->exists(one)) continue;
-      const Impl::Peer& peer = found->second;
       message.page = question(name);
       if (!message.page) continue;
       const std::size_t at = asked->all.size();
       asked->all.push_back({name, std::nullopt, "no answer in time"});
-      peer.pages->ask(write_message(message), timeout, [asked, at](const Result<ClusterMessage>& answer) {
+      PeerClient& client = search ? *found->second.searches : *found->second.pages;
+      client.ask(write_message(message), timeout, [asked, at](const Result<ClusterMessage>& answer) {
+        if (!asked->done) return;  // too late
         Answered& said = asked->all[at];
         if (answer) {
           said.answer = answer->page_answer;

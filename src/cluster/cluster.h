@@ -84,8 +84,9 @@ class Cluster {
     std::string error;  // when there is none
   };
   // Asks the other members, each what `question` says for it: nothing, and it is not asked. Calls back once, on the
-  // cluster's thread, after `timeout` at the latest; at once, on the caller's, when the cluster has stopped.
-  void ask(std::function<std::optional<PageQuestion>(const std::string& name)> question, Duration timeout,
+  // cluster's thread, after `timeout` at the latest with what has come by then; at once, on the caller's, when the
+  // cluster has stopped. Those that take long (`search`) hold up no others.
+  void ask(std::function<std::optional<PageQuestion>(const std::string& name)> question, Duration timeout, bool search,
            std::function<void(std::vector<Answered>)> done);
 
  private:

@@ -259,11 +259,11 @@ boost::json::object ClusterLink::status() const {
   return out;
 }
 
-OtherMembers ClusterLink::others(Duration timeout) {
+OtherMembers ClusterLink::asking(Duration timeout, bool search) {
   return {.self = config_.self,
           .ask =
-              [this, timeout](auto question, auto done) {
-                cluster_.ask(std::move(question), timeout,
+              [this, timeout, search](auto question, auto done) {
+                cluster_.ask(std::move(question), timeout, search,
                              [done = std::move(done)](const std::vector<Cluster::Answered>& all) {
                                MemberAnswers out;
                                for (const Cluster::Answered& one : all)

@@ -53,14 +53,16 @@ class ClusterLink {
 
   void collect(MetricWriter& out) const;
   boost::json::object status() const;  // as /cluster answers
-  // For pages that answer for all members: asks the others, for `timeout` at most.
-  OtherMembers others(Duration timeout = std::chrono::seconds(2));
+  // For pages that answer for all members: asks the others.
+  OtherMembers others() { return asking(std::chrono::seconds(2), false); }
+  OtherMembers searching(Duration timeout) { return asking(timeout, true); }
   // Also the policy of what an exporter to a member loses.
   static constexpr std::string_view kPolicy = "cluster";
 
  private:
   std::unique_ptr<ExportRunner> exporter_to(const std::string& name, const std::string& endpoint, Hop hop) const;
   ClusterHooks hooks();
+  OtherMembers asking(Duration timeout, bool search);
   std::vector<ToldVerdict> verdicts(const std::function<bool(const TraceId&)>& wanted) const;
   void remember(const std::vector<ToldVerdict>& told) const;
   std::vector<FleetLimit> limits_asked() const;

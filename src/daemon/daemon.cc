@@ -105,9 +105,10 @@ Daemon::Daemon(DaemonConfig config, Assembly parts, ConfigSource source)
                          .ended = [pool = query_pool_.get()](const SearchOutcome& outcome) {
                            pool->count_search(!outcome.cut.empty(), !outcome.damaged_files.empty());
                          }};
-  if (config_.cluster && config_.cluster->fleet_search) search_all_members(limits);
+  const bool fleet = config_.cluster && config_.cluster->fleet_search;
+  if (fleet) search_all_members(limits);
   TraceApiOptions traces{.store = stored_, .limits = limits, .exporters = parts_.exporters->names()};
-  if (cluster_ != nullptr) traces.explained_elsewhere = explained_by(cluster_->others());
+  if (fleet) traces.explained_elsewhere = explained_by(cluster_->others());
   add_trace_api(web_pages_, *query_pool_, *explanations_, std::move(traces));
   add_jaeger_doors(web_pages_, *query_pool_, {.store = stored_, .limits = limits}, calls_of(signals_.get()));
   add_tempo_door(web_pages_, *query_pool_, {.store = stored_, .limits = limits});
@@ -139,6 +140,8 @@ Daemon::~Daemon() {
   if (cluster_) cluster_->stop();
   if (io_threads_) io_threads_->stop();
   if (page_threads_) page_threads_->stop();
+  member_pool_.reset();  // their threads read the past
+  query_pool_.reset();
   if (replay_) replay_->stop();
   if (keep_jobs_) keep_jobs_->stop();
   if (past_) past_->stop();

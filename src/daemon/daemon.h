@@ -132,8 +132,8 @@ class Daemon {
   Pages metrics_page_, health_pages_, web_pages_, sampling_pages_;
   Pages member_pages_;  // what other members of a cluster ask of this one
   std::unique_ptr<QueryPool> query_pool_;
+  std::function<PageAnswer(std::string_view question, const LaterAnswer& answer)> answers_members_;  // by the next
   std::unique_ptr<QueryPool> member_pool_;  // of other members' questions about what is stored here
-  std::function<PageAnswer(std::string_view question)> answers_members_;
   std::unique_ptr<QueryPool> scrape_pool_;  // of /metrics/spans; null: there is none
   std::unique_ptr<IoThreads> page_threads_;
   std::unique_ptr<IoThreads> io_threads_;

@@ -39,10 +39,10 @@ void Daemon::search_all_members(SearchLimits& limits) {
   if (stored_ == nullptr) stored_ = std::make_shared<StoreReader>(no_partitions());  // a front asks too
   member_pool_ = std::make_unique<QueryPool>(
       QueryPoolOptions{.threads = config_.queries.threads, .waiting_max = config_.queries.waiting_max});
-  const auto fleet =
-      std::make_shared<FleetStore>(stored_, cluster_->others(), cluster_->others(config_.queries.timeout));
-  answers_members_ = [this, own = stored_, limits](std::string_view question) {
-    return answer_store_question(*own, limits, question);
+  const auto fleet = std::make_shared<FleetStore>(stored_, cluster_->others(),
+                                                  [this](Duration timeout) { return cluster_->searching(timeout); });
+  answers_members_ = [own = stored_, limits](std::string_view question, const LaterAnswer& answer) {
+    return answer_store_question(*own, limits, question, [&] { return answer.cancelled(); });
   };
   stored_ = fleet;
   limits.elsewhere = [fleet](const TraceQuestion& question, Duration time) { return fleet->elsewhere(question, time); };
@@ -62,8 +62,8 @@ Result<Response> Daemon::answer_member(ByteView message) {
     return out;
   };
   if (says->page->target != kStoreQuestions || !answers_members_) return with_page(member_pages_.answer(*says->page));
-  return member_pool_->later([this, question = std::move(says->page->body),
-                              with_page](LaterAnswer& answer) { answer.answer(with_page(answers_members_(question))); },
+  return member_pool_->later([this, question = std::move(says->page->body), with_page](
+                                 LaterAnswer& answer) { answer.answer(with_page(answers_members_(question, answer))); },
                              [](int status, std::string_view text) { return plain_response(status, text); });
 }
 

@@ -16,7 +16,7 @@
 
 namespace tailgate {
 
-inline constexpr Duration kLookUpEvery = std::chrono::seconds(30);  // for the addresses of a backend's name
+inline constexpr Duration kBackendLookUpEvery = std::chrono::seconds(30);  // for the addresses of a backend's name
 
 // `sending_queue` and `retry_on_failure` of `node` over what `options` holds already.
 void read_queue(const ConfigNode& node, SendQueueOptions& options);

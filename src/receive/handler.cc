@@ -206,7 +206,7 @@ Response ReceiveHandler::answer(const RequestHead& head, const ReceiveRoute& rou
     return refusal(head, RequestRefusal::kMalformed, route.grpc ? 200 : 400,
                    {RpcCode::kInvalidArgument, answered.error().text, 0});
   if (route.grpc) return grpc_response({}, answered->body);
-  answered->headers.emplace_back("content-type", "application/x-protobuf");
+  if (answered->status == 200) answered->headers.emplace_back("content-type", "application/x-protobuf");
   return std::move(*answered);
 }
 

@@ -112,6 +112,7 @@ class StoreReader {
   StoreReader& operator=(const StoreReader&) = delete;
 
   virtual Result<StoredTrace> trace(const TraceId& id);
+  Result<StoredTrace> stored_trace(const TraceId& id);  // asks nobody else
   // Before the first question: who is asked for a trace that the store does not have.
   void also_ask(std::function<Result<StoredTrace>(const TraceId&)> other) { other_ = std::move(other); }
 
@@ -140,7 +141,6 @@ class StoreReader {
   virtual Result<StoreStatus> status();
 
  private:
-  Result<StoredTrace> stored_trace(const TraceId& id);
   std::shared_ptr<PartitionSource> source_;
   std::function<Result<StoredTrace>(const TraceId&)> other_;
 };

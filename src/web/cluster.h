@@ -35,6 +35,7 @@ struct OtherMembers {
       ask;
   std::function<std::size_t()> count;
   Duration timeout = std::chrono::seconds(2);  // how long `ask` may take
+  Duration slack = std::chrono::seconds(1);    // and how much longer who waits for it
 };
 
 void add_cluster_page(Pages& pages, std::function<boost::json::object()> status);

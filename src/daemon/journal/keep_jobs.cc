@@ -120,6 +120,9 @@ void KeepJobs::triggered(std::uint64_t unix_ns) {
 bool KeepJobs::triggered_elsewhere(std::uint64_t unix_ns) {
   if (parts_.config.around.policies.empty()) return false;
   const MutexLock lock(mutex_);
+  // By this clock it was now, or a while ago: one that is ahead, or a stranger, would have the next job wait.
+  const auto after = static_cast<std::uint64_t>(parts_.config.around.after.count());
+  if (ticked_ != 0) unix_ns = std::clamp(unix_ns, ticked_ - std::min(ticked_, after), ticked_);
   note_trigger(unix_ns);
   return true;
 }
@@ -143,6 +146,7 @@ void KeepJobs::tick(std::uint64_t now_unix_ns) {
   bool over = false;
   {
     const MutexLock lock(mutex_);
+    ticked_ = now_unix_ns;
     untold = std::exchange(untold_, 0);
     over = trigger_first_ != 0 && now_unix_ns >= trigger_first_ + after;
     if (over) {

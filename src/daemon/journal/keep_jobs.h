@@ -106,6 +106,7 @@ class KeepJobs final : public KeepSource {
   std::deque<std::string> alerts_ TAILGATE_GUARDED_BY(mutex_);                // their keys, the oldest first
   std::uint64_t trigger_first_ TAILGATE_GUARDED_BY(mutex_) = 0;               // 0: none
   std::uint64_t trigger_last_ TAILGATE_GUARDED_BY(mutex_) = 0;
+  std::uint64_t ticked_ TAILGATE_GUARDED_BY(mutex_) = 0;  // when tick() was called
   std::uint64_t untold_ TAILGATE_GUARDED_BY(mutex_) = 0;  // the one to tell other members of; 0: none
   // Triggers of these times have had their job.
   std::uint64_t around_from_ TAILGATE_GUARDED_BY(mutex_) = 1, around_to_ TAILGATE_GUARDED_BY(mutex_) = 0;

@@ -132,7 +132,7 @@ void HttpExporter::look_up(std::size_t server, TimePoint now) {
   boost::asio::ip::make_address(url.host, not_a_number);
   if (!not_a_number || !url.socket_path.empty() || name.asked || now < name.due) return;
   name.asked = true;
-  name.due = now + kLookUpEvery;
+  name.due = now + kBackendLookUpEvery;
   options_.resolve(url.host, [this, server](const std::vector<std::string>& addresses) {
     names_[server].asked = false;
     found(server, addresses);

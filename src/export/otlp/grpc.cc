@@ -152,7 +152,7 @@ class OtlpGrpcExporter final : public Exporter {
     }
     credentials_ = credentials();
     use(channel());
-    look_up_due_ = monotonic_now() + kLookUpEvery;
+    look_up_due_ = monotonic_now() + kBackendLookUpEvery;
     return {};
   }
 
@@ -250,7 +250,7 @@ class OtlpGrpcExporter final : public Exporter {
     if (now >= look_up_due_) {  // one that is still not connected is given up for another
       next_ = channel();
       next_->GetState(true);
-      look_up_due_ = now + kLookUpEvery;
+      look_up_due_ = now + kBackendLookUpEvery;
     }
     if (next_ == nullptr || next_->GetState(false) != GRPC_CHANNEL_READY) return;
     use(std::exchange(next_, nullptr));  // calls in flight hold the channel they are on

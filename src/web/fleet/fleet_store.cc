@@ -8,12 +8,26 @@
 #include <map>
 #include <set>
 
+#include "base/units.h"
+
 namespace tailgate {
 namespace {
 
 using Ask = StoreQuestion::Ask;
 
-constexpr Duration kAskSlack = std::chrono::seconds(1);
+constexpr std::size_t kTraceBytes = 512;  // of the other members of a trace's JSON
+
+// A trace that cannot be read, or is another one, would hide the good parts of it.
+Result<StoreAnswer> read_good_answer(std::string_view body) {
+  Result<StoreAnswer> answer = read_store_answer(body);
+  if (!answer) return answer;
+  for (const StoredTrace& one : answer->traces) {
+    const Result<TraceView> view = TraceView::read(one.otlp);
+    if (!view || view->id() != one.id.view())
+      return fail(ErrorKind::kBadInput, fmt::format("the bytes of trace {} are not that trace", one.id.hex()));
+  }
+  return answer;
+}
 
 // What came of a question to all others.
 struct Heard {
@@ -29,7 +43,8 @@ MemberAnswers ask_and_wait(const OtherMembers& others, const PageQuestion& quest
   others.ask([question](const std::string&) { return question; },
              [promise](MemberAnswers all) { promise->set_value(std::move(all)); });
   // The end of the daemon may take the callback with it.
-  if (answers.wait_for(others.timeout + kAskSlack) != std::future_status::ready) return {};
+  if (answers.wait_for(others.timeout + others.slack) != std::future_status::ready)
+    return {{"the others", std::nullopt, "no answer in time"}};
   return answers.get();
 }
 
@@ -38,17 +53,18 @@ Heard ask(const OtherMembers& others, const StoreQuestion& question) {
   const auto silent = [&](const std::string& member, std::string_view why) {
     out.silent += fmt::format("{}{} ({})", out.silent.empty() ? "" : ", ", member, why);
   };
-  for (const MemberAnswer& one :
+  for (MemberAnswer& one :
        ask_and_wait(others, {"POST", std::string(kStoreQuestions), write_store_question(question)})) {
     if (!one.answer) {
       silent(one.member, one.error);
     } else if (one.answer->status != 200) {
       silent(one.member, fmt::format("status {}: {}", one.answer->status, one.answer->body.substr(0, 200)));
-    } else if (Result<StoreAnswer> answer = read_store_answer(one.answer->body)) {
+    } else if (Result<StoreAnswer> answer = read_good_answer(one.answer->body)) {
       out.answers.push_back(std::move(*answer));
     } else {
       silent(one.member, answer.error().text);
     }
+    one.answer.reset();  // it may be long
   }
   return out;
 }
@@ -85,26 +101,38 @@ Result<std::vector<std::string>> with_names(Result<std::vector<std::string>> own
 
 PageAnswer refused(const Error& error) { return {http_status_of(error), error.text}; }
 
+// Of a trace, in an answer.
+std::size_t answer_bytes(const StoredTrace& trace) {
+  return kTraceBytes + trace.otlp.size() + trace.root_service.size() + trace.root_name.size() + trace.policy.size();
+}
+
 // The traces that a search finds here, as many as fit into one answer.
-Result<StoreAnswer> found_here(StoreReader& own, SearchLimits limits, const StoreQuestion& question) {
+Result<StoreAnswer> found_here(StoreReader& own, SearchLimits limits, const StoreQuestion& question,
+                               const std::function<bool()>& cancelled) {
   StoreAnswer out;
-  std::size_t bytes = 0;
+  const std::size_t most = std::min<std::size_t>(kStoreAnswerMax, question.bytes_max);
+  std::size_t bytes = 0, too_large = 0;
   bool full = false;
   limits.elsewhere = {};
   limits.time_max = std::min<Duration>(
       limits.time_max, std::chrono::milliseconds(std::min<std::uint64_t>(question.time_ms, std::uint64_t{86'400'000})));
   Result<SearchOutcome> outcome = find_traces(
-      own, question.search, limits, [&] { return full; },
+      own, question.search, limits, [&] { return full || cancelled(); },
       [&](const FoundTrace& found) {
-        full = full || bytes + found.stored.otlp.size() > kStoreAnswerMax;
+        const std::size_t more = answer_bytes(found.stored);
+        if (more > most) return void(++too_large);
+        full = full || bytes + more > most;
         if (full) return;
-        bytes += found.stored.otlp.size();
+        bytes += more;
         out.traces.push_back(found.stored);
       });
   if (!outcome) return tl::unexpected(outcome.error());
   out.outcome = std::move(*outcome);
-  if (full)
-    out.outcome.cut = fmt::format("The traces found are more than {} MiB, the newest are here.", kStoreAnswerMax >> 20);
+  std::string& cut = out.outcome.cut;
+  if (full) cut = fmt::format("The traces found are more than {}, the newest are here.", format_bytes(most));
+  if (too_large != 0)
+    cut += fmt::format("{}Left out are {} traces of another member that are larger than {} each.",
+                       cut.empty() ? "" : " ", too_large, format_bytes(most));
   return out;
 }
 
@@ -116,7 +144,8 @@ Result<StoreAnswer> answer_of(Result<Value> found, Into into) {
   return out;
 }
 
-Result<StoreAnswer> answer_of(StoreReader& own, const SearchLimits& limits, const StoreQuestion& question) {
+Result<StoreAnswer> answer_of(StoreReader& own, const SearchLimits& limits, const StoreQuestion& question,
+                              const std::function<bool()>& cancelled) {
   switch (question.ask) {
     case Ask::kTrace: {
       Result<StoredTrace> found = own.trace(question.id);
@@ -130,7 +159,7 @@ Result<StoreAnswer> answer_of(StoreReader& own, const SearchLimits& limits, cons
       return out;
     }
     case Ask::kSearch:
-      return found_here(own, limits, question);
+      return found_here(own, limits, question, cancelled);
     case Ask::kServices:
       return answer_of(own.services(question.search.from_ns, question.search.to_ns), &StoreAnswer::names);
     case Ask::kOperations:
@@ -162,18 +191,23 @@ std::function<std::string(const TraceId&)> explained_by(OtherMembers others) {
   };
 }
 
-PageAnswer answer_store_question(StoreReader& own, const SearchLimits& limits, std::string_view question) {
+PageAnswer answer_store_question(StoreReader& own, const SearchLimits& limits, std::string_view question,
+                                 const std::function<bool()>& cancelled) {
   const Result<StoreQuestion> asked = read_store_question(question);
   if (!asked) return refused(asked.error());
-  const Result<StoreAnswer> answer = answer_of(own, limits, *asked);
+  const Result<StoreAnswer> answer = answer_of(own, limits, *asked, cancelled);
   return answer ? PageAnswer{200, write_store_answer(*answer)} : refused(answer.error());
 }
 
-FleetStore::FleetStore(std::shared_ptr<StoreReader> own, OtherMembers quick, OtherMembers slow)
-    : StoreReader(no_partitions()), own_(std::move(own)), quick_(std::move(quick)), slow_(std::move(slow)) {}
+FleetStore::FleetStore(std::shared_ptr<StoreReader> own, OtherMembers others,
+                       std::function<OtherMembers(Duration)> searching)
+    : StoreReader(no_partitions()),
+      own_(std::move(own)),
+      others_(std::move(others)),
+      searching_(std::move(searching)) {}
 
 Result<StoredTrace> FleetStore::trace(const TraceId& id) {
-  Heard heard = ask(quick_, {.ask = Ask::kTrace, .id = id});
+  Heard heard = ask(others_, {.ask = Ask::kTrace, .id = id});
   Result<StoredTrace> own = own_->trace(id);
   StoredTrace out;
   if (own) out = std::move(*own);
@@ -191,9 +225,11 @@ Result<StoredTrace> FleetStore::trace(const TraceId& id) {
 }
 
 FoundElsewhere FleetStore::elsewhere(const TraceQuestion& question, Duration time_max) {
+  const TimePoint until = monotonic_now() + time_max;
   StoreQuestion asked{.ask = Ask::kSearch, .search = question};
   asked.time_ms = static_cast<std::uint64_t>(time_max / std::chrono::milliseconds(1));
-  Heard heard = ask(slow_, asked);
+  asked.bytes_max = kStoreAnswersMax / std::max<std::size_t>(1, others_.count());
+  Heard heard = ask(searching_(time_max), asked);
   FoundElsewhere out;
   std::map<TraceId, StoredTrace> found;
   for (StoreAnswer& answer : heard.answers) {
@@ -208,13 +244,18 @@ FoundElsewhere FleetStore::elsewhere(const TraceQuestion& question, Duration tim
     out.outcome.cut += fmt::format("{}Not all members answered, their traces are missing: {}.",
                                    out.outcome.cut.empty() ? "" : " ", heard.silent);
   }
-  for (auto& [id, one] : found) {
-    if (Result<StoredTrace> here = own_->trace(id); here && !here->otlp.empty()) add_part(one, std::move(*here));
-    out.traces.push_back(std::move(one));
-  }
-  std::sort(out.traces.begin(), out.traces.end(), [](const StoredTrace& a, const StoredTrace& b) {
+  for (auto& [id, one] : found) out.traces.push_back(std::move(one));
+  const auto newest_first = [](const StoredTrace& a, const StoredTrace& b) {
     return a.start_ns != b.start_ns ? a.start_ns > b.start_ns : a.id.view() > b.id.view();
-  });
+  };
+  std::sort(out.traces.begin(), out.traces.end(), newest_first);
+  if (out.traces.size() > question.limit) out.traces.resize(question.limit);
+  for (StoredTrace& one : out.traces) {
+    if (monotonic_now() > until) break;
+    if (Result<StoredTrace> here = own_->stored_trace(one.id); here && !here->otlp.empty())
+      add_part(one, std::move(*here));
+  }
+  std::sort(out.traces.begin(), out.traces.end(), newest_first);
   return out;
 }
 
@@ -224,7 +265,7 @@ Result<SearchOutcome> FleetStore::search(const SearchRequest& request,
 }
 
 Result<std::vector<std::string>> FleetStore::services(std::uint64_t from_ns, std::uint64_t to_ns) {
-  return with_names(own_->services(from_ns, to_ns), quick_, of_times(Ask::kServices, from_ns, to_ns), SIZE_MAX);
+  return with_names(own_->services(from_ns, to_ns), others_, of_times(Ask::kServices, from_ns, to_ns), SIZE_MAX);
 }
 
 Result<std::vector<StoredOperation>> FleetStore::operations(const std::string& service,
@@ -232,7 +273,7 @@ Result<std::vector<StoredOperation>> FleetStore::operations(const std::string& s
   StoreQuestion question{.ask = Ask::kOperations, .service = service};
   question.kind = kind;
   std::vector<std::vector<StoredOperation>> more;
-  for (StoreAnswer& one : ask(quick_, question).answers) more.push_back(std::move(one.operations));
+  for (StoreAnswer& one : ask(others_, question).answers) more.push_back(std::move(one.operations));
   return sorted(own_->operations(service, kind), std::move(more), SIZE_MAX);
 }
 
@@ -241,7 +282,7 @@ Result<std::vector<std::string>> FleetStore::attribute_names(std::optional<Attri
   StoreQuestion question{.ask = Ask::kNames, .prefix = prefix};
   question.scope = scope;
   question.limit = limit;
-  return with_names(own_->attribute_names(scope, prefix, limit), quick_, question, limit);
+  return with_names(own_->attribute_names(scope, prefix, limit), others_, question, limit);
 }
 
 Result<std::vector<std::string>> FleetStore::attribute_values(std::optional<AttributeScope> scope,
@@ -250,7 +291,7 @@ Result<std::vector<std::string>> FleetStore::attribute_values(std::optional<Attr
   StoreQuestion question{.ask = Ask::kValues, .name = name, .prefix = prefix};
   question.scope = scope;
   question.limit = limit;
-  return with_names(own_->attribute_values(scope, name, prefix, limit), quick_, question, limit);
+  return with_names(own_->attribute_values(scope, name, prefix, limit), others_, question, limit);
 }
 
 Result<std::vector<StoredDependency>> FleetStore::dependencies(std::uint64_t from_ns, std::uint64_t to_ns) {
@@ -261,7 +302,7 @@ Result<std::vector<StoredDependency>> FleetStore::dependencies(std::uint64_t fro
     for (const StoredDependency& one : more) sums[{one.parent, one.child}] += one.calls;
   };
   add(*own);
-  for (const StoreAnswer& one : ask(quick_, of_times(Ask::kDependencies, from_ns, to_ns)).answers)
+  for (const StoreAnswer& one : ask(others_, of_times(Ask::kDependencies, from_ns, to_ns)).answers)
     add(one.dependencies);
   std::vector<StoredDependency> out;
   for (const auto& [services, calls] : sums) out.push_back({services.first, services.second, calls});

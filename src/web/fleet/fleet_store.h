@@ -22,12 +22,13 @@
 namespace tailgate {
 
 inline constexpr std::string_view kStoreQuestions = "/store";  // the path under which members ask
-inline constexpr std::size_t kStoreAnswerMax = 8 << 20;        // bytes of OTLP in one answer
+inline constexpr std::size_t kStoreAnswerMax = 8 << 20;        // bytes of traces in one answer
+inline constexpr std::size_t kStoreAnswersMax = 16 << 20;      // and in all answers to one search
 
 class FleetStore final : public StoreReader {
  public:
-  // `quick` and `slow` ask the same members: for names and single traces, and for searches.
-  FleetStore(std::shared_ptr<StoreReader> own, OtherMembers quick, OtherMembers slow);
+  // `others` for names and single traces; `searching` asks the same ones, for as long as it is told.
+  FleetStore(std::shared_ptr<StoreReader> own, OtherMembers others, std::function<OtherMembers(Duration)> searching);
 
   // An error when nobody who answered has the trace, and not all answered.
   Result<StoredTrace> trace(const TraceId& id) override;
@@ -48,11 +49,14 @@ class FleetStore final : public StoreReader {
 
  private:
   const std::shared_ptr<StoreReader> own_;
-  const OtherMembers quick_, slow_;
+  const OtherMembers others_;
+  const std::function<OtherMembers(Duration)> searching_;
 };
 
-// A member's answer to such a question, from `own`. Takes as long as `limits` allow: not for an I/O thread.
-PageAnswer answer_store_question(StoreReader& own, const SearchLimits& limits, std::string_view question);
+// A member's answer to such a question, from `own`. Takes as long as `limits` allow: not for an I/O thread. `cancelled`
+// is asked between two traces.
+PageAnswer answer_store_question(StoreReader& own, const SearchLimits& limits, std::string_view question,
+                                 const std::function<bool()>& cancelled);
 
 // What one of the others remembers of a trace, as /explain says it; empty: nobody does. Blocks.
 std::function<std::string(const TraceId&)> explained_by(OtherMembers others);

@@ -174,6 +174,7 @@ std::string write_store_question(const StoreQuestion& question) {
   if (question.ask == Ask::kSearch) {
     out = search_of(question.search);
     out["time_ms"] = question.time_ms;
+    out["bytes_max"] = question.bytes_max;
   } else if (question.ask == Ask::kTrace) {
     out["id"] = question.id.hex();
   } else if (question.ask == Ask::kServices || question.ask == Ask::kDependencies) {
@@ -211,6 +212,7 @@ Result<StoreQuestion> read_store_question(std::string_view text) {
   if (out.ask == Ask::kSearch) {
     read_search(in, out.search);
     out.time_ms = in.number_at("time_ms");
+    out.bytes_max = in.number_at("bytes_max");
   } else if (out.ask == Ask::kTrace) {
     const std::optional<TraceId> id = TraceId::from_hex(in.text_at("id"));
     if (!id) in.miss("id", "32 hex digits");

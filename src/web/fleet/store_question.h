@@ -22,6 +22,7 @@ struct StoreQuestion {
   TraceId id = {};                      // kTrace
   TraceQuestion search = {};            // kSearch; of kServices and kDependencies the times
   std::uint64_t time_ms = 0;            // kSearch: what it may take
+  std::uint64_t bytes_max = 0;          // kSearch: of the answer
   std::string service = {}, name = {};  // kOperations; kValues
   std::string prefix = {};              // kNames, kValues, likewise the next two
   std::optional<AttributeScope> scope = {};

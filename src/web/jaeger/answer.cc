@@ -22,7 +22,8 @@ Result<std::vector<StoredDependency>> stored_dependencies(const JaegerShared& sh
   SearchLimits limits = shared.options.limits;
   limits.time_max /= kDependencyShare;
   limits.bytes_max /= kDependencyShare;
-  limits.ended = {};  // when it is cut, nothing is missing
+  if (limits.elsewhere) return store.dependencies(times.from_ns, times.to_ns);  // to send all traces would take long
+  limits.ended = {};                                                            // when it is cut, nothing is missing
   std::map<std::pair<std::string, std::string>, std::uint64_t> calls;
   const Result<SearchOutcome> outcome = find_traces(store, all, limits, cancelled, [&](const FoundTrace& found) {
     const TraceView& trace = found.view;
@@ -67,6 +68,12 @@ Response answer_later(const JaegerSharedPtr& shared, ErrorPage error, Response h
         work(answer);
       },
       error);
+}
+
+Result<StoredTrace> trace_until(const JaegerShared& shared, const TraceId& id, TimePoint until) {
+  if (monotonic_now() > until)
+    return fail(ErrorKind::kUnavailable, "the traces before took as long as web.queries.timeout allows; ask for fewer");
+  return shared.options.store->trace(id);
 }
 
 Result<std::vector<std::string>> services_for_jaeger(StoreReader& store) {

@@ -69,6 +69,9 @@ Result<SearchOutcome> find_for_jaeger(const JaegerShared& shared, const TraceQue
 Response answer_later(const JaegerSharedPtr& shared, ErrorPage error, Response head,
                       std::function<void(PieceAnswer&)> work, bool needs_store = true);
 
+// One of several. kUnavailable: the time is over.
+Result<StoredTrace> trace_until(const JaegerShared& shared, const TraceId& id, TimePoint until);
+
 Result<std::vector<std::string>> services_for_jaeger(StoreReader& store);  // none without a name
 // Of a kind that does not exist there are none.
 Result<std::vector<StoredOperation>> operations_for_jaeger(StoreReader& store, const JaegerOperationsRequest& request);

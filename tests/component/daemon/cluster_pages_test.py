@@ -6,6 +6,7 @@ names who did not answer; and a rate limit holds for all members. cluster_pages_
 import http.client
 import json
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -56,6 +57,7 @@ class ClusterPagesTest(unittest.TestCase):
             config["journal"] = {"directory": os.path.join(directory, "journal"), "retain": "10m", "disk_free_min": 0}
             if around:
                 config["keep_around"] = around
+            config["web"]["queries"] = {"timeout": "4s"}
             if store and name != front:
                 config["exporters"]["store"] = {"directory": os.path.join(directory, "store"),
                                                 "sending_queue": {"batch": {"flush_timeout": "10ms"}}}
@@ -172,7 +174,16 @@ class ClusterPagesTest(unittest.TestCase):
         homes = self.homes(kept)
         self.assertEqual(set(homes.values()), {"a", "b", "c"})
 
-        # Who is gone is named, and what the others have is found.
+        # One that hangs costs a search half of its time, and what the others have is found.
+        os.kill(self.daemons["c"].pid, signal.SIGSTOP)
+        began = time.monotonic()
+        answer = search("a", "/api/search?service=shop&limit=100")
+        self.assertLess(time.monotonic() - began, 3.5)
+        self.assertIn("their traces are missing: c (no answer in time)", answer["cut"])
+        self.assertEqual({one["trace_id"] for one in answer["traces"]}, {t.hex() for t in kept if homes[t] != "c"})
+        os.kill(self.daemons["c"].pid, signal.SIGCONT)
+
+        # Who is gone is named.
         self.daemons["c"].kill()
         answer = search("a", "/api/search?service=shop&limit=100")
         self.assertIn("Not all members answered, their traces are missing: c (", answer["cut"])

@@ -27,6 +27,7 @@ TEST_CASE("a partition that is just begun is no fault to another reader", "[stor
     std::thread looks([&] {
       const auto reader = open_store(dir.path.string());
       looking = true;
+      if (!reader) return void(wrong = reader.error().text);
       while (!ending) {
         const auto names = (*reader)->services(0, UINT64_MAX);
         if (!names) wrong = names.error().text;

@@ -28,6 +28,7 @@ struct Stores {
   OtherMembers others() {
     OtherMembers out;
     out.self = "a";
+    out.count = [] { return std::size_t{2}; };
     out.ask = [this](const auto& question, const auto& done) {
       MemberAnswers answers;
       for (std::size_t i = 1; i != 3; ++i) {
@@ -40,14 +41,15 @@ struct Stores {
         } else if (i == 1 && says) {
           answers.push_back({name, *says, ""});
         } else {
-          answers.push_back({name, answer_store_question(*readers[i], limits, one->body), ""});
+          answers.push_back({name, answer_store_question(*readers[i], limits, one->body, [] { return false; }), ""});
         }
       }
       done(answers);
     };
     return out;
   }
-  std::shared_ptr<FleetStore> fleet = std::make_shared<FleetStore>(readers[0], others(), others());
+  std::shared_ptr<FleetStore> fleet =
+      std::make_shared<FleetStore>(readers[0], others(), [this](Duration) { return others(); });
 
   void add(std::size_t member, const std::string& otlp) {
     own[member].add(otlp);
@@ -200,6 +202,39 @@ TEST_CASE("who does not answer is named", "[web]") {
   }
 }
 
+TEST_CASE("a member's bytes that are not the trace hide no good ones", "[web]") {
+  Random random(12);
+  Stores fleet;
+  const std::string good = some_trace(1, random);
+  fleet.add(0, good);
+  fleet.add(2, good);
+  for (const std::string& bytes : {std::string("garbage"), some_trace(2, random)}) {
+    StoreAnswer bad;
+    bad.traces.emplace_back();
+    bad.traces[0].id = id_of_trace(1);
+    bad.traces[0].otlp = bytes;
+    fleet.says = PageAnswer{200, write_store_answer(bad)};
+    CHECK(fleet.find({}).ids == fleet.find_in_one({}).ids);
+    CHECK(fleet.find({}).cut.find("b (the bytes of trace " + id_of_trace(1).hex() + " are not") != std::string::npos);
+    CHECK(fleet.fleet->trace(id_of_trace(1))->otlp == good);
+  }
+}
+
+TEST_CASE("others that are not heard at all are not those that have nothing", "[web]") {
+  Stores fleet;
+  OtherMembers deaf = fleet.others();
+  deaf.timeout = deaf.slack = Duration::zero();
+  std::function<void(MemberAnswers)> late;
+  deaf.ask = [&](const auto&, const auto& done) { late = done; };
+  FleetStore store(fleet.readers[0], deaf, [&](Duration) { return deaf; });
+  const auto found = store.trace(id_of_trace(1));
+  REQUIRE_FALSE(found);
+  CHECK(found.error().text ==
+        "this trace is not stored here, and not all members answered: the others (no answer in time)");
+  CHECK(store.elsewhere({}, Duration::zero()).outcome.cut.find("the others (no answer") != std::string::npos);
+  late({});  // whoever waited has gone
+}
+
 TEST_CASE("an answer has a bound, and says that it is not all", "[web]") {
   Stores fleet;
   for (std::uint64_t n = 1; n != 12; ++n) {
@@ -214,11 +249,15 @@ TEST_CASE("an answer has a bound, and says that it is not all", "[web]") {
   const Stores::Found found = fleet.find(all);
   CHECK(found.ids.size() == 7);
   CHECK(found.ids.front().starts_with(id_of_trace(11).hex()));
-  CHECK(found.cut == "The traces found are more than 8 MiB, the newest are here.");
+  CHECK(found.cut == "The traces found are more than 8MiB, the newest are here.");
   SpanSpec large;
   large.trace = 99;
+  large.start_ms = 100;
   large.attributes = {{"text", std::string(9 << 20, 'x')}};
   fleet.own[1].add(request({large}));
+  const Stores::Found others = fleet.find(all);
+  CHECK(others.ids == found.ids);
+  CHECK(others.cut == found.cut + " Left out are 1 traces of another member that are larger than 8MiB each.");
   const auto one = fleet.fleet->trace(id_of_trace(99));
   REQUIRE_FALSE(one);
   CHECK(one.error().text.find("b (status 503: the trace is larger than the 8 MiB") != std::string::npos);
@@ -248,7 +287,7 @@ TEST_CASE("a stored trace comes before what a journal has of it", "[web]") {
 TEST_CASE("a question that cannot be read names what is wrong", "[web]") {
   Stores fleet;
   const auto wrong_with = [&](std::string_view question) {
-    const PageAnswer answer = answer_store_question(*fleet.readers[1], {}, question);
+    const PageAnswer answer = answer_store_question(*fleet.readers[1], {}, question, [] { return false; });
     CHECK(answer.status == 400);
     return answer.body;
   };
@@ -263,7 +302,7 @@ TEST_CASE("a question that cannot be read names what is wrong", "[web]") {
   CHECK(wrong_with(R"({"ask":"names","prefix":"","limit":1,"scope":5})") == "scope: expected a number below 5");
   StoreQuestion search{.ask = StoreQuestion::Ask::kSearch};
   std::string text = write_store_question(search);
-  CHECK(answer_store_question(*fleet.readers[1], {}, text).status == 200);
+  CHECK(answer_store_question(*fleet.readers[1], {}, text, [] { return false; }).status == 200);
   text.insert(1, R"("query":"{ nonsense",)");
   CHECK(wrong_with(text).starts_with("query: expected TraceQL: line 1"));
 }
