@@ -70,8 +70,8 @@ Response answer_later(const JaegerSharedPtr& shared, ErrorPage error, Response h
       error);
 }
 
-Result<StoredTrace> trace_until(const JaegerShared& shared, const TraceId& id, TimePoint until) {
-  if (monotonic_now() > until)
+Result<StoredTrace> one_of_traces(const JaegerShared& shared, const TraceId& id, const PieceAnswer& answer) {
+  if (answer.late())
     return fail(ErrorKind::kUnavailable, "the traces before took as long as web.queries.timeout allows; ask for fewer");
   return shared.options.store->trace(id);
 }

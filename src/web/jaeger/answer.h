@@ -31,6 +31,7 @@ class PieceAnswer {
 
   bool begun() const { return begun_; }
   bool cancelled() const { return answer_.cancelled(); }
+  bool late() const { return monotonic_now() > made_ + patience_; }  // the work should be done by now
   LaterAnswer& whole() { return answer_; }
 
   // From now on the peer has its time again.
@@ -56,6 +57,7 @@ class PieceAnswer {
   LaterAnswer& answer_;
   Response head_;
   const Duration patience_;
+  const TimePoint made_ = monotonic_now();
   TimePoint until_ = {};
   bool begun_ = false;
 };
@@ -69,8 +71,8 @@ Result<SearchOutcome> find_for_jaeger(const JaegerShared& shared, const TraceQue
 Response answer_later(const JaegerSharedPtr& shared, ErrorPage error, Response head,
                       std::function<void(PieceAnswer&)> work, bool needs_store = true);
 
-// One of several. kUnavailable: the time is over.
-Result<StoredTrace> trace_until(const JaegerShared& shared, const TraceId& id, TimePoint until);
+// One of several for an answer. kUnavailable: the time for all of them is over.
+Result<StoredTrace> one_of_traces(const JaegerShared& shared, const TraceId& id, const PieceAnswer& answer);
 
 Result<std::vector<std::string>> services_for_jaeger(StoreReader& store);  // none without a name
 // Of a kind that does not exist there are none.

@@ -45,10 +45,9 @@ bool write_trace(PieceAnswer& answer, const std::string& otlp) {
 
 void get_traces(const JaegerShared& shared, const std::vector<TraceId>& ids, PieceAnswer& answer) {
   std::string damage;
-  const TimePoint until = monotonic_now() + shared.options.limits.time_max;
   for (const TraceId& id : ids) {
     if (answer.cancelled()) return;
-    const Result<StoredTrace> found = trace_until(shared, id, until);
+    const Result<StoredTrace> found = one_of_traces(shared, id, answer);
     if (!found) return end(answer, tl::unexpected(found.error()));
     if (!found->otlp.empty() && !write_trace(answer, found->otlp)) return;
     if (found->parts_lost != 0) damage = parts_lost_text(*found);

@@ -47,10 +47,9 @@ void write_end(PieceAnswer& answer, std::string&& piece, json::array errors) {
 void write_by_ids(const JaegerShared& shared, const std::vector<TraceId>& ids, PieceAnswer& answer, bool alone) {
   json::array missing;
   bool first = true;
-  const TimePoint until = monotonic_now() + shared.options.limits.time_max;
   for (const TraceId& id : ids) {
     if (answer.cancelled()) return;
-    const Result<StoredTrace> found = trace_until(shared, id, until);
+    const Result<StoredTrace> found = one_of_traces(shared, id, answer);
     if (!found) {
       if (!answer.begun()) answer.whole().answer(v1_error(found.error()));
       return;

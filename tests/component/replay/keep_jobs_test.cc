@@ -548,6 +548,28 @@ TEST_CASE("triggers that several members have at the same time are one job of ea
   CHECK_FALSE(without.triggered_elsewhere(when));
 }
 
+TEST_CASE("a trigger that another member tells of is believed as far as the own clock allows", "[journal]") {
+  const Folder root;
+  Backend backend;
+  Keeping p(backend, root.path / "0");
+  constexpr std::uint64_t kMinute = 60'000'000'000;
+  KeepParts parts = p.parts();
+  parts.config.around = {{"burst"}, "span_count >= 1", std::chrono::minutes(2), std::chrono::minutes(1), 1000};
+  KeepJobs jobs(std::move(parts));
+  const std::uint64_t now = wall(0);
+  jobs.tick(now);
+  CHECK(jobs.triggered_elsewhere(INT64_MAX));
+  jobs.tick(now + kMinute);
+  REQUIRE(jobs.jobs().size() == 1);
+  CHECK(jobs.jobs().front().request.to_unix_ns == now + kMinute);
+  CHECK(jobs.triggered_elsewhere(1));
+  jobs.triggered(now + kMinute + 1);  // and hides no later one
+  jobs.tick(now + 3 * kMinute);
+  jobs.tick(now + 4 * kMinute);
+  REQUIRE(jobs.jobs().size() == 2);
+  CHECK(jobs.jobs().front().request.to_unix_ns == now + 2 * kMinute + 1);
+}
+
 TEST_CASE("the memory of jobs is charged, and where there is none they wait or keep nothing", "[journal]") {
   const Folder root;
   Backend backend;

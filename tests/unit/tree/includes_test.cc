@@ -167,13 +167,14 @@ TEST_CASE("clocks are read where a loop meets the world and nowhere else", "[tre
                                          "export/s3/s3.cc",
                                          "telemetry/rotating_file.cc",
                                          "export/store.cc",
-                                         "web/jaeger/answer.h",    // how long a peer may take
-                                         "web/jaeger/http_v1.cc",  // times that are not given
-                                         "web/trace_api.cc",       // a search of "the last hour"
-                                         "web/try_page.cc",        // likewise
-                                         "web/trace_search.cc",    // and its deadline
-                                         "web/tempo/search.cc",    // until when a peer may read the answer
-                                         "web/tempo/door.cc",      // likewise
+                                         "web/fleet/fleet_store.cc",  // how long others may take
+                                         "web/jaeger/answer.h",       // and a peer
+                                         "web/jaeger/http_v1.cc",     // times that are not given
+                                         "web/trace_api.cc",          // a search of "the last hour"
+                                         "web/try_page.cc",           // likewise
+                                         "web/trace_search.cc",       // and its deadline
+                                         "web/tempo/search.cc",       // until when a peer may read the answer
+                                         "web/tempo/door.cc",         // likewise
                                          "export/otlp/grpc.cc",
                                          "cluster/cluster.cc",
                                          "cluster/peer_client.cc"};
