@@ -5,6 +5,7 @@
 #include <fstream>
 #include <regex>
 
+#include "base/units.h"
 #include "settings/assembly.h"
 #include "support/buffer_fixture.h"
 #include "support/random_otlp.h"
