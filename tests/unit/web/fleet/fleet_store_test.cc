@@ -166,8 +166,8 @@ TEST_CASE("names and sums are those of all members", "[web]") {
   }
   const auto sums = [](StoreReader& store) {
     std::map<std::string, std::uint64_t> out;
-    for (const StoredDependency& one : store.dependencies(0, UINT64_MAX).value())
-      out[one.parent + '>' + one.child] = one.calls;
+    const std::vector<StoredDependency> found = store.dependencies(0, UINT64_MAX).value();
+    for (const StoredDependency& one : found) out[one.parent + '>' + one.child] = one.calls;
     return out;
   };
   CHECK(sums(*fleet.fleet) == sums(*all));
