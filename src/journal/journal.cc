@@ -62,7 +62,7 @@ Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, By
 // A disk that is full, or fails, is what on_failure is for; a directory that nobody may write to is a mistake.
 Result<void> Journal::begin(TimePoint now, std::uint64_t now_unix_ns) {
   (void)make_room(kBlockFileHeaderBytes, now, now_unix_ns);  // what is retained only may be in the way
-  const Result<void> opened = open_segment(now, now_unix_ns);
+  Result<void> opened = open_segment(now, now_unix_ns);
   if (opened || ::access(options_.directory.c_str(), W_OK) != 0) return opened;
   {
     const MutexLock lock(mutex_);
