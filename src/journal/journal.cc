@@ -160,6 +160,7 @@ void Journal::ends_after(std::uint64_t segment, TimePoint time) {
 }
 
 void Journal::start() {
+  has_thread_ = true;
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), "journal");
   if (options_.write_timeout == Duration::zero()) return;
@@ -332,7 +333,7 @@ Result<void> Journal::write_requests(std::vector<PackedBlock>& blocks, TimePoint
     if (sync_failed) requests_.reset();
   }
   if (!done) return done;
-  const TimePoint ended = thread_.joinable() ? monotonic_now() : now;
+  const TimePoint ended = has_thread_ ? monotonic_now() : now;
   const double seconds = std::chrono::duration<double>(ended - began).count();
   const auto bucket = std::lower_bound(kCommitBounds.begin(), kCommitBounds.end(), seconds) - kCommitBounds.begin();
   const MutexLock lock(mutex_);

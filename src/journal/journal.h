@@ -266,6 +266,7 @@ class Journal {
   std::map<std::uint64_t, IdList> ids_ TAILGATE_GUARDED_BY(mutex_);  // by segment, until they are written
   std::uint64_t readable_end_ TAILGATE_GUARDED_BY(mutex_) = 0;       // of the last segment
   Stats stats_ TAILGATE_GUARDED_BY(mutex_);
+  bool has_thread_ = false;  // set before it begins
   std::thread thread_, watcher_;
 };
 
