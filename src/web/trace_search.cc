@@ -119,7 +119,7 @@ class Merge {
 
   // False: enough is found.
   bool own(const StoredTrace& stored) {
-    while (next_ != others_.size() && before(others_[next_], stored)) {
+    while (next_ != others_.size() && newest_first(others_[next_], stored)) {
       if (!hand(others_[next_++])) return false;
     }
     return ids_.contains(stored.id) || hand(stored);
@@ -129,9 +129,6 @@ class Merge {
   }
 
  private:
-  static bool before(const StoredTrace& a, const StoredTrace& b) {
-    return a.start_ns != b.start_ns ? a.start_ns > b.start_ns : a.id.view() > b.id.view();
-  }
   bool hand(const StoredTrace& one) {
     ended_ = !look_(one);
     return !ended_;
@@ -144,6 +141,12 @@ class Merge {
   bool ended_ = false;
 };
 
+}  // namespace
+
+bool newest_first(const StoredTrace& a, const StoredTrace& b) {
+  return a.start_ns != b.start_ns ? a.start_ns > b.start_ns : a.id.view() > b.id.view();
+}
+
 void add(SearchOutcome& sum, const SearchOutcome& more) {
   sum.traces += more.traces;
   sum.bytes += more.bytes;
@@ -153,8 +156,6 @@ void add(SearchOutcome& sum, const SearchOutcome& more) {
   if (!sum.cut.empty()) sum.cut += ' ';
   sum.cut += more.cut;
 }
-
-}  // namespace
 
 bool SpanConditions::any() const {
   return !service.empty() || !operation.empty() || !status.empty() || duration_min_ns != 0 ||

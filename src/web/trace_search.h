@@ -39,8 +39,13 @@ struct TraceQuestion {
   std::size_t limit = 20;
 };
 
-// What other stores than the one that is searched have found: the newest traces that meet the question, newest start
-// first and of the same start the largest id first, each with all its parts, also those in the store that is searched.
+// The order of a search: newest start first, of the same start the largest id first.
+bool newest_first(const StoredTrace& a, const StoredTrace& b);
+// What two searches together looked at and left out.
+void add(SearchOutcome& sum, const SearchOutcome& more);
+
+// What other stores than the one that is searched have found: the newest traces that meet the question, in
+// that order, each with all its parts, also those in the store that is searched.
 struct FoundElsewhere {
   std::vector<StoredTrace> traces;
   SearchOutcome outcome;

@@ -234,20 +234,14 @@ FoundElsewhere FleetStore::elsewhere(const TraceQuestion& question, Duration tim
   std::map<TraceId, StoredTrace> found;
   for (StoreAnswer& answer : heard.answers) {
     for (StoredTrace& one : answer.traces) add_part(found[one.id], std::move(one));
-    out.outcome.traces += answer.outcome.traces;
-    out.outcome.bytes += answer.outcome.bytes;
-    out.outcome.damaged += answer.outcome.damaged;
-    out.outcome.damaged_files.merge(answer.outcome.damaged_files);
-    if (out.outcome.cut.empty()) out.outcome.cut = answer.outcome.cut;
+    if (!out.outcome.cut.empty()) answer.outcome.cut.clear();  // one member's words will do
+    add(out.outcome, answer.outcome);
   }
   if (!heard.silent.empty()) {
     out.outcome.cut += fmt::format("{}Not all members answered, their traces are missing: {}.",
                                    out.outcome.cut.empty() ? "" : " ", heard.silent);
   }
   for (auto& [id, one] : found) out.traces.push_back(std::move(one));
-  const auto newest_first = [](const StoredTrace& a, const StoredTrace& b) {
-    return a.start_ns != b.start_ns ? a.start_ns > b.start_ns : a.id.view() > b.id.view();
-  };
   std::sort(out.traces.begin(), out.traces.end(), newest_first);
   if (out.traces.size() > question.limit) out.traces.resize(question.limit);
   for (StoredTrace& one : out.traces) {
