@@ -4,6 +4,7 @@ brokers, by ctypes. The mock has consumer groups and keeps what it is given; it 
 Needs librdkafka.so.1, and else the standard library only."""
 
 import ctypes
+import socket
 import threading
 import time
 
@@ -176,7 +177,14 @@ class Mock:
         self.lib.rd_kafka_destroy(self.owner)
 
     def down(self):
+        """A socket that does not listen keeps the port until `up`: the kernel would give it to any connection of this
+        machine, and a mock whose broker cannot bind again ends the process."""
         self.lib.rd_kafka_mock_broker_set_down(self.cluster, 1)
+        self.kept_port = socket.socket()
+        self.kept_port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        host, port = self.brokers.split(":")
+        self.kept_port.bind((host, int(port)))
 
     def up(self):
         self.lib.rd_kafka_mock_broker_set_up(self.cluster, 1)
+        self.kept_port.close()
