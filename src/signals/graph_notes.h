@@ -7,20 +7,18 @@
 #include <vector>
 
 #include "signals/graph_config.h"
+#include "signals/half_edges.h"
 #include "wire/otlp/scan_plan.h"
 
 namespace tailgate {
 
 struct GraphNote {
-  std::uint64_t key;          // what both sides have in common; 0: a server's span without a parent
-  std::uint64_t duration_ns;  // 0 when it ends before it starts
-  ByteView peer;              // of a client: the attribute (a KeyValue) that names what it calls; null: there is none
-  std::uint64_t peer_hash;    // of it, seeded
-  std::uint32_t resource;     // index in resources()
-  bool client;                // CLIENT or PRODUCER; else SERVER or CONSUMER
-  bool messaging;             // PRODUCER or CONSUMER
-  bool failed;                // status ERROR
-  bool database;              // `peer` is that of a database
+  HalfEdge half;            // key: 0 of a server's span without a parent; service and peer: ServiceGraph fills them in
+  ByteView peer;            // of a client: the attribute (a KeyValue) that names what it calls; null: there is none
+  std::uint64_t peer_hash;  // of it, seeded
+  std::uint32_t resource;   // index in resources()
+  std::uint32_t next;       // for ServiceGraph: of the same shard
+  bool database;            // `peer` is that of a database
 };
 
 struct GraphResource {
@@ -40,7 +38,7 @@ class GraphNotes {
     if (kind >= SpanKind::kServer && kind <= SpanKind::kConsumer && !resources_.back().service.empty()) note(span);
   }
 
-  const std::vector<GraphNote>& notes() const { return notes_; }
+  std::vector<GraphNote>& notes() { return notes_; }
   const GraphResource& resource_of(const GraphNote& note) const { return resources_[note.resource]; }
 
   // Attributes that the scan must find.
@@ -53,8 +51,10 @@ class GraphNotes {
   bool any_in(const ByteView* attributes) const;
   void find_peer(const SpanFields& span, GraphNote& note) const;
   void note(const SpanFields& span);
+  std::uint64_t key_of(ByteView trace_id, std::uint64_t span_id) const;
 
   const ServiceGraphConfig* config_ = nullptr;
+  std::uint64_t plan_ = 0;  // the serial number of the one that slots are of
   std::uint64_t seed_ = 0;
   int service_slot_ = -1;
   Slots databases_, peers_, hosts_;

@@ -7,8 +7,12 @@
 namespace tailgate {
 
 HalfEdges::HalfEdges(std::size_t max)
-    : pool_(std::max<std::size_t>(1, max)), heads_(std::bit_ceil(pool_.size()), kNone), mask_(heads_.size() - 1) {
-  for (std::uint32_t i = 0; i < pool_.size(); ++i) pool_[i].chain = i + 1 == pool_.size() ? kNone : i + 1;
+    : max_(std::max<std::size_t>(1, max)),
+      mask_(std::bit_ceil(max_) - 1),
+      pool_(std::make_unique<Item[]>(max_)),
+      heads_(std::make_unique<std::uint32_t[]>(mask_ + 1)) {
+  std::fill_n(heads_.get(), mask_ + 1, kNone);
+  for (std::uint32_t i = 0; i < max_; ++i) pool_[i].chain = i + 1 == max_ ? kNone : i + 1;
   free_ = 0;
 }
 
@@ -16,7 +20,7 @@ std::size_t HalfEdges::bytes_max(std::size_t max) {
   return std::max<std::size_t>(1, max) * sizeof(Item) + std::bit_ceil(std::max<std::size_t>(1, max)) * 4;
 }
 
-HalfEdges::Added HalfEdges::add(const HalfEdge& half, std::uint32_t now_ms, HalfEdge& other) {
+HalfEdges::Added HalfEdges::add(const HalfEdge& half, std::uint32_t now_ms, const HalfEdge*& other) {
   std::uint32_t* link = &heads_[half.key & mask_];
   while (*link != kNone && pool_[*link].half.key != half.key) link = &pool_[*link].chain;
   if (*link != kNone) {
@@ -25,7 +29,7 @@ HalfEdges::Added HalfEdges::add(const HalfEdge& half, std::uint32_t now_ms, Half
       there.half = half;
       return Added::kReplaced;
     }
-    other = there.half;
+    other = &there.half;
     remove(*link, link);
     return Added::kPaired;
   }

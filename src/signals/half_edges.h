@@ -10,8 +10,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
-#include <vector>
 
 namespace tailgate {
 
@@ -34,11 +34,11 @@ class HalfEdges {
 
   enum class Added {
     kWaits,
-    kPaired,    // `other` is the other side, which waits no longer
+    kPaired,    // `other` is the other side, which waits no longer; good until the next call
     kReplaced,  // the same side was there already, and is the new one now
     kFull,      // there is no room
   };
-  Added add(const HalfEdge& half, std::uint32_t now_ms, HalfEdge& other);
+  Added add(const HalfEdge& half, std::uint32_t now_ms, const HalfEdge*& other);
 
   // Takes the oldest out if it came at or before `until_ms`. Milliseconds may wrap around.
   std::optional<HalfEdge> take_old(std::uint32_t until_ms);
@@ -63,9 +63,9 @@ class HalfEdges {
 
   void remove(std::uint32_t item, std::uint32_t* link);
 
-  std::vector<Item> pool_;
-  std::vector<std::uint32_t> heads_;
-  const std::size_t mask_;
+  const std::size_t max_, mask_;  // mask_: number of heads minus 1
+  const std::unique_ptr<Item[]> pool_;
+  const std::unique_ptr<std::uint32_t[]> heads_;
   std::uint32_t free_ = kNone, oldest_ = kNone, newest_ = kNone;
   std::size_t size_ = 0;
 };

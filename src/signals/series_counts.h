@@ -4,9 +4,9 @@
 // A series is counted in a block of words of its own: first sums of 128 bits, the low word before the high one, then
 // plain counts. Blocks lie in chunks of 64, made when a series of a chunk comes first.
 //
-// From hash to series leads a cache of four ways. What it has forgotten is asked of SeriesNames again, so it may forget
-// anything at any time; its size is fixed, whatever names come. The hash has 64 bits and a random seed: that two of
-// 10,000 series share one has a chance of 3 in 10^12, and then they count as one.
+// From hash to series leads a NumberCache; what it has forgotten is asked of SeriesNames again, and its size is fixed,
+// whatever names come. The hash has 64 bits and a random seed: that two of 10,000 series share one has a chance of 3 in
+// 10^12, and then they count as one.
 //
 // Threads: the holder of the lock of the part it belongs to. No allocation but for a new chunk.
 #pragma once
@@ -15,6 +15,8 @@
 #include <memory>
 #include <span>
 #include <vector>
+
+#include "base/number_cache.h"
 
 namespace tailgate {
 
@@ -49,22 +51,16 @@ std::uint64_t activity_of(const BlockShape& shape, const std::uint64_t* block);
 
 class SeriesCounts {
  public:
-  static constexpr SeriesId kUnknown = UINT32_MAX;
+  static constexpr SeriesId kUnknown = NumberCache::kUnknown;
 
   SeriesCounts(std::size_t series_max, const BlockShape& shape);
   static std::size_t bytes_max(std::size_t series_max, const BlockShape& shape);
 
   // Any thread, for its speed only: brings the way to the series into the cache of the processor.
-  void prefetch(std::uint64_t hash) const { __builtin_prefetch(set_of(hash)); }
+  void prefetch(std::uint64_t hash) const { ways_.prefetch(hash); }
 
-  SeriesId find(std::uint64_t hash) const {
-    const Way* const set = set_of(hash);
-    for (std::size_t i = 0; i < kWays; ++i) {
-      if (set[i].hash == hash) return set[i].series;
-    }
-    return kUnknown;
-  }
-  void remember(std::uint64_t hash, SeriesId series);
+  SeriesId find(std::uint64_t hash) const { return ways_.find(hash); }
+  void remember(std::uint64_t hash, SeriesId series) { ways_.remember(hash, series); }
   // Forgets the ways to series for which `gone` is true.
   void forget(const std::vector<bool>& gone);
 
@@ -80,19 +76,12 @@ class SeriesCounts {
   }
 
  private:
-  struct Way {
-    std::uint64_t hash;
-    SeriesId series;
-  };
-  static constexpr std::size_t kWays = 4, kChunk = 64;
+  static constexpr std::size_t kChunk = 64;
 
-  static std::size_t sets_for(std::size_t series_max);
-  Way* set_of(std::uint64_t hash) const { return ways_.get() + (hash & mask_) * kWays; }
   std::uint64_t* make_chunk(SeriesId series);
 
   const std::size_t words_;  // of a block
-  const std::size_t mask_;   // number of sets minus 1
-  const std::unique_ptr<Way[]> ways_;
+  NumberCache ways_;
   std::vector<std::unique_ptr<std::uint64_t[]>> chunks_;
 };
 

@@ -30,28 +30,21 @@ std::size_t names_max(const ServiceGraphConfig& config) { return config.edges_ma
 
 }  // namespace
 
-// Of this thread, for one request.
+// Of this thread, for one request: its notes as a list for each shard, and its calls.
 struct ServiceGraph::Scratch {
-  struct Side {
-    HalfEdge half;
-    std::uint32_t next;  // of the same shard
-  };
   static constexpr std::uint32_t kNone = UINT32_MAX;
 
-  std::vector<Side> sides;
   std::array<std::uint32_t, kShards> first{}, last{};
   std::vector<Call> calls;
 
   void clear() {
-    sides.clear();
     calls.clear();
     first.fill(kNone);
   }
-  void add(const HalfEdge& half) {
-    const std::size_t shard = half.key >> 61;
-    const auto i = static_cast<std::uint32_t>(sides.size());
-    sides.push_back({half, kNone});
-    (first[shard] == kNone ? first[shard] : sides[last[shard]].next) = i;
+  void add(GraphNote* notes, std::uint32_t i) {
+    const std::size_t shard = notes[i].half.key >> 61;
+    notes[i].next = kNone;
+    (first[shard] == kNone ? first[shard] : notes[last[shard]].next) = i;
     last[shard] = i;
   }
 };
@@ -68,13 +61,14 @@ ServiceGraph::ServiceGraph(ServiceGraphConfig config, std::size_t parts, std::ui
   static_assert(kShards == 8, "Scratch::add takes three bits of the key");
   for (std::size_t i = 0; i < kShards; ++i)
     shards_.push_back(std::make_unique<Shard>((config_.waiting_max + kShards - 1) / kShards));
-  for (std::size_t i = 0; i < table_.parts(); ++i) names_of_parts_.push_back(std::make_unique<Names>());
+  for (std::size_t i = 0; i < table_.parts(); ++i)
+    names_of_parts_.push_back(std::make_unique<Names>(names_max(config_)));
 }
 
-// A thread's way to a name is a node and a bucket of a map, and so is a pair of the half hour that is not over.
+// A pair of the half hour that is not over is a node and a bucket of a map.
 std::size_t ServiceGraph::bytes_max(const ServiceGraphConfig& config, std::size_t parts) {
   return SeriesTable::bytes_max(table_options(config, parts)) + GraphNames::bytes_max(names_max(config)) +
-         parts * (names_max(config) * 64 + Names::kNoRoom * 8) +
+         parts * NumberCache::bytes(names_max(config)) +
          kShards * HalfEdges::bytes_max(config.waiting_max / kShards + 1) +
          config.edges_max * (kIntervals * sizeof(Pairs::value_type) + 64 + sizeof(Ends));
 }
@@ -83,51 +77,52 @@ std::uint32_t ServiceGraph::ms_of(TimePoint t) const {
   return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(t - origin_).count());
 }
 
-void ServiceGraph::take(const GraphNotes& notes, std::size_t part, TimePoint now) {
+void ServiceGraph::take(GraphNotes& notes, std::size_t part, TimePoint now) {
   if (notes.notes().empty()) return;
   thread_local Scratch scratch;
   scratch.clear();
   name_sides(notes, *names_of_parts_[part], scratch);
   for (std::size_t shard = 0; shard < kShards; ++shard) {
-    if (scratch.first[shard] != Scratch::kNone) pair(shard, ms_of(now), scratch);
+    if (scratch.first[shard] != Scratch::kNone) pair(notes.notes().data(), shard, ms_of(now), scratch);
   }
   count(scratch.calls, part);
 }
 
-// Sides with numbers for names; what needs no other side is a call at once.
-void ServiceGraph::name_sides(const GraphNotes& notes, Names& names, Scratch& scratch) {
+// Gives sides the numbers of their names; what needs no other side is a call at once.
+void ServiceGraph::name_sides(GraphNotes& all, Names& names, Scratch& scratch) {
   const MutexLock lock(names.mutex);
+  GraphNote* const notes = all.notes().data();
+  const auto count = static_cast<std::uint32_t>(all.notes().size());
   std::uint32_t resource = UINT32_MAX, service = 0;
-  for (const GraphNote& note : notes.notes()) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    GraphNote& note = notes[i];
+    HalfEdge& half = note.half;
     if (note.resource != resource) {
       resource = note.resource;
-      const GraphResource& of = notes.resource_of(note);
+      const GraphResource& of = all.resource_of(note);
       service = number_of(of.hash, names, of.service, {});
     }
     if (service == 0) {
       ++names.dropped;
       continue;
     }
-    std::uint32_t peer = 0;
-    if (note.peer.data() != nullptr) peer = number_of(note.peer_hash, names, {}, note.peer);
-    const EdgeType type = note.messaging ? EdgeType::kMessaging : EdgeType::kPlain;
-    if (note.database && peer != 0) {
+    half.service = service;
+    if (note.peer.data() != nullptr) half.peer = number_of(note.peer_hash, names, {}, note.peer);
+    if (note.database && half.peer != 0) {
       scratch.calls.push_back(
-          {service, peer, EdgeType::kDatabase, note.failed, true, true, note.duration_ns, note.duration_ns});
-    } else if (note.key != 0) {
-      shards_[note.key >> 61]->prefetch(note.key);
-      scratch.add({note.key, note.duration_ns, service, peer, note.client, note.failed, type});
+          {service, half.peer, EdgeType::kDatabase, half.failed, true, true, half.duration_ns, half.duration_ns});
+    } else if (half.key != 0) {
+      shards_[half.key >> 61]->prefetch(half.key);
+      scratch.add(notes, i);
     } else if (config_.virtual_nodes) {
-      scratch.calls.push_back({user_, service, EdgeType::kVirtual, note.failed, false, true, 0, note.duration_ns});
+      scratch.calls.push_back({user_, service, EdgeType::kVirtual, half.failed, false, true, 0, half.duration_ns});
     }
   }
 }
 
 // Of a text, or of the value of an attribute. 0: there is no room for more names.
 std::uint32_t ServiceGraph::number_of(std::uint64_t hash, Names& names, ByteView text, ByteView attribute) {
-  if (const auto found = names.numbers.find(hash); found != names.numbers.end()) return found->second;
-  std::uint64_t& no_room = names.no_room[hash % Names::kNoRoom];
-  if (no_room == hash) return 0;
+  if (const std::uint32_t known = names.numbers.find(hash); known != NumberCache::kUnknown) return known;
   std::string value;
   if (attribute.data() != nullptr) {
     const AttributeValue of = attribute_value(attribute);
@@ -138,22 +133,16 @@ std::uint32_t ServiceGraph::number_of(std::uint64_t hash, Names& names, ByteView
     }
   }
   const std::uint32_t number = names_.number_of(text);
-  if (number == 0) {
-    no_room = hash;
-    return 0;
-  }
-  // Two hashes may lead to one name (an attribute as a number and as a text).
-  if (names.numbers.size() >= names_max(config_)) names.numbers.clear();
-  names.numbers.emplace(hash, number);
+  names.numbers.remember(hash, number);
   return number;
 }
 
-void ServiceGraph::pair(std::size_t index, std::uint32_t now_ms, Scratch& scratch) {
+void ServiceGraph::pair(const GraphNote* notes, std::size_t index, std::uint32_t now_ms, Scratch& scratch) {
   Shard& shard = *shards_[index];
   const MutexLock lock(shard.mutex);
-  for (std::uint32_t i = scratch.first[index]; i != Scratch::kNone; i = scratch.sides[i].next) {
-    const HalfEdge& half = scratch.sides[i].half;
-    HalfEdge other;
+  for (std::uint32_t i = scratch.first[index]; i != Scratch::kNone; i = notes[i].next) {
+    const HalfEdge& half = notes[i].half;
+    const HalfEdge* other = nullptr;
     HalfEdges::Added added = shard.halves.add(half, now_ms, other);
     if (added == HalfEdges::Added::kFull) {
       const auto ttl_ms = static_cast<std::uint32_t>(config_.ttl / std::chrono::milliseconds(1));
@@ -163,7 +152,7 @@ void ServiceGraph::pair(std::size_t index, std::uint32_t now_ms, Scratch& scratc
         added = shard.halves.add(half, now_ms, other);
       }
     }
-    if (added == HalfEdges::Added::kPaired) scratch.calls.push_back(joined(half, other));
+    if (added == HalfEdges::Added::kPaired) scratch.calls.push_back(joined(half, *other));
     shard.replaced += added == HalfEdges::Added::kReplaced;
     shard.dropped += added == HalfEdges::Added::kFull;
   }
@@ -319,7 +308,7 @@ void ServiceGraph::sweep_names(TimePoint now) {
   names_.sweep(in_use);
   for (const std::unique_ptr<Names>& names : names_of_parts_) {
     const MutexLock lock(names->mutex);
-    std::fill(names->no_room.begin(), names->no_room.end(), 0);  // there may be room now
+    names->numbers.forget_if([](std::uint32_t number) { return number == 0; });  // there may be room now
   }
 }
 

@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "base/number_cache.h"
 #include "signals/exposition.h"
 #include "signals/graph_config.h"
 #include "signals/graph_names.h"
@@ -44,7 +45,7 @@ class ServiceGraph {
   std::size_t parts() const { return table_.parts(); }
   void begin(GraphNotes& notes, const ScanPlan& plan) const { notes.begin(config_, plan, seed_); }
   // Pairs and counts them. Cost: some 50 ns for each span that is a side of a request, and nothing for others.
-  void take(const GraphNotes& notes, std::size_t part, TimePoint now);
+  void take(GraphNotes& notes, std::size_t part, TimePoint now);
 
   // What has waited long enough ends, the calls of half an hour are put by, and when there is no room for more names,
   // those that nothing uses go. To be called every second or so.
@@ -96,12 +97,11 @@ class ServiceGraph {
     std::uint64_t replaced TAILGATE_GUARDED_BY(mutex) = 0;
     std::uint64_t dropped TAILGATE_GUARDED_BY(mutex) = 0;
   };
-  // Numbers of the names that a thread has met, by their hashes, and the last hashes of those that found no room.
+  // Numbers of the names that a thread has met, by their hashes; 0 of one that found no room.
   struct Names {
-    static constexpr std::size_t kNoRoom = 1024;
+    explicit Names(std::size_t max) : numbers(max) {}
     mutable Mutex mutex;
-    std::unordered_map<std::uint64_t, std::uint32_t> numbers TAILGATE_GUARDED_BY(mutex);
-    std::vector<std::uint64_t> no_room TAILGATE_GUARDED_BY(mutex) = std::vector<std::uint64_t>(kNoRoom);
+    NumberCache numbers TAILGATE_GUARDED_BY(mutex);
     std::uint64_t dropped TAILGATE_GUARDED_BY(mutex) = 0;
   };
   struct Call {
@@ -123,10 +123,10 @@ class ServiceGraph {
   struct Scratch;
 
   std::size_t buckets() const { return config_.bounds_ns.size() + 1; }
-  void name_sides(const GraphNotes& notes, Names& names, Scratch& scratch);
+  void name_sides(GraphNotes& all, Names& names, Scratch& scratch);
   std::uint32_t number_of(std::uint64_t hash, Names& names, ByteView text, ByteView attribute)
       TAILGATE_REQUIRES(names.mutex);
-  void pair(std::size_t shard, std::uint32_t now_ms, Scratch& scratch);
+  void pair(const GraphNote* notes, std::size_t shard, std::uint32_t now_ms, Scratch& scratch);
   static Call joined(const HalfEdge& a, const HalfEdge& b);
   void end_waiting(TimePoint now);
   void sweep_names(TimePoint now);

@@ -2,6 +2,7 @@
 #include "wire/otlp/scan_plan.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "wire/otlp/tracestate.h"
@@ -26,7 +27,11 @@ class Randomness final : public SpanCounter {
 
 }  // namespace
 
-ScanPlan::ScanPlan() { by_length_.fill(kNoSlot); }
+ScanPlan::ScanPlan() {
+  static std::atomic<std::uint64_t> plans{0};
+  serial_ = ++plans;
+  by_length_.fill(kNoSlot);
+}
 
 std::size_t ScanPlan::attribute_slot(std::string_view key, Attributes where) {
   const auto it = std::find(keys_.begin(), keys_.end(), key);

@@ -85,6 +85,9 @@ class ScanPlan {
 
   ScanPlan();
 
+  // Of this plan and no other in this process, for those who keep what they found out about a plan. From 1.
+  std::uint64_t serial() const { return serial_; }
+
   std::size_t bit_words() const { return (predicates.size() + 63) / 64; }
   std::size_t words() const { return bit_words() + counters_.size(); }
   const std::vector<std::string>& attribute_keys() const { return keys_; }
@@ -142,6 +145,7 @@ class ScanPlan {
 
   int find_slot_slow(ByteView key, Attributes where) const;
 
+  std::uint64_t serial_;
   std::vector<std::string> keys_;
   std::size_t keys_of_policies_ = SIZE_MAX;
   std::vector<std::uint8_t> where_;            // of each key
