@@ -22,9 +22,9 @@ SpanWatcher& BothWatches::begin(const ScanPlan& plan) {
       first->on_resource(attributes);
       second->on_resource(attributes);
     }
-    void on_span(const SpanFields& span) override {
-      first->on_span(span);
-      second->on_span(span);
+    void on_span(const SpanFields& span, std::uint64_t trace_hash) override {
+      first->on_span(span, trace_hash);
+      second->on_span(span, trace_hash);
     }
     SpanWatcher* first = nullptr;
     SpanWatcher* second = nullptr;

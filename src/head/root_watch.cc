@@ -29,7 +29,7 @@ class RootWatch::Notes final : public SpanWatcher {
     service_ = service_.substr(0, AdaptiveConfig::kOperationBytes + 1);
   }
 
-  void on_span(const SpanFields& span) override {
+  void on_span(const SpanFields& span, std::uint64_t /*trace_hash*/) override {
     ++spans;
     const auto kind = static_cast<SpanKind>(span.kind);
     if (span.has_parent() && !(entries_too_ && (kind == SpanKind::kServer || kind == SpanKind::kConsumer))) return;

@@ -33,9 +33,10 @@ class GraphNotes {
   void clear();  // the resource stays, since more of its spans may come
 
   void on_resource(const ByteView* attributes);
-  void on_span(const SpanFields& span) {
+  void on_span(const SpanFields& span, std::uint64_t trace_hash) {
     const auto kind = static_cast<SpanKind>(span.kind);
-    if (kind >= SpanKind::kServer && kind <= SpanKind::kConsumer && !resources_.back().service.empty()) note(span);
+    if (kind >= SpanKind::kServer && kind <= SpanKind::kConsumer && !resources_.back().service.empty())
+      note(span, trace_hash);
   }
 
   std::vector<GraphNote>& notes() { return notes_; }
@@ -50,8 +51,7 @@ class GraphNotes {
   static int first_of(const Slots& slots, const SpanFields& span);
   bool any_in(const ByteView* attributes) const;
   void find_peer(const SpanFields& span, GraphNote& note) const;
-  void note(const SpanFields& span);
-  std::uint64_t key_of(ByteView trace_id, std::uint64_t span_id) const;
+  void note(const SpanFields& span, std::uint64_t trace_hash);
 
   const ServiceGraphConfig* config_ = nullptr;
   std::uint64_t plan_ = 0;  // the serial number of the one that slots are of

@@ -54,7 +54,7 @@ class HalfEdges {
 
  private:
   static constexpr std::uint32_t kNone = UINT32_MAX;
-  struct Item {
+  struct alignas(64) Item {  // a line of the processor's cache
     HalfEdge half;
     std::uint32_t at_ms = 0;
     std::uint32_t chain = kNone;                 // the next with this end of the key; of a free one, the next free one

@@ -24,9 +24,9 @@ class Notes final : public SpanWatcher {
     if (with_spans_) spans.on_resource(attributes);
     if (with_graph_) graph.on_resource(attributes);
   }
-  void on_span(const SpanFields& span) override {
+  void on_span(const SpanFields& span, std::uint64_t trace_hash) override {
     if (with_spans_) spans.on_span(span);
-    if (with_graph_) graph.on_span(span);
+    if (with_graph_) graph.on_span(span, trace_hash);
   }
 
   SpanNotes spans;

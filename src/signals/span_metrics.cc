@@ -169,7 +169,7 @@ void SpanMetrics::kept(const KeptTrace& trace, TimePoint now, std::uint64_t unix
   // The same notes as are taken when spans come, so that an exemplar is found under its series' labels.
   struct Watcher final : SpanWatcher {
     void on_resource(const ByteView* attributes) override { notes.on_resource(attributes); }
-    void on_span(const SpanFields& span) override {
+    void on_span(const SpanFields& span, std::uint64_t /*trace_hash*/) override {
       notes.on_span(span);
       ids.push_back(load_le<std::uint64_t>(span.span_id.data()));
     }

@@ -61,7 +61,7 @@ class CountedGraph {
     struct Watcher final : SpanWatcher {
       explicit Watcher(GraphNotes& to) : notes(to) {}
       void on_resource(const ByteView* attributes) override { notes.on_resource(attributes); }
-      void on_span(const SpanFields& span) override { notes.on_span(span); }
+      void on_span(const SpanFields& span, std::uint64_t trace_hash) override { notes.on_span(span, trace_hash); }
       GraphNotes& notes;
     } watcher(notes_);
     SpanBatch batch;

@@ -90,7 +90,7 @@ class CountedSpans {
     struct Watcher final : SpanWatcher {
       explicit Watcher(SpanNotes& to) : notes(to) {}
       void on_resource(const ByteView* attributes) override { notes.on_resource(attributes); }
-      void on_span(const SpanFields& span) override { notes.on_span(span); }
+      void on_span(const SpanFields& span, std::uint64_t) override { notes.on_span(span); }
       SpanNotes& notes;
     } watcher(notes_);
     REQUIRE(scan_request(request, plan_, batch, slice, &watcher).ok);

@@ -179,7 +179,7 @@ class Scan {
     std::uint64_t* const words = batch_.words_of(t);
     for (std::size_t i = 0; i < resource_words_.size(); ++i) words[i] |= resource_words_[i];
     ask_span(plan_, f, words);
-    if (watcher_ != nullptr) watcher_->on_span(f);
+    if (watcher_ != nullptr) watcher_->on_span(f, trace.hash);
     return true;
   }
 

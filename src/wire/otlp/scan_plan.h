@@ -72,8 +72,8 @@ class SpanWatcher {
   virtual ~SpanWatcher() = default;
   // The spans that follow have this resource. `attributes` are the resource's, in the slots of the plan.
   virtual void on_resource(const ByteView* attributes) = 0;
-  // A span with good ids, in the order of the request.
-  virtual void on_span(const SpanFields& span) = 0;
+  // A span with good ids, in the order of the request. `trace_hash` is SpanBatch's of the trace id.
+  virtual void on_span(const SpanFields& span, std::uint64_t trace_hash) = 0;
 };
 
 enum class Attributes : std::uint8_t { kOfSpans = 1, kOfResources = 2, kOfBoth = 3 };

@@ -169,7 +169,7 @@ namespace {
 struct WatchLog final : SpanWatch, SpanWatcher {
   SpanWatcher& begin(const ScanPlan&) override { return seen = 0, *this; }
   void on_resource(const ByteView*) override { ++resources; }
-  void on_span(const SpanFields&) override { ++seen; }
+  void on_span(const SpanFields&, std::uint64_t) override { ++seen; }
   void taken(TimePoint) override { taken_spans += std::exchange(seen, 0); }
   void refused() override { refused_spans += std::exchange(seen, 0); }
 
