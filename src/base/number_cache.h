@@ -5,8 +5,9 @@
 // Threads: the holder of the lock of whoever owns it. No allocation but at the start.
 #pragma once
 
-#include <algorithm>
+#include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -17,55 +18,54 @@ class NumberCache {
   static constexpr std::uint32_t kUnknown = UINT32_MAX;
 
   // Twice as many ways as there are numbers.
-  explicit NumberCache(std::size_t numbers)
-      : mask_(sets_for(numbers) - 1), ways_(std::make_unique<Way[]>((mask_ + 1) * kWays)) {
-    clear();
-  }
-  static std::size_t bytes(std::size_t numbers) { return sets_for(numbers) * kWays * sizeof(Way); }
+  explicit NumberCache(std::size_t numbers) : size_(sets_for(numbers)), sets_(std::make_unique<Set[]>(size_)) {}
+  static std::size_t bytes(std::size_t numbers) { return sets_for(numbers) * sizeof(Set); }
 
   // Any thread, for its speed only: brings the set of a hash into the cache of the processor.
-  void prefetch(std::uint64_t hash) const { __builtin_prefetch(set_of(hash)); }
+  void prefetch(std::uint64_t hash) const { __builtin_prefetch(&set_of(hash)); }
 
   std::uint32_t find(std::uint64_t hash) const {
-    const Way* const set = set_of(hash);
-    for (std::size_t i = 0; i < kWays; ++i) {
-      if (set[i].hash == hash) return set[i].number;
+    for (const Way& way : set_of(hash).ways) {
+      if (way.hash == hash) return way.number;
     }
     return kUnknown;
   }
   void remember(std::uint64_t hash, std::uint32_t number) {
-    Way* const set = set_of(hash);
-    for (std::size_t i = 0; i < kWays; ++i) {
-      if (set[i].number == kUnknown || set[i].hash == hash) {
-        set[i] = {hash, number};
-        return;
-      }
+    Set& set = set_of(hash);
+    Way* to = nullptr;  // the first that is free, which is also where find() meets a hash of 0 first
+    for (Way& way : set.ways) {
+      if (way.hash == hash) way = {};
+      if (to == nullptr && way.number == kUnknown) to = &way;
     }
-    set[hash >> 62] = {hash, number};
+    *(to != nullptr ? to : &set.ways[hash >> 62]) = {hash, number};
   }
   // Forgets the numbers for which `gone(number)` is true.
   template <class Gone>
   void forget_if(Gone gone) {
-    std::replace_if(
-        ways_.get(), ways_.get() + (mask_ + 1) * kWays,
-        [&](const Way& way) { return way.number != kUnknown && gone(way.number); }, Way{0, kUnknown});
+    for (std::size_t i = 0; i < size_; ++i) {
+      for (Way& way : sets_[i].ways) {
+        if (way.number != kUnknown && gone(way.number)) way = {};
+      }
+    }
   }
-  void clear() { std::fill_n(ways_.get(), (mask_ + 1) * kWays, Way{0, kUnknown}); }
+  void clear() {
+    forget_if([](std::uint32_t) { return true; });
+  }
 
  private:
   struct Way {
-    std::uint64_t hash;
-    std::uint32_t number;
+    std::uint64_t hash = 0;
+    std::uint32_t number = kUnknown;
   };
-  static constexpr std::size_t kWays = 4;
+  struct alignas(64) Set {
+    std::array<Way, 4> ways;
+  };
 
-  static std::size_t sets_for(std::size_t numbers) {
-    return std::bit_ceil(std::max<std::size_t>(64, numbers * 2 / kWays));
-  }
-  Way* set_of(std::uint64_t hash) const { return ways_.get() + (hash & mask_) * kWays; }
+  static std::size_t sets_for(std::size_t numbers) { return std::bit_ceil(numbers < 128 ? 64 : numbers / 2); }
+  Set& set_of(std::uint64_t hash) const { return sets_[hash & (size_ - 1)]; }
 
-  const std::size_t mask_;  // number of sets minus 1
-  const std::unique_ptr<Way[]> ways_;
+  const std::size_t size_;  // a power of two
+  const std::unique_ptr<Set[]> sets_;
 };
 
 }  // namespace tailgate

@@ -35,9 +35,9 @@ void GraphNotes::begin(const ServiceGraphConfig& config, const ScanPlan& plan, s
   notes_.clear();
   resources_.clear();
   seed_ = seed;
-  if (config_ == &config && plan_ == plan.serial()) return;
+  if (config_ == &config && plan_serial_ == plan.serial()) return;
   config_ = &config;
-  plan_ = plan.serial();
+  plan_serial_ = plan.serial();
   service_slot_ = plan.find_slot("service.name", Attributes::kOfResources);
   find(config.database_attributes, plan, databases_);
   find(host_attributes(), plan, hosts_);

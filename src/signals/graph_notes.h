@@ -17,7 +17,7 @@ struct GraphNote {
   ByteView peer;            // of a client: the attribute (a KeyValue) that names what it calls; null: there is none
   std::uint64_t peer_hash;  // of it, seeded
   std::uint32_t resource;   // index in resources()
-  std::uint32_t next;       // for ServiceGraph: of the same shard
+  std::uint32_t next;       // index of the next note of the same shard; ServiceGraph sets it
   bool database;            // `peer` is that of a database
 };
 
@@ -39,7 +39,7 @@ class GraphNotes {
       note(span, trace_hash);
   }
 
-  std::vector<GraphNote>& notes() { return notes_; }
+  std::vector<GraphNote>& notes() { return notes_; }  // ServiceGraph completes them
   const GraphResource& resource_of(const GraphNote& note) const { return resources_[note.resource]; }
 
   // Attributes that the scan must find.
@@ -54,7 +54,7 @@ class GraphNotes {
   void note(const SpanFields& span, std::uint64_t trace_hash);
 
   const ServiceGraphConfig* config_ = nullptr;
-  std::uint64_t plan_ = 0;  // the serial number of the one that slots are of
+  std::uint64_t plan_serial_ = 0;  // of the plan that the slots belong to
   std::uint64_t seed_ = 0;
   int service_slot_ = -1;
   Slots databases_, peers_, hosts_;

@@ -68,7 +68,7 @@ ServiceGraph::ServiceGraph(ServiceGraphConfig config, std::size_t parts, std::ui
 // A pair of the half hour that is not over is a node and a bucket of a map.
 std::size_t ServiceGraph::bytes_max(const ServiceGraphConfig& config, std::size_t parts) {
   return SeriesTable::bytes_max(table_options(config, parts)) + GraphNames::bytes_max(names_max(config)) +
-         parts * NumberCache::bytes(names_max(config)) +
+         parts * (NumberCache::bytes(names_max(config)) + NumberCache::bytes(Names::kNoRoom)) +
          kShards * HalfEdges::bytes_max(config.waiting_max / kShards + 1) +
          config.edges_max * (kIntervals * sizeof(Pairs::value_type) + 64 + sizeof(Ends));
 }
@@ -123,6 +123,7 @@ void ServiceGraph::name_sides(GraphNotes& all, Names& names, Scratch& scratch) {
 // Of a text, or of the value of an attribute. 0: there is no room for more names.
 std::uint32_t ServiceGraph::number_of(std::uint64_t hash, Names& names, ByteView text, ByteView attribute) {
   if (const std::uint32_t known = names.numbers.find(hash); known != NumberCache::kUnknown) return known;
+  if (names.no_room.find(hash) == 0) return 0;
   std::string value;
   if (attribute.data() != nullptr) {
     const AttributeValue of = attribute_value(attribute);
@@ -133,7 +134,7 @@ std::uint32_t ServiceGraph::number_of(std::uint64_t hash, Names& names, ByteView
     }
   }
   const std::uint32_t number = names_.number_of(text);
-  names.numbers.remember(hash, number);
+  (number == 0 ? names.no_room : names.numbers).remember(hash, number);
   return number;
 }
 
@@ -308,7 +309,7 @@ void ServiceGraph::sweep_names(TimePoint now) {
   names_.sweep(in_use);
   for (const std::unique_ptr<Names>& names : names_of_parts_) {
     const MutexLock lock(names->mutex);
-    names->numbers.forget_if([](std::uint32_t number) { return number == 0; });  // there may be room now
+    names->no_room.clear();  // there may be room now
   }
 }
 

@@ -97,11 +97,13 @@ class ServiceGraph {
     std::uint64_t replaced TAILGATE_GUARDED_BY(mutex) = 0;
     std::uint64_t dropped TAILGATE_GUARDED_BY(mutex) = 0;
   };
-  // Numbers of the names that a thread has met, by their hashes; 0 of one that found no room.
+  // Numbers of the names that a thread has met, by their hashes, and which ones found no room (their number is 0):
+  // apart, since there is no end of these where peers' names have ids in them.
   struct Names {
-    explicit Names(std::size_t max) : numbers(max) {}
+    static constexpr std::size_t kNoRoom = 512;
+    explicit Names(std::size_t max) : numbers(max), no_room(kNoRoom) {}
     mutable Mutex mutex;
-    NumberCache numbers TAILGATE_GUARDED_BY(mutex);
+    NumberCache numbers TAILGATE_GUARDED_BY(mutex), no_room TAILGATE_GUARDED_BY(mutex);
     std::uint64_t dropped TAILGATE_GUARDED_BY(mutex) = 0;
   };
   struct Call {

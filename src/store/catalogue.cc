@@ -10,7 +10,6 @@
 namespace tailgate {
 namespace {
 
-constexpr std::int64_t kVersion = 2;
 constexpr std::int64_t kCallsStepNs = std::int64_t{600} * 1'000'000'000;
 
 constexpr const char* kTables = R"(

@@ -49,6 +49,8 @@ ServiceKey unlisted_service(std::string_view name);
 
 class Catalogue {
  public:
+  static constexpr std::int64_t kVersion = 2;  // of its tables, in `PRAGMA user_version`
+
   // Makes the tables when the file is new. kBadInput: it is damaged; remove it and apply every block again.
   static Result<std::unique_ptr<Catalogue>> open(const std::string& path);
 

@@ -35,8 +35,10 @@ std::string filter_path(const std::string& folder) { return folder + "/ids.filte
 bool partition_whole(const std::string& folder) {
   const auto db = Database::open_to_read(catalogue_path(folder));
   if (!db) return false;
+  auto rows = (*db)->prepare("PRAGMA user_version");
+  if (!rows || !rows->step().value_or(false) || rows->number(0) != Catalogue::kVersion) return false;
   std::int64_t end = 0, next = 0;
-  auto rows = (*db)->prepare("SELECT first, last FROM posting_files");
+  rows = (*db)->prepare("SELECT first, last FROM posting_files");
   if (!rows) return false;
   while (true) {
     const Result<bool> row = rows->step();

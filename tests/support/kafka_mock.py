@@ -167,18 +167,21 @@ class Mock:
         for topic, partitions in topics.items():
             expect(self.lib.rd_kafka_mock_topic_create(self.cluster, topic.encode(), partitions, 1) == 0, f"no topic {topic}")
         self.client = Client(self.brokers)
+        self.kept_port = None
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        if self.kept_port is not None:
+            self.kept_port.close()
         self.client.close()
         self.lib.rd_kafka_mock_cluster_destroy(self.cluster)
         self.lib.rd_kafka_destroy(self.owner)
 
     def down(self):
-        """A socket that does not listen keeps the port until `up`: the kernel would give it to any connection of this
-        machine, and a mock whose broker cannot bind again ends the process."""
+        """A socket that does not listen keeps the port until `up`, but for a moment: the kernel would give it to any
+        connection of this machine, and a mock whose broker cannot bind again ends the process."""
         self.lib.rd_kafka_mock_broker_set_down(self.cluster, 1)
         self.kept_port = socket.socket()
         self.kept_port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -188,3 +191,4 @@ class Mock:
     def up(self):
         self.lib.rd_kafka_mock_broker_set_up(self.cluster, 1)
         self.kept_port.close()
+        self.kept_port = None

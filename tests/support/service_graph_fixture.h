@@ -87,10 +87,18 @@ class CountedGraph {
     return out;
   }
   ServiceGraph& graph() { return graph_; }
+  // From now on policies ask for other attributes, which have the first slots.
+  void reload(const std::vector<std::string>& keys) {
+    ScanPlan plan;
+    for (const std::string& key : keys) plan.attribute_slot(key);
+    for (const std::string& key : config_.attributes()) plan.attribute_slot(key);
+    for (const std::string& key : config_.resource_attributes()) plan.attribute_slot(key, Attributes::kOfResources);
+    plan_ = std::move(plan);
+  }
 
  private:
   const SignalsConfig config_;
-  const ScanPlan plan_;
+  ScanPlan plan_;
   ServiceGraph graph_;
   GraphNotes notes_;
 };

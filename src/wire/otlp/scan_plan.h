@@ -72,7 +72,7 @@ class SpanWatcher {
   virtual ~SpanWatcher() = default;
   // The spans that follow have this resource. `attributes` are the resource's, in the slots of the plan.
   virtual void on_resource(const ByteView* attributes) = 0;
-  // A span with good ids, in the order of the request. `trace_hash` is SpanBatch's of the trace id.
+  // A span with good ids, in the order of the request. `trace_hash`: of its trace id, one for all of this process.
   virtual void on_span(const SpanFields& span, std::uint64_t trace_hash) = 0;
 };
 
@@ -85,7 +85,7 @@ class ScanPlan {
 
   ScanPlan();
 
-  // Of this plan and no other in this process, for those who keep what they found out about a plan. From 1.
+  // Of this plan, once it is built, and of no other, for those who keep what they found out about a plan. From 1.
   std::uint64_t serial() const { return serial_; }
 
   std::size_t bit_words() const { return (predicates.size() + 63) / 64; }

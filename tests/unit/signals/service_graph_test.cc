@@ -110,6 +110,20 @@ TEST_CASE("sides that send no spans are virtual nodes: who calls a root, and who
   CHECK(without.requests(after_start(1min)).empty());
 }
 
+TEST_CASE("after a reload attributes are found in the slots of the new policies", "[signals]") {
+  CountedGraph graph("{}");
+  const auto call = [&](std::uint64_t id) {
+    graph.add({.service = "web", .kind = kClient, .id = id, .attributes = {{"a", "wrong"}, {"db.system", "redis"}}});
+  };
+  call(1);
+  for (const std::vector<std::string>& keys : {Lines{"a", "b"}, Lines{"a"}, Lines{}}) {
+    graph.reload(keys);
+    call(2);
+    call(3);
+  }
+  CHECK(graph.requests() == Lines{R"({client="web",server="redis",connection_type="database"} 7)"});
+}
+
 TEST_CASE("a side that finds no room to wait is counted, and one that has waited enough makes room", "[signals]") {
   CountedGraph graph("{store: {max_items: 8, ttl: 2s}, virtual_nodes: false}");  // one in each of eight shards
   for (std::uint64_t id = 1; id <= 100; ++id)

@@ -503,6 +503,33 @@ TEST_CASE("a catalogue that was not made to its end is made again, and the other
   CHECK(stored(reader) == 60 - 10);
 }
 
+TEST_CASE("a finished partition whose catalogue has an older version is made again", "[store]") {
+  const Folder folder;
+  const StoreOptions options{.directory = folder.path, .age_max_ns = 16'000};
+  auto store = open(options);
+  for (std::uint64_t i = 1; i <= 60; ++i) REQUIRE(store->append(std::vector{kept(i)}, 100 * i));
+  const std::string path = catalogue_path(partition_folders(folder.path).value().front());
+  store.reset();
+  const auto version = [&] {
+    const auto db = Database::open(path);
+    REQUIRE(db);
+    auto rows = (*db)->prepare("PRAGMA user_version");
+    REQUIRE(rows);
+    REQUIRE(rows->step().value());
+    return rows->number(0);
+  };
+  {
+    auto db = Database::open(path);
+    REQUIRE(db);
+    REQUIRE((*db)->run("PRAGMA user_version=1; ALTER TABLE traces RENAME COLUMN has_root TO of_an_older_version"));
+  }
+  REQUIRE(version() == 1);
+  store = open(options);
+  CHECK(version() == Catalogue::kVersion);
+  StoreReader reader(store->source());
+  CHECK(stored(reader) == 60);
+}
+
 TEST_CASE("services beyond those that are listed are found all the same", "[store]") {
   const Folder folder;
   const StoreOptions options{.directory = folder.path};

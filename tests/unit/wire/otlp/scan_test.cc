@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "base/hash.h"
 #include "support/backward_otlp.h"
 #include "support/otlp_builder.h"
 #include "support/random_otlp.h"
@@ -205,6 +206,26 @@ TEST_CASE("a request of more spans than a slice holds is handed on in slices, an
   SpanBatch again;
   CHECK_FALSE(scan_request(bytes, plan, again, take).ok);
   CHECK(slices == 0);
+}
+
+TEST_CASE("a watcher sees every span with the hash of its trace", "[wire]") {
+  std::vector<SpanSpec> specs;
+  for (std::uint64_t i = 0; i < kSpansPerSlice + 5; ++i) specs.push_back({.trace = i % 3 + 1, .id = i + 1});
+  struct Watcher final : SpanWatcher {
+    void on_resource(const ByteView*) override {}
+    void on_span(const SpanFields& span, std::uint64_t trace_hash) override {
+      good += trace_hash == hash_bytes(span.trace_id, 5);
+    }
+    std::size_t good = 0;
+  } watcher;
+  const ScanPlan plan;
+  SpanBatch batch;
+  batch.hash_seed = 5;
+  const std::string bytes = request(specs);
+  REQUIRE(scan_request(
+              bytes, plan, batch, [](SpanBatch&) { return true; }, &watcher)
+              .ok);
+  CHECK(watcher.good == specs.size());
 }
 
 TEST_CASE("groups nest to a hundred levels and no further", "[wire]") {
