@@ -78,9 +78,11 @@ gpr_timespec from_now(Duration d) {
 }
 
 // gRPC's timers sleep until a time of the system's clock. When that is set back, they end as much too late: the
-// deadlines of calls, and the waits before a new connection. So calls are cancelled here when they are this much over
-// their deadline, and a call to a backend that cannot be reached does not wait to connect.
+// deadlines of calls, the waits before a new connection, and the looks at a connection that is being made (see watch).
+// So calls are cancelled here when they are this much over their deadline, a call to a backend that cannot be reached
+// does not wait to connect, and our queue looks after connections.
 constexpr Duration kOverdue = std::chrono::milliseconds(250);
+constexpr Duration kWatchFor = std::chrono::seconds(1);
 
 int whole_ms(Duration d) {
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(d).count();
@@ -125,11 +127,13 @@ class OtlpGrpcExporter final : public Exporter {
     if (queue_ == nullptr) return;
     cancel();
     alarm_.Cancel();
+    stub_ = nullptr;
+    channel_ = next_ = nullptr;  // ends what watches them
     queue_->Shutdown();
     void* tag = nullptr;
     bool ok = false;
     while (queue_->Next(&tag, &ok)) {
-      if (tag != this) calls_.erase(static_cast<Call*>(tag)->batch->id);
+      if (!own(tag)) calls_.erase(static_cast<Call*>(tag)->batch->id);
     }
   }
 
@@ -163,6 +167,7 @@ class OtlpGrpcExporter final : public Exporter {
     // Our own backoff is behind this call.
     if (channel_->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE)
       grpc::experimental::ChannelResetConnectionBackoff(channel_.get());
+    watch(channel_, watched_);
     const std::uint64_t id = batch->id;
     auto call = std::make_unique<Call>();
     call->batch = std::move(batch);
@@ -186,10 +191,7 @@ class OtlpGrpcExporter final : public Exporter {
       // Takes what else is ready, and does not wait. With the present time as the deadline gRPC would sleep a
       // millisecond.
       until = gpr_inf_past(GPR_CLOCK_MONOTONIC);
-      if (tag == this) {
-        woken_.store(false);
-        continue;
-      }
+      if (own(tag)) continue;
       const auto* call = static_cast<const Call*>(tag);
       const std::uint64_t id = call->batch->id;
       done.push_back({id, call->overdue       ? SendResult::retry(FailReason::kTimeout, "no answer within the timeout")
@@ -225,6 +227,31 @@ class OtlpGrpcExporter final : public Exporter {
     return grpc::CreateCustomChannel(options_.target, credentials_, arguments_);
   }
 
+  // gRPC polls the sockets of a channel only for a queue that has something on that channel. A call to a backend that
+  // cannot be reached ends at once, so a connection that is being made would be looked at only by a timer of gRPC's,
+  // each five seconds. While its state is watched, our queue polls.
+  void watch(const std::shared_ptr<grpc::Channel>& channel, bool& watched) {
+    if (channel == nullptr || watched) return;
+    const grpc_connectivity_state state = channel->GetState(false);
+    if (state == GRPC_CHANNEL_READY) return;
+    channel->NotifyOnStateChange(state, from_now(kWatchFor), queue_.get(), &watched);
+    watched = true;
+  }
+
+  // True if the event is no call's end: a ring, or the end of a watch.
+  bool own(const void* tag) {
+    if (tag == this) return woken_.store(false), true;
+    if (tag == &watched_) {
+      watched_ = false;
+      watch(channel_, watched_);
+      return true;
+    }
+    if (tag != &next_watched_) return false;
+    next_watched_ = false;
+    watch(next_, next_watched_);
+    return true;
+  }
+
   void use(std::shared_ptr<grpc::Channel> channel) {
     channel_ = std::move(channel);
     stub_ = std::make_unique<Stub>(channel_);
@@ -250,6 +277,7 @@ class OtlpGrpcExporter final : public Exporter {
     if (now >= look_up_due_) {  // one that is still not connected is given up for another
       next_ = channel();
       next_->GetState(true);
+      watch(next_, next_watched_);
       look_up_due_ = now + kBackendLookUpEvery;
     }
     if (next_ == nullptr || next_->GetState(false) != GRPC_CHANNEL_READY) return;
@@ -298,6 +326,8 @@ class OtlpGrpcExporter final : public Exporter {
   std::unique_ptr<Stub> stub_;
   std::shared_ptr<grpc::Channel> next_;  // of a name that is looked up again; null: none is being connected
   TimePoint look_up_due_{};
+  bool watched_ = false;  // channel_'s state, on queue_
+  bool next_watched_ = false;
   grpc::Alarm alarm_;
   std::atomic<bool> woken_{false};
   std::unordered_map<std::uint64_t, std::unique_ptr<Call>> calls_;
