@@ -82,14 +82,15 @@ class Server:
 
 
 class Prometheus(Server):
-    """Scrapes each second, with `spans_job` also /metrics/spans. `rules` are files."""
+    """Scrapes each second, with `spans_job` also /metrics/spans. `rules` are files, `others` more targets of the job."""
 
-    def __init__(self, directory, job, target, rules, spans_job=None):
+    def __init__(self, directory, job, target, rules, spans_job=None, others=()):
         super().__init__("prometheus", directory)
         self.port, = free_ports(1)
         config = self.file("prometheus.yaml", {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "rule_files": rules,
-            "scrape_configs": [{"job_name": name, "metrics_path": path, "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}
+            "scrape_configs": [{"job_name": name, "metrics_path": path, "static_configs": [
+                {"targets": [f"127.0.0.1:{port}" for port in (target, *others)]}]}
                                for name, path in ((job, "/metrics"), (spans_job, "/metrics/spans")) if name]})
         self.command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={self.home}/data",
                         f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=warn",
