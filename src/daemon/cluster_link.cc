@@ -114,7 +114,7 @@ std::unique_ptr<ExportRunner> ClusterLink::exporter_to(const std::string& name, 
   defaults.headers.emplace_back(kHopHeader, number);
   if (!config_.self.empty()) defaults.headers.emplace_back(kFromHeader, config_.self);
   defaults.gzip = false;
-  // gRPC looks at a connection that is being made only while a call waits for it, or every five seconds.
+  // A call that waits for the connection goes out as soon as there is one, and not after a wait of ours.
   defaults.wait_for_ready = true;
   defaults.reconnect_max = kRetryMax;
   defaults.queue = member_queue();

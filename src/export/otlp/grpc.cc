@@ -80,8 +80,10 @@ gpr_timespec from_now(Duration d) {
 // gRPC's timers sleep until a time of the system's clock. When that is set back, they end as much too late: the
 // deadlines of calls, the waits before a new connection, and the looks at a connection that is being made (see watch).
 // So calls are cancelled here when they are this much over their deadline, a call to a backend that cannot be reached
-// does not wait to connect, and our queue looks after connections.
+// does not wait to connect, and our queue polls while there is no connection.
 constexpr Duration kOverdue = std::chrono::milliseconds(250);
+// A watch ends with a change of the state or after so long, and is renewed: the exporter's thread wakes once a second
+// while there is no connection.
 constexpr Duration kWatchFor = std::chrono::seconds(1);
 
 int whole_ms(Duration d) {
@@ -156,6 +158,9 @@ class OtlpGrpcExporter final : public Exporter {
     }
     credentials_ = credentials();
     use(channel());
+    // A new channel is idle. One that has failed has a target that gRPC does not take, and will never change.
+    if (channel_->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE)
+      return fail(ErrorKind::kConfig, fmt::format("expected an endpoint that gRPC takes, got '{}'", options_.target));
     look_up_due_ = monotonic_now() + kBackendLookUpEvery;
     return {};
   }
@@ -227,9 +232,10 @@ class OtlpGrpcExporter final : public Exporter {
     return grpc::CreateCustomChannel(options_.target, credentials_, arguments_);
   }
 
-  // gRPC polls the sockets of a channel only for a queue that has something on that channel. A call to a backend that
-  // cannot be reached ends at once, so a connection that is being made would be looked at only by a timer of gRPC's,
-  // each five seconds. While its state is watched, our queue polls.
+  // A queue of gRPC polls a channel's sockets that are opened while the queue has something on the channel. A call to a
+  // backend that cannot be reached ends at once, so a new connection would be opened without it, and be looked at only
+  // every five seconds, by a timer of gRPC's. The watch is something on the channel. A connection that is there stays
+  // polled, so nothing needs to be watched then.
   void watch(const std::shared_ptr<grpc::Channel>& channel, bool& watched) {
     if (channel == nullptr || watched) return;
     const grpc_connectivity_state state = channel->GetState(false);
@@ -238,17 +244,19 @@ class OtlpGrpcExporter final : public Exporter {
     watched = true;
   }
 
-  // True if the event is no call's end: a ring, or the end of a watch.
+  // True if the event is a ring or the end of a watch, and not the end of a call.
   bool own(const void* tag) {
-    if (tag == this) return woken_.store(false), true;
-    if (tag == &watched_) {
+    if (tag == this) {
+      woken_.store(false);
+    } else if (tag == &watched_) {
       watched_ = false;
       watch(channel_, watched_);
-      return true;
+    } else if (tag == &next_watched_) {
+      next_watched_ = false;
+      watch(next_, next_watched_);
+    } else {
+      return false;
     }
-    if (tag != &next_watched_) return false;
-    next_watched_ = false;
-    watch(next_, next_watched_);
     return true;
   }
 

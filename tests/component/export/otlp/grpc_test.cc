@@ -338,6 +338,19 @@ TEST_CASE("a backend that is not there keeps the traces queued", "[export]") {
   CHECK(rig.dropped(DropReason::kShutdown) == 5);
 }
 
+TEST_CASE("an endpoint that gRPC does not take is an error of the start", "[export]") {
+  for (const std::string endpoint : {"ipv4:backend:4317", "ipv6:[zz]:1"}) {
+    CAPTURE(endpoint);
+    const ConfigDocument document =
+        *load_config_text("otlp: {endpoint: \"" + endpoint + "\", tls: {insecure: true}}\n", "t.yaml");
+    ByteBudget budget({0, 0, 64 << 20, 0});
+    const auto exporters = Exporters::make(document.root, budget, {.version = "test", .seed = 1});
+    const Result<void> started = exporters->start();
+    REQUIRE_FALSE(started);
+    CHECK(started.error().text.find(endpoint) != std::string::npos);
+  }
+}
+
 TEST_CASE("a backend that comes back gets the traces before gRPC looks at the connection by itself", "[export]") {
   auto backend = std::make_unique<GrpcBackend>(std::deque<GrpcAnswer>{});
   const std::string endpoint = backend->endpoint();
@@ -350,7 +363,7 @@ TEST_CASE("a backend that comes back gets the traces before gRPC looks at the co
   const TimePoint start = monotonic_now();
   backend = std::make_unique<GrpcBackend>(std::deque<GrpcAnswer>{}, true, grpc::InsecureServerCredentials(), endpoint);
   REQUIRE(rig.sent(10));
-  CHECK(monotonic_now() - start < 3s);  // it looks each five
+  CHECK(monotonic_now() - start < 3s);  // gRPC looks every five seconds
 }
 
 TEST_CASE("a system clock that is set delays no batch, no timeout and no reconnect of otlp", "[export]") {
