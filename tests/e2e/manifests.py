@@ -59,6 +59,15 @@ tolerations: [{operator: Exists}]
 priorityClassName: high
 topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}]
 """
+READS = """
+replicas: 3
+config:
+  receivers:
+    otlp: null
+    kafka: {brokers: ["kafka:9092"], topic: otlp_spans, group: tailgate, instance_id: "${env:POD_NAME}"}
+  exporters: {otlp/tempo: {endpoint: "tempo:4317", tls: {insecure: true}}}
+networkPolicy: {enabled: true, sendersFrom: [{podSelector: {}}]}
+"""
 
 
 def test_helm(tools, tailgate, *_):
@@ -99,6 +108,10 @@ def test_helm(tools, tailgate, *_):
         _, whole = rendered(EXPORTER + "replicas: 3\ncluster: {enabled: true, config: {settle: 50s}}\n")
         for wanted in ("name: gate-tailgate\n", "service: gate-tailgate-pods.tracing", "replicas: 3", "port: 4317", "settle: 50s"):
             expect(wanted in whole, f"members by name: want {wanted}")
+
+        kinds, whole = rendered(READS)
+        expect(kinds.count("v1 Service") == 1 and "podSelector: {}" not in whole, f"one that nobody sends to has no port for senders: {kinds}")
+        expect("journal" not in whole, "the topic is the journal")
 
         for wrong, where in (("", "exporters"), (EXPORTER + "kind: DaemonSet\n", "kind"), (EXPORTER + "replica: 2\n", "replica"),
                              (EXPORTER + "autoscaling: {min: 1}\n", "min")):

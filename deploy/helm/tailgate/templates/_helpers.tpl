@@ -24,10 +24,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
+{{/* "true" if it reads a topic, which is the journal then. */}}
+{{- define "tailgate.reads" -}}
+{{- range $name, $receiver := .Values.config.receivers -}}
+{{- if and $receiver (eq (splitList "/" $name | first) "kafka") -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The daemon's configuration: `config`, and the journal where there is a volume for it. */}}
 {{- define "tailgate.config" -}}
 {{- $config := deepCopy .Values.config -}}
-{{- if and .Values.journal.enabled (eq .Values.kind "StatefulSet") -}}
+{{- if and .Values.journal.enabled (eq .Values.kind "StatefulSet") (not (include "tailgate.reads" .)) -}}
 {{- $journal := merge (dict) (default (dict) $config.journal) .Values.journal.config (dict "directory" "/var/lib/tailgate/journal") -}}
 {{- $_ := set $config "journal" $journal -}}
 {{- end -}}

@@ -97,6 +97,9 @@ func chart(folder, valuesPath, out string) error {
 	if err != nil {
 		return err
 	}
+	if values, err = chartutil.ReadValuesFile(valuesPath); err != nil { // the linter has taken the nulls out
+		return err
+	}
 	release := chartutil.ReleaseOptions{Name: "gate", Namespace: "tracing", Revision: 1, IsInstall: true}
 	all, err := chartutil.ToRenderValues(loaded, values, release, chartutil.DefaultCapabilities)
 	if err != nil {
