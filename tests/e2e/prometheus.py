@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dashboard and the alerts against a real Prometheus that scrapes a daemon to which everything happens."""
 
+import contextlib
 import glob
 import json
 import os
@@ -146,14 +147,14 @@ class Others:
 
     def __init__(self, binary, directory):
         ports = free_ports(2)
-        self.mock = Mock({"spans": 2, "verdicts": 2})
-        self.daemons = [Daemon(binary, self.make(directory, name), self.member(name, port, ports)) for name, port in zip("ab", ports)]
-        self.daemons.append(Daemon(binary, self.make(directory, "reader"), self.reader()))
-
-    @staticmethod
-    def make(directory, name):
-        os.mkdir(os.path.join(directory, name))
-        return os.path.join(directory, name)
+        with contextlib.ExitStack() as begun:  # what has begun ends if another does not begin
+            self.mock = begun.enter_context(Mock({"spans": 2, "verdicts": 2}))
+            configs = {"a": self.member("a", ports[0], ports), "b": self.member("b", ports[1], ports), "reader": self.reader()}
+            self.daemons = []
+            for name, one in configs.items():
+                os.mkdir(os.path.join(directory, name))
+                self.daemons.append(begun.enter_context(Daemon(binary, os.path.join(directory, name), one)))
+            self.begun = begun.pop_all()
 
     @staticmethod
     def member(name, port, ports):
@@ -173,9 +174,7 @@ class Others:
         return self
 
     def __exit__(self, *_):
-        for daemon in self.daemons:
-            daemon.__exit__(None, None, None)
-        self.mock.__exit__()
+        self.begun.close()
 
     def pages(self):
         return [daemon.pages["metrics"] for daemon in self.daemons]
