@@ -2,9 +2,9 @@
 // The load test: starts the daemon, sends traffic whose outcome is known, takes what the daemon forwards, and says what
 // it cost and whether it was right. One process: the sender on the main thread, the sink on a thread of its own.
 //
-//   load --daemon build/bench/tailgate [--shape large|small|mixed] [--names N] [--calls] [--order forward|backward]
-//        [--rate SPANS_PER_S] [--burst 0ms] [--seconds N] [--wait 5s] [--policies N] [--memory 12GiB]
-//        [--connections 4] [--in-flight 4] [--overload] [--tls] [--gzip] [--keep-all] [--exporters N]
+//   load --daemon build/bench/tailgate [--shape large|small|mixed] [--names N] [--calls] [--like-sdk]
+//        [--order forward|backward] [--rate SPANS_PER_S] [--burst 0ms] [--seconds N] [--wait 5s] [--policies N]
+//        [--memory 12GiB] [--connections 4] [--in-flight 4] [--overload] [--tls] [--gzip] [--keep-all] [--exporters N]
 //        [--beside store|file] [--set KEY=VALUE]...
 //
 // Without --rate it saturates. --burst sends what is due at once, that often, so that wake-ups can be told from work.
@@ -321,7 +321,7 @@ const Shape& shape_named(const std::string& name) {
 Options parse(int argc, char** argv) {
   Options o;
   std::size_t names = 1;
-  bool calls = false;
+  bool calls = false, like_sdk = false;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
     const auto value = [&] { return std::string(++i < argc ? argv[i] : ""); };
@@ -333,6 +333,8 @@ Options parse(int argc, char** argv) {
       names = std::stoul(value());
     else if (flag == "--calls")
       calls = true;
+    else if (flag == "--like-sdk")
+      like_sdk = true;
     else if (flag == "--order")
       o.order = value() == "backward" ? FieldOrder::kBackward : FieldOrder::kForward;
     else if (flag == "--rate")
@@ -374,6 +376,7 @@ Options parse(int argc, char** argv) {
   }
   o.shape.names = names;
   o.shape.calls = calls;
+  o.shape.like_sdk = like_sdk;
   return o;
 }
 

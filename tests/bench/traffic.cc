@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -24,6 +25,67 @@ std::string random_text(test::Random& r, std::size_t size) {
 std::size_t log_uniform(test::Random& r, std::size_t most) {
   return static_cast<std::size_t>(
       std::exp(std::log(static_cast<double>(most)) * static_cast<double>(r.below(1000)) / 1000));
+}
+
+template <std::size_t N>
+std::string_view one_of(const std::array<std::string_view, N>& texts, test::Random& r) {
+  return texts[r.below(N)];
+}
+
+constexpr std::array<std::string_view, 4> kMethods{"GET", "POST", "PUT", "DELETE"};
+constexpr std::array<std::string_view, 5> kStatusCodes{"200", "201", "204", "404", "500"};
+constexpr std::array<std::string_view, 6> kAgents{
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1",
+    "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
+    "okhttp/4.12.0",
+    "Go-http-client/2.0",
+    "python-requests/2.32.3"};
+constexpr std::array<std::string_view, 8> kStatements{
+    "SELECT p.id, p.name, p.price, p.currency, s.free FROM products p JOIN stock s ON s.product = p.id WHERE p.id = $1",
+    "SELECT o.id, o.state, o.total, o.created, c.name, c.mail, a.street, a.city, a.country FROM orders o JOIN "
+    "customers c "
+    "ON c.id = o.customer LEFT JOIN addresses a ON a.id = o.ship_to WHERE c.id = $1 ORDER BY o.created DESC LIMIT 50",
+    "INSERT INTO orders (id, customer, state, total, currency, ship_to, bill_to, created) VALUES ($1, $2, $3, $4, $5, "
+    "$6, "
+    "$7, now()) ON CONFLICT (id) DO NOTHING RETURNING created",
+    "UPDATE stock SET reserved = reserved + $1, changed = now() WHERE product = $2 AND warehouse = $3 AND free >= $1",
+    "SELECT count(*), sum(i.quantity * i.price) FROM baskets b JOIN items i ON i.basket = b.id WHERE b.customer = $1 "
+    "AND "
+    "b.closed IS NULL",
+    "DELETE FROM sessions WHERE expires < now() - interval '1 day'",
+    "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "COMMIT"};
+
+constexpr std::array<std::string_view, 4> kFunctions{
+    "com.example.shop.catalogue.ProductController.showProduct", "com.example.shop.orders.OrderController.listOrders",
+    "com.example.shop.orders.PlaceOrderService.place", "com.example.shop.stock.ReservationRepository.reserve"};
+
+// What auto-instrumentation notes of a request, and an application's own ids with it. A tenth of the bytes is random.
+template <typename Attribute>
+void like_sdk(twin::Span* span, std::size_t service, test::Random& r, const Attribute& attribute) {
+  const auto add = [&](const std::string& key, const std::string& value) {
+    attribute(span->add_attributes(), key, value);
+  };
+  const std::string host = fmt::format("service-{}.shop.svc.cluster.local", service);
+  const std::size_t item = r.below(1'000'000);
+  add("http.request.method", std::string(one_of(kMethods, r)));
+  add("url.full", fmt::format("https://{}:8443/api/v1/resource/{}?page={}&sort=price&currency=EUR&locale=en-GB", host,
+                              item, r.below(20)));
+  add("url.path", fmt::format("/api/v1/resource/{}", item));
+  add("server.address", host);
+  add("client.address", fmt::format("10.{}.{}.{}", r.below(4), r.below(256), r.below(256)));
+  add("network.peer.port", fmt::format("{}", 32'768 + r.below(28'000)));
+  add("user_agent.original", std::string(one_of(kAgents, r)));
+  add("http.response.status_code", std::string(one_of(kStatusCodes, r)));
+  add("http.response.body.size", fmt::format("{}", r.below(40'000)));
+  add("db.query.text", std::string(one_of(kStatements, r)));
+  add("thread.name", fmt::format("http-nio-8443-exec-{}", r.below(64)));
+  add("code.function.name", std::string(one_of(kFunctions, r)));
+  add("session.id", fmt::format("{:016x}", r.next()));
+  add("enduser.id", fmt::format("user-{}", r.below(1'000'000)));
+  add("request.id", fmt::format("{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}", r.below(1ULL << 32), r.below(1 << 16),
+                                r.below(1 << 12), r.below(1 << 12), r.below(1ULL << 48)));
 }
 
 }  // namespace
@@ -72,27 +134,30 @@ std::vector<Group> make_pool(const Shape& shape, std::size_t groups, std::uint64
         std::string id(16, 'T');
         std::memcpy(id.data() + 8, &t, 8);  // found again below
         span->set_trace_id(id);
-        std::string span_id(8, '\0');
+        const auto id_of = [&, trace = counter - shape.traces + t](std::uint64_t number) {
+          if (shape.like_sdk) number = mix_bits((seed << 48) + (trace << 12) + number);
+          return std::string(reinterpret_cast<const char*>(&number), 8);
+        };
         const std::uint64_t number = n + 1;
-        std::memcpy(span_id.data(), &number, 8);
-        span->set_span_id(span_id);
+        span->set_span_id(id_of(number));
         if (n != 0) {
           const std::size_t sides = shape.calls ? group.spans[t] * 2 / 5 : 0;
           const bool called = sides != 0 && n >= group.spans[t] - sides;
           const std::uint64_t parent = called ? number - (group.spans[t] - sides) : n / 3 + 1 == number ? 1 : n / 3 + 1;
-          span_id.assign(reinterpret_cast<const char*>(&parent), 8);
-          span->set_parent_span_id(span_id);
+          span->set_parent_span_id(id_of(parent));
         }
         span->set_name(fmt::format("GET /api/v1/resource/{}", n));
         if (shape.names > 1) span->mutable_name()->append(fmt::format("-{}", (g * shape.traces + t) % shape.names));
         const std::size_t sides = group.spans[t] * 2 / 5;
         span->set_kind(!shape.calls || n >= group.spans[t] - sides ? 2 : n < sides ? 3 : 1);
-        span->set_start_time_unix_nano(start + n * 1'000'000);
+        const std::uint64_t begin = start + n * 1'000'000 + (shape.like_sdk ? r.below(1'000'000) : 0);
+        span->set_start_time_unix_nano(begin);
         const std::uint64_t last_ms = kinds[t] == kSlow && n + 1 == group.spans[t] ? 1500 : 20;
-        span->set_end_time_unix_nano(start + (n + last_ms) * 1'000'000);
+        span->set_end_time_unix_nano(begin + last_ms * 1'000'000 - (shape.like_sdk ? r.below(1'000'000) : 0));
         const bool on_route = kinds[t] == kRoute && n == 0;
         attribute(span->add_attributes(), "http.route", on_route ? "/checkout" : "/api/v1/resource/{id}");
-        for (std::size_t a = 1; a < shape.attributes; ++a) {
+        if (shape.like_sdk) like_sdk(span, s, r, attribute);
+        for (std::size_t a = 1; !shape.like_sdk && a < shape.attributes; ++a) {
           attribute(span->add_attributes(), fmt::format("app.attribute.{}", a), random_text(r, shape.value_bytes));
         }
         if (kinds[t] == kError && n == group.spans[t] / 2) {

@@ -26,6 +26,9 @@ struct Shape {
   // Two fifths of a trace's spans are CLIENT and two fifths their SERVER children in other requests, the rest INTERNAL;
   // else all are SERVER.
   bool calls = false;
+  // Ids, times and values differ as those of SDKs do, so that they compress alike; else values are random letters, and
+  // ids and times count. Takes no notice of `attributes` and `value_bytes`: always 16 attributes.
+  bool like_sdk = false;
   std::size_t spans_per_request() const { return traces * spans_per_service; }  // unless mixed
 };
 inline constexpr Shape kLarge{"large", 5, 8, 10, 14, 40};  // 50 spans a trace, 80 a request, about 1 KB a span
