@@ -213,14 +213,20 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::open(const std::string& path, 
 
 BlockWriter::~BlockWriter() { ::close(fd_); }
 
-bool append_record(std::string& raw, std::uint8_t kind, std::string_view id, std::string_view front,
-                   std::string_view rest) {
-  const std::size_t size = front.size() + rest.size();
+bool append_record_front(std::string& raw, std::uint8_t kind, std::string_view id, std::string_view front,
+                         std::size_t rest) {
+  const std::size_t size = front.size() + rest;
   if (raw.size() + kRecordHeaderBytes + size > kBlockBytesMax || id.size() != kRecordIdBytes) return false;
   raw.push_back(static_cast<char>(kind));
   raw += id;
   append_le(raw, static_cast<std::uint32_t>(size));
   raw += front;
+  return true;
+}
+
+bool append_record(std::string& raw, std::uint8_t kind, std::string_view id, std::string_view front,
+                   std::string_view rest) {
+  if (!append_record_front(raw, kind, id, front, rest.size())) return false;
   raw += rest;
   return true;
 }
@@ -284,6 +290,11 @@ void BlockWriter::roll_back() {
 }
 
 bool BlockWriter::in_place() const { return is_still_at(fd_, path_.c_str()); }
+
+bool BlockWriter::removed() const {
+  struct stat s = {};
+  return ::fstat(fd_, &s) == 0 && s.st_nlink == 0;
+}
 
 Result<void> BlockWriter::cut() {
   if (!cut_due_) return {};

@@ -84,8 +84,10 @@ struct BlockWriterOptions {
   bool sync = true;      // its header; false: nothing of it has to outlive the machine
 };
 
-// Appends a record to the bytes of a block. False when it is larger than a block may be. The bytes of a record may come
-// in two pieces.
+// Appends a record to the bytes of a block; the front: all of it but its last `rest` bytes, which are to follow. False
+// when it is larger than a block may be. The bytes of a record may come in two pieces.
+bool append_record_front(std::string& raw, std::uint8_t kind, std::string_view id, std::string_view front,
+                         std::size_t rest);
 bool append_record(std::string& raw, std::uint8_t kind, std::string_view id, std::string_view front,
                    std::string_view rest = {});
 
@@ -117,6 +119,8 @@ class BlockWriter {
 
   // False once somebody has removed or moved the file.
   bool in_place() const;
+  // True once it has no name at all: asked without finding the path.
+  bool removed() const;
 
   std::uint64_t size() const { return end_; }
   std::uint64_t next_number() const { return number_; }

@@ -22,15 +22,44 @@ struct FreeDecompressor {
   void operator()(ZSTD_DCtx* d) const { ZSTD_freeDCtx(d); }
 };
 
-bool compress(std::string_view raw, BlockCodec codec, std::string& out) {
-  const std::size_t front = out.size();
-  if (codec == BlockCodec::kLz4) {
-    out.resize(front + static_cast<std::size_t>(LZ4_compressBound(static_cast<int>(raw.size()))));
-    const int n = LZ4_compress_fast(raw.data(), out.data() + front, static_cast<int>(raw.size()),
-                                    static_cast<int>(out.size() - front), kLz4Acceleration);
-    out.resize(front + static_cast<std::size_t>(n > 0 ? n : 0));
-    return n > 0;
+// An LZ4 block begins with a token, whose upper four bits say how many literals follow it: 15 stands for 15 and what
+// the bytes after the token add, up to and with the first that is not 255 (doc/lz4_Block_format.md of LZ4). Matches are
+// told by how far back they lie, so what stands in front of a block can become its first literals, and none of the rest
+// changes: a request of 80 KB need not be copied behind its 60 bytes of record header to be compressed.
+bool compress_lz4(std::string_view front, std::string_view rest, std::string& out) {
+  constexpr std::size_t kNibble = 15, kByte = 255;
+  const std::size_t head = out.size();
+  const std::size_t room = front.size() + front.size() / kByte + 1;  // for `front`, and for a longer length
+  const std::size_t block = head + room;
+  out.resize(block + static_cast<std::size_t>(LZ4_compressBound(static_cast<int>(rest.size()))));
+  const int n = LZ4_compress_fast(rest.data(), out.data() + block, static_cast<int>(rest.size()),
+                                  static_cast<int>(out.size() - block), kLz4Acceleration);
+  out.resize(block + static_cast<std::size_t>(n > 0 ? n : 0));
+  if (n <= 0) return false;
+  if (front.empty()) {
+    out.erase(head, room);
+    return true;
   }
+  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(out[at]); };
+  const std::size_t match = byte(block) & kNibble;
+  std::size_t literals = byte(block) >> 4, at = block + 1;
+  if (literals == kNibble) {
+    do literals += byte(at);
+    while (byte(at++) == kByte);
+  }
+  literals += front.size();
+  std::string begin(1, static_cast<char>(std::min(literals, kNibble) << 4 | match));
+  if (literals >= kNibble) {
+    begin.append((literals - kNibble) / kByte, static_cast<char>(kByte));
+    begin.push_back(static_cast<char>((literals - kNibble) % kByte));
+  }
+  begin += front;
+  out.replace(head, at - head, begin);
+  return true;
+}
+
+bool compress_zstd(std::string_view raw, std::string& out) {
+  const std::size_t front = out.size();
   // A context takes a megabyte to make ready, so each thread that writes keeps its own.
   thread_local const std::unique_ptr<ZSTD_CCtx, FreeCompressor> context(ZSTD_createCCtx());
   if (!context) return false;
@@ -80,15 +109,20 @@ std::optional<BlockFileHeader> read_block_file_header(std::string_view bytes) {
                          load_le<std::uint64_t>(bytes.data() + 20)};
 }
 
-bool pack_block(std::string_view raw, BlockCodec codec, PackedBlock& block) {
-  block.raw_bytes = static_cast<std::uint32_t>(raw.size());
+bool pack_block(std::string_view front, std::string_view rest, BlockCodec codec, PackedBlock& block) {
+  const std::size_t raw_bytes = front.size() + rest.size();
+  block.raw_bytes = static_cast<std::uint32_t>(raw_bytes);
   block.codec = codec;
   block.bytes.assign(kBlockHeaderBytes, '\0');
-  if (codec != BlockCodec::kPlain && !compress(raw, codec, block.bytes)) return false;
-  if (codec == BlockCodec::kPlain || block.bytes.size() - kBlockHeaderBytes >= raw.size()) {  // it became no smaller
+  const bool good = codec == BlockCodec::kPlain ? true
+                    : codec == BlockCodec::kLz4 ? compress_lz4(front, rest, block.bytes)
+                    : front.empty()             ? compress_zstd(rest, block.bytes)
+                                                : compress_zstd(std::string(front).append(rest), block.bytes);
+  if (!good) return false;
+  if (codec == BlockCodec::kPlain || block.bytes.size() - kBlockHeaderBytes >= raw_bytes) {  // it became no smaller
     block.codec = BlockCodec::kPlain;
     block.bytes.resize(kBlockHeaderBytes);
-    block.bytes += raw;
+    block.bytes.append(front).append(rest);
   }
   return true;
 }

@@ -62,8 +62,12 @@ struct PackedBlock {
   std::uint32_t raw_bytes = 0;
   BlockCodec codec = BlockCodec::kPlain;
 };
-// False when a library could not compress. `block.records` is the caller's.
-bool pack_block(std::string_view raw, BlockCodec codec, PackedBlock& block);
+// Of the records `front` and `rest` in a row; LZ4 does not copy `rest`, which is not the shorter part. False when a
+// library could not compress. `block.records` is the caller's.
+bool pack_block(std::string_view front, std::string_view rest, BlockCodec codec, PackedBlock& block);
+inline bool pack_block(std::string_view raw, BlockCodec codec, PackedBlock& block) {
+  return pack_block({}, raw, codec, block);
+}
 // Writes the header. What `block.bytes` holds is then block `number` of a file with this salt.
 void seal_block(PackedBlock& block, std::uint64_t number, std::uint64_t salt);
 

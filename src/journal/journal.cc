@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kAlone = 16 << 10;      // a request of so many bytes is compressed alone, smaller ones together
 constexpr std::size_t kTogether = 256 << 10;  // of small ones in one block
-constexpr std::size_t kScratchKeep = 8 << 20;
-constexpr Duration kTick = std::chrono::milliseconds(100);  // ends are written as often when no request comes
+constexpr Duration kTick = std::chrono::milliseconds(100);       // ends are written as often when no request comes
+constexpr Duration kLookEvery = std::chrono::milliseconds(100);  // whether the file still has its name
 constexpr Duration kWatchEvery = std::chrono::milliseconds(500);
 
 // With those above it. `sync`: they outlive the machine's power.
@@ -75,17 +75,15 @@ Result<void> Journal::begin(TimePoint now, std::uint64_t now_unix_ns) {
 Journal::~Journal() { stop(); }
 
 void Journal::append(const JournalRequest& request, TimePoint now, Done done) {
-  thread_local std::string raw;
-  raw.clear();
+  std::string front;
   Pending pending;
-  bool good = append_request(raw, request);
-  if (good && raw.size() < kAlone) {
-    pending.raw = raw;
+  bool good = append_request_front(front, request);
+  if (good && front.size() + request.otlp.size() < kAlone) {
+    pending.raw = std::move(front.append(request.otlp));
   } else if (good) {
-    good = pack_block(raw, options_.codec, pending.block);
+    good = pack_block(front, request.otlp, options_.codec, pending.block);
     pending.block.records = 1;
   }
-  if (raw.capacity() > kScratchKeep) raw = {};
   pending.request_bytes = request.otlp.size();
   pending.now = now;
   pending.answer.alone = request.alone;
@@ -318,7 +316,7 @@ std::vector<PackedBlock> Journal::blocks_of(std::vector<Pending>& pending,
 
 Result<void> Journal::write_requests(std::vector<PackedBlock>& blocks, TimePoint now, std::uint64_t now_unix_ns) {
   const TimePoint began = now;
-  leave_bad_file();
+  leave_bad_file(now);
   if (wants_segment(now)) {
     if (auto done = open_segment(now, now_unix_ns); !done) return done;
   }
@@ -346,9 +344,11 @@ Result<void> Journal::write_requests(std::vector<PackedBlock>& blocks, TimePoint
 }
 
 // One that took nothing may lie where the disk is broken; one that somebody removed is found by nobody.
-void Journal::leave_bad_file() {
+void Journal::leave_bad_file(TimePoint now) {
   if (requests_ == nullptr) return;
-  const bool removed = !requests_->in_place();
+  const bool look = now >= look_at_;  // to find the path takes as long as a tenth of the commit
+  if (look) look_at_ = now + kLookEvery;
+  const bool removed = look ? !requests_->in_place() : requests_->removed();
   if (removed) {
     log_error("somebody removed a file of the journal: what is in it is lost, and another one is begun",
               {{"directory", options_.directory}});
@@ -432,7 +432,7 @@ Result<void> Journal::open_segment(TimePoint now, std::uint64_t now_unix_ns) {
 // After a failure: whether there is room again and the disk takes bytes.
 Result<void> Journal::probe(TimePoint now, std::uint64_t now_unix_ns) {
   if (auto done = make_room(kAlone, now, now_unix_ns); !done) return done;
-  leave_bad_file();
+  leave_bad_file(now);
   if (requests_ == nullptr) {
     if (auto done = open_segment(now, now_unix_ns); !done) return done;
   }

@@ -205,7 +205,7 @@ class Journal {
   std::vector<PackedBlock> blocks_of(std::vector<Pending>& pending, std::vector<std::vector<std::uint64_t>>& ids) const;
   void note_ids(const std::vector<PackedBlock>& blocks, const std::vector<std::vector<std::uint64_t>>& ids);
   Result<void> write_requests(std::vector<PackedBlock>& blocks, TimePoint now, std::uint64_t now_unix_ns);
-  void leave_bad_file();
+  void leave_bad_file(TimePoint now);
   Result<void> put(std::vector<PackedBlock>& blocks, bool& sync_failed);
   bool takes_ends(std::size_t more) TAILGATE_REQUIRES(mutex_);
   void write_ends(bool settled);
@@ -241,7 +241,7 @@ class Journal {
   std::unique_ptr<BlockWriter> requests_, ends_;
   const VerdictWords* words_ = nullptr;
   std::uint64_t next_number_ = 0;  // of a segment; 0: by the others
-  TimePoint segment_since_{}, try_again_{}, disk_asked_{};
+  TimePoint segment_since_{}, try_again_{}, disk_asked_{}, look_at_{};
   std::uint64_t disk_free_ = UINT64_MAX;
   LogLimiter errors_log_{std::chrono::seconds(10)};
   LogLimiter answers_log_{std::chrono::seconds(10)};  // any thread's

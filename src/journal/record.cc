@@ -73,7 +73,7 @@ bool append(std::string& raw, JournalRecord kind, std::string_view id, std::stri
 
 }  // namespace
 
-bool append_request(std::string& raw, const JournalRequest& request) {
+bool append_request_front(std::string& raw, const JournalRequest& request) {
   static constexpr std::array kKinds = {JournalRecord::kRequest, JournalRecord::kForOthers, JournalRecord::kUnsure,
                                         JournalRecord::kKept};
   const JournalRecord kind = kKinds[static_cast<std::size_t>(request.whose)];
@@ -81,7 +81,14 @@ bool append_request(std::string& raw, const JournalRequest& request) {
   append_le(front, request.arrival_unix_ns);
   append_text(front, request.receiver);
   append_text(front, request.format);
-  return append(raw, kind, id_of(request.number, request.order), front, request.otlp);
+  return append_record_front(raw, static_cast<std::uint8_t>(kind), id_of(request.number, request.order), front,
+                             request.otlp.size());
+}
+
+bool append_request(std::string& raw, const JournalRequest& request) {
+  if (!append_request_front(raw, request)) return false;
+  raw += request.otlp;
+  return true;
 }
 
 std::optional<JournalRequest> read_request(const Record& record) {

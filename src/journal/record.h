@@ -81,7 +81,8 @@ inline std::uint64_t journal_position(std::uint64_t segment, std::uint64_t block
 
 inline constexpr std::uint64_t journal_segment(std::uint64_t position) { return position >> 32; }
 
-// False when the request is larger than a block may be.
+// All of its record but `otlp`, which is to follow. False when the request is larger than a block may be.
+bool append_request_front(std::string& raw, const JournalRequest& request);
 bool append_request(std::string& raw, const JournalRequest& request);
 // Views into the record. Of one that is this daemon's own; of any.
 std::optional<JournalRequest> read_request(const Record& record);

@@ -67,5 +67,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
          "a block cannot be made");
   const auto read = read_block_header(block);
   demand(read && unpack_block(*read, block, kSalt, raw) && raw == input, "a block does not come back as it was");
+  // In two pieces likewise.
+  const std::size_t cut = std::min<std::size_t>(static_cast<std::uint8_t>(input[5]) * 3U, size);
+  PackedBlock packed;
+  packed.records = 1;
+  demand(pack_block(input.substr(0, cut), input.substr(cut),
+                    static_cast<BlockCodec>(static_cast<std::uint8_t>(input[4]) % 3), packed),
+         "a block of two pieces cannot be made");
+  seal_block(packed, 0, kSalt);
+  const auto again = read_block_header(packed.bytes);
+  demand(again && unpack_block(*again, packed.bytes, kSalt, raw) && raw == input, "two pieces do not come back");
   return 0;
 }

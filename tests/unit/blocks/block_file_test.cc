@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "blocks/directory_lock.h"
+#include "support/random_otlp.h"
 
 namespace tailgate {
 namespace {
@@ -65,6 +66,38 @@ TEST_CASE("records come back as they were written, whatever the codec", "[blocks
     write_three(folder.file(), codec);
     CHECK(records_of(folder.file()) ==
           "front " + std::string(40, 'a') + "front " + std::string(40, 'b') + "front " + std::string(40, 'c'));
+  }
+}
+
+// For LZ4 what is in front becomes literals of the first sequence: all lengths at which their number takes another
+// byte.
+TEST_CASE("a block of two pieces is that of both in a row", "[blocks]") {
+  test::Random r(3);
+  const auto noise = [&](std::size_t size) {
+    std::string out(size, ' ');
+    for (char& c : out) c = static_cast<char>(r.below(256));
+    return out;
+  };
+  const auto comes_back = [](const std::string& front, const std::string& rest, BlockCodec codec) {
+    PackedBlock block;
+    block.records = 1;
+    if (!pack_block(front, rest, codec, block)) return false;
+    seal_block(block, 5, 9);
+    const auto header = read_block_header(block.bytes);
+    std::string raw;
+    return header && unpack_block(*header, block.bytes, 9, raw) && raw == front + rest;
+  };
+  for (const BlockCodec codec : {BlockCodec::kPlain, BlockCodec::kLz4, BlockCodec::kZstd}) {
+    std::size_t bad = 0;
+    for (const std::size_t literals : {0, 1, 13, 14, 15, 16, 200, 254, 255, 256, 269, 270, 271, 524, 525, 526, 3000}) {
+      for (const std::size_t match : {0, 4, 18, 19, 20, 2000}) {
+        const std::string rest = noise(literals) + std::string(match, 'm') + noise(match);
+        for (std::size_t front = 0; front < 600; front += front < 20 || (front > 230 && front < 280) ? 1 : 17)
+          bad += comes_back(noise(front), rest, codec) ? 0 : 1;
+        bad += comes_back(noise(70'000), rest, codec) ? 0 : 1;
+      }
+    }
+    CHECK(bad == 0);
   }
 }
 
