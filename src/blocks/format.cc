@@ -28,21 +28,16 @@ struct FreeDecompressor {
 // changes: a request of 80 KB need not be copied behind its 60 bytes of record header to be compressed.
 bool compress_lz4(std::string_view front, std::string_view rest, std::string& out) {
   constexpr std::size_t kNibble = 15, kByte = 255;
-  const std::size_t head = out.size();
-  const std::size_t room = front.size() + front.size() / kByte + 1;  // for `front`, and for a longer length
-  const std::size_t block = head + room;
-  out.resize(block + static_cast<std::size_t>(LZ4_compressBound(static_cast<int>(rest.size()))));
-  const int n = LZ4_compress_fast(rest.data(), out.data() + block, static_cast<int>(rest.size()),
-                                  static_cast<int>(out.size() - block), kLz4Acceleration);
-  out.resize(block + static_cast<std::size_t>(n > 0 ? n : 0));
+  // Of the bytes that LZ4 may need few are used, and the block may wait: it gets memory of its size.
+  thread_local std::string scratch;
+  const auto bound = static_cast<std::size_t>(LZ4_compressBound(static_cast<int>(rest.size())));
+  if (scratch.size() < bound) scratch.resize(bound);
+  const int n = LZ4_compress_fast(rest.data(), scratch.data(), static_cast<int>(rest.size()),
+                                  static_cast<int>(scratch.size()), kLz4Acceleration);
   if (n <= 0) return false;
-  if (front.empty()) {
-    out.erase(head, room);
-    return true;
-  }
-  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(out[at]); };
-  const std::size_t match = byte(block) & kNibble;
-  std::size_t literals = byte(block) >> 4, at = block + 1;
+  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(scratch[at]); };
+  const std::size_t match = byte(0) & kNibble;
+  std::size_t literals = byte(0) >> 4, at = 1;
   if (literals == kNibble) {
     do literals += byte(at);
     while (byte(at++) == kByte);
@@ -53,8 +48,10 @@ bool compress_lz4(std::string_view front, std::string_view rest, std::string& ou
     begin.append((literals - kNibble) / kByte, static_cast<char>(kByte));
     begin.push_back(static_cast<char>((literals - kNibble) % kByte));
   }
-  begin += front;
-  out.replace(head, at - head, begin);
+  const std::string_view end = std::string_view(scratch).substr(at, static_cast<std::size_t>(n) - at);
+  out.reserve(out.size() + begin.size() + front.size() + end.size());
+  out.append(begin).append(front).append(end);
+  if (scratch.capacity() > kPackedKeep) scratch = {};
   return true;
 }
 
