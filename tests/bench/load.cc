@@ -5,13 +5,13 @@
 //   load --daemon build/bench/tailgate [--shape large|small|mixed] [--names N] [--calls] [--like-sdk]
 //        [--order forward|backward] [--rate SPANS_PER_S] [--burst 0ms] [--seconds N] [--wait 5s] [--policies N]
 //        [--memory 12GiB] [--connections 4] [--in-flight 4] [--overload] [--tls] [--gzip] [--keep-all] [--exporters N]
-//        [--beside store|file] [--set KEY=VALUE]...
+//        [--beside store|file] [--ids N] [--set KEY=VALUE]...
 //
 // Without --rate it saturates. --burst sends what is due at once, that often, so that wake-ups can be told from work.
 // With --gzip the sender compresses as SDKs do, by zlib at level 6, which costs it some 15 CPU seconds per GB: its core
 // is full long before the daemon's, so compare with a plain run at the same --rate. --beside adds an exporter that
-// writes to the run's folder, which goes with it; `--exporters 0` leaves only that one. --overload expects refusals and
-// does not compare the kept set. Exit code 1 if a check fails.
+// writes to the run's folder, which goes with it; `--exporters 0` leaves only that one. Loads with another --ids have
+// other trace ids. --overload expects refusals and does not compare the kept set. Exit code 1 if a check fails.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -53,10 +53,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::uint64_t kRun = 20'260'101;
-
 struct Options {
   std::string daemon;
+  std::uint64_t run = 20'260'101;
   Shape shape = kLarge;
   FieldOrder order = FieldOrder::kForward;
   double rate = 0;
@@ -367,6 +366,8 @@ Options parse(int argc, char** argv) {
       o.durable = true;
     else if (flag == "--keep-all")
       o.keep_all = true;
+    else if (flag == "--ids")
+      o.run = std::stoull(value());
     else if (flag == "--set")
       o.set.push_back(value());
     else {
@@ -502,7 +503,7 @@ int main(int argc, char** argv) {
           const Group& group = lane.pool[lane.group];
           lane.ids.clear();
           for (std::size_t t = 0; t < options.shape.traces; ++t) {
-            lane.ids.push_back(nth_id(kRun, next_trace++));
+            lane.ids.push_back(nth_id(options.run, next_trace++));
             if (options.keep_all || group.kept[t] || kept_by_chance(lane.ids.back()))
               expected.push_back({lane.ids.back(), group.spans[t]});
           }
