@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kMapBytes = 40;
 // Wait after the end of an interval, for threads that read the clock before it and got the shard's lock after it.
 constexpr Duration kIntervalGrace = std::chrono::milliseconds(20);
+constexpr std::uint32_t kAskAgainMs = 1'000;  // of a trace that waits
 
 std::uint32_t whole_ms(Duration d) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
@@ -165,6 +166,11 @@ bool TraceBuffer::is_due(OpenTrace& open, std::uint32_t now_ms, CloseReason& rea
   return true;
 }
 
+// What has its verdict already does not wait for one.
+bool TraceBuffer::waits(const OpenTrace& open) const {
+  return waits_ != nullptr && (*waits_)(open.id) && !(foregone_ != nullptr && foregone_->find(open.id));
+}
+
 bool TraceBuffer::close_due(TimePoint now, std::size_t max, std::vector<ClosedTrace>& closed) {
   const std::uint32_t now_ms = advance(now);
   bool more = true;
@@ -177,13 +183,19 @@ bool TraceBuffer::close_due(TimePoint now, std::size_t max, std::vector<ClosedTr
     OpenTrace& open = trace(ref);
     look_ahead(open.wheel_next);
     CloseReason reason = CloseReason::kTimeout;
-    if (is_due(open, now_ms, reason)) {
+    const bool due = is_due(open, now_ms, reason);
+    if (due && !waits(open)) {
       close(ref, reason, now_ms, Wait::kMay, closed);
-    } else {
-      wheel_.remove(ref);
-      wheel_.insert(ref, due_ms(open));
+      continue;
+    }
+    wheel_.remove(ref);
+    wheel_.insert(ref, due ? now_ms + kAskAgainMs : due_ms(open));
+    if (due) {
+      puts_off_ = true;
+      put_off_ms_ = now_ms + kAskAgainMs;
     }
   }
+  if (!more && puts_off_ && later(now_ms, put_off_ms_)) puts_off_ = false;
   if (const ChunkRef next = wheel_.first(); next != kNoChunk) prefetch_header(next);
   return more;
 }

@@ -8,7 +8,8 @@
 // without the lock, and given back with settle(); until then their spans count as held.
 //
 // Always true between calls: counters().received = all outcomes + spans_held(); nothing is open beyond decision_wait
-// plus a tick of the wheel (and the rest of an interval, JudgedTrace::interval), as long as close_due() is called.
+// plus a tick of the wheel (and the rest of an interval, JudgedTrace::interval, and what set_waits() adds), as long as
+// close_due() is called.
 #pragma once
 
 #include <array>
@@ -117,6 +118,9 @@ struct AddResult {
   }
 };
 
+// Whether a trace that is due waits, since some of its spans may be on their way. Called with the shard's lock held.
+using Waits = std::function<bool(const TraceId&)>;
+
 // Starts to load what TraceBuffer::add() looks up for a trace. Threads: any, without the shard's lock. Lives no longer
 // than the buffer.
 class LookUpPrefetch {
@@ -213,6 +217,10 @@ class TraceBuffer {
   }
   // From now on traces that are known there get that verdict and are not judged. Null: none.
   void set_foregone(const Foregone* foregone) { foregone_ = foregone; }
+  // From now on close_due() asks it about what is due, and about what waits once a second again. Null: nothing waits.
+  void set_waits(std::shared_ptr<const Waits> waits) { waits_ = std::move(waits); }
+  // A trace that was due before the last close_due() may be open, for it waits, or did.
+  bool puts_off() const { return puts_off_; }
   Fate fate(const TraceId& id) const;
   // Spans of this trace are late from now on.
   void remember(const TraceId& id, const Verdict& verdict) { cache_.put(id, verdict); }
@@ -241,6 +249,7 @@ class TraceBuffer {
   std::uint64_t hash_of(const TraceId& id) const { return hash_bytes(id.view(), seed_); }
   std::uint32_t due_ms(const OpenTrace& trace) const;
   bool is_due(OpenTrace& trace, std::uint32_t now_ms, CloseReason& reason);
+  bool waits(const OpenTrace& trace) const;
   enum class Wait : std::uint8_t { kMay, kMayNot };
   // False: it waits for the end of an interval (JudgedTrace::interval), which only Wait::kMay allows.
   bool close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, Wait wait, std::vector<ClosedTrace>& closed);
@@ -283,6 +292,9 @@ class TraceBuffer {
   BufferCounters counters_;
   DecisionLog* log_ = nullptr;
   const Foregone* foregone_ = nullptr;
+  std::shared_ptr<const Waits> waits_;
+  bool puts_off_ = false;
+  std::uint32_t put_off_ms_ = 0;  // with puts_off_: when the last of what waits is asked about again
   std::vector<DecidedTrace> decided_;
   // scratch, kept for its memory
   std::vector<std::uint32_t> prefix_of_group_;

@@ -63,6 +63,7 @@ struct Cluster::Impl {
   bool exists(const MemberState& one) const { return one.listed && (!config.may_be_fewer || one.heard); }
   bool shares_limits() const { return config.fleet_limits && !config.self.empty() && hooks.limits_asked; }
   void begin();
+  void tell_others(const std::shared_ptr<void>& told);
   void leave(const std::shared_ptr<std::promise<void>>& told);
 
   // Runs `work` there and waits for what it promises, no longer than `timeout`.
@@ -94,7 +95,9 @@ struct Cluster::Impl {
   TimePoint ask_due{}, look_up_due{};
   bool begun = false, looking_up = false, told_moved = false, stopped = false;
   bool tidy_due = false;  // open traces may be misplaced
-  bool running = false;   // the main thread's
+  bool ends_for_successor = false;
+  std::vector<Awaited> awaited;
+  bool running = false;  // the main thread's
   std::atomic<bool> ended{false};
   std::size_t first_answers = 0;  // that are missing
   std::shared_ptr<std::promise<void>> ready;
@@ -105,16 +108,13 @@ struct Cluster::Impl {
 };
 
 ClusterMessage Cluster::Impl::hello() const {
-  const MemberSays own = members.says(monotonic_now());
-  return {.from = config.self,
-          .names = own.names,
-          .fresh = own.fresh,
-          .leaving = own.leaving,
-          .verdicts = {},
-          .page = {},
-          .page_answer = {},
-          .shares_limits = shares_limits(),
-          .needs = fleet.needs()};
+  ClusterMessage out;
+  static_cast<MemberSays&>(out) = members.says(monotonic_now());
+  out.away = ends_for_successor || !hooks.all_here();
+  out.from = config.self;
+  out.shares_limits = shares_limits();
+  out.needs = fleet.needs();
+  return out;
 }
 
 // What is asked of limits here, and what part of them this member may use by what the others need.
@@ -227,7 +227,7 @@ void Cluster::Impl::ask_all(TimePoint now) {
 void Cluster::Impl::heard(const std::string& name, const Result<ClusterMessage>& answer) {
   const TimePoint now = monotonic_now();
   if (answer) {
-    members.heard(name, {answer->names, answer->leaving, answer->fresh}, now);
+    members.heard(name, *answer, now);
     if (answer->shares_limits) fleet.heard(name, answer->needs, now);
   } else {
     members.not_heard(name, answer.error().text);
@@ -259,6 +259,7 @@ void Cluster::Impl::advance(TimePoint now) {
     const MutexLock lock(mutex);
     ++status.views;
   }
+  if (std::vector<Awaited> next = members.awaited(now); next != awaited) hooks.await(awaited = std::move(next));
   if (members.ends_soon(now, kTellBefore) && !told_moved) tell_moved();
   publish(now);
 }
@@ -328,15 +329,19 @@ void Cluster::Impl::route_again() {
   });
 }
 
-void Cluster::Impl::leave(const std::shared_ptr<std::promise<void>>& promise) {
-  members.leave();
+// Who this is now; `told` goes when all know it, or would not.
+void Cluster::Impl::tell_others(const std::shared_ptr<void>& told) {
   advance(monotonic_now());
-  const std::shared_ptr<void> all(nullptr, [promise](void*) { promise->set_value(); });
   const std::string message = write_message(hello());
   for (auto& [name, peer] : peers) {
-    if (peer.client == nullptr) continue;
-    peer.client->ask(message, kAskTimeout, [all](const Result<ClusterMessage>&) {});
+    if (peer.client != nullptr) peer.client->ask(message, kAskTimeout, [told](const Result<ClusterMessage>&) {});
   }
+}
+
+void Cluster::Impl::leave(const std::shared_ptr<std::promise<void>>& promise) {
+  members.leave();
+  const std::shared_ptr<void> all(nullptr, [promise](void*) { promise->set_value(); });
+  tell_others(all);
   tell_all([all] {});
 }
 
@@ -384,6 +389,13 @@ void Cluster::leave(Duration patience) {
   impl_->wait_for(patience / 2, [impl = impl_.get()](const auto& promise) { impl->leave(promise); });
 }
 
+void Cluster::go_away() {
+  impl_->wait_for(kAskTimeout, [impl = impl_.get()](const auto& promise) {
+    impl->ends_for_successor = true;
+    impl->tell_others(std::shared_ptr<void>(nullptr, [promise](void*) { promise->set_value(); }));
+  });
+}
+
 void Cluster::stop() {
   if (!std::exchange(impl_->running, false)) return;
   impl_->ended = true;
@@ -424,7 +436,7 @@ Result<Cluster::Says> Cluster::answer(ByteView bytes) {
     impl_->threads.post(0, [impl = impl_.get(), says = std::move(*message)] {
       if (impl->stopped) return;
       const TimePoint now = monotonic_now();
-      impl->members.heard(says.from, {says.names, says.leaving, says.fresh}, now);
+      impl->members.heard(says.from, says, now);
       if (says.shares_limits && impl->members.listed(says.from)) impl->fleet.heard(says.from, says.needs, now);
       impl->advance(now);
     });

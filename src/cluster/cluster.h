@@ -21,6 +21,10 @@
 namespace tailgate {
 
 struct ClusterHooks {
+  // Every trace that is open here is in memory, and none in a journal only.
+  std::function<bool()> all_here;
+  // From now on due traces that concern one of them are not decided. None: all are.
+  std::function<void(const std::vector<Awaited>&)> await;
   // Hands open traces that are `wanted` to the way in, which routes them. False: there is no room for all of them, or
   // not all that is open is here yet.
   std::function<bool(const std::function<bool(const TraceId&)>& wanted)> hand_over;
@@ -68,6 +72,8 @@ class Cluster {
   // Nothing is at home here any more, once it returns: members that answer in time know it, and have the verdicts.
   // Waits for them for `patience` at most.
   void leave(Duration patience);
+  // This daemon ends, and its successor of the same name has what is here. Members that answer in time know it.
+  void go_away();
   void stop();
 
   struct Says {

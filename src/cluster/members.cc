@@ -33,6 +33,7 @@ void Members::heard(std::string_view name, const MemberSays& says, TimePoint now
   Peer& peer = at->second;
   peer.heard = now;
   peer.leaving = says.leaving;
+  peer.away = says.away;
   peer.names = says.names;
   peer.fresh.clear();
   for (const FreshMember& one : says.fresh) peer.fresh[one.name] = now - std::min(one.age, options_.settle);
@@ -51,6 +52,13 @@ bool Members::present(const std::string& name, TimePoint now) const {
   if (name == options_.self) return !leaving_;
   const auto at = peers_.find(name);
   return at != peers_.end() && at->second.heard && !at->second.leaving && now - *at->second.heard <= options_.hold;
+}
+
+// What is sent to it waits, or what it took.
+bool Members::is_away(const std::string& name, TimePoint now) const {
+  if (name == options_.self || !present(name, now)) return false;
+  const Peer& peer = peers_.find(name)->second;
+  return peer.away || !peer.error.empty() || !answers(peer, now);
 }
 
 bool Members::answers(const Peer& peer, TimePoint now) const { return peer.heard && now - *peer.heard <= kFresh; }
@@ -145,9 +153,33 @@ bool Members::tick(TimePoint now) {
   Views next{Homes(std::move(in_force)), Homes(std::move(before))};
   if (next.now.empty()) next.before = {};
   std::erase_if(peers_, [&](const auto& entry) { return !entry.second.listed && !seats_.contains(entry.first); });
-  if (next == views_) return false;
-  views_ = std::move(next);
-  return true;
+  const bool changed = next != views_;
+  if (changed) views_ = std::move(next);
+  wait(now);
+  return changed;
+}
+
+// The time of the change may be over before the member is back.
+void Members::wait(TimePoint now) {
+  for (const std::string& name : views_.before.names()) {
+    if (!views_.settling() || !is_away(name, now)) continue;
+    const Awaited by{name, views_.before};
+    if (std::none_of(waits_.begin(), waits_.end(), [&](const Wait& one) { return one.by == by; }))
+      waits_.push_back({by, now, now});
+  }
+  for (Wait& one : waits_) {
+    if (is_away(one.by.name, now)) one.away = now;
+  }
+  std::erase_if(waits_, [&](const Wait& one) { return now - one.away > kCatchUp; });
+}
+
+// One that stays away is out after `hold`, and what waited for it is routed anew.
+std::vector<Awaited> Members::awaited(TimePoint now) const {
+  std::vector<Awaited> out;
+  for (const Wait& one : waits_) {
+    if (now - one.since <= options_.hold + 2 * kCatchUp) out.push_back(one.by);
+  }
+  return out;
 }
 
 bool Members::ends_soon(TimePoint now, Duration before) const {
@@ -173,6 +205,8 @@ std::vector<Member> Members::peers() const {
 
 std::vector<MemberState> Members::states(TimePoint now) const {
   std::vector<MemberState> out;
+  const std::vector<Awaited> awaited = this->awaited(now);
+  const auto is = [](const std::string& name) { return [&](const Awaited& one) { return one.name == name; }; };
   if (!options_.self.empty()) {
     out.push_back({.member = {options_.self, ""},
                    .listed = self_listed_,
@@ -180,6 +214,7 @@ std::vector<MemberState> Members::states(TimePoint now) const {
                    .in_force = views_.now.has(options_.self),
                    .before = views_.before.has(options_.self),
                    .leaving = leaving_,
+                   .awaited = false,
                    .heard = now,
                    .version = views_.now.version(),
                    .error = {}});
@@ -191,6 +226,7 @@ std::vector<MemberState> Members::states(TimePoint now) const {
                    .in_force = views_.now.has(name),
                    .before = views_.before.has(name),
                    .leaving = peer.leaving,
+                   .awaited = std::any_of(awaited.begin(), awaited.end(), is(name)),
                    .heard = peer.heard,
                    .version = peer.version,
                    .error = peer.error});

@@ -7,7 +7,8 @@
 //             have what was open before
 //
 // The time of a change counts from when no peer was known to lack it. Who leaves or is not heard for `hold` is out of
-// both at once: nothing is open there.
+// both at once: nothing is open there. While a member of `before` is away spans of traces that moved wait for it, so
+// their new homes wait too (awaited()).
 //
 // Threads: one, or the holder of one lock. No clock: time is an argument.
 #pragma once
@@ -23,6 +24,9 @@
 #include "cluster/homes.h"
 
 namespace tailgate {
+
+// Members try twice a second to send what waits for one that is back, so by then it has come.
+inline constexpr Duration kCatchUp = std::chrono::seconds(2);
 
 struct Member {
   std::string name;
@@ -42,6 +46,8 @@ struct MemberSays {
   std::vector<std::string> names;  // of its view in force
   bool leaving = false;
   std::vector<FreshMember> fresh = {};
+  bool away = false;  // it ends and its successor has what is here, or it is that one and not through with its journal
+  bool operator==(const MemberSays&) const = default;
 };
 
 struct Views {
@@ -51,12 +57,22 @@ struct Views {
   bool operator==(const Views& other) const { return now == other.now && before == other.before; }
 };
 
+// A member that is away, and had by `before` what was open before a change.
+struct Awaited {
+  std::string name;
+  Homes before;
+  // Spans of the trace may wait for the member.
+  bool concerns(const TraceId& id) const { return before.names()[before.home_of(id)] == name; }
+  bool operator==(const Awaited&) const = default;
+};
+
 struct MemberState {
   Member member;
   bool listed = false;
   bool answered = false;  // within the last moments
   bool in_force = false, before = false;
   bool leaving = false;
+  bool awaited = false;
   std::optional<TimePoint> heard{};  // the last answer
   std::uint64_t version = 0;         // that it said last
   std::string error;                 // of the last question; empty: it was answered
@@ -87,6 +103,9 @@ class Members {
   // Without this daemon, by name: those listed, and those in a view that are not listed any more.
   std::vector<Member> peers() const;
   std::vector<MemberState> states(TimePoint now) const;
+  // Those that are away, or were until a moment ago: what waited for them may be on its way. Each for `hold` and some
+  // seconds at most.
+  std::vector<Awaited> awaited(TimePoint now) const;
   // Peers that answer and have another view in force.
   std::size_t disagreeing(TimePoint now) const;
   // Until the time of a change is over, `most` at the most.
@@ -98,7 +117,7 @@ class Members {
  private:
   struct Peer {
     std::string endpoint;
-    bool listed = false, leaving = false;
+    bool listed = false, leaving = false, away = false;
     std::optional<TimePoint> heard;
     std::vector<std::string> names;
     std::map<std::string, TimePoint, std::less<>> fresh;  // since when
@@ -112,7 +131,12 @@ class Members {
     TimePoint since{};   // of kNew and kGoing: no peer was known to lack the change
     TimePoint learnt{};  // when this daemon knew no peer to lack it
   };
+  struct Wait {
+    Awaited by;
+    TimePoint since{}, away{};  // the last moment
+  };
   bool present(const std::string& name, TimePoint now) const;
+  bool is_away(const std::string& name, TimePoint now) const;
   bool answers(const Peer& peer, TimePoint now) const;
   // A peer that answers has, or has not, `name` in force.
   bool any_has(const std::string& name, bool has, TimePoint now) const;
@@ -120,11 +144,13 @@ class Members {
   std::optional<TimePoint> fresh_since(const std::string& name, TimePoint now) const;
   void seat(const std::string& name, TimePoint now);
   void follow(const std::string& name, Seat& seat, TimePoint now);
+  void wait(TimePoint now);
 
   const Options options_;
   bool self_listed_ = false, leaving_ = false, begun_ = false;
   std::map<std::string, Peer, std::less<>> peers_;
   std::map<std::string, Seat> seats_;
+  std::vector<Wait> waits_;
   Views views_;
 };
 

@@ -15,7 +15,7 @@ namespace {
 
 namespace field {
 constexpr std::uint32_t kFrom = 1, kNames = 2, kLeaving = 3, kVerdicts = 4, kPage = 5, kPageAnswer = 6,
-                        kSharesLimits = 7, kNeeds = 8, kFresh = 9;
+                        kSharesLimits = 7, kNeeds = 8, kFresh = 9, kAway = 10;
 constexpr std::uint32_t kId = 1, kDecision = 2, kReason = 3, kComplete = 4, kChance = 5, kShed = 6, kWords = 7;
 constexpr std::uint32_t kLimit = 1, kPerSecond = 2;
 constexpr std::uint32_t kName = 1, kAgeMs = 2;
@@ -180,6 +180,7 @@ std::string write_message(const ClusterMessage& message) {
   for (const std::string& name : message.names) pb::append_len(out, field::kNames, name);
   for (const FreshMember& one : message.fresh) pb::append_len(out, field::kFresh, write_fresh(one));
   append_number(out, field::kLeaving, message.leaving ? 1 : 0);
+  append_number(out, field::kAway, message.away ? 1 : 0);
   for (const ToldVerdict& verdict : message.verdicts) pb::append_len(out, field::kVerdicts, write_verdict(verdict));
   if (message.page) pb::append_len(out, field::kPage, write_page(*message.page));
   if (message.page_answer) pb::append_len(out, field::kPageAnswer, write_page_answer(*message.page_answer));
@@ -204,6 +205,8 @@ Result<ClusterMessage> read_message(ByteView bytes) {
       if (!read_fresh(r.bytes, out.fresh.emplace_back())) return bad("a member that is fresh cannot be read");
     } else if (r.is_varint(field::kLeaving)) {
       out.leaving = r.value != 0;
+    } else if (r.is_varint(field::kAway)) {
+      out.away = r.value != 0;
     } else if (r.is_len(field::kVerdicts)) {
       if (out.verdicts.size() == kVerdictsMax) return bad("more than 10,000 verdicts");
       if (!read_verdict(r.bytes, out.verdicts.emplace_back())) return bad("a verdict cannot be read");

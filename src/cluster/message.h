@@ -38,11 +38,8 @@ struct LimitNeed {
   bool operator==(const LimitNeed&) const = default;
 };
 
-struct ClusterMessage {
-  std::string from;                // a member's name; empty: a daemon that owns nothing
-  std::vector<std::string> names;  // of the view in force
-  std::vector<FreshMember> fresh;  // of them
-  bool leaving = false;
+struct ClusterMessage : MemberSays {
+  std::string from;  // a member's name; empty: a daemon that owns nothing
   std::vector<ToldVerdict> verdicts;
   std::optional<PageQuestion> page;  // for a page of the other
   std::optional<PageAnswer> page_answer;

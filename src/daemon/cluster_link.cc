@@ -58,7 +58,9 @@ ClusterLink::ClusterLink(ClusterConfig config, const ClusterParts& parts)
       cluster_(config_, forwarder_, hooks()) {}
 
 ClusterHooks ClusterLink::hooks() {
-  return {.hand_over =
+  return {.all_here = parts_.all_here,
+          .await = [this](const auto& awaited) { await(awaited); },
+          .hand_over =
               [this](const auto& wanted) {
                 if (!parts_.all_here()) return false;
                 return parts_.store.hand_over_to(wanted, [this](ByteView otlp, std::uint32_t) { return take(otlp); });
@@ -69,6 +71,20 @@ ClusterHooks ClusterLink::hooks() {
           .limits_asked = [this] { return limits_asked(); },
           .set_shares = [this](const auto& limits, const auto& shares,
                                double of_each_key) { set_shares(limits, shares, of_each_key); }};
+}
+
+void ClusterLink::await(const std::vector<Awaited>& awaited) {
+  if (awaited.empty()) {
+    log_info("cluster: members that were away are back, or given up");
+    return parts_.store.set_waits(nullptr);
+  }
+  std::set<std::string> names;
+  for (const Awaited& one : awaited) names.insert(one.name);
+  log_info("cluster: verdicts of traces that moved wait for members that are away",
+           {{"members", fmt::format("{}", fmt::join(names, ", "))}});
+  parts_.store.set_waits(std::make_shared<const Waits>([awaited](const TraceId& id) {
+    return std::any_of(awaited.begin(), awaited.end(), [&](const Awaited& one) { return one.concerns(id); });
+  }));
 }
 
 // A limiter has a limit for each lane, and one over all of them: `composite`.
@@ -239,6 +255,7 @@ boost::json::object ClusterLink::status() const {
     m["home_before"] = one.before;
     m["reachable"] = one.answered;
     m["leaving"] = one.leaving;
+    m["awaited"] = one.awaited;
     m["heard_seconds_ago"] =
         one.heard ? json::value(std::chrono::duration<double>(now - *one.heard).count()) : json::value(nullptr);
     m["view_version"] = version_of(one.version);
@@ -283,13 +300,15 @@ OtherMembers ClusterLink::asking(Duration timeout, bool search) {
 
 void ClusterLink::collect(MetricWriter& out) const {
   const ClusterStatus status = cluster_.status();
-  std::size_t present = 0, unheard = 0;
+  std::size_t present = 0, unheard = 0, awaited = 0;
   for (const MemberState& one : status.members) {
     present += one.in_force ? 1 : 0;
     unheard += one.listed && !one.answered ? 1 : 0;
+    awaited += one.awaited ? 1 : 0;
   }
   out.add(metric::kClusterMembers, {"in_force"}, number(present));
   out.add(metric::kClusterMembers, {"silent"}, number(unheard));
+  out.add(metric::kClusterMembers, {"awaited"}, number(awaited));
   out.add(metric::kClusterDisagree, {}, number(status.disagreeing));
   out.add(metric::kClusterSettling, {}, status.settling ? 1 : 0);
   out.add(metric::kClusterViews, {}, number(status.views));

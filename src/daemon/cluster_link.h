@@ -45,6 +45,8 @@ class ClusterLink {
   // The members know that nothing is at home here any more, and have the verdicts and what was open. Passes on what
   // still comes.
   void leave(TimePoint deadline);
+  // A successor of the same name has what is here: the members know that.
+  void go_away() { cluster_.go_away(); }
   // Before the pipeline stops: routes anew what came back from queues, and then nothing any more.
   void stop() { cluster_.stop(); }
   // Delivers the queues until `deadline`.
@@ -63,6 +65,7 @@ class ClusterLink {
   std::unique_ptr<ExportRunner> exporter_to(const std::string& name, const std::string& endpoint, Hop hop) const;
   ClusterHooks hooks();
   OtherMembers asking(Duration timeout, bool search);
+  void await(const std::vector<Awaited>& awaited);
   std::vector<ToldVerdict> verdicts(const std::function<bool(const TraceId&)>& wanted) const;
   void remember(const std::vector<ToldVerdict>& told) const;
   std::vector<FleetLimit> limits_asked() const;

@@ -27,6 +27,7 @@ void Daemon::drain() {
   const bool replays = replay_ != nullptr && !replay_->done();
   const bool has_successor =
       replays || (journal_ != nullptr && config_.hand_over && !journal_->misses_since(began - config_.journal.hold));
+  if (cluster_ != nullptr && has_successor) cluster_->go_away();
   if (cluster_ != nullptr && !has_successor) cluster_->leave(began + config_.shutdown_timeout / 2);
   for (const auto& receiver : parts_.receivers) receiver->drain();
   // Requests in flight get a part of the time. Later requests are refused with 503, so that senders go elsewhere.

@@ -11,8 +11,6 @@
 namespace tailgate {
 namespace {
 
-// After the start members have what waited for this one within that time: they try twice a second.
-constexpr Duration kCatchUp = std::chrono::seconds(2);
 constexpr Duration kLastCommit = std::chrono::seconds(1);  // so long an end waits for the disk
 
 void log_unanswered(const MemberAnswers& answers) {

@@ -267,7 +267,7 @@ inline constexpr Metric kAdaptiveRaised{"tailgate_adaptive_sampling_raised_opera
 inline constexpr Metric kAdaptiveOverflow{"tailgate_adaptive_sampling_overflow_roots_total", kCounter, "",
                                           "Roots of services or operations over services_max and operations_max."};
 inline constexpr Metric kClusterMembers{"tailgate_cluster_members", kGauge, "state",
-                                        "Members whose traces have their home there, and listed ones that are silent."};
+                                        "Members in force, listed ones that are silent, and awaited ones."};
 inline constexpr Metric kClusterDisagree{"tailgate_cluster_views_disagree", kGauge, "",
                                          "Members that answer and have other members in force."};
 inline constexpr Metric kClusterSettling{"tailgate_cluster_settling", kGauge, "",

@@ -187,6 +187,7 @@ TimePoint TraceStore::sweep(TimePoint now) {
   if (tidy) next_tidy_ = now + kTidyEvery;
   shedding_.adapt(now);
   Duration wait = kSweepMax, late = Duration::zero();
+  bool puts_off = false;
   std::size_t freed = 0;
   for (const std::unique_ptr<Shard>& shard : shards_) {
     bool first = true;
@@ -197,6 +198,7 @@ TimePoint TraceStore::sweep(TimePoint now) {
         if (std::exchange(first, false)) late = std::max(late, -shard->buffer.until_due(now));
         more = !held && shard->buffer.close_due(now, kClosePerHold, scratch.closed);
         if (!more) wait = std::min(wait, shard->buffer.until_due(now));
+        puts_off |= shard->buffer.puts_off();
         if (!more && tidy) freed += shard->buffer.tidy(now);
         take_decided(*shard, scratch);
       }
@@ -204,7 +206,8 @@ TimePoint TraceStore::sweep(TimePoint now) {
       if (!scratch.closed.empty()) settle(*shard, scratch.closed, now, scratch);
     }
   }
-  if (log_ != nullptr && !held) log_->swept(now - lateness(now, late));
+  if (puts_off) swept_again_ = now + kIntervalMost;  // for which what waited may wait once more
+  if (log_ != nullptr && !held && now >= swept_again_) log_->swept(now - lateness(now, late));
   release(0, freed);
   pool_.prepare();
   const std::size_t committed = pool_.bytes_committed();
@@ -279,6 +282,13 @@ void TraceStore::set_foregone(const Foregone* foregone) {
   for (const std::unique_ptr<Shard>& shard : shards_) {
     const MutexLock lock(shard->mutex);
     shard->buffer.set_foregone(foregone);
+  }
+}
+
+void TraceStore::set_waits(const std::shared_ptr<const Waits>& waits) {
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    const MutexLock lock(shard->mutex);
+    shard->buffer.set_waits(waits);
   }
 }
 

@@ -68,6 +68,9 @@ class TraceStore {
   // Before the first accept() and sweep(): from `from` to `until` nothing is closed because it is due. Spans of what
   // was open may have waited elsewhere for this daemon to come back.
   void hold_due(TimePoint from, TimePoint until) { held_from_ = from, held_until_ = until; }
+  // From now on traces for which it is true are not closed because they are due, and a log is not told of sweeps while
+  // there are any. Null: none.
+  void set_waits(const std::shared_ptr<const Waits>& waits);
   // The trace is open, or its verdict is remembered.
   bool knows(const TraceId& id) const;
   // Verdicts of the last traces of each shard, at most `max` of each, newest first; as far as /explain remembers them.
@@ -145,6 +148,7 @@ class TraceStore {
   std::atomic<std::size_t> next_to_shrink_{0};  // the shard that make_room() asks next
   bool is_held(TimePoint now) const { return now >= held_from_ && now < held_until_; }
   TimePoint held_from_{}, held_until_{};
+  TimePoint swept_again_ = TimePoint::min();  // the sweeper's: before, not all that was due is decided
   Duration lateness(TimePoint now, Duration late);
   TimePoint next_tidy_;               // the sweeper's
   Duration late_ = Duration::zero();  // the sweeper's: how late a sweep was, lately, and when

@@ -48,6 +48,9 @@ PLANS = {
     "kills": [(3, "kill", "b"), (5, "start", "b"), (8, "join", "d"), (10, "kill", "a"), (11, "start", "a"), (14, "kill", "c"),
               (16, "start", "c"), (20, "kill", "d"), (21, "start", "d"), (23, "kill", "b"), (24, "start", "b")],
     "kill": [(5, "kill", "b"), (7, "start", "b")],
+    # While the first three settle, a had everything of before. It is back when they have settled; until then its absence
+    # is longer than what is left of a trace's wait.
+    "away": [(4, "stop", "a"), (12, "start", "a")],
     # Once the first three are settled. Traces that were open when d came come out of the journal behind large requests.
     "replay": [(9, "fat", "b"), (12, "join", "d"), (13, "kill", "b"), (13.3, "start", "b")],
     "front": [(4, "kill", "front"), (4.5, "start", "front"), (6, "kill", "b"), (7, "kill", "front"), (7.5, "start", "front"),

@@ -22,6 +22,53 @@ TEST_CASE("a trace closes when its wait is over, whatever came in between", "[bu
   CHECK(f.closed[0].verdict.reason == CloseReason::kTimeout);
 }
 
+TEST_CASE("a due trace that waits for its spans is asked about again each second, and closes with them", "[buffer]") {
+  BufferFixture f({.decision_wait = 10s, .decision_wait_after_root = 1s});
+  int asked = 0;
+  f.buffer.set_waits(std::make_shared<const Waits>([&](const TraceId& id) { return ++asked, id == id_of_trace(1); }));
+  f.add({{.trace = 1, .id = 1}, {.trace = 2, .id = 1, .status = 2}}, 0s);
+  CHECK(f.close_due(1s) == 1);  // of the other
+  CHECK(asked == 2);
+  CHECK(f.buffer.puts_off());
+  CHECK(f.close_due(1'999ms) == 0);
+  CHECK(asked == 2);
+  CHECK(f.close_due(20s) == 0);
+  CHECK(asked == 3);
+  f.buffer.set_waits(nullptr);
+  f.add({{.trace = 1, .id = 2, .parent = 1, .status = 2}}, 20'500ms);
+  CHECK(f.close_due(20'999ms) == 1);  // a span has it looked at
+  CHECK(f.buffer.puts_off());
+  CHECK(f.close_due(21'002ms) == 0);
+  CHECK_FALSE(f.buffer.puts_off());
+  CHECK(f.reader.trace(f.closed.back()).facts.spans == 2);
+}
+
+TEST_CASE("memory and size close a trace that waits", "[buffer]") {
+  BufferFixture f({.decision_wait = 1s, .trace_spans_max = 2});
+  f.buffer.set_waits(std::make_shared<const Waits>([](const TraceId&) { return true; }));
+  f.add({{.trace = 1, .id = 1, .status = 2}, {.trace = 2, .id = 1, .status = 2}}, 0s);
+  CHECK(f.close_due(9s) == 0);
+  f.add({{.trace = 1, .id = 2}}, 9s);
+  REQUIRE(f.closed.size() == 1);
+  CHECK(f.closed[0].verdict.reason == CloseReason::kSize);
+  CHECK(f.buffer.close_early(CloseReason::kMemory, at(9s), 9, f.closed) == 1);
+}
+
+TEST_CASE("a trace whose verdict is known does not wait for one", "[buffer]") {
+  struct All final : Foregone {
+    std::optional<Known> find(const TraceId&) const override { return Known{}; }
+  };
+  const All all;
+  BufferFixture f({.decision_wait = 1s});
+  f.buffer.set_waits(std::make_shared<const Waits>([](const TraceId&) { return true; }));
+  f.add({{.trace = 1, .id = 1}}, 0s);
+  f.close_due(1s);
+  CHECK(f.buffer.traces_held() == 1);
+  f.buffer.set_foregone(&all);
+  f.close_due(2s);
+  CHECK(f.buffer.traces_held() == 0);
+}
+
 TEST_CASE("waits under a second hold", "[buffer]") {
   BufferFixture f({.decision_wait = 250ms});
   f.add({{.status = 2}}, 0s);

@@ -185,6 +185,83 @@ TEST_CASE("a daemon that is taken off its own list stays the old home for a wind
   CHECK(c.before() == Names{"a", "c"});
 }
 
+namespace {
+
+// As `c`, which is new: b had the traces of before.
+One new_beside_b() {
+  One c("c", {"b", "c"});
+  c.second({{"b", view({"b"})}});
+  return c;
+}
+
+Names awaited(const One& one) {
+  Names out;
+  for (const Awaited& by : one.members.awaited(one.now)) out.push_back(by.name);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("what moved from a member that is away waits until it is back and a moment longer", "[cluster]") {
+  const auto all = view({"b", "c"});
+  One c = new_beside_b();
+  CHECK(c.before() == Names{"b"});
+  CHECK(awaited(c).empty());
+  SECTION("it does not answer") { c.members.not_heard("b", "refused"); }
+  SECTION("it is not asked, and says nothing for some seconds") { c.seconds(4, {}); }
+  SECTION("it says that it goes away") { c.second({{"b", {{"b", "c"}, false, {}, true}}}); }
+  c.second({});
+  CHECK(awaited(c) == Names{"b"});
+  c.seconds(9, {});
+  CHECK(c.members.states(c.now).back().awaited);
+  MemberSays replaying = all;
+  replaying.away = true;
+  c.seconds(3, {{"b", replaying}});
+  CHECK_FALSE(c.members.views().settling());  // the change is over, and what waits is not there yet
+  CHECK(awaited(c) == Names{"b"});
+  const Homes before({"b"});
+  CHECK(c.members.awaited(c.now).front() == Awaited{"b", before});
+  c.seconds(2, {{"b", all}});
+  CHECK(awaited(c) == Names{"b"});
+  c.seconds(1, {{"b", all}});
+  CHECK(awaited(c).empty());
+  CHECK_FALSE(c.members.states(c.now).back().awaited);
+}
+
+TEST_CASE("nothing waits for a member that is away while nothing moves, nor for one that leaves", "[cluster]") {
+  One a("a", {"a", "b"});
+  a.second({{"b", view({"a", "b"})}});
+  a.members.not_heard("b", "refused");
+  a.seconds(9, {});
+  CHECK(awaited(a).empty());
+
+  One c = new_beside_b();
+  c.second({{"b", {{"b", "c"}, true}}});
+  c.members.not_heard("b", "refused");
+  c.seconds(2, {});
+  CHECK(awaited(c).empty());
+}
+
+TEST_CASE("nobody waits for a member for ever", "[cluster]") {
+  One c = new_beside_b();
+  SECTION("it does not come back") {
+    c.seconds(30, {});
+    CHECK(c.in_force() == Names{"b", "c"});
+    CHECK(awaited(c) == Names{"b"});
+    c.seconds(2, {});
+    CHECK(c.in_force() == Names{"c"});
+    CHECK(awaited(c) == Names{"b"});  // what waited for it is routed anew
+    c.seconds(1, {});
+  }
+  SECTION("it comes to no end with its journal") {
+    const MemberSays replaying{{"b", "c"}, false, {}, true};
+    c.seconds(34, {{"b", replaying}});
+    CHECK(awaited(c) == Names{"b"});
+    c.seconds(2, {{"b", replaying}});
+  }
+  CHECK(awaited(c).empty());
+}
+
 TEST_CASE("a daemon that owns nothing has all the others", "[cluster]") {
   One front("", {"a", "b"});
   front.second({{"a", view({"a", "b"})}, {"b", view({"a", "b"})}});

@@ -23,7 +23,7 @@ ClusterMessage full() {
   out.from = "tailgate-0";
   out.names = {"tailgate-0", "10.0.0.1", "::1"};
   out.fresh = {{"::1", std::chrono::milliseconds(1234)}};
-  out.leaving = true;
+  out.leaving = out.away = true;
   out.verdicts = {{id_filled_with('a'), 0, 2, true, false, true, std::string("errors\0c0\0otlp", 14)},
                   {id_filled_with('b'), 2, 0, false, true, false, ""}};
   out.page = {"POST", "/keep?x", R"({"reason":"r"})"};
@@ -50,6 +50,7 @@ TEST_CASE("a message is read as it was written, and as the protobuf library read
   CHECK(slow.fresh(0).name() == "::1");
   CHECK(slow.fresh(0).age_ms() == 1234);
   CHECK(slow.leaving());
+  CHECK(slow.away());
   REQUIRE(slow.verdicts_size() == 2);
   CHECK(slow.verdicts(0).id() == std::string(16, 'a'));
   CHECK(slow.verdicts(0).words() == message.verdicts[0].words);

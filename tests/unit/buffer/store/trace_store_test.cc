@@ -148,6 +148,30 @@ TEST_CASE("while due traces are held none is closed, and then all are", "[buffer
   f.store->set_decision_log(nullptr);
 }
 
+TEST_CASE("while traces wait a journal does not take them for decided", "[buffer]") {
+  StoreFixture f;
+  PoorLog log;
+  log.fails = 0;
+  f.store->set_decision_log(&log);
+  f.store->sweep(at(1s));
+  f.store->set_waits(std::make_shared<const Waits>([](const TraceId& id) { return id == id_of_trace(1); }));
+  f.store->sweep(at(2s));
+  CHECK(log.last_swept == at(2s));  // nothing waits
+  f.send(request({{.trace = 1, .id = 1}, {.trace = 2, .id = 1, .status = 2}}), 2s);
+  for (Duration now = 3s; now < 9s; now += 100ms) f.store->sweep(at(now));
+  CHECK(f.out.size() == 1);
+  CHECK(log.last_swept < at(3s));
+  f.store->set_waits(nullptr);
+  f.send(request({{.trace = 1, .id = 2, .status = 2}}), 9s);
+  f.store->sweep(at(9s));
+  REQUIRE(f.out.size() == 2);
+  CHECK(f.out[1]->spans == 2);
+  CHECK(log.last_swept < at(3s));
+  for (Duration now = 9s; now < 14s; now += 100ms) f.store->sweep(at(now));
+  CHECK(log.last_swept > at(13s));
+  f.store->set_decision_log(nullptr);
+}
+
 TEST_CASE("the fate of a trace is known while it is open, and while its verdict is remembered", "[buffer]") {
   StoreFixture f;
   const auto fate = [&](std::uint64_t n) { return f.store->fate(id_of_trace(n)); };
