@@ -163,9 +163,13 @@ bool Members::tick(TimePoint now) {
 void Members::wait(TimePoint now) {
   for (const std::string& name : views_.before.names()) {
     if (!views_.settling() || !is_away(name, now)) continue;
-    const Awaited by{name, views_.before};
-    if (std::none_of(waits_.begin(), waits_.end(), [&](const Wait& one) { return one.by == by; }))
-      waits_.push_back({by, now, now});
+    Wait next{{name, views_.before}, now, now};
+    bool known = false;
+    for (const Wait& one : waits_) {
+      known |= one.by == next.by;
+      if (one.by.name == name) next.since = std::min(next.since, one.since);
+    }
+    if (!known) waits_.push_back(std::move(next));
   }
   for (Wait& one : waits_) {
     if (is_away(one.by.name, now)) one.away = now;

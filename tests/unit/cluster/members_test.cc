@@ -255,9 +255,12 @@ TEST_CASE("nobody waits for a member for ever", "[cluster]") {
   }
   SECTION("it comes to no end with its journal") {
     const MemberSays replaying{{"b", "c"}, false, {}, true};
-    c.seconds(34, {{"b", replaying}});
-    CHECK(awaited(c) == Names{"b"});
-    c.seconds(2, {{"b", replaying}});
+    c.seconds(20, {{"b", replaying}});
+    c.members.list(listed({"b", "c", "d"}));  // another change does not prolong it
+    c.seconds(14, {{"b", replaying}, {"d", view({"b", "c", "d"})}});
+    CHECK(awaited(c) == Names{"b", "b"});
+    CHECK(c.members.awaited(c.now).back().before == Homes({"b", "c"}));
+    c.seconds(2, {{"b", replaying}, {"d", view({"b", "c", "d"})}});
   }
   CHECK(awaited(c).empty());
 }
