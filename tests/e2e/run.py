@@ -22,6 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 
 import arm64  # noqa: E402
+import balanced  # noqa: E402
 import balancing  # noqa: E402
 import by_trace_id  # noqa: E402
 import cassandra  # noqa: E402
@@ -71,6 +72,7 @@ TESTS = {
     "s3": s3.test_s3,
     "s3_query": s3.test_s3_query,
     "s3_outage": s3.test_s3_outage,
+    "balanced": balanced.test_balanced,
     "balancing": balancing.test_balancing,
     "by_trace_id": by_trace_id.test_by_trace_id,
     "mtls": mtls.test_mtls,

@@ -54,10 +54,11 @@ def spans_of(data):
             for of_scope, a, b in fields(data, s, e):
                 if of_scope == 2:
                     ids = {}
-                    for n, x, y in fields(data, a, b):
-                        if n > 2:
+                    for n, x, y in fields(data, a, b):  # a Collector writes them last
+                        if n <= 2:
+                            ids[n] = data[x:y]
+                        if len(ids) == 2:
                             break
-                        ids[n] = data[x:y]
                     yield ids[1], ids[2]
 
 

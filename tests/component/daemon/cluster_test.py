@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import heapq
 import http.client
+import json
 import os
 import random
 import socket
@@ -40,6 +41,7 @@ PLAN = [(3, "join", "d"), (6, "stop", "b"), (10, "start", "b"), (13, "stop", "c"
         (22, "start", "a"), (25, "stop", "d"), (28, "start", "d")]
 PLANS = {
     "all": PLAN,
+    "none": [],
     "plus": [(4, "join", "d")],
     "minus": [(4, "leave", "b")],
     "rolling": [(4, "stop", "a"), (7, "start", "a"), (10, "stop", "b"), (13, "start", "b"), (16, "stop", "c"), (19, "start", "c")],
@@ -104,9 +106,11 @@ class Member:
         self.daemon = Daemon(self.fleet.binary, self.directory, self.config(self.fleet.names))
         self.serving = True
 
+    def page(self):
+        return json.loads(get(self.daemon.pages["web"], "/cluster")[1])
+
     def relist(self):
         """The list in its file changes, as a ConfigMap does: the new file takes the place of the old one."""
-        import json
         path = os.path.join(self.directory, "tailgate.yaml")
         with open(path + ".new", "w") as out:
             json.dump(self.config(self.fleet.names), out, indent=1)
@@ -124,7 +128,7 @@ class Member:
 class Fleet:
     def __init__(self, options, directory):
         self.binary, self.directory, self.alone = options.binary, directory, options.alone
-        self.behind, self.unsure = options.behind, 0
+        self.behind, self.unsure, self.awaited = options.behind, 0, 0
         self.journal = options.journal
         self.wait = options.longest + 3  # spans are on their way for a while where the machine is busy
         self.members = {}
@@ -187,6 +191,9 @@ class Fleet:
             self.unsure += member.daemon.metrics().sum("tailgate_journal_parts_total", result="unsure")
             member.daemon.kill()
         elif what == "start":
+            if not self.alone:
+                self.awaited += sum(one["awaited"] for m in self.members.values() if m.serving
+                                    for one in m.page()["members"])
             member.start()
 
 
@@ -269,9 +276,9 @@ def explain_everywhere(fleet, trace):
 def check_views(fleet):
     """All agree at the end, and say so."""
     def agree():
-        import json
-        pages = [json.loads(get(m.daemon.pages["web"], "/cluster")[1]) for m in fleet.all() if m.daemon and m.daemon.alive()]
-        return pages if len({p["view"]["version"] for p in pages}) == 1 and not any(p["settling"] for p in pages) else None
+        pages = [m.page() for m in fleet.all() if m.daemon and m.daemon.alive()]
+        unsettled = any(p["settling"] or any(m["awaited"] for m in p["members"]) for p in pages)
+        return pages if len({p["view"]["version"] for p in pages}) == 1 and not unsettled else None
 
     pages = until(agree, "all members have one view", 40)
     for page in pages:
@@ -310,7 +317,7 @@ def run(options, directory):
         for load in loads:
             load.start()
         for at, what, name in options.plan:
-            time.sleep(max(0, begin + at * options.stretch - time.monotonic()))
+            time.sleep(max(0, begin + at - time.monotonic()))
             print(f"{time.monotonic() - begin:6.1f} s  {what} {name}", flush=True)
             fleet.do(what, name)
         for load in loads:
@@ -334,8 +341,9 @@ def run(options, directory):
         unsure = fleet.unsure + sum(m.daemon.metrics().sum("tailgate_journal_parts_total", result="unsure") for m in alive)
         print(f"{late:.0f} spans came late, of {unsure:.0f} parts it could not be told at once whose they are", flush=True)
         expect(promised > options.traces * 0.5, text)
+        expect(options.name != "away" or fleet.awaited == 2, f"{fleet.awaited} members said that they wait for a")
         # What a member had that was killed is gone, and nothing else.
-        kills = [at * options.stretch for at, what, _ in options.plan if what == "kill" and not options.journal]
+        kills = [at for at, what, _ in options.plan if what == "kill" and not options.journal]
         began = {t: at for load in loads for t, at in load.began.items()}
         bad = [t for t in broken + lost + wrong if not any(at - fleet.wait < began[t] < at + 4 for at in kills)]
         expect(not bad, text + where(fleet, loads, bad))
@@ -348,23 +356,35 @@ def run(options, directory):
             member.sink.close()
 
 
-def main():
-    parser = argparse.ArgumentParser()
+def common_parser(**more):
+    """The options of the load and the plan."""
+    parser = argparse.ArgumentParser(**more)
     parser.add_argument("binary")
     parser.add_argument("--traces", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=0, help="of load")
     parser.add_argument("--longest", type=float, default=4, help="seconds of a trace")
     parser.add_argument("--stretch", type=float, default=1, help="of the plan")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--plan", default="", help="3:join:d,6:stop:b, or a name of PLANS")
+    parser.add_argument("--plan", default="all", help="3:join:d,6:stop:b, or a name of PLANS")
+    return parser
+
+
+def with_plan(options):
+    options.name, steps = options.plan, PLANS.get(options.plan)
+    if steps is None:
+        steps = [(float(t), what, name) for t, what, name in (s.split(":") for s in options.plan.split(","))]
+    options.plan = [(at * options.stretch, what, name) for at, what, name in steps]
+    options.seconds = options.seconds or (options.plan[-1][0] if options.plan else 8) + 2
+    return options
+
+
+def main():
+    parser = common_parser()
     parser.add_argument("--behind", type=float, default=0, help="seconds that the front's list changes after the others'")
     parser.add_argument("--front", action="store_true")
     parser.add_argument("--alone", action="store_true")
     parser.add_argument("--journal", action="store_true")
-    options = parser.parse_args()
-    options.plan = PLANS.get(options.plan or "all") or [
-        (float(t), what, name) for t, what, name in (s.split(":") for s in options.plan.split(","))]
-    options.seconds = options.seconds or options.plan[-1][0] * options.stretch + 2
+    options = with_plan(parser.parse_args())
     with tempfile.TemporaryDirectory() if not os.environ.get("KEEP") else contextlib.nullcontext(tempfile.mkdtemp()) as directory:
         try:
             run(options, directory)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // An OpenTelemetry Collector of the parts that Tailgate is compared with or stands behind: the receiver otlp, the
-// connector spanmetrics, and the exporters loadbalancing and prometheus.
+// processor tail_sampling, the connector spanmetrics, and the exporters loadbalancing, otlphttp and prometheus.
 package main
 
 import (
@@ -10,12 +10,15 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/connector/spanmetricsconnector"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/loadbalancingexporter"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/tailsamplingprocessor"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
 	"go.opentelemetry.io/collector/connector"
 	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
 	"go.opentelemetry.io/collector/otelcol"
+	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
 	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
@@ -32,7 +35,11 @@ func parts() (otelcol.Factories, error) {
 		return made, err
 	}
 	made.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
-		loadbalancingexporter.NewFactory(), prometheusexporter.NewFactory())
+		loadbalancingexporter.NewFactory(), otlphttpexporter.NewFactory(), prometheusexporter.NewFactory())
+	if err != nil {
+		return made, err
+	}
+	made.Processors, err = otelcol.MakeFactoryMap[processor.Factory](tailsamplingprocessor.NewFactory())
 	return made, err
 }
 
