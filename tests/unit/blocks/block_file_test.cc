@@ -72,6 +72,8 @@ TEST_CASE("records come back as they were written, whatever the codec", "[blocks
 // For LZ4 what is in front becomes literals of the first sequence: all lengths at which their number takes another
 // byte.
 TEST_CASE("a block of two pieces is that of both in a row", "[blocks]") {
+  constexpr std::size_t kLiterals[] = {0, 1, 13, 14, 15, 16, 200, 254, 255, 256, 269, 270, 271, 524, 525, 526, 3000};
+  constexpr std::size_t kMatches[] = {0, 4, 18, 19, 20, 2000};
   test::Random r(3);
   const auto noise = [&](std::size_t size) {
     std::string out(size, ' ');
@@ -89,8 +91,8 @@ TEST_CASE("a block of two pieces is that of both in a row", "[blocks]") {
   };
   for (const BlockCodec codec : {BlockCodec::kPlain, BlockCodec::kLz4, BlockCodec::kZstd}) {
     std::size_t bad = 0;
-    for (const std::size_t literals : {0, 1, 13, 14, 15, 16, 200, 254, 255, 256, 269, 270, 271, 524, 525, 526, 3000}) {
-      for (const std::size_t match : {0, 4, 18, 19, 20, 2000}) {
+    for (const std::size_t literals : kLiterals) {
+      for (const std::size_t match : kMatches) {
         const std::string rest = noise(literals) + std::string(match, 'm') + noise(match);
         for (std::size_t front = 0; front < 600; front += front < 20 || (front > 230 && front < 280) ? 1 : 17)
           bad += comes_back(noise(front), rest, codec) ? 0 : 1;
