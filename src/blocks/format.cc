@@ -28,7 +28,7 @@ struct FreeDecompressor {
 // changes: a request of 80 KB need not be copied behind its 60 bytes of record header to be compressed.
 bool compress_lz4(std::string_view front, std::string_view rest, std::string& out) {
   constexpr std::size_t kNibble = 15, kByte = 255;
-  // Of the bytes that LZ4 may need few are used, and the block may wait: it gets memory of its size.
+  // LZ4 wants room for the worst case and uses little of it. The block may wait, so it is copied to memory of its size.
   thread_local std::string scratch;
   const auto bound = static_cast<std::size_t>(LZ4_compressBound(static_cast<int>(rest.size())));
   if (scratch.size() < bound) scratch.resize(bound);

@@ -166,9 +166,14 @@ bool TraceBuffer::is_due(OpenTrace& open, std::uint32_t now_ms, CloseReason& rea
   return true;
 }
 
-// What has its verdict already does not wait for one.
+// Nobody waits with a trace whose verdict is known.
 bool TraceBuffer::waits(const OpenTrace& open) const {
   return waits_ != nullptr && (*waits_)(open.id) && !(foregone_ != nullptr && foregone_->find(open.id));
+}
+
+void TraceBuffer::put_off(std::uint32_t until_ms) {
+  if (!puts_off_ || later(until_ms, put_off_ms_)) put_off_ms_ = until_ms;
+  puts_off_ = true;
 }
 
 bool TraceBuffer::close_due(TimePoint now, std::size_t max, std::vector<ClosedTrace>& closed) {
@@ -185,15 +190,13 @@ bool TraceBuffer::close_due(TimePoint now, std::size_t max, std::vector<ClosedTr
     CloseReason reason = CloseReason::kTimeout;
     const bool due = is_due(open, now_ms, reason);
     if (due && !waits(open)) {
-      close(ref, reason, now_ms, Wait::kMay, closed);
+      // It may have waited, and now waits for the end of an interval.
+      if (!close(ref, reason, now_ms, Wait::kMay, closed) && puts_off_) put_off(due_ms(open));
       continue;
     }
     wheel_.remove(ref);
     wheel_.insert(ref, due ? now_ms + kAskAgainMs : due_ms(open));
-    if (due) {
-      puts_off_ = true;
-      put_off_ms_ = now_ms + kAskAgainMs;
-    }
+    if (due) put_off(now_ms + kAskAgainMs);
   }
   if (!more && puts_off_ && later(now_ms, put_off_ms_)) puts_off_ = false;
   if (const ChunkRef next = wheel_.first(); next != kNoChunk) prefetch_header(next);

@@ -250,6 +250,7 @@ class TraceBuffer {
   std::uint32_t due_ms(const OpenTrace& trace) const;
   bool is_due(OpenTrace& trace, std::uint32_t now_ms, CloseReason& reason);
   bool waits(const OpenTrace& trace) const;
+  void put_off(std::uint32_t until_ms);
   enum class Wait : std::uint8_t { kMay, kMayNot };
   // False: it waits for the end of an interval (JudgedTrace::interval), which only Wait::kMay allows.
   bool close(ChunkRef ref, CloseReason reason, std::uint32_t now_ms, Wait wait, std::vector<ClosedTrace>& closed);

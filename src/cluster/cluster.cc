@@ -329,7 +329,7 @@ void Cluster::Impl::route_again() {
   });
 }
 
-// Who this is now; `told` goes when all know it, or would not.
+// Who this is now. `told` is destroyed when each has answered, or its question has run out.
 void Cluster::Impl::tell_others(const std::shared_ptr<void>& told) {
   advance(monotonic_now());
   const std::string message = write_message(hello());
@@ -389,8 +389,8 @@ void Cluster::leave(Duration patience) {
   impl_->wait_for(patience / 2, [impl = impl_.get()](const auto& promise) { impl->leave(promise); });
 }
 
-void Cluster::go_away() {
-  impl_->wait_for(kAskTimeout, [impl = impl_.get()](const auto& promise) {
+void Cluster::go_away(Duration patience) {
+  impl_->wait_for(std::min(kAskTimeout, patience), [impl = impl_.get()](const auto& promise) {
     impl->ends_for_successor = true;
     impl->tell_others(std::shared_ptr<void>(nullptr, [promise](void*) { promise->set_value(); }));
   });

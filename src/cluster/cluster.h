@@ -72,8 +72,9 @@ class Cluster {
   // Nothing is at home here any more, once it returns: members that answer in time know it, and have the verdicts.
   // Waits for them for `patience` at most.
   void leave(Duration patience);
-  // This daemon ends, and its successor of the same name has what is here. Members that answer in time know it.
-  void go_away();
+  // This daemon ends, and its successor of the same name has what is here. Members that answer in time know it. Waits
+  // for them for `patience` at most.
+  void go_away(Duration patience);
   void stop();
 
   struct Says {

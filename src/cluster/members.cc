@@ -9,6 +9,8 @@ namespace {
 
 // Peers are asked each second; what they said longer ago than this is not what they think now.
 constexpr Duration kFresh = std::chrono::seconds(3);
+// Of a member that dies it is known after that: it is silent, and a question to it runs out.
+constexpr Duration kNoticed = kFresh + std::chrono::seconds(1);
 constexpr Duration kAgreeFor = std::chrono::seconds(4);  // members ask each other each second
 
 }  // namespace
@@ -154,16 +156,24 @@ bool Members::tick(TimePoint now) {
   if (next.now.empty()) next.before = {};
   std::erase_if(peers_, [&](const auto& entry) { return !entry.second.listed && !seats_.contains(entry.first); });
   const bool changed = next != views_;
+  if (views_.settling()) {
+    settling_before_ = views_.before;
+    settled_at_ = now;
+  }
   if (changed) views_ = std::move(next);
   wait(now);
   return changed;
 }
 
-// The time of the change may be over before the member is back.
+// The time of the change may be over before the member is back, or before it is known that it is away.
 void Members::wait(TimePoint now) {
-  for (const std::string& name : views_.before.names()) {
-    if (!views_.settling() || !is_away(name, now)) continue;
-    Wait next{{name, views_.before}, now, now};
+  const Homes none;
+  const Homes& before = views_.settling()                               ? views_.before
+                        : settled_at_ && now - *settled_at_ <= kNoticed ? settling_before_
+                                                                        : none;
+  for (const std::string& name : before.names()) {
+    if (!is_away(name, now)) continue;
+    Wait next{{name, before}, now, now};
     bool known = false;
     for (const Wait& one : waits_) {
       known |= one.by == next.by;

@@ -152,6 +152,9 @@ class Members {
   std::map<std::string, Seat> seats_;
   std::vector<Wait> waits_;
   Views views_;
+  // Of the last change: the old homes, and when it was last going on.
+  Homes settling_before_;
+  std::optional<TimePoint> settled_at_;
 };
 
 }  // namespace tailgate

@@ -74,17 +74,30 @@ ClusterHooks ClusterLink::hooks() {
 }
 
 void ClusterLink::await(const std::vector<Awaited>& awaited) {
-  if (awaited.empty()) {
-    log_info("cluster: members that were away are back, or given up");
-    return parts_.store.set_waits(nullptr);
-  }
-  std::set<std::string> names;
+  std::set<std::string> names, before;
   for (const Awaited& one : awaited) names.insert(one.name);
+  {
+    const MutexLock lock(awaited_mutex_);
+    for (const Awaited& one : awaited_) before.insert(one.name);
+    awaited_ = awaited;
+  }
+  put_off_verdicts();
+  if (names == before) return;
+  if (names.empty()) return log_info("cluster: members that were away are back, or given up");
   log_info("cluster: verdicts of traces that moved wait for members that are away",
            {{"members", fmt::format("{}", fmt::join(names, ", "))}});
-  parts_.store.set_waits(std::make_shared<const Waits>([awaited](const TraceId& id) {
-    return std::any_of(awaited.begin(), awaited.end(), [&](const Awaited& one) { return one.concerns(id); });
-  }));
+}
+
+// A replay decides nothing that was open at the end: it may have been waited with, and the spans it waited for may come
+// later in the journal.
+void ClusterLink::put_off_verdicts() {
+  const MutexLock lock(awaited_mutex_);
+  if (awaited_.empty() && parts_.all_here()) return parts_.store.set_waits(nullptr);
+  parts_.store.set_waits(
+      std::make_shared<const Waits>([awaited = awaited_, all_here = parts_.all_here](const TraceId& id) {
+        const auto concerns = [&](const Awaited& one) { return one.concerns(id); };
+        return !all_here() || std::any_of(awaited.begin(), awaited.end(), concerns);
+      }));
 }
 
 // A limiter has a limit for each lane, and one over all of them: `composite`.

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "buffer/store/trace_store.h"
 #include "cluster/cluster.h"
 #include "head/head_sampling.h"
@@ -46,7 +47,10 @@ class ClusterLink {
   // still comes.
   void leave(TimePoint deadline);
   // A successor of the same name has what is here: the members know that.
-  void go_away() { cluster_.go_away(); }
+  void go_away(Duration patience) { cluster_.go_away(patience); }
+  // From now on verdicts of traces wait for members that are away, and all for the end of a replay. Before it begins,
+  // and when it is over. Any thread.
+  void put_off_verdicts();
   // Before the pipeline stops: routes anew what came back from queues, and then nothing any more.
   void stop() { cluster_.stop(); }
   // Delivers the queues until `deadline`.
@@ -78,6 +82,8 @@ class ClusterLink {
   const ClusterParts parts_;
   IngestPipeline* ingest_ = nullptr;
   SourceId source_ = 0;
+  Mutex awaited_mutex_;
+  std::vector<Awaited> awaited_ TAILGATE_GUARDED_BY(awaited_mutex_);
   Forwarder forwarder_;
   Cluster cluster_;
 };

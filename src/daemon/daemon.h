@@ -77,6 +77,7 @@ class Daemon {
   void reload_now();
   void drain();
   bool hands_over() const;
+  Duration open_longest() const;  // a trace, before it is decided
   std::vector<LoadedPolicy> loaded_policies() const;
   void log_in_force() const;
   void log_refused(SourceId by, std::string_view reason, std::string_view peer, std::string_view text);

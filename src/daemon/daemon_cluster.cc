@@ -26,8 +26,8 @@ void Daemon::drain() {
   // a trace may be there than here, so nothing could be handed to others.
   const bool replays = replay_ != nullptr && !replay_->done();
   const bool has_successor =
-      replays || (journal_ != nullptr && config_.hand_over && !journal_->misses_since(began - config_.journal.hold));
-  if (cluster_ != nullptr && has_successor) cluster_->go_away();
+      replays || (journal_ != nullptr && config_.hand_over && !journal_->misses_since(began - open_longest()));
+  if (cluster_ != nullptr && has_successor) cluster_->go_away(config_.shutdown_timeout / 4);
   if (cluster_ != nullptr && !has_successor) cluster_->leave(began + config_.shutdown_timeout / 2);
   for (const auto& receiver : parts_.receivers) receiver->drain();
   // Requests in flight get a part of the time. Later requests are refused with 503, so that senders go elsewhere.

@@ -101,8 +101,12 @@ void Daemon::start_replay() {
   if (cluster_ != nullptr) {
     const TimePoint now = monotonic_now();
     store_->hold_due(now, now + kCatchUp);
+    cluster_->put_off_verdicts();
   }
-  replay_->start([this] { start_sweeper(); });
+  replay_->start([this] {
+    if (cluster_ != nullptr) cluster_->put_off_verdicts();
+    start_sweeper();
+  });
 }
 
 // What the query doors find beyond the store. Its scopes say that it was not kept.
@@ -141,6 +145,11 @@ Result<PastTried> Daemon::try_past_of_journal(const PastQuestion& question) cons
   return try_past(question, std::move(options), memory);
 }
 
+// A trace may wait for a member too (Members::awaited()).
+Duration Daemon::open_longest() const {
+  return config_.journal.hold + (config_.cluster ? config_.cluster->hold + 2 * kCatchUp : Duration::zero());
+}
+
 // What is open is left to the next process only when the journal has all of it. In the middle of a replay that is so,
 // and traces may have more spans in the part that was not read.
 bool Daemon::hands_over() const {
@@ -152,7 +161,7 @@ bool Daemon::hands_over() const {
     return true;
   }
   if (!config_.hand_over) return false;
-  if (!journal_->waiting() && !journal_->misses_since(monotonic_now() - config_.journal.hold)) return true;
+  if (!journal_->waiting() && !journal_->misses_since(monotonic_now() - open_longest())) return true;
   log_warn("the journal does not have all that is open, so it is decided as it is");
   return false;
 }

@@ -206,8 +206,7 @@ TimePoint TraceStore::sweep(TimePoint now) {
       if (!scratch.closed.empty()) settle(*shard, scratch.closed, now, scratch);
     }
   }
-  if (puts_off) swept_again_ = now + kIntervalMost;  // for which what waited may wait once more
-  if (log_ != nullptr && !held && now >= swept_again_) log_->swept(now - lateness(now, late));
+  if (log_ != nullptr && !held && !puts_off) log_->swept(now - lateness(now, late));
   release(0, freed);
   pool_.prepare();
   const std::size_t committed = pool_.bytes_committed();

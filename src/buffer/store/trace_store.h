@@ -148,7 +148,6 @@ class TraceStore {
   std::atomic<std::size_t> next_to_shrink_{0};  // the shard that make_room() asks next
   bool is_held(TimePoint now) const { return now >= held_from_ && now < held_until_; }
   TimePoint held_from_{}, held_until_{};
-  TimePoint swept_again_ = TimePoint::min();  // the sweeper's: before, not all that was due is decided
   Duration lateness(TimePoint now, Duration late);
   TimePoint next_tidy_;               // the sweeper's
   Duration late_ = Duration::zero();  // the sweeper's: how late a sweep was, lately, and when

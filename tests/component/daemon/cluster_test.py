@@ -53,6 +53,10 @@ PLANS = {
     # While the first three settle, a had everything of before. It is back when they have settled; until then its absence
     # is longer than what is left of a trace's wait.
     "away": [(4, "stop", "a"), (12, "start", "a")],
+    # The same, and one of those that waited for it ends while they wait.
+    "both": [(4, "stop", "a"), (12, "start", "a"), (12.2, "kill", "b"), (13, "start", "b")],
+    # The first three have just settled, or are about to, when it is noticed.
+    "noticed": [(10, "kill", "a"), (17.3, "start", "a")],
     # Once the first three are settled. Traces that were open when d came come out of the journal behind large requests.
     "replay": [(9, "fat", "b"), (12, "join", "d"), (13, "kill", "b"), (13.3, "start", "b")],
     "front": [(4, "kill", "front"), (4.5, "start", "front"), (6, "kill", "b"), (7, "kill", "front"), (7.5, "start", "front"),

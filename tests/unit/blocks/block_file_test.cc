@@ -100,6 +100,9 @@ TEST_CASE("a block of two pieces is that of both in a row", "[blocks]") {
       }
     }
     CHECK(bad == 0);
+    PackedBlock block;
+    REQUIRE(pack_block("front", std::string(2000, 'm'), codec, block));
+    CHECK(block.codec == codec);
   }
 }
 

@@ -242,6 +242,27 @@ TEST_CASE("nothing waits for a member that is away while nothing moves, nor for 
   CHECK(awaited(c).empty());
 }
 
+TEST_CASE("a member that dies at the end of a change is waited for, though it is noticed when the change is over",
+          "[cluster]") {
+  One c = new_beside_b();
+  const auto all = view({"b", "c"});
+  while (c.members.views().settling()) c.second({{"b", all}});
+  CHECK(awaited(c).empty());
+  SECTION("soon") {
+    c.seconds(2, {});
+    c.members.not_heard("b", "refused");
+    c.second({});
+    CHECK(c.members.awaited(c.now) == std::vector<Awaited>{{"b", Homes({"b"})}});
+    c.seconds(4, {{"b", all}});
+  }
+  SECTION("long after") {
+    c.seconds(6, {{"b", all}});
+    c.members.not_heard("b", "refused");
+    c.second({});
+  }
+  CHECK(awaited(c).empty());
+}
+
 TEST_CASE("nobody waits for a member for ever", "[cluster]") {
   One c = new_beside_b();
   SECTION("it does not come back") {
