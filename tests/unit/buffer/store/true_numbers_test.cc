@@ -229,6 +229,22 @@ TEST_CASE("a trace that waits for its interval closes at its end, though a span 
   f.settle_all();
 }
 
+TEST_CASE("a trace that waited for a member and then waits for its interval is put off all the time", "[buffer]") {
+  BufferFixture f({.decision_wait = 100ms}, "[{name: r, type: rate_limiting, rate_limiting: {spans_per_second: 100}}]",
+                  {.use_tracestate = true});
+  f.buffer.set_waits(std::make_shared<const Waits>([](const TraceId&) { return true; }));
+  f.add({{.trace = 1}}, 0s);
+  CHECK(f.close_due(200ms) == 0);
+  CHECK(f.buffer.puts_off());
+  f.buffer.set_waits(nullptr);
+  CHECK(f.close_due(1'300ms) == 0);  // the interval ends at 2 s
+  CHECK(f.buffer.traces_held() == 1);
+  CHECK(f.buffer.puts_off());
+  CHECK(f.close_due(2'100ms) == 1);
+  CHECK_FALSE(f.buffer.puts_off());
+  f.settle_all();
+}
+
 TEST_CASE("a limit by randomness holds where no trace can wait for the end of its interval", "[buffer]") {
   const bool after_waiting = GENERATE(false, true);  // for a while: its interval is not over when memory runs short
   BufferLimits limits;
