@@ -43,16 +43,14 @@ constexpr std::array<std::string_view, 6> kAgents{
     "python-requests/2.32.3"};
 constexpr std::array<std::string_view, 8> kStatements{
     "SELECT p.id, p.name, p.price, p.currency, s.free FROM products p JOIN stock s ON s.product = p.id WHERE p.id = $1",
-    "SELECT o.id, o.state, o.total, o.created, c.name, c.mail, a.street, a.city, a.country FROM orders o JOIN "
-    "customers c "
-    "ON c.id = o.customer LEFT JOIN addresses a ON a.id = o.ship_to WHERE c.id = $1 ORDER BY o.created DESC LIMIT 50",
-    "INSERT INTO orders (id, customer, state, total, currency, ship_to, bill_to, created) VALUES ($1, $2, $3, $4, $5, "
-    "$6, "
-    "$7, now()) ON CONFLICT (id) DO NOTHING RETURNING created",
+    "SELECT o.id, o.state, o.total, o.created, c.name, c.mail, a.street, a.city, a.country FROM orders o "
+    "JOIN customers c ON c.id = o.customer LEFT JOIN addresses a ON a.id = o.ship_to WHERE c.id = $1 "
+    "ORDER BY o.created DESC LIMIT 50",
+    "INSERT INTO orders (id, customer, state, total, currency, ship_to, bill_to, created) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, now()) ON CONFLICT (id) DO NOTHING RETURNING created",
     "UPDATE stock SET reserved = reserved + $1, changed = now() WHERE product = $2 AND warehouse = $3 AND free >= $1",
-    "SELECT count(*), sum(i.quantity * i.price) FROM baskets b JOIN items i ON i.basket = b.id WHERE b.customer = $1 "
-    "AND "
-    "b.closed IS NULL",
+    "SELECT count(*), sum(i.quantity * i.price) FROM baskets b JOIN items i ON i.basket = b.id "
+    "WHERE b.customer = $1 AND b.closed IS NULL",
     "DELETE FROM sessions WHERE expires < now() - interval '1 day'",
     "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED",
     "COMMIT"};

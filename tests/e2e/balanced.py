@@ -23,7 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support"), os.path.join(HERE, "..", "component", "daemon")]
 
 from balancing import NAME, Hosts  # noqa: E402
-from cluster_test import POLICY, Load, common_parser, verdicts_of, with_plan  # noqa: E402
+from cluster_test import POLICY, common_parser, play, verdicts_of, with_plan  # noqa: E402
 from otlp_sink import Sink  # noqa: E402
 from servers import Server, free_ports  # noqa: E402
 from tailgate_process import expect  # noqa: E402
@@ -108,15 +108,7 @@ def measure(directory, options):
     with contextlib.ExitStack() as stack:
         fleet = Fleet(stack, os.path.abspath(options.binary), directory, options.longest)
         time.sleep(SEEN)
-        loads = [Load(fleet, options.traces // 4, options, options.seed + i) for i in range(4)]
-        begin = time.monotonic()
-        for load in loads:
-            load.start()
-        for at, what, name in options.plan:
-            time.sleep(max(0, begin + at - time.monotonic()))
-            fleet.do(what, name)
-        for load in loads:
-            load.join()
+        loads = play(fleet, options)
         time.sleep(fleet.wait + 5)
         broken, lost, wrong, doubles = verdicts_of(fleet, loads)
         promised, errors = sum(len(x.whole) + len(x.quiet) for x in loads), sum(len(x.whole) for x in loads)

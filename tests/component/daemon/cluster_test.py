@@ -313,19 +313,26 @@ def verdicts_of(fleet, loads):
     return broken, lost, wrong, sum(m.sink.doubles for m in fleet.members.values())
 
 
+def play(fleet, options):
+    """Sends what the options say, and changes the fleet meanwhile. Returns the loads."""
+    loads = [Load(fleet, options.traces // 4, options, options.seed + i) for i in range(4)]
+    begin = time.monotonic()
+    for load in loads:
+        load.start()
+    for at, what, name in options.plan:
+        time.sleep(max(0, begin + at - time.monotonic()))
+        print(f"{time.monotonic() - begin:6.1f} s  {what} {name}", flush=True)
+        fleet.do(what, name)
+    for load in loads:
+        load.join()
+    return loads
+
+
 def run(options, directory):
     fleet = Fleet(options, directory)
     try:
-        loads = [Load(fleet, options.traces // 4, options, options.seed + i) for i in range(4)]
         begin = time.monotonic()
-        for load in loads:
-            load.start()
-        for at, what, name in options.plan:
-            time.sleep(max(0, begin + at - time.monotonic()))
-            print(f"{time.monotonic() - begin:6.1f} s  {what} {name}", flush=True)
-            fleet.do(what, name)
-        for load in loads:
-            load.join()
+        loads = play(fleet, options)
         alive = [m for m in fleet.all() if m.daemon and m.daemon.alive()]
         time.sleep(fleet.wait)
         until(lambda: all(m.daemon.metrics().sum("tailgate_buffer_spans") == 0 for m in alive), "all is decided", 40)
