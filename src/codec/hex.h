@@ -25,9 +25,12 @@ constexpr bool is_lower_hex_digit(char c) { return (c >= '0' && c <= '9') || (c 
 
 // Two lower-case digits for each byte.
 inline void append_hex(std::string& out, ByteView bytes) {
+  const std::size_t at = out.size();
+  out.resize(at + 2 * bytes.size());
+  char* digit = out.data() + at;
   for (const char c : bytes) {
-    out += kHexDigits[static_cast<std::uint8_t>(c) >> 4];
-    out += kHexDigits[static_cast<std::uint8_t>(c) & 15];
+    *digit++ = kHexDigits[static_cast<std::uint8_t>(c) >> 4];
+    *digit++ = kHexDigits[static_cast<std::uint8_t>(c) & 15];
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
 
 #include "decide/verdict_words.h"
 
@@ -99,15 +100,14 @@ class RereadLink::Port final : public Reread {
 
   void forget(SpanOrigin origin) override { link_.store_.forget(origin); }
 
-  std::uint64_t take_verdicts(std::vector<Told>& out) override {
+  std::uint64_t take_verdicts(const std::function<void(const Told&)>& take) override {
     std::uint64_t told = 0;
     {
       const MutexLock lock(link_.mutex_);
       told = link_.told_.count();
       taken_.swap(waiting_);
     }
-    for (const DecidedTrace& one : taken_)
-      out.push_back({one.id, one.origin, one.verdict, verdict_words(one.verdict, *link_.tables_, link_.exporters_)});
+    for (const DecidedTrace& one : taken_) take({one.id, one.origin, one.verdict, words_of(one.verdict)});
     taken_.clear();
     return told;
   }
@@ -121,6 +121,15 @@ class RereadLink::Port final : public Reread {
   void forget_again() { again_ = false; }                    // likewise
 
  private:
+  // Most verdicts have the words of the one before.
+  std::string_view words_of(const Verdict& verdict) {
+    const auto numbers = std::tuple(verdict.policy, verdict.route, verdict.threshold);
+    if (numbers != worded_) {
+      worded_ = numbers;
+      words_ = verdict_words(verdict, *link_.tables_, link_.exporters_);
+    }
+    return words_;
+  }
   bool must_read_again() const {
     const MutexLock lock(link_.mutex_);
     return !again_ && !link_.pushed_out_.empty();
@@ -131,6 +140,8 @@ class RereadLink::Port final : public Reread {
   const bool verdicts_;
   bool again_ = false;  // it read again after the last trace was pushed out; under the link's lock
   std::vector<DecidedTrace> waiting_, taken_;
+  std::optional<std::tuple<std::uint16_t, std::uint16_t, std::uint16_t>> worded_;  // the numbers that words_ are of
+  std::string words_;
 };
 
 RereadLink::RereadLink(ByteBudget& budget, std::shared_ptr<PolicyTables> tables, std::vector<std::string> exporters,

@@ -52,7 +52,8 @@ class OldestBegin {
 class WithoutGap {
  public:
   void add(std::uint64_t number) {
-    ahead_.push(number);
+    if (number != count_) return ahead_.push(number);
+    ++count_;
     for (; !ahead_.empty() && ahead_.top() == count_; ahead_.pop()) ++count_;
   }
   std::uint64_t count() const { return count_; }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "decide/verdict_words.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace tailgate {
@@ -22,7 +21,10 @@ std::string_view take_word(std::string_view& words) {
 std::string verdict_words(const Verdict& verdict, const PolicyTables& tables,
                           const std::vector<std::string>& exporters) {
   std::string out = tables.names.name_of(verdict.policy);
-  out += fmt::format("{}{:x}", '\0', tables.thresholds.value_of(verdict.threshold));
+  std::array<char, 16> digits;
+  char* const end = std::to_chars(digits.begin(), digits.end(), tables.thresholds.value_of(verdict.threshold), 16).ptr;
+  out.push_back('\0');
+  out.append(digits.begin(), end);
   for (std::uint64_t bits = tables.routes.exporters_of(verdict.route); bits != 0; bits &= bits - 1) {
     out.push_back('\0');
     out += exporters[static_cast<std::size_t>(__builtin_ctzll(bits))];

@@ -9,9 +9,8 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <functional>
 #include <string_view>
-#include <vector>
 
 #include "base/clock.h"
 #include "model/ids.h"
@@ -51,11 +50,11 @@ class Reread {
     TraceId id;
     SpanOrigin origin = 0;
     Verdict verdict;
-    std::string words;  // decide/verdict_words.h
+    std::string_view words;  // decide/verdict_words.h; until `take` returns
   };
-  // Moves the verdicts of traces that spans of this Reread opened to the end of `out`. Of the process, so many verdicts
-  // were made and are in `out`, now or by an earlier call, as far as they are of this Reread.
-  virtual std::uint64_t take_verdicts(std::vector<Told>& out) = 0;
+  // Gives away the verdicts of traces that spans of this Reread opened. Of the process, so many verdicts were made and
+  // given away, now or by an earlier call, as far as they are of this Reread.
+  virtual std::uint64_t take_verdicts(const std::function<void(const Told&)>& take) = 0;
   // Spans of this trace are late from now on.
   virtual void remember(const TraceId& id, const Verdict& verdict, std::string_view words) = 0;
 };

@@ -1,32 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Backends that are one process each, on free ports of loopback, with their data in a temporary directory."""
 
-import contextlib
 import json
 import os
-import random
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
 
-from tailgate_process import Failed, expect, get, until
+from tailgate_process import Failed, expect, free_ports, get, until
 from tools import run, text_of
 
 STOP_SECONDS = 5  # Tempo over S3 takes minutes; its data is thrown away, so it is killed
-
-
-def free_ports(count):
-    """Below those the system gives to outgoing connections, one of which would else have the port before its server does."""
-    held = []
-    while len(held) < count:
-        with contextlib.suppress(OSError):
-            held.append(socket.create_server(("127.0.0.1", random.randrange(20000, 32768))))
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 class Server:

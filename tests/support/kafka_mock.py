@@ -60,6 +60,7 @@ def load():
             ("mock_cluster_destroy", None, [pointer]),
             ("mock_cluster_bootstraps", text, [pointer]),
             ("mock_topic_create", number, [pointer, text, number, number]),
+            ("mock_push_request_errors_array", None, [pointer, ctypes.c_int16, ctypes.c_size_t, pointer]),
             ("mock_broker_set_down", number, [pointer, ctypes.c_int32]),
             ("mock_broker_set_up", number, [pointer, ctypes.c_int32])):
         function = getattr(lib, f"rd_kafka_{name}")
@@ -187,6 +188,11 @@ class Mock:
         self.kept_port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         host, port = self.brokers.split(":")
         self.kept_port.bind((host, int(port)))
+
+    def fence(self):
+        """The next heartbeat of a member hears that another one has its group.instance.id."""
+        fenced_instance_id, heartbeat = ctypes.c_int(82), 12
+        self.lib.rd_kafka_mock_push_request_errors_array(self.cluster, heartbeat, 1, ctypes.byref(fenced_instance_id))
 
     def up(self):
         self.lib.rd_kafka_mock_broker_set_up(self.cluster, 1)

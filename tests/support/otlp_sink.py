@@ -201,6 +201,7 @@ class SinkProcess:
 
     def pause(self):
         os.kill(self.process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)  # until then it still answers
 
     def resume(self):
         os.kill(self.process.pid, signal.SIGCONT)

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Tailgate daemon as a child process of a test: configuration, endpoints, metrics, memory. Standard library only."""
 
+import contextlib
 import http.client
 import json
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -106,6 +109,18 @@ class Metrics:
             expect(routed == sum(of.values()), f"{routed:.0f} spans routed to {exporter}, but {of}")
 
 
+def free_ports(count):
+    """Below those the system gives to outgoing connections, one of which would else have the port before its server does."""
+    held = []
+    while len(held) < count:
+        with contextlib.suppress(OSError):
+            held.append(socket.create_server(("127.0.0.1", random.randrange(20000, 32768))))
+    ports = [one.getsockname()[1] for one in held]
+    for one in held:
+        one.close()
+    return ports
+
+
 class Daemon:
     """Started by the constructor, ready when it returns; a context manager that kills what is left."""
 
@@ -199,6 +214,11 @@ class Daemon:
         if self.alive():
             self.process.kill()
         self.process.wait()
+
+    def hang(self):
+        """Every thread of it stands still when this returns; SIGCONT lets it go on."""
+        os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
 
     # Memory and CPU, from /proc.
 

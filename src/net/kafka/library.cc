@@ -51,12 +51,14 @@ Result<KafkaLibrary> load_kafka_library() {
   find(library, "rd_kafka_queue_destroy", k.queue_destroy, missing);
   find(library, "rd_kafka_queue_io_event_enable", k.queue_io_event_enable, missing);
   find(library, "rd_kafka_produce", k.produce, missing);
+  find(library, "rd_kafka_produce_batch", k.produce_batch, missing);
   find(library, "rd_kafka_last_error", k.last_error, missing);
   find(library, "rd_kafka_err2str", k.err2str, missing);
   find(library, "rd_kafka_poll", k.poll, missing);
   find(library, "rd_kafka_purge", k.purge, missing);
   find(library, "rd_kafka_consumer_poll", k.consumer_poll, missing);
-  find(library, "rd_kafka_consumer_close", k.consumer_close, missing);
+  find(library, "rd_kafka_consumer_close_queue", k.consumer_close_queue, missing);
+  find(library, "rd_kafka_consumer_closed", k.consumer_closed, missing);
   find(library, "rd_kafka_subscribe", k.subscribe, missing);
   find(library, "rd_kafka_poll_set_consumer", k.poll_set_consumer, missing);
   find(library, "rd_kafka_assign", k.assign, missing);
@@ -66,7 +68,7 @@ Result<KafkaLibrary> load_kafka_library() {
   find(library, "rd_kafka_pause_partitions", k.pause_partitions, missing);
   find(library, "rd_kafka_resume_partitions", k.resume_partitions, missing);
   find(library, "rd_kafka_seek_partitions", k.seek_partitions, missing);
-  find(library, "rd_kafka_commit", k.commit, missing);
+  find(library, "rd_kafka_offsets_store", k.offsets_store, missing);
   find(library, "rd_kafka_commit_queue", k.commit_queue, missing);
   find(library, "rd_kafka_queue_new", k.queue_new, missing);
   find(library, "rd_kafka_queue_poll_callback", k.queue_poll_callback, missing);
@@ -84,7 +86,7 @@ Result<KafkaLibrary> load_kafka_library() {
   find(library, "rd_kafka_fatal_error", k.fatal_error, missing);
   std::string old;
   find(library, "rd_kafka_conf_set_resolve_cb", k.conf_set_resolve_cb, old);
-  if (!missing.empty()) return fail(ErrorKind::kIo, fmt::format("{} has no {}: expected 1.6 or later", kName, missing));
+  if (!missing.empty()) return fail(ErrorKind::kIo, fmt::format("{} has no {}: expected 1.9 or later", kName, missing));
   return k;
 }
 

@@ -36,13 +36,15 @@ struct KafkaLibrary {
   decltype(&rd_kafka_queue_destroy) queue_destroy = nullptr;
   decltype(&rd_kafka_queue_io_event_enable) queue_io_event_enable = nullptr;
   decltype(&rd_kafka_produce) produce = nullptr;
+  decltype(&rd_kafka_produce_batch) produce_batch = nullptr;
   decltype(&rd_kafka_last_error) last_error = nullptr;
   decltype(&rd_kafka_err2str) err2str = nullptr;
   decltype(&rd_kafka_poll) poll = nullptr;
   decltype(&rd_kafka_purge) purge = nullptr;
   // of consumers
   decltype(&rd_kafka_consumer_poll) consumer_poll = nullptr;
-  decltype(&rd_kafka_consumer_close) consumer_close = nullptr;
+  decltype(&rd_kafka_consumer_close_queue) consumer_close_queue = nullptr;
+  decltype(&rd_kafka_consumer_closed) consumer_closed = nullptr;
   decltype(&rd_kafka_subscribe) subscribe = nullptr;
   decltype(&rd_kafka_poll_set_consumer) poll_set_consumer = nullptr;
   decltype(&rd_kafka_assign) assign = nullptr;
@@ -52,7 +54,7 @@ struct KafkaLibrary {
   decltype(&rd_kafka_pause_partitions) pause_partitions = nullptr;
   decltype(&rd_kafka_resume_partitions) resume_partitions = nullptr;
   decltype(&rd_kafka_seek_partitions) seek_partitions = nullptr;
-  decltype(&rd_kafka_commit) commit = nullptr;
+  decltype(&rd_kafka_offsets_store) offsets_store = nullptr;
   decltype(&rd_kafka_commit_queue) commit_queue = nullptr;
   decltype(&rd_kafka_queue_new) queue_new = nullptr;
   decltype(&rd_kafka_queue_poll_callback) queue_poll_callback = nullptr;

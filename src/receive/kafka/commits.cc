@@ -16,6 +16,9 @@ constexpr Duration kVerdictsPoll = std::chrono::milliseconds(2);
 constexpr Duration kCommitWait = std::chrono::seconds(3);
 constexpr int kCommitPollMs = 50;
 constexpr int kSeekMs = 3'000;
+// And so long for the group to be left.
+constexpr Duration kCloseWait = std::chrono::seconds(3);
+constexpr int kClosePollMs = 10;
 
 std::string listed(const std::vector<std::int32_t>& numbers) {
   std::string out;
@@ -39,10 +42,9 @@ std::vector<std::int32_t> numbers_of(const rd_kafka_topic_partition_list_t& list
 
 // --- what is settled
 void KafkaConsumer::write_verdicts() {
-  verdicts_seen_ = reread_->take_verdicts(told_);
-  for (const Reread::Told& told : told_)
-    verdicts_->write(of_origin_.at(told.origin), told.id, verdict_record(told.verdict, told.words));
-  told_.clear();
+  verdicts_seen_ = reread_->take_verdicts([this](const Reread::Told& told) {
+    verdicts_->write(of_origin_.at(told.origin), told.id, told.verdict, told.words);
+  });
   verdicts_->poll(monotonic_now());
 }
 
@@ -106,21 +108,21 @@ std::vector<std::int32_t> KafkaConsumer::numbers() const {
   return out;
 }
 
-// Of all partitions, or of some. `wait`: for the brokers' answer.
+// Of all partitions, or of some. `wait`: at once, and for the brokers' answer; else librdkafka does it when the group
+// is in no rebalance.
 void KafkaConsumer::commit(bool wait, const std::vector<std::int32_t>* only) {
   if (given_up_) return;
   const ListPtr list(kafka_.list_new(1), FreeList{kafka_.list_destroy});
   for (auto& [number, partition] : partitions_) {
     if (only != nullptr && std::find(only->begin(), only->end(), number) == only->end()) continue;
     const std::optional<std::int64_t> offset = partition.offsets.committable();
-    if (!offset || *offset <= partition.sent) continue;
-    partition.sent = *offset;
+    if (!offset || *offset <= partition.committed) continue;
     kafka_.list_add(list.get(), options_.topic.c_str(), number)->offset = *offset;
   }
   if (list->cnt == 0) return;
   if (wait) return commit_and_wait(*list);
-  const rd_kafka_resp_err_t code = kafka_.commit(client_, list.get(), 1);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) committed(code, list.get());
+  const rd_kafka_resp_err_t code = kafka_.offsets_store(client_, list.get());
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) trouble(code, kafka_.err2str(code));
 }
 
 void KafkaConsumer::commit_and_wait(const rd_kafka_topic_partition_list_t& list) {
@@ -158,8 +160,7 @@ void KafkaConsumer::committed(rd_kafka_resp_err_t code, const rd_kafka_topic_par
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR && one.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
       found->second.committed = std::max(found->second.committed, one.offset);
     } else {
-      found->second.sent = -1;  // the next cycle sends it again
-      all = false;
+      all = false;  // what is stored and not committed is sent again
       trouble(code, kafka_.err2str(code != RD_KAFKA_RESP_ERR_NO_ERROR ? code : one.err));
     }
   }
@@ -227,6 +228,8 @@ void KafkaConsumer::revoke(rd_kafka_topic_partition_list_t& list) {
   // What was lost may be another member's already. At the end the last commit was sent before.
   if (!lost && !ending_) settle_and_commit(&numbers);
   for (const std::int32_t number : numbers) partitions_.erase(number);
+  // What is stored would be committed once more, which waits for brokers that are away. A new list has no offsets.
+  kafka_.offsets_store(client_, list_of(numbers).get());
   if (rd_kafka_error_t* const error = kafka_.incremental_unassign(client_, &list)) {
     log_error("kafka: partitions are not given back", {{"receiver", name_}, {"error", kafka_.error_string(error)}});
     kafka_.error_destroy(error);
@@ -235,6 +238,24 @@ void KafkaConsumer::revoke(rd_kafka_topic_partition_list_t& list) {
            {{"receiver", name_}, {"topic", options_.topic}, {"partitions", listed(numbers)}});
   const MutexLock lock(mutex_);
   (lost ? stats_.lost : stats_.revoked) += numbers.size();
+}
+
+// Leaves the group. Without brokers librdkafka would try for as long as a session lasts.
+void KafkaConsumer::close() {
+  const std::unique_ptr<rd_kafka_queue_t, decltype(kafka_.queue_destroy)> queue(kafka_.queue_new(client_),
+                                                                                kafka_.queue_destroy);
+  if (rd_kafka_error_t* const error = kafka_.consumer_close_queue(client_, queue.get())) {
+    log_error("kafka: the group is not left", {{"receiver", name_}, {"error", kafka_.error_string(error)}});
+    kafka_.error_destroy(error);
+    return;  // after a fatal error it is in no group
+  }
+  const TimePoint until = monotonic_now() + kCloseWait;
+  while (!(closed_ = kafka_.consumer_closed(client_) != 0) && monotonic_now() < until)
+    kafka_.queue_poll_callback(queue.get(), kClosePollMs);
+  if (!closed_) {
+    log_warn("kafka: the brokers do not answer, so the group learns by session_timeout that this member is gone",
+             {{"receiver", name_}});
+  }
 }
 
 // No record that came after the oldest open trace began is committed from here on.

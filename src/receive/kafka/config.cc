@@ -74,7 +74,11 @@ KafkaReceiverOptions read_kafka_receiver(const ConfigNode& node) {
   set("queued.max.messages.kbytes", std::to_string(out.queue_bytes >> 10));
   set("fetch.max.bytes", std::to_string(std::clamp<std::size_t>(out.queue_bytes, kMiB, 50 * kMiB)));
   set("partition.assignment.strategy", "cooperative-sticky");
-  set("enable.auto.commit", "false");
+  // What is settled is stored, and librdkafka commits it: it alone knows when the group is not in a rebalance. Before
+  // 2.10 a commit that is sent during one costs a member all of its partitions
+  // (https://github.com/confluentinc/librdkafka/issues/4059), and with it the others a rebalance more.
+  set("enable.auto.commit", "true");
+  set("auto.commit.interval.ms", "100");  // it commits what is new only, so commit_interval is what counts
   set("enable.auto.offset.store", "false");
 
   out.verdicts_topic = node.text("verdicts_topic");

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/units.h"
 
@@ -14,6 +15,7 @@ namespace {
 // Records of a partition that are at hand are handed in together, up to this.
 constexpr std::size_t kTogetherBytes = 256 << 10;
 constexpr std::size_t kTogetherRecords = 512;
+constexpr int kRecordsATurn = 16;  // before somebody looks at the clock
 constexpr int kPollMs = 100;
 constexpr int kRetryMs = 20;                    // while memory is short
 constexpr std::uint64_t kVerdictsMax = 50'000;  // waiting for the brokers; beyond them nothing is taken
@@ -124,7 +126,7 @@ void KafkaConsumer::run() {
   drop_pending();
   drop_backlog();
   lookup_.end();  // nothing is to wait for a name from here on
-  kafka_.consumer_close(client_);
+  close();
   const MutexLock lock(mutex_);
   stats_.member = false;
   stats_.partitions.clear();
@@ -135,22 +137,7 @@ void KafkaConsumer::run() {
 void KafkaConsumer::turn(TimePoint now) {
   if (draining_ && !forgotten_) forget_all();
   if (!stops() && paused_ && goes_on()) pause(false);
-  if (!paused_ && !backlog_.empty()) {
-    MessagePtr message = std::move(backlog_.front());
-    backlog_.pop_front();
-    take(std::move(message));
-  } else {
-    const int wait = paused_ ? kRetryMs : pending_.records.empty() ? kPollMs : 0;
-    MessagePtr message(kafka_.consumer_poll(client_, wait), FreeMessage{kafka_.message_destroy});
-    if (message == nullptr) {
-      if (!paused_) hand_in();
-    } else if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      trouble(message->err, kafka_.err2str(message->err));
-    } else if (paused_) {
-      backlog_.push_back(std::move(message));
-    } else {
-      take(std::move(message));
-    }
+  for (int i = 0; i < kRecordsATurn && next(); ++i) {
   }
   if (verdicts_ != nullptr && now >= next_verdicts_) {
     next_verdicts_ = now + kVerdictsEvery;
@@ -161,6 +148,32 @@ void KafkaConsumer::turn(TimePoint now) {
     next_stats_ = now + std::chrono::milliseconds(kStatsMs);
     note_stats(now);
   }
+}
+
+// One record. False: it was waited for, or there is none.
+bool KafkaConsumer::next() {
+  if (!paused_ && !backlog_.empty()) {
+    MessagePtr message = std::move(backlog_.front());
+    backlog_.pop_front();
+    take(std::move(message));
+    return true;
+  }
+  const int wait = paused_ ? kRetryMs : pending_.records.empty() ? kPollMs : 0;
+  MessagePtr message(kafka_.consumer_poll(client_, wait), FreeMessage{kafka_.message_destroy});
+  if (message == nullptr) {
+    if (!paused_) hand_in();
+    return false;
+  }
+  if (message->err == RD_KAFKA_RESP_ERR__FATAL) {
+    thrown_out();
+  } else if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    trouble(message->err, kafka_.err2str(message->err));
+  } else if (paused_) {
+    backlog_.push_back(std::move(message));
+  } else {
+    take(std::move(message));
+  }
+  return wait == 0;
 }
 
 void KafkaConsumer::take(MessagePtr message) {
@@ -362,12 +375,21 @@ void KafkaConsumer::trouble(rd_kafka_resp_err_t code, std::string_view text) {
 
 void KafkaConsumer::on_error(rd_kafka_t*, int code, const char* text, void* opaque) {
   auto* const self = static_cast<KafkaConsumer*>(opaque);
-  if (code != RD_KAFKA_RESP_ERR__FATAL) return self->trouble(static_cast<rd_kafka_resp_err_t>(code), text);
+  if (code == RD_KAFKA_RESP_ERR__FATAL) return self->thrown_out();
+  self->trouble(static_cast<rd_kafka_resp_err_t>(code), text);
+}
+
+// librdkafka gives a consumer its fatal error as a record, and other clients as an error.
+void KafkaConsumer::thrown_out() {
+  if (thrown_out_) return;
+  thrown_out_ = true;
+  std::array<char, 512> why{};
+  kafka_.fatal_error(client_, why.data(), why.size());
   log_error("kafka: this member of the group has ended; another process may have its instance_id",
-            {{"receiver", self->name_}, {"error", text}});
-  self->draining_ = true;  // somebody else reads what is open
-  const MutexLock lock(self->mutex_);
-  self->stats_.member = false;
+            {{"receiver", name_}, {"error", std::string_view(why.data())}});
+  draining_ = true;  // somebody else reads what is open
+  const MutexLock lock(mutex_);
+  stats_.member = false;
 }
 
 // Called by librdkafka's threads, which are gone before this is.

@@ -59,8 +59,9 @@ class KafkaConsumer {
   void end();
   LogStats stats() const;
   // After end(). librdkafka before 2.3 aborts when a member is destroyed that never had an assignment
-  // (https://github.com/confluentinc/librdkafka/issues/4312): such a one is to be left as it is.
-  bool can_be_destroyed() const { return was_assigned_ || kafka_.version() >= 0x02'03'00'00; }
+  // (https://github.com/confluentinc/librdkafka/issues/4312); and one that has not left its group waits for that. Such
+  // a one is to be left as it is.
+  bool can_be_destroyed() const { return closed_ && (was_assigned_ || kafka_.version() >= 0x02'03'00'00); }
 
  private:
   struct FreeMessage {
@@ -77,8 +78,7 @@ class KafkaConsumer {
   struct Partition {
     SpanOrigin origin = 0;
     OffsetTracker offsets;
-    std::int64_t sent = -1;       // offset of the last commit that was sent
-    std::int64_t committed = -1;  // of the last that was acknowledged
+    std::int64_t committed = -1;  // offset of the last commit that was acknowledged
   };
   // What is to be handed in at once.
   struct Pending {
@@ -91,6 +91,7 @@ class KafkaConsumer {
   Result<void> open();
   void run();
   void turn(TimePoint now);
+  bool next();
   void take(MessagePtr message);
   void put_back(MessagePtr message, bool alone);
   enum class Conversion : std::uint8_t { kDone, kPoison, kLater };
@@ -102,6 +103,7 @@ class KafkaConsumer {
   bool goes_on();
   void pause(bool on);
   void trouble(rd_kafka_resp_err_t code, std::string_view text);
+  void thrown_out();
 
   // --- partitions and offsets (commits.cc)
   void cycle(TimePoint now);
@@ -113,6 +115,7 @@ class KafkaConsumer {
   void settle_and_commit(const std::vector<std::int32_t>* only);
   void assign(rd_kafka_topic_partition_list_t& list);
   void revoke(rd_kafka_topic_partition_list_t& list);
+  void close();
   void freeze_and_forget(const std::vector<std::int32_t>& partitions);
   void forget_all();
   void read_again();
@@ -152,10 +155,11 @@ class KafkaConsumer {
   bool pause_asked_ = false;                     // by what goes_on() tries
   bool forgotten_ = false;                       // drain() was heeded
   bool was_assigned_ = false;                    // ever
+  bool thrown_out_ = false;                      // by the brokers, for good
+  bool closed_ = true;                           // it is in no group
   std::optional<Reread::Decided> decided_;       // of the cycle that is on its way
   std::optional<std::uint64_t> verdicts_epoch_;  // with which its verdicts were sent
-  std::vector<Reread::Told> told_;
-  std::uint64_t verdicts_seen_ = 0;  // as take_verdicts() says
+  std::uint64_t verdicts_seen_ = 0;              // as take_verdicts() says
   TimePoint next_cycle_{}, next_verdicts_{}, next_stats_{};
   std::unique_ptr<BudgetRoom> room_;
   LogLimiter log_{std::chrono::seconds(10)}, poison_log_{std::chrono::seconds(10)};

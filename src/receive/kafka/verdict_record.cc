@@ -10,16 +10,13 @@ constexpr std::uint8_t kComplete = 1, kChance = 2, kShed = 4;
 
 }  // namespace
 
-std::string verdict_record(const Verdict& verdict, std::string_view words) {
-  std::string out;
-  out.reserve(kHead + words.size());
+void append_verdict_record(std::string& out, const Verdict& verdict, std::string_view words) {
   out.push_back(static_cast<char>(kVersion));
   out.push_back(static_cast<char>(verdict.decision));
   out.push_back(static_cast<char>(verdict.reason));
   out.push_back(static_cast<char>((verdict.complete ? kComplete : 0) | (verdict.chance ? kChance : 0) |
                                   (verdict.shed ? kShed : 0)));
   out += words;
-  return out;
 }
 
 std::optional<ReadVerdict> read_verdict_record(ByteView key, ByteView value) {

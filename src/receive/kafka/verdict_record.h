@@ -19,7 +19,8 @@
 
 namespace tailgate {
 
-std::string verdict_record(const Verdict& verdict, std::string_view words);
+// Appends the value.
+void append_verdict_record(std::string& out, const Verdict& verdict, std::string_view words);
 
 struct ReadVerdict {
   TraceId id;

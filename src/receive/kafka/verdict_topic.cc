@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/clock.h"
+#include "codec/hex.h"
 
 namespace tailgate {
 namespace {
@@ -14,9 +15,14 @@ namespace {
 constexpr int kAskMs = 3'000;  // how long brokers may take to answer
 constexpr int kVerdictsPollMs = 100;
 constexpr Duration kAgain = std::chrono::seconds(1);
+constexpr std::size_t kSentTogether = 1000;
 constexpr int kNoTimeout = 0;  // a message is sent until the brokers have it
 
 void* as_opaque(std::uint64_t epoch) { return reinterpret_cast<void*>(static_cast<std::uintptr_t>(epoch)); }
+
+std::uint64_t epoch_of(const rd_kafka_message_t& message) {
+  return static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(message._private));
+}
 
 }  // namespace
 
@@ -61,20 +67,52 @@ Result<void> VerdictTopic::open() {
 }
 
 // --- writing
-void VerdictTopic::write(std::int32_t partition, const TraceId& id, std::string value) {
-  produce({partition, id.hex(), std::move(value), epochs_.send()});
+void VerdictTopic::write(std::int32_t partition, const TraceId& id, const Verdict& verdict, std::string_view words) {
+  const std::size_t begin = bytes_.size();
+  append_hex(bytes_, id.view());
+  const std::size_t key = bytes_.size() - begin;
+  append_verdict_record(bytes_, verdict, words);
+  add(partition, key, bytes_.size() - begin - key, epochs_.send());
 }
 
-void VerdictTopic::produce(Message message) {
-  const int failed =
-      kafka_.produce(topic_, message.partition, RD_KAFKA_MSG_F_COPY, message.value.data(), message.value.size(),
-                     message.key.data(), message.key.size(), as_opaque(message.epoch));
-  if (failed == 0) return;
-  last_error_ = kafka_.err2str(kafka_.last_error());
-  failed_.push_back(std::move(message));
+// The last bytes of bytes_ are a message. One call for many of them, since librdkafka reads two clocks for each call.
+void VerdictTopic::add(std::int32_t partition, std::size_t key, std::size_t value, std::uint64_t epoch) {
+  rd_kafka_message_t& message = written_.emplace_back();
+  message.partition = partition;
+  message.key_len = key;
+  message.len = value;
+  message._private = as_opaque(epoch);
+  if (written_.size() == kSentTogether) send();
+}
+
+void VerdictTopic::send() {
+  if (written_.empty()) return;
+  char* at = bytes_.data();
+  for (rd_kafka_message_t& message : written_) {
+    message.key = at;
+    message.payload = at + message.key_len;
+    at += message.key_len + message.len;
+  }
+  const int count = static_cast<int>(written_.size());
+  const int sent = kafka_.produce_batch(topic_, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_PARTITION,
+                                        written_.data(), count);
+  if (sent != count) {
+    for (const rd_kafka_message_t& message : written_) {
+      if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) send_again(message);
+    }
+  }
+  written_.clear();
+  bytes_.clear();
+}
+
+void VerdictTopic::send_again(const rd_kafka_message_t& message) {
+  last_error_ = kafka_.err2str(message.err);
+  failed_.push_back({message.partition, std::string(static_cast<const char*>(message.key), message.key_len),
+                     std::string(static_cast<const char*>(message.payload), message.len), epoch_of(message)});
 }
 
 void VerdictTopic::poll(TimePoint now) {
+  send();
   while (kafka_.poll(producer_, 0) > 0) {
   }
   if (failed_.empty() || now < again_) return;
@@ -85,22 +123,24 @@ void VerdictTopic::poll(TimePoint now) {
   }
   std::vector<Message> again;
   again.swap(failed_);
-  for (Message& message : again) produce(std::move(message));
+  for (const Message& message : again) {
+    bytes_ += message.key;
+    bytes_ += message.value;
+    add(message.partition, message.key.size(), message.value.size(), message.epoch);
+  }
+  send();
 }
 
 void VerdictTopic::on_report(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
   auto* const self = static_cast<VerdictTopic*>(opaque);
-  const auto epoch = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(message->_private));
   if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
     self->stats_.written.fetch_add(1, std::memory_order_relaxed);
-    self->epochs_.acknowledge(epoch);
+    self->epochs_.acknowledge(epoch_of(*message));
     return;
   }
   if (message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) return;
   self->stats_.failed.fetch_add(1, std::memory_order_relaxed);
-  self->last_error_ = self->kafka_.err2str(message->err);
-  self->failed_.push_back({message->partition, std::string(static_cast<const char*>(message->key), message->key_len),
-                           std::string(static_cast<const char*>(message->payload), message->len), epoch});
+  self->send_again(*message);
 }
 
 void VerdictTopic::on_error(rd_kafka_t*, int, const char* text, void* opaque) {

@@ -44,8 +44,9 @@ class VerdictTopic {
   bool read(std::span<const std::int32_t> partitions, const std::function<bool()>& stop,
             const std::function<void(const ReadVerdict&)>& take);
 
-  void write(std::int32_t partition, const TraceId& id, std::string value);
-  // Reports of the brokers; and sends again what failed.
+  // Sent with the next poll(), or before.
+  void write(std::int32_t partition, const TraceId& id, const Verdict& verdict, std::string_view words);
+  // Sends what is written, and again what failed; takes the reports of the brokers.
   void poll(TimePoint now);
   // Of messages written until now, for acknowledged().
   std::uint64_t end_epoch() { return epochs_.end(); }
@@ -63,7 +64,9 @@ class VerdictTopic {
                          const std::function<void(const ReadVerdict&)>& take);
   Result<std::int32_t> partitions_of(rd_kafka_t* client, const std::string& topic) const;
   Result<rd_kafka_t*> make(rd_kafka_type_t type, const KafkaProperties& properties);
-  void produce(Message message);
+  void add(std::int32_t partition, std::size_t key, std::size_t value, std::uint64_t epoch);
+  void send();
+  void send_again(const rd_kafka_message_t& message);
   void take(const rd_kafka_message_t& message, const std::function<void(const ReadVerdict&)>& take);
   static void on_report(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque);
   static void on_error(rd_kafka_t*, int code, const char* text, void* opaque);
@@ -75,7 +78,9 @@ class VerdictTopic {
   rd_kafka_t* producer_ = nullptr;
   rd_kafka_topic_t* topic_ = nullptr;
   Epochs epochs_;
-  std::vector<Message> failed_;  // to be sent again
+  std::vector<rd_kafka_message_t> written_;  // and not sent yet
+  std::string bytes_;                        // their keys and values, one behind the other
+  std::vector<Message> failed_;              // to be sent again
   TimePoint again_{};
   std::string last_error_;
   LogLimiter log_{std::chrono::seconds(10)};

@@ -21,7 +21,6 @@ import http.client
 import json
 import os
 import random
-import socket
 import sys
 import tempfile
 import threading
@@ -31,7 +30,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import otlp_bytes as otlp  # noqa: E402
 from otlp_sink import Sink  # noqa: E402
-from tailgate_process import Daemon, Failed, basic_config, expect, get, until  # noqa: E402
+from tailgate_process import Daemon, Failed, basic_config, expect, free_ports, get, until  # noqa: E402
 
 SPANS = 6
 TOKEN = "a-token-of-the-members-0123456789"
@@ -62,16 +61,6 @@ PLANS = {
     "front": [(4, "kill", "front"), (4.5, "start", "front"), (6, "kill", "b"), (7, "kill", "front"), (7.5, "start", "front"),
               (8, "start", "b"), (10, "kill", "front"), (10.5, "start", "front")],  # with --front
 }
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 class Member:

@@ -232,6 +232,31 @@ def test_hands_over(case):
     second.metrics().check_law()
 
 
+def test_comes_and_goes(case):
+    """Members commit while another comes and goes, and no rebalance costs a member its partitions."""
+    stop, trouble = threading.Event(), []
+    members = [case.start("a"), case.start("b")]
+    for member in members:
+        owned(member, PARTITIONS // 2)
+    sender = threading.Thread(target=load, args=(case.topic, stop, 1, trouble))
+    sender.start()
+    try:
+        until(lambda: case.topic.check_commits(case.sink), "an offset is committed", 30, 0.1)
+        third = case.start("c")
+        owned(third, PARTITIONS // 3)
+        expect(third.stop() == 0, "the third member did not end with 0")
+        for member in members:
+            owned(member, PARTITIONS // 2)
+    finally:
+        stop.set()
+        sender.join()
+    expect(not trouble, "\n".join(trouble))
+    until(lambda: case.topic.all_committed(case.sink), "all offsets are committed", 60, 0.1)
+    lost = [member.metrics().by("tailgate_kafka_rebalances_total", "change").get("lost", 0) for member in members]
+    expect(lost == [0, 0], f"partitions were lost: {lost}, {members[0].log()[-2000:]}")
+    print("  " + case.topic.check_end(case.sink))
+
+
 def test_late_spans(case):
     """Late spans follow the verdict of an earlier owner, which they learn from the topic of verdicts."""
     first = case.start()
@@ -303,6 +328,20 @@ def test_static_member(case):
     expect(b.metrics().sum("tailgate_kafka_rebalances_total") == before, "the other member was troubled")
 
 
+def test_fenced(case):
+    """A member whose instance_id another process has taken ends at once, and does not say that brokers are away."""
+    daemon = case.start(receiver={"instance_id": "tier-a"})
+    owned(daemon, PARTITIONS)
+    case.mock.fence()
+    until(lambda: "another process may have its instance_id" in daemon.log(), "the member is told so", 30, 0.1)
+    until(lambda: daemon.metrics().sum("tailgate_kafka_member") == 0, "its metric says so", 10, 0.1)
+    began = time.monotonic()
+    expect(daemon.stop(30) == 0, "the daemon did not end with 0")
+    took = time.monotonic() - began
+    print(f"  ended in {took:.1f} s")
+    expect("the brokers do not answer" not in daemon.log(), daemon.log()[-1000:])
+
+
 def test_brokers_away(case):
     """Brokers that go and come back lose nothing; a daemon ends in time while they are away."""
     daemon = case.start()
@@ -322,6 +361,26 @@ def test_brokers_away(case):
     began = time.monotonic()
     expect(daemon.stop(30) == 0, "the daemon did not end with 0")
     print(f"  ended in {time.monotonic() - began:.1f} s without brokers")
+    case.mock.up()
+
+
+def test_brokers_stay_away(case):
+    """A daemon that has committed offsets, and has more to commit, does not wait for brokers until its session is over."""
+    daemon = case.start(receiver={"session_timeout": "60s"})
+    owned(daemon, PARTITIONS)
+    for trace in trace_ids(30):
+        case.topic.write(trace, False)
+    until(lambda: case.topic.all_committed(case.sink), "all offsets are committed", 30, 0.1)
+    for trace in trace_ids(30):
+        case.topic.write(trace, False)
+    until(lambda: daemon.metrics().sum("tailgate_kafka_records_total") == 60, "60 records are read", 30, 0.05)
+    case.mock.down()
+    time.sleep(2)  # what is settled meanwhile waits for brokers
+    began = time.monotonic()
+    expect(daemon.stop(50) == 0, "the daemon did not end with 0")
+    took = time.monotonic() - began
+    print(f"  ended in {took:.1f} s without brokers, and with offsets to commit")
+    expect(took < 20, f"the daemon ended after {took:.1f} s")
     case.mock.up()
 
 

@@ -15,6 +15,7 @@
 #include <set>
 
 #include "daemon/pipeline.h"
+#include "decide/verdict_words.h"
 #include "receive/kafka/epochs.h"
 #include "receive/kafka/offsets.h"
 #include "receive/kafka/verdict_record.h"
@@ -166,13 +167,12 @@ struct Process final : KeptSink {
   }
 
   void write_verdicts() {
-    std::vector<Reread::Told> told;
-    seen = port->take_verdicts(told);
-    for (const Reread::Told& one : told) {
+    seen = port->take_verdicts([&](const Reread::Told& one) {
       int p = 0;
       while (partitions[p].origin != one.origin) ++p;
-      flying.push_back({p, epochs.send(), one.id.hex(), verdict_record(one.verdict, one.words)});
-    }
+      flying.push_back({p, epochs.send(), one.id.hex(), ""});
+      append_verdict_record(flying.back().value, one.verdict, one.words);
+    });
   }
 
   void acknowledge(std::size_t most) {
@@ -338,13 +338,15 @@ TEST_CASE("verdicts count as told up to the first that is still on its way", "[d
     one.order = process.link->next_order();
     one.origin = process.partitions[0].origin;
   }
-  std::vector<Reread::Told> told;
+  traces[2].verdict.policy = process.policies.tables->names.number_of("errors");
+  std::vector<std::string> words;
+  const auto take = [&](const Reread::Told& one) { words.emplace_back(policy_in_words(one.words)); };
   process.link->decided({traces + 1, 2});
-  CHECK(process.port->take_verdicts(told) == 0);
-  CHECK(told.size() == 2);
+  CHECK(process.port->take_verdicts(take) == 0);
+  CHECK(words == std::vector<std::string>{"none", "errors"});
   process.link->decided({traces, 1});
-  CHECK(process.port->take_verdicts(told) == 3);
-  CHECK(told.size() == 3);
+  CHECK(process.port->take_verdicts(take) == 3);
+  CHECK(words == std::vector<std::string>{"none", "errors", "none"});
 }
 
 TEST_CASE("a kept trace that a full queue pushed out is not settled before it is read again", "[daemon][kafka]") {

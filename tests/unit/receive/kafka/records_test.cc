@@ -92,7 +92,9 @@ TEST_CASE("a verdict is read as it was written; a later version and what is no v
   verdict.reason = CloseReason::kMemory;
   verdict.complete = true;
   verdict.shed = true;
-  std::string value = verdict_record(verdict, "errors\0word");
+  std::string value = "before";
+  append_verdict_record(value, verdict, "errors\0word");
+  value.erase(0, 6);
   const auto read = read_verdict_record(kId, value);
   REQUIRE(read.has_value());
   CHECK(read->id.hex() == kId);
@@ -106,7 +108,9 @@ TEST_CASE("a verdict is read as it was written; a later version and what is no v
   CHECK_FALSE(read_verdict_record(kId, "\1").has_value());
   value[1] = 9;
   CHECK_FALSE(read_verdict_record(kId, value).has_value());
-  value = verdict_record(verdict, "");
+  value.clear();
+  append_verdict_record(value, verdict, "");
+  CHECK(read_verdict_record(kId, value).has_value());
   value[0] = 2;
   CHECK_FALSE(read_verdict_record(kId, value).has_value());
 }
