@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/units.h"
+#include "journal/commit_gather.h"
 
 namespace tailgate {
 namespace {
@@ -113,6 +114,16 @@ void Journal::append(const JournalRequest& request, TimePoint now, Done done) {
   if (!good && done) done(false);
 }
 
+void Journal::hurry(TimePoint by) {
+  {
+    const MutexLock lock(mutex_);
+    if (by >= hurry_) return;
+    hurry_ = by;
+    if (!gathers_) return;
+  }
+  wake_.notify_one();
+}
+
 void Journal::count_passed(TimePoint now) {
   passed_.fetch_add(1, std::memory_order_relaxed);
   note_missing(now);
@@ -167,9 +178,18 @@ void Journal::start() {
 }
 
 void Journal::run() {
+  CommitGather gather;
+  const bool gathers = options_.ack != JournalAck::kDisk;  // while the disk syncs more have come
+  TimePoint ended = monotonic_now();
   for (bool stop = false; !stop;) {
     {
       const MutexLock lock(mutex_);
+      gathers_ = gathers;
+      while (gathers_ && !stopping_) {
+        const TimePoint begins = gather.begins(ended, hurry_);
+        if (begins <= ended || !wake_.wait_until(mutex_, begins)) break;
+      }
+      gathers_ = false;
       const TimePoint until = monotonic_now() + kTick;
       idle_ = true;
       while (!stopping_ && pending_.empty() && wake_.wait_until(mutex_, until)) {
@@ -177,7 +197,10 @@ void Journal::run() {
       idle_ = false;
       stop = stopping_;
     }
+    const std::uint64_t before = committed();
     commit(monotonic_now(), wall_now_ns());
+    ended = monotonic_now();
+    gather.committed(committed() - before, ended);
   }
 }
 
@@ -229,6 +252,7 @@ bool Journal::commit(TimePoint now, std::uint64_t now_unix_ns) {
   {
     const MutexLock lock(mutex_);
     pending.swap(pending_);
+    hurry_ = TimePoint::max();
     // A segment ends after its last request came, whenever this thread had read its clock.
     for (Pending& p : pending) {
       now = std::max(now, p.now);

@@ -7,7 +7,8 @@
 //   journal->append(request, now, [](bool safe) { answer });             // compresses; returns at once
 //
 // A commit takes all that waits, in one write (and one fdatasync), and calls back; the next one begins at once if more
-// has come. Compressed requests that wait are charged to the budget's `requests`.
+// has come, or waits two milliseconds for yet more (journal/commit_gather.h). Compressed requests that wait are charged
+// to the budget's `requests`.
 //
 // What happens when the disk fails or is full follows `on_failure`: either takes() says so and requests that waited are
 // not safe (kRefuse), or requests pass the journal by (kMemory), counted. A file whose sync failed is never written or
@@ -85,6 +86,8 @@ class Journal {
 
   // `now`: the clock, read after the spans were taken. `done` may be empty; it is called once.
   void append(const JournalRequest& request, TimePoint now, Done done);
+  // A commit of what was appended is not to wait beyond this for more requests.
+  void hurry(TimePoint by);
   // One that passed the journal by.
   void count_passed(TimePoint now);
   // One that could not be written, and nobody was told so.
@@ -250,7 +253,8 @@ class Journal {
 
   mutable Mutex mutex_;
   CondVar wake_, ended_;
-  bool idle_ TAILGATE_GUARDED_BY(mutex_) = false;
+  bool idle_ TAILGATE_GUARDED_BY(mutex_) = false, gathers_ TAILGATE_GUARDED_BY(mutex_) = false;
+  TimePoint hurry_ TAILGATE_GUARDED_BY(mutex_) = TimePoint::max();
   bool stopping_ TAILGATE_GUARDED_BY(mutex_) = false;
   bool stopped_ TAILGATE_GUARDED_BY(mutex_) = false;
   std::vector<Pending> pending_ TAILGATE_GUARDED_BY(mutex_);

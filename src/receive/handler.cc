@@ -320,9 +320,9 @@ void ReceiveHandler::answer_later(const RequestHead& head, const ReceiveForm& fo
   auto accepted = std::make_shared<Response>(std::move(response));
   response = {};
   response.later = later;
-  receipt->then([this, &form, later, accepted = std::move(accepted), grpc = is_grpc_call(head)](bool safe) {
-    later->answer(safe ? std::move(*accepted) : not_safe(form, grpc, *accepted));
-  });
+  receipt->then([this, &form, later, accepted = std::move(accepted), grpc = is_grpc_call(head)](
+                    bool safe) { later->answer(safe ? std::move(*accepted) : not_safe(form, grpc, *accepted)); },
+                head.answer_by);
 }
 
 // The journal could not be written: the spans are in memory, and the sender is to send them again.

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/mutex.h"
 #include "model/kept_trace.h"
 #include "model/span_batch.h"
@@ -22,9 +23,10 @@ namespace tailgate {
 
 class Receipt {
  public:
-  // `untold`: called at its end if it is not safe and nobody has asked, so that nobody hears of it.
-  explicit Receipt(std::size_t parts = 1, std::function<void()> untold = {})
-      : untold_(std::move(untold)), left_(parts) {}
+  // `untold`: called at its end if it is not safe and nobody has asked, so that nobody hears of it. `hurry`: called
+  // when whoever has asked wants to know before a moment.
+  explicit Receipt(std::size_t parts = 1, std::function<void()> untold = {}, std::function<void(TimePoint)> hurry = {})
+      : untold_(std::move(untold)), hurry_(std::move(hurry)), left_(parts) {}
   Receipt(const Receipt&) = delete;
   Receipt& operator=(const Receipt&) = delete;
   ~Receipt() {
@@ -34,13 +36,14 @@ class Receipt {
   static std::shared_ptr<Receipt> of_all(std::span<const std::shared_ptr<Receipt>> parts) {
     if (parts.empty()) return nullptr;
     if (parts.size() == 1) return parts.front();
-    auto out = std::make_shared<Receipt>(parts.size(), parts.front()->untold_);
+    auto out = std::make_shared<Receipt>(parts.size(), parts.front()->untold_, parts.front()->hurry_);
     for (const std::shared_ptr<Receipt>& part : parts) part->then([out](bool safe) { out->settle(safe); });
     return out;
   }
 
-  // Calls `call` with the outcome, once: here, if it is known, else on the thread that settles.
-  void then(std::function<void(bool safe)> call) {
+  // Calls `call` with the outcome, once: here, if it is known, else on the thread that settles. Nothing is to wait
+  // beyond `by` for the sake of other requests.
+  void then(std::function<void(bool safe)> call, TimePoint by = TimePoint::max()) {
     std::optional<bool> safe;
     {
       const MutexLock lock(mutex_);
@@ -48,7 +51,8 @@ class Receipt {
       safe = safe_;
       if (!safe) call_ = std::exchange(call, nullptr);
     }
-    if (safe) call(*safe);
+    if (safe) return call(*safe);
+    if (by != TimePoint::max() && hurry_) hurry_(by);
   }
   // Once for each part; they are safe when all are.
   void settle(bool safe) {
@@ -65,6 +69,7 @@ class Receipt {
 
  private:
   const std::function<void()> untold_;
+  const std::function<void(TimePoint)> hurry_;
   Mutex mutex_;
   bool asked_ TAILGATE_GUARDED_BY(mutex_) = false;
   std::size_t left_ TAILGATE_GUARDED_BY(mutex_);

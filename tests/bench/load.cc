@@ -2,16 +2,17 @@
 // The load test: starts the daemon, sends traffic whose outcome is known, takes what the daemon forwards, and says what
 // it cost and whether it was right. One process: the sender on the main thread, the sink on a thread of its own.
 //
-//   load --daemon build/bench/tailgate [--shape large|small|mixed] [--names N] [--calls] [--like-sdk]
+//   load --daemon build/bench/tailgate [--shape large|small|mixed] [--names N] [--calls] [--like-sdk] [--traces N]
 //        [--order forward|backward] [--rate SPANS_PER_S] [--burst 0ms] [--seconds N] [--wait 5s] [--policies N]
 //        [--memory 12GiB] [--connections 4] [--in-flight 4] [--overload] [--tls] [--gzip] [--keep-all] [--exporters N]
 //        [--beside store|file] [--ids N] [--set KEY=VALUE]...
 //
 // Without --rate it saturates. --burst sends what is due at once, that often, so that wake-ups can be told from work.
 // With --gzip the sender compresses as SDKs do, by zlib at level 6, which costs it some 15 CPU seconds per GB: its core
-// is full long before the daemon's, so compare with a plain run at the same --rate. --beside adds an exporter that
-// writes to the run's folder, which goes with it; `--exporters 0` leaves only that one. Loads with another --ids have
-// other trace ids. --overload expects refusals and does not compare the kept set. Exit code 1 if a check fails.
+// is full long before the daemon's, so compare with a plain run at the same --rate. --traces: how many traces a
+// request has; `large` has 8, with 10 spans of each. --beside adds an exporter that writes to the run's folder, which
+// goes with it; `--exporters 0` leaves only that one. Loads with another --ids have other trace ids. --overload expects
+// refusals and does not compare the kept set. Exit code 1 if a check fails.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -319,7 +320,7 @@ const Shape& shape_named(const std::string& name) {
 
 Options parse(int argc, char** argv) {
   Options o;
-  std::size_t names = 1;
+  std::size_t names = 1, traces = 0;
   bool calls = false, like_sdk = false;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
@@ -334,6 +335,8 @@ Options parse(int argc, char** argv) {
       calls = true;
     else if (flag == "--like-sdk")
       like_sdk = true;
+    else if (flag == "--traces")
+      traces = std::stoul(value());
     else if (flag == "--order")
       o.order = value() == "backward" ? FieldOrder::kBackward : FieldOrder::kForward;
     else if (flag == "--rate")
@@ -376,6 +379,7 @@ Options parse(int argc, char** argv) {
     }
   }
   o.shape.names = names;
+  if (traces != 0) o.shape.traces = traces;
   o.shape.calls = calls;
   o.shape.like_sdk = like_sdk;
   return o;

@@ -137,7 +137,8 @@ Verdict JournalLink::verdict_after() const {
 // Null: nobody waits for it.
 std::shared_ptr<Receipt> JournalLink::append(const JournalRequest& request) {
   const auto untold = [&journal = journal_] { journal.note_missing(monotonic_now()); };
-  auto receipt = std::make_shared<Receipt>(1, untold);  // a datagram's is let go of at once
+  const auto hurry = [&journal = journal_](TimePoint by) { journal.hurry(by); };
+  auto receipt = std::make_shared<Receipt>(1, untold, hurry);  // a datagram's is let go of at once
   journal_.append(request, monotonic_now(), [receipt](bool safe) { receipt->settle(safe); });
   if (journal_.options().ack == JournalAck::kAtOnce && !request.alone) return nullptr;
   return receipt;

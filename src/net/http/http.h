@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "net/body_buffer.h"
 #include "net/refusal.h"
 
@@ -71,6 +72,7 @@ struct RequestHead {
   std::shared_ptr<Client> client;  // the sender's account (net/http/clients.h); null: not counted
   bool is_http2 = false;
   std::optional<std::uint64_t> content_length;
+  TimePoint answer_by = TimePoint::max();  // for others' requests its answer waits no longer (net/http/sender_pace.h)
 
   std::string_view path() const { return std::string_view(target).substr(0, target.find('?')); }
   std::string_view query() const {  // without the '?'

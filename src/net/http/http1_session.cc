@@ -16,6 +16,7 @@
 #include "net/http/http1_parser.h"
 #include "net/http/incoming_request.h"
 #include "net/http/later_answer.h"
+#include "net/http/sender_pace.h"
 #include "net/http/session.h"
 
 namespace tailgate {
@@ -319,6 +320,7 @@ class Http1Session final : public Session {
   void on_complete() {
     if (state_ != State::kBody) return;  // refused already
     request_.complete(now_);
+    head_.answer_by = pace_.came(true, now_);
     Response response;
     try {
       context_.handler.handle(head_, request_.body(), response);
@@ -443,6 +445,7 @@ class Http1Session final : public Session {
 
   const SessionContext& context_;
   Door door_;
+  SenderPace pace_;
   std::optional<RequestParser> parser_;  // set while a request is being received
   State state_ = State::kHeaders;
   RequestHead head_;

@@ -37,6 +37,7 @@ class Http2Answers {
   // Of one connection, so many answers are made by other threads at a time.
   static constexpr std::size_t kLaterMax = 16;
 
+  bool waits() const { return !later_.empty(); }  // another thread makes one
   bool full() const { return bytes_ >= kAnswersMax || later_.size() >= kLaterMax; }
   void submit(nghttp2_session* session, Stream& s, Response response);
   // Another thread makes the answer.

@@ -18,6 +18,7 @@
 #include "net/http/http2_answers.h"
 #include "net/http/http2_flood.h"
 #include "net/http/http2_stream.h"
+#include "net/http/sender_pace.h"
 #include "net/http/session.h"
 
 namespace tailgate {
@@ -75,6 +76,7 @@ class Http2Session final : public Session {
   const SessionContext& context_;
   const std::string remote_;
   Door door_;
+  SenderPace pace_;
   nghttp2_session* session_ = nullptr;
   std::unordered_map<std::int32_t, std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Stream>> spare_;
@@ -376,6 +378,7 @@ void Http2Session::handle(Stream& s) {
   ++requests_;
   active_ = now_;
   if (s.answered) return;
+  s.head.answer_by = pace_.came(!answers_.waits(), now_);
   Response response;
   try {
     context_.handler.handle(s.head, s.request.body(), response);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <cstdlib>
@@ -295,6 +296,55 @@ TEST_CASE("who waits for a disk that hangs is told by a thread that does not wri
   }
   CHECK_FALSE(told.get());
   CHECK(j.journal->stats().timeouts >= 1);
+}
+
+// 2,000 requests a second, so after a trial commits wait for more of them; the last ones come while one waits.
+TEST_CASE("requests that come all the time share commits, and the end waits for none", "[journal]") {
+  const JournalFolder folder;
+  HandJournal j(folder, options(JournalAck::kJournal));
+  REQUIRE(j.open());
+  j.journal->start();
+  std::atomic<std::uint64_t> safe{0}, sent{0};
+  std::atomic<bool> over{false};
+  const auto append = [&](Journal::Done done) {
+    JournalRequest request;
+    request.number = ++sent;
+    request.otlp = "a request";
+    j.journal->append(request, monotonic_now(), std::move(done));
+  };
+  std::thread sender([&] {
+    for (TimePoint at = monotonic_now(); !over;) {
+      append([&](bool good) { safe += good ? 1 : 0; });
+      std::this_thread::sleep_until(at += std::chrono::microseconds(500));  // who comes late catches up
+    }
+  });
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  CHECK(j.journal->stats().commits < sent * 3 / 4);
+
+  // A second sender waits for each answer. On a busy machine the thread may be late, so it may try again.
+  const auto fifty = [&](bool hurry) {
+    const TimePoint began = monotonic_now();
+    for (int i = 0; i < 50; ++i) {
+      std::promise<void> answer;
+      append([&](bool good) {
+        safe += good ? 1 : 0;
+        answer.set_value();
+      });
+      if (hurry) j.journal->hurry(monotonic_now());
+      answer.get_future().wait();
+    }
+    return monotonic_now() - began;
+  };
+  bool faster = false;
+  for (int i = 0; i < 8 && !faster; ++i) {
+    const Duration patient = fifty(false);
+    faster = 2 * fifty(true) < patient;
+  }
+  CHECK(faster);
+  over = true;
+  sender.join();
+  j.journal->stop();
+  CHECK(safe == sent);
 }
 
 TEST_CASE("what is retained only makes room at the start", "[journal]") {

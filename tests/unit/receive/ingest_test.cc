@@ -189,7 +189,7 @@ struct ToldLog final : RequestLog {
                                  std::span<const TraceId> traces) override {
     written.emplace_back(number, std::string(otlp));
     ids = traces.size();
-    return receipt = std::make_shared<Receipt>();
+    return receipt = std::make_shared<Receipt>(1, nullptr, [this](TimePoint by) { hurried = by; });
   }
   std::shared_ptr<Receipt> write_part(SourceId, std::uint64_t, const std::shared_ptr<KeptTrace>&, bool) override {
     return nullptr;
@@ -201,6 +201,7 @@ struct ToldLog final : RequestLog {
   std::size_t ids = 0;
   std::vector<std::pair<std::uint64_t, std::string>> written;
   std::shared_ptr<Receipt> receipt;
+  TimePoint hurried = TimePoint::max();
 };
 
 }  // namespace
@@ -238,8 +239,10 @@ TEST_CASE("a request is written when its spans are taken, and its answer waits",
   CHECK(log.ids == 50);
   REQUIRE(result.receipt != nullptr);
   int safe = 0;
-  result.receipt->then([&](bool good) { safe += good ? 1 : 100; });
+  const TimePoint by(std::chrono::seconds(7));
+  result.receipt->then([&](bool good) { safe += good ? 1 : 100; }, by);
   CHECK(safe == 0);
+  CHECK(log.hurried == by);
   log.receipt->settle(true);
   CHECK(safe == 1);
   result.receipt->then([&](bool good) { safe += good ? 1 : 100; });  // it is known by now
@@ -311,12 +314,12 @@ struct WritingLog final : RequestLog {
                                  std::span<const TraceId> of) override {
     written.emplace_back(otlp);
     traces.assign(of.begin(), of.end());
-    return receipts.emplace_back(std::make_shared<Receipt>());
+    return receipts.emplace_back(std::make_shared<Receipt>(1, nullptr, [this](TimePoint by) { hurried = by; }));
   }
   std::shared_ptr<Receipt> write_part(SourceId, std::uint64_t, const std::shared_ptr<KeptTrace>&,
                                       bool unsure) override {
     ++(unsure ? unsure_parts : parts);
-    return receipts.emplace_back(std::make_shared<Receipt>());
+    return receipts.emplace_back(std::make_shared<Receipt>(1, nullptr, [this](TimePoint by) { hurried = by; }));
   }
   Way way = Way::kWrite;
   std::uint64_t numbers = 0;
@@ -324,6 +327,7 @@ struct WritingLog final : RequestLog {
   std::vector<TraceId> traces;
   int parts = 0, unsure_parts = 0;
   std::vector<std::shared_ptr<Receipt>> receipts;
+  TimePoint hurried = TimePoint::max();
 };
 
 struct ForwardingFixture {
@@ -405,7 +409,9 @@ TEST_CASE("an answer waits for what goes to others too", "[receive]") {
   REQUIRE(f.log.receipts.size() == 2);
   int answers = 0;
   bool safe = true;
-  result.receipt->then([&](bool all) { ++answers, safe = all; });
+  const TimePoint by(std::chrono::seconds(7));
+  result.receipt->then([&](bool all) { ++answers, safe = all; }, by);
+  CHECK(f.log.hurried == by);
   f.log.receipts[1]->settle(true);
   CHECK(answers == 0);
   f.log.receipts[0]->settle(false);

@@ -24,11 +24,17 @@ class Later final : public Handler {
     response.later = answer;
     const std::string what = head.target.substr(1);
     const std::lock_guard lock(mutex_);
+    may_wait_ = head.answer_by == TimePoint::max();
     threads_.emplace_back([this, answer, what] { work(*answer, what); });
   }
   Response refuse(const RequestHead&, const Refusal&) override { return plain_response(413); }
 
   std::atomic<int> cancelled{0};
+  // Whether the last request's answer may wait for others' requests without an end.
+  bool may_wait() {
+    const std::lock_guard lock(mutex_);
+    return may_wait_;
+  }
 
  private:
   void work(LaterAnswer& answer, const std::string& what) {
@@ -50,6 +56,7 @@ class Later final : public Handler {
 
   std::mutex mutex_;
   std::vector<std::thread> threads_;
+  bool may_wait_ = false;
 };
 
 struct LaterServer {
@@ -101,6 +108,35 @@ TEST_CASE("an answer in pieces comes whole over HTTP/1.1", "[net]") {
     if (size == 0) break;
   }
   CHECK(body == pieces(100));
+}
+
+TEST_CASE("of a peer that waits for each answer none may wait for other requests", "[net]") {
+  LaterServer s;
+  H2Client h2(s.server->port());
+  RawClient h1(s.server->port());
+  const auto ask = [&] {
+    return h2.open({{":method", "GET"}, {":scheme", "http"}, {":path", "/0"}, {":authority", "t"}}, true);
+  };
+  const auto one_by_one = [&](const std::function<void()>& once) {
+    for (int i = 0; i < 16; ++i) {
+      once();
+      CHECK(s.handler.may_wait() == (i < 15));
+    }
+  };
+  one_by_one([&] { REQUIRE(h2.wait(ask()).done); });
+  const std::uint32_t waits =
+      h2.open({{":method", "GET"}, {":scheme", "http"}, {":path", "/wait"}, {":authority", "t"}}, true);
+  h2.run(2000, [&] { return !h2.replies[waits].body.empty(); });
+  REQUIRE(h2.wait(ask()).done);
+  CHECK(s.handler.may_wait());  // it is not the only one
+  h2.send(frame(3, 0, waits, std::string("\0\0\0\x08", 4)));
+  one_by_one([&] { REQUIRE(h2.wait(ask()).done); });
+  one_by_one([&] {
+    h1.send("GET /0 HTTP/1.1\r\nHost: t\r\n\r\n");
+    std::string in;
+    for (std::string piece = "-"; !piece.empty() && !in.ends_with("0\r\n\r\n"); in += piece) piece = h1.receive(2000);
+    REQUIRE(in.ends_with("0\r\n\r\n"));
+  });
 }
 
 TEST_CASE("an answer is cancelled when its stream is reset or its connection ends", "[net]") {
