@@ -56,16 +56,18 @@ bool compress_lz4(std::string_view front, std::string_view rest, std::string& ou
 }
 
 bool compress_zstd(std::string_view raw, std::string& out) {
-  const std::size_t front = out.size();
   // A context takes a megabyte to make ready, so each thread that writes keeps its own.
   thread_local const std::unique_ptr<ZSTD_CCtx, FreeCompressor> context(ZSTD_createCCtx());
   if (!context) return false;
-  out.resize(front + ZSTD_compressBound(raw.size()));
-  const std::size_t n =
-      ZSTD_compressCCtx(context.get(), out.data() + front, out.size() - front, raw.data(), raw.size(), 1);
-  const bool good = ZSTD_isError(n) == 0;
-  out.resize(front + (good ? n : 0));
-  return good;
+  // Room for the worst case is not made in `out`, which would write zeros to all of it first.
+  thread_local std::string scratch;
+  const std::size_t bound = ZSTD_compressBound(raw.size());
+  if (scratch.size() < bound) scratch.resize(bound);
+  const std::size_t n = ZSTD_compressCCtx(context.get(), scratch.data(), scratch.size(), raw.data(), raw.size(), 1);
+  if (ZSTD_isError(n) != 0) return false;
+  out.append(scratch, 0, n);
+  if (scratch.capacity() > kPackedKeep) scratch = {};
+  return true;
 }
 
 // What the checksums of a file's blocks begin with.

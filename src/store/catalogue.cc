@@ -99,7 +99,9 @@ Result<void> Catalogue::prepare() {
       {&add_operation_, "INSERT OR IGNORE INTO operations VALUES(?,?,?)"},
       {&add_name_, "INSERT OR IGNORE INTO attribute_names VALUES(?,?)"},
       {&add_value_, "INSERT OR IGNORE INTO attribute_values VALUES(?,?,?)"},
-      {&add_calls_, "INSERT INTO calls VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET calls=calls+excluded.calls"},
+      {&add_calls_,
+       "INSERT INTO calls SELECT p.name, c.name, ?3, ?4 FROM services p, services c WHERE p.id=?1 AND c.id=?2 "
+       "ON CONFLICT DO UPDATE SET calls=calls+excluded.calls"},
       {&add_crossing_,
        "INSERT INTO crossing VALUES(?,?,?) ON CONFLICT DO UPDATE SET "
        "start_ns=min(start_ns, excluded.start_ns), end_ns=max(end_ns, excluded.end_ns)"},
@@ -140,13 +142,13 @@ Result<void> Catalogue::load() {
   });
   if (!meta) return meta;
   Result<void> done = each("SELECT name, id, first_ns, last_ns FROM services", [&](Statement& s) {
-    services_[std::string(s.text(0))] = {s.number(1), s.number(2), s.number(3)};
+    services_[std::string(s.text(0))] = {s.number(1), s.number(2), s.number(3), false};
   });
   if (!done) return done;
   const auto scope = [](std::int64_t n) { return static_cast<AttributeScope>(n); };
   done = each("SELECT service, name, kind FROM operations", [&](Statement& s) {
-    const std::string of(s.text(0));
-    known_.operation(of, s.text(1), static_cast<std::uint32_t>(s.number(2)));
+    known_.operation(KnownNames::service_hash(s.text(0)), span_name_term(s.text(1)),
+                     static_cast<std::uint32_t>(s.number(2)));
   });
   if (!done) return done;
   done = each("SELECT name, scope FROM attribute_names",
@@ -154,7 +156,8 @@ Result<void> Catalogue::load() {
   if (!done) return done;
   return each("SELECT name, scope, value FROM attribute_values", [&](Statement& s) {
     const TermHash key = key_term(s.text(0));
-    known_.value(scope(s.number(1)), key, value_term(key, s.text(2)));
+    const KnownNames::Found of = known_.name(scope(s.number(1)), key);
+    if (of.name != nullptr) known_.value(*of.name, scope(s.number(1)), value_term(key, s.text(2)));
   });
 }
 
@@ -169,7 +172,7 @@ Result<ServiceKey> Catalogue::service(const std::string& name, const PartRecord&
     if (start < s.first_ns || end > s.last_ns) {
       s.first_ns = std::min(s.first_ns, start);
       s.last_ns = std::max(s.last_ns, end);
-      if (widened_.empty() || widened_.back() != name) widened_.push_back(name);
+      s.widened = true;
     }
     return ServiceKey{s.id};
   }
@@ -178,7 +181,7 @@ Result<ServiceKey> Catalogue::service(const std::string& name, const PartRecord&
   if (!row) return tl::unexpected(row.error());
   const std::int64_t id = add_service_.number(0);
   add_service_.reset();
-  services_[name] = {id, start, end};
+  services_[name] = {id, start, end, false};
   return ServiceKey{id};
 }
 
@@ -192,21 +195,21 @@ Result<std::optional<TraceNumber>> Catalogue::find(const TraceId& id) {
 }
 
 // False: the catalogue has this part already.
-Result<bool> Catalogue::extend(TraceNumber trace, const PartRecord& part, const PartPlace& place, std::int64_t content,
+Result<bool> Catalogue::extend(TraceNumber trace, const PartRecord& part, const PartPlace& place,
                                const PartFacts& facts) {
   // find_ stands on the row.
-  const bool same = find_.number(1) == content;
+  const bool same = find_.number(1) == facts.content;
   const std::int64_t start = find_.number(2), end = find_.number(3), longest = find_.number(4);
   find_.reset();
   if (same) return false;
-  const Result<bool> known = find_part_.bind(1, std::int64_t{trace}).bind(2, content).run();
+  const Result<bool> known = find_part_.bind(1, std::int64_t{trace}).bind(2, facts.content).run();
   if (!known) return tl::unexpected(known.error());
   if (*known) return false;
   auto done = add_part_.bind(1, to_sql(next_))
                   .bind(2, std::int64_t{trace})
                   .bind(3, to_sql(place.block))
                   .bind(4, std::int64_t{place.record})
-                  .bind(5, content)
+                  .bind(5, facts.content)
                   .run();
   if (!done) return tl::unexpected(done.error());
   const std::int64_t first = std::min(start, to_sql(part.start_ns));
@@ -247,7 +250,6 @@ Result<bool> Catalogue::extend(TraceNumber trace, const PartRecord& part, const 
 
 Result<std::optional<TraceNumber>> Catalogue::add(const TraceId& id, const PartRecord& part, const PartPlace& place,
                                                   const PartFacts& facts) {
-  const auto content = static_cast<std::int64_t>(hash_bytes(part.otlp, 0));
   const Result<bool> found = find_.bind_blob(1, id.view()).step();
   if (!found) return tl::unexpected(found.error());
   auto trace = static_cast<TraceNumber>(next_);
@@ -255,7 +257,7 @@ Result<std::optional<TraceNumber>> Catalogue::add(const TraceId& id, const PartR
   if (*found) {
     trace = static_cast<TraceNumber>(find_.number(0));
     start = std::min(start, find_.number(2));
-    const Result<bool> fresh = extend(trace, part, place, content, facts);
+    const Result<bool> fresh = extend(trace, part, place, facts);
     if (!fresh) return tl::unexpected(fresh.error());
     if (!*fresh) return std::nullopt;
   } else {
@@ -274,7 +276,7 @@ Result<std::optional<TraceNumber>> Catalogue::add(const TraceId& id, const PartR
                     .bind(12, kCloseReasonNames[static_cast<std::size_t>(part.close_reason)])
                     .bind(13, to_sql(place.block))
                     .bind(14, std::int64_t{place.record})
-                    .bind(15, content)
+                    .bind(15, facts.content)
                     .run();
     if (!done) return tl::unexpected(done.error());
     if (part.end_ns > part.start_ns) {
@@ -285,9 +287,11 @@ Result<std::optional<TraceNumber>> Catalogue::add(const TraceId& id, const PartR
   ++next_;
   spans_ += part.spans;
   last_end_ns_ = std::max(last_end_ns_, part.end_ns);
+  of_part_.clear();
   for (const std::string& name : facts.services) {
     const Result<ServiceKey> s = service(name, part);
     if (!s) return tl::unexpected(s.error());
+    of_part_.push_back(*s);
     const auto done = of_service_.bind(1, s->id).bind(2, s->start(start)).bind(3, std::int64_t{trace}).run();
     if (!done) return tl::unexpected(done.error());
   }
@@ -308,8 +312,9 @@ Result<void> Catalogue::add_names(const PartRecord& part, const PartFacts& facts
     done = add.run();
   }
   const std::int64_t step = to_sql(part.start_ns) / kCallsStepNs * kCallsStepNs;
-  for (const auto& [services, calls] : facts.calls) {
-    if (services_.contains(services.first) && services_.contains(services.second)) calls_[step][services] += calls;
+  for (const PartFacts::Calls& c : facts.calls) {
+    const ServiceKey parent = of_part_[c.parent], child = of_part_[c.child];
+    if (parent.listed() && child.listed()) calls_[{step, parent.id, child.id}] += c.calls;
   }
   if (!done) return tl::unexpected(done.error());
   return {};
@@ -331,21 +336,16 @@ Result<void> Catalogue::add_posting_file(std::uint64_t first, std::uint64_t last
 }
 
 Result<void> Catalogue::commit(std::uint64_t end, std::uint64_t next_block) {
-  std::sort(widened_.begin(), widened_.end());
-  widened_.erase(std::unique(widened_.begin(), widened_.end()), widened_.end());
-  for (const std::string& name : widened_) {
-    const Service& s = services_.at(name);
+  for (auto& [name, s] : services_) {
+    if (!s.widened) continue;
     if (auto done = widen_service_.bind(1, s.id).bind(2, s.first_ns).bind(3, s.last_ns).run(); !done) {
       return tl::unexpected(done.error());
     }
+    s.widened = false;
   }
-  widened_.clear();
-  for (const auto& [step, sums] : calls_) {
-    for (const auto& [services, calls] : sums) {
-      const auto done =
-          add_calls_.bind(1, services.first).bind(2, services.second).bind(3, step).bind(4, to_sql(calls)).run();
-      if (!done) return tl::unexpected(done.error());
-    }
+  for (const auto& [at, calls] : calls_) {
+    const auto done = add_calls_.bind(1, at[1]).bind(2, at[2]).bind(3, at[0]).bind(4, to_sql(calls)).run();
+    if (!done) return tl::unexpected(done.error());
   }
   calls_.clear();
   const std::pair<std::string_view, std::uint64_t> numbers[] = {

@@ -3,6 +3,7 @@
 // at any time; docs/exporters/store.md describes the tables, since people may open it with sqlite3. One thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -87,8 +88,7 @@ class Catalogue {
   Result<void> load();
   Result<ServiceKey> service(const std::string& name, const PartRecord& part);
   Result<void> add_names(const PartRecord& part, const PartFacts& facts);
-  Result<bool> extend(TraceNumber trace, const PartRecord& part, const PartPlace& place, std::int64_t content,
-                      const PartFacts& facts);
+  Result<bool> extend(TraceNumber trace, const PartRecord& part, const PartPlace& place, const PartFacts& facts);
 
   std::unique_ptr<Database> db_;
   Statement find_, find_part_, add_trace_, add_part_, widen_, add_service_, find_service_, widen_service_, of_service_,
@@ -96,10 +96,12 @@ class Catalogue {
   struct Service {
     std::int64_t id = 0;
     std::int64_t first_ns = 0, last_ns = 0;
+    bool widened = false;  // its times are to be written
   };
   std::unordered_map<std::string, Service> services_;
-  std::vector<std::string> widened_;  // names of services whose times are to be written
-  std::map<std::int64_t, std::map<std::pair<std::string, std::string>, std::uint64_t>> calls_;  // not written yet
+  std::vector<ServiceKey> of_part_;  // the services of the part that is added
+  // Not written yet: {start, id of the parent's service, id of the own one}.
+  std::map<std::array<std::int64_t, 3>, std::uint64_t> calls_;
   KnownNames known_;
   // Rows of `meta`.
   std::uint64_t blocks_end_ = 0, next_block_ = 0, next_ = 1, longest_trace_ns_ = 0, traces_ = 0, spans_ = 0,

@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "store/catalogue.h"
+#include "wire/otlp/split.h"
+#include "wire/trace/trace_view.h"
 
 namespace tailgate {
 namespace {
@@ -53,6 +55,14 @@ Result<bool> read_row(const TracePlace& place, bool first, bool& has_root, Store
 }
 
 }  // namespace
+
+void drop_same_spans(StoredTrace& trace) {
+  if (drop_same_spans(trace.otlp) == 0) return;
+  const Result<TraceView> view = TraceView::read(trace.otlp);
+  if (!view) return;
+  trace.spans = view->spans().size();
+  trace.errors = view->errors();
+}
 
 Result<std::optional<TraceNumber>> find_trace(Database& db, const TraceId& id) {
   auto rows = db.prepare("SELECT number FROM traces WHERE trace_id=?");
@@ -130,6 +140,7 @@ Result<bool> TraceGatherer::gather(const TraceId& id, const std::vector<TracePla
       }
     }
   }
+  if (contents.size() > 1) drop_same_spans(out);
   if (out.parts_lost != 0) ++outcome.damaged;
   return any;
 }

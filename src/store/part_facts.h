@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// PartFacts: what the catalogue and the index take from the spans of a part. KnownNames: the names and values that a
+// FactReader: what the catalogue and the index take from the spans of a part. KnownNames: the names and values that a
 // partition has already, so that each is written once; bounded. One thread.
 #pragma once
 
+#include <array>
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
-#include <utility>
 #include <vector>
 
 #include "store/reader.h"
@@ -25,20 +25,49 @@ inline constexpr std::size_t kKnownValuesMax = 100'000;
 inline constexpr std::size_t kValuesOfNameMax = 300;
 inline constexpr std::size_t kKnownTextMax = 256;  // bytes; longer names and values are not remembered
 
+// An attribute's name, of which something is known.
+struct KnownName {
+  struct InScope {
+    bool taken = false;
+    boost::unordered_flat_set<TermHash> values = {};
+  };
+  std::array<InScope, kAttributeScopes> scopes;
+  // For FactReader: the part that had it last, and in which scopes, as bits.
+  std::uint64_t part = 0;
+  std::uint32_t scopes_there = 0;
+};
+
+struct PartFacts;
+
 class KnownNames {
  public:
-  // True: it is new, and was taken in.
-  bool operation(std::string_view service, std::string_view name, std::uint32_t kind);
-  bool name(AttributeScope scope, TermHash key);
-  bool value(AttributeScope scope, TermHash key, TermHash value);
+  struct Found {
+    KnownName* name;  // null when there is no room; stays where it is
+    bool fresh;       // new in this scope, and was taken in
+  };
+  Found name(AttributeScope scope, TermHash key);
+  // True, as below: it is new, and was taken in.
+  bool value(KnownName& name, AttributeScope scope, TermHash value) {
+    KnownName::InScope& in = name.scopes[static_cast<std::size_t>(scope)];
+    if (!in.taken || in.values.size() >= kValuesOfNameMax || values_in_all_ >= kKnownValuesMax) return false;
+    const bool fresh = in.values.insert(value).second;
+    values_in_all_ += fresh ? 1 : 0;
+    return fresh;
+  }
+  // `service`: service_hash of it.
+  bool operation(std::uint64_t service, TermHash name, std::uint32_t kind);
+  static std::uint64_t service_hash(std::string_view service) { return hash_bytes(service, 0); }
+  // What was new to this part is so again, since the part is not in the partition.
+  void forget(const PartFacts& facts);
 
  private:
-  std::unordered_set<std::uint64_t> operations_;
-  std::unordered_map<std::uint64_t, std::unordered_set<std::uint64_t>> values_;  // by name
-  std::size_t values_in_all_ = 0;
+  boost::unordered_flat_set<std::uint64_t> operations_;
+  boost::unordered_flat_map<TermHash, std::unique_ptr<KnownName>> names_;
+  std::size_t names_in_all_ = 0, values_in_all_ = 0;  // in each scope
 };
 
 struct PartFacts {
+  std::int64_t content = 0;     // a hash of its bytes
   std::vector<TermHash> terms;  // each once
   std::uint64_t longest_ns = 0;
   std::uint64_t start_ns = 0, end_ns = 0;  // of these spans; end is 0 when there are none
@@ -54,9 +83,23 @@ struct PartFacts {
   };
   std::vector<Operation> operations;  // those that were not known, likewise the names
   std::vector<Name> names;
-  std::map<std::pair<std::string, std::string>, std::uint64_t> calls;  // {parent's service, own service}
+  struct Calls {
+    std::size_t parent, child;  // of `services`
+    std::uint64_t calls;
+  };
+  std::vector<Calls> calls;  // each pair once
 };
 
-PartFacts read_part_facts(std::string_view otlp, KnownNames& known);
+// Keeps its memory from part to part.
+class FactReader {
+ public:
+  FactReader();
+  ~FactReader();
+  PartFacts read(std::string_view otlp, KnownNames& known);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 }  // namespace tailgate

@@ -142,13 +142,14 @@ Result<void> PartitionWriter::replay(const Block& block) {
     if (!part) continue;
     const TraceId id = TraceId::from(record.id.data());
     if (!known) {
-      if (auto done = add(id, *part, {block.position, static_cast<std::uint32_t>(i)}); !done) return done;
+      const PartFacts facts = facts_.read(part->otlp, catalogue_->known());
+      if (auto done = add(id, *part, facts, {block.position, static_cast<std::uint32_t>(i)}); !done) return done;
       continue;
     }
     const auto trace = catalogue_->find(id);
     if (!trace) return tl::unexpected(trace.error());
     KnownNames unused;
-    if (*trace) recent_->add(read_part_facts(part->otlp, unused).terms, **trace);
+    if (*trace) recent_->add(facts_.read(part->otlp, unused).terms, **trace);
   }
   if (!known) {
     if (auto done = catalogue_->commit(block.next, block.number + 1); !done) return done;
@@ -156,8 +157,8 @@ Result<void> PartitionWriter::replay(const Block& block) {
   return recent_->full(options_.parts_per_posting_file) ? write_postings() : Result<void>();
 }
 
-Result<void> PartitionWriter::add(const TraceId& id, const PartRecord& part, const PartPlace& place) {
-  const PartFacts facts = read_part_facts(part.otlp, catalogue_->known());
+Result<void> PartitionWriter::add(const TraceId& id, const PartRecord& part, const PartFacts& facts,
+                                  const PartPlace& place) {
   const std::uint64_t number = catalogue_->next_number();
   const auto trace = catalogue_->add(id, part, place, facts);
   if (!trace) return tl::unexpected(trace.error());
@@ -168,33 +169,34 @@ Result<void> PartitionWriter::add(const TraceId& id, const PartRecord& part, con
   return earlier ? catalogue_->add_crossing(id, *earlier) : Result<void>();
 }
 
-Result<void> PartitionWriter::write_blocks(std::span<const KeptTracePtr> traces, std::vector<PartPlace>& places) {
+// Spans are read for the catalogue when they have just been copied: they are still in the processor's cache then.
+Result<void> PartitionWriter::write_blocks(std::span<const KeptTracePtr> traces, std::vector<Written>& written) {
   std::size_t first = 0;
-  const auto write = [&](std::size_t end) -> Result<void> {
+  for (const KeptTracePtr& trace : traces) {
+    front_.clear();
+    append_part_front(front_, *trace);
+    if (!blocks_->add(kPartRecord, trace->id.view(), front_, trace->otlp)) {
+      return fail(ErrorKind::kPermanent, fmt::format("trace {} has {} bytes, more than a block may have",
+                                                     trace->id.hex(), trace->otlp.size()));
+    }
+    written.push_back({facts_.read(trace->otlp, catalogue_->known()), {}});
+    if (blocks_->pending_bytes() < kBlockBytes && written.size() != traces.size()) continue;
     const Result<std::uint64_t> position = blocks_->write();
     if (!position) return tl::unexpected(position.error());
-    for (std::size_t i = first; i != end; ++i) places.push_back({*position, static_cast<std::uint32_t>(i - first)});
-    first = end;
-    return {};
-  };
-  for (std::size_t i = 0; i != traces.size(); ++i) {
-    front_.clear();
-    append_part_front(front_, *traces[i]);
-    if (!blocks_->add(kPartRecord, traces[i]->id.view(), front_, traces[i]->otlp)) {
-      return fail(ErrorKind::kPermanent, fmt::format("trace {} has {} bytes, more than a block may have",
-                                                     traces[i]->id.hex(), traces[i]->otlp.size()));
+    for (std::size_t i = first; i != written.size(); ++i) {
+      written[i].place = {*position, static_cast<std::uint32_t>(i - first)};
     }
-    if (blocks_->pending_bytes() < kBlockBytes && i + 1 != traces.size()) continue;
-    if (auto done = write(i + 1); !done) return done;
+    first = written.size();
   }
   return blocks_->sync();
 }
 
 Result<void> PartitionWriter::append(std::span<const KeptTracePtr> traces) {
-  std::vector<PartPlace> places;
-  places.reserve(traces.size());
-  if (auto done = write_blocks(traces, places); !done) {
+  std::vector<Written> written;
+  written.reserve(traces.size());
+  if (auto done = write_blocks(traces, written); !done) {
     blocks_->roll_back();
+    for (const Written& w : written) catalogue_->known().forget(w.facts);
     return done;
   }
   stale_ = true;
@@ -203,7 +205,7 @@ Result<void> PartitionWriter::append(std::span<const KeptTracePtr> traces) {
     const KeptTrace& t = *traces[i];
     PartRecord part{t.start_ns,       t.end_ns, t.spans,        t.errors,    t.has_root, t.late,
                     t.verdict.reason, t.policy, t.root_service, t.root_name, t.otlp};
-    if (auto done = add(t.id, part, places[i]); !done) {
+    if (auto done = add(t.id, part, written[i].facts, written[i].place); !done) {
       catalogue_->roll_back();
       return done;
     }

@@ -55,16 +55,15 @@ class PartitionWriter {
   bool empty() const { return catalogue_->next_number() == 1; }
 
  private:
-  struct Placed {
-    TraceId id;
-    PartRecord part;
-    PartPlace place;
-  };
   PartitionWriter(const std::string& folder, const PartitionOptions& options);
   Result<void> open_catalogue(bool& made_again);
   Result<void> replay(const Block& block);
-  Result<void> add(const TraceId& id, const PartRecord& part, const PartPlace& place);
-  Result<void> write_blocks(std::span<const KeptTracePtr> traces, std::vector<PartPlace>& places);
+  Result<void> add(const TraceId& id, const PartRecord& part, const PartFacts& facts, const PartPlace& place);
+  struct Written {
+    PartFacts facts;
+    PartPlace place;
+  };
+  Result<void> write_blocks(std::span<const KeptTracePtr> traces, std::vector<Written>& written);
   Result<void> write_postings();
 
   const std::string folder_;
@@ -73,6 +72,7 @@ class PartitionWriter {
   const std::shared_ptr<Partition> partition_;
   std::unique_ptr<BlockWriter> blocks_;
   std::unique_ptr<Catalogue> catalogue_;
+  FactReader facts_;
   std::uint64_t created_ns_ = 0;
   std::string front_;
   bool stale_ = false;

@@ -6,11 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <limits>
 
 #include "blocks/format.h"
+#include "codec/protobuf.h"
 
 namespace tailgate {
 namespace {
@@ -21,18 +23,17 @@ constexpr std::size_t kBucketPostings = 64;  // about
 constexpr unsigned kFileBitsMax = 12;
 constexpr std::uint32_t kBucketBytesMax = 64 << 20;
 constexpr unsigned kKeyBits = 24;
+constexpr std::size_t kPostingBytes = 6;  // in a file, seldom more
 
 // What a bucket knows of a hash: the 24 bits after those that name the bucket. With 12 bits of the bucket's number that
 // is one wrong candidate in some 30,000 lookups in a file, and who asks looks at the candidates.
 std::uint32_t key_of(TermHash term, unsigned bits) {
   return static_cast<std::uint32_t>((term << bits) >> (64 - kKeyBits));
 }
+constexpr std::uint64_t kTermMask = ~std::uint64_t{0} << 32;
+std::uint64_t in_memory(TermHash term, unsigned bits) { return (term << bits) & kTermMask; }
+TraceNumber trace_of(std::uint64_t posting) { return static_cast<TraceNumber>(posting); }
 std::size_t bucket_of(TermHash term, unsigned bits) { return bits == 0 ? 0 : term >> (64 - bits); }
-
-void append_number(std::string& out, std::uint64_t n) {
-  for (; n >= 0x80; n >>= 7) out.push_back(static_cast<char>(n | 0x80));
-  out.push_back(static_cast<char>(n));
-}
 
 bool take_number(std::string_view& rest, std::uint64_t& n) {
   n = 0;
@@ -53,27 +54,84 @@ std::uint32_t bucket_crc(std::uint64_t number, std::string_view body) {
   return crc32c(body, crc32c(front));
 }
 
-// CRC32C, then for each key: 3 bytes, and the traces. A single trace is twice its number and 1; several are twice their
-// count, then the numbers as differences. `postings`: key and, in the lower half, trace.
-void append_bucket(std::string& out, std::uint64_t number, std::vector<std::uint64_t>& postings) {
-  std::sort(postings.begin(), postings.end());
-  postings.erase(std::unique(postings.begin(), postings.end()), postings.end());
-  std::string body;
-  const auto trace_of = [](std::uint64_t p) { return static_cast<TraceNumber>(p); };
-  for (auto p = postings.begin(); p != postings.end();) {
-    const std::uint64_t key = *p >> 32;
-    const auto end = std::find_if(p, postings.end(), [&](std::uint64_t q) { return q >> 32 != key; });
-    for (unsigned shift = 0; shift != kKeyBits; shift += 8) body.push_back(static_cast<char>(key >> shift));
-    if (end - p == 1) {
-      append_number(body, 2 * std::uint64_t{trace_of(*p++)} + 1);
-      continue;
-    }
-    append_number(body, 2 * static_cast<std::uint64_t>(end - p));
-    for (TraceNumber last = 0; p != end; last = trace_of(*p++)) append_number(body, trace_of(*p) - last);
+// The postings of a bucket of the memory in order, each once, with the bits of `mask`. They come with the traces in
+// order, but for late parts: so they are put in place by their first bits, which leaves one or two at each place, and
+// those of a term that many traces have need no more than a look.
+void sort_postings(const std::vector<std::uint64_t>& in, std::uint64_t mask, std::vector<std::uint64_t>& out) {
+  constexpr unsigned kBitsMax = 12;
+  std::array<std::uint32_t, (1 << kBitsMax) + 1> ends{};  // of each place, once all are there
+  const unsigned bits = std::clamp(static_cast<unsigned>(std::bit_width(in.size())), 1U, kBitsMax), shift = 64 - bits;
+  for (const std::uint64_t p : in) ++ends[(p >> shift) + 1];
+  for (std::size_t i = 1; i != ends.size(); ++i) ends[i] += ends[i - 1];
+  out.resize(in.size());
+  for (const std::uint64_t p : in) out[ends[p >> shift]++] = p & mask;
+  auto begin = out.begin();
+  for (std::size_t i = 0; i != std::size_t{1} << bits; ++i) {
+    const auto end = out.begin() + ends[i];
+    if (!std::is_sorted(begin, end)) std::sort(begin, end);
+    begin = end;
   }
-  append_le(out, bucket_crc(number, body));
-  out += body;
+  out.erase(std::unique(out.begin(), out.end()), out.end());
 }
+
+// Writes the directory of a file's buckets, and the buckets behind it.
+class BucketWriter {
+ public:
+  BucketWriter(std::string& out, unsigned bits, TraceNumber base)
+      : out_(out), bits_(bits), base_(base), directory_(out.size()) {
+    out.resize(out.size() + 4 * ((std::size_t{1} << bits) + 1));
+  }
+
+  // Those of one bucket of the memory, in order. `first`: the term's bits that name it, so many. For each key: 3 bytes,
+  // and the traces. A single trace is twice its number and 1; several are twice their count, then the numbers as
+  // differences.
+  void add(TermHash first, unsigned first_bits, const std::vector<std::uint64_t>& postings) {
+    for (auto p = postings.begin(); p != postings.end();) {
+      const std::uint64_t key = *p >> 32;
+      const auto end = std::find_if(p, postings.end(), [&](std::uint64_t q) { return q >> 32 != key; });
+      const TermHash term = first | key << (32 - first_bits);
+      while (number_ != bucket_of(term, bits_)) next();
+      // 3 bytes, and for their count and each of them at most 5.
+      const std::size_t most = used_ + kKeyBits / 8 + 5 * static_cast<std::size_t>(end - p + 1);
+      if (body_.size() < most) body_.resize(2 * most);
+      char* to = body_.data() + used_;
+      for (unsigned shift = 0; shift != kKeyBits; shift += 8) *to++ = static_cast<char>(key_of(term, bits_) >> shift);
+      if (end - p == 1) {
+        to = pb::write_varint(to, 2 * std::uint64_t{trace_of(*p++) - base_} + 1);
+      } else {
+        to = pb::write_varint(to, 2 * static_cast<std::uint64_t>(end - p));
+        for (TraceNumber last = base_; p != end; last = trace_of(*p++)) to = pb::write_varint(to, trace_of(*p) - last);
+      }
+      used_ = static_cast<std::size_t>(to - body_.data());
+    }
+  }
+  void end() {
+    while (number_ != std::uint64_t{1} << bits_) next();
+    mark();
+  }
+
+ private:
+  void next() {
+    mark();
+    const std::string_view body(body_.data(), used_);
+    append_le(out_, bucket_crc(number_++, body));
+    out_ += body;
+    used_ = 0;
+  }
+  void mark() {
+    std::string at;
+    append_le(at, static_cast<std::uint32_t>(out_.size()));
+    out_.replace(directory_ + 4 * number_, 4, at);
+  }
+
+  std::string& out_;
+  const unsigned bits_;
+  const TraceNumber base_;
+  const std::size_t directory_;
+  std::uint64_t number_ = 0;  // of the bucket that is being written
+  std::vector<char> body_;    // of it
+  std::size_t used_ = 0;
+};
 
 bool read_exactly(int fd, std::uint64_t position, std::size_t size, std::string& out) {
   out.resize(size);
@@ -91,15 +149,15 @@ bool read_exactly(int fd, std::uint64_t position, std::size_t size, std::string&
 
 void RecentPostings::add(const std::vector<TermHash>& terms, TraceNumber trace) {
   const MutexLock lock(mutex_);
-  for (const TermHash t : terms) buckets_[t >> (64 - kBits)].push_back({t, trace});
+  for (const TermHash t : terms) buckets_[t >> (64 - kBits)].push_back(in_memory(t, kBits) | trace);
   ++parts_;
   postings_ += terms.size();
 }
 
 void RecentPostings::find(TermHash term, std::vector<TraceNumber>& out) const {
   const MutexLock lock(mutex_);
-  for (const Posting& p : buckets_[term >> (64 - kBits)]) {
-    if (p.term == term) out.push_back(p.trace);
+  for (const std::uint64_t p : buckets_[term >> (64 - kBits)]) {
+    if ((p & kTermMask) == in_memory(term, kBits)) out.push_back(trace_of(p));
   }
 }
 
@@ -118,43 +176,31 @@ std::string RecentPostings::file() const {
   unsigned bits = 0;
   while (bits < kFileBitsMax && (postings_ >> bits) > kBucketPostings) ++bits;
   TraceNumber base = std::numeric_limits<TraceNumber>::max();
-  for (const std::vector<Posting>& b : buckets_) {
-    for (const Posting& p : b) base = std::min(base, p.trace);
+  for (const std::vector<std::uint64_t>& b : buckets_) {
+    for (const std::uint64_t p : b) base = std::min(base, trace_of(p));
   }
-  std::string out(kPostingsMagic);
+  std::string out;
+  out.reserve(kHeader + (std::size_t{4} << kFileBitsMax) +
+              kPostingBytes * postings_);  // else twice as much for a while
+  out += kPostingsMagic;
   append_le(out, std::uint32_t{bits});
   append_le(out, base);
   append_le(out, crc32c(out));
-  const std::size_t buckets = std::size_t{1} << bits, directory = out.size();
-  out.resize(directory + 4 * (buckets + 1));
-  std::size_t number = 0;
-  const auto mark = [&] {
-    std::string at;
-    append_le(at, static_cast<std::uint32_t>(out.size()));
-    out.replace(directory + 4 * number, 4, at);
-  };
-  // Several buckets of the memory are one of the file, or one is several.
-  const std::size_t step = std::max<std::size_t>(1, buckets_.size() >> bits);
-  std::vector<std::vector<std::uint64_t>> parts(std::max<std::size_t>(1, buckets / buckets_.size()));
-  for (std::size_t i = 0; i != buckets_.size(); i += step) {
-    for (std::size_t k = i; k != i + step; ++k) {
-      for (const Posting& p : buckets_[k]) {
-        parts[bucket_of(p.term, bits) - number].push_back(std::uint64_t{key_of(p.term, bits)} << 32 | (p.trace - base));
-      }
-    }
-    for (std::vector<std::uint64_t>& part : parts) {
-      mark();
-      append_bucket(out, number++, part);
-      part.clear();
-    }
+  BucketWriter writer(out, bits, base);
+  // All of the trace, and of the term what a file knows of it.
+  const std::uint64_t mask = ~std::uint64_t{0} << (64 - (kKeyBits + bits - kBits)) | 0xffff'ffff;
+  std::vector<std::uint64_t> sorted;
+  for (std::size_t i = 0; i != buckets_.size(); ++i) {
+    sort_postings(buckets_[i], mask, sorted);
+    writer.add(std::uint64_t{i} << (64 - kBits), kBits, sorted);
   }
-  mark();
+  writer.end();
   return out;
 }
 
 void RecentPostings::clear() {
   const MutexLock lock(mutex_);
-  for (std::vector<Posting>& b : buckets_) b.clear();
+  for (std::vector<std::uint64_t>& b : buckets_) b.clear();
   parts_ = postings_ = 0;
 }
 

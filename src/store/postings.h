@@ -18,19 +18,15 @@ namespace tailgate {
 
 using TraceNumber = std::uint32_t;  // of a trace in its partition: the number of its first part
 
-struct Posting {
-  TermHash term = 0;
-  TraceNumber trace = 0;
-};
-
 // Threads: any. add() costs a push for each term, find() a pass over one of 256 buckets: so few that the ends of all of
 // them stay in the processor's cache.
 class RecentPostings {
  public:
   void add(const std::vector<TermHash>& terms, TraceNumber trace);
-  // Appends, in any order.
+  // Appends, in any order, and rarely one with another term: 40 bits of a term are kept, at least 4 more than in a
+  // file.
   void find(TermHash term, std::vector<TraceNumber>& out) const;
-  // As many parts as a file should have, or so many postings that they take 32 MiB.
+  // As many parts as a file should have, or so many postings that they take 16 MiB.
   bool full(std::uint64_t parts_max) const;
   std::uint64_t parts() const;
   // All of it as the bytes of a file; it stays here until clear().
@@ -41,7 +37,8 @@ class RecentPostings {
   static constexpr std::uint64_t kPostingsMax = 2'000'000;
   static constexpr unsigned kBits = 8;
   mutable Mutex mutex_;
-  std::array<std::vector<Posting>, 1 << kBits> buckets_ TAILGATE_GUARDED_BY(mutex_);
+  // By the term's first bits. The next 32, and the trace.
+  std::array<std::vector<std::uint64_t>, 1 << kBits> buckets_ TAILGATE_GUARDED_BY(mutex_);
   std::uint64_t parts_ TAILGATE_GUARDED_BY(mutex_) = 0;
   std::uint64_t postings_ TAILGATE_GUARDED_BY(mutex_) = 0;
 };

@@ -38,12 +38,15 @@ struct StoredTrace {
   std::string root_service, root_name;  // of the first part that had the root, else of the first part
   std::string policy;                   // of the first part, likewise the reason
   CloseReason close_reason = CloseReason::kTimeout;
-  // `resource_spans` fields of all parts in the order of their arrival; a part that was sent twice is here once. Empty:
-  // the store does not have the trace.
+  // `resource_spans` fields of all parts in the order of their arrival; a part that was sent twice is here once, and
+  // so is a span. Empty: the store does not have the trace.
   std::string otlp;
   std::uint64_t parts_lost = 0;  // that are in damaged blocks
   bool kept = true;              // false: it comes from a journal, whatever its verdict was
 };
+
+// Of spans that several parts of it have, one stays.
+void drop_same_spans(StoredTrace& trace);
 
 // Of a trace that lacks spans, as a sentence.
 std::string parts_lost_text(const StoredTrace& trace);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <filesystem>
 
 namespace tailgate {
@@ -30,7 +31,16 @@ std::string uri_of(const std::string& path) {
 
 }  // namespace
 
-void Statement::Finalize::operator()(sqlite3_stmt* s) const { sqlite3_finalize(s); }
+void Statement::GiveBack::operator()(sqlite3_stmt* s) const {
+  if (!to->open) return void(sqlite3_finalize(s));
+  sqlite3_reset(s);
+  sqlite3_clear_bindings(s);
+  if (to->all.size() == IdleStatements::kMax) {
+    sqlite3_finalize(to->all.front());
+    to->all.erase(to->all.begin());
+  }
+  to->all.push_back(s);
+}
 
 Statement& Statement::bind(int i, std::int64_t value) {
   sqlite3_bind_int64(raw_.get(), i, value);
@@ -98,14 +108,24 @@ Result<std::unique_ptr<Database>> Database::open_to_read(const std::string& path
   return open(path, uri_of(path) + "?immutable=1", SQLITE_OPEN_READONLY);
 }
 
-Database::~Database() { sqlite3_close_v2(raw_); }
+Database::~Database() {
+  idle_->open = false;
+  for (sqlite3_stmt* const one : idle_->all) sqlite3_finalize(one);
+  sqlite3_close_v2(raw_);
+}
 
 Result<Statement> Database::prepare(std::string_view sql) {
+  const auto known =
+      std::find_if(idle_->all.begin(), idle_->all.end(), [&](sqlite3_stmt* one) { return sql == sqlite3_sql(one); });
   sqlite3_stmt* raw = nullptr;
-  if (sqlite3_prepare_v2(raw_, sql.data(), static_cast<int>(sql.size()), &raw, nullptr) != SQLITE_OK) {
+  if (known != idle_->all.end()) {
+    raw = *known;
+    idle_->all.erase(known);
+  } else if (sqlite3_prepare_v3(raw_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &raw,
+                                nullptr) != SQLITE_OK) {
     return failed(raw_, path_);
   }
-  return Statement(raw);
+  return Statement(raw, idle_);
 }
 
 Result<void> Database::run(const std::string& sql) {

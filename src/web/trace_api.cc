@@ -201,6 +201,10 @@ Response one_trace(const TraceApiPtr& shared, const RequestHead& head) {
   const Result<TraceId> id = read_trace_id(rest);
   if (!id) return error_response(id.error());
   return shared->pool.later([shared, id = *id, otlp_only](LaterAnswer& answer) {
+    const std::optional<Explanation> explained = otlp_only ? std::nullopt : shared->explained.explain(id);
+    std::function<std::string()> asked;
+    if (!explained && !otlp_only && shared->options.explained_elsewhere)
+      asked = shared->options.explained_elsewhere(id);  // answers while the trace is looked for
     StoredTrace stored;
     if (shared->options.store != nullptr) {
       Result<StoredTrace> found = shared->options.store->trace(id);
@@ -208,10 +212,7 @@ Response one_trace(const TraceApiPtr& shared, const RequestHead& head) {
       stored = std::move(*found);
     }
     const bool known = !stored.otlp.empty();
-    const std::optional<Explanation> explained = otlp_only ? std::nullopt : shared->explained.explain(id);
-    std::string elsewhere;
-    if (!explained && !otlp_only && shared->options.explained_elsewhere)
-      elsewhere = shared->options.explained_elsewhere(id);
+    const std::string elsewhere = asked ? asked() : std::string();
     if (!known && !explained && elsewhere.empty()) {
       return answer.answer(json_error(
           404, otlp_only ? "this trace is not stored"

@@ -18,8 +18,9 @@ namespace tailgate {
 struct TraceApiOptions {
   std::shared_ptr<StoreReader> store;  // null: nothing is stored, and only remembered decisions are found
   SearchLimits limits = {};
-  // What others remember of a trace, as /explain says it; empty: nobody does. May be empty. It may block.
-  std::function<std::string(const TraceId&)> explained_elsewhere = {};
+  // Asks what others remember of a trace, and returns what waits for it: as /explain says it; empty: nobody remembers
+  // it. May be empty.
+  std::function<std::function<std::string()>(const TraceId&)> explained_elsewhere = {};
   std::vector<std::string> exporters;  // names by index
 };
 

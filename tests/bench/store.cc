@@ -2,7 +2,10 @@
 // How fast a large store answers: fills a directory with generated traces of one day and asks what people ask.
 //
 //   store [--spans 10000000] [--directory DIR] [--questions 300]
+//   store --write 2000000
 //
+// With --write it stores so many spans of the load test's large shape, with --like-sdk, asks nothing, and says what the
+// writing cost: the part of a kept span's cost that is the store's, without a daemon around it.
 // A directory that is there already is asked again without being filled. Prints p50 and p99 of each question, each with
 // other values than the one before; the files are in the page cache as far as the machine's memory goes.
 #include <fmt/format.h>
@@ -26,8 +29,10 @@
 #include "store/store.h"
 #include "support/random_otlp.h"
 #include "traceql/query.h"
+#include "traffic.h"
 #include "web/trace_search.h"
 #include "wire/otlp/schema.h"
+#include "wire/otlp/split.h"
 
 using namespace tailgate;
 
@@ -166,6 +171,84 @@ Result<void> fill(const std::string& directory, std::uint64_t spans) {
   return {};
 }
 
+// The traces of a pool of the load test, framed as the daemon frames them; their ids are those of the pool.
+std::vector<std::shared_ptr<KeptTrace>> load_traces() {
+  bench::Shape shape = bench::kLarge;
+  shape.like_sdk = true;
+  std::vector<std::shared_ptr<KeptTrace>> out;
+  for (const bench::Group& group : bench::make_pool(shape, 200, 1)) {
+    std::vector<OtlpSpans> read(group.requests.size());
+    std::vector<std::vector<FrameSpan>> spans(group.kept.size());
+    for (std::size_t q = 0; q != read.size(); ++q) {
+      const bench::Request& request = group.requests[q];
+      if (!read_otlp_spans(ByteView(request.grpc).substr(5), read[q])) std::abort();
+      for (std::size_t i = 0; i != request.ids.size(); ++i) spans[request.ids[i].second].push_back(read[q].spans[i]);
+    }
+    for (std::vector<FrameSpan>& of : spans) {
+      auto trace = std::make_shared<KeptTrace>();
+      trace->spans = static_cast<std::uint32_t>(of.size());
+      frame_trace(of, trace->otlp);
+      trace->root_service = "service-0";
+      trace->root_name = "GET /api/v1/resource/0";
+      trace->policy = "all";
+      trace->has_root = true;
+      out.push_back(std::move(trace));
+    }
+  }
+  return out;
+}
+
+// Gives all spans of the trace another trace id. They are found by the one that they have.
+void set_id(KeptTrace& trace, const TraceId& id) {
+  const std::string old(trace.id.view());
+  for (std::size_t at = trace.otlp.find(old); at != std::string::npos; at = trace.otlp.find(old, at + 16)) {
+    trace.otlp.replace(at, 16, id.view());
+  }
+  trace.id = id;
+}
+
+double cpu_now() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+Result<void> write(const std::string& directory, std::uint64_t spans) {
+  std::vector<std::string> notices;
+  StoreOptions options{.directory = directory};
+  auto store = Store::open(options, kFirst, notices);
+  if (!store) return tl::unexpected(store.error());
+  const std::vector<std::shared_ptr<KeptTrace>> pool = load_traces();
+  for (std::size_t i = 0; i != pool.size(); ++i) {
+    std::string mark(8, 'T');
+    append_le(mark, std::uint64_t{i % bench::kLarge.traces});
+    pool[i]->id = TraceId::from(mark.data());
+  }
+  std::uint64_t otlp = 0, stored = 0, n = 0;
+  double cpu = 0;
+  std::vector<KeptTracePtr> batch;
+  while (stored < spans) {
+    batch.clear();
+    for (std::size_t bytes = 0; bytes < (8 << 20); ++n) {
+      KeptTrace& trace = *pool[n % pool.size()];
+      set_id(trace, bench::nth_id(1, n));
+      trace.start_ns = kFirst + n * 2'500'000;
+      trace.end_ns = trace.start_ns + 70'000'000;
+      bytes += trace.otlp.size();
+      stored += trace.spans;
+      otlp += trace.otlp.size();
+      batch.push_back(pool[n % pool.size()]);
+    }
+    const double begin = cpu_now();
+    if (auto done = (*store)->append(batch, kFirst + n * 2'500'000); !done) return done;
+    cpu += cpu_now() - begin;
+  }
+  const double millions = static_cast<double>(stored) / 1e6;
+  fmt::print("stored {:.1f} M spans of {} B: {:.2f} CPU s per million, {:.3f} of the OTLP bytes on disk\n", millions,
+             otlp / stored, cpu / millions, static_cast<double>((*store)->counts().bytes) / static_cast<double>(otlp));
+  return {};
+}
+
 // Asks `count` times and prints the percentiles.
 void ask(const std::string& what, std::size_t count, const std::function<std::size_t(std::size_t)>& question) {
   std::vector<double> ms;
@@ -232,17 +315,23 @@ int ask_all(const std::string& directory, std::uint64_t spans, std::size_t count
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::uint64_t spans = 10'000'000;
+  std::uint64_t spans = 10'000'000, written = 0;
   std::size_t questions = 300;
   std::string directory;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string flag = argv[i], value = argv[i + 1];
     if (flag == "--spans") spans = std::stoull(value);
+    if (flag == "--write") written = std::stoull(value);
     if (flag == "--questions") questions = std::stoul(value);
     if (flag == "--directory") directory = value;
   }
   const bool own = directory.empty();
   if (own) directory = fmt::format("/tmp/tailgate-store-bench-{}", getpid());
+  if (written != 0) {
+    if (const Result<void> done = write(directory, written); !done) return bad(done.error());
+    if (own) std::filesystem::remove_all(directory);
+    return 0;
+  }
   if (!std::filesystem::exists(directory)) {
     if (const Result<void> done = fill(directory, spans); !done) return bad(done.error());
   }

@@ -35,17 +35,20 @@ struct Heard {
   std::string silent;  // "b (no answer in time), c (...)"; empty: all answered
 };
 
-// Waits for the answers.
-MemberAnswers ask_and_wait(const OtherMembers& others, const PageQuestion& question) {
+// Asks, and returns what waits for the answers.
+std::function<MemberAnswers()> begin_asking(const OtherMembers& others, const PageQuestion& question) {
   // The promise lives as long as the callback, which may come when nobody waits any more.
   const auto promise = std::make_shared<std::promise<MemberAnswers>>();
-  std::future<MemberAnswers> answers = promise->get_future();
+  std::shared_future<MemberAnswers> answers = promise->get_future();
   others.ask([question](const std::string&) { return question; },
              [promise](MemberAnswers all) { promise->set_value(std::move(all)); });
-  // The end of the daemon may take the callback with it.
-  if (answers.wait_for(others.timeout + others.slack) != std::future_status::ready)
-    return {{"the others", std::nullopt, "no answer in time"}};
-  return answers.get();
+  const TimePoint until = monotonic_now() + others.timeout + others.slack;
+  return [answers, until]() -> MemberAnswers {
+    // The end of the daemon may take the callback with it.
+    if (answers.wait_until(until) != std::future_status::ready)
+      return {{"the others", std::nullopt, "no answer in time"}};
+    return answers.get();
+  };
 }
 
 Heard ask(const OtherMembers& others, const StoreQuestion& question) {
@@ -54,7 +57,7 @@ Heard ask(const OtherMembers& others, const StoreQuestion& question) {
     out.silent += fmt::format("{}{} ({})", out.silent.empty() ? "" : ", ", member, why);
   };
   for (MemberAnswer& one :
-       ask_and_wait(others, {"POST", std::string(kStoreQuestions), write_store_question(question)})) {
+       begin_asking(others, {"POST", std::string(kStoreQuestions), write_store_question(question)})()) {
     if (!one.answer) {
       silent(one.member, one.error);
     } else if (one.answer->status != 200) {
@@ -82,6 +85,7 @@ void add_part(StoredTrace& into, StoredTrace&& part) {
   into.errors += part.errors;
   into.parts_lost += part.parts_lost;
   into.otlp += part.otlp;  // `resource_spans` fields, one behind the other
+  drop_same_spans(into);
 }
 
 template <class T>
@@ -184,10 +188,12 @@ StoreQuestion of_times(Ask ask, std::uint64_t from_ns, std::uint64_t to_ns) {
 
 }  // namespace
 
-std::function<std::string(const TraceId&)> explained_by(OtherMembers others) {
+std::function<std::function<std::string()>(const TraceId&)> explained_by(OtherMembers others) {
   return [others = std::move(others)](const TraceId& id) {
-    Response best = merge_trace(ask_and_wait(others, {"GET", "/explain/" + id.hex(), ""}), JsonForm::kCompact);
-    return best.status == 200 ? std::move(best.body) : std::string();
+    return [wait = begin_asking(others, {"GET", "/explain/" + id.hex(), ""})] {
+      Response best = merge_trace(wait(), JsonForm::kCompact);
+      return best.status == 200 ? std::move(best.body) : std::string();
+    };
   };
 }
 

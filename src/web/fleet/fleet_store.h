@@ -58,7 +58,8 @@ class FleetStore final : public StoreReader {
 PageAnswer answer_store_question(StoreReader& own, const SearchLimits& limits, std::string_view question,
                                  const std::function<bool()>& cancelled);
 
-// What one of the others remembers of a trace, as /explain says it; empty: nobody does. Blocks.
-std::function<std::string(const TraceId&)> explained_by(OtherMembers others);
+// What one of the others remembers of a trace: asks for it, and returns what waits for the answer, as /explain says it;
+// empty: nobody remembers it.
+std::function<std::function<std::string()>(const TraceId&)> explained_by(OtherMembers others);
 
 }  // namespace tailgate

@@ -33,8 +33,8 @@ bool is_any_value_member(std::uint32_t number, std::uint32_t wire_type) {
     const auto at = static_cast<std::size_t>(2 + key_value[1]);  // of `value`
     if (at + 4 <= size && key_value[at] == kValueTag && key_value[at + 2] == kStringTag && key_value[at + 3] >= 0 &&
         static_cast<std::size_t>(key_value[at + 3]) + at + 4 == size && key_value[at + 1] == key_value[at + 3] + 2) {
-      key = key_value.substr(2, at - 2);
-      text = key_value.substr(at + 4);
+      key = ByteView(key_value.data() + 2, at - 2);
+      text = ByteView(key_value.data() + at + 4, size - at - 4);
       return true;
     }
   }
@@ -43,8 +43,8 @@ bool is_any_value_member(std::uint32_t number, std::uint32_t wire_type) {
     const auto at = static_cast<std::size_t>(4 + key_value[3]);  // of `key`
     if (at + 2 <= size && key_value[at] == kKeyTag && key_value[at + 1] >= 0 &&
         static_cast<std::size_t>(key_value[at + 1]) + at + 2 == size) {
-      key = key_value.substr(at + 2);
-      text = key_value.substr(4, at - 4);
+      key = ByteView(key_value.data() + at + 2, size - at - 2);
+      text = ByteView(key_value.data() + 4, at - 4);
       return true;
     }
   }
@@ -52,6 +52,24 @@ bool is_any_value_member(std::uint32_t number, std::uint32_t wire_type) {
 }
 
 bool read_usual(ByteView key_value, ByteView& key, ByteView& text) { return usual(key_value, key, text); }
+
+bool read_string(ByteView key_value, ByteView& key, ByteView& text) {
+  if (usual(key_value, key, text)) return true;
+  // Key and value, in this order.
+  const char* p = key_value.data();
+  const char* const end = p + key_value.size();
+  std::uint32_t tag = 0;
+  ByteView name, value;
+  if (!pb::read_tag(p, end, tag) || tag != pb::len(otlp::key_value::kKey) || !pb::read_len(p, end, name)) return false;
+  if (!pb::read_tag(p, end, tag) || tag != pb::len(otlp::key_value::kValue) || !pb::read_len(p, end, value))
+    return false;
+  if (p != end) return false;
+  p = value.data();
+  if (!pb::read_tag(p, end, tag) || tag != pb::len(otlp::any_value::kString) || !pb::read_len(p, end, text))
+    return false;
+  key = name;
+  return p == end;
+}
 
 std::optional<ByteView> string_value(ByteView key_value) {
   ByteView key, text;

@@ -40,6 +40,9 @@ AttributeValue attribute_value(ByteView key_value);
 // bytes; or in the Collector's order, the value first. False for every other.
 bool read_usual(ByteView key_value, ByteView& key, ByteView& text);
 
+// The same of any length, as long as nothing else is in it.
+bool read_string(ByteView key_value, ByteView& key, ByteView& text);
+
 // The value of a KeyValue that is a string. Empty for other types and for malformed bytes. Quick for what every SDK
 // writes.
 std::optional<ByteView> string_value(ByteView key_value);

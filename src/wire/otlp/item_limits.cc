@@ -30,8 +30,7 @@ std::uint64_t values_in(ByteView any, int depth) {
 
 }  // namespace
 
-ByteView ItemRoom::text(ByteView text) {
-  if (escapes_ == SIZE_MAX) return text;
+ByteView ItemRoom::short_text(ByteView text) {
   const ByteView front = json_string_front(text, escapes_);
   cut.values += front.size() < text.size() ? 1 : 0;
   return front;

@@ -59,12 +59,13 @@ class ItemRoom {
   bool attribute() { return take(attributes_, cut.attributes); }
 
   // The front of `text` for which there is room once it is escaped. This room is shared by all texts of the object.
-  ByteView text(ByteView text);
+  ByteView text(ByteView text) { return escapes_ == SIZE_MAX ? text : short_text(text); }
 
   // The first elements of an ArrayValue or KeyValueList for which there is room, with all that is inside them.
   ByteView values(ByteView list);
 
  private:
+  ByteView short_text(ByteView text);
   bool take(std::size_t& room, std::uint64_t& count) {
     if (room == 0 || in_all_ == 0) {
       ++count;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "codec/field_reader.h"
+#include "codec/protobuf.h"
 #include "wire/otlp/repeats.h"
 #include "wire/otlp/schema.h"
 #include "wire/otlp/split.h"
@@ -13,17 +14,16 @@ namespace tailgate {
 namespace {
 
 // A KeyValue.
-AttributeView attribute_of(ByteView key_value) {
-  AttributeView out;
-  if (read_usual(key_value, out.key, out.value.bytes)) {
+void read_attribute(ByteView key_value, AttributeView& out) {
+  if (read_string(key_value, out.key, out.value.bytes)) {
     out.value.kind = AttributeValue::Kind::kString;
-    return out;
+    return;
   }
+  out.key = {};
   for (FieldReader r(key_value); r.next();) {
     if (r.is_len(otlp::key_value::kKey)) out.key = r.bytes;
   }
   out.value = attribute_value(key_value);
-  return out;
 }
 
 AttributeValue any_value(ByteView any) {
@@ -44,7 +44,8 @@ class AttributeReader {
       ++left_out_;
       return;
     }
-    AttributeView& a = out_.emplace_back(attribute_of(key_value));
+    AttributeView& a = out_.emplace_back();
+    read_attribute(key_value, a);
     a.key = room_.text(a.key);
     if (a.value.kind == AttributeValue::Kind::kString) a.value.bytes = room_.text(a.value.bytes);
     if (a.value.kind == AttributeValue::Kind::kArray || a.value.kind == AttributeValue::Kind::kMap)
@@ -115,35 +116,73 @@ void read_status(ByteView bytes, SpanView& out) {
   }
 }
 
-}  // namespace
+bool read_small(const char*& p, const char* end, std::uint32_t& out) {
+  std::uint64_t value = 0;
+  if (!pb::read_varint(p, end, value)) return false;
+  out = static_cast<std::uint32_t>(value);
+  return true;
+}
 
 // An event, link or status that cannot be read is left out: nobody has read it before, and the span is good without.
+inline bool read_span_field(const char*& p, const char* end, std::uint32_t tag, SpanView& out,
+                            AttributeReader& attributes, ItemRoom& room) {
+  ByteView bytes;
+  switch (tag) {
+    case pb::len(otlp::span::kAttributes):
+      if (!pb::read_len(p, end, bytes)) return false;
+      attributes.add(bytes);
+      return true;
+    case pb::len(otlp::span::kTraceId):
+      return pb::read_len(p, end, out.trace_id);
+    case pb::len(otlp::span::kSpanId):
+      return pb::read_len(p, end, out.span_id);
+    case pb::len(otlp::span::kTraceState):
+      return pb::read_len(p, end, out.trace_state);
+    case pb::len(otlp::span::kParentSpanId):
+      return pb::read_len(p, end, out.parent_span_id);
+    case pb::len(otlp::span::kName):
+      return pb::read_len(p, end, out.name);
+    case pb::var(otlp::span::kKind):
+      return read_small(p, end, out.kind);
+    case pb::tag_of(otlp::span::kStartTime, pb::kFixed64):
+      return pb::read_fixed64(p, end, out.start_ns);
+    case pb::tag_of(otlp::span::kEndTime, pb::kFixed64):
+      return pb::read_fixed64(p, end, out.end_ns);
+    case pb::tag_of(otlp::span::kFlags, pb::kFixed32):
+      return pb::read_fixed32(p, end, out.flags);
+    case pb::len(otlp::span::kEvents):
+      if (!pb::read_len(p, end, bytes)) return false;
+      if (room.event() && !read_event(bytes, out.events.emplace_back(), room)) out.events.pop_back();
+      return true;
+    case pb::len(otlp::span::kLinks):
+      if (!pb::read_len(p, end, bytes)) return false;
+      if (room.link() && !read_link(bytes, out.links.emplace_back(), room)) out.links.pop_back();
+      return true;
+    case pb::len(otlp::span::kStatus):
+      if (!pb::read_len(p, end, bytes)) return false;
+      read_status(bytes, out);
+      return true;
+    case pb::var(otlp::span::kDroppedAttributes):
+      return read_small(p, end, out.dropped_attributes);
+    case pb::var(otlp::span::kDroppedEvents):
+      return read_small(p, end, out.dropped_events);
+    case pb::var(otlp::span::kDroppedLinks):
+      return read_small(p, end, out.dropped_links);
+    default:
+      return pb::skip_value(p, end, tag);
+  }
+}
+
+}  // namespace
+
 bool read_span_view(ByteView bytes, SpanView& out) {
   clear(out);
-  FieldReader r(bytes);
   ItemRoom room(bytes.size());
   room.begin();
   AttributeReader attributes(out.attributes, room);
-  while (r.next()) {
-    if (r.is_len(otlp::span::kTraceId)) out.trace_id = r.bytes;
-    if (r.is_len(otlp::span::kSpanId)) out.span_id = r.bytes;
-    if (r.is_len(otlp::span::kTraceState)) out.trace_state = r.bytes;
-    if (r.is_len(otlp::span::kParentSpanId)) out.parent_span_id = r.bytes;
-    if (r.is_len(otlp::span::kName)) out.name = r.bytes;
-    if (r.is_varint(otlp::span::kKind)) out.kind = static_cast<std::uint32_t>(r.value);
-    if (r.is_fixed64(otlp::span::kStartTime)) out.start_ns = r.value;
-    if (r.is_fixed64(otlp::span::kEndTime)) out.end_ns = r.value;
-    if (r.is_len(otlp::span::kAttributes)) attributes.add(r.bytes);
-    if (r.is_varint(otlp::span::kDroppedAttributes)) out.dropped_attributes = static_cast<std::uint32_t>(r.value);
-    if (r.is_len(otlp::span::kEvents) && room.event() && !read_event(r.bytes, out.events.emplace_back(), room))
-      out.events.pop_back();
-    if (r.is_varint(otlp::span::kDroppedEvents)) out.dropped_events = static_cast<std::uint32_t>(r.value);
-    if (r.is_len(otlp::span::kLinks) && room.link() && !read_link(r.bytes, out.links.emplace_back(), room))
-      out.links.pop_back();
-    if (r.is_varint(otlp::span::kDroppedLinks)) out.dropped_links = static_cast<std::uint32_t>(r.value);
-    if (r.is_len(otlp::span::kStatus)) read_status(r.bytes, out);
-    if (r.is_fixed32(otlp::span::kFlags)) out.flags = static_cast<std::uint32_t>(r.value);
-  }
+  const bool good = pb::each_field(bytes, [&](const char*& p, const char* end, std::uint32_t tag) {
+    return read_span_field(p, end, tag, out, attributes, room);
+  });
   out.name = room.text(out.name);
   out.trace_state = room.text(out.trace_state);
   out.status_message = room.text(out.status_message);
@@ -151,7 +190,7 @@ bool read_span_view(ByteView bytes, SpanView& out) {
   out.dropped_events = dropped_sum(out.dropped_events, room.cut.events);
   out.dropped_links = dropped_sum(out.dropped_links, room.cut.links);
   out.cut = room.cut;
-  return r.ok();
+  return good;
 }
 
 ResourceView read_resource_view(ByteView prefix) {
@@ -278,7 +317,7 @@ AttributeViews map_of(const AttributeValue& value) {
   AttributeViews out;
   if (value.kind != AttributeValue::Kind::kMap) return out;
   for (FieldReader r(value.bytes); r.next();) {
-    if (r.is_len(otlp::list::kValues)) out.push_back(attribute_of(r.bytes));
+    if (r.is_len(otlp::list::kValues)) read_attribute(r.bytes, out.emplace_back());
   }
   return out;
 }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/otlp/split.h"
 
+#include <set>
+#include <tuple>
+#include <utility>
+
 #include "codec/protobuf.h"
 #include "wire/otlp/schema.h"
 
@@ -54,6 +58,20 @@ bool read_otlp_spans(ByteView otlp, OtlpSpans& out) {
     for (std::size_t i = first; i < out.spans.size(); ++i) out.spans[i].resource = resource;
     return ok;
   });
+}
+
+std::size_t drop_same_spans(std::string& otlp) {
+  OtlpSpans all;
+  if (!read_otlp_spans(otlp, all)) return 0;
+  std::set<std::tuple<ByteView, ByteView, ByteView>> seen;
+  const std::size_t gone = std::erase_if(
+      all.spans, [&](const FrameSpan& one) { return !seen.emplace(one.span, one.resource, one.scope).second; });
+  if (gone == 0) return 0;
+  std::string out;
+  out.reserve(otlp.size());
+  frame_trace(all.spans, out);
+  otlp = std::move(out);
+  return gone;
 }
 
 void split_otlp(ByteView otlp, std::size_t bytes_max, std::vector<OtlpPiece>& out) {

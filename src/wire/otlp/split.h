@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Splits a kept trace into pieces of limited size, for backends that limit a message. Each piece is a whole
-// ExportTraceServiceRequest: spans keep their bytes, and every piece repeats their resource and scope. Pure; any
-// thread.
+// Takes kept traces apart: into pieces of limited size, for backends that limit a message, or to leave spans out that
+// are there twice. Each result is a whole ExportTraceServiceRequest: spans keep their bytes, and every piece repeats
+// their resource and scope. Pure; any thread.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,11 @@ struct OtlpSpans {
   std::vector<std::unique_ptr<std::string>> prefixes;
 };
 bool read_otlp_spans(ByteView otlp, OtlpSpans& out);
+
+// Of spans that are there several times, byte for byte under the same resource and scope, the first stays. Returns how
+// many are gone; 0, too, when the bytes are malformed. Several parts of a trace have a span twice when it was sent
+// again after a crash.
+std::size_t drop_same_spans(std::string& otlp);
 
 struct OtlpPiece {
   std::string otlp;

@@ -276,6 +276,30 @@ TEST_CASE("a full disk fails a batch, and the next attempt stores it once", "[st
   CHECK(stored(again) == 50);
 }
 
+TEST_CASE("names of a batch that could not be written are listed once it is", "[store]") {
+  const Folder folder;
+  auto store = open({.directory = folder.path, .codec = BlockCodec::kPlain});
+  REQUIRE(store->append(std::vector{kept(1)}, 1));
+  const std::vector batch{kept(2, {{.name = "pay", .attributes = {{"app.basket", "full"}}}})};
+  struct rlimit before = {};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
+  struct rlimit now = before;
+  now.rlim_cur = fs::file_size(block_path(partition_folders(folder.path).value().front()));
+  ::setrlimit(RLIMIT_FSIZE, &now);
+  const auto done = store->append(batch, 1);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  REQUIRE_FALSE(done);
+  REQUIRE(store->append(batch, 1));
+  StoreReader reader(store->source());
+  using Texts = std::vector<std::string>;
+  CHECK(reader.attribute_names(AttributeScope::kSpan, "app.", 10).value() == Texts{"app.basket"});
+  CHECK(reader.attribute_values(AttributeScope::kSpan, "app.basket", "", 10).value() == Texts{"full"});
+  const auto operations = reader.operations("web", std::nullopt).value();
+  CHECK(std::any_of(operations.begin(), operations.end(), [](const StoredOperation& o) { return o.name == "pay"; }));
+}
+
 void flip(const fs::path& file, std::uint64_t at) {
   std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
   f.seekg(static_cast<long>(at));

@@ -150,6 +150,25 @@ TEST_CASE("parts of a trace with several members are one trace", "[web]") {
   CHECK(fleet.find(by_id).ids == fleet.find_in_one(by_id).ids);
 }
 
+TEST_CASE("a span that several parts have is there once", "[web]") {
+  Stores fleet;
+  const auto part = [](std::initializer_list<std::uint64_t> ids) {
+    std::vector<SpanSpec> spans;
+    for (const std::uint64_t id : ids) spans.push_back({.trace = 1, .id = id, .status = 2});
+    return request(spans, "shop");
+  };
+  fleet.add(0, part({1, 2}));
+  fleet.add(0, part({2, 3}));
+  fleet.add(1, part({3, 4, 5}));
+  const auto all = fleet.all.reader();
+  for (StoreReader* const store : {all.get(), static_cast<StoreReader*>(fleet.fleet.get())}) {
+    const StoredTrace found = store->trace(id_of_trace(1)).value();
+    CHECK(TraceView::read(found.otlp)->spans().size() == 5);
+    CHECK(found.spans == 5);
+    CHECK(found.errors == 5);
+  }
+}
+
 TEST_CASE("names and sums are those of all members", "[web]") {
   Random random(9);
   Stores fleet;

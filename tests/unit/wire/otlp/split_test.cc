@@ -56,6 +56,28 @@ TEST_CASE("a trace over the limit goes out in pieces that hold each span once, u
   CHECK(cut > 1000);
 }
 
+TEST_CASE("of spans that are there twice one stays, and all others do", "[wire]") {
+  for (std::uint64_t seed = 1; seed <= 500; ++seed) {
+    CAPTURE(seed);
+    test::RandomOtlp random(seed);
+    const std::string one = random.request(), other = random.request();
+    std::string alone = one;
+    drop_same_spans(alone);  // its own
+    std::string both = one + other + one;
+    const auto all = spans_of(both);
+    const std::size_t gone = drop_same_spans(both);
+    const auto left = spans_of(both);
+    CHECK(gone >= spans_of(one).size());
+    CHECK(left.size() == all.size() - gone);
+    CHECK(std::set(left.begin(), left.end()) == std::set(all.begin(), all.end()));
+    CHECK(drop_same_spans(both) == 0);
+    CHECK(left.size() >= spans_of(alone).size());
+  }
+  std::string malformed = "\x0a\x7f";
+  CHECK(drop_same_spans(malformed) == 0);
+  CHECK(malformed == "\x0a\x7f");
+}
+
 TEST_CASE("spans are not cut apart more than the limit asks for", "[wire]") {
   twin::TracesData data;
   auto* spans = data.add_resource_spans()->add_scope_spans();
