@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/hash.h"
+#include "base/kept_memory.h"
 #include "base/same_file.h"
 
 namespace tailgate {
@@ -245,8 +246,8 @@ Result<std::uint64_t> BlockWriter::write() {
   Result<std::uint64_t> position = put(1);
   if (!position) return position;
   records_ = 0;
-  if (raw_.capacity() > (8 << 20)) raw_ = {};
   raw_.clear();
+  limit_memory(raw_, 8 << 20);
   return position;
 }
 
@@ -269,7 +270,7 @@ Result<std::uint64_t> BlockWriter::put(std::uint64_t blocks) {
   const std::uint64_t position = end_;
   end_ += block_.size();
   number_ += blocks;
-  if (block_.capacity() > (8 << 20)) block_ = {};
+  limit_memory(block_, 8 << 20);
   return position;
 }
 

@@ -7,6 +7,8 @@
 
 #include <memory>
 
+#include "base/kept_memory.h"
+
 namespace tailgate {
 namespace {
 
@@ -51,7 +53,7 @@ bool compress_lz4(std::string_view front, std::string_view rest, std::string& ou
   const std::string_view end = std::string_view(scratch).substr(at, static_cast<std::size_t>(n) - at);
   out.reserve(out.size() + begin.size() + front.size() + end.size());
   out.append(begin).append(front).append(end);
-  if (scratch.capacity() > kPackedKeep) scratch = {};
+  limit_memory(scratch, kPackedKeep);
   return true;
 }
 
@@ -66,7 +68,7 @@ bool compress_zstd(std::string_view raw, std::string& out) {
   const std::size_t n = ZSTD_compressCCtx(context.get(), scratch.data(), scratch.size(), raw.data(), raw.size(), 1);
   if (ZSTD_isError(n) != 0) return false;
   out.append(scratch, 0, n);
-  if (scratch.capacity() > kPackedKeep) scratch = {};
+  limit_memory(scratch, kPackedKeep);
   return true;
 }
 
@@ -148,7 +150,7 @@ bool append_block(std::string& out, std::uint64_t number, std::uint32_t records,
   block.records = records;
   seal_block(block, number, salt);
   out += block.bytes;
-  if (block.bytes.capacity() > kPackedKeep) block.bytes = {};
+  limit_memory(block.bytes, kPackedKeep);
   return true;
 }
 

@@ -5,6 +5,7 @@
 
 #include <iterator>
 
+#include "base/kept_memory.h"
 #include "codec/json_text.h"
 #include "wire/otlp/json_write.h"
 
@@ -29,7 +30,7 @@ Result<void> DeadLetters::write(std::span<const KeptTracePtr> traces, std::strin
     lines_ += '\n';
   }
   Result<void> written = file_.append(lines_);
-  if (lines_.capacity() > (8 << 20)) lines_ = {};
+  limit_memory(lines_, 8 << 20);
   return written;
 }
 

@@ -3,6 +3,7 @@
 //     file: {path: kept-traces.json, rotation: {max_megabytes: 100, max_days: 0, max_backups: 100, localtime: false}}
 // Unlike the Collector's, it rotates without being asked and continues a file that exists (RotatingFile). Each batch is
 // written at once; one that fails is tried later, so that no line is lost or doubled.
+#include "base/kept_memory.h"
 #include "config/rotation_config.h"
 #include "export/export_config.h"
 #include "export/registry.h"
@@ -29,7 +30,7 @@ class FileExporter final : public BlockingExporter {
       lines_ += '\n';
     }
     const Result<void> written = file_.append(lines_);
-    if (lines_.capacity() > (8 << 20)) lines_ = {};
+    limit_memory(lines_, 8 << 20);
     if (written) count_cut(cut);
     return written ? SendResult::done() : SendResult::retry(FailReason::kIo, written.error().text);
   }

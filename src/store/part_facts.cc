@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/kept_memory.h"
 #include "wire/otlp/attribute_text.h"
 #include "wire/otlp/span_view.h"
 
@@ -99,11 +100,9 @@ class CallCounter {
     for (const auto& [pair, n] : calls) {
       take(static_cast<std::uint32_t>(pair >> 32), static_cast<std::uint32_t>(pair), n);
     }
-    if (spans_.size() > kKeptSpans) {
-      spans_ = {};
-      slots_ = {};
-    }
     spans_.clear();
+    limit_memory(spans_, kKeptSpans * sizeof(Span));
+    limit_memory(slots_, slots_for(kKeptSpans) * sizeof slots_[0]);
   }
 
  private:
@@ -138,6 +137,7 @@ class FactReader::Impl {
  private:
   // What stood at a place in the list of the span before, which most often has the same name there, and some values.
   static constexpr std::size_t kPlacesMax = 128;
+  static constexpr std::size_t kKeptServices = 1024, kKeptText = 64 << 10;  // whose memory is kept for the next part
   struct Before {
     ByteView key, text;
     bool string = false;
@@ -189,6 +189,10 @@ class FactReader::Impl {
     before_.clear();
     numbers_.clear();
     names_.clear();
+    // A part of thousands of services, or of a value of megabytes, is not paid for by each part after it.
+    if (numbers_.bucket_count() > kKeptServices) free_memory(numbers_);
+    limit_memory(names_, kKeptServices * sizeof names_[0]);
+    limit_memory(text_, kKeptText);
     resource_ = 0;
     scope_ = nullptr;
     status_ = kind_ = std::nullopt;

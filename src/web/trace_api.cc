@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "base/kept_memory.h"
 #include "base/units.h"
 #include "codec/hex.h"
 #include "codec/json_text.h"
@@ -239,7 +240,7 @@ Response one_trace(const TraceApiPtr& shared, const RequestHead& head) {
       }
       body += '}';
     }
-    stored = {};
+    free_memory(stored.otlp);
     answer.begin(json_head());
     if (answer.write(body, monotonic_now() + shared->options.limits.time_max)) answer.end();
   });

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/invariant.h"
+#include "base/kept_memory.h"
 #include "decide/limiter.h"
 #include "wire/otlp/scan.h"
 
@@ -389,7 +390,7 @@ SettledSpans TraceStore::make_kept(Shard& shard, ClosedTrace& closed, TimePoint 
   const std::uint64_t now_unix_ns = read_spans(shard, closed, scratch.payload, scratch.kept.spans);
   const SettledSpans settled =
       maker_.make({trace.id, closed.verdict, trace.facts, now, &closed, now_unix_ns, 0}, scratch.kept);
-  if (scratch.payload.capacity() > kGatherKeep) std::string().swap(scratch.payload);
+  limit_memory(scratch.payload, kGatherKeep);
   return settled;
 }
 

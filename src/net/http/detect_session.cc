@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/kept_memory.h"
+
 namespace tailgate {
 namespace {
 
@@ -33,7 +35,7 @@ class DetectingSession final : public Session {
       inner_->feed(first_, now);
       if (!inner_->closing() && !rest.empty()) inner_->feed(rest, now);
     }
-    std::string().swap(first_);
+    free_memory(first_);
     follow();
   }
   void take_output(std::string& out) override {

@@ -12,6 +12,7 @@
 #include <boost/beast/http.hpp>
 #include <exception>
 
+#include "base/kept_memory.h"
 #include "net/http/door.h"
 #include "net/http/http1_parser.h"
 #include "net/http/incoming_request.h"
@@ -69,14 +70,14 @@ class Http1Session final : public Session {
     // In a body, the parser waits only for the rest of a chunk's head or of the trailers.
     if (state_ == State::kBody && !closing() && !waiting() && out_.size() < kOutputHigh &&
         in_.size() - in_at_ > context_.limits.header_bytes) {
-      std::string().swap(in_);
+      free_memory(in_);
       in_at_ = 0;
       release_input();
       return break_off(kChunksTooLarge);
     }
     // Requests that wait behind unread answers count as held bodies.
     if (!closing() && !hold_input()) {
-      std::string().swap(in_);
+      free_memory(in_);
       in_at_ = 0;
       release_input();
       // While a request waits for its password, the input is its body or further requests. That is not the peer's
@@ -96,7 +97,7 @@ class Http1Session final : public Session {
       out += out_;
       out_.clear();
     }
-    if (out_.capacity() > kBufferKept) std::string().swap(out_);
+    limit_memory(out_, kBufferKept);
   }
 
   void tick(TimePoint now) override {

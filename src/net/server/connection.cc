@@ -8,6 +8,7 @@
 #include <exception>
 #include <utility>
 
+#include "base/kept_memory.h"
 #include "net/http/detect_session.h"
 
 namespace tailgate {
@@ -177,7 +178,7 @@ bool Connection::flush() {
       out_at_ = 0;
       pull();
       if (out_.empty()) {
-        if (out_.capacity() > kBufferKept) std::string().swap(out_);
+        limit_memory(out_, kBufferKept);
         return true;
       }
       progress_ = monotonic_now();

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/invariant.h"
+#include "base/kept_memory.h"
 #include "net/file_look.h"
 
 namespace tailgate {
@@ -314,7 +315,7 @@ void TlsFilter::take_encrypted(std::string& out) {
     out += out_;
     out_.clear();
   }
-  if (out_.capacity() > kOutKept) std::string().swap(out_);
+  limit_memory(out_, kOutKept);
 }
 
 void TlsFilter::close_notify() {

@@ -5,6 +5,7 @@
 
 #include <iterator>
 
+#include "base/kept_memory.h"
 #include "codec/json_text.h"
 
 namespace tailgate {
@@ -30,7 +31,7 @@ Result<void> PoisonLetters::write(const PoisonRecord& record, std::uint64_t now_
   line_.clear();
   append_poison_line(line_, record, now_unix_ns);
   Result<void> written = file_.append(line_);
-  if (line_.capacity() > kKept) line_ = {};
+  limit_memory(line_, kKept);
   return written;
 }
 
