@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Microbenchmarks of the hot functions: scan, buffer (append and drop), frame, check. Per span.
 #include <benchmark/benchmark.h>
+#include <lz4.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <utility>
@@ -74,6 +77,33 @@ void split(benchmark::State& state) {
     benchmark::DoNotOptimize(split_request(batch, routing.names().size(), way_of, scratch, parts));
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * shape_of(state).spans_per_request()));
+}
+
+// The least that a journal costs here, to tell slow machines from slow code: requests through LZ4 with this
+// acceleration (1 is its default), written in megabytes to a file that begins anew after a gigabyte. 0: random letters,
+// 1: values like those of SDKs.
+void journal_floor(benchmark::State& state) {
+  Shape shape = kLarge;
+  shape.like_sdk = state.range(0) == 1;
+  Fixture f(shape);
+  constexpr std::size_t kTogether = 1 << 20, kFile = 1 << 30;
+  std::string path = "/tmp/tailgate-bench-XXXXXX", packed(2 * kTogether, '\0');
+  const int fd = ::mkstemp(path.data());
+  ::unlink(path.c_str());
+  std::size_t i = 0, at = 0, raw = 0, written = 0;
+  for (auto _ : state) {
+    const ByteView request = f.requests[i++ % f.requests.size()];
+    at += static_cast<std::size_t>(
+        LZ4_compress_fast(request.data(), packed.data() + at, static_cast<int>(request.size()),
+                          static_cast<int>(packed.size() - at), static_cast<int>(state.range(1))));
+    if ((raw += request.size()) < kTogether) continue;
+    if (::pwrite(fd, packed.data(), at, static_cast<off_t>(written)) < 0) state.SkipWithError("cannot write");
+    written += at;
+    if (written > kFile) written = static_cast<std::size_t>(::ftruncate(fd, 0));
+    at = raw = 0;
+  }
+  ::close(fd);
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * shape.spans_per_request()));
 }
 
 // Of 1,000 series; four of five spans are a side of a request. 0: not watched, 1: span metrics, 2: a service graph too.
@@ -347,6 +377,7 @@ void explain(benchmark::State& state) {
 BENCHMARK(scan)->ArgsProduct({{0, 1}, {0, 1}, {0, 1}});
 BENCHMARK(split)->ArgsProduct({{0, 1}, {0, 1}});
 BENCHMARK(watch)->ArgsProduct({{0, 1}, {0, 1, 2}});
+BENCHMARK(journal_floor)->ArgsProduct({{0, 1}, {1, 8}});
 BENCHMARK(append_and_close)->Args({0, 1})->Args({0, 0})->Args({1, 1})->Args({1, 0})->MinTime(3);
 BENCHMARK(store)->Args({0, 0})->Args({0, 1})->Args({1, 0})->Args({1, 1})->MinTime(2);
 BENCHMARK(explain);
