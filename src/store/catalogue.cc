@@ -373,12 +373,11 @@ Result<std::optional<std::uint64_t>> Catalogue::unposted_block() {
   const Result<std::uint64_t> end = posted_end();
   if (!end) return tl::unexpected(end.error());
   if (*end == next_) return std::nullopt;
-  auto rows =
-      db_->prepare(fmt::format("SELECT min(block) FROM (SELECT block FROM traces WHERE number>={0} UNION ALL "
-                               "SELECT block FROM more_parts WHERE number>={0})",
-                               *end));
+  auto rows = db_->prepare(
+      "SELECT min(block) FROM (SELECT block FROM traces WHERE number>=?1 UNION ALL "
+      "SELECT block FROM more_parts WHERE number>=?1)");
   if (!rows) return tl::unexpected(rows.error());
-  if (auto row = rows->step(); !row) return tl::unexpected(row.error());
+  if (auto row = rows->bind(1, to_sql(*end)).step(); !row) return tl::unexpected(row.error());
   return from_sql(rows->number(0));
 }
 
