@@ -12,7 +12,7 @@ namespace tailgate {
 namespace {
 
 void sort_unique(std::vector<TraceNumber>& v) {
-  std::sort(v.begin(), v.end());
+  if (!std::is_sorted(v.begin(), v.end())) std::sort(v.begin(), v.end());  // files come in the order of numbers
   v.erase(std::unique(v.begin(), v.end()), v.end());
 }
 
