@@ -456,6 +456,25 @@ TEST_CASE("a file that somebody removed is noticed", "[journal]") {
   CHECK(j.read(j.journal->replay_from()) == std::vector<std::string>{"found"});
 }
 
+TEST_CASE("a file that somebody moved is noticed a tenth of a second later", "[journal]") {
+  const JournalFolder folder;
+  HandJournal j(folder);
+  REQUIRE(j.open());
+  j.put("gone");
+  j.commit();
+  const fs::path file = files(folder).back();
+  fs::rename(file, fs::path(file).replace_extension(".moved"));
+  j.ms += 99;
+  j.put("gone, too");
+  j.commit();
+  j.ms += 1;
+  j.put("found");
+  j.commit();
+  CHECK(j.safe == 3);
+  REQUIRE(j.open());
+  CHECK(j.read(j.journal->replay_from()) == std::vector<std::string>{"found"});
+}
+
 TEST_CASE("what waits when the journal stops is committed, what comes later is not safe", "[journal]") {
   const JournalFolder folder;
   HandJournal j(folder);
