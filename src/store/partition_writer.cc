@@ -154,7 +154,9 @@ Result<void> PartitionWriter::replay(const Block& block) {
   if (!known) {
     if (auto done = catalogue_->commit(block.next, block.number + 1); !done) return done;
   }
-  return recent_->full(options_.parts_per_posting_file) ? write_postings() : Result<void>();
+  // A file of postings is for all that the catalogue has, so it waits until all of that is read again.
+  if (block.next < catalogue_->blocks_end() || !recent_->full(options_.parts_per_posting_file)) return {};
+  return write_postings();
 }
 
 Result<void> PartitionWriter::add(const TraceId& id, const PartRecord& part, const PartFacts& facts,

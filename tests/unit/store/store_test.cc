@@ -161,6 +161,30 @@ TEST_CASE("a trace with more values than the index takes is a candidate of every
   }
 }
 
+TEST_CASE("an index that a restart writes has the parts of all blocks", "[store]") {
+  const Folder folder;
+  const StoreOptions options{.directory = folder.path, .parts_per_posting_file = 4};
+  const auto found = [&](StoreReader& reader) {
+    SearchRequest request;
+    request.needs.all = {{TraceTerm{.key = "service.name", .value = "web"}}};
+    std::uint64_t n = 0;
+    REQUIRE(reader.search(request, [&](const StoredTrace&) { return ++n != 0; }));
+    return n;
+  };
+  // What was sent again is no part, and fills the index that is in memory when its blocks are read again.
+  auto store = open(options);
+  for (const std::uint64_t n : {1, 1, 1, 2, 3}) REQUIRE(store->append(std::vector{kept(n)}, 1));
+  for (int restart = 0; restart != 2; ++restart) {
+    store.reset();
+    store = open(options);
+    const auto second = open_store(folder.path);
+    REQUIRE(second);
+    CHECK(found(**second) == 3);
+    StoreReader live(store->source());
+    CHECK(found(live) == 3);
+  }
+}
+
 TEST_CASE("a search says when its budget was used up", "[store]") {
   const Folder folder;
   auto store = open({.directory = folder.path});
