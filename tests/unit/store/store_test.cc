@@ -173,7 +173,7 @@ TEST_CASE("an index that a restart writes has the parts of all blocks", "[store]
   };
   // What was sent again is no part, and fills the index that is in memory when its blocks are read again.
   auto store = open(options);
-  for (const std::uint64_t n : {1, 1, 1, 2, 3}) REQUIRE(store->append(std::vector{kept(n)}, 1));
+  for (const std::uint64_t n : {1U, 1U, 1U, 2U, 3U}) REQUIRE(store->append(std::vector{kept(n)}, 1));
   for (int restart = 0; restart != 2; ++restart) {
     store.reset();
     store = open(options);
