@@ -7,7 +7,6 @@
 
 #include "store/catalogue.h"
 #include "wire/otlp/split.h"
-#include "wire/trace/trace_view.h"
 
 namespace tailgate {
 namespace {
@@ -57,11 +56,9 @@ Result<bool> read_row(const TracePlace& place, bool first, bool& has_root, Store
 }  // namespace
 
 void drop_same_spans(StoredTrace& trace) {
-  if (drop_same_spans(trace.otlp) == 0) return;
-  const Result<TraceView> view = TraceView::read(trace.otlp);
-  if (!view) return;
-  trace.spans = view->spans().size();
-  trace.errors = view->errors();
+  const DroppedSpans gone = drop_same_spans(trace.otlp);
+  trace.spans -= std::min<std::uint64_t>(trace.spans, gone.spans);
+  trace.errors -= std::min<std::uint64_t>(trace.errors, gone.errors);
 }
 
 Result<std::optional<TraceNumber>> find_trace(Database& db, const TraceId& id) {
@@ -73,8 +70,8 @@ Result<std::optional<TraceNumber>> find_trace(Database& db, const TraceId& id) {
   return static_cast<TraceNumber>(rows->number(0));
 }
 
-Result<void> TraceGatherer::add_part(const TracePlace& place, std::uint64_t block, std::size_t record,
-                                     StoredTrace& out) {
+Result<void> TraceGatherer::add_part(const TracePlace& place, std::uint64_t block, std::size_t record, StoredTrace& out,
+                                     Part& into) {
   const Partition* partition = place.view->partition.get();
   auto cached = std::find_if(cache_.begin(), cache_.end(), [&](const Cached& c) {
     return c.partition == partition && c.position == block && c.block;
@@ -101,6 +98,9 @@ Result<void> TraceGatherer::add_part(const TracePlace& place, std::uint64_t bloc
                                                   out.id.hex(), record, block, block_path(partition->folder())));
   }
   out.otlp += part->otlp;
+  into.spans = part->spans;
+  into.errors = part->errors;
+  into.lost = false;
   return {};
 }
 
@@ -109,21 +109,27 @@ Result<bool> TraceGatherer::gather(const TraceId& id, const std::vector<TracePla
   out = {};
   out.id = id;
   bool has_root = false, any = false;
-  std::vector<std::int64_t> contents;
+  std::vector<Part> parts;
   const auto add = [&](const TracePlace& place, std::uint64_t block, std::size_t record,
                        std::int64_t content) -> Result<void> {
-    if (std::find(contents.begin(), contents.end(), content) != contents.end()) return {};
-    contents.push_back(content);
-    Result<void> added = add_part(place, block, record, out);
-    any = any || added;
-    if (added || added.error().kind != ErrorKind::kBadInput) return added;
-    ++out.parts_lost;
-    outcome.damaged_files.insert(block_path(place.view->partition->folder()));
+    auto part = std::find_if(parts.begin(), parts.end(), [&](const Part& p) { return p.content == content; });
+    const bool again = part != parts.end();  // an older partition has it too
+    if (!again) part = parts.insert(parts.end(), {.content = content});
+    if (part->lost) {
+      Result<void> added = add_part(place, block, record, out, *part);
+      any = any || added;
+      if (!added && added.error().kind != ErrorKind::kBadInput) return added;
+      if (!added) outcome.damaged_files.insert(block_path(place.view->partition->folder()));
+    }
+    if (again) {  // and the rows of both count its spans
+      out.spans -= std::min<std::uint64_t>(out.spans, part->spans);
+      out.errors -= std::min<std::uint64_t>(out.errors, part->errors);
+    }
     return {};
   };
   for (const TracePlace& place : places) {
     Row row;
-    Result<bool> found = read_row(place, contents.empty(), has_root, out, row);
+    Result<bool> found = read_row(place, parts.empty(), has_root, out, row);
     if (!found) return found;
     if (!*found) continue;
     if (auto added = add(place, row.block, row.record, row.content); !added) return tl::unexpected(added.error());
@@ -140,7 +146,9 @@ Result<bool> TraceGatherer::gather(const TraceId& id, const std::vector<TracePla
       }
     }
   }
-  if (contents.size() > 1) drop_same_spans(out);
+  out.parts_lost =
+      static_cast<std::uint64_t>(std::count_if(parts.begin(), parts.end(), [](const Part& p) { return p.lost; }));
+  if (parts.size() > 1) drop_same_spans(out);
   if (out.parts_lost != 0) ++outcome.damaged;
   return any;
 }

@@ -37,7 +37,12 @@ class TraceGatherer {
     std::uint64_t position = 0;
     std::unique_ptr<Block> block;
   };
-  Result<void> add_part(const TracePlace& place, std::uint64_t block, std::size_t record, StoredTrace& out);
+  struct Part {
+    std::int64_t content = 0;
+    std::uint32_t spans = 0, errors = 0;  // once it could be read
+    bool lost = true;                     // it could not
+  };
+  Result<void> add_part(const TracePlace& place, std::uint64_t block, std::size_t record, StoredTrace& out, Part& into);
 
   std::array<Cached, 4> cache_;
   std::size_t next_ = 0;

@@ -29,6 +29,7 @@ inline KeptTracePtr kept_of(std::string otlp) {
   REQUIRE(view);
   trace->id = TraceId::from(view->id().data());
   trace->spans = static_cast<std::uint32_t>(view->spans().size());
+  trace->errors = view->errors();
   trace->start_ns = view->start_ns();
   trace->end_ns = view->end_ns();
   trace->root_service = view->root_service();

@@ -7,6 +7,7 @@
 
 #include "codec/protobuf.h"
 #include "wire/otlp/schema.h"
+#include "wire/otlp/span_view.h"
 
 namespace tailgate {
 namespace {
@@ -60,13 +61,19 @@ bool read_otlp_spans(ByteView otlp, OtlpSpans& out) {
   });
 }
 
-std::size_t drop_same_spans(std::string& otlp) {
+DroppedSpans drop_same_spans(std::string& otlp) {
   OtlpSpans all;
-  if (!read_otlp_spans(otlp, all)) return 0;
+  if (!read_otlp_spans(otlp, all)) return {};
   std::set<std::tuple<ByteView, ByteView, ByteView>> seen;
-  const std::size_t gone = std::erase_if(
-      all.spans, [&](const FrameSpan& one) { return !seen.emplace(one.span, one.resource, one.scope).second; });
-  if (gone == 0) return 0;
+  DroppedSpans gone;
+  SpanView view;
+  gone.spans = std::erase_if(all.spans, [&](const FrameSpan& one) {
+    if (seen.emplace(one.span, one.resource, one.scope).second) return false;
+    if (read_span_view(one.span, view) && view.status_code == static_cast<std::uint32_t>(StatusCode::kError))
+      ++gone.errors;
+    return true;
+  });
+  if (gone.spans == 0) return {};
   std::string out;
   out.reserve(otlp.size());
   frame_trace(all.spans, out);

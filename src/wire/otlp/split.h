@@ -22,10 +22,13 @@ struct OtlpSpans {
 };
 bool read_otlp_spans(ByteView otlp, OtlpSpans& out);
 
-// Of spans that are there several times, byte for byte under the same resource and scope, the first stays. Returns how
-// many are gone; 0, too, when the bytes are malformed. Several parts of a trace have a span twice when it was sent
-// again after a crash.
-std::size_t drop_same_spans(std::string& otlp);
+// Of spans that are there several times, byte for byte under the same resource and scope, the first stays. Several
+// parts of a trace have a span twice when it was sent again after a crash. Returns what is gone; nothing is when the
+// bytes are malformed: then no span can be told from another.
+struct DroppedSpans {
+  std::size_t spans = 0, errors = 0;  // errors: those of them whose status says so
+};
+DroppedSpans drop_same_spans(std::string& otlp);
 
 struct OtlpPiece {
   std::string otlp;

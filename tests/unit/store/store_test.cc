@@ -368,6 +368,53 @@ TEST_CASE("an answer says that a block or a bucket of the index is damaged", "[s
   CHECK(gone.error().kind == ErrorKind::kIo);
 }
 
+TEST_CASE("a span that parts share is subtracted from what the rows count, and nothing else is", "[store]") {
+  const Folder folder;
+  auto store = open({.directory = folder.path});
+  const auto failed = [](std::vector<test::SpanSpec> spans) {
+    auto trace = fresh(1, std::move(spans));
+    trace->errors = 1;
+    return trace;
+  };
+  for (const auto& part : {failed({{.id = 1}, {.id = 2, .status = 2}}), failed({{.id = 2, .status = 2}}),
+                           failed({{.id = 3}, {.id = 4}, {.id = 5, .status = 2}})}) {
+    REQUIRE(store->append(std::vector<KeptTracePtr>{part}, 1));  // each in a block of its own
+  }
+  StoreReader reader(store->source());
+  const auto look = [&] { return reader.trace(test::id_of_trace(1)).value(); };
+  CHECK(look().spans == 5);
+  CHECK(look().errors == 2);
+  const std::string blocks = block_path(partition_folders(folder.path).value().front());
+  flip(blocks, fs::file_size(blocks) - 1);
+  CHECK(look().parts_lost == 1);
+  CHECK(look().spans == 5);  // of the part that is lost, too
+  CHECK(look().errors == 2);
+}
+
+TEST_CASE("a part that two partitions have counts once, and is lost when both have lost it", "[store]") {
+  const Folder folder;
+  auto store = open({.directory = folder.path, .age_max_ns = 16'000});
+  auto part = fresh(1, {{.id = 1}, {.id = 2, .status = 2}});
+  part->errors = 1;
+  REQUIRE(store->append(std::vector<KeptTracePtr>{part}, 1));
+  REQUIRE(store->append(std::vector<KeptTracePtr>{part}, 1500));
+  const std::vector<std::string> folders = partition_folders(folder.path).value();
+  REQUIRE(folders.size() == 2);
+  StoreReader reader(store->source());
+  const auto check_whole = [&] {
+    const StoredTrace found = reader.trace(part->id).value();
+    CHECK(found.otlp == part->otlp);
+    CHECK(found.spans == 2);
+    CHECK(found.errors == 1);
+    CHECK(found.parts_lost == 0);
+  };
+  check_whole();
+  flip(block_path(folders[0]), fs::file_size(block_path(folders[0])) - 1);
+  check_whole();
+  flip(block_path(folders[1]), fs::file_size(block_path(folders[1])) - 1);
+  CHECK_FALSE(reader.trace(part->id));
+}
+
 // The statements of the first block of SQL in a page.
 std::vector<std::string> sql_of_page(const std::string& page) {
   std::ifstream in(std::string(TAILGATE_SOURCE_DIR) + "/" + page);
