@@ -35,19 +35,19 @@ struct Heard {
   std::string silent;  // "b (no answer in time), c (...)"; empty: all answered
 };
 
-// Asks, and returns what waits for the answers.
+// Asks, and returns what waits for the answers, once: they may be long, so they are moved out.
 std::function<MemberAnswers()> begin_asking(const OtherMembers& others, const PageQuestion& question) {
   // The promise lives as long as the callback, which may come when nobody waits any more.
   const auto promise = std::make_shared<std::promise<MemberAnswers>>();
-  std::shared_future<MemberAnswers> answers = promise->get_future();
+  const auto answers = std::make_shared<std::future<MemberAnswers>>(promise->get_future());
   others.ask([question](const std::string&) { return question; },
              [promise](MemberAnswers all) { promise->set_value(std::move(all)); });
   const TimePoint until = monotonic_now() + others.timeout + others.slack;
   return [answers, until]() -> MemberAnswers {
     // The end of the daemon may take the callback with it.
-    if (answers.wait_until(until) != std::future_status::ready)
+    if (answers->wait_until(until) != std::future_status::ready)
       return {{"the others", std::nullopt, "no answer in time"}};
-    return answers.get();
+    return answers->get();
   };
 }
 
