@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/candidates.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <iterator>
 
@@ -19,9 +17,10 @@ void sort_unique(std::vector<TraceNumber>& v) {
 // Traces of a partition that another process writes have parts that no file of postings has yet: any of them may match.
 Result<std::vector<TraceNumber>> without_postings(Database& db, std::int64_t from) {
   std::vector<TraceNumber> out;
-  auto rows = db.prepare(fmt::format(
-      "SELECT number FROM traces WHERE number>={0} UNION ALL SELECT trace FROM more_parts WHERE number>={0}", from));
+  auto rows =
+      db.prepare("SELECT number FROM traces WHERE number>=?1 UNION ALL SELECT trace FROM more_parts WHERE number>=?1");
   if (!rows) return tl::unexpected(rows.error());
+  rows->bind(1, from);
   while (true) {
     const Result<bool> row = rows->step();
     if (!row) return tl::unexpected(row.error());

@@ -328,11 +328,12 @@ Result<void> Catalogue::add_crossing(const TraceId& id, const EarlierParts& earl
 }
 
 Result<void> Catalogue::add_posting_file(std::uint64_t first, std::uint64_t last) {
-  return db_->run(
-      fmt::format("INSERT OR REPLACE INTO posting_files SELECT {0}, {1}, min(start_ns), max(end_ns) FROM traces "
-                  "WHERE number BETWEEN {0} AND {1} OR number IN (SELECT trace FROM more_parts WHERE number BETWEEN "
-                  "{0} AND {1})",
-                  first, last));
+  auto add = db_->prepare(
+      "INSERT OR REPLACE INTO posting_files SELECT ?1, ?2, min(start_ns), max(end_ns) FROM traces WHERE number BETWEEN "
+      "?1 AND ?2 OR number IN (SELECT trace FROM more_parts WHERE number BETWEEN ?1 AND ?2)");
+  if (!add) return tl::unexpected(add.error());
+  if (auto done = add->bind(1, to_sql(first)).bind(2, to_sql(last)).run(); !done) return tl::unexpected(done.error());
+  return {};
 }
 
 Result<void> Catalogue::commit(std::uint64_t end, std::uint64_t next_block) {
