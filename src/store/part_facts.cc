@@ -9,7 +9,7 @@
 
 #include "base/kept_memory.h"
 #include "wire/otlp/attribute_text.h"
-#include "wire/otlp/span_view.h"
+#include "wire/otlp/span_reader.h"
 
 namespace tailgate {
 namespace {
@@ -66,6 +66,20 @@ class TermSet {
   std::size_t mask_ = kSlotsMin - 1;
   std::vector<TermHash> terms_;
 };
+
+// a == b, without a call: names and values are short. Those that differ do so at their end more often than before it.
+inline bool same(ByteView a, ByteView b) {
+  if (a.size() != b.size()) return false;
+  if (a.size() < 8) return a == b;
+  const auto differ = [&](std::size_t at) {
+    return load_le<std::uint64_t>(a.data() + at) != load_le<std::uint64_t>(b.data() + at);
+  };
+  if (differ(a.size() - 8)) return false;
+  for (std::size_t at = 0; at + 8 < a.size(); at += 8) {
+    if (differ(at)) return false;
+  }
+  return true;
+}
 
 // The calls of one service by another in a part: of each span whose parent is in it.
 class CallCounter {
@@ -127,20 +141,27 @@ class FactReader::Impl {
     known_ = &known;
     out_ = &facts;
     CutItems cut;
-    const bool whole = each_span(
-        otlp, [&](const ResourceView& r, const ScopeView& s, const SpanView& span) { take(r, s, span); }, &cut);
+    const bool whole = each_span_bytes(
+        otlp, [&](const ResourceView& resource, const ScopeView& scope, ByteView span, const CutItems& left_out) {
+          place_ = 0;
+          ItemRoom room(span.size());
+          // What a span has that turns out to be malformed stays in the index, which then answers for every term.
+          if (!read_span_fields(span, span_, room, [&](ByteView a) { span_attribute(a, room); })) return false;
+          take(resource, scope, span_);
+          (cut += left_out) += span_.cut;
+          return true;
+        });
     end(whole && cut.all() == 0);
     facts.content = static_cast<std::int64_t>(hash_bytes(otlp, 0));
     return facts;
   }
 
  private:
-  // What stood at a place in the list of the span before, which most often has the same name there, and some values.
   static constexpr std::size_t kPlacesMax = 128;
   static constexpr std::size_t kKeptServices = 1024, kKeptText = 64 << 10;  // whose memory is kept for the next part
+  // What stood at a place in the list of the span before, which most often has the same name there, and some values.
   struct Before {
-    ByteView key, text;
-    bool string = false;
+    ByteView bytes, key;  // of the KeyValue, its name
     TermHash hash = kAnyTerm;
     KnownName* known = nullptr;
   };
@@ -151,7 +172,6 @@ class FactReader::Impl {
       scope_ = scope.name.data();
       attributes(AttributeScope::kScope, scope.attributes);
     }
-    span_attributes(span.attributes);
     for (const EventView& e : span.events) attributes(AttributeScope::kEvent, e.attributes);
     for (const LinkView& l : span.links) attributes(AttributeScope::kLink, l.attributes);
     const TermHash name = span_name_term(span.name);
@@ -221,29 +241,24 @@ class FactReader::Impl {
     values(scope, a, hash, take_key(scope, a.key, hash));
   }
 
-  void span_attributes(const AttributeViews& views) {
-    for (std::size_t i = 0; i != views.size(); ++i) {
-      const AttributeView& a = views[i];
-      if (i == before_.size() && i != kPlacesMax) before_.emplace_back();
-      if (i >= kPlacesMax) {
-        attribute(AttributeScope::kSpan, a);
-        continue;
-      }
-      Before& b = before_[i];
-      const bool string = a.value.kind == AttributeValue::Kind::kString;
-      if (b.hash == kAnyTerm || b.key != a.key) {
-        b.key = a.key;
-        b.hash = key_term(a.key);
-        b.known = take_key(AttributeScope::kSpan, a.key, b.hash);
-      } else if (string && b.string && b.text == a.value.bytes) {
-        continue;
-      }
-      b.string = string;
-      b.text = a.value.bytes;
-      values(AttributeScope::kSpan, a, b.hash, b.known);
+  void span_attribute(ByteView bytes, ItemRoom& room) {
+    const std::size_t place = place_++;
+    if (place < before_.size() && same(before_[place].bytes, bytes)) return;
+    AttributeView a;
+    read_attribute(bytes, a, room);
+    if (place >= kPlacesMax) return attribute(AttributeScope::kSpan, a);
+    if (place == before_.size()) before_.emplace_back();
+    Before& b = before_[place];
+    b.bytes = bytes;
+    if (b.hash == kAnyTerm || !same(b.key, a.key)) {
+      b.key = a.key;
+      b.hash = key_term(a.key);
+      b.known = take_key(AttributeScope::kSpan, a.key, b.hash);
     }
+    values(AttributeScope::kSpan, a, b.hash, b.known);
   }
 
+  // Null: its values are not remembered.
   KnownName* take_key(AttributeScope scope, ByteView key, TermHash hash) {
     KnownNames::Found known = {nullptr, false};
     if (key.size() <= kKnownTextMax) known = known_->name(scope, hash);
@@ -253,7 +268,7 @@ class FactReader::Impl {
     if (known.name->part != part_) known.name->scopes_there = 0;
     known.name->part = part_;
     known.name->scopes_there |= 1U << static_cast<unsigned>(scope);
-    return known.name;
+    return known_->takes_values(*known.name, scope) ? known.name : nullptr;
   }
 
   void values(AttributeScope scope, const AttributeView& a, TermHash key, KnownName* known) {
@@ -283,6 +298,8 @@ class FactReader::Impl {
   TermSet terms_;
   CallCounter calls_;
   std::string text_;
+  SpanView span_;
+  std::size_t place_ = 0;  // in the span's list, of its next attribute
   std::vector<Before> before_;
   std::unordered_map<std::string, std::uint32_t> numbers_;  // of services, by name
   std::vector<const std::string*> names_;                   // by number

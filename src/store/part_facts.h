@@ -46,11 +46,15 @@ class KnownNames {
     bool fresh;       // new in this scope, and was taken in
   };
   Found name(AttributeScope scope, TermHash key);
+  // Whether there is room for one more.
+  bool takes_values(const KnownName& name, AttributeScope scope) const {
+    const KnownName::InScope& in = name.scopes[static_cast<std::size_t>(scope)];
+    return in.taken && in.values.size() < kValuesOfNameMax && values_in_all_ < kKnownValuesMax;
+  }
   // True, as below: it is new, and was taken in.
   bool value(KnownName& name, AttributeScope scope, TermHash value) {
-    KnownName::InScope& in = name.scopes[static_cast<std::size_t>(scope)];
-    if (!in.taken || in.values.size() >= kValuesOfNameMax || values_in_all_ >= kKnownValuesMax) return false;
-    const bool fresh = in.values.insert(value).second;
+    if (!takes_values(name, scope)) return false;
+    const bool fresh = name.scopes[static_cast<std::size_t>(scope)].values.insert(value).second;
     values_in_all_ += fresh ? 1 : 0;
     return fresh;
   }

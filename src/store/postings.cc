@@ -150,6 +150,7 @@ bool read_exactly(int fd, std::uint64_t position, std::size_t size, std::string&
 void RecentPostings::add(const std::vector<TermHash>& terms, TraceNumber trace) {
   const MutexLock lock(mutex_);
   for (const TermHash t : terms) buckets_[t >> (64 - kBits)].push_back(in_memory(t, kBits) | trace);
+  if (!terms.empty()) first_ = std::min(first_, trace);
   ++parts_;
   postings_ += terms.size();
 }
@@ -175,18 +176,14 @@ std::string RecentPostings::file() const {
   const MutexLock lock(mutex_);
   unsigned bits = 0;
   while (bits < kFileBitsMax && (postings_ >> bits) > kBucketPostings) ++bits;
-  TraceNumber base = std::numeric_limits<TraceNumber>::max();
-  for (const std::vector<std::uint64_t>& b : buckets_) {
-    for (const std::uint64_t p : b) base = std::min(base, trace_of(p));
-  }
   std::string out;
   out.reserve(kHeader + (std::size_t{4} << kFileBitsMax) +
               kPostingBytes * postings_);  // else twice as much for a while
   out += kPostingsMagic;
   append_le(out, std::uint32_t{bits});
-  append_le(out, base);
+  append_le(out, first_);
   append_le(out, crc32c(out));
-  BucketWriter writer(out, bits, base);
+  BucketWriter writer(out, bits, first_);
   // All of the trace, and of the term what a file knows of it.
   const std::uint64_t mask = ~std::uint64_t{0} << (64 - (kKeyBits + bits - kBits)) | 0xffff'ffff;
   std::vector<std::uint64_t> sorted;
@@ -202,6 +199,7 @@ void RecentPostings::clear() {
   const MutexLock lock(mutex_);
   for (std::vector<std::uint64_t>& b : buckets_) b.clear();
   parts_ = postings_ = 0;
+  first_ = kNoTrace;
 }
 
 Result<std::unique_ptr<PostingFile>> PostingFile::open(const std::string& path) {

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,11 +37,13 @@ class RecentPostings {
  private:
   static constexpr std::uint64_t kPostingsMax = 2'000'000;
   static constexpr unsigned kBits = 8;
+  static constexpr TraceNumber kNoTrace = std::numeric_limits<TraceNumber>::max();
   mutable Mutex mutex_;
   // By the term's first bits. The next 32, and the trace.
   std::array<std::vector<std::uint64_t>, 1 << kBits> buckets_ TAILGATE_GUARDED_BY(mutex_);
   std::uint64_t parts_ TAILGATE_GUARDED_BY(mutex_) = 0;
   std::uint64_t postings_ TAILGATE_GUARDED_BY(mutex_) = 0;
+  TraceNumber first_ TAILGATE_GUARDED_BY(mutex_) = kNoTrace;  // the lowest of them
 };
 
 // Threads: any.

@@ -8,13 +8,13 @@
 #include "codec/protobuf.h"
 #include "wire/otlp/repeats.h"
 #include "wire/otlp/schema.h"
+#include "wire/otlp/span_reader.h"
 #include "wire/otlp/split.h"
 
 namespace tailgate {
 namespace {
 
-// A KeyValue.
-void read_attribute(ByteView key_value, AttributeView& out) {
+void read_key_value(ByteView key_value, AttributeView& out) {
   if (read_string(key_value, out.key, out.value.bytes)) {
     out.value.kind = AttributeValue::Kind::kString;
     return;
@@ -44,12 +44,7 @@ class AttributeReader {
       ++left_out_;
       return;
     }
-    AttributeView& a = out_.emplace_back();
-    read_attribute(key_value, a);
-    a.key = room_.text(a.key);
-    if (a.value.kind == AttributeValue::Kind::kString) a.value.bytes = room_.text(a.value.bytes);
-    if (a.value.kind == AttributeValue::Kind::kArray || a.value.kind == AttributeValue::Kind::kMap)
-      a.value.bytes = room_.values(a.value.bytes);
+    read_attribute(key_value, out_.emplace_back(), room_);
   }
   void add_left_out(std::uint32_t& dropped) const { dropped = dropped_sum(dropped, left_out_); }
 
@@ -96,8 +91,25 @@ bool can_be_read(ByteView span) {
   return r.ok();
 }
 
-// Keeps the memory of its lists.
-void clear(SpanView& span) {
+}  // namespace
+
+void read_other_attribute(ByteView key_value, AttributeView& out, ItemRoom& room) {
+  read_key_value(key_value, out);
+  out.key = room.text(out.key);
+  if (out.value.kind == AttributeValue::Kind::kString) out.value.bytes = room.text(out.value.bytes);
+  if (out.value.kind == AttributeValue::Kind::kArray || out.value.kind == AttributeValue::Kind::kMap)
+    out.value.bytes = room.values(out.value.bytes);
+}
+
+void add_event(ByteView event, SpanView& out, ItemRoom& room) {
+  if (room.event() && !read_event(event, out.events.emplace_back(), room)) out.events.pop_back();
+}
+
+void add_link(ByteView link, SpanView& out, ItemRoom& room) {
+  if (room.link() && !read_link(link, out.links.emplace_back(), room)) out.links.pop_back();
+}
+
+void clear_span(SpanView& span) {
   SpanView empty;
   empty.attributes = std::move(span.attributes);
   empty.events = std::move(span.events);
@@ -116,81 +128,10 @@ void read_status(ByteView bytes, SpanView& out) {
   }
 }
 
-bool read_small(const char*& p, const char* end, std::uint32_t& out) {
-  std::uint64_t value = 0;
-  if (!pb::read_varint(p, end, value)) return false;
-  out = static_cast<std::uint32_t>(value);
-  return true;
-}
-
-// An event, link or status that cannot be read is left out: nobody has read it before, and the span is good without.
-inline bool read_span_field(const char*& p, const char* end, std::uint32_t tag, SpanView& out,
-                            AttributeReader& attributes, ItemRoom& room) {
-  ByteView bytes;
-  switch (tag) {
-    case pb::len(otlp::span::kAttributes):
-      if (!pb::read_len(p, end, bytes)) return false;
-      attributes.add(bytes);
-      return true;
-    case pb::len(otlp::span::kTraceId):
-      return pb::read_len(p, end, out.trace_id);
-    case pb::len(otlp::span::kSpanId):
-      return pb::read_len(p, end, out.span_id);
-    case pb::len(otlp::span::kTraceState):
-      return pb::read_len(p, end, out.trace_state);
-    case pb::len(otlp::span::kParentSpanId):
-      return pb::read_len(p, end, out.parent_span_id);
-    case pb::len(otlp::span::kName):
-      return pb::read_len(p, end, out.name);
-    case pb::var(otlp::span::kKind):
-      return read_small(p, end, out.kind);
-    case pb::tag_of(otlp::span::kStartTime, pb::kFixed64):
-      return pb::read_fixed64(p, end, out.start_ns);
-    case pb::tag_of(otlp::span::kEndTime, pb::kFixed64):
-      return pb::read_fixed64(p, end, out.end_ns);
-    case pb::tag_of(otlp::span::kFlags, pb::kFixed32):
-      return pb::read_fixed32(p, end, out.flags);
-    case pb::len(otlp::span::kEvents):
-      if (!pb::read_len(p, end, bytes)) return false;
-      if (room.event() && !read_event(bytes, out.events.emplace_back(), room)) out.events.pop_back();
-      return true;
-    case pb::len(otlp::span::kLinks):
-      if (!pb::read_len(p, end, bytes)) return false;
-      if (room.link() && !read_link(bytes, out.links.emplace_back(), room)) out.links.pop_back();
-      return true;
-    case pb::len(otlp::span::kStatus):
-      if (!pb::read_len(p, end, bytes)) return false;
-      read_status(bytes, out);
-      return true;
-    case pb::var(otlp::span::kDroppedAttributes):
-      return read_small(p, end, out.dropped_attributes);
-    case pb::var(otlp::span::kDroppedEvents):
-      return read_small(p, end, out.dropped_events);
-    case pb::var(otlp::span::kDroppedLinks):
-      return read_small(p, end, out.dropped_links);
-    default:
-      return pb::skip_value(p, end, tag);
-  }
-}
-
-}  // namespace
-
 bool read_span_view(ByteView bytes, SpanView& out) {
-  clear(out);
   ItemRoom room(bytes.size());
-  room.begin();
-  AttributeReader attributes(out.attributes, room);
-  const bool good = pb::each_field(bytes, [&](const char*& p, const char* end, std::uint32_t tag) {
-    return read_span_field(p, end, tag, out, attributes, room);
-  });
-  out.name = room.text(out.name);
-  out.trace_state = room.text(out.trace_state);
-  out.status_message = room.text(out.status_message);
-  attributes.add_left_out(out.dropped_attributes);
-  out.dropped_events = dropped_sum(out.dropped_events, room.cut.events);
-  out.dropped_links = dropped_sum(out.dropped_links, room.cut.links);
-  out.cut = room.cut;
-  return good;
+  return read_span_fields(bytes, out, room,
+                          [&](ByteView key_value) { read_attribute(key_value, out.attributes.emplace_back(), room); });
 }
 
 ResourceView read_resource_view(ByteView prefix) {
@@ -249,12 +190,11 @@ std::uint64_t leave_out_attributes(ResourceView& resource) {
 
 }  // namespace
 
-bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut, SpanChoice* choice) {
+bool each_span_bytes(ByteView otlp, const TakeSpanBytes& take, SpanChoice* choice) {
   OtlpSpans all;
   if (!read_otlp_spans(otlp, all)) return false;
   ResourceView resource;
   ScopeView scope;
-  SpanView view;
   const FrameSpan *last = nullptr, *read = nullptr;  // the span before, and the one of `resource` and `scope`
   bool whole_resource = true, whole_scope = true;
   std::uint64_t not_written = 0;
@@ -291,17 +231,25 @@ bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut, SpanChoice* c
     if (first_of_scope) left_out += scope.cut;
     left_out.attributes += not_written;
     read = &span;
-    if (read_span_view(span.span, view)) {
-      left_out += view.cut;
-      if (cut != nullptr) *cut += left_out;
+    if (take(resource, scope, span.span, left_out)) {
       ++number;
-      take(resource, scope, view);
     } else {
       good = false;
     }
   }
   if (choice != nullptr) choice->spans = number;
   return good;
+}
+
+bool each_span(ByteView otlp, const TakeSpan& take, CutItems* cut, SpanChoice* choice) {
+  SpanView view;
+  const auto read = [&](const ResourceView& resource, const ScopeView& scope, ByteView span, const CutItems& left_out) {
+    if (!read_span_view(span, view)) return false;
+    if (cut != nullptr) (*cut += left_out) += view.cut;
+    take(resource, scope, view);
+    return true;
+  };
+  return each_span_bytes(otlp, read, choice);
 }
 
 std::vector<AttributeValue> array_of(const AttributeValue& value) {
@@ -317,7 +265,7 @@ AttributeViews map_of(const AttributeValue& value) {
   AttributeViews out;
   if (value.kind != AttributeValue::Kind::kMap) return out;
   for (FieldReader r(value.bytes); r.next();) {
-    if (r.is_len(otlp::list::kValues)) read_attribute(r.bytes, out.emplace_back());
+    if (r.is_len(otlp::list::kValues)) read_key_value(r.bytes, out.emplace_back());
   }
   return out;
 }
