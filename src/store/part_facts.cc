@@ -211,7 +211,7 @@ class FactReader::Impl {
     names_.clear();
     // A part of thousands of services, or of a value of megabytes, is not paid for by each part after it.
     if (numbers_.bucket_count() > kKeptServices) free_memory(numbers_);
-    limit_memory(names_, kKeptServices * sizeof names_[0]);
+    if (names_.capacity() > kKeptServices) free_memory(names_);
     limit_memory(text_, kKeptText);
     resource_ = 0;
     scope_ = nullptr;
