@@ -5,6 +5,8 @@
 #include <atomic>
 #include <utility>
 
+#include "codec/protobuf.h"
+#include "model/span_batch.h"
 #include "wire/otlp/tracestate.h"
 
 namespace tailgate {
@@ -114,6 +116,35 @@ int ScanPlan::find_slot_slow(ByteView key, Attributes where) const {
     if (keys_[i] == key) return (where_[i] & static_cast<unsigned>(where)) != 0 ? static_cast<int>(i) : -1;
   }
   return -1;
+}
+
+void fill_request_bytes(const ScanPlan& plan, SpanBatch& batch) {
+  if (!plan.request_bytes()) return;
+  const std::size_t word = plan.bit_words() + *plan.request_bytes();
+  const auto field = [](std::size_t content) { return 1 + pb::varint_size(content) + content; };
+  for (std::uint32_t t = 0; t < batch.traces.size(); ++t) {
+    std::size_t bytes = 0;
+    std::size_t resource = 0, scope = 0;  // content of the messages being filled
+    const ScopeGroup* last = nullptr;
+    std::uint32_t last_number = kNoIndex;
+    for (std::uint32_t s = batch.traces[t].first; s != kNoIndex; s = batch.spans[s].next) {
+      const BatchSpan& span = batch.spans[s];
+      if (span.group != last_number) {
+        const ScopeGroup& group = batch.groups[span.group];
+        if (last != nullptr) resource += field(scope);
+        if (last == nullptr || group.resource_index != last->resource_index) {
+          if (last != nullptr) bytes += field(resource);
+          resource = group.resource.size();
+        }
+        scope = group.scope.size();
+        last = &group;
+        last_number = span.group;
+      }
+      scope += field(span.size);
+    }
+    if (last != nullptr) bytes += field(resource + field(scope));
+    batch.words_of(t)[word] = bytes;
+  }
 }
 
 }  // namespace tailgate

@@ -23,6 +23,8 @@
 
 namespace tailgate {
 
+class SpanBatch;
+
 // What the spans of one ScopeSpans share. Views into the request; valid during the call they are passed to.
 struct SpanContext {
   ByteView resource;  // fields of the ResourceSpans message, with tags; scope_spans may stand among them
@@ -156,5 +158,10 @@ class ScanPlan {
   std::vector<Counter> counters_;
   std::optional<std::size_t> request_bytes_, randomness_;
 };
+
+// Fills the counter request_bytes() of a complete batch, if the plan has it, for policies that count bytes as contrib's
+// do: the spans that one request has of a trace, in a TracesData of their own under copies of their resources and
+// scopes.
+void fill_request_bytes(const ScanPlan& plan, SpanBatch& batch);
 
 }  // namespace tailgate
