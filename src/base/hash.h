@@ -8,7 +8,7 @@
 
 namespace tailgate {
 
-// XXH3 64 with a seed. About 3 ns for 16 bytes, some 15 GB/s for long input.
+// XXH3 64 with a seed. About 3 ns for 16 bytes; for long input 16 GB/s, or 35 and more with AVX2.
 std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed);
 
 // A seed from the system's random source. Throws nothing; falls back to addresses and the clock if there is none.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -140,17 +141,25 @@ class FactReader::Impl {
     PartFacts facts;
     known_ = &known;
     out_ = &facts;
+    before_.clear();
+    forgotten_ = false;
     CutItems cut;
-    const bool whole = each_span_bytes(
-        otlp, [&](const ResourceView& resource, const ScopeView& scope, ByteView span, const CutItems& left_out) {
-          place_ = 0;
-          ItemRoom room(span.size());
-          // What a span has that turns out to be malformed stays in the index, which then answers for every term.
-          if (!read_span_fields(span, span_, room, [&](ByteView a) { span_attribute(a, room); })) return false;
-          take(resource, scope, span_);
-          (cut += left_out) += span_.cut;
-          return true;
-        });
+    SpanView view;
+    const auto take_bytes = [&](const ResourceView& resource, const ScopeView& scope, ByteView span,
+                                const CutItems& left_out) {
+      const std::size_t names = facts.names.size();
+      place_ = 0;
+      unlimited_ = span.size() <= kUnlimitedBytes;
+      ItemRoom room(span.size());
+      if (!read_span_fields(span, view, room, [&](ByteView bytes) { span_attribute(bytes, room); })) {
+        forget_names(names);
+        return false;
+      }
+      take(resource, scope, view);
+      (cut += left_out) += view.cut;
+      return true;
+    };
+    const bool whole = each_span_bytes(otlp, take_bytes);
     end(whole && cut.all() == 0);
     facts.content = static_cast<std::int64_t>(hash_bytes(otlp, 0));
     return facts;
@@ -159,9 +168,13 @@ class FactReader::Impl {
  private:
   static constexpr std::size_t kPlacesMax = 128;
   static constexpr std::size_t kKeptServices = 1024, kKeptText = 64 << 10;  // whose memory is kept for the next part
-  // What stood at a place in the list of the span before, which most often has the same name there, and some values.
+  // An attribute takes two bytes and so does a value in a list, so no span of this size reaches a limit of ItemRoom.
+  static constexpr std::size_t kUnlimitedBytes = 64 << 10;
+  static_assert(kUnlimitedBytes / 2 < std::min({kAttributesMax, kValuesMax, kValueBytesMax}));
+  // What stood at a place in the list of a span before, which most often has the same name there, and some values.
   struct Before {
-    ByteView bytes, key;  // of the KeyValue, its name
+    ByteView bytes;  // of the KeyValue; null where a limit may have cut it
+    ByteView key;
     TermHash hash = kAnyTerm;
     KnownName* known = nullptr;
   };
@@ -206,7 +219,6 @@ class FactReader::Impl {
       out_->calls.push_back({places[parent], places[child], calls});
     });
     ++part_;
-    before_.clear();
     numbers_.clear();
     names_.clear();
     // A part of thousands of services, or of a value of megabytes, is not paid for by each part after it.
@@ -243,19 +255,34 @@ class FactReader::Impl {
 
   void span_attribute(ByteView bytes, ItemRoom& room) {
     const std::size_t place = place_++;
-    if (place < before_.size() && same(before_[place].bytes, bytes)) return;
+    if (unlimited_ && place < before_.size()) {
+      const ByteView before = before_[place].bytes;
+      if (before.data() != nullptr && same(before, bytes)) return;
+    }
     AttributeView a;
     read_attribute(bytes, a, room);
     if (place >= kPlacesMax) return attribute(AttributeScope::kSpan, a);
     if (place == before_.size()) before_.emplace_back();
     Before& b = before_[place];
-    b.bytes = bytes;
+    b.bytes = unlimited_ ? bytes : ByteView();
     if (b.hash == kAnyTerm || !same(b.key, a.key)) {
       b.key = a.key;
       b.hash = key_term(a.key);
       b.known = take_key(AttributeScope::kSpan, a.key, b.hash);
     }
     values(AttributeScope::kSpan, a, b.hash, b.known);
+  }
+
+  // The names from number `from` on are those of a span that turned out to be malformed. Its terms may stay in the
+  // index: a part with such a span is a candidate of every search.
+  void forget_names(std::size_t from) {
+    PartFacts gone;
+    const auto first = out_->names.begin() + static_cast<std::ptrdiff_t>(from);
+    gone.names.assign(std::make_move_iterator(first), std::make_move_iterator(out_->names.end()));
+    out_->names.resize(from);
+    known_->forget(gone);
+    before_.clear();  // what good spans have of these names is new again
+    forgotten_ = true;
   }
 
   // Null: its values are not remembered.
@@ -286,7 +313,8 @@ class FactReader::Impl {
     const TermHash hash = value_term(key_hash, text);
     const bool fresh = terms_.add(hash);
     // What the part has had already, and in no other scope, has been asked.
-    if (known == nullptr || (!fresh && known->scopes_there == 1U << static_cast<unsigned>(scope))) return;
+    if (known == nullptr || (!fresh && !forgotten_ && known->scopes_there == 1U << static_cast<unsigned>(scope)))
+      return;
     if (text.size() <= kKnownTextMax && known_->value(*known, scope, hash)) {
       out_->names.push_back({scope, std::string(key), std::string(text), true});
     }
@@ -298,8 +326,9 @@ class FactReader::Impl {
   TermSet terms_;
   CallCounter calls_;
   std::string text_;
-  SpanView span_;
-  std::size_t place_ = 0;  // in the span's list, of its next attribute
+  std::size_t place_ = 0;   // of the next attribute in the span's list
+  bool unlimited_ = false;  // the span is too small for any limit
+  bool forgotten_ = false;  // names of this part: that a term is there does not say that its name is listed
   std::vector<Before> before_;
   std::unordered_map<std::string, std::uint32_t> numbers_;  // of services, by name
   std::vector<const std::string*> names_;                   // by number

@@ -43,7 +43,7 @@ class RecentPostings {
   std::array<std::vector<std::uint64_t>, 1 << kBits> buckets_ TAILGATE_GUARDED_BY(mutex_);
   std::uint64_t parts_ TAILGATE_GUARDED_BY(mutex_) = 0;
   std::uint64_t postings_ TAILGATE_GUARDED_BY(mutex_) = 0;
-  TraceNumber first_ TAILGATE_GUARDED_BY(mutex_) = kNoTrace;  // the lowest of them
+  TraceNumber first_ TAILGATE_GUARDED_BY(mutex_) = kNoTrace;  // the lowest trace number
 };
 
 // Threads: any.

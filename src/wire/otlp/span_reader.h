@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reader behind span_view.h, for who takes the attributes of a span one by one, as bytes, and needs no list of
-// them: the store's index reads every span that is kept, and passes over what it had in the span before. Pure; any
-// thread.
+// The reader behind span_view.h, for a caller that takes the attributes of a span one by one, as bytes, and needs no
+// list of them. The store's index does: it reads every span that is kept, and skips attributes that the span before
+// had. Pure; any thread.
 #pragma once
 
 #include <functional>
@@ -22,21 +22,21 @@ inline void read_attribute(ByteView key_value, AttributeView& out, ItemRoom& roo
 }
 
 // Appends an event or a link as far as there is room. One that cannot be read is left out: nobody has read it before,
-// and the span is good without. Likewise a status, which fills what it has.
+// and the span is good without it. The same goes for a status.
 void add_event(ByteView event, SpanView& out, ItemRoom& room);
 void add_link(ByteView link, SpanView& out, ItemRoom& room);
 void read_status(ByteView status, SpanView& out);
 // Empties `span`, whose lists keep their memory.
 void clear_span(SpanView& span);
 
-// As each_span, but `take` reads the span itself, and says whether it could. `left_out`: of resource and scope, where
-// this is their first span.
+// As each_span, but `take` reads the span itself, and says whether it could. `left_out`: what was left out of the
+// resource and the scope for this span.
 using TakeSpanBytes =
     std::function<bool(const ResourceView& resource, const ScopeView& scope, ByteView span, const CutItems& left_out)>;
 bool each_span_bytes(ByteView otlp, const TakeSpanBytes& take, SpanChoice* choice = nullptr);
 
 // As read_span_view, but `attribute(key_value)` takes each KeyValue of the span itself for which there is room, and
-// out.attributes stays empty. False when the span is malformed, after those that stand before that place.
+// out.attributes stays empty. False when the span is malformed; the attributes before that place were taken then.
 template <class Attribute>
 bool read_span_fields(ByteView span, SpanView& out, ItemRoom& room, Attribute&& attribute) {
   clear_span(out);

@@ -14,11 +14,8 @@
 namespace tailgate {
 namespace {
 
-void read_key_value(ByteView key_value, AttributeView& out) {
-  if (read_string(key_value, out.key, out.value.bytes)) {
-    out.value.kind = AttributeValue::Kind::kString;
-    return;
-  }
+// Of a KeyValue that is not just a string.
+void read_other(ByteView key_value, AttributeView& out) {
   out.key = {};
   for (FieldReader r(key_value); r.next();) {
     if (r.is_len(otlp::key_value::kKey)) out.key = r.bytes;
@@ -94,7 +91,7 @@ bool can_be_read(ByteView span) {
 }  // namespace
 
 void read_other_attribute(ByteView key_value, AttributeView& out, ItemRoom& room) {
-  read_key_value(key_value, out);
+  read_other(key_value, out);
   out.key = room.text(out.key);
   if (out.value.kind == AttributeValue::Kind::kString) out.value.bytes = room.text(out.value.bytes);
   if (out.value.kind == AttributeValue::Kind::kArray || out.value.kind == AttributeValue::Kind::kMap)
@@ -265,7 +262,13 @@ AttributeViews map_of(const AttributeValue& value) {
   AttributeViews out;
   if (value.kind != AttributeValue::Kind::kMap) return out;
   for (FieldReader r(value.bytes); r.next();) {
-    if (r.is_len(otlp::list::kValues)) read_key_value(r.bytes, out.emplace_back());
+    if (!r.is_len(otlp::list::kValues)) continue;
+    AttributeView& a = out.emplace_back();
+    if (!read_string(r.bytes, a.key, a.value.bytes)) {
+      read_other(r.bytes, a);
+    } else {
+      a.value.kind = AttributeValue::Kind::kString;
+    }
   }
   return out;
 }
