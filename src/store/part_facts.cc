@@ -68,20 +68,6 @@ class TermSet {
   std::vector<TermHash> terms_;
 };
 
-// a == b, without a call: names and values are short. Those that differ do so at their end more often than before it.
-inline bool same(ByteView a, ByteView b) {
-  if (a.size() != b.size()) return false;
-  if (a.size() < 8) return a == b;
-  const auto differ = [&](std::size_t at) {
-    return load_le<std::uint64_t>(a.data() + at) != load_le<std::uint64_t>(b.data() + at);
-  };
-  if (differ(a.size() - 8)) return false;
-  for (std::size_t at = 0; at + 8 < a.size(); at += 8) {
-    if (differ(at)) return false;
-  }
-  return true;
-}
-
 // The calls of one service by another in a part: of each span whose parent is in it.
 class CallCounter {
  public:
@@ -257,7 +243,7 @@ class FactReader::Impl {
     const std::size_t place = place_++;
     if (unlimited_ && place < before_.size()) {
       const ByteView before = before_[place].bytes;
-      if (before.data() != nullptr && same(before, bytes)) return;
+      if (before.data() != nullptr && before == bytes) return;
     }
     AttributeView a;
     read_attribute(bytes, a, room);
@@ -265,7 +251,7 @@ class FactReader::Impl {
     if (place == before_.size()) before_.emplace_back();
     Before& b = before_[place];
     b.bytes = unlimited_ ? bytes : ByteView();
-    if (b.hash == kAnyTerm || !same(b.key, a.key)) {
+    if (b.hash == kAnyTerm || b.key != a.key) {
       b.key = a.key;
       b.hash = key_term(a.key);
       b.known = take_key(AttributeScope::kSpan, a.key, b.hash);

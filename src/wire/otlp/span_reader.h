@@ -12,13 +12,20 @@
 
 namespace tailgate {
 
-// Key and value of a KeyValue, as far as there is room for them. read_other_attribute: where it is not just a string.
-void read_other_attribute(ByteView key_value, AttributeView& out, ItemRoom& room);
-inline void read_attribute(ByteView key_value, AttributeView& out, ItemRoom& room) {
-  if (!read_string(key_value, out.key, out.value.bytes)) return read_other_attribute(key_value, out, room);
-  out.key = room.text(out.key);
-  out.value.bytes = room.text(out.value.bytes);
+// The key and the value of a KeyValue. read_other_key_value: of one whose value is not just a string.
+void read_other_key_value(ByteView key_value, AttributeView& out);
+inline void read_key_value(ByteView key_value, AttributeView& out) {
+  if (!read_string(key_value, out.key, out.value.bytes)) return read_other_key_value(key_value, out);
   out.value.kind = AttributeValue::Kind::kString;
+}
+
+// The same, as far as there is room.
+inline void read_attribute(ByteView key_value, AttributeView& out, ItemRoom& room) {
+  using Kind = AttributeValue::Kind;
+  read_key_value(key_value, out);
+  out.key = room.text(out.key);
+  if (out.value.kind == Kind::kString) out.value.bytes = room.text(out.value.bytes);
+  if (out.value.kind == Kind::kArray || out.value.kind == Kind::kMap) out.value.bytes = room.values(out.value.bytes);
 }
 
 // Appends an event or a link as far as there is room. One that cannot be read is left out: nobody has read it before,

@@ -14,15 +14,6 @@
 namespace tailgate {
 namespace {
 
-// Of a KeyValue that is not just a string.
-void read_other(ByteView key_value, AttributeView& out) {
-  out.key = {};
-  for (FieldReader r(key_value); r.next();) {
-    if (r.is_len(otlp::key_value::kKey)) out.key = r.bytes;
-  }
-  out.value = attribute_value(key_value);
-}
-
 AttributeValue any_value(ByteView any) {
   AttributeValue out;
   for (FieldReader r(any); r.next();) {
@@ -90,12 +81,12 @@ bool can_be_read(ByteView span) {
 
 }  // namespace
 
-void read_other_attribute(ByteView key_value, AttributeView& out, ItemRoom& room) {
-  read_other(key_value, out);
-  out.key = room.text(out.key);
-  if (out.value.kind == AttributeValue::Kind::kString) out.value.bytes = room.text(out.value.bytes);
-  if (out.value.kind == AttributeValue::Kind::kArray || out.value.kind == AttributeValue::Kind::kMap)
-    out.value.bytes = room.values(out.value.bytes);
+void read_other_key_value(ByteView key_value, AttributeView& out) {
+  out.key = {};
+  for (FieldReader r(key_value); r.next();) {
+    if (r.is_len(otlp::key_value::kKey)) out.key = r.bytes;
+  }
+  out.value = attribute_value(key_value);
 }
 
 void add_event(ByteView event, SpanView& out, ItemRoom& room) {
@@ -262,13 +253,7 @@ AttributeViews map_of(const AttributeValue& value) {
   AttributeViews out;
   if (value.kind != AttributeValue::Kind::kMap) return out;
   for (FieldReader r(value.bytes); r.next();) {
-    if (!r.is_len(otlp::list::kValues)) continue;
-    AttributeView& a = out.emplace_back();
-    if (!read_string(r.bytes, a.key, a.value.bytes)) {
-      read_other(r.bytes, a);
-    } else {
-      a.value.kind = AttributeValue::Kind::kString;
-    }
+    if (r.is_len(otlp::list::kValues)) read_key_value(r.bytes, out.emplace_back());
   }
   return out;
 }
